@@ -1,0 +1,23 @@
+/** monitor: look at a shard of live tasks, at one repository, at the waiting work, or at the invariants. */
+import { z } from "zod";
+import { defineQueue } from "./define.ts";
+
+export const MonitorJob = z.discriminatedUnion("look", [
+  /** Decide about every live task whose hash falls into the shard. */
+  z.strictObject({ look: z.literal("sweep"), shard: z.int().min(0), of: z.int().min(1) }),
+  /** Read branches and pull requests of the repositories that have live tasks. */
+  z.strictObject({ look: z.literal("forges") }),
+  /** Hand out again what waits too long: lost hints, expired leases, leaked slots (rules.md 4). */
+  z.strictObject({ look: z.literal("reconcile") }),
+  z.strictObject({ look: z.literal("invariants") }),
+]);
+export type MonitorJob = z.infer<typeof MonitorJob>;
+
+/** Ticks come from job schedulers, which name their jobs themselves; this id is for a look asked by hand. */
+export const monitorQueue = defineQueue({
+  name: "monitor",
+  payload: MonitorJob,
+  attempts: 1,
+  concurrency: 4,
+  jobId: (job) => (job.look === "sweep" ? `monitor_sweep-${job.shard}-of-${job.of}` : `monitor_${job.look}`),
+});

@@ -1,0 +1,24 @@
+/** Branch names: which a user may give, and which we make. */
+import { shortId } from "./task.ts";
+
+const SHAPE =
+  /^(?!.*(?:\.\.|\/\/|@\{|\.lock(?:\/|$)))[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\/[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)*$/;
+const RESERVED = new Set(["HEAD", "FETCH_HEAD", "ORIG_HEAD", "MERGE_HEAD"]);
+const MOST_BYTES = 128;
+
+/** rules.md 27: stricter than git, because 18 names pass the plain pattern that git then refuses. */
+export function isBranchName(name: string): boolean {
+  if (name.length > MOST_BYTES || RESERVED.has(name)) return false;
+  if (name.startsWith("refs/") || name.startsWith("heads/")) return false;
+  return SHAPE.test(name);
+}
+
+/** `fleet/<short id>-<slug>`: unique by the id, readable by the slug (at most 40 letters). */
+export function branchFor(taskId: string, title: string): string {
+  const slug = title
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, "-")
+    .slice(0, 40)
+    .replaceAll(/^-+|-+$/g, "");
+  return `fleet/${shortId(taskId)}-${slug || "task"}`;
+}
