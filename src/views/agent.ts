@@ -1,0 +1,139 @@
+/** An agent as `fleet ps` shows it: what the registry says, joined with what its host last saw. */
+import { z } from "zod";
+import { Condition, shortId, TaskStatus, type Task } from "../domain/task.ts";
+import { healthOf } from "../domain/heartbeat.ts";
+import { Spend, viewSpend } from "./task.ts";
+
+/** The schema is stable: fields are added, never renamed or dropped. `tenant_id` and `tenantId` are always both there. */
+export const AgentView = z
+  .object({
+    name: z.string().meta({ description: "The task's short id, or a roster agent's name" }),
+    kind: z.enum(["task", "roster"]),
+    tenantId: z.string(),
+    tenant_id: z.string(),
+    host: z.string().nullable(),
+    runtime: z.enum(["tmux", "container"]),
+    agentType: z.string(),
+    model: z.string().nullable(),
+    taskId: z.uuid().nullable(),
+    title: z.string().nullable(),
+    status: TaskStatus.nullable(),
+    condition: Condition.nullable(),
+    since: z.iso.datetime().nullable().meta({ description: "When the task came into this status, as far as known" }),
+    systemd: z.string().nullable().meta({ description: "active/enabled; null where it does not apply" }),
+    pane: z.enum(["alive", "dead", "unknown"]),
+    pid: z.int().nullable(),
+    idleMs: z.number().nullable().meta({ description: "Since the last sign of progress" }),
+    heartbeatAgeMs: z.number().nullable(),
+    health: z.enum(["healthy", "stale", "unknown"]),
+    attempt: z.int(),
+    maxRetries: z.int().nullable(),
+    spend: Spend,
+    prNumber: z.int().nullable(),
+    ciStatus: z.string().nullable(),
+    drift: z.string().nullable().meta({ description: "Declared runtime or program is not the actual one; says how" }),
+    bootEnable: z
+      .string()
+      .nullable()
+      .meta({ description: "Warning: active now, but would not come back after a boot" }),
+    observedAt: z.iso.datetime().nullable(),
+  })
+  .meta({ id: "Agent" });
+export type AgentView = z.infer<typeof AgentView>;
+
+export const HostView = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    state: z.enum(["up", "draining", "lost"]),
+    slots: z.int(),
+    free: z.int(),
+    load: z.number().nullable(),
+    diskFreeBytes: z.number().nullable(),
+    version: z.string().nullable(),
+    seenAgoMs: z.number().nullable(),
+  })
+  .meta({ id: "Host" });
+export type HostView = z.infer<typeof HostView>;
+
+/** A process or session that nobody in the registry asked for. Shown, never killed by itself. */
+export const OrphanView = z
+  .object({
+    tenantId: z.string().nullable(),
+    tenant_id: z.string().nullable(),
+    host: z.string(),
+    session: z.string().nullable(),
+    pid: z.int().nullable(),
+    why: z.string(),
+  })
+  .meta({ id: "Orphan" });
+
+export const PsView = z
+  .object({
+    at: z.iso.datetime(),
+    agents: z.array(AgentView),
+    hosts: z.array(HostView),
+    orphans: z.array(OrphanView),
+    missing: z.array(z.string()).meta({ description: "Which planes could not be looked at, a sentence each" }),
+  })
+  .meta({ id: "Ps" });
+export type PsView = z.infer<typeof PsView>;
+
+export const PsQuery = z.strictObject({
+  all: z.stringbool().default(false).meta({ description: "Also the tasks that have ended" }),
+  tenant: z.string().max(128).optional().meta({ description: "Another tenant (role admin)" }),
+  host: z.string().max(256).optional(),
+  status: TaskStatus.optional(),
+  orphans: z.stringbool().default(false).meta({ description: "Also what nobody in the registry asked for" }),
+});
+export type PsQuery = z.infer<typeof PsQuery>;
+
+/** What a host last saw of an agent; everything may be missing. */
+export interface AgentSight {
+  readonly paneAlive?: boolean | null;
+  readonly pid?: number | null;
+  readonly beatAt?: Date | null;
+  readonly progressAt?: Date | null;
+  readonly observedAt?: Date | null;
+  readonly drift?: string | null;
+}
+
+export function viewTaskAgent(
+  task: Task,
+  sight: AgentSight,
+  { now, intervalMs }: { now: Date; intervalMs: number },
+): AgentView {
+  return {
+    name: shortId(task.id),
+    kind: "task",
+    tenantId: task.tenantId,
+    tenant_id: task.tenantId,
+    host: task.host,
+    runtime: task.runtime,
+    agentType: task.agentType,
+    model: task.model,
+    taskId: task.id,
+    title: task.title,
+    status: task.status,
+    condition: task.condition,
+    since: task.updatedAt.toISOString(),
+    systemd: null,
+    pane: sight.paneAlive === undefined || sight.paneAlive === null ? "unknown" : sight.paneAlive ? "alive" : "dead",
+    pid: sight.pid ?? null,
+    idleMs: ageMs(sight.progressAt, now),
+    heartbeatAgeMs: ageMs(sight.beatAt, now),
+    health: healthOf(sight.beatAt ?? undefined, intervalMs, now),
+    attempt: task.attempt,
+    maxRetries: task.maxRetries,
+    spend: viewSpend(task.spend),
+    prNumber: task.prNumber,
+    ciStatus: task.ciStatus,
+    drift: sight.drift ?? null,
+    bootEnable: null,
+    observedAt: sight.observedAt?.toISOString() ?? null,
+  };
+}
+
+function ageMs(at: Date | null | undefined, now: Date): number | null {
+  return at ? Math.max(0, now.getTime() - at.getTime()) : null;
+}

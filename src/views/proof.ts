@@ -1,0 +1,28 @@
+/** What the checks of the house answer: the audit chains, and the invariants. */
+import { z } from "zod";
+
+export const AuditProof = z
+  .object({
+    ok: z.boolean(),
+    chains: z.int().meta({ description: "Tasks whose chain was recomputed" }),
+    entries: z.int(),
+    broken: z
+      .array(z.object({ taskId: z.string(), seq: z.int(), why: z.string() }))
+      .meta({ description: "The first broken entry of each broken chain" }),
+  })
+  .meta({ id: "AuditProof" });
+export type AuditProof = z.infer<typeof AuditProof>;
+
+export const InvariantView = z
+  .object({
+    id: z.string().meta({ examples: ["INV-014", "R2"] }),
+    statement: z.string(),
+    holds: z.boolean().nullable().meta({ description: "null: could not be checked here" }),
+    violations: z.array(z.string()),
+  })
+  .meta({ id: "Invariant" });
+
+export const InvariantsView = z
+  .object({ ok: z.boolean(), at: z.iso.datetime(), invariants: z.array(InvariantView) })
+  .meta({ id: "Invariants" });
+export type InvariantsView = z.infer<typeof InvariantsView>;
