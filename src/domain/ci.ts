@@ -1,0 +1,89 @@
+/** Checks of a pull request: what a run of them says, which part of its log tells, and what to do about a head. */
+import { z } from "zod";
+import type { CiStatus } from "./task.ts";
+
+export const CiStep = z.object({
+  name: z.enum(["setup", "validate", "test"]),
+  argv: z.array(z.string()),
+  exitCode: z.int().nullable(),
+  signal: z.string().nullable(),
+  durationMs: z.int().min(0),
+  timedOut: z.boolean(),
+});
+export type CiStep = z.infer<typeof CiStep>;
+
+/** `error`: the environment failed, not the product (time-out, killed, program not there, disk full); it says nothing about the code. */
+export const CiResult = z.object({
+  status: z.enum(["passing", "failing", "error"]),
+  headSha: z.string(),
+  reason: z.string().max(500),
+  steps: z.array(CiStep),
+  logExcerpt: z.string().max(4_000),
+  logPath: z.string().nullable(),
+  durationMs: z.int().min(0),
+});
+export type CiResult = z.infer<typeof CiResult>;
+
+/** What is known about the checks of one head. */
+export interface CiFacts {
+  /** The product has checks. */
+  readonly configured: boolean;
+  /** A red check fails the task. */
+  readonly required: boolean;
+  /** The head the status below belongs to; undefined when no run was ever asked for. */
+  readonly headSha: string | undefined;
+  readonly status: CiStatus | "error";
+  /** Runs of this head that ended in `error`. */
+  readonly errors: number;
+  /** When the current run was asked for. */
+  readonly since: Date | undefined;
+}
+
+export interface CiPolicy {
+  readonly ciTimeoutMs: number;
+  /** Runs repeated when the environment failed. */
+  readonly ciReruns: number;
+}
+
+export type CiDecision =
+  | { readonly do: "go_on"; readonly reason: string }
+  | { readonly do: "start_ci"; readonly headSha: string; readonly reason: string }
+  | { readonly do: "wait"; readonly reason: string }
+  | { readonly do: "fail"; readonly class: "ci_failed" | "environment_error" | "timeout"; readonly reason: string };
+
+/** What the checks of this head allow. A result of another head counts for nothing. */
+export function decideCi(headSha: string, ci: CiFacts, policy: CiPolicy, now: Date): CiDecision {
+  if (!ci.configured) return { do: "go_on", reason: "no_checks_configured" };
+  if (ci.headSha !== headSha) return { do: "start_ci", headSha, reason: ci.headSha ? "new_head" : "no_run_yet" };
+  if (ci.status === "passing") return { do: "go_on", reason: "ci_passing" };
+  if (ci.status === "none") return { do: "start_ci", headSha, reason: "no_run_yet" };
+  if (ci.status === "pending") return decidePending(ci, policy, now);
+  if (ci.status === "error" && ci.errors <= policy.ciReruns)
+    return { do: "start_ci", headSha, reason: "ci_environment" };
+  if (!ci.required) return { do: "go_on", reason: "ci_not_required" };
+  return ci.status === "error"
+    ? { do: "fail", class: "environment_error", reason: "ci_environment" }
+    : { do: "fail", class: "ci_failed", reason: "ci_failed" };
+}
+
+function decidePending({ since }: CiFacts, { ciTimeoutMs }: CiPolicy, now: Date): CiDecision {
+  const overdue = since !== undefined && now.getTime() - since.getTime() >= ciTimeoutMs;
+  return overdue ? { do: "fail", class: "timeout", reason: "ci_timeout" } : { do: "wait", reason: "ci_pending" };
+}
+
+const TELLS = /\b(?:error|fail(?:ed|ure|ing|s)?|not ok|exception|traceback|panic|assert\w*|fatal)\b|[✗✖✘×]/i;
+
+/** The part of a log that tells why it failed: from shortly before the first sign of failure, else the end. At most `most` characters. */
+export function excerptLog(log: string, most = 4_000): string {
+  const text = log.replaceAll("\0", "").toWellFormed();
+  if (text.length <= most) return text;
+  const before = Math.floor(most / 4);
+  const first = text.search(TELLS);
+  const end = text.length - (most - MARK.length);
+  const start = first < 0 ? end : Math.min(Math.max(0, first - before), end);
+  if (start <= 0) return `${text.slice(0, most - MARK.length)}${MARK}`.toWellFormed();
+  if (start === end) return `${MARK}${text.slice(start)}`.toWellFormed();
+  return `${MARK}${text.slice(start, start + most - 2 * MARK.length)}${MARK}`.toWellFormed();
+}
+
+const MARK = "\n[… cut …]\n";

@@ -1,0 +1,98 @@
+/** Unified diffs as text: split into files and hunks, and cut to size with every cut stated. Nothing of them is interpreted further. */
+
+export interface DiffFile {
+  readonly path: string;
+  readonly added: number;
+  readonly removed: number;
+  /** From `diff --git` to the next one, its line break included. */
+  readonly text: string;
+}
+
+export interface DiffCaps {
+  readonly mostPerFile: number;
+  readonly mostTotal: number;
+}
+
+export interface CutDiff {
+  readonly text: string;
+  readonly files: readonly {
+    readonly path: string;
+    readonly added: number;
+    readonly removed: number;
+    readonly cut: "whole" | "part" | "left_out";
+  }[];
+  readonly truncated: boolean;
+}
+
+export function splitDiff(diff: string): DiffFile[] {
+  return diff
+    .split(/^(?=diff --git )/m)
+    .filter((text) => text.startsWith("diff --git "))
+    .map((text) => ({
+      path: pathOf(text),
+      added: count(text, /^\+(?!\+\+ )/gm),
+      removed: count(text, /^-(?!-- )/gm),
+      text,
+    }));
+}
+
+/** For a reviewer: each file cut for itself, so that one generated file cannot push the others out. Says what it left out. */
+export function cutDiffByFile(diff: string, { mostPerFile, mostTotal }: DiffCaps): CutDiff {
+  const parts: string[] = [];
+  const files: CutDiff["files"][number][] = [];
+  let left = mostTotal;
+  for (const { path, added, removed, text } of splitDiff(diff)) {
+    const most = Math.min(mostPerFile, left);
+    const shown = cutLines(text, most);
+    const cut = shown === text ? "whole" : shown === "" ? "left_out" : "part";
+    if (cut !== "left_out") parts.push(shown);
+    if (cut !== "whole")
+      parts.push(`[… ${path}: ${text.length - shown.length} of ${text.length} characters left out …]\n`);
+    files.push({ path, added, removed, cut });
+    left -= shown.length;
+  }
+  return { text: parts.join(""), files, truncated: files.some(({ cut }) => cut !== "whole") };
+}
+
+/** For a retry prompt: whole hunks, the last first, until `most` characters are used. */
+export function lastHunks(diff: string, most: number): string {
+  const kept: string[] = [];
+  let left = most - LEFT_OUT.length;
+  const hunks = splitDiff(diff).flatMap(hunksOf).toReversed();
+  for (const hunk of hunks) {
+    if (hunk.length > left) break;
+    kept.push(hunk);
+    left -= hunk.length;
+  }
+  if (kept.length === hunks.length) return kept.join("");
+  if (kept.length === 0) return `${cutLines(hunks[0] ?? "", Math.max(0, left))}${LEFT_OUT}`.slice(0, Math.max(0, most));
+  return `${kept.join("")}${LEFT_OUT}`;
+}
+
+const LEFT_OUT = "[… earlier hunks left out …]\n";
+
+/** Each hunk under a line that names its file; a file without hunks (binary, mode) as one. */
+function hunksOf({ path, text }: DiffFile): string[] {
+  const [head = "", ...hunks] = text.split(/^(?=@@ )/m);
+  return hunks.length === 0 ? [head] : hunks.map((hunk) => `--- ${path}\n${hunk}`);
+}
+
+/** At most `most` characters, ending with a whole line. */
+function cutLines(text: string, most: number): string {
+  if (text.length <= most) return text;
+  return text.slice(0, text.lastIndexOf("\n", Math.max(0, most - 1)) + 1);
+}
+
+/** The new name, the old one for a deleted file; from the header when there is neither (binary, mode only). */
+function pathOf(text: string): string {
+  const names = [/^\+\+\+ "?b\/(.+?)"?\t?$/m, /^--- "?a\/(.+?)"?\t?$/m, /^diff --git "?a\/.+? "?b\/(.+?)"?$/m];
+  for (const name of names) {
+    const found = name.exec(text)?.[1];
+    if (found !== undefined) return found;
+  }
+  return "?";
+}
+
+function count(text: string, pattern: RegExp): number {
+  return text.match(pattern)?.length ?? 0;
+}

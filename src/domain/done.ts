@@ -1,0 +1,131 @@
+/** The definition of done: which criteria a task must meet before it is `ready`, and whether it does. */
+import { z } from "zod";
+import type { CiStatus } from "./task.ts";
+
+/** Off means not asked for. `reviews` is how many approvals are needed. */
+export const DoneCriteria = z.strictObject({
+  pullRequestOpen: z.boolean().default(true),
+  upToDate: z.boolean().default(false).describe("the branch holds everything its base holds"),
+  ciPassing: z.boolean().default(true),
+  reviews: z
+    .int()
+    .min(0)
+    .max(16)
+    .optional()
+    .describe("approvals needed; what `review.requiredApprovals` says when left out"),
+  noObjections: z.boolean().default(true),
+  budgetRespected: z.boolean().default(true),
+});
+export type DoneCriteria = z.infer<typeof DoneCriteria>;
+
+export interface DoneFacts {
+  readonly pullRequest:
+    { readonly number: number; readonly state: "open" | "closed" | "merged"; readonly headSha: string } | undefined;
+  /** Commits of the base that the branch lacks; undefined when nobody could tell. */
+  readonly behind: number | undefined;
+  /** `configured`: the product has checks at all. */
+  readonly ci: {
+    readonly configured: boolean;
+    readonly required: boolean;
+    readonly status: CiStatus;
+    readonly headSha: string | undefined;
+  };
+  readonly reviews: {
+    readonly asked: number;
+    readonly required: number;
+    readonly approvals: number;
+    readonly objections: number;
+    readonly headSha: string | undefined;
+  };
+  readonly budget: Readonly<Record<string, unknown>>;
+  readonly spend: Readonly<Record<string, unknown>>;
+}
+
+export interface DoneCriterion {
+  readonly state: "met" | "unmet" | "unknown" | "not_required";
+  readonly evidence: string;
+}
+
+export type DoneName =
+  "pull_request_open" | "up_to_date" | "ci_passing" | "reviews_passing" | "no_objections" | "budget_respected";
+
+export interface DoneStatus {
+  readonly met: boolean;
+  readonly criteria: Readonly<Record<DoneName, DoneCriterion>>;
+}
+
+/** `ready` only when all that is asked for holds; what nobody could tell does not hold. */
+export function evaluateDone(criteria: DoneCriteria, facts: DoneFacts): DoneStatus {
+  const asked: Record<DoneName, DoneCriterion> = {
+    pull_request_open: criteria.pullRequestOpen ? pullRequestOpen(facts) : NOT_REQUIRED,
+    up_to_date: criteria.upToDate ? upToDate(facts) : NOT_REQUIRED,
+    ci_passing: criteria.ciPassing ? ciPassing(facts) : NOT_REQUIRED,
+    reviews_passing: reviewsPassing(facts, criteria.reviews ?? facts.reviews.required),
+    no_objections: criteria.noObjections ? noObjections(facts) : NOT_REQUIRED,
+    budget_respected: criteria.budgetRespected ? budgetRespected(facts) : NOT_REQUIRED,
+  };
+  const met = Object.values(asked).every(({ state }) => state === "met" || state === "not_required");
+  return { met, criteria: asked };
+}
+
+/** The first limit of the budget that is spent beyond, or undefined. Limits that are no numbers limit nothing. */
+export function exceededBudget(
+  budget: Readonly<Record<string, unknown>>,
+  spend: Readonly<Record<string, unknown>>,
+): { readonly what: string; readonly limit: number; readonly spent: number } | undefined {
+  for (const [what, limit] of Object.entries(budget)) {
+    const spent = spend[what];
+    if (typeof limit === "number" && typeof spent === "number" && spent > limit) return { what, limit, spent };
+  }
+  return undefined;
+}
+
+const NOT_REQUIRED: DoneCriterion = { state: "not_required", evidence: "not asked for" };
+
+function pullRequestOpen({ pullRequest }: DoneFacts): DoneCriterion {
+  if (!pullRequest) return { state: "unmet", evidence: "no pull request" };
+  const evidence = `pull request ${pullRequest.number} is ${pullRequest.state} at ${short(pullRequest.headSha)}`;
+  return { state: pullRequest.state === "closed" ? "unmet" : "met", evidence };
+}
+
+function upToDate({ behind }: DoneFacts): DoneCriterion {
+  if (behind === undefined) return { state: "unknown", evidence: "the branches could not be compared" };
+  if (behind === 0) return { state: "met", evidence: "holds everything its base holds" };
+  return { state: "unmet", evidence: `${behind} commits behind its base` };
+}
+
+function ciPassing({ ci, pullRequest }: DoneFacts): DoneCriterion {
+  if (!ci.configured) return { state: "met", evidence: "the product has no checks" };
+  if (pullRequest && ci.headSha !== pullRequest.headSha) {
+    return { state: "unmet", evidence: `no checks of ${short(pullRequest.headSha)} yet` };
+  }
+  const evidence = `checks are ${ci.status} at ${short(ci.headSha ?? "")}`;
+  if (ci.status === "passing") return { state: "met", evidence };
+  if (ci.status === "failing" && !ci.required) return { state: "met", evidence: `${evidence}; they are not required` };
+  return { state: "unmet", evidence };
+}
+
+function reviewsPassing({ reviews, pullRequest }: DoneFacts, needed: number): DoneCriterion {
+  if (needed === 0) return { state: "met", evidence: "no approval needed" };
+  if (reviews.asked === 0) return { state: "met", evidence: "no reviewers are configured" };
+  if (pullRequest && reviews.headSha !== pullRequest.headSha) {
+    return { state: "unmet", evidence: `no reviews of ${short(pullRequest.headSha)} yet` };
+  }
+  const evidence = `${reviews.approvals} of ${needed} approvals`;
+  return { state: reviews.approvals >= needed ? "met" : "unmet", evidence };
+}
+
+function noObjections({ reviews }: DoneFacts): DoneCriterion {
+  if (reviews.objections === 0) return { state: "met", evidence: "nobody asked for changes" };
+  return { state: "unmet", evidence: `${reviews.objections} reviewers ask for changes` };
+}
+
+function budgetRespected({ budget, spend }: DoneFacts): DoneCriterion {
+  const over = exceededBudget(budget, spend);
+  if (!over) return { state: "met", evidence: "within budget" };
+  return { state: "unmet", evidence: `${over.what}: ${over.spent} of ${over.limit}` };
+}
+
+function short(sha: string): string {
+  return sha.slice(0, 8) || "no commit";
+}

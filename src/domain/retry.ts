@@ -1,0 +1,189 @@
+/** Retrying: whether a failed attempt is tried again, when, and with what changed. Chance and time are arguments. */
+import type { FailureClass, FailureContext, Task } from "./task.ts";
+
+/** Above this share of the fleet's slots retries wait twice as long. */
+const BUSY_SHARE = 0.8;
+/** Jitter of one second keeps tasks that failed together from coming back together. */
+const JITTER_MS = 1_000;
+/** Retries per minute stay below this share of first attempts, so that a mass failure cannot storm. */
+const STORM_SHARE = 0.2;
+/** A quiet fleet must still be able to heal itself. */
+const STORM_FLOOR = 10;
+
+interface ClassRule {
+  /** It is not tried again by itself, but goes to the inbox. */
+  readonly needsPerson: boolean;
+  /** Does the try count against max_retries? What the agent did not cause does not. */
+  readonly burns: boolean;
+  /** The workspace cannot be trusted or is not there. */
+  readonly freshWorkspace: boolean;
+  /** Tries of this class in a row that burn nothing; after them each one burns. */
+  readonly free: number;
+}
+
+const retry = (rule: Partial<ClassRule> = {}): ClassRule => ({
+  needsPerson: false,
+  burns: true,
+  freshWorkspace: false,
+  free: 0,
+  ...rule,
+});
+
+export const RETRY_RULES: Readonly<Record<FailureClass, ClassRule>> = {
+  agent_error: retry(),
+  environment_error: retry({ freshWorkspace: true }),
+  provider_limit: retry({ burns: false, free: Infinity }),
+  provider_outage: retry({ burns: false, free: 5 }),
+  policy_refusal: retry({ needsPerson: true }),
+  review_rejected: retry(),
+  ci_failed: retry(),
+  ci_flake: retry({ burns: false, free: 2 }),
+  host_lost: retry({ burns: false, free: 3, freshWorkspace: true }),
+  budget_exceeded: retry({ needsPerson: true }),
+  no_evidence: retry(),
+  timeout: retry(),
+  stall: retry(),
+};
+
+export type RetryDecision =
+  | {
+      readonly do: "retry";
+      readonly delayMs: number;
+      readonly burnsRetry: boolean;
+      readonly freshWorkspace: boolean;
+      /** It failed the same way before: the routing table's next strength. */
+      readonly escalateModel: boolean;
+      /** Factors on the next attempt's budget; 1 unless it ran out of memory. */
+      readonly tokenFactor: number;
+      readonly memoryFactor: number;
+      readonly reason: string;
+    }
+  | { readonly do: "abandon"; readonly reason: string }
+  | { readonly do: "hold"; readonly reason: string }
+  /** The task is in no state that a retry leads out of. */
+  | { readonly do: "nothing"; readonly reason: string };
+
+export interface RetryPolicy {
+  readonly baseDelayMs: number;
+  readonly capMs: number;
+  readonly maxRounds: number;
+}
+
+export interface RetryContext {
+  /** Failures of the attempts before this one, oldest first. */
+  readonly history: readonly Pick<FailureContext, "class" | "signature">[];
+  readonly policy: RetryPolicy;
+  /** Running agents as a share of the fleet's slots. */
+  readonly fleetUse: number;
+  /** From [0, 1). */
+  readonly random: number;
+  /** When the provider said that it will answer again. */
+  readonly retryAt?: Date | undefined;
+  readonly now: Date;
+}
+
+export type RetryTask = Pick<Task, "status" | "attempt" | "retryCount" | "maxRetries">;
+
+export function decideRetry(task: RetryTask, failure: FailureContext, context: RetryContext): RetryDecision {
+  if (task.status !== "failed" && task.status !== "rejected") {
+    return { do: "nothing", reason: `a ${task.status} task is not retried` };
+  }
+  const rule = RETRY_RULES[failure.class];
+  if (rule.needsPerson) return { do: "hold", reason: `${failure.class} needs a person` };
+  if (task.attempt + 1 >= context.policy.maxRounds) {
+    return { do: "abandon", reason: `${task.attempt + 1} attempts are the most for one task` };
+  }
+  const burnsRetry = rule.burns || inARow(failure.class, context.history) >= rule.free;
+  if (burnsRetry && task.retryCount >= task.maxRetries) {
+    return { do: "abandon", reason: `all ${task.maxRetries} retries are used` };
+  }
+  const escalateModel = context.history.some(({ signature }) => signature === failure.signature);
+  return {
+    do: "retry",
+    delayMs: waitFor(task, context),
+    burnsRetry,
+    freshWorkspace: rule.freshWorkspace,
+    escalateModel,
+    tokenFactor: failure.outOfMemory ? 0.75 : 1,
+    memoryFactor: failure.outOfMemory ? 1.25 : 1,
+    reason: escalateModel ? `${failure.class}, the same way as before` : failure.class,
+  };
+}
+
+export interface DelayFacts {
+  readonly attempt: number;
+  readonly fleetUse: number;
+  /** From [0, 1). */
+  readonly random: number;
+}
+
+/** `min(base · 2^attempt + jitter, cap)`, doubled while the fleet is busy. Always a whole number of milliseconds, never negative. */
+export function retryDelayMs(
+  { attempt, fleetUse, random }: DelayFacts,
+  policy: Pick<RetryPolicy, "baseDelayMs" | "capMs">,
+): number {
+  const jitterMs = Math.floor(random * JITTER_MS);
+  const delayMs = Math.min(policy.baseDelayMs * 2 ** Math.max(0, attempt) + jitterMs, policy.capMs);
+  return Math.round(fleetUse > BUSY_SHARE ? 2 * delayMs : delayMs);
+}
+
+export interface RetryRate {
+  readonly firstAttemptsLastMinute: number;
+  readonly retriesLastMinute: number;
+}
+
+/** Is there room for one more retry in this minute? */
+export function hasRetryBudget({ firstAttemptsLastMinute, retriesLastMinute }: RetryRate): boolean {
+  return retriesLastMinute < Math.max(STORM_FLOOR, STORM_SHARE * firstAttemptsLastMinute);
+}
+
+/**
+ * A short name for *how* it failed: what differs between two runs of the same failure (numbers, ids, paths, times) is taken out first.
+ * Not a secret and not a proof: two failures with one name are taken as alike.
+ */
+export function failureSignature(failure: Pick<FailureContext, "class" | "reason"> & Partial<FailureContext>): string {
+  const findings = (failure.findings ?? []).map(
+    (finding) => `${String(finding["file"])}:${String(finding["message"])}`,
+  );
+  const said = [failure.ciLog ?? failure.outputTail ?? failure.summary ?? "", ...findings.toSorted()].join("\n");
+  const input = [failure.class, failure.reason, String(failure.exitCode ?? ""), failure.signal ?? "", normalised(said)];
+  return `${failure.class}-${fnv1a(input.join("\n"))}`;
+}
+
+/** What stays the same when the same thing fails again. The end is kept: that is where errors stand. */
+export function normalised(text: string): string {
+  return text
+    .slice(-SIGNATURE_TEXT)
+    .toLowerCase()
+    .replaceAll(/\d{4}-\d\d-\d\d[t ][\d:.,]+z?/g, "<time>")
+    .replaceAll(/\b(?=[a-f]*\d)[0-9a-f]{7,64}\b/g, "<id>")
+    .replaceAll(/(?:\.{0,2}\/)[^\s:"'()]*/g, "<path>")
+    .replaceAll(/\d+/g, "<n>")
+    .replaceAll(/\s+/g, " ")
+    .trim();
+}
+
+const SIGNATURE_TEXT = 4_000;
+
+function waitFor(task: RetryTask, context: RetryContext): number {
+  const delayMs = retryDelayMs(
+    { attempt: task.retryCount, fleetUse: context.fleetUse, random: context.random },
+    context.policy,
+  );
+  if (!context.retryAt) return delayMs;
+  return Math.max(delayMs, context.retryAt.getTime() - context.now.getTime());
+}
+
+function inARow(failureClass: FailureClass, history: RetryContext["history"]): number {
+  const other = history.findLastIndex((failure) => failure.class !== failureClass);
+  return history.length - 1 - other;
+}
+
+/** FNV-1a, 64 bits: the domain reaches for no library, and nothing here needs a cryptographic hash. */
+function fnv1a(text: string): string {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(text)) {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  }
+  return hash.toString(16).padStart(16, "0");
+}

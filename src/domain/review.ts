@@ -1,0 +1,186 @@
+/** Reviews: what a verdict looks like, how it is read from what a reviewer printed, and what all of them mean together. */
+import { z } from "zod";
+
+export const Severity = z.enum(["info", "low", "medium", "high", "critical"]);
+
+/** Text of a reviewer: it may have read hostile code, so it is repaired and cut, never trusted. */
+const Said = (most: number) =>
+  z.string().transform((text) => text.replaceAll("\0", "").toWellFormed().trim().slice(0, most).toWellFormed());
+
+export const ReviewFinding = z.strictObject({
+  file: Said(500)
+    .nullish()
+    .transform((file) => file ?? null),
+  line: z
+    .int()
+    .min(0)
+    .max(10_000_000)
+    .nullish()
+    .transform((line) => line ?? null),
+  severity: Severity.default("medium"),
+  message: Said(2_000).pipe(z.string().min(1)),
+  suggestion: Said(4_000)
+    .nullish()
+    .transform((suggestion) => suggestion ?? null),
+});
+export type ReviewFinding = z.infer<typeof ReviewFinding>;
+
+export const ReviewVerdict = z.strictObject({
+  verdict: z.enum(["approve", "request_changes", "comment"]),
+  summary: Said(4_000).default(""),
+  findings: z
+    .array(ReviewFinding)
+    .max(1_000)
+    .default([])
+    .transform((findings) => findings.slice(0, MOST_FINDINGS)),
+});
+export type ReviewVerdict = z.infer<typeof ReviewVerdict>;
+
+export type ParsedVerdict =
+  | { readonly ok: true; readonly verdict: ReviewVerdict }
+  /** Says what is wrong in words that can be given back to the reviewer. */
+  | { readonly ok: false; readonly error: string };
+
+/** What a retry prompt, a notification and a pull request comment can carry. */
+const MOST_FINDINGS = 100;
+/** A verdict is small; of a flood only the end is read, where an answer stands. */
+const MOST_TEXT = 64 * 1_024;
+/** Bounds the search in text full of braces. */
+const MOST_OBJECTS = 200;
+
+/**
+ * Finds the one verdict in a reviewer's output, alone, in prose or in a fence. Two valid verdicts that disagree are refused:
+ * the second may come from the code under review, quoted.
+ */
+export function parseVerdict(output: string): ParsedVerdict {
+  const found: ReviewVerdict[] = [];
+  let error = "There is no JSON object in the answer.";
+  for (const candidate of jsonObjects(output.slice(-MOST_TEXT))) {
+    const parsed = ReviewVerdict.safeParse(candidate);
+    if (parsed.success) found.push(parsed.data);
+    else error = z.prettifyError(parsed.error);
+  }
+  const verdict = found.at(-1);
+  if (!verdict) return { ok: false, error: error.slice(0, 2_000) };
+  if (found.some((other) => other.verdict !== verdict.verdict)) {
+    return {
+      ok: false,
+      error: "There are several verdicts in the answer, and they disagree. Answer with exactly one.",
+    };
+  }
+  return { ok: true, verdict };
+}
+
+/** Where one reviewer's answer stands. `missing`: crashed, timed out, or said nothing that could be read. */
+export interface ReviewState {
+  readonly reviewer: string;
+  readonly state: "waiting" | "done" | "missing";
+  readonly verdict: ReviewVerdict | undefined;
+}
+
+export interface ReviewRound {
+  readonly reviews: readonly ReviewState[];
+  readonly requiredApprovals: number;
+  readonly startedAt: Date;
+  readonly timeoutMs: number;
+}
+
+export type ReviewOutcome =
+  | { readonly outcome: "approved"; readonly approvals: number; readonly missing: readonly string[] }
+  | { readonly outcome: "rejected"; readonly by: readonly string[]; readonly findings: readonly RejectedFinding[] }
+  | {
+      readonly outcome: "waiting";
+      readonly reason: "reviewers_running" | "not_enough_approvals";
+      readonly missing: readonly string[];
+    }
+  | {
+      readonly outcome: "timed_out";
+      readonly approvals: number;
+      readonly missing: readonly string[];
+      readonly warning: string;
+    };
+
+export type RejectedFinding = ReviewFinding & { readonly reviewer: string };
+
+/**
+ * Decides when all are in, so that a rejection carries everybody's findings. A missing reviewer counts as a comment; time running out
+ * is never an approval.
+ */
+export function aggregateReviews(round: ReviewRound, now: Date): ReviewOutcome {
+  const { reviews, requiredApprovals } = round;
+  const missing = reviews.filter(({ state }) => state === "missing").map(({ reviewer }) => reviewer);
+  const waiting = reviews.filter(({ state }) => state === "waiting").map(({ reviewer }) => reviewer);
+  const approvals = reviews.filter(({ verdict }) => verdict?.verdict === "approve").length;
+  const objectors = reviews.filter(({ verdict }) => verdict?.verdict === "request_changes");
+  const timedOut = now.getTime() - round.startedAt.getTime() >= round.timeoutMs;
+
+  if (waiting.length > 0 && !timedOut) return { outcome: "waiting", reason: "reviewers_running", missing };
+  if (objectors.length > 0) {
+    return {
+      outcome: "rejected",
+      by: objectors.map(({ reviewer }) => reviewer),
+      findings: objectors.flatMap(findingsOf),
+    };
+  }
+  if (waiting.length === 0 && approvals >= requiredApprovals) return { outcome: "approved", approvals, missing };
+  if (!timedOut) return { outcome: "waiting", reason: "not_enough_approvals", missing };
+
+  const silent = [...missing, ...waiting];
+  const warning = `The review timed out with ${approvals} of ${requiredApprovals} approvals${
+    silent.length > 0 ? `; no answer from ${silent.join(", ")}` : ""
+  }.`;
+  return { outcome: "timed_out", approvals, missing: silent, warning };
+}
+
+/** An objection without findings still says why: its summary becomes one. */
+function findingsOf({ reviewer, verdict }: ReviewState): RejectedFinding[] {
+  if (!verdict) return [];
+  if (verdict.findings.length > 0) return verdict.findings.map((finding) => ({ ...finding, reviewer }));
+  const message = verdict.summary || "Changes are requested, without saying which.";
+  return [{ reviewer, file: null, line: null, severity: "medium", message: message.slice(0, 2_000), suggestion: null }];
+}
+
+/** Every outermost JSON object in a text, in order. Braces of prose are passed over. */
+function* jsonObjects(text: string): Generator {
+  let from = 0;
+  for (let tries = 0; tries < MOST_OBJECTS; tries++) {
+    const start = text.indexOf("{", from);
+    if (start < 0) return;
+    const end = endOfObject(text, start);
+    const parsed = end === undefined ? undefined : parseJson(text.slice(start, end));
+    if (parsed === undefined || end === undefined) {
+      from = start + 1;
+    } else {
+      yield parsed.value;
+      from = end;
+    }
+  }
+}
+
+/** Just behind the brace that closes the one at `start`, strings passed over; undefined when there is none. */
+function endOfObject(text: string, start: number): number | undefined {
+  let depth = 0;
+  let inString = false;
+  for (let at = start; at < text.length; at++) {
+    const letter = text[at];
+    if (inString) {
+      if (letter === "\\") at++;
+      else if (letter === '"') inString = false;
+    } else if (letter === '"') {
+      inString = true;
+    } else if (letter === "{") {
+      depth++;
+    } else if (letter === "}" && --depth === 0) {
+      return at + 1;
+    }
+  }
+  return undefined;
+}
+
+function parseJson(text: string): { readonly value: unknown } | undefined {
+  try {
+    return { value: JSON.parse(text) };
+  } catch {
+    return undefined;
+  }
+}

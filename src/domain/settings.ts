@@ -1,0 +1,238 @@
+/** fleet.yaml: what the operator decides about products, reviewers, retries and patience. Reading the file is not done here. */
+import { z } from "zod";
+import { DoneCriteria } from "./done.ts";
+import { SLOTS_BY_TIER, type Tier } from "./operator.ts";
+import { AgentType, TaskType } from "./task.ts";
+
+const Name = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, "must be lower-case letters, digits, - or _ (at most 64)");
+const Minutes = z.number().positive().max(10_080);
+const Ms = z.int().min(0).max(86_400_000);
+const Line = z
+  .string()
+  .min(1)
+  .max(4_096)
+  .refine((text) => !text.includes("\0"), "must not contain NUL characters");
+
+/** A program and its arguments; a string is a line for `sh`. */
+const Argv = z.union([Line.transform((line) => ["sh", "-c", line]), z.array(Line).min(1).max(64)], {
+  error: "must be a command line or a list of program and arguments",
+});
+
+export const Product = z.strictObject({
+  id: Name,
+  name: z.string().min(1).max(200).optional(),
+  repository: Line.max(1_024).describe("path or URL"),
+  commands: z
+    .strictObject({ setup: Argv.optional(), validate: Argv.optional(), test: Argv.optional() })
+    .prefault({})
+    .describe("what sets the product up, and what its pull requests are checked with"),
+  trusted: z.boolean().default(false).describe("agents may run with their permission prompts bypassed"),
+  ci: z
+    .strictObject({
+      timeoutMinutes: Minutes.default(15).describe("for each command"),
+      required: z.boolean().default(true).describe("false: a red check is shown but does not fail the task"),
+    })
+    .prefault({}),
+});
+export type Product = z.infer<typeof Product>;
+
+export const Reviewer = z
+  .strictObject({
+    name: Name,
+    type: z.enum(["command", "stub", "claude_code", "codex", "gemini"]),
+    role: z.string().min(1).max(200).default("review").describe("what it looks for"),
+    command: Argv.optional().describe(
+      "for type command: the prompt arrives on its stdin, a JSON verdict is its output",
+    ),
+    script: z.string().max(64).optional().describe("for type stub: which behaviour it plays"),
+    timeoutMinutes: Minutes.default(10),
+  })
+  .refine((reviewer) => reviewer.type !== "command" || reviewer.command !== undefined, {
+    path: ["command"],
+    message: "is needed for a reviewer of type command",
+  });
+export type Reviewer = z.infer<typeof Reviewer>;
+
+const Reviewers = z.array(Reviewer).max(16).superRefine(unique("name"));
+
+/** One setting for all task types, or one per type beside a default. */
+function perTaskType<Shape extends z.ZodType>(one: Shape) {
+  return z.strictObject({
+    default: one,
+    ...Object.fromEntries(TaskType.options.map((type) => [type, one.optional()])),
+  });
+}
+
+const ReviewerLists = z.union([Reviewers.transform((list) => ({ default: list })), perTaskType(Reviewers.default([]))]);
+
+const Route = z.strictObject({ agentType: AgentType, model: z.string().min(1).max(128).optional() });
+
+/** How long a task may stay in a condition, and what then: fail it, or leave it and show it in the inbox. */
+const patience = (maxMinutes: number, atMost: "fail" | "hold") =>
+  z
+    .strictObject({ maxMinutes: Minutes.default(maxMinutes), atMost: z.enum(["fail", "hold"]).default(atMost) })
+    .prefault({});
+
+const MonitorSettings = z.strictObject({
+  stallMinutes: Minutes.default(10).describe("without commit, output or CPU: nudged; as long again: failed"),
+  spawnTimeoutMs: Ms.min(1).default(120_000).describe("from the claim to the first heartbeat"),
+  heartbeatIntervalMs: Ms.min(100).default(15_000),
+  hostGraceMs: Ms.default(120_000).describe("after a host's lease ran out, before its agents count as lost"),
+  ciTimeoutMs: Ms.min(1).default(3_600_000).describe("a pull request whose checks never come in fails"),
+  ciReruns: z.int().min(0).max(10).default(2).describe("runs repeated when the environment, not the product, failed"),
+  needsInput: patience(1_440, "fail"),
+  waitingQuota: patience(1_440, "fail"),
+  operatorAttached: patience(720, "hold"),
+  paused: patience(10_080, "hold"),
+});
+
+export const Settings = z.strictObject({
+  version: z.literal(1).default(1),
+  products: z.array(Product).max(1_000).superRefine(unique("id")).superRefine(unique("repository")).default([]),
+  reviewers: ReviewerLists.prefault([]),
+  done: perTaskType(DoneCriteria.prefault({})).prefault({}),
+  tiers: z
+    .strictObject({
+      observer: slots("observer"),
+      participant: slots("participant"),
+      builder: slots("builder"),
+      architect: slots("architect"),
+      sovereign: slots("sovereign"),
+    })
+    .prefault({})
+    .describe("agents at a time, per operator"),
+  retry: z
+    .strictObject({
+      baseDelayMs: Ms.default(30_000),
+      capMs: Ms.default(120_000),
+      maxRounds: z
+        .int()
+        .min(1)
+        .max(100)
+        .default(10)
+        .describe("attempts of one task, those that burn no retry included"),
+    })
+    .prefault({}),
+  monitor: MonitorSettings.prefault({}),
+  pr: z
+    .strictObject({
+      open: z.enum(["either", "agent", "fleet"]).default("either").describe("who opens the pull request"),
+      merge: z.enum(["squash", "merge"]).default("squash"),
+    })
+    .prefault({}),
+  review: z
+    .strictObject({
+      requiredApprovals: z.int().min(0).max(16).default(1),
+      timeoutMinutes: Minutes.default(30),
+      onTimeout: z.enum(["ready", "hold"]).default("ready").describe("ready: with a warning, never merged by itself"),
+      maxRounds: z.int().min(1).max(20).default(5),
+    })
+    .prefault({}),
+  autoMerge: z.boolean().default(false),
+  notify: z
+    .strictObject({
+      channels: z
+        .array(z.enum(["cli", "webhook", "email", "discord", "telegram"]))
+        .max(5)
+        .default(["cli"]),
+      mute: z.array(z.string().max(64)).max(32).default([]).describe("types of notification nobody wants"),
+    })
+    .prefault({}),
+  routing: z
+    .partialRecord(TaskType, z.array(Route).min(1).max(8))
+    .default({})
+    .transform((given) => ({ ...DEFAULT_ROUTING, ...given })),
+});
+export type Settings = z.infer<typeof Settings>;
+
+export interface SettingsProblem {
+  /** Where in the file: `products[0].commands.test`; empty for the whole. */
+  readonly path: string;
+  readonly message: string;
+}
+
+export type ParsedSettings =
+  | { readonly ok: true; readonly settings: Settings }
+  | { readonly ok: false; readonly problems: readonly SettingsProblem[] };
+
+const DEFAULT_ROUTING: Readonly<Record<TaskType, readonly z.infer<typeof Route>[]>> = {
+  bug_fix: [{ agentType: "claude_code", model: "claude-opus-4-6" }],
+  feature: [{ agentType: "claude_code", model: "claude-opus-4-6" }],
+  refactor: [{ agentType: "codex", model: "codex-mini-latest" }],
+  review: [{ agentType: "gemini", model: "gemini-2.5-pro" }],
+  docs: [{ agentType: "claude_code", model: "claude-sonnet-4-5" }],
+};
+
+/** Everything that is wrong is said at once. An empty file means the defaults. */
+export function parseSettings(input: unknown): ParsedSettings {
+  const parsed = Settings.safeParse(input ?? {});
+  return parsed.success
+    ? { ok: true, settings: parsed.data }
+    : { ok: false, problems: parsed.error.issues.flatMap(problemsOf) };
+}
+
+export const DEFAULT_SETTINGS: Settings = Settings.parse({});
+
+export function reviewersFor(settings: Settings, taskType: TaskType): readonly Reviewer[] {
+  return forTaskType(settings.reviewers, taskType);
+}
+
+export function doneCriteriaFor(settings: Settings, taskType: TaskType): DoneCriteria {
+  return forTaskType(settings.done, taskType);
+}
+
+/** By id first, so that two products with similar paths cannot be mixed up. */
+export function findProduct(settings: Settings, idOrRepository: string): Product | undefined {
+  return (
+    settings.products.find((product) => product.id === idOrRepository) ??
+    settings.products.find((product) => product.repository === idOrRepository)
+  );
+}
+
+function forTaskType<One>(
+  setting: { readonly default: One } & Partial<Record<TaskType, One>>,
+  taskType: TaskType,
+): One {
+  return setting[taskType] ?? setting.default;
+}
+
+function slots(tier: Tier) {
+  return z.int().min(0).max(10_000).default(SLOTS_BY_TIER[tier]);
+}
+
+/** Refuses a list in which two entries carry the same key, at the second one. */
+function unique<Key extends string>(key: Key) {
+  return (list: readonly Readonly<Record<Key, unknown>>[], context: z.RefinementCtx): void => {
+    const seen = new Set<unknown>();
+    for (const [at, entry] of list.entries()) {
+      if (seen.has(entry[key])) {
+        context.addIssue({ code: "custom", path: [at, key], message: `${String(entry[key])} is there twice` });
+      }
+      seen.add(entry[key]);
+    }
+  };
+}
+
+/** An unknown key is named by its own path, and a union by the branch that came closest, so that each line can be mended. */
+function problemsOf(issue: z.core.$ZodIssue): SettingsProblem[] {
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => ({ path: pathOf([...issue.path, key]), message: "there is no such setting" }));
+  }
+  if (issue.code === "invalid_union" && issue.errors.some((branch) => deeper(branch))) {
+    const closest = issue.errors.find((branch) => deeper(branch)) ?? [];
+    return closest.flatMap((inner) => problemsOf({ ...inner, path: [...issue.path, ...inner.path] }));
+  }
+  return [{ path: pathOf(issue.path), message: issue.message }];
+}
+
+/** The branch of a union whose outer shape fits: its issues lie inside it, or are keys it does not know. */
+function deeper(branch: readonly z.core.$ZodIssue[]): boolean {
+  return branch.every((issue) => issue.path.length > 0 || issue.code === "unrecognized_keys");
+}
+
+function pathOf(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, key) => {
+    if (typeof key === "number") return `${text}[${key}]`;
+    return text === "" ? String(key) : `${text}.${String(key)}`;
+  }, "");
+}
