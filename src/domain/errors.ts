@@ -16,6 +16,7 @@ export const FAILURES = {
   "spawn-denied": { title: "No free slot in this tier", status: 403, exit: 3, retry: false },
   "task-not-found": { title: "There is no such task", status: 404, exit: 3, retry: false },
   "not-found": { title: "There is no such thing", status: 404, exit: 3, retry: false },
+  "method-not-allowed": { title: "The address does not answer this method", status: 405, exit: 2, retry: false },
   "ambiguous-name": { title: "The name fits several tasks", status: 409, exit: 2, retry: false },
   "invalid-transition": { title: "The state does not allow this", status: 409, exit: 1, retry: false },
   "idempotency-key-reused": {
@@ -118,4 +119,10 @@ export function read<Shape extends z.ZodType>(shape: Shape, input: unknown): z.o
   const parsed = shape.safeParse(input);
   if (parsed.success) return parsed.data;
   throw new FleetError("invalid-input", z.prettifyError(parsed.error), { issues: parsed.error.issues });
+}
+
+/** The code of an error that is not ours: "ENOENT" of the file system, "23505" of PostgreSQL, "ECONNREFUSED" of a socket. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
 }
