@@ -1,0 +1,192 @@
+/**
+ * Masks secrets in untrusted text: known values first, then shapes of vendors, then what stands behind a telling name.
+ * Reads plain text (escapes and invisible characters are taken out), because colour codes inside a key would hide it.
+ */
+import { type Found, findValues, formsOf } from "./secret-values.ts";
+import { findNamed } from "./secret-names.ts";
+import { looksDrawn, SECRET_PATTERNS, type SecretPattern } from "./secret-patterns.ts";
+import { plainText } from "./terminal-text.ts";
+
+export interface Redactor {
+  /** The text without terminal sequences, each secret replaced by `[redacted:<kind>]`. */
+  redact: (text: string) => string;
+  /** The same for text that comes in pieces; secrets across their borders are found too. */
+  stream: () => RedactingStream;
+}
+
+export interface RedactingStream {
+  /** What may be shown by now; the rest is held back until it is sure. */
+  push: (chunk: string) => string;
+  /** The rest. The stream is empty afterwards and may go on. */
+  end: () => string;
+}
+
+/** A private key without its end is masked this far: longer than any key, shorter than a log. */
+const LONGEST_KEY = 16_384;
+/** A line longer than this is judged in parts, with so much held back that no vendor's token is cut. */
+const LONGEST_LINE = 65_536;
+const HELD_OF_LONG_LINE = 8_192;
+
+export function redactor({ values = [] }: { values?: readonly string[] } = {}): Redactor {
+  const forms = formsOf(values);
+  return {
+    redact: (text) => {
+      const plain = plainText(text);
+      return mask(plain, findSecrets(plain, forms));
+    },
+    stream: () => redactingStream(forms),
+  };
+}
+
+function redactingStream(forms: readonly string[]): RedactingStream {
+  const longest = forms[0]?.length ?? 0;
+  // A wrapped value has fewer line breaks than characters.
+  const held = 2 * longest;
+  let raw = "";
+  let plain = "";
+  let judgedAt = 0;
+
+  function emit(hold: number): string {
+    const found = merge(findSecrets(plain, forms));
+    let cut = Math.max(0, plain.length - hold);
+    for (const { from, to } of found) if (from < cut && to >= cut) cut = from;
+    // A private key that goes on in the next piece reaches to the end of this one.
+    const open = plain.lastIndexOf("-----BEGIN");
+    if (open !== -1 && open < cut && plain.length - open < LONGEST_KEY && !plain.includes("-----END", open)) cut = open;
+    const shown = mask(
+      plain.slice(0, cut),
+      found.filter(({ to }) => to <= cut),
+    );
+    plain = plain.slice(cut);
+    judgedAt = plain.length;
+    return shown;
+  }
+
+  return {
+    push(chunk) {
+      const end = chunk.lastIndexOf("\n");
+      const isLong = raw.length + chunk.length > LONGEST_LINE;
+      if (end === -1 && !isLong) {
+        raw += chunk;
+        return "";
+      }
+      const whole = raw + chunk;
+      const upTo = end === -1 ? sureEnd(whole) : raw.length + end + 1;
+      plain += plainText(whole.slice(0, upTo));
+      raw = whole.slice(upTo);
+      // While a key is held open, look again only when enough is new: else each line would re-read the held text.
+      if (judgedAt > 1_024 && plain.length - judgedAt < 1_024) return "";
+      return emit(end === -1 ? Math.max(held, HELD_OF_LONG_LINE) : held);
+    },
+    end() {
+      plain += plainText(raw);
+      raw = "";
+      return emit(0) + flushRest();
+    },
+  };
+
+  function flushRest(): string {
+    const rest = mask(plain, findSecrets(plain, forms));
+    plain = "";
+    judgedAt = 0;
+    return rest;
+  }
+}
+
+/** Before the last escape sequence that may still go on, and never between the halves of a character. */
+function sureEnd(text: string): number {
+  const tail = text.slice(-4_096);
+  for (let at = tail.length - 1; at >= 0; at -= 1) {
+    const unit = tail.charCodeAt(at);
+    if (unit === 0x1b || (unit >= 0x90 && unit <= 0x9f)) return text.length - tail.length + at;
+  }
+  const last = text.charCodeAt(text.length - 1);
+  return (last >= 0xd800 && last <= 0xdbff) || last === 0x0d ? text.length - 1 : text.length;
+}
+
+function findSecrets(plain: string, forms: readonly string[]): Found[] {
+  return [...findValues(plain, forms), ...findPrivateKeys(plain), ...findPatterns(plain), ...findNamed(plain)];
+}
+
+function merge(found: Found[]): Found[] {
+  const merged: Found[] = [];
+  for (const next of found.toSorted((a, b) => a.from - b.from || b.to - a.to)) {
+    const last = merged.at(-1);
+    if (!last || next.from >= last.to) merged.push(next);
+    else if (next.to > last.to) merged[merged.length - 1] = { ...last, to: next.to };
+  }
+  return merged;
+}
+
+function mask(plain: string, found: Found[]): string {
+  if (found.length === 0) return plain;
+  const parts: string[] = [];
+  let at = 0;
+  for (const { from, to, name } of merge(found)) {
+    parts.push(plain.slice(at, from), `[redacted:${name}]`);
+    at = to;
+  }
+  parts.push(plain.slice(at));
+  return parts.join("");
+}
+
+/** By hand: a lazy expression up to the end marker would read the rest once per beginning. */
+function findPrivateKeys(plain: string): Found[] {
+  const found: Found[] = [];
+  for (let from = plain.indexOf("-----BEGIN"); from !== -1;) {
+    const heading = plain.slice(from, from + 80);
+    if (!/^-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY/.test(heading)) {
+      from = plain.indexOf("-----BEGIN", from + 10);
+      continue;
+    }
+    const end = plain.slice(from, from + LONGEST_KEY).indexOf("-----END");
+    const footer = end === -1 ? -1 : plain.slice(from + end + 8, from + end + 80).indexOf("-----");
+    const to =
+      end === -1 ? Math.min(plain.length, from + LONGEST_KEY) : from + end + 8 + (footer === -1 ? 0 : footer + 5);
+    found.push({ from, to, name: "private-key" });
+    from = plain.indexOf("-----BEGIN", to);
+  }
+  return found;
+}
+
+/** Patterns by the hash of their first three characters; collisions only cost a look. */
+const BY_START: readonly (readonly { start: string; pattern: SecretPattern }[] | undefined)[] = indexPatterns();
+
+function hashAt(text: string, at: number): number {
+  return ((text.charCodeAt(at) * 31 + text.charCodeAt(at + 1)) * 31 + text.charCodeAt(at + 2)) & 0xfff;
+}
+
+function indexPatterns(): ({ start: string; pattern: SecretPattern }[] | undefined)[] {
+  const table: ({ start: string; pattern: SecretPattern }[] | undefined)[] = Array.from({ length: 0x1000 });
+  for (const pattern of SECRET_PATTERNS) {
+    for (const start of pattern.starts) (table[hashAt(start, 0)] ??= []).push({ start, pattern });
+  }
+  return table;
+}
+
+function findPatterns(plain: string): Found[] {
+  const found: Found[] = [];
+  for (let at = 0; at + 3 < plain.length; at += 1) {
+    const candidates = BY_START[hashAt(plain, at)];
+    if (!candidates) continue;
+    for (const { start, pattern } of candidates) {
+      if (!plain.startsWith(start, at)) continue;
+      const to = endOfMatch(plain, at, pattern);
+      if (to === at) continue;
+      if (!pattern.random || looksDrawn(plain.slice(at, to))) found.push({ from: at, to, name: pattern.name });
+      // A match that is no secret is passed over too: reading it again from its middle would be quadratic.
+      at = to - 1;
+      break;
+    }
+  }
+  return found;
+}
+
+function endOfMatch(plain: string, at: number, { shape, after }: SecretPattern): number {
+  if (after && at > 0) {
+    const before = plain.charAt(at - 1);
+    if (after === "word" ? /[A-Za-z0-9]/.test(before) : /[\w-]/.test(before)) return at;
+  }
+  shape.lastIndex = at;
+  return shape.test(plain) ? shape.lastIndex : at;
+}

@@ -1,0 +1,89 @@
+/** Finds secrets whose value is known, in every form they are likely to be printed in. */
+
+export interface Found {
+  readonly from: number;
+  readonly to: number;
+  readonly name: string;
+}
+
+/** Shorter values would mask ordinary words; a secret this short is none. */
+const SHORTEST = 6;
+const MOST_FORMS = 2_000;
+
+/** Raw, base64 (standing alone or inside a longer text), base64url, percent-encoded, JSON-escaped, hex. Longest first. */
+export function formsOf(values: readonly string[]): readonly string[] {
+  const forms = new Set<string>();
+  for (const value of values) {
+    const trimmed = value.trim();
+    if (trimmed.length < SHORTEST) continue;
+    for (const form of encodings(trimmed)) {
+      const compact = withoutBreaks(form);
+      if (compact.length >= SHORTEST) forms.add(compact);
+    }
+  }
+  return [...forms].toSorted((a, b) => b.length - a.length).slice(0, MOST_FORMS);
+}
+
+function encodings(value: string): string[] {
+  const bytes = new TextEncoder().encode(value.toWellFormed());
+  const percent = encodeURIComponent(value.toWellFormed());
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const base64 = [0, 1, 2].map((shift) => base64At(bytes, shift));
+  return [
+    value,
+    ...base64,
+    ...base64.map((form) => form.replaceAll("+", "-").replaceAll("/", "_")),
+    percent,
+    percent.replaceAll(/%[0-9A-F]{2}/g, (code) => code.toLowerCase()),
+    percent.replaceAll("%20", "+"),
+    JSON.stringify(value).slice(1, -1),
+    hex,
+    hex.toUpperCase(),
+  ];
+}
+
+/** The characters that stay the same wherever the bytes stand in a longer text (here: after 0, 1 or 2 others). */
+function base64At(bytes: Uint8Array, shift: number): string {
+  const shifted = new Uint8Array(bytes.length + shift);
+  shifted.set(bytes, shift);
+  let binary = "";
+  for (const byte of shifted) binary += String.fromCharCode(byte);
+  const whole = btoa(binary).replace(/=+$/, "");
+  const firstSure = Math.ceil((shift * 8) / 6);
+  const lastSure = Math.floor((shifted.length * 8) / 6);
+  return whole.slice(firstSure, lastSure);
+}
+
+/** Line breaks are ignored, because `base64` and terminals wrap what they print. */
+export function findValues(text: string, forms: readonly string[]): Found[] {
+  if (forms.length === 0) return [];
+  const compact = withoutBreaks(text);
+  const found: [number, number][] = [];
+  for (const form of forms) {
+    for (let at = compact.indexOf(form); at !== -1; at = compact.indexOf(form, at + form.length)) {
+      found.push([at, at + form.length]);
+    }
+  }
+  if (found.length === 0) return [];
+  found.sort((a, b) => a[0] - b[0]);
+  return compact.length === text.length
+    ? found.map(([from, to]) => ({ from, to, name: "value" }))
+    : backToText(text, found);
+}
+
+/** Two walks side by side: places in the compact text, and the line breaks that were left out before them. */
+function backToText(text: string, found: readonly (readonly [number, number])[]): Found[] {
+  const breaks: number[] = [];
+  for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) breaks.push(at - breaks.length);
+  let before = 0;
+  return found.map(([from, to]) => {
+    while (before < breaks.length && (breaks[before] ?? 0) <= from) before += 1;
+    let within = before;
+    while (within < breaks.length && (breaks[within] ?? 0) < to) within += 1;
+    return { from: from + before, to: to + within, name: "value" };
+  });
+}
+
+function withoutBreaks(text: string): string {
+  return text.includes("\n") ? text.replaceAll("\n", "") : text;
+}

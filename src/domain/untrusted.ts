@@ -1,0 +1,106 @@
+/** What agents, pull requests and logs say is data: made storable here before PostgreSQL, Redis or a log may see it. */
+
+/** No field of untrusted text is longer than this, whatever the caller asks for. */
+export const MOST_BYTES = 65_536;
+const MOST_DEPTH = 32;
+/** Bounds the walk over a value that refers to itself; more members than this are no report but a flood. */
+const MOST_MEMBERS = 10_000;
+
+export type StorableJson = null | boolean | number | string | StorableJson[] | { [key: string]: StorableJson };
+
+/** Without NUL, well-formed, and at most so many bytes of UTF-8; a character is never cut in two. */
+export function toStorable(text: string, maxBytes: number = MOST_BYTES): string {
+  const most = Math.max(0, Math.min(maxBytes, MOST_BYTES));
+  const clean = text.replaceAll("\0", "").toWellFormed();
+  if (clean.length * 3 <= most) return clean;
+  const { read } = new TextEncoder().encodeInto(clean, new Uint8Array(most));
+  return clean.slice(0, read);
+}
+
+/** A JSON value that PostgreSQL accepts: depth, members and bytes bounded, every text storable. Never throws. */
+export function toStorableJson(value: unknown, maxBytes: number = MOST_BYTES): StorableJson {
+  const budget = { bytes: Math.max(0, Math.min(maxBytes, MOST_BYTES)), members: MOST_MEMBERS };
+  try {
+    return walk(value, 1, budget) ?? null;
+  } catch {
+    return { unstorable: true };
+  }
+}
+
+interface Budget {
+  bytes: number;
+  members: number;
+}
+
+function walk(value: unknown, depth: number, budget: Budget): StorableJson | undefined {
+  budget.members -= 1;
+  if (budget.members < 0 || budget.bytes <= 0) return undefined;
+  if (typeof value === "string") return takeText(value, budget);
+  if (typeof value === "number") return spend(budget, Number.isFinite(value) ? value : null);
+  if (typeof value === "boolean") return spend(budget, value);
+  if (typeof value === "bigint") return takeText(value.toString(), budget);
+  if (value === null) return spend(budget, null);
+  if (typeof value === "object") return walkObject(value, depth, budget);
+  return undefined;
+}
+
+function walkObject(value: object, depth: number, budget: Budget): StorableJson | undefined {
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : takeText(value.toISOString(), budget);
+  if (depth >= MOST_DEPTH) return takeText("[too deep]", budget);
+  budget.bytes -= 2;
+  if (Array.isArray(value)) return walkArray(value, depth, budget);
+  return walkMembers(value, depth, budget);
+}
+
+function walkMembers(value: object, depth: number, budget: Budget): StorableJson {
+  const members: [string, StorableJson][] = [];
+  for (const [key, inner] of Object.entries(value)) {
+    if (budget.members <= 0 || budget.bytes <= 0) break;
+    // An own `__proto__` is legal JSON, and poison for whoever copies the object by assignment.
+    if (key === "__proto__") continue;
+    const name = takeText(key, budget);
+    const member = walk(inner, depth + 1, budget);
+    budget.bytes -= 2;
+    if (name !== undefined && member !== undefined) members.push([name, member]);
+  }
+  return Object.fromEntries(members);
+}
+
+function walkArray(value: readonly unknown[], depth: number, budget: Budget): StorableJson[] {
+  const items: StorableJson[] = [];
+  for (const item of value) {
+    if (budget.members <= 0 || budget.bytes <= 0) break;
+    items.push(walk(item, depth + 1, budget) ?? null);
+    budget.bytes -= 1;
+  }
+  return items;
+}
+
+function spend<Value extends number | boolean | null>(budget: Budget, value: Value): Value | undefined {
+  budget.bytes -= JSON.stringify(value).length;
+  return budget.bytes < 0 ? undefined : value;
+}
+
+/** Charged by its length as JSON, so that quotes and controls cannot multiply the stored size. */
+function takeText(text: string, budget: Budget): string | undefined {
+  const left = budget.bytes - 2;
+  if (left <= 0) return undefined;
+  const whole = toStorable(text, left);
+  const cost = byteLength(JSON.stringify(whole)) - 2;
+  const kept = cost <= left ? whole : toStorable(whole, Math.floor(left / 6));
+  budget.bytes -= byteLength(JSON.stringify(kept));
+  return kept;
+}
+
+export function byteLength(text: string): number {
+  let bytes = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    // Each half of a surrogate pair counts two: four bytes for the character.
+    const isSurrogate = unit >= 0xd800 && unit <= 0xdfff;
+    if (unit < 0x80) bytes += 1;
+    else if (unit < 0x800 || isSurrogate) bytes += 2;
+    else bytes += 3;
+  }
+  return bytes;
+}
