@@ -1,0 +1,41 @@
+/** A database of a test's own, with every migration: a clone of the template that the run made once. */
+import { randomBytes } from "node:crypto";
+import { Client, Pool } from "pg";
+import { inject } from "vitest";
+
+export interface TestDatabase extends AsyncDisposable {
+  /** As the superuser that owns everything. */
+  readonly url: string;
+  /** Reads and writes as the superuser, past row-level security. */
+  query(text: string, values?: unknown[]): Promise<Record<string, unknown>[]>;
+}
+
+/** `await using database = await testDatabase()`. With `empty`, without any migration. */
+export async function testDatabase(from: "template" | "empty" = "template"): Promise<TestDatabase> {
+  const name = `fleet_test_${randomBytes(6).toString("hex")}`;
+  const url = inject("databaseUrl").replace(/\/\w+$/, `/${name}`);
+  await onServer(`create database ${name} template ${from === "template" ? "fleet_template" : "template0"}`);
+
+  const pool = new Pool({ connectionString: url, max: 2 }).on("error", ignore);
+  return {
+    url,
+    query: async (text, values) => (await pool.query<Record<string, unknown>>(text, values)).rows,
+    async [Symbol.asyncDispose]() {
+      await pool.end();
+      await onServer(`drop database ${name} with (force)`);
+    },
+  };
+}
+
+async function onServer(statement: string): Promise<void> {
+  const server = new Client({ connectionString: inject("databaseUrl") });
+  await server.connect();
+  try {
+    await server.query(statement);
+  } finally {
+    await server.end();
+  }
+}
+
+/** Dropping the database cuts connections that are closing; that is no failure. */
+function ignore(): void {}
