@@ -1,0 +1,210 @@
+/** Runs a helper program (git, an installer, a CI command) to its end: bounded in time and output, and with nothing left behind. */
+import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { execa } from "execa";
+import { killTree, type Marker } from "./process-tree.ts";
+
+export interface CommandResult {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Ended by us because it took too long. */
+  readonly timedOut: boolean;
+  /** Ended by us because the caller's signal was aborted. */
+  readonly aborted: boolean;
+  /** Output was longer than the cap: its middle is missing. */
+  readonly truncated: boolean;
+  readonly durationMs: number;
+}
+
+export interface CommandOptions {
+  readonly cwd: string;
+  /** The whole environment: nothing of ours is inherited. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly input?: string;
+  readonly timeoutMs: number;
+  /** Per stream; head and tail are kept, half each. */
+  readonly maxOutputBytes?: number;
+  readonly signal?: AbortSignal;
+  readonly onOutput?: (chunk: Buffer, stream: "stdout" | "stderr") => void;
+  /** True for a program that is meant to leave a server behind (tmux): then only what descends from it is ended. */
+  readonly leavesServer?: boolean;
+}
+
+const MAX_OUTPUT_BYTES = 4 * 1_024 * 1_024;
+const GRACE_MS = 1_000;
+/** A grandchild that holds the pipes would keep us waiting for an end of output that never comes. */
+const DRAIN_MS = 250;
+
+/** Throws only when the program cannot be started; a failure of the program is a result. */
+export async function runCommand(argv: readonly string[], options: CommandOptions): Promise<CommandResult> {
+  const [program, ...args] = argv;
+  if (program === undefined) throw new Error("A command needs a program; the list of arguments is empty.");
+  if (options.signal?.aborted) return { ...NOTHING, aborted: true };
+
+  const marker: Marker = { name: "FLEET_COMMAND", value: randomUUID() };
+  const env = options.leavesServer ? options.env : { ...options.env, [marker.name]: marker.value };
+  const startedAt = performance.now();
+  const child = launch(program, args, { ...options, env });
+  const output = collect(child, options);
+  const end = await waitForEnd(child, options, options.leavesServer ? undefined : marker);
+  if (end.failure) throw new Error(startFailure(program, options.cwd, end.failure), { cause: end.failure });
+  return {
+    exitCode: end.exitCode,
+    signal: end.signal,
+    stdout: output.stdout.text(),
+    stderr: output.stderr.text(),
+    timedOut: end.stopped === "timeout",
+    aborted: end.stopped === "abort",
+    truncated: output.stdout.truncated() || output.stderr.truncated(),
+    durationMs: Math.round(performance.now() - startedAt),
+  };
+}
+
+/** The last lines of what a command said, for the sentence that reports its failure. */
+export function lastLines(text: string, most = 10): string {
+  return text.trimEnd().split("\n").slice(-most).join("\n");
+}
+
+const NOTHING: CommandResult = {
+  exitCode: null,
+  signal: null,
+  stdout: "",
+  stderr: "",
+  timedOut: false,
+  aborted: false,
+  truncated: false,
+  durationMs: 0,
+};
+
+type Child = ReturnType<typeof launch>;
+
+/** Its own session and process group, so that the whole of it can be signalled; stdin is always closed. */
+function launch(program: string, args: readonly string[], { cwd, env, input }: CommandOptions) {
+  return execa(program, args, {
+    cwd,
+    env,
+    extendEnv: false,
+    reject: false,
+    buffer: false,
+    detached: true,
+    input: input ?? "",
+  });
+}
+
+interface End {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly stopped: "timeout" | "abort" | undefined;
+  readonly failure: Error | undefined;
+}
+
+async function waitForEnd(child: Child, options: CommandOptions, marker: Marker | undefined): Promise<End> {
+  let stopped: End["stopped"];
+  let killing: Promise<unknown> | undefined;
+  const end = (why: "timeout" | "abort") => {
+    if (stopped !== undefined || child.pid === undefined) return;
+    stopped = why;
+    killing = killTree([{ pid: child.pid }], { graceMs: GRACE_MS, ...(marker ? { marker } : {}) });
+  };
+  const timer = setTimeout(() => end("timeout"), options.timeoutMs);
+  const onAbort = () => end("abort");
+  options.signal?.addEventListener("abort", onAbort, { once: true });
+  child.once("exit", () => {
+    setTimeout(() => closePipes(child), DRAIN_MS).unref();
+  });
+  try {
+    const result = await child;
+    await killing;
+    await endGroup(child.pid);
+    return {
+      exitCode: result.exitCode ?? null,
+      signal: result.signal ?? null,
+      stopped,
+      failure: child.pid === undefined ? startError(result.cause) : undefined,
+    };
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+function startError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error("it did not start", { cause });
+}
+
+/** What a command started in the background ends with it. Asking for the group costs one system call. */
+async function endGroup(pid: number | undefined): Promise<void> {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+    for (let look = 0; look < 50; look += 1) {
+      await pause(5);
+      process.kill(-pid, 0);
+    }
+  } catch {
+    // Nobody is left in the group: the usual case, at the first call.
+  }
+}
+
+function closePipes(child: Child): void {
+  child.stdout?.destroy();
+  child.stderr?.destroy();
+}
+
+function collect(child: Child, options: CommandOptions) {
+  const most = options.maxOutputBytes ?? MAX_OUTPUT_BYTES;
+  const streams = { stdout: openBuffer(most), stderr: openBuffer(most) };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name]?.on("data", (chunk: Buffer) => {
+      streams[name].add(chunk);
+      options.onOutput?.(chunk, name);
+    });
+  }
+  return streams;
+}
+
+/** Keeps the first and the last half of the cap: errors stand at the end, causes often at the beginning. */
+function openBuffer(mostBytes: number) {
+  const half = Math.floor(mostBytes / 2);
+  const head: Buffer[] = [];
+  let tail: Buffer[] = [];
+  let headBytes = 0;
+  let tailBytes = 0;
+  let dropped = 0;
+  const trim = () => {
+    const joined = Buffer.concat(tail);
+    dropped += joined.length - half;
+    tail = [joined.subarray(joined.length - half)];
+    tailBytes = half;
+  };
+  return {
+    add(chunk: Buffer): void {
+      const room = Math.max(0, half - headBytes);
+      if (room > 0) {
+        const first = chunk.subarray(0, room);
+        head.push(first);
+        headBytes += first.length;
+      }
+      if (chunk.length <= room) return;
+      tail.push(chunk.subarray(room));
+      tailBytes += chunk.length - room;
+      if (tailBytes > mostBytes) trim();
+    },
+    truncated: () => dropped > 0,
+    text(): string {
+      if (tailBytes > half) trim();
+      const gap = dropped > 0 ? [Buffer.from(`\n… ${dropped} bytes left out …\n`)] : [];
+      return Buffer.concat([...head, ...gap, ...tail]).toString("utf8");
+    },
+  };
+}
+
+function startFailure(program: string, cwd: string, failure: Error): string {
+  const code = "code" in failure ? failure.code : undefined;
+  if (code === "ENOENT") return `${program} cannot be started: no such program on PATH, or no directory ${cwd}.`;
+  if (code === "EACCES") return `${program} cannot be started: it is not executable, or ${cwd} may not be entered.`;
+  if (code === "E2BIG") return `${program} cannot be started: its arguments and environment are too long.`;
+  return `${program} cannot be started: ${failure.message}`;
+}
