@@ -56,14 +56,15 @@ export type Reviewer = z.infer<typeof Reviewer>;
 const Reviewers = z.array(Reviewer).max(16).superRefine(unique("name"));
 
 /** One setting for all task types, or one per type beside a default. */
-function perTaskType<Shape extends z.ZodType>(one: Shape) {
-  return z.strictObject({
-    default: one,
-    ...Object.fromEntries(TaskType.options.map((type) => [type, one.optional()])),
-  });
+function perTaskType<Shape extends z.ZodType, Default extends z.ZodType>(one: Shape, otherwise: Default) {
+  const types = Object.fromEntries(TaskType.options.map((type) => [type, one.optional()]));
+  return z.strictObject({ default: otherwise, ...types });
 }
 
-const ReviewerLists = z.union([Reviewers.transform((list) => ({ default: list })), perTaskType(Reviewers.default([]))]);
+const ReviewerLists = z.union([
+  Reviewers.transform((list) => ({ default: list })),
+  perTaskType(Reviewers, Reviewers.default([])),
+]);
 
 const Route = z.strictObject({ agentType: AgentType, model: z.string().min(1).max(128).optional() });
 
@@ -90,7 +91,7 @@ export const Settings = z.strictObject({
   version: z.literal(1).default(1),
   products: z.array(Product).max(1_000).superRefine(unique("id")).superRefine(unique("repository")).default([]),
   reviewers: ReviewerLists.prefault([]),
-  done: perTaskType(DoneCriteria.prefault({})).prefault({}),
+  done: perTaskType(DoneCriteria, DoneCriteria.prefault({})).prefault({}),
   tiers: z
     .strictObject({
       observer: slots("observer"),
