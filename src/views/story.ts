@@ -133,7 +133,14 @@ function viewTimeline(history: readonly HistoryEntry[]): StoryView["timeline"] {
   });
 }
 
-const ENDS: readonly TaskStatus[] = ["failed", "rejected", "ready", "merged", "cancelled", "abandoned"];
+const ENDS: ReadonlySet<TaskStatus | null | undefined> = new Set<TaskStatus>([
+  "failed",
+  "rejected",
+  "ready",
+  "merged",
+  "cancelled",
+  "abandoned",
+]);
 
 /** An attempt begins with `spawning` and ends with the first status that judges it. */
 function viewAttempts(task: Task, history: readonly HistoryEntry[]): StoryView["attempts"] {
@@ -141,17 +148,20 @@ function viewAttempts(task: Task, history: readonly HistoryEntry[]): StoryView["
   return starts.map((start, index) => {
     const next = starts[index + 1];
     const span = history.slice(history.indexOf(start) + 1, next ? history.indexOf(next) : undefined);
-    const end = span.find(({ to }) => to && ENDS.includes(to));
+    const end = span.find(({ to }) => ENDS.has(to));
     const attempt = start.attempt ?? index;
-    const last = next === undefined;
-    const failure = end?.failure ?? (task.failureContext?.attempt === attempt ? task.failureContext : null);
+    const unended = next || isTerminal(task.status) ? "ended" : task.status;
     return {
       attempt,
       startedAt: moment(start.at),
       endedAt: moment(end?.at),
       tookMs: end ? end.at.getTime() - start.at.getTime() : null,
-      outcome: end?.to ?? (last && !isTerminal(task.status) ? task.status : "ended"),
-      failure: viewFailure(failure),
+      outcome: end?.to ?? unended,
+      failure: viewFailure(end?.failure ?? failureOf(task, attempt)),
     };
   });
+}
+
+function failureOf(task: Task, attempt: number): FailureContext | null {
+  return task.failureContext?.attempt === attempt ? task.failureContext : null;
 }

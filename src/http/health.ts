@@ -1,0 +1,40 @@
+/** /healthz: the process answers. /readyz: what it needs answers too. Both without a token; neither says more than it must. */
+import type { Express } from "express";
+
+/** Resolves with a word on how it is, or rejects. Handed in by whoever opened the thing. */
+export type Check = () => Promise<string>;
+
+const CHECK_TIMEOUT_MS = 2_000;
+
+export function mountHealth(app: Express, checks: Readonly<Record<string, Check>>): void {
+  app.get("/healthz", (_request, response) => {
+    response.set("cache-control", "no-store").json({ status: "ok" });
+  });
+
+  app.get("/readyz", async (_request, response) => {
+    const results = await Promise.all(Object.entries(checks).map(([name, check]) => look(name, check)));
+    const ready = results.every(({ ok }) => ok);
+    response
+      .status(ready ? 200 : 503)
+      .set("cache-control", "no-store")
+      .json({
+        status: ready ? "ready" : "not-ready",
+        checks: Object.fromEntries(results.map(({ name, ok, word }) => [name, { ok, word }])),
+      });
+  });
+}
+
+/** Why a check failed is in the log of what failed; an address or a version would help an attacker here. */
+async function look(name: string, check: Check): Promise<{ name: string; ok: boolean; word: string }> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("late")), CHECK_TIMEOUT_MS);
+  });
+  try {
+    return { name, ok: true, word: await Promise.race([check(), late]) };
+  } catch {
+    return { name, ok: false, word: "does not answer" };
+  } finally {
+    clearTimeout(timer);
+  }
+}

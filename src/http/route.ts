@@ -1,0 +1,159 @@
+/** What a route is: data, from which the server mounts it and the OpenAPI document describes it. */
+import { z } from "zod";
+import { read, type FailureCode } from "../domain/errors.ts";
+import type { Operator, Tier } from "../domain/operator.ts";
+
+type Shape = z.ZodType;
+
+/** How a route is described. What is left out is empty: unknown parameters and fields are refused, not ignored. */
+export interface RouteFace<
+  Params extends Shape = Shape,
+  Query extends Shape = Shape,
+  Body extends Shape = Shape,
+  Reply extends Shape = Shape,
+> {
+  readonly method: "get" | "post" | "put" | "delete";
+  /** `/api/fleet/tasks/:id`; every `:name` is a key of `params`. */
+  readonly path: `/${string}`;
+  readonly tier: Tier;
+  /** Only the owner of what the path names may do it; the use case holds it, the document says it. */
+  readonly owner?: boolean;
+  readonly summary: string;
+  readonly description?: string;
+  readonly params?: Params;
+  readonly query?: Query;
+  readonly body?: Body;
+  /** What leaves is exactly this: every reply is parsed, so a field the schema does not name stays inside. */
+  readonly reply: Reply;
+  /** Further statuses of success, with their meaning: `{ 200: "the key was used before" }`. */
+  readonly statuses?: Readonly<Record<number, string>>;
+  /** What it may refuse with, besides what every route may. */
+  readonly errors?: readonly FailureCode[];
+}
+
+/** What a handler is handed: already identified, already parsed. */
+export interface Ask<Params, Query, Body> {
+  readonly operator: Operator;
+  readonly params: Params;
+  readonly query: Query;
+  readonly body: Body;
+  readonly idempotencyKey: string | undefined;
+  readonly requestId: string;
+  /** Aborted when the asker has gone, or the server closes. */
+  readonly signal: AbortSignal;
+}
+
+export interface Answer<Body> {
+  readonly status?: number;
+  readonly body: Body;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** One server-sent event; `id` is what a reader resumes from. */
+export interface StreamEvent<Data> {
+  readonly id?: string;
+  readonly event?: string;
+  readonly data: Data;
+}
+
+/** Before parsing: what the server hands in. */
+export interface RawAsk extends Omit<Ask<unknown, unknown, unknown>, "params" | "query" | "body"> {
+  readonly params: unknown;
+  readonly query: unknown;
+  readonly body: unknown;
+  readonly lastEventId: string | undefined;
+}
+
+export interface JsonRoute<Context> extends RouteFace {
+  readonly kind: "json";
+  readonly answer: (context: Context, ask: RawAsk) => Promise<Answer<unknown>>;
+}
+
+export interface StreamRoute<Context> extends RouteFace {
+  readonly kind: "sse";
+  /** Parses at once, so that a wrong question is a problem document and not a broken stream. */
+  readonly open: (context: Context, ask: RawAsk) => Promise<AsyncIterable<StreamEvent<unknown>>>;
+}
+
+export type Route<Context> = JsonRoute<Context> | StreamRoute<Context>;
+
+const Nothing = z.strictObject({});
+type Nothing = typeof Nothing;
+
+/** A route that answers with JSON. `Context` is what the handler's first parameter says it is (a Fleet). */
+export function defineRoute<
+  Context,
+  Reply extends Shape,
+  Params extends Shape = Nothing,
+  Query extends Shape = Nothing,
+  Body extends Shape = Nothing,
+>(
+  face: RouteFace<Params, Query, Body, Reply>,
+  handle: (
+    context: Context,
+    ask: Ask<z.output<Params>, z.output<Query>, z.output<Body>>,
+  ) => Promise<Answer<z.input<Reply>>>,
+): JsonRoute<Context> {
+  return {
+    ...face,
+    kind: "json",
+    async answer(context, raw) {
+      const { body, ...rest } = await handle(context, readAsk(face, raw));
+      return { ...rest, body: face.reply.parse(body) };
+    },
+  };
+}
+
+/** A route that streams server-sent events; `reply` is the shape of each event's data. */
+export function defineStream<
+  Context,
+  Reply extends Shape,
+  Params extends Shape = Nothing,
+  Query extends Shape = Nothing,
+>(
+  face: Omit<RouteFace<Params, Query, Nothing, Reply>, "method" | "body">,
+  handle: (
+    context: Context,
+    ask: Ask<z.output<Params>, z.output<Query>, unknown> & { readonly lastEventId: string | undefined },
+  ) => Promise<AsyncIterable<StreamEvent<z.input<Reply>>>>,
+): StreamRoute<Context> {
+  return {
+    ...face,
+    method: "get",
+    kind: "sse",
+    async open(context, raw) {
+      const events = await handle(context, { ...readAsk(face, raw), lastEventId: raw.lastEventId });
+      return parsed(face.reply, events);
+    },
+  };
+}
+
+async function* parsed(
+  reply: Shape,
+  events: AsyncIterable<StreamEvent<unknown>>,
+): AsyncGenerator<StreamEvent<unknown>, void> {
+  for await (const event of events) yield { ...event, data: reply.parse(event.data) };
+}
+
+/** The defaults above are `Nothing`, so what is left out of a face is read as `Nothing` and typed as it. */
+function readAsk<Params extends Shape, Query extends Shape, Body extends Shape>(
+  face: Pick<RouteFace<Params, Query, Body>, "params" | "query" | "body">,
+  raw: RawAsk,
+): Ask<z.output<Params>, z.output<Query>, z.output<Body>> {
+  const { operator, idempotencyKey, requestId, signal } = raw;
+  return {
+    operator,
+    idempotencyKey,
+    requestId,
+    signal,
+    params: readPart(face.params, raw.params),
+    query: readPart(face.query, raw.query),
+    body: readPart(face.body, raw.body),
+  };
+}
+
+function readPart<Part extends Shape>(shape: Part | undefined, input: unknown): z.output<Part> {
+  // True: a part is undefined only where its type parameter fell back to its default, Nothing.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return read(shape ?? Nothing, input ?? {}) as z.output<Part>;
+}

@@ -1,0 +1,170 @@
+/** The API: each route mounted in the order identity, tier, limit, body, answer. What is not in a list does not exist. */
+import { createServer as createHttpServer, type Server } from "node:http";
+import express, { type Express, type Request, type RequestHandler, type Response } from "express";
+import { FleetError } from "../domain/errors.ts";
+import { tierReaches, type Operator } from "../domain/operator.ts";
+import { readBody } from "./body.ts";
+import { mountDocs } from "./docs.ts";
+import { mountHealth, type Check } from "./health.ts";
+import { bearerOf, refusal, type Identify } from "./identity.ts";
+import { problemHandler, requestIdOf, type HttpLog } from "./problem.ts";
+import type { RawAsk, Route } from "./route.ts";
+import { streamEvents } from "./sse.ts";
+import type { KeySet } from "./tokens.ts";
+
+export interface HttpTerms<Context> {
+  readonly context: Context;
+  readonly routes: readonly Route<Context>[];
+  readonly identify: Identify;
+  readonly keys: KeySet;
+  readonly health: Readonly<Record<string, Check>>;
+  readonly log: HttpLog;
+  readonly newId: () => string;
+  /** Called with who asks, before the body is read; throws "rate-limited". */
+  readonly limit?: (ask: { readonly operator: Operator; readonly address: string }) => Promise<void>;
+  /** Further doors of the same server (login, board, dashboard), mounted before the API's "not found". */
+  readonly doors?: readonly ((app: Express) => void)[];
+  /** Addresses of proxies whose `x-forwarded-*` are believed; none by default. */
+  readonly trustProxy?: string | false;
+}
+
+export interface HttpServer {
+  readonly server: Server;
+  /** Ends streams, lets answers that are under way finish, and closes. */
+  close(): Promise<void>;
+}
+
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/** Whoever sends these claims to be somebody; only a verified token may say that. */
+const SPOOFABLE = /^(?:x-fleet-.*|x-conviction-tier|x-wallet-address)$/;
+const FORWARDED = /^(?:x-forwarded-.*|forwarded)$/;
+
+export function createServer<Context>(terms: HttpTerms<Context>): HttpServer {
+  const streams = new Set<AbortController>();
+  const app = express();
+  app.disable("x-powered-by");
+  app.set("trust proxy", terms.trustProxy ?? false);
+  app.use(prepare(terms));
+
+  mountHealth(app, terms.health);
+  app.get("/.well-known/jwks.json", async (_request, response) => {
+    // New keys are published at least this long before their first use.
+    response.set("cache-control", "public, max-age=300").json({ keys: await terms.keys.publicKeys() });
+  });
+  mountDocs(app, terms.routes);
+  for (const mount of terms.doors ?? []) mount(app);
+  mountRoutes(app, terms, streams);
+  app.use((request) => {
+    throw new FleetError("not-found", `There is nothing at ${request.method} ${request.path}. See /api/docs.`);
+  });
+  app.use(problemHandler(terms.log));
+
+  const server = createHttpServer(
+    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, maxHeaderSize: 16_384 },
+    app,
+  );
+  server.maxRequestsPerSocket = 10_000;
+  return { server, close: () => close(server, streams) };
+}
+
+/** Before anything reads the request: its id is ours, and headers that pretend are gone. */
+function prepare<Context>({ newId, trustProxy }: HttpTerms<Context>): RequestHandler {
+  return (request, response, next) => {
+    for (const name of Object.keys(request.headers)) {
+      if (SPOOFABLE.test(name) || (!trustProxy && FORWARDED.test(name))) delete request.headers[name];
+    }
+    const requestId = newId();
+    response.set({ "x-request-id": requestId, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" });
+    next();
+  };
+}
+
+function mountRoutes<Context>(app: Express, terms: HttpTerms<Context>, streams: Set<AbortController>): void {
+  const methods = new Map<string, string[]>();
+  for (const route of terms.routes) {
+    methods.set(route.path, [...(methods.get(route.path) ?? []), route.method.toUpperCase()]);
+    app[route.method](route.path, (request, response) => serve(route, terms, streams, { request, response }));
+  }
+  for (const [path, allowed] of methods) {
+    app.all(path, (request, response) => {
+      response.set("allow", allowed.join(", "));
+      throw new FleetError(
+        "method-not-allowed",
+        `${request.path} answers ${allowed.join(", ")}, not ${request.method}.`,
+      );
+    });
+  }
+}
+
+interface Exchange {
+  readonly request: Request;
+  readonly response: Response;
+}
+
+async function serve<Context>(
+  route: Route<Context>,
+  terms: HttpTerms<Context>,
+  streams: Set<AbortController>,
+  { request, response }: Exchange,
+): Promise<void> {
+  const operator = await enter(route, terms, request);
+  const body = await readBody(request, response);
+  const controller = new AbortController();
+  response.once("close", () => controller.abort());
+  const ask: RawAsk = {
+    operator,
+    body,
+    params: { ...request.params },
+    query: { ...request.query },
+    signal: controller.signal,
+    requestId: requestIdOf(response),
+    idempotencyKey: request.get("idempotency-key"),
+    lastEventId: request.get("last-event-id"),
+  };
+
+  if (route.kind === "json") {
+    const answer = await route.answer(terms.context, ask);
+    // "no-cache" is "ask again with the ETag", which Express makes and compares.
+    response.set({ "cache-control": "private, no-cache", ...answer.headers });
+    response.status(answer.status ?? 200).json(answer.body);
+    return;
+  }
+  streams.add(controller);
+  try {
+    await streamEvents(response, await route.open(terms.context, ask), { signal: controller.signal });
+  } finally {
+    streams.delete(controller);
+  }
+}
+
+/** Identity, tier, limit: a stranger's body is not even read. */
+async function enter<Context>(
+  route: Route<Context>,
+  { identify, limit }: HttpTerms<Context>,
+  request: Request,
+): Promise<Operator> {
+  const token = bearerOf(request.headers.authorization);
+  if (token === undefined) throw refusal();
+  const { operator } = await identify(token);
+  if (!tierReaches(operator.tier, route.tier)) {
+    throw new FleetError("tier-too-low", `This needs tier ${route.tier}; yours is ${operator.tier}.`, {
+      needed: route.tier,
+      tier: operator.tier,
+    });
+  }
+  await limit?.({ operator, address: request.ip ?? "unknown" });
+  return operator;
+}
+
+async function close(server: Server, streams: ReadonlySet<AbortController>): Promise<void> {
+  for (const stream of streams) stream.abort();
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  server.closeIdleConnections();
+  const late = setTimeout(() => server.closeAllConnections(), 5_000);
+  await closed;
+  clearTimeout(late);
+}
