@@ -1,0 +1,47 @@
+/** attempts: one run of an agent each; and which of them still have something on a host. */
+import { z } from "zod";
+import { FailureContext } from "../domain/task.ts";
+import { sql, type Tx } from "./sql.ts";
+
+export const Attempt = z.object({
+  taskId: z.uuid(),
+  attempt: z.int(),
+  dispatchId: z.uuid(),
+  host: z.string(),
+  agentType: z.string(),
+  model: z.string().nullable(),
+  startSha: z.string().nullable(),
+  headSha: z.string().nullable(),
+  contextHash: z.string().nullable(),
+  outcome: z.string().nullable(),
+  failureContext: FailureContext.nullable(),
+  startedAt: z.date(),
+  runningAt: z.date().nullable(),
+  endedAt: z.date().nullable(),
+  closedAt: z.date().nullable(),
+});
+export type Attempt = z.infer<typeof Attempt>;
+
+const columns = sql`a.task_id, a.attempt, a.dispatch_id, a.host, a.agent_type, a.model, a.start_sha, a.head_sha,
+  a.context_hash, a.outcome, a.failure_context, a.started_at, a.running_at, a.ended_at, a.closed_at`;
+
+export async function listAttempts(tx: Tx, taskId: string): Promise<Attempt[]> {
+  return tx.many(Attempt)`select ${columns} from attempts a where a.task_id = ${taskId} order by a.attempt`;
+}
+
+/** Its process is gone and its run is fenced: nothing of it can act any more. */
+export async function closeAttempt(tx: Tx, taskId: string, attempt: number): Promise<void> {
+  await tx.run`
+    update attempts set closed_at = coalesce(closed_at, now()), ended_at = coalesce(ended_at, now())
+    where task_id = ${taskId} and attempt = ${attempt}`;
+}
+
+/** Attempts of this host that are not the current one of a live task, or whose task is over: theirs must be ended. */
+export async function listStaleAttempts(tx: Tx, host: string, limit: number): Promise<Attempt[]> {
+  return tx.many(Attempt)`
+    select ${columns} from attempts a join fleet_tasks t on t.id = a.task_id
+    where a.host = ${host} and a.closed_at is null
+      and (t.attempt <> a.attempt or t.host is distinct from a.host or t.status in ('ready', 'failed', 'rejected', 'retrying',
+        'merged', 'abandoned', 'cancelled'))
+    order by a.started_at limit ${limit}`;
+}

@@ -1,0 +1,38 @@
+/** audit_log as it is read: chains, in order, with the hash's exact inputs as text. */
+import { z } from "zod";
+import type { Tx } from "./sql.ts";
+
+export const AuditEntry = z.object({
+  id: z.string(),
+  chain: z.string(),
+  seq: z.int(),
+  taskId: z.uuid().nullable(),
+  at: z.date(),
+  /** Microseconds, UTC: what the hash was made of. */
+  atText: z.string(),
+  actor: z.string(),
+  action: z.string(),
+  detailText: z.string(),
+  hash: z.string(),
+});
+export type AuditEntry = z.infer<typeof AuditEntry>;
+
+export async function listAudit(tx: Tx, chain: string, afterSeq: number, limit: number): Promise<AuditEntry[]> {
+  return tx.many(AuditEntry)`
+    select id::text, chain, seq, task_id, at, to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at_text,
+      actor, action, detail::text as detail_text, hash
+    from audit_log where chain = ${chain} and seq > ${afterSeq} order by seq, id limit ${limit}`;
+}
+
+const Head = z.object({ chain: z.string(), seq: z.int(), head: z.string() });
+export type ChainHead = z.infer<typeof Head>;
+
+/** Heads as the tasks and operators say, page by page. */
+export async function listChainHeads(tx: Tx, after: string, limit: number): Promise<ChainHead[]> {
+  return tx.many(Head)`
+    select chain, seq, head from (
+      select 'task:' || id as chain, audit_seq as seq, audit_head as head from fleet_tasks
+      union all
+      select 'operator:' || id, audit_seq, audit_head from operators where audit_seq > 0
+    ) as heads where chain > ${after} order by chain limit ${limit}`;
+}

@@ -1,0 +1,100 @@
+/** fleet_notifications: one row per message and channel, written with what it is about, before any try to deliver it. */
+import { z } from "zod";
+import { sql, type Tx } from "./sql.ts";
+
+export const Notification = z.object({
+  id: z.uuid(),
+  tenantId: z.string(),
+  operatorId: z.string(),
+  taskId: z.uuid().nullable(),
+  type: z.string(),
+  channel: z.string(),
+  summary: z.string(),
+  facts: z.record(z.string(), z.unknown()),
+  status: z.enum(["pending", "delivered", "failed", "merged"]),
+  epoch: z.int(),
+  tries: z.int(),
+  lastError: z.string().nullable(),
+  dueAt: z.date(),
+  deliveredAt: z.date().nullable(),
+  createdAt: z.date(),
+});
+export type Notification = z.infer<typeof Notification>;
+
+const columns = sql`n.id, n.tenant_id, n.operator_id, n.task_id, n.type, n.channel, n.summary, n.facts, n.status, n.epoch,
+  n.tries, n.last_error, n.due_at, n.delivered_at, n.created_at`;
+
+/** The pending row of this epoch, its next try claimed for `leaseMs`: a second job meanwhile finds nothing due. */
+export async function claimNotification(
+  tx: Tx,
+  { notificationId, epoch }: { notificationId: string; epoch: number },
+  leaseMs: number,
+): Promise<Notification | undefined> {
+  return tx.maybeOne(Notification)`
+    update fleet_notifications n set tries = tries + 1, due_at = now() + ${leaseMs}::float8 * interval '1 ms'
+    where n.id = ${notificationId} and n.epoch = ${epoch} and n.status = 'pending' and n.due_at <= now() + interval '50 ms'
+    returning ${columns}`;
+}
+
+/** Closes it; with the epoch of the claim, so that a late sender cannot speak over a newer try. */
+export async function settleNotification(
+  tx: Tx,
+  row: { id: string; epoch: number },
+  end: { status: "delivered" | "failed" | "merged"; error?: string },
+): Promise<void> {
+  await tx.run`
+    update fleet_notifications set status = ${end.status}, last_error = ${end.error ?? null},
+      delivered_at = case when ${end.status} = 'delivered' then now() end
+    where id = ${row.id} and epoch = ${row.epoch} and status = 'pending'`;
+}
+
+/** Another try later, under a new epoch (a finished job's id would be ignored by the queue). */
+export async function postponeNotification(
+  tx: Tx,
+  row: { id: string; epoch: number },
+  again: { inMs: number; error: string },
+): Promise<void> {
+  await tx.run`
+    update fleet_notifications set epoch = epoch + 1, last_error = ${again.error},
+      due_at = now() + ${again.inMs}::float8 * interval '1 ms'
+    where id = ${row.id} and epoch = ${row.epoch} and status = 'pending'`;
+}
+
+/** The same message on another channel: the fallback when the chosen one is done for. */
+export async function insertFallback(tx: Tx, row: Notification, channel: string): Promise<string | undefined> {
+  const made = await tx.maybeOne(z.object({ id: z.uuid() }))`
+    insert into fleet_notifications (tenant_id, operator_id, task_id, type, channel, dedup_key, summary, facts)
+    select tenant_id, operator_id, task_id, type, ${channel}, dedup_key || '/fallback-' || channel, summary,
+      facts || jsonb_build_object('fallbackFrom', channel, 'why', last_error)
+    from fleet_notifications where id = ${row.id}
+    on conflict on constraint fleet_notifications_dedup do nothing
+    returning id`;
+  return made?.id;
+}
+
+/** Pending ones whose job seems lost. */
+export async function listOverdueNotifications(tx: Tx, graceMs: number, limit: number): Promise<Notification[]> {
+  return tx.many(Notification)`
+    select ${columns} from fleet_notifications n
+    where n.status = 'pending' and n.due_at < now() - ${graceMs}::float8 * interval '1 ms'
+    order by n.due_at limit ${limit}`;
+}
+
+export async function bumpNotification(tx: Tx, id: string): Promise<number> {
+  const row = await tx.one(z.object({ epoch: z.int() }))`
+    update fleet_notifications set epoch = epoch + 1 where id = ${id} returning epoch`;
+  return row.epoch;
+}
+
+/** How many this operator's channel was sent in the last minute: the measure for coalescing. */
+export async function countRecent(tx: Tx, operatorId: string, channel: string): Promise<number> {
+  const row = await tx.one(z.object({ sent: z.int() }))`
+    select count(*)::int as sent from fleet_notifications
+    where operator_id = ${operatorId} and channel = ${channel} and status = 'delivered'
+      and created_at > now() - interval '5 minutes' and delivered_at > now() - interval '1 minute'`;
+  return row.sent;
+}
+
+export async function listNotifications(tx: Tx, taskId: string): Promise<Notification[]> {
+  return tx.many(Notification)`select ${columns} from fleet_notifications n where n.task_id = ${taskId} order by n.created_at, n.id`;
+}

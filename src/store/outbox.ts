@@ -1,0 +1,112 @@
+/** outbox: what must still be told, written in the transaction that is the reason for it. The relay reads it here. */
+import { z } from "zod";
+import type { QueueDefinition } from "../../queues/define.ts";
+import type { Tx } from "./sql.ts";
+
+/** A row to be: which queue is to get which job. The dedup key is the job's id, so a hint is written once per epoch. */
+export interface Hint {
+  readonly topic: string;
+  readonly dedupKey: string;
+  readonly payload: unknown;
+  readonly delayMs?: number;
+}
+
+export function hint<Payload extends z.ZodType>(
+  queue: QueueDefinition<Payload>,
+  payload: z.output<Payload>,
+  delayMs?: number,
+): Hint {
+  return {
+    topic: queue.name,
+    dedupKey: `${queue.name}/${queue.jobId(payload)}`,
+    payload,
+    ...(delayMs === undefined ? {} : { delayMs }),
+  };
+}
+
+const OutboxRow = z.object({
+  id: z.string(),
+  topic: z.string(),
+  payload: z.unknown(),
+  delayMs: z.number(),
+  retryCount: z.int(),
+});
+export type OutboxRow = z.infer<typeof OutboxRow>;
+
+/** Takes up to `limit` waiting rows in order; other relays pass them over until this transaction ends. */
+export async function claimHints(tx: Tx, limit: number): Promise<OutboxRow[]> {
+  return tx.many(OutboxRow)`
+    select id::text, topic, payload, retry_count,
+      greatest(0, extract(epoch from run_at - now()) * 1000)::float8 as delay_ms
+    from outbox
+    where processed_at is null and dead_at is null and next_attempt_at <= now() and topic <> 'event'
+    order by next_attempt_at, id limit ${limit} for update skip locked`;
+}
+
+export async function markHintsRelayed(tx: Tx, ids: readonly string[]): Promise<void> {
+  await tx.run`update outbox set processed_at = now(), last_error = null where id = any(${ids}::bigint[])`;
+}
+
+/** After `mostTries` a row is dead: kept, counted, shown to a human. */
+export async function markHintsFailed(
+  tx: Tx,
+  failure: { ids: readonly string[]; error: string; pauseMs: number; mostTries: number },
+): Promise<void> {
+  await tx.run`
+    update outbox set retry_count = retry_count + 1, last_error = ${failure.error},
+      next_attempt_at = now() + ${failure.pauseMs}::float8 * interval '1 ms',
+      dead_at = case when retry_count + 1 >= ${failure.mostTries} then now() end
+    where id = any(${failure.ids}::bigint[])`;
+}
+
+/** Hints that belong to no task's transition (a batch re-issued by the reconciler). */
+export async function insertHints(
+  tx: Tx,
+  owner: { tenantId: string; operatorId: string; taskId: string },
+  hints: readonly Hint[],
+): Promise<void> {
+  await tx.run`
+    insert into outbox (tenant_id, operator_id, task_id, topic, dedup_key, payload, run_at)
+    select ${owner.tenantId}, ${owner.operatorId}, ${owner.taskId}, topic, "dedupKey", payload,
+      now() + "delayMs" * interval '1 ms'
+    from jsonb_to_recordset(${JSON.stringify(hints)}::jsonb)
+      as hint (topic text, "dedupKey" text, payload jsonb, "delayMs" float8)
+    on conflict on constraint outbox_dedup_key do nothing`;
+}
+
+const Lag = z.object({ waiting: z.int(), dead: z.int(), oldestMs: z.number() });
+
+export async function outboxLag(tx: Tx): Promise<z.output<typeof Lag>> {
+  return tx.one(Lag)`
+    select count(*) filter (where dead_at is null)::int as waiting, count(*) filter (where dead_at is not null)::int as dead,
+      coalesce(extract(epoch from now() - min(created_at) filter (where dead_at is null and coalesce(run_at, created_at) <= now())) * 1000, 0)::float8 as oldest_ms
+    from outbox where processed_at is null`;
+}
+
+const EventRow = z.object({ cursor: z.string(), taskId: z.uuid().nullable(), payload: z.record(z.string(), z.unknown()) });
+export type EventRow = z.infer<typeof EventRow>;
+
+/**
+ * Events after `cursor` ("<xid>-<id>", "0-0" from the start), oldest first. Only what is below every running transaction
+ * is shown: a smaller cursor can then no longer appear, so a reader that remembers its last cursor misses nothing.
+ */
+export async function listEvents(
+  tx: Tx,
+  after: { cursor: string; limit: number; taskId?: string | undefined },
+): Promise<EventRow[]> {
+  const [xid = "0", id = "0"] = after.cursor.split("-");
+  return tx.many(EventRow)`
+    select xid::text || '-' || id::text as cursor, task_id, payload from outbox
+    where topic = 'event' and (xid, id) > (${xid}::text::xid8, ${id}::bigint)
+      and xid < pg_snapshot_xmin(pg_current_snapshot())
+      and (${after.taskId ?? null}::uuid is null or task_id = ${after.taskId ?? null}::uuid)
+    order by xid, id limit ${after.limit}`;
+}
+
+const Cursor = z.object({ cursor: z.string() });
+
+/** Where a reader starts who wants only what comes from now on. */
+export async function latestEventCursor(tx: Tx): Promise<string> {
+  const row = await tx.one(Cursor)`select pg_snapshot_xmin(pg_current_snapshot())::text || '-0' as cursor`;
+  return row.cursor;
+}

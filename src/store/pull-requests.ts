@@ -1,0 +1,87 @@
+/** pull_requests: the local forge's own, one open one per branch. */
+import { z } from "zod";
+import { sql, type Tx } from "./sql.ts";
+
+export const PullRequest = z.object({
+  repository: z.string(),
+  number: z.int(),
+  taskId: z.uuid(),
+  tenantId: z.string(),
+  operatorId: z.string(),
+  title: z.string(),
+  headBranch: z.string(),
+  baseBranch: z.string(),
+  headSha: z.string(),
+  baseSha: z.string(),
+  state: z.enum(["open", "merged", "closed"]),
+  openedBy: z.string(),
+  attempt: z.int(),
+  mergeSha: z.string().nullable(),
+  comments: z.array(z.looseObject({ marker: z.string(), body: z.string() })),
+  createdAt: z.date(),
+  updatedAt: z.date(),
+  closedAt: z.date().nullable(),
+});
+export type PullRequest = z.infer<typeof PullRequest>;
+
+const columns = sql`p.repository, p.number, p.task_id, p.tenant_id, p.operator_id, p.title, p.head_branch, p.base_branch,
+  p.head_sha, p.base_sha, p.state, p.opened_by, p.attempt, p.merge_sha, p.comments, p.created_at, p.updated_at, p.closed_at`;
+
+type NewPullRequest = Pick<
+  PullRequest,
+  | "repository"
+  | "taskId"
+  | "tenantId"
+  | "operatorId"
+  | "title"
+  | "headBranch"
+  | "baseBranch"
+  | "headSha"
+  | "baseSha"
+  | "openedBy"
+  | "attempt"
+>;
+
+/** Opens one for the branch, or moves the open one's head: asking twice makes no second one. Numbers rise per repository. */
+export async function openPullRequest(tx: Tx, ask: NewPullRequest): Promise<PullRequest> {
+  await tx.run`select pg_advisory_xact_lock(hashtextextended(${`pull-request-number/${ask.repository}`}, 0))`;
+  return tx.one(PullRequest)`
+    insert into pull_requests as p (repository, number, task_id, tenant_id, operator_id, title, head_branch, base_branch,
+      head_sha, base_sha, opened_by, attempt)
+    values (${ask.repository},
+      (select coalesce(max(number), 0) + 1 from pull_requests where repository = ${ask.repository}),
+      ${ask.taskId}, ${ask.tenantId}, ${ask.operatorId}, ${ask.title}, ${ask.headBranch}, ${ask.baseBranch},
+      ${ask.headSha}, ${ask.baseSha}, ${ask.openedBy}, ${ask.attempt})
+    on conflict (repository, head_branch) where state = 'open'
+    do update set head_sha = excluded.head_sha, base_sha = excluded.base_sha, attempt = excluded.attempt, updated_at = now()
+    returning ${columns}`;
+}
+
+export async function listPullRequests(tx: Tx, taskIds: readonly string[]): Promise<PullRequest[]> {
+  return tx.many(PullRequest)`
+    select ${columns} from pull_requests p where p.task_id = any(${taskIds}::uuid[]) order by p.number`;
+}
+
+/** Closes the open one; nothing happens to one that is closed already. */
+export async function closePullRequest(
+  tx: Tx,
+  pr: { repository: string; number: number },
+  end: { state: "merged" | "closed"; mergeSha?: string },
+): Promise<void> {
+  await tx.run`
+    update pull_requests set state = ${end.state}, merge_sha = ${end.mergeSha ?? null}, closed_at = now(), updated_at = now()
+    where repository = ${pr.repository} and number = ${pr.number} and state = 'open'`;
+}
+
+/** Posts a comment once: the same marker replaces its body. */
+export async function upsertComment(
+  tx: Tx,
+  pr: { repository: string; number: number },
+  comment: { marker: string; body: string },
+): Promise<void> {
+  await tx.run`
+    update pull_requests set updated_at = now(), comments = (
+      select coalesce(jsonb_agg(c), '[]') from jsonb_array_elements(comments) as c where c->>'marker' <> ${comment.marker}
+    ) || ${JSON.stringify([comment])}::jsonb
+    where repository = ${pr.repository} and number = ${pr.number}`;
+}

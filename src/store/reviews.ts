@@ -1,0 +1,90 @@
+/** reviews: one reviewer's verdict per round. The rows, not the queue, say when a round is complete. */
+import { z } from "zod";
+import { sql, type Tx } from "./sql.ts";
+
+export const Review = z.object({
+  id: z.uuid(),
+  taskId: z.uuid(),
+  round: z.int(),
+  headSha: z.string(),
+  reviewer: z.string(),
+  role: z.string(),
+  status: z.enum(["pending", "running", "done", "missing"]),
+  verdict: z.enum(["approve", "request_changes", "comment"]).nullable(),
+  summary: z.string().nullable(),
+  findings: z.array(z.record(z.string(), z.unknown())),
+  error: z.string().nullable(),
+  startedAt: z.date().nullable(),
+  endedAt: z.date().nullable(),
+  createdAt: z.date(),
+});
+export type Review = z.infer<typeof Review>;
+
+const columns = sql`r.id, r.task_id, r.round, r.head_sha, r.reviewer, r.role, r.status, r.verdict, r.summary, r.findings,
+  r.error, r.started_at, r.ended_at, r.created_at`;
+
+export interface NewReview {
+  readonly id: string;
+  readonly reviewer: string;
+  readonly role: string;
+}
+
+/** One row per reviewer of the round; a round that exists already is left as it is. */
+export async function insertReviews(
+  tx: Tx,
+  round: { taskId: string; tenantId: string; operatorId: string; round: number; headSha: string },
+  reviewers: readonly NewReview[],
+): Promise<void> {
+  await tx.run`
+    insert into reviews (id, task_id, tenant_id, operator_id, round, head_sha, reviewer, role)
+    select id, ${round.taskId}, ${round.tenantId}, ${round.operatorId}, ${round.round}, ${round.headSha}, reviewer, role
+    from jsonb_to_recordset(${JSON.stringify(reviewers)}::jsonb) as r (id uuid, reviewer text, role text)
+    on conflict on constraint reviews_one_per_round do nothing`;
+}
+
+export async function claimReview(
+  tx: Tx,
+  ask: { id: string; worker: string; leaseMs: number },
+): Promise<Review | undefined> {
+  return tx.maybeOne(Review)`
+    update reviews r set status = 'running', worker = ${ask.worker}, started_at = now(),
+      lease_until = now() + ${ask.leaseMs}::float8 * interval '1 ms'
+    where r.id = ${ask.id} and (r.status = 'pending' or (r.status = 'running' and r.lease_until < now()))
+    returning ${columns}`;
+}
+
+export async function renewReview(tx: Tx, id: string, worker: string, leaseMs: number): Promise<boolean> {
+  const renewed = await tx.run`
+    update reviews set lease_until = now() + ${leaseMs}::float8 * interval '1 ms'
+    where id = ${id} and worker = ${worker} and status = 'running'`;
+  return renewed > 0;
+}
+
+export async function settleReview(
+  tx: Tx,
+  { id, worker }: { id: string; worker: string },
+  end: Pick<Review, "status" | "verdict" | "summary" | "findings" | "error">,
+): Promise<boolean> {
+  const settled = await tx.run`
+    update reviews set status = ${end.status}, verdict = ${end.verdict}, summary = ${end.summary},
+      findings = ${JSON.stringify(end.findings)}::jsonb, error = ${end.error}, ended_at = now(), lease_until = null
+    where id = ${id} and worker = ${worker} and status = 'running'`;
+  return settled > 0;
+}
+
+export async function returnReview(tx: Tx, id: string, worker: string): Promise<void> {
+  await tx.run`
+    update reviews set status = 'pending', worker = null, lease_until = null
+    where id = ${id} and worker = ${worker} and status = 'running'`;
+}
+
+/** The reviews of the newest round, locked: of two last verdicts at once, one sees both and decides. */
+export async function lockRound(tx: Tx, taskId: string, round: number): Promise<Review[]> {
+  return tx.many(Review)`
+    select ${columns} from reviews r where r.task_id = ${taskId} and r.round = ${round} order by r.reviewer for update`;
+}
+
+export async function listReviews(tx: Tx, taskIds: readonly string[]): Promise<Review[]> {
+  return tx.many(Review)`
+    select ${columns} from reviews r where r.task_id = any(${taskIds}::uuid[]) order by r.round, r.reviewer`;
+}

@@ -1,0 +1,95 @@
+/** SQL as written, values always as parameters, rows always parsed. */
+import type { PoolClient } from "pg";
+import type { z } from "zod";
+
+type Template<Result> = (strings: TemplateStringsArray, ...slots: readonly unknown[]) => Result;
+
+/** An open transaction. Its templates are statements: `tx.one(Task)`select …``. */
+export interface Tx {
+  /** All the rows. */
+  many<Shape extends z.ZodType>(shape: Shape): Template<Promise<z.output<Shape>[]>>;
+  /** The row, or nothing; two are a bug in the statement. */
+  maybeOne<Shape extends z.ZodType>(shape: Shape): Template<Promise<z.output<Shape> | undefined>>;
+  /** The row; none is a bug in the statement. */
+  one<Shape extends z.ZodType>(shape: Shape): Template<Promise<z.output<Shape>>>;
+  /** How many rows it touched. */
+  run: Template<Promise<number>>;
+}
+
+/** A piece of SQL to put into a statement: a list of columns, a condition. */
+export class Sql {
+  readonly parts: readonly string[];
+  readonly values: readonly unknown[];
+
+  constructor(parts: readonly string[], values: readonly unknown[]) {
+    this.parts = parts;
+    this.values = values;
+  }
+
+  get text(): string {
+    return this.parts.reduce((text, part, index) => `${text}$${index}${part}`);
+  }
+}
+
+/** Slots become $1, $2, …; a slot that is itself a piece of SQL is spliced in. */
+export function sql(strings: TemplateStringsArray, ...slots: readonly unknown[]): Sql {
+  const [first = "", ...rest] = strings;
+  const parts = [first];
+  const values: unknown[] = [];
+  for (const [index, slot] of slots.entries()) {
+    const [head = "", ...tail] = slot instanceof Sql ? slot.parts : ["", ""];
+    parts[parts.length - 1] += head;
+    parts.push(...tail);
+    parts[parts.length - 1] += rest[index] ?? "";
+    values.push(...(slot instanceof Sql ? slot.values : [slot]));
+  }
+  return new Sql(parts, values);
+}
+
+export function transactionOn(client: PoolClient): Tx {
+  async function rows<Shape extends z.ZodType>(shape: Shape, query: Sql, most: number): Promise<z.output<Shape>[]> {
+    const result = await client.query<unknown[]>({ text: query.text, values: [...query.values], rowMode: "array" });
+    if (result.rows.length > most) throw new Error(`${result.rows.length} rows where one was meant: ${query.text}`);
+    const names = result.fields.map((field) => camelCase(field.name));
+    return result.rows.map((cells) =>
+      shape.parse(Object.fromEntries(names.map((name, index) => [name, cells[index]]))),
+    );
+  }
+
+  return {
+    many:
+      (shape) =>
+      async (strings, ...slots) =>
+        rows(shape, sql(strings, ...slots), Infinity),
+    maybeOne:
+      (shape) =>
+      async (strings, ...slots) =>
+        (await rows(shape, sql(strings, ...slots), 1))[0],
+    one:
+      (shape) =>
+      async (strings, ...slots) => {
+        const query = sql(strings, ...slots);
+        const [found] = await rows(shape, query, 1);
+        if (found === undefined) throw new Error(`No row where one was meant: ${query.text}`);
+        return found;
+      },
+    run: async (strings, ...slots) => {
+      const query = sql(strings, ...slots);
+      const result = await client.query(query.text, [...query.values]);
+      return result.rowCount ?? 0;
+    },
+  };
+}
+
+export function camelCase(name: string): string {
+  return name.replaceAll(/_(?<letter>[a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** The other way, for the keys of a patch; never for keys inside a JSON value. */
+export function snakeCase(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+export function snakeKeys(record: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [snakeCase(key), value]));
+}

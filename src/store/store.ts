@@ -1,0 +1,158 @@
+/** The one door to PostgreSQL: a transaction that knows on whose behalf it runs. Nothing else touches the pool. */
+import { Client, Pool, type PoolClient } from "pg";
+import { z } from "zod";
+import { FleetError } from "../domain/errors.ts";
+import { codeOf, mayTryAgain, translate } from "./failures.ts";
+import { transactionOn, type Tx } from "./sql.ts";
+import { openTransitions, type Transitions } from "./transitions.ts";
+
+/** On whose behalf: a processor of the house (sees all tenants), or an operator's request (sees what row security shows). */
+export type Behalf =
+  | { readonly role: "fleet_worker" }
+  | { readonly role: "fleet_app"; readonly tenantId: string; readonly operatorId: string; readonly scope: "operator" | "tenant" };
+
+export const WORKER: Behalf = { role: "fleet_worker" };
+
+/** A request: reads within the tenant, writes as the operator. */
+export function requestBy(operator: { readonly id: string; readonly tenantId: string }): Behalf {
+  return { role: "fleet_app", tenantId: operator.tenantId, operatorId: operator.id, scope: "tenant" };
+}
+
+export interface Store {
+  /** Runs `work` in one transaction; `work` may run again (deadlock, serialization), so it must touch nothing but `tx`. */
+  transaction<Result>(on: Behalf, work: (tx: Tx) => Promise<Result>): Promise<Result>;
+  /** Moves or patches one task; concurrent calls share statements (group commit). */
+  readonly transitions: Transitions;
+  /** Runs `work` while this process alone holds the named lock, or returns undefined at once when another holds it. */
+  exclusively<Result>(name: string, work: (tx: Tx) => Promise<Result>): Promise<Result | undefined>;
+  readonly pool: { readonly total: number; readonly idle: number; readonly waiting: number };
+  close(): Promise<void>;
+}
+
+export interface StoreOptions {
+  readonly url: string;
+  readonly maxConnections: number;
+  /** Longest a statement may take: 5 s behind a request, 30 s in a worker. */
+  readonly statementTimeoutMs: number;
+  readonly onLostConnection: (error: Error) => void;
+}
+
+const Locked = z.object({ held: z.boolean() });
+
+const TRIES = 4;
+const LOCK_TIMEOUT_MS = 2_000;
+/** A transaction that idles (a hung queue behind the relay) must not hold its row locks for ever. */
+const IDLE_IN_TRANSACTION_MS = 10_000;
+
+export function openStore(options: StoreOptions): Store {
+  const pool = new Pool({
+    connectionString: options.url,
+    min: 0,
+    max: options.maxConnections,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 30_000,
+    // The client's own limit, for the single statements of `transitions` that no `set local` precedes.
+    query_timeout: options.statementTimeoutMs + 1_000,
+    application_name: "fleetwright",
+  });
+  // Without a listener, one idle connection cut by a restart of PostgreSQL ends the whole process.
+  pool.on("error", options.onLostConnection);
+
+  async function once<Result>(on: Behalf, work: (tx: Tx) => Promise<Result>): Promise<Result> {
+    const client = await pool.connect();
+    client.on("error", options.onLostConnection);
+    let broken = true;
+    try {
+      await client.query(beginAs(client, on, options.statementTimeoutMs));
+      const result = await work(transactionOn(client));
+      await client.query("commit");
+      broken = false;
+      return result;
+    } catch (error) {
+      // A connection that cannot roll back is broken: the pool must throw it away, not lend it again.
+      broken = await client.query("rollback").then(
+        () => false,
+        () => true,
+      );
+      throw error;
+    } finally {
+      client.off("error", options.onLostConnection);
+      client.release(broken);
+    }
+  }
+
+  async function transaction<Result>(on: Behalf, work: (tx: Tx) => Promise<Result>): Promise<Result> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await once(on, work);
+      } catch (error) {
+        if (tries >= TRIES || !mayTryAgain(error)) throw translate(error);
+        await new Promise((resolve) => setTimeout(resolve, tries * 20));
+      }
+    }
+  }
+
+  return {
+    transaction,
+    transitions: openTransitions(async (text, values) => {
+      const client = await pool.connect();
+      client.on("error", options.onLostConnection);
+      let broken = false;
+      try {
+        return (await client.query<Record<string, unknown>>(text, values)).rows;
+      } catch (error) {
+        broken = codeOf(error) === "";
+        throw error;
+      } finally {
+        client.off("error", options.onLostConnection);
+        client.release(broken);
+      }
+    }),
+    exclusively: (name, work) =>
+      transaction(WORKER, async (tx) => {
+        const [lock] = await tx.many(Locked)`select pg_try_advisory_xact_lock(hashtextextended(${name}, 0)) as held`;
+        return lock?.held ? work(tx) : undefined;
+      }),
+    get pool() {
+      return { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
+    },
+    close: () => pool.end(),
+  };
+}
+
+/** One round trip: begin, and who we are until commit. Values are literals because a batch takes no parameters. */
+function beginAs(client: PoolClient, on: Behalf, statementTimeoutMs: number): string {
+  const context = client.escapeLiteral(JSON.stringify(on));
+  return `begin;
+    set local statement_timeout = ${statementTimeoutMs};
+    set local lock_timeout = ${LOCK_TIMEOUT_MS};
+    set local idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS};
+    select fleet_enter(${context}::jsonb)`;
+}
+
+/** Refuses to serve when row security would not hold: roles missing, or able to pass it by. Returns the server's version. */
+export async function assertUsable(url: string): Promise<{ version: string; maxConnections: number }> {
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    const roles = await client.query<{ rolname: string }>(
+      `select rolname from pg_roles where rolname in ('fleet_app', 'fleet_worker')
+         and not rolsuper and not rolbypassrls and not rolcreaterole and pg_has_role(current_user, oid, 'member')`,
+    );
+    if (roles.rows.length !== 2) {
+      throw new FleetError(
+        "database-unusable",
+        "The roles fleet_app and fleet_worker are missing, privileged, or not granted to this login. Run: fleet migrate",
+      );
+    }
+    const about = await client.query<{ version: string; most: string }>(
+      "select current_setting('server_version') as version, current_setting('max_connections') as most",
+    );
+    return { version: about.rows[0]?.version ?? "unknown", maxConnections: Number(about.rows[0]?.most ?? 0) };
+  } catch (error) {
+    throw translate(error);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}

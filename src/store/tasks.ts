@@ -1,0 +1,195 @@
+/** fleet_tasks: admission and every statement that reads a task. Moving one is transitions.ts. */
+import { z } from "zod";
+import { SLOT_HOLDING_STATUSES, Task, type TaskStatus } from "../domain/task.ts";
+import { TaskNotFoundError } from "../domain/errors.ts";
+import type { Hint } from "./outbox.ts";
+import { snakeKeys, sql, type Sql, type Tx } from "./sql.ts";
+
+export const taskColumns = sql`t.id, t.tenant_id, t.operator_id, t.host, t.agent_type, t.model, t.routing_reason, t.task_type, t.title,
+  t.description, t.repository, t.base_branch, t.branch, t.workspace_path, t.runtime, t.container_id, t.tmux_session,
+  t.status, t.condition, t.condition_detail, t.condition_since, t.version, t.epoch, t.attempt, t.dispatch_id,
+  t.lease_until, t.waiting_for, t.due_at, t.pr_number, t.pr_url, t.head_sha, t.ci_status, t.review_status, t.done_status,
+  t.retry_count, t.max_retries, t.timeout_minutes, t.budget, t.spend, t.context_hash, t.failure_context, t.metadata,
+  t.idempotency_key, t.audit_head, t.audit_seq, t.order_id, t.trace_id, t.spawned_at, t.completed_at, t.created_at,
+  t.updated_at`;
+
+/** A task to be; the rest of its columns have their defaults. */
+export type NewTask = Pick<
+  Task,
+  | "id"
+  | "tenantId"
+  | "operatorId"
+  | "agentType"
+  | "model"
+  | "routingReason"
+  | "taskType"
+  | "title"
+  | "description"
+  | "repository"
+  | "baseBranch"
+  | "branch"
+  | "maxRetries"
+  | "timeoutMinutes"
+  | "metadata"
+  | "idempotencyKey"
+  | "traceId"
+> & { readonly requestHash: string };
+
+const Admission = z.object({
+  outcome: z.enum(["admitted", "repeated", "key_reused", "denied", "unknown_operator"]),
+  held: z.int(),
+  taskId: z.uuid().nullable(),
+});
+export type Admission = z.infer<typeof Admission>;
+
+/** The only gate: counts, inserts, audits and leaves the hint, or says why not. Exact under any number of callers. */
+export async function admitTask(
+  tx: Tx,
+  task: NewTask,
+  { limit, hints, event }: { limit: number; hints: readonly Hint[]; event: unknown },
+): Promise<Admission> {
+  return tx.one(Admission)`
+    select outcome, held, task_id from fleet_admit(null, ${JSON.stringify({ ...snakeKeys(task), waiting_for: "spawn" })}::jsonb,
+      ${limit}, ${JSON.stringify(hints)}::jsonb, ${JSON.stringify(event)}::jsonb)`;
+}
+
+export async function findTask(tx: Tx, id: string): Promise<Task | undefined> {
+  return tx.maybeOne(Task)`select ${taskColumns} from fleet_tasks t where t.id = ${id} and t.removed_at is null`;
+}
+
+export async function getTask(tx: Tx, id: string): Promise<Task> {
+  const task = await findTask(tx, id);
+  if (!task) throw new TaskNotFoundError(id);
+  return task;
+}
+
+/** The task for a job of this epoch; undefined when the task has moved on, so the job is a no-op. */
+export async function findTaskAt(tx: Tx, job: { taskId: string; epoch: number }): Promise<Task | undefined> {
+  return tx.maybeOne(Task)`
+    select ${taskColumns} from fleet_tasks t where t.id = ${job.taskId} and t.epoch = ${job.epoch} and t.removed_at is null`;
+}
+
+/** By a prefix of the id or of the short id (its last eight digits); at most `limit`. */
+export async function listTasksNamed(tx: Tx, name: string, limit: number): Promise<Task[]> {
+  return tx.many(Task)`
+    select ${taskColumns} from fleet_tasks t
+    where t.removed_at is null
+      and (t.id::text like ${name} || '%' or right(replace(t.id::text, '-', ''), 8) like ${name} || '%')
+    order by t.created_at desc limit ${limit}`;
+}
+
+export interface TaskFilter {
+  readonly statuses?: readonly TaskStatus[] | undefined;
+  readonly tenantId?: string | undefined;
+  readonly operatorId?: string | undefined;
+  readonly host?: string | undefined;
+  readonly agentType?: string | undefined;
+  readonly taskType?: string | undefined;
+  readonly since?: Date | undefined;
+  readonly text?: string | undefined;
+  /** Keyset: only tasks older than this one. */
+  readonly before?: { readonly createdAt: Date; readonly id: string } | undefined;
+  readonly limit: number;
+}
+
+/** Newest first. Conditions are added only when asked, so that each filter meets its own index. */
+export async function listTasks(tx: Tx, filter: TaskFilter): Promise<Task[]> {
+  const conditions: Sql[] = [sql`t.removed_at is null`];
+  if (filter.statuses) conditions.push(sql`t.status = any(${filter.statuses})`);
+  if (filter.tenantId) conditions.push(sql`t.tenant_id = ${filter.tenantId}`);
+  if (filter.operatorId) conditions.push(sql`t.operator_id = ${filter.operatorId}`);
+  if (filter.host) conditions.push(sql`t.host = ${filter.host}`);
+  if (filter.agentType) conditions.push(sql`t.agent_type = ${filter.agentType}`);
+  if (filter.taskType) conditions.push(sql`t.task_type = ${filter.taskType}`);
+  if (filter.since) conditions.push(sql`t.created_at >= ${filter.since}`);
+  if (filter.text) conditions.push(sql`position(lower(${filter.text}) in lower(t.title || ' ' || t.description)) > 0`);
+  if (filter.before) conditions.push(sql`(t.created_at, t.id) < (${filter.before.createdAt}, ${filter.before.id}::uuid)`);
+  const where = conditions.reduce((all, condition) => sql`${all} and ${condition}`);
+  return tx.many(Task)`
+    select ${taskColumns} from fleet_tasks t where ${where}
+    order by t.created_at desc, t.id desc limit ${filter.limit}`;
+}
+
+const StatusCount = z.object({ status: z.string(), count: z.int() });
+
+export async function countByStatus(tx: Tx): Promise<Record<string, number>> {
+  const rows = await tx.many(StatusCount)`
+    select status, count(*)::int as count from fleet_tasks where removed_at is null group by status`;
+  return Object.fromEntries(rows.map(({ status, count }) => [status, count]));
+}
+
+/** The live tasks of one shard; shards part the tasks by hash of id, so that workers share the sweep. */
+export async function listLiveTasks(tx: Tx, { shard, of }: { shard: number; of: number }): Promise<Task[]> {
+  return tx.many(Task)`
+    select ${taskColumns} from fleet_tasks t
+    where t.status in ('spawning', 'running', 'pr_created', 'reviewing', 'ready')
+      and mod(abs(hashtext(t.id::text)::bigint), ${of}) = ${shard}`;
+}
+
+export async function listTasksOnHost(tx: Tx, host: string): Promise<Task[]> {
+  return tx.many(Task)`
+    select ${taskColumns} from fleet_tasks t
+    where t.host = ${host} and t.status in ('spawning', 'running', 'pr_created', 'reviewing')`;
+}
+
+/** Waiting for a job that should have come: hints that may be lost. Oldest first, bounded. */
+export async function listOverdueTasks(tx: Tx, graceMs: number, limit: number): Promise<Task[]> {
+  return tx.many(Task)`
+    select ${taskColumns} from fleet_tasks t
+    where t.waiting_for is not null and t.due_at < now() - ${graceMs}::float8 * interval '1 ms'
+    order by t.due_at limit ${limit}`;
+}
+
+/** Taken by a worker that did not finish in time. */
+export async function listExpiredSpawns(tx: Tx, limit: number): Promise<Task[]> {
+  return tx.many(Task)`
+    select ${taskColumns} from fleet_tasks t
+    where t.status = 'spawning' and t.lease_until < now() order by t.lease_until limit ${limit}`;
+}
+
+/** Pushes the time after which these are asked about again; no new version, nothing else reads it. */
+export async function postponeTasks(tx: Tx, ids: readonly string[], byMs: number): Promise<void> {
+  await tx.run`
+    update fleet_tasks set due_at = now() + ${byMs}::float8 * interval '1 ms' where id = any(${ids}::uuid[])`;
+}
+
+/** Prolongs the lease while the claim still holds; false when somebody else has taken over. */
+export async function renewLease(tx: Tx, claim: { taskId: string; epoch: number }, leaseMs: number): Promise<boolean> {
+  const renewed = await tx.run`
+    update fleet_tasks set lease_until = now() + ${leaseMs}::float8 * interval '1 ms'
+    where id = ${claim.taskId} and epoch = ${claim.epoch}`;
+  return renewed > 0;
+}
+
+const Drift = z.object({ operatorId: z.string(), active: z.int(), counted: z.int() });
+
+/** Where the slot counter is not the count of tasks that hold one. Empty, unless something bypassed the gate. */
+export async function listSlotDrift(tx: Tx): Promise<z.output<typeof Drift>[]> {
+  return tx.many(Drift)`
+    select s.operator_id, s.active, count(t.id)::int as counted
+    from slots s left join fleet_tasks t
+      on t.operator_id = s.operator_id and t.status = any(${SLOT_HOLDING_STATUSES})
+    group by s.operator_id, s.active having s.active <> count(t.id)`;
+}
+
+/** Puts the counter right under its lock: the count is taken again while nobody can be admitted. */
+export async function repairSlots(tx: Tx, operatorId: string): Promise<void> {
+  await tx.run`select from slots where operator_id = ${operatorId} for update`;
+  await tx.run`
+    update slots set active = (select count(*) from fleet_tasks t
+      where t.operator_id = ${operatorId} and t.status = any(${SLOT_HOLDING_STATUSES}))
+    where operator_id = ${operatorId}`;
+}
+
+/** How many tasks wait before this one for a host; 0 is next. */
+export async function queuePosition(tx: Tx, task: { id: string; createdAt: Date }): Promise<number> {
+  const row = await tx.one(z.object({ ahead: z.int() }))`
+    select count(*)::int as ahead from fleet_tasks t
+    where t.status in ('proposed', 'retrying') and t.created_at < ${task.createdAt}`;
+  return row.ahead;
+}
+
+/** Hides a finished task; history and audit stay until retention. */
+export async function markRemoved(tx: Tx, id: string): Promise<void> {
+  await tx.run`update fleet_tasks set removed_at = now(), version = version + 1 where id = ${id} and completed_at is not null`;
+}
