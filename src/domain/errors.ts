@@ -11,6 +11,7 @@ export const FAILURES = {
   "body-too-large": { title: "The body is too large", status: 413, exit: 2, retry: false },
   "unsupported-media-type": { title: "The body must be JSON", status: 415, exit: 2, retry: false },
   unauthenticated: { title: "No valid token", status: 401, exit: 3, retry: false },
+  "cross-site": { title: "The request comes from elsewhere", status: 403, exit: 3, retry: false },
   "tier-too-low": { title: "The tier does not allow this", status: 403, exit: 3, retry: false },
   "not-owner": { title: "The task belongs to another operator", status: 403, exit: 3, retry: false },
   "spawn-denied": { title: "No free slot in this tier", status: 403, exit: 3, retry: false },

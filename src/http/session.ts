@@ -1,0 +1,106 @@
+/** How a browser gets in: a one-time link, spent for a session cookie that no script can read and no other site can send. */
+import express, { type Express, type Request, type Response } from "express";
+import { FleetError } from "../domain/errors.ts";
+import type { Operator } from "../domain/operator.ts";
+import { refuseStrangers } from "./guard.ts";
+import { refusal, type Identified, type Identify } from "./identity.ts";
+import { html, sendPage } from "./page.ts";
+import type { TokenKind } from "./tokens.ts";
+
+export interface SessionTerms {
+  readonly identify: Identify;
+  readonly issue: (operator: Operator, kind: TokenKind, ttlMs: number) => Promise<string>;
+  /** True exactly once for a jti: a login link that was used is worth nothing. */
+  readonly spend: (jti: string, until: Date) => Promise<boolean>;
+  /** Where browsers find this server; links lead there, and other host names are refused. */
+  readonly publicUrl: string;
+}
+
+const LINK_MS = 5 * 60_000;
+const SESSION_MS = 12 * 3_600_000;
+const COOKIE = "fleet_session";
+
+/** A link that logs this operator's browser in, once, within five minutes. */
+export async function loginLink(
+  operator: Operator,
+  { issue, publicUrl }: SessionTerms,
+  next = "/queues",
+): Promise<string> {
+  const link = new URL("/login", publicUrl);
+  link.searchParams.set("code", await issue(operator, "login", LINK_MS));
+  link.searchParams.set("next", next);
+  return link.href;
+}
+
+/** Remembers spent links in memory: for one web process. Several share a table. */
+export function spendOnce(clock: () => Date): SessionTerms["spend"] {
+  const spent = new Map<string, number>();
+  return async (jti, until) => {
+    for (const [old, at] of spent) if (at < clock().getTime()) spent.delete(old);
+    if (spent.has(jti)) return false;
+    spent.set(jti, until.getTime());
+    return true;
+  };
+}
+
+/** The page first, then a click: whatever fetches links ahead of people does not spend them. */
+export function mountLogin(app: Express, terms: SessionTerms): void {
+  app.get("/login", (request, response) => {
+    refuseStrangers(request, terms.publicUrl);
+    const code = textOf(request.query["code"]);
+    const body = code
+      ? html`<h1>Fleetwright</h1>
+          <form method="post" action="/login">
+            <input type="hidden" name="code" value="${code}" />
+            <input type="hidden" name="next" value="${localPath(request.query["next"])}" />
+            <p>This link works once.</p>
+            <button type="submit" autofocus>Log in</button>
+          </form>`
+      : html`<h1>Not logged in</h1>
+          <p>A login link is printed by <code>fleet up</code>, and by <code>fleet token link</code> at any time.</p>`;
+    sendPage(response, "Log in", body);
+  });
+
+  const form = express.urlencoded({ extended: false, limit: "16kb" });
+  app.post("/login", form, (request, response) => logIn(request, response, terms));
+
+  app.post("/logout", (request, response) => {
+    refuseStrangers(request, terms.publicUrl);
+    response.clearCookie(COOKIE, { path: "/" }).redirect(303, "/login");
+  });
+}
+
+async function logIn(request: Request, response: Response, terms: SessionTerms): Promise<void> {
+  refuseStrangers(request, terms.publicUrl);
+  const form = new Map(Object.entries(request.body ?? {}));
+  const { operator, jti, expiresAt } = await terms.identify(textOf(form.get("code")), "login");
+  if (!(await terms.spend(jti, expiresAt))) throw new FleetError("unauthenticated", "This login link was used before.");
+  response.cookie(COOKIE, await terms.issue(operator, "session", SESSION_MS), {
+    httpOnly: true,
+    sameSite: "strict",
+    secure: terms.publicUrl.startsWith("https:"),
+    path: "/",
+    maxAge: SESSION_MS,
+  });
+  response.redirect(303, localPath(form.get("next")));
+}
+
+/** Who the cookie says; refuses when there is none. The caller has called refuseStrangers. */
+export async function sessionOf(request: Request, identify: Identify): Promise<Identified> {
+  const cookies = (request.headers.cookie ?? "").split(";").map((pair) => pair.trim());
+  const mine = cookies.filter((pair) => pair.startsWith(`${COOKIE}=`));
+  // Two of them means that somebody planted one (from a sibling host name): neither is believed.
+  const [only] = mine;
+  if (mine.length !== 1 || only === undefined) throw refusal();
+  return identify(only.slice(COOKIE.length + 1), "session");
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+/** Only a path of this server; `//elsewhere` and `/\elsewhere` are other hosts to a browser. */
+function localPath(value: unknown): string {
+  const path = textOf(value);
+  return /^\/(?![/\\])[\w\-./~?=&%]*$/.test(path) ? path : "/queues";
+}
