@@ -1,0 +1,17 @@
+/** A fleet process of a test: opens the embedded PostgreSQL of the home it is given, says so, and stops on SIGTERM. */
+import { openEmbedded } from "../../src/store/embedded.ts";
+
+const [home = "", systemDir = "/var/lib/fleetwright"] = process.argv.slice(2);
+const heard: string[] = [];
+const alive = setInterval(() => {}, 1_000);
+
+try {
+  const embedded = await openEmbedded({ home, systemDir, log: (message) => heard.push(message) });
+  console.log(JSON.stringify({ url: embedded.url, startedByUs: embedded.startedByUs, heard }));
+  process.once("SIGTERM", () => {
+    void embedded.stop().finally(() => clearInterval(alive));
+  });
+} catch (error) {
+  console.log(JSON.stringify({ error: String(error), heard }));
+  clearInterval(alive);
+}

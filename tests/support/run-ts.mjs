@@ -1,0 +1,6 @@
+/** Runs a TypeScript file of the tests as a process of its own: node tests/support/run-ts.mjs <file> [arguments]. */
+import { runnerImport } from "vite";
+
+const [, , file] = process.argv;
+process.argv.splice(1, 1); // the file sees its arguments where it would as a program
+await runnerImport(file, { configFile: false, logLevel: "error" });
