@@ -145,12 +145,10 @@ test("a folder of another version or in pieces is refused with what to do, and s
   await first.stop();
   const data = join(home.path, "postgres", "data");
   const refused = async () => {
-    // PostgreSQL itself may leave its pid file when it dies of what it finds.
-    const files = async () => (await readdir(data)).filter((file) => file !== "postmaster.pid");
-    const before = await files();
+    const before = await filesOf(data);
     const error = await openEmbedded({ home: home.path, log: ignore }).catch((failure: unknown) => failure);
     expect(error).toMatchObject({ code: "database-unusable" });
-    expect(await files()).toEqual(before);
+    expect(await filesOf(data)).toEqual(before);
     return String(error);
   };
 
@@ -237,6 +235,11 @@ async function anotherProgram(home: TestHome): Promise<{ pid: number; kill(signa
   const child = spawn("sleep", ["300"], { stdio: "ignore", ...(isRoot ? { uid, gid } : {}) });
   await once(child, "spawn");
   return { pid: child.pid!, kill: (signal) => child.kill(signal) };
+}
+
+/** Apart from the pid file, which PostgreSQL itself may leave when it dies of what it finds. */
+async function filesOf(data: string): Promise<string[]> {
+  return (await readdir(data)).filter((file) => file !== "postmaster.pid");
 }
 
 async function serverPid(home: TestHome): Promise<number> {
