@@ -1,0 +1,223 @@
+/** Bare mirrors: Fleetwright's own, trusted copy of each repository, from which all workspaces come and in which work is read. */
+import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { lastLines, type CommandResult } from "../command/run.ts";
+import { FleetError } from "../domain/errors.ts";
+import { git, gitFailed, REMOTE_PROTOCOLS, tryGit } from "./git.ts";
+import { withLock } from "./lock.ts";
+import { repositorySlug, repositoryUrl, shownUrl } from "./repository-url.ts";
+
+export interface Mirror {
+  readonly url: string;
+  /** A bare repository: the forge's branches under refs/remotes/origin, the agents' under refs/heads. */
+  readonly path: string;
+}
+
+export interface Mirrors {
+  readonly home: string;
+  /** Makes the mirror if there is none yet; does not fetch otherwise. */
+  ensure(url: string): Promise<Mirror>;
+  /** Brings it up to date. Callers who ask while one fetch waits to begin share that fetch. */
+  fetch(url: string, signal?: AbortSignal): Promise<Mirror>;
+  /** One at a time per mirror, over all processes of this machine: for adding and removing worktrees. */
+  exclusively<Value>(mirror: Mirror, work: () => Promise<Value>): Promise<Value>;
+}
+
+const FETCH_TIMEOUT_MS = 10 * 60_000;
+/** A lock file this old belongs to a git that was killed: the slowest fetch is given up before that. */
+const STALE_LOCK_MS = 10 * 60_000;
+const LOCK_TIMEOUT_MS = FETCH_TIMEOUT_MS + 30_000;
+const BRANCHES_NAMED = 12;
+
+export function openMirrors({ home }: { home: string }): Mirrors {
+  const waiting = new Map<string, Promise<void>>();
+  const running = new Map<string, Promise<void>>();
+  const turns = new Map<string, Promise<unknown>>();
+
+  /** Within this process callers queue here, so that the lock file is contended only between processes. */
+  async function inTurn<Value>(key: string, work: () => Promise<Value>): Promise<Value> {
+    const before = turns.get(key) ?? Promise.resolve();
+    const mine = before.then(() => withLock(key, { timeoutMs: LOCK_TIMEOUT_MS }, work));
+    const settled = mine.catch(() => undefined);
+    turns.set(key, settled);
+    try {
+      return await mine;
+    } finally {
+      if (turns.get(key) === settled) turns.delete(key);
+    }
+  }
+
+  async function ensure(address: string): Promise<Mirror> {
+    const mirror = mirrorOf(home, address);
+    if (await isThere(mirror.path)) return mirror;
+    await inTurn(lockDir(mirror, "fetch"), async () => {
+      if (!(await isThere(mirror.path))) await create(mirror);
+    });
+    return mirror;
+  }
+
+  async function fetch(address: string, signal?: AbortSignal): Promise<Mirror> {
+    const mirror = mirrorOf(home, address);
+    if (!(await isThere(mirror.path))) return ensure(address);
+    const shared = waiting.get(mirror.path) ?? queueFetch(mirror, signal);
+    await shared;
+    return mirror;
+  }
+
+  function queueFetch(mirror: Mirror, signal: AbortSignal | undefined): Promise<void> {
+    const before = running.get(mirror.path) ?? Promise.resolve();
+    const mine = before
+      .catch(() => undefined)
+      .then(() =>
+        inTurn(lockDir(mirror, "fetch"), async () => {
+          waiting.delete(mirror.path);
+          await fetchInto(mirror, signal);
+        }),
+      )
+      .finally(() => {
+        if (waiting.get(mirror.path) === mine) waiting.delete(mirror.path);
+        if (running.get(mirror.path) === mine) running.delete(mirror.path);
+      });
+    waiting.set(mirror.path, mine);
+    running.set(mirror.path, mine);
+    return mine;
+  }
+
+  return { home, ensure, fetch, exclusively: (mirror, work) => inTurn(lockDir(mirror, "worktrees"), work) };
+}
+
+export function mirrorOf(home: string, address: string): Mirror {
+  const url = repositoryUrl(address);
+  return { url, path: join(home, "mirrors", `${repositorySlug(url)}.git`) };
+}
+
+/** The commits of the named refs (whole names, as `refs/heads/x`); those that do not exist are left out. */
+export async function readRefs(mirror: Mirror, names: readonly string[]): Promise<Map<string, string>> {
+  const out = await git(["for-each-ref", "--format=%(objectname) %(refname)", ...names], { gitDir: mirror.path });
+  const wanted = new Set(names);
+  const found = new Map<string, string>();
+  for (const line of out.split("\n")) {
+    const [sha, name] = line.split(" ");
+    if (sha && name && wanted.has(name)) found.set(name, sha);
+  }
+  return found;
+}
+
+/** The refusal for a base branch that is not there; it names those that are. */
+export async function missingBranch(mirror: Mirror, branch: string): Promise<FleetError> {
+  const out = await git(["for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/origin"], {
+    gitDir: mirror.path,
+  });
+  const branches = out.split("\n").filter((name) => name !== "" && name !== "HEAD");
+  const named = branches.slice(0, BRANCHES_NAMED).join(", ");
+  const more = branches.length > BRANCHES_NAMED ? ` and ${branches.length - BRANCHES_NAMED} more` : "";
+  const has = branches.length > 0 ? `It has: ${named}${more}.` : "It has no branches yet: make a first commit.";
+  return new FleetError("workspace-refused", `There is no branch ${branch} in ${shownUrl(mirror.url)}. ${has}`, {
+    branch,
+    branches: branches.slice(0, BRANCHES_NAMED),
+  });
+}
+
+/** Built aside and put in place by one rename: a crash leaves nothing that looks like a mirror. */
+async function create(mirror: Mirror): Promise<void> {
+  const draft: Mirror = { url: mirror.url, path: `${mirror.path}.new` };
+  await rm(draft.path, { recursive: true, force: true });
+  await mkdir(join(mirror.path, ".."), { recursive: true, mode: 0o700 });
+  await git(["init", "--quiet", "--bare", "--template=", draft.path]);
+  await writeFile(join(draft.path, "config"), mirrorConfig(mirror.url), { mode: 0o600 });
+  await writeFile(join(draft.path, "config.worktree"), "[core]\n\tbare = true\n", { mode: 0o600 });
+  try {
+    await fetchInto(draft, undefined);
+  } catch (error) {
+    await rm(draft.path, { recursive: true, force: true });
+    throw error;
+  }
+  await rename(draft.path, mirror.path);
+}
+
+/** `core.bare` stands in config.worktree because every worktree would inherit it from here. */
+function mirrorConfig(url: string): string {
+  const quoted = `"${url.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+  return `[core]
+	repositoryformatversion = 1
+	logAllRefUpdates = true
+[extensions]
+	worktreeConfig = true
+[remote "origin"]
+	url = ${quoted}
+	fetch = +refs/heads/*:refs/remotes/origin/*
+[gc]
+	auto = 0
+	autoDetach = false
+	worktreePruneExpire = never
+[maintenance]
+	auto = false
+[push]
+	default = current
+[uploadpack]
+	allowAnySHA1InWant = true
+`;
+}
+
+async function fetchInto(mirror: Mirror, signal: AbortSignal | undefined): Promise<void> {
+  const args = [
+    "fetch",
+    "--quiet",
+    "--prune",
+    "--no-auto-maintenance",
+    "--no-recurse-submodules",
+    "--no-write-fetch-head",
+  ];
+  const run = () =>
+    tryGit([...args, "origin"], {
+      gitDir: mirror.path,
+      allowProtocol: REMOTE_PROTOCOLS,
+      timeoutMs: FETCH_TIMEOUT_MS,
+      ...(signal ? { signal } : {}),
+    });
+  let result = await run();
+  if (result.exitCode !== 0 && result.stderr.includes(".lock': File exists")) {
+    if ((await removeStaleLocks(mirror)) > 0) result = await run();
+  }
+  if (result.exitCode !== 0) throw fetchFailed(mirror.url, result);
+}
+
+/** Only whoever holds the fetch lock may ask for this: then no git of ours is at work in the refs. */
+async function removeStaleLocks(mirror: Mirror): Promise<number> {
+  const entries = await readdir(mirror.path, { recursive: true, withFileTypes: true });
+  let removed = 0;
+  for (const entry of entries) {
+    if (!entry.isFile() || !entry.name.endsWith(".lock") || entry.parentPath.includes("/objects")) continue;
+    const path = join(entry.parentPath, entry.name);
+    const age = Date.now() - (await stat(path)).mtimeMs;
+    if (age < STALE_LOCK_MS) continue;
+    await rm(path, { force: true });
+    removed += 1;
+  }
+  return removed;
+}
+
+const GONE = /does not appear to be a git repository|repository .* (?:not found|does not exist)|not a git repository/i;
+const DENIED = /permission denied|authentication failed|could not read (?:username|password)|access denied/i;
+
+function fetchFailed(url: string, result: CommandResult): FleetError {
+  const shown = shownUrl(url);
+  const reasons = result.stderr.split("\n").filter((line) => /^(?:fatal|error):/.test(line));
+  const said = shownUrl(reasons.length > 0 ? reasons.slice(0, 3).join("\n") : lastLines(result.stderr, 4));
+  if (result.timedOut || result.aborted) return gitFailed(["fetch"], result);
+  if (GONE.test(result.stderr)) {
+    return new FleetError("workspace-refused", `There is no git repository at ${shown}.`, { url: shown, said });
+  }
+  if (DENIED.test(result.stderr)) {
+    return new FleetError("workspace-refused", `The repository ${shown} may not be read: ${said}`, { url: shown });
+  }
+  return new FleetError("forge-unavailable", `The repository ${shown} cannot be reached: ${said}`, { url: shown });
+}
+
+function lockDir(mirror: Mirror, what: "fetch" | "worktrees"): string {
+  return `${mirror.path}.${what}-lock`;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await stat(join(path, "config")).catch(() => undefined)) !== undefined;
+}

@@ -1,0 +1,43 @@
+/** Where a repository is: which addresses are accepted, how they are named on disk and in messages. */
+import { createHash } from "node:crypto";
+import { isAbsolute, normalize } from "node:path";
+import { FleetError } from "../domain/errors.ts";
+
+const PROTOCOLS = new Set(["https:", "ssh:", "file:"]);
+/** `git@host:owner/name.git`; a path never fits, because it starts with a slash. */
+const SCP_LIKE = /^[\w.-]+@[\w.-]+:[^\s:][^\s]*$/;
+
+/** The address as git gets it, in one spelling; refuses what git would take for an option or a command. */
+export function repositoryUrl(address: string): string {
+  if (/[\p{Cc}]/u.test(address)) throw refused(address, "it holds control characters");
+  if (isAbsolute(address)) return normalize(address).replace(/(?<=.)\/+$/, "");
+  if (SCP_LIKE.test(address)) return address;
+  if (!URL.canParse(address)) throw refused(address, "it must be an absolute path, or an https, ssh or file address");
+  const url = new URL(address);
+  if (!PROTOCOLS.has(url.protocol)) throw refused(address, `${url.protocol.slice(0, -1)} is not allowed`);
+  return address;
+}
+
+/** The folder's name: readable, and different for every address. */
+export function repositorySlug(address: string): string {
+  const url = repositoryUrl(address);
+  const name =
+    url
+      .replace(/(\/?\.git)?\/*$/, "")
+      .split(/[/:]/)
+      .at(-1) ?? "";
+  const slug = name
+    .replaceAll(/[^A-Za-z0-9._-]+/g, "-")
+    .replaceAll(/^[.-]+|[.-]+$/g, "")
+    .slice(0, 40);
+  return `${slug || "repository"}-${createHash("sha256").update(url).digest("hex").slice(0, 12)}`;
+}
+
+/** For messages and logs: without the credentials that an address may carry. */
+export function shownUrl(address: string): string {
+  return address.replaceAll(/(?<=:\/\/)[^/@\s]+@/g, "");
+}
+
+function refused(address: string, why: string): FleetError {
+  return new FleetError("workspace-refused", `The repository ${JSON.stringify(shownUrl(address))} is refused: ${why}.`);
+}

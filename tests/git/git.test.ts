@@ -1,0 +1,70 @@
+/** git runs in an environment of its own making and fails with a sentence. */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { git, tryGit } from "../../src/git/git.ts";
+import { repositorySlug, repositoryUrl, shownUrl } from "../../src/git/repository-url.ts";
+import { temporaryHome } from "../support/home.ts";
+import { commitFiles } from "./repositories.ts";
+
+test("a failure carries git's own last lines", async () => {
+  await expect(git(["rev-parse", "no-such-ref"], { cwd: "/" })).rejects.toMatchObject({
+    code: "git-failed",
+    message: expect.stringContaining("not a git repository"),
+  });
+});
+
+test("the hooks of a repository do not run", async () => {
+  await using home = await temporaryHome();
+  await git(["init", "--quiet", home.path]);
+  await mkdir(join(home.path, ".git/hooks"), { recursive: true });
+  await writeFile(join(home.path, ".git/hooks/pre-commit"), "#!/bin/sh\ntouch ran\n", { mode: 0o755 });
+  await git(["config", "core.hooksPath", ".git/hooks"], { cwd: home.path });
+
+  await commitFiles(home.path, { a: "1" }, "First");
+
+  expect((await tryGit(["ls-files", "--others"], { cwd: home.path })).stdout).toBe("");
+});
+
+test("no transport may be used unless the call says so", async () => {
+  await using home = await temporaryHome();
+
+  const result = await tryGit(["ls-remote", `file://${home.path}`]);
+
+  expect(result.stderr).toContain("transport 'file' not allowed");
+});
+
+test("a repository of another user is read all the same, because the operator named it", async () => {
+  expect(await git(["config", "--get", "safe.directory"])).toBe("*\n");
+});
+
+test("addresses that git would take for something else are refused", () => {
+  for (const address of ["--upload-pack=x", "ext::sh -c id", "relative/path", "http://a/b", "/a\nb", "git://a/b"]) {
+    expect(() => repositoryUrl(address)).toThrow(/is refused/);
+  }
+});
+
+test("addresses of each allowed kind are taken", () => {
+  for (const address of [
+    "/srv/shop.git",
+    "https://a.example/x.git",
+    "ssh://git@a/x",
+    "git@a.example:x/y.git",
+    "file:///x",
+  ]) {
+    expect(repositoryUrl(address)).toBe(address);
+  }
+  expect(repositoryUrl("/srv//shop.git/")).toBe("/srv/shop.git");
+});
+
+test("repositories of one name get folders of their own, and credentials are not shown", () => {
+  expect(repositorySlug("/a/shop.git")).toMatch(/^shop-[0-9a-f]{12}$/);
+  expect(repositorySlug("/a/shop.git")).not.toBe(repositorySlug("/b/shop.git"));
+  expect(shownUrl("https://me:secret@a.example/x")).toBe("https://a.example/x");
+});
+
+test("the trusted configuration holds no identity: who commits is said at each call", async () => {
+  const text = await readFile(new URL("../../src/git/trusted.gitconfig", import.meta.url), "utf8");
+
+  expect(text).not.toContain("[user]");
+});
