@@ -75,6 +75,8 @@ function prepare<Context>({ newId, trustProxy }: HttpTerms<Context>): RequestHan
     for (const name of Object.keys(request.headers)) {
       if (SPOOFABLE.test(name) || (!trustProxy && FORWARDED.test(name))) delete request.headers[name];
     }
+    // fetch sends "no-cache" beside any If-None-Match, which Express would take as "never answer 304".
+    delete request.headers["cache-control"];
     const requestId = newId();
     response.set({ "x-request-id": requestId, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" });
     next();

@@ -1,0 +1,67 @@
+/** A listening API for tests: real server, real keys, real tokens; the routes are the test's own. */
+import { randomUUID } from "node:crypto";
+import type { AddressInfo } from "node:net";
+import type { Operator } from "../../src/domain/operator.ts";
+import { identifyBy } from "../../src/http/identity.ts";
+import type { Route } from "../../src/http/route.ts";
+import { createServer, type HttpTerms } from "../../src/http/server.ts";
+import { createSigningKey, issueToken, keySetOf, type SigningKey, type TokenKind } from "../../src/http/tokens.ts";
+
+export const ISSUER = "fleetwright-test";
+export const AUDIENCE = "fleetwright-api";
+
+export interface TestApi extends AsyncDisposable {
+  readonly url: string;
+  readonly key: SigningKey;
+  readonly logged: { facts: object; message: string }[];
+  token(operator?: Partial<Operator>, kind?: TokenKind): Promise<string>;
+  close(): Promise<void>;
+}
+
+export const someOperator: Operator = { id: "ada", tenantId: "acme", tier: "builder" };
+
+/** What the server gets besides its defaults may need its keys: hence a function. */
+type More<Context> = (parts: {
+  key: SigningKey;
+  identify: ReturnType<typeof identifyBy>;
+}) => Partial<HttpTerms<Context>>;
+
+export async function testApi(routes: readonly Route<unknown>[], more: More<unknown> = () => ({})): Promise<TestApi> {
+  const key = await createSigningKey();
+  const logged: TestApi["logged"] = [];
+  const note = (facts: object, message: string) => void logged.push({ facts, message });
+  const keys = keySetOf([key]);
+  const identify = identifyBy({ keys, issuer: ISSUER, audience: AUDIENCE, clock: () => new Date() });
+  const { server, close } = createServer({
+    context: {},
+    routes,
+    identify,
+    keys,
+    health: {},
+    log: { info: note, error: note },
+    newId: randomUUID,
+    ...more({ key, identify }),
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  // True: it listens on TCP, so its address is not a string.
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    key,
+    logged,
+    token: (operator = {}, kind = "access") => testToken(key, { ...someOperator, ...operator }, kind),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+export function testToken(key: SigningKey, operator: Operator, kind: TokenKind = "access"): Promise<string> {
+  return issueToken(key, operator, {
+    kind,
+    ttlMs: 3_600_000,
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    clock: () => new Date(),
+    newId: randomUUID,
+  });
+}
