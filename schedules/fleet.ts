@@ -1,0 +1,39 @@
+/** What the whole fleet asks by itself: looks at live tasks, at forges, at waiting work, at the invariants. */
+import { monitorQueue, type MonitorJob } from "../queues/monitor.ts";
+import { defineSchedule, type Schedule } from "./define.ts";
+
+export interface FleetSchedulesOptions {
+  /** The pace of the monitor; the other paces follow from it. */
+  readonly tickMs?: number;
+  /** In how many jobs, on as many workers, a sweep over the live tasks is cut. */
+  readonly shards?: number;
+}
+
+/** At 5 s, an agent that died is noticed before its heartbeat is missed twice. */
+const TICK_MS = 5_000;
+/** Work that lost its hint is found in less than half a tick, so that it waits for the clock and not for the reconciler. */
+const RECONCILES_PER_TICK = 2.5;
+const TICKS_PER_INVARIANTS = 12;
+
+export function fleetSchedules({ tickMs = TICK_MS, shards = 2 }: FleetSchedulesOptions = {}): Schedule[] {
+  const sweeps = Array.from({ length: shards }, (_, shard) => ({
+    what: `sweep-${shard}`,
+    everyMs: tickMs,
+    payload: { look: "sweep", shard, of: shards } as const,
+  }));
+  return [
+    ...sweeps,
+    { what: "forges", everyMs: tickMs, payload: { look: "forges" } as const },
+    { what: "reconcile", everyMs: tickMs / RECONCILES_PER_TICK, payload: { look: "reconcile" } as const },
+    { what: "invariants", everyMs: tickMs * TICKS_PER_INVARIANTS, payload: { look: "invariants" } as const },
+  ].map(onMonitor);
+}
+
+function onMonitor({ what, everyMs, payload }: { what: string; everyMs: number; payload: MonitorJob }): Schedule {
+  return defineSchedule({
+    id: `${monitorQueue.name}/${what}`,
+    queue: monitorQueue,
+    everyMs: Math.round(everyMs),
+    payload,
+  });
+}

@@ -1,0 +1,255 @@
+/** Queue definitions made to run. With its neighbours in this folder, the only code that knows BullMQ exists. */
+import type { BulkJobOptions, JobState, Queue } from "bullmq";
+import type { QueueDefinition } from "../../queues/define.ts";
+import type { Schedule } from "../../schedules/define.ts";
+import { FleetError, read } from "../domain/errors.ts";
+import { openBackend, type BackendOptions } from "./backend.ts";
+import { BACKOFF, openConsumer, type Answer, type Consumer } from "./consumer.ts";
+import { applyToQueue, listOf, type AppliedSchedules, type Scheduler } from "./schedules.ts";
+import { startWatchdog } from "./watchdog.ts";
+import { orFailAfter } from "./within.ts";
+
+export { migrateQueueBackend } from "./backend.ts";
+export type { Consumer } from "./consumer.ts";
+export type { AppliedSchedules, Scheduler } from "./schedules.ts";
+
+export interface QueuedJob {
+  readonly queue: QueueDefinition;
+  readonly payload: unknown;
+  readonly delayMs?: number | undefined;
+}
+
+export type JobStanding = "missing" | "waiting" | "delayed" | "active" | "completed" | "failed";
+
+export interface QueueDepth {
+  readonly waiting: number;
+  readonly active: number;
+  readonly delayed: number;
+  readonly failed: number;
+  readonly completed: number;
+}
+
+export interface BrokerOptions extends Omit<BackendOptions, "prefix"> {
+  readonly prefix?: string | undefined;
+  /** A worker that claims nothing although there is work: the process should end and be started anew. */
+  readonly onStuck?: ((queue: string, sentence: string) => void) | undefined;
+  readonly stuckMs?: number | undefined;
+  readonly random?: (() => number) | undefined;
+}
+
+export interface Broker {
+  readonly backend: "redis" | "postgres";
+  /** PostgreSQL connections this broker takes at most, for the connection budget; 0 on Redis. */
+  readonly databaseConnections: number;
+  /**
+   * For the outbox relay alone: adds jobs, of many queues at once. The same id while the job exists, also finished, is the same
+   * job. A payload that does not fit refuses the whole call before anything is added; `facts.index` says which one.
+   */
+  addJobs(jobs: readonly QueuedJob[]): Promise<void>;
+  consume(queue: QueueDefinition, answer: Answer, options?: { concurrency?: number }): Promise<Consumer>;
+  stateOf(queue: QueueDefinition, jobIds: readonly string[]): Promise<Map<string, JobStanding>>;
+  depth(queue: QueueDefinition): Promise<QueueDepth>;
+  /** The whole truth about schedules: what is not listed is removed, in every queue this broker has touched. */
+  applySchedules(schedules: readonly Schedule[]): Promise<AppliedSchedules>;
+  listSchedulers(queues: readonly QueueDefinition[]): Promise<Scheduler[]>;
+  /** Removes finished jobs that are older than the queue keeps; BullMQ itself only looks when another one finishes. */
+  clean(queue: QueueDefinition): Promise<number>;
+  /** 0 to 1; the relay pauses at 0.75, since a full Redis stops the workers too. */
+  memoryPressure(): Promise<number>;
+  /** For the queue board, which shows BullMQ's own objects. */
+  bullQueues(queues: readonly QueueDefinition[]): Queue[];
+  /** Stops claiming; what has not ended after `graceMs` is aborted and handed back to other workers. */
+  drain(graceMs?: number): Promise<void>;
+  /** Drains, then lets go of every connection. A second call waits for the first. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_PREFIX = "fleet";
+const REACH_TIMEOUT_MS = 10_000;
+const CLEAN_BATCH = 1_000;
+/** A job is a hint of at most 1 KB: ids, no prompt, no secret. */
+const PAYLOAD_BYTES = 1_024;
+/** States asked at once: enough to fill the pipe, few enough to let workers through in between. */
+const STATES_AT_ONCE = 100;
+
+export async function openBroker(options: BrokerOptions): Promise<Broker> {
+  const onError = onceEach(options.onError);
+  const backend = await openBackend({ ...options, prefix: options.prefix ?? DEFAULT_PREFIX, onError });
+  const queues = new Map<string, Queue>();
+  const consumers = new Set<Consumer>();
+  const queueOf = (name: string) =>
+    remember(queues, name, () => {
+      const queue = backend.openQueue(name);
+      // BullMQ remembers a failed beginning for ever, so a queue that had one is opened anew when it is next asked for.
+      queue.waitUntilReady().catch(() => queues.delete(name));
+      return queue;
+    });
+  const { onStuck, stuckMs, random = Math.random } = options;
+  const stopWatchdog = onStuck ? startWatchdog({ queueOf, consumers, onStuck, stuckMs }) : () => {};
+
+  const drain = async (graceMs?: number) => void (await Promise.all([...consumers].map((it) => it.close(graceMs))));
+  let closing: Promise<void> | undefined;
+
+  return {
+    backend: backend.name,
+    databaseConnections: backend.databaseConnections,
+
+    async addJobs(jobs) {
+      const batches = toBatches(jobs);
+      await Promise.all([...batches].map(([name, batch]) => reach(name, () => queueOf(name).addBulk(batch))));
+    },
+
+    async consume(definition, answer, { concurrency } = {}) {
+      queueOf(definition.name); // so that its schedulers are looked after, and the watchdog can look
+      const opening = () => openConsumer({ backend, definition, answer, concurrency, random });
+      const consumer = await reach(definition.name, opening);
+      consumers.add(consumer);
+      return consumer;
+    },
+
+    stateOf: ({ name }, jobIds) => reach(name, () => statesOf(queueOf(name), jobIds)),
+    depth: ({ name }) => reach(name, () => depthOf(queueOf(name))),
+    applySchedules: (schedules) => backend.alone(() => applyAll(schedules, queues, queueOf)),
+
+    async listSchedulers(definitions) {
+      return (await Promise.all(definitions.map(({ name }) => reach(name, () => listOf(queueOf(name)))))).flat();
+    },
+
+    clean: (definition) => reach(definition.name, () => clean(queueOf(definition.name), definition)),
+    memoryPressure: () => backend.memoryPressure(),
+    bullQueues: (definitions) => definitions.map(({ name }) => queueOf(name)),
+    drain,
+
+    close: () =>
+      (closing ??= (async () => {
+        stopWatchdog();
+        await drain();
+        await Promise.all([...queues.values()].map((queue) => queue.close().catch(() => {})));
+        await backend.close();
+      })()),
+  };
+}
+
+/** What of a definition BullMQ wants to hear with each job. */
+export function jobOptions(queue: QueueDefinition, payload: unknown): BulkJobOptions {
+  const priority = queue.priority(payload);
+  return {
+    attempts: queue.attempts,
+    backoff: { type: BACKOFF, delay: queue.backoffMs },
+    removeOnComplete: { count: queue.keepCompleted.count, age: queue.keepCompleted.ageMs / 1_000 },
+    removeOnFail: { count: queue.keepFailed.count, age: queue.keepFailed.ageMs / 1_000 },
+    sizeLimit: PAYLOAD_BYTES,
+    stackTraceLimit: 3,
+    ...(priority > 0 && { priority }),
+  };
+}
+
+type Batch = { name: string; data: unknown; opts: BulkJobOptions }[];
+
+function toBatches(jobs: readonly QueuedJob[]): Map<string, Batch> {
+  const batches = new Map<string, Batch>();
+  for (const [index, { queue, payload, delayMs = 0 }] of jobs.entries()) {
+    const data = readPayload(queue, payload, index);
+    const jobId = assertJobId(queue.jobId(data), queue.name);
+    const opts = { ...jobOptions(queue, data), jobId, ...(delayMs > 0 && { delay: Math.round(delayMs) }) };
+    remember(batches, queue.name, () => []).push({ name: queue.name, data, opts });
+  }
+  return batches;
+}
+
+function readPayload(queue: QueueDefinition, payload: unknown, index: number): unknown {
+  try {
+    return read(queue.payload, payload);
+  } catch (cause) {
+    if (!(cause instanceof FleetError)) throw cause;
+    const facts = { ...cause.facts, queue: queue.name, index };
+    throw new FleetError(cause.code, `Job ${index} for queue ${queue.name}: ${cause.message}`, facts, cause);
+  }
+}
+
+/** BullMQ gives `:` a meaning, numbers its own jobs with integers, and takes an empty id for none. */
+function assertJobId(id: string, queue: string): string {
+  if (id !== "" && !id.includes(":") && !/^[+-]?\d+$/.test(id)) return id;
+  throw new Error(`Queue ${queue} makes the job id "${id}": an id is not empty, not a number, and has no ":".`);
+}
+
+async function applyAll(
+  schedules: readonly Schedule[],
+  queues: ReadonlyMap<string, Queue>,
+  queueOf: (name: string) => Queue,
+): Promise<AppliedSchedules> {
+  const names = new Set([...schedules.map(({ queue }) => queue.name), ...queues.keys()]);
+  const total = { added: 0, changed: 0, removed: 0 };
+  for (const name of names) {
+    const wanted = schedules.filter(({ queue }) => queue.name === name);
+    const optionsOf = ({ queue, payload }: Schedule) => jobOptions(queue, read(queue.payload, payload));
+    const { added, changed, removed } = await reach(name, () => applyToQueue(queueOf(name), wanted, optionsOf));
+    total.added += added;
+    total.changed += changed;
+    total.removed += removed;
+  }
+  return total;
+}
+
+async function statesOf(queue: Queue, jobIds: readonly string[]): Promise<Map<string, JobStanding>> {
+  const states = new Map<string, JobStanding>();
+  for (let from = 0; from < jobIds.length; from += STATES_AT_ONCE) {
+    const ids = jobIds.slice(from, from + STATES_AT_ONCE);
+    const found = await Promise.all(ids.map((id) => queue.getJobState(id)));
+    for (const [index, id] of ids.entries()) states.set(id, STANDINGS[found[index] ?? "unknown"]);
+  }
+  return states;
+}
+
+const STANDINGS: Readonly<Record<JobState | "unknown", JobStanding>> = {
+  waiting: "waiting",
+  "waiting-children": "waiting",
+  prioritized: "waiting",
+  delayed: "delayed",
+  active: "active",
+  completed: "completed",
+  failed: "failed",
+  unknown: "missing",
+};
+
+async function depthOf(queue: Queue): Promise<QueueDepth> {
+  const counts = await queue.getJobCounts("waiting", "prioritized", "active", "delayed", "failed", "completed");
+  const { waiting = 0, prioritized = 0, active = 0, delayed = 0, failed = 0, completed = 0 } = counts;
+  return { waiting: waiting + prioritized, active, delayed, failed, completed };
+}
+
+async function clean(queue: Queue, { keepCompleted, keepFailed }: QueueDefinition): Promise<number> {
+  const completed = await queue.clean(keepCompleted.ageMs, CLEAN_BATCH, "completed");
+  const failed = await queue.clean(keepFailed.ageMs, CLEAN_BATCH, "failed");
+  await queue.getBackend().setQueueMeta(queue.metaValues); // a wiped Redis forgets how many events to keep
+  return completed.length + failed.length;
+}
+
+/** Bounded, and failing in our words: a queue that was opened while its store is away waits for it without limit. */
+async function reach<Value>(queue: string, work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await orFailAfter(REACH_TIMEOUT_MS, work());
+  } catch (cause) {
+    if (cause instanceof FleetError) throw cause;
+    const reason = cause instanceof Error ? cause.message || cause.name : String(cause);
+    throw new FleetError("queue-unavailable", `Queue ${queue} cannot be reached: ${reason}.`, { queue }, cause);
+  }
+}
+
+function remember<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}
+
+/** A lost connection is reported by everything that shares it: told once is enough. */
+function onceEach(onError: (error: Error) => void): (error: Error) => void {
+  const told = new WeakSet<Error>();
+  return (error) => {
+    if (told.has(error)) return;
+    told.add(error);
+    onError(error);
+  };
+}

@@ -1,0 +1,158 @@
+/** One queue's worker in this process: claims jobs, lets them be answered, and gives back in time what it cannot finish. */
+import { UnrecoverableError, WaitingError, type Job, type Worker } from "bullmq";
+import type { QueueDefinition } from "../../queues/define.ts";
+import { FleetError } from "../domain/errors.ts";
+import type { Backend, WorkerSettings } from "./contract.ts";
+import { orFailAfter, settlesWithin } from "./within.ts";
+
+export type Answer = (data: unknown, signal: AbortSignal) => Promise<unknown>;
+
+export interface Consumer {
+  readonly queue: string;
+  /** Jobs that are being answered now. */
+  readonly running: number;
+  /** When a job was last claimed, in milliseconds of `performance.now()`. */
+  readonly claimedAt: number;
+  readonly paused: boolean;
+  /** Claims nothing more; what runs, runs on. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Waits `graceMs` for what runs, then aborts it and hands it back. Takes at most about five seconds more. */
+  close(graceMs?: number): Promise<void>;
+}
+
+export interface ConsumerOptions {
+  readonly backend: Backend;
+  readonly definition: QueueDefinition;
+  readonly answer: Answer;
+  readonly concurrency?: number | undefined;
+  readonly random: () => number;
+}
+
+/**
+ * A job of a killed process is run again within lock + look = 7.5 s at worst. The lock is renewed every half of its length, so
+ * an event loop may be blocked for three seconds before a second worker takes the job too (its epoch then refuses the first).
+ */
+const LOCK_MS = 6_000;
+const STALLED_LOOK_MS = 1_500;
+/** Stalls are no attempts: how often a task may crash its workers is counted in PostgreSQL. */
+const MAX_STALLS = 10;
+/** Seconds an idle worker blocks in one read. Ten is the longest that survives reconnects well, says BullMQ. */
+const DRAIN_DELAY_S = 10;
+const READY_TIMEOUT_MS = 8_000;
+const MAX_BACKOFF_MS = 120_000;
+const GRACE_MS = 5_000;
+/** How long an answer may take to heed its signal before its job is handed back without it. */
+const HEED_MS = 1_000;
+const CLOSE_TIMEOUT_MS = 1_500;
+
+const SHUTDOWN = "shutdown";
+export const BACKOFF = "full-jitter";
+
+export async function openConsumer(options: ConsumerOptions): Promise<Consumer> {
+  const { backend, definition, answer } = options;
+  const running = new Set<Promise<void>>();
+  let claimedAt = performance.now();
+
+  // Three named parameters: BullMQ makes an abort signal only for a processor that takes one.
+  const worker = backend.openWorker(
+    definition.name,
+    (job, token, signal) => {
+      claimedAt = performance.now();
+      const work = attempt({ job, token, signal: signal ?? new AbortController().signal, answer });
+      running.add(work);
+      return work.finally(() => running.delete(work));
+    },
+    workerSettings(options),
+  );
+  worker.on("lockRenewalFailed", (jobIds) => {
+    for (const id of jobIds) worker.cancelJob(id, "lock lost");
+  });
+
+  try {
+    await orFailAfter(READY_TIMEOUT_MS, worker.waitUntilReady());
+  } catch (error) {
+    void close(worker, running, 0);
+    throw error;
+  }
+
+  let closing: Promise<void> | undefined;
+  return {
+    queue: definition.name,
+    get running() {
+      return running.size;
+    },
+    get claimedAt() {
+      return claimedAt;
+    },
+    get paused() {
+      return worker.isPaused();
+    },
+    pause: () => worker.pause(true),
+    async resume() {
+      await worker.resume();
+      claimedAt = performance.now();
+    },
+    close: (graceMs = GRACE_MS) => (closing ??= close(worker, running, graceMs)),
+  };
+}
+
+function workerSettings({ definition, concurrency, random }: ConsumerOptions): WorkerSettings {
+  return {
+    concurrency: concurrency ?? definition.concurrency,
+    lockDuration: LOCK_MS,
+    stalledInterval: STALLED_LOOK_MS,
+    maxStalledCount: MAX_STALLS,
+    drainDelay: DRAIN_DELAY_S,
+    settings: {
+      /** Anything between nothing and the doubled pause, so that what failed together does not come back together. */
+      backoffStrategy: (attemptsMade) =>
+        Math.floor(random() * Math.min(MAX_BACKOFF_MS, definition.backoffMs * 2 ** (attemptsMade - 1))),
+    },
+  };
+}
+
+interface Attempt {
+  readonly job: Job;
+  readonly token: string | undefined;
+  readonly signal: AbortSignal;
+  readonly answer: Answer;
+}
+
+/** One try of one job. What trying again cannot mend fails at once, with its reason on the job. Results are not stored. */
+async function attempt({ job, token, signal, answer }: Attempt): Promise<void> {
+  try {
+    await orLeave(answer(job.data, signal), signal);
+  } catch (error) {
+    if (signal.aborted && signal.reason === SHUTDOWN) {
+      await job.moveToWait(token);
+      throw new WaitingError();
+    }
+    if (error instanceof FleetError && !error.failure.retry) throw new UnrecoverableError(error.message);
+    throw error;
+  }
+}
+
+/** Leaves behind an answer that does not heed the shutdown: its job is run elsewhere, and its late writes are fenced off. */
+function orLeave(answered: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    answered.then(resolve, reject);
+    signal.addEventListener("abort", () => {
+      if (signal.reason === SHUTDOWN) setTimeout(() => reject(new Error(SHUTDOWN)), HEED_MS);
+    });
+  });
+}
+
+/** `Worker.close()` by itself waits without limit, and without its connection for ever: every step here is bounded. */
+async function close(worker: Worker, running: ReadonlySet<Promise<void>>, graceMs: number): Promise<void> {
+  await settlesWithin(CLOSE_TIMEOUT_MS, worker.pause(true));
+  if (!(await settlesWithin(graceMs, Promise.allSettled(running)))) {
+    worker.cancelAllJobs(SHUTDOWN);
+    await settlesWithin(HEED_MS * 2, Promise.allSettled(running));
+  }
+  const closing = worker.close(running.size > 0);
+  if (await settlesWithin(CLOSE_TIMEOUT_MS, closing)) return;
+  worker.cancelAllJobs(SHUTDOWN); // one that was claimed while its worker was paused, from a read that was under way
+  await settlesWithin(HEED_MS * 2, closing);
+  worker.disconnect().catch(() => {});
+}

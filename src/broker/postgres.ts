@@ -1,0 +1,161 @@
+/**
+ * BullMQ on PostgreSQL, in a schema of its own beside our tables. All queues and workers of a process share one small pool
+ * and one listening connection: BullMQ by itself would take a pool of ten and a listener for each of them.
+ */
+import {
+  PostgresConnection,
+  PostgresQueueBackend,
+  Queue,
+  runMigrations,
+  SchemaMigrationRequiredError,
+  Worker,
+  type BackendFactory,
+  type PostgresConnectionOptions,
+  type PostgresPoolConfig,
+} from "bullmq";
+import { EventEmitter } from "node:events";
+import { Client } from "pg";
+import { FleetError } from "../domain/errors.ts";
+import { KEPT_EVENTS, type Backend } from "./contract.ts";
+import { orFailAfter, settlesWithin } from "./within.ts";
+
+interface PostgresOptions {
+  readonly url: string;
+  readonly prefix: string;
+  readonly onError: (error: Error) => void;
+}
+
+/** Four is where no-op throughput stops rising on two cores; with the listener, five connections a process. */
+const POOL_SIZE = 4;
+const OPEN_TIMEOUT_MS = 10_000;
+const CLOSE_TIMEOUT_MS = 2_000;
+/** BullMQ's own 15 s is how long a worker sleeps after a refused connection: too long to be back within 10 s. */
+const RETRY_MS = 1_000;
+
+/** Creates or upgrades the queues' schema; once per deploy, with the login that the processes use too: it will own it. */
+export async function migrateQueueBackend(databaseUrl: string, prefix: string): Promise<void> {
+  const client = new Client({ connectionString: databaseUrl, application_name: "fleet-migrate-queues" });
+  client.on("error", () => {}); // a cut connection also fails the statement that is under way
+  try {
+    await client.connect();
+    await runMigrations(client, schemaOf(prefix));
+  } catch (cause) {
+    throw unusable(cause);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+export async function openPostgresBackend({ url, prefix, onError }: PostgresOptions): Promise<Backend> {
+  const connection = new SharedConnection(poolConfig(url, prefix));
+  connection.on("error", onError);
+  try {
+    await orFailAfter(OPEN_TIMEOUT_MS, connection.waitUntilReady());
+  } catch (cause) {
+    await settlesWithin(CLOSE_TIMEOUT_MS, connection.end());
+    throw unusable(cause);
+  }
+
+  const shared: BackendFactory<PostgresQueueBackend, PostgresConnectionOptions> = (name, options) =>
+    new PostgresQueueBackend(connection, name, options);
+  const base = { connection: {} }; // required by BullMQ's types, not looked at by our factory
+  const streams = { events: { maxLen: KEPT_EVENTS } };
+
+  return {
+    name: "postgres",
+    databaseConnections: POOL_SIZE + 1,
+    openQueue: (name) => plainQueue(new Queue(name, { ...base, streams }, shared).on("error", onError)),
+    openWorker: (name, processor, settings) => {
+      const options = { ...settings, ...base, runRetryDelay: RETRY_MS };
+      return plainWorker(new Worker(name, processor, options, shared).on("error", onError));
+    },
+    alone: (work) => connection.alone(work),
+    memoryPressure: async () => 0,
+    close: async () => void (await settlesWithin(CLOSE_TIMEOUT_MS, connection.end())),
+  };
+}
+
+/** BullMQ's types force the backends apart, though only the type of their connection differs: these two forget that type. */
+function plainQueue(queue: object): Queue {
+  if (queue instanceof Queue) return queue;
+  throw new Error("That is no queue.");
+}
+
+function plainWorker(worker: object): Worker {
+  if (worker instanceof Worker) return worker;
+  throw new Error("That is no worker.");
+}
+
+/** A connection that many queues and workers hold: each of them closing it means nothing, only `end` does. */
+class SharedConnection extends PostgresConnection {
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(config: PostgresPoolConfig) {
+    super(config);
+    this.setMaxListeners(0);
+  }
+
+  override async getListenClient(): ReturnType<PostgresConnection["getListenClient"]> {
+    const client = await super.getListenClient();
+    if (client instanceof EventEmitter) client.setMaxListeners(0); // one listener for each worker
+    return client;
+  }
+
+  override async close(): Promise<void> {}
+
+  async end(): Promise<void> {
+    await super.close();
+  }
+
+  /** One at a time in this process, so that waiting for other processes takes one connection of the pool, not all. */
+  alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    const mine = this.#turn.then(() => this.#locked(work));
+    this.#turn = mine.catch(() => {});
+    return mine;
+  }
+
+  async #locked<Result>(work: () => Promise<Result>): Promise<Result> {
+    const client = await this.pool.connect();
+    let broken = true;
+    try {
+      await client.query("begin");
+      await client.query("select pg_advisory_xact_lock(hashtext($1))", [`${this.schema} schedulers`]);
+      const result = await work();
+      await client.query("commit");
+      broken = false;
+      return result;
+    } finally {
+      client.release(broken); // a destroyed connection also gives the lock back
+    }
+  }
+}
+
+function poolConfig(url: string, prefix: string): PostgresPoolConfig {
+  return {
+    connectionString: url,
+    schema: schemaOf(prefix),
+    max: POOL_SIZE,
+    idleTimeoutMillis: 30_000,
+    connectionTimeoutMillis: OPEN_TIMEOUT_MS,
+    statement_timeout: 30_000,
+    keepAlive: true,
+    application_name: "fleet-queues",
+    // A job is a hint that the reconciler repeats: the last moments before a crash of PostgreSQL may be lost with it, and
+    // an idle farm writes nothing to disk for its queues' sake.
+    options: "-c synchronous_commit=off",
+  };
+}
+
+function schemaOf(prefix: string): string {
+  return `${prefix.replaceAll(/[^A-Za-z0-9_]/g, "_").replace(/^(?=\d)/, "_")}_queues`.slice(-63);
+}
+
+function unusable(cause: unknown): FleetError {
+  if (cause instanceof FleetError) return cause;
+  const reason = cause instanceof Error ? cause.message || cause.name : String(cause);
+  if (cause instanceof SchemaMigrationRequiredError) {
+    const sentence = "The queues' tables are missing in PostgreSQL. Create them: fleet migrate.";
+    return new FleetError("queue-unusable", sentence, {}, cause);
+  }
+  return new FleetError("queue-unavailable", `The queues in PostgreSQL cannot be reached: ${reason}.`, {}, cause);
+}

@@ -1,0 +1,119 @@
+/** BullMQ on Redis: one connection for producers, one for workers' writes, and one blocking connection a worker. */
+import { Queue, Worker } from "bullmq";
+import { Redis, type RedisOptions as IoredisOptions } from "ioredis";
+import { FleetError } from "../domain/errors.ts";
+import { KEPT_EVENTS, type Backend } from "./contract.ts";
+import { orFailAfter, settlesWithin } from "./within.ts";
+
+interface RedisOptions {
+  readonly url: string;
+  readonly prefix: string;
+  readonly onError: (error: Error) => void;
+}
+
+/** A producer holds row locks of the outbox while it waits: a Redis that hangs must not hang PostgreSQL with it. */
+const COMMAND_TIMEOUT_MS = 3_000;
+const OPEN_TIMEOUT_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 1_000;
+/** Longer than the longest blocking read (10 s), so only a connection that is dead is cut; without it a hung one is kept for ever. */
+const SOCKET_TIMEOUT_MS = 20_000;
+const MEMORY_LOOK_MS = 1_000;
+/** What BullMQ recommends at least, and the oldest that was tried. */
+const OLDEST_VERSION = [6, 2] as const;
+
+export async function openRedisBackend(options: RedisOptions): Promise<Backend> {
+  const producer = await openProducer(options);
+  // A timed-out command would lose what a worker has done, and would end every blocking read: so none here.
+  const consumer = connect(options, { maxRetriesPerRequest: null, socketTimeout: SOCKET_TIMEOUT_MS });
+  let pressure = { value: 0, readAt: -MEMORY_LOOK_MS };
+
+  return {
+    name: "redis",
+    databaseConnections: 0,
+
+    openQueue(name) {
+      const streams = { events: { maxLen: KEPT_EVENTS } };
+      return new Queue(name, { connection: producer, prefix: options.prefix, streams }).on("error", options.onError);
+    },
+
+    openWorker(name, processor, settings) {
+      const worker = new Worker(name, processor, { ...settings, connection: consumer, prefix: options.prefix });
+      return worker.on("error", options.onError);
+    },
+
+    alone: (work) => work(), // a Lua script is alone by itself
+
+    async memoryPressure() {
+      if (performance.now() - pressure.readAt < MEMORY_LOOK_MS) return pressure.value;
+      const { used_memory: used, maxmemory: limit } = parseInfo(await producer.info("memory"));
+      pressure = { value: Number(limit) > 0 ? Number(used) / Number(limit) : 0, readAt: performance.now() };
+      return pressure.value;
+    },
+
+    async close() {
+      const clients = [producer, consumer];
+      await Promise.all(clients.map((client) => settlesWithin(CLOSE_TIMEOUT_MS, client.quit())));
+      for (const client of clients) client.disconnect();
+    },
+  };
+}
+
+/** Without the option that chooses how replies are typed. */
+type ConnectOptions = Omit<IoredisOptions, "replyMapping">;
+
+function connect({ url, onError }: RedisOptions, more: ConnectOptions): Redis {
+  const options: ConnectOptions = {
+    connectTimeout: 5_000,
+    keepAlive: 10_000,
+    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2_000),
+    ...more,
+  };
+  return new Redis(url, options).on("error", onError);
+}
+
+/** Refuses a Redis that would lose jobs silently. */
+async function openProducer(options: RedisOptions): Promise<Redis> {
+  let lastError: Error | undefined;
+  const onError = (error: Error) => void (lastError = error);
+  const client = connect({ ...options, onError }, { commandTimeout: COMMAND_TIMEOUT_MS, lazyConnect: true });
+  try {
+    await orFailAfter(OPEN_TIMEOUT_MS, client.connect());
+    await assertUsable(client);
+  } catch (cause) {
+    client.disconnect();
+    if (cause instanceof FleetError) throw cause;
+    const reason = lastError ?? (cause instanceof Error ? cause : new Error(String(cause)));
+    const sentence = `Redis at ${new URL(options.url).host} cannot be used: ${reason.message}. Check REDIS_URL, and that the server runs.`;
+    throw new FleetError("queue-unavailable", sentence, {}, reason);
+  }
+  client.off("error", onError);
+  return client.on("error", options.onError);
+}
+
+async function assertUsable(client: Redis): Promise<void> {
+  const info = parseInfo(await client.info());
+  const [major = 0, minor = 0] = (info["redis_version"] ?? "").split(".").map(Number);
+  const [oldestMajor, oldestMinor] = OLDEST_VERSION;
+  if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor)) {
+    const sentence = `Redis ${info["redis_version"]} is too old: Fleetwright needs ${OLDEST_VERSION.join(".")} or newer. Upgrade it.`;
+    throw new FleetError("queue-unusable", sentence, { version: info["redis_version"] });
+  }
+
+  const policy = info["maxmemory_policy"] ?? (await askPolicy(client));
+  if (policy === "noeviction") return;
+  const sentence =
+    `Redis may throw away queued jobs: its maxmemory-policy is ${policy ?? "unknown"}. ` +
+    `Set it to noeviction: redis-cli config set maxmemory-policy noeviction, and in redis.conf, so that it stays.`;
+  throw new FleetError("queue-unusable", sentence, { policy });
+}
+
+/** INFO names the policy wherever it was looked at; CONFIG, which hosted servers often forbid, is the second way. */
+async function askPolicy(client: Redis): Promise<string | undefined> {
+  const answer = await client.config("GET", "maxmemory-policy").catch(() => []);
+  return Array.isArray(answer) ? String(answer[1]) : undefined;
+}
+
+function parseInfo(text: string): Record<string, string> {
+  const pairs = text.split(/\r?\n/).map((line) => line.split(/:(.*)/s).slice(0, 2));
+  return Object.fromEntries(pairs.filter(([key, value]) => key && value !== undefined));
+}

@@ -1,0 +1,70 @@
+/** Makes BullMQ's job schedulers be what the schedules say, however often and by however many workers it is asked. */
+import type { JobSchedulerJson, JobSchedulerTemplateOptions, Queue } from "bullmq";
+import { isDeepStrictEqual } from "node:util";
+import type { Schedule } from "../../schedules/define.ts";
+
+export interface AppliedSchedules {
+  readonly added: number;
+  readonly changed: number;
+  readonly removed: number;
+}
+
+export interface Scheduler {
+  readonly id: string;
+  readonly queue: string;
+  readonly everyMs: number | undefined;
+  readonly payload: unknown;
+  readonly nextAt: Date | undefined;
+}
+
+type OptionsOf = (schedule: Schedule) => JobSchedulerTemplateOptions;
+
+/** One queue's schedulers. A scheduler whose next job was lost is silent for ever, so it counts as changed. */
+export async function applyToQueue(
+  queue: Queue,
+  wanted: readonly Schedule[],
+  optionsOf: OptionsOf,
+): Promise<AppliedSchedules> {
+  const found = new Map((await queue.getJobSchedulers()).map((scheduler) => [scheduler.key, scheduler]));
+  const ids = new Set(wanted.map(({ id }) => id));
+  const gone = [...found.keys()].filter((id) => id.startsWith(`${queue.name}/`) && !ids.has(id));
+  for (const id of gone) await queue.removeJobScheduler(id);
+
+  let added = 0;
+  let changed = 0;
+  for (const schedule of wanted) {
+    const scheduler = found.get(schedule.id);
+    if (scheduler && !differs(schedule, scheduler) && (await isAlive(queue, schedule, scheduler))) continue;
+    const opts = optionsOf(schedule);
+    await queue.upsertJobScheduler(
+      schedule.id,
+      { every: schedule.everyMs },
+      { name: queue.name, data: schedule.payload, opts },
+    );
+    if (scheduler) changed += 1;
+    else added += 1;
+  }
+  return { added, changed, removed: gone.length };
+}
+
+export async function listOf(queue: Queue): Promise<Scheduler[]> {
+  const schedulers = await queue.getJobSchedulers();
+  return schedulers.map(({ key, every, template, next }) => ({
+    id: key,
+    queue: queue.name,
+    everyMs: every,
+    payload: template?.data,
+    nextAt: next === undefined ? undefined : new Date(next),
+  }));
+}
+
+function differs(schedule: Schedule, { every, template }: JobSchedulerJson): boolean {
+  return every !== schedule.everyMs || !isDeepStrictEqual(template?.data, schedule.payload);
+}
+
+/** Only looked into when it is late: re-adding a job that merely waits would put it back to the end of its queue each time. */
+async function isAlive(queue: Queue, { everyMs }: Schedule, { key, next = 0 }: JobSchedulerJson): Promise<boolean> {
+  if (Date.now() < next + everyMs) return true;
+  const state = await queue.getJobState(`repeat:${key}:${next}`);
+  return state === "waiting" || state === "active" || state === "delayed" || state === "prioritized";
+}

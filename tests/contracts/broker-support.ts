@@ -1,0 +1,47 @@
+/** What the broker's contract needs of a backend, queues of its own to play with, and answers that can be looked at. */
+import { randomBytes } from "node:crypto";
+import { z } from "zod";
+import { defineQueue, type QueueDefinition } from "../../queues/define.ts";
+import { openBroker, type Broker, type BrokerOptions } from "../../src/broker/broker.ts";
+import { read } from "../../src/domain/errors.ts";
+
+/** Opens brokers of one farm: all with the same store and prefix. */
+export type Farm = (more?: Partial<BrokerOptions>) => Promise<TestBroker>;
+
+export interface TestBroker extends Broker, AsyncDisposable {
+  readonly errors: Error[];
+}
+
+export async function testBroker(options: Omit<BrokerOptions, "onError">): Promise<TestBroker> {
+  const errors: Error[] = [];
+  const broker = await openBroker({ ...options, onError: (error) => errors.push(error) });
+  return Object.assign(broker, { errors, [Symbol.asyncDispose]: () => broker.close() });
+}
+
+export const Note = z.strictObject({ note: z.string() });
+export type NoteQueue = QueueDefinition<typeof Note>;
+
+/** A queue that no other test has. */
+export function aQueue(but: Partial<NoteQueue> = {}): NoteQueue {
+  const name = `play-${randomBytes(4).toString("hex")}`;
+  return defineQueue({ name, payload: Note, backoffMs: 20, jobId: ({ note }) => `job_${note}`, ...but });
+}
+
+export function aJob(queue: NoteQueue, note: string, delayMs = 0) {
+  return { queue, payload: { note }, delayMs };
+}
+
+/** An answer that writes down what it was asked. */
+export function recorder() {
+  const notes: string[] = [];
+  const answer = async (data: unknown) => {
+    notes.push(read(Note, data).note);
+  };
+  return { notes, answer };
+}
+
+export function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(new Error(`aborted: ${String(signal.reason)}`)));
+  });
+}
