@@ -133,9 +133,10 @@ export const Settings = z.strictObject({
   notify: z
     .strictObject({
       channels: z
-        .array(z.enum(["cli", "webhook", "email", "discord", "telegram"]))
-        .max(5)
-        .default(["cli"]),
+        .array(z.enum(["terminal", "webhook", "email"]))
+        .min(1)
+        .max(3)
+        .default(["terminal"]),
       mute: z.array(z.string().max(64)).max(32).default([]).describe("types of notification nobody wants"),
     })
     .prefault({}),

@@ -42,6 +42,8 @@ export interface Note {
   readonly type: string;
   readonly summary: string;
   readonly facts: Readonly<Record<string, unknown>>;
+  /** Where it goes unless the operator or the tenant chose otherwise. */
+  readonly channels: readonly string[];
 }
 
 export interface Transition {
@@ -59,7 +61,7 @@ export interface Transition {
   readonly leaseMs?: number;
   readonly dueMs?: number;
   readonly hints?: readonly Hint[];
-  readonly event?: Readonly<Record<string, unknown>>;
+  readonly events?: readonly unknown[];
   readonly notes?: readonly Note[];
 }
 

@@ -130,6 +130,7 @@ create index fleet_tasks_live on fleet_tasks (status, id)
 create index fleet_tasks_on_host on fleet_tasks (host, status) where status in ('spawning', 'running', 'pr_created',
   'reviewing');
 create index fleet_tasks_waiting on fleet_tasks (due_at) where waiting_for is not null;
+create index fleet_tasks_to_clean on fleet_tasks (host) where completed_at is not null and workspace_path is not null;
 create index fleet_tasks_leased on fleet_tasks (lease_until) where status = 'spawning';
 
 -- One run of an agent: what it was given, when it ran, how it ended.

@@ -2,16 +2,18 @@
 -- level security applies inside); each takes an optional context, entered first, so that no extra trip is needed.
 set local role fleet_owner;
 
--- Which channels hear of an operator's tasks: the operator's own choice, else the tenant's, else the terminal alone.
-create function fleet_channels(p_tenant text, p_operator text) returns setof text language sql stable as $$
+-- Which channels hear of an operator's tasks: the operator's own choice, else the tenant's, else what the note says, else
+-- the terminal alone.
+create function fleet_channels(p_tenant text, p_operator text, p_otherwise jsonb) returns setof text
+language sql stable as $$
   select jsonb_array_elements_text(coalesce(
     (select value from fleet_config where tenant_id = p_tenant and operator_id = p_operator and key = 'notify.channels'),
     (select value from fleet_config where tenant_id = p_tenant and operator_id = '*' and key = 'notify.channels'),
-    '["terminal"]'::jsonb))
+    p_otherwise, '["terminal"]'::jsonb))
 $$;
 
 -- Moves or patches tasks: row, audit entry, outbox rows, notifications and attempt, all or nothing. p_batch is an array of
---   {ord, id, from, to|null, version, bump, actor, action, detail, patch, leaseMs, dueMs, hints, event, notes}
+--   {ord, id, from, to|null, version, bump, actor, action, detail, patch, leaseMs, dueMs, hints, events, notes}
 -- (`to` null: no state change; `bump`: new epoch without one). A row whose version or state is another is left out of the
 -- answer; an illegal way raises and undoes the whole batch.
 create function fleet_transition(p_context jsonb, p_batch jsonb)
@@ -24,7 +26,7 @@ begin
   with ask as materialized (
     select * from jsonb_to_recordset(p_batch) as a (ord integer, id uuid, "from" text, "to" text, version integer,
       bump boolean, actor text, action text, detail jsonb, patch jsonb, "leaseMs" double precision,
-      "dueMs" double precision, hints jsonb, event jsonb, notes jsonb)
+      "dueMs" double precision, hints jsonb, events jsonb, notes jsonb)
   ), moved as (
     update fleet_tasks t set
       status = coalesce(ask."to", t.status),
@@ -52,7 +54,7 @@ begin
       updated_at = now()
     from ask
     where t.id = ask.id and t.version = ask.version and t.status = ask."from"
-    returning ask.ord, t.*, ask.actor, ask.action, ask.detail, ask."to" as moved_to, ask.hints, ask.event, ask.notes
+    returning ask.ord, t.*, ask.actor, ask.action, ask.detail, ask."to" as moved_to, ask.hints, ask.events, ask.notes
   ), audited as (
     insert into audit_log (tenant_id, operator_id, chain, seq, task_id, actor, action, detail, hash)
     select m.tenant_id, m.operator_id, 'task:' || m.id, m.audit_seq, m.id, m.actor, m.action, m.detail, m.audit_head
@@ -80,7 +82,7 @@ begin
       m.id || '/' || (note->>'type') || '/v' || m.version, note->>'summary', coalesce(note->'facts', '{}')
     from moved m
       cross join lateral jsonb_array_elements(m.notes) as note
-      cross join lateral fleet_channels(m.tenant_id, m.operator_id) as channel
+      cross join lateral fleet_channels(m.tenant_id, m.operator_id, note->'channels') as channel
     where m.notes is not null
     on conflict on constraint fleet_notifications_dedup do nothing
     returning id, tenant_id, operator_id, task_id
@@ -92,8 +94,8 @@ begin
       "delayMs" double precision)
     where m.hints is not null
     union all
-    select m.tenant_id, m.operator_id, m.id, 'event', m.id || '/v' || m.version, m.event, null, now()
-    from moved m where m.event is not null
+    select m.tenant_id, m.operator_id, m.id, 'event', 'event_' || (event->>'id'), event, null, now()
+    from moved m cross join lateral jsonb_array_elements(m.events) as event where m.events is not null
     union all
     select n.tenant_id, n.operator_id, n.task_id, 'notify', 'notify_' || n.id || '_e1',
       jsonb_build_object('notificationId', n.id, 'epoch', 1), null, null
@@ -166,7 +168,7 @@ begin
   select asked.tenant_id, asked.operator_id, asked.id, hint.topic, hint."dedupKey", hint.payload, null
   from jsonb_to_recordset(p_hints) as hint (topic text, "dedupKey" text, payload jsonb)
   union all
-  select asked.tenant_id, asked.operator_id, asked.id, 'event', asked.id || '/v1', p_event, now();
+  select asked.tenant_id, asked.operator_id, asked.id, 'event', 'event_' || (p_event->>'id'), p_event, now();
   return query select 'admitted', active_now + 1, asked.id;
 end $$;
 

@@ -1,0 +1,50 @@
+/** What a use case may reach for. Built once per process, handed in as the first argument, never imported. */
+import type { Agents } from "../agents/agents.ts";
+import type { AgentSecretProvider } from "../agents/secrets.ts";
+import type { Broker } from "../broker/broker.ts";
+import type { Settings } from "../domain/settings.ts";
+import type { Forge } from "../forge/forge.ts";
+import type { ReviewerRunner } from "../forge/reviewers.ts";
+import type { CheckRunner } from "../forge/checks.ts";
+import type { Channels } from "../notify/channels.ts";
+import type { Store } from "../store/store.ts";
+
+export interface Fleet {
+  readonly store: Store;
+  readonly broker: Broker;
+  readonly agents: Agents;
+  readonly forge: Forge;
+  readonly checks: CheckRunner;
+  readonly reviewers: ReviewerRunner;
+  readonly channels: Channels;
+  readonly secrets: AgentSecretProvider;
+  readonly settings: Settings;
+  readonly host: HostIdentity;
+  /** Names this process in leases and audit entries: `<host>/<pid>/<random>`. */
+  readonly worker: string;
+  readonly home: string;
+  readonly heartbeatIntervalMs: number;
+  readonly clock: () => Date;
+  /** From [0, 1). */
+  readonly random: () => number;
+  /** A uuid v7. */
+  readonly newId: () => string;
+  readonly sha256: (text: string) => string;
+  /** Tells the relay of this process that something was committed for it. */
+  readonly kickRelay: () => void;
+  readonly log: Log;
+}
+
+export interface HostIdentity {
+  readonly id: string;
+  /** Changes when the machine boots: processes of an earlier boot are gone. */
+  readonly bootId: string;
+  readonly slots: number;
+}
+
+export interface Log {
+  debug(facts: object, message: string): void;
+  info(facts: object, message: string): void;
+  warn(facts: object, message: string): void;
+  error(facts: object, message: string): void;
+}

@@ -1,0 +1,58 @@
+/** The relay: turns outbox rows into queue jobs, at least once, in batches, on every worker at the same time. */
+import { hostQueue } from "../../queues/host.ts";
+import { QUEUES } from "../../queues/index.ts";
+import type { QueueDefinition } from "../../queues/define.ts";
+import { FleetError } from "../domain/errors.ts";
+import { claimHints, markHintsFailed, markHintsRelayed, type OutboxRow } from "../store/outbox.ts";
+import { WORKER } from "../store/store.ts";
+import type { Fleet } from "./fleet.ts";
+
+const BATCH = 500;
+/** Poisoned rows only: a queue that is away is waited for, not counted. */
+const MOST_TRIES = 5;
+/** A Redis this full soon refuses writes, and then the workers stand still too: leave it what it has. */
+const MOST_PRESSURE = 0.75;
+
+/** Relays one batch; how many rows it took. Rows stay locked while the queue is told, so no other relay tells them too. */
+export async function relayOnce(fleet: Fleet): Promise<number> {
+  if ((await fleet.broker.memoryPressure()) > MOST_PRESSURE) {
+    throw new FleetError("queue-unavailable", "Redis is above 75 % of maxmemory: relaying pauses. Raise maxmemory or clean queues.");
+  }
+  return fleet.store.transaction(WORKER, async (tx) => {
+    const rows = await claimHints(tx, BATCH);
+    if (rows.length === 0) return 0;
+    const { good, poisoned } = sort(rows);
+    await fleet.broker.addJobs(good.map(({ row, queue }) => ({ queue, payload: row.payload, delayMs: row.delayMs })));
+    await markHintsRelayed(
+      tx,
+      good.map(({ row }) => row.id),
+    );
+    for (const { row, error } of poisoned) {
+      fleet.log.error({ event: "outbox.poisoned", outboxId: row.id, topic: row.topic, error }, "an outbox row cannot be relayed");
+      await markHintsFailed(tx, { ids: [row.id], error, pauseMs: 60_000 * (row.retryCount + 1), mostTries: MOST_TRIES });
+    }
+    return rows.length;
+  });
+}
+
+interface Sorted {
+  readonly good: { readonly row: OutboxRow; readonly queue: QueueDefinition }[];
+  readonly poisoned: { readonly row: OutboxRow; readonly error: string }[];
+}
+
+/** What no queue would take is told apart before, so that one bad row cannot hold up the others. */
+function sort(rows: readonly OutboxRow[]): Sorted {
+  const sorted: Sorted = { good: [], poisoned: [] };
+  for (const row of rows) {
+    const queue = queueNamed(row.topic);
+    const parsed = queue?.payload.safeParse(row.payload);
+    if (queue && parsed?.success) sorted.good.push({ row, queue });
+    else sorted.poisoned.push({ row, error: parsed?.error?.message ?? `there is no queue ${row.topic}` });
+  }
+  return sorted;
+}
+
+function queueNamed(name: string): QueueDefinition | undefined {
+  const host = /^host\.(?<id>[A-Za-z0-9-]+)$/.exec(name)?.groups?.["id"];
+  return host ? hostQueue(host) : QUEUES.find((queue) => queue.name === name);
+}
