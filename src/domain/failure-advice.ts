@@ -1,0 +1,74 @@
+/** What the next attempt is told about the one before: what was tried, how it failed, what to avoid, what to keep. */
+import type { FailureClass, FailureContext } from "./task.ts";
+
+interface Advice {
+  readonly avoid: string;
+  readonly keep: string;
+}
+
+const KEEP_COMMITS = "Commits of earlier attempts are on this branch: build on them instead of starting over.";
+
+export const ADVICE: Readonly<Record<FailureClass, Advice>> = {
+  agent_error: {
+    avoid: "Do not repeat the step that ended the last run; check its cause first.",
+    keep: KEEP_COMMITS,
+  },
+  environment_error: {
+    avoid: "Do not depend on the tool or service that was missing; use what the repository itself brings.",
+    keep: KEEP_COMMITS,
+  },
+  provider_limit: { avoid: "Do not spend many model calls on reading; work in small steps.", keep: KEEP_COMMITS },
+  provider_outage: { avoid: "Nothing: the model was out of reach.", keep: KEEP_COMMITS },
+  policy_refusal: {
+    avoid: "Do not repeat the action that was refused; find an allowed way or ask for help.",
+    keep: KEEP_COMMITS,
+  },
+  review_rejected: {
+    avoid: "Do not hand in the same change again; each finding below needs an answer in the code.",
+    keep: "Keep what the reviewers did not object to; change only what the findings ask for.",
+  },
+  ci_failed: {
+    avoid: "Do not push before the failing check passes here; run the commands above first.",
+    keep: "Keep the change as far as its checks passed; mend the failing part.",
+  },
+  ci_flake: { avoid: "Do not change code only to please a check that fails by chance.", keep: KEEP_COMMITS },
+  host_lost: { avoid: "Nothing: the machine was lost.", keep: KEEP_COMMITS },
+  budget_exceeded: { avoid: "Do not explore widely; go straight to the change that is asked for.", keep: KEEP_COMMITS },
+  no_evidence: {
+    avoid: "Do not end without a commit, unless you say that no change is needed and why.",
+    keep: "Keep what was understood about the cause; this time write it into the code.",
+  },
+  timeout: { avoid: "Do not run long commands without a limit; commit early, then refine.", keep: KEEP_COMMITS },
+  stall: { avoid: "Do not wait for input or start programs that never end; ask for help instead.", keep: KEEP_COMMITS },
+};
+
+/** Facts in our own words: only numbers, known words and file names, no free text. */
+export function describeFailure(failure: FailureContext): string[] {
+  const advice = ADVICE[failure.class];
+  const memory = failure.outOfMemory
+    ? " It ran out of memory: run fewer things at once, read large files in parts."
+    : "";
+  return [
+    `Attempt ${failure.attempt} failed (${failure.class}).${how(failure)}`,
+    `Avoid: ${advice.avoid}${memory}`,
+    `Keep: ${advice.keep}`,
+  ];
+}
+
+function how(failure: FailureContext): string {
+  const parts: string[] = [];
+  if (typeof failure.exitCode === "number") parts.push(`exit code ${failure.exitCode}`);
+  if (failure.signal) parts.push(`signal ${failure.signal.replaceAll(/[^A-Z0-9]/g, "")}`);
+  if (failure.durationMs !== undefined) parts.push(`after ${Math.round(failure.durationMs / 1_000)} s`);
+  return parts.length > 0 ? ` How it ended: ${parts.join(", ")}.` : "";
+}
+
+/** The evidence, as others wrote it; for the fence. */
+export function evidenceOf(failure: FailureContext): string {
+  const parts = [`reason: ${failure.reason}`, `summary: ${failure.summary}`];
+  if (failure.filesChanged?.length) parts.push(`files changed: ${failure.filesChanged.join(", ")}`);
+  if (failure.ciLog) parts.push(`failing check:\n${failure.ciLog}`);
+  if (failure.outputTail) parts.push(`last output:\n${failure.outputTail}`);
+  if (failure.diff) parts.push(`what was tried (diff):\n${failure.diff}`);
+  return parts.join("\n\n");
+}

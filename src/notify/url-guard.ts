@@ -1,0 +1,114 @@
+/** Which URLs a webhook may go to. Resolved once here; the socket then goes to the address that was judged. */
+import { lookup as systemLookup } from "node:dns/promises";
+import { BlockList, isIP } from "node:net";
+
+export interface GuardOptions {
+  /** For receivers in one's own network, by configuration. */
+  readonly allowPrivate?: boolean;
+  readonly allowHttp?: boolean;
+  readonly resolve?: (host: string) => Promise<readonly Address[]>;
+}
+
+export interface Address {
+  readonly address: string;
+  readonly family: number;
+}
+
+export interface GuardedUrl {
+  readonly url: URL;
+  /** Connect here and nowhere else. */
+  readonly address: Address;
+}
+
+/** The URL must be changed; another try will not help. */
+export class UrlRefusedError extends Error {
+  override readonly name = "UrlRefusedError";
+}
+
+export async function guardUrl(text: string, options: GuardOptions = {}): Promise<GuardedUrl> {
+  const url = readUrl(text, options);
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const family = isIP(host);
+  const addresses = family === 0 ? await (options.resolve ?? resolveBySystem)(host) : [{ address: host, family }];
+  if (addresses.length === 0) throw new Error(`${host} has no address`);
+  if (!options.allowPrivate) {
+    // One private address among public ones is a trap as well: which one is dialled is not the writer's to choose.
+    const hidden = addresses.find(({ address }) => !isPublicAddress(address));
+    if (hidden) throw new UrlRefusedError(`${host} is at ${hidden.address}, which is not a public address`);
+  }
+  const [address] = addresses;
+  if (!address) throw new Error(`${host} has no address`);
+  return { url, address };
+}
+
+function readUrl(text: string, options: GuardOptions): URL {
+  if (text.length > 2_048) throw new UrlRefusedError("the URL is longer than 2048 characters");
+  // URL would drop these silently, so that what is read is not what was written.
+  if (/[^!-~]/.test(text) || text.includes("\\")) {
+    throw new UrlRefusedError("the URL holds blanks, control characters, backslashes or letters outside ASCII");
+  }
+  if (!URL.canParse(text)) throw new UrlRefusedError("this is not a URL");
+  const url = new URL(text);
+  const isAllowedProtocol = url.protocol === "https:" || (url.protocol === "http:" && options.allowHttp === true);
+  if (!isAllowedProtocol) throw new UrlRefusedError(`only https is allowed, not ${url.protocol.slice(0, -1)}`);
+  if (url.username !== "" || url.password !== "" || /^[a-z]+:\/\/[^/?#]*@/i.test(text)) {
+    throw new UrlRefusedError("the URL holds a user name or password");
+  }
+  if (!options.allowPrivate && isLocalName(url.hostname)) throw new UrlRefusedError(`${url.hostname} is a local name`);
+  return url;
+}
+
+/** Names that never leave a machine or its network; a bare word is looked up in the search domains. */
+function isLocalName(hostname: string): boolean {
+  const host = hostname.replace(/\.+$/, "");
+  if (isIP(host.replace(/^\[|\]$/g, "")) !== 0) return false;
+  if (!host.includes(".")) return true;
+  return /\.(?:localhost|local|internal|intranet|lan|home|corp|private|localdomain|arpa|test|invalid|onion)$/.test(
+    host,
+  );
+}
+
+async function resolveBySystem(host: string): Promise<readonly Address[]> {
+  return systemLookup(host, { all: true, verbatim: true });
+}
+
+const NOT_PUBLIC_V4 = new BlockList();
+for (const [net, prefix] of [
+  ["0.0.0.0", 8],
+  ["10.0.0.0", 8],
+  ["100.64.0.0", 10],
+  ["127.0.0.0", 8],
+  ["169.254.0.0", 16],
+  ["172.16.0.0", 12],
+  ["192.0.0.0", 24],
+  ["192.0.2.0", 24],
+  ["192.88.99.0", 24],
+  ["192.168.0.0", 16],
+  ["198.18.0.0", 15],
+  ["198.51.100.0", 24],
+  ["203.0.113.0", 24],
+  ["224.0.0.0", 3],
+] as const) {
+  NOT_PUBLIC_V4.addSubnet(net, prefix, "ipv4");
+}
+
+/** Only 2000::/3 is handed out for the internet, which leaves out loopback, mapped, NAT64, link-local and unique-local. */
+const GLOBAL_V6 = new BlockList();
+GLOBAL_V6.addSubnet("2000::", 3, "ipv6");
+/** Within it: Teredo and other special uses, documentation, 6to4. */
+const NOT_PUBLIC_V6 = new BlockList();
+for (const [net, prefix] of [
+  ["2001::", 23],
+  ["2001:db8::", 32],
+  ["2002::", 16],
+  ["3fff::", 20],
+] as const) {
+  NOT_PUBLIC_V6.addSubnet(net, prefix, "ipv6");
+}
+
+export function isPublicAddress(address: string): boolean {
+  const family = isIP(address);
+  if (family === 4) return !NOT_PUBLIC_V4.check(address, "ipv4");
+  if (family !== 6 || address.includes("%")) return false;
+  return GLOBAL_V6.check(address, "ipv6") && !NOT_PUBLIC_V6.check(address, "ipv6");
+}
