@@ -1,0 +1,110 @@
+/** Settings: read from the environment once, checked together, frozen. Nothing else reads process.env. */
+import { isAbsolute, join, resolve } from "node:path";
+import { z } from "zod";
+import { FleetError } from "./domain/errors.ts";
+
+const Path = z.string().transform((path) => resolve(path));
+const PostgresUrl = z.url({ protocol: /^postgres(ql)?$/, error: "must be a postgres:// URL" });
+
+/** A setting has one name, that of its variable, in the environment, in the code and in the docs. */
+export const Config = z.object({
+  DATABASE_URL: PostgresUrl.optional().describe("PostgreSQL; an embedded one is started when unset"),
+  DATABASE_DIRECT_URL: PostgresUrl.optional().describe(
+    "PostgreSQL past a pooler, for migrations and LISTEN; DATABASE_URL when unset",
+  ),
+  DATABASE_POOL_MAX: z.coerce.number().int().min(2).max(100).default(10).describe("connections per process"),
+  REDIS_URL: z
+    .url({ protocol: /^rediss?$/, error: "must be a redis:// or rediss:// URL" })
+    .optional()
+    .describe("queues on Redis; on PostgreSQL when unset"),
+  PORT: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(8080)
+    .describe("where `fleet web` listens; 0 for any free one"),
+  FLEET_HOST: z.string().default("127.0.0.1").describe("address that `fleet web` binds; 0.0.0.0 for all interfaces"),
+  FLEET_URL: z
+    .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
+    .optional()
+    .describe("the API that commands talk to; the stack of this home when unset"),
+  FLEET_TOKEN: z.string().optional().describe("token for the API; the credentials of this home when unset"),
+  FLEET_HOME: Path.describe("data of this machine; `fleetwright` in XDG_DATA_HOME or ~/.local/share when unset"),
+  FLEET_CONFIG: Path.optional().describe("path of fleet.yaml; the one in the current folder when unset"),
+  FLEET_HOST_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9-]{1,63}$/, "must be 1 to 63 letters, digits and hyphens")
+    .describe("name of this machine in the fleet; made from the host name when unset"),
+  FLEET_SLOTS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(1000)
+    .default(4)
+    .describe("agents at once on this machine; 0 holds none"),
+  FLEET_HEARTBEAT_INTERVAL_MS: z.coerce.number().int().min(100).default(15_000).describe("how often an agent reports"),
+  FLEET_TICK_MS: z.coerce.number().int().min(50).default(5_000).describe("how often a machine and the monitor look"),
+  FLEET_TMUX_SOCKET: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, "must be 1 to 64 letters, digits, _ and -")
+    .default("fleet")
+    .describe("name of the tmux server that holds the agents (`tmux -L`)"),
+  FLEET_QUEUE_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9_.{}-]{1,64}$/, "must be 1 to 64 letters, digits and _ . - { }")
+    .default("fleet")
+    .describe("prefix of all queues; with braces ({fleet}) for Redis Cluster"),
+  FLEET_ENCRYPTION_KEY: z
+    .base64("must be base64")
+    .refine((key) => Buffer.from(key, "base64").length === 32, "must be 32 bytes (openssl rand -base64 32)")
+    .optional()
+    .describe("encrypts private keys in the database: 32 bytes as base64; kept in a file of this home when unset"),
+  FLEET_SMTP_URL: z
+    .url({ protocol: /^smtps?$/, error: "must be an smtp:// or smtps:// URL" })
+    .optional()
+    .describe("sends e-mail notifications; none are sent when unset"),
+  FLEET_SMTP_FROM: z.email().default("fleet@localhost").describe("sender of e-mail notifications"),
+  FLEET_LOG_LEVEL: z
+    .enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"])
+    .default("info")
+    .describe("least severe line that is logged"),
+  FLEET_SEED: z.coerce.number().int().min(0).optional().describe("makes chance repeatable, for tests"),
+});
+export type Config = Readonly<z.output<typeof Config>>;
+
+/** What the machine itself says, where the environment says nothing. */
+export interface Machine {
+  readonly homeDir: string;
+  readonly hostName: string;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Every wrong variable is named in one error; an empty one counts as unset. */
+export function readConfig(env: Environment, machine: Machine): Config {
+  const given: Record<string, string> = {
+    FLEET_HOME: join(dataDir(env, machine), "fleetwright"),
+    FLEET_HOST_ID: hostIdOf(machine.hostName),
+  };
+  for (const name of Object.keys(Config.shape)) {
+    const value = env[name]?.trim();
+    if (value) given[name] = value;
+  }
+  const config = Config.safeParse(given);
+  if (config.success) return Object.freeze(config.data);
+  const wrong = [...new Set(config.error.issues.map(({ path }) => String(path[0])))];
+  throw new FleetError("invalid-input", `The environment is not valid:\n${z.prettifyError(config.error)}`, { wrong });
+}
+
+/** A relative XDG_DATA_HOME is to be ignored, says its specification. */
+function dataDir({ XDG_DATA_HOME: given = "" }: Environment, { homeDir }: Machine): string {
+  return isAbsolute(given) ? given : join(homeDir, ".local", "share");
+}
+
+/** The first word of the host name, in the letters a queue's name may have. */
+function hostIdOf(hostName: string): string {
+  const [first = ""] = hostName.split(".");
+  const word = first.replaceAll(/[^A-Za-z0-9-]+/g, "-").replaceAll(/^-+|-+$/g, "");
+  return word.slice(0, 63) || "host";
+}

@@ -1,0 +1,17 @@
+/** The environment of this process, read here and nowhere else. */
+import { homedir, hostname } from "node:os";
+import { type Config, readConfig } from "../config.ts";
+
+/** The settings of this process; FleetError("invalid-input") names every wrong one. */
+export function processConfig(): Config {
+  return readConfig(process.env, { homeDir: homedir(), hostName: hostname() });
+}
+
+/**
+ * What a program we start may inherit: enough to find programs, a home and a language, and none of our settings,
+ * which hold passwords and keys.
+ */
+export function harmlessEnv(): Record<string, string> {
+  const kept = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TERM", "TMPDIR", "TZ"];
+  return Object.fromEntries(kept.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+}

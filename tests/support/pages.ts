@@ -1,0 +1,12 @@
+/** Pages of the docs that are written from the code: UPDATE_DOCS=1 writes them, every other run holds them to it. */
+import { readFile, writeFile } from "node:fs/promises";
+import { format } from "prettier";
+import { expect } from "vitest";
+
+export async function expectPage(path: string, markdown: string): Promise<void> {
+  const page = await format(markdown, { parser: "markdown", printWidth: 120 });
+  if (process.env["UPDATE_DOCS"]) await writeFile(path, page);
+
+  const kept = await readFile(path, "utf8").catch(() => "");
+  expect(kept, `${path} is not what the code says. Write it again: UPDATE_DOCS=1 npx vitest run`).toBe(page);
+}
