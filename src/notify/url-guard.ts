@@ -42,20 +42,24 @@ export async function guardUrl(text: string, options: GuardOptions = {}): Promis
 }
 
 function readUrl(text: string, options: GuardOptions): URL {
-  if (text.length > 2_048) throw new UrlRefusedError("the URL is longer than 2048 characters");
-  // URL would drop these silently, so that what is read is not what was written.
-  if (/[^!-~]/.test(text) || text.includes("\\")) {
-    throw new UrlRefusedError("the URL holds blanks, control characters, backslashes or letters outside ASCII");
-  }
-  if (!URL.canParse(text)) throw new UrlRefusedError("this is not a URL");
+  const fault = faultOfSpelling(text);
+  if (fault !== undefined) throw new UrlRefusedError(fault);
   const url = new URL(text);
   const isAllowedProtocol = url.protocol === "https:" || (url.protocol === "http:" && options.allowHttp === true);
   if (!isAllowedProtocol) throw new UrlRefusedError(`only https is allowed, not ${url.protocol.slice(0, -1)}`);
-  if (url.username !== "" || url.password !== "" || /^[a-z]+:\/\/[^/?#]*@/i.test(text)) {
-    throw new UrlRefusedError("the URL holds a user name or password");
-  }
   if (!options.allowPrivate && isLocalName(url.hostname)) throw new UrlRefusedError(`${url.hostname} is a local name`);
   return url;
+}
+
+function faultOfSpelling(text: string): string | undefined {
+  if (text.length > 2_048) return "the URL is longer than 2048 characters";
+  // The parser would drop or turn these silently, so that what is read is not what was written.
+  if (/[^!-~]/.test(text) || text.includes("\\")) {
+    return "the URL holds blanks, control characters, backslashes or letters outside ASCII";
+  }
+  if (!URL.canParse(text)) return "this is not a URL";
+  if (/^[a-z]+:\/{0,8}[^/?#]*@/i.test(text)) return "the URL holds a user name or password";
+  return undefined;
 }
 
 /** Names that never leave a machine or its network; a bare word is looked up in the search domains. */

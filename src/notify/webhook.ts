@@ -89,16 +89,16 @@ function outcomeOfError(error: unknown): DeliveryOutcome {
 /** A name server cannot be told to stop, but nobody has to wait for it. */
 async function withSignal<Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value> {
   signal.throwIfAborted();
-  let onAbort = (): void => undefined;
+  const settled = new AbortController();
   const aborted = new Promise<never>((_resolve, reject) => {
-    onAbort = () => {
+    const refuse = (): void => {
       reject(signal.reason instanceof Error ? signal.reason : new Error("stopped"));
     };
-    signal.addEventListener("abort", onAbort, { once: true });
+    signal.addEventListener("abort", refuse, { once: true, signal: settled.signal });
   });
   try {
     return await Promise.race([work, aborted]);
   } finally {
-    signal.removeEventListener("abort", onAbort);
+    settled.abort();
   }
 }

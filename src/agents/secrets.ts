@@ -1,0 +1,86 @@
+/** Which secrets an agent gets: those its type needs and no others. Values go to the agent, never to a log. */
+import { SpawnError } from "../domain/errors.ts";
+import type { AgentType, Task } from "../domain/task.ts";
+
+export interface AgentSecrets {
+  /** What may be written to audit and logs. */
+  readonly names: readonly string[];
+  /** By name of the variable. Not enumerable: `JSON.stringify`, spreading and logging the object leave it out. */
+  readonly values: Readonly<Record<string, string>>;
+}
+
+export interface SecretScope {
+  readonly attempt: number;
+  /** A reviewer only reads: it gets the model's key and nothing else. */
+  readonly use: "work" | "review";
+}
+
+export interface AgentSecretProvider {
+  /** Throws SpawnError NO_SECRET, naming the variable, when something the agent cannot do without is missing. */
+  getSecrets: (task: Pick<Task, "id" | "tenantId" | "agentType">, scope: SecretScope) => Promise<AgentSecrets>;
+}
+
+interface Needs {
+  /** At least one of these; all that are set are given. */
+  readonly oneOf: readonly string[];
+  /** Given when set: where the model is, not who may use it. */
+  readonly besides: readonly string[];
+}
+
+const NOTHING: Needs = { oneOf: [], besides: [] };
+
+/** `command` is not in this table's hands: the operator names its variables in the settings. */
+export const SECRETS_BY_AGENT: Readonly<Record<AgentType, Needs>> = {
+  claude_code: { oneOf: ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"], besides: ["ANTHROPIC_BASE_URL"] },
+  codex: { oneOf: ["OPENAI_API_KEY", "CODEX_API_KEY"], besides: ["OPENAI_BASE_URL"] },
+  gemini: { oneOf: ["GEMINI_API_KEY", "GOOGLE_API_KEY"], besides: ["GOOGLE_GEMINI_BASE_URL"] },
+  opencode: {
+    oneOf: ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"],
+    besides: ["ANTHROPIC_BASE_URL", "OPENAI_BASE_URL"],
+  },
+  command: NOTHING,
+  stub: NOTHING,
+};
+
+export interface EnvironmentSecrets {
+  /** The worker's own environment, or the part of it that agents may be given. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Variables that agents of type `command` get; each must be set. */
+  readonly commandVariables?: readonly string[];
+}
+
+/** Secrets from the worker's environment, by allow-list: nothing is inherited, each value is handed over by name. */
+export function environmentSecrets({ environment, commandVariables = [] }: EnvironmentSecrets): AgentSecretProvider {
+  return {
+    // An async function, so that a missing secret rejects and never throws past the caller's promise.
+    async getSecrets({ agentType }, { use }) {
+      if (agentType === "command") return take(environment, use === "work" ? commandVariables : []);
+      const { oneOf, besides } = SECRETS_BY_AGENT[agentType];
+      const isSet = (name: string): boolean => (environment[name] ?? "") !== "";
+      const keys = oneOf.filter(isSet);
+      if (oneOf.length > 0 && keys.length === 0) throw missing(agentType, oneOf);
+      return take(environment, [...keys, ...besides.filter(isSet)]);
+    },
+  };
+}
+
+function take(environment: EnvironmentSecrets["environment"], names: readonly string[]): AgentSecrets {
+  const pairs = names.map((name): [string, string] => {
+    const value = environment[name];
+    if (value === undefined || value === "") throw missing("command", [name]);
+    return [name, value];
+  });
+  const secrets = { names: [...names], values: Object.freeze(Object.fromEntries(pairs)) };
+  return Object.defineProperty(secrets, "values", { enumerable: false });
+}
+
+function missing(agentType: AgentType, names: readonly string[]): SpawnError {
+  const [first = ""] = names;
+  const choice = names.length > 1 ? ` (or ${names.slice(1).join(", ")})` : "";
+  return new SpawnError(
+    "NO_SECRET",
+    "prompt",
+    `An agent of type ${agentType} needs ${first}${choice}, which is not set. ` +
+      `Set it where the worker starts, for example: export ${first}=… before fleet up`,
+  );
+}
