@@ -65,7 +65,8 @@ export interface Broker {
 }
 
 const DEFAULT_PREFIX = "fleet";
-const REACH_TIMEOUT_MS = 10_000;
+/** Well under the ten seconds after which PostgreSQL ends a relay that sits on its row locks. */
+const REACH_TIMEOUT_MS = 5_000;
 const CLEAN_BATCH = 1_000;
 /** A job is a hint of at most 1 KB: ids, no prompt, no secret. */
 const PAYLOAD_BYTES = 1_024;

@@ -39,7 +39,7 @@ const STALLED_LOOK_MS = 1_500;
 const MAX_STALLS = 10;
 /** Seconds an idle worker blocks in one read. Ten is the longest that survives reconnects well, says BullMQ. */
 const DRAIN_DELAY_S = 10;
-const READY_TIMEOUT_MS = 8_000;
+const READY_TIMEOUT_MS = 4_500;
 const MAX_BACKOFF_MS = 120_000;
 const GRACE_MS = 5_000;
 /** How long an answer may take to heed its signal before its job is handed back without it. */
@@ -88,8 +88,9 @@ export async function openConsumer(options: ConsumerOptions): Promise<Consumer> 
     get paused() {
       return worker.isPaused();
     },
-    pause: () => worker.pause(true),
+    pause: () => stopClaiming(worker),
     async resume() {
+      await worker.getBackend().reconnectBlocking();
       await worker.resume();
       claimedAt = performance.now();
     },
@@ -143,16 +144,22 @@ function orLeave(answered: Promise<unknown>, signal: AbortSignal): Promise<unkno
   });
 }
 
+/** A paused worker still takes what its blocking read wakes up for, even the job it has just handed back: so that read ends. */
+async function stopClaiming(worker: Worker): Promise<void> {
+  await worker.pause(true);
+  await worker.getBackend().disconnectBlocking();
+}
+
 /** `Worker.close()` by itself waits without limit, and without its connection for ever: every step here is bounded. */
 async function close(worker: Worker, running: ReadonlySet<Promise<void>>, graceMs: number): Promise<void> {
-  await settlesWithin(CLOSE_TIMEOUT_MS, worker.pause(true));
+  await settlesWithin(CLOSE_TIMEOUT_MS, stopClaiming(worker));
   if (!(await settlesWithin(graceMs, Promise.allSettled(running)))) {
     worker.cancelAllJobs(SHUTDOWN);
     await settlesWithin(HEED_MS * 2, Promise.allSettled(running));
   }
   const closing = worker.close(running.size > 0);
   if (await settlesWithin(CLOSE_TIMEOUT_MS, closing)) return;
-  worker.cancelAllJobs(SHUTDOWN); // one that was claimed while its worker was paused, from a read that was under way
+  worker.cancelAllJobs(SHUTDOWN); // one that was claimed at the last moment
   await settlesWithin(HEED_MS * 2, closing);
   worker.disconnect().catch(() => {});
 }

@@ -19,6 +19,8 @@ import { FleetError } from "../domain/errors.ts";
 import { KEPT_EVENTS, type Backend } from "./contract.ts";
 import { orFailAfter, settlesWithin } from "./within.ts";
 
+type PgListenClient = Awaited<ReturnType<PostgresConnection["getListenClient"]>>;
+
 interface PostgresOptions {
   readonly url: string;
   readonly prefix: string;
@@ -89,15 +91,19 @@ function plainWorker(worker: object): Worker {
 /** A connection that many queues and workers hold: each of them closing it means nothing, only `end` does. */
 class SharedConnection extends PostgresConnection {
   #turn: Promise<unknown> = Promise.resolve();
+  #listener: PgListenClient | undefined;
 
   constructor(config: PostgresPoolConfig) {
     super(config);
     this.setMaxListeners(0);
   }
 
-  override async getListenClient(): ReturnType<PostgresConnection["getListenClient"]> {
+  override async getListenClient(): Promise<PgListenClient> {
     const client = await super.getListenClient();
-    if (client instanceof EventEmitter) client.setMaxListeners(0); // one listener for each worker
+    if (!(client instanceof EventEmitter) || this.#listener === client) return client;
+    this.#listener = client;
+    client.setMaxListeners(0); // one listener for each worker
+    inTurn(client);
     return client;
   }
 
@@ -128,6 +134,17 @@ class SharedConnection extends PostgresConnection {
       client.release(broken); // a destroyed connection also gives the lock back
     }
   }
+}
+
+/** Each worker says LISTEN on the shared connection, and pg no longer wants a second query before the first has ended. */
+function inTurn(client: PgListenClient): void {
+  const query = client.query.bind(client);
+  let turn: Promise<unknown> = Promise.resolve();
+  client.query = (text, params) => {
+    const mine = turn.then(() => query<never>(text, params));
+    turn = mine.catch(() => {});
+    return mine;
+  };
 }
 
 function poolConfig(url: string, prefix: string): PostgresPoolConfig {

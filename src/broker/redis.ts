@@ -75,7 +75,14 @@ function connect({ url, onError }: RedisOptions, more: ConnectOptions): Redis {
 async function openProducer(options: RedisOptions): Promise<Redis> {
   let lastError: Error | undefined;
   const onError = (error: Error) => void (lastError = error);
-  const client = connect({ ...options, onError }, { commandTimeout: COMMAND_TIMEOUT_MS, lazyConnect: true });
+  const client = connect(
+    { ...options, onError },
+    {
+      commandTimeout: COMMAND_TIMEOUT_MS,
+      maxRetriesPerRequest: 1, // fails while Redis is away, instead of keeping old adds in memory for its return
+      lazyConnect: true,
+    },
+  );
   try {
     await orFailAfter(OPEN_TIMEOUT_MS, client.connect());
     await assertUsable(client);

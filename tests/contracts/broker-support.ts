@@ -8,6 +8,9 @@ import { read } from "../../src/domain/errors.ts";
 /** Opens brokers of one farm: all with the same store and prefix. */
 export type Farm = (more?: Partial<BrokerOptions>) => Promise<TestBroker>;
 
+/** Where a farm's jobs lie, to tell it to another process. */
+export type Where = Pick<BrokerOptions, "redisUrl" | "databaseUrl" | "prefix">;
+
 export interface TestBroker extends Broker, AsyncDisposable {
   readonly errors: Error[];
 }

@@ -1,0 +1,106 @@
+/** What every backend of the broker must do when a worker ends: gently, impatiently, or by force. */
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { expect, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
+import { aJob, aQueue, recorder, untilAborted, type Farm, type Where } from "./broker-support.ts";
+
+export function testBrokerEnding(farm: Farm, where: () => Where): void {
+  test("draining waits for the job that runs, and claims no other", async () => {
+    await using broker = await farm();
+    const queue = aQueue({ concurrency: 1 });
+    let finish = () => {};
+    await broker.consume(queue, () => new Promise<void>((resolve) => (finish = resolve)));
+    await broker.addJobs([aJob(queue, "a"), aJob(queue, "b")]);
+    await eventually(async () => (await broker.depth(queue)).active === 1 || undefined);
+
+    const draining = broker.drain();
+    finish();
+    await draining;
+
+    expect(await broker.depth(queue)).toMatchObject({ completed: 1, waiting: 1, active: 0 });
+  });
+
+  test("a job that does not end in time hears the signal, and another worker gets it at once", async () => {
+    await using leaving = await farm();
+    await using staying = await farm();
+    const queue = aQueue();
+    const reasons: unknown[] = [];
+    await leaving.consume(queue, (_, signal) => {
+      signal.addEventListener("abort", () => reasons.push(signal.reason));
+      return untilAborted(signal);
+    });
+    await leaving.addJobs([aJob(queue, "a")]);
+    await eventually(async () => (await leaving.depth(queue)).active === 1 || undefined);
+
+    await leaving.drain(50);
+
+    expect(reasons).toEqual(["shutdown"]);
+    expect(await staying.depth(queue)).toMatchObject({ waiting: 1, active: 0, failed: 0 });
+    const { notes, answer } = recorder();
+    await staying.consume(queue, answer);
+    await eventually(async () => notes.length === 1 || undefined);
+    const [board] = staying.bullQueues([queue]);
+    await eventually(async () => (await board?.getJob("job_a"))?.attemptsMade === 1 || undefined);
+  });
+
+  test("a job that ignores the signal is handed back without its answer", async () => {
+    await using broker = await farm();
+    const queue = aQueue();
+    await broker.consume(queue, () => new Promise(() => {}));
+    await broker.addJobs([aJob(queue, "a")]);
+    await eventually(async () => (await broker.depth(queue)).active === 1 || undefined);
+
+    await broker.drain(0);
+
+    expect(await broker.depth(queue)).toMatchObject({ waiting: 1, active: 0, failed: 0 });
+  });
+
+  test("a consumer that pauses claims nothing until it resumes", async () => {
+    await using broker = await farm();
+    const queue = aQueue();
+    const { notes, answer } = recorder();
+    const consumer = await broker.consume(queue, answer);
+    await broker.addJobs([aJob(queue, "a")]);
+    await eventually(async () => notes.length === 1 || undefined);
+    await consumer.pause();
+    await broker.addJobs([aJob(queue, "wakes"), aJob(queue, "b"), aJob(queue, "c")]);
+
+    await consumer.resume();
+
+    await eventually(async () => notes.length === 4 || undefined);
+  });
+
+  test("closing twice is closing once", async () => {
+    const broker = await farm();
+    await broker.consume(aQueue(), async () => {});
+
+    await Promise.all([broker.close(), broker.close()]);
+
+    await broker.close();
+    expect(broker.errors).toEqual([]);
+  });
+
+  test("the job of a worker that was killed is run again by another within eight seconds", async () => {
+    await using broker = await farm();
+    const queue = aQueue();
+    const worker = await startWorkerProcess({ ...where(), queue: queue.name });
+    const claimed = once(worker, "message");
+    await broker.addJobs([aJob(queue, "a")]);
+    await claimed;
+    const { notes, answer } = recorder();
+    await broker.consume(queue, answer);
+
+    worker.kill("SIGKILL");
+    const killedAt = performance.now();
+
+    await eventually(async () => notes.length === 1 || undefined, 12_000);
+    expect(performance.now() - killedAt).toBeLessThan(8_500);
+  });
+}
+
+async function startWorkerProcess(asked: Where & { queue: string }): Promise<ChildProcess> {
+  const worker = fork("tests/support/run-ts.mjs", ["tests/broker/worker-process.ts", JSON.stringify(asked)]);
+  await once(worker, "message"); // it consumes
+  return worker;
+}

@@ -1,0 +1,110 @@
+/** What every backend of the broker must do with schedules. */
+import { expect, test } from "vitest";
+import type { Schedule } from "../../schedules/define.ts";
+import { aQueue, recorder, type Farm, type NoteQueue } from "./broker-support.ts";
+import { eventually } from "../support/eventually.ts";
+
+/** Takes a job out of the store behind BullMQ's back, which refuses to remove a scheduler's. */
+export type LoseJob = (queue: string, jobId: string) => Promise<void>;
+
+export function testBrokerSchedules(farm: Farm, lose: LoseJob): void {
+  test("a schedule shorter than a second ticks", async () => {
+    await using broker = await farm();
+    const queue = aQueue();
+    const { notes, answer } = recorder();
+    await broker.consume(queue, answer);
+
+    expect(await broker.applySchedules([aSchedule(queue, "tick", 100)])).toEqual({ added: 1, changed: 0, removed: 0 });
+
+    await eventually(async () => notes.length >= 5 || undefined, 5_000);
+    expect(new Set(notes)).toEqual(new Set(["tick"]));
+    expect(broker.errors).toEqual([]);
+  });
+
+  test("schedules that are applied again stay as they are", async () => {
+    await using broker = await farm();
+    const queue = aQueue();
+    const schedules = [aSchedule(queue, "a", 60_000), aSchedule(queue, "b", 60_000)];
+    await broker.applySchedules(schedules);
+    const before = await broker.listSchedulers([queue]);
+
+    expect(await broker.applySchedules(schedules)).toEqual({ added: 0, changed: 0, removed: 0 });
+
+    expect(await broker.listSchedulers([queue])).toEqual(before);
+  });
+
+  test("a schedule that changed is changed, one that is gone is removed", async () => {
+    await using broker = await farm();
+    const queue = aQueue();
+    await broker.applySchedules([aSchedule(queue, "a", 60_000), aSchedule(queue, "b", 60_000)]);
+
+    const outcome = await broker.applySchedules([aSchedule(queue, "a", 30_000), aSchedule(queue, "c", 60_000)]);
+
+    expect(outcome).toEqual({ added: 1, changed: 1, removed: 1 });
+    const left = (await broker.listSchedulers([queue])).map(({ id, everyMs }) => ({ id, everyMs }));
+    expect(left.toSorted((a, b) => a.id.localeCompare(b.id))).toEqual([
+      { id: `${queue.name}/a`, everyMs: 30_000 },
+      { id: `${queue.name}/c`, everyMs: 60_000 },
+    ]);
+  });
+
+  test("the schedules of a queue that has none any more are removed too", async () => {
+    await using broker = await farm();
+    const queue = aQueue();
+    await broker.applySchedules([aSchedule(queue, "a", 60_000)]);
+
+    expect(await broker.applySchedules([])).toMatchObject({ removed: 1 });
+
+    expect(await broker.listSchedulers([queue])).toEqual([]);
+  });
+
+  test("workers that apply the same schedules at once make one scheduler and one job", async () => {
+    await using first = await farm();
+    await using second = await farm();
+    const queue = aQueue();
+    const schedules = [aSchedule(queue, "a", 60_000)];
+
+    await Promise.all([first, second, first, second, first].map((broker) => broker.applySchedules(schedules)));
+
+    expect(await first.listSchedulers([queue])).toHaveLength(1);
+    const { waiting, delayed } = await first.depth(queue);
+    expect(waiting + delayed).toBe(1);
+  });
+
+  test("a scheduler whose next job was lost ticks again when it is applied again", async () => {
+    await using broker = await farm();
+    const queue = aQueue();
+    const schedules = [aSchedule(queue, "a", 150)];
+    await broker.applySchedules(schedules);
+    const [scheduler] = await broker.listSchedulers([queue]);
+    await lose(queue.name, `repeat:${scheduler?.id}:${Number(scheduler?.nextAt)}`);
+    expect(await broker.depth(queue)).toMatchObject({ waiting: 0, delayed: 0 });
+    const { notes, answer } = recorder();
+    await broker.consume(queue, answer);
+
+    const outcome = await eventually(async () => {
+      const { changed } = await broker.applySchedules(schedules);
+      return changed > 0 ? changed : undefined;
+    });
+
+    expect(outcome).toBe(1);
+    await eventually(async () => notes.length >= 3 || undefined);
+  });
+
+  test("a tick that only waits for a worker keeps its place", async () => {
+    await using broker = await farm();
+    const queue = aQueue();
+    const schedules = [aSchedule(queue, "a", 50)];
+    await broker.applySchedules(schedules);
+    await eventually(async () => {
+      const [scheduler] = await broker.listSchedulers([queue]);
+      return Date.now() > Number(scheduler?.nextAt) + 100 || undefined;
+    });
+
+    expect(await broker.applySchedules(schedules)).toEqual({ added: 0, changed: 0, removed: 0 });
+  });
+}
+
+function aSchedule(queue: NoteQueue, note: string, everyMs: number): Schedule {
+  return { id: `${queue.name}/${note}`, queue, everyMs, payload: { note } };
+}
