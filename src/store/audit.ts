@@ -17,22 +17,29 @@ export const AuditEntry = z.object({
 });
 export type AuditEntry = z.infer<typeof AuditEntry>;
 
-export async function listAudit(tx: Tx, chain: string, afterSeq: number, limit: number): Promise<AuditEntry[]> {
+/** Entries after one and up to another of a chain: what is appended meanwhile is left out. */
+export async function listAudit(
+  tx: Tx,
+  chain: string,
+  range: { after: number; upTo?: number; limit: number },
+): Promise<AuditEntry[]> {
   return tx.many(AuditEntry)`
     select id::text, chain, seq, task_id, at, to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at_text,
       actor, action, detail::text as detail_text, hash
-    from audit_log where chain = ${chain} and seq > ${afterSeq} order by seq, id limit ${limit}`;
+    from audit_log where chain = ${chain} and seq > ${range.after} and seq <= ${range.upTo ?? 2_147_483_647}
+    order by seq, id limit ${range.limit}`;
 }
 
 const Head = z.object({ chain: z.string(), seq: z.int(), head: z.string() });
 export type ChainHead = z.infer<typeof Head>;
 
-/** Heads as the tasks and operators say, page by page. */
-export async function listChainHeads(tx: Tx, after: string, limit: number): Promise<ChainHead[]> {
+/** Heads as the tasks and operators say, page by page; or the one named. */
+export async function listChainHeads(tx: Tx, after: string, limit: number, only?: string): Promise<ChainHead[]> {
   return tx.many(Head)`
     select chain, seq, head from (
       select 'task:' || id as chain, audit_seq as seq, audit_head as head from fleet_tasks
       union all
       select 'operator:' || id, audit_seq, audit_head from operators where audit_seq > 0
-    ) as heads where chain > ${after} order by chain limit ${limit}`;
+    ) as heads where chain > ${after} and (${only ?? null}::text is null or chain = ${only ?? null})
+    order by chain limit ${limit}`;
 }

@@ -1,0 +1,47 @@
+/** Failing a task: the failure is captured, the task moved, and its retry asked for, in one transition. */
+import { captureFailure, type FailureEvidence } from "../domain/failure.ts";
+import { redactor } from "../domain/redact.ts";
+import { retryDelayMs } from "../domain/retry.ts";
+import { stripTerminal } from "../domain/terminal-text.ts";
+import type { FailureContext, Task } from "../domain/task.ts";
+import type { Fleet } from "./fleet.ts";
+import { moveTask, type Move } from "./move.ts";
+
+export type Evidence = Omit<FailureEvidence, "attempt"> & { readonly attempt?: number };
+
+/** To `failed` (or, by reviewers, `rejected`), with what was learnt and the retry's hint, delayed by the backoff. */
+export async function failTask(
+  fleet: Fleet,
+  task: Task,
+  evidence: Evidence,
+  to: "failed" | "rejected" = "failed",
+): Promise<Task> {
+  return moveTask(fleet, failingMove(fleet, task, evidence, to));
+}
+
+/** The same as a move to be, for a transaction with other rows. */
+export function failingMove(fleet: Fleet, task: Task, evidence: Evidence, to: "failed" | "rejected"): Move {
+  const failureContext = contextOf(task, evidence);
+  const delayMs = retryDelayMs(
+    { attempt: task.retryCount, fleetUse: 0, random: fleet.random() },
+    fleet.settings.retry,
+  );
+  return {
+    task,
+    to,
+    actor: fleet.worker,
+    action: `task.${to}`,
+    told: failureContext.reason.replaceAll("_", " "),
+    detail: { class: failureContext.class, reason: failureContext.reason, signature: failureContext.signature },
+    patch: { failureContext, condition: "ok", conditionDetail: null },
+    next: { queue: "retry", delayMs },
+  };
+}
+
+function contextOf(task: Task, evidence: Evidence): FailureContext {
+  const redact = redactor();
+  return captureFailure(
+    { attempt: task.attempt, ...evidence },
+    { workspacePath: task.workspacePath, clean: (text) => redact.redact(stripTerminal(text)) },
+  );
+}
