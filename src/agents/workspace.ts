@@ -73,6 +73,105 @@ export async function setAside(place: Place, mirror: Mirror, taskId: string, pat
   const name = `${shortId(taskId)}-${randomBytes(3).toString("hex")}`;
   await mkdir(keptRoot(place.home), { recursive: true, mode: 0o700 });
   const kept = join(keptRoot(place.home), name);
+  const head = await readFile(join(worktreeDir(mirror, taskId), "HEAD"), "utf8").catch(() => "");
+  if (/^[0-9a-f]{40,64}\n$/.test(head)) {
+    await git(["update-ref", `refs/fleet/kept/${name}`, head.trim()], { gitDir: mirror.path });
+  }
+  await rename(path, kept);
+  await pruneWorktrees(place, mirror);
+  return kept;
+}
+
+export async function pruneWorktrees(place: Place, mirror: Mirror): Promise<void> {
+  await place.mirrors.exclusively(mirror, () => git(["worktree", "prune", "--expire=now"], { gitDir: mirror.path }));
+}
+
+async function assertFreeSpace(place: Place): Promise<void> {
+  await mkdir(place.home, { recursive: true, mode: 0o700 });
+  const disk = await statfs(place.home);
+  const freeMb = Math.floor((disk.bavail * disk.bsize) / 1_048_576);
+  if (freeMb >= place.minFreeMb) return;
+  throw new SpawnError(
+    "DISK_FULL",
+    "workspace",
+    `Only ${freeMb} MB are free at ${place.home}; ${place.minFreeMb} are needed.`,
+  );
+}
+
+function assertBranch({ branch, baseBranch }: WorkspaceRequest): void {
+  if (!isBranchName(branch))
+    throw new FleetError("workspace-refused", `${JSON.stringify(branch)} is not a branch name.`);
+  if (branch === baseBranch) {
+    throw new FleetError("workspace-refused", `The agent's branch must differ from the base branch ${baseBranch}.`);
+  }
+}
+
+async function findOrMake(place: Place, ask: WorkspaceRequest): Promise<Workspace> {
+  const path = join(await openWorkspaceRoot(place.home), shortId(ask.taskId));
+  const mirror = await place.mirrors.fetch(ask.repositoryUrl);
+  const refs = await readBranches(mirror, ask);
+  const record = await readWorkspaceRecord(place.home, ask.taskId);
+  const intact = await clearTheWay(place, { mirror, ask, path, record });
+  if (intact) return reuse(place, { mirror, ask, path, record: intact });
+
+  const startSha = await chooseStart(mirror, ask, refs);
+  if (ask.kind === "worktree") await addWorktree(place, mirror, ask, { path, startSha, isNew: !refs.own });
+  else await addClone(mirror, ask, path, startSha);
+  const portBase = await leasePorts(place.home, shortId(ask.taskId));
+  const { taskId, attempt, branch, baseBranch, kind } = ask;
+  const made = { path, kind, startSha, baseSha: refs.base, portBase };
+  await writeWorkspaceRecord(place.home, { ...made, taskId, attempt, branch, baseBranch, repositoryUrl: mirror.url });
+  return { ...made, reused: false };
+}
+
+interface Found {
+  readonly mirror: Mirror;
+  readonly ask: WorkspaceRequest;
+  readonly path: string;
+  readonly record: WorkspaceRecord | undefined;
+}
+
+/** The record of the intact workspace that stands there; otherwise nothing stands there any more. */
+async function clearTheWay(place: Place, { mirror, ask, path, record }: Found): Promise<WorkspaceRecord | undefined> {
+  const there = await lstat(path).catch(() => undefined);
+  if (!there) return undefined;
+  if (record && there.isDirectory() && (await isIntact(mirror, ask, path, record))) return record;
+  if (record) {
+    await setAside(place, mirror, ask.taskId, path);
+    return undefined;
+  }
+  // No record: a crash interrupted its making, so no agent was ever in it.
+  await mkdir(trashRoot(place.home), { recursive: true, mode: 0o700 });
+  const trash = join(trashRoot(place.home), `${basename(path)}-${randomBytes(3).toString("hex")}`);
+  await rename(path, trash);
+  await rm(trash, { recursive: true, force: true });
+  return undefined;
+}
+
+/** Read as plain files: git itself would already trust what stands in them. */
+async function isIntact(
+  mirror: Mirror,
+  ask: WorkspaceRequest,
+  path: string,
+  record: WorkspaceRecord,
+): Promise<boolean> {
+  if (record.kind !== ask.kind || record.branch !== ask.branch || record.repositoryUrl !== mirror.url) return false;
+  const dotGit = await lstat(join(path, ".git")).catch(() => undefined);
+  const onBranch = async (dir: string) =>
+    (await readFile(join(dir, "HEAD"), "utf8").catch(() => "")) === `ref: refs/heads/${ask.branch}\n`;
+  if (ask.kind === "clone") return dotGit?.isDirectory() === true && (await onBranch(join(path, ".git")));
+  if (!dotGit?.isFile()) return false;
+  const admin = worktreeDir(mirror, ask.taskId);
+  const named = /^gitdir: (.+)\n$/.exec(await readFile(join(path, ".git"), "utf8"))?.[1];
+  if (named === undefined || !(await onBranch(admin))) return false;
+  return (await realpath(named).catch(() => named)) === (await realpath(admin).catch(() => undefined));
+}
+
+async function reuse(place: Place, found: Found & { readonly record: WorkspaceRecord }): Promise<Workspace> {
+  const { mirror, ask, path, record } = found;
+  const admin = ask.kind === "worktree" ? worktreeDir(mirror, ask.taskId) : join(path, ".git");
+  // A git of the last attempt that was killed leaves it behind; nobody else works here now.
+  await rm(join(admin, "index.lock"), { force: true });
   if (ask.kind === "clone") await absorbClone(mirror, path, ask.branch);
   const head = await branchHead(mirror, ask.branch);
   const startSha = record.attempt === ask.attempt ? record.startSha : (head ?? record.startSha);
