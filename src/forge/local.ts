@@ -1,0 +1,112 @@
+/** The local forge: a bare repository per repository, so that the whole loop works without network or account. */
+import { isBranchName } from "../domain/branch.ts";
+import { cutDiffByFile } from "../domain/diff.ts";
+import { FleetError } from "../domain/errors.ts";
+import { git, gitFailed, tryGit } from "../git/git.ts";
+import type { Comparison, Forge, ForgeRepository, DiffAsk } from "./forge.ts";
+import { mergeBranch, tipOf } from "./merge.ts";
+import { identifyRepository, openRepository } from "./repositories.ts";
+
+/** Of a diff more than this is not even read; what a reviewer can take is far less. */
+const MOST_DIFF_BYTES = 16 * 1_024 * 1_024;
+const DIFF_MS = 120_000;
+const COMMIT_ID = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
+
+/** `home` is FLEET_HOME; the operator's own checkouts are only ever read. */
+export function openLocalForge(home: string): Forge {
+  const ensure = async (repository: string) => openRepository(home, await identifyRepository(repository));
+  return {
+    kind: "local",
+    identify: identifyRepository,
+    ensure,
+    headOf,
+    listBranches,
+    compare,
+    diff,
+    async merge(repository, ask) {
+      refuseBadNames(ask.base, ask.head);
+      // What the operator committed meanwhile belongs under the merge, or forbids it.
+      const current = await ensure(repository.repository);
+      refuseDiverged(current, ask.base);
+      return mergeBranch(current, ask);
+    },
+  };
+}
+
+async function headOf(repository: ForgeRepository, branch: string): Promise<string> {
+  refuseBadNames(branch);
+  refuseDiverged(repository, branch);
+  const tip = await tipOf(repository.gitDir, branch);
+  if (tip !== undefined) return tip;
+  const message = `${repository.repository} has no branch ${branch}; its default branch is ${repository.defaultBranch}.`;
+  throw new FleetError("branch-not-found", message);
+}
+
+async function listBranches({ gitDir }: ForgeRepository, prefix: string) {
+  if (prefix !== "" && !(prefix.endsWith("/") && isBranchName(prefix.slice(0, -1)))) {
+    throw new FleetError("invalid-input", `${prefix} is no prefix of branches: it must be a name that ends with /.`);
+  }
+  const format = "--format=%(refname:lstrip=2)%00%(objectname)%00%(committerdate:unix)";
+  const listed = await git(["for-each-ref", format, `refs/heads/${prefix}`], { gitDir });
+  return listed
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => {
+      const [branch = "", headSha = "", seconds] = line.split("\0");
+      return { branch, headSha, committedAt: new Date(Number(seconds) * 1_000) };
+    });
+}
+
+async function compare({ gitDir }: ForgeRepository, base: string, head: string): Promise<Comparison> {
+  const [from, to] = [revision(base), revision(head)];
+  const args = ["rev-list", "--left-right", "--count", "--end-of-options", `${from}...${to}`];
+  const counted = await tryGit(args, { gitDir });
+  if (counted.exitCode !== 0) throw new FleetError("branch-not-found", `${base} and ${head} cannot be compared.`);
+  const [behind, ahead] = counted.stdout.trim().split("\t").map(Number);
+  const mergeBase = (await tryGit(["merge-base", from, to], { gitDir })).stdout.trim() || undefined;
+  return { mergeBase, ahead: ahead ?? 0, behind: behind ?? 0 };
+}
+
+async function diff(repository: ForgeRepository, { base, head, caps, redact }: DiffAsk) {
+  const { mergeBase } = await compare(repository, base, head);
+  const from = mergeBase ?? revision(base);
+  const plain = [
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--find-renames",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+  ];
+  const args = ["diff", ...plain, "--end-of-options", from, revision(head)];
+  const { gitDir } = repository;
+  const shown = await tryGit(args, { gitDir, timeoutMs: DIFF_MS, maxOutputBytes: MOST_DIFF_BYTES });
+  if (shown.exitCode !== 0) throw gitFailed(args, shown);
+  const cut = cutDiffByFile(redact ? redact(shown.stdout) : shown.stdout, caps);
+  return shown.truncated ? { ...cut, truncated: true } : cut;
+}
+
+/** A branch by its full name, or a commit: never anything that git would have to guess. */
+function revision(name: string): string {
+  if (COMMIT_ID.test(name)) return name;
+  refuseBadNames(name);
+  return `refs/heads/${name}`;
+}
+
+function refuseBadNames(...branches: readonly string[]): void {
+  for (const branch of branches) {
+    if (!isBranchName(branch)) throw new FleetError("invalid-input", `${branch} is not a branch name.`);
+  }
+}
+
+function refuseDiverged({ diverged, repository, gitDir }: ForgeRepository, branch: string): void {
+  if (!diverged.includes(branch)) return;
+  const mend = `Bring them together there first: git -C ${repository} pull --rebase ${gitDir} ${branch}`;
+  throw new FleetError(
+    "branch-diverged",
+    `${branch} of ${repository} and of the forge have different commits. ${mend}`,
+    {
+      branch,
+    },
+  );
+}

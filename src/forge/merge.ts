@@ -1,0 +1,118 @@
+/** A real merge in a bare repository: nobody's files are checked out, and the branch moves in one step or not at all. */
+import { lastLines } from "../command/run.ts";
+import { FleetError } from "../domain/errors.ts";
+import { FLEETWRIGHT_IDENTITY, git, gitFailed, tryGit } from "../git/git.ts";
+import type { ForgeRepository, MergeAsk, Merged } from "./forge.ts";
+import { isAncestor } from "./repositories.ts";
+
+/** Somebody else may merge at the same moment; each loss means that another merge went through. */
+const TRIES = 10;
+/** A large merge of long histories. */
+const MERGE_MS = 120_000;
+/** Names the head in the merge's message: a squash leaves no other trace of what it holds. */
+const TRAILER = "Fleetwright-Head";
+
+export async function mergeBranch(repository: ForgeRepository, ask: MergeAsk): Promise<Merged> {
+  const { gitDir } = repository;
+  const bringHome = commandFor(repository, ask.base);
+  for (let left = TRIES; ; left--) {
+    const baseSha = await tipOf(gitDir, ask.base);
+    if (baseSha === undefined)
+      throw new FleetError("branch-not-found", `There is no branch ${ask.base} to merge into.`);
+    const before = await findMerge(gitDir, baseSha, ask.expectedHead);
+    if (before !== undefined) return { mergeSha: before, baseSha, already: true, bringHome };
+
+    await refuseMovedHead(gitDir, ask);
+    const tree = await mergeTrees(gitDir, baseSha, ask);
+    if (tree === (await treeOf(gitDir, baseSha))) return { mergeSha: baseSha, baseSha, already: true, bringHome };
+    const mergeSha = await commit(gitDir, ask, { tree, baseSha });
+    if (await moveBranch(gitDir, ask, { from: baseSha, to: mergeSha })) {
+      return { mergeSha, baseSha, already: false, bringHome };
+    }
+    if (left <= 1)
+      throw new FleetError("forge-unavailable", `${ask.base} keeps moving: ${TRIES} merges came too late.`);
+  }
+}
+
+export async function tipOf(gitDir: string, branch: string): Promise<string | undefined> {
+  const args = ["rev-parse", "--quiet", "--verify", "--end-of-options", `refs/heads/${branch}^{commit}`];
+  return (await tryGit(args, { gitDir })).stdout.trim() || undefined;
+}
+
+/** The commit of the base that holds this head: its own merge, or the squash that names it. */
+async function findMerge(gitDir: string, baseSha: string, headSha: string): Promise<string | undefined> {
+  if ((await tryGit(["cat-file", "-e", `${headSha}^{commit}`], { gitDir })).exitCode !== 0) return undefined;
+  if (await isAncestor(gitDir, headSha, baseSha)) {
+    const merges = await git(["rev-list", "--merges", "--ancestry-path", "--reverse", `${headSha}..${baseSha}`], {
+      gitDir,
+    });
+    return merges.split("\n")[0] || baseSha;
+  }
+  // Along the first parents are only the operator's commits and our merges: no agent can claim a merge there.
+  const grep = ["--first-parent", "--fixed-strings", `--grep=${TRAILER}: ${headSha}`, "--max-count=1"];
+  return (await git(["rev-list", ...grep, baseSha, `^${headSha}`], { gitDir })).trim() || undefined;
+}
+
+async function refuseMovedHead(gitDir: string, { head, expectedHead }: MergeAsk): Promise<void> {
+  const tip = await tipOf(gitDir, head);
+  if (tip === undefined) throw new FleetError("branch-not-found", `There is no branch ${head} to merge.`);
+  if (tip === expectedHead) return;
+  const message = `${head} is at ${tip.slice(0, 8)}; checked and reviewed was ${expectedHead.slice(0, 8)}.`;
+  throw new FleetError("head-moved", message, { expected: expectedHead, actual: tip });
+}
+
+/** `merge-tree` writes the merged tree and touches nothing else; with conflicts it names the files. */
+async function mergeTrees(gitDir: string, baseSha: string, ask: MergeAsk): Promise<string> {
+  const args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", baseSha, ask.expectedHead];
+  const merged = await tryGit(args, { gitDir, timeoutMs: MERGE_MS });
+  const [tree = "", ...files] = merged.stdout.split("\0").filter(Boolean);
+  if (merged.exitCode === 0 && tree) return tree;
+  if (merged.exitCode !== 1) throw gitFailed(args, merged);
+  const conflicts = [...new Set(files)];
+  const named = conflicts.slice(0, 5).join(", ") + (conflicts.length > 5 ? ` and ${conflicts.length - 5} more` : "");
+  throw new FleetError("merge-conflict", `${ask.head} conflicts with ${ask.base} in ${named}.`, { files: conflicts });
+}
+
+async function treeOf(gitDir: string, sha: string): Promise<string> {
+  return (await git(["rev-parse", `${sha}^{tree}`], { gitDir })).trim();
+}
+
+async function commit(gitDir: string, ask: MergeAsk, at: { tree: string; baseSha: string }): Promise<string> {
+  const parents = ["-p", at.baseSha, ...(ask.strategy === "merge" ? ["-p", ask.expectedHead] : [])];
+  const said = ask.message
+    .replaceAll("\0", "")
+    .toWellFormed()
+    .replaceAll(new RegExp(`^\\s*${TRAILER}:.*$`, "gim"), "");
+  const message = `${said.trimEnd()}\n\n${TRAILER}: ${ask.expectedHead}\n`;
+  const args = ["commit-tree", at.tree, ...parents, "-F", "-"];
+  return (await git(args, { gitDir, input: message, identity: FLEETWRIGHT_IDENTITY })).trim();
+}
+
+/** Says why not when somebody moved the base first, or the head: both are checked in the same step as the move. */
+async function moveBranch(
+  gitDir: string,
+  ask: MergeAsk,
+  move: { from: string; to: string },
+): Promise<string | undefined> {
+  const input = [
+    "start",
+    `update refs/heads/${ask.base} ${move.to} ${move.from}`,
+    `verify refs/heads/${ask.head} ${ask.expectedHead}`,
+    "prepare",
+    "commit",
+    "",
+  ].join("\n");
+  const moved = await tryGit(["update-ref", "--stdin", "-m", "merged by Fleetwright"], { gitDir, input });
+  return moved.exitCode === 0 ? undefined : lastLines(moved.stderr, 2);
+}
+
+function commandFor({ kind, repository, gitDir }: ForgeRepository, base: string): string | undefined {
+  if (kind === "bare") return undefined;
+  if (kind === "url") return `git --git-dir=${quoted(gitDir)} push ${quoted(repository)} ${quoted(`${base}:${base}`)}`;
+  return `git -C ${quoted(repository)} pull --ff-only ${quoted(gitDir)} ${quoted(base)}`;
+}
+
+/** For a POSIX shell; what needs no quotes has none. */
+function quoted(text: string): string {
+  return /^[A-Za-z0-9_./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
