@@ -31,8 +31,11 @@ const SymlinkList = z.array(z.object({ source: z.string(), target: z.string() })
  * The library's class is not used: importing it installs signal handlers for the whole process, it keeps the server
  * as a child that dies with us, it passes our whole environment on, and it wants `useradd` when run as root.
  */
-export async function findBinaries(copyTo: string, runAs?: RunAs): Promise<PostgresBinaries> {
-  const packageDir = findPackage();
+export async function findBinaries(
+  copyTo: string,
+  runAs?: RunAs,
+  packageDir = findPackage(),
+): Promise<PostgresBinaries> {
   const manifest: unknown = JSON.parse(await readFile(join(packageDir, "package.json"), "utf8"));
   const packageVersion = z.object({ version: z.string() }).parse(manifest).version;
   const version = packageVersion.split(".").slice(0, 2).join(".");
@@ -50,7 +53,11 @@ export async function findBinaries(copyTo: string, runAs?: RunAs): Promise<Postg
 
   const unfinished = `${copy}.${process.pid}`;
   await mkdir(unfinished, { recursive: true, mode: 0o755 });
-  await cp(join(packageDir, "native"), join(unfinished, "native"), { recursive: true, filter: isNeededToRun });
+  await cp(join(packageDir, "native"), join(unfinished, "native"), {
+    recursive: true,
+    filter: isNeededToRun,
+    verbatimSymlinks: true, // or they lead back into the closed folder
+  });
   await hydrate(unfinished);
   await rename(unfinished, copy).catch(() => rm(unfinished, { recursive: true, force: true })); // another was faster
   return copied;
