@@ -5,7 +5,7 @@ import { hostQueue, type HostAct } from "../../queues/host.ts";
 import { retryQueue } from "../../queues/retry.ts";
 import { spawnQueue } from "../../queues/spawn.ts";
 import { taskEvents } from "../domain/event.ts";
-import { composeNotification, notificationFor } from "../domain/notification.ts";
+import { composeNotification, notificationFor, type NotificationType } from "../domain/notification.ts";
 import { isTerminal, type Task, type TaskStatus } from "../domain/task.ts";
 import { hint, type Hint } from "../store/outbox.ts";
 import type { Behalf } from "../store/store.ts";
@@ -35,6 +35,8 @@ export interface Move {
   readonly hints?: (epoch: number) => readonly Hint[];
   /** One line for people and events: a reason, a question, a number of findings. */
   readonly told?: string;
+  /** Tells people although the status stays (a question, a hold). */
+  readonly notify?: NotificationType;
 }
 
 /** Moves it at once (together with what other callers ask meanwhile). Throws StaleVersionError when another was first. */
@@ -46,13 +48,14 @@ export async function moveTask(fleet: Fleet, move: Move, on: Behalf = WORKER): P
 
 /** The whole statement to be, for a move inside a transaction with other rows (then kick the relay after commit). */
 export function transitionOf(fleet: Fleet, move: Move): Transition {
-  const { task, to, next, told, hints, ...rest } = move;
+  const { task, to, next, told, hints, notify, ...rest } = move;
   const epoch = task.epoch + (to || move.takeOver ? 1 : 0);
   const after: Task = { ...task, ...move.patch, version: task.version + 1, epoch };
   const patch = to || next ? { ...move.patch, waitingFor: next ? waitingFor(next) : null } : move.patch;
   return {
     ...rest,
-    ...(to ? { to, events: eventsOf(fleet, move, after, to), notes: notesOf(fleet, move, after, to) } : {}),
+    ...(to ? { to, events: eventsOf(fleet, move, after, to) } : {}),
+    notes: notesOf(fleet, move, after, to),
     ...(patch ? { patch } : {}),
     ...(next ? { dueMs: move.dueMs ?? delayOf(next) } : {}),
     task,
@@ -115,11 +118,11 @@ function eventsOf(fleet: Fleet, move: Move, after: Task, to: TaskStatus): unknow
   });
 }
 
-function notesOf(fleet: Fleet, move: Move, after: Task, to: TaskStatus): Note[] {
-  const type = notificationFor(move.task.status, to, move.patch?.failureContext?.class);
+function notesOf(fleet: Fleet, move: Move, after: Task, to: TaskStatus | undefined): Note[] {
+  const type = to ? notificationFor(move.task.status, to, move.patch?.failureContext?.class) : move.notify;
   if (!type) return [];
   const muted = fleet.settings.notify.mute.includes(type);
-  if (muted && !isTerminal(to)) return [];
+  if (muted && !(to && isTerminal(to))) return [];
   const { summary, ...facts } = composeNotification(type, after, move.told ? { detail: move.told } : {});
   // INV-018: an end is recorded even when nobody wants to hear of it; then the terminal has it.
   return [{ type, summary, facts, channels: muted ? ["terminal"] : fleet.settings.notify.channels }];

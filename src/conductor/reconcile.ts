@@ -33,13 +33,13 @@ export interface Reconciled {
 
 /** One pass; undefined when another worker is at it. */
 export async function reconcile(fleet: Fleet): Promise<Reconciled | undefined> {
-  const mine = await fleet.store.exclusively("reconcile", async () => true);
-  if (!mine) return undefined;
-  const { readded, reissued } = await reissueOverdue(fleet);
-  const takenOver = await takeOverExpired(fleet);
-  const slotsRepaired = await repairDrift(fleet);
-  const notificationsReissued = await reissueNotifications(fleet);
-  return { readded, reissued, takenOver, slotsRepaired, notificationsReissued };
+  return fleet.store.exclusively("reconcile", async () => {
+    const { readded, reissued } = await reissueOverdue(fleet);
+    const takenOver = await takeOverExpired(fleet);
+    const slotsRepaired = await repairDrift(fleet);
+    const notificationsReissued = await reissueNotifications(fleet);
+    return { readded, reissued, takenOver, slotsRepaired, notificationsReissued };
+  });
 }
 
 /**

@@ -29,8 +29,7 @@ export async function requestSpawn(
   idempotencyKey?: string,
 ): Promise<Requested> {
   refuseIncomplete(ask);
-  const repository = await fleet.forge.identify(findProduct(fleet.settings, ask.repository)?.repository ?? ask.repository);
-  const task = newTask(fleet, by, { ...ask, repository }, idempotencyKey);
+  const task = newTask(fleet, by, { ...ask, ...(await findBase(fleet, ask)) }, idempotencyKey);
   const limit = fleet.settings.tiers[by.tier];
   const event = taskEvent("fleet.task.proposed", {
     task: { ...task, attempt: 0, version: 1, prUrl: null },
@@ -57,13 +56,25 @@ export async function requestSpawn(
   return { task: stored, repeated: outcome === "repeated" };
 }
 
+type Based = SpawnRequest & { readonly baseBranch: string };
+
+/** Where the work starts. What is on this machine is looked at now, so that a wrong name is refused to the asker's face. */
+async function findBase(fleet: Fleet, ask: SpawnRequest): Promise<Pick<Based, "repository" | "baseBranch">> {
+  const named = await fleet.forge.identify(findProduct(fleet.settings, ask.repository)?.repository ?? ask.repository);
+  if (named.kind === "url") return { repository: named.repository, baseBranch: ask.baseBranch ?? "main" };
+  const repository = await fleet.forge.ensure(named.repository);
+  const baseBranch = ask.baseBranch ?? repository.defaultBranch;
+  await fleet.forge.headOf(repository, baseBranch);
+  return { repository: named.repository, baseBranch };
+}
+
 function refuseIncomplete(ask: SpawnRequest): void {
   if (ask.agentType === "command" && !ask.command) {
     throw new FleetError("invalid-input", "Agent type command needs the program to run: --command <program> [arguments]");
   }
 }
 
-function newTask(fleet: Fleet, by: Operator, ask: SpawnRequest, idempotencyKey: string | undefined): NewTask {
+function newTask(fleet: Fleet, by: Operator, ask: Based, idempotencyKey: string | undefined): NewTask {
   const id = fleet.newId();
   const title = ask.title ?? firstLine(ask.description);
   return {

@@ -138,6 +138,10 @@ export const TaskMetadata = z.looseObject({
   script: z.string().optional(),
   acceptance: z.string().optional(),
   reviewRound: z.int().optional(),
+  /** The head the newest round is about, also when nobody reviews. */
+  reviewedHead: z.string().optional(),
+  /** Time of this attempt that counts neither as stall nor towards its time-out. */
+  excusedMs: z.number().min(0).optional(),
 });
 export type TaskMetadata = z.infer<typeof TaskMetadata>;
 

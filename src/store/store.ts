@@ -111,7 +111,10 @@ export function openStore(options: StoreOptions): Store {
     exclusively: (name, work) =>
       transaction(WORKER, async (tx) => {
         const [lock] = await tx.many(Locked)`select pg_try_advisory_xact_lock(hashtextextended(${name}, 0)) as held`;
-        return lock?.held ? work(tx) : undefined;
+        if (!lock?.held) return undefined;
+        // This transaction only holds the lock; the work uses others, and may take as long as one look may.
+        await tx.run`select set_config('idle_in_transaction_session_timeout', '60s', true)`;
+        return work(tx);
       }),
     get pool() {
       return { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
