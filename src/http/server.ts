@@ -31,7 +31,7 @@ export interface HttpTerms<Context> {
 export interface HttpServer {
   readonly server: Server;
   /** Ends streams, lets answers that are under way finish, and closes. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 const HEADERS_TIMEOUT_MS = 10_000;

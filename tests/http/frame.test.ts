@@ -58,7 +58,7 @@ beforeAll(async () => {
 });
 afterAll(() => api.close());
 
-async function ask(path: string, init: RequestInit = {}) {
+async function ask(path: string, init: Omit<RequestInit, "headers"> & { headers?: Record<string, string> } = {}) {
   const response = await fetch(new URL(path, api.url), {
     ...init,
     headers: { authorization: `Bearer ${token}`, ...init.headers },
@@ -118,7 +118,7 @@ describe("a body is refused by name", () => {
     ["naming a prototype", '{"name":"x","__proto__":{"admin":true}}', "application/json", 422, "invalid-input"],
     ["with an unknown field", '{"name":"x","colour":"red"}', "application/json", 422, "invalid-input"],
     ["with a wrong type", '{"name":7}', "application/json", 422, "invalid-input"],
-  ])("%s", async (_what, body, type, status, code) => {
+  ])("%s", async (...[, body, type, status, code]) => {
     expect(await post(body, type)).toMatchObject({ status, body: { type: `/problems/${code}`, status } });
   });
 

@@ -1,6 +1,5 @@
 /** A listening API for tests: real server, real keys, real tokens; the routes are the test's own. */
 import { randomUUID } from "node:crypto";
-import type { AddressInfo } from "node:net";
 import type { Operator } from "../../src/domain/operator.ts";
 import { identifyBy } from "../../src/http/identity.ts";
 import type { Route } from "../../src/http/route.ts";
@@ -15,7 +14,7 @@ export interface TestApi extends AsyncDisposable {
   readonly key: SigningKey;
   readonly logged: { facts: object; message: string }[];
   token(operator?: Partial<Operator>, kind?: TokenKind): Promise<string>;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export const someOperator: Operator = { id: "ada", tenantId: "acme", tier: "builder" };
@@ -43,10 +42,10 @@ export async function testApi(routes: readonly Route<unknown>[], more: More<unkn
     ...more({ key, identify }),
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  // True: it listens on TCP, so its address is not a string.
-  const { port } = server.address() as AddressInfo;
+  const address = server.address();
+  if (typeof address !== "object" || address === null) throw new Error("The server does not listen.");
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://127.0.0.1:${address.port}`,
     key,
     logged,
     token: (operator = {}, kind = "access") => testToken(key, { ...someOperator, ...operator }, kind),

@@ -1,0 +1,67 @@
+/** What a verb is: data, from which `--help` is written, and one function that does it. */
+import type { Api } from "./api.ts";
+import type { Terminal } from "./terminal.ts";
+
+export interface Command {
+  /** `reject <task> <comment>`; a first word before it groups: `audit verify`. */
+  readonly usage: string;
+  readonly summary: string;
+  readonly options: readonly (readonly [flags: string, description: string])[];
+  readonly examples: readonly string[];
+  /**
+   * Whatever is heavy (schemas, tables) is imported inside, so that `--help` stays fast.
+   * Resolves to the exit code; nothing means 0.
+   */
+  readonly run: (shell: Shell, args: readonly string[], options: Options) => Promise<number | void>;
+}
+
+export type Options = Readonly<Record<string, unknown>>;
+
+/** The outside of one call of `fleet`; tests hand in their own. */
+export interface World {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
+  readonly clock: () => Date;
+  readonly random: () => number;
+}
+
+export interface Output {
+  readonly write: (text: string) => unknown;
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+}
+
+/** What a verb is handed. */
+export interface Shell {
+  readonly world: World;
+  readonly api: Api;
+  readonly terminal: Terminal;
+  readonly json: boolean;
+}
+
+export function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+/** For figures typed on the command line; what is no number is left for the schema to refuse by name. */
+export function numberOf(value: unknown): number | undefined {
+  return typeof value === "string" ? Number(value) : undefined;
+}
+
+/** The path of a task's route; whatever was typed stays one segment. */
+export function taskPath(task: string | undefined, rest = ""): string {
+  return `/api/fleet/tasks/${encodeURIComponent(task ?? "")}${rest}`;
+}
+
+/** Only what was given, so that the server's defaults stay the server's. */
+export function queryOf(values: Readonly<Record<string, string | number | boolean | undefined>>): string {
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(values)) {
+    if (value !== undefined && value !== false) query.set(key, String(value));
+  }
+  return query.size > 0 ? `?${query.toString()}` : "";
+}

@@ -1,0 +1,50 @@
+/** fleet events: what happens, as it happens. */
+import { queryOf, taskPath, textOf, type Command, type Shell } from "../command.ts";
+import type { EventView } from "../../views/event.ts";
+import { shown } from "../terminal.ts";
+
+export const eventsCommand: Command = {
+  usage: "events",
+  summary: "what happened lately; with -f, as it happens",
+  options: [
+    ["-f, --follow", "stay, and print what comes"],
+    ["--task <task>", "only one task's"],
+    ["-n, --lines <n>", "how many of the past (default: 50)"],
+  ],
+  examples: ["fleet events -f", "fleet events --task 3f9a1c2b", "fleet events -f --json | jq .type"],
+
+  async run(shell, _args, { follow, task, lines }) {
+    const name = textOf(task);
+    const recent = queryOf({ limit: textOf(lines) ?? 50, task: name });
+    if (!follow) {
+      const { pageOf } = await import("../../views/page.ts");
+      const page = await shell.api.get(`/api/fleet/events/recent${recent}`, async () =>
+        pageOf((await views()).EventView),
+      );
+      for (const event of page.items) print(shell, event);
+      return;
+    }
+    const path = name === undefined ? "/api/fleet/events" : taskPath(name, "/events");
+    const stream = shell.api.stream(path, async () => (await views()).EventView, { signal: shell.world.signal });
+    for await (const { data } of stream) print(shell, data);
+  },
+};
+
+function print({ terminal, json }: Shell, event: EventView): void {
+  if (json) {
+    terminal.json(event);
+    return;
+  }
+  const { time, type, subject, data } = event;
+  const facts = Object.entries(data)
+    .filter(([, value]) => ["string", "number", "boolean"].includes(typeof value))
+    .map(([key, value]) => `${key}=${shown(String(value)).slice(0, 80)}`);
+  const name = subject === undefined ? "" : `  ${terminal.paint("bold", shown(subject.replaceAll("-", "").slice(-8)))}`;
+  terminal.line(
+    `${terminal.paint("dim", time.slice(11, 19))}${name}  ${shown(type)}  ${terminal.paint("dim", facts.join(" "))}`,
+  );
+}
+
+function views() {
+  return import("../../views/event.ts");
+}

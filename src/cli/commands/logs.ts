@@ -1,0 +1,40 @@
+/** fleet logs: what the agent wrote. */
+import { numberOf, queryOf, taskPath, type Command } from "../command.ts";
+
+export const logsCommand: Command = {
+  usage: "logs <task>",
+  summary: "what a task's agent wrote",
+  options: [
+    ["-f, --follow", "stay, and print what comes"],
+    ["-n, --lines <n>", "how many lines from the end (default: 200)"],
+    ["--attempt <k>", "of which attempt, from 0 (default: the latest)"],
+  ],
+  examples: ["fleet logs 3f9a1c2b -f", "fleet logs 3f9a1c2b -n 20 --attempt 0"],
+
+  async run({ api, terminal, json, world }, [task], { follow, lines, attempt }) {
+    const { escapeForTerminal } = await import("../../domain/escape.ts");
+    const query = queryOf({ lines: numberOf(lines), attempt: numberOf(attempt) });
+    if (follow) {
+      const stream = api.stream(taskPath(task, `/logs/follow${query}`), async () => (await views()).LogLine, {
+        signal: world.signal,
+      });
+      for await (const { data } of stream) {
+        if (json) terminal.json(data);
+        else terminal.line(escapeForTerminal(data.text));
+      }
+      return;
+    }
+    const logs = await api.get(taskPath(task, `/logs${query}`), async () => (await views()).LogsView);
+    if (json) {
+      terminal.json(logs);
+      return;
+    }
+    if (logs.truncated && terminal.isTty) terminal.note(terminal.paint("dim", "… earlier lines: -n <more>"));
+    for (const line of logs.lines) terminal.line(escapeForTerminal(line));
+    if (logs.lines.length === 0 && terminal.isTty) terminal.note("The agent has written nothing yet.");
+  },
+};
+
+function views() {
+  return import("../../views/event.ts");
+}

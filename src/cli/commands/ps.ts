@@ -1,0 +1,74 @@
+/** fleet ps: one row per agent, what needs a human first. */
+import { setTimeout as pause } from "node:timers/promises";
+import { queryOf, textOf, type Command, type Options, type Shell } from "../command.ts";
+import type { PsView } from "../../views/agent.ts";
+
+const REFRESH_MS = 2_000;
+
+export const psCommand: Command = {
+  usage: "ps",
+  summary: "which agents there are, and how they are",
+  options: [
+    ["-a, --all", "also the tasks that are over"],
+    ["--tenant <tenant>", "another tenant's (role admin)"],
+    ["--host <host>", "only those on one host"],
+    ["--status <status>", "only those in one status"],
+    ["--orphans", "also processes and sessions that nobody asked for"],
+    ["--wide", "every column, however wide"],
+    ["--watch", "again every two seconds, until Ctrl-C"],
+    ["--exit-code", "exit 1 when an agent is not healthy"],
+  ],
+  examples: [
+    "fleet ps",
+    "fleet ps --status running --host build-2",
+    "fleet ps --json | jq '.agents[].health'",
+    "fleet ps --exit-code > /dev/null || echo look",
+  ],
+
+  async run(shell, _args, options) {
+    const path = `/api/fleet/ps${filterOf(options)}`;
+    const look = () => shell.api.get(path, async () => (await import("../../views/agent.ts")).PsView);
+    let seen = await look();
+    await print(shell, seen, options);
+    while (options["watch"] && !shell.world.signal.aborted) {
+      await pause(REFRESH_MS, undefined, { signal: shell.world.signal }).catch(() => {});
+      if (shell.world.signal.aborted) break;
+      seen = await look();
+      // Home first and clear what is left below: no flicker.
+      if (shell.terminal.isTty && !shell.json) shell.terminal.raw("\u001B[H");
+      await print(shell, seen, options);
+      if (shell.terminal.isTty && !shell.json) shell.terminal.raw("\u001B[J");
+    }
+    return options["exitCode"] && seen.agents.some((agent) => isUnwell(agent)) ? 1 : 0;
+  },
+};
+
+function filterOf({ all, tenant, host, status, orphans }: Options): string {
+  return queryOf({
+    all: all === true,
+    tenant: textOf(tenant),
+    host: textOf(host),
+    status: textOf(status),
+    orphans: orphans === true,
+  });
+}
+
+async function print({ json, terminal, world }: Shell, seen: PsView, { wide, watch }: Options): Promise<void> {
+  if (json) {
+    terminal.json(seen);
+    return;
+  }
+  const { psLines } = await import("../ps-table.ts");
+  if (watch && terminal.isTty) terminal.raw("\u001B[H");
+  const view = wide ? { ...terminal, columns: Number.POSITIVE_INFINITY } : terminal;
+  // Each line clears what was there before it.
+  const clear = watch && terminal.isTty ? "\u001B[K" : "";
+  for (const line of psLines(view, seen, world.clock())) terminal.line(line + clear);
+}
+
+/** A task that waits for its turn has no agent yet, and so none that is unwell. */
+function isUnwell({ status, health, pane, drift }: PsView["agents"][number]): boolean {
+  if (drift !== null) return true;
+  if (status !== null && status !== "running") return false;
+  return health !== "healthy" || pane === "dead";
+}

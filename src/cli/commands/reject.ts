@@ -1,0 +1,12 @@
+/** fleet reject: send what is ready back, with a comment that the next attempt is told. */
+import { act } from "../act.ts";
+import type { Command } from "../command.ts";
+
+export const rejectCommand: Command = {
+  usage: "reject <task> <comment>",
+  summary: "send a task that is ready back, and say why",
+  options: [],
+  examples: ['fleet reject 3f9a1c2b "The export must stream; files of 2 GB are common"'],
+
+  run: (shell, [task, comment]) => act(shell, { verb: "reject", task, body: { comment } }),
+};

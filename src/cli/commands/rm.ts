@@ -1,0 +1,21 @@
+/** fleet rm: clean up after a task that is over. */
+import { taskPath, type Command } from "../command.ts";
+import { shown } from "../terminal.ts";
+
+export const rmCommand: Command = {
+  usage: "rm <task>",
+  summary: "remove a task that is over; unpushed work is saved first",
+  options: [],
+  examples: ["fleet rm 3f9a1c2b"],
+
+  async run({ api, terminal, json }, [task]) {
+    const gone = await api.delete(taskPath(task), async () => (await import("../../views/task.ts")).Removed);
+    if (json) {
+      terminal.json(gone);
+      return;
+    }
+    terminal.line(`Removed: ${gone.removed.map((what) => shown(what)).join(", ") || "nothing was left"}`);
+    if (gone.snapshot !== null) terminal.line(`Saved first: ${shown(gone.snapshot)}`);
+    if (gone.restore !== null) terminal.line(terminal.paint("dim", `  Bring it back: ${shown(gone.restore)}`));
+  },
+};

@@ -1,0 +1,19 @@
+/** fleet show: the whole story of a task. */
+import { taskPath, type Command } from "../command.ts";
+
+export const showCommand: Command = {
+  usage: "show <task>",
+  summary: "the whole story of a task",
+  options: [],
+  examples: ["fleet show 3f9a1c2b", "fleet show 3f9a1c2b --json | jq .next"],
+
+  async run({ api, terminal, json, world }, [task]) {
+    const story = await api.get(taskPath(task, "/story"), async () => (await import("../../views/story.ts")).StoryView);
+    if (json) {
+      terminal.json(story);
+      return;
+    }
+    const { storyLines } = await import("../story-lines.ts");
+    for (const line of storyLines(terminal, story, world.clock())) terminal.line(line);
+  },
+};

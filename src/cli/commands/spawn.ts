@@ -1,0 +1,85 @@
+/** fleet spawn: how a person asks for a task, and watches it until it is ready. */
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { numberOf, textOf, type Command, type Options, type World } from "../command.ts";
+import { shown, statusMark } from "../terminal.ts";
+
+export const spawnCommand: Command = {
+  usage: "spawn <repository> <description>",
+  summary: "ask for a task",
+  options: [
+    ["-w, --wait", "stay until it is ready or over; exit 0 only when ready or merged"],
+    ["--title <title>", "a short name; the first line of the description otherwise"],
+    ["--acceptance <text>", "how one can tell that it is done"],
+    ["--agent-type <type>", "claude_code, codex, gemini, opencode, command or stub"],
+    ["--model <model>", "instead of the one the routing table says"],
+    ["--type <type>", "bug_fix, feature, refactor, review or docs"],
+    ["--base <branch>", "where the work starts (default: main)"],
+    ["--branch <branch>", "where the work goes; made from the title otherwise"],
+    ["--workspace <kind>", "worktree or clone"],
+    ["--command <line>", "for agent type command: a shell line; the prompt arrives on its stdin"],
+    ["--script <name>", "for agent type stub: what it plays"],
+    ["--max-retries <n>", "how often a failed attempt is tried again (default: 3)"],
+    ["--timeout <minutes>", "how long an attempt may take (default: 60)"],
+  ],
+  examples: [
+    'fleet spawn . "Fix the flaky login test" --wait',
+    'fleet spawn /srv/git/shop.git "Add CSV export to orders" --type feature --agent-type codex',
+    'fleet spawn . "Format everything" --command "npx prettier --write ."',
+  ],
+
+  async run({ api, terminal, json, world }, [repository = "", description = ""], options) {
+    const { read } = await import("../../domain/errors.ts");
+    const { SpawnRequest } = await import("../../domain/spawn.ts");
+    const { TaskView } = await import("../../views/task.ts");
+    const request = read(SpawnRequest, requestOf(wherever(repository, world.cwd), description, options));
+    const task = await api.post("/api/fleet/spawn", request, TaskView, { idempotencyKey: keyOf(description, world) });
+    if (options["wait"]) {
+      const { waitFor } = await import("../wait.ts");
+      return waitFor(task, { api, terminal, json, world });
+    }
+    if (json) terminal.json(task);
+    else {
+      terminal.line(
+        `${statusMark(terminal, task.status)}  ${terminal.paint("bold", task.shortId)}  ${shown(task.title)}`,
+      );
+      terminal.line(terminal.paint("dim", `  Follow it: fleet show ${task.shortId} · fleet logs ${task.shortId} -f`));
+    }
+    return 0;
+  },
+};
+
+/** What was not typed is left out, so that the defaults stay in one place: the schema. */
+function requestOf(repository: string, description: string, options: Options): Record<string, unknown> {
+  const line = textOf(options["command"]);
+  const asked = {
+    repository,
+    description,
+    title: options["title"],
+    acceptance: options["acceptance"],
+    agentType: options["agentType"] ?? (line === undefined ? undefined : "command"),
+    model: options["model"],
+    taskType: options["type"],
+    baseBranch: options["base"],
+    branch: options["branch"],
+    workspace: options["workspace"],
+    command: line === undefined ? undefined : ["sh", "-c", line],
+    script: options["script"],
+    maxRetries: numberOf(options["maxRetries"]),
+    timeoutMinutes: numberOf(options["timeout"]),
+  };
+  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
+}
+
+/** A path means the same to the server as to whoever typed it. */
+function wherever(repository: string, cwd: string): string {
+  const path = resolve(cwd, repository);
+  return !repository.includes("://") && existsSync(path) ? path : repository;
+}
+
+/** One per call: its own retries make one task, two calls make two. */
+function keyOf(description: string, { clock, random, env }: World): string {
+  const parts = [description, clock().toISOString(), env["USER"] ?? "", String(random())];
+  return createHash("sha256").update(parts.join("\n")).digest("hex");
+}

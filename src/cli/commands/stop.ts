@@ -1,0 +1,15 @@
+/** fleet stop: stop a task and its agent. */
+import { act } from "../act.ts";
+import { textOf, type Command } from "../command.ts";
+
+export const stopCommand: Command = {
+  usage: "stop <task>",
+  summary: "stop a task and its agent",
+  options: [["--reason <text>", "kept in the audit log"]],
+  examples: ["fleet stop 3f9a1c2b", 'fleet stop 3f9a1c2b --reason "no longer needed"'],
+
+  async run(shell, [task], { reason }) {
+    const why = textOf(reason);
+    await act(shell, { verb: "stop", task, body: why === undefined ? {} : { reason: why } });
+  },
+};

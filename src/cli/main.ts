@@ -1,0 +1,35 @@
+/** fleet: the verbs, each loaded only when it is typed; and the one place where a failure becomes words and an exit code. */
+import type { Command, World } from "./command.ts";
+
+export const VERSION = "0.1.0";
+
+/** What `fleet --help` lists, in this order. A verb that is not here does not exist. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  spawn: async () => (await import("./commands/spawn.ts")).spawnCommand,
+  ps: async () => (await import("./commands/ps.ts")).psCommand,
+  show: async () => (await import("./commands/show.ts")).showCommand,
+  logs: async () => (await import("./commands/logs.ts")).logsCommand,
+  stop: async () => (await import("./commands/stop.ts")).stopCommand,
+  retry: async () => (await import("./commands/retry.ts")).retryCommand,
+  merge: async () => (await import("./commands/merge.ts")).mergeCommand,
+  reject: async () => (await import("./commands/reject.ts")).rejectCommand,
+  rm: async () => (await import("./commands/rm.ts")).rmCommand,
+  events: async () => (await import("./commands/events.ts")).eventsCommand,
+  audit: async () => (await import("./commands/audit.ts")).auditCommand,
+  invariants: async () => (await import("./commands/invariants.ts")).invariantsCommand,
+};
+
+/** Runs what was typed; resolves to the exit code and never rejects. */
+export async function main(argv: readonly string[], world: World): Promise<number> {
+  if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
+    world.stdout.write(`${VERSION}\n`);
+    return 0;
+  }
+  try {
+    const { parse } = await import("./parse.ts");
+    return await parse(COMMANDS, argv, world);
+  } catch (error) {
+    const { report } = await import("./report.ts");
+    return report(error, argv.includes("--json"), world);
+  }
+}

@@ -1,0 +1,71 @@
+/** From what was typed to the verb that is meant: commander, fed with the verbs as data. */
+import { Command as Program, CommanderError } from "commander";
+import type { Command, World } from "./command.ts";
+import { VERSION } from "./main.ts";
+
+type Verbs = Readonly<Record<string, () => Promise<Command>>>;
+
+const USAGE = 2;
+const SHOWN: ReadonlySet<string> = new Set(["commander.helpDisplayed", "commander.version"]);
+
+export async function parse(verbs: Verbs, argv: readonly string[], world: World): Promise<number> {
+  const typed = argv[0] === "help" && argv[1] ? [argv[1], "--help"] : argv;
+  const verb = verbs[typed.find((word) => !word.startsWith("-")) ?? ""];
+  let exit = 0;
+  const program = programFor(world);
+  const commands = await Promise.all((verb ? [verb] : Object.values(verbs)).map((load) => load()));
+  for (const command of commands) {
+    addCommand(program, command, async (args, { json, ...options }) => {
+      exit = (await command.run(await openShell(world, json === true), args, options)) ?? 0;
+    });
+  }
+  try {
+    await program.parseAsync([...typed], { from: "user" });
+    return exit;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return SHOWN.has(error.code) ? 0 : USAGE;
+  }
+}
+
+function programFor({ stdout, stderr }: World): Program {
+  return new Program("fleet")
+    .description("Conducts a fleet of coding agents.")
+    .version(VERSION)
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void stdout.write(text),
+      writeErr: (text) => void stderr.write(text),
+      getOutHelpWidth: () => stdout.columns ?? 100,
+      getErrHelpWidth: () => stderr.columns ?? 100,
+    })
+    .showHelpAfterError("(fleet --help lists the verbs; fleet <verb> --help shows examples)")
+    .addHelpText("after", "\nExit codes: 0 ok, 1 failure, 2 usage, 3 not found or denied, 4 not verified");
+}
+
+type Run = (args: readonly string[], options: Record<string, unknown>) => Promise<void>;
+
+function addCommand(program: Program, { usage, summary, options, examples }: Command, run: Run): void {
+  const words = usage.split(" ");
+  const parent = words[1] && /^\w/.test(words[1]) ? group(program, words.shift() ?? "") : program;
+  const verb = parent.command(words.join(" ")).description(summary);
+  for (const [flags, description] of options) verb.option(flags, description);
+  verb.option("--json", "print JSON, for scripts");
+  verb.addHelpText("after", `\nExamples:\n${examples.map((line) => `  $ ${line}`).join("\n")}`);
+  verb.action(async () => run(verb.args, verb.opts()));
+}
+
+function group(program: Program, name: string): Program {
+  return program.commands.find((known) => known.name() === name) ?? program.command(name);
+}
+
+/** Nothing here loads a schema or opens a connection: a verb pays only for what it uses. */
+async function openShell(world: World, json: boolean) {
+  const [{ connectApi }, { openTerminal }, { readCredentials }] = await Promise.all([
+    import("./api.ts"),
+    import("./terminal.ts"),
+    import("./credentials.ts"),
+  ]);
+  return { world, json, api: connectApi(() => readCredentials(world.env)), terminal: openTerminal(world) };
+}

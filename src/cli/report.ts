@@ -1,0 +1,51 @@
+/** A failure, said to people or to scripts, and the exit code that follows from the table. */
+import { FAILURES, FleetError } from "../domain/errors.ts";
+import type { Problem } from "../views/problem.ts";
+import { ProblemError } from "./api.ts";
+import type { World } from "./command.ts";
+import { jsonText, openTerminal, type Terminal } from "./terminal.ts";
+import { escapeForTerminal } from "../domain/escape.ts";
+
+export function report(error: unknown, json: boolean, world: World): number {
+  const terminal = openTerminal({ ...world, stdout: world.stderr });
+  if (json) terminal.line(jsonText(problemOf(error)));
+  else for (const line of linesOf(error, terminal)) terminal.line(line);
+  return exitCodeOf(error);
+}
+
+/** 0 ok, 1 failure, 2 usage, 3 not found or denied, 4 not verified. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof FleetError) return error.failure.exit;
+  if (!(error instanceof ProblemError)) return 1;
+  const code = error.problem.type.split("/").at(-1);
+  return Object.entries(FAILURES).find(([known]) => known === code)?.[1].exit ?? 1;
+}
+
+function problemOf(error: unknown): Problem {
+  if (error instanceof ProblemError) return error.problem;
+  if (!(error instanceof FleetError)) {
+    return { type: "/problems/internal", title: "A bug in fleet", status: 500, detail: wordsOf(error) };
+  }
+  return {
+    type: `/problems/${error.code}`,
+    title: error.failure.title,
+    status: error.failure.status,
+    detail: error.message,
+  };
+}
+
+function linesOf(error: unknown, { paint }: Terminal): string[] {
+  const [first = "", ...rest] = escapeForTerminal(wordsOf(error)).split("\n");
+  const lines = [`${paint("red", "✖")} ${first}`, ...rest.map((line) => `  ${line}`)];
+  if (error instanceof ProblemError && error.problem.status >= 500 && error.problem.instance) {
+    lines.push(paint("dim", `  The server's log knows more: ${escapeForTerminal(error.problem.instance)}`));
+  }
+  if (error instanceof Error && error.cause instanceof Error && !(error instanceof FleetError)) {
+    lines.push(paint("dim", `  because: ${escapeForTerminal(error.cause.message)}`));
+  }
+  return lines;
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
