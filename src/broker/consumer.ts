@@ -17,7 +17,7 @@ export interface Consumer {
   /** Claims nothing more; what runs, runs on. */
   pause(): Promise<void>;
   resume(): Promise<void>;
-  /** Waits `graceMs` for what runs, then aborts it and hands it back. Takes at most about five seconds more. */
+  /** Waits `graceMs` for what runs, then aborts it and hands it back, which takes at most about six seconds more. */
   close(graceMs?: number): Promise<void>;
 }
 
@@ -44,7 +44,8 @@ const MAX_BACKOFF_MS = 120_000;
 const GRACE_MS = 5_000;
 /** How long an answer may take to heed its signal before its job is handed back without it. */
 const HEED_MS = 1_000;
-const CLOSE_TIMEOUT_MS = 1_500;
+/** A store that is there needs a few milliseconds. */
+const CLOSE_TIMEOUT_MS = 750;
 
 const SHUTDOWN = "shutdown";
 export const BACKOFF = "full-jitter";
@@ -159,7 +160,9 @@ async function close(worker: Worker, running: ReadonlySet<Promise<void>>, graceM
   }
   const closing = worker.close(running.size > 0);
   if (await settlesWithin(CLOSE_TIMEOUT_MS, closing)) return;
-  worker.cancelAllJobs(SHUTDOWN); // one that was claimed at the last moment
-  await settlesWithin(HEED_MS * 2, closing);
-  worker.disconnect().catch(() => {});
+  if (running.size > 0) {
+    worker.cancelAllJobs(SHUTDOWN); // one that was claimed at the last moment
+    await settlesWithin(HEED_MS * 2, closing);
+  }
+  await settlesWithin(CLOSE_TIMEOUT_MS, worker.getBackend().close(true)); // leaves the shared connection alone
 }

@@ -9,6 +9,7 @@ import { testDatabase, type TestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 
 const prefix = "test";
+const OURS = "application_name = 'fleet-queues' and datname = current_database()";
 let database: TestDatabase;
 beforeAll(async () => {
   database = await testDatabase("empty");
@@ -19,11 +20,13 @@ afterAll(() => database[Symbol.asyncDispose]());
 const where = () => ({ databaseUrl: database.url, prefix });
 const farm: Farm = (more) => testBroker({ ...where(), ...more });
 
-describe.concurrent("on PostgreSQL", () => {
+describe.concurrent("every backend, on PostgreSQL", () => {
   testBrokerJobs(farm);
   testBrokerSchedules(farm, loseJob);
   testBrokerEnding(farm, where);
+});
 
+describe.concurrent("only PostgreSQL", () => {
   test("a database without the queues' tables is refused, with what to do", async () => {
     await using empty = await testDatabase("empty");
 
@@ -60,9 +63,7 @@ describe.concurrent("on PostgreSQL", () => {
     await broker.addJobs(queues.flatMap((queue) => Array.from({ length: 10 }, (_, n) => aJob(queue, String(n)))));
     await eventually(async () => notes.length === 120 || undefined);
 
-    const [taken] = await empty.query(
-      "select count(*)::int as n from pg_stat_activity where application_name = 'fleet-queues'",
-    );
+    const [taken] = await empty.query(`select count(*)::int as n from pg_stat_activity where ${OURS}`);
     expect(taken?.["n"]).toBeLessThanOrEqual(broker.databaseConnections);
   });
 
@@ -76,7 +77,7 @@ describe.concurrent("on PostgreSQL", () => {
     await broker.addJobs([aJob(queue, "before")]);
     await eventually(async () => notes.length === 1 || undefined);
 
-    await empty.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'fleet-queues'");
+    await empty.query(`select pg_terminate_backend(pid) from pg_stat_activity where ${OURS}`);
 
     await eventually(() =>
       broker.addJobs([aJob(queue, "after")]).then(
@@ -84,7 +85,7 @@ describe.concurrent("on PostgreSQL", () => {
         () => undefined,
       ),
     );
-    await eventually(async () => notes.includes("after") || undefined);
+    expect(await eventually(async () => notes.includes("after") || undefined)).toBe(true);
   });
 });
 

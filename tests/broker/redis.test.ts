@@ -4,7 +4,7 @@ import { Redis } from "ioredis";
 import { describe, expect, inject, test } from "vitest";
 import { testBrokerEnding } from "../contracts/broker-ending.ts";
 import { testBrokerSchedules } from "../contracts/broker-schedules.ts";
-import { aJob, aQueue, recorder, testBroker, type Farm } from "../contracts/broker-support.ts";
+import { aGate, aJob, aQueue, recorder, testBroker, type Farm } from "../contracts/broker-support.ts";
 import { testBrokerJobs } from "../contracts/broker.ts";
 import { eventually } from "../support/eventually.ts";
 import { ownRedis } from "../support/redis.ts";
@@ -13,11 +13,13 @@ const prefix = `test-${randomBytes(4).toString("hex")}`;
 const where = () => ({ redisUrl: inject("redisUrl"), prefix });
 const farm: Farm = (more) => testBroker({ ...where(), ...more });
 
-describe.concurrent("on Redis", () => {
+describe.concurrent("every backend, on Redis", () => {
   testBrokerJobs(farm);
   testBrokerSchedules(farm, loseJob);
   testBrokerEnding(farm, where);
+});
 
+describe.concurrent("at the door of Redis", () => {
   test("a Redis that evicts is refused, with what to do", async () => {
     await using redis = await ownRedis();
     await onRedis(redis.url, (client) => client.config("SET", "maxmemory-policy", "allkeys-lru"));
@@ -47,16 +49,18 @@ describe.concurrent("on Redis", () => {
     expect(pressure).toBeGreaterThan(0.001);
     expect(pressure).toBeLessThan(0.2);
   });
+});
 
+describe.concurrent("Redis in trouble", () => {
   test("Redis wiped in mid-flight: later jobs are consumed, schedules tick when applied again", async () => {
     await using redis = await ownRedis();
     await using broker = await testBroker({ redisUrl: redis.url });
     const queue = aQueue();
     const { notes, answer } = recorder();
-    let release = () => {};
+    const gate = aGate();
     await broker.consume(queue, async (data) => {
       await answer(data);
-      if (notes.length === 1) await new Promise<void>((resolve) => (release = resolve));
+      if (notes.length === 1) await gate.opened;
     });
     const schedules = [{ id: `${queue.name}/tick`, queue, everyMs: 200, payload: { note: "tick" } }];
     await broker.addJobs([aJob(queue, "before")]);
@@ -64,7 +68,7 @@ describe.concurrent("on Redis", () => {
     await broker.applySchedules(schedules);
 
     await onRedis(redis.url, (client) => client.flushall());
-    release();
+    gate.open();
     await broker.addJobs([aJob(queue, "after")]);
 
     await eventually(async () => notes.includes("after") || undefined);
@@ -114,7 +118,7 @@ describe.concurrent("on Redis", () => {
         () => undefined,
       ),
     );
-    await eventually(async () => notes.includes("after") || undefined);
+    expect(await eventually(async () => notes.includes("after") || undefined)).toBe(true);
   });
 
   test("closing without a Redis is bounded too", async () => {

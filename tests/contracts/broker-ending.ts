@@ -3,19 +3,25 @@ import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { aJob, aQueue, recorder, untilAborted, type Farm, type Where } from "./broker-support.ts";
+import { aGate, aJob, aQueue, recorder, untilAborted, type Farm, type Where } from "./broker-support.ts";
 
 export function testBrokerEnding(farm: Farm, where: () => Where): void {
+  testLeaving(farm);
+  testStopping(farm);
+  testDying(farm, where);
+}
+
+function testLeaving(farm: Farm): void {
   test("draining waits for the job that runs, and claims no other", async () => {
     await using broker = await farm();
     const queue = aQueue({ concurrency: 1 });
-    let finish = () => {};
-    await broker.consume(queue, () => new Promise<void>((resolve) => (finish = resolve)));
+    const gate = aGate();
+    await broker.consume(queue, () => gate.opened);
     await broker.addJobs([aJob(queue, "a"), aJob(queue, "b")]);
     await eventually(async () => (await broker.depth(queue)).active === 1 || undefined);
 
     const draining = broker.drain();
-    finish();
+    gate.open();
     await draining;
 
     expect(await broker.depth(queue)).toMatchObject({ completed: 1, waiting: 1, active: 0 });
@@ -55,7 +61,9 @@ export function testBrokerEnding(farm: Farm, where: () => Where): void {
 
     expect(await broker.depth(queue)).toMatchObject({ waiting: 1, active: 0, failed: 0 });
   });
+}
 
+function testStopping(farm: Farm): void {
   test("a consumer that pauses claims nothing until it resumes", async () => {
     await using broker = await farm();
     const queue = aQueue();
@@ -68,7 +76,8 @@ export function testBrokerEnding(farm: Farm, where: () => Where): void {
 
     await consumer.resume();
 
-    await eventually(async () => notes.length === 4 || undefined);
+    await eventually(async () => notes.length >= 4 || undefined);
+    expect(notes.toSorted()).toEqual(["a", "b", "c", "wakes"]);
   });
 
   test("closing twice is closing once", async () => {
@@ -80,8 +89,10 @@ export function testBrokerEnding(farm: Farm, where: () => Where): void {
     await broker.close();
     expect(broker.errors).toEqual([]);
   });
+}
 
-  test("the job of a worker that was killed is run again by another within eight seconds", async () => {
+function testDying(farm: Farm, where: () => Where): void {
+  test("the job of a worker that was killed is run again by another", async () => {
     await using broker = await farm();
     const queue = aQueue();
     const worker = await startWorkerProcess({ ...where(), queue: queue.name });
@@ -92,10 +103,8 @@ export function testBrokerEnding(farm: Farm, where: () => Where): void {
     await broker.consume(queue, answer);
 
     worker.kill("SIGKILL");
-    const killedAt = performance.now();
 
-    await eventually(async () => notes.length === 1 || undefined, 12_000);
-    expect(performance.now() - killedAt).toBeLessThan(8_500);
+    expect(await eventually(async () => (notes.length > 0 ? notes : undefined), 15_000)).toEqual(["a"]);
   });
 }
 

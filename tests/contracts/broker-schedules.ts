@@ -8,6 +8,11 @@ import { eventually } from "../support/eventually.ts";
 export type LoseJob = (queue: string, jobId: string) => Promise<void>;
 
 export function testBrokerSchedules(farm: Farm, lose: LoseJob): void {
+  testApplying(farm);
+  testApplyingAgain(farm, lose);
+}
+
+function testApplying(farm: Farm): void {
   test("a schedule shorter than a second ticks", async () => {
     await using broker = await farm();
     const queue = aQueue();
@@ -57,7 +62,9 @@ export function testBrokerSchedules(farm: Farm, lose: LoseJob): void {
 
     expect(await broker.listSchedulers([queue])).toEqual([]);
   });
+}
 
+function testApplyingAgain(farm: Farm, lose: LoseJob): void {
   test("workers that apply the same schedules at once make one scheduler and one job", async () => {
     await using first = await farm();
     await using second = await farm();

@@ -1,5 +1,6 @@
 /** What the broker's contract needs of a backend, queues of its own to play with, and answers that can be looked at. */
 import { randomBytes } from "node:crypto";
+import { EventEmitter, once } from "node:events";
 import { z } from "zod";
 import { defineQueue, type QueueDefinition } from "../../queues/define.ts";
 import { openBroker, type Broker, type BrokerOptions } from "../../src/broker/broker.ts";
@@ -41,6 +42,12 @@ export function recorder() {
     notes.push(read(Note, data).note);
   };
   return { notes, answer };
+}
+
+/** Holds an answer back until the test opens it. */
+export function aGate() {
+  const gate = new EventEmitter();
+  return { opened: once(gate, "open"), open: () => void gate.emit("open") };
 }
 
 export function untilAborted(signal: AbortSignal): Promise<never> {
