@@ -26,11 +26,9 @@ export async function mergeBranch(repository: ForgeRepository, ask: MergeAsk): P
     const tree = await mergeTrees(gitDir, baseSha, ask);
     if (tree === (await treeOf(gitDir, baseSha))) return { mergeSha: baseSha, baseSha, already: true, bringHome };
     const mergeSha = await commit(gitDir, ask, { tree, baseSha });
-    if (await moveBranch(gitDir, ask, { from: baseSha, to: mergeSha })) {
-      return { mergeSha, baseSha, already: false, bringHome };
-    }
-    if (left <= 1)
-      throw new FleetError("forge-unavailable", `${ask.base} keeps moving: ${TRIES} merges came too late.`);
+    const refused = await moveBranch(gitDir, ask, { from: baseSha, to: mergeSha });
+    if (refused === undefined) return { mergeSha, baseSha, already: false, bringHome };
+    if (left <= 1) throw new FleetError("forge-unavailable", `${ask.base} could not be moved to the merge: ${refused}`);
   }
 }
 

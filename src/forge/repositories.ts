@@ -12,8 +12,8 @@ import type { ForgeRepository, RepositoryName } from "./forge.ts";
 const FETCH_MS = 600_000;
 /** Where the operator's branches are kept beside ours, to tell ahead from behind from diverged. */
 const THEIRS = "refs/fleetwright/source/";
-/** Made here and nowhere else, so that a checkout's old copy of one is no news about it. */
-const OWN_PREFIX = "fleet/";
+/** Agents' branches are made here and nowhere else: an operator's copy of one is no news about it. */
+const NOT_THEIRS = ["^refs/heads/fleet", "^refs/heads/fleet/*"];
 
 /** Refuses pushes to branches that come from the operator: agents deliver on their own, merging is Fleetwright's. */
 const UPDATE_HOOK = `#!/bin/sh
@@ -107,15 +107,8 @@ async function createBare(gitDir: string, name: RepositoryName): Promise<void> {
 
 async function fetchSource(gitDir: string, { repository, kind }: RepositoryName): Promise<void> {
   const quiet = ["--quiet", "--no-tags", "--no-auto-maintenance", "--no-recurse-submodules", "--no-write-fetch-head"];
-  const args = [
-    "fetch",
-    ...quiet,
-    "--update-shallow",
-    "--prune",
-    "--end-of-options",
-    repository,
-    `+refs/heads/*:${THEIRS}*`,
-  ];
+  const refspecs = [`+refs/heads/*:${THEIRS}*`, ...NOT_THEIRS];
+  const args = ["fetch", ...quiet, "--update-shallow", "--prune", "--end-of-options", repository, ...refspecs];
   const options = { gitDir, allowProtocol: kind === "url" ? REMOTE_PROTOCOLS : "file", timeoutMs: FETCH_MS };
   const fetched = await tryGit(args, options);
   if (fetched.exitCode === 0) return;
@@ -137,7 +130,7 @@ async function followSource(gitDir: string): Promise<string[]> {
   const updates: string[] = [];
   for (const [ref, theirs] of refs) {
     const branch = ref.startsWith(THEIRS) ? ref.slice(THEIRS.length) : undefined;
-    if (branch === undefined || branch === "fleet" || branch.startsWith(OWN_PREFIX)) continue;
+    if (branch === undefined) continue;
     const ours = refs.get(`refs/heads/${branch}`);
     if (ours === theirs) continue;
     if (ours === undefined || (await isAncestor(gitDir, ours, theirs))) {
@@ -152,9 +145,10 @@ async function followSource(gitDir: string): Promise<string[]> {
 
 /** What the source calls its default, else the customary names, else what is checked out there. */
 async function setDefaultBranch(gitDir: string, { repository, kind }: RepositoryName): Promise<void> {
-  const heads = (await git(["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/"], { gitDir })).split("\n");
+  const listed = await git(["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/"], { gitDir });
+  const heads = new Set(listed.split("\n").filter(Boolean));
   const candidates = kind === "url" ? await remoteHead(repository) : await checkoutHeads(repository);
-  const branch = candidates.find((name) => heads.includes(name)) ?? candidates.find((name) => isBranchName(name));
+  const branch = candidates.find((name) => heads.has(name)) ?? candidates.findLast((name) => isBranchName(name));
   if (branch !== undefined) await git(["symbolic-ref", "HEAD", `refs/heads/${branch}`], { gitDir });
 }
 
@@ -167,7 +161,8 @@ async function checkoutHeads(repository: string): Promise<string[]> {
 async function remoteHead(url: string): Promise<string[]> {
   const options = { allowProtocol: REMOTE_PROTOCOLS, timeoutMs: 60_000 };
   const said = await tryGit(["ls-remote", "--symref", "--end-of-options", url, "HEAD"], options);
-  return [/^ref: refs\/heads\/(\S+)\tHEAD$/m.exec(said.stdout)?.[1] ?? "", "main", "master"];
+  const head = /^ref: refs\/heads\/(\S+)\tHEAD$/m.exec(said.stdout)?.[1] ?? "";
+  return [head, "main", "master", head];
 }
 
 export async function isAncestor(gitDir: string, older: string, newer: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 /** Checks of a head: what to do about them, and which part of their log tells. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decideCi, excerptLog, type CiFacts } from "../../src/domain/ci.ts";
 

@@ -1,5 +1,5 @@
 /** Diffs cut to size: by file for reviewers, by hunk for retry prompts, and no cut unsaid. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { cutDiffByFile, lastHunks, splitDiff } from "../../src/domain/diff.ts";
 

@@ -1,5 +1,5 @@
 /** The definition of done: each criterion with its state and evidence, and nothing done that nobody could verify. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DoneCriteria, evaluateDone, exceededBudget, type DoneFacts } from "../../src/domain/done.ts";
 

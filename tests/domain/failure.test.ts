@@ -1,6 +1,7 @@
 /** Failures: their class, and a record of them that always fits, whatever was captured. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { CiStep } from "../../src/domain/ci.ts";
 import {
   captureFailure,
   classifyCi,
@@ -30,7 +31,7 @@ describe("classifyExit", () => {
 });
 
 describe("classifyCi", () => {
-  const step = { name: "test", argv: ["t"], exitCode: 1, signal: null, durationMs: 1, timedOut: false } as const;
+  const step: CiStep = { name: "test", argv: ["t"], exitCode: 1, signal: null, durationMs: 1, timedOut: false };
 
   test("passing checks are no failure", () => {
     expect(classifyCi({ status: "passing", steps: [] }, false)).toBeUndefined();

@@ -1,5 +1,5 @@
 /** Retrying: delays, budgets and class rules, and names of failures that recognise the same one again. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   decideRetry,

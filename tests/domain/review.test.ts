@@ -1,5 +1,5 @@
 /** Verdicts: read out of whatever a reviewer prints, and put together into one outcome. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { aggregateReviews, parseVerdict, type ReviewState } from "../../src/domain/review.ts";
 

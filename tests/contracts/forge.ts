@@ -1,0 +1,147 @@
+/** What every forge promises. Each implementation hands in how it is opened, and how an agent's branch gets there. */
+import { describe, expect, test } from "vitest";
+import type { Forge, ForgeRepository, MergeAsk } from "../../src/forge/forge.ts";
+
+export interface ForgeWorld extends AsyncDisposable {
+  readonly forge: Forge;
+  /** A repository whose main holds README.md with one line, as an operator names it. */
+  readonly repository: string;
+  /** Commits the files on the branch, made from `from` (main when left out), and pushes it as an agent would; answers with its tip. */
+  push: (branch: string, files: Readonly<Record<string, string>>, from?: string) => Promise<string>;
+  /** What the file holds on the branch in the forge; undefined when it is not there. */
+  read: (branch: string, file: string) => Promise<string | undefined>;
+}
+
+export function testForge(name: string, open: () => Promise<ForgeWorld>): void {
+  describe(`${name} forge: looking`, () => {
+    test("ensuring twice gives the same repository, and its default branch", async () => {
+      await using world = await open();
+      const first = await world.forge.ensure(world.repository);
+
+      expect(first.defaultBranch).toBe("main");
+      expect(await world.forge.ensure(world.repository)).toEqual(first);
+    });
+
+    test("what is no repository is refused", async () => {
+      await using world = await open();
+
+      await expect(world.forge.identify("/nowhere/at/all")).rejects.toMatchObject({ code: "not-a-repository" });
+    });
+
+    test("branches are listed with their tips, by prefix", async () => {
+      await using world = await open();
+      const tip = await world.push("fleet/one", { "a.txt": "a\n" });
+      const repository = await world.forge.ensure(world.repository);
+
+      expect(await world.forge.listBranches(repository, "fleet/")).toMatchObject([
+        { branch: "fleet/one", headSha: tip },
+      ]);
+      expect((await world.forge.listBranches(repository, "")).map(({ branch }) => branch)).toEqual([
+        "fleet/one",
+        "main",
+      ]);
+      expect(await world.forge.headOf(repository, "fleet/one")).toBe(tip);
+      await expect(world.forge.headOf(repository, "nope")).rejects.toMatchObject({ code: "branch-not-found" });
+    });
+
+    test("two branches are compared: what they share and what each lacks", async () => {
+      await using world = await open();
+      const one = await world.push("fleet/one", { "a.txt": "a\n" });
+      await world.push("fleet/two", { "b.txt": "b\n" });
+      const repository = await world.forge.ensure(world.repository);
+      const main = await world.forge.headOf(repository, "main");
+
+      expect(await world.forge.compare(repository, "fleet/two", one)).toEqual({ mergeBase: main, ahead: 1, behind: 1 });
+      expect(await world.forge.compare(repository, "main", "main")).toEqual({ mergeBase: main, ahead: 0, behind: 0 });
+    });
+
+    test("a diff shows what the head changed since it left, redacted and cut by file", async () => {
+      await using world = await open();
+      await world.push("fleet/one", { "a.txt": "SECRET\n", "b.txt": "b\n".repeat(500) });
+      await world.push("main", { "c.txt": "later\n" });
+      const repository = await world.forge.ensure(world.repository);
+      const redact = (text: string) => text.replaceAll("SECRET", "***");
+      const ask = { base: "main", head: "fleet/one", caps: { mostPerFile: 400, mostTotal: 10_000 }, redact };
+      const diff = await world.forge.diff(repository, ask);
+
+      expect(diff.files).toEqual([
+        { path: "a.txt", added: 1, removed: 0, cut: "whole" },
+        { path: "b.txt", added: 500, removed: 0, cut: "part" },
+      ]);
+      expect(diff.text).toContain("+***");
+      expect(diff.truncated).toBe(true);
+    });
+  });
+
+  describe(`${name} forge: merging`, () => {
+    test.each(["squash", "merge"] as const)("%s brings the change in, once", async (strategy) => {
+      await using world = await open();
+      const { repository, ask } = await aChange(world, { strategy });
+      await world.push("main", { "later.txt": "x\n" });
+
+      const merged = await world.forge.merge(repository, ask);
+      const again = await world.forge.merge(repository, ask);
+
+      expect(merged.already).toBe(false);
+      expect(again).toMatchObject({ already: true, mergeSha: merged.mergeSha });
+      expect(await world.read("main", "a.txt")).toBe("a\n");
+      expect(await world.read("main", "later.txt")).toBe("x\n");
+    });
+
+    test("a conflict is refused with its files, and nothing moves", async () => {
+      await using world = await open();
+      const { repository, ask } = await aChange(world, {}, { "README.md": "mine\n" });
+      const main = await world.push("main", { "README.md": "theirs\n" });
+
+      await expect(world.forge.merge(repository, ask)).rejects.toMatchObject({
+        code: "merge-conflict",
+        facts: { files: ["README.md"] },
+      });
+      expect(await world.forge.headOf(await world.forge.ensure(world.repository), "main")).toBe(main);
+    });
+
+    test("a head with newer commits than were reviewed is refused", async () => {
+      await using world = await open();
+      const { repository, ask } = await aChange(world, {});
+      await world.push("fleet/one", { "b.txt": "b\n" }, "fleet/one");
+
+      await expect(world.forge.merge(repository, ask)).rejects.toMatchObject({ code: "head-moved" });
+      expect(await world.read("main", "a.txt")).toBeUndefined();
+    });
+
+    test("of two merges at once both go through, one after the other", async () => {
+      await using world = await open();
+      const one = await aChange(world, {});
+      const two = await aChange(world, { head: "fleet/two" }, { "b.txt": "b\n" });
+
+      const merges = await Promise.all([one, two].map(({ repository, ask }) => world.forge.merge(repository, ask)));
+
+      expect(merges.map(({ already }) => already)).toEqual([false, false]);
+      expect(await world.read("main", "a.txt")).toBe("a\n");
+      expect(await world.read("main", "b.txt")).toBe("b\n");
+    });
+
+    test("a branch that is not there is refused", async () => {
+      await using world = await open();
+      const { repository, ask } = await aChange(world, {});
+
+      await expect(world.forge.merge(repository, { ...ask, base: "nope" })).rejects.toMatchObject({
+        code: "branch-not-found",
+      });
+      await expect(world.forge.merge(repository, { ...ask, head: "--all" })).rejects.toMatchObject({
+        code: "invalid-input",
+      });
+    });
+  });
+}
+
+async function aChange(
+  world: ForgeWorld,
+  ask: Partial<MergeAsk>,
+  files: Readonly<Record<string, string>> = { "a.txt": "a\n" },
+): Promise<{ repository: ForgeRepository; ask: MergeAsk }> {
+  const head = ask.head ?? "fleet/one";
+  const expectedHead = await world.push(head, files);
+  const repository = await world.forge.ensure(world.repository);
+  return { repository, ask: { base: "main", head, expectedHead, strategy: "squash", message: "Add it", ...ask } };
+}
