@@ -1,6 +1,5 @@
 /** What stop, retry, merge and reject have in common: ask, and say how the task stands now. */
 import { taskPath, type Shell } from "./command.ts";
-import { shown, statusMark } from "./terminal.ts";
 
 interface Act {
   readonly verb: "stop" | "retry" | "merge" | "reject";
@@ -13,6 +12,6 @@ export async function act({ api, terminal, json }: Shell, { verb, task, body }: 
   if (json) terminal.json(now);
   else
     terminal.line(
-      `${statusMark(terminal, now.status, now.condition)}  ${terminal.paint("bold", now.shortId)}  ${shown(now.title)}`,
+      `${terminal.status(now.status, now.condition)}  ${terminal.paint("bold", now.shortId)}  ${terminal.shown(now.title)}`,
     );
 }

@@ -48,7 +48,8 @@ type Run = (args: readonly string[], options: Record<string, unknown>) => Promis
 
 function addCommand(program: Program, { usage, summary, options, examples }: Command, run: Run): void {
   const words = usage.split(" ");
-  const parent = words[1] && /^\w/.test(words[1]) ? group(program, words.shift() ?? "") : program;
+  const grouped = /^\w/.test(words[1] ?? "");
+  const parent = grouped ? group(program, words.shift() ?? "", `${words[0]}: ${summary}`) : program;
   const verb = parent.command(words.join(" ")).description(summary);
   for (const [flags, description] of options) verb.option(flags, description);
   verb.option("--json", "print JSON, for scripts");
@@ -56,8 +57,8 @@ function addCommand(program: Program, { usage, summary, options, examples }: Com
   verb.action(async () => run(verb.args, verb.opts()));
 }
 
-function group(program: Program, name: string): Program {
-  return program.commands.find((known) => known.name() === name) ?? program.command(name);
+function group(program: Program, name: string, summary: string): Program {
+  return program.commands.find((known) => known.name() === name) ?? program.command(name).description(summary);
 }
 
 /** Nothing here loads a schema or opens a connection: a verb pays only for what it uses. */

@@ -1,7 +1,7 @@
 /** The rows of `fleet ps`. Dropped first when there is no room: systemd, runtime, pid, tenant, spend, host, pane, idle, agent, try. */
 import type { AgentView, HostView, PsView } from "../views/agent.ts";
 import { tableOf, type Column } from "./table.ts";
-import { shown, statusMark, type Terminal } from "./terminal.ts";
+import { shown, type Terminal } from "./terminal.ts";
 import { plural, span, spendOf, type Colour } from "./words.ts";
 
 export function psLines(terminal: Terminal, { agents, hosts, orphans, missing }: PsView, now: Date): string[] {
@@ -60,7 +60,7 @@ const HEALTH: Readonly<Record<AgentView["health"], { glyph: string; colour: Colo
 };
 
 function statusOf(terminal: Terminal, { status, condition }: AgentView): string {
-  return status === null ? terminal.paint("gray", "◆ roster") : statusMark(terminal, status, condition);
+  return status === null ? terminal.paint("gray", "◆ roster") : terminal.status(status, condition);
 }
 
 function beatOf({ paint }: Terminal, { health, heartbeatAgeMs }: AgentView): string {

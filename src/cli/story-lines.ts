@@ -1,7 +1,7 @@
 /** A task's story on a terminal: what it is, why it is where it is, what happened, what it left. */
 import type { StoryView } from "../views/story.ts";
 import { tableOf } from "./table.ts";
-import { mark, shown, statusMark, type Terminal } from "./terminal.ts";
+import { shown, type Terminal } from "./terminal.ts";
 import { ago, plural, span, spendOf } from "./words.ts";
 
 type Part = (terminal: Terminal, story: StoryView, now: Date) => string[];
@@ -37,7 +37,7 @@ function head(terminal: Terminal, { task, why, next }: StoryView, now: Date): st
   ].filter((fact) => fact !== "–");
   return [
     `${paint("bold", shown(task.title))}  ${paint("dim", task.shortId)}`,
-    `${statusMark(terminal, task.status, task.condition)} · ${facts.join(" · ")}`,
+    `${terminal.status(task.status, task.condition)} · ${facts.join(" · ")}`,
     paint(
       "dim",
       `${shown(task.repository)} · ${shown(task.branch)} → ${shown(task.baseBranch)} · asked ${ago(task.createdAt, now)}`,
@@ -56,7 +56,7 @@ function timeline(terminal: Terminal, story: StoryView, now: Date): string[] {
     {
       head: "",
       drop: 0,
-      cell: ({ status }: Entry) => (status === null ? paint("gray", "·") : statusMark(terminal, status)),
+      cell: ({ status }: Entry) => (status === null ? paint("gray", "·") : terminal.status(status)),
     },
     { head: "", drop: 0, align: "right" as const, cell: (entry: Entry) => tookOf(entry) },
     { head: "", drop: 1, shrinkTo: 10, cell: ({ actor }: Entry) => paint("dim", shown(actor ?? "")) },
@@ -110,7 +110,7 @@ function pullRequest({ paint }: Terminal, { pullRequest: request }: StoryView): 
 function checks(terminal: Terminal, { ci }: StoryView): string[] {
   return ci.map(({ name, state, tookMs }) => {
     const took = tookMs === null ? "" : terminal.paint("dim", ` ${span(tookMs)}`);
-    return `${mark(terminal, state === "pending" ? null : state === "passing")} ${shown(name)}${took}`;
+    return `${terminal.mark(state === "pending" ? null : state === "passing")} ${shown(name)}${took}`;
   });
 }
 
@@ -118,7 +118,7 @@ const VERDICTS: Readonly<Record<string, boolean>> = { approve: true, request_cha
 
 function reviews(terminal: Terminal, story: StoryView): string[] {
   return story.reviews.flatMap(({ reviewer, verdict, summary, findings }) => [
-    `${mark(terminal, VERDICTS[verdict] ?? null)} ${shown(reviewer)}  ${verdict.replace("_", " ")}  ${terminal.paint("dim", shown(summary))}`,
+    `${terminal.mark(VERDICTS[verdict] ?? null)} ${shown(reviewer)}  ${verdict.replace("_", " ")}  ${terminal.paint("dim", shown(summary))}`,
     ...findings.map(({ file, line, severity, message }) => {
       const where = file === null ? "" : `${shown(file)}${line === null ? "" : `:${line}`}  `;
       return `    ${terminal.paint("yellow", shown(severity))}  ${where}${shown(message)}`;
@@ -129,7 +129,7 @@ function reviews(terminal: Terminal, story: StoryView): string[] {
 function done(terminal: Terminal, story: StoryView): string[] {
   return story.done.map(({ name, state, evidence }) => {
     const holds = state === "open" ? null : state === "holds";
-    return `${mark(terminal, holds)} ${shown(name)}  ${terminal.paint("dim", shown(evidence))}`;
+    return `${terminal.mark(holds)} ${shown(name)}  ${terminal.paint("dim", shown(evidence))}`;
   });
 }
 

@@ -10,6 +10,11 @@ export interface Terminal {
   readonly isTty: boolean;
   readonly columns: number;
   readonly paint: (colour: Colour, text: string) => string;
+  /** Text of agents, pull requests, people: on one line, and unable to steer the terminal. */
+  readonly shown: (text: string) => string;
+  readonly status: (status: TaskStatus, condition?: Condition | null) => string;
+  /** ✔ for what holds, ✖ for what does not, ○ for what is not known yet. */
+  readonly mark: (holds: boolean | null) => string;
   readonly line: (text?: string) => void;
   /** Never on stdout: a script reads that. */
   readonly note: (text: string) => void;
@@ -22,10 +27,14 @@ const PIPED = Number.POSITIVE_INFINITY;
 export function openTerminal({ stdout, stderr, env }: World): Terminal {
   const isTty = stdout.isTTY === true;
   const colours = pc.createColors(wantsColour(stdout, env));
+  const paint = (colour: Colour, text: string) => colours[colour](text);
   return {
     isTty,
     columns: isTty ? (stdout.columns ?? 80) : PIPED,
-    paint: (colour, text) => colours[colour](text),
+    paint,
+    shown,
+    status: (status, condition) => statusMark(paint, status, condition),
+    mark: (holds) => markFor(paint, holds),
     line: (text = "") => void stdout.write(`${text}\n`),
     note: (text) => void stderr.write(`${text}\n`),
     json: (data) => void stdout.write(`${jsonText(data, isTty)}\n`),
@@ -39,7 +48,6 @@ function wantsColour(output: Output, env: World["env"]): boolean {
   return output.isTTY === true && env["TERM"] !== "dumb";
 }
 
-/** Text of agents, pull requests, people: on one line, and unable to steer the terminal. */
 export function shown(text: string): string {
   return escapeForTerminal(text).replaceAll(/\s+/g, " ").trim();
 }
@@ -55,14 +63,15 @@ export function jsonText(data: unknown, pretty = false): string {
   });
 }
 
-export function statusMark({ paint }: Terminal, status: TaskStatus, condition: Condition | null = "ok"): string {
+type Paint = Terminal["paint"];
+
+function statusMark(paint: Paint, status: TaskStatus, condition: Condition | null = "ok"): string {
   const { glyph, colour, word } = STATUS_LOOKS[status];
   const held = condition === null ? undefined : CONDITION_LOOKS[condition];
   return paint(held?.colour ?? colour, held ? `${held.glyph} ${word}: ${held.word}` : `${glyph} ${word}`);
 }
 
-/** ✔ for what holds, ✖ for what does not, ○ for what is not known yet. */
-export function mark({ paint }: Terminal, holds: boolean | null): string {
+function markFor(paint: Paint, holds: boolean | null): string {
   if (holds === null) return paint("gray", "○");
   return holds ? paint("green", "✔") : paint("red", "✖");
 }

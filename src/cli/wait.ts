@@ -4,7 +4,6 @@ import { EventView } from "../views/event.ts";
 import { TaskView } from "../views/task.ts";
 import { taskPath, type Shell } from "./command.ts";
 import { openProgress } from "./progress.ts";
-import { shown, statusMark } from "./terminal.ts";
 import { span } from "./words.ts";
 
 const GOOD: ReadonlySet<string> = new Set(["ready", "merged"]);
@@ -24,7 +23,7 @@ export async function waitFor(first: TaskView, { api, terminal, json, world }: S
 
   let task = first;
   try {
-    if (progress) terminal.line(`${terminal.paint("bold", task.shortId)}  ${shown(task.title)}`);
+    if (progress) terminal.line(`${terminal.paint("bold", task.shortId)}  ${terminal.shown(task.title)}`);
     progress?.say(sentence(task));
     while (!OVER.has(task.status) && !over.signal.aborted) {
       await Promise.race([bell.rung(), pause(LOOK_MS, undefined, { signal: over.signal }).catch(() => {})]);
@@ -57,13 +56,13 @@ export async function waitFor(first: TaskView, { api, terminal, json, world }: S
     const attempt = now.attempt > 0 ? ` · attempt ${now.attempt + 1}` : "";
     const pr = now.prNumber === null ? "" : ` · PR #${now.prNumber}`;
     const asks = now.condition === "needs_input" ? ` · answer it: fleet attach ${now.shortId}` : "";
-    return `${statusMark(terminal, now.status, now.condition)}${attempt}${pr}${asks}`;
+    return `${terminal.status(now.status, now.condition)}${attempt}${pr}${asks}`;
   }
 
   function lastWord(now: TaskView, after: string): string {
     const next = now.status === "ready" ? `fleet merge ${now.shortId}` : `fleet show ${now.shortId}`;
-    const why = now.failure ? `: ${shown(now.failure.reason)}` : "";
-    return `${statusMark(terminal, now.status)} after ${after}${good ? "" : why}. ${terminal.paint("dim", `Next: ${next}`)}`;
+    const why = now.failure ? `: ${terminal.shown(now.failure.reason)}` : "";
+    return `${terminal.status(now.status)} after ${after}${good ? "" : why}. ${terminal.paint("dim", `Next: ${next}`)}`;
   }
 }
 

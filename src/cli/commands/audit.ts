@@ -1,6 +1,5 @@
 /** fleet audit verify: recompute the audit chains, and name the first entry of each that does not hold. */
 import { queryOf, textOf, type Command } from "../command.ts";
-import { mark, shown } from "../terminal.ts";
 import { plural } from "../words.ts";
 
 const NOT_VERIFIED = 4;
@@ -17,8 +16,9 @@ export const auditCommand: Command = {
     if (json) terminal.json(proof);
     else {
       const size = `${plural(proof.chains, "chain")}, ${plural(proof.entries, "entry", "entries")}`;
-      terminal.line(`${mark(terminal, proof.ok)} ${size}: ${proof.ok ? "all hold" : `${proof.broken.length} broken`}`);
-      for (const { taskId, seq, why } of proof.broken) terminal.line(`  ${shown(taskId)}  entry ${seq}: ${shown(why)}`);
+      terminal.line(`${terminal.mark(proof.ok)} ${size}: ${proof.ok ? "all hold" : `${proof.broken.length} broken`}`);
+      for (const { taskId, seq, why } of proof.broken)
+        terminal.line(`  ${terminal.shown(taskId)}  entry ${seq}: ${terminal.shown(why)}`);
     }
     return proof.ok ? 0 : NOT_VERIFIED;
   },

@@ -1,7 +1,6 @@
 /** fleet events: what happens, as it happens. */
 import { queryOf, taskPath, textOf, type Command, type Shell } from "../command.ts";
 import type { EventView } from "../../views/event.ts";
-import { shown } from "../terminal.ts";
 
 export const eventsCommand: Command = {
   usage: "events",
@@ -38,10 +37,11 @@ function print({ terminal, json }: Shell, event: EventView): void {
   const { time, type, subject, data } = event;
   const facts = Object.entries(data)
     .filter(([, value]) => ["string", "number", "boolean"].includes(typeof value))
-    .map(([key, value]) => `${key}=${shown(String(value)).slice(0, 80)}`);
-  const name = subject === undefined ? "" : `  ${terminal.paint("bold", shown(subject.replaceAll("-", "").slice(-8)))}`;
+    .map(([key, value]) => `${key}=${terminal.shown(String(value)).slice(0, 80)}`);
+  const name =
+    subject === undefined ? "" : `  ${terminal.paint("bold", terminal.shown(subject.replaceAll("-", "").slice(-8)))}`;
   terminal.line(
-    `${terminal.paint("dim", time.slice(11, 19))}${name}  ${shown(type)}  ${terminal.paint("dim", facts.join(" "))}`,
+    `${terminal.paint("dim", time.slice(11, 19))}${name}  ${terminal.shown(type)}  ${terminal.paint("dim", facts.join(" "))}`,
   );
 }
 

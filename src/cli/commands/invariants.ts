@@ -1,6 +1,5 @@
 /** fleet invariants: what must always be true, checked now. */
 import type { Command } from "../command.ts";
-import { mark, shown } from "../terminal.ts";
 
 const NOT_VERIFIED = 4;
 
@@ -18,8 +17,8 @@ export const invariantsCommand: Command = {
     if (json) terminal.json(proof);
     else {
       for (const { id, statement, holds, violations } of proof.invariants) {
-        terminal.line(`${mark(terminal, holds)} ${terminal.paint("bold", id.padEnd(7))}  ${shown(statement)}`);
-        for (const violation of violations) terminal.line(terminal.paint("red", `    ${shown(violation)}`));
+        terminal.line(`${terminal.mark(holds)} ${terminal.paint("bold", id.padEnd(7))}  ${terminal.shown(statement)}`);
+        for (const violation of violations) terminal.line(terminal.paint("red", `    ${terminal.shown(violation)}`));
       }
     }
     return proof.ok ? 0 : NOT_VERIFIED;

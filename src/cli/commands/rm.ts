@@ -1,6 +1,5 @@
 /** fleet rm: clean up after a task that is over. */
 import { taskPath, type Command } from "../command.ts";
-import { shown } from "../terminal.ts";
 
 export const rmCommand: Command = {
   usage: "rm <task>",
@@ -14,8 +13,8 @@ export const rmCommand: Command = {
       terminal.json(gone);
       return;
     }
-    terminal.line(`Removed: ${gone.removed.map((what) => shown(what)).join(", ") || "nothing was left"}`);
-    if (gone.snapshot !== null) terminal.line(`Saved first: ${shown(gone.snapshot)}`);
-    if (gone.restore !== null) terminal.line(terminal.paint("dim", `  Bring it back: ${shown(gone.restore)}`));
+    terminal.line(`Removed: ${gone.removed.map((what) => terminal.shown(what)).join(", ") || "nothing was left"}`);
+    if (gone.snapshot !== null) terminal.line(`Saved first: ${terminal.shown(gone.snapshot)}`);
+    if (gone.restore !== null) terminal.line(terminal.paint("dim", `  Bring it back: ${terminal.shown(gone.restore)}`));
   },
 };

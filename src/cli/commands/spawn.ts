@@ -3,7 +3,6 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { numberOf, textOf, type Command, type Options, type World } from "../command.ts";
-import { shown, statusMark } from "../terminal.ts";
 
 export const spawnCommand: Command = {
   usage: "spawn <repository> <description>",
@@ -42,7 +41,7 @@ export const spawnCommand: Command = {
     if (json) terminal.json(task);
     else {
       terminal.line(
-        `${statusMark(terminal, task.status)}  ${terminal.paint("bold", task.shortId)}  ${shown(task.title)}`,
+        `${terminal.status(task.status)}  ${terminal.paint("bold", task.shortId)}  ${terminal.shown(task.title)}`,
       );
       terminal.line(terminal.paint("dim", `  Follow it: fleet show ${task.shortId} · fleet logs ${task.shortId} -f`));
     }
