@@ -1,10 +1,15 @@
 /** Shows untrusted text on a terminal: whatever could steer, hide or reorder is written out as `\u{…}`. */
 
-/** Characters that take no room or change the order of others: bidi, zero-width, fillers, tags, variation selectors. */
+/** Characters that take no room or change the order of others: bidi, zero-width, fillers, tags, variation selectors, and all others of Unicode's class Cf. */
 const INVISIBLE: readonly (readonly [number, number])[] = [
   [0xad, 0xad],
   [0x34f, 0x34f],
+  [0x600, 0x605],
   [0x61c, 0x61c],
+  [0x6dd, 0x6dd],
+  [0x70f, 0x70f],
+  [0x890, 0x891],
+  [0x8e2, 0x8e2],
   [0x115f, 0x1160],
   [0x17b4, 0x17b5],
   [0x180b, 0x180f],
@@ -16,6 +21,9 @@ const INVISIBLE: readonly (readonly [number, number])[] = [
   [0xfeff, 0xfeff],
   [0xffa0, 0xffa0],
   [0xfff0, 0xfffb],
+  [0x110bd, 0x110bd],
+  [0x110cd, 0x110cd],
+  [0x13430, 0x1343f],
   [0x1bca0, 0x1bca3],
   [0x1d173, 0x1d17a],
   [0xe0000, 0xe0fff],

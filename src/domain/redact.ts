@@ -26,6 +26,8 @@ const LONGEST_KEY = 16_384;
 /** A line longer than this is judged in parts, with so much held back that no vendor's token is cut. */
 const LONGEST_LINE = 65_536;
 const HELD_OF_LONG_LINE = 8_192;
+/** A name, its quotes and its sign, before a value. */
+const LONGEST_CONTEXT = 128;
 
 export function redactor({ values = [] }: { values?: readonly string[] } = {}): Redactor {
   const forms = formsOf(values);
@@ -48,11 +50,7 @@ function redactingStream(forms: readonly string[]): RedactingStream {
 
   function emit(hold: number): string {
     const found = merge(findSecrets(plain, forms));
-    let cut = Math.max(0, plain.length - hold);
-    for (const { from, to } of found) if (from < cut && to >= cut) cut = from;
-    // A private key that goes on in the next piece reaches to the end of this one.
-    const open = plain.lastIndexOf("-----BEGIN");
-    if (open !== -1 && open < cut && plain.length - open < LONGEST_KEY && !plain.includes("-----END", open)) cut = open;
+    const cut = safeCut(plain, found, plain.length - hold);
     const shown = mask(
       plain.slice(0, cut),
       found.filter(({ to }) => to <= cut),
@@ -80,17 +78,32 @@ function redactingStream(forms: readonly string[]): RedactingStream {
     },
     end() {
       plain += plainText(raw);
+      const rest = mask(plain, findSecrets(plain, forms));
       raw = "";
-      return emit(0) + flushRest();
+      plain = "";
+      judgedAt = 0;
+      return rest;
     },
   };
+}
 
-  function flushRest(): string {
-    const rest = mask(plain, findSecrets(plain, forms));
-    plain = "";
-    judgedAt = 0;
-    return rest;
+/** Up to where nothing that follows can change what was found, or needs what stands before to be found again. */
+function safeCut(plain: string, found: readonly Found[], wanted: number): number {
+  let cut = contextStart(plain, Math.max(0, wanted));
+  for (const { from, to } of found.toReversed()) {
+    if (to > cut && from - LONGEST_CONTEXT < cut) cut = Math.min(cut, contextStart(plain, from));
   }
+  // A private key that goes on in the next piece reaches to the end of this one.
+  const open = plain.lastIndexOf("-----BEGIN");
+  const isOpen = open !== -1 && plain.length - open < LONGEST_KEY && !plain.includes("-----END", open);
+  return isOpen ? Math.min(cut, contextStart(plain, open)) : cut;
+}
+
+/** The start of the line, where the name before a value stands; in an endless line, a name's length before. */
+function contextStart(plain: string, at: number): number {
+  if (at === 0) return 0;
+  const start = plain.lastIndexOf("\n", at - 1) + 1;
+  return at - start > HELD_OF_LONG_LINE ? at - LONGEST_CONTEXT : start;
 }
 
 /** Before the last escape sequence that may still go on, and never between the halves of a character. */

@@ -1,0 +1,142 @@
+/** What redaction must take out, in every disguise, and what it must leave alone. */
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { redactor } from "../../src/domain/redact.ts";
+import { SECRET_PATTERNS } from "../../src/domain/secret-patterns.ts";
+import hostile from "../hostile/secrets.json" with { type: "json" };
+
+interface Case {
+  readonly name: string;
+  readonly text: readonly string[];
+  readonly gone: readonly string[];
+  readonly values?: readonly string[];
+}
+const cases: readonly Case[] = hostile.secrets;
+
+test("the list is long enough to mean something", () => {
+  expect(cases.length).toBeGreaterThanOrEqual(40);
+  expect(new Set(SECRET_PATTERNS.map(({ name }) => name)).size).toBeGreaterThanOrEqual(20);
+});
+
+describe("a secret does not come through", () => {
+  test.each(cases)("$name", ({ text, gone, values = [] }) => {
+    const redacted = redactor({ values }).redact(text.join(""));
+
+    expect(redacted).toContain("[redacted:");
+    for (const part of gone) expect(redacted).not.toContain(part);
+  });
+});
+
+describe("a secret cut anywhere between two pieces does not come through", () => {
+  test.each(cases)("$name", ({ text, gone, values = [] }) => {
+    const whole = `before\n${text.join("")}\nafter\n`;
+    for (let cut = 0; cut <= whole.length; cut += 1) {
+      const stream = redactor({ values }).stream();
+      const shown = stream.push(whole.slice(0, cut)) + stream.push(whole.slice(cut)) + stream.end();
+      for (const part of gone) expect(shown).not.toContain(part);
+    }
+  });
+});
+
+describe("what is no secret survives", () => {
+  test.each(hostile.survivors)("$name", ({ text }) => {
+    expect(redactor({ values: ["correct/horse+battery=Staple"] }).redact(text)).toBe(text);
+  });
+});
+
+const secretValue = fc
+  .string({ minLength: 8, maxLength: 40, unit: "grapheme-ascii" })
+  .filter((value) => value.trim().length >= 8);
+const pieces = fc.array(
+  fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.constantFrom("\n", "\r", "\x1b[1m", "-----BEGIN X PRIVATE KEY-----", "token=", "://a:b@"),
+  ),
+);
+
+test("a known value is found wherever it stands", () => {
+  fc.assert(
+    fc.property(secretValue, fc.string(), fc.string(), (value, before, after) => {
+      const shown = redactor({ values: [value] }).redact(`${before} ${value} ${after}`);
+
+      expect(shown.replaceAll(/\[redacted:[a-z-]+\]/g, "")).not.toContain(value.trim());
+    }),
+  );
+});
+
+test("redacting twice changes nothing more", () => {
+  fc.assert(
+    fc.property(pieces, (parts) => {
+      const { redact } = redactor({ values: ["S3cret-Value"] });
+      const once = redact(parts.join("S3cret-Value"));
+
+      expect(redact(once)).toBe(once);
+    }),
+  );
+});
+
+test("text in many pieces is shown as the same text in one", () => {
+  const lines = fc.array(
+    fc.oneof(fc.lorem({ maxCount: 5 }), fc.constantFrom("password=Abc123Def456", "my S3cret-Value", "")),
+    { maxLength: 30 },
+  );
+  fc.assert(
+    fc.property(lines, fc.array(fc.nat(200), { maxLength: 20 }), (texts, cuts) => {
+      const { redact, stream } = redactor({ values: ["S3cret-Value"] });
+      const whole = texts.join("\n");
+      const pieceEnds = [...cuts.map((cut) => cut % (whole.length + 1)), whole.length].toSorted((a, b) => a - b);
+      const flow = stream();
+      let shown = "";
+      let from = 0;
+      for (const end of pieceEnds) {
+        shown += flow.push(whole.slice(from, end));
+        from = end;
+      }
+
+      expect(shown + flow.end()).toBe(redact(whole));
+    }),
+  );
+});
+
+test("a line longer than the buffer is shown in parts, and a key in it is still found", () => {
+  const key = `ghp_${"a1B2".repeat(9)}`;
+  const whole = `${"x ".repeat(60_000)}${key}${" y".repeat(60_000)}`;
+  const flow = redactor().stream();
+  let shown = "";
+  let before = 0;
+  for (let at = 0; at < whole.length; at += 1_000) {
+    shown += flow.push(whole.slice(at, at + 1_000));
+    if (at === 200_000) before = shown.length;
+  }
+  shown += flow.end();
+
+  expect(before).toBeGreaterThan(0);
+  expect(shown).toBe(redactor().redact(whole));
+  expect(shown).not.toContain(key);
+});
+
+test("no pattern can read a place twice: each is sticky, starts with a literal, and repeats nothing that repeats", () => {
+  for (const { shape, starts } of SECRET_PATTERNS) {
+    expect(shape.flags).toContain("y");
+    for (const start of starts) expect(start.length).toBeGreaterThanOrEqual(3);
+    // A group with a quantifier inside and `+`, `*` or `{n,}` behind it is what backtracks without bound.
+    expect(shape.source).not.toMatch(/[+*}]\)(?:[+*]|\{[0-9]+,\})/);
+    expect(shape.source).not.toContain(".*");
+  }
+});
+
+test("work grows with the text, not with its square", () => {
+  const bait = [
+    "eyJaaaaaaaa.",
+    "-----BEGIN PRIVATE KEY-----\n",
+    "token=",
+    "://a:",
+    "sk-",
+    "Bearer ",
+    "\x1b]",
+    "a\b",
+    "1:",
+  ];
+  const { redact } = redactor({ values: ["S3cret-Value"] });
+  for (const text of bait) expect(redact(text.repeat(100_000)).length).toBeGreaterThanOrEqual(0);
+});
