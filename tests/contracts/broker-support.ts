@@ -1,6 +1,7 @@
 /** What the broker's contract needs of a backend, queues of its own to play with, and answers that can be looked at. */
 import { randomBytes } from "node:crypto";
 import { EventEmitter, once } from "node:events";
+import { Redis } from "ioredis";
 import { z } from "zod";
 import { defineQueue, type QueueDefinition } from "../../queues/define.ts";
 import { openBroker, type Broker, type BrokerOptions } from "../../src/broker/broker.ts";
@@ -54,4 +55,14 @@ export function untilAborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     signal.addEventListener("abort", () => reject(new Error(`aborted: ${String(signal.reason)}`)));
   });
+}
+
+/** Past the broker, as somebody else at the same Redis. */
+export async function onRedis<Result>(url: string, ask: (client: Redis) => Promise<Result>): Promise<Result> {
+  const client = new Redis(url);
+  try {
+    return await ask(client);
+  } finally {
+    client.disconnect();
+  }
 }

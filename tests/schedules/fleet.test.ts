@@ -1,0 +1,30 @@
+/** The fleet's own schedules: who asks what, and how often. */
+import { expect, test } from "vitest";
+import { fleetSchedules } from "../../schedules/fleet.ts";
+
+test("by default two shards are swept every five seconds, and waiting work is looked at every two", () => {
+  const paces = Object.fromEntries(fleetSchedules().map(({ id, everyMs }) => [id, everyMs]));
+
+  expect(paces).toEqual({
+    "monitor/sweep-0": 5_000,
+    "monitor/sweep-1": 5_000,
+    "monitor/forges": 5_000,
+    "monitor/reconcile": 2_000,
+    "monitor/invariants": 60_000,
+  });
+});
+
+test("a faster tick makes everything faster, and each shard knows how many there are", () => {
+  const schedules = fleetSchedules({ tickMs: 500, shards: 3 });
+
+  expect(schedules.find(({ id }) => id === "monitor/reconcile")?.everyMs).toBe(200);
+  expect(schedules.filter(({ id }) => id.startsWith("monitor/sweep")).map(({ payload }) => payload)).toEqual([
+    { look: "sweep", shard: 0, of: 3 },
+    { look: "sweep", shard: 1, of: 3 },
+    { look: "sweep", shard: 2, of: 3 },
+  ]);
+});
+
+test("every payload is one its queue takes", () => {
+  for (const { queue, payload } of fleetSchedules()) expect(queue.payload.safeParse(payload).success).toBe(true);
+});
