@@ -1,13 +1,16 @@
 /** Two small facts kept in files of one home: who may change the embedded server now (a lock), and who uses it. */
 import { randomUUID } from "node:crypto";
 import { execFile } from "node:child_process";
-import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { codeOf, FleetError } from "../domain/errors.ts";
 
 const run = promisify(execFile);
+
+/** Far longer than breaking a lock takes, far shorter than anybody waits. */
+const BREAKING_MS = 10_000;
 
 /** Does the work while no other process of this home does. A lock whose process is gone is taken over. */
 export async function withLock<Result>(path: string, work: () => Promise<Result>, waitMs = 120_000): Promise<Result> {
@@ -59,16 +62,25 @@ async function takeLock(path: string, content: string): Promise<boolean> {
   }
 }
 
+/**
+ * Several may see the same dead lock, and a slow one must not remove the new lock of a fast one: so it is removed only
+ * under a lock of its own, held for a moment. One that is old was left by a process killed in that moment.
+ */
 async function breakLockOfTheDead(path: string): Promise<void> {
-  const seen = await readFile(path, "utf8").catch(() => undefined);
-  if (seen === undefined || (await isAlive(seen))) return;
+  if (!(await isOfTheDead(path))) return;
+  const breaking = `${path}.breaking`;
+  if (await takeLock(breaking, String(process.pid))) {
+    if (await isOfTheDead(path)) await rm(path, { force: true });
+    await rm(breaking, { force: true });
+    return;
+  }
+  const since = (await stat(breaking).catch(() => undefined))?.mtimeMs ?? Date.now();
+  if (Date.now() - since > BREAKING_MS) await rm(breaking, { force: true });
+}
 
-  // Two may see the same dead lock, and the slower one must not remove the faster one's new lock: look at what was moved.
-  const moved = `${path}.${randomUUID()}`;
-  const gone = await rename(path, moved).catch(() => "gone");
-  if (gone) return;
-  if ((await readFile(moved, "utf8")) !== seen) await link(moved, path).catch(() => {});
-  await rm(moved, { force: true });
+async function isOfTheDead(path: string): Promise<boolean> {
+  const holder = await readFile(path, "utf8").catch(() => undefined);
+  return holder !== undefined && !(await isAlive(holder));
 }
 
 /** A process id alone proves nothing, it is used again; with the time of its start it does. */
