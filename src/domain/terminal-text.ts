@@ -25,7 +25,7 @@ export function stripTerminal(text: string): string {
 
 /** As above, but every overwritten part stays, as a line of its own: nothing can hide. What redaction reads. */
 export function plainText(text: string): string {
-  return strip(text.includes("\r") ? text.replaceAll(/\r\n?/g, "\n") : text);
+  return strip(text.includes("\r") ? text.split("\r\n").join("\n").split("\r").join("\n") : text);
 }
 
 function strip(text: string): string {
