@@ -5,8 +5,6 @@ import { defineQueue } from "./define.ts";
 export const MonitorJob = z.discriminatedUnion("look", [
   /** Decide about every live task whose hash falls into the shard. */
   z.strictObject({ look: z.literal("sweep"), shard: z.int().min(0), of: z.int().min(1) }),
-  /** Read branches and pull requests of the repositories that have live tasks. */
-  z.strictObject({ look: z.literal("forges") }),
   /** Hand out again what waits too long: lost hints, expired leases, leaked slots (rules.md 4). */
   z.strictObject({ look: z.literal("reconcile") }),
   z.strictObject({ look: z.literal("invariants") }),

@@ -1,4 +1,5 @@
-/** What the whole fleet asks by itself: looks at live tasks, at forges, at waiting work, at the invariants. */
+/** What the whole fleet asks by itself: looks at live tasks, at waiting work, at the invariants; and pruning. */
+import { gcQueue } from "../queues/gc.ts";
 import { monitorQueue, type MonitorJob } from "../queues/monitor.ts";
 import { defineSchedule, type Schedule } from "./define.ts";
 
@@ -14,6 +15,7 @@ const TICK_MS = 5_000;
 /** Work that lost its hint is found in less than half a tick, so that it waits for the clock and not for the reconciler. */
 const RECONCILES_PER_TICK = 2.5;
 const TICKS_PER_INVARIANTS = 12;
+const HOUR_MS = 3_600_000;
 
 export function fleetSchedules({ tickMs = TICK_MS, shards = 2 }: FleetSchedulesOptions = {}): Schedule[] {
   const sweeps = Array.from({ length: shards }, (_, shard) => ({
@@ -21,12 +23,12 @@ export function fleetSchedules({ tickMs = TICK_MS, shards = 2 }: FleetSchedulesO
     everyMs: tickMs,
     payload: { look: "sweep", shard, of: shards } as const,
   }));
-  return [
+  const looks = [
     ...sweeps,
-    { what: "forges", everyMs: tickMs, payload: { look: "forges" } as const },
     { what: "reconcile", everyMs: tickMs / RECONCILES_PER_TICK, payload: { look: "reconcile" } as const },
     { what: "invariants", everyMs: tickMs * TICKS_PER_INVARIANTS, payload: { look: "invariants" } as const },
   ].map(onMonitor);
+  return [...looks, defineSchedule({ id: "gc/rows", queue: gcQueue, everyMs: HOUR_MS, payload: { what: "rows" } })];
 }
 
 function onMonitor({ what, everyMs, payload }: { what: string; everyMs: number; payload: MonitorJob }): Schedule {

@@ -7,7 +7,10 @@ import type { FailureContext, Task } from "../domain/task.ts";
 import type { Fleet } from "./fleet.ts";
 import { moveTask, type Move } from "./move.ts";
 
-export type Evidence = Omit<FailureEvidence, "attempt"> & { readonly attempt?: number };
+export interface Evidence extends Omit<FailureEvidence, "attempt"> {
+  /** What else belongs into the audit entry: what was seen, what was undone. */
+  readonly detail?: Readonly<Record<string, unknown>>;
+}
 
 /** To `failed` (or, by reviewers, `rejected`), with what was learnt and the retry's hint, delayed by the backoff. */
 export async function failTask(
@@ -32,7 +35,12 @@ export function failingMove(fleet: Fleet, task: Task, evidence: Evidence, to: "f
     actor: fleet.worker,
     action: `task.${to}`,
     told: failureContext.reason.replaceAll("_", " "),
-    detail: { class: failureContext.class, reason: failureContext.reason, signature: failureContext.signature },
+    detail: {
+      ...evidence.detail,
+      class: failureContext.class,
+      reason: failureContext.reason,
+      signature: failureContext.signature,
+    },
     patch: { failureContext, condition: "ok", conditionDetail: null },
     next: { queue: "retry", delayMs },
   };

@@ -1,13 +1,7 @@
 /** ci_runs: one run of the checks per task and head, claimed by one worker at a time. */
 import { z } from "zod";
+import { CiStep } from "../domain/ci.ts";
 import { sql, type Tx } from "./sql.ts";
-
-export const CiStep = z.looseObject({
-  name: z.string(),
-  exitCode: z.int().nullable(),
-  durationMs: z.number(),
-  timedOut: z.boolean(),
-});
 
 export const CiRun = z.object({
   id: z.uuid(),

@@ -193,3 +193,11 @@ export async function queuePosition(tx: Tx, task: { id: string; createdAt: Date 
 export async function markRemoved(tx: Tx, id: string): Promise<void> {
   await tx.run`update fleet_tasks set removed_at = now(), version = version + 1 where id = ${id} and completed_at is not null`;
 }
+
+/** Ended tasks whose working copy still lies on this host. */
+export async function listTasksToClean(tx: Tx, host: string, limit: number): Promise<Task[]> {
+  return tx.many(Task)`
+    select ${taskColumns} from fleet_tasks t
+    where t.host = ${host} and t.completed_at is not null and t.workspace_path is not null
+    order by t.completed_at limit ${limit}`;
+}

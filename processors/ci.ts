@@ -1,0 +1,10 @@
+/** ci → runCi; then the task is looked at, so that what follows from the result does not wait for the sweep. */
+import { ciQueue } from "../queues/ci.ts";
+import { runCi } from "../src/conductor/ci.ts";
+import { superviseTasks } from "../src/conductor/monitor.ts";
+import { defineProcessor } from "./define.ts";
+
+export const ciProcessor = defineProcessor(ciQueue, async (fleet, job, signal) => {
+  const task = await runCi(fleet, job, signal);
+  if (task) await superviseTasks(fleet, [task]);
+});

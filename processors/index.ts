@@ -1,0 +1,21 @@
+/** Every processor, one for each queue; the host's own is made for the host it runs on. */
+import { ciProcessor } from "./ci.ts";
+import type { Processor } from "./define.ts";
+import { gcProcessor } from "./gc.ts";
+import { monitorProcessor } from "./monitor.ts";
+import { notifyProcessor } from "./notify.ts";
+import { retryProcessor } from "./retry.ts";
+import { reviewProcessor } from "./review.ts";
+import { spawnProcessor } from "./spawn.ts";
+
+export { hostProcessor } from "./host.ts";
+
+export const PROCESSORS: readonly Processor[] = [
+  spawnProcessor,
+  monitorProcessor,
+  ciProcessor,
+  reviewProcessor,
+  retryProcessor,
+  notifyProcessor,
+  gcProcessor,
+];

@@ -1,0 +1,289 @@
+/** Starting one attempt: claim, then work. A saga of idempotent steps; whoever holds the claim finishes it or undoes it. */
+import { randomBytes } from "node:crypto";
+import type { TaskJob } from "../../queues/task-job.ts";
+import { FleetError, SpawnError, StaleVersionError } from "../domain/errors.ts";
+import { buildPrompt } from "../domain/prompt.ts";
+import { findProduct } from "../domain/settings.ts";
+import type { FailureClass, SpawnStep, Task } from "../domain/task.ts";
+import type { Workspace } from "../agents/workspace.ts";
+import { closeAttempt, listAttempts } from "../store/attempts.ts";
+import { lockFreeSlots } from "../store/hosts.ts";
+import { listReviews } from "../store/reviews.ts";
+import { auditOperator } from "../store/operators.ts";
+import { WORKER } from "../store/store.ts";
+import { findTaskAt, renewLease } from "../store/tasks.ts";
+import { transitionTask } from "../store/transitions.ts";
+import { failTask } from "./fail.ts";
+import type { Fleet } from "./fleet.ts";
+import { keepLease, type Lease } from "./lease.ts";
+import { moveTask, transitionOf } from "./move.ts";
+
+/** A dead worker's spawn is taken over after this, so a task loses at most this and one reconciler tick. */
+const LEASE_MS = 4_000;
+/** How long a spawn job waits for the first heartbeat itself; after that the monitor does. */
+const FIRST_BEAT_MS = 5_000;
+const INSTALL_MS = 10 * 60_000;
+
+/** Answers a spawn job. Undefined when the task has moved on, or this host has no free slot. */
+export async function startAttempt(fleet: Fleet, job: TaskJob, signal: AbortSignal): Promise<Task | undefined> {
+  const claimed = await claim(fleet, job);
+  return claimed && carryOut(fleet, claimed, signal);
+}
+
+/** A dead worker's claim, taken over by this one: every step looks first at what is there already. */
+export async function resumeAttempt(fleet: Fleet, job: TaskJob, signal: AbortSignal): Promise<Task | undefined> {
+  const task = await fleet.store.transaction(WORKER, (tx) => findTaskAt(tx, job));
+  if (task?.status !== "spawning" || task.host !== fleet.host.id) return undefined;
+  const mine = await quietly(
+    moveTask(fleet, { task, takeOver: true, actor: fleet.worker, action: "spawn.resumed", leaseMs: LEASE_MS, patch: { waitingFor: null } }),
+  );
+  return mine && carryOut(fleet, mine, signal);
+}
+
+/** proposed or retrying → spawning, when the host has a free slot: counted under the host row's lock. */
+async function claim(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
+  await fleet.faultPoint("claim:before");
+  const claimed = await fleet.store.transaction(WORKER, async (tx) => {
+    const task = await findTaskAt(tx, job);
+    if (task?.status !== "proposed" && task?.status !== "retrying") return undefined;
+    if ((await lockFreeSlots(tx, fleet.host.id)) <= 0) return undefined;
+    const metadata = { ...task.metadata, saga: { done: ["claim" as const] }, excusedMs: 0 };
+    return transitionTask(
+      tx,
+      transitionOf(fleet, {
+        task,
+        to: "spawning",
+        actor: fleet.worker,
+        action: "spawn.claimed",
+        detail: { host: fleet.host.id },
+        patch: { host: fleet.host.id, dispatchId: fleet.newId(), metadata, condition: "ok", conditionDetail: null },
+        leaseMs: LEASE_MS,
+      }),
+    );
+  });
+  if (claimed) fleet.kickRelay();
+  await fleet.faultPoint("claim:after");
+  return claimed;
+}
+
+async function carryOut(fleet: Fleet, claimed: Task, signal: AbortSignal): Promise<Task | undefined> {
+  const lease = keepLease(signal, LEASE_MS, () =>
+    fleet.store.transaction(WORKER, (tx) => renewLease(tx, { taskId: claimed.id, epoch: claimed.epoch }, LEASE_MS)),
+  );
+  const saga = new Saga(fleet, claimed, lease);
+  try {
+    return await runSteps(fleet, saga, lease);
+  } catch (error) {
+    // Aborted by shutdown or taken over: whoever has the task now goes on from what is there.
+    if (lease.signal.aborted || error instanceof StaleVersionError) return undefined;
+    if (error instanceof FleetError && error.failure.retry && !(error instanceof SpawnError)) throw error;
+    return await compensate(fleet, saga, error);
+  } finally {
+    lease.stop();
+  }
+}
+
+/** The task as this worker last wrote it, and which steps are behind it. */
+class Saga {
+  task: Task;
+  readonly done: SpawnStep[] = ["claim"];
+  readonly steps: { step: SpawnStep; ms: number; note?: string }[] = [];
+
+  private readonly fleet: Fleet;
+  private readonly lease: Lease;
+
+  constructor(fleet: Fleet, task: Task, lease: Lease) {
+    this.fleet = fleet;
+    this.task = task;
+    this.lease = lease;
+  }
+
+  async step<Result>(step: SpawnStep, work: () => Promise<Result>): Promise<Result> {
+    this.lease.assertHeld();
+    await this.fleet.faultPoint(`${step}:before`);
+    const from = performance.now();
+    const result = await work();
+    this.done.push(step);
+    this.steps.push({ step, ms: Math.round(performance.now() - from) });
+    await this.fleet.faultPoint(`${step}:after`);
+    return result;
+  }
+
+  get run() {
+    return { taskId: this.task.id, attempt: this.task.attempt };
+  }
+}
+
+async function runSteps(fleet: Fleet, saga: Saga, lease: Lease): Promise<Task> {
+  const product = findProduct(fleet.settings, saga.task.repository);
+  await endEarlierAttempts(fleet, saga.task);
+
+  const workspace = await saga.step("workspace", () => prepare(fleet, saga.task));
+  await saga.step("install", () =>
+    fleet.agents.install({
+      ...saga.run,
+      timeoutMs: INSTALL_MS,
+      ...(product?.commands.setup ? { setupCommand: product.commands.setup } : {}),
+    }),
+  );
+  const contextHash = await saga.step("prompt", () => writePrompt(fleet, saga.task));
+  // Before anything runs: where it is and what it was told, so that it can be found and ended whatever happens next.
+  saga.task = await moveTask(fleet, {
+    task: saga.task,
+    actor: fleet.worker,
+    action: "spawn.prepared",
+    detail: { startSha: workspace.startSha, reused: workspace.reused, steps: saga.steps },
+    patch: { workspacePath: workspace.path, contextHash, metadata: metadataOf(saga, workspace) },
+    leaseMs: LEASE_MS,
+  });
+  const { session } = await saga.step("process", () => fleet.agents.start(saga.run));
+  const beat = await saga.step("heartbeat", () => firstBeat(fleet, saga, lease));
+  return moveTask(fleet, {
+    task: saga.task,
+    ...(beat ? { to: "running" } : {}),
+    actor: fleet.worker,
+    action: beat ? "task.running" : "spawn.awaits_heartbeat",
+    detail: { session, pid: beat?.pid ?? null, steps: saga.steps },
+    patch: { tmuxSession: session, metadata: metadataOf(saga, workspace) },
+    ...(beat ? {} : { leaseMs: fleet.settings.monitor.spawnTimeoutMs + LEASE_MS }),
+  });
+}
+
+/** Whatever of this task still runs here from before must be gone before something new works in its place. */
+async function endEarlierAttempts(fleet: Fleet, task: Task): Promise<void> {
+  const attempts = await fleet.store.transaction(WORKER, (tx) => listAttempts(tx, task.id));
+  for (const { attempt, host, closedAt } of attempts) {
+    if (attempt >= task.attempt || host !== fleet.host.id || closedAt) continue;
+    await fleet.agents.stop({ taskId: task.id, attempt });
+    await fleet.store.transaction(WORKER, (tx) => closeAttempt(tx, task.id, attempt));
+  }
+}
+
+async function prepare(fleet: Fleet, task: Task): Promise<Workspace> {
+  const repository = await fleet.forge.ensure(task.repository);
+  return fleet.agents.prepareWorkspace({
+    taskId: task.id,
+    attempt: task.attempt,
+    repositoryUrl: repository.url,
+    branch: task.branch,
+    baseBranch: task.baseBranch,
+    kind: task.metadata.workspaceKind ?? "worktree",
+    fromBranchIfExists: true,
+  });
+}
+
+async function writePrompt(fleet: Fleet, task: Task): Promise<string> {
+  const { attempts, reviews } = await fleet.store.transaction(WORKER, async (tx) => ({
+    attempts: await listAttempts(tx, task.id),
+    reviews: await listReviews(tx, [task.id]),
+  }));
+  const failures = attempts
+    .filter(({ attempt }) => attempt < task.attempt)
+    .flatMap(({ failureContext }) => (failureContext ? [failureContext] : []));
+  const secrets = await fleet.secrets.getSecrets(task, { attempt: task.attempt, use: "work" });
+  const product = findProduct(fleet.settings, task.repository);
+  const prompt = buildPrompt({
+    task,
+    acceptance: task.metadata.acceptance,
+    commands: Object.fromEntries(Object.entries(product?.commands ?? {}).map(([name, argv]) => [name, (argv ?? []).join(" ")])),
+    failures,
+    findings: reviews
+      .filter(({ verdict }) => verdict === "request_changes")
+      .flatMap(({ reviewer, findings }) => findings.map((finding) => toFinding(reviewer, finding))),
+    nonce: randomBytes(12).toString("hex"),
+    sha256: fleet.sha256,
+  });
+  await fleet.agents.writeRun({
+    taskId: task.id,
+    attempt: task.attempt,
+    dispatchId: task.dispatchId ?? "",
+    epoch: task.epoch,
+    hostId: fleet.host.id,
+    bootId: fleet.host.bootId,
+    startedBy: fleet.worker,
+    agentType: task.agentType,
+    model: task.model,
+    command: task.metadata.command,
+    script: task.metadata.script,
+    prompt: prompt.text,
+    secrets: secrets.values,
+  });
+  if (secrets.names.length > 0) await auditSecrets(fleet, task, secrets.names);
+  return prompt.contextHash;
+}
+
+/** Which variables were handed out, never what is in them. */
+async function auditSecrets(fleet: Fleet, task: Task, names: readonly string[]): Promise<void> {
+  const detail = { taskId: task.id, attempt: task.attempt, names };
+  await fleet.store.transaction(WORKER, (tx) =>
+    auditOperator(tx, { operatorId: task.operatorId, actor: fleet.worker, action: "secret.issued", detail }),
+  );
+}
+
+function toFinding(reviewer: string, finding: Readonly<Record<string, unknown>>) {
+  const text = (key: string) => (typeof finding[key] === "string" ? finding[key] : null);
+  return {
+    reviewer,
+    file: text("file"),
+    line: typeof finding["line"] === "number" ? finding["line"] : null,
+    severity: text("severity") ?? undefined,
+    message: text("message") ?? "",
+    suggestion: text("suggestion"),
+  };
+}
+
+/** Undefined when it did not come within a job's patience: the agent may still be starting. */
+async function firstBeat(fleet: Fleet, saga: Saga, lease: Lease) {
+  try {
+    return await fleet.agents.waitForHeartbeat(saga.run, FIRST_BEAT_MS, lease.signal);
+  } catch (error) {
+    if (error instanceof SpawnError && error.facts["spawnCode"] === "TIMEOUT") return undefined;
+    throw error;
+  }
+}
+
+function metadataOf(saga: Saga, workspace: Workspace): Task["metadata"] {
+  const done = [...saga.done];
+  return { ...saga.task.metadata, saga: { done, startSha: workspace.startSha, steps: [...saga.steps] } };
+}
+
+/** Undoes in reverse what was done, then says why. What cannot be undone now is found by the host's next tick. */
+async function compensate(fleet: Fleet, saga: Saga, cause: unknown): Promise<Task | undefined> {
+  const undone: string[] = [];
+  const undo = async (step: string, work: () => Promise<unknown>) => {
+    await work().then(
+      () => undone.push(step),
+      (error: unknown) => fleet.log.warn({ event: "spawn.compensation", taskId: saga.task.id, step, error: String(error) }, "a step could not be undone"),
+    );
+  };
+  await fleet.faultPoint("compensate:before");
+  await undo("process", () => fleet.agents.stop(saga.run));
+  await undo("prompt", () => fleet.agents.shredRun(saga.run));
+  if (saga.task.attempt === 0) await undo("workspace", () => fleet.agents.cleanUp(saga.run));
+  await fleet.faultPoint("compensate:after");
+
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const facts = cause instanceof FleetError ? cause.facts : {};
+  fleet.log.warn({ event: "spawn.failed", taskId: saga.task.id, attempt: saga.task.attempt, ...facts, undone }, message);
+  return quietly(
+    failTask(fleet, saga.task, {
+      class: classOf(cause),
+      reason: `spawn_failed_after_${saga.done.at(-1) ?? "claim"}`,
+      summary: message,
+      detail: { undone, ...facts },
+    }),
+  );
+}
+
+function classOf(cause: unknown): FailureClass {
+  return cause instanceof SpawnError && cause.facts["spawnCode"] === "NO_SECRET" ? "policy_refusal" : "environment_error";
+}
+
+async function quietly(work: Promise<Task>): Promise<Task | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof StaleVersionError) return undefined;
+    throw error;
+  }
+}

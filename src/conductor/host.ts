@@ -1,0 +1,110 @@
+/** A host's tick: report its agents' facts in one batch, then see to what only this machine can do. */
+import type { CleanUpResult } from "../agents/cleanup.ts";
+import type { Orphan } from "../agents/agents.ts";
+import { StaleVersionError } from "../domain/errors.ts";
+import type { HostJob } from "../../queues/host.ts";
+import type { Task } from "../domain/task.ts";
+import { closeAttempt, listStaleAttempts } from "../store/attempts.ts";
+import { upsertFacts } from "../store/heartbeats.ts";
+import { releaseHost, renewHost } from "../store/hosts.ts";
+import { WORKER } from "../store/store.ts";
+import { findTask, listTasksOnHost, listTasksToClean } from "../store/tasks.ts";
+import { resumeAttempt } from "./attempt.ts";
+import type { Fleet } from "./fleet.ts";
+import { superviseTasks } from "./monitor.ts";
+import { moveTask } from "./move.ts";
+
+/** What is known of the machine itself, measured by the caller. */
+export interface HostMeasures {
+  readonly versions: Readonly<Record<string, string>>;
+  readonly load: number;
+  readonly diskFreeMb: number;
+  /** The lease lasts three ticks. */
+  readonly tickMs: number;
+}
+
+export interface HostTick {
+  /** False: another process of this machine reports; this one stands by. */
+  readonly reporting: boolean;
+  readonly agents: number;
+  readonly ended: number;
+  readonly cleaned: number;
+  readonly orphans: readonly Orphan[];
+}
+
+const STANDING_BY: HostTick = { reporting: false, agents: 0, ended: 0, cleaned: 0, orphans: [] };
+const MOST = 50;
+
+/** Facts first: one statement for all agents. Then this host's duties, each found in the rows, so none can be lost. */
+export async function tickHost(fleet: Fleet, measures: HostMeasures): Promise<HostTick> {
+  const { id, bootId, slots } = fleet.host;
+  const { tickMs, ...measured } = measures;
+  const report = { id, bootId, slots, reporter: fleet.worker, ...measured };
+  if (!(await fleet.store.transaction(WORKER, (tx) => renewHost(tx, report, 3 * tickMs)))) return STANDING_BY;
+
+  const { facts, orphans } = await fleet.agents.observe();
+  await fleet.store.transaction(WORKER, (tx) => upsertFacts(tx, id, facts));
+  const mine = await fleet.store.transaction(WORKER, (tx) => listTasksOnHost(tx, id));
+  await superviseTasks(fleet, mine);
+  const ended = await endStaleAttempts(fleet);
+  const cleaned = await cleanUpEnded(fleet);
+  return { reporting: true, agents: facts.length, ended, cleaned, orphans };
+}
+
+/** Gives the lease back at shutdown; agents run on, and the next worker of this host adopts them. */
+export async function leaveHost(fleet: Fleet): Promise<void> {
+  await fleet.store.transaction(WORKER, (tx) => releaseHost(tx, fleet.host.id, fleet.worker));
+}
+
+/** Answers a host job: the fast way to what the tick would find by itself. */
+export async function attendTask(fleet: Fleet, job: HostJob, signal: AbortSignal): Promise<Task | undefined> {
+  if (job.act === "resume-spawn") return resumeAttempt(fleet, { taskId: job.taskId, epoch: job.epoch }, signal);
+  const task = await fleet.store.transaction(WORKER, (tx) => findTask(tx, job.taskId));
+  if (!task) return undefined;
+  await endStaleAttempts(fleet);
+  if (task.host === fleet.host.id && task.completedAt && task.workspacePath) await cleanUpTask(fleet, task);
+  return task;
+}
+
+/** What runs here and should not: attempts of the past, of ended tasks, of tasks that moved to another host. */
+async function endStaleAttempts(fleet: Fleet): Promise<number> {
+  const stale = await fleet.store.transaction(WORKER, (tx) => listStaleAttempts(tx, fleet.host.id, MOST));
+  for (const { taskId, attempt } of stale) {
+    const stopped = await fleet.agents.stop({ taskId, attempt });
+    if (stopped.survivors.length > 0) {
+      fleet.log.error({ event: "agent.survives", taskId, attempt, pids: stopped.survivors }, "processes survive SIGKILL");
+      continue;
+    }
+    await fleet.store.transaction(WORKER, (tx) => closeAttempt(tx, taskId, attempt));
+  }
+  return stale.length;
+}
+
+async function cleanUpEnded(fleet: Fleet): Promise<number> {
+  const tasks = await fleet.store.transaction(WORKER, (tx) => listTasksToClean(tx, fleet.host.id, MOST));
+  for (const task of tasks) {
+    try {
+      await cleanUpTask(fleet, task);
+    } catch (error) {
+      if (error instanceof StaleVersionError) continue;
+      fleet.log.warn({ event: "cleanup.failed", taskId: task.id, error: String(error) }, "a working copy could not be removed");
+    }
+  }
+  return tasks.length;
+}
+
+/** Ends what runs, saves what is nowhere else, removes the working copy, and says in the audit how to restore it. */
+export async function cleanUpTask(fleet: Fleet, task: Task): Promise<CleanUpResult> {
+  const run = { taskId: task.id, attempt: task.attempt };
+  await fleet.agents.stop(run);
+  await fleet.store.transaction(WORKER, (tx) => closeAttempt(tx, task.id, task.attempt));
+  const cleaned = await fleet.agents.cleanUp(run);
+  await moveTask(fleet, {
+    task,
+    actor: fleet.worker,
+    action: "workspace.removed",
+    detail: { ...cleaned },
+    patch: { workspacePath: null },
+  });
+  return cleaned;
+}

@@ -1,0 +1,73 @@
+/** Delivering one notification to one channel: claimed, tried once, and then settled by the rules. */
+import type { NotifyJob } from "../../queues/notify.ts";
+import { notifyQueue } from "../../queues/notify.ts";
+import { decideDelivery } from "../domain/delivery.ts";
+import { Notification as Message, NotificationType } from "../domain/notification.ts";
+import { isChannelName } from "../notify/channels.ts";
+import { permanent } from "../notify/channel.ts";
+import { findConfig } from "../store/config.ts";
+import {
+  claimNotification,
+  insertFallback,
+  postponeNotification,
+  settleNotification,
+  type Notification,
+} from "../store/notifications.ts";
+import { WORKER } from "../store/store.ts";
+import { hint, insertHints } from "../store/outbox.ts";
+import type { Fleet } from "./fleet.ts";
+
+/** Longer than any channel's own time limit. */
+const LEASE_MS = 30_000;
+
+/** Answers a notify job; false when there was nothing due under this epoch. */
+export async function deliverNotification(fleet: Fleet, job: NotifyJob, signal: AbortSignal): Promise<boolean> {
+  const claimed = await fleet.store.transaction(WORKER, async (tx) => {
+    const row = await claimNotification(tx, job, LEASE_MS);
+    return row && { row, target: await findConfig(tx, row, `notify.${row.channel}`) };
+  });
+  if (!claimed) return false;
+  const { row, target } = claimed;
+  const channel = isChannelName(row.channel) ? fleet.channels[row.channel] : undefined;
+  const outcome = channel
+    ? await channel.deliver({ id: row.id, at: row.createdAt, notification: messageOf(row) }, target, signal)
+    : permanent(`there is no channel ${row.channel}`);
+  const decision = decideDelivery(outcome, row.tries, { now: fleet.clock(), random: fleet.random() });
+
+  await fleet.store.transaction(WORKER, async (tx) => {
+    if (decision.do === "finish") return settleNotification(tx, row, { status: "delivered" });
+    const error = outcome.kind === "delivered" ? "" : outcome.reason;
+    if (decision.do === "retry") {
+      const inMs = Math.max(0, decision.at.getTime() - fleet.clock().getTime());
+      await postponeNotification(tx, row, { inMs, error });
+      return tell(tx, row, row.epoch + 1, inMs);
+    }
+    await settleNotification(tx, row, { status: "failed", error: decision.reason });
+    fleet.log.warn({ event: "notification.failed", notificationId: row.id, channel: row.channel, error: decision.reason }, "a notification could not be delivered");
+    const fallback = row.channel === "terminal" ? undefined : await insertFallback(tx, row, "terminal");
+    if (fallback) await tell(tx, { ...row, id: fallback }, 1);
+  });
+  fleet.kickRelay();
+  return true;
+
+  function tell(tx: Parameters<typeof insertHints>[0], to: Notification, epoch: number, delayMs?: number) {
+    if (!to.taskId) return Promise.resolve();
+    return insertHints(tx, { ...to, taskId: to.taskId }, [hint(notifyQueue, { notificationId: to.id, epoch }, delayMs)]);
+  }
+}
+
+function messageOf(row: Notification): Message {
+  const { fallbackFrom, why, ...facts } = row.facts;
+  const summary = fallbackFrom ? `${row.summary} (${String(fallbackFrom)} failed: ${String(why)})` : row.summary;
+  return Message.parse({
+    attempt: null,
+    branch: null,
+    prUrl: null,
+    cost: null,
+    command: "fleet ps",
+    ...facts,
+    type: NotificationType.parse(row.type),
+    taskId: row.taskId,
+    summary: summary.slice(0, 500),
+  });
+}
