@@ -6,20 +6,20 @@
 # Writes   started/ (the fence), process, agent.hb, output.log, output.log.1, log.base, exit.json
 # Asked by agent.probe (a beat now) and SIGTERM (passed on to the agent's group)
 
-RUN=$1
+fleet_run=$1
 
 # The second life of this script: the agent's own process, in a clean environment. It becomes the agent.
 if [ "$2" = agent ]; then
-  . "$RUN/env"
-  rm -f "$RUN/env"
-  . "$RUN/run.sh"
-  unset RUN
-  cd "$WORKING_DIR" || exit 126
-  unset WORKING_DIR INTERVAL_MS LOG_BYTES MARKER BOOT_ENV
+  . "$fleet_run/env"
+  rm -f "$fleet_run/env"
+  . "$fleet_run/run.sh"
+  cd "$fleet_cwd" || exit 126
+  unset OLDPWD
   exec "$@"
   exit 127
 fi
 
+RUN=$fleet_run
 umask 077
 SELF=$0
 # Caught, not ignored: what is ignored stays ignored in the agent, and it may want these for itself.
@@ -28,7 +28,6 @@ trap : HUP INT QUIT TSTP
 # Whoever makes this folder decides: we, and the agent runs; or somebody who closed the attempt, and it never will.
 mkdir "$RUN/started" 2>/dev/null || exit 75
 . "$RUN/run.sh"
-printf 'supervisor=%s\n' "$$" >"$RUN/supervisor"
 
 # ---- what the kernel says about a process: STATE START CPU_TICKS -------------------------------------------------------
 
@@ -52,6 +51,8 @@ look_at() {
 # dd writes what it reads at once. One run of it takes at most 256 reads, then the size is looked at.
 write_log() {
   trap '' HUP INT QUIT TSTP TERM
+  # Both ends are open now: the name has served.
+  rm -f "$RUN/.out"
   base=0
   printf 0 >"$RUN/log.base"
   : >>"$RUN/output.log"
@@ -60,7 +61,7 @@ write_log() {
     read -r records _ <"$RUN/.records"
     [ "$records" = 0+0 ] && break
     size=$(wc -c <"$RUN/output.log")
-    if [ "$((size * 2))" -ge "$LOG_BYTES" ]; then
+    if [ "$((size * 2))" -ge "$fleet_log_bytes" ]; then
       base=$((base + size))
       mv -f "$RUN/output.log" "$RUN/output.log.1"
       printf %s "$base" >"$RUN/log.base.new"
@@ -104,9 +105,9 @@ beat_on() {
     waited=$((waited + STEP_MS))
     if [ -e "$RUN/agent.probe" ]; then
       rm -f "$RUN/agent.probe"
-      waited=$INTERVAL_MS
+      waited=$fleet_interval_ms
     fi
-    [ "$waited" -ge "$INTERVAL_MS" ] || continue
+    [ "$waited" -ge "$fleet_interval_ms" ] || continue
     waited=0
     beat || return
   done
@@ -119,7 +120,7 @@ LAST_OUT=0
 LAST_CPU=0
 LAST_OUTPUT=-
 STEP_MS=1000
-[ "$INTERVAL_MS" -lt 1000 ] && STEP_MS=$INTERVAL_MS
+[ "$fleet_interval_ms" -lt 1000 ] && STEP_MS=$fleet_interval_ms
 STEP=$((STEP_MS / 1000)).$(printf %03d "$((STEP_MS % 1000))")
 NOW=+%Y-%m-%dT%H:%M:%S.%3NZ
 case $(now) in *[!-0-9T:.Z]*) NOW=+%Y-%m-%dT%H:%M:%SZ ;; esac
@@ -133,10 +134,10 @@ LOGGER=$!
 RESET=
 env --default-signal=INT,QUIT true 2>/dev/null && RESET=--default-signal=INT,QUIT
 if command -v setsid >/dev/null 2>&1; then
-  setsid env -i $RESET "$MARKER" $BOOT_ENV /bin/sh "$SELF" "$RUN" agent <"$RUN/prompt" >"$RUN/.out" 2>&1 &
+  setsid env -i $RESET "FLEET_TASK=$fleet_task" "FLEET_RUN=$RUN" /bin/sh "$SELF" "$RUN" agent <"$RUN/prompt" >"$RUN/.out" 2>&1 &
 else
   set -m
-  env -i $RESET "$MARKER" $BOOT_ENV /bin/sh "$SELF" "$RUN" agent <"$RUN/prompt" >"$RUN/.out" 2>&1 &
+  env -i $RESET "FLEET_TASK=$fleet_task" "FLEET_RUN=$RUN" /bin/sh "$SELF" "$RUN" agent <"$RUN/prompt" >"$RUN/.out" 2>&1 &
   set +m
 fi
 CHILD=$!
@@ -148,7 +149,6 @@ mv -f "$RUN/process.new" "$RUN/process"
 beat
 beat_on &
 BEATER=$!
-rm -f "$RUN/.out"
 
 # A caught signal ends the wait, not the agent: wait again until it is the agent that has ended.
 while :; do
@@ -156,6 +156,9 @@ while :; do
   CODE=$?
   kill -0 "$CHILD" 2>/dev/null || break
 done
+
+# An agent that was killed before it had opened its output leaves the log waiting for it.
+[ -e "$RUN/.out" ] && rm -f "$RUN/.out" && kill -KILL "$LOGGER" 2>/dev/null && : >"$RUN/.drained"
 
 # The last output arrives before the exit is told, unless somebody who outlives the agent holds the pipe.
 tries=0
