@@ -1,8 +1,11 @@
 /** Checks of pull requests of the local forge: asked for by the monitor, run by one worker, settled with the task. */
+import { join } from "node:path";
 import type { TaskJob } from "../../queues/task-job.ts";
 import { FleetError } from "../domain/errors.ts";
+import { redactor } from "../domain/redact.ts";
 import { findProduct } from "../domain/settings.ts";
 import type { Task } from "../domain/task.ts";
+import { runChecks } from "../forge/checks.ts";
 import { claimCiRun, ensureCiRun, renewCiRun, returnCiRun, settleCiRun } from "../store/ci-runs.ts";
 import { WORKER } from "../store/store.ts";
 import { findTaskAt } from "../store/tasks.ts";
@@ -51,11 +54,16 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
     fleet.store.transaction(WORKER, (tx) => renewCiRun(tx, run.id, fleet.worker, LEASE_MS)),
   );
   try {
-    const result = await fleet.checks.run({
-      repository: await fleet.forge.ensure(task.repository),
+    const { gitDir } = await fleet.forge.ensure(task.repository);
+    const result = await runChecks({
+      home: fleet.home,
+      runId: `ci-${run.id}`,
+      gitDir,
       headSha: run.headSha,
-      runId: run.id,
-      product,
+      commands: product.commands,
+      timeoutMs: product.ci.timeoutMinutes * 60_000,
+      logPath: join(fleet.home, "ci", task.id, `${run.headSha}.log`),
+      redactor: redactor(),
       signal: lease.signal,
     });
     lease.assertHeld();

@@ -4,8 +4,6 @@ import type { AgentSecretProvider } from "../agents/secrets.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Settings } from "../domain/settings.ts";
 import type { Forge } from "../forge/forge.ts";
-import type { ReviewerRunner } from "../forge/reviewers.ts";
-import type { CheckRunner } from "../forge/checks.ts";
 import type { Channels } from "../notify/channels.ts";
 import type { Store } from "../store/store.ts";
 
@@ -14,8 +12,6 @@ export interface Fleet {
   readonly broker: Broker;
   readonly agents: Agents;
   readonly forge: Forge;
-  readonly checks: CheckRunner;
-  readonly reviewers: ReviewerRunner;
   readonly channels: Channels;
   readonly secrets: AgentSecretProvider;
   readonly settings: Settings;

@@ -1,4 +1,5 @@
 /** Reviews: a round is rows; each job settles one; whoever settles the last one decides for the task. */
+import { randomBytes } from "node:crypto";
 import type { ReviewJob } from "../../queues/review.ts";
 import { reviewQueue } from "../../queues/review.ts";
 import { evaluateDone, type DoneStatus } from "../domain/done.ts";
@@ -7,6 +8,7 @@ import { aggregateReviews, ReviewFinding, type ReviewOutcome, type ReviewState }
 import { redactor } from "../domain/redact.ts";
 import { doneCriteriaFor, type Reviewer } from "../domain/settings.ts";
 import type { Task } from "../domain/task.ts";
+import { runReviewer } from "../forge/reviewers.ts";
 import { listCiRuns } from "../store/ci-runs.ts";
 import { hint } from "../store/outbox.ts";
 import { listPullRequests, upsertComment } from "../store/pull-requests.ts";
@@ -94,14 +96,24 @@ async function ask(
   signal: AbortSignal,
 ): Promise<ReviewEnd> {
   const repository = await fleet.forge.ensure(task.repository);
+  const masks = redactor();
   const diff = await fleet.forge.diff(repository, {
     base: task.baseBranch,
     head: review.headSha,
     caps: DIFF_CAPS,
-    redact: (text) => redactor().redact(text),
+    redact: (text) => masks.redact(text),
   });
-  const answer = await fleet.reviewers.run({ repository, headSha: review.headSha, reviewId: review.id, reviewer, task, diff, signal });
-  if (answer.state === "missing") return missing(answer.reason);
+  const answer = await runReviewer({
+    home: fleet.home,
+    runId: `review-${review.id}`,
+    gitDir: repository.gitDir,
+    headSha: review.headSha,
+    reviewer,
+    brief: { task: { ...task, acceptance: task.metadata.acceptance }, diff, nonce: randomBytes(12).toString("hex") },
+    redactor: masks,
+    signal,
+  });
+  if (answer.state === "missing") return missing(answer.error);
   const { verdict, summary, findings } = answer.verdict;
   return { status: "done", verdict, summary, findings, error: null };
 }

@@ -8,9 +8,9 @@ test("by default two shards are swept every five seconds, and waiting work is lo
   expect(paces).toEqual({
     "monitor/sweep-0": 5_000,
     "monitor/sweep-1": 5_000,
-    "monitor/forges": 5_000,
     "monitor/reconcile": 2_000,
     "monitor/invariants": 60_000,
+    "gc/rows": 3_600_000,
   });
 });
 
