@@ -20,7 +20,7 @@ const STOP_FAST_MS = 30_000;
 const FIRST_PORT = 20_000;
 const LAST_PORT = 30_000;
 
-/** Durable (fsync and synchronous_commit stay on) and small: about 60 MB while idle. */
+/** Durable (fsync and synchronous_commit stay on) and small: about 20 MB while idle. */
 const SETTINGS = {
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",

@@ -42,6 +42,7 @@ export interface RedisServer extends TestServer {
 /** A PostgreSQL of its own, in a temporary folder that is removed at the end. */
 export async function startPostgres(): Promise<TestServer> {
   const dir = await temporaryDir("fleet-pg-");
+  endWithUs(dir, { pidFile: join(dir, "data", "postmaster.pid") });
   const runAs = await findRunAs(join(dir, "data"));
   const binaries = await findBinaries(dir, runAs);
   const cluster = { dir, data: join(dir, "data"), runAs, binaries, settings: FAST_SETTINGS };
@@ -52,7 +53,6 @@ export async function startPostgres(): Promise<TestServer> {
   };
   try {
     await initCluster(cluster, { user: "fleetwright", password });
-    endWithUs(dir, join(dir, "data", "postmaster.pid"));
     const port = await startServer(cluster, undefined, async () => {});
     return { url: `postgres://fleetwright:${password}@127.0.0.1:${port}/postgres`, stop };
   } catch (error) {
@@ -109,7 +109,7 @@ async function tryRedis(port: number): Promise<RedisServer | undefined> {
   const url = `redis://127.0.0.1:${port}`;
   const outcome = await Promise.race([ended, answersPing(url).then(() => "ready" as const)]);
   if (outcome === "ready") {
-    endWithUs(dir, undefined, server.pid);
+    endWithUs(dir, { pid: server.pid });
     return { url, port, dir, process: server, stop };
   }
   await stop();
@@ -132,14 +132,15 @@ async function answersPing(url: string): Promise<void> {
  * A test run that is killed cannot clean up, and the servers do not die with it: this small process ends them then.
  * It ends by itself when the folder is gone, which is how a run that ends well leaves it.
  */
-function endWithUs(dir: string, pidFile: string | undefined, pid?: number): void {
+function endWithUs(dir: string, server: { pid?: number | undefined; pidFile?: string }): void {
   const script = `
     while [ -d "$1" ] && kill -0 "$2" 2>/dev/null; do sleep 1; done
     [ -d "$1" ] || exit 0
-    kill -INT "\${4:-$(head -n 1 "$3")}"
+    pid="\${3:-$(head -n 1 "$4" 2>/dev/null)}"
+    [ -z "$pid" ] || kill -INT "$pid" 2>/dev/null
     sleep 2
     rm -rf "$1"`;
-  const args = ["-c", script, "sh", dir, String(process.pid), pidFile ?? "", pid === undefined ? "" : String(pid)];
+  const args = ["-c", script, "sh", dir, process.pid, server.pid ?? "", server.pidFile ?? ""].map(String);
   spawn("sh", args, { detached: true, stdio: "ignore", cwd: "/" }).unref();
 }
 
