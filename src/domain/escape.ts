@@ -33,12 +33,15 @@ const INVISIBLE: readonly (readonly [number, number])[] = [
 const INVISIBLE_IN_BMP = new Uint8Array(0x10000);
 for (const [from, to] of INVISIBLE) if (to < 0x10000) INVISIBLE_IN_BMP.fill(1, from, to + 1);
 
+const INVISIBLE_BEYOND_BMP = INVISIBLE.filter(([from]) => from > 0xffff);
+
 /** Text or emoji style of the character before: common in honest output, and too weak to carry anything. */
 const EMOJI_STYLE = new Set([0xfe0e, 0xfe0f]);
 
 export function isInvisible(codePoint: number): boolean {
   if (codePoint < 0x10000) return INVISIBLE_IN_BMP[codePoint] === 1;
-  return INVISIBLE.some(([from, to]) => codePoint >= from && codePoint <= to);
+  if (codePoint >= 0xe0000) return codePoint <= 0xe0fff;
+  return INVISIBLE_BEYOND_BMP.some(([from, to]) => codePoint >= from && codePoint <= to);
 }
 
 /** C0, DEL and C1: line breaks and tabs included, the caller decides about them. */

@@ -196,10 +196,14 @@ function findPatterns(plain: string): Found[] {
 }
 
 function endOfMatch(plain: string, at: number, { shape, after }: SecretPattern): number {
-  if (after && at > 0) {
-    const before = plain.charAt(at - 1);
-    if (after === "word" ? /[A-Za-z0-9]/.test(before) : /[\w-]/.test(before)) return at;
-  }
+  if (after && at > 0 && isPartOf(after, plain.charCodeAt(at - 1))) return at;
   shape.lastIndex = at;
   return shape.test(plain) ? shape.lastIndex : at;
+}
+
+function isPartOf(unit: "word" | "token", before: number): boolean {
+  const isLetter = (before | 0x20) >= 0x61 && (before | 0x20) <= 0x7a;
+  const isDigit = before >= 0x30 && before <= 0x39;
+  const joins = unit === "token" && (before === 0x5f || before === 0x2d);
+  return isLetter || isDigit || joins;
 }

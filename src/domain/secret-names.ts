@@ -20,13 +20,14 @@ const EQUALS = 0x3d;
 
 export function findNamed(plain: string): Found[] {
   const found: Found[] = [];
+  const known = new Map<string, boolean>();
   for (let at = 0; at < plain.length; at += 1) {
     const unit = plain.charCodeAt(at);
     if (unit !== COLON && unit !== EQUALS) continue;
     const nameEnd = skipBack(plain, at);
     const nameStart = startOfName(plain, nameEnd);
     if (nameEnd - nameStart < 3) continue;
-    const hit = judge(plain, nameStart, nameEnd, at);
+    const hit = judge(plain, { from: nameStart, to: nameEnd }, at, known);
     if (!hit) continue;
     if (hit.name !== "") found.push(hit);
     // What was read is not read again, whatever came of it: this keeps the walk linear.
@@ -36,17 +37,31 @@ export function findNamed(plain: string): Found[] {
 }
 
 /** Undefined: no telling name. A `Found` without a name: a telling name before an ordinary value, to be passed over. */
-function judge(plain: string, nameStart: number, nameEnd: number, at: number): Found | undefined {
-  const name = plain.slice(nameStart, nameEnd);
-  if (plain.charCodeAt(at) === COLON && BOT_ID.test(name)) return judgeBot(plain, nameStart, at);
+function judge(
+  plain: string,
+  place: { from: number; to: number },
+  at: number,
+  known: Map<string, boolean>,
+): Found | undefined {
+  const name = plain.slice(place.from, place.to);
+  if (plain.charCodeAt(at) === COLON && BOT_ID.test(name)) return judgeBot(plain, place.from, at);
   if (HEADER.test(name)) return judgeHeader(plain, at);
-  if (!TELLING.test(name) || HARMLESS.test(name)) return undefined;
+  if (!isTelling(name, known)) return undefined;
   const from = skipForward(plain, at + 1);
   const to = endOfValue(plain, from);
   const value = plain.slice(from, to);
   const isSecret =
     value.length >= SHORTEST_VALUE && !value.startsWith("$") && !/[.]env[.]/.test(value) && looksDrawn(value);
   return { from, to, name: isSecret ? "named" : "" };
+}
+
+/** Names come again and again in a log: each is judged once. Bounded, because a hostile one never repeats any. */
+function isTelling(name: string, known: Map<string, boolean>): boolean {
+  const before = known.get(name);
+  if (before !== undefined) return before;
+  const verdict = TELLING.test(name) && !HARMLESS.test(name);
+  if (known.size < 1_000) known.set(name, verdict);
+  return verdict;
 }
 
 function judgeBot(plain: string, nameStart: number, at: number): Found | undefined {

@@ -20,7 +20,7 @@ const STRING_STARTS = new Set([0x90, 0x98, 0x9d, 0x9e, 0x9f]);
  * that shows anything stays, as on the screen; parts are never mixed, because half of a masked word could show again.
  */
 export function stripTerminal(text: string): string {
-  return lastShown(strip(text));
+  return lastShown(strip(text.split("\r\n").join("\n")));
 }
 
 /** As above, but every overwritten part stays, as a line of its own: nothing can hide. What redaction reads. */
@@ -29,7 +29,7 @@ export function plainText(text: string): string {
 }
 
 function strip(text: string): string {
-  if (!/[^\n\t -~]/.test(text)) return text;
+  if (!/[^\r\n\t -~]/.test(text)) return text;
   const out: string[] = [];
   let clean = 0;
   for (let at = 0; at < text.length;) {
@@ -41,7 +41,6 @@ function strip(text: string): string {
     }
     if (at > clean) out.push(text.slice(clean, at));
     if (unit === BACKSPACE) eraseLast(out);
-    else if (unit === CR && text.charCodeAt(next) !== LF) out.push("\r");
     at = next;
     clean = next;
   }
@@ -50,7 +49,7 @@ function strip(text: string): string {
 }
 
 function isPlain(unit: number): boolean {
-  return (unit >= 0x20 && unit < 0x7f) || unit === LF || unit === TAB;
+  return (unit >= 0x20 && unit < 0x7f) || unit === LF || unit === TAB || unit === CR;
 }
 
 /** Where the text goes on when something to be left out starts here; `at` itself when the character stays. */
@@ -98,7 +97,7 @@ function isBetween(unit: number, from: number, to: number): boolean {
 function eraseLast(out: string[]): void {
   const last = out.pop();
   if (last === undefined || last === "") return;
-  if (last === "\r" || last.endsWith("\n")) {
+  if (last.endsWith("\r") || last.endsWith("\n")) {
     out.push(last);
     return;
   }
@@ -109,11 +108,15 @@ function eraseLast(out: string[]): void {
 
 function lastShown(text: string): string {
   if (!text.includes("\r")) return text;
-  return text
-    .split("\n")
-    .map((line) => {
-      if (!line.includes("\r")) return line;
-      return line.split("\r").findLast((part) => part.trim() !== "") ?? "";
-    })
-    .join("\n");
+  return text.split("\n").map(lastShownOfLine).join("\n");
+}
+
+function lastShownOfLine(line: string): string {
+  for (let end = line.length; end > 0;) {
+    const start = line.lastIndexOf("\r", end - 1) + 1;
+    const part = line.slice(start, end);
+    if (part.trim() !== "") return part;
+    end = start - 1;
+  }
+  return "";
 }
