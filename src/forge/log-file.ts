@@ -1,0 +1,62 @@
+/** The log of a run: redacted before it is written, capped, and with its last section at hand for an excerpt. */
+import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { StringDecoder } from "node:string_decoder";
+import type { Redactor } from "../domain/redact.ts";
+
+export interface Log {
+  /** Begins a new section, with its heading. */
+  section: (heading: string) => void;
+  write: (text: string | Buffer) => void;
+  /** The text since the last heading; of a long one its beginning and its end. */
+  lastSection: () => string;
+  close: () => void;
+}
+
+/** A flood of output must not fill the disk; who needs more runs the command by hand. */
+const MOST_BYTES = 8 * 1_024 * 1_024;
+/** Of a section in memory, for each of its ends. */
+const MOST_KEPT = 256 * 1_024;
+
+export function openLog(path: string, redactor: Redactor): Log {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const file = openSync(path, "w", 0o600);
+  let left = MOST_BYTES;
+  let head = "";
+  let tail = "";
+  let stream = redactor.stream();
+  let decoder = new StringDecoder("utf8");
+
+  function keep(text: string): void {
+    const room = Math.max(0, MOST_KEPT - head.length);
+    head += text.slice(0, room);
+    tail = (tail + text.slice(room)).slice(-MOST_KEPT);
+    if (left <= 0) return;
+    const bytes = Buffer.from(text);
+    writeSync(file, bytes.subarray(0, left));
+    left -= bytes.length;
+    if (left <= 0) writeSync(file, `\n[… the log is cut here, at ${MOST_BYTES} bytes …]\n`);
+  }
+
+  function flush(): void {
+    keep(stream.push(decoder.end()) + stream.end());
+  }
+
+  return {
+    section(heading) {
+      flush();
+      [head, tail] = ["", ""];
+      [stream, decoder] = [redactor.stream(), new StringDecoder("utf8")];
+      keep(redactor.redact(heading));
+    },
+    write: (text) => keep(stream.push(typeof text === "string" ? text : decoder.write(text))),
+    lastSection() {
+      flush();
+      return head + tail;
+    },
+    close() {
+      flush();
+      closeSync(file);
+    },
+  };
+}

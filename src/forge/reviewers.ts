@@ -1,0 +1,110 @@
+/** Runs one reviewer on one head: the prompt on its stdin, a throwaway checkout around it, a JSON verdict expected back. */
+import { fileURLToPath } from "node:url";
+import { lastLines, runCommand, type CommandResult } from "../command/run.ts";
+import { FleetError } from "../domain/errors.ts";
+import type { Redactor } from "../domain/redact.ts";
+import { parseVerdict, type ReviewVerdict } from "../domain/review.ts";
+import { buildRepairPrompt, buildReviewPrompt, type ReviewBrief } from "../domain/review-prompt.ts";
+import type { Reviewer } from "../domain/settings.ts";
+import { openWorkingCopy, type CopyAsk, type WorkingCopy } from "./working-copy.ts";
+
+export interface ReviewAsk extends CopyAsk {
+  readonly reviewer: Reviewer;
+  readonly brief: Omit<ReviewBrief, "role" | "headSha">;
+  readonly redactor: Redactor;
+  /** Added to the clean environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+export type Reviewed = {
+  readonly durationMs: number;
+  /** 2 when the first answer had to be repaired. */
+  readonly answers: number;
+} & (
+  | { readonly state: "done"; readonly verdict: ReviewVerdict }
+  /** Counts as a comment. `error` is redacted and short. */
+  | { readonly state: "missing"; readonly error: string }
+);
+
+const STUB = fileURLToPath(new URL("stub-reviewer.mjs", import.meta.url));
+const MINUTE_MS = 60_000;
+const MOST_ERROR = 2_000;
+/** Of an answer; a verdict is far smaller. */
+const MOST_OUTPUT = 1_024 * 1_024;
+
+/** A reviewer that crashes, hangs or talks nonsense is `missing`; only what the asker can mend is thrown. */
+export async function runReviewer(ask: ReviewAsk): Promise<Reviewed> {
+  const argv = programOf(ask.reviewer);
+  const startedAt = performance.now();
+  const spent = () => Math.round(performance.now() - startedAt);
+  const prompt = buildReviewPrompt({ ...ask.brief, role: ask.reviewer.role, headSha: ask.headSha });
+  const missing = (answers: number, why: string): Reviewed => {
+    const error = ask.redactor.redact(why).slice(-MOST_ERROR).toWellFormed();
+    return { state: "missing", error, answers, durationMs: spent() };
+  };
+  try {
+    await using copy = await openWorkingCopy(ask, ask.env);
+    await makeReadOnly(copy);
+    let question = prompt;
+    for (let answers = 1; ; answers++) {
+      const timeoutMs = ask.reviewer.timeoutMinutes * MINUTE_MS - spent();
+      const result = await askProgram(argv, question, { copy, timeoutMs, ask });
+      const failure = failureOf(result);
+      if (failure) return missing(answers, failure);
+      const parsed = parseVerdict(result.stdout);
+      if (parsed.ok) {
+        return { state: "done", verdict: redacted(parsed.verdict, ask.redactor), answers, durationMs: spent() };
+      }
+      if (answers > 1) return missing(answers, `No verdict could be read: ${parsed.error}`);
+      question = buildRepairPrompt(prompt, parsed.error);
+    }
+  } catch (error) {
+    return missing(1, error instanceof Error ? error.message : String(error));
+  }
+}
+
+function programOf(reviewer: Reviewer): readonly string[] {
+  if (reviewer.type === "stub") return [process.execPath, STUB, reviewer.script ?? "default"];
+  if (reviewer.type === "command" && reviewer.command) return reviewer.command;
+  const message = `Reviewers of type ${reviewer.type} are not supported yet; ${reviewer.name} can be a command.`;
+  throw new FleetError("not-supported", message, { reviewer: reviewer.name, type: reviewer.type });
+}
+
+/** Against accidents: a reviewer with our rights can take the permission back, but the copy is thrown away either way. */
+async function makeReadOnly({ path, env }: WorkingCopy): Promise<void> {
+  await runCommand(["chmod", "-R", "a-w", "--", path], { cwd: "/", env, timeoutMs: MINUTE_MS });
+}
+
+async function askProgram(
+  argv: readonly string[],
+  input: string,
+  { copy, timeoutMs, ask }: { copy: WorkingCopy; timeoutMs: number; ask: ReviewAsk },
+): Promise<CommandResult> {
+  return runCommand(argv, {
+    cwd: copy.path,
+    env: copy.env,
+    input,
+    timeoutMs: Math.max(1, timeoutMs),
+    maxOutputBytes: MOST_OUTPUT,
+    ...(ask.signal ? { signal: ask.signal } : {}),
+  });
+}
+
+/** Field by field: masking inside the JSON text could break it. */
+function redacted(verdict: ReviewVerdict, { redact }: Redactor): ReviewVerdict {
+  const findings = verdict.findings.map((finding) => ({
+    ...finding,
+    message: redact(finding.message),
+    suggestion: finding.suggestion && redact(finding.suggestion),
+  }));
+  return { ...verdict, summary: redact(verdict.summary), findings };
+}
+
+/** A reviewer that failed has no verdict, whatever it printed before. */
+function failureOf({ exitCode, signal, timedOut, aborted, stderr }: CommandResult): string | undefined {
+  if (timedOut) return "It took too long and was stopped.";
+  if (aborted) return "It was stopped.";
+  if (exitCode === 0) return undefined;
+  return `It ended with ${exitCode ?? signal}. ${lastLines(stderr)}`.trim();
+}

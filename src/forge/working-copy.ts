@@ -1,0 +1,117 @@
+/** A throwaway copy of one commit: its own clone in its own folder, named by the run, gone afterwards also if we crash. */
+import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { delimiter, dirname, join } from "node:path";
+import { killTree } from "../command/process-tree.ts";
+import { runCommand } from "../command/run.ts";
+import { FleetError } from "../domain/errors.ts";
+import { git, SYSTEM_PATH } from "../git/git.ts";
+
+export interface CopyAsk {
+  /** FLEET_HOME. */
+  readonly home: string;
+  /** Unique; the folder is called so. */
+  readonly runId: string;
+  readonly gitDir: string;
+  readonly headSha: string;
+}
+
+export interface WorkingCopy extends AsyncDisposable {
+  readonly path: string;
+  /** The whole environment of what runs in it: nothing of the worker's own. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const CLONE_MS = 300_000;
+const REMOVE_MS = 120_000;
+const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,100}$/;
+/** Found in the environment of whatever a run starts, however it detaches itself. */
+const MARKER = "FLEET_RUN";
+
+/** `env` is added to a clean one. A copy that an earlier try of the same run left is removed first. */
+export async function openWorkingCopy(ask: CopyAsk, env: Readonly<Record<string, string>> = {}): Promise<WorkingCopy> {
+  if (!RUN_ID.test(ask.runId)) throw new FleetError("invalid-input", `${ask.runId} cannot name a run.`);
+  const dir = join(copiesOf(ask.home), ask.runId);
+  await discard(ask.home, ask.runId);
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const path = join(dir, "src");
+  const marker = { name: MARKER, value: ask.runId };
+  const dispose = async () => {
+    await killTree([], { graceMs: 0, marker });
+    await discard(ask.home, ask.runId);
+  };
+  try {
+    for (const folder of ["home", "tmp"]) await mkdir(join(dir, folder), { mode: 0o700 });
+    await checkOut(ask, path);
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  const clean = { HOME: join(dir, "home"), TMPDIR: join(dir, "tmp"), PATH: programPath(), LANG: "C.UTF-8", CI: "true" };
+  return { path, env: { ...clean, ...env, [MARKER]: ask.runId }, [Symbol.asyncDispose]: dispose };
+}
+
+/** Removes copies whose runs are over: what a crash left. Says which. */
+export async function sweepWorkingCopies(home: string, isLive: (runId: string) => boolean): Promise<string[]> {
+  const found = await readdir(copiesOf(home)).catch(() => []);
+  const dead = found.filter((name) => RUN_ID.test(name) && !isLive(name));
+  for (const runId of dead) {
+    await killTree([], { graceMs: 0, marker: { name: MARKER, value: runId } });
+    await discard(home, runId);
+  }
+  await emptyTrash(home);
+  return dead;
+}
+
+/** Objects are borrowed from the forge's repository, files and configuration are its own; it knows no remote to push to. */
+async function checkOut({ gitDir, headSha }: CopyAsk, path: string): Promise<void> {
+  const clone = [
+    "clone",
+    "--quiet",
+    "--shared",
+    "--no-checkout",
+    "--no-tags",
+    "--template=",
+    "--end-of-options",
+    gitDir,
+    path,
+  ];
+  await git(clone, { cwd: "/", allowProtocol: "file", timeoutMs: CLONE_MS });
+  await git(["remote", "remove", "origin"], { cwd: path });
+  await git(["checkout", "--quiet", "--detach", headSha], { cwd: path, timeoutMs: CLONE_MS });
+}
+
+/** Node's own folder first: products that need node get the one that runs us. */
+function programPath(): string {
+  return [dirname(process.execPath), SYSTEM_PATH].join(delimiter);
+}
+
+/** Renamed first, so that a half-removed copy is never met under its name. */
+async function discard(home: string, runId: string): Promise<void> {
+  const trash = join(copiesOf(home), ".trash");
+  await mkdir(trash, { recursive: true, mode: 0o700 });
+  const moved = await rename(
+    join(copiesOf(home), runId),
+    join(trash, `${runId}-${process.pid}-${performance.now()}`),
+  ).then(
+    () => true,
+    () => false,
+  );
+  if (moved) await emptyTrash(home);
+}
+
+/** Package managers leave read-only folders behind; `rm` never crosses into what a run may have mounted. */
+async function emptyTrash(home: string): Promise<void> {
+  const trash = join(copiesOf(home), ".trash");
+  const options = { cwd: "/", env: { PATH: SYSTEM_PATH }, timeoutMs: REMOVE_MS };
+  for (const name of await readdir(trash).catch(() => [])) {
+    const path = join(trash, name);
+    const removed = await runCommand(["rm", "-rf", "--one-file-system", "--", path], options);
+    if (removed.exitCode === 0) continue;
+    await runCommand(["chmod", "-R", "u+rwX", "--", path], options);
+    await rm(path, { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+function copiesOf(home: string): string {
+  return join(home, "checks");
+}
