@@ -1,0 +1,4 @@
+/** Agent type `claude_code`: recognised on this machine, not yet driven. */
+import { notDriven } from "./detected.ts";
+
+export const claudeCodeCli = notDriven("claude_code", "claude");
