@@ -36,7 +36,8 @@ function strip(text: string): string {
     const unit = text.charCodeAt(at);
     const next = isPlain(unit) ? at : skip(text, at, unit);
     if (next === at) {
-      at += unit >= 0xd800 && unit <= 0xdbff ? 2 : 1;
+      // A lone first half must not carry what follows it past the check.
+      at += (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1;
       continue;
     }
     if (at > clean) out.push(text.slice(clean, at));
