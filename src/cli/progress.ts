@@ -1,5 +1,6 @@
 /** Long work, shown while it goes: one line that moves on a terminal, one line per change elsewhere. */
 import type { Terminal } from "./terminal.ts";
+import { span } from "./words.ts";
 
 export interface Progress {
   /** What is going on now; said again it only moves the clock. */
@@ -12,29 +13,37 @@ const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "
 const FRAME_MS = 100;
 const CLEAR = "\r\u001B[K";
 
-/** `clock` ends each moving line: for how long it has been so. */
-export function openProgress(terminal: Terminal, clock: () => string): Progress {
+/** Each step is shown with how long it takes, and when it is left, with how long it took. */
+export function openProgress(terminal: Terminal, clock: () => Date): Progress {
   return terminal.isTty ? moving(terminal, clock) : plain(terminal);
 }
 
-function moving({ raw, paint }: Terminal, clock: () => string): Progress {
+function moving({ raw, paint }: Terminal, clock: () => Date): Progress {
   let text = "";
+  let since = 0;
   let frame = 0;
+  const took = () => paint("dim", span(clock().getTime() - since));
   const draw = () => {
     frame += 1;
-    raw(`${CLEAR}${paint("cyan", FRAMES[frame % FRAMES.length] ?? "")} ${text} ${paint("dim", clock())}`);
+    raw(`${CLEAR}${paint("cyan", FRAMES[frame % FRAMES.length] ?? "")} ${text}  ${took()}`);
+  };
+  const leave = () => {
+    if (text !== "") raw(`${CLEAR}  ${text}  ${took()}\n`);
   };
   const timer = setInterval(draw, FRAME_MS);
   timer.unref();
   return {
     say(now) {
-      if (now !== text && text !== "") raw(`${CLEAR}  ${text}\n`);
-      text = now;
+      if (now !== text) {
+        leave();
+        since = clock().getTime();
+        text = now;
+      }
       draw();
     },
     end(last) {
       clearInterval(timer);
-      if (text !== "") raw(`${CLEAR}  ${text}\n`);
+      leave();
       raw(`${CLEAR}${last}\n`);
     },
   };

@@ -1,8 +1,8 @@
-/** The rows of `fleet ps`. Dropped first when there is no room: systemd, runtime, pid, tenant, spend, host, pane, idle, agent, try. */
+/** The rows of `fleet ps`. Dropped when there is no room, in this order: systemd, runtime, pid, tenant, spend, host, pane, idle, agent, for, try, warning, beat. */
 import type { AgentView, HostView, PsView } from "../views/agent.ts";
-import { tableOf, type Column } from "./table.ts";
+import { tableOf, widthOf, type Column } from "./table.ts";
 import { shown, type Terminal } from "./terminal.ts";
-import { plural, span, spendOf, type Colour } from "./words.ts";
+import { CONDITION_LOOKS, plural, span, spendOf, type Colour } from "./words.ts";
 
 export function psLines(terminal: Terminal, { agents, hosts, orphans, missing }: PsView, now: Date): string[] {
   const lines = [];
@@ -30,25 +30,25 @@ function columnsOf(terminal: Terminal, now: Date): Column<AgentView>[] {
   return [
     { head: "NAME", drop: 0, cell: ({ name }) => paint("bold", shown(name)) },
     { head: "STATUS", drop: 0, cell: (agent) => statusOf(terminal, agent) },
-    { head: "TASK", drop: 0, shrinkTo: 16, cell: ({ title }) => shown(title ?? "") },
-    { head: "AGENT", drop: 2, shrinkTo: 12, cell: ({ agentType, model }) => shown(model ?? agentType) },
-    { head: "TENANT", drop: 7, cell: ({ tenantId }) => shown(tenantId) },
-    { head: "HOST", drop: 5, cell: ({ host }) => shown(host ?? "–") },
-    { head: "RUNTIME", drop: 9, cell: ({ runtime }) => runtime },
-    { head: "SYSTEMD", drop: 10, cell: ({ systemd }) => shown(systemd ?? "") },
-    { head: "PANE", drop: 4, cell: ({ pane }) => paint(PANES[pane], pane === "unknown" ? "–" : pane) },
-    { head: "PID", drop: 8, align: "right", cell: ({ pid }) => (pid === null ? "" : String(pid)) },
-    { head: "IDLE", drop: 3, align: "right", cell: ({ idleMs }) => (idleMs === null ? "" : span(idleMs)) },
-    { head: "BEAT", drop: 0, cell: (agent) => beatOf(terminal, agent) },
-    { head: "TRY", drop: 1, cell: tryOf },
-    { head: "SPEND", drop: 6, align: "right", cell: ({ spend }) => spendOf(spend) },
+    { head: "TASK", drop: 0, shrinkTo: 22, cell: ({ title }) => shown(title ?? "") },
+    { head: "AGENT", drop: 4, shrinkTo: 12, cell: ({ agentType, model }) => shown(model ?? agentType) },
+    { head: "TENANT", drop: 9, cell: ({ tenantId }) => shown(tenantId) },
+    { head: "HOST", drop: 7, cell: ({ host }) => shown(host ?? "–") },
+    { head: "RUNTIME", drop: 11, cell: ({ runtime }) => runtime },
+    { head: "SYSTEMD", drop: 12, cell: ({ systemd }) => shown(systemd ?? "") },
+    { head: "PANE", drop: 6, cell: ({ pane }) => paint(PANES[pane], pane === "unknown" ? "–" : pane) },
+    { head: "PID", drop: 10, align: "right", cell: ({ pid }) => (pid === null ? "" : String(pid)) },
+    { head: "IDLE", drop: 5, align: "right", cell: ({ idleMs }) => (idleMs === null ? "" : span(idleMs)) },
+    { head: "BEAT", drop: 1, cell: (agent) => beatOf(terminal, agent) },
+    { head: "TRY", drop: 3, cell: tryOf },
+    { head: "SPEND", drop: 8, align: "right", cell: ({ spend }) => spendOf(spend) },
     {
       head: "FOR",
-      drop: 3,
+      drop: 4,
       align: "right",
       cell: ({ since }) => (since === null ? "" : span(now.getTime() - Date.parse(since))),
     },
-    { head: "WARNING", drop: 0, shrinkTo: 12, cell: (agent) => warningOf(terminal, agent) },
+    { head: "WARNING", drop: 2, shrinkTo: 12, cell: (agent) => warningOf(terminal, agent) },
   ];
 }
 
@@ -59,8 +59,12 @@ const HEALTH: Readonly<Record<AgentView["health"], { glyph: string; colour: Colo
   unknown: { glyph: "?", colour: "gray" },
 };
 
-function statusOf(terminal: Terminal, { status, condition }: AgentView): string {
-  return status === null ? terminal.paint("gray", "◆ roster") : terminal.status(status, condition);
+/** The condition says more than the status it is held in; a `!` stays when there is no room for the warning itself. */
+function statusOf(terminal: Terminal, { status, condition, drift, bootEnable }: AgentView): string {
+  const held = condition === null ? undefined : CONDITION_LOOKS[condition];
+  const warned = drift === null && bootEnable === null ? "" : terminal.paint("yellow", " !");
+  if (held) return terminal.paint(held.colour, `${held.glyph} ${held.word}`) + warned;
+  return (status === null ? terminal.paint("gray", "◆ roster") : terminal.status(status)) + warned;
 }
 
 function beatOf({ paint }: Terminal, { health, heartbeatAgeMs }: AgentView): string {
@@ -105,15 +109,18 @@ const ORDER: readonly string[] = [
   "cancelled",
 ];
 
-function summary({ paint }: Terminal, agents: readonly AgentView[], hosts: readonly HostView[]): string {
+/** What does not fit is left out, from the end. */
+function summary({ paint, columns }: Terminal, agents: readonly AgentView[], hosts: readonly HostView[]): string {
   const asking = agents.filter(({ condition }) => condition === "needs_input").length;
   const running = agents.filter(({ status }) => status === "running").length;
   const lost = hosts.filter(({ state }) => state === "lost").length;
   const free = hosts.reduce((sum, host) => sum + (host.state === "up" ? host.free : 0), 0);
   const slots = hosts.reduce((sum, host) => sum + (host.state === "up" ? host.slots : 0), 0);
-  const parts = [paint("bold", plural(agents.length, "agent")), `${running} running`];
+  const parts = [paint("bold", plural(agents.length, "agent"))];
   if (asking > 0) parts.push(paint("magenta", `${asking} waiting for you`));
-  if (hosts.length > 0) parts.push(`${plural(hosts.length - lost, "host")}, ${free} of ${plural(slots, "slot")} free`);
   if (lost > 0) parts.push(paint("red", `${plural(lost, "host")} lost`));
+  parts.push(`${running} running`);
+  if (hosts.length > 0) parts.push(`${free} of ${plural(slots, "slot")} free`);
+  while (parts.length > 1 && widthOf(parts.join(" · ")) > columns) parts.pop();
   return parts.join(" · ");
 }

@@ -21,7 +21,8 @@ export function storyLines(terminal: Terminal, story: StoryView, now: Date): str
   const lines = head(terminal, story, now);
   for (const [title, part] of PARTS) {
     const inside = part(terminal, story, now);
-    if (inside.length > 0) lines.push("", terminal.paint("bold", title), ...inside.map((line) => `  ${line}`));
+    if (inside.length > 0)
+      lines.push("", terminal.paint("bold", title), ...inside.map((line) => `  ${line}`.trimEnd()));
   }
   return lines;
 }

@@ -23,19 +23,28 @@ export function tableOf<Row>(terminal: Terminal, columns: readonly Column<Row>[]
     .filter(({ at }) => texts.some((cells) => cells[at] !== ""));
   const { kept, widths } = fit(filled, terminal.columns);
 
+  const lastAt = kept.length - 1;
   const table = new Table({
-    head: kept.map(({ column }) => terminal.paint("dim", column.head)),
+    head: kept.map(({ column }, at) => aligned(terminal.paint("dim", column.head), column, at < lastAt)),
     chars: NO_BORDERS,
     style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
-    colWidths: widths.map((width, at) => (at === widths.length - 1 ? width : width + GAP)),
+    colWidths: widths.map((width, at) => (at === lastAt ? width : width + GAP)),
     colAligns: kept.map(({ column }) => column.align ?? "left"),
   });
-  for (const cells of texts)
-    table.push(kept.map(({ at, column }) => (column.align ? `${cells[at]}  ` : (cells[at] ?? ""))));
+  for (const cells of texts) {
+    table.push(
+      kept.map(({ at, column }, index) => aligned(cut(cells[at] ?? "", widths[index] ?? 0), column, index < lastAt)),
+    );
+  }
   return table
     .toString()
     .split("\n")
     .map((line) => line.trimEnd());
+}
+
+/** The gap stands right of a column, also of one whose text stands right. */
+function aligned<Row>(text: string, { align }: Column<Row>, hasNext: boolean): string {
+  return align === "right" && hasNext ? text + " ".repeat(GAP) : text;
 }
 
 interface Sized<Row> {
@@ -54,12 +63,13 @@ function fit<Row>(columns: readonly Sized<Row>[], room: number): { kept: Sized<R
     kept = kept.filter((one) => one !== first);
   }
   let excess = kept.reduce((sum, { width }) => sum + width + GAP, -GAP) - room;
-  const widths = kept.map(({ column, width }) => {
+  // From the right: what matters most stands left, and gives way last.
+  const widths = kept.toReversed().map(({ column, width }) => {
     const give = Math.max(0, Math.min(excess, width - Math.min(column.shrinkTo ?? width, width)));
     excess -= give;
     return width - give;
   });
-  return { kept, widths };
+  return { kept, widths: widths.toReversed() };
 }
 
 function widest(head: string, texts: readonly (readonly string[])[], at: number): number {
@@ -68,6 +78,8 @@ function widest(head: string, texts: readonly (readonly string[])[], at: number)
 
 // oxlint-disable-next-line eslint/no-control-regex
 const ANSI = /\u001B\[[0-9;]*m/g;
+// oxlint-disable-next-line eslint/no-control-regex
+const TOKENS = /\u001B\[[0-9;]*m|[^]/gu;
 /** East Asian wide, and emoji: two cells each. */
 const WIDE =
   /[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\u{1F300}-\u{1FAFF}\u{20000}-\u{3FFFD}]/u;
@@ -77,6 +89,22 @@ export function widthOf(text: string): number {
   let width = 0;
   for (const sign of text.replaceAll(ANSI, "")) width += WIDE.test(sign) ? 2 : 1;
   return width;
+}
+
+/** Shortened to a width; the colours stay, so that they also end. */
+function cut(text: string, width: number): string {
+  if (widthOf(text) <= width) return text;
+  let room = width - 1;
+  let shorter = "";
+  for (const [token] of text.matchAll(TOKENS)) {
+    if (token.startsWith("\u001B")) shorter += token;
+    else if (room > 0) {
+      room -= widthOf(token);
+      shorter += room >= 0 ? token : "";
+      if (room <= 0) shorter += "…";
+    }
+  }
+  return shorter;
 }
 
 const NO_BORDERS = {

@@ -2,8 +2,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { EventView } from "../views/event.ts";
 import { TaskView } from "../views/task.ts";
+import type { Api } from "./api.ts";
 import { taskPath, type Shell } from "./command.ts";
 import { openProgress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
 import { span } from "./words.ts";
 
 const GOOD: ReadonlySet<string> = new Set(["ready", "merged"]);
@@ -11,63 +13,74 @@ const OVER: ReadonlySet<string> = new Set(["ready", "merged", "abandoned", "canc
 const LOOK_MS = 10_000;
 
 /** The exit code: 0 when ready or merged, 1 otherwise. */
-export async function waitFor(first: TaskView, { api, terminal, json, world }: Shell): Promise<number> {
+export async function waitFor(first: TaskView, shell: Shell): Promise<number> {
+  const { terminal, json, world } = shell;
   const begun = world.clock().getTime();
-  const elapsed = () => span(world.clock().getTime() - begun);
-  const progress = json ? undefined : openProgress(terminal, elapsed);
-  const bell = openBell();
+  const progress = json ? undefined : openProgress(terminal, world.clock);
+  if (!json) terminal.line(`${terminal.paint("bold", first.shortId)}  ${terminal.shown(first.title)}`);
+
+  let task = first;
+  progress?.say(sentence(terminal, first));
+  for await (const now of changes(first, shell)) {
+    task = now;
+    if (!OVER.has(task.status)) progress?.say(sentence(terminal, task));
+  }
+  if (json) terminal.json(task);
+  else progress?.end(lastWord(terminal, task, span(world.clock().getTime() - begun)));
+  return GOOD.has(task.status) ? 0 : 1;
+}
+
+/** The task, each time there may be news; ends when it is over, or the operator has enough. */
+async function* changes(first: TaskView, { api, world }: Shell): AsyncGenerator<TaskView, void> {
   const over = new AbortController();
   const stop = () => over.abort();
   world.signal.addEventListener("abort", stop, { once: true });
-  const listening = listen();
-
-  let task = first;
+  const bell = openBell();
+  const listening = listen(api, first.id, bell, over.signal);
   try {
-    if (progress) terminal.line(`${terminal.paint("bold", task.shortId)}  ${terminal.shown(task.title)}`);
-    progress?.say(sentence(task));
-    while (!OVER.has(task.status) && !over.signal.aborted) {
+    for (let task = first; !OVER.has(task.status) && !world.signal.aborted; yield task) {
       await Promise.race([bell.rung(), pause(LOOK_MS, undefined, { signal: over.signal }).catch(() => {})]);
-      if (over.signal.aborted) break;
-      task = await api.get(taskPath(task.id), TaskView);
-      progress?.say(sentence(task));
+      if (!world.signal.aborted) task = await api.get(taskPath(first.id), TaskView);
     }
   } finally {
     over.abort();
     world.signal.removeEventListener("abort", stop);
     await listening;
   }
-  const good = GOOD.has(task.status);
-  if (json) terminal.json(task);
-  else
-    progress?.end(OVER.has(task.status) ? lastWord(task, elapsed()) : `Left; it goes on. fleet show ${task.shortId}`);
-  return good ? 0 : 1;
+}
 
-  /** A stream that cannot be had costs speed, not truth. */
-  async function listen(): Promise<void> {
-    try {
-      const events = api.stream(taskPath(first.id, "/events"), EventView, { signal: over.signal });
-      while (!(await events.next()).done) bell.ring();
-    } catch {
-      // Looking every ten seconds goes on.
-    }
+/** A stream that cannot be had costs speed, not truth: looking every ten seconds goes on. */
+async function listen(api: Api, taskId: string, bell: Bell, signal: AbortSignal): Promise<void> {
+  try {
+    const events = api.stream(taskPath(taskId, "/events"), EventView, { signal });
+    while (!(await events.next()).done) bell.ring();
+  } catch {
+    // Whatever it was, the question below meets it too, and says so.
   }
+  bell.ring();
+}
 
-  function sentence(now: TaskView): string {
-    const attempt = now.attempt > 0 ? ` · attempt ${now.attempt + 1}` : "";
-    const pr = now.prNumber === null ? "" : ` · PR #${now.prNumber}`;
-    const asks = now.condition === "needs_input" ? ` · answer it: fleet attach ${now.shortId}` : "";
-    return `${terminal.status(now.status, now.condition)}${attempt}${pr}${asks}`;
-  }
+function sentence(terminal: Terminal, { status, condition, attempt, prNumber, shortId }: TaskView): string {
+  const again = attempt > 0 ? ` · attempt ${attempt + 1}` : "";
+  const pr = prNumber === null ? "" : ` · PR #${prNumber}`;
+  const asks = condition === "needs_input" ? ` · answer it: fleet attach ${shortId}` : "";
+  return `${terminal.status(status, condition)}${again}${pr}${asks}`;
+}
 
-  function lastWord(now: TaskView, after: string): string {
-    const next = now.status === "ready" ? `fleet merge ${now.shortId}` : `fleet show ${now.shortId}`;
-    const why = now.failure ? `: ${terminal.shown(now.failure.reason)}` : "";
-    return `${terminal.status(now.status)} after ${after}${good ? "" : why}. ${terminal.paint("dim", `Next: ${next}`)}`;
-  }
+function lastWord(terminal: Terminal, { status, shortId, failure }: TaskView, after: string): string {
+  if (!OVER.has(status)) return `Left after ${after}; it goes on. See: fleet show ${shortId}`;
+  const next = status === "ready" ? `fleet merge ${shortId}` : `fleet show ${shortId}`;
+  const why = failure && !GOOD.has(status) ? `: ${terminal.shown(failure.reason)}` : "";
+  return `${terminal.status(status)} after ${after}${why}. ${terminal.paint("dim", `Next: ${next}`)}`;
+}
+
+interface Bell {
+  readonly ring: () => void;
+  readonly rung: () => Promise<void>;
 }
 
 /** Rung while nobody listens, it is still heard once. */
-function openBell() {
+function openBell(): Bell {
   let waiting: (() => void) | undefined;
   let pending = false;
   return {

@@ -1,0 +1,73 @@
+/** GET /events, /events/recent, /tasks/:task/events: what happens. */
+import { z } from "zod";
+import { followEvents, readEvents, type EventAsk } from "../../conductor/events.ts";
+import type { Fleet } from "../../conductor/fleet.ts";
+import { getTaskNamed } from "../../conductor/tasks.ts";
+import type { Operator } from "../../domain/operator.ts";
+import { EventView } from "../../views/event.ts";
+import { pageOf } from "../../views/page.ts";
+import { defineRoute, defineStream, type StreamEvent } from "../route.ts";
+import { TaskParams } from "./params.ts";
+
+const About = "CloudEvents 1.0, oldest first. The stream's ids are cursors: `Last-Event-ID` goes on where a reader was.";
+
+export const eventsRoute = defineStream(
+  {
+    path: "/api/fleet/events",
+    tier: "observer",
+    summary: "Everything that happens, as it happens",
+    description: About,
+    query: z.strictObject({ all: z.stringbool().default(false).meta({ description: "All tenants (role admin)" }) }),
+    reply: EventView,
+  },
+  async (fleet: Fleet, { operator, query, signal, lastEventId }) =>
+    stream(fleet, operator, { cursor: lastEventId, all: query.all }, signal),
+);
+
+export const taskEventsRoute = defineStream(
+  {
+    path: "/api/fleet/tasks/:task/events",
+    tier: "observer",
+    summary: "What happens to one task, from its beginning",
+    description: About,
+    params: TaskParams,
+    reply: EventView,
+    errors: ["task-not-found", "ambiguous-name"],
+  },
+  async (fleet: Fleet, { operator, params, signal, lastEventId }) => {
+    const { id } = await getTaskNamed(fleet, operator, params.task);
+    return stream(fleet, operator, { taskId: id, cursor: lastEventId, fromStart: true, all: true }, signal);
+  },
+);
+
+export const recentEventsRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/events/recent",
+    tier: "observer",
+    summary: "The last events",
+    query: z.strictObject({
+      limit: z.coerce.number().int().min(1).max(1_000).default(50),
+      task: z.string().min(2).max(64).optional(),
+    }),
+    reply: pageOf(EventView),
+    errors: ["task-not-found", "ambiguous-name"],
+  },
+  async (fleet: Fleet, { operator, query }) => {
+    const taskId = query.task ? (await getTaskNamed(fleet, operator, query.task)).id : undefined;
+    const rows = await readEvents(fleet, operator, { taskId, all: taskId !== undefined }, query.limit);
+    return { body: { items: rows.map(({ payload }) => EventView.parse(payload)), nextCursor: null } };
+  },
+);
+
+async function* stream(
+  fleet: Fleet,
+  operator: Operator,
+  ask: EventAsk,
+  signal: AbortSignal,
+): AsyncGenerator<StreamEvent<EventView>, void> {
+  for await (const { cursor, payload } of followEvents(fleet, operator, ask, signal)) {
+    const data = EventView.parse(payload);
+    yield { id: cursor, event: data.type, data };
+  }
+}

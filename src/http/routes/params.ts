@@ -1,0 +1,7 @@
+/** Parameters that several routes take. */
+import { z } from "zod";
+
+/** An id, a prefix of it, or a short name. */
+export const TaskParams = z.strictObject({
+  task: z.string().min(2).max(64).meta({ description: "Id, prefix of an id, or short name" }),
+});

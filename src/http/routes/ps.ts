@@ -1,0 +1,97 @@
+/** GET /ps and /hosts: agents and machines as they are. */
+import { z } from "zod";
+import type { Fleet } from "../../conductor/fleet.ts";
+import { rollCall } from "../../conductor/tasks.ts";
+import { FleetError } from "../../domain/errors.ts";
+import type { SeenFacts } from "../../domain/facts.ts";
+import { TaskStatus, TERMINAL_STATUSES } from "../../domain/task.ts";
+import type { Host } from "../../store/hosts.ts";
+import { HostView, PsQuery, PsView, viewTaskAgent, type AgentSight } from "../../views/agent.ts";
+import { defineRoute } from "../route.ts";
+
+const MOST = 2_000;
+const LIVE = TaskStatus.options.filter((status) => !TERMINAL_STATUSES.includes(status));
+
+export const psRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/ps",
+    tier: "observer",
+    summary: "Every agent, and how it is",
+    query: PsQuery,
+    reply: PsView,
+  },
+  async (fleet: Fleet, { operator, query }) => {
+    if (query.tenant && query.tenant !== operator.tenantId && operator.role !== "admin") {
+      throw new FleetError("tier-too-low", "Another tenant's agents are for role admin.");
+    }
+    const now = fleet.clock();
+    const { tasks, facts, hosts } = await rollCall(fleet, operator, {
+      all: operator.role === "admin",
+      statuses: query.status ? [query.status] : query.all ? undefined : LIVE,
+      tenantId: query.tenant,
+      host: query.host,
+      limit: MOST,
+    });
+    const orphans = query.orphans ? await fleet.agents.listOrphans() : [];
+    return {
+      body: {
+        at: now.toISOString(),
+        agents: tasks.map((task) =>
+          viewTaskAgent(task, sightOf(facts.get(task.id), task.attempt), { now, intervalMs: fleet.heartbeatIntervalMs }),
+        ),
+        hosts: hosts.map((host) => viewHost(host, now)),
+        orphans: orphans.map(({ kind, name, pid, taskId }) => ({
+          tenantId: null,
+          tenant_id: null,
+          host: fleet.host.id,
+          session: kind === "session" ? name : null,
+          pid,
+          why: taskId ? `belongs to no open attempt of task ${taskId}` : "nobody in the registry asked for it",
+        })),
+        missing: query.orphans && hosts.length > 1 ? [`Orphans were looked for on ${fleet.host.id} only.`] : [],
+      },
+    };
+  },
+);
+
+export const hostsRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/hosts",
+    tier: "observer",
+    summary: "Machines that hold agents",
+    reply: z.object({ hosts: z.array(HostView) }),
+  },
+  async (fleet: Fleet, { operator }) => {
+    const { hosts } = await rollCall(fleet, operator, { limit: 1 });
+    const now = fleet.clock();
+    return { body: { hosts: hosts.map((host) => viewHost(host, now)) } };
+  },
+);
+
+/** What was seen of an earlier attempt says nothing about this one. */
+export function sightOf(seen: SeenFacts | undefined, attempt: number): AgentSight {
+  if (!seen || seen.attempt !== attempt) return {};
+  return {
+    paneAlive: seen.pane === "unknown" ? null : seen.pane === "alive",
+    pid: seen.process === "alive" ? seen.pid : null,
+    beatAt: seen.heartbeatAt,
+    progressAt: seen.progressAt,
+    observedAt: seen.observedAt,
+  };
+}
+
+function viewHost(host: Host, now: Date): HostView {
+  return {
+    id: host.id,
+    name: host.id,
+    state: host.alive ? "up" : host.draining ? "draining" : "lost",
+    slots: host.slots,
+    free: Math.max(0, host.slots - host.held),
+    load: host.load,
+    diskFreeBytes: host.diskFreeMb * 1_048_576,
+    version: host.versions["fleetwright"] ?? null,
+    seenAgoMs: Math.max(0, now.getTime() - host.reportedAt.getTime()),
+  };
+}

@@ -1,0 +1,100 @@
+/** GET /status, /tasks and /tasks/:task: looking at tasks. */
+import { z } from "zod";
+import type { Fleet } from "../../conductor/fleet.ts";
+import { countTasksFor, getTaskNamed, listTasksFor } from "../../conductor/tasks.ts";
+import { FleetError } from "../../domain/errors.ts";
+import { AgentType, TaskStatus, TaskType, TERMINAL_STATUSES } from "../../domain/task.ts";
+import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
+import { TaskView, viewTask } from "../../views/task.ts";
+import { defineRoute } from "../route.ts";
+import { TaskParams } from "./params.ts";
+
+const All = z.stringbool().default(false).meta({ description: "All tenants (role admin)" });
+
+export const statusRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/status",
+    tier: "observer",
+    summary: "How many tasks are in which status, and the newest that are not over",
+    query: z.strictObject({ all: All }),
+    reply: z.object({ counts: z.record(z.string(), z.int()), tasks: z.array(TaskView) }),
+  },
+  async (fleet: Fleet, { operator, query }) => {
+    const counts = await countTasksFor(fleet, operator, query.all);
+    const statuses = TaskStatus.options.filter((status) => !TERMINAL_STATUSES.includes(status));
+    const { tasks } = await listTasksFor(fleet, operator, { all: query.all, statuses, limit: 100 });
+    return { body: { counts, tasks: tasks.map(viewTask) } };
+  },
+);
+
+const TasksQuery = PageQuery.extend({
+  status: TaskStatus.optional(),
+  type: TaskType.optional(),
+  agent: AgentType.optional(),
+  host: z.string().max(64).optional(),
+  since: z.iso.datetime().optional(),
+  text: z.string().min(1).max(200).optional().meta({ description: "Stands in title or description" }),
+  mine: z.stringbool().default(false).meta({ description: "Only one's own" }),
+  all: All,
+});
+
+export const tasksRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/tasks",
+    tier: "observer",
+    summary: "List tasks, newest first",
+    query: TasksQuery,
+    reply: pageOf(TaskView),
+  },
+  async (fleet: Fleet, { operator, query }) => {
+    const { tasks, next } = await listTasksFor(fleet, operator, {
+      all: query.all,
+      statuses: query.status ? [query.status] : undefined,
+      taskType: query.type,
+      agentType: query.agent,
+      host: query.host,
+      text: query.text,
+      since: query.since ? new Date(query.since) : undefined,
+      operatorId: query.mine ? operator.id : undefined,
+      before: query.cursor ? readCursor(query.cursor) : undefined,
+      limit: query.limit,
+    });
+    const nextCursor = next ? writeCursor(next) : null;
+    return { body: viewPage({ items: tasks, nextCursor }, viewTask) };
+  },
+);
+
+export const taskRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/tasks/:task",
+    tier: "observer",
+    summary: "One task",
+    params: TaskParams,
+    reply: TaskView,
+    errors: ["task-not-found", "ambiguous-name"],
+  },
+  async (fleet: Fleet, { operator, params }) => ({
+    body: viewTask(await getTaskNamed(fleet, operator, params.task)),
+  }),
+);
+
+interface Cursor {
+  readonly createdAt: Date;
+  readonly id: string;
+}
+
+function writeCursor({ createdAt, id }: Cursor): string {
+  return Buffer.from(`${createdAt.toISOString()} ${id}`).toString("base64url");
+}
+
+const CursorText = z.tuple([z.iso.datetime().transform((text) => new Date(text)), z.uuid()]);
+
+function readCursor(text: string): Cursor {
+  const parsed = CursorText.safeParse(Buffer.from(text, "base64url").toString("utf8").split(" "));
+  if (!parsed.success) throw new FleetError("invalid-input", "The cursor is not one of ours: take nextCursor of the page before.");
+  const [createdAt, id] = parsed.data;
+  return { createdAt, id };
+}
