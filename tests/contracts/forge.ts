@@ -13,6 +13,11 @@ export interface ForgeWorld extends AsyncDisposable {
 }
 
 export function testForge(name: string, open: () => Promise<ForgeWorld>): void {
+  testLooking(name, open);
+  testMerging(name, open);
+}
+
+function testLooking(name: string, open: () => Promise<ForgeWorld>): void {
   describe(`${name} forge: looking`, () => {
     test("ensuring twice gives the same repository, and its default branch", async () => {
       await using world = await open();
@@ -60,8 +65,12 @@ export function testForge(name: string, open: () => Promise<ForgeWorld>): void {
       await world.push("fleet/one", { "a.txt": "SECRET\n", "b.txt": "b\n".repeat(500) });
       await world.push("main", { "c.txt": "later\n" });
       const repository = await world.forge.ensure(world.repository);
-      const redact = (text: string) => text.replaceAll("SECRET", "***");
-      const ask = { base: "main", head: "fleet/one", caps: { mostPerFile: 400, mostTotal: 10_000 }, redact };
+      const ask = {
+        base: "main",
+        head: "fleet/one",
+        caps: { mostPerFile: 400, mostTotal: 10_000 },
+        redact: hideSecret,
+      };
       const diff = await world.forge.diff(repository, ask);
 
       expect(diff.files).toEqual([
@@ -72,7 +81,9 @@ export function testForge(name: string, open: () => Promise<ForgeWorld>): void {
       expect(diff.truncated).toBe(true);
     });
   });
+}
 
+function testMerging(name: string, open: () => Promise<ForgeWorld>): void {
   describe(`${name} forge: merging`, () => {
     test.each(["squash", "merge"] as const)("%s brings the change in, once", async (strategy) => {
       await using world = await open();
@@ -133,6 +144,10 @@ export function testForge(name: string, open: () => Promise<ForgeWorld>): void {
       });
     });
   });
+}
+
+function hideSecret(text: string): string {
+  return text.replaceAll("SECRET", "***");
 }
 
 async function aChange(

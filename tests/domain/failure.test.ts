@@ -112,7 +112,9 @@ describe("captureFailure", () => {
       finding,
     ]);
   });
+});
 
+describe("captureFailure, of anything", () => {
   test("what cannot be stored is replaced by a note that says so", () => {
     const cannot = {
       ...plain,

@@ -50,7 +50,9 @@ describe("parseVerdict", () => {
     expect(parsed.ok).toBe(false);
     expect(parsed.ok ? "" : parsed.error).toContain(why);
   });
+});
 
+describe("parseVerdict, of anything", () => {
   test("caps what it keeps", () => {
     const findings = Array.from({ length: 300 }, () => ({ message: "m".repeat(9_000).slice(0, 100) }));
     const parsed = parseVerdict(JSON.stringify({ verdict: "comment", summary: "s".repeat(9_000), findings }));
@@ -132,7 +134,9 @@ describe("aggregateReviews", () => {
       findings: [{ message: "Changes are requested, without saying which." }],
     });
   });
+});
 
+describe("aggregateReviews, over time", () => {
   test("waits while nobody approves and nobody objects, then times out and says who was silent", () => {
     expect(outcome([said("comment"), missing()], 1)).toMatchObject({
       outcome: "waiting",

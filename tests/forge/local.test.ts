@@ -15,7 +15,7 @@ describe("a checkout", () => {
     using folder = testFolder();
     const { forge, checkout, before } = aCheckout(folder);
     const repository = await forge.ensure(join(checkout, ".")); // also from a folder below
-    const head = pushAs(folder, repository.gitDir, "fleet/x", { "x.txt": "x\n" });
+    const head = push({ folder, gitDir: repository.gitDir, branch: "fleet/x", files: { "x.txt": "x\n" } });
 
     const merged = await forge.merge(repository, {
       base: "main",
@@ -49,7 +49,7 @@ describe("a checkout", () => {
     using folder = testFolder();
     const { forge, checkout } = aCheckout(folder);
     const first = await forge.ensure(checkout);
-    const head = pushAs(folder, first.gitDir, "fleet/x", { "x.txt": "x\n" });
+    const head = push({ folder, gitDir: first.gitDir, branch: "fleet/x", files: { "x.txt": "x\n" } });
     const ask = { base: "main", head: "fleet/x", expectedHead: head, strategy: "merge", message: "x" } as const;
     const { mergeSha } = await forge.merge(first, ask);
 
@@ -66,7 +66,9 @@ describe("a checkout", () => {
     runGit(checkout, "pull", "--quiet", "--rebase", first.gitDir, "main");
     expect((await forge.ensure(checkout)).diverged).toEqual([]);
   });
+});
 
+describe("a checkout and its agents", () => {
   test("an agent cannot push to the operator's branches, nor tags, nor delete; its own it may", async () => {
     using folder = testFolder();
     const { forge, checkout } = aCheckout(folder);
@@ -85,9 +87,9 @@ describe("a checkout", () => {
     using folder = testFolder();
     const { forge, checkout } = aCheckout(folder);
     const first = await forge.ensure(checkout);
-    pushAs(folder, first.gitDir, "fleet/x", { "x.txt": "x\n" });
+    push({ folder, gitDir: first.gitDir, branch: "fleet/x", files: { "x.txt": "x\n" } });
     runGit(checkout, "fetch", "--quiet", first.gitDir, "fleet/x:fleet/x");
-    const next = pushAs(folder, first.gitDir, "fleet/x", { "y.txt": "y\n" }, "fleet/x");
+    const next = push({ folder, gitDir: first.gitDir, branch: "fleet/x", files: { "y.txt": "y\n" }, from: "fleet/x" });
 
     expect(await forge.headOf(await forge.ensure(checkout), "fleet/x")).toBe(next);
   });
@@ -166,7 +168,7 @@ test("a forged trailer in an agent's commit or in a message does not pass for a 
   using folder = testFolder();
   const { forge, checkout } = aCheckout(folder);
   const repository = await forge.ensure(checkout);
-  const victim = pushAs(folder, repository.gitDir, "fleet/victim", { "v.txt": "v\n" });
+  const victim = push({ folder, gitDir: repository.gitDir, branch: "fleet/victim", files: { "v.txt": "v\n" } });
   const clone = agentClone(folder, repository.gitDir);
   const liar = commitFiles(clone, { "l.txt": "l\n" }, `x\n\nFleetwright-Head: ${victim}`);
   runGit(clone, "push", "--quiet", "origin", "HEAD:fleet/liar");
@@ -205,9 +207,9 @@ async function openWorld(kind: "bare" | "checkout" | "url"): Promise<ForgeWorld>
     forge,
     repository,
     async push(branch, files, from) {
-      if (branch !== "main") return pushAs(folder, await gitDir(), branch, files, from);
+      if (branch !== "main") return push({ folder, gitDir: await gitDir(), branch, files, from });
       // The operator's own work: in the checkout, or pushed to where the repository lives.
-      return kind === "checkout" ? commitFiles(checkout, files) : pushAs(folder, bare, "main", files);
+      return kind === "checkout" ? commitFiles(checkout, files) : push({ folder, gitDir: bare, branch: "main", files });
     },
     async read(branch, file) {
       const dir = await gitDir();
@@ -232,13 +234,15 @@ function agentClone(folder: TestFolder, gitDir: string, from = "main"): string {
   return clone;
 }
 
-function pushAs(
-  folder: TestFolder,
-  gitDir: string,
-  branch: string,
-  files: Readonly<Record<string, string>>,
-  from = "main",
-): string {
+interface Push {
+  readonly folder: TestFolder;
+  readonly gitDir: string;
+  readonly branch: string;
+  readonly files: Readonly<Record<string, string>>;
+  readonly from?: string | undefined;
+}
+
+function push({ folder, gitDir, branch, files, from = "main" }: Push): string {
   const clone = agentClone(folder, gitDir, from);
   const head = commitFiles(clone, files);
   runGit(clone, "push", "--quiet", "origin", `HEAD:${branch}`);
