@@ -58,11 +58,11 @@ test("any text shown as a line stays one line and steers nothing", () => {
 test("escaped text names the character it hides", () => {
   expect(escapeForTerminal("a\x1b[31m\u202eb\u{e0041}\tc\nd")).toBe("a\\u{1b}[31m\\u{202e}b\\u{e0041}\tc\nd");
   expect(escapeLine("one\n[FLEET] two")).toBe("one\\u{a}[FLEET] two");
-  expect(escapeLine("Füße ✔️ 日本 😀")).toBe("Füße ✔️ 日本 😀");
+  expect(escapeLine("Café ✔️ 日本 😀")).toBe("Café ✔️ 日本 😀");
 });
 
 test("ordinary text of any language is left as it is", () => {
-  for (const text of ["plain ascii", "Füße", "日本語のログ", "😀 ok", "tab\tand\nline"]) {
+  for (const text of ["plain ascii", "Café", "日本語のログ", "😀 ok", "tab\tand\nline"]) {
     expect(stripTerminal(text)).toBe(text);
     expect(escapeForTerminal(text)).toBe(text);
   }

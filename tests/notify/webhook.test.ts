@@ -10,6 +10,10 @@ const secret = "a-shared-secret-of-enough-length";
 const now = new Date("2026-01-02T03:04:05Z");
 const never = new AbortController().signal;
 
+function pem(name: string): string {
+  return readFileSync(new URL(`../fixtures/tls/${name}.pem`, import.meta.url), "utf8");
+}
+
 /** A name server for which every name is this machine. */
 const toLoopback = () => Promise.resolve([{ address: "127.0.0.1", family: 4 }]);
 
@@ -160,7 +164,6 @@ test("a name that leads to a private address is refused for good, and nothing is
 });
 
 test("a certificate that nobody vouches for is refused for good; one that is trusted works", async () => {
-  const pem = (name: string) => readFileSync(new URL(`../fixtures/tls/${name}.pem`, import.meta.url), "utf8");
   const tls = { key: pem("key"), cert: pem("cert") };
   await using receiver = await aReceiver(answering(200), tls);
   const to = (host: string) => ({ url: `https://${host}:${receiver.port}/hook`, secret });
