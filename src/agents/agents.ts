@@ -1,10 +1,11 @@
 /** Everything that can be done with agents on this machine, behind one interface: what the use cases see of this folder. */
-import type { AgentFacts } from "../domain/facts.ts";
 import type { AgentType } from "../domain/task.ts";
 import type { Published } from "./branches.ts";
 import type { CleanUpResult } from "./cleanup.ts";
+import type { Observation, Orphan } from "./facts.ts";
 import type { Installed } from "./install.ts";
 import type { LogChunk, LogRange } from "./run-log.ts";
+import type { Stopped } from "./stop.ts";
 import type { Workspace, WorkspaceRequest } from "./workspace.ts";
 
 /** One attempt of one task. */
@@ -42,27 +43,6 @@ export interface FirstBeat {
   readonly at: Date;
   /** The agent had ended already when it was first seen. */
   readonly ended: boolean;
-}
-
-export interface Stopped {
-  /** False when the attempt was closed before anything had been started. */
-  readonly hadStarted: boolean;
-  readonly killed: number;
-  /** Process ids still there after SIGKILL: something for a human. */
-  readonly survivors: readonly number[];
-}
-
-export interface Orphan {
-  readonly kind: "session" | "process";
-  readonly name: string;
-  readonly pid: number | null;
-  readonly taskId: string | null;
-}
-
-export interface Observation {
-  readonly facts: readonly AgentFacts[];
-  /** Sessions and processes that belong to no open run: reported, never killed. */
-  readonly orphans: readonly Orphan[];
 }
 
 /** What a failed attempt left; untrusted text, capped but not redacted. */

@@ -12,6 +12,8 @@ export interface ProcessInfo {
   /** Kernel start time in clock ticks since boot: with the pid it names one process for good. */
   readonly startTime: number;
   readonly cpuMs: number;
+  /** Of children that have ended and were waited for. */
+  readonly endedChildrenCpuMs: number;
   readonly rssBytes: number;
 }
 
@@ -63,6 +65,7 @@ export function readProcess(pid: number): ProcessInfo | undefined {
     pgid: number(2),
     session: number(3),
     cpuMs: (number(11) + number(12)) * TICK_MS,
+    endedChildrenCpuMs: (number(13) + number(14)) * TICK_MS,
     startTime: number(19),
     rssBytes: number(21) * PAGE_BYTES,
   };
@@ -215,7 +218,8 @@ function isStarted(info: ProcessInfo, startTime: number | undefined): boolean {
   return startTime === undefined || info.startTime === startTime;
 }
 
-function readEnvironment(pid: number): readonly string[] {
+/** As it was when the process started its program; empty when it may not be read. */
+export function readEnvironment(pid: number): readonly string[] {
   try {
     return readFileSync(`/proc/${pid}/environ`, "latin1").split("\0");
   } catch {
