@@ -1,6 +1,6 @@
 /** A host's tick: report its agents' facts in one batch, then see to what only this machine can do. */
 import type { CleanUpResult } from "../agents/cleanup.ts";
-import type { Orphan } from "../agents/agents.ts";
+import type { Orphan } from "../agents/facts.ts";
 import { StaleVersionError } from "../domain/errors.ts";
 import type { HostJob } from "../../queues/host.ts";
 import type { Task } from "../domain/task.ts";

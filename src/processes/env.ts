@@ -15,3 +15,13 @@ export function harmlessEnv(): Record<string, string> {
   const kept = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TERM", "TMPDIR", "TZ"];
   return Object.fromEntries(kept.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 }
+
+/** From here agents get what their type needs, by name; everything else stays. */
+export function secretEnv(): Readonly<Record<string, string | undefined>> {
+  return process.env;
+}
+
+/** Drills only. */
+export function faultEnv(): { killAt: string | undefined; stopAt: string | undefined } {
+  return { killAt: process.env["FLEET_KILL_AT"], stopAt: process.env["FLEET_STOP_AT"] };
+}

@@ -1,11 +1,10 @@
 /** GET /ps and /hosts: agents and machines as they are. */
 import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { rollCall } from "../../conductor/tasks.ts";
+import { rollCall, type Roll } from "../../conductor/tasks.ts";
 import { FleetError } from "../../domain/errors.ts";
 import type { SeenFacts } from "../../domain/facts.ts";
 import { TaskStatus, TERMINAL_STATUSES } from "../../domain/task.ts";
-import type { Host } from "../../store/hosts.ts";
 import { HostView, PsQuery, PsView, viewTaskAgent, type AgentSight } from "../../views/agent.ts";
 import { defineRoute } from "../route.ts";
 
@@ -82,7 +81,7 @@ export function sightOf(seen: SeenFacts | undefined, attempt: number): AgentSigh
   };
 }
 
-function viewHost(host: Host, now: Date): HostView {
+function viewHost(host: Roll["hosts"][number], now: Date): HostView {
   return {
     id: host.id,
     name: host.id,

@@ -1,0 +1,154 @@
+/** Builds what the use cases reach for, from the settings of this process; and lets go of it in the right order. */
+import { createHash, randomBytes } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { v7 as uuidv7 } from "uuid";
+import { openAgents } from "../agents/open.ts";
+import { environmentSecrets } from "../agents/secrets.ts";
+import { migrateQueueBackend, openBroker, type Broker } from "../broker/broker.ts";
+import type { Fleet } from "../conductor/fleet.ts";
+import type { Config } from "../config.ts";
+import { openLocalForge } from "../forge/local.ts";
+import type { Log } from "../log.ts";
+import { openChannels } from "../notify/channels.ts";
+import { openEmbedded } from "../store/embedded.ts";
+import { migrateUp } from "../store/migrate.ts";
+import { assertUsable, openStore, type Store } from "../store/store.ts";
+import { harmlessEnv, secretEnv } from "./env.ts";
+import { faultFromEnvironment } from "./faults.ts";
+import { loadSettings } from "./settings.ts";
+
+export interface OpenFleet {
+  readonly fleet: Fleet;
+  readonly store: Store;
+  readonly broker: Broker;
+  readonly databaseUrl: string;
+  /** Set by whoever runs the relay in this process. */
+  setRelayKick(kick: () => void): void;
+  close(): Promise<void>;
+}
+
+export interface OpenFleetOptions {
+  readonly config: Config;
+  readonly log: Log;
+  /** Where the terminal channel prints. */
+  readonly write: (line: string) => void;
+  /** Behind requests statements are short; workers may take longer. */
+  readonly statementTimeoutMs: number;
+  readonly onStuck?: (queue: string, sentence: string) => void;
+}
+
+/** PostgreSQL as configured, or the embedded one, started when it does not run. `stop` is the embedded one's. */
+export async function openDatabase(config: Config, log: Log): Promise<{ url: string; stop: () => Promise<void> }> {
+  if (config.DATABASE_URL) return { url: config.DATABASE_URL, stop: async () => undefined };
+  const embedded = await openEmbedded({ home: config.FLEET_HOME, log: (message) => log.info({ component: "postgres" }, message) });
+  return { url: embedded.url, stop: () => embedded.stop() };
+}
+
+/** Our schema and, when the queues live in PostgreSQL too, theirs. Returns the names of what was applied. */
+export async function migrateAll(config: Config, url: string, log: (message: string) => void): Promise<string[]> {
+  const direct = config.DATABASE_DIRECT_URL ?? url;
+  const applied = await migrateUp(direct, { log });
+  if (!config.REDIS_URL) await migrateQueueBackend(direct, config.FLEET_QUEUE_PREFIX);
+  return applied;
+}
+
+export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
+  const { config, log } = options;
+  await mkdir(config.FLEET_HOME, { recursive: true });
+  const settings = await loadSettings(config.FLEET_CONFIG, process.cwd());
+  const database = await openDatabase(config, log);
+  const onError = (component: string) => (error: Error) => log.warn({ component, error: error.message }, "connection lost");
+  try {
+    const usable = await assertUsable(database.url);
+    const store = openStore({
+      url: database.url,
+      maxConnections: config.DATABASE_POOL_MAX,
+      statementTimeoutMs: options.statementTimeoutMs,
+      onLostConnection: onError("postgres"),
+    });
+    const broker = await openBroker({
+      redisUrl: config.REDIS_URL,
+      databaseUrl: config.DATABASE_DIRECT_URL ?? database.url,
+      prefix: config.FLEET_QUEUE_PREFIX,
+      onError: onError("queue"),
+      ...(options.onStuck ? { onStuck: options.onStuck } : {}),
+    });
+    warnOfConnections(log, config.DATABASE_POOL_MAX + broker.databaseConnections, usable.maxConnections);
+    const agents = await openAgents({
+      home: config.FLEET_HOME,
+      socket: config.FLEET_TMUX_SOCKET,
+      heartbeatIntervalMs: config.FLEET_HEARTBEAT_INTERVAL_MS,
+      clock: () => new Date(),
+      baseEnv: harmlessEnv(),
+    });
+    let kick = () => {};
+    const clock = () => new Date();
+    const fleet: Fleet = {
+      store,
+      broker,
+      agents,
+      forge: openLocalForge(config.FLEET_HOME),
+      channels: openChannels({
+        write: options.write,
+        webhook: { clock },
+        ...(config.FLEET_SMTP_URL ? { email: { smtpUrl: config.FLEET_SMTP_URL, from: config.FLEET_SMTP_FROM } } : {}),
+      }),
+      secrets: environmentSecrets({ environment: secretEnv() }),
+      settings: { ...settings, monitor: { ...settings.monitor, heartbeatIntervalMs: config.FLEET_HEARTBEAT_INTERVAL_MS } },
+      host: { id: config.FLEET_HOST_ID, bootId: await bootId(), slots: config.FLEET_SLOTS },
+      worker: `${config.FLEET_HOST_ID}/${process.pid}/${randomBytes(3).toString("hex")}`,
+      home: config.FLEET_HOME,
+      heartbeatIntervalMs: config.FLEET_HEARTBEAT_INTERVAL_MS,
+      clock,
+      random: config.FLEET_SEED === undefined ? Math.random : seeded(config.FLEET_SEED),
+      newId: () => uuidv7(),
+      sha256: (text) => createHash("sha256").update(text).digest("hex"),
+      kickRelay: () => kick(),
+      faultPoint: faultFromEnvironment(),
+      log,
+    };
+    return {
+      fleet,
+      store,
+      broker,
+      databaseUrl: database.url,
+      setRelayKick(next) {
+        kick = next;
+      },
+      async close() {
+        await broker.close();
+        await agents.close();
+        await store.close();
+        await database.stop();
+      },
+    };
+  } catch (error) {
+    await database.stop();
+    throw error;
+  }
+}
+
+/** Above 80 % of what PostgreSQL allows, a few more processes would lock everybody out. */
+function warnOfConnections(log: Log, ours: number, allowed: number): void {
+  const processes = Math.floor((allowed * 0.8) / ours);
+  log.info({ component: "postgres", perProcess: ours, allowed, processes }, `room for ${processes} processes of this size`);
+  if (processes < 2) log.warn({ component: "postgres", ours, allowed }, "PostgreSQL allows few connections: raise max_connections");
+}
+
+/** Changes when the machine boots; elsewhere than Linux the host's name has to do. */
+async function bootId(): Promise<string> {
+  return (await readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => hostname())).trim();
+}
+
+/** mulberry32: small, good enough for jitter, and the same sequence for the same seed. */
+function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}

@@ -1,0 +1,88 @@
+/** The worker process: processors on their queues, the outbox relay, schedules, and this host's reporter. */
+import { statfs } from "node:fs/promises";
+import { loadavg } from "node:os";
+import { hostProcessor, PROCESSORS } from "../../processors/index.ts";
+import { fleetSchedules } from "../../schedules/fleet.ts";
+import { leaveHost, tickHost } from "../conductor/host.ts";
+import { relayOnce } from "../conductor/relay.ts";
+import { startLoop, type Loop } from "./loop.ts";
+import type { OpenFleet } from "./fleet.ts";
+
+export interface WorkerTerms {
+  /** Only these queues; all when left out. */
+  readonly queues?: readonly string[] | undefined;
+  readonly tickMs: number;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+export interface RunningWorker {
+  /** Stops claiming, finishes or hands back, gives the host's lease back. Agents run on. */
+  drain(): Promise<void>;
+}
+
+/** Between looks at the outbox when nothing in this process kicked. */
+const RELAY_MS = 250;
+/** A lost delayed job stops a scheduler silently, so schedules are asserted again and again. */
+const PERIODS_PER_ASSERTION = 2;
+
+export async function startWorker(open: OpenFleet, { queues, tickMs, versions }: WorkerTerms): Promise<RunningWorker> {
+  const { fleet, broker } = open;
+  const { log } = fleet;
+  const onError = (component: string) => (error: unknown) =>
+    log.warn({ component, error: error instanceof Error ? error.message : String(error) }, "it failed and is tried again");
+
+  const relay = startRelay(open);
+  const loops: Loop[] = [relay];
+  const holdsAgents = fleet.host.slots > 0;
+  const own = holdsAgents ? [...PROCESSORS, hostProcessor(fleet.host.id)] : PROCESSORS;
+  const wanted = own.filter(({ queue }) => {
+    if (!holdsAgents && queue.name === "spawn") return false;
+    return !queues || queues.includes(queue.name) || queue.name.startsWith("host.");
+  });
+  if (holdsAgents) {
+    // Before the first claim: the host's row is what slots are counted on.
+    const tick = () => report(open, tickMs, versions);
+    await tick().catch(onError("host"));
+    loops.push(startLoop({ everyMs: tickMs, step: tick, onError: onError("host") }));
+  }
+  await Promise.all(wanted.map(({ queue, answer }) => broker.consume(queue, (data, signal) => answer(fleet, data, signal))));
+  const schedules = fleetSchedules({ tickMs });
+  const assertSchedules = () => broker.applySchedules(schedules);
+  await assertSchedules();
+  loops.push(startLoop({ everyMs: tickMs * PERIODS_PER_ASSERTION, step: assertSchedules, onError: onError("schedules") }));
+  log.info({ component: "worker", queues: wanted.map(({ queue }) => queue.name), slots: fleet.host.slots }, "working");
+
+  return {
+    async drain() {
+      await Promise.all(loops.map((loop) => loop.stop()));
+      await broker.drain();
+      if (holdsAgents) await leaveHost(fleet).catch(onError("host"));
+      log.info({ component: "worker" }, "drained; agents run on");
+    },
+  };
+}
+
+/** Also in web processes: what a request has just committed is then with the queue within a millisecond or two. */
+export function startRelay(open: OpenFleet): Loop {
+  const { fleet } = open;
+  const loop = startLoop({
+    everyMs: RELAY_MS,
+    step: async () => {
+      while ((await relayOnce(fleet)) > 0);
+    },
+    onError: (error) =>
+      fleet.log.warn({ component: "relay", error: error instanceof Error ? error.message : String(error) }, "relaying waits"),
+  });
+  open.setRelayKick(() => loop.kick());
+  return loop;
+}
+
+async function report(open: OpenFleet, tickMs: number, versions: Readonly<Record<string, string>>): Promise<void> {
+  const disk = await statfs(open.fleet.home);
+  await tickHost(open.fleet, {
+    tickMs,
+    versions,
+    load: loadavg()[0] ?? 0,
+    diskFreeMb: Math.floor((disk.bavail * disk.bsize) / 1_048_576),
+  });
+}
