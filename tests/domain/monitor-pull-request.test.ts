@@ -134,10 +134,8 @@ describe("a ready task", () => {
 
 test("what moves by jobs and people alone is not the monitor's", () => {
   expect(MONITORED_STATUSES).toEqual(["spawning", "running", "pr_created", "reviewing", "ready"]);
-  for (const status of TaskStatus.options) {
-    if (!MONITORED_STATUSES.includes(status))
-      expect(decideTask(aTask({ status }), someFacts(), policy, now)).toEqual([]);
-  }
+  const others = TaskStatus.options.filter((status) => !MONITORED_STATUSES.includes(status));
+  expect(others.flatMap((status) => decideTask(aTask({ status }), someFacts(), policy, now))).toEqual([]);
 });
 
 const LEADS_TO: Partial<Record<Decision["do"], TaskStatus>> = {
@@ -148,65 +146,64 @@ const LEADS_TO: Partial<Record<Decision["do"], TaskStatus>> = {
   fail: "failed",
 };
 
-describe("for any task and any facts", () => {
-  const when = fc.oneof(fc.constant(now), fc.date({ noInvalidDate: true }));
-  const maybe = <Value>(value: fc.Arbitrary<Value>) => fc.option(value, { nil: undefined });
-  const sha = fc.constantFrom(startSha, headSha, newer);
-  const tasks = fc.record<Partial<MonitoredTask>>({
-    status: fc.constantFrom(...TaskStatus.options),
-    condition: fc.constantFrom(...Condition.options),
-    conditionDetail: fc.option(fc.dictionary(fc.constantFrom("until", "text"), fc.anything())),
-    conditionSince: fc.option(when),
-    attempt: fc.nat(2),
-    spawnedAt: fc.option(when),
-    updatedAt: when,
-    metadata: fc.constantFrom({}, { saga: { done: [] } }, { saga: { done: ["process"], startSha } }),
-    reviewStatus: fc.option(fc.record({ outcome: fc.constantFrom("approved", "timed_out") })),
-  });
-  const agents = fc.record({
-    attempt: fc.nat(2),
-    pane: fc.constantFrom("alive", "dead", "missing", "unknown"),
-    process: fc.constantFrom("alive", "dead", "unknown"),
-    heartbeatAt: fc.option(when),
-    exit: fc.option(
-      fc.record({ code: fc.option(fc.integer()), signal: fc.option(fc.string()), oom: fc.boolean(), endedAt: when }),
-    ),
-    headSha: fc.option(sha),
-    commitsAhead: fc.nat(2),
-    observedAt: when,
-    progressAt: when,
-    nudgedAt: fc.option(when),
-    deadProbes: fc.nat(3),
-    needsInput: fc.option(fc.constant({ text: "?" })),
-  });
-  const facts = fc.record<TaskFacts>({
-    agent: maybe(agents.map((agent) => anAgent(agent))),
-    host: maybe(fc.record({ leaseUntil: when })),
-    branch: maybe(fc.record({ headSha: sha })),
-    pullRequest: maybe(
-      fc.record({
-        number: fc.nat(),
-        state: fc.constantFrom("open", "closed", "merged"),
-        headSha: sha,
-        mergeSha: fc.option(sha),
-      }),
-    ),
-    ci: fc.record({
-      configured: fc.boolean(),
-      required: fc.boolean(),
-      headSha: maybe(sha),
-      status: fc.constantFrom("none", "pending", "passing", "failing", "error"),
-      errors: fc.nat(4),
-      since: maybe(when),
+const when = fc.oneof(fc.constant(now), fc.date({ noInvalidDate: true }));
+const sha = fc.constantFrom(startSha, headSha, newer);
+const tasks = fc.record<Partial<MonitoredTask>>({
+  status: fc.constantFrom(...TaskStatus.options),
+  condition: fc.constantFrom(...Condition.options),
+  conditionDetail: fc.option(fc.dictionary(fc.constantFrom("until", "text"), fc.anything())),
+  conditionSince: fc.option(when),
+  attempt: fc.nat(2),
+  spawnedAt: fc.option(when),
+  updatedAt: when,
+  metadata: fc.constantFrom({}, { saga: { done: [] } }, { saga: { done: ["process"], startSha } }),
+  reviewStatus: fc.option(fc.record({ outcome: fc.constantFrom("approved", "timed_out") })),
+});
+const agents = fc.record({
+  attempt: fc.nat(2),
+  pane: fc.constantFrom("alive", "dead", "missing", "unknown"),
+  process: fc.constantFrom("alive", "dead", "unknown"),
+  heartbeatAt: fc.option(when),
+  exit: fc.option(
+    fc.record({ code: fc.option(fc.integer()), signal: fc.option(fc.string()), oom: fc.boolean(), endedAt: when }),
+  ),
+  headSha: fc.option(sha),
+  commitsAhead: fc.nat(2),
+  observedAt: when,
+  progressAt: when,
+  nudgedAt: fc.option(when),
+  deadProbes: fc.nat(3),
+  needsInput: fc.option(fc.constant({ text: "?" })),
+});
+const allFacts = fc.record<TaskFacts>({
+  agent: maybe(agents.map((agent) => anAgent(agent))),
+  host: maybe(fc.record({ leaseUntil: when })),
+  branch: maybe(fc.record({ headSha: sha })),
+  pullRequest: maybe(
+    fc.record({
+      number: fc.nat(),
+      state: fc.constantFrom("open", "closed", "merged"),
+      headSha: sha,
+      mergeSha: fc.option(sha),
     }),
-    review: fc.record({ round: fc.nat(6), headSha: maybe(sha), startedAt: maybe(when) }),
-    opensOnPush: fc.boolean(),
-    excusedMs: fc.nat(),
-  });
+  ),
+  ci: fc.record({
+    configured: fc.boolean(),
+    required: fc.boolean(),
+    headSha: maybe(sha),
+    status: fc.constantFrom("none", "pending", "passing", "failing", "error"),
+    errors: fc.nat(4),
+    since: maybe(when),
+  }),
+  review: fc.record({ round: fc.nat(6), headSha: maybe(sha), startedAt: maybe(when) }),
+  opensOnPush: fc.boolean(),
+  excusedMs: fc.nat(),
+});
 
+describe("for any task and any facts", () => {
   test("it answers, legally, with a reason, and changes the status at most once", () => {
     fc.assert(
-      fc.property(tasks, facts, fc.boolean(), (task, seen, autoMerge) => {
+      fc.property(tasks, allFacts, fc.boolean(), (task, seen, autoMerge) => {
         const given = aTask(task);
         const decisions = decideTask(given, seen, { ...DEFAULT_SETTINGS, autoMerge }, now);
         const moves = decisions.flatMap((decision) => LEADS_TO[decision.do] ?? []);
@@ -214,7 +211,7 @@ describe("for any task and any facts", () => {
         for (const to of moves) expect(VALID_TRANSITIONS[given.status]).toContain(to);
         for (const decision of decisions) {
           expect(decision.reason).not.toBe("");
-          if (decision.do === "fail") expect(FailureClass.options).toContain(decision.class);
+          expect(FailureClass.options).toContain(decision.do === "fail" ? decision.class : "stall");
         }
       }),
       { numRuns: 3_000 },
@@ -231,6 +228,10 @@ describe("for any task and any facts", () => {
     );
   });
 });
+
+function maybe<Value>(value: fc.Arbitrary<Value>): fc.Arbitrary<Value | undefined> {
+  return fc.option(value, { nil: undefined });
+}
 
 function expectDecisions(task: Partial<MonitoredTask>, facts: Partial<TaskFacts>, decisions: readonly object[]): void {
   expect(decideTask(aTask(task), someFacts(facts), policy, now)).toMatchObject(decisions);
