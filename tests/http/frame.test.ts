@@ -52,6 +52,7 @@ let api: TestApi;
 let token: string;
 beforeAll(async () => {
   api = await testApi(ROUTES, () => ({
+    doors: [(app) => app.get("/echo", (request, response) => void response.json(request.headers))],
     health: { database: async () => "ok", queues: () => Promise.reject(new Error("down at 10.0.0.3")) },
   }));
   token = await api.token();
@@ -79,16 +80,20 @@ test("an answer holds what its schema names and nothing else", async () => {
   expect(headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
 });
 
-test("headers that claim to be somebody change nothing", async () => {
-  const { body } = await ask("/api/fleet/me", {
-    headers: {
-      "x-conviction-tier": "sovereign",
-      "x-wallet-address": "0x1",
-      "x-fleet-operator-id": "root",
-      "x-fleet-conviction-tier": "sovereign",
-    },
-  });
-  expect(body).toEqual({ id: "ada", tier: "builder" });
+test("headers that claim to be somebody are gone before anything could read them", async () => {
+  const lies = {
+    "x-conviction-tier": "sovereign",
+    "x-wallet-address": "0x1",
+    "x-fleet-operator-id": "root",
+    "x-fleet-conviction-tier": "sovereign",
+    "x-forwarded-for": "10.0.0.1",
+    "x-forwarded-host": "evil.example",
+    forwarded: "for=10.0.0.1",
+  };
+  expect((await ask("/api/fleet/me", { headers: lies })).body).toEqual({ id: "ada", tier: "builder" });
+  const { body } = await ask("/echo", { headers: { ...lies, "x-kept": "yes" } });
+  expect(body).toMatchObject({ "x-kept": "yes" });
+  expect(Object.keys(body).filter((name) => name in lies)).toEqual([]);
 });
 
 test("an unchanged answer costs a 304", async () => {
