@@ -115,6 +115,26 @@ test("a line longer than the buffer is shown in parts, and a key in it is still 
   expect(shown).not.toContain(key);
 });
 
+test("in an endless line a name and its value are not parted, wherever the parts end", () => {
+  const held = 8_192 + 128;
+  for (let before = 0; before < 40; before += 1) {
+    const head = "x ".repeat(32_000);
+    const tail = " y".repeat(held).slice(0, held - 21 + before);
+    const flow = redactor().stream();
+    const shown = flow.push(`${head}password=Abc123Def456${tail}`) + flow.end();
+
+    expect(shown).not.toContain("Abc123Def456");
+  }
+});
+
+test("a wrapped value is masked to its last character, and what follows stays", () => {
+  const { redact } = redactor({ values: ["Hidden-Value1"] });
+
+  expect(redact("a\nb\nit is Hid\nden-V\nalue1, then\nmore Hidden-Value1\nc")).toBe(
+    "a\nb\nit is [redacted:value], then\nmore [redacted:value]\nc",
+  );
+});
+
 test("no pattern can read a place twice: each is sticky, starts with a literal, and repeats nothing that repeats", () => {
   for (const { shape, starts } of SECRET_PATTERNS) {
     expect(shape.flags).toContain("y");
