@@ -1,59 +1,32 @@
 /** Everything that can be done with agents on this machine, behind one interface: what the use cases see of this folder. */
-import type { AgentType } from "../domain/task.ts";
+import { mkdir, realpath } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { openMirrors } from "../git/mirror.ts";
+import {
+  collectFailure,
+  publishTask,
+  readResult,
+  startAttempt,
+  waitForFirstBeat,
+  writeRun,
+  type CollectedFailure,
+  type FirstBeat,
+  type RunRef,
+  type RunRequest,
+  type Started,
+} from "./attempt.ts";
 import type { Published } from "./branches.ts";
-import type { CleanUpResult } from "./cleanup.ts";
-import type { Observation, Orphan } from "./facts.ts";
-import type { Installed } from "./install.ts";
-import type { LogChunk, LogRange } from "./run-log.ts";
-import type { Stopped } from "./stop.ts";
-import type { Workspace, WorkspaceRequest } from "./workspace.ts";
-
-/** One attempt of one task. */
-export interface RunRef {
-  readonly taskId: string;
-  readonly attempt: number;
-}
-
-export interface RunRequest extends RunRef {
-  readonly dispatchId: string;
-  readonly epoch: number;
-  readonly hostId: string;
-  readonly bootId: string;
-  /** Which worker asks: shown to whoever wonders where a process comes from. */
-  readonly startedBy: string;
-  readonly agentType: AgentType;
-  readonly model?: string | null;
-  /** For `command`. */
-  readonly command?: readonly string[] | undefined;
-  /** For `stub`. */
-  readonly script?: string | undefined;
-  readonly prompt: string;
-  /** Only what this agent type needs; delivered by a file that is gone within seconds. */
-  readonly secrets?: Readonly<Record<string, string>>;
-}
-
-export interface Started {
-  readonly session: string;
-  /** True when this dispatch was running already: a crash came between its start and its record. */
-  readonly adopted: boolean;
-}
-
-export interface FirstBeat {
-  readonly pid: number;
-  readonly at: Date;
-  /** The agent had ended already when it was first seen. */
-  readonly ended: boolean;
-}
-
-/** What a failed attempt left; untrusted text, capped but not redacted. */
-export interface CollectedFailure {
-  readonly diff: string;
-  readonly filesChanged: readonly string[];
-  readonly outputTail: string;
-  readonly exitCode: number | null;
-  readonly signal: string | null;
-  readonly outOfMemory: boolean;
-}
+import { removeWorkspace, type CleanUpResult } from "./cleanup.ts";
+import { openObserver, type Observation, type Orphan } from "./facts.ts";
+import { installDependencies, type Installed } from "./install.ts";
+import { runDirOf } from "./places.ts";
+import { closeOtherRuns, closeRun, shredRunDir, touchProbe } from "./run-dir.ts";
+import { readRunLog, type LogChunk, type LogRange } from "./run-log.ts";
+import { signalAttempt, stopAttempt, type Stopped } from "./stop.ts";
+import { openTmux } from "./tmux.ts";
+import type { AgentResult } from "./types/agent-cli.ts";
+import { detectAgentClis, type DetectedAgentCli } from "./types/index.ts";
+import { prepareWorkspace, type Place, type Workspace, type WorkspaceRequest } from "./workspace.ts";
 
 export interface Agents {
   /** Step 2. Idempotent. Fails with a SpawnError. */
@@ -82,6 +55,10 @@ export interface Agents {
   cleanUp(ask: RunRef & { readonly dryRun?: boolean }): Promise<CleanUpResult>;
   readLog(run: RunRef, range: LogRange): Promise<LogChunk>;
   collectFailure(run: RunRef): Promise<CollectedFailure>;
+  /** What the agent said with its output: its last message, a question, that nothing was to do, a provider's limit. */
+  readResult(run: RunRef): Promise<AgentResult>;
+  /** Which agent programs are on this machine. */
+  detect(): Promise<readonly DetectedAgentCli[]>;
   /** Ends our connections; agents run on. */
   close(): Promise<void>;
 }
@@ -96,4 +73,55 @@ export interface AgentsOptions {
   /** What every agent and installer gets: PATH and HOME at least. Nothing else of the worker's environment reaches them. */
   readonly baseEnv: Readonly<Record<string, string>>;
   readonly minFreeMb?: number;
+}
+
+const DEFAULT_GRACE_MS = 5_000;
+const INSTALL_TIMEOUT_MS = 10 * 60_000;
+const MIN_FREE_MB = 500;
+
+export async function openAgents(options: AgentsOptions): Promise<Agents> {
+  await mkdir(options.home, { recursive: true, mode: 0o700 });
+  const home = await realpath(options.home);
+  const place: Place = { home, mirrors: openMirrors({ home }), minFreeMb: options.minFreeMb ?? MIN_FREE_MB };
+  const runtime = openTmux({ home, socket: options.socket ?? "fleetwright" });
+  const observer = openObserver({ home, runtime, clock: options.clock });
+  const dirOf = ({ taskId, attempt }: RunRef) => runDirOf(home, taskId, attempt);
+
+  return {
+    prepareWorkspace: (ask) => prepareWorkspace(place, ask),
+    install: ({ taskId, attempt, setupCommand, timeoutMs = INSTALL_TIMEOUT_MS }) =>
+      installDependencies({
+        home,
+        taskId,
+        timeoutMs,
+        env: options.baseEnv,
+        logFile: join(dirname(dirOf({ taskId, attempt })), `install-${attempt}.log`),
+        ...(setupCommand ? { setupCommand } : {}),
+      }),
+    writeRun: (ask) => writeRun(home, options, ask),
+    shredRun: (run) => shredRunDir(dirOf(run)),
+    start: (run) => startAttempt(home, runtime, run),
+    waitForHeartbeat: (run, withinMs, signal) => waitForFirstBeat(dirOf(run), withinMs, signal),
+    async stop({ taskId, attempt }, { graceMs = DEFAULT_GRACE_MS } = {}) {
+      const stopped = await stopAttempt({ home, runtime, taskId, attempt, graceMs });
+      if (stopped.survivors.length === 0) await closeRun(home, taskId, attempt);
+      return stopped;
+    },
+    pause: async (run) => signalAttempt(home, run, "SIGSTOP"),
+    resume: async (run) => signalAttempt(home, run, "SIGCONT"),
+    observe: () => observer.observe(),
+    listOrphans: async () => (await observer.observe()).orphans,
+    probe: (run) => touchProbe(dirOf(run)),
+    publish: (ask) => publishTask(place, ask),
+    async cleanUp(ask) {
+      const result = await removeWorkspace(place, ask);
+      if (!ask.dryRun && result.decision.do !== "keep") await closeOtherRuns(home, ask.taskId, null);
+      return result;
+    },
+    readLog: (run, range) => readRunLog(dirOf(run), range),
+    collectFailure: (run) => collectFailure(place, dirOf(run)),
+    readResult: (run) => readResult(dirOf(run)),
+    detect: () => detectAgentClis(options.baseEnv),
+    async close() {},
+  };
 }

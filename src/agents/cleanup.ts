@@ -1,6 +1,6 @@
 /** Removing a workspace: what would be lost is saved first, and any doubt keeps it. Dry run and real run decide by one function. */
 import { randomBytes } from "node:crypto";
-import { lstat, mkdir, rename } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { lastLines, runCommand } from "../command/run.ts";
 import { findMarked } from "../command/process-tree.ts";
@@ -13,7 +13,7 @@ import { trashRoot } from "./places.ts";
 import { releasePorts } from "./ports.ts";
 import { findUnsaved, takeSnapshot, type Snapshot, type UnsavedFiles } from "./snapshot.ts";
 import { taskMarker } from "./stop.ts";
-import { openWorkspaceRoot, pruneWorktrees, type Place } from "./workspace.ts";
+import { openWorkspaceRoot, pruneWorktrees, worktreeDir, type Place } from "./workspace.ts";
 import { forgetWorkspaceRecord, readWorkspaceRecord, type WorkspaceRecord } from "./workspace-record.ts";
 
 export interface CleanUpFacts {
@@ -86,6 +86,7 @@ export async function removeWorkspace(
     }
     decision = decideCleanup(facts);
   }
+  if (decision.do === "nothing") await forget(place, mirror, record);
   if (decision.do !== "remove") return { decision, facts, snapshot, removedPath: null, deletedBranch: null };
   await remove(place, mirror, record);
   const deletedBranch =
@@ -147,12 +148,10 @@ async function readWork(place: Place, mirror: Mirror, record: WorkspaceRecord): 
   return { facts, head, unsaved };
 }
 
-/** Commits on another branch or on none would not be in the snapshot. */
+/** Commits on another branch or on none would not be in the snapshot. Read as text: it may be the agent's own repository. */
 async function assertOnBranch(mirror: Mirror, record: WorkspaceRecord): Promise<void> {
-  const gitDir =
-    record.kind === "clone" ? join(record.path, ".git") : join(mirror.path, "worktrees", shortId(record.taskId));
-  const { stdout } = await tryGit(["symbolic-ref", "--quiet", "HEAD"], { gitDir, cwd: "/" });
-  if (stdout.trim() === `refs/heads/${record.branch}`) return;
+  const dir = record.kind === "clone" ? join(record.path, ".git") : worktreeDir(mirror, record.taskId);
+  if ((await readFile(join(dir, "HEAD"), "latin1")) === `ref: refs/heads/${record.branch}\n`) return;
   throw new FleetError("not-verified", `its HEAD is not on ${record.branch}`);
 }
 
@@ -164,10 +163,16 @@ async function remove(place: Place, mirror: Mirror, record: WorkspaceRecord): Pr
   await mkdir(trashRoot(place.home), { recursive: true, mode: 0o700 });
   const trash = join(trashRoot(place.home), `${basename(path)}-${randomBytes(4).toString("hex")}`);
   await rename(path, trash);
+  await forget(place, mirror, record);
+}
+
+/** Also finishes what a crash interrupted between the rename and here. */
+async function forget(place: Place, mirror: Mirror, record: WorkspaceRecord): Promise<void> {
   if (record.kind === "worktree") await pruneWorktrees(place, mirror);
   await releasePorts(place.home, shortId(record.taskId));
   await forgetWorkspaceRecord(place.home, record.taskId);
-  await deleteTree(trash);
+  const root = trashRoot(place.home);
+  for (const name of await readdir(root).catch(() => [])) await deleteTree(join(root, name));
 }
 
 /** Package caches leave folders that may not be written; their own user may change that, and links are not followed. */

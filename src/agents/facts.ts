@@ -102,7 +102,9 @@ function factsOf({ dir, spec }: Seen, look: Look): Omit<AgentFacts, "headSha" | 
   const report = readRun(dir);
   const { taskId, attempt, dispatchId } = spec;
   return {
-    ...{ taskId, attempt, dispatchId },
+    taskId,
+    attempt,
+    dispatchId,
     ...heartbeatOf(report),
     pane: paneState(spec, look),
     process: processState(report),
