@@ -25,6 +25,10 @@ export const Config = z.object({
     .default(8080)
     .describe("where `fleet web` listens; 0 for any free one"),
   FLEET_HOST: z.string().default("127.0.0.1").describe("address that `fleet web` binds; 0.0.0.0 for all interfaces"),
+  FLEET_PUBLIC_URL: z
+    .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
+    .optional()
+    .describe("where browsers find `fleet web`, when a proxy or a name stands before it; other host names are refused"),
   FLEET_URL: z
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
     .optional()

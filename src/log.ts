@@ -1,4 +1,5 @@
 /** One logger for everything: JSON lines, or readable ones on a terminal. What looks like a secret is not written. */
+import { join } from "node:path";
 import { destination, type DestinationStream, type Logger, pino, stdSerializers } from "pino";
 
 export type Log = Logger;
@@ -47,4 +48,9 @@ async function readable(): Promise<DestinationStream> {
     ignore: "pid,component",
     messageFormat: "{if component}{component}: {end}{msg}",
   });
+}
+
+/** `<home>/logs/fleet.log`, for processes whose terminal is for people. */
+export async function openLogFile(home: string): Promise<DestinationStream> {
+  return destination({ dest: join(home, "logs", "fleet.log"), mkdir: true, sync: true });
 }

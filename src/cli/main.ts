@@ -5,6 +5,10 @@ export const VERSION = "0.1.0";
 
 /** What `fleet --help` lists, in this order. A verb that is not here does not exist. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  up: async () => (await import("./local/up.ts")).upCommand,
+  web: async () => (await import("./local/web.ts")).webCommand,
+  worker: async () => (await import("./local/worker.ts")).workerCommand,
+  migrate: async () => (await import("./local/migrate.ts")).migrateCommand,
   spawn: async () => (await import("./commands/spawn.ts")).spawnCommand,
   ps: async () => (await import("./commands/ps.ts")).psCommand,
   show: async () => (await import("./commands/show.ts")).showCommand,

@@ -99,12 +99,16 @@ export async function cleanUpTask(fleet: Fleet, task: Task): Promise<CleanUpResu
   await fleet.agents.stop(run);
   await fleet.store.transaction(WORKER, (tx) => closeAttempt(tx, task.id, task.attempt));
   const cleaned = await fleet.agents.cleanUp(run);
+  const { decision } = cleaned;
+  const kept = decision.do === "keep" ? decision.reason : undefined;
+  if (kept) fleet.log.warn({ event: "workspace.kept", taskId: task.id, reason: kept }, "a working copy is kept: see fleet show");
   await moveTask(fleet, {
     task,
     actor: fleet.worker,
-    action: "workspace.removed",
+    action: kept ? "workspace.kept" : "workspace.removed",
     detail: { ...cleaned },
-    patch: { workspacePath: null },
+    // Once is enough: what is kept is for a person to look at, not for every tick.
+    patch: kept ? { metadata: { ...task.metadata, workspaceKept: kept } } : { workspacePath: null },
   });
   return cleaned;
 }

@@ -137,6 +137,8 @@ export const TaskMetadata = z.looseObject({
   command: z.array(z.string()).optional(),
   script: z.string().optional(),
   acceptance: z.string().optional(),
+  /** Why the working copy of the ended task was not removed. */
+  workspaceKept: z.string().optional(),
   reviewRound: z.int().optional(),
   /** The head the newest round is about, also when nobody reviews. */
   reviewedHead: z.string().optional(),

@@ -2,9 +2,9 @@
 import { homedir, hostname } from "node:os";
 import { type Config, readConfig } from "../config.ts";
 
-/** The settings of this process; FleetError("invalid-input") names every wrong one. */
-export function processConfig(): Config {
-  return readConfig(process.env, { homeDir: homedir(), hostName: hostname() });
+/** The settings of this process; FleetError("invalid-input") names every wrong one. What was typed comes before the environment. */
+export function processConfig(typed: Readonly<Record<string, string>> = {}): Config {
+  return readConfig({ ...process.env, ...typed }, { homeDir: homedir(), hostName: hostname() });
 }
 
 /**

@@ -3,11 +3,12 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { v7 as uuidv7 } from "uuid";
-import { openAgents } from "../agents/open.ts";
+import { openAgents } from "../agents/agents.ts";
 import { environmentSecrets } from "../agents/secrets.ts";
 import { migrateQueueBackend, openBroker, type Broker } from "../broker/broker.ts";
 import type { Fleet } from "../conductor/fleet.ts";
 import type { Config } from "../config.ts";
+import type { Settings } from "../domain/settings.ts";
 import { openLocalForge } from "../forge/local.ts";
 import type { Log } from "../log.ts";
 import { openChannels } from "../notify/channels.ts";
@@ -36,6 +37,8 @@ export interface OpenFleetOptions {
   /** Behind requests statements are short; workers may take longer. */
   readonly statementTimeoutMs: number;
   readonly onStuck?: (queue: string, sentence: string) => void;
+  /** Instead of fleet.yaml. */
+  readonly settings?: Settings;
 }
 
 /** PostgreSQL as configured, or the embedded one, started when it does not run. `stop` is the embedded one's. */
@@ -56,7 +59,7 @@ export async function migrateAll(config: Config, url: string, log: (message: str
 export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
   const { config, log } = options;
   await mkdir(config.FLEET_HOME, { recursive: true });
-  const settings = await loadSettings(config.FLEET_CONFIG, process.cwd());
+  const settings = options.settings ?? (await loadSettings(config.FLEET_CONFIG, process.cwd()));
   const database = await openDatabase(config, log);
   const onError = (component: string) => (error: Error) => log.warn({ component, error: error.message }, "connection lost");
   try {

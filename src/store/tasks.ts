@@ -199,5 +199,6 @@ export async function listTasksToClean(tx: Tx, host: string, limit: number): Pro
   return tx.many(Task)`
     select ${taskColumns} from fleet_tasks t
     where t.host = ${host} and t.completed_at is not null and t.workspace_path is not null
+      and not t.metadata ? 'workspaceKept'
     order by t.completed_at limit ${limit}`;
 }

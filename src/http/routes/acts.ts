@@ -71,6 +71,9 @@ export const removeRoute = defineRoute(
   },
   async (fleet: Fleet, { operator, params }) => {
     const task = await getOwnTask(fleet, operator, params.task);
-    return { body: { id: task.id, ...(await removeTask(fleet, operator, task)) } };
+    const cleaned = await removeTask(fleet, operator, task);
+    const removed = [cleaned?.removedPath, cleaned?.deletedBranch].filter((what) => typeof what === "string");
+    const { snapshot } = cleaned ?? {};
+    return { body: { id: task.id, removed, snapshot: snapshot?.dir ?? null, restore: snapshot?.restoreCommand ?? null } };
   },
 );

@@ -1,0 +1,55 @@
+/** fleet worker: processors, relay, and this host's reporter. */
+import { textOf, type Command } from "../command.ts";
+
+export const workerCommand: Command = {
+  usage: "worker",
+  summary: "work on the queues, and hold agents on this machine",
+  options: [
+    ["--queues <a,b>", "only these queues (default: all)"],
+    ["--slots <n>", "agents at once; 0 holds none"],
+  ],
+  examples: ["fleet worker --slots 8", "fleet worker --queues ci,review --slots 0"],
+
+  async run({ terminal }, _args, { queues, slots }) {
+    const [{ processConfig }, { openLog }, { openFleet }, { startWorker }, { hostVersions }, { dieOnUnhandled, untilSignalled }] =
+      await Promise.all([
+        import("../../processes/env.ts"),
+        import("../../log.ts"),
+        import("../../processes/fleet.ts"),
+        import("../../processes/worker.ts"),
+        import("../../processes/versions.ts"),
+        import("../../processes/shutdown.ts"),
+      ]);
+    const { QUEUES } = await import("../../../queues/index.ts");
+    const wanted = textOf(queues)?.split(",");
+    const unknown = wanted?.filter((name) => !QUEUES.some((queue) => queue.name === name)) ?? [];
+    if (unknown.length > 0) {
+      const { failure } = await import("../credentials.ts");
+      const names = QUEUES.map(({ name }) => name).join(", ");
+      throw await failure("invalid-input", `There is no queue ${unknown.join(", ")}. There are: ${names}`);
+    }
+    const config = processConfig(slots === undefined ? {} : { FLEET_SLOTS: String(slots) });
+    const log = await openLog({ level: config.FLEET_LOG_LEVEL });
+    dieOnUnhandled(log);
+    const open = await openFleet({
+      config,
+      log,
+      write: (line) => terminal.line(line),
+      statementTimeoutMs: 30_000,
+      onStuck(_queue, sentence) {
+        // The supervisor starts a new one, with new connections.
+        log.fatal({ component: "queue" }, sentence);
+        process.exit(1);
+      },
+    });
+    const worker = await startWorker(open, {
+      tickMs: config.FLEET_TICK_MS,
+      versions: await hostVersions(),
+      ...(wanted ? { queues: wanted } : {}),
+    });
+    await untilSignalled(log, async () => {
+      await worker.drain();
+      await open.close();
+    });
+  },
+};

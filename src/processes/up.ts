@@ -1,0 +1,92 @@
+/** Everything in one process: database, migrations, web and worker; for one machine, and for looking around. */
+import { chmod, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Config } from "../config.ts";
+import type { Operator } from "../domain/operator.ts";
+import type { Settings } from "../domain/settings.ts";
+import type { Log } from "../log.ts";
+import { migrateAll, openDatabase, openFleet, type OpenFleet } from "./fleet.ts";
+import { startLoop } from "./loop.ts";
+import { hostVersions } from "./versions.ts";
+import { startWeb, type RunningWeb } from "./web.ts";
+import { startWorker } from "./worker.ts";
+
+export interface RunningStack {
+  readonly open: OpenFleet;
+  readonly web: RunningWeb;
+  readonly queues: "redis" | "postgres";
+  readonly embedded: boolean;
+  readonly credentialsFile: string;
+  /** Drains, closes, and stops the embedded PostgreSQL when nobody else of this home uses it. Agents run on. */
+  close(): Promise<void>;
+}
+
+export interface UpTerms {
+  readonly config: Config;
+  readonly log: Log;
+  readonly write: (line: string) => void;
+  readonly settings?: Settings;
+  /** A sentence about each longer step. */
+  readonly say?: (sentence: string) => void;
+  readonly onStuck?: (queue: string, sentence: string) => void;
+}
+
+/** Whoever may read the home is the operator of this machine's own stack. */
+export const LOCAL_OPERATOR: Operator = { id: "local", tenantId: "local", tier: "sovereign", role: "admin" };
+
+const TOKEN_MS = 24 * 3_600_000;
+const REFRESH_MS = 6 * 3_600_000;
+
+export async function startUp(terms: UpTerms): Promise<RunningStack> {
+  const { config, log, say = () => undefined } = terms;
+  say(config.DATABASE_URL ? "Reaching PostgreSQL" : "Starting the embedded PostgreSQL");
+  const database = await openDatabase(config, log);
+  try {
+    const applied = await migrateAll(config, database.url, (message) => log.info({ component: "migrate" }, message));
+    if (applied.length > 0) say(`Applied ${applied.length} migrations`);
+    const { write, settings, onStuck } = terms;
+    const open = await openFleet({
+      config: { ...config, DATABASE_URL: database.url },
+      log,
+      write,
+      statementTimeoutMs: 30_000,
+      ...(settings ? { settings } : {}),
+      ...(onStuck ? { onStuck } : {}),
+    });
+    const web = await startWeb(open, config, { relays: false });
+    const worker = await startWorker(open, { tickMs: config.FLEET_TICK_MS, versions: await hostVersions() });
+    const credentialsFile = join(config.FLEET_HOME, "credentials.json");
+    const refresh = async () => writeCredentials(credentialsFile, web.url, await web.issueFor(LOCAL_OPERATOR, TOKEN_MS));
+    await refresh();
+    const credentials = startLoop({
+      everyMs: REFRESH_MS,
+      step: refresh,
+      onError: (error) => log.warn({ component: "credentials", error: String(error) }, "the local token could not be renewed"),
+    });
+    return {
+      open,
+      web,
+      queues: open.broker.backend,
+      embedded: !config.DATABASE_URL,
+      credentialsFile,
+      async close() {
+        await credentials.stop();
+        await worker.drain();
+        await web.close();
+        await open.close();
+        await database.stop();
+      },
+    };
+  } catch (error) {
+    await database.stop();
+    throw error;
+  }
+}
+
+/** Whole or not at all, and readable by nobody else. */
+async function writeCredentials(file: string, url: string, token: string): Promise<void> {
+  const next = `${file}.${process.pid}`;
+  await writeFile(next, `${JSON.stringify({ url, token })}\n`, { mode: 0o600 });
+  await chmod(next, 0o600);
+  await rename(next, file);
+}

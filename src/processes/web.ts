@@ -1,0 +1,98 @@
+/** The web process: API, documents, login, queue board. No processors; it relays what its own requests committed. */
+import type { AddressInfo } from "node:net";
+import { hostQueue } from "../../queues/host.ts";
+import { QUEUES } from "../../queues/index.ts";
+import type { Config } from "../config.ts";
+import type { Operator } from "../domain/operator.ts";
+import { mountBoard } from "../http/board.ts";
+import { identifyBy } from "../http/identity.ts";
+import { ROUTES } from "../http/routes/index.ts";
+import { createServer } from "../http/server.ts";
+import { loginLink, mountLogin, spendOnce, type SessionTerms } from "../http/session.ts";
+import { issueToken, type TokenKind } from "../http/tokens.ts";
+import { listHosts } from "../store/hosts.ts";
+import { upsertOperator } from "../store/operators.ts";
+import { WORKER } from "../store/store.ts";
+import type { OpenFleet } from "./fleet.ts";
+import { openKeys } from "./keys.ts";
+import { startLoop } from "./loop.ts";
+import { startRelay } from "./worker.ts";
+
+export interface RunningWeb {
+  /** Where it listens. */
+  readonly url: string;
+  /** A token for the API; makes the operator known. */
+  issueFor(operator: Operator, ttlMs: number): Promise<string>;
+  /** A link that logs a browser in, once. */
+  loginLinkFor(operator: Operator): Promise<string>;
+  close(): Promise<void>;
+}
+
+const ISSUER = "fleetwright";
+const AUDIENCE = "fleetwright-api";
+/** How soon the board shows the queue of a new host. */
+const HOSTS_MS = 10_000;
+
+/** `relays: false` when a worker in the same process does. */
+export async function startWeb(open: OpenFleet, config: Config, { relays = true } = {}): Promise<RunningWeb> {
+  const { fleet, store, broker } = open;
+  const { clock, newId, log } = fleet;
+  const keys = await openKeys(store, config);
+  const identify = identifyBy({ keys: keys.set, issuer: ISSUER, audience: AUDIENCE, clock });
+  const issue = (operator: Operator, kind: TokenKind, ttlMs: number) =>
+    issueToken(keys.signing, operator, { kind, ttlMs, issuer: ISSUER, audience: AUDIENCE, clock, newId });
+
+  let hostIds: readonly string[] = [];
+  const lookForHosts = async () => {
+    hostIds = (await store.transaction(WORKER, (tx) => listHosts(tx))).map(({ id }) => id);
+  };
+  const hosts = startLoop({ everyMs: HOSTS_MS, step: lookForHosts, onError: () => undefined });
+
+  const publicUrl = config.FLEET_PUBLIC_URL ?? `http://${config.FLEET_HOST}:${config.PORT}`;
+  const sessions: SessionTerms = { identify, issue, spend: spendOnce(clock), publicUrl };
+  const queues = () => broker.bullQueues([...QUEUES, ...hostIds.map((id) => hostQueue(id))]);
+  const http = createServer({
+    context: fleet,
+    routes: ROUTES,
+    identify,
+    keys: keys.set,
+    health: {
+      postgres: () => store.transaction(WORKER, async (tx) => `${(await listHosts(tx)).length} hosts`),
+      queues: async () => `${broker.backend}, ${(await broker.depth(QUEUES[0] ?? hostQueue("none"))).waiting} waiting`,
+    },
+    log,
+    newId,
+    doors: [(app) => mountLogin(app, sessions), (app) => mountBoard(app, { identify, queues, publicUrl })],
+  });
+  const port = await listen(http.server, config);
+  const url = config.FLEET_PUBLIC_URL ?? `http://${config.FLEET_HOST === "0.0.0.0" ? "127.0.0.1" : config.FLEET_HOST}:${port}`;
+  const relay = relays ? startRelay(open) : undefined;
+  log.info({ component: "web", url }, "listening");
+
+  const known = async (operator: Operator) => store.transaction(WORKER, (tx) => upsertOperator(tx, operator));
+  return {
+    url,
+    async issueFor(operator, ttlMs) {
+      await known(operator);
+      return issue(operator, "access", ttlMs);
+    },
+    async loginLinkFor(operator) {
+      await known(operator);
+      return loginLink(operator, { ...sessions, publicUrl: url });
+    },
+    async close() {
+      await http.close();
+      await Promise.all([hosts.stop(), relay?.stop()]);
+    },
+  };
+}
+
+function listen(server: ReturnType<typeof createServer>["server"], config: Config): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(config.PORT, config.FLEET_HOST, () => {
+      server.off("error", reject);
+      resolve((server.address() as AddressInfo).port);
+    });
+  });
+}
