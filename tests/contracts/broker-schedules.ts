@@ -68,10 +68,11 @@ function testApplyingAgain(farm: Farm, lose: LoseJob): void {
   test("workers that apply the same schedules at once make one scheduler and one job", async () => {
     await using first = await farm();
     await using second = await farm();
+    await using third = await farm();
     const queue = aQueue();
     const schedules = [aSchedule(queue, "a", 60_000)];
 
-    await Promise.all([first, second, first, second, first].map((broker) => broker.applySchedules(schedules)));
+    await Promise.all([first, second, third, first, second, third].map((broker) => broker.applySchedules(schedules)));
 
     expect(await first.listSchedulers([queue])).toHaveLength(1);
     const { waiting, delayed } = await first.depth(queue);

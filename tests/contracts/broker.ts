@@ -59,7 +59,7 @@ function testAdding(farm: Farm): void {
     const { notes, answer } = recorder();
     await broker.consume(queue, answer);
 
-    await broker.addJobs([aJob(queue, "later", 400), aJob(queue, "now")]);
+    await broker.addJobs([aJob(queue, "later", 1_500), aJob(queue, "now")]);
     await eventually(async () => notes.length === 1 || undefined);
 
     expect((await broker.stateOf(queue, ["job_later"])).get("job_later")).toBe("delayed");
