@@ -89,6 +89,7 @@ describe("a checkout and its agents", () => {
     const first = await forge.ensure(checkout);
     push({ folder, gitDir: first.gitDir, branch: "fleet/x", files: { "x.txt": "x\n" } });
     runGit(checkout, "fetch", "--quiet", first.gitDir, "fleet/x:fleet/x");
+    await forge.ensure(checkout);
     const next = push({ folder, gitDir: first.gitDir, branch: "fleet/x", files: { "y.txt": "y\n" }, from: "fleet/x" });
 
     expect(await forge.headOf(await forge.ensure(checkout), "fleet/x")).toBe(next);
