@@ -50,7 +50,7 @@ const CONDITIONS: Readonly<Partial<Record<Condition, (task: Known) => Outlook>>>
 const STATUSES: Readonly<Record<TaskStatus, (task: Known) => Outlook>> = {
   proposed: () => ({ why: "It is admitted and waits for a host.", next: "The next host with a free slot takes it." }),
   spawning: ({ host }) => ({
-    why: `${host ?? "A host"} prepares the working copy and starts the agent.`,
+    why: `The working copy is prepared and the agent started${host ? ` on ${host}` : ""}.`,
     next: "With the agent's first heartbeat it is running.",
   }),
   running: ({ host, timeoutMinutes }) => ({

@@ -113,6 +113,8 @@ function rejecting(server: Server): Route<unknown> {
     },
     async (_c: unknown, { body }) => {
       server.asked.push({ body });
+      const failure = server.failures.shift();
+      if (failure) throw failure;
       return { body: aTaskView({ status: "rejected" }) };
     },
   );

@@ -122,6 +122,14 @@ test("spawn asks again with the same key when the server is away for a moment", 
   expect(server.asked).toHaveLength(2);
 });
 
+test("what has no key is asked once, whatever happens", async () => {
+  server.asked.length = 0;
+  server.failures = [new FleetError("database-unavailable", "PostgreSQL does not answer.")];
+
+  expect((await fleet(["reject", TASK_ID, "stream it"])).exit).toBe(1);
+  expect(server.asked).toHaveLength(1);
+});
+
 test("spawn --wait shows each step once, and exits by how it ended", async () => {
   server.flow = ["spawning", "running", "reviewing"];
   const good = await fleet(["spawn", "/x", "do it", "--wait"]);

@@ -1,5 +1,6 @@
 /** The doors for browsers: a login link that works once, a cookie no other site can use, a board that shows ids only. */
 import { randomUUID } from "node:crypto";
+import { request } from "node:http";
 import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
@@ -97,6 +98,22 @@ test("a login that comes from another site, or to another host name, is refused"
   expect(
     (await visit("/login", { method: "POST", form, headers: { ...ours(), "sec-fetch-site": "cross-site" } })).status,
   ).toBe(403);
+});
+
+/** fetch does not let one say another host name. */
+function statusAt(host: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    request(new URL("/login", api.url), { headers: { host } }, (response) => resolve(response.resume().statusCode))
+      .on("error", reject)
+      .end();
+  });
+}
+
+test("a host name that is not ours gets no page, so that no name can be rebound to this server", async () => {
+  expect(await statusAt("fleet.test")).toBe(200);
+  expect(await statusAt("localhost:8080")).toBe(200);
+  expect(await statusAt("evil.example")).toBe(403);
+  expect(await statusAt("127.0.0.1.evil.example")).toBe(403);
 });
 
 test("the board sends strangers to log in, and lets nobody in without the role", async () => {
