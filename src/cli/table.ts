@@ -78,7 +78,7 @@ const ANSI = /\u001B\[[0-9;]*m/g;
 const TOKENS = /\u001B\[[0-9;]*m|[^]/gu;
 /** East Asian wide, and emoji: two cells each. */
 const WIDE =
-  /[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\u{1F300}-\u{1FAFF}\u{20000}-\u{3FFFD}]/u;
+  /[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\u{1F300}-\u{1FAFF}\u{20000}-\u{3FFFF}]/u;
 
 const PLAIN = /^[ -~]*$/;
 

@@ -25,7 +25,7 @@ function aTask(but: Partial<Task> = {}): Task {
     budget: {},
     contextHash: null,
     failureContext: null,
-    metadata: { command: ["deploy", "--token", "s3cret"] },
+    metadata: { command: ["deploy", "--token", "hush"] },
     idempotencyKey: "key",
     auditHead: "h",
     auditSeq: 1,
@@ -51,7 +51,7 @@ test("a task's view has no command, key, workspace or token of its repository", 
 
   expect(TaskView.parse(view)).toEqual(view);
   expect(view.repository).toBe("https://git.example/shop.git");
-  expect(JSON.stringify(view)).not.toMatch(/s3cret|ghp_token|"key"|\/home\/fleet/);
+  expect(JSON.stringify(view)).not.toMatch(/hush|ghp_token|"key"|\/home\/fleet/);
 });
 
 const second = (at: number) => new Date(Date.UTC(2026, 4, 1, 12, 0, at));
