@@ -122,23 +122,25 @@ export async function startAttempt(home: string, runtime: Runtime, run: RunRef):
 export async function waitForFirstBeat(dir: string, withinMs: number, signal?: AbortSignal): Promise<FirstBeat> {
   const deadline = performance.now() + withinMs;
   for (;;) {
-    const { heartbeat, exit, process: agent } = readRun(dir);
-    if (exit && CANNOT_RUN.has(exit.code ?? 0)) {
-      const said = (await readTail(dir)).trim();
-      throw new SpawnError(
-        "PROCESS_FAILED",
-        "heartbeat",
-        `The agent's program cannot be run: ${said || `exit ${exit.code}`}`,
-      );
-    }
-    if (heartbeat) return { pid: agent?.pid ?? heartbeat.pid, at: heartbeat.ts, ended: exit !== undefined };
-    if (exit) return { pid: agent?.pid ?? 0, at: exit.endedAt, ended: true };
+    const beat = await lookForBeat(dir);
+    if (beat) return beat;
     if (signal?.aborted) throw new SpawnError("TIMEOUT", "heartbeat", "Waiting for the first heartbeat was given up.");
     if (performance.now() > deadline) {
       throw new SpawnError("TIMEOUT", "heartbeat", `No heartbeat came within ${withinMs} ms.`);
     }
     await pause(LOOK_EVERY_MS);
   }
+}
+
+async function lookForBeat(dir: string): Promise<FirstBeat | undefined> {
+  const { heartbeat, exit, process: agent } = readRun(dir);
+  if (exit?.code && CANNOT_RUN.has(exit.code)) {
+    const said = (await readTail(dir)).trim() || `exit ${exit.code}`;
+    throw new SpawnError("PROCESS_FAILED", "heartbeat", `The agent's program cannot be run: ${said}`);
+  }
+  const pid = agent?.pid ?? 0;
+  if (heartbeat) return { pid, at: heartbeat.ts, ended: exit !== undefined };
+  return exit && { pid, at: exit.endedAt, ended: true };
 }
 
 export async function publishTask(

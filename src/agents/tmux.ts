@@ -18,7 +18,9 @@ export interface TmuxOptions {
 const TIMEOUT_MS = 10_000;
 /** What a Unix socket's address can hold on Linux, without its closing NUL. */
 const SOCKET_PATH_BYTES = 107;
-const SERVER_GONE = /no server running|error connecting to|server exited|lost server/;
+/** Also a server without any session: it says that it has no current target. */
+const SERVER_GONE =
+  /no server running|error connecting to .*\((?:No such file or directory|Connection refused)\)|server exited|lost server|no current target/;
 const NO_SESSION = /can't find (?:session|window|pane)|session not found/;
 
 /** `window-size` is set per window: as a global option it crashes servers of version 3.3. */

@@ -1,0 +1,85 @@
+/** Agents with a home, a forge and a tmux server of their own, and what tests do with them again and again. */
+import { join } from "node:path";
+import { v7 as newId } from "uuid";
+import { openAgents, type Agents } from "../../src/agents/agents.ts";
+import type { RunRequest } from "../../src/agents/attempt.ts";
+import { openTmux } from "../../src/agents/tmux.ts";
+import type { WorkspaceRequest } from "../../src/agents/workspace.ts";
+import { killTree } from "../../src/command/process-tree.ts";
+import { eventually } from "../support/eventually.ts";
+import { aWorld } from "./world.ts";
+
+/** A fleet's agents with a tmux server of their own; everything they started is gone at the end. */
+export async function anAgentWorld(files?: Readonly<Record<string, string>>) {
+  const world = await aWorld(files);
+  const home = join(world.home, "fleet");
+  const options = {
+    home,
+    heartbeatIntervalMs: 200,
+    clock: () => new Date(),
+    baseEnv: { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: world.home },
+    minFreeMb: 1,
+  };
+  const agents = await openAgents(options);
+  const tmux = openTmux({ home, socket: "fleetwright" });
+  const tasks: string[] = [];
+  return {
+    ...world,
+    home,
+    agents,
+    tmux,
+    options,
+    /** Steps 2 to 6 of one attempt. */
+    async spawn(changes: Partial<RunRequest> = {}, workspace: Partial<WorkspaceRequest> = {}) {
+      const taskId = changes.taskId ?? newId();
+      tasks.push(taskId);
+      const run = { taskId, attempt: changes.attempt ?? 0 };
+      const ask = world.ask({ ...run, ...workspace });
+      const prepared = await agents.prepareWorkspace(ask);
+      await agents.writeRun(aRunRequest({ ...changes, ...run }));
+      await agents.start(run);
+      await agents.waitForHeartbeat(run, 10_000);
+      return {
+        ...run,
+        branch: ask.branch,
+        path: prepared.path,
+        dir: join(home, "attempts", taskId, String(run.attempt)),
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      await tmux.shutDown();
+      for (const value of tasks) await killTree([], { graceMs: 0, marker: { name: "FLEET_TASK", value } });
+      await agents.close();
+      await world[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export function aRunRequest(changes: Partial<RunRequest> & { taskId: string; attempt: number }): RunRequest {
+  return {
+    dispatchId: newId(),
+    epoch: 1,
+    hostId: "here",
+    bootId: "boot",
+    startedBy: "test",
+    agentType: "stub",
+    script: "succeed",
+    prompt: "# Add a greeting\n\nPlease.\n",
+    ...changes,
+  };
+}
+
+export const sh = (script: string) => ({ agentType: "command" as const, command: ["sh", "-c", script] });
+
+export function factsOf(agents: Agents, taskId: string) {
+  return agents.observe().then(({ facts }) => facts.find((one) => one.taskId === taskId));
+}
+
+export function ended(agents: Agents, taskId: string) {
+  return eventually(async () => {
+    const facts = await factsOf(agents, taskId);
+    return facts?.exit ? facts : undefined;
+  });
+}
+
+export const markerOf = (taskId: string) => ({ name: "FLEET_TASK", value: taskId });
