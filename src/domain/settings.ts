@@ -56,7 +56,7 @@ export type Reviewer = z.infer<typeof Reviewer>;
 const Reviewers = z.array(Reviewer).max(16).superRefine(unique("name"));
 
 /** One setting for all task types, or one per type beside a default. */
-function perTaskType<Shape extends z.ZodType, Default extends z.ZodType>(one: Shape, otherwise: Default) {
+function perTaskType<Default extends z.ZodType>(one: z.ZodType, otherwise: Default) {
   const types = Object.fromEntries(TaskType.options.map((type) => [type, one.optional()]));
   return z.strictObject({ default: otherwise, ...types });
 }
