@@ -153,7 +153,10 @@ test("a problem names the field that is wrong, without repeating its value", asy
 });
 
 test("a good body comes through as it was", async () => {
-  expect(await post('{"name":"naïve café","size":3}')).toMatchObject({ status: 201, body: { name: "naïve café", size: 3 } });
+  expect(await post('{"name":"naïve café","size":3}')).toMatchObject({
+    status: 201,
+    body: { name: "naïve café", size: 3 },
+  });
 });
 
 test("unknown addresses and methods are told apart", async () => {
