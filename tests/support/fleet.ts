@@ -1,0 +1,259 @@
+/** A real Fleet for tests: own database, own queue prefix, own home and tmux server; nothing of it is left afterwards. */
+import { randomBytes } from "node:crypto";
+import { mkdir, realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { inject } from "vitest";
+import { hostProcessor, PROCESSORS } from "../../processors/index.ts";
+import { openTmux } from "../../src/agents/tmux.ts";
+import { findMarked, killTree } from "../../src/command/process-tree.ts";
+import type { Fleet, Log } from "../../src/conductor/fleet.ts";
+import { tickHost, type HostTick } from "../../src/conductor/host.ts";
+import { sweepShard } from "../../src/conductor/monitor.ts";
+import { requestSpawn } from "../../src/conductor/spawn.ts";
+import { readConfig, type Config } from "../../src/config.ts";
+import type { Operator } from "../../src/domain/operator.ts";
+import { parseSettings, type Settings } from "../../src/domain/settings.ts";
+import { SpawnRequest } from "../../src/domain/spawn.ts";
+import type { Task, TaskStatus } from "../../src/domain/task.ts";
+import { openLog } from "../../src/log.ts";
+import { migrateQueueBackend } from "../../src/broker/broker.ts";
+import { openFleet, type OpenFleet } from "../../src/processes/fleet.ts";
+import { startWorker, type RunningWorker } from "../../src/processes/worker.ts";
+import { upsertOperator } from "../../src/store/operators.ts";
+import { claimHints, markHintsRelayed } from "../../src/store/outbox.ts";
+import { WORKER } from "../../src/store/store.ts";
+import { getTask } from "../../src/store/tasks.ts";
+import { anOperator } from "./builders.ts";
+import { testDatabase, type TestDatabase } from "./database.ts";
+import { temporaryHome } from "./home.ts";
+import { newCheckout } from "./repositories.ts";
+
+export interface TestFleetOptions {
+  readonly queues?: "redis" | "postgres";
+  /** As in fleet.yaml, over what suits tests: no pause before a retry, the stub reviewer. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly slots?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Parts of the Fleet to replace: its clock, its chance, its fault points. */
+  readonly parts?: Partial<Fleet>;
+}
+
+/** One process of the farm. */
+export interface TestProcess {
+  readonly fleet: Fleet;
+  readonly open: OpenFleet;
+}
+
+export interface TestFleet extends TestProcess, AsyncDisposable {
+  readonly home: string;
+  readonly config: Config;
+  readonly databaseUrl: string;
+  /** What the terminal channel printed. */
+  readonly lines: string[];
+  /** What was logged as warn or error. */
+  readonly logged: { level: "warn" | "error"; facts: Record<string, unknown>; message: string }[];
+  /** As the superuser, past row security and triggers of the app. */
+  readonly query: TestDatabase["query"];
+  /** Known to the house, of a tenant of their own. */
+  operator(operator?: Partial<Operator>): Promise<Operator>;
+  /** A checkout that is a product whose check runs what agents leave in `checks/`; answers with its path. */
+  aRepository(product?: { readonly test?: string | null; readonly validate?: string }): Promise<string>;
+  spawn(by: Operator, ask: Partial<SpawnRequest> & { repository: string }, key?: string): Promise<Task>;
+  read(taskId: string): Promise<Task>;
+  /** This host's tick. */
+  tick(process?: TestProcess): Promise<HostTick>;
+  /** What the outbox holds, answered by the processors at once, delays or not; how many there were. */
+  answer(process?: TestProcess): Promise<number>;
+  /** Answers, ticks and sweeps by turns until the task has come to `status`. */
+  runUntil(taskId: string, status: TaskStatus | readonly TaskStatus[], withinMs?: number): Promise<Task>;
+  /** A second process over the same stores: another host unless `env` says otherwise. */
+  another(more?: Pick<TestFleetOptions, "env" | "parts">): Promise<TestProcess>;
+  /** A real worker with quick ticks, drained at the end. */
+  work(process?: TestProcess, queues?: readonly string[]): Promise<RunningWorker>;
+  /** Processes of this task that are alive. */
+  processesOf(taskId: string): number[];
+}
+
+const SETTINGS = {
+  retry: { baseDelayMs: 0, capMs: 100 },
+  reviewers: [{ name: "tidy", type: "stub", role: "leftovers" }],
+};
+const TICK_MS = 300;
+/** Runs whatever check the stub agent left; without any, it passes. */
+export const CHECK = 'for check in checks/*.sh; do [ -e "$check" ] || continue; sh "$check" || exit 1; done';
+
+export async function testFleet(options: TestFleetOptions = {}): Promise<TestFleet> {
+  const database = await testDatabase();
+  const home = await temporaryHome();
+  const prefix = `t${randomBytes(5).toString("hex")}`;
+  const queues = options.queues ?? "redis";
+  if (queues === "postgres") await migrateQueueBackend(database.url, prefix);
+  const settings = settingsFor(options.settings);
+  const lines: string[] = [];
+  const logged: TestFleet["logged"] = [];
+  const processes: OpenFleet[] = [];
+  const workers: RunningWorker[] = [];
+
+  const configOf = (env: Readonly<Record<string, string>> = {}) =>
+    readConfig(
+      {
+        DATABASE_URL: database.url,
+        ...(queues === "redis" ? { REDIS_URL: inject("redisUrl") } : {}),
+        FLEET_HOME: join(home.path, "fleet"),
+        FLEET_QUEUE_PREFIX: prefix,
+        FLEET_HEARTBEAT_INTERVAL_MS: "300",
+        FLEET_TICK_MS: String(TICK_MS),
+        FLEET_SLOTS: String(options.slots ?? 8),
+        FLEET_HOST_ID: "here",
+        PORT: "0",
+        ...options.env,
+        ...env,
+      },
+      { homeDir: home.path, hostName: "here" },
+    );
+
+  async function start(env: Readonly<Record<string, string>> = {}, parts: Partial<Fleet> = {}): Promise<TestProcess> {
+    const open = await openFleet({
+      config: configOf(env),
+      log: await openLog({ level: "silent" }),
+      write: (line) => lines.push(line),
+      statementTimeoutMs: 30_000,
+      settings,
+    });
+    processes.push(open);
+    const fleet: Fleet = { ...open.fleet, log: logInto(logged), ...options.parts, ...parts };
+    return { fleet, open: { ...open, fleet } };
+  }
+
+  const config = configOf();
+  await mkdir(config.FLEET_HOME, { recursive: true });
+  const own = await start();
+  const { fleet } = own;
+  const read = (taskId: string) => fleet.store.transaction(WORKER, (tx) => getTask(tx, taskId));
+  const tick = ({ fleet: ticking } = own) =>
+    tickHost(ticking, { tickMs: 60_000, versions: {}, load: 0, diskFreeMb: 10_000 });
+  await tick();
+
+  return {
+    ...own,
+    home: config.FLEET_HOME,
+    config,
+    databaseUrl: database.url,
+    lines,
+    logged,
+    query: database.query,
+    async operator(operator = {}) {
+      const made = anOperator(operator);
+      await fleet.store.transaction(WORKER, (tx) => upsertOperator(tx, made));
+      return made;
+    },
+    async aRepository({ test = CHECK, validate } = {}) {
+      const path = join(await realpath(home.path), `shop-${randomBytes(3).toString("hex")}`);
+      newCheckout(path);
+      const commands = {
+        ...(test ? { test: ["sh", "-c", test] } : {}),
+        ...(validate ? { validate: ["sh", "-c", validate] } : {}),
+      };
+      settings.products.push({
+        id: path.slice(-11),
+        repository: path,
+        commands,
+        trusted: false,
+        ci: { timeoutMinutes: 1, required: true },
+      });
+      return path;
+    },
+    async spawn(by, ask, key) {
+      const request = SpawnRequest.parse({
+        description: "Make a change.",
+        agentType: "stub",
+        script: "succeed",
+        ...ask,
+      });
+      return (await requestSpawn(fleet, by, request, key)).task;
+    },
+    read,
+    tick,
+    answer: ({ fleet: answering } = own) => answerHints(answering),
+    async runUntil(taskId, status, withinMs = 30_000) {
+      const wanted: readonly string[] = [status].flat();
+      const deadline = Date.now() + withinMs;
+      for (;;) {
+        while ((await answerHints(fleet)) > 0);
+        await tick();
+        await sweepShard(fleet, { shard: 0, of: 1 });
+        const task = await read(taskId);
+        if (wanted.includes(task.status)) return task;
+        if (Date.now() > deadline || task.completedAt) {
+          const { condition, failureContext: why } = task;
+          throw new Error(
+            `It is ${task.status} (${condition}), not ${wanted.join(" or ")}: ${why?.reason} ${why?.summary}`,
+          );
+        }
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    },
+    another: ({ env = {}, parts = {} } = {}) => start({ FLEET_HOST_ID: "there", ...env }, parts),
+    async work({ open } = own, only) {
+      const worker = await startWorker(open, { tickMs: TICK_MS, versions: {}, queues: only });
+      workers.push(worker);
+      return worker;
+    },
+    processesOf: (value) => findMarked({ name: "FLEET_TASK", value }).map(({ pid }) => pid),
+    async [Symbol.asyncDispose]() {
+      await Promise.all(workers.map((worker) => worker.drain()));
+      await endAgents(database, config);
+      await Promise.all(processes.map((open) => open.close()));
+      await database[Symbol.asyncDispose]();
+      await home[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function settingsFor(more: TestFleetOptions["settings"] = {}): Settings {
+  const parsed = parseSettings({ ...SETTINGS, ...more });
+  if (!parsed.ok) throw new Error(parsed.problems.map(({ path, message }) => `${path}: ${message}`).join("; "));
+  return parsed.settings;
+}
+
+/** Each hint once, by the processor of its queue, as a worker would get it; a refusal of one is the test's to see. */
+async function answerHints(fleet: Fleet): Promise<number> {
+  const rows = await fleet.store.transaction(WORKER, async (tx) => {
+    const claimed = await claimHints(tx, 100);
+    await markHintsRelayed(
+      tx,
+      claimed.map(({ id }) => id),
+    );
+    return claimed;
+  });
+  // A retry that waits for its time, here it has come.
+  await Promise.all(
+    rows.map(async ({ topic, payload }) => {
+      const processor = [...PROCESSORS, hostProcessor(fleet.host.id)].find(({ queue }) => queue.name === topic);
+      await processor?.answer(fleet, payload, new AbortController().signal);
+    }),
+  );
+  return rows.length;
+}
+
+function logInto(logged: TestFleet["logged"]): Log {
+  const note = (level: "warn" | "error") => (facts: object, message: string) =>
+    void logged.push({ level, facts: { ...facts }, message });
+  return { debug: () => {}, info: () => {}, warn: note("warn"), error: note("error") };
+}
+
+/** Whatever still runs is ended, and what survives even that fails the test. */
+async function endAgents(
+  database: TestDatabase,
+  { FLEET_HOME: home, FLEET_TMUX_SOCKET: socket }: Config,
+): Promise<void> {
+  await openTmux({ home, socket }).shutDown();
+  const left: number[] = [];
+  for (const { id } of await database.query("select id from fleet_tasks")) {
+    const marker = { name: "FLEET_TASK", value: String(id) };
+    if (findMarked(marker).length === 0) continue;
+    await killTree([], { graceMs: 0, marker });
+    left.push(...findMarked(marker).map(({ pid }) => pid));
+  }
+  if (left.length > 0) throw new Error(`Processes survive the test: ${left.join(", ")}`);
+}
