@@ -76,23 +76,26 @@ write_log() {
 
 now() { date -u "$NOW"; }
 
-# A beat only for a process that can act: one that is stopped, dead or another process by now gets none.
+# Into the file $1. A beat only for a process that can act: one that is stopped, dead or another process by now gets none.
 beat() {
   look_at "$CHILD" || return 1
   [ "$START" = "$CHILD_START" ] || return 1
   case $STATE in T | t | Z | X) return 0 ;; esac
   base=0
   read -r base <"$RUN/log.base" 2>/dev/null
-  out=$((${base:-0} + $(wc -c 2>/dev/null <"$RUN/output.log" || echo 0)))
+  size=0
+  [ -s "$RUN/output.log" ] && size=$(wc -c <"$RUN/output.log" 2>/dev/null)
+  out=$((${base:-0} + ${size:-0}))
   ts=$(now)
+  # A date that does not know fractions of a second prints the letters.
+  case $ts in *N*) NOW=+%Y-%m-%dT%H:%M:%SZ && ts=$(now) ;; esac
   status=ok
   [ "$out" -gt "$LAST_OUT" ] && status=busy && LAST_OUTPUT=$ts
   [ "$CPU_TICKS" -gt "$LAST_CPU" ] && status=busy
   LAST_OUT=$out
   LAST_CPU=$CPU_TICKS
   printf 'ts=%s pid=%s status=%s start=%s cpu_ms=%s out_bytes=%s last_output=%s\n' \
-    "$ts" "$CHILD" "$status" "$START" "$((CPU_TICKS * 10))" "$out" "$LAST_OUTPUT" >"$RUN/agent.hb.new"
-  mv -f "$RUN/agent.hb.new" "$RUN/agent.hb"
+    "$ts" "$CHILD" "$status" "$START" "$((CPU_TICKS * 10))" "$out" "$LAST_OUTPUT" >"$RUN/$1"
 }
 
 # Ends with the agent or with the supervisor: nobody beats for the dead.
@@ -109,7 +112,8 @@ beat_on() {
     fi
     [ "$waited" -ge "$fleet_interval_ms" ] || continue
     waited=0
-    beat || return
+    beat agent.hb.new || return
+    [ -e "$RUN/agent.hb.new" ] && mv -f "$RUN/agent.hb.new" "$RUN/agent.hb"
   done
 }
 
@@ -123,8 +127,6 @@ STEP_MS=1000
 [ "$fleet_interval_ms" -lt 1000 ] && STEP_MS=$fleet_interval_ms
 STEP=$((STEP_MS / 1000)).$(printf %03d "$((STEP_MS % 1000))")
 NOW=+%Y-%m-%dT%H:%M:%S.%3NZ
-case $(now) in *[!-0-9T:.Z]*) NOW=+%Y-%m-%dT%H:%M:%SZ ;; esac
-stty -ixon 2>/dev/null
 
 mkfifo "$RUN/.out"
 write_log <"$RUN/.out" &
@@ -144,11 +146,13 @@ CHILD=$!
 trap 'kill -TERM -- "-$CHILD" 2>/dev/null || kill -TERM "$CHILD" 2>/dev/null' TERM
 look_at "$CHILD"
 CHILD_START=$START
-printf 'pid=%s start=%s supervisor=%s\n' "$CHILD" "$CHILD_START" "$SUPERVISOR" >"$RUN/process.new"
-mv -f "$RUN/process.new" "$RUN/process"
-beat
+printf 'pid=%s start=%s supervisor=%s\n' "$CHILD" "$CHILD_START" "$SUPERVISOR" >"$RUN/process"
+# The first beat replaces nothing, so it needs no rename; whoever reads it half written sees no beat yet.
+beat agent.hb
 beat_on &
 BEATER=$!
+# Ctrl-S in an attached terminal must not stop the agent's output.
+stty -ixon 2>/dev/null
 
 # A caught signal ends the wait, not the agent: wait again until it is the agent that has ended.
 while :; do

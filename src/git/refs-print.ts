@@ -1,0 +1,46 @@
+/** Has anything moved in a local repository? Told from its files, without starting git: a look that finds nothing new is free. */
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+
+/** Equal prints, equal branches; undefined when that cannot be told this way (no local repository, no access). */
+export function refsPrint(repository: string): string | undefined {
+  try {
+    const gitDir = commonDirOf(repository);
+    // git replaces packed-refs and reftable's list by rename: another inode, whatever the clock says.
+    const files = ["packed-refs", "reftable/tables.list"].map((name) => stamp(join(gitDir, name)));
+    return [
+      gitDir,
+      readFileSync(join(gitDir, "HEAD"), "utf8"),
+      ...files,
+      ...looseRefs(join(gitDir, "refs", "heads")),
+    ].join("\n");
+  } catch {
+    return undefined;
+  }
+}
+
+/** The folder that holds the branches: of a bare repository itself, of a checkout its .git, of a worktree the main one's. */
+function commonDirOf(repository: string): string {
+  const dotGit = join(repository, ".git");
+  const there = statSync(dotGit, { throwIfNoEntry: false });
+  if (!there) return repository;
+  if (there.isDirectory()) return dotGit;
+  const named = /^gitdir: (?<path>.+)$/m.exec(readFileSync(dotGit, "utf8"))?.groups?.["path"] ?? "";
+  const own = isAbsolute(named) ? named : resolve(dirname(dotGit), named);
+  const common = statSync(join(own, "commondir"), { throwIfNoEntry: false });
+  return common ? resolve(own, readFileSync(join(own, "commondir"), "utf8").trim()) : own;
+}
+
+function stamp(file: string): string {
+  const { ino, size, mtimeNs } = statSync(file, { bigint: true, throwIfNoEntry: false }) ?? {};
+  return `${ino ?? "-"} ${size ?? "-"} ${mtimeNs ?? "-"}`;
+}
+
+function looseRefs(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => {
+      const path = join(folder, entry.name);
+      return entry.isDirectory() ? looseRefs(path) : [`${path} ${readFileSync(path, "utf8").trim()}`];
+    });
+}
