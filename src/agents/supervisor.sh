@@ -82,7 +82,7 @@ beat() {
   [ "$START" = "$CHILD_START" ] || return 1
   case $STATE in T | t | Z | X) return 0 ;; esac
   base=0
-  read -r base <"$RUN/log.base" 2>/dev/null
+  read -r base 2>/dev/null <"$RUN/log.base"
   size=0
   [ -s "$RUN/output.log" ] && size=$(wc -c <"$RUN/output.log" 2>/dev/null)
   out=$((${base:-0} + ${size:-0}))
