@@ -34,7 +34,12 @@ export function sessionName(taskId: string, attempt: number): string {
   return `fleet-${shortId(taskId)}-${attempt}`;
 }
 
-/** Everything an agent starts carries this in its environment. */
+/** Everything an attempt starts carries this in its environment. Its own, not its task's: the next attempt may run already. */
+function runMarker(dir: string): Marker {
+  return { name: "FLEET_RUN", value: dir };
+}
+
+/** Of any attempt of the task. */
 export function taskMarker(taskId: string): Marker {
   return { name: "FLEET_TASK", value: taskId };
 }
@@ -42,7 +47,7 @@ export function taskMarker(taskId: string): Marker {
 export async function stopAttempt(ask: StopRequest): Promise<Stopped> {
   const dir = runDirOf(ask.home, ask.taskId, ask.attempt);
   const session = sessionName(ask.taskId, ask.attempt);
-  const marker = taskMarker(ask.taskId);
+  const marker = runMarker(dir);
   // No run directory: nothing was ever written, so nothing can start from it.
   const fence = await fenceRun(dir).catch(() => "closed" as const);
   const supervisor = await findSupervisor(ask.runtime, session);
@@ -68,8 +73,9 @@ export function signalAttempt(
   run: { taskId: string; attempt: number },
   signal: "SIGSTOP" | "SIGCONT",
 ): number {
-  const agent = readRun(runDirOf(home, run.taskId, run.attempt)).process;
-  return signalTree(agent ? [agent] : [], signal, taskMarker(run.taskId)).length;
+  const dir = runDirOf(home, run.taskId, run.attempt);
+  const agent = readRun(dir).process;
+  return signalTree(agent ? [agent] : [], signal, runMarker(dir)).length;
 }
 
 /** The runtime may be away: then the processes are found without it. */

@@ -17,6 +17,7 @@ import { failTask } from "./fail.ts";
 import type { Fleet } from "./fleet.ts";
 import { keepLease, type Lease } from "./lease.ts";
 import { moveTask, transitionOf } from "./move.ts";
+import { offerSlots, waitForSlot } from "./slots.ts";
 
 /** A dead worker's spawn is taken over after this, so a task loses at most this and one reconciler tick. */
 const LEASE_MS = 4_000;
@@ -42,11 +43,14 @@ export async function resumeAttempt(fleet: Fleet, job: TaskJob, signal: AbortSig
 
 /** proposed or retrying → spawning, when the host has a free slot: counted under the host row's lock. */
 async function claim(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
-  await fleet.faultPoint("claim:before");
+  await fleet.faultPoint("claim:before", job.taskId);
   const claimed = await fleet.store.transaction(WORKER, async (tx) => {
     const task = await findTaskAt(tx, job);
     if (task?.status !== "proposed" && task?.status !== "retrying") return undefined;
-    if ((await lockFreeSlots(tx, fleet.host.id)) <= 0) return undefined;
+    if ((await lockFreeSlots(tx, fleet.host.id)) <= 0) {
+      await waitForSlot(fleet, tx, task);
+      return undefined;
+    }
     const metadata = { ...task.metadata, saga: { done: ["claim" as const] }, excusedMs: 0 };
     return transitionTask(
       tx,
@@ -62,13 +66,13 @@ async function claim(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
     );
   });
   if (claimed) fleet.kickRelay();
-  await fleet.faultPoint("claim:after");
+  await fleet.faultPoint("claim:after", job.taskId);
   return claimed;
 }
 
 async function carryOut(fleet: Fleet, claimed: Task, signal: AbortSignal): Promise<Task | undefined> {
   const lease = keepLease(signal, LEASE_MS, () =>
-    fleet.store.transaction(WORKER, (tx) => renewLease(tx, { taskId: claimed.id, epoch: claimed.epoch }, LEASE_MS)),
+    isMine(fleet, claimed),
   );
   const saga = new Saga(fleet, claimed, lease);
   try {
@@ -77,10 +81,16 @@ async function carryOut(fleet: Fleet, claimed: Task, signal: AbortSignal): Promi
     // Aborted by shutdown or taken over: whoever has the task now goes on from what is there.
     if (lease.signal.aborted || error instanceof StaleVersionError) return undefined;
     if (error instanceof FleetError && error.failure.retry && !(error instanceof SpawnError)) throw error;
+    // A worker that slept past its lease must not undo what its successor is doing.
+    if (!(await isMine(fleet, saga.task))) return undefined;
     return await compensate(fleet, saga, error);
   } finally {
     lease.stop();
   }
+}
+
+function isMine(fleet: Fleet, { id, epoch }: Task): Promise<boolean> {
+  return fleet.store.transaction(WORKER, (tx) => renewLease(tx, { taskId: id, epoch }, LEASE_MS));
 }
 
 /** The task as this worker last wrote it, and which steps are behind it. */
@@ -100,12 +110,12 @@ class Saga {
 
   async step<Result>(step: SpawnStep, work: () => Promise<Result>): Promise<Result> {
     this.lease.assertHeld();
-    await this.fleet.faultPoint(`${step}:before`);
+    await this.fleet.faultPoint(`${step}:before`, this.task.id);
     const from = performance.now();
     const result = await work();
     this.done.push(step);
     this.steps.push({ step, ms: Math.round(performance.now() - from) });
-    await this.fleet.faultPoint(`${step}:after`);
+    await this.fleet.faultPoint(`${step}:after`, this.task.id);
     return result;
   }
 
@@ -256,16 +266,16 @@ async function compensate(fleet: Fleet, saga: Saga, cause: unknown): Promise<Tas
       (error: unknown) => fleet.log.warn({ event: "spawn.compensation", taskId: saga.task.id, step, error: String(error) }, "a step could not be undone"),
     );
   };
-  await fleet.faultPoint("compensate:before");
+  await fleet.faultPoint("compensate:before", saga.task.id);
   await undo("process", () => fleet.agents.stop(saga.run));
   await undo("prompt", () => fleet.agents.shredRun(saga.run));
   if (saga.task.attempt === 0) await undo("workspace", () => fleet.agents.cleanUp(saga.run));
-  await fleet.faultPoint("compensate:after");
+  await fleet.faultPoint("compensate:after", saga.task.id);
 
   const message = cause instanceof Error ? cause.message : String(cause);
   const facts = cause instanceof FleetError ? cause.facts : {};
   fleet.log.warn({ event: "spawn.failed", taskId: saga.task.id, attempt: saga.task.attempt, ...facts, undone }, message);
-  return quietly(
+  const failed = await quietly(
     failTask(fleet, saga.task, {
       class: classOf(cause),
       reason: `spawn_failed_after_${saga.done.at(-1) ?? "claim"}`,
@@ -273,6 +283,8 @@ async function compensate(fleet: Fleet, saga: Saga, cause: unknown): Promise<Tas
       detail: { undone, ...facts },
     }),
   );
+  await offerSlots(fleet);
+  return failed;
 }
 
 function classOf(cause: unknown): FailureClass {

@@ -67,6 +67,7 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
       signal: lease.signal,
     });
     lease.assertHeld();
+    await fleet.faultPoint("ci:before", task.id);
     const settled = await fleet.store.transaction(WORKER, async (tx) => {
       const mine = await settleCiRun(tx, { id: run.id, worker: fleet.worker }, result);
       const current = await findTaskAt(tx, job);
@@ -83,6 +84,7 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
         }),
       );
     });
+    await fleet.faultPoint("ci:after", task.id);
     return settled;
   } catch (error) {
     await fleet.store.transaction(WORKER, (tx) => returnCiRun(tx, run.id, fleet.worker));

@@ -28,8 +28,8 @@ export interface Fleet {
   readonly sha256: (text: string) => string;
   /** Tells the relay of this process that something was committed for it. */
   readonly kickRelay: () => void;
-  /** Where faults are injected on purpose (`FLEET_KILL_AT=step:position`); does nothing otherwise. */
-  readonly faultPoint: (point: string) => Promise<void>;
+  /** Where faults are injected on purpose (`FLEET_KILL_AT=step:position`), and to whom; does nothing otherwise. */
+  readonly faultPoint: (point: string, subject?: string) => Promise<void>;
   readonly log: Log;
 }
 

@@ -13,6 +13,7 @@ import { resumeAttempt } from "./attempt.ts";
 import type { Fleet } from "./fleet.ts";
 import { superviseTasks } from "./monitor.ts";
 import { moveTask } from "./move.ts";
+import { offerSlots } from "./slots.ts";
 
 /** What is known of the machine itself, measured by the caller. */
 export interface HostMeasures {
@@ -46,6 +47,7 @@ export async function tickHost(fleet: Fleet, measures: HostMeasures): Promise<Ho
   await fleet.store.transaction(WORKER, (tx) => upsertFacts(tx, id, facts));
   const mine = await fleet.store.transaction(WORKER, (tx) => listTasksOnHost(tx, id));
   await superviseTasks(fleet, mine);
+  await offerSlots(fleet);
   const ended = await endStaleAttempts(fleet);
   const cleaned = await cleanUpEnded(fleet);
   return { reporting: true, agents: facts.length, ended, cleaned, orphans };
@@ -98,7 +100,9 @@ export async function cleanUpTask(fleet: Fleet, task: Task): Promise<CleanUpResu
   const run = { taskId: task.id, attempt: task.attempt };
   await fleet.agents.stop(run);
   await fleet.store.transaction(WORKER, (tx) => closeAttempt(tx, task.id, task.attempt));
+  await fleet.faultPoint("cleanup:before", task.id);
   const cleaned = await fleet.agents.cleanUp(run);
+  await fleet.faultPoint("cleanup:after", task.id);
   const { decision } = cleaned;
   const kept = decision.do === "keep" ? decision.reason : undefined;
   if (kept) fleet.log.warn({ event: "workspace.kept", taskId: task.id, reason: kept }, "a working copy is kept: see fleet show");

@@ -30,6 +30,7 @@ async function merge(fleet: Fleet, task: Task, actor: string): Promise<MergedTas
   if (task.status !== "ready") throw new InvalidTransitionError(task.id, task.status, "merged", VALID_TRANSITIONS[task.status]);
   const pullRequest = (await fleet.store.transaction(WORKER, (tx) => listPullRequests(tx, [task.id]))).at(-1);
   if (!pullRequest) throw new FleetError("not-found", `Task ${task.id} has no pull request to merge.`);
+  await fleet.faultPoint("merge:before", task.id);
   const result: Merged = await fleet.forge.merge(await fleet.forge.ensure(task.repository), {
     base: task.baseBranch,
     head: task.branch,
@@ -37,7 +38,7 @@ async function merge(fleet: Fleet, task: Task, actor: string): Promise<MergedTas
     strategy: fleet.settings.pr.merge,
     message: `${task.title} (#${pullRequest.number})\n\nFleet-Task: ${task.id}`,
   });
-  await fleet.faultPoint("merge:after");
+  await fleet.faultPoint("merge:after", task.id);
   await fleet.store.transaction(WORKER, (tx) => closePullRequest(tx, pullRequest, { state: "merged", mergeSha: result.mergeSha }));
   const merged = await moveTask(fleet, {
     task,

@@ -3,18 +3,20 @@ import type { Decision } from "../domain/decision.ts";
 import { StaleVersionError } from "../domain/errors.ts";
 import { classifyCi } from "../domain/failure.ts";
 import { decideTask } from "../domain/monitor.ts";
-import { isTerminal, type Task } from "../domain/task.ts";
+import { isTerminal, type Task, type TaskStatus } from "../domain/task.ts";
 import { markNudged } from "../store/heartbeats.ts";
 import { closePullRequest, openPullRequest } from "../store/pull-requests.ts";
 import { WORKER } from "../store/store.ts";
 import { listLiveTasks } from "../store/tasks.ts";
+import { transitionTask } from "../store/transitions.ts";
 import { startCi } from "./ci.ts";
 import { failTask } from "./fail.ts";
 import { gatherFacts, type Known } from "./facts.ts";
 import type { Fleet } from "./fleet.ts";
 import { mergeReady } from "./merge.ts";
-import { moveTask } from "./move.ts";
+import { moveTask, transitionOf } from "./move.ts";
 import { settleRound, startReview } from "./review.ts";
+import { offerSlots } from "./slots.ts";
 
 /** A decision may make the next one possible (pull request → checks → review); more than this in one look is a bug. */
 const MOST_STEPS = 6;
@@ -40,6 +42,8 @@ export async function superviseTasks(fleet: Fleet, tasks: readonly Task[]): Prom
   let open = tasks;
   let acted = 0;
   let errors = 0;
+  let freed = false;
+  const before = new Map(tasks.map(({ id, status }) => [id, status]));
   for (let step = 0; step < MOST_STEPS && open.length > 0; step += 1) {
     const known = await gatherFacts(fleet, open);
     const moved: Task[] = [];
@@ -54,9 +58,15 @@ export async function superviseTasks(fleet: Fleet, tasks: readonly Task[]): Prom
       }
     }
     acted += moved.length;
+    freed ||= moved.some(({ id, status }) => !holdsHost(status) && holdsHost(before.get(id)));
     open = moved.filter((task) => !isTerminal(task.status));
   }
+  if (freed) await offerSlots(fleet);
   return { looked: tasks.length, acted, errors };
+}
+
+function holdsHost(status: TaskStatus | undefined): boolean {
+  return status === "spawning" || status === "running";
 }
 
 /** The task as it is after acting on what follows first; undefined when nothing was done. */
@@ -146,9 +156,9 @@ function excusedMs(task: Task, now: Date): number {
 /** The agent's commits are on its host only: that host pushes them and opens the pull request; others leave it to it. */
 async function publish(fleet: Fleet, task: Task, known: Known): Promise<Task | undefined> {
   if (!isMine(fleet, task)) return undefined;
-  await fleet.faultPoint("publish:before");
+  await fleet.faultPoint("publish:before", task.id);
   const published = await fleet.agents.publish({ taskId: task.id, expectedOld: known.facts.branch?.headSha ?? null });
-  await fleet.faultPoint("publish:after");
+  await fleet.faultPoint("publish:after", task.id);
   return openFor(fleet, task, known, published.sha);
 }
 
@@ -157,8 +167,9 @@ async function openFor(fleet: Fleet, task: Task, known: Known, headSha: string):
   const { repository } = known;
   if (!repository) return undefined;
   const { mergeBase } = await fleet.forge.compare(repository, task.baseBranch, headSha);
-  const opened = await fleet.store.transaction(WORKER, (tx) =>
-    openPullRequest(tx, {
+  // Together with the task's own row: whoever looks with old eyes, at a branch that is merged by now, opens no second one.
+  const moved = await fleet.store.transaction(WORKER, async (tx) => {
+    const { number } = await openPullRequest(tx, {
       repository: task.repository,
       taskId: task.id,
       tenantId: task.tenantId,
@@ -170,15 +181,20 @@ async function openFor(fleet: Fleet, task: Task, known: Known, headSha: string):
       baseSha: mergeBase ?? headSha,
       openedBy: fleet.worker,
       attempt: task.attempt,
-    }),
-  );
-  return moveTask(fleet, {
-    task,
-    actor: fleet.worker,
-    action: "pull_request.opened",
-    detail: { number: opened.number, headSha },
-    patch: { prNumber: opened.number, prUrl: `${task.repository}#${opened.number}`, headSha },
+    });
+    return transitionTask(
+      tx,
+      transitionOf(fleet, {
+        task,
+        actor: fleet.worker,
+        action: "pull_request.opened",
+        detail: { number, headSha },
+        patch: { prNumber: number, prUrl: `${task.repository}#${number}`, headSha },
+      }),
+    );
   });
+  fleet.kickRelay();
+  return moved;
 }
 
 async function recordMerged(fleet: Fleet, task: Task, known: Known, mergeSha: string | null): Promise<Task> {

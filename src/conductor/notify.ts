@@ -29,9 +29,11 @@ export async function deliverNotification(fleet: Fleet, job: NotifyJob, signal: 
   if (!claimed) return false;
   const { row, target } = claimed;
   const channel = isChannelName(row.channel) ? fleet.channels[row.channel] : undefined;
+  await fleet.faultPoint("notify:before", row.id);
   const outcome = channel
     ? await channel.deliver({ id: row.id, at: row.createdAt, notification: messageOf(row) }, target, signal)
     : permanent(`there is no channel ${row.channel}`);
+  await fleet.faultPoint("notify:after", row.id);
   const decision = decideDelivery(outcome, row.tries, { now: fleet.clock(), random: fleet.random() });
 
   await fleet.store.transaction(WORKER, async (tx) => {

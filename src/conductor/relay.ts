@@ -23,6 +23,7 @@ export async function relayOnce(fleet: Fleet): Promise<number> {
     if (rows.length === 0) return 0;
     const { good, poisoned } = sort(rows);
     await fleet.broker.addJobs(good.map(({ row, queue }) => ({ queue, payload: row.payload, delayMs: row.delayMs })));
+    await fleet.faultPoint("relay:between");
     await markHintsRelayed(
       tx,
       good.map(({ row }) => row.id),

@@ -85,8 +85,10 @@ async function readmit(
   { burnsRetry, reason }: Extract<RetryDecision, { do: "retry" }>,
 ): Promise<Task> {
   const limit = operator ? fleet.settings.tiers[operator.tier] : 0;
+  await fleet.faultPoint("retry:before", task.id);
   const move = retryingMove(task, { burnsRetry, actor: fleet.worker, reason });
   const moved = await fleet.store.transaction(WORKER, (tx) => readmitTask(tx, transitionOf(fleet, move), limit));
+  await fleet.faultPoint("retry:after", task.id);
   if (moved) {
     fleet.kickRelay();
     return moved;

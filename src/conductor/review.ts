@@ -76,6 +76,7 @@ export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSigna
   try {
     const end = reviewer ? await ask(fleet, task, review, reviewer, lease.signal) : missing("it is not in fleet.yaml any more");
     lease.assertHeld();
+    await fleet.faultPoint("review:before", task.id);
     await fleet.store.transaction(WORKER, (tx) => settleReview(tx, { id: review.id, worker: fleet.worker }, end));
   } catch (error) {
     await fleet.store.transaction(WORKER, (tx) => returnReview(tx, review.id, fleet.worker));
@@ -83,6 +84,7 @@ export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSigna
   } finally {
     lease.stop();
   }
+  await fleet.faultPoint("review:after", task.id);
   return settleRound(fleet, job);
 }
 

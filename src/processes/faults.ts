@@ -1,14 +1,17 @@
 /** Faults on purpose, for drills: FLEET_KILL_AT=step:before|after kills this process there, FLEET_STOP_AT stops it. */
+import { writeSync } from "node:fs";
 import { faultEnv } from "./env.ts";
 
 /** Does nothing unless the environment names a point. */
-export function faultFromEnvironment(): (point: string) => Promise<void> {
+export function faultFromEnvironment(): (point: string, subject?: string) => Promise<void> {
   const { killAt, stopAt } = faultEnv();
   if (!killAt && !stopAt) return async () => undefined;
-  return async (point) => {
-    if (point === killAt) process.kill(process.pid, "SIGKILL");
-    if (point === stopAt) process.kill(process.pid, "SIGSTOP");
+  return async (point, subject) => {
+    if (point !== killAt && point !== stopAt) return;
+    // Told synchronously: nothing that waits is written any more.
+    writeSync(1, `${JSON.stringify({ fault: point, subject })}\n`);
+    process.kill(process.pid, point === killAt ? "SIGKILL" : "SIGSTOP");
     // Signals are delivered between turns of the event loop.
-    if (point === killAt || point === stopAt) await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, 50));
   };
 }

@@ -42,7 +42,7 @@ export async function renewHost(tx: Tx, report: HostReport, leaseMs: number): Pr
     on conflict (id) do update set boot_id = excluded.boot_id, reporter = excluded.reporter,
       lease_until = excluded.lease_until, slots = excluded.slots, versions = excluded.versions, load = excluded.load,
       disk_free_mb = excluded.disk_free_mb, reported_at = now(), draining = false
-    where hosts.reporter = excluded.reporter or hosts.lease_until < now()`;
+    where hosts.reporter in (excluded.reporter, '') or hosts.lease_until < now()`;
   return renewed > 0;
 }
 

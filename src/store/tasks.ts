@@ -147,6 +147,18 @@ export async function listExpiredSpawns(tx: Tx, limit: number): Promise<Task[]> 
     where t.status = 'spawning' and t.lease_until < now() order by t.lease_until limit ${limit}`;
 }
 
+/** Who waits for a slot, each tenant's oldest first and in turn; at most as many as `free` slots nobody is called to yet. */
+export async function listWaitingForSlot(tx: Tx, free: number): Promise<Task[]> {
+  return tx.many(Task)`
+    with waiting as (
+      select id, condition, created_at, row_number() over (partition by tenant_id, condition order by created_at, id) as turn
+      from fleet_tasks where status in ('proposed', 'retrying') and waiting_for = 'spawn'
+    ), called as (select count(*) as on_the_way from waiting where condition <> 'waiting_slot')
+    select ${taskColumns} from fleet_tasks t join waiting w on w.id = t.id
+    where t.condition = 'waiting_slot'
+    order by w.turn, w.created_at limit greatest(0, ${free} - (select on_the_way from called))`;
+}
+
 /** Pushes the time after which these are asked about again; no new version, nothing else reads it. */
 export async function postponeTasks(tx: Tx, ids: readonly string[], byMs: number): Promise<void> {
   await tx.run`
