@@ -1,9 +1,12 @@
 /** The local forge: a bare repository per repository, so that the whole loop works without network or account. */
+import { randomUUID } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { isBranchName } from "../domain/branch.ts";
 import { cutDiffByFile } from "../domain/diff.ts";
 import { FleetError } from "../domain/errors.ts";
 import { git, gitFailed, tryGit } from "../git/git.ts";
-import type { Comparison, Forge, ForgeRepository, DiffAsk } from "./forge.ts";
+import { refsPrint } from "../git/refs-print.ts";
+import type { BranchHead, Comparison, DiffAsk, Forge, ForgeRepository, RepositoryName } from "./forge.ts";
 import { mergeBranch, tipOf } from "./merge.ts";
 import { identifyRepository, openRepository } from "./repositories.ts";
 
@@ -14,10 +17,11 @@ const COMMIT_ID = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
 
 /** `home` is FLEET_HOME; the operator's own checkouts are only ever read. */
 export function openLocalForge(home: string): Forge {
-  const ensure = async (repository: string) => openRepository(home, await identifyRepository(repository));
+  const { identify, ensure, look } = followLocal(home);
+  const listBranches = rememberBranches();
   return {
     kind: "local",
-    identify: identifyRepository,
+    identify,
     ensure,
     headOf,
     listBranches,
@@ -26,10 +30,67 @@ export function openLocalForge(home: string): Forge {
     async merge(repository, ask) {
       refuseBadNames(ask.base, ask.head);
       // What the operator committed meanwhile belongs under the merge, or forbids it.
-      const current = await ensure(repository.repository);
+      const current = await look(repository.repository);
       refuseDiverged(current, ask.base);
       return mergeBranch(current, ask);
     },
+  };
+}
+
+/** How long a repository behind a URL is taken as it was: nothing local tells that it moved. */
+const URL_FRESH_MS = 10_000;
+
+/**
+ * What did not move since the last look is answered from memory, without starting git: looks are many (every tick, every
+ * spawn), and moves are few.
+ */
+function followLocal(home: string): Pick<Forge, "identify" | "ensure"> & { readonly look: Forge["ensure"] } {
+  const names = new Map<string, RepositoryName>();
+  const known = new Map<string, { readonly print: string; readonly repository: ForgeRepository }>();
+
+  async function identify(given: string): Promise<RepositoryName> {
+    const found = names.get(given);
+    if (found && (found.kind === "url" || refsPrint(found.repository) !== undefined)) return found;
+    const name = await identifyRepository(given);
+    names.set(given, name);
+    return name;
+  }
+
+  async function look(given: string): Promise<ForgeRepository> {
+    const name = await identify(given);
+    const repository = await openRepository(home, name);
+    known.set(name.repository, { print: printOf(name, repository), repository });
+    return repository;
+  }
+
+  return {
+    identify,
+    look,
+    async ensure(given) {
+      const name = await identify(given);
+      const before = known.get(name.repository);
+      return before && before.print === printOf(name, before.repository) ? before.repository : look(given);
+    },
+  };
+}
+
+function printOf(name: RepositoryName, { gitDir }: ForgeRepository): string {
+  const source =
+    name.kind === "url" ? String(Math.floor(performance.now() / URL_FRESH_MS)) : refsPrint(name.repository);
+  // What cannot be told is different each time: it is looked at again.
+  return `${source ?? randomUUID()}\n${refsPrint(gitDir) ?? randomUUID()}`;
+}
+
+function rememberBranches(): Forge["listBranches"] {
+  const known = new Map<string, { readonly print: string; readonly branches: BranchHead[] }>();
+  return async (repository, prefix) => {
+    const key = `${repository.gitDir}\n${prefix}`;
+    const print = refsPrint(repository.gitDir);
+    const before = known.get(key);
+    if (before && before.print === print) return before.branches;
+    const branches = await listBranches(repository, prefix);
+    if (print !== undefined) known.set(key, { print, branches });
+    return branches;
   };
 }
 
