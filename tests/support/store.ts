@@ -1,0 +1,111 @@
+/** A store over a database of a test's own, and what most tests of it need: operators, admitted tasks, tasks in any state. */
+import { randomUUID } from "node:crypto";
+import { Client, escapeLiteral } from "pg";
+import type { Operator } from "../../src/domain/operator.ts";
+import { SLOT_HOLDING_STATUSES, type Task, type TaskStatus, TERMINAL_STATUSES } from "../../src/domain/task.ts";
+import { upsertOperator } from "../../src/store/operators.ts";
+import { openStore, WORKER, type Store } from "../../src/store/store.ts";
+import { admitTask, getTask, type Admission, type NewTask } from "../../src/store/tasks.ts";
+import { aHint, aNewTask, anEvent, anOperator } from "./builders.ts";
+import { testDatabase, type TestDatabase } from "./database.ts";
+
+export interface TestStore extends AsyncDisposable {
+  readonly url: string;
+  readonly store: Store;
+  /** As the superuser, past row security. */
+  readonly query: TestDatabase["query"];
+  /** A second store over the same database, as a second process has; closed with this one. */
+  another(maxConnections?: number): Store;
+  /** A connection of the superuser of its own, for transactions that stay open. */
+  client(): Promise<Client>;
+  operator(operator?: Partial<Operator>): Promise<Operator>;
+  admit(operator: Operator, task?: Partial<NewTask>, limit?: number): Promise<Admission>;
+  /** Admitted, then put into `status` as if it had come there; its slot is given back where that state holds none. */
+  task(operator: Operator, status?: TaskStatus, columns?: Readonly<Record<string, unknown>>): Promise<Task>;
+  read(id: string): Promise<Task>;
+}
+
+export async function testStore({ maxConnections = 10 } = {}): Promise<TestStore> {
+  const database = await testDatabase();
+  const stores: Store[] = [];
+  const clients: Client[] = [];
+  const another = (most = maxConnections) => {
+    const store = openStore({
+      url: database.url,
+      maxConnections: most,
+      statementTimeoutMs: 30_000,
+      onLostConnection: () => {},
+    });
+    stores.push(store);
+    return store;
+  };
+  const store = another();
+  const read = (id: string) => store.transaction(WORKER, (tx) => getTask(tx, id));
+
+  async function admit(operator: Operator, task: Partial<NewTask> = {}, limit = 1_000_000): Promise<Admission> {
+    const asked = aNewTask(operator, task);
+    const hints = [aHint({ id: asked.id, epoch: 0 })];
+    return store.transaction(WORKER, (tx) => admitTask(tx, asked, { limit, hints, event: anEvent() }));
+  }
+
+  return {
+    url: database.url,
+    store,
+    query: database.query,
+    another,
+    async client() {
+      const client = new Client({ connectionString: database.url });
+      client.on("error", () => {});
+      await client.connect();
+      clients.push(client);
+      return client;
+    },
+    async operator(operator = {}) {
+      const made = anOperator(operator);
+      await store.transaction(WORKER, (tx) => upsertOperator(tx, made));
+      return made;
+    },
+    admit,
+    async task(operator, status = "proposed", columns = {}) {
+      const { taskId } = await admit(operator);
+      if (!taskId) throw new Error("The task was not admitted.");
+      await putInto(database, taskId, status, columns);
+      return read(taskId);
+    },
+    read,
+    async [Symbol.asyncDispose]() {
+      await Promise.all(clients.map((client) => client.end().catch(() => {})));
+      await Promise.all(stores.map((one) => one.close()));
+      await database[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function putInto(
+  { query }: TestDatabase,
+  id: string,
+  status: TaskStatus,
+  columns: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const ended = TERMINAL_STATUSES.includes(status);
+  const started = status !== "proposed";
+  const all = {
+    status,
+    ...(ended ? { completed_at: new Date() } : {}),
+    ...(started ? { attempt: 1, dispatch_id: randomUUID(), host: "host-1" } : {}),
+    ...columns,
+  };
+  const sets = Object.entries(all).map(([column, value]) => `${column} = ${literal(value)}`);
+  const holds = SLOT_HOLDING_STATUSES.some((holding) => holding === status);
+  // As a replica applies it, past the guard of the ways and the release of slots: the row is put there, not moved.
+  await query(`begin; set local session_replication_role = replica;
+    update fleet_tasks set ${sets.join(", ")} where id = ${literal(id)};
+    update slots set active = active - ${holds ? 0 : 1}
+      where operator_id = (select operator_id from fleet_tasks where id = ${literal(id)});
+    commit`);
+}
+
+function literal(value: unknown): string {
+  if (value === null) return "null";
+  return escapeLiteral(value instanceof Date ? value.toISOString() : String(value));
+}
