@@ -27,11 +27,6 @@ export async function readRunLog(runDir: string, range: LogRange): Promise<LogCh
   }
 }
 
-/** How much the agent has written so far. */
-export async function logTotal(runDir: string): Promise<number> {
-  return (await readBase(runDir)) + (await sizeOf(join(runDir, "output.log")));
-}
-
 async function readOnce(runDir: string, base: number, range: LogRange): Promise<LogChunk> {
   const current = join(runDir, "output.log");
   const older = join(runDir, "output.log.1");

@@ -41,17 +41,17 @@ test("what an agent did not push is published on its behalf", async () => {
 
 test("a prompt of 100 KB arrives whole, and secrets reach the agent and no file", async () => {
   await using world = await anAgentWorld();
-  const prompt = `${"Zeile mit Umlaut ä\n".repeat(5_000)}end`;
+  const prompt = `${"A line with an é\n".repeat(5_000)}end`;
   const run = await world.spawn({
     ...sh('cat > got; printf %s "$TOKEN" > token'),
     prompt,
-    secrets: { TOKEN: "s3cret" },
+    secrets: { TOKEN: "topmost" },
   });
   await ended(world.agents, run.taskId);
 
   expect(await readFile(join(run.path, "got"), "utf8")).toBe(prompt);
-  expect(await readFile(join(run.path, "token"), "utf8")).toBe("s3cret");
-  const { stdout } = await runCommand(["grep", "-rl", "s3cret", join(world.home, "attempts")], {
+  expect(await readFile(join(run.path, "token"), "utf8")).toBe("topmost");
+  const { stdout } = await runCommand(["grep", "-rl", "topmost", join(world.home, "attempts")], {
     cwd: "/",
     env: { PATH: "/usr/bin:/bin" },
     timeoutMs: 5_000,
