@@ -95,6 +95,8 @@ create table fleet_tasks (
   spawned_at       timestamptz,
   completed_at     timestamptz,
   removed_at       timestamptz,
+  -- The name people type. A column, not an expression: row security lets only leak-proof comparisons use an index.
+  short_id         text collate "C" generated always as (right(id::text, 8)) stored,
   created_at       timestamptz not null default now(),
   updated_at       timestamptz not null default now(),
   constraint fleet_tasks_pkey primary key (id),
@@ -120,18 +122,18 @@ create table fleet_tasks (
   constraint fleet_tasks_idempotency unique (operator_id, idempotency_key)
 ) with (fillfactor = 70);
 
+-- Every one of these is written by every transition, so none is here that no listing needs.
+create index fleet_tasks_by_time on fleet_tasks (created_at desc, id desc);
 create index fleet_tasks_by_operator on fleet_tasks (operator_id, created_at desc, id desc);
 create index fleet_tasks_by_tenant on fleet_tasks (tenant_id, created_at desc, id desc);
 create index fleet_tasks_by_tenant_status on fleet_tasks (tenant_id, status, created_at desc, id desc);
 create index fleet_tasks_by_branch on fleet_tasks (repository, branch);
-create index fleet_tasks_by_short_id on fleet_tasks (tenant_id, right(replace(id::text, '-', ''), 8) text_pattern_ops);
-create index fleet_tasks_live on fleet_tasks (status, id)
+create index fleet_tasks_by_short_id on fleet_tasks (short_id);
+create index fleet_tasks_live on fleet_tasks (host, status)
   where status in ('spawning', 'running', 'pr_created', 'reviewing', 'ready');
-create index fleet_tasks_on_host on fleet_tasks (host, status) where status in ('spawning', 'running', 'pr_created',
-  'reviewing');
+create index fleet_tasks_queued on fleet_tasks (created_at) where status in ('proposed', 'retrying');
 create index fleet_tasks_waiting on fleet_tasks (due_at) where waiting_for is not null;
 create index fleet_tasks_to_clean on fleet_tasks (host) where completed_at is not null and workspace_path is not null;
-create index fleet_tasks_leased on fleet_tasks (lease_until) where status = 'spawning';
 
 -- One run of an agent: what it was given, when it ran, how it ended.
 create table attempts (
@@ -180,31 +182,48 @@ end $$;
 create trigger fleet_tasks_guard_status before update of status on fleet_tasks
   for each row when (old.status is distinct from new.status) execute function fleet_guard_status();
 
--- Leaving the states that hold a slot gives it back. One statement for all rows of an update, operators in order, so
--- that two batches cannot wait for each other in a circle.
-create function fleet_release_slots() returns trigger language plpgsql as $$
+create function fleet_holds_slot(p_status text) returns boolean language sql immutable parallel safe as $$
+  select p_status in ('proposed', 'spawning', 'running', 'pr_created', 'reviewing', 'retrying')
+$$;
+
+-- Entering and leaving the states that hold a slot is counted here, whoever does it (only admission counts for itself,
+-- because it must lock the row before it inserts). One statement for all rows of an update, operators in order, so that
+-- two batches cannot wait for each other in a circle. Lock order everywhere: tasks by id, then slots by operator.
+create function fleet_count_slots() returns trigger language plpgsql as $$
 begin
   if exists (
-    select from before join after using (id)
-    where before.status in ('proposed', 'spawning', 'running', 'pr_created', 'reviewing', 'retrying')
-      and after.status not in ('proposed', 'spawning', 'running', 'pr_created', 'reviewing', 'retrying')
+    select from before join after using (id) where fleet_holds_slot(before.status) <> fleet_holds_slot(after.status)
   ) then
-    with freed as (
-      select before.operator_id, count(*)::int as n
-      from before join after using (id)
-      where before.status in ('proposed', 'spawning', 'running', 'pr_created', 'reviewing', 'retrying')
-        and after.status not in ('proposed', 'spawning', 'running', 'pr_created', 'reviewing', 'retrying')
+    with moved as (
+      select before.operator_id, sum(case when fleet_holds_slot(after.status) then 1 else -1 end)::int as n
+      from before join after using (id) where fleet_holds_slot(before.status) <> fleet_holds_slot(after.status)
       group by before.operator_id
     ), held as (
-      select slots.operator_id from slots join freed using (operator_id) order by slots.operator_id for update of slots
+      select slots.operator_id from slots join moved using (operator_id) order by slots.operator_id for update of slots
     )
-    update slots set active = greatest(active - freed.n, 0) from freed, held
-    where slots.operator_id = freed.operator_id and held.operator_id = freed.operator_id;
+    update slots set active = greatest(active + moved.n, 0) from moved, held
+    where slots.operator_id = moved.operator_id and held.operator_id = moved.operator_id;
   end if;
   return null;
 end $$;
-create trigger fleet_tasks_release_slots after update on fleet_tasks
+create trigger fleet_tasks_count_slots after update on fleet_tasks
   referencing old table as before new table as after
-  for each statement execute function fleet_release_slots();
+  for each statement execute function fleet_count_slots();
+
+-- Retention deletes only what has ended; should anybody delete more, its slots come back too.
+create function fleet_return_slots() returns trigger language plpgsql as $$
+begin
+  with held as (
+    select slots.operator_id from slots
+    where slots.operator_id in (select operator_id from gone where fleet_holds_slot(status))
+    order by slots.operator_id for update
+  )
+  update slots set active = greatest(active - (select count(*) from gone
+    where gone.operator_id = held.operator_id and fleet_holds_slot(gone.status))::int, 0)
+  from held where slots.operator_id = held.operator_id;
+  return null;
+end $$;
+create trigger fleet_tasks_return_slots after delete on fleet_tasks
+  referencing old table as gone for each statement execute function fleet_return_slots();
 
 reset role;

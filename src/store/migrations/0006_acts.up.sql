@@ -3,13 +3,18 @@
 set local role fleet_owner;
 
 -- Which channels hear of an operator's tasks: the operator's own choice, else the tenant's, else what the note says, else
--- the terminal alone.
+-- the terminal alone. What is no list of names, or an empty one, is no choice: a setting must neither stop a transition
+-- nor let an end go unrecorded.
 create function fleet_channels(p_tenant text, p_operator text, p_otherwise jsonb) returns setof text
 language sql stable as $$
-  select jsonb_array_elements_text(coalesce(
-    (select value from fleet_config where tenant_id = p_tenant and operator_id = p_operator and key = 'notify.channels'),
-    (select value from fleet_config where tenant_id = p_tenant and operator_id = '*' and key = 'notify.channels'),
-    p_otherwise, '["terminal"]'::jsonb))
+  select channel from jsonb_array_elements_text(coalesce(
+    (select value from fleet_config where tenant_id = p_tenant and operator_id = p_operator and key = 'notify.channels'
+       and jsonb_typeof(value) = 'array' and value <> '[]'),
+    (select value from fleet_config where tenant_id = p_tenant and operator_id = '*' and key = 'notify.channels'
+       and jsonb_typeof(value) = 'array' and value <> '[]'),
+    case when jsonb_typeof(p_otherwise) = 'array' and p_otherwise <> '[]' then p_otherwise end,
+    '["terminal"]'::jsonb)) as channel
+  where channel is not null
 $$;
 
 -- Moves or patches tasks: row, audit entry, outbox rows, notifications and attempt, all or nothing. p_batch is an array of
@@ -19,6 +24,9 @@ $$;
 create function fleet_transition(p_context jsonb, p_batch jsonb)
 returns table (ord integer, version integer, epoch integer, audit_seq integer, audit_head text, lease_until timestamptz,
   due_at timestamptz, spawned_at timestamptz, completed_at timestamptz, condition_since timestamptz, updated_at timestamptz)
+-- Always by index, tasks in the order of the batch: a plan made while the tables were small would read them whole for
+-- ever after, and would lock rows in any order.
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 language plpgsql as $$
 begin
   if p_context is not null then perform fleet_enter(p_context); end if;
@@ -32,14 +40,31 @@ begin
       status = coalesce(ask."to", t.status),
       version = t.version + 1,
       epoch = t.epoch + (ask."to" is not null or coalesce(ask.bump, false))::int,
-      (host, agent_type, model, routing_reason, branch, workspace_path, container_id, tmux_session, condition,
-       condition_detail, attempt, dispatch_id, waiting_for, pr_number, pr_url, head_sha, ci_status, review_status,
-       done_status, retry_count, spend, context_hash, failure_context, metadata, removed_at) =
-      (select r.host, r.agent_type, r.model, r.routing_reason, r.branch, r.workspace_path, r.container_id,
-         r.tmux_session, r.condition, r.condition_detail, r.attempt, r.dispatch_id, r.waiting_for, r.pr_number, r.pr_url,
-         r.head_sha, r.ci_status, r.review_status, r.done_status, r.retry_count, r.spend, r.context_hash,
-         r.failure_context, r.metadata, r.removed_at
-       from jsonb_populate_record(t, coalesce(ask.patch, '{}')) as r),
+      -- Key by key rather than by jsonb_populate_record: that one unpacks the whole row, long description and all.
+      agent_type = coalesce(ask.patch->>'agent_type', t.agent_type),
+      branch = coalesce(ask.patch->>'branch', t.branch),
+      condition = coalesce(ask.patch->>'condition', t.condition),
+      attempt = coalesce((ask.patch->>'attempt')::int, t.attempt),
+      ci_status = coalesce(ask.patch->>'ci_status', t.ci_status),
+      retry_count = coalesce((ask.patch->>'retry_count')::int, t.retry_count),
+      spend = coalesce(ask.patch->'spend', t.spend),
+      metadata = coalesce(ask.patch->'metadata', t.metadata),
+      host = case when ask.patch ? 'host' then ask.patch->>'host' else t.host end,
+      model = case when ask.patch ? 'model' then ask.patch->>'model' else t.model end,
+      routing_reason = case when ask.patch ? 'routing_reason' then ask.patch->>'routing_reason' else t.routing_reason end,
+      workspace_path = case when ask.patch ? 'workspace_path' then ask.patch->>'workspace_path' else t.workspace_path end,
+      container_id = case when ask.patch ? 'container_id' then ask.patch->>'container_id' else t.container_id end,
+      tmux_session = case when ask.patch ? 'tmux_session' then ask.patch->>'tmux_session' else t.tmux_session end,
+      condition_detail = case when ask.patch ? 'condition_detail' then nullif(ask.patch->'condition_detail', 'null') else t.condition_detail end,
+      dispatch_id = case when ask.patch ? 'dispatch_id' then (ask.patch->>'dispatch_id')::uuid else t.dispatch_id end,
+      waiting_for = case when ask.patch ? 'waiting_for' then ask.patch->>'waiting_for' else t.waiting_for end,
+      pr_number = case when ask.patch ? 'pr_number' then (ask.patch->>'pr_number')::int else t.pr_number end,
+      pr_url = case when ask.patch ? 'pr_url' then ask.patch->>'pr_url' else t.pr_url end,
+      head_sha = case when ask.patch ? 'head_sha' then ask.patch->>'head_sha' else t.head_sha end,
+      review_status = case when ask.patch ? 'review_status' then nullif(ask.patch->'review_status', 'null') else t.review_status end,
+      done_status = case when ask.patch ? 'done_status' then nullif(ask.patch->'done_status', 'null') else t.done_status end,
+      context_hash = case when ask.patch ? 'context_hash' then ask.patch->>'context_hash' else t.context_hash end,
+      failure_context = case when ask.patch ? 'failure_context' then nullif(ask.patch->'failure_context', 'null') else t.failure_context end,
       condition_since = case when ask.patch ? 'condition' and ask.patch->>'condition' <> t.condition
         then now() else t.condition_since end,
       -- Database time, so that hosts with different clocks agree when a lease ends.
@@ -54,7 +79,11 @@ begin
       updated_at = now()
     from ask
     where t.id = ask.id and t.version = ask.version and t.status = ask."from"
-    returning ask.ord, t.*, ask.actor, ask.action, ask.detail, ask."to" as moved_to, ask.hints, ask.events, ask.notes
+    returning ask.ord, t.id, t.tenant_id, t.operator_id, t.version, t.epoch, t.attempt, t.dispatch_id, t.host, t.agent_type,
+      t.model, t.head_sha, t.context_hash, t.failure_context, t.audit_seq, t.audit_head, t.lease_until, t.due_at,
+      t.spawned_at, t.completed_at, t.condition_since, t.updated_at, ask.actor, ask.action, ask.detail,
+      ask."to" as moved_to, ask.hints, ask.events, ask.notes,
+      case when ask."to" is not null then t.metadata->'saga'->>'startSha' end as start_sha
   ), audited as (
     insert into audit_log (tenant_id, operator_id, chain, seq, task_id, actor, action, detail, hash)
     select m.tenant_id, m.operator_id, 'task:' || m.id, m.audit_seq, m.id, m.actor, m.action, m.detail, m.audit_head
@@ -69,7 +98,7 @@ begin
       running_at = case when m.moved_to = 'running' then now() else a.running_at end,
       ended_at = case when m.moved_to = 'running' then null else coalesce(a.ended_at, now()) end,
       outcome = m.moved_to,
-      start_sha = coalesce(m.metadata->'saga'->>'startSha', a.start_sha),
+      start_sha = coalesce(m.start_sha, a.start_sha),
       head_sha = coalesce(m.head_sha, a.head_sha),
       context_hash = coalesce(m.context_hash, a.context_hash),
       failure_context = case when m.moved_to in ('failed', 'rejected') then m.failure_context else a.failure_context end
@@ -172,18 +201,19 @@ begin
   return query select 'admitted', active_now + 1, asked.id;
 end $$;
 
--- Back into the states that hold a slot (failed or rejected → retrying): the same gate, then the transition.
+-- Back into the states that hold a slot (failed or rejected → retrying): the transition, which counts the slot, then the
+-- same gate. In this order, because everybody locks tasks before slots; a refusal undoes both.
 create function fleet_readmit(p_context jsonb, p_operator text, p_limit integer, p_batch jsonb)
 returns table (ord integer, version integer, epoch integer, audit_seq integer, audit_head text, lease_until timestamptz,
   due_at timestamptz, spawned_at timestamptz, completed_at timestamptz, condition_since timestamptz, updated_at timestamptz)
 language plpgsql as $$
 begin
   if p_context is not null then perform fleet_enter(p_context); end if;
-  update slots s set active = s.active + 1 where s.operator_id = p_operator and s.active < p_limit;
-  if not found then raise exception 'no free slot' using errcode = 'FW002'; end if;
   return query select * from fleet_transition(null, p_batch);
-  -- Stale: undo the slot as well.
   if not found then raise exception 'stale version' using errcode = 'FW003'; end if;
+  if (select s.active from slots s where s.operator_id = p_operator) > p_limit then
+    raise exception 'no free slot' using errcode = 'FW002';
+  end if;
 end $$;
 
 reset role;

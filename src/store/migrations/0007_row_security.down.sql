@@ -12,4 +12,6 @@ begin
     execute format('revoke all on %I from fleet_app, fleet_worker', t);
   end loop;
 end $$;
+alter table audit_log_rest no force row level security;
+alter table audit_log_rest disable row level security;
 revoke all on hosts, signing_keys, audit_checkpoints from fleet_app, fleet_worker;
