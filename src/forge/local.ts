@@ -1,5 +1,4 @@
 /** The local forge: a bare repository per repository, so that the whole loop works without network or account. */
-import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { isBranchName } from "../domain/branch.ts";
 import { cutDiffByFile } from "../domain/diff.ts";
@@ -46,7 +45,7 @@ const URL_FRESH_MS = 10_000;
  */
 function followLocal(home: string): Pick<Forge, "identify" | "ensure"> & { readonly look: Forge["ensure"] } {
   const names = new Map<string, RepositoryName>();
-  const known = new Map<string, { readonly print: string; readonly repository: ForgeRepository }>();
+  const known = new Map<string, { readonly source: string; readonly repository: ForgeRepository }>();
 
   async function identify(given: string): Promise<RepositoryName> {
     const found = names.get(given);
@@ -58,8 +57,10 @@ function followLocal(home: string): Pick<Forge, "identify" | "ensure"> & { reado
 
   async function look(given: string): Promise<ForgeRepository> {
     const name = await identify(given);
+    // As it was before: should it move while it is fetched, the next look fetches again.
+    const source = sourcePrint(name);
     const repository = await openRepository(home, name);
-    known.set(name.repository, { print: printOf(name, repository), repository });
+    if (source !== undefined) known.set(name.repository, { source, repository });
     return repository;
   }
 
@@ -69,16 +70,17 @@ function followLocal(home: string): Pick<Forge, "identify" | "ensure"> & { reado
     async ensure(given) {
       const name = await identify(given);
       const before = known.get(name.repository);
-      return before && before.print === printOf(name, before.repository) ? before.repository : look(given);
+      const isThere = before !== undefined && refsPrint(before.repository.gitDir) !== undefined;
+      return isThere && before.source === sourcePrint(name) ? before.repository : look(given);
     },
   };
 }
 
-function printOf(name: RepositoryName, { gitDir }: ForgeRepository): string {
-  const source =
-    name.kind === "url" ? String(Math.floor(performance.now() / URL_FRESH_MS)) : refsPrint(name.repository);
-  // What cannot be told is different each time: it is looked at again.
-  return `${source ?? randomUUID()}\n${refsPrint(gitDir) ?? randomUUID()}`;
+/** Undefined: it cannot be told whether it moved, so it is looked at each time. */
+function sourcePrint({ repository, kind }: RepositoryName): string | undefined {
+  if (kind !== "url") return refsPrint(repository);
+  if (repository.startsWith("file://")) return refsPrint(fileURLToPath(repository));
+  return String(Math.floor(performance.now() / URL_FRESH_MS));
 }
 
 function rememberBranches(): Forge["listBranches"] {
@@ -88,7 +90,7 @@ function rememberBranches(): Forge["listBranches"] {
     const print = refsPrint(repository.gitDir);
     const before = known.get(key);
     if (before && before.print === print) return before.branches;
-    const branches = await listBranches(repository, prefix);
+    const branches = await readBranches(repository, prefix);
     if (print !== undefined) known.set(key, { print, branches });
     return branches;
   };
@@ -103,7 +105,7 @@ async function headOf(repository: ForgeRepository, branch: string): Promise<stri
   throw new FleetError("branch-not-found", message);
 }
 
-async function listBranches({ gitDir }: ForgeRepository, prefix: string) {
+async function readBranches({ gitDir }: ForgeRepository, prefix: string) {
   if (prefix !== "" && !(prefix.endsWith("/") && isBranchName(prefix.slice(0, -1)))) {
     throw new FleetError("invalid-input", `${prefix} is no prefix of branches: it must be a name that ends with /.`);
   }
