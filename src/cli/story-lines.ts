@@ -18,8 +18,23 @@ const PARTS: readonly (readonly [title: string, part: Part])[] = [
 ];
 
 export function storyLines(terminal: Terminal, story: StoryView, now: Date): string[] {
-  const lines = head(terminal, story, now);
-  for (const [title, part] of PARTS) {
+  return [...head(terminal, story, now), ...partLines(terminal, story, { now, parts: PARTS })];
+}
+
+/** What became of it, without how: for several stories in a row. */
+export function shortStoryLines(terminal: Terminal, story: StoryView, now: Date): string[] {
+  const [title = "", status = ""] = head(terminal, story, now);
+  const parts = PARTS.filter(([name]) => name === "Attempts" || name === "Reviews");
+  return [`${title}  ${status}`, ...partLines(terminal, story, { now, parts }).filter((line) => line !== "")];
+}
+
+function partLines(
+  terminal: Terminal,
+  story: StoryView,
+  { now, parts }: { readonly now: Date; readonly parts: typeof PARTS },
+): string[] {
+  const lines: string[] = [];
+  for (const [title, part] of parts) {
     const inside = part(terminal, story, now);
     if (inside.length > 0)
       lines.push("", terminal.paint("bold", title), ...inside.map((line) => `  ${line}`.trimEnd()));

@@ -139,6 +139,14 @@ function withoutUserinfo(repository: string): string {
   return repository.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, "$1");
 }
 
+/** A task that was just merged. */
+export const MergedView = TaskView.extend({
+  bringHome: z
+    .string()
+    .nullable()
+    .meta({ description: "What brings the merge to your own checkout; null: it is there" }),
+}).meta({ id: "MergedTask" });
+
 /** What stopping, retrying, merging and rejecting may be told. */
 export const Reason = z.strictObject({
   reason: z.string().trim().min(1).max(2_000).optional().meta({ description: "Kept in the audit log" }),

@@ -1,11 +1,10 @@
 /** POST /tasks/:task/…, DELETE /tasks/:task: what an owner does to a task. */
-import { z } from "zod";
 import { removeTask, stopTask } from "../../conductor/acts.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { mergeTask, rejectTask } from "../../conductor/merge.ts";
 import { retryNow } from "../../conductor/retry.ts";
 import { getOwnTask } from "../../conductor/tasks.ts";
-import { Reason, Rejection, Removed, TaskView, viewTask } from "../../views/task.ts";
+import { MergedView, Reason, Rejection, Removed, TaskView, viewTask } from "../../views/task.ts";
 import { defineRoute, type RouteFace } from "../route.ts";
 import { TaskParams } from "./params.ts";
 
@@ -36,10 +35,6 @@ export const retryRoute = defineRoute(
     return { body: viewTask(await retryNow(fleet, task, operator)) };
   },
 );
-
-const MergedView = TaskView.extend({
-  bringHome: z.string().nullable().meta({ description: "What brings the merge to your own checkout; null: it is there" }),
-});
 
 export const mergeRoute = defineRoute(
   { ...act("merge", "Merge a ready task's pull request"), body: Reason, reply: MergedView },
@@ -74,6 +69,8 @@ export const removeRoute = defineRoute(
     const cleaned = await removeTask(fleet, operator, task);
     const removed = [cleaned?.removedPath, cleaned?.deletedBranch].filter((what) => typeof what === "string");
     const { snapshot } = cleaned ?? {};
-    return { body: { id: task.id, removed, snapshot: snapshot?.dir ?? null, restore: snapshot?.restoreCommand ?? null } };
+    return {
+      body: { id: task.id, removed, snapshot: snapshot?.dir ?? null, restore: snapshot?.restoreCommand ?? null },
+    };
   },
 );
