@@ -4,8 +4,9 @@ import type { Orphan } from "../agents/facts.ts";
 import { StaleVersionError } from "../domain/errors.ts";
 import type { HostJob } from "../../queues/host.ts";
 import type { Task } from "../domain/task.ts";
+import { toStorableJson } from "../domain/untrusted.ts";
 import { closeAttempt, listStaleAttempts } from "../store/attempts.ts";
-import { upsertFacts } from "../store/heartbeats.ts";
+import { listSpeaking, markQuestions, upsertFacts } from "../store/heartbeats.ts";
 import { releaseHost, renewHost } from "../store/hosts.ts";
 import { WORKER } from "../store/store.ts";
 import { findTask, listTasksOnHost, listTasksToClean } from "../store/tasks.ts";
@@ -45,12 +46,26 @@ export async function tickHost(fleet: Fleet, measures: HostMeasures): Promise<Ho
 
   const { facts, orphans } = await fleet.agents.observe();
   await fleet.store.transaction(WORKER, (tx) => upsertFacts(tx, id, facts));
+  await noteQuestions(fleet);
   const mine = await fleet.store.transaction(WORKER, (tx) => listTasksOnHost(tx, id));
   await superviseTasks(fleet, mine);
   await offerSlots(fleet);
   const ended = await endStaleAttempts(fleet);
   const cleaned = await cleanUpEnded(fleet);
   return { reporting: true, agents: facts.length, ended, cleaned, orphans };
+}
+
+/** An agent that asks is waiting for a person, not stalled. Its words are untrusted: cut, and shown escaped. */
+async function noteQuestions(fleet: Fleet): Promise<void> {
+  const speaking = await fleet.store.transaction(WORKER, (tx) => listSpeaking(tx, fleet.host.id));
+  if (speaking.length === 0) return;
+  const asked = await Promise.all(
+    speaking.map(async (run) => {
+      const { question } = await fleet.agents.readResult(run);
+      return { taskId: run.taskId, question: question && toStorableJson(question) };
+    }),
+  );
+  await fleet.store.transaction(WORKER, (tx) => markQuestions(tx, asked));
 }
 
 /** Gives the lease back at shutdown; agents run on, and the next worker of this host adopts them. */
@@ -74,7 +89,10 @@ async function endStaleAttempts(fleet: Fleet): Promise<number> {
   for (const { taskId, attempt } of stale) {
     const stopped = await fleet.agents.stop({ taskId, attempt });
     if (stopped.survivors.length > 0) {
-      fleet.log.error({ event: "agent.survives", taskId, attempt, pids: stopped.survivors }, "processes survive SIGKILL");
+      fleet.log.error(
+        { event: "agent.survives", taskId, attempt, pids: stopped.survivors },
+        "processes survive SIGKILL",
+      );
       continue;
     }
     await fleet.store.transaction(WORKER, (tx) => closeAttempt(tx, taskId, attempt));
@@ -89,7 +107,10 @@ async function cleanUpEnded(fleet: Fleet): Promise<number> {
       await cleanUpTask(fleet, task);
     } catch (error) {
       if (error instanceof StaleVersionError) continue;
-      fleet.log.warn({ event: "cleanup.failed", taskId: task.id, error: String(error) }, "a working copy could not be removed");
+      fleet.log.warn(
+        { event: "cleanup.failed", taskId: task.id, error: String(error) },
+        "a working copy could not be removed",
+      );
     }
   }
   return tasks.length;
@@ -105,7 +126,11 @@ export async function cleanUpTask(fleet: Fleet, task: Task): Promise<CleanUpResu
   await fleet.faultPoint("cleanup:after", task.id);
   const { decision } = cleaned;
   const kept = decision.do === "keep" ? decision.reason : undefined;
-  if (kept) fleet.log.warn({ event: "workspace.kept", taskId: task.id, reason: kept }, "a working copy is kept: see fleet show");
+  if (kept)
+    fleet.log.warn(
+      { event: "workspace.kept", taskId: task.id, reason: kept },
+      "a working copy is kept: see fleet show",
+    );
   await moveTask(fleet, {
     task,
     actor: fleet.worker,

@@ -54,7 +54,10 @@ export async function superviseTasks(fleet: Fleet, tasks: readonly Task[]): Prom
       } catch (error) {
         if (error instanceof StaleVersionError) continue;
         errors += 1;
-        fleet.log.warn({ event: "monitor.skipped", taskId: task.id, error: String(error) }, "a task could not be looked at");
+        fleet.log.warn(
+          { event: "monitor.skipped", taskId: task.id, error: String(error) },
+          "a task could not be looked at",
+        );
       }
     }
     acted += moved.length;
@@ -136,7 +139,10 @@ async function act(fleet: Fleet, task: Task, known: Known, decision: Decision): 
         ...because,
         told: decision.reason.replaceAll("_", " "),
         notify: "needs_input",
-        patch: { condition: "needs_input", conditionDetail: { text: decision.reason.replaceAll("_", " "), held: true } },
+        patch: {
+          condition: "needs_input",
+          conditionDetail: { text: decision.reason.replaceAll("_", " "), held: true },
+        },
       });
     case "fail":
       return fail(fleet, task, known, decision);
@@ -206,6 +212,23 @@ async function recordMerged(fleet: Fleet, task: Task, known: Known, mergeSha: st
   return moveTask(fleet, { task, to: "merged", actor: fleet.worker, action: "task.merged", told: "merged outside" });
 }
 
+/** Classes of an agent that ended without work: what it said last may explain it. */
+const WITHOUT_WORK = new Set(["no_evidence", "agent_error"]);
+
+/** "Nothing has to be changed" is an outcome, but one that a person confirms: by stopping the task, or by asking again. */
+async function holdUnchanged(fleet: Fleet, task: Task, why: string): Promise<Task | undefined> {
+  if (task.condition === "needs_input") return undefined;
+  const text = `The agent says that nothing has to be changed: ${toStorable(why, 1_000)}`;
+  return moveTask(fleet, {
+    task,
+    actor: fleet.worker,
+    action: "task.unchanged",
+    told: text,
+    notify: "needs_input",
+    patch: { condition: "needs_input", conditionDetail: { text, held: true } },
+  });
+}
+
 /** What its own host can still tell of it goes into the failure; a lost host's facts are lost with it. */
 async function fail(
   fleet: Fleet,
@@ -217,9 +240,18 @@ async function fail(
   const isLive = task.status === "spawning" || task.status === "running";
   if (isLive && hostAlive && !isMine(fleet, task)) return undefined;
   const run = { taskId: task.id, attempt: task.attempt };
+  if (isMine(fleet, task) && WITHOUT_WORK.has(decision.class)) {
+    const said = await fleet.agents.readResult(run);
+    if (said.noChangeNeeded !== null) return holdUnchanged(fleet, task, said.noChangeNeeded);
+    if (said.limit) {
+      const reason = `provider_limit${said.limit.resetsAt ? `_until_${said.limit.resetsAt.toISOString()}` : ""}`;
+      return failTask(fleet, task, { class: "provider_limit", reason, detail: { evidence: decision.evidence } });
+    }
+  }
   const collected = isMine(fleet, task) ? await fleet.agents.collectFailure(run) : undefined;
   const run0 = known.ciRuns.at(-1);
-  const ci = decision.class === "ci_failed" && run0 ? classifyCi({ status: "failing", steps: run0.steps }, false) : undefined;
+  const ci =
+    decision.class === "ci_failed" && run0 ? classifyCi({ status: "failing", steps: run0.steps }, false) : undefined;
   return failTask(fleet, task, {
     ...collected,
     class: ci?.class ?? decision.class,

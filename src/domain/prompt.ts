@@ -8,7 +8,7 @@ import { byteLength } from "./untrusted.ts";
 
 /** An agent ends its last message with one of these lines when it does not end with a commit. */
 export const NO_CHANGE_MARK = "FLEET-NO-CHANGE:";
-export const HELP_MARK = "FLEET-NEEDS-INPUT:";
+export const HELP_MARK = "FLEET-QUESTION:";
 
 export type Tier = "critical" | "relevant" | "background";
 

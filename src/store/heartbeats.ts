@@ -1,6 +1,9 @@
 /** heartbeats: the latest facts per task's agent, one statement per host and tick. */
+import { z } from "zod";
 import { SeenFacts, type AgentFacts } from "../domain/facts.ts";
 import { sql, type Tx } from "./sql.ts";
+
+const Speaking = z.object({ taskId: z.uuid(), attempt: z.int() });
 
 const columns = sql`h.task_id, h.attempt, h.dispatch_id, h.host, h.pane, h.process, h.pid, h.heartbeat_at, h.heartbeat_status,
   h.exit, h.out_bytes::float8 as out_bytes, h.cpu_ms::float8 as cpu_ms, h.last_output_at, h.head_sha, h.commits_ahead,
@@ -16,7 +19,7 @@ export async function upsertFacts(tx: Tx, host: string, batch: readonly AgentFac
     insert into heartbeats as old (task_id, tenant_id, operator_id, attempt, dispatch_id, host, pane, process, pid,
       heartbeat_at, heartbeat_status, exit, out_bytes, cpu_ms, last_output_at, head_sha, commits_ahead, dead_probes,
       progress_at, observed_at)
-    select t.id, t.tenant_id, t.operator_id, f.attempt, f."dispatchId", ${host}, f.pane, f.process, f.pid,
+    select distinct on (t.id) t.id, t.tenant_id, t.operator_id, f.attempt, f."dispatchId", ${host}, f.pane, f.process, f.pid,
       f."heartbeatAt", f."heartbeatStatus", f.exit, f."outBytes", f."cpuMs", f."lastOutputAt", f."headSha",
       f."commitsAhead", (f.process = 'dead' and f.pane in ('dead', 'missing'))::int, now(), now()
     from jsonb_to_recordset(${JSON.stringify(batch)}::jsonb) as f ("taskId" uuid, attempt int, "dispatchId" uuid,
@@ -46,4 +49,22 @@ export async function listFacts(tx: Tx, taskIds: readonly string[]): Promise<See
 
 export async function markNudged(tx: Tx, taskId: string): Promise<void> {
   await tx.run`update heartbeats set nudged_at = now() where task_id = ${taskId}`;
+}
+
+/** Agents of this host that wrote something in its last tick: theirs is the only output worth reading again. */
+export async function listSpeaking(tx: Tx, host: string): Promise<{ taskId: string; attempt: number }[]> {
+  return tx.many(Speaking)`
+    select task_id, attempt from heartbeats
+    where host = ${host} and process = 'alive' and (progress_at = observed_at or needs_input is not null)`;
+}
+
+/** What each of these asks now; null: nothing, or no longer. */
+export async function markQuestions(
+  tx: Tx,
+  asked: readonly { readonly taskId: string; readonly question: unknown }[],
+): Promise<void> {
+  await tx.run`
+    update heartbeats h set needs_input = nullif(q.question, 'null'::jsonb)
+    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as q ("taskId" uuid, question jsonb)
+    where h.task_id = q."taskId" and h.needs_input is distinct from nullif(q.question, 'null'::jsonb)`;
 }
