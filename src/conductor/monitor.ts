@@ -4,6 +4,7 @@ import { StaleVersionError } from "../domain/errors.ts";
 import { classifyCi } from "../domain/failure.ts";
 import { decideTask } from "../domain/monitor.ts";
 import { isTerminal, type Task, type TaskStatus } from "../domain/task.ts";
+import { toStorable } from "../domain/untrusted.ts";
 import { markNudged } from "../store/heartbeats.ts";
 import { closePullRequest, openPullRequest } from "../store/pull-requests.ts";
 import { WORKER } from "../store/store.ts";

@@ -51,7 +51,7 @@ test("task, acceptance, facts, rules and the way to finish are always in it", ()
     "test: `npm test`",
     "git push origin HEAD",
     "FLEET-NO-CHANGE:",
-    "FLEET-NEEDS-INPUT:",
+    "FLEET-QUESTION:",
   ]) {
     expect(text).toContain(said);
   }
