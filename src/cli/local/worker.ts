@@ -1,5 +1,6 @@
 /** fleet worker: processors, relay, and this host's reporter. */
 import { textOf, type Command } from "../command.ts";
+import type { Terminal } from "../terminal.ts";
 
 export const workerCommand: Command = {
   usage: "worker",
@@ -7,19 +8,27 @@ export const workerCommand: Command = {
   options: [
     ["--queues <a,b>", "only these queues (default: all)"],
     ["--slots <n>", "agents at once; 0 holds none"],
+    ["--drain", "instead: let the workers of this home end in order; their agents run on, the next worker adopts them"],
   ],
-  examples: ["fleet worker --slots 8", "fleet worker --queues ci,review --slots 0"],
+  examples: ["fleet worker --slots 8", "fleet worker --queues ci,review --slots 0", "fleet worker --drain"],
 
-  async run({ terminal }, _args, { queues, slots }) {
-    const [{ processConfig }, { openLog }, { openFleet }, { startWorker }, { hostVersions }, { dieOnUnhandled, untilSignalled }] =
-      await Promise.all([
-        import("../../processes/env.ts"),
-        import("../../log.ts"),
-        import("../../processes/fleet.ts"),
-        import("../../processes/worker.ts"),
-        import("../../processes/versions.ts"),
-        import("../../processes/shutdown.ts"),
-      ]);
+  async run({ terminal }, _args, { queues, slots, drain }) {
+    if (drain) return drainHere(terminal);
+    const [
+      { processConfig },
+      { openLog },
+      { openFleet },
+      { startWorker },
+      { hostVersions },
+      { dieOnUnhandled, untilSignalled },
+    ] = await Promise.all([
+      import("../../processes/env.ts"),
+      import("../../log.ts"),
+      import("../../processes/fleet.ts"),
+      import("../../processes/worker.ts"),
+      import("../../processes/versions.ts"),
+      import("../../processes/shutdown.ts"),
+    ]);
     const { QUEUES } = await import("../../../queues/index.ts");
     const wanted = textOf(queues)?.split(",");
     const unknown = wanted?.filter((name) => !QUEUES.some((queue) => queue.name === name)) ?? [];
@@ -34,7 +43,7 @@ export const workerCommand: Command = {
     const open = await openFleet({
       config,
       log,
-      write: (line) => terminal.line(line),
+      write: terminal.raw,
       statementTimeoutMs: 30_000,
       onStuck(_queue, sentence) {
         // The supervisor starts a new one, with new connections.
@@ -42,6 +51,8 @@ export const workerCommand: Command = {
         process.exit(1);
       },
     });
+    const { registerWorker } = await import("../../processes/worker-pids.ts");
+    const unregister = await registerWorker(config.FLEET_HOME);
     const worker = await startWorker(open, {
       tickMs: config.FLEET_TICK_MS,
       versions: await hostVersions(),
@@ -50,6 +61,21 @@ export const workerCommand: Command = {
     await untilSignalled(log, async () => {
       await worker.drain();
       await open.close();
+      await unregister();
     });
+    return undefined;
   },
 };
+
+async function drainHere(terminal: Terminal): Promise<void> {
+  const [{ processConfig }, { drainWorkers }] = await Promise.all([
+    import("../../processes/env.ts"),
+    import("../../processes/worker-pids.ts"),
+  ]);
+  let said = -1;
+  const drained = await drainWorkers(processConfig().FLEET_HOME, (left) => {
+    if (left > 0 && left !== said) terminal.note(`Waiting for ${left} to finish what they have …`);
+    said = left;
+  });
+  terminal.line(drained === 0 ? "No worker of this home runs here." : `${drained} drained. Agents run on.`);
+}
