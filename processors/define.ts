@@ -14,5 +14,5 @@ export function defineProcessor<Payload extends z.ZodType>(
   queue: QueueDefinition<Payload>,
   run: (fleet: Fleet, payload: z.output<Payload>, signal: AbortSignal) => Promise<unknown>,
 ): Processor {
-  return { queue, answer: (fleet, data, signal) => run(fleet, read(queue.payload, data), signal) };
+  return { queue, answer: async (fleet, data, signal) => run(fleet, read(queue.payload, data), signal) };
 }

@@ -1,31 +1,44 @@
 /** Delivering one notification to one channel: claimed, tried once, and then settled by the rules. */
 import type { NotifyJob } from "../../queues/notify.ts";
 import { notifyQueue } from "../../queues/notify.ts";
-import { decideDelivery } from "../domain/delivery.ts";
+import { decideCoalescing, decideDelivery, summarise } from "../domain/delivery.ts";
 import { Notification as Message, NotificationType } from "../domain/notification.ts";
 import { isChannelName } from "../notify/channels.ts";
 import { permanent } from "../notify/channel.ts";
 import { findConfig } from "../store/config.ts";
 import {
   claimNotification,
+  findPending,
+  holdNotification,
   insertFallback,
+  listSent,
+  lockReceiver,
+  mergeHeld,
   postponeNotification,
+  rewriteNotification,
   settleNotification,
   type Notification,
 } from "../store/notifications.ts";
 import { WORKER } from "../store/store.ts";
 import { hint, insertHints } from "../store/outbox.ts";
+import type { Tx } from "../store/sql.ts";
 import type { Fleet } from "./fleet.ts";
 
 /** Longer than any channel's own time limit. */
 const LEASE_MS = 30_000;
 
+/** In one summary; the next one tells the rest. */
+const MOST_MERGED = 1_000;
+
 /** Answers a notify job; false when there was nothing due under this epoch. */
 export async function deliverNotification(fleet: Fleet, job: NotifyJob, signal: AbortSignal): Promise<boolean> {
   const claimed = await fleet.store.transaction(WORKER, async (tx) => {
-    const row = await claimNotification(tx, job, LEASE_MS);
-    return row && { row, target: await findConfig(tx, row, `notify.${row.channel}`) };
+    const row = await claim(fleet, tx, job);
+    return (
+      row && { row, target: (await findConfig(tx, row, `notify.${row.channel}`)) ?? usualTarget(fleet, row.channel) }
+    );
   });
+  fleet.kickRelay();
   if (!claimed) return false;
   const { row, target } = claimed;
   const channel = isChannelName(row.channel) ? fleet.channels[row.channel] : undefined;
@@ -45,21 +58,55 @@ export async function deliverNotification(fleet: Fleet, job: NotifyJob, signal: 
       return tell(tx, row, row.epoch + 1, inMs);
     }
     await settleNotification(tx, row, { status: "failed", error: decision.reason });
-    fleet.log.warn({ event: "notification.failed", notificationId: row.id, channel: row.channel, error: decision.reason }, "a notification could not be delivered");
+    fleet.log.warn(
+      { event: "notification.failed", notificationId: row.id, channel: row.channel, error: decision.reason },
+      "a notification could not be delivered",
+    );
     const fallback = row.channel === "terminal" ? undefined : await insertFallback(tx, row, "terminal");
     if (fallback) await tell(tx, { ...row, id: fallback }, 1);
   });
   fleet.kickRelay();
   return true;
+}
 
-  function tell(tx: Parameters<typeof insertHints>[0], to: Notification, epoch: number, delayMs?: number) {
-    if (!to.taskId) return Promise.resolve();
-    return insertHints(tx, { ...to, taskId: to.taskId }, [hint(notifyQueue, { notificationId: to.id, epoch }, delayMs)]);
+/** Where fleet.yaml says that a channel leads, for operators who have not chosen. */
+function usualTarget({ settings }: Fleet, channel: string): unknown {
+  if (channel === "webhook") return settings.notify.webhook;
+  return channel === "email" ? settings.notify.email : undefined;
+}
+
+/** A burst is held back and told as one: whichever is due first then speaks for all that wait for the same receiver. */
+async function claim(fleet: Fleet, tx: Tx, job: NotifyJob): Promise<Notification | undefined> {
+  const asked = await findPending(tx, job);
+  if (!asked) return undefined;
+  // Before the row itself: whoever merges holds this lock and then takes rows.
+  await lockReceiver(tx, asked);
+  const decision = decideCoalescing(await listSent(tx, asked), fleet.clock());
+  if (decision.do === "summarise") {
+    const untilMs = Math.max(0, decision.at.getTime() - fleet.clock().getTime());
+    await holdNotification(tx, asked, untilMs);
+    await tell(tx, asked, asked.epoch + 1, untilMs);
+    return undefined;
   }
+  const row = await claimNotification(tx, job, LEASE_MS);
+  if (!row?.facts["held"]) return row;
+  const merged = await mergeHeld(tx, row, MOST_MERGED);
+  const summary = merged.length > 0 ? summarise([row, ...merged].map(messageOf)) : undefined;
+  if (!summary) return row;
+  const { type, taskId: _none, summary: said, ...facts } = summary;
+  const spoken = { ...row, type, summary: said, facts: { ...facts, merged: merged.length } };
+  await rewriteNotification(tx, spoken);
+  return spoken;
+}
+
+/** A notification without a task has no owner for its hint: the reconciler brings it back. */
+function tell(tx: Tx, to: Notification, epoch: number, delayMs?: number): Promise<void> {
+  if (!to.taskId) return Promise.resolve();
+  return insertHints(tx, { ...to, taskId: to.taskId }, [hint(notifyQueue, { notificationId: to.id, epoch }, delayMs)]);
 }
 
 function messageOf(row: Notification): Message {
-  const { fallbackFrom, why, ...facts } = row.facts;
+  const { fallbackFrom, why, held: _held, merged, ...facts } = row.facts;
   const summary = fallbackFrom ? `${row.summary} (${String(fallbackFrom)} failed: ${String(why)})` : row.summary;
   return Message.parse({
     attempt: null,
@@ -69,7 +116,7 @@ function messageOf(row: Notification): Message {
     command: "fleet ps",
     ...facts,
     type: NotificationType.parse(row.type),
-    taskId: row.taskId,
+    taskId: merged ? null : row.taskId,
     summary: summary.slice(0, 500),
   });
 }

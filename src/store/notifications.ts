@@ -24,6 +24,16 @@ export type Notification = z.infer<typeof Notification>;
 const columns = sql`n.id, n.tenant_id, n.operator_id, n.task_id, n.type, n.channel, n.summary, n.facts, n.status, n.epoch,
   n.tries, n.last_error, n.due_at, n.delivered_at, n.created_at`;
 
+/** The pending row of this epoch, when it is due; undefined when it is told, on its way, or waits under another epoch. */
+export async function findPending(
+  tx: Tx,
+  { notificationId, epoch }: { notificationId: string; epoch: number },
+): Promise<Notification | undefined> {
+  return tx.maybeOne(Notification)`
+    select ${columns} from fleet_notifications n
+    where n.id = ${notificationId} and n.epoch = ${epoch} and n.status = 'pending' and n.due_at <= now() + interval '50 ms'`;
+}
+
 /** The pending row of this epoch, its next try claimed for `leaseMs`: a second job meanwhile finds nothing due. */
 export async function claimNotification(
   tx: Tx,
@@ -86,15 +96,55 @@ export async function bumpNotification(tx: Tx, id: string): Promise<number> {
   return row.epoch;
 }
 
-/** How many this operator's channel was sent in the last minute: the measure for coalescing. */
-export async function countRecent(tx: Tx, operatorId: string, channel: string): Promise<number> {
-  const row = await tx.one(z.object({ sent: z.int() }))`
-    select count(*)::int as sent from fleet_notifications
-    where operator_id = ${operatorId} and channel = ${channel} and status = 'delivered'
-      and created_at > now() - interval '5 minutes' and delivered_at > now() - interval '1 minute'`;
-  return row.sent;
+/** Until the transaction ends, nobody else decides what this receiver is sent. */
+export async function lockReceiver(tx: Tx, { operatorId, channel }: Receiver): Promise<void> {
+  await tx.run`select pg_advisory_xact_lock(hashtextextended('notify/' || ${channel} || '/' || ${operatorId}, 0))`;
+}
+
+type Receiver = Pick<Notification, "operatorId" | "channel">;
+
+/** When this receiver was sent something in the last minute; what is on its way counts as sent. */
+export async function listSent(tx: Tx, { operatorId, channel }: Receiver): Promise<Date[]> {
+  const rows = await tx.many(z.object({ at: z.date() }))`
+    select coalesce(delivered_at, now()) as at from fleet_notifications
+    where operator_id = ${operatorId} and channel = ${channel} and created_at > now() - interval '1 day'
+      and (status = 'delivered' and delivered_at > now() - interval '1 minute'
+        or status = 'pending' and tries > 0 and last_error is null and due_at > now())`;
+  return rows.map(({ at }) => at);
+}
+
+/** Too many for one minute: it waits, and is marked as one that may be summed up with others. */
+export async function holdNotification(tx: Tx, row: { id: string; epoch: number }, untilMs: number): Promise<void> {
+  await tx.run`
+    update fleet_notifications set epoch = epoch + 1, due_at = now() + ${untilMs}::float8 * interval '1 ms',
+      facts = facts || '{"held": true}'
+    where id = ${row.id} and epoch = ${row.epoch} and status = 'pending' and due_at <= now() + interval '50 ms'`;
+}
+
+/** The held ones of this receiver besides `row`, now merged into it: it speaks for all of them. */
+export async function mergeHeld(tx: Tx, row: Notification, limit: number): Promise<Notification[]> {
+  return tx.many(Notification)`
+    update fleet_notifications n set status = 'merged', last_error = null
+    where n.id in (
+      select id from fleet_notifications
+      where operator_id = ${row.operatorId} and channel = ${row.channel} and status = 'pending' and facts ? 'held'
+        and id <> ${row.id}
+      order by created_at limit ${limit})
+    returning ${columns}`;
+}
+
+/** What it says from now on, also in its further tries and its fallback. */
+export async function rewriteNotification(
+  tx: Tx,
+  row: Pick<Notification, "id" | "type" | "summary" | "facts">,
+): Promise<void> {
+  await tx.run`
+    update fleet_notifications set type = ${row.type}, summary = ${row.summary}, facts = ${JSON.stringify(row.facts)}::jsonb
+    where id = ${row.id}`;
 }
 
 export async function listNotifications(tx: Tx, taskId: string): Promise<Notification[]> {
-  return tx.many(Notification)`select ${columns} from fleet_notifications n where n.task_id = ${taskId} order by n.created_at, n.id`;
+  return tx.many(
+    Notification,
+  )`select ${columns} from fleet_notifications n where n.task_id = ${taskId} order by n.created_at, n.id`;
 }

@@ -1,44 +1,12 @@
 /** The e-mail channel against a real SMTP server. */
-import { SMTPServer, type SMTPServerOptions } from "smtp-server";
+import type { SMTPServerOptions } from "smtp-server";
 import { expect, test } from "vitest";
 import { emailChannel } from "../../src/notify/email.ts";
+import { aMailServer } from "./mail-server.ts";
 import { aMessage } from "./message.ts";
 
 const never = new AbortController().signal;
 const target = { to: "ada@example.com" };
-
-async function aMailServer(options: SMTPServerOptions = {}) {
-  const mails: string[] = [];
-  const server = new SMTPServer({
-    authOptional: true,
-    disabledCommands: ["STARTTLS"],
-    disableReverseLookup: true,
-    onData(stream, _session, done) {
-      const chunks: Buffer[] = [];
-      stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-      stream.on("end", () => {
-        mails.push(Buffer.concat(chunks).toString());
-        done();
-      });
-    },
-    ...options,
-  });
-  server.on("error", () => undefined);
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const address = server.server.address();
-  const port = typeof address === "object" ? (address?.port ?? 0) : 0;
-  return {
-    mails,
-    smtpUrl: `smtp://127.0.0.1:${port}`,
-    async [Symbol.asyncDispose]() {
-      await new Promise<void>((resolve) => {
-        server.close(resolve);
-      });
-    },
-  };
-}
 
 function refusingWith(responseCode: number): SMTPServerOptions {
   return { onRcptTo: (_address, _session, done) => done(Object.assign(new Error("no"), { responseCode })) };

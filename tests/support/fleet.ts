@@ -141,7 +141,7 @@ export async function testFleet(options: TestFleetOptions = {}): Promise<TestFle
     databaseUrl: database.url,
     lines,
     logged,
-    query: database.query,
+    query: (text, values) => database.query(text, values),
     async operator(operator = {}) {
       const made = anOperator(operator);
       await fleet.store.transaction(WORKER, (tx) => upsertOperator(tx, made));

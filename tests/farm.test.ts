@@ -1,0 +1,123 @@
+/** The farm as a list: every queue has its processor and its files, and every job's id and payload are what BullMQ can take. */
+import { existsSync, readdirSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { expect, test } from "vitest";
+import { hostProcessor, PROCESSORS } from "../processors/index.ts";
+import { HostAct, hostQueue } from "../queues/host.ts";
+import { QUEUES, QUEUES_WITHOUT_PROCESSOR } from "../queues/index.ts";
+import { fleetSchedules } from "../schedules/fleet.ts";
+import { read } from "../src/domain/errors.ts";
+
+const host = hostQueue("a-host");
+const waiting = QUEUES_WITHOUT_PROCESSOR.map(({ name }) => name);
+const answered = [...QUEUES.map(({ name }) => name).filter((name) => !waiting.includes(name)), "host"];
+
+test("queues and processors are the same set, but for those that wait for their work", () => {
+  const names = [...PROCESSORS.map(({ queue }) => queue.name), "host"];
+
+  expect(names.toSorted()).toEqual(answered.toSorted());
+  expect(hostProcessor("a-host").queue.name).toBe(host.name);
+  expect(waiting.filter((name) => PROCESSORS.some(({ queue }) => queue.name === name))).toEqual([]);
+  expect(waiting.every((name) => QUEUES.some((queue) => queue.name === name))).toBe(true);
+});
+
+test("a processor answers the queue that is in the list, not another of its name", () => {
+  for (const { queue } of PROCESSORS) expect(QUEUES).toContain(queue);
+});
+
+test.each(answered)("the story of %s is found by its one word", (name) => {
+  const files = [
+    `queues/${name}.ts`,
+    `processors/${name}.ts`,
+    `src/conductor/${name}.ts`,
+    `tests/processors/${name}.test.ts`,
+  ];
+
+  expect(files.filter((file) => !existsSync(file))).toEqual([]);
+});
+
+test("no file of queues or processors is about something that is in no list", () => {
+  const besides = new Set(["define.ts", "index.ts", "task-job.ts"]);
+  const named = (folder: string) =>
+    readdirSync(folder)
+      .filter((file) => !besides.has(file))
+      .map((file) => file.replace(/\.ts$/, ""));
+
+  expect(named("queues").toSorted()).toEqual([...answered, ...waiting].toSorted());
+  expect(named("processors").toSorted()).toEqual(answered.toSorted());
+});
+
+test("each queue has a name of its own, without what BullMQ gives a meaning", () => {
+  const names = [...QUEUES, host].map(({ name }) => name);
+
+  expect(new Set(names).size).toBe(names.length);
+  expect(names.filter((name) => !/^[a-z][A-Za-z0-9.-]*$/.test(name))).toEqual([]);
+});
+
+const id = randomUUID();
+const job = { taskId: id, epoch: 3, traceId: "t".repeat(64) };
+/** As large as they may be. */
+const SAMPLES: Readonly<Record<string, readonly object[]>> = {
+  planner: [{ planId: id, tenantId: "t".repeat(64), budget: 1_000, fromSchedules: true }],
+  orders: [{ orderId: id, epoch: 1 }],
+  spawn: [job],
+  retry: [job],
+  ci: [job],
+  review: [{ ...job, reviewId: id }],
+  monitor: [{ look: "sweep", shard: 1, of: 2 }, { look: "reconcile" }, { look: "invariants" }],
+  notify: [{ notificationId: id, epoch: 1 }],
+  gc: [{ what: "rows" }],
+  drift: [{ tenantId: "t".repeat(64), productId: "p".repeat(64), reportId: id }],
+  [host.name]: HostAct.options.map((act) => Object.assign({ act }, job)),
+};
+const samples = [...QUEUES, host].flatMap((queue) =>
+  (SAMPLES[queue.name] ?? []).map((payload) => ({ queue, name: queue.name, payload })),
+);
+
+test("there is a sample of every queue's payload", () => {
+  expect([...QUEUES, host].filter(({ name }) => !SAMPLES[name]).map(({ name }) => name)).toEqual([]);
+});
+
+test.each(samples)("a job of $name has an id and a payload that BullMQ can take: $payload", ({ queue, payload }) => {
+  const jobId = queue.jobId(read(queue.payload, payload));
+
+  expect(jobId).not.toBe("");
+  expect(jobId).not.toContain(":");
+  expect(jobId).not.toMatch(/^[+-]?\d+$/);
+  expect(JSON.stringify(payload).length).toBeLessThanOrEqual(1_024);
+});
+
+test.each(samples.filter(({ payload }) => "epoch" in payload))(
+  "another epoch of $name is another job: $payload",
+  ({ queue, payload }) => {
+    const first = queue.jobId(read(queue.payload, payload));
+    const second = queue.jobId(read(queue.payload, { ...payload, epoch: 4 }));
+
+    expect(second).not.toBe(first);
+  },
+);
+
+test.each([...QUEUES, host])("$name takes no field that it does not know", (queue) => {
+  const [payload = {}] = SAMPLES[queue.name] ?? [];
+
+  expect(queue.payload.safeParse({ ...payload, prompt: "long" }).success).toBe(false);
+});
+
+test("finished jobs are kept within bounds, by count and by age", () => {
+  for (const { keepCompleted, keepFailed, attempts } of [...QUEUES, host]) {
+    expect(keepCompleted.count).toBeLessThanOrEqual(1_000);
+    expect(keepFailed.count).toBeLessThanOrEqual(5_000);
+    expect(keepFailed.ageMs).toBeGreaterThanOrEqual(keepCompleted.ageMs);
+    expect(attempts).toBeLessThanOrEqual(5);
+  }
+});
+
+test("what asks by itself asks for what its queue takes, under an id that says whose it is", () => {
+  const schedules = fleetSchedules({ tickMs: 5_000, shards: 2 });
+
+  for (const { id: name, queue, payload } of schedules) {
+    expect(queue.payload.safeParse(payload).success).toBe(true);
+    expect(name.split("/")[0]).toBe(queue.name);
+  }
+  expect(new Set(schedules.map((schedule) => schedule.id)).size).toBe(schedules.length);
+});

@@ -1,0 +1,36 @@
+/** host: what only the machine with the agent can do, asked through its own queue. */
+import { expect, test } from "vitest";
+import { hostProcessor } from "../../processors/host.ts";
+import { stopTask } from "../../src/conductor/acts.ts";
+import { eventually } from "../support/eventually.ts";
+import { expectRefusal, signal } from "./jobs.ts";
+import { testFleet } from "../support/fleet.ts";
+
+test("a stop reaches the agent through its host's queue, before any tick, and coming twice is fine", async () => {
+  await using fleet = await testFleet();
+  const by = await fleet.operator();
+  const task = await fleet.spawn(by, { repository: await fleet.aRepository(), script: "hang" });
+  const running = await fleet.runUntil(task.id, "running");
+  await fleet.answer();
+  expect(fleet.processesOf(task.id)).not.toEqual([]);
+
+  await stopTask(fleet.fleet, by, running);
+  await fleet.answer();
+  const { epoch } = await fleet.read(task.id);
+  await hostProcessor("here").answer(fleet.fleet, { taskId: task.id, epoch, act: "stop" }, signal);
+
+  await eventually(async () => (fleet.processesOf(task.id).length === 0 ? true : undefined));
+  expect(await fleet.read(task.id)).toMatchObject({ status: "cancelled", workspacePath: null });
+});
+
+test("an old hint to go on with a spawn is passed over, and an unknown act is refused", async () => {
+  await using fleet = await testFleet();
+  const task = await fleet.spawn(await fleet.operator(), { repository: await fleet.aRepository(), script: "hang" });
+  const running = await fleet.runUntil(task.id, "running");
+  const job = { taskId: task.id, epoch: running.epoch - 1, act: "resume-spawn" };
+
+  await hostProcessor("here").answer(fleet.fleet, job, signal);
+
+  expect(await fleet.read(task.id)).toMatchObject({ status: "running", epoch: running.epoch });
+  await expectRefusal(fleet, hostProcessor("here"), { ...job, act: "explode" }, "act");
+});
