@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   reject: async () => (await import("./commands/reject.ts")).rejectCommand,
   rm: async () => (await import("./commands/rm.ts")).rmCommand,
   events: async () => (await import("./commands/events.ts")).eventsCommand,
+  login: async () => (await import("./commands/login.ts")).loginCommand,
   audit: async () => (await import("./commands/audit.ts")).auditCommand,
   invariants: async () => (await import("./commands/invariants.ts")).invariantsCommand,
 };

@@ -1,5 +1,4 @@
 /** Staying with a task until it is ready or over. Looks at the task whenever an event says so, and every ten seconds anyway. */
-import { setTimeout as pause } from "node:timers/promises";
 import { EventView } from "../views/event.ts";
 import { TaskView } from "../views/task.ts";
 import type { Api } from "./api.ts";
@@ -33,13 +32,16 @@ export async function waitFor(first: TaskView, shell: Shell): Promise<number> {
 /** The task, each time there may be news; ends when it is over, or the operator has enough. */
 async function* changes(first: TaskView, { api, world }: Shell): AsyncGenerator<TaskView, void> {
   const over = new AbortController();
-  const stop = () => over.abort();
-  world.signal.addEventListener("abort", stop, { once: true });
   const bell = openBell();
+  const stop = () => {
+    over.abort();
+    bell.ring();
+  };
+  world.signal.addEventListener("abort", stop, { once: true });
   const listening = listen(api, first.id, bell, over.signal);
   try {
     for (let task = first; !OVER.has(task.status) && !world.signal.aborted; yield task) {
-      await Promise.race([bell.rung(), pause(LOOK_MS, undefined, { signal: over.signal }).catch(() => {})]);
+      await bell.rungWithin(LOOK_MS);
       if (!world.signal.aborted) task = await api.get(taskPath(first.id), TaskView);
     }
   } finally {
@@ -76,7 +78,8 @@ function lastWord(terminal: Terminal, { status, shortId, failure }: TaskView, af
 
 interface Bell {
   readonly ring: () => void;
-  readonly rung: () => Promise<void>;
+  /** Rung, or the time is over. */
+  readonly rungWithin: (ms: number) => Promise<void>;
 }
 
 /** Rung while nobody listens, it is still heard once. */
@@ -87,16 +90,19 @@ function openBell(): Bell {
     ring() {
       pending = waiting === undefined;
       waiting?.();
-      waiting = undefined;
     },
-    rung(): Promise<void> {
-      if (pending) {
-        pending = false;
-        return Promise.resolve();
+    async rungWithin(ms) {
+      if (!pending) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, ms);
+          waiting = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
       }
-      return new Promise((resolve) => {
-        waiting = resolve;
-      });
+      waiting = undefined;
+      pending = false;
     },
   };
 }

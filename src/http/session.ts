@@ -57,7 +57,7 @@ export function mountLogin(app: Express, terms: SessionTerms): void {
             <button type="submit" autofocus>Log in</button>
           </form>`
       : html`<h1>Not logged in</h1>
-          <p>A login link is printed by <code>fleet up</code>, and by <code>fleet token link</code> at any time.</p>`;
+          <p><code>fleet login</code> prints a link that logs you in. It works once.</p>`;
     sendPage(response, "Log in", body);
   });
 

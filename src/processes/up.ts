@@ -5,6 +5,8 @@ import type { Config } from "../config.ts";
 import type { Operator } from "../domain/operator.ts";
 import type { Settings } from "../domain/settings.ts";
 import type { Log } from "../log.ts";
+import { loadSettings } from "./settings.ts";
+import { prepareHome, requirePrograms } from "./preflight.ts";
 import { migrateAll, openDatabase, openFleet, type OpenFleet } from "./fleet.ts";
 import { startLoop } from "./loop.ts";
 import { hostVersions } from "./versions.ts";
@@ -39,45 +41,57 @@ const REFRESH_MS = 6 * 3_600_000;
 
 export async function startUp(terms: UpTerms): Promise<RunningStack> {
   const { config, log, say = () => undefined } = terms;
+  // What needs no server is refused before one is started.
+  await prepareHome(config.FLEET_HOME);
+  await requirePrograms();
+  const settings = terms.settings ?? (await loadSettings(config.FLEET_CONFIG, process.cwd()));
   say(config.DATABASE_URL ? "Reaching PostgreSQL" : "Starting the embedded PostgreSQL");
   const database = await openDatabase(config, log);
+  let open: OpenFleet | undefined;
+  let web: RunningWeb | undefined;
   try {
     const applied = await migrateAll(config, database.url, (message) => log.info({ component: "migrate" }, message));
     if (applied.length > 0) say(`Applied ${applied.length} migrations`);
-    const { write, settings, onStuck } = terms;
-    const open = await openFleet({
+    const { write, onStuck } = terms;
+    open = await openFleet({
       config: { ...config, DATABASE_URL: database.url },
       log,
       write,
       statementTimeoutMs: 30_000,
-      ...(settings ? { settings } : {}),
+      settings,
       ...(onStuck ? { onStuck } : {}),
     });
-    const web = await startWeb(open, config, { relays: false });
+    say("Starting API and worker");
+    web = await startWeb(open, config, { relays: false });
     const worker = await startWorker(open, { tickMs: config.FLEET_TICK_MS, versions: await hostVersions() });
+    const [opened, served] = [open, web];
     const credentialsFile = join(config.FLEET_HOME, "credentials.json");
-    const refresh = async () => writeCredentials(credentialsFile, web.url, await web.issueFor(LOCAL_OPERATOR, TOKEN_MS));
+    const refresh = async () =>
+      writeCredentials(credentialsFile, served.url, await served.issueFor(LOCAL_OPERATOR, TOKEN_MS));
     await refresh();
     const credentials = startLoop({
       everyMs: REFRESH_MS,
       step: refresh,
-      onError: (error) => log.warn({ component: "credentials", error: String(error) }, "the local token could not be renewed"),
+      onError: (error) =>
+        log.warn({ component: "credentials", error: String(error) }, "the local token could not be renewed"),
     });
     return {
-      open,
-      web,
-      queues: open.broker.backend,
+      open: opened,
+      web: served,
+      queues: opened.broker.backend,
       embedded: !config.DATABASE_URL,
       credentialsFile,
       async close() {
         await credentials.stop();
         await worker.drain();
-        await web.close();
-        await open.close();
+        await served.close();
+        await opened.close();
         await database.stop();
       },
     };
   } catch (error) {
+    await web?.close();
+    await open?.close();
     await database.stop();
     throw error;
   }

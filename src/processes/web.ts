@@ -3,10 +3,11 @@ import type { AddressInfo } from "node:net";
 import { hostQueue } from "../../queues/host.ts";
 import { QUEUES } from "../../queues/index.ts";
 import type { Config } from "../config.ts";
+import { codeOf, FleetError } from "../domain/errors.ts";
 import type { Operator } from "../domain/operator.ts";
 import { mountBoard } from "../http/board.ts";
 import { identifyBy } from "../http/identity.ts";
-import { ROUTES } from "../http/routes/index.ts";
+import { webRoutes } from "../http/routes/index.ts";
 import { createServer } from "../http/server.ts";
 import { loginLink, mountLogin, spendOnce, type SessionTerms } from "../http/session.ts";
 import { issueToken, type TokenKind } from "../http/tokens.ts";
@@ -51,9 +52,11 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
   const publicUrl = config.FLEET_PUBLIC_URL ?? `http://${config.FLEET_HOST}:${config.PORT}`;
   const sessions: SessionTerms = { identify, issue, spend: spendOnce(clock), publicUrl };
   const queues = () => broker.bullQueues([...QUEUES, ...hostIds.map((id) => hostQueue(id))]);
+  // With PORT=0 the address is known only once the server listens.
+  const linkFor = (operator: Operator): Promise<string> => loginLink(operator, { ...sessions, publicUrl: url });
   const http = createServer({
     context: fleet,
-    routes: ROUTES,
+    routes: webRoutes(linkFor),
     identify,
     keys: keys.set,
     health: {
@@ -64,8 +67,12 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
     newId,
     doors: [(app) => mountLogin(app, sessions), (app) => mountBoard(app, { identify, queues, publicUrl })],
   });
-  const port = await listen(http.server, config);
-  const url = config.FLEET_PUBLIC_URL ?? `http://${config.FLEET_HOST === "0.0.0.0" ? "127.0.0.1" : config.FLEET_HOST}:${port}`;
+  const port = await listen(http.server, config).catch(async (error: unknown) => {
+    await hosts.stop();
+    throw error;
+  });
+  const url =
+    config.FLEET_PUBLIC_URL ?? `http://${config.FLEET_HOST === "0.0.0.0" ? "127.0.0.1" : config.FLEET_HOST}:${port}`;
   const relay = relays ? startRelay(open) : undefined;
   log.info({ component: "web", url }, "listening");
 
@@ -78,7 +85,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
     },
     async loginLinkFor(operator) {
       await known(operator);
-      return loginLink(operator, { ...sessions, publicUrl: url });
+      return linkFor(operator);
     },
     async close() {
       await http.close();
@@ -89,10 +96,21 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
 
 function listen(server: ReturnType<typeof createServer>["server"], config: Config): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", (error) => reject(unlistenable(error, config)));
     server.listen(config.PORT, config.FLEET_HOST, () => {
-      server.off("error", reject);
+      server.removeAllListeners("error");
       resolve((server.address() as AddressInfo).port);
     });
   });
+}
+
+function unlistenable(error: Error, { PORT, FLEET_HOST }: Config): Error {
+  const advice: Readonly<Record<string, string>> = {
+    EADDRINUSE: `Port ${PORT} of ${FLEET_HOST} is taken by another program. Choose another: PORT=0 takes any free one.`,
+    EACCES: `Port ${PORT} may not be used by you: ports below 1024 are for root. Choose another: PORT=8080`,
+    EADDRNOTAVAIL: `This machine has no address ${FLEET_HOST}. Set FLEET_HOST to one it has; 0.0.0.0 means all.`,
+    ENOTFOUND: `There is no address for the name ${FLEET_HOST}. Set FLEET_HOST to an address of this machine.`,
+  };
+  const sentence = advice[codeOf(error) ?? ""];
+  return sentence ? new FleetError("invalid-input", sentence, { PORT, FLEET_HOST }, error) : error;
 }

@@ -126,7 +126,12 @@ async function connect(databaseUrl: string): Promise<Client> {
   } catch (cause) {
     await client.end().catch(() => {});
     const reason = cause instanceof Error ? cause.message || cause.name : String(cause);
-    throw new FleetError("database-unavailable", `PostgreSQL cannot be reached for migrations: ${reason}.`, {}, cause);
+    throw new FleetError(
+      "database-unavailable",
+      `PostgreSQL cannot be reached for migrations: ${reason}. Check DATABASE_URL, and that the server runs.`,
+      {},
+      cause,
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 /** fleet merge: merge what is ready. */
-import { act } from "../act.ts";
-import type { Command } from "../command.ts";
+import { taskLine } from "../act.ts";
+import { taskPath, type Command } from "../command.ts";
 
 export const mergeCommand: Command = {
   usage: "merge <task>",
@@ -8,5 +8,12 @@ export const mergeCommand: Command = {
   options: [],
   examples: ["fleet merge 3f9a1c2b"],
 
-  run: (shell, [task]) => act(shell, { verb: "merge", task, body: {} }),
+  async run({ api, terminal, json }, [task]) {
+    const view = async () => (await import("../../views/task.ts")).MergedView;
+    const merged = await api.post(taskPath(task, "/merge"), {}, view);
+    if (json) return terminal.json(merged);
+    terminal.line(taskLine(terminal, merged));
+    if (merged.bringHome)
+      terminal.line(`  ${terminal.paint("dim", "Bring it home:")} ${terminal.shown(merged.bringHome)}`);
+  },
 };

@@ -1,13 +1,13 @@
 /** fleet demo: three tasks at once on a small real repository; one succeeds, one is healed after its CI failed, one comes back fixed after a rejection. */
 import { setTimeout as pause } from "node:timers/promises";
 import { SpawnRequest } from "../../domain/spawn.ts";
-import { versionOf } from "../../processes/versions.ts";
+import { requirePrograms } from "../../processes/preflight.ts";
+import { LOCAL_OPERATOR } from "../../processes/up.ts";
 import { AuditProof, InvariantsView } from "../../views/proof.ts";
 import { StoryView } from "../../views/story.ts";
 import { MergedView, TaskView } from "../../views/task.ts";
 import { connectApi, type Api } from "../api.ts";
 import { taskPath, type Command, type Shell } from "../command.ts";
-import { failure } from "../credentials.ts";
 import { openProgress } from "../progress.ts";
 import { shortStoryLines } from "../story-lines.ts";
 import { span } from "../words.ts";
@@ -96,19 +96,6 @@ const OVER: ReadonlySet<string> = new Set(["ready", "merged", "abandoned", "canc
 const LOOK_MS = 200;
 /** It takes 10 to 20 s; on a machine far slower something is wrong. */
 const MOST_MS = 120_000;
-
-async function requirePrograms(): Promise<void> {
-  for (const [name, ...argv] of [
-    ["git", "git", "--version"],
-    ["tmux", "tmux", "-V"],
-  ] as const) {
-    if (await versionOf(argv)) continue;
-    throw await failure(
-      "runtime-unavailable",
-      `The demo needs ${name}. Install it, for instance: apt-get install ${name}`,
-    );
-  }
-}
 
 /** Ctrl-C, or a polite kill. */
 function interruption(signal: AbortSignal): AbortSignal {
@@ -270,7 +257,7 @@ async function stayUntil(
   { stack, home, repository }: DemoWorld,
   interrupted: AbortSignal,
 ): Promise<void> {
-  const link = await stack.web.loginLinkFor((await import("../../processes/up.ts")).LOCAL_OPERATOR);
+  const link = await stack.web.loginLinkFor(LOCAL_OPERATOR);
   if (json) terminal.json({ url: stack.web.url, login: link, home, repository });
   else {
     const facts = [

@@ -1,5 +1,8 @@
 /** fleet up: the whole of Fleetwright in one process, for this machine. */
+import type { Config } from "../../config.ts";
+import type { RunningStack } from "../../processes/up.ts";
 import type { Command, Shell } from "../command.ts";
+import type { Terminal } from "../terminal.ts";
 
 export const upCommand: Command = {
   usage: "up",
@@ -8,54 +11,90 @@ export const upCommand: Command = {
   examples: ["fleet up", "PORT=9000 fleet up --slots 8", "REDIS_URL=redis://127.0.0.1:6379 fleet up"],
 
   async run(shell, _args, { slots }) {
-    const [{ processConfig }, { openLog, openLogFile }, { startUp, LOCAL_OPERATOR }, { dieOnUnhandled, untilSignalled }] =
-      await Promise.all([
-        import("../../processes/env.ts"),
-        import("../../log.ts"),
-        import("../../processes/up.ts"),
-        import("../../processes/shutdown.ts"),
-      ]);
+    const [
+      { processConfig },
+      { openLog, openLogFile },
+      { startUp },
+      { dieOnUnhandled, untilSignalled },
+      { openProgress },
+    ] = await Promise.all([
+      import("../../processes/env.ts"),
+      import("../../log.ts"),
+      import("../../processes/up.ts"),
+      import("../../processes/shutdown.ts"),
+      import("../progress.ts"),
+    ]);
     const config = processConfig(slots === undefined ? {} : { FLEET_SLOTS: String(slots) });
     await refuseSecond(shell, config.FLEET_HOME);
     const { terminal } = shell;
     // On a terminal people read the banner and the notifications; everything else is in the file.
+    const { prepareHome } = await import("../../processes/preflight.ts");
+    await prepareHome(config.FLEET_HOME);
     const log = terminal.isTty
       ? await openLog({ level: config.FLEET_LOG_LEVEL, to: await openLogFile(config.FLEET_HOME) })
       : await openLog({ level: config.FLEET_LOG_LEVEL });
     dieOnUnhandled(log);
+    const progress = terminal.isTty ? openProgress(terminal, shell.world.clock) : undefined;
     const stack = await startUp({
       config,
       log,
-      write: (line) => terminal.line(line),
-      say: (sentence) => terminal.note(terminal.paint("dim", `${sentence} …`)),
+      write: terminal.raw,
+      say: (sentence) => progress?.say(`${sentence} …`),
       onStuck(_queue, sentence) {
         log.fatal({ component: "queue" }, sentence);
         process.exit(1);
       },
+    }).catch((error: unknown) => {
+      progress?.end("");
+      throw error;
     });
-    const { paint } = terminal;
-    const link = await stack.web.loginLinkFor(LOCAL_OPERATOR);
-    const facts: [string, string][] = [
-      ["API", `${stack.web.url}/api/docs`],
-      ["Queues", `${link}  ${paint("dim", "(works once; another: fleet login)")}`],
-      ["Data", config.FLEET_HOME],
-      ["Database", stack.embedded ? "embedded PostgreSQL (DATABASE_URL uses your own)" : "DATABASE_URL"],
-      ["Queue", stack.queues === "redis" ? "Redis (REDIS_URL)" : "in PostgreSQL (REDIS_URL=redis://… uses Redis)"],
-      ["Agents", `${config.FLEET_SLOTS} at once on host ${config.FLEET_HOST_ID}`],
-    ];
-    terminal.line(`${paint("bold", "Fleetwright is up.")}`);
-    for (const [name, value] of facts) terminal.line(`  ${paint("dim", name.padEnd(9))} ${value}`);
-    terminal.line(`  ${paint("dim", "Try".padEnd(9))} fleet spawn <repository> "what to do" --wait`);
-    terminal.line(paint("dim", "  Ctrl-C stops it; agents run on and are found again."));
+    progress?.end("");
+    for (const line of banner(terminal, config, stack)) terminal.line(line);
     await untilSignalled(log, () => stack.close());
     terminal.line("Stopped.");
   },
 };
 
+/** What runs, what one could have instead, and what to type next; in 80 columns. */
+function banner({ paint, isTty }: Terminal, config: Config, { web, embedded, queues }: RunningStack): string[] {
+  const facts: [name: string, value: string, instead: string][] = [
+    [
+      "Database",
+      embedded ? "embedded PostgreSQL" : "your PostgreSQL",
+      embedded ? "or DATABASE_URL=postgres://…" : "",
+    ],
+    [
+      "Queues",
+      queues === "redis" ? "in Redis" : "in PostgreSQL",
+      queues === "redis" ? "" : "or REDIS_URL=redis://…",
+    ],
+    ["Agents", `${config.FLEET_SLOTS} at once on ${config.FLEET_HOST_ID}`, "or --slots <n>"],
+    ["Data", config.FLEET_HOME, ""],
+    ...(isTty ? [["Log", `${config.FLEET_HOME}/logs/fleet.log`, ""] as [string, string, string]] : []),
+    ["API", `${web.url}/api/docs`, ""],
+    ["Board", `${web.url}/queues`, "log in: npx fleet login"],
+  ];
+  const widest = Math.max(...facts.map(([, value, instead]) => (instead ? value.length : 0)));
+  return [
+    `${paint("green", "★")} ${paint("bold", `Fleetwright is up at ${web.url}`)}`,
+    "",
+    ...facts.map(([name, value, instead]) =>
+      `  ${paint("dim", name.padEnd(9))} ${value.padEnd(instead ? widest + 2 : 0)}${paint("dim", instead)}`.trimEnd(),
+    ),
+    "",
+    "  Next, in another terminal:",
+    '  npx fleet spawn <repository> "what to do" --wait',
+    "",
+    paint("dim", "  Ctrl-C stops it; agents run on and are found again."),
+  ];
+}
+
 /** Two of them would serve the same home from two ports, and the commands would talk to the last one. */
 async function refuseSecond({ world }: Shell, home: string): Promise<void> {
   const { readCredentials, failure } = await import("../credentials.ts");
-  const known = await readCredentials({ ...world.env, FLEET_HOME: home, FLEET_URL: "", FLEET_TOKEN: "" }).catch(() => undefined);
+  const known = await readCredentials({ ...world.env, FLEET_HOME: home, FLEET_URL: "", FLEET_TOKEN: "" }).catch(
+    () => undefined,
+  );
   if (!known) return;
   const alive = await fetch(new URL("/healthz", known.url), { signal: AbortSignal.timeout(1_000) }).then(
     (response) => response.ok,
@@ -64,7 +103,7 @@ async function refuseSecond({ world }: Shell, home: string): Promise<void> {
   if (alive) {
     throw await failure(
       "queue-unusable",
-      `Fleetwright already runs for ${home}, at ${known.url}. Another one needs a home of its own: FLEET_HOME=… fleet up`,
+      `Fleetwright already runs for ${home}, at ${known.url}. Another one needs a home of its own: FLEET_HOME=… PORT=0 fleet up`,
     );
   }
 }

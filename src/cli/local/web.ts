@@ -19,7 +19,7 @@ export const webCommand: Command = {
     const config = processConfig();
     const log = await openLog({ level: config.FLEET_LOG_LEVEL });
     dieOnUnhandled(log);
-    const open = await openFleet({ config, log, write: (line) => terminal.line(line), statementTimeoutMs: 5_000 });
+    const open = await openFleet({ config, log, write: terminal.raw, statementTimeoutMs: 5_000 });
     const web = await startWeb(open, config);
     await untilSignalled(log, async () => {
       await web.close();

@@ -1,8 +1,10 @@
-/** Every route of the API. The server mounts this list, and the OpenAPI document describes it. */
+/** Every route of the API. The server mounts these lists, and the OpenAPI document describes them. */
 import type { Fleet } from "../../conductor/fleet.ts";
+import type { Operator } from "../../domain/operator.ts";
 import type { Route } from "../route.ts";
 import { mergeRoute, rejectRoute, removeRoute, retryRoute, stopRoute } from "./acts.ts";
 import { eventsRoute, recentEventsRoute, taskEventsRoute } from "./events.ts";
+import { loginRoute } from "./login.ts";
 import { followLogsRoute, logsRoute } from "./logs.ts";
 import { auditRoute, invariantsRoute } from "./proofs.ts";
 import { hostsRoute, psRoute } from "./ps.ts";
@@ -31,3 +33,8 @@ export const ROUTES: readonly Route<Fleet>[] = [
   auditRoute,
   invariantsRoute,
 ];
+
+/** Those beside which the web process has to stand, because it holds the keys. */
+export function webRoutes(linkFor: (operator: Operator) => Promise<string>): readonly Route<Fleet>[] {
+  return [...ROUTES, loginRoute(linkFor)];
+}

@@ -1,0 +1,20 @@
+/** fleet login: a link that opens the queue board in a browser. */
+import type { Command } from "../command.ts";
+
+export const loginCommand: Command = {
+  usage: "login",
+  summary: "print a link that logs your browser in, once",
+  options: [],
+  examples: ["fleet login", 'xdg-open "$(fleet login)"'],
+
+  async run({ api, terminal, json }) {
+    const link = await api.post(
+      "/api/fleet/login-links",
+      {},
+      async () => (await import("../../views/login.ts")).LoginLink,
+    );
+    if (json) return terminal.json(link);
+    terminal.line(link.url);
+    if (terminal.isTty) terminal.note(terminal.paint("dim", "Open it within five minutes; it works once."));
+  },
+};

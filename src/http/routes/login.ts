@@ -1,0 +1,19 @@
+/** POST /login-links: a link that logs the asker's browser in, once. */
+import { LoginLink } from "../../views/login.ts";
+import type { Operator } from "../../domain/operator.ts";
+import { defineRoute } from "../route.ts";
+
+/** Signing is the web process's own affair: it hands in how a link is made. */
+export function loginRoute(linkFor: (operator: Operator) => Promise<string>) {
+  return defineRoute(
+    {
+      method: "post",
+      path: "/api/fleet/login-links",
+      tier: "observer",
+      summary: "A link that logs your browser in, once, within five minutes",
+      reply: LoginLink,
+      statuses: { 201: "the link" },
+    },
+    async (_fleet: unknown, { operator }) => ({ status: 201, body: { url: await linkFor(operator) } }),
+  );
+}

@@ -1,0 +1,50 @@
+/** What must be there before anything is started on this machine; said in words that tell what to do. */
+import { randomUUID } from "node:crypto";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { codeOf, FleetError } from "../domain/errors.ts";
+import { versionOf } from "./versions.ts";
+
+/** git and tmux, as agents need them. Every missing one is named at once. */
+export async function requirePrograms(): Promise<void> {
+  const versions = await Promise.all([versionOf(["git", "--version"]), versionOf(["tmux", "-V"])]);
+  const missing = ["git", "tmux"].filter((_, at) => versions[at] === undefined);
+  if (missing.length === 0) return;
+  const names = missing.join(" and ");
+  throw new FleetError("runtime-unavailable", `${names} cannot be found. ${howToInstall(missing)}`, { missing });
+}
+
+export function howToInstall(programs: readonly string[]): string {
+  const words = programs.join(" ");
+  return process.platform === "darwin"
+    ? `Install: brew install ${words}`
+    : `Install, for instance: apt-get install ${words}`;
+}
+
+/** Makes the home, and sees that it can be written to. */
+export async function prepareHome(home: string): Promise<void> {
+  const probe = join(home, `.probe-${randomUUID()}`);
+  try {
+    // Root's PostgreSQL runs as another user, who must be able to pass through.
+    await mkdir(home, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
+    await writeFile(probe, "");
+    await rm(probe);
+  } catch (error) {
+    const why = HOME_TROUBLE[codeOf(error) ?? ""] ?? (error instanceof Error ? error.message : String(error));
+    throw new FleetError(
+      "invalid-input",
+      `${home} cannot be used as home: ${why}. Name another one: FLEET_HOME=… fleet up`,
+      { home },
+      error,
+    );
+  }
+}
+
+const HOME_TROUBLE: Readonly<Record<string, string>> = {
+  EEXIST: "it is a file",
+  ENOTDIR: "a part of the path is a file",
+  EACCES: "you may not write there",
+  EPERM: "you may not write there",
+  EROFS: "the file system is read-only",
+  ENOSPC: "the disk is full",
+};
