@@ -33,13 +33,22 @@ export async function listAudit(
 const Head = z.object({ chain: z.string(), seq: z.int(), head: z.string() });
 export type ChainHead = z.infer<typeof Head>;
 
-/** Heads as the tasks and operators say, page by page; or the one named. */
+const FIRST_UUID = "00000000-0000-0000-0000-000000000000";
+
+/** Heads as the operators and then the tasks say, page by page; or the one named. */
 export async function listChainHeads(tx: Tx, after: string, limit: number, only?: string): Promise<ChainHead[]> {
+  const afterTask = after.startsWith("task:") ? after.slice("task:".length) : FIRST_UUID;
+  const task = only?.startsWith("task:") ? only.slice("task:".length) : null;
+  // Each side pages along its own primary key: one sorted union would read every task for every page.
   return tx.many(Head)`
     select chain, seq, head from (
-      select 'task:' || id as chain, audit_seq as seq, audit_head as head from fleet_tasks
-      union all
-      select 'operator:' || id, audit_seq, audit_head from operators where audit_seq > 0
-    ) as heads where chain > ${after} and (${only ?? null}::text is null or chain = ${only ?? null})
-    order by chain limit ${limit}`;
+    (select 'operator:' || id as chain, audit_seq as seq, audit_head as head from operators
+      where audit_seq > 0 and ${after} < 'task:' and 'operator:' || id > ${after} collate "C"
+        and (${only ?? null}::text is null or 'operator:' || id = ${only ?? null})
+      order by 'operator:' || id collate "C" limit ${limit})
+    union all
+    (select 'task:' || id, audit_seq, audit_head from fleet_tasks
+      where id > ${afterTask}::uuid and (${only ?? null}::text is null or id = ${task}::uuid)
+      order by id limit ${limit})
+    ) as heads order by chain collate "C" limit ${limit}`;
 }

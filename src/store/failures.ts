@@ -1,10 +1,14 @@
 /** What PostgreSQL's error codes mean to us: come again, not now, or a bug. */
+import { DatabaseError } from "pg";
 import { FleetError } from "../domain/errors.ts";
 
 /** Serialization failure, deadlock, lock time-out: the same transaction may well succeed at the next try. */
 const TRY_AGAIN = new Set(["40001", "40P01", "55P03"]);
-/** Shutting down, starting up, too many connections, out of resources. */
-const AWAY = /^(?:08|53|57P|58)/;
+/** Shutting down, starting up, too many connections, out of resources; a statement or transaction that took too long. */
+const AWAY = /^(?:08|53|57P|57014|58|25P0[34])/;
+/** pg has no code for these. */
+const AWAY_WITHOUT_CODE =
+  /Connection terminated|timeout exceeded when trying to connect|Query read timeout|not queryable|client was closed/i;
 const SOCKET = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN", "ENOENT"]);
 
 export function codeOf(error: unknown): string {
@@ -15,11 +19,20 @@ export function mayTryAgain(error: unknown): boolean {
   return TRY_AGAIN.has(codeOf(error));
 }
 
-function isAway(error: unknown): boolean {
+/** The value itself is refused: a check, a missing one, a text that cannot be stored. No other try can succeed. */
+export function isRefusedValue(error: unknown): boolean {
+  return /^(?:22|23502|23514)/.test(codeOf(error));
+}
+
+/** Whether the connection is still good after this: only an error that the server itself reported and survived. */
+export function survives(error: unknown): boolean {
+  return error instanceof DatabaseError && error.severity !== "FATAL" && error.severity !== "PANIC";
+}
+
+export function isAway(error: unknown): boolean {
   const code = codeOf(error);
   if (AWAY.test(code) || SOCKET.has(code)) return true;
-  // pg has no code for these two.
-  return error instanceof Error && /Connection terminated|timeout exceeded when trying to connect/.test(error.message);
+  return error instanceof Error && AWAY_WITHOUT_CODE.test(error.message);
 }
 
 /** The error as the rest of the house knows it; what is not PostgreSQL being away stays what it is. */

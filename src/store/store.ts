@@ -2,14 +2,19 @@
 import { Client, Pool, type PoolClient } from "pg";
 import { z } from "zod";
 import { FleetError } from "../domain/errors.ts";
-import { codeOf, mayTryAgain, translate } from "./failures.ts";
+import { mayTryAgain, survives, translate } from "./failures.ts";
 import { transactionOn, type Tx } from "./sql.ts";
 import { openTransitions, type Transitions } from "./transitions.ts";
 
 /** On whose behalf: a processor of the house (sees all tenants), or an operator's request (sees what row security shows). */
 export type Behalf =
   | { readonly role: "fleet_worker" }
-  | { readonly role: "fleet_app"; readonly tenantId: string; readonly operatorId: string; readonly scope: "operator" | "tenant" };
+  | {
+      readonly role: "fleet_app";
+      readonly tenantId: string;
+      readonly operatorId: string;
+      readonly scope: "operator" | "tenant";
+    };
 
 export const WORKER: Behalf = { role: "fleet_worker" };
 
@@ -40,7 +45,6 @@ export interface StoreOptions {
 const Locked = z.object({ held: z.boolean() });
 
 const TRIES = 4;
-const LOCK_TIMEOUT_MS = 2_000;
 /** A transaction that idles (a hung queue behind the relay) must not hold its row locks for ever. */
 const IDLE_IN_TRANSACTION_MS = 10_000;
 
@@ -57,6 +61,7 @@ export function openStore(options: StoreOptions): Store {
   });
   // Without a listener, one idle connection cut by a restart of PostgreSQL ends the whole process.
   pool.on("error", options.onLostConnection);
+  let closed: Promise<void> | undefined;
 
   async function once<Result>(on: Behalf, work: (tx: Tx) => Promise<Result>): Promise<Result> {
     const client = await pool.connect();
@@ -101,7 +106,7 @@ export function openStore(options: StoreOptions): Store {
       try {
         return (await client.query<Record<string, unknown>>(text, values)).rows;
       } catch (error) {
-        broken = codeOf(error) === "";
+        broken = !survives(error);
         throw error;
       } finally {
         client.off("error", options.onLostConnection);
@@ -119,16 +124,15 @@ export function openStore(options: StoreOptions): Store {
     get pool() {
       return { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
     },
-    close: () => pool.end(),
+    close: () => (closed ??= pool.end()),
   };
 }
 
-/** One round trip: begin, and who we are until commit. Values are literals because a batch takes no parameters. */
+/** One round trip: begin, and who we are until commit (fleet_enter also sets the lock time-out). Values are literals because a batch takes no parameters. */
 function beginAs(client: PoolClient, on: Behalf, statementTimeoutMs: number): string {
   const context = client.escapeLiteral(JSON.stringify(on));
   return `begin;
     set local statement_timeout = ${statementTimeoutMs};
-    set local lock_timeout = ${LOCK_TIMEOUT_MS};
     set local idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS};
     select fleet_enter(${context}::jsonb)`;
 }

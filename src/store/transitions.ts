@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { FleetError, InvalidTransitionError, StaleVersionError } from "../domain/errors.ts";
 import { assertTransition, type Task, type TaskStatus, VALID_TRANSITIONS } from "../domain/task.ts";
-import { codeOf, mayTryAgain, translate } from "./failures.ts";
+import { codeOf, isAway, isRefusedValue, mayTryAgain, translate } from "./failures.ts";
 import type { Hint } from "./outbox.ts";
 import { camelCase, snakeKeys, type Tx } from "./sql.ts";
 import type { Behalf } from "./store.ts";
@@ -149,20 +149,30 @@ function takeBatch(lane: Lane): Waiting[] {
   return [...batch.values()].toSorted((a, b) => (a.asked.task.id < b.asked.task.id ? -1 : 1));
 }
 
-/** One bad row fails the statement: then each is asked alone, and only the bad one learns of it. */
+/**
+ * One bad row fails the statement: halves are asked until it is alone, and only it learns of that. When PostgreSQL is away
+ * all of them learn it at once; whether the statement was committed is then not known, so nothing is asked again here.
+ */
 async function settle(query: Query, context: Behalf, batch: readonly Waiting[]): Promise<void> {
   try {
     await tell(query, context, batch);
   } catch (error) {
-    if (batch.length > 1) {
-      for (const waiting of batch) await settle(query, context, [waiting]);
+    if (batch.length > 1 && !isAway(error)) {
+      const half = Math.ceil(batch.length / 2);
+      await settle(query, context, batch.slice(0, half));
+      await settle(query, context, batch.slice(half));
       return;
     }
-    const [only] = batch;
-    if (!only) return;
-    if (!mayTryAgain(error)) return only.failed(explain(error, only.asked));
-    await tell(query, context, batch).catch((again: unknown) => only.failed(explain(again, only.asked)));
+    if (batch.length === 1 && mayTryAgain(error)) {
+      await tell(query, context, batch).catch((again: unknown) => failAll(batch, again));
+      return;
+    }
+    failAll(batch, error);
   }
+}
+
+function failAll(batch: readonly Waiting[], error: unknown): void {
+  for (const { asked, failed } of batch) failed(explain(error, asked));
 }
 
 async function tell(query: Query, context: Behalf, batch: readonly Waiting[]): Promise<void> {
@@ -222,9 +232,10 @@ function after({ task, to, patch }: Transition, { ord: _ord, ...row }: Moved): T
 
 function explain(error: unknown, { task, to }: Transition): unknown {
   const code = codeOf(error);
-  if (code === "FW001") return new InvalidTransitionError(task.id, task.status, to ?? task.status, VALID_TRANSITIONS[task.status]);
+  if (code === "FW001")
+    return new InvalidTransitionError(task.id, task.status, to ?? task.status, VALID_TRANSITIONS[task.status]);
   if (code === "FW003") return new StaleVersionError(task.id, task.version, task.version + 1);
-  if (code === "23514") {
+  if (isRefusedValue(error)) {
     return new FleetError("invalid-input", `Task ${task.id} cannot be stored so: ${messageOf(error)}`, {}, error);
   }
   return translate(error);

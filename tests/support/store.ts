@@ -22,6 +22,8 @@ export interface TestStore extends AsyncDisposable {
   admit(operator: Operator, task?: Partial<NewTask>, limit?: number): Promise<Admission>;
   /** Admitted, then put into `status` as if it had come there; its slot is given back where that state holds none. */
   task(operator: Operator, status?: TaskStatus, columns?: Readonly<Record<string, unknown>>): Promise<Task>;
+  /** Many of them, with fewer statements. */
+  tasks(operator: Operator, count: number, status?: TaskStatus): Promise<Task[]>;
   read(id: string): Promise<Task>;
 }
 
@@ -69,8 +71,24 @@ export async function testStore({ maxConnections = 10 } = {}): Promise<TestStore
     async task(operator, status = "proposed", columns = {}) {
       const { taskId } = await admit(operator);
       if (!taskId) throw new Error("The task was not admitted.");
-      await putInto(database, taskId, status, columns);
+      await putInto(database, [taskId], status, columns);
       return read(taskId);
+    },
+    async tasks(operator, count, status = "proposed") {
+      const ids = await store.transaction(WORKER, async (tx) => {
+        const made: string[] = [];
+        for (let n = 0; n < count; n += 1) {
+          const { taskId } = await admitTask(tx, aNewTask(operator), { limit: 1_000_000, hints: [], event: anEvent() });
+          if (taskId) made.push(taskId);
+        }
+        return made;
+      });
+      await putInto(database, ids, status, {});
+      return store.transaction(WORKER, async (tx) => {
+        const tasks: Task[] = [];
+        for (const id of ids) tasks.push(await getTask(tx, id));
+        return tasks;
+      });
     },
     read,
     async [Symbol.asyncDispose]() {
@@ -81,9 +99,10 @@ export async function testStore({ maxConnections = 10 } = {}): Promise<TestStore
   };
 }
 
-async function putInto(
-  { query }: TestDatabase,
-  id: string,
+/** Puts the row there, past the guard of the ways and the release of slots: it is not moved. */
+export async function putInto(
+  { query }: Pick<TestDatabase, "query">,
+  ids: readonly string[],
   status: TaskStatus,
   columns: Readonly<Record<string, unknown>>,
 ): Promise<void> {
@@ -95,13 +114,14 @@ async function putInto(
     ...(started ? { attempt: 1, dispatch_id: randomUUID(), host: "host-1" } : {}),
     ...columns,
   };
+  const these = ids.map((id) => literal(id)).join(", ");
   const sets = Object.entries(all).map(([column, value]) => `${column} = ${literal(value)}`);
   const holds = SLOT_HOLDING_STATUSES.some((holding) => holding === status);
   // As a replica applies it, past the guard of the ways and the release of slots: the row is put there, not moved.
   await query(`begin; set local session_replication_role = replica;
-    update fleet_tasks set ${sets.join(", ")} where id = ${literal(id)};
-    update slots set active = active - ${holds ? 0 : 1}
-      where operator_id = (select operator_id from fleet_tasks where id = ${literal(id)});
+    update fleet_tasks set ${sets.join(", ")} where id in (${these});
+    update slots set active = active - ${holds ? 0 : ids.length}
+      where operator_id = (select operator_id from fleet_tasks where id in (${these}) limit 1);
     commit`);
 }
 

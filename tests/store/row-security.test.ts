@@ -1,0 +1,326 @@
+/** Who sees and writes which rows: proved on every table of the catalogue, through a pool and a pooler, and with raw SQL. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Client } from "pg";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import type { Operator } from "../../src/domain/operator.ts";
+import { assertUsable, openStore, requestBy, WORKER, type Store } from "../../src/store/store.ts";
+import { findTask, listTasks } from "../../src/store/tasks.ts";
+import { listEvents } from "../../src/store/outbox.ts";
+import { testPooler } from "../support/pgbouncer.ts";
+import { testStore, type TestStore } from "../support/store.ts";
+
+const how = { actor: "test", action: "test.move" };
+
+test("every table with a tenant has forced row security and policies for reading and each way of writing", async () => {
+  await using world = await testStore();
+
+  const tables = await world.query(`
+    select c.relname as table, c.relrowsecurity and c.relforcerowsecurity as forced, c.relispartition as partition,
+      (select array_agg(distinct case p.polcmd when '*' then 'all' when 'r' then 'select' when 'a' then 'insert'
+         when 'w' then 'update' else 'delete' end || ' ' || r.rolname) from pg_policy p join pg_roles r on r.oid = any(p.polroles)
+        where p.polrelid = c.oid) as policies,
+      has_table_privilege('fleet_app', c.oid, 'select') or has_table_privilege('fleet_worker', c.oid, 'select') as readable
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = 'public' and c.relkind in ('r', 'p')
+      and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)`);
+
+  expect(tables.length).toBeGreaterThan(15);
+  const wanted = ["all fleet_worker", "delete fleet_app", "insert fleet_app", "select fleet_app", "update fleet_app"];
+  for (const { table, forced, partition, policies, readable } of tables) {
+    expect({ table, forced }).toEqual({ table, forced: true });
+    // A partition is reached through its parent alone: no policy and no grant of its own.
+    if (partition) expect({ table, policies, readable }).toEqual({ table, policies: null, readable: false });
+    else
+      expect({ table, policies: z.array(z.string()).parse(policies).toSorted() }).toEqual({ table, policies: wanted });
+  }
+});
+
+test("without a context a request's role sees no row of any tenant, and no view passes row security by", async () => {
+  await using world = await testStore();
+  await world.task(await world.operator(), "running");
+  const app = await world.client();
+  await app.query("set role fleet_app");
+
+  const readable = await world.query(`
+    select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = 'public' and c.relkind in ('r', 'p') and has_table_privilege('fleet_app', c.oid, 'select')
+      and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id')`);
+  for (const { name } of readable) {
+    const { rows } = await app.query(`select count(*)::int as n from ${String(name)}`);
+    expect({ name, rows }).toEqual({ name, rows: [{ n: 0 }] });
+  }
+  expect(
+    await world.query(`select relname from pg_class where relkind in ('v', 'm') and relnamespace = 'public'::regnamespace
+      and not coalesce(reloptions @> array['security_invoker=true'], false)`),
+  ).toEqual([]);
+});
+
+test("2,000 requests of 50 tenants through one pool see no foreign row, also after errors, rollbacks and time-outs", async () => {
+  await using world = await testStore();
+  const tenants = await tenantsWithTasks(world, 50);
+
+  expect(await foreignRows(world.store, tenants, 2_000)).toBe(0);
+});
+
+test("the same through pgbouncer in transaction mode", async () => {
+  await using world = await testStore();
+  const tenants = await tenantsWithTasks(world, 50);
+  await using pooler = await testPooler(world.url, 3);
+  const store = openStore({
+    url: pooler.url,
+    maxConnections: 20,
+    statementTimeoutMs: 5_000,
+    onLostConnection: () => {},
+  });
+
+  try {
+    expect(await foreignRows(store, tenants, 2_000)).toBe(0);
+    const { operator, taskId } = tenants[0] ?? fail();
+    const task = (await store.transaction(requestBy(operator), (tx) => findTask(tx, taskId))) ?? fail();
+    const moved = await store.transitions.move(requestBy(operator), { task, to: "cancelled", ...how });
+    expect(await world.read(taskId)).toEqual(moved);
+  } finally {
+    await store.close();
+  }
+});
+
+interface Tenant {
+  readonly operator: Operator;
+  readonly taskId: string;
+}
+
+async function tenantsWithTasks(world: TestStore, count: number): Promise<Tenant[]> {
+  return Promise.all(
+    Array.from({ length: count }, async () => {
+      const operator = await world.operator();
+      return { operator, taskId: (await world.task(operator)).id };
+    }),
+  );
+}
+
+const Seen = z.object({ tenantId: z.string() });
+
+/** How many rows of others were seen or changed in `requests` requests of every kind. */
+async function foreignRows(store: Store, tenants: readonly Tenant[], requests: number): Promise<number> {
+  let foreign = 0;
+  const one = async (index: number): Promise<void> => {
+    const { operator, taskId } = tenants[index % tenants.length] ?? fail();
+    const other = tenants[(index * 7 + 1) % tenants.length] ?? fail();
+    const on = requestBy(operator);
+    const stranger = other.operator.tenantId !== operator.tenantId;
+    await store
+      .transaction(on, async (tx) => {
+        const rows = await listTasks(tx, { limit: 100 });
+        foreign += rows.filter(({ tenantId }) => tenantId !== operator.tenantId).length;
+        if (!rows.some(({ id }) => id === taskId)) throw new Error("The own task is not seen.");
+        if (index % 5 === 0) {
+          const audit = await tx.many(Seen)`select tenant_id from audit_log union all select tenant_id from outbox`;
+          foreign += audit.filter(({ tenantId }) => tenantId !== operator.tenantId).length;
+        }
+        if (stranger && index % 3 === 0)
+          foreign += await tx.run`update fleet_tasks set title = 'x' where id = ${other.taskId}`;
+        if (index % 11 === 0) await tx.run`select 1 / 0`;
+        if (index % 13 === 0) throw new Error("rolled back on purpose");
+        if (index % 101 === 0) {
+          await tx.run`set local statement_timeout = 20`;
+          await tx.run`select pg_sleep(1)`;
+        }
+      })
+      .catch((error: unknown) => {
+        if (String(error).includes("own task")) throw error;
+      });
+  };
+  const lane = async (start: number) => {
+    for (let index = start; index < requests; index += 20) await one(index);
+  };
+  await Promise.all(Array.from({ length: 20 }, (_, start) => lane(start)));
+  return foreign;
+}
+
+test("raw SQL of a request reads and writes nothing of another tenant, nor another operator's rows of its own", async () => {
+  await using world = await testStore();
+  const ada = await world.operator();
+  const colleague = await world.operator({ tenantId: ada.tenantId });
+  const stranger = await world.operator();
+  const [mine, theirs, foreign] = [await world.task(ada), await world.task(colleague), await world.task(stranger)];
+  const app = await asRequest(world, ada);
+
+  const ids = async (statement: string) => (await app.query<{ id: string }>(statement)).rows.map(({ id }) => id);
+  expect((await ids("select id from fleet_tasks")).toSorted()).toEqual([mine.id, theirs.id].toSorted());
+  expect(await ids("update fleet_tasks set title = 'x' returning id")).toEqual([mine.id]);
+  expect(await ids(`select task_id as id from outbox where task_id = '${foreign.id}'`)).toEqual([]);
+  expect(await ids("update slots set active = 0 returning operator_id as id")).toEqual([ada.id]);
+  // Whoever narrows the scope sees less: only own rows.
+  await app.query("select set_config('app.scope', 'operator', true)");
+  expect(await ids("select id from fleet_tasks")).toEqual([mine.id]);
+
+  for (const owner of [colleague, stranger]) {
+    await refused(
+      app,
+      `insert into outbox (tenant_id, operator_id, topic, dedup_key, payload)
+      values ('${owner.tenantId}', '${owner.id}', 'spawn', 'k', '{}')`,
+    );
+    await refused(app, `update fleet_tasks set operator_id = '${owner.id}', tenant_id = '${owner.tenantId}'`);
+    await refused(
+      app,
+      `insert into audit_log (tenant_id, operator_id, chain, seq, actor, action, detail, hash)
+      values ('${owner.tenantId}', '${owner.id}', 'operator:${owner.id}', 1, 'x', 'x', '{}', 'x')`,
+    );
+  }
+  // A row of one's own about another's task: the key of the task carries its owner.
+  await refused(
+    app,
+    `insert into fleet_notifications (tenant_id, operator_id, task_id, type, channel, dedup_key, summary)
+    values ('${ada.tenantId}', '${ada.id}', '${foreign.id}', 'x', 'terminal', 'x', 'x')`,
+  );
+  await refused(
+    app,
+    `insert into audit_log (tenant_id, operator_id, chain, seq, actor, action, detail, hash)
+    values ('${ada.tenantId}', '${ada.id}', 'operator:${stranger.id}', 1, 'x', 'x', '{}', 'x')`,
+  );
+});
+
+test("raw SQL of a request cannot raise its tier, rewrite history, empty tables or look behind row security", async () => {
+  await using world = await testStore();
+  const ada = await world.operator({ tier: "builder" });
+  await world.task(ada);
+  await world.task(await world.operator());
+  const app = await asRequest(world, ada);
+
+  await refused(app, "update operators set tier = 'sovereign'");
+  await refused(app, "update operators set tenant_id = 'other'");
+  await refused(app, "insert into operators (id, tenant_id, tier) values ('eve', 'acme', 'sovereign')");
+  await refused(app, "update audit_log set actor = 'x'");
+  await refused(app, "delete from audit_log");
+  await refused(app, "select * from audit_log_rest");
+  await refused(app, "truncate fleet_tasks");
+  await refused(app, "delete from fleet_tasks");
+  await refused(app, "select * from signing_keys");
+  await refused(app, "alter table fleet_tasks disable row level security");
+  await refused(app, "drop policy fleet_tasks_app_reads on fleet_tasks");
+  await refused(app, "create table mine ()");
+  await refused(app, "create function f() returns int language sql as 'select 1'");
+  await app.query("set local row_security = off");
+  await refused(app, "select * from fleet_tasks");
+});
+
+test("a login that is only a request's cannot become a processor or the owner", async () => {
+  await using world = await testStore();
+  const name = `login_${world.url.slice(-12)}`;
+  await world.query(`create role ${name} login password 'x' in role fleet_app`);
+  const url = Object.assign(new URL(world.url), { username: name, password: "x" }).toString();
+  const login = new Client({ connectionString: url });
+  await login.connect();
+  try {
+    await refused(login, "set role fleet_worker");
+    await refused(login, "set role fleet_owner");
+    await refused(login, `select fleet_enter('{"role": "fleet_worker"}')`);
+    await refused(login, "set session authorization fleetwright");
+    await expect(assertUsable(url)).rejects.toMatchObject({ code: "database-unusable" });
+  } finally {
+    await login.end();
+    await world.query(`drop role ${name}`);
+  }
+});
+
+test("a context without a role, or with another than the two, is refused instead of leaving the login's rights", async () => {
+  await using world = await testStore();
+  const client = await world.client();
+
+  for (const context of [
+    "{}",
+    '{"role": null}',
+    '{"role": "fleet_owner"}',
+    '{"role": "none"}',
+    '{"role": "fleetwright"}',
+  ]) {
+    await refused(client, `select fleet_enter('${context}')`);
+  }
+});
+
+test("a context ends with its transaction, whichever way that ends", async () => {
+  await using world = await testStore();
+  const ada = await world.operator();
+  await world.task(ada);
+  const client = await world.client();
+
+  for (const end of ["commit", "rollback"]) {
+    await client.query("begin");
+    await client.query("select fleet_enter($1)", [JSON.stringify(requestBy(ada))]);
+    await client.query(end);
+    const { rows } = await client.query(`select current_user as who, session_user as login,
+      coalesce(current_setting('app.tenant_id', true), '') || coalesce(current_setting('app.operator_id', true), '') as context`);
+    expect(rows).toEqual([{ who: rows[0].login, login: rows[0].login, context: "" }]);
+  }
+});
+
+test("serving is refused to a login that was not given the two roles, and the refusal says what to do", async () => {
+  await using world = await testStore();
+  expect(await assertUsable(world.url)).toMatchObject({ maxConnections: 300 });
+
+  const name = `login_${world.url.slice(-12)}`;
+  await world.query(`create role ${name} login password 'x'`);
+  const url = Object.assign(new URL(world.url), { username: name, password: "x" }).toString();
+  await expect(assertUsable(url)).rejects.toThrow("fleet migrate");
+  await world.query(`drop role ${name}`);
+  await expect(assertUsable("postgres://nobody@127.0.0.1:1/x")).rejects.toMatchObject({ code: "database-unavailable" });
+});
+
+test("a processor sees all tenants and still cannot rewrite history", async () => {
+  await using world = await testStore();
+  for (let n = 0; n < 3; n += 1) await world.task(await world.operator());
+  const client = await world.client();
+
+  const tasks = await world.store.transaction(WORKER, (tx) => listTasks(tx, { limit: 10 }));
+  expect(tasks).toHaveLength(3);
+  expect(await world.store.transaction(WORKER, (tx) => listEvents(tx, { cursor: "0-0", limit: 10 }))).toHaveLength(3);
+  await client.query("begin; set local role fleet_worker");
+  for (const statement of ["update audit_log set actor = 'x'", "delete from audit_log", "truncate audit_log"]) {
+    await refused(client, statement);
+  }
+});
+
+test("nobody but the store and its migrations reaches for a connection, and only store.ts for the pool", async () => {
+  const files = (await readdir("src", { recursive: true })).filter((file) => file.endsWith(".ts"));
+  const takers: string[] = [];
+  for (const file of files) {
+    const text = await readFile(join("src", file), "utf8");
+    const imports = [...text.matchAll(/import\s+(type\s+)?\{([^}]*)\}\s+from\s+"pg"/g)];
+    const values = imports.flatMap(([, type, names = ""]) => (type ? [] : names.split(","))).map((one) => one.trim());
+    const taken = values.filter((one) => one !== "" && !one.startsWith("type ") && one !== "DatabaseError");
+    for (const one of taken) takers.push(`${file}: ${one}`);
+    if (/\bpool\.(?:query|connect)\(/.test(text) && file !== join("store", "store.ts")) takers.push(`${file}: a pool`);
+  }
+
+  expect(takers.filter((taker) => taker.includes("Pool") || taker.includes("a pool")).toSorted()).toEqual([
+    // BullMQ's own tables in PostgreSQL; they hold no tenant's rows.
+    "broker/postgres.ts: a pool",
+    "store/store.ts: Pool",
+  ]);
+  expect(takers.filter((taker) => !/^(?:store|broker)\//.test(taker))).toEqual([]);
+});
+
+async function asRequest(world: TestStore, operator: Operator): Promise<Client> {
+  const client = await world.client();
+  await client.query("begin");
+  await client.query("select fleet_enter($1)", [JSON.stringify(requestBy(operator))]);
+  return client;
+}
+
+/** Refused by PostgreSQL: no right, row security, or a foreign key that carries the owner. */
+async function refused(client: Client, statement: string): Promise<void> {
+  await client.query("begin; savepoint here").catch(() => {});
+  await client.query("savepoint here");
+  const code = await client.query(statement).then(
+    () => "done",
+    (error: { code: string }) => error.code,
+  );
+  await client.query("rollback to savepoint here");
+  expect(["42501", "23503", "23514", "22023"], `${statement}: ${code}`).toContain(code);
+}
+
+function fail(): never {
+  throw new Error("No such thing.");
+}
