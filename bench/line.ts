@@ -1,0 +1,76 @@
+/** One line of the scoreboard: what was measured, against what, what it shall come to, and whether it does. */
+import { differencesOf, quartilesOf, ratiosOf, type Quartiles } from "./rounds.ts";
+
+export type Target = { readonly atLeast: number } | { readonly atMost: number };
+export type Verdict = "met" | "noise" | "missed" | "wrong" | "unjudged";
+/** What the target speaks about: ours / reference, ours − reference, or ours alone. */
+export type Compared = "ratio" | "difference" | "value";
+
+export interface Line {
+  readonly row: string;
+  readonly what: string;
+  readonly reference: string;
+  readonly unit: string;
+  readonly ours: Quartiles;
+  /** Undefined where the target speaks of ours alone. */
+  readonly theirs: Quartiles | undefined;
+  readonly compared: Compared;
+  readonly result: Quartiles;
+  readonly target: Target | undefined;
+  readonly verdict: Verdict;
+  /** Why it misses, as far as known. */
+  readonly reason: string | undefined;
+  /** What was not as it must be; the line then scores nothing. */
+  readonly wrong: readonly string[];
+}
+
+export interface LineTerms {
+  readonly row: string;
+  readonly what: string;
+  readonly reference: string;
+  readonly unit: string;
+  /** Left out: ratio. */
+  readonly compared?: Compared;
+  /** Left out: shown, not judged. */
+  readonly target?: Target;
+  readonly reason?: string;
+  readonly wrong?: readonly string[];
+}
+
+/** Less than this is what a machine does by itself. */
+const NOISE = 0.1;
+
+export function lineOf(terms: LineTerms, ours: readonly number[], theirs?: readonly number[]): Line {
+  const { compared = "ratio", target, reason, wrong = [], ...said } = terms;
+  const result = quartilesOf(compare(compared, ours, theirs));
+  return {
+    ...said,
+    ours: quartilesOf(ours),
+    theirs: theirs && quartilesOf(theirs),
+    compared,
+    result,
+    target,
+    verdict: verdictOf(result.median, target, wrong),
+    reason,
+    wrong,
+  };
+}
+
+export function verdictOf(value: number, target: Target | undefined, wrong: readonly string[] = []): Verdict {
+  if (wrong.length > 0) return "wrong";
+  if (!target) return "unjudged";
+  const missedBy =
+    "atLeast" in target ? (target.atLeast - value) / target.atLeast : (value - target.atMost) / target.atMost;
+  if (missedBy <= 0) return "met";
+  return missedBy < NOISE ? "noise" : "missed";
+}
+
+function compare(
+  compared: Compared,
+  ours: readonly number[],
+  theirs: readonly number[] | undefined,
+): readonly number[] {
+  if (compared === "value") return ours;
+  if (!theirs) throw new Error("A comparison needs a reference.");
+  return compared === "ratio" ? ratiosOf(ours, theirs) : differencesOf(ours, theirs);
+}

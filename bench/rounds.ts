@@ -1,0 +1,73 @@
+/** How contenders are measured: interleaved rounds, their order turned by one each time, medians and quartiles of what came out. */
+
+export interface Quartiles {
+  readonly low: number;
+  readonly median: number;
+  readonly high: number;
+}
+
+/** What one contender came to in one round, by name: `p50`, `p99`, `rate`. */
+export type Figures = Readonly<Record<string, number>>;
+export type Contenders<Name extends string> = Readonly<Record<Name, (round: number) => Promise<Figures>>>;
+/** Of each contender: what each round came to, in the order of the rounds. */
+export type Samples<Name extends string> = Readonly<Record<Name, readonly Figures[]>>;
+
+/** Nobody is always first, when caches are cold, or last, when the disk is busy with what the others wrote. */
+export async function interleave<Name extends string>(
+  rounds: number,
+  contenders: Contenders<Name>,
+): Promise<Samples<Name>> {
+  // The keys of what was handed in are its names.
+  const names = Object.keys(contenders) as Name[];
+  const samples = Object.fromEntries(names.map((name) => [name, [] as Figures[]])) as Record<Name, Figures[]>;
+  for (let round = 0; round < rounds; round += 1) {
+    for (const name of turned(names, round)) samples[name].push(await contenders[name](round));
+  }
+  return samples;
+}
+
+export function turned<Item>(items: readonly Item[], by: number): Item[] {
+  const at = items.length === 0 ? 0 : by % items.length;
+  return [...items.slice(at), ...items.slice(0, at)];
+}
+
+export function figure(samples: readonly Figures[], name: string): number[] {
+  return samples.map((figures) => {
+    const value = figures[name];
+    if (value === undefined) throw new Error(`A round did not say its ${name}.`);
+    return value;
+  });
+}
+
+/** Of what was measured in the same round: what else happened on the machine happened to both. */
+export function ratiosOf(ours: readonly number[], reference: readonly number[]): number[] {
+  return pairs(ours, reference).map(([one, other]) => one / other);
+}
+
+export function differencesOf(ours: readonly number[], reference: readonly number[]): number[] {
+  return pairs(ours, reference).map(([one, other]) => one - other);
+}
+
+export function quartilesOf(values: readonly number[]): Quartiles {
+  return { low: quantile(values, 0.25), median: quantile(values, 0.5), high: quantile(values, 0.75) };
+}
+
+/** Between two values in proportion, as most tools do it. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const place = (sorted.length - 1) * share;
+  const below = sorted[Math.floor(place)];
+  const above = sorted[Math.ceil(place)];
+  if (below === undefined || above === undefined) throw new Error("Nothing was measured.");
+  return below + (above - below) * (place - Math.floor(place));
+}
+
+/** The usual figures of many single times. */
+export function spreadOf(times: readonly number[]): { p50: number; p95: number; p99: number } {
+  return { p50: quantile(times, 0.5), p95: quantile(times, 0.95), p99: quantile(times, 0.99) };
+}
+
+function pairs(ours: readonly number[], reference: readonly number[]): [number, number][] {
+  if (ours.length !== reference.length) throw new Error("Both must have been measured in every round.");
+  return ours.map((one, at) => [one, reference[at] ?? Number.NaN]);
+}

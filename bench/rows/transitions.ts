@@ -1,0 +1,212 @@
+/** Rows 1, 1b, 1c: durable transitions (compare-and-set, audit chain, outbox; row security on), many at once and one alone. */
+import { randomUUID } from "node:crypto";
+import { Pool } from "pg";
+import { ciQueue } from "../../queues/ci.ts";
+import type { Task } from "../../src/domain/task.ts";
+import { hint } from "../../src/store/outbox.ts";
+import { WORKER, type Store } from "../../src/store/store.ts";
+import type { Transition } from "../../src/store/transitions.ts";
+import { lineOf, type Line } from "../line.ts";
+import { figure, interleave, spreadOf } from "../rounds.ts";
+import type { Row } from "../row.ts";
+import { byCallers, seedTasks, storeOver } from "../seed.ts";
+import type { Database, World } from "../world.ts";
+
+/** More connections do not make the five statements faster on two cores. */
+const NAIVE_CONNECTIONS = 16;
+
+export const transitionsRow: Row = {
+  row: "1",
+  what: "durable transitions",
+  async measure(world) {
+    const database = await world.database();
+    const store = storeOver(world, database);
+    const naive = naiveOver(world, database);
+    return [
+      ...(await atOnce(world, { database, store, naive })),
+      ...(await alone(world, database, store)),
+      await withoutSecurity(world, database, store),
+    ];
+  },
+};
+
+interface Stage {
+  readonly database: Database;
+  readonly store: Store;
+  readonly naive: Pool;
+}
+
+async function atOnce(world: World, { database, store, naive }: Stage): Promise<Line[]> {
+  const count = world.size(2_000, 300);
+  const lines: Line[] = [];
+  for (const callers of [32, 100]) {
+    const wrong = new Set<string>();
+    const run = async (move: (task: Task) => Promise<unknown>) => {
+      const tasks = await seedTasks(database, store, { count, status: "pr_created" });
+      const ms = await byCallers(callers, tasks, move);
+      for (const one of await proveMoved(database, tasks)) wrong.add(one);
+      return { rate: (count / ms) * 1_000 };
+    };
+    await run((task) => store.transitions.move(WORKER, reviewing(task)));
+    const samples = await interleave(world.rounds, {
+      ours: () => run((task) => store.transitions.move(WORKER, reviewing(task))),
+      naive: () => run((task) => moveNaively(naive, task)),
+    });
+    const said = {
+      row: "1",
+      what: `durable transitions, ${callers} callers`,
+      reference: "BEGIN … five statements … COMMIT",
+      unit: "/s",
+      target: { atLeast: 4 },
+      wrong: [...wrong],
+      reason: "bound by PostgreSQL's own work per row (guard trigger, hash, five indexes), which the reference shares",
+    };
+    lines.push(lineOf(said, figure(samples.ours, "rate"), figure(samples.naive, "rate")));
+  }
+  return lines;
+}
+
+async function alone(world: World, database: Database, store: Store): Promise<Line[]> {
+  const count = world.size(200, 50);
+  await database.query("create table bench_rows (id uuid primary key, task_id uuid not null, detail jsonb not null)");
+  const pool = new Pool({ connectionString: database.url, max: 1 });
+  world.later(() => pool.end());
+  const times = async (work: (task: Task) => Promise<unknown>) => {
+    const tasks = await seedTasks(database, store, { count, status: "pr_created" });
+    const taken: number[] = [];
+    for (const task of tasks) {
+      const from = performance.now();
+      await work(task);
+      taken.push(performance.now() - from);
+    }
+    return spreadOf(taken);
+  };
+  const insert = "insert into bench_rows (id, task_id, detail) values ($1, $2, $3)";
+  const samples = await interleave(world.rounds, {
+    ours: () => times((task) => store.transitions.move(WORKER, reviewing(task))),
+    insert: () => times((task) => pool.query(insert, [randomUUID(), task.id, JSON.stringify({ from: task.status })])),
+  });
+  const said = {
+    row: "1b",
+    reference: "one-row insert",
+    unit: "ms",
+    reason: "four tables and a dozen index entries against one of each; the commit's fsync is shared by both",
+  };
+  return (
+    [
+      ["p50", 1.7],
+      ["p99", 2.5],
+    ] as const
+  ).map(([name, atMost]) =>
+    lineOf(
+      { ...said, what: `one transition alone, ${name}`, target: { atMost } },
+      figure(samples.ours, name),
+      figure(samples.insert, name),
+    ),
+  );
+}
+
+async function withoutSecurity(world: World, database: Database, store: Store): Promise<Line> {
+  const count = world.size(2_000, 300);
+  const open = await world.database();
+  const tables = await open.query("select oid::regclass::text as name from pg_class where relrowsecurity");
+  for (const { name } of tables) await open.query(`alter table ${String(name)} disable row level security`);
+  const openStore_ = storeOver(world, open);
+  const run = async (on: Database, through: Store) => {
+    const tasks = await seedTasks(on, through, { count, status: "pr_created" });
+    const ms = await byCallers(32, tasks, (task) => through.transitions.move(WORKER, reviewing(task)));
+    return { rate: (count / ms) * 1_000 };
+  };
+  const samples = await interleave(world.rounds, {
+    secured: () => run(database, store),
+    open: () => run(open, openStore_),
+  });
+  const said = {
+    row: "1c",
+    what: "transitions with row security, 32 callers",
+    reference: "the same without",
+    unit: "/s",
+    target: { atLeast: 0.93 },
+  };
+  return lineOf(said, figure(samples.secured, "rate"), figure(samples.open, "rate"));
+}
+
+/** A state change with its audit entry, one hint and one event. */
+export function reviewing(task: Task): Transition {
+  return {
+    task,
+    to: "reviewing",
+    actor: "bench",
+    action: "task.reviewing",
+    detail: { headSha: "0".repeat(40) },
+    hints: [hint(ciQueue, { taskId: task.id, epoch: task.epoch + 1 })],
+    events: [{ id: randomUUID(), type: "fleet.task.state", data: { taskId: task.id, to: "reviewing" } }],
+  };
+}
+
+function naiveOver(world: World, { url }: Database): Pool {
+  const pool = new Pool({ connectionString: url, max: NAIVE_CONNECTIONS });
+  world.later(() => pool.end());
+  return pool;
+}
+
+/** The same rows by the same guards, one statement after another: what most code would do. */
+async function moveNaively(pool: Pool, task: Task): Promise<void> {
+  const client = await pool.connect();
+  const asked = reviewing(task);
+  const detail = JSON.stringify({ from: task.status, to: "reviewing", attempt: task.attempt, ...asked.detail });
+  try {
+    await client.query("begin");
+    await client.query("select fleet_enter($1::jsonb)", [JSON.stringify(WORKER)]);
+    const { rows } = await client.query<{ audit_seq: number }>(
+      "select audit_seq from fleet_tasks where id = $1 and version = $2 and status = $3 for update",
+      [task.id, task.version, task.status],
+    );
+    const seq = (rows[0]?.audit_seq ?? 0) + 1;
+    await client.query(
+      `update fleet_tasks set status = 'reviewing', version = version + 1, epoch = epoch + 1, audit_seq = audit_seq + 1,
+         audit_head = fleet_audit_hash(audit_head, audit_seq + 1, now(), $2, $3, $4::jsonb), updated_at = now()
+       where id = $1`,
+      [task.id, asked.actor, asked.action, detail],
+    );
+    await client.query(
+      `insert into audit_log (tenant_id, operator_id, chain, seq, task_id, actor, action, detail, hash)
+       select tenant_id, operator_id, 'task:' || id, $2, id, $3, $4, $5::jsonb, audit_head from fleet_tasks where id = $1`,
+      [task.id, seq, asked.actor, asked.action, detail],
+    );
+    const [first] = asked.hints ?? [];
+    await client.query(
+      `insert into outbox (tenant_id, operator_id, task_id, topic, dedup_key, payload, processed_at)
+       values ($1, $2, $3, $4, $5, $6::jsonb, null), ($1, $2, $3, 'event', $7, $8::jsonb, now())`,
+      [
+        task.tenantId,
+        task.operatorId,
+        task.id,
+        first?.topic,
+        first?.dedupKey,
+        JSON.stringify(first?.payload),
+        `event_${randomUUID()}`,
+        JSON.stringify(asked.events?.[0]),
+      ],
+    );
+    await client.query("commit");
+  } finally {
+    client.release();
+  }
+}
+
+/** Each moved once, with one entry in its chain and two outbox rows. */
+export async function proveMoved(database: Database, tasks: readonly Task[]): Promise<string[]> {
+  const ids = tasks.map(({ id }) => id);
+  const [counted] = await database.query(
+    `select (select count(*)::int from fleet_tasks where id = any($1) and status = 'reviewing' and version = 4 and audit_seq = 1) as moved,
+       (select count(*)::int from audit_log a join fleet_tasks t on t.id = a.task_id
+          where t.id = any($1) and a.hash = t.audit_head) as audited,
+       (select count(*)::int from outbox where task_id = any($1)) as told`,
+    [ids],
+  );
+  const expected = { moved: tasks.length, audited: tasks.length, told: 2 * tasks.length };
+  return Object.entries(expected)
+    .filter(([name, count]) => counted?.[name] !== count)
+    .map(([name, count]) => `${String(counted?.[name])} ${name}, not ${count}`);
+}

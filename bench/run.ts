@@ -1,0 +1,64 @@
+/** `npm run bench`: the scoreboard. Measures in turns with references, prints the table, writes bench/results.json. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { Line } from "./line.ts";
+import { aboutMachine } from "./machine.ts";
+import { ROWS } from "./rows/index.ts";
+import { tableLines, tablePage } from "./table.ts";
+import { openWorld } from "./world.ts";
+
+/** From dist/bench to the repository. */
+const ROOT = join(import.meta.dirname, "..", "..");
+
+const { values } = parseArgs({
+  options: {
+    rows: { type: "string" },
+    rounds: { type: "string" },
+    quick: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    record: { type: "boolean", default: false },
+  },
+});
+const rounds = Number(values.rounds ?? (values.quick ? 2 : 7));
+if (!Number.isInteger(rounds) || rounds < 1) throw new Error("--rounds must be a whole number from 1.");
+const wanted = values.rows?.split(",");
+const unknown = wanted?.filter((row) => !ROWS.some((known) => known.row === row)) ?? [];
+if (unknown.length > 0) {
+  throw new Error(`There is no row ${unknown.join(", ")}. There are: ${ROWS.map(({ row }) => row).join(", ")}`);
+}
+
+process.exitCode = await bench();
+
+async function bench(): Promise<number> {
+  const say = (line: string) => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);
+  const began = performance.now();
+  const about = [
+    ...aboutMachine(),
+    `${rounds} rounds${values.quick ? ", small sizes: a look, not a measurement" : ""}`,
+  ];
+  const lines: Line[] = [];
+  const broken: string[] = [];
+  {
+    await using world = await openWorld({ rounds, quick: values.quick });
+    for (const row of ROWS.filter((one) => wanted?.includes(one.row) ?? true)) {
+      const from = performance.now();
+      say(`measuring row ${row.row}: ${row.what} …`);
+      try {
+        lines.push(...(await row.measure(world)));
+      } catch (error) {
+        broken.push(
+          `row ${row.row} could not be measured: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+        );
+      }
+      say(`  ${((performance.now() - from) / 1_000).toFixed(1)} s`);
+    }
+  }
+  about.push(...aboutMachine().slice(-1), `took ${Math.round((performance.now() - began) / 1_000)} s`);
+  const results = { about, lines, broken };
+  writeFileSync(join(ROOT, "bench", "results.json"), `${JSON.stringify(results, null, 2)}\n`);
+  if (values.record) writeFileSync(join(ROOT, "docs", "benchmarks.md"), tablePage(lines, about));
+  if (values.json) process.stdout.write(`${JSON.stringify(results)}\n`);
+  else for (const line of ["", ...about, "", ...tableLines(lines), ...broken]) say(line);
+  return broken.length > 0 || lines.some(({ verdict }) => verdict === "wrong") ? 1 : 0;
+}

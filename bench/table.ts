@@ -1,0 +1,95 @@
+/** The scoreboard as people read it, on a terminal and as a page. */
+import pc from "picocolors";
+import type { Line, Target, Verdict } from "./line.ts";
+import type { Quartiles } from "./rounds.ts";
+
+const HEADS = ["row", "what", "ours", "reference", "result", "target", "verdict"] as const;
+const WORDS: Readonly<Record<Verdict, string>> = {
+  met: "met",
+  noise: "within noise",
+  missed: "missed",
+  wrong: "WRONG",
+  unjudged: "–",
+};
+
+export function tableLines(lines: readonly Line[]): string[] {
+  const cells = lines.map(cellsOf);
+  const widths = HEADS.map((head, at) => Math.max(head.length, ...cells.map((row) => row[at]?.length ?? 0)));
+  const laidOut = (row: readonly string[]) =>
+    row
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join("  ")
+      .trimEnd();
+  return [
+    pc.bold(laidOut(HEADS)),
+    ...lines.flatMap((line, at) => [
+      coloured(line.verdict, laidOut(cells[at] ?? [])),
+      ...remarks(line).map((remark) => coloured(line.verdict, `     ${remark}`)),
+    ]),
+  ];
+}
+
+export function tablePage(lines: readonly Line[], about: readonly string[]): string {
+  const row = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  const notes = lines.flatMap((line) => remarks(line).map((remark) => `- **${line.row}** ${remark}`));
+  return [
+    "# Benchmarks",
+    "",
+    "Written by `npm run bench -- --record`. Each figure is the median of rounds in which ours and the reference took turns;",
+    "the result is of the same round's pair, with its quartiles. Less than 10 % is noise.",
+    "",
+    ...about.map((line) => `- ${line}`),
+    "",
+    row(HEADS),
+    row(HEADS.map(() => "---")),
+    ...lines.map((line) => row(cellsOf(line))),
+    ...(notes.length > 0 ? ["", "## What misses, and why", "", ...notes] : []),
+    "",
+  ].join("\n");
+}
+
+function cellsOf(line: Line): string[] {
+  const theirs = line.theirs ? `${number(line.theirs.median)} ${line.unit} · ${line.reference}` : line.reference;
+  return [
+    line.row,
+    line.what,
+    `${number(line.ours.median)} ${line.unit}`,
+    theirs,
+    resultOf(line),
+    targetOf(line.target, line),
+    WORDS[line.verdict],
+  ];
+}
+
+function resultOf({ compared, result, unit }: Line): string {
+  const range = ({ low, high }: Quartiles) => `[${number(low)}–${number(high)}]`;
+  if (compared === "ratio") return `× ${number(result.median)} ${range(result)}`;
+  const sign = compared === "difference" && result.median >= 0 ? "+" : "";
+  return `${sign}${number(result.median)} ${unit} ${range(result)}`;
+}
+
+function targetOf(target: Target | undefined, { compared, unit }: Line): string {
+  if (!target) return "–";
+  const of = compared === "ratio" ? "× " : "";
+  const in_ = compared === "ratio" ? "" : ` ${unit}`;
+  return "atLeast" in target ? `≥ ${of}${target.atLeast}${in_}` : `≤ ${of}${target.atMost}${in_}`;
+}
+
+/** A mismatch always; a reason only where it explains something. */
+function remarks({ verdict, wrong, reason }: Line): string[] {
+  if (wrong.length > 0) return wrong.map((what) => `mismatch: ${what}`);
+  return reason && (verdict === "missed" || verdict === "noise") ? [`why: ${reason}`] : [];
+}
+
+function coloured(verdict: Verdict, text: string): string {
+  if (verdict === "missed" || verdict === "wrong") return pc.red(text);
+  if (verdict === "noise") return pc.yellow(text);
+  return verdict === "met" ? pc.green(text) : text;
+}
+
+export function number(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 1_000) return Math.round(value).toLocaleString("en-US");
+  if (size >= 100) return value.toFixed(0);
+  return size >= 10 ? value.toFixed(1) : value.toFixed(2);
+}

@@ -1,0 +1,109 @@
+/** What every row may use: servers of the bench's own, databases with our schema, homes; all of it gone at the end. */
+import { chmod, mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Client, Pool } from "pg";
+import { migrateUp } from "../src/store/migrate.ts";
+import { openDurableRedis } from "../tests/chaos/durable-redis.ts";
+import { startPostgres } from "../tests/support/servers.ts";
+
+export interface Database {
+  readonly url: string;
+  /** As the superuser, past row security. */
+  query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
+}
+
+export interface World extends AsyncDisposable {
+  readonly rounds: number;
+  /** A look, not a measurement: sizes are small. */
+  readonly quick: boolean;
+  readonly redisUrl: string;
+  /** A new one with every migration, as a server loses nothing: fsync is on. */
+  database(): Promise<Database>;
+  /** A new folder, removed at the end. */
+  folder(name: string): Promise<string>;
+  /** Undone at the end, last first. */
+  later(undo: () => Promise<unknown>): void;
+  /** One size for a measurement, another for a look. */
+  size(full: number, quick: number): number;
+}
+
+/** What was committed is on the disk, as in production; everything else as the tests' server. */
+const DURABLE = {
+  fsync: "on",
+  synchronous_commit: "on",
+  full_page_writes: "on",
+  autovacuum: "on",
+  wal_level: "replica",
+  max_wal_size: "1GB",
+};
+
+export async function openWorld({ rounds, quick }: { rounds: number; quick: boolean }): Promise<World> {
+  const dir = await realpath(await mkdtemp(join(tmpdir(), "fleet-bench-")));
+  await chmod(dir, 0o711);
+  const undos: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true, maxRetries: 5 })];
+  const close = async () => {
+    for (const undo of undos.splice(0).toReversed()) {
+      await undo().catch((error: unknown) => process.stderr.write(`closing: ${String(error)}\n`));
+    }
+  };
+  let folders = 0;
+  let databases = 0;
+  const folder = async (name: string) => {
+    folders += 1;
+    const path = join(dir, `${name}-${folders}`);
+    await mkdir(path, { recursive: true, mode: 0o711 });
+    return path;
+  };
+  try {
+    const postgres = await startPostgres(DURABLE);
+    undos.push(() => postgres.stop());
+    const redis = await openDurableRedis(await folder("redis"));
+    undos.push(() => redis.stop());
+    const template = urlOf(postgres.url, "fleet_template");
+    await onServer(postgres.url, "create database fleet_template");
+    await migrateUp(template);
+
+    return {
+      rounds,
+      quick,
+      redisUrl: redis.url,
+      async database() {
+        databases += 1;
+        const name = `bench_${databases}`;
+        await onServer(postgres.url, `create database ${name} template fleet_template`);
+        const url = urlOf(postgres.url, name);
+        const pool = new Pool({ connectionString: url, max: 4, application_name: "bench" }).on(
+          "error",
+          () => undefined,
+        );
+        undos.push(() => pool.end());
+        return {
+          url,
+          query: async (text, values = []) => (await pool.query<Record<string, unknown>>(text, [...values])).rows,
+        };
+      },
+      folder,
+      later: (undo) => void undos.push(undo),
+      size: (full, small) => (quick ? small : full),
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function urlOf(server: string, name: string): string {
+  return server.replace(/\/\w+$/, `/${name}`);
+}
+
+async function onServer(url: string, statement: string): Promise<void> {
+  const server = new Client({ connectionString: url });
+  await server.connect();
+  try {
+    await server.query(statement);
+  } finally {
+    await server.end();
+  }
+}
