@@ -6,8 +6,10 @@ import { faultEnv } from "./env.ts";
 export function faultFromEnvironment(): (point: string, subject?: string) => Promise<void> {
   const { killAt, stopAt } = faultEnv();
   if (!killAt && !stopAt) return async () => undefined;
+  let happened = false;
   return async (point, subject) => {
-    if (point !== killAt && point !== stopAt) return;
+    if (happened || (point !== killAt && point !== stopAt)) return;
+    happened = true;
     // Told synchronously: nothing that waits is written any more.
     writeSync(1, `${JSON.stringify({ fault: point, subject })}\n`);
     process.kill(process.pid, point === killAt ? "SIGKILL" : "SIGSTOP");

@@ -1,0 +1,173 @@
+/** The faults themselves: each strikes once, waits until it is over, and notes when. What recovered is measured from the log later. */
+import { setTimeout as pause } from "node:timers/promises";
+import { monitorQueue } from "../../queues/monitor.ts";
+import type { Crew } from "./crew.ts";
+import type { Fault } from "./options.ts";
+import type { Program } from "./program.ts";
+import { TICK_MS, type Stage } from "./stage.ts";
+
+export interface Strike {
+  readonly fault: Fault;
+  readonly at: number;
+  readonly point?: string;
+  /** The task or notification whose next move is the recovery; all tasks that the process held, when left out. */
+  readonly subject?: string | undefined;
+  readonly pid?: number;
+  /** Known at once: how long a process took to leave, how long schedules stood still. */
+  readonly tookMs?: number;
+  readonly wrong?: string;
+}
+
+export interface Arena {
+  readonly stage: Stage;
+  readonly crew: Crew;
+  readonly strikes: Strike[];
+  readonly random: () => number;
+  readonly isOver: () => boolean;
+}
+
+const STEPS = [
+  "claim",
+  "workspace",
+  "install",
+  "prompt",
+  "process",
+  "heartbeat",
+  "publish",
+  "merge",
+  "ci",
+  "review",
+  "retry",
+  "notify",
+  "cleanup",
+  "run",
+];
+export const KILL_POINTS = ["relay:between", ...STEPS.flatMap((step) => [`${step}:before`, `${step}:after`])];
+const RARE = new Set(["ci", "review", "retry", "publish", "compensate"]);
+
+/** F1: a worker that kills itself at the point, in the place of another one. */
+export async function killAt(arena: Arena, place: Program, point: string): Promise<Program> {
+  const armed = await arena.crew.replace(place, { FLEET_KILL_AT: point });
+  arena.crew.expectEnd(armed);
+  const patience = RARE.has(point.split(":")[0] ?? "") ? 40_000 : 15_000;
+  await Promise.race([armed.ended, pause(patience, undefined, { ref: false }), over(arena)]);
+  const struck = armed.struck();
+  if (!armed.isOver()) return armed; // nothing came that way
+  arena.strikes.push({ fault: "F1", at: struck?.at ?? Date.now(), point, subject: struck?.subject, pid: armed.pid });
+  return successor(arena, armed);
+}
+
+export async function killRandomly(arena: Arena): Promise<void> {
+  const worker = pick(arena, arena.crew.workers());
+  if (!worker) return;
+  arena.crew.expectEnd(worker);
+  worker.signal("SIGKILL");
+  const { at } = await worker.ended;
+  arena.strikes.push({ fault: "F1r", at, pid: worker.pid });
+  await successor(arena, worker);
+}
+
+export async function killWeb(arena: Arena): Promise<void> {
+  const web = arena.crew.web();
+  arena.crew.expectEnd(web);
+  web.signal("SIGKILL");
+  const { at } = await web.ended;
+  while (arena.crew.web() === web) await pause(20);
+  await arena.crew.web().ready.catch(() => undefined);
+  arena.strikes.push({ fault: "F1w", at, tookMs: Date.now() - at });
+}
+
+/** F2: longer than lock (6 s + 1.5 s), lease (4 s) and the host's lease (three ticks); then it wakes and goes on where it was. */
+export async function stopAndContinue(arena: Arena, place: Program, point: string): Promise<Program> {
+  const armed = await arena.crew.replace(place, { FLEET_STOP_AT: point });
+  await Promise.race([
+    until(() => armed.struck() !== undefined || armed.isOver()),
+    pause(20_000, undefined, { ref: false }),
+    over(arena),
+  ]);
+  const struck = armed.struck();
+  if (!struck) return armed;
+  await pause(10_000);
+  arena.strikes.push({ fault: "F2", at: struck.at, point, subject: struck.subject, pid: armed.pid });
+  armed.signal("SIGCONT");
+  await pause(1_500);
+  return armed;
+}
+
+export async function rollWorkers(arena: Arena): Promise<void> {
+  for (const worker of arena.crew.workers()) {
+    if (worker.isOver()) continue;
+    arena.crew.expectEnd(worker);
+    const at = Date.now();
+    worker.signal("SIGTERM");
+    const { code, at: endedAt } = await worker.ended;
+    const wrong = code === 0 ? {} : { wrong: `${worker.name} left with ${code}` };
+    arena.strikes.push({ fault: "F3", at, pid: worker.pid, tookMs: endedAt - at, ...wrong });
+    await successor(arena, worker);
+  }
+}
+
+export async function cutRedis(arena: Arena): Promise<void> {
+  const { redis } = arena.stage;
+  if (!redis) return;
+  await redis.kill(Math.round(200 + arena.random() * 4_000));
+  await pause(500 + arena.random() * 1_500);
+  await redis.start();
+  arena.strikes.push({ fault: "F5", at: Date.now() });
+  await pause(4_000);
+}
+
+export async function flushRedis(arena: Arena): Promise<void> {
+  const { redis, open } = arena.stage;
+  if (!redis) return;
+  await redis.flush();
+  const at = Date.now();
+  let tookMs = Infinity;
+  while (Date.now() - at < 20_000 && tookMs === Infinity) {
+    const schedulers = await open.broker.listSchedulers([monitorQueue]).catch(() => []);
+    const ticking = schedulers.filter(({ nextAt }) => nextAt && nextAt.getTime() > at);
+    if (ticking.length >= 4) tookMs = Date.now() - at;
+    else await pause(25);
+  }
+  // The slowest asserts every two ticks.
+  const late = tookMs > 4 * TICK_MS + 1_000 ? { wrong: `schedules ticked again only after ${tookMs} ms` } : {};
+  arena.strikes.push({ fault: "F6", at, ...late });
+  await pause(2_500);
+}
+
+export async function cutPostgres(arena: Arena): Promise<void> {
+  const before = new Set([...arena.crew.workers(), arena.crew.web()]);
+  await arena.stage.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where pid <> pg_backend_pid() and backend_type = 'client backend' and application_name <> 'chaos'`,
+  );
+  const at = Date.now();
+  await pause(2_500);
+  const gone = [...before].filter((program) => program.isOver()).map(({ name }) => name);
+  arena.strikes.push({ fault: "F10", at, ...(gone.length > 0 ? { wrong: `ended: ${gone.join(", ")}` } : {}) });
+}
+
+async function successor(arena: Arena, dead: Program): Promise<Program> {
+  for (;;) {
+    const young = arena.crew.workers().filter((one) => one.startedAt >= dead.startedAt && !one.isOver());
+    const next = young.toSorted((a, b) => b.startedAt - a.startedAt)[0];
+    if (next && next.startedAt > dead.startedAt) {
+      await next.ready.catch(() => undefined);
+      return next;
+    }
+    if (arena.isOver()) return dead;
+    await pause(50);
+  }
+}
+
+function pick<Item>(arena: Arena, items: readonly Item[]): Item | undefined {
+  return items[Math.floor(arena.random() * items.length)];
+}
+
+async function over(arena: Arena): Promise<void> {
+  await until(arena.isOver);
+}
+
+async function until(look: () => boolean): Promise<void> {
+  while (!look()) await pause(50, undefined, { ref: false });
+}

@@ -1,0 +1,91 @@
+/** What `npm run chaos -- …` was asked for. */
+import { parseArgs } from "node:util";
+
+export const FAULTS = {
+  F1: "worker SIGKILL at a step",
+  F1r: "worker SIGKILL at a random moment",
+  F1w: "web SIGKILL at a random moment",
+  F2: "zombie: worker stopped past lock and lease, then continued",
+  F3: "rolling SIGTERM of every worker",
+  F5: "Redis SIGKILL, tail of its log cut",
+  F6: "Redis FLUSHALL",
+  F10: "every PostgreSQL backend terminated",
+  F22: "every job delivered three times, shuffled, delayed",
+} as const;
+export type Fault = keyof typeof FAULTS;
+
+export interface Options {
+  readonly tasks: number;
+  readonly faults: readonly Fault[];
+  readonly seed: number;
+  readonly queue: "postgres" | "redis";
+  readonly keep: boolean;
+  readonly slots: number;
+  readonly verbose: boolean;
+}
+
+const NEEDS_REDIS: ReadonlySet<Fault> = new Set(["F5", "F6"]);
+
+export function readOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      tasks: { type: "string", default: "1000" },
+      faults: { type: "string" },
+      seed: { type: "string" },
+      queue: { type: "string", default: "redis" },
+      slots: { type: "string", default: "10" },
+      keep: { type: "boolean", default: false },
+      verbose: { type: "boolean", default: false },
+    },
+  });
+  const queue = values.queue === "postgres" ? "postgres" : "redis";
+  const asked = values.faults?.split(",") ?? Object.keys(FAULTS);
+  const unknown = asked.filter((name) => !isFault(name));
+  if (unknown.length > 0)
+    throw new Error(`There is no fault ${unknown.join(", ")}. There are: ${Object.keys(FAULTS).join(", ")}`);
+  const faults = asked.filter(isFault).filter((fault) => queue === "redis" || !NEEDS_REDIS.has(fault));
+  const seed = values.seed === undefined ? Math.floor(Math.random() * 1e9) : numberOf("seed", values.seed);
+  return {
+    tasks: numberOf("tasks", values.tasks),
+    slots: numberOf("slots", values.slots),
+    faults,
+    seed,
+    queue,
+    keep: values.keep,
+    verbose: values.verbose,
+  };
+}
+
+function isFault(name: string): name is Fault {
+  return Object.hasOwn(FAULTS, name);
+}
+
+function numberOf(name: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) throw new Error(`--${name} must be a whole number.`);
+  return value;
+}
+
+/** mulberry32: the same chances for the same seed. */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+export function shuffled<Item>(items: readonly Item[], random: () => number): Item[] {
+  const list = [...items];
+  for (let at = list.length - 1; at > 0; at -= 1) {
+    const other = Math.floor(random() * (at + 1));
+    const one = list[at];
+    const two = list[other];
+    if (one !== undefined && two !== undefined) [list[at], list[other]] = [two, one];
+  }
+  return list;
+}

@@ -1,0 +1,99 @@
+/** Which fault strikes when: first every step deterministically, then each fault alone, then all mixed until the tasks are done. */
+import { setTimeout as pause } from "node:timers/promises";
+import { startDuplicates } from "./duplicates.ts";
+import {
+  cutPostgres,
+  cutRedis,
+  flushRedis,
+  KILL_POINTS,
+  killAt,
+  killRandomly,
+  killWeb,
+  rollWorkers,
+  stopAndContinue,
+  type Arena,
+} from "./faults.ts";
+import { shuffled, type Fault } from "./options.ts";
+import type { Program } from "./program.ts";
+
+const F2_POINTS = [
+  "process:before",
+  "workspace:after",
+  "heartbeat:after",
+  "merge:after",
+  "publish:before",
+  "claim:after",
+];
+/** Two at a time die on purpose, one is left alone. */
+const LANES = 2;
+const ROUNDS = 2;
+
+/** Ends when the arena is over. `say` hears of each phase. */
+export async function strikeAll(
+  arena: Arena,
+  faults: readonly Fault[],
+  say: (text: string) => void,
+): Promise<{ duplicated: number }> {
+  const has = (fault: Fault) => faults.includes(fault);
+  if (has("F1")) {
+    say(`F1: ${KILL_POINTS.length} points, ${ROUNDS} times`);
+    await killEverywhere(arena);
+  }
+  if (has("F2")) {
+    say("F2: sleepers");
+    for (const point of shuffled(F2_POINTS, arena.random).slice(0, 4)) {
+      const place = someWorker(arena);
+      if (place && !arena.isOver()) await stopAndContinue(arena, place, point);
+    }
+  }
+  const duplicates = has("F22") ? await startDuplicates(arena.stage, arena.random) : undefined;
+  if (duplicates) say("F22: from now on every job comes three times more");
+
+  const single = faults.filter((fault) => fault !== "F1" && fault !== "F2" && fault !== "F22");
+  say(`then at random: ${single.join(", ") || "nothing more"}`);
+  // Every fault once before any comes again.
+  let bag: Fault[] = [];
+  while (!arena.isOver() && single.length > 0) {
+    if (bag.length === 0) bag = shuffled(single, arena.random);
+    const fault = bag.pop();
+    if (fault) await strikeOne(arena, fault);
+    await pause(500 + arena.random() * 1_500);
+  }
+  while (!arena.isOver()) await pause(100);
+  const duplicated = duplicates?.count ?? 0;
+  await duplicates?.stop();
+  return { duplicated };
+}
+
+async function strikeOne(arena: Arena, fault: Fault): Promise<void> {
+  if (fault === "F1r") await killRandomly(arena);
+  else if (fault === "F1w") await killWeb(arena);
+  else if (fault === "F3") await rollWorkers(arena);
+  else if (fault === "F5") await cutRedis(arena);
+  else if (fault === "F6") await flushRedis(arena);
+  else if (fault === "F10") await cutPostgres(arena);
+}
+
+async function killEverywhere(arena: Arena): Promise<void> {
+  const points = Array.from({ length: ROUNDS }, () => shuffled(KILL_POINTS, arena.random)).flat();
+  const busy = new Set<Program>();
+  async function lane(): Promise<void> {
+    let place: Program | undefined;
+    while (points.length > 0 && !arena.isOver()) {
+      if (!place || place.isOver())
+        place = arena.crew.workers().find((worker) => !worker.isOver() && !busy.has(worker));
+      const point = points.shift();
+      if (!place || point === undefined) return;
+      busy.add(place);
+      const next: Program = await killAt(arena, place, point);
+      busy.delete(place);
+      busy.add(next);
+      place = next;
+    }
+  }
+  await Promise.all(Array.from({ length: LANES }, lane));
+}
+
+function someWorker(arena: Arena): Program | undefined {
+  return arena.crew.workers().find((worker) => !worker.isOver());
+}

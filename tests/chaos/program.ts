@@ -1,0 +1,113 @@
+/** One process of ours: `fleet worker` or `fleet web`, started, watched and signalled by its pid. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { createWriteStream } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+/** What a process said when a fault struck it (see src/processes/faults.ts). */
+export interface Struck {
+  readonly point: string;
+  /** The task or notification it was about. */
+  readonly subject: string | undefined;
+  readonly at: number;
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly at: number;
+}
+
+export interface Program {
+  readonly name: string;
+  readonly pid: number;
+  readonly startedAt: number;
+  /** Resolves when it says that it works. Rejects when it ends before. */
+  readonly ready: Promise<void>;
+  readonly ended: Promise<Ended>;
+  isOver(): boolean;
+  /** When and where it was struck; undefined until then. */
+  struck(): Struck | undefined;
+  signal(signal: NodeJS.Signals): void;
+}
+
+export interface ProgramTerms {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly logFile: string;
+}
+
+/** Built, when we are; else through the test runner's own compiler. */
+const FLEET = import.meta.url.endsWith(".ts")
+  ? [
+      fileURLToPath(new URL("../support/run-ts.mjs", import.meta.url)),
+      fileURLToPath(new URL("../../src/cli/bin.ts", import.meta.url)),
+    ]
+  : [fileURLToPath(new URL("../../src/cli/bin.js", import.meta.url))];
+
+const SAYS_READY = new Set(["working", "listening", "ready"]);
+
+export function startProgram({ name, args, env, cwd, logFile }: ProgramTerms): Program {
+  const child: ChildProcess = spawn(process.execPath, [...FLEET, ...args], {
+    cwd,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const log = createWriteStream(logFile, { flags: "a" });
+  let struck: Struck | undefined;
+  let over = false;
+  let sayReady = () => {};
+  const ready = new Promise<void>((resolve, reject) => {
+    sayReady = resolve;
+    child.once("exit", (code, signal) =>
+      reject(new Error(`${name} ended with ${code ?? signal} before it was ready: see ${logFile}`)),
+    );
+  });
+  ready.catch(() => undefined);
+  const ended = new Promise<Ended>((resolve) => {
+    child.once("exit", (code, signal) => {
+      over = true;
+      log.end();
+      resolve({ code, signal, at: Date.now() });
+    });
+  });
+  for (const stream of [child.stdout, child.stderr]) {
+    if (!stream) continue;
+    createInterface({ input: stream }).on("line", (line) => {
+      if (!log.writableEnded) log.write(`${line}\n`);
+      const said = readLine(line);
+      if (said?.fault) struck = { point: said.fault, subject: said.subject, at: Date.now() };
+      if (said?.msg && SAYS_READY.has(said.msg)) sayReady();
+    });
+  }
+  return {
+    name,
+    pid: child.pid ?? -1,
+    startedAt: Date.now(),
+    ready,
+    ended,
+    isOver: () => over,
+    struck: () => struck,
+    signal(signal) {
+      if (!over) child.kill(signal);
+    },
+  };
+}
+
+interface Line {
+  readonly msg?: string;
+  readonly fault?: string;
+  readonly subject?: string;
+}
+
+function readLine(line: string): Line | undefined {
+  if (!line.startsWith("{")) return undefined;
+  try {
+    const parsed: unknown = JSON.parse(line);
+    return typeof parsed === "object" && parsed !== null ? parsed : undefined;
+  } catch {
+    return undefined;
+  }
+}

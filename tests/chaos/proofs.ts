@@ -1,0 +1,174 @@
+/** What must hold when it is quiet again: the library's invariants, and what only looking at disk, git and tmux can tell. */
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { listProcesses, readEnvironment } from "../../src/command/process-tree.ts";
+import { checkInvariants } from "../../src/conductor/invariants.ts";
+import { runGit } from "../support/repositories.ts";
+import type { Stage } from "./stage.ts";
+
+export interface Proof {
+  readonly id: string;
+  readonly statement: string;
+  readonly violations: readonly string[];
+}
+
+const MOST = 20;
+
+export async function proveAll(stage: Stage, asked: ReadonlyMap<string, string>): Promise<Proof[]> {
+  const library = (await checkInvariants(stage.open.fleet)).map(({ id, statement, violations }) => ({
+    id,
+    statement,
+    violations,
+  }));
+  return [
+    ...library,
+    proof("asked", "every asked task is there exactly once, and no other", await lostOrDoubled(stage, asked)),
+    proof("ends", "every task ended, once", await endsOf(stage)),
+    proof("runs", "an attempt's agent was started at most once", runsOf(stage)),
+    proof(
+      "commits",
+      "a branch has at most one commit per attempt, and what is merged is there once",
+      await commitsOf(stage),
+    ),
+    proof("pulls", "no branch has two pull requests that count", await pullsOf(stage)),
+    proof("told", "every notification is delivered", await untold(stage)),
+    proof("R4", "no process, session, workspace, slot or lock is left", await leftovers(stage)),
+  ];
+}
+
+function proof(id: string, statement: string, violations: readonly string[]): Proof {
+  return { id, statement, violations: violations.slice(0, MOST) };
+}
+
+async function texts(stage: Stage, sql: string): Promise<string[]> {
+  return (await stage.query(sql)).map((row) => String(row["violation"]));
+}
+
+async function lostOrDoubled(stage: Stage, asked: ReadonlyMap<string, string>): Promise<string[]> {
+  const rows = await stage.query("select id, idempotency_key as key from fleet_tasks");
+  const byKey = new Map<string, string[]>();
+  for (const { id, key } of rows) byKey.set(String(key), [...(byKey.get(String(key)) ?? []), String(id)]);
+  const wrong: string[] = [];
+  for (const [key, id] of asked) {
+    const ids = byKey.get(key) ?? [];
+    if (ids.length !== 1 || ids[0] !== id) wrong.push(`${key} was answered ${id}, and is ${ids.join(", ") || "lost"}`);
+  }
+  for (const key of byKey.keys()) if (!asked.has(key)) wrong.push(`${key} is there and nobody was told`);
+  return wrong;
+}
+
+function endsOf(stage: Stage): Promise<string[]> {
+  return texts(
+    stage,
+    `select t.id || ' (' || (t.metadata->>'script') || ') is ' || t.status || ' with ' || count(a.*) || ' ends: ' ||
+       coalesce(t.condition_detail::text, '') as violation
+     from fleet_tasks t left join audit_log a on a.task_id = t.id and a.detail->>'to' in ('merged', 'abandoned', 'cancelled')
+     group by t.id having t.completed_at is null or count(a.*) <> 1 or
+       t.status <> case when t.metadata->>'script' = 'exit-1' then 'abandoned' else 'merged' end`,
+  );
+}
+
+/** The stub says one line when it begins: two of them in one run mean two agents. */
+function runsOf({ home }: Stage): string[] {
+  const wrong: string[] = [];
+  const root = join(home, "attempts");
+  for (const task of list(root)) {
+    if (task.startsWith(".")) continue;
+    for (const attempt of list(join(root, task))) {
+      const log = join(root, task, attempt, "output.log");
+      const begun = readIf(log).match(/^Stub agent, script/gm)?.length ?? 0;
+      if (begun > 1) wrong.push(`attempt ${attempt} of ${task} began ${begun} times`);
+    }
+    const dispatches = list(join(root, task)).filter((name) => readIf(join(root, task, name, "output.log")) !== "");
+    const numbers = dispatches.map((name) => name.split("~")[0]);
+    if (new Set(numbers).size < numbers.length)
+      wrong.push(`${task} has attempts that ran under two dispatches: ${dispatches.join(", ")}`);
+  }
+  return wrong;
+}
+
+async function commitsOf(stage: Stage): Promise<string[]> {
+  const wrong: string[] = [];
+  const tasks = await stage.query("select id, repository, branch, base_branch, attempt, status from fleet_tasks");
+  for (const repository of Object.values(stage.repositories)) {
+    const merged = countBy(
+      runGit(repository, "log", "--format=%(trailers:key=Fleet-Task,valueonly)", "main").split("\n").filter(Boolean),
+    );
+    const branches = new Set(runGit(repository, "for-each-ref", "--format=%(refname:short)", "refs/heads").split("\n"));
+    for (const task of tasks.filter((one) => one["repository"] === repository)) {
+      const id = String(task["id"]);
+      const times = merged.get(id) ?? 0;
+      const due = task["status"] === "merged" ? 1 : 0;
+      if (times !== due) wrong.push(`${id} is ${String(task["status"])} and is in main ${times} times`);
+      const branch = String(task["branch"]);
+      if (!branches.has(branch)) continue;
+      const commits = Number(runGit(repository, "rev-list", "--count", branch, "--not", "main"));
+      if (commits > Number(task["attempt"]) + 1)
+        wrong.push(`${branch} has ${commits} commits of ${Number(task["attempt"]) + 1} attempts`);
+    }
+  }
+  return wrong;
+}
+
+function pullsOf(stage: Stage): Promise<string[]> {
+  return texts(
+    stage,
+    `select head_branch || ' has ' || count(*) || ' pull requests' as violation from pull_requests
+     where state <> 'closed' group by repository, head_branch having count(*) > 1
+     union all select 'pull request ' || number || ' of ' || head_branch || ' is still open' from pull_requests where state = 'open'`,
+  );
+}
+
+function untold(stage: Stage): Promise<string[]> {
+  return texts(
+    stage,
+    `select id || ' (' || type || ' to ' || channel || ') is ' || status || ' after ' || tries || ' tries: ' || coalesce(last_error, '')
+       as violation from fleet_notifications where status <> 'delivered'`,
+  );
+}
+
+async function leftovers(stage: Stage): Promise<string[]> {
+  const { home } = stage;
+  const found: string[] = [];
+  const ours = `FLEET_RUN=${join(home, "attempts")}/`;
+  for (const { pid, state } of listProcesses()) {
+    if (state !== "Z" && readEnvironment(pid).some((entry) => entry.startsWith(ours)))
+      found.push(`process ${pid} of an agent runs`);
+  }
+  for (const { kind, name } of await stage.open.fleet.agents.listOrphans())
+    found.push(`${kind} ${name} belongs to nobody`);
+  for (const run of list(join(home, "attempts", ".open"))) found.push(`run ${run} is open`);
+  for (const name of list(join(home, "workspaces")))
+    if (!name.startsWith(".")) found.push(`workspace ${name} is there`);
+  for (const name of list(join(home, "ports"))) found.push(`port block ${name} is taken`);
+  found.push(
+    ...(await texts(
+      stage,
+      "select operator_id || ' holds ' || active || ' slots' as violation from slots where active <> 0",
+    )),
+  );
+  found.push(
+    ...(await texts(
+      stage,
+      `select 'attempt ' || attempt || ' of ' || task_id || ' is not closed' as violation from attempts where closed_at is null
+       union all select 'an advisory lock is held by ' || pid from pg_locks where locktype = 'advisory' and granted
+         and pid not in (select pid from pg_stat_activity where application_name in ('chaos', 'fleetwright', ''))
+       union all select topic || ' row ' || id || ' was not relayed' from outbox where processed_at is null`,
+    )),
+  );
+  return found;
+}
+
+function countBy(names: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
+}
+
+function list(path: string): string[] {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(path) : [];
+}
+
+function readIf(path: string): string {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, "utf8") : "";
+}

@@ -1,0 +1,81 @@
+/** The table at the end: what struck how often, how soon it was over, and what holds. */
+import { FAULTS, type Fault } from "./options.ts";
+import type { Strike } from "./faults.ts";
+import type { Proof } from "./proofs.ts";
+import type { Stage } from "./stage.ts";
+
+export interface FaultRow {
+  readonly fault: Fault;
+  readonly count: number;
+  readonly recoveriesMs: readonly number[];
+  readonly wrong: readonly string[];
+}
+
+/** Of each strike: the first move of what it hit, by anybody, after it; from the audit log and the notifications. */
+export async function rowsOf(stage: Stage, strikes: readonly Strike[], faults: readonly Fault[]): Promise<FaultRow[]> {
+  const rows: FaultRow[] = [];
+  for (const fault of faults) {
+    const own = strikes.filter((strike) => strike.fault === fault);
+    const recoveries: number[] = [];
+    for (const strike of own) recoveries.push(...(await recoveriesOf(stage, strike)));
+    const wrong = own.flatMap((strike) => (strike.wrong ? [strike.wrong] : []));
+    rows.push({ fault, count: own.length, recoveriesMs: recoveries, wrong });
+  }
+  return rows;
+}
+
+export async function recoveriesOf(stage: Stage, strike: Strike): Promise<number[]> {
+  if (strike.tookMs !== undefined) return [strike.tookMs];
+  const at = new Date(strike.at).toISOString();
+  if (strike.subject !== undefined) return numbers(await stage.query(NEXT_OF_SUBJECT, [strike.subject, at]));
+  if (strike.pid !== undefined) return numbers(await stage.query(NEXT_OF_HELD, [`%/${strike.pid}/%`, at]));
+  return numbers(await stage.query(NEXT_OF_ANY, [at]));
+}
+
+const NEXT_OF_SUBJECT = `
+  select extract(epoch from min(at) - $2::timestamptz) * 1000 as ms from (
+    select at from audit_log where task_id = $1::uuid and at > $2::timestamptz
+    union all select delivered_at from fleet_notifications where id = $1::uuid and delivered_at > $2::timestamptz) n
+  having min(at) is not null`;
+
+/** Tasks whose last word before was the dead process's, while it started them. */
+const NEXT_OF_HELD = `
+  select extract(epoch from (select min(n.at) from audit_log n where n.task_id = l.task_id and n.at > $2::timestamptz) - $2::timestamptz) * 1000 as ms
+  from (select distinct on (task_id) task_id, actor, action from audit_log where at <= $2::timestamptz order by task_id, seq desc) l
+  where l.actor like $1 and l.action in ('spawn.claimed', 'spawn.resumed', 'spawn.prepared')
+    and exists (select from audit_log n where n.task_id = l.task_id and n.at > $2::timestamptz)`;
+
+const NEXT_OF_ANY = `
+  select extract(epoch from min(at) - $1::timestamptz) * 1000 as ms from audit_log
+  where at > $1::timestamptz and action <> 'spawn.asked' having min(at) is not null`;
+
+function numbers(rows: readonly Record<string, unknown>[]): number[] {
+  return rows.map((row) => Number(row["ms"]));
+}
+
+export function percentile(values: readonly number[], share: number): number | undefined {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
+}
+
+export function printRows(rows: readonly FaultRow[], duplicated: number, say: (line: string) => void): void {
+  say(`${"fault".padEnd(68)} ${"struck".padStart(7)} ${"p50".padStart(9)} ${"p99".padStart(9)}  wrong`);
+  for (const { fault, count, recoveriesMs, wrong } of rows) {
+    const struck = fault === "F22" ? duplicated : count;
+    const ms = (share: number) => {
+      const value = percentile(recoveriesMs, share);
+      return (value === undefined ? "-" : `${Math.round(value)} ms`).padStart(9);
+    };
+    say(
+      `${`${fault} ${FAULTS[fault]}`.padEnd(68)} ${String(struck).padStart(7)} ${ms(0.5)} ${ms(0.99)}  ${wrong.length}`,
+    );
+    for (const sentence of wrong) say(`  WRONG ${sentence}`);
+  }
+}
+
+export function printProofs(proofs: readonly Proof[], say: (line: string) => void): void {
+  for (const { id, statement, violations } of proofs) {
+    say(`${violations.length === 0 ? "holds" : "BROKEN"}  ${id.padEnd(8)} ${statement}`);
+    for (const violation of violations) say(`        ${violation}`);
+  }
+}
