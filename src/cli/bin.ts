@@ -17,6 +17,8 @@ process.once("SIGINT", () => {
 // A reader that has seen enough (`fleet logs … | head`) is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
+  // The terminal was closed: the hang-up signal says so, too, and there is cleaning up to do.
+  if (error.code === "EIO") return;
   throw error;
 });
 

@@ -9,6 +9,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   web: async () => (await import("./local/web.ts")).webCommand,
   worker: async () => (await import("./local/worker.ts")).workerCommand,
   migrate: async () => (await import("./local/migrate.ts")).migrateCommand,
+  doctor: async () => (await import("./local/doctor.ts")).doctorCommand,
   demo: async () => (await import("./local/demo.ts")).demoCommand,
   spawn: async () => (await import("./commands/spawn.ts")).spawnCommand,
   ps: async () => (await import("./commands/ps.ts")).psCommand,

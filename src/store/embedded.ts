@@ -70,6 +70,15 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   return { url, startedByUs, version: cluster.binaries.version, stop: () => (stopping ??= stop()) };
 }
 
+/** Where the server of this home is, without starting it: undefined when none was ever made. */
+export async function lookAtEmbedded(home: string): Promise<{ url: string; dir: string } | undefined> {
+  const dir = join(home, "postgres");
+  const [port, password] = await Promise.all(
+    ["port", "password"].map((file) => readFile(join(dir, file), "utf8").catch(() => undefined)),
+  );
+  return port && password ? { url: `postgres://${NAME}:${password}@127.0.0.1:${port.trim()}/${NAME}`, dir } : undefined;
+}
+
 /** `<home>/postgres`, or where that symlink leads. Only under the lock. */
 async function findCluster({ home, log, systemDir = SYSTEM_DIR }: EmbeddedOptions): Promise<Cluster> {
   const place = join(await realpath(home), "postgres");

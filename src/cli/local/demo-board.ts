@@ -17,6 +17,7 @@ interface News extends Entry {
 }
 
 const MOST_NEWS = 8;
+const TITLE_CELLS = 16;
 const UP_AND_CLEAR = (lines: number) => (lines === 0 ? "" : `\u001B[${lines}A\u001B[J`);
 
 export function openBoard(terminal: Terminal, clock: () => Date): Board {
@@ -93,5 +94,5 @@ function newsLine({ paint, status, shown }: Terminal, entry: News, begun: number
   const at = `${(Math.max(0, Date.parse(entry.at) - begun) / 1_000).toFixed(1)}s`;
   const [, detail = ""] = /^[^:]*: (.*)$/s.exec(entry.text) ?? [];
   const said = entry.status ? status(entry.status) : "";
-  return `${paint("dim", at.padStart(6))}  ${shown(entry.title)}  ${said}  ${paint("dim", shown(detail))}`.trimEnd();
+  return `${paint("dim", at.padStart(6))}  ${shown(entry.title).padEnd(TITLE_CELLS)}  ${said}  ${paint("dim", shown(detail))}`.trimEnd();
 }

@@ -97,10 +97,10 @@ const LOOK_MS = 200;
 /** It takes 10 to 20 s; on a machine far slower something is wrong. */
 const MOST_MS = 120_000;
 
-/** Ctrl-C, or a polite kill. */
+/** Ctrl-C, a polite kill, or a terminal that was closed. */
 function interruption(signal: AbortSignal): AbortSignal {
   const terminated = new AbortController();
-  process.once("SIGTERM", () => terminated.abort());
+  for (const name of ["SIGTERM", "SIGHUP"] as const) process.once(name, () => terminated.abort());
   return AbortSignal.any([signal, terminated.signal]);
 }
 

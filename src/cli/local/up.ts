@@ -58,16 +58,8 @@ export const upCommand: Command = {
 /** What runs, what one could have instead, and what to type next; in 80 columns. */
 function banner({ paint, isTty }: Terminal, config: Config, { web, embedded, queues }: RunningStack): string[] {
   const facts: [name: string, value: string, instead: string][] = [
-    [
-      "Database",
-      embedded ? "embedded PostgreSQL" : "your PostgreSQL",
-      embedded ? "or DATABASE_URL=postgres://…" : "",
-    ],
-    [
-      "Queues",
-      queues === "redis" ? "in Redis" : "in PostgreSQL",
-      queues === "redis" ? "" : "or REDIS_URL=redis://…",
-    ],
+    ["Database", embedded ? "embedded PostgreSQL" : "your PostgreSQL", embedded ? "or DATABASE_URL=postgres://…" : ""],
+    ["Queues", queues === "redis" ? "in Redis" : "in PostgreSQL", queues === "redis" ? "" : "or REDIS_URL=redis://…"],
     ["Agents", `${config.FLEET_SLOTS} at once on ${config.FLEET_HOST_ID}`, "or --slots <n>"],
     ["Data", config.FLEET_HOME, ""],
     ...(isTty ? [["Log", `${config.FLEET_HOME}/logs/fleet.log`, ""] as [string, string, string]] : []),

@@ -1,0 +1,14 @@
+/** What time the database has: leases and due times are compared by its clock, whatever a machine's own says. */
+import { Client } from "pg";
+
+export async function databaseClock(url: string): Promise<Date> {
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ now: Date }>("select clock_timestamp() as now");
+    return rows[0]?.now ?? new Date(Number.NaN);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
