@@ -14,7 +14,7 @@ export interface QueueDefinition<Payload extends z.ZodType = z.ZodType> {
   readonly keepFailed: Retention;
   /** 1 is served first; 0 means in order of arrival (BullMQ's own default). */
   readonly priority: (payload: z.output<Payload>) => number;
-  /** The job's id. Same id, same job, also while it is kept finished: so it carries an epoch (bullmq-pitfalls 19, 21: no `:`). */
+  /** The job's id. Same id, same job, also while it is kept finished: so it carries an epoch. BullMQ refuses ids with `:`. */
   readonly jobId: (payload: z.output<Payload>) => string;
 }
 
@@ -28,7 +28,7 @@ type Asked<Payload extends z.ZodType> = Pick<QueueDefinition<Payload>, "name" | 
 
 const HOUR_MS = 3_600_000;
 
-/** rules.md 10: finished jobs are bounded by count and by age, failed ones are kept longer to be looked at. */
+/** Finished jobs are bounded by count and by age, failed ones are kept longer to be looked at. */
 const DEFAULTS = {
   attempts: 5,
   backoffMs: 1_000,

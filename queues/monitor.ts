@@ -5,7 +5,7 @@ import { defineQueue } from "./define.ts";
 export const MonitorJob = z.discriminatedUnion("look", [
   /** Decide about every live task whose hash falls into the shard. */
   z.strictObject({ look: z.literal("sweep"), shard: z.int().min(0), of: z.int().min(1) }),
-  /** Hand out again what waits too long: lost hints, expired leases, leaked slots (rules.md 4). */
+  /** Hand out again what waits too long: lost hints, expired leases, leaked slots. */
   z.strictObject({ look: z.literal("reconcile") }),
   z.strictObject({ look: z.literal("invariants") }),
 ]);

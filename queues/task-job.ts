@@ -3,7 +3,7 @@ import { z } from "zod";
 
 export const TaskJob = z.strictObject({
   taskId: z.uuid(),
-  /** A job whose epoch is not the row's is a no-op that completes (rules.md 1). */
+  /** A job whose epoch is not the row's is a no-op that completes. */
   epoch: z.int().min(1),
   traceId: z.string().max(64).optional(),
 });

@@ -6,7 +6,7 @@ const SHAPE =
 const RESERVED = new Set(["HEAD", "FETCH_HEAD", "ORIG_HEAD", "MERGE_HEAD"]);
 const MOST_BYTES = 128;
 
-/** rules.md 27: stricter than git, because 18 names pass the plain pattern that git then refuses. */
+/** Stricter than git, because 18 names pass the plain pattern that git then refuses. */
 export function isBranchName(name: string): boolean {
   if (name.length > MOST_BYTES || RESERVED.has(name)) return false;
   if (name.startsWith("refs/") || name.startsWith("heads/")) return false;

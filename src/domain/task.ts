@@ -98,7 +98,7 @@ export type FailureClass = z.infer<typeof FailureClass>;
 /** What the next attempt is told about this one. Everything in it is untrusted text, already redacted and capped. */
 export const FailureContext = z.object({
   class: FailureClass,
-  /** One of the reasons the spec names: stalled, no_changes, host_lost, conductor_restart, … */
+  /** A word for machines: stalled, no_changes, host_lost, conductor_restart, … */
   reason: z.string().max(200),
   summary: z.string().max(2_000),
   attempt: z.int().min(0),
@@ -116,7 +116,7 @@ export const FailureContext = z.object({
 });
 export type FailureContext = z.infer<typeof FailureContext>;
 
-/** The steps of one attempt's start, each with its compensation (agents.md). */
+/** The steps of one attempt's start, each with its compensation. */
 export const SpawnStep = z.enum(["claim", "workspace", "install", "prompt", "process", "heartbeat"]);
 export type SpawnStep = z.infer<typeof SpawnStep>;
 
@@ -130,7 +130,7 @@ export type Saga = z.infer<typeof Saga>;
 
 export const TaskMetadata = z.looseObject({
   saga: Saga.optional(),
-  /** How often the work was taken over because a worker died; never counted against max_retries (rules.md 4). */
+  /** How often the work was taken over because a worker died; never counted against max_retries. */
   crashes: z.int().min(0).optional(),
   workspaceKind: z.enum(["worktree", "clone"]).optional(),
   /** For agent type `command`: the program and its arguments. For `stub`: the script it plays. */
