@@ -1,7 +1,7 @@
 /** fleet up: the whole of Fleetwright in one process, for this machine. */
 import type { Config } from "../../config.ts";
 import type { RunningStack } from "../../processes/up.ts";
-import type { Command, Shell } from "../command.ts";
+import { textOf, type Command, type Shell } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
 
 export const upCommand: Command = {
@@ -24,7 +24,8 @@ export const upCommand: Command = {
       import("../../processes/shutdown.ts"),
       import("../progress.ts"),
     ]);
-    const config = processConfig(slots === undefined ? {} : { FLEET_SLOTS: String(slots) });
+    const typed = textOf(slots);
+    const config = processConfig(typed === undefined ? {} : { FLEET_SLOTS: typed });
     await refuseSecond(shell, config.FLEET_HOME);
     const { terminal } = shell;
     // On a terminal people read the banner and the notifications; everything else is in the file.
