@@ -78,12 +78,17 @@ const Lag = z.object({ waiting: z.int(), dead: z.int(), oldestMs: z.number() });
 
 export async function outboxLag(tx: Tx): Promise<z.output<typeof Lag>> {
   return tx.one(Lag)`
-    select count(*) filter (where dead_at is null)::int as waiting, count(*) filter (where dead_at is not null)::int as dead,
-      coalesce(extract(epoch from now() - min(created_at) filter (where dead_at is null and coalesce(run_at, created_at) <= now())) * 1000, 0)::float8 as oldest_ms
-    from outbox where processed_at is null`;
+    select count(*)::int as waiting, (select count(*)::int from outbox where dead_at is not null) as dead,
+      coalesce(extract(epoch from now() - min(created_at) filter (where coalesce(run_at, created_at) <= now())) * 1000, 0)::float8
+        as oldest_ms
+    from outbox where processed_at is null and dead_at is null`;
 }
 
-const EventRow = z.object({ cursor: z.string(), taskId: z.uuid().nullable(), payload: z.record(z.string(), z.unknown()) });
+const EventRow = z.object({
+  cursor: z.string(),
+  taskId: z.uuid().nullable(),
+  payload: z.record(z.string(), z.unknown()),
+});
 export type EventRow = z.infer<typeof EventRow>;
 
 /**

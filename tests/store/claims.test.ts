@@ -192,7 +192,7 @@ test("the checks of a head are one run that one worker holds, until it settles, 
   expect(await as(world, (tx) => renewCiRun(tx, id, "somebody", 1_000))).toBe(false);
   expect(await as(world, (tx) => renewCiRun(tx, id, holder, -1_000))).toBe(true);
   expect(await claim("late")).toMatchObject({ tries: 2 });
-  const end = { status: "passing", steps: [], logExcerpt: null, logPath: null } as const;
+  const end: Parameters<typeof settleCiRun>[2] = { status: "passing", steps: [], logExcerpt: null, logPath: null };
   expect(await as(world, (tx) => settleCiRun(tx, { id, worker: holder }, end))).toBe(false);
   await as(world, (tx) => returnCiRun(tx, id, "late"));
   expect(await claim("last")).toMatchObject({ tries: 3 });
@@ -227,7 +227,13 @@ test("of two last verdicts at once exactly one reviewer sees the whole round", a
   );
   expect(claims.filter(Boolean)).toHaveLength(3);
 
-  const end = { status: "done", verdict: "approve", summary: null, findings: [], error: null } as const;
+  const end: Parameters<typeof settleReview>[2] = {
+    status: "done",
+    verdict: "approve",
+    summary: null,
+    findings: [],
+    error: null,
+  };
   const seen = await times(6, (index) =>
     world.store.transaction(WORKER, async (tx) => {
       await lockRound(tx, task.id, 1);

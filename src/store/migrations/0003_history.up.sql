@@ -73,6 +73,7 @@ create table outbox (
   constraint outbox_owner_said check (tenant_id <> '' and operator_id <> '')
 ) with (fillfactor = 80);
 create index outbox_waiting on outbox (next_attempt_at, id) where processed_at is null and dead_at is null;
+create index outbox_dead on outbox (dead_at) where dead_at is not null;
 create index outbox_events on outbox (xid, id) where topic = 'event';
 create index outbox_events_of_task on outbox (task_id, xid, id) where topic = 'event';
 create index outbox_old on outbox (processed_at) where processed_at is not null;

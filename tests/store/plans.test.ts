@@ -1,0 +1,199 @@
+/** How PostgreSQL finds the rows of each listing among 50,000 tasks: by index, under row security too. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { listStaleAttempts } from "../../src/store/attempts.ts";
+import { listAudit, listChainHeads } from "../../src/store/audit.ts";
+import { listFacts } from "../../src/store/heartbeats.ts";
+import { listHosts, lockFreeSlots } from "../../src/store/hosts.ts";
+import { listNotifications, listOverdueNotifications, listSent } from "../../src/store/notifications.ts";
+import { claimHints, listEvents, outboxLag } from "../../src/store/outbox.ts";
+import { pruneOutbox } from "../../src/store/retention.ts";
+import { sql, type Tx } from "../../src/store/sql.ts";
+import { requestBy, WORKER, type Behalf } from "../../src/store/store.ts";
+import * as tasks from "../../src/store/tasks.ts";
+import { testStore, type TestStore } from "../support/store.ts";
+
+let world: TestStore;
+let aTask = { id: "", createdAt: new Date() };
+
+const TASKS = 50_000;
+
+beforeAll(async () => {
+  world = await testStore();
+  await world.query(`begin; set local session_replication_role = replica;
+    insert into operators (id, tenant_id, tier) select 'op-' || n, 'tenant-' || n % 10, 'sovereign' from generate_series(0, 99) n;
+    insert into slots (operator_id, tenant_id) select id, tenant_id from operators;
+    insert into hosts (id, boot_id, reporter, lease_until, slots) select 'host-' || n, 'b', 'w', now(), 100 from generate_series(0, 19) n;
+    insert into fleet_tasks (id, tenant_id, operator_id, agent_type, task_type, title, description, repository, base_branch,
+      branch, status, host, attempt, dispatch_id, created_at, completed_at, waiting_for, due_at, workspace_path, lease_until)
+    select gen_random_uuid(), 'tenant-' || n % 10, 'op-' || n % 100, (array['stub', 'codex'])[1 + n % 2],
+      (array['feature', 'bug_fix', 'docs'])[1 + n % 3], 'Task ' || n, 'Do it', 'r', 'main', 'fleet/' || n, s.status,
+      'host-' || n % 20, 1, gen_random_uuid(), now() - n * interval '1 minute',
+      case when s.status in ('merged', 'cancelled', 'abandoned') then now() end,
+      case when s.status in ('proposed', 'retrying') then 'spawn' end, now() - interval '1 hour',
+      case when n % 50 = 0 then '/w' end, case when s.status = 'spawning' then now() end
+    from generate_series(1, ${TASKS}) n cross join lateral (select case when n % 100 < 2 then
+      (array['proposed', 'spawning', 'running', 'pr_created', 'reviewing', 'ready', 'retrying', 'failed'])[1 + (n / 100) % 8]
+      else (array['merged', 'cancelled', 'abandoned'])[1 + n % 3] end as status) s;
+    insert into attempts (task_id, attempt, tenant_id, operator_id, dispatch_id, host, agent_type, closed_at)
+      select id, 1, tenant_id, operator_id, dispatch_id, host, agent_type, completed_at from fleet_tasks;
+    insert into outbox (xid, tenant_id, operator_id, task_id, topic, dedup_key, payload, processed_at)
+      select (row_number() over ())::text::xid8, tenant_id, operator_id, id, case when right(branch, 1) = '7' then 'spawn' else 'event' end,
+        id::text, '{}', case when branch not like '%777' then now() end from fleet_tasks;
+    insert into audit_log (tenant_id, operator_id, chain, seq, task_id, actor, action, detail, hash)
+      select tenant_id, operator_id, 'task:' || id, 1, id, 'a', 'b', '{}', '' from fleet_tasks limit 20000;
+    insert into fleet_notifications (tenant_id, operator_id, task_id, type, channel, dedup_key, summary, status)
+      select tenant_id, operator_id, id, 'merged', 'terminal', id::text, 's', 'delivered' from fleet_tasks limit 5000;
+    insert into heartbeats (task_id, tenant_id, operator_id, attempt, dispatch_id, host, pane, process)
+      select id, tenant_id, operator_id, 1, dispatch_id, host, 'alive', 'alive' from fleet_tasks limit 5000;
+    commit`);
+  await world.query("analyze");
+  const [row] = await world.query("select id, created_at from fleet_tasks offset 5000 limit 1");
+  aTask = z
+    .object({ id: z.string(), created_at: z.date() })
+    .transform(({ id, created_at }) => ({ id, createdAt: created_at }))
+    .parse(row);
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+const ada = requestBy({ id: "op-7", tenantId: "tenant-7" });
+const [shown, page] = [
+  { limit: 50 },
+  { before: { createdAt: new Date(), id: "ffffffff-ffff-ffff-ffff-ffffffffffff" }, limit: 50 },
+];
+
+/** Everything a surface may ask for, as the one who asks. */
+const LISTINGS: Readonly<Record<string, readonly [Behalf, (tx: Tx) => Promise<unknown>]>> = {
+  "a request's tasks": [ada, (tx) => tasks.listTasks(tx, shown)],
+  "the next page of them": [ada, (tx) => tasks.listTasks(tx, page)],
+  "its own": [ada, (tx) => tasks.listTasks(tx, { ...shown, operatorId: "op-7" })],
+  "its running ones": [ada, (tx) => tasks.listTasks(tx, { ...shown, statuses: ["running"] })],
+  "its live ones": [ada, (tx) => tasks.listTasks(tx, { ...shown, statuses: ["spawning", "running", "reviewing"] })],
+  "those on a host": [ada, (tx) => tasks.listTasks(tx, { ...shown, host: "host-3" })],
+  "those of an agent type": [ada, (tx) => tasks.listTasks(tx, { ...shown, agentType: "codex" })],
+  "those of a task type": [ada, (tx) => tasks.listTasks(tx, { ...shown, taskType: "docs" })],
+  "those since a time": [ada, (tx) => tasks.listTasks(tx, { ...shown, since: new Date(Date.now() - 3_600_000) })],
+  "those with a word": [ada, (tx) => tasks.listTasks(tx, { ...shown, text: "hello" })],
+  "its task by id": [ada, (tx) => tasks.findTask(tx, aTask.id)],
+  "its task by short name": [ada, (tx) => tasks.listTasksNamed(tx, "12ab34cd", 6)],
+  "its counts": [ada, (tx) => tasks.countByStatus(tx)],
+  "its events": [ada, (tx) => listEvents(tx, { cursor: "45000-0", limit: 100 })],
+  "one task's events": [ada, (tx) => listEvents(tx, { cursor: "0-0", limit: 100, taskId: aTask.id })],
+  "one task's history": [ada, (tx) => listAudit(tx, `task:${aTask.id}`, { after: 0, limit: 100 })],
+  "one task's notifications": [ada, (tx) => listNotifications(tx, aTask.id)],
+  "one task's place in the line": [ada, (tx) => tasks.queuePosition(tx, aTask)],
+  "everybody's tasks": [WORKER, (tx) => tasks.listTasks(tx, shown)],
+  "the next page of everybody's": [WORKER, (tx) => tasks.listTasks(tx, page)],
+  "one tenant's tasks": [WORKER, (tx) => tasks.listTasks(tx, { ...shown, tenantId: "tenant-3", statuses: ["failed"] })],
+  "everybody's running ones": [WORKER, (tx) => tasks.listTasks(tx, { ...shown, statuses: ["running"] })],
+  "any task by a prefix": [WORKER, (tx) => tasks.listTasksNamed(tx, "12ab34", 6)],
+  "a task for a job": [WORKER, (tx) => tasks.findTaskAt(tx, { taskId: aTask.id, epoch: 1 })],
+  "a shard's live tasks": [WORKER, (tx) => tasks.listLiveTasks(tx, { shard: 1, of: 4 })],
+  "tasks on a host": [WORKER, (tx) => tasks.listTasksOnHost(tx, "host-3")],
+  "overdue tasks": [WORKER, (tx) => tasks.listOverdueTasks(tx, 1_000, 1_000)],
+  "expired spawns": [WORKER, (tx) => tasks.listExpiredSpawns(tx, 100)],
+  "tasks to clean": [WORKER, (tx) => tasks.listTasksToClean(tx, "host-0", 100)],
+  "stale attempts": [WORKER, (tx) => listStaleAttempts(tx, "host-3", 100)],
+  "facts of a shard": [WORKER, (tx) => listFacts(tx, [aTask.id])],
+  "hosts with what they hold": [WORKER, (tx) => listHosts(tx)],
+  "a host's free slots": [WORKER, (tx) => lockFreeSlots(tx, "host-3")],
+  "waiting hints": [WORKER, (tx) => claimHints(tx, 200)],
+  "the lag of the outbox": [WORKER, (tx) => outboxLag(tx)],
+  "everybody's events": [WORKER, (tx) => listEvents(tx, { cursor: "45000-0", limit: 100 })],
+  "what may be pruned": [WORKER, (tx) => pruneOutbox(tx, { hintsMs: 3_600_000, eventsMs: 86_400_000, limit: 1_000 })],
+  "overdue notifications": [WORKER, (tx) => listOverdueNotifications(tx, 1_000, 100)],
+  "what a channel was sent": [WORKER, (tx) => listSent(tx, { operatorId: "op-7", channel: "terminal" })],
+  "chain heads": [WORKER, (tx) => listChainHeads(tx, `task:${aTask.id}`, 500)],
+};
+
+/** So few that reading them whole is the best plan. */
+const SMALL = new Set(["hosts", "operators", "slots", "fleet_config"]);
+
+describe("among 50,000 tasks an index finds", () => {
+  test.each(Object.entries(LISTINGS))("%s", async (_, [on, ask]) => {
+    const plans = await plansOf(on, ask);
+
+    expect(plans.length).toBeGreaterThan(0);
+    const whole = plans.flatMap((plan) => [...nodesOf(plan)]).filter((node) => node["Node Type"] === "Seq Scan");
+    expect(whole.filter((node) => !SMALL.has(String(node["Relation Name"])))).toEqual([]);
+  });
+
+  test("the tasks of a batch of transitions, whatever the statistics said when it was planned", async () => {
+    const task = await world.read(aTask.id);
+    await world.store.transaction(WORKER, async (tx) => {
+      // Counted on the table itself, because the plan is inside the function.
+      const scans = async () =>
+        (await tx.many(Scans)`select pg_stat_get_xact_numscans('fleet_tasks'::regclass)::int as n`)[0]?.n;
+      const before = await scans();
+      await tx.run`select * from fleet_transition(null, ${JSON.stringify([
+        {
+          ord: 0,
+          id: task.id,
+          from: task.status,
+          to: null,
+          version: task.version,
+          bump: true,
+          actor: "a",
+          action: "b",
+          detail: {},
+        },
+      ])}::jsonb)`;
+      expect(await scans()).toBe(before);
+    });
+  });
+});
+
+const Scans = z.object({ n: z.int() });
+const Explained = z.object({ "QUERY PLAN": z.array(z.looseObject({ Plan: z.looseObject({}) })) });
+type Node = Record<string, unknown>;
+
+/** Runs `ask` on a transaction that explains each statement before it runs it. */
+async function plansOf(on: Behalf, ask: (tx: Tx) => Promise<unknown>): Promise<Node[]> {
+  const plans: Node[] = [];
+  await world.store
+    .transaction(on, async (real) => {
+      const explain = async (strings: TemplateStringsArray, slots: readonly unknown[]) => {
+        const { "QUERY PLAN": plan } = await real.one(Explained)`explain (format json) ${sql(strings, ...slots)}`;
+        plans.push(...plan.map((one) => one.Plan));
+      };
+      const tx: Tx = {
+        many:
+          (shape) =>
+          async (strings, ...slots) => {
+            await explain(strings, slots);
+            return real.many(shape)(strings, ...slots);
+          },
+        maybeOne:
+          (shape) =>
+          async (strings, ...slots) => {
+            await explain(strings, slots);
+            return real.maybeOne(shape)(strings, ...slots);
+          },
+        one:
+          (shape) =>
+          async (strings, ...slots) => {
+            await explain(strings, slots);
+            return real.one(shape)(strings, ...slots);
+          },
+        run: async (strings, ...slots) => {
+          await explain(strings, slots);
+          return 0;
+        },
+      };
+      await ask(tx);
+      throw new Undo();
+    })
+    .catch((error: unknown) => {
+      if (!(error instanceof Undo)) throw error;
+    });
+  return plans;
+}
+
+class Undo extends Error {}
+
+const Children = z.array(z.looseObject({})).optional();
+
+function* nodesOf(node: Node): Generator<Node> {
+  yield node;
+  for (const child of Children.parse(node["Plans"]) ?? []) yield* nodesOf(child);
+}
