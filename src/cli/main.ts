@@ -4,7 +4,7 @@ import type { Command, World } from "./command.ts";
 export const VERSION = "0.1.0";
 
 /** What `fleet --help` lists, in this order. A verb that is not here does not exist. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   up: async () => (await import("./local/up.ts")).upCommand,
   web: async () => (await import("./local/web.ts")).webCommand,
   worker: async () => (await import("./local/worker.ts")).workerCommand,

@@ -9,8 +9,8 @@ export const mergeCommand: Command = {
   examples: ["fleet merge 3f9a1c2b"],
 
   async run({ api, terminal, json }, [task]) {
-    const view = async () => (await import("../../views/task.ts")).MergedView;
-    const merged = await api.post(taskPath(task, "/merge"), {}, view);
+    const { MergedView } = await import("../../views/task.ts");
+    const merged = await api.post(taskPath(task, "/merge"), {}, MergedView);
     if (json) return terminal.json(merged);
     terminal.line(taskLine(terminal, merged));
     if (merged.bringHome)

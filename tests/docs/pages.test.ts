@@ -1,0 +1,176 @@
+/** The pages of docs/ that are written from the code: states, errors, queues, verbs, and the files for machines. */
+import { readFile, writeFile } from "node:fs/promises";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { PROCESSORS } from "../../processors/index.ts";
+import { hostQueue } from "../../queues/host.ts";
+import { QUEUES, QUEUES_WITHOUT_PROCESSOR } from "../../queues/index.ts";
+import type { QueueDefinition } from "../../queues/define.ts";
+import { fleetSchedules } from "../../schedules/fleet.ts";
+import { COMMANDS, VERSION } from "../../src/cli/main.ts";
+import { FAILURES } from "../../src/domain/errors.ts";
+import { Settings } from "../../src/domain/settings.ts";
+import { SLOT_HOLDING_STATUSES, TERMINAL_STATUSES, VALID_TRANSITIONS, type TaskStatus } from "../../src/domain/task.ts";
+import { openApiOf } from "../../src/http/openapi.ts";
+import { webRoutes } from "../../src/http/routes/index.ts";
+import { expectPage } from "../support/pages.ts";
+
+test("docs/states.md is the table of transitions", async () => {
+  await expectPage("docs/states.md", statesPage());
+});
+
+test("docs/errors.md is the table of failures", async () => {
+  await expectPage("docs/errors.md", errorsPage());
+});
+
+test("docs/queues.md is the list of queues and schedules", async () => {
+  await expectPage("docs/queues.md", queuesPage());
+});
+
+test("docs/cli.md is what --help says", async () => {
+  await expectPage("docs/cli.md", await cliPage());
+});
+
+test("docs/openapi.json is written from the routes", async () => {
+  await expectJson(
+    "docs/openapi.json",
+    openApiOf(
+      webRoutes(async () => ""),
+      VERSION,
+    ),
+  );
+});
+
+test("docs/fleet.schema.json is the schema of fleet.yaml", async () => {
+  await expectJson("docs/fleet.schema.json", z.toJSONSchema(Settings, { io: "input", unrepresentable: "any" }));
+});
+
+async function expectJson(path: string, value: unknown): Promise<void> {
+  const text = `${JSON.stringify(value, undefined, 2)}\n`;
+  if (process.env["UPDATE_DOCS"]) await writeFile(path, text);
+  const kept = await readFile(path, "utf8").catch(() => "");
+  expect(
+    kept === text,
+    `${path} is not what the code says. Write it again: UPDATE_DOCS=1 npx vitest run tests/docs`,
+  ).toBe(true);
+}
+
+const MEANINGS: Readonly<Record<TaskStatus, string>> = {
+  proposed: "asked for and admitted; waits for a host with a free slot",
+  spawning: "a host has taken it and is starting the agent",
+  running: "the agent's heartbeat was seen",
+  pr_created: "there is a pull request; its checks run",
+  reviewing: "reviewers read the pull request",
+  ready: "the definition of done holds; waits for merge or reject",
+  merged: "the pull request is in its base branch",
+  rejected: "a reviewer, or the operator, asked for changes",
+  failed: "the attempt failed; the failure is captured",
+  retrying: "another attempt was admitted",
+  abandoned: "no attempts are left, or repeating would fail the same way",
+  cancelled: "the operator stopped it",
+};
+
+function statesPage(): string {
+  const arrows = Object.entries(VALID_TRANSITIONS).flatMap(([from, ways]) => ways.map((to) => `  ${from} --> ${to}`));
+  const ends = TERMINAL_STATUSES.map((status) => `  ${status} --> [*]`);
+  const rows = Object.entries(VALID_TRANSITIONS).map(([status, ways]) => {
+    const holds = (SLOT_HOLDING_STATUSES as readonly string[]).includes(status) ? "yes" : "";
+    return `| \`${status}\` | ${MEANINGS[status as TaskStatus]} | ${holds} | ${ways.map((way) => `\`${way}\``).join(" ") || "final"} |`;
+  });
+  return `# States of a task
+
+The database refuses every other way; \`src/domain/task.ts\` holds the table this page is written from.
+
+\`\`\`mermaid
+stateDiagram-v2
+  [*] --> proposed
+${[...arrows, ...ends].join("\n")}
+\`\`\`
+
+| State | Meaning | Holds a slot | May go to |
+|---|---|---|---|
+${rows.join("\n")}
+
+Beside its state a live task has a condition: \`ok\`, \`needs_input\`, \`waiting_quota\`, \`waiting_slot\`,
+\`operator_attached\`, \`paused\` or \`doubtful\`. It says what the task waits for, or why nobody should judge it yet.
+`;
+}
+
+function errorsPage(): string {
+  const rows = Object.entries(FAILURES).map(
+    ([code, { title, status, exit, retry }]) =>
+      `| \`${code}\` | ${title} | ${status} | ${exit} | ${retry ? "yes" : "no"} |`,
+  );
+  return `# Errors
+
+Everything that may be refused or fail. The API answers with \`application/problem+json\` whose \`type\` ends in the code;
+the commands exit with the code's number (0 ok, 1 failure, 2 usage, 3 not found or denied, 4 not verified). "Again: yes"
+means that the world will mend it, so jobs are tried again; "no" means that the asker has to.
+
+| Code | Meaning | HTTP | Exit | Again |
+|---|---|---|---|---|
+${rows.join("\n")}
+`;
+}
+
+function queuesPage(): string {
+  const answered = new Set([...PROCESSORS.map(({ queue }) => queue.name), "host"]);
+  const all = [...QUEUES, hostQueue("<hostId>")];
+  const rows = all.map((queue) => {
+    const status = QUEUES_WITHOUT_PROCESSOR.includes(queue)
+      ? "declared, not used yet"
+      : `\`processors/${wordOf(queue)}.ts\``;
+    if (!QUEUES_WITHOUT_PROCESSOR.includes(queue)) expect(answered, queue.name).toContain(wordOf(queue));
+    return `| \`${queue.name}\` | ${status} | ${queue.attempts} | ${queue.backoffMs} ms | ${queue.concurrency} | ${kept(queue.keepCompleted)} | ${kept(queue.keepFailed)} |`;
+  });
+  const schedules = fleetSchedules().map(
+    ({ id, queue, everyMs }) => `| \`${id}\` | \`${queue.name}\` | ${everyMs / 1_000} s |`,
+  );
+  return `# Queues
+
+A job is a hint that says where to look, never an order: its data are ids, the row in PostgreSQL says whether there is
+anything to do. So a job may be lost, doubled, late or out of order. Each queue has one word: \`queues/<word>.ts\` defines
+it, \`processors/<word>.ts\` answers it with the use case in \`src/conductor/\`.
+
+| Queue | Answered by | Tries | First pause | At once per worker | Finished jobs kept | Failed jobs kept |
+|---|---|---|---|---|---|---|
+${rows.join("\n")}
+
+## What asks by the clock
+
+With the default pace, \`FLEET_TICK_MS=5000\`:
+
+| Schedule | Queue | Every |
+|---|---|---|
+${schedules.join("\n")}
+`;
+}
+
+function wordOf({ name }: QueueDefinition): string {
+  return name.split(".")[0] ?? name;
+}
+
+function kept({ count, ageMs }: QueueDefinition["keepFailed"]): string {
+  return `${count.toLocaleString("en")}, ${ageMs / 3_600_000} h`;
+}
+
+async function cliPage(): Promise<string> {
+  const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
+  const list = commands.map(({ usage, summary }) => `| \`fleet ${usage}\` | ${summary} |`);
+  const details = commands.map(({ usage, summary, options, examples }) => {
+    const rows = options.map(([flags, description]) => `| \`${flags}\` | ${description.replaceAll("|", "\\|")} |`);
+    const table = rows.length > 0 ? `\n| Option | |\n|---|---|\n${rows.join("\n")}\n` : "";
+    return `## fleet ${usage}\n\n${summary[0]?.toUpperCase()}${summary.slice(1)}.\n${table}\n\`\`\`sh\n${examples.join("\n")}\n\`\`\`\n`;
+  });
+  return `# Commands
+
+Every command takes \`--json\` and \`--help\`. A task is named by its id, a prefix of it, or its short name. Exit codes:
+0 ok, 1 failure, 2 usage, 3 not found or denied, 4 not verified. \`FLEET_URL\` and \`FLEET_TOKEN\` point at another
+server than this home's own.
+
+| Command | What it does |
+|---|---|
+${list.join("\n")}
+
+${details.join("\n")}`;
+}
