@@ -58,7 +58,8 @@ write_log() {
   : >>"$RUN/output.log"
   while :; do
     { dd bs=65536 count=256 2>"$RUN/.records"; } | tee -a "$RUN/output.log" 2>/dev/null
-    read -r records _ <"$RUN/.records"
+    # Without a run directory there is nothing to write to, and nobody to tell.
+    read -r records _ 2>/dev/null <"$RUN/.records" || break
     [ "$records" = 0+0 ] && break
     size=$(wc -c <"$RUN/output.log")
     if [ "$((size * 2))" -ge "$fleet_log_bytes" ]; then
