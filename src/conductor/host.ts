@@ -8,6 +8,7 @@ import { toStorableJson } from "../domain/untrusted.ts";
 import { closeAttempt, listStaleAttempts } from "../store/attempts.ts";
 import { listSpeaking, markQuestions, upsertFacts } from "../store/heartbeats.ts";
 import { releaseHost, renewHost } from "../store/hosts.ts";
+import type { Tx } from "../store/sql.ts";
 import { WORKER } from "../store/store.ts";
 import { findTask, listTasksOnHost, listTasksToClean } from "../store/tasks.ts";
 import { resumeAttempt } from "./attempt.ts";
@@ -29,15 +30,14 @@ export interface HostTick {
   /** False: another process of this machine reports; this one stands by. */
   readonly reporting: boolean;
   readonly agents: number;
-  readonly ended: number;
-  readonly cleaned: number;
   readonly orphans: readonly Orphan[];
 }
 
-const STANDING_BY: HostTick = { reporting: false, agents: 0, ended: 0, cleaned: 0, orphans: [] };
-const MOST = 50;
+const STANDING_BY: HostTick = { reporting: false, agents: 0, orphans: [] };
+/** In one go: the lock that keeps others away is not held for long. */
+const MOST = 20;
 
-/** Facts first: one statement for all agents. Then this host's duties, each found in the rows, so none can be lost. */
+/** Facts first: one statement for all agents. Then what follows from them; whatever may take long is for `tendHost`. */
 export async function tickHost(fleet: Fleet, measures: HostMeasures): Promise<HostTick> {
   const { id, bootId, slots } = fleet.host;
   const { tickMs, ...measured } = measures;
@@ -50,9 +50,19 @@ export async function tickHost(fleet: Fleet, measures: HostMeasures): Promise<Ho
   const mine = await fleet.store.transaction(WORKER, (tx) => listTasksOnHost(tx, id));
   await superviseTasks(fleet, mine);
   await offerSlots(fleet);
-  const ended = await endStaleAttempts(fleet);
-  const cleaned = await cleanUpEnded(fleet);
-  return { reporting: true, agents: facts.length, ended, cleaned, orphans };
+  return { reporting: true, agents: facts.length, orphans };
+}
+
+/**
+ * This host's duties, each found in the rows, so none can be lost: ending what should not run, removing what is over. Beside
+ * the tick, because a stubborn process or a big working copy would hold up the facts until the host's lease is gone.
+ * One process of this machine at a time; undefined when another is at it.
+ */
+export async function tendHost(fleet: Fleet): Promise<{ ended: number; cleaned: number } | undefined> {
+  return fleet.store.exclusively(`tend/${fleet.host.id}`, async () => {
+    const ended = await endStaleAttempts(fleet);
+    return { ended, cleaned: await cleanUpEnded(fleet) };
+  });
 }
 
 /** An agent that asks is waiting for a person, not stalled. Its words are untrusted: cut, and shown escaped. */
@@ -79,7 +89,9 @@ export async function attendTask(fleet: Fleet, job: HostJob, signal: AbortSignal
   const task = await fleet.store.transaction(WORKER, (tx) => findTask(tx, job.taskId));
   if (!task) return undefined;
   await endStaleAttempts(fleet);
-  if (task.host === fleet.host.id && task.completedAt && task.workspacePath) await cleanUpTask(fleet, task);
+  if (task.host === fleet.host.id && task.completedAt && task.workspacePath) {
+    await fleet.store.exclusively(`clean-up/${task.id}`, (tx) => cleanUpFresh(fleet, tx, task.id));
+  }
   return task;
 }
 
@@ -104,7 +116,8 @@ async function cleanUpEnded(fleet: Fleet): Promise<number> {
   const tasks = await fleet.store.transaction(WORKER, (tx) => listTasksToClean(tx, fleet.host.id, MOST));
   for (const task of tasks) {
     try {
-      await cleanUpTask(fleet, task);
+      // Another process of this machine may be at it: after a change of reporter, or because the owner asked.
+      await fleet.store.exclusively(`clean-up/${task.id}`, (tx) => cleanUpFresh(fleet, tx, task.id));
     } catch (error) {
       if (error instanceof StaleVersionError) continue;
       fleet.log.warn(
@@ -114,6 +127,11 @@ async function cleanUpEnded(fleet: Fleet): Promise<number> {
     }
   }
   return tasks.length;
+}
+
+async function cleanUpFresh(fleet: Fleet, tx: Tx, taskId: string): Promise<void> {
+  const task = await findTask(tx, taskId);
+  if (task?.workspacePath && !task.metadata.workspaceKept) await cleanUpTask(fleet, task);
 }
 
 /** Ends what runs, saves what is nowhere else, removes the working copy, and says in the audit how to restore it. */

@@ -3,7 +3,7 @@ import { statfs } from "node:fs/promises";
 import { loadavg } from "node:os";
 import { hostProcessor, PROCESSORS } from "../../processors/index.ts";
 import { fleetSchedules } from "../../schedules/fleet.ts";
-import { leaveHost, tickHost } from "../conductor/host.ts";
+import { leaveHost, tendHost, tickHost } from "../conductor/host.ts";
 import { relayOnce } from "../conductor/relay.ts";
 import { startLoop, type Loop } from "./loop.ts";
 import type { OpenFleet } from "./fleet.ts";
@@ -29,7 +29,10 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
   const { fleet, broker } = open;
   const { log } = fleet;
   const onError = (component: string) => (error: unknown) =>
-    log.warn({ component, error: error instanceof Error ? error.message : String(error) }, "it failed and is tried again");
+    log.warn(
+      { component, error: error instanceof Error ? error.message : String(error) },
+      "it failed and is tried again",
+    );
 
   const relay = startRelay(open);
   const loops: Loop[] = [relay];
@@ -44,12 +47,17 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
     const tick = () => report(open, tickMs, versions);
     await tick().catch(onError("host"));
     loops.push(startLoop({ everyMs: tickMs, step: tick, onError: onError("host") }));
+    loops.push(startLoop({ everyMs: tickMs, step: () => tendHost(fleet), onError: onError("host") }));
   }
-  await Promise.all(wanted.map(({ queue, answer }) => broker.consume(queue, (data, signal) => answer(fleet, data, signal))));
+  await Promise.all(
+    wanted.map(({ queue, answer }) => broker.consume(queue, (data, signal) => answer(fleet, data, signal))),
+  );
   const schedules = fleetSchedules({ tickMs });
   const assertSchedules = () => broker.applySchedules(schedules);
   await assertSchedules();
-  loops.push(startLoop({ everyMs: tickMs * PERIODS_PER_ASSERTION, step: assertSchedules, onError: onError("schedules") }));
+  loops.push(
+    startLoop({ everyMs: tickMs * PERIODS_PER_ASSERTION, step: assertSchedules, onError: onError("schedules") }),
+  );
   log.info({ component: "worker", queues: wanted.map(({ queue }) => queue.name), slots: fleet.host.slots }, "working");
 
   return {
@@ -71,7 +79,10 @@ export function startRelay(open: OpenFleet): Loop {
       while ((await relayOnce(fleet)) > 0);
     },
     onError: (error) =>
-      fleet.log.warn({ component: "relay", error: error instanceof Error ? error.message : String(error) }, "relaying waits"),
+      fleet.log.warn(
+        { component: "relay", error: error instanceof Error ? error.message : String(error) },
+        "relaying waits",
+      ),
   });
   open.setRelayKick(() => loop.kick());
   return loop;

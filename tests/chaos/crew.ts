@@ -1,4 +1,4 @@
-/** Keeps the wished number of workers and one web process running: whoever dies is replaced, as a supervisor would. */
+/** Keeps the wished number of workers and one web process running: each place has one process at a time, and whoever dies is followed. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Program } from "./program.ts";
 import type { Stage } from "./stage.ts";
@@ -6,93 +6,99 @@ import type { Stage } from "./stage.ts";
 export interface Crew {
   workers(): readonly Program[];
   web(): Program;
-  /** The next worker that is started has these settings besides; resolves with it when it works. */
+  /** Ends `old` in order; the next one at its place has these settings besides. Resolves with it when it works, or ended already. */
   replace(old: Program, more: Readonly<Record<string, string>>): Promise<Program>;
+  /** Who comes after `old` at its place, when it works. */
+  successor(old: Program): Promise<Program>;
   /** Ends of processes that nobody meant. */
   readonly accidents: string[];
-  /** These may end now without being an accident. */
+  /** It may end now without that being an accident. */
   expectEnd(program: Program): void;
   stop(): Promise<void>;
 }
 
+interface Place {
+  current: Program;
+  /** For the next one that is started here. */
+  more: Readonly<Record<string, string>>;
+}
+
+/** A store may be away just now: a supervisor tries again, and not at once. */
+const AGAIN_MS = 1_000;
+
 export async function startCrew(stage: Stage, size: number): Promise<Crew> {
   const accidents: string[] = [];
   const expected = new Set<Program>();
-  const workers = new Set<Program>();
-  let web: Program | undefined;
   let stopped = false;
 
-  function watch(program: Program, again: () => Promise<unknown>): void {
-    void program.ended.then(async ({ code, signal }) => {
-      workers.delete(program);
-      if (stopped) return;
-      if (!expected.has(program)) accidents.push(`${program.name} ended by itself with ${code ?? signal}`);
-      if (replaced.has(program)) return;
-      await again();
-    });
+  function open(start: (more: Readonly<Record<string, string>>) => Program): Place & { readonly over: Promise<void> } {
+    const place: Place = { current: start({}), more: {} };
+    return Object.assign(place, { over: keep(place, start) });
   }
 
-  const replaced = new Set<Program>();
-
-  async function startWorker(more: Readonly<Record<string, string>> = {}): Promise<Program> {
+  async function keep(place: Place, start: (more: Readonly<Record<string, string>>) => Program): Promise<void> {
     for (;;) {
-      const program = stage.startWorker(more);
-      workers.add(program);
-      watch(program, () => startWorker());
-      try {
-        await program.ready;
-        return program;
-      } catch (error) {
-        replaced.add(program);
-        if (stopped || program.struck()) return program;
-        // A store may be away just now: a supervisor tries again.
-        if (!expected.has(program)) accidents.pop();
-        await pause(500);
-        if (stopped) throw error;
-      }
+      const program = place.current;
+      const wasReady = await isReady(program);
+      const { code, signal } = await program.ended;
+      if (stopped) return;
+      if (wasReady && !expected.has(program)) accidents.push(`${program.name} ended by itself with ${code ?? signal}`);
+      if (!wasReady && !program.struck()) await pause(AGAIN_MS);
+      if (stopped) return;
+      const more = place.more;
+      place.more = {};
+      place.current = start(more);
     }
   }
 
-  async function startWeb(): Promise<void> {
-    while (!stopped) {
-      const program = stage.startWeb();
-      web = program;
-      watch(program, startWeb);
-      const ready = await program.ready.then(
-        () => true,
-        () => false,
-      );
-      if (ready) return;
-      replaced.add(program);
-      accidents.pop();
-      await pause(500);
+  const workers = Array.from({ length: size }, () => open((more) => stage.startWorker(more)));
+  const web = open(() => stage.startWeb());
+  const placeOf = (program: Program) => [...workers, web].find(({ current }) => current === program);
+
+  async function successor(old: Program): Promise<Program> {
+    const place = placeOf(old) ?? workers[0];
+    while (place && !stopped) {
+      const { current } = place;
+      if (current !== old && ((await isReady(current)) || current.struck())) return current;
+      await pause(50);
     }
+    return old;
   }
 
-  await Promise.all([startWeb(), ...Array.from({ length: size }, () => startWorker())]);
+  await Promise.all([...workers, web].map(({ current }) => current.ready));
   return {
-    workers: () => [...workers],
-    web() {
-      if (!web) throw new Error("There is no web process.");
-      return web;
-    },
+    workers: () => workers.map(({ current }) => current).filter((program) => !program.isOver()),
+    web: () => web.current,
     async replace(old, more) {
+      const place = placeOf(old);
+      if (!place) return successor(old);
+      place.more = more;
       expected.add(old);
-      replaced.add(old);
+      const next = successor(old);
+      old.signal("SIGCONT");
       old.signal("SIGTERM");
-      const [program] = await Promise.all([startWorker(more), old.ended]);
-      return program;
+      return next;
     },
+    successor,
     accidents,
     expectEnd: (program) => void expected.add(program),
     async stop() {
       stopped = true;
-      const all = [...workers, ...(web ? [web] : [])];
-      for (const program of all) program.signal("SIGCONT");
-      for (const program of all) program.signal("SIGTERM");
-      const killed = setTimeout(() => all.forEach((program) => program.signal("SIGKILL")), 20_000);
+      const all = [...workers, web].map(({ current }) => current);
+      for (const program of all) {
+        program.signal("SIGCONT");
+        program.signal("SIGTERM");
+      }
+      const hard = setTimeout(() => all.forEach((program) => program.signal("SIGKILL")), 15_000);
       await Promise.all(all.map(({ ended }) => ended));
-      clearTimeout(killed);
+      clearTimeout(hard);
     },
   };
+}
+
+function isReady(program: Program): Promise<boolean> {
+  return program.ready.then(
+    () => true,
+    () => false,
+  );
 }

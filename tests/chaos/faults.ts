@@ -54,7 +54,7 @@ export async function killAt(arena: Arena, place: Program, point: string): Promi
   const struck = armed.struck();
   if (!armed.isOver()) return armed; // nothing came that way
   arena.strikes.push({ fault: "F1", at: struck?.at ?? Date.now(), point, subject: struck?.subject, pid: armed.pid });
-  return successor(arena, armed);
+  return arena.crew.successor(armed);
 }
 
 export async function killRandomly(arena: Arena): Promise<void> {
@@ -64,7 +64,7 @@ export async function killRandomly(arena: Arena): Promise<void> {
   worker.signal("SIGKILL");
   const { at } = await worker.ended;
   arena.strikes.push({ fault: "F1r", at, pid: worker.pid });
-  await successor(arena, worker);
+  await arena.crew.successor(worker);
 }
 
 export async function killWeb(arena: Arena): Promise<void> {
@@ -72,8 +72,7 @@ export async function killWeb(arena: Arena): Promise<void> {
   arena.crew.expectEnd(web);
   web.signal("SIGKILL");
   const { at } = await web.ended;
-  while (arena.crew.web() === web) await pause(20);
-  await arena.crew.web().ready.catch(() => undefined);
+  await arena.crew.successor(web);
   arena.strikes.push({ fault: "F1w", at, tookMs: Date.now() - at });
 }
 
@@ -103,7 +102,7 @@ export async function rollWorkers(arena: Arena): Promise<void> {
     const { code, at: endedAt } = await worker.ended;
     const wrong = code === 0 ? {} : { wrong: `${worker.name} left with ${code}` };
     arena.strikes.push({ fault: "F3", at, pid: worker.pid, tookMs: endedAt - at, ...wrong });
-    await successor(arena, worker);
+    await arena.crew.successor(worker);
   }
 }
 
@@ -145,19 +144,6 @@ export async function cutPostgres(arena: Arena): Promise<void> {
   await pause(2_500);
   const gone = [...before].filter((program) => program.isOver()).map(({ name }) => name);
   arena.strikes.push({ fault: "F10", at, ...(gone.length > 0 ? { wrong: `ended: ${gone.join(", ")}` } : {}) });
-}
-
-async function successor(arena: Arena, dead: Program): Promise<Program> {
-  for (;;) {
-    const young = arena.crew.workers().filter((one) => one.startedAt >= dead.startedAt && !one.isOver());
-    const next = young.toSorted((a, b) => b.startedAt - a.startedAt)[0];
-    if (next && next.startedAt > dead.startedAt) {
-      await next.ready.catch(() => undefined);
-      return next;
-    }
-    if (arena.isOver()) return dead;
-    await pause(50);
-  }
 }
 
 function pick<Item>(arena: Arena, items: readonly Item[]): Item | undefined {

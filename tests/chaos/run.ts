@@ -72,6 +72,7 @@ async function chaos({ tasks, faults, seed, queue, slots, keep, verbose }: Optio
     return accidents.length === 0 && proofs.every(({ violations }) => violations.length === 0);
   } finally {
     over = true;
+    await crew.stop();
   }
 }
 
