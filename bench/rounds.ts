@@ -8,20 +8,23 @@ export interface Quartiles {
 
 /** What one contender came to in one round, by name: `p50`, `p99`, `rate`. */
 export type Figures = Readonly<Record<string, number>>;
-export type Contenders<Name extends string> = Readonly<Record<Name, (round: number) => Promise<Figures>>>;
-/** Of each contender: what each round came to, in the order of the rounds. */
-export type Samples<Name extends string> = Readonly<Record<Name, readonly Figures[]>>;
+export type Contender = (round: number) => Promise<Figures>;
 
-/** Nobody is always first, when caches are cold, or last, when the disk is busy with what the others wrote. */
-export async function interleave<Name extends string>(
-  rounds: number,
-  contenders: Contenders<Name>,
-): Promise<Samples<Name>> {
-  // The keys of what was handed in are its names.
-  const names = Object.keys(contenders) as Name[];
-  const samples = Object.fromEntries(names.map((name) => [name, [] as Figures[]])) as Record<Name, Figures[]>;
+/** What each round came to, in the order of the rounds. */
+export interface Samples {
+  readonly ours: readonly Figures[];
+  readonly theirs: readonly Figures[];
+}
+
+/** Neither is always first, when caches are cold, or last, when the disk is busy with what the other wrote. */
+export async function interleave(rounds: number, ours: Contender, theirs: Contender): Promise<Samples> {
+  const samples: { ours: Figures[]; theirs: Figures[] } = { ours: [], theirs: [] };
+  const contenders = [
+    async (round: number) => samples.ours.push(await ours(round)),
+    async (round: number) => samples.theirs.push(await theirs(round)),
+  ];
   for (let round = 0; round < rounds; round += 1) {
-    for (const name of turned(names, round)) samples[name].push(await contenders[name](round));
+    for (const contend of turned(contenders, round)) await contend(round);
   }
   return samples;
 }

@@ -30,7 +30,6 @@ export function tableLines(lines: readonly Line[]): string[] {
 }
 
 export function tablePage(lines: readonly Line[], about: readonly string[]): string {
-  const row = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
   const notes = lines.flatMap((line) => remarks(line).map((remark) => `- **${line.row}** ${remark}`));
   return [
     "# Benchmarks",
@@ -46,6 +45,10 @@ export function tablePage(lines: readonly Line[], about: readonly string[]): str
     ...(notes.length > 0 ? ["", "## What misses, and why", "", ...notes] : []),
     "",
   ].join("\n");
+}
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.join(" | ")} |`;
 }
 
 function cellsOf(line: Line): string[] {
@@ -71,8 +74,8 @@ function resultOf({ compared, result, unit }: Line): string {
 function targetOf(target: Target | undefined, { compared, unit }: Line): string {
   if (!target) return "–";
   const of = compared === "ratio" ? "× " : "";
-  const in_ = compared === "ratio" ? "" : ` ${unit}`;
-  return "atLeast" in target ? `≥ ${of}${target.atLeast}${in_}` : `≤ ${of}${target.atMost}${in_}`;
+  const inUnit = compared === "ratio" ? "" : ` ${unit}`;
+  return "atLeast" in target ? `≥ ${of}${target.atLeast}${inUnit}` : `≤ ${of}${target.atMost}${inUnit}`;
 }
 
 /** A mismatch always; a reason only where it explains something. */

@@ -1,5 +1,21 @@
 /** All rows, in the order of the scoreboard. */
 import type { Row } from "../row.ts";
+import { admissionsRow } from "./admissions.ts";
+import { hintsRow } from "./hints.ts";
+import { jobsRow } from "./jobs.ts";
+import { psRow } from "./ps.ts";
+import { spawnRow } from "./spawn.ts";
+import { startUpRow } from "./start-up.ts";
+import { sweepRow } from "./sweep.ts";
 import { transitionsRow } from "./transitions.ts";
 
-export const ROWS: readonly Row[] = [transitionsRow];
+export const ROWS: readonly Row[] = [
+  transitionsRow,
+  jobsRow,
+  hintsRow,
+  spawnRow,
+  psRow,
+  startUpRow,
+  sweepRow,
+  admissionsRow,
+];

@@ -48,10 +48,11 @@ async function atOnce(world: World, { database, store, naive }: Stage): Promise<
       return { rate: (count / ms) * 1_000 };
     };
     await run((task) => store.transitions.move(WORKER, reviewing(task)));
-    const samples = await interleave(world.rounds, {
-      ours: () => run((task) => store.transitions.move(WORKER, reviewing(task))),
-      naive: () => run((task) => moveNaively(naive, task)),
-    });
+    const samples = await interleave(
+      world.rounds,
+      () => run((task) => store.transitions.move(WORKER, reviewing(task))),
+      () => run((task) => moveNaively(naive, task)),
+    );
     const said = {
       row: "1",
       what: `durable transitions, ${callers} callers`,
@@ -61,7 +62,7 @@ async function atOnce(world: World, { database, store, naive }: Stage): Promise<
       wrong: [...wrong],
       reason: "bound by PostgreSQL's own work per row (guard trigger, hash, five indexes), which the reference shares",
     };
-    lines.push(lineOf(said, figure(samples.ours, "rate"), figure(samples.naive, "rate")));
+    lines.push(lineOf(said, figure(samples.ours, "rate"), figure(samples.theirs, "rate")));
   }
   return lines;
 }
@@ -82,10 +83,11 @@ async function alone(world: World, database: Database, store: Store): Promise<Li
     return spreadOf(taken);
   };
   const insert = "insert into bench_rows (id, task_id, detail) values ($1, $2, $3)";
-  const samples = await interleave(world.rounds, {
-    ours: () => times((task) => store.transitions.move(WORKER, reviewing(task))),
-    insert: () => times((task) => pool.query(insert, [randomUUID(), task.id, JSON.stringify({ from: task.status })])),
-  });
+  const samples = await interleave(
+    world.rounds,
+    () => times((task) => store.transitions.move(WORKER, reviewing(task))),
+    () => times((task) => pool.query(insert, [randomUUID(), task.id, JSON.stringify({ from: task.status })])),
+  );
   const said = {
     row: "1b",
     reference: "one-row insert",
@@ -101,7 +103,7 @@ async function alone(world: World, database: Database, store: Store): Promise<Li
     lineOf(
       { ...said, what: `one transition alone, ${name}`, target: { atMost } },
       figure(samples.ours, name),
-      figure(samples.insert, name),
+      figure(samples.theirs, name),
     ),
   );
 }
@@ -111,16 +113,17 @@ async function withoutSecurity(world: World, database: Database, store: Store): 
   const open = await world.database();
   const tables = await open.query("select oid::regclass::text as name from pg_class where relrowsecurity");
   for (const { name } of tables) await open.query(`alter table ${String(name)} disable row level security`);
-  const openStore_ = storeOver(world, open);
+  const openly = storeOver(world, open);
   const run = async (on: Database, through: Store) => {
     const tasks = await seedTasks(on, through, { count, status: "pr_created" });
     const ms = await byCallers(32, tasks, (task) => through.transitions.move(WORKER, reviewing(task)));
     return { rate: (count / ms) * 1_000 };
   };
-  const samples = await interleave(world.rounds, {
-    secured: () => run(database, store),
-    open: () => run(open, openStore_),
-  });
+  const samples = await interleave(
+    world.rounds,
+    () => run(database, store),
+    () => run(open, openly),
+  );
   const said = {
     row: "1c",
     what: "transitions with row security, 32 callers",
@@ -128,7 +131,7 @@ async function withoutSecurity(world: World, database: Database, store: Store): 
     unit: "/s",
     target: { atLeast: 0.93 },
   };
-  return lineOf(said, figure(samples.secured, "rate"), figure(samples.open, "rate"));
+  return lineOf(said, figure(samples.ours, "rate"), figure(samples.theirs, "rate"));
 }
 
 /** A state change with its audit entry, one hint and one event. */

@@ -1,0 +1,150 @@
+/** Rows 3 and 12b: the outbox on its way to the queue: how soon one hint is there, and how many go a second. */
+import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { Queue, Worker } from "bullmq";
+import { Redis } from "ioredis";
+import { spawnQueue } from "../../queues/spawn.ts";
+import { TaskJob } from "../../queues/task-job.ts";
+import { jobOptions } from "../../src/broker/broker.ts";
+import { relayOnce } from "../../src/conductor/relay.ts";
+import { moveTask } from "../../src/conductor/move.ts";
+import { startRelay } from "../../src/processes/worker.ts";
+import { lineOf, type Line } from "../line.ts";
+import { figure, interleave, spreadOf } from "../rounds.ts";
+import type { Row } from "../row.ts";
+import { seedTasks } from "../seed.ts";
+import { openStack, type Stack } from "../stack.ts";
+import type { Database, World } from "../world.ts";
+
+const BATCH = 500;
+
+export const hintsRow: Row = {
+  row: "3",
+  what: "outbox to queue (with 12b)",
+  async measure(world) {
+    const database = await world.database();
+    const stack = await openStack(world, database);
+    return [await relayed(world, database, stack), ...(await soon(world, database, stack))];
+  },
+};
+
+/** From the commit that accepts it to the first line of its processor, nothing else to do. */
+async function soon(world: World, database: Database, stack: Stack): Promise<Line[]> {
+  const { open } = stack;
+  const arrived = new Map<string, () => void>();
+  await open.broker.consume(spawnQueue, async (data) => arrived.get(TaskJob.parse(data).taskId)?.());
+  const relay = startRelay(open);
+  world.later(() => relay.stop());
+  let kickedAt = 0;
+  const kickRelay = () => {
+    kickedAt = performance.now();
+    open.fleet.kickRelay();
+  };
+  const fleet = { ...open.fleet, kickRelay };
+  const count = world.size(40, 10);
+  const ours = async () => {
+    const tasks = await seedTasks(database, open.store, { count, status: "retrying" });
+    const taken: number[] = [];
+    for (const task of tasks) {
+      await pause(5);
+      const there = new Promise<number>((resolve) => arrived.set(task.id, () => resolve(performance.now())));
+      await moveTask(fleet, { task, takeOver: true, actor: "bench", action: "spawn.asked", next: { queue: "spawn" } });
+      taken.push((await there) - kickedAt);
+    }
+    return spreadOf(taken);
+  };
+
+  const connection = new Redis(world.redisUrl, { maxRetriesPerRequest: null });
+  const prefix = `q${randomUUID().slice(-8)}`;
+  const queue = new Queue("bare", { connection, prefix });
+  const answer = async ({ data }: { data: { taskId: string } }) => arrived.get(data.taskId)?.();
+  const worker = new Worker("bare", answer, { connection, prefix });
+  world.later(async () => {
+    await worker.close();
+    await queue.close();
+    connection.disconnect();
+  });
+  const theirs = async () => {
+    const taken: number[] = [];
+    for (let at = 0; at < count; at += 1) {
+      await pause(5);
+      const taskId = randomUUID();
+      const there = new Promise<number>((resolve) => arrived.set(taskId, () => resolve(performance.now())));
+      const from = performance.now();
+      await queue.add("bare", { taskId, epoch: 1 }, { ...jobOptions(spawnQueue, {}), jobId: `bare_${taskId}_e1` });
+      taken.push((await there) - from);
+    }
+    return spreadOf(taken);
+  };
+  const samples = await interleave(world.rounds, ours, theirs);
+  const said = {
+    row: "3",
+    reference: "queue.add → processor starts",
+    unit: "ms",
+    reason: "the claim of the rows is one transaction (begin, select for update) before the same add",
+  };
+  return [
+    lineOf(
+      { ...said, what: "accepted → processor starts, p50", target: { atMost: 2.5 } },
+      figure(samples.ours, "p50"),
+      figure(samples.theirs, "p50"),
+    ),
+    lineOf(
+      { ...said, what: "accepted → processor starts, p99", compared: "difference", target: { atMost: 5 } },
+      figure(samples.ours, "p99"),
+      figure(samples.theirs, "p99"),
+    ),
+  ];
+}
+
+async function relayed(world: World, database: Database, stack: Stack): Promise<Line> {
+  const { fleet, store } = stack.open;
+  const count = world.size(5_000, 1_000);
+  await seedTasks(database, store, { count: 1, status: "retrying" });
+  const connection = new Redis(world.redisUrl);
+  world.later(async () => connection.disconnect());
+  const wrong = new Set<string>();
+  const ours = async () => {
+    await database.query(SEED_HINTS, [count]);
+    const from = performance.now();
+    let relayedRows = 0;
+    for (let rows = await relayOnce(fleet); rows > 0; rows = await relayOnce(fleet)) relayedRows += rows;
+    const ms = performance.now() - from;
+    const depth = await stack.open.broker.depth(spawnQueue);
+    if (relayedRows !== count || depth.waiting !== count)
+      wrong.add(`${depth.waiting} jobs are in the queue, not ${count}`);
+    await stack.open.broker.bullQueues([spawnQueue])[0]?.obliterate({ force: true });
+    return { rate: (count / ms) * 1_000 };
+  };
+  const theirs = async () => {
+    const queue = new Queue("bulk", { connection, prefix: `b${randomUUID().slice(-8)}` });
+    await queue.waitUntilReady();
+    const jobs = Array.from({ length: count }, () => {
+      const taskId = randomUUID();
+      const data = { taskId, epoch: 1 };
+      return { name: "bulk", data, opts: { ...jobOptions(spawnQueue, data), jobId: `spawn_${taskId}_e1` } };
+    });
+    const from = performance.now();
+    for (let at = 0; at < count; at += BATCH) await queue.addBulk(jobs.slice(at, at + BATCH));
+    const ms = performance.now() - from;
+    await queue.obliterate({ force: true });
+    await queue.close();
+    return { rate: (count / ms) * 1_000 };
+  };
+  const samples = await interleave(world.rounds, ours, theirs);
+  const said = {
+    row: "12b",
+    what: `outbox relay, batches of ${BATCH}`,
+    reference: "addBulk alone",
+    unit: "rows/s",
+    target: { atLeast: 0.8 },
+    wrong: [...wrong],
+    reason: "claiming and marking a batch in PostgreSQL comes before and after the same addBulk, not beside it",
+  };
+  return lineOf(said, figure(samples.ours, "rate"), figure(samples.theirs, "rate"));
+}
+
+const SEED_HINTS = `
+  insert into outbox (tenant_id, operator_id, task_id, topic, dedup_key, payload)
+  select 'acme', 'ada', id, 'spawn', 'spawn/' || id, jsonb_build_object('taskId', id, 'epoch', 1)
+  from (select gen_random_uuid() as id from generate_series(1, $1::int)) as made`;

@@ -1,0 +1,128 @@
+/** Fleets and programs of the bench: one in this process, and the real program as its users start it. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { readConfig, type Config } from "../src/config.ts";
+import { parseSettings } from "../src/domain/settings.ts";
+import { issueToken } from "../src/http/tokens.ts";
+import { openLog } from "../src/log.ts";
+import { openFleet, type OpenFleet } from "../src/processes/fleet.ts";
+import { openKeys } from "../src/processes/keys.ts";
+import { freePort } from "../src/store/postgres-server.ts";
+import { HOST, OPERATOR } from "./seed.ts";
+import type { Database, World } from "./world.ts";
+
+/** The program as `npm run build` leaves it. */
+export const PROGRAM = join(import.meta.dirname, "..", "src", "cli", "bin.js");
+
+export interface Stack {
+  readonly open: OpenFleet;
+  readonly config: Config;
+  readonly home: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface StackTerms {
+  readonly slots?: number;
+  /** Operators may have any number of agents here. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+export async function openStack(world: World, database: Database, terms: StackTerms = {}): Promise<Stack> {
+  const home = await world.folder("home");
+  const env = {
+    PATH: process.env["PATH"] ?? "/usr/bin:/bin",
+    HOME: home,
+    DATABASE_URL: database.url,
+    REDIS_URL: world.redisUrl,
+    FLEET_HOME: home,
+    FLEET_HOST_ID: HOST,
+    FLEET_SLOTS: String(terms.slots ?? 0),
+    FLEET_QUEUE_PREFIX: `b${randomUUID().slice(-8)}`,
+    FLEET_LOG_LEVEL: "error",
+    PORT: String(await freePort()),
+  };
+  const config = readConfig(env, { homeDir: home, hostName: HOST });
+  const settings = parseSettings({ tiers: { sovereign: 10_000 }, ...terms.settings });
+  if (!settings.ok) throw new Error(JSON.stringify(settings.problems));
+  const open = await openFleet({
+    config,
+    log: await openLog({ level: "silent" }),
+    write: () => undefined,
+    statementTimeoutMs: 30_000,
+    settings: settings.settings,
+  });
+  world.later(() => open.close());
+  return { open, config, home, env };
+}
+
+/** What a command needs to talk to the API of this stack. */
+export async function credentialsFor({ open, config }: Stack): Promise<Record<string, string>> {
+  const keys = await openKeys(open.store, config);
+  const token = await issueToken(keys.signing, OPERATOR, {
+    kind: "access",
+    ttlMs: 3_600_000,
+    issuer: "fleetwright",
+    audience: "fleetwright-api",
+    clock: () => new Date(),
+    newId: randomUUID,
+  });
+  return { FLEET_URL: `http://127.0.0.1:${config.PORT}`, FLEET_TOKEN: token };
+}
+
+/** A `fleet …` that stays; ended by its pid. Ready when its API says so. */
+export async function startProgram(
+  env: Readonly<Record<string, string>>,
+  args: readonly string[],
+): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
+    env: { ...env },
+    stdio: ["ignore", "ignore", "inherit"],
+    cwd: env["HOME"],
+  });
+  await untilReady(`http://127.0.0.1:${env["PORT"] ?? ""}/healthz`, child);
+  return child;
+}
+
+export async function endProgram(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, "exit");
+  child.kill("SIGTERM");
+  const insist = setTimeout(() => child.kill("SIGKILL"), 15_000);
+  await gone;
+  clearTimeout(insist);
+}
+
+async function untilReady(url: string, child: ChildProcess): Promise<void> {
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`It ended with ${child.exitCode} before it was ready.`);
+    const ready = await fetch(url).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (ready) return;
+    await pause(10);
+  }
+}
+
+/** Runs a program to its end; how long it took, and what it said. */
+export async function timed(
+  argv: readonly string[],
+  env: Readonly<Record<string, string>>,
+  cwd?: string,
+): Promise<{ ms: number; stdout: string }> {
+  const [program = "", ...args] = argv;
+  const from = performance.now();
+  const child = spawn(program, args, { env: { ...env }, stdio: ["ignore", "pipe", "pipe"], ...(cwd ? { cwd } : {}) });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (chunk: Buffer) => void (stdout += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => void (stderr += chunk.toString()));
+  await once(child, "close");
+  const ms = performance.now() - from;
+  if (child.exitCode !== 0)
+    throw new Error(`${argv.join(" ")} ended with ${String(child.exitCode)}: ${stderr.slice(-500)}`);
+  return { ms, stdout };
+}

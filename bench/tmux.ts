@@ -1,0 +1,40 @@
+/** A tmux server of the bench's own, behind its own socket; ended at the end. */
+import { execFile } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { World } from "./world.ts";
+
+const run = promisify(execFile);
+/** As many as fit into one command line with ease. */
+const BATCH = 50;
+
+export interface Tmux {
+  /** The beginning of every call. */
+  readonly argv: readonly string[];
+  (...args: readonly string[]): Promise<string>;
+}
+
+export async function openTmuxServer(world: World, path?: string): Promise<Tmux> {
+  const dir = await world.folder("tmux");
+  const config = join(dir, "tmux.conf");
+  await writeFile(config, "set -s exit-empty off\nset -g status off\nset -g default-shell /bin/sh\n");
+  const socket = path ?? join(dir, "s");
+  const argv = ["tmux", "-u", "-S", socket, "-f", config];
+  const call = async (...args: readonly string[]) => {
+    const [program = "", ...more] = [...argv, ...args];
+    return (await run(program, more, { env: { PATH: process.env["PATH"] ?? "", TERM: "xterm-256color" } })).stdout;
+  };
+  world.later(() => call("kill-server").catch(() => undefined));
+  return Object.assign(call, { argv });
+}
+
+/** Each holds one program that does nothing; `names` are those of the sessions. */
+export async function startSessions(tmux: Tmux, names: readonly string[]): Promise<void> {
+  for (let from = 0; from < names.length; from += BATCH) {
+    const commands = names
+      .slice(from, from + BATCH)
+      .flatMap((name, at) => [...(at > 0 ? [";"] : []), "new-session", "-d", "-s", name, "exec sleep 3600"]);
+    await tmux(...commands);
+  }
+}
