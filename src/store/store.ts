@@ -49,18 +49,7 @@ const TRIES = 4;
 const IDLE_IN_TRANSACTION_MS = 10_000;
 
 export function openStore(options: StoreOptions): Store {
-  const pool = new Pool({
-    connectionString: options.url,
-    min: 0,
-    max: options.maxConnections,
-    connectionTimeoutMillis: 5_000,
-    idleTimeoutMillis: 30_000,
-    // The client's own limit, for the single statements of `transitions` that no `set local` precedes.
-    query_timeout: options.statementTimeoutMs + 1_000,
-    application_name: "fleetwright",
-  });
-  // Without a listener, one idle connection cut by a restart of PostgreSQL ends the whole process.
-  pool.on("error", options.onLostConnection);
+  const pool = openPool(options);
   let closed: Promise<void> | undefined;
 
   async function once<Result>(on: Behalf, work: (tx: Tx) => Promise<Result>): Promise<Result> {
@@ -99,20 +88,7 @@ export function openStore(options: StoreOptions): Store {
 
   return {
     transaction,
-    transitions: openTransitions(async (text, values) => {
-      const client = await pool.connect();
-      client.on("error", options.onLostConnection);
-      let broken = false;
-      try {
-        return (await client.query<Record<string, unknown>>(text, values)).rows;
-      } catch (error) {
-        broken = !survives(error);
-        throw error;
-      } finally {
-        client.off("error", options.onLostConnection);
-        client.release(broken);
-      }
-    }),
+    transitions: openTransitions((text, values) => queryAlone(pool, options, text, values)),
     exclusively: (name, work) =>
       transaction(WORKER, async (tx) => {
         const [lock] = await tx.many(Locked)`select pg_try_advisory_xact_lock(hashtextextended(${name}, 0)) as held`;
@@ -126,6 +102,43 @@ export function openStore(options: StoreOptions): Store {
     },
     close: () => (closed ??= pool.end()),
   };
+}
+
+/** One statement that is its own transaction. */
+async function queryAlone(
+  pool: Pool,
+  options: StoreOptions,
+  text: string,
+  values: unknown[],
+): Promise<Record<string, unknown>[]> {
+  const client = await pool.connect();
+  client.on("error", options.onLostConnection);
+  let broken = false;
+  try {
+    return (await client.query<Record<string, unknown>>(text, values)).rows;
+  } catch (error) {
+    broken = !survives(error);
+    throw error;
+  } finally {
+    client.off("error", options.onLostConnection);
+    client.release(broken);
+  }
+}
+
+function openPool(options: StoreOptions): Pool {
+  const pool = new Pool({
+    connectionString: options.url,
+    min: 0,
+    max: options.maxConnections,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 30_000,
+    // The client's own limit, for the single statements of `transitions` that no `set local` precedes.
+    query_timeout: options.statementTimeoutMs + 1_000,
+    application_name: "fleetwright",
+  });
+  // Without a listener, one idle connection cut by a restart of PostgreSQL ends the whole process.
+  pool.on("error", options.onLostConnection);
+  return pool;
 }
 
 /** One round trip: begin, and who we are until commit (fleet_enter also sets the lock time-out). Values are literals because a batch takes no parameters. */

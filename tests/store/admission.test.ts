@@ -87,8 +87,6 @@ test("an operator nobody has heard of is not admitted", async () => {
 
 test("every way between states counts the slot exactly when it is left or entered", async () => {
   await using world = await testStore();
-  const holds = (status: TaskStatus) => (SLOT_HOLDING_STATUSES.some((one) => one === status) ? 1 : 0);
-
   const ways = TaskStatus.options.flatMap((from) => VALID_TRANSITIONS[from].map((to) => ({ from, to })));
   await Promise.all(
     ways.map(async ({ from, to }) => {
@@ -128,10 +126,8 @@ test("back into a slot goes through the same gate: exact when many ask at once, 
   const admitted = outcomes.filter((task) => task !== undefined);
   expect(admitted).toHaveLength(3);
   expect(await heldBy(world, operator)).toBe(4);
-  for (const [index, outcome] of outcomes.entries()) {
-    const before = failed[index];
-    if (before) expect(await world.read(before.id)).toEqual(outcome ?? before);
-  }
+  const now = await Promise.all(failed.map(({ id }) => world.read(id)));
+  expect(now).toEqual(failed.map((before, index) => outcomes[index] ?? before));
   await world.store.transitions.move(WORKER, { task: running, to: "failed", ...how });
   expect(await heldBy(world, operator)).toBe(3);
 });
@@ -209,4 +205,8 @@ function tally(outcomes: readonly Admission[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { outcome } of outcomes) counts[outcome] = (counts[outcome] ?? 0) + 1;
   return counts;
+}
+
+function holds(status: TaskStatus): number {
+  return SLOT_HOLDING_STATUSES.some((one) => one === status) ? 1 : 0;
 }

@@ -1,6 +1,6 @@
 /** The audit chains: they verify, name what was tampered with, stay gap-free under load, and nobody may rewrite them. */
 import { createHash } from "node:crypto";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { followChain, linkText, type BrokenLink } from "../../src/domain/audit.ts";
 import { listAudit, listChainHeads } from "../../src/store/audit.ts";

@@ -7,22 +7,12 @@ import { listAttempts } from "../../src/store/attempts.ts";
 import { claimCiRun, ensureCiRun, renewCiRun, returnCiRun, settleCiRun } from "../../src/store/ci-runs.ts";
 import { listFacts, markNudged, upsertFacts } from "../../src/store/heartbeats.ts";
 import { listHosts, lockFreeSlots, releaseHost, renewHost } from "../../src/store/hosts.ts";
-import {
-  bumpNotification,
-  claimNotification,
-  insertFallback,
-  listNotifications,
-  listOverdueNotifications,
-  postponeNotification,
-  settleNotification,
-} from "../../src/store/notifications.ts";
 import { closePullRequest, openPullRequest, upsertComment } from "../../src/store/pull-requests.ts";
-import { claimReview, insertReviews, lockRound, settleReview } from "../../src/store/reviews.ts";
 import type { Tx } from "../../src/store/sql.ts";
 import { WORKER } from "../../src/store/store.ts";
 import { findTaskAt, listTasksNamed, renewLease } from "../../src/store/tasks.ts";
 import { shortId } from "../../src/domain/task.ts";
-import { aNote, someFacts } from "../support/builders.ts";
+import { someFacts } from "../support/builders.ts";
 import { testStore, type TestStore } from "../support/store.ts";
 
 const how = { actor: "test", action: "test.move" };
@@ -75,30 +65,20 @@ test("facts about another dispatch, another attempt or no task are dropped, and 
   await using world = await testStore();
   const task = await world.task(await world.operator(), "running");
   const mine = someFacts(task, { pid: 7 });
-  const batch = [
-    mine,
-    { ...mine, pid: 7 },
+  const strangers = [
     someFacts({ ...task, dispatchId: randomUUID() }, { pid: 1 }),
     someFacts({ ...task, attempt: 0 }, { pid: 2 }),
     someFacts({ ...task, id: randomUUID() }, { pid: 3 }),
   ];
 
-  expect(await as(world, (tx) => upsertFacts(tx, "host-1", batch))).toBe(1);
+  for (const stranger of strangers) expect(await as(world, (tx) => upsertFacts(tx, "host-1", [stranger]))).toBe(0);
+  expect(await as(world, (tx) => upsertFacts(tx, "host-1", [...strangers, mine, { ...mine }]))).toBe(1);
   expect(await as(world, (tx) => upsertFacts(tx, "host-1", []))).toBe(0);
   expect(await as(world, (tx) => listFacts(tx, [task.id]))).toMatchObject([{ pid: 7, host: "host-1" }]);
 });
 
 test("one process reports for a host; another takes over when its lease is over or given back", async () => {
   await using world = await testStore();
-  const report = (reporter: string) => ({
-    id: "host-1",
-    bootId: "b",
-    reporter,
-    slots: 4,
-    versions: { node: "20" },
-    load: 0.5,
-    diskFreeMb: 100_000,
-  });
   const renew = (reporter: string, leaseMs = 60_000) => as(world, (tx) => renewHost(tx, report(reporter), leaseMs));
 
   const first = await times(8, (index) => renew(`worker-${index}`));
@@ -200,88 +180,6 @@ test("the checks of a head are one run that one worker holds, until it settles, 
   expect(await claim("nobody")).toBeUndefined();
 });
 
-test("of two last verdicts at once exactly one reviewer sees the whole round", async () => {
-  await using world = await testStore();
-  const task = await world.task(await world.operator(), "reviewing");
-  const reviewers = ["a", "b", "c"].map((reviewer) => ({ id: randomUUID(), reviewer, role: "general" }));
-  const round = {
-    taskId: task.id,
-    tenantId: task.tenantId,
-    operatorId: task.operatorId,
-    round: 1,
-    headSha: "a".repeat(40),
-  };
-  await times(3, () =>
-    as(world, (tx) =>
-      insertReviews(
-        tx,
-        round,
-        reviewers.map((one) => ({ ...one, id: randomUUID() })),
-      ),
-    ),
-  );
-  const rows = await as(world, (tx) => lockRound(tx, task.id, 1));
-  expect(rows).toHaveLength(3);
-  const claims = await times(6, (index) =>
-    as(world, (tx) => claimReview(tx, { id: rows[index % 3]?.id ?? "", worker: `w${index}`, leaseMs: 60_000 })),
-  );
-  expect(claims.filter(Boolean)).toHaveLength(3);
-
-  const end: Parameters<typeof settleReview>[2] = {
-    status: "done",
-    verdict: "approve",
-    summary: null,
-    findings: [],
-    error: null,
-  };
-  const seen = await times(6, (index) =>
-    world.store.transaction(WORKER, async (tx) => {
-      await lockRound(tx, task.id, 1);
-      const settled = await settleReview(tx, { id: rows[index % 3]?.id ?? "", worker: `w${index}` }, end);
-      const now = await lockRound(tx, task.id, 1);
-      return settled && now.every(({ status }) => status === "done");
-    }),
-  );
-  expect(seen.filter(Boolean)).toHaveLength(1);
-});
-
-test("a notification is sent by one worker at a time, tried again under a new epoch, and settled once", async () => {
-  await using world = await testStore();
-  const task = await world.task(await world.operator(), "running");
-  await world.store.transitions.move(WORKER, {
-    task,
-    to: "cancelled",
-    ...how,
-    notes: [aNote({ channels: ["discord", "terminal", "discord"] })],
-  });
-  const rows = await as(world, (tx) => listNotifications(tx, task.id));
-  expect(rows.map(({ channel }) => channel).toSorted()).toEqual(["discord", "terminal"]);
-  const [row] = rows;
-  if (!row) throw new Error("No notification.");
-  const claim = (epoch: number, leaseMs = 60_000) =>
-    as(world, (tx) => claimNotification(tx, { notificationId: row.id, epoch }, leaseMs));
-
-  expect((await times(8, () => claim(1))).filter(Boolean)).toHaveLength(1);
-  await as(world, (tx) => postponeNotification(tx, row, { inMs: 60_000, error: "429" }));
-  expect(await claim(1)).toBeUndefined();
-  expect(await claim(2)).toBeUndefined();
-  await world.query("update fleet_notifications set due_at = now() - interval '1 hour' where id = $1", [row.id]);
-  expect(await as(world, (tx) => listOverdueNotifications(tx, 60_000, 10))).toMatchObject([{ id: row.id, epoch: 2 }]);
-  expect(await claim(2)).toMatchObject({ tries: 2, lastError: "429" });
-  await as(world, (tx) => settleNotification(tx, row, { status: "failed", error: "late" })); // of epoch 1
-  expect(await as(world, (tx) => bumpNotification(tx, row.id))).toBe(3);
-  await as(world, (tx) => settleNotification(tx, { ...row, epoch: 3 }, { status: "delivered" }));
-  await as(world, (tx) => settleNotification(tx, { ...row, epoch: 3 }, { status: "failed", error: "later" }));
-  const [end] = await world.query(
-    "select status, delivered_at is not null as told from fleet_notifications where id = $1",
-    [row.id],
-  );
-  expect(end).toEqual({ status: "delivered", told: true });
-
-  const fallbacks = await times(3, () => as(world, (tx) => insertFallback(tx, row, "email")));
-  expect(fallbacks.filter(Boolean)).toHaveLength(1);
-});
-
 test("an attempt is written with its start and its end", async () => {
   await using world = await testStore();
   let task = await world.task(await world.operator());
@@ -329,4 +227,16 @@ test("a task is found by id, by any prefix of it, by its short name, and by the 
 
 function as<Result>({ store }: TestStore, work: (tx: Tx) => Promise<Result>): Promise<Result> {
   return store.transaction(WORKER, work);
+}
+
+function report(reporter: string) {
+  return {
+    id: "host-1",
+    bootId: "b",
+    reporter,
+    slots: 4,
+    versions: { node: "20" },
+    load: 0.5,
+    diskFreeMb: 100_000,
+  };
 }

@@ -53,7 +53,7 @@ export async function testStore({ maxConnections = 10 } = {}): Promise<TestStore
   return {
     url: database.url,
     store,
-    query: database.query,
+    query: (text, values) => database.query(text, values),
     another,
     async client() {
       const client = new Client({ connectionString: database.url });
@@ -74,22 +74,7 @@ export async function testStore({ maxConnections = 10 } = {}): Promise<TestStore
       await putInto(database, [taskId], status, columns);
       return read(taskId);
     },
-    async tasks(operator, count, status = "proposed") {
-      const ids = await store.transaction(WORKER, async (tx) => {
-        const made: string[] = [];
-        for (let n = 0; n < count; n += 1) {
-          const { taskId } = await admitTask(tx, aNewTask(operator), { limit: 1_000_000, hints: [], event: anEvent() });
-          if (taskId) made.push(taskId);
-        }
-        return made;
-      });
-      await putInto(database, ids, status, {});
-      return store.transaction(WORKER, async (tx) => {
-        const tasks: Task[] = [];
-        for (const id of ids) tasks.push(await getTask(tx, id));
-        return tasks;
-      });
-    },
+    tasks: (operator, count, status = "proposed") => manyTasks(store, database, { operator, count, status }),
     read,
     async [Symbol.asyncDispose]() {
       await Promise.all(clients.map((client) => client.end().catch(() => {})));
@@ -100,6 +85,28 @@ export async function testStore({ maxConnections = 10 } = {}): Promise<TestStore
 }
 
 /** Puts the row there, past the guard of the ways and the release of slots: it is not moved. */
+export async function manyTasks(
+  store: Store,
+  database: TestDatabase,
+  { operator, count, status }: { operator: Operator; count: number; status: TaskStatus },
+): Promise<Task[]> {
+  const ids = await store.transaction(WORKER, async (tx) => {
+    const made: string[] = [];
+    for (let n = 0; n < count; n += 1) {
+      const { taskId } = await admitTask(tx, aNewTask(operator), { limit: 1_000_000, hints: [], event: anEvent() });
+      if (taskId) made.push(taskId);
+    }
+    return made;
+  });
+  await putInto(database, ids, status, {});
+  return store.transaction(WORKER, async (tx) => {
+    const tasks: Task[] = [];
+    for (const id of ids) tasks.push(await getTask(tx, id));
+    return tasks;
+  });
+}
+
+/** Puts the rows there, past the guard of the ways and the release of slots: they are not moved. */
 export async function putInto(
   { query }: Pick<TestDatabase, "query">,
   ids: readonly string[],
@@ -127,5 +134,7 @@ export async function putInto(
 
 function literal(value: unknown): string {
   if (value === null) return "null";
-  return escapeLiteral(value instanceof Date ? value.toISOString() : String(value));
+  return escapeLiteral(
+    value instanceof Date ? value.toISOString() : typeof value === "string" ? value : JSON.stringify(value),
+  );
 }
