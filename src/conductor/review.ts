@@ -12,7 +12,15 @@ import { runReviewer } from "../forge/reviewers.ts";
 import { listCiRuns } from "../store/ci-runs.ts";
 import { hint } from "../store/outbox.ts";
 import { listPullRequests, upsertComment } from "../store/pull-requests.ts";
-import { claimReview, insertReviews, lockRound, renewReview, returnReview, settleReview, type Review } from "../store/reviews.ts";
+import {
+  claimReview,
+  insertReviews,
+  lockRound,
+  renewReview,
+  returnReview,
+  settleReview,
+  type Review,
+} from "../store/reviews.ts";
 import type { Tx } from "../store/sql.ts";
 import { WORKER } from "../store/store.ts";
 import { findTaskAt } from "../store/tasks.ts";
@@ -55,7 +63,9 @@ export async function startReview(fleet: Fleet, task: Task, headSha: string, rou
     );
   });
   fleet.kickRelay();
-  return asked.length > 0 ? started : ((await settleRound(fleet, { taskId: task.id, epoch: started.epoch })) ?? started);
+  return asked.length > 0
+    ? started
+    : ((await settleRound(fleet, { taskId: task.id, epoch: started.epoch })) ?? started);
 }
 
 /** Answers a review job. Undefined when the task has moved on or somebody else reviews it. */
@@ -74,7 +84,9 @@ export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSigna
     fleet.store.transaction(WORKER, (tx) => renewReview(tx, review.id, fleet.worker, LEASE_MS)),
   );
   try {
-    const end = reviewer ? await ask(fleet, task, review, reviewer, lease.signal) : missing("it is not in fleet.yaml any more");
+    const end = reviewer
+      ? await ask(fleet, task, review, reviewer, lease.signal)
+      : missing("it is not in fleet.yaml any more");
     lease.assertHeld();
     await fleet.faultPoint("review:before", task.id);
     await fleet.store.transaction(WORKER, (tx) => settleReview(tx, { id: review.id, worker: fleet.worker }, end));
@@ -131,9 +143,12 @@ export async function settleRound(
   onTimeout?: "ready" | "hold",
 ): Promise<Task | undefined> {
   const moved = await fleet.store.transaction(WORKER, async (tx) => {
+    const seen = await findTaskAt(tx, aim);
+    if (seen?.status !== "reviewing") return undefined;
+    const rows = await lockRound(tx, seen.id, seen.metadata.reviewRound ?? 0);
+    // Whoever held the round until now may have moved the task: then there is nothing left to decide.
     const task = await findTaskAt(tx, aim);
-    if (task?.status !== "reviewing") return undefined;
-    const rows = await lockRound(tx, task.id, task.metadata.reviewRound ?? 0);
+    if (!task) return undefined;
     const outcome = aggregate(fleet, task, rows);
     const move = await moveFor(fleet, tx, { task, rows, outcome, onTimeout });
     return move && transitionTask(tx, transitionOf(fleet, move));
@@ -186,13 +201,30 @@ async function moveFor(fleet: Fleet, tx: Tx, round: Round): Promise<Move | undef
     return { ...move, patch: { ...move.patch, reviewStatus } };
   }
   if (outcome.outcome === "timed_out" && onTimeout === "hold") {
-    return { ...held(fleet, task, outcome.warning), patch: { condition: "needs_input", conditionDetail: { text: outcome.warning, held: true }, reviewStatus, waitingFor: null } };
+    return {
+      ...held(fleet, task, outcome.warning),
+      patch: {
+        condition: "needs_input",
+        conditionDetail: { text: outcome.warning, held: true },
+        reviewStatus,
+        waitingFor: null,
+      },
+    };
   }
   const done = await checkDone(fleet, tx, task, rows);
   if (!done.met && outcome.outcome === "approved") {
     const open = Object.entries(done.criteria).filter(([, { state }]) => state === "unmet" || state === "unknown");
     const text = `Approved, but not done: ${open.map(([name, { evidence }]) => `${name.replaceAll("_", " ")} (${evidence})`).join("; ")}`;
-    return { ...held(fleet, task, text), patch: { condition: "needs_input", conditionDetail: { text, held: true }, reviewStatus, doneStatus: { ...done }, waitingFor: null } };
+    return {
+      ...held(fleet, task, text),
+      patch: {
+        condition: "needs_input",
+        conditionDetail: { text, held: true },
+        reviewStatus,
+        doneStatus: { ...done },
+        waitingFor: null,
+      },
+    };
   }
   return {
     task,
@@ -233,8 +265,16 @@ async function checkDone(fleet: Fleet, tx: Tx, task: Task, rows: readonly Review
 async function comment(tx: Tx, task: Task, rows: readonly Review[], outcome: ReviewOutcome): Promise<void> {
   if (task.prNumber === null || rows.length === 0) return;
   const lines = rows.map(
-    ({ reviewer, role, verdict, summary, error }) => `- **${reviewer}** (${role}): ${verdict ?? "no answer"}. ${summary ?? error ?? ""}`,
+    ({ reviewer, role, verdict, summary, error }) =>
+      `- **${reviewer}** (${role}): ${verdict ?? "no answer"}. ${summary ?? error ?? ""}`,
   );
-  const body = [`Review round ${task.metadata.reviewRound ?? 0}: ${outcome.outcome.replaceAll("_", " ")}`, ...lines].join("\n");
-  await upsertComment(tx, { repository: task.repository, number: task.prNumber }, { marker: "fleetwright-review", body });
+  const body = [
+    `Review round ${task.metadata.reviewRound ?? 0}: ${outcome.outcome.replaceAll("_", " ")}`,
+    ...lines,
+  ].join("\n");
+  await upsertComment(
+    tx,
+    { repository: task.repository, number: task.prNumber },
+    { marker: "fleetwright-review", body },
+  );
 }

@@ -9,24 +9,27 @@ export function decidePrCreated(look: Look): Decision[] {
   const { pullRequest } = look.facts;
   // Nobody could ask the forge: that is no news about the pull request.
   if (!pullRequest) return [];
-  return over(pullRequest) ?? checked(look, pullRequest) ?? startReview(look, pullRequest);
+  return over(pullRequest) ?? moved(look, pullRequest) ?? checked(look, pullRequest) ?? startReview(look, pullRequest);
 }
 
 export function decideReviewing(look: Look): Decision[] {
   const { pullRequest, review } = look.facts;
   if (!pullRequest) return overtime(look);
-  const blocked = over(pullRequest) ?? checked(look, pullRequest);
+  const blocked = over(pullRequest) ?? moved(look, pullRequest) ?? checked(look, pullRequest);
   if (blocked) return blocked;
   // What is being reviewed is not what would be merged.
   return review.headSha === pullRequest.headSha ? overtime(look) : startReview(look, pullRequest);
 }
 
-export function decideReady({ task, facts, policy }: Look): Decision[] {
+export function decideReady(look: Look): Decision[] {
+  const { task, facts, policy } = look;
   const { pullRequest, review } = facts;
   if (!pullRequest) return [];
   const { headSha, state } = pullRequest;
   if (state === "merged") return [merged(pullRequest)];
   if (state === "closed") return hold(task, "pull_request_closed", { ...pullRequest });
+  // The pull request keeps the head that was reviewed, so that nothing else can be merged.
+  if (moved(look, pullRequest)) return hold(task, "head_moved", { ...pullRequest, branch: facts.branch });
   if (review.headSha !== undefined && review.headSha !== headSha) return hold(task, "head_moved", { ...pullRequest });
   // Ready by time-out is never merged by itself.
   if (!policy.autoMerge || task.reviewStatus?.["outcome"] !== "approved") return [];
@@ -40,6 +43,15 @@ function over(pullRequest: PullRequestFacts): Decision[] | undefined {
   // Somebody closed it on purpose: trying again is for a person to say.
   const evidence = { ...pullRequest };
   return [{ do: "fail", class: "policy_refusal", reason: "pull_request_closed", evidence }];
+}
+
+/** Newer commits were pushed where a push is what a pull request follows: they have to be checked and reviewed. */
+function moved({ facts }: Look, { headSha }: PullRequestFacts): Decision[] | undefined {
+  const { branch, opensOnPush } = facts;
+  if (!opensOnPush || !branch || branch.headSha === headSha) return undefined;
+  return [
+    { do: "open_pull_request", headSha: branch.headSha, reason: "head_moved", evidence: { was: headSha, ...branch } },
+  ];
 }
 
 function merged(pullRequest: PullRequestFacts): Decision {

@@ -6,7 +6,7 @@ import { FleetError } from "../domain/errors.ts";
 import { git, gitFailed, tryGit } from "../git/git.ts";
 import { refsPrint } from "../git/refs-print.ts";
 import type { BranchHead, Comparison, DiffAsk, Forge, ForgeRepository, RepositoryName } from "./forge.ts";
-import { mergeBranch, tipOf } from "./merge.ts";
+import { mergeBranch } from "./merge.ts";
 import { identifyRepository, openRepository } from "./repositories.ts";
 
 /** Of a diff more than this is not even read; what a reviewer can take is far less. */
@@ -22,7 +22,7 @@ export function openLocalForge(home: string): Forge {
     kind: "local",
     identify,
     ensure,
-    headOf,
+    headOf: (repository, branch) => headOf(repository, branch, listBranches),
     listBranches,
     compare,
     diff,
@@ -46,11 +46,13 @@ const URL_FRESH_MS = 10_000;
 function followLocal(home: string): Pick<Forge, "identify" | "ensure"> & { readonly look: Forge["ensure"] } {
   const names = new Map<string, RepositoryName>();
   const known = new Map<string, { readonly source: string; readonly repository: ForgeRepository }>();
+  const identifying = new Map<string, Promise<RepositoryName>>();
+  const looking = new Map<string, Promise<ForgeRepository>>();
 
   async function identify(given: string): Promise<RepositoryName> {
     const found = names.get(given);
     if (found && (found.kind === "url" || refsPrint(found.repository) !== undefined)) return found;
-    const name = await identifyRepository(given);
+    const name = await shared(identifying, given, () => identifyRepository(given));
     names.set(given, name);
     return name;
   }
@@ -71,9 +73,21 @@ function followLocal(home: string): Pick<Forge, "identify" | "ensure"> & { reado
       const name = await identify(given);
       const before = known.get(name.repository);
       const isThere = before !== undefined && refsPrint(before.repository.gitDir) !== undefined;
-      return isThere && before.source === sourcePrint(name) ? before.repository : look(given);
+      const source = sourcePrint(name);
+      if (isThere && before.source === source) return before.repository;
+      // Of two hundred who ask at once one looks. Whoever asks after the source moved looks for themselves.
+      return source === undefined ? look(given) : shared(looking, `${name.repository}\n${source}`, () => look(given));
     },
   };
+}
+
+/** Whoever asks for the same while somebody is at it waits for that answer. */
+function shared<Value>(running: Map<string, Promise<Value>>, key: string, work: () => Promise<Value>): Promise<Value> {
+  const before = running.get(key);
+  if (before) return before;
+  const started = work().finally(() => running.delete(key));
+  running.set(key, started);
+  return started;
 }
 
 /** Undefined: it cannot be told whether it moved, so it is looked at each time. */
@@ -85,22 +99,29 @@ function sourcePrint({ repository, kind }: RepositoryName): string | undefined {
 
 function rememberBranches(): Forge["listBranches"] {
   const known = new Map<string, { readonly print: string; readonly branches: BranchHead[] }>();
+  const reading = new Map<string, Promise<BranchHead[]>>();
   return async (repository, prefix) => {
     const key = `${repository.gitDir}\n${prefix}`;
     const print = refsPrint(repository.gitDir);
     const before = known.get(key);
     if (before && before.print === print) return before.branches;
-    const branches = await readBranches(repository, prefix);
+    const branches = await (print === undefined
+      ? readBranches(repository, prefix)
+      : shared(reading, `${key}\n${print}`, () => readBranches(repository, prefix)));
     if (print !== undefined) known.set(key, { print, branches });
     return branches;
   };
 }
 
-async function headOf(repository: ForgeRepository, branch: string): Promise<string> {
+async function headOf(
+  repository: ForgeRepository,
+  branch: string,
+  listBranches: Forge["listBranches"],
+): Promise<string> {
   refuseBadNames(branch);
   refuseDiverged(repository, branch);
-  const tip = await tipOf(repository.gitDir, branch);
-  if (tip !== undefined) return tip;
+  const tip = (await listBranches(repository, "")).find((head) => head.branch === branch);
+  if (tip !== undefined) return tip.headSha;
   const message = `${repository.repository} has no branch ${branch}; its default branch is ${repository.defaultBranch}.`;
   throw new FleetError("branch-not-found", message);
 }

@@ -32,7 +32,7 @@ export async function mergeBranch(repository: ForgeRepository, ask: MergeAsk): P
   }
 }
 
-export async function tipOf(gitDir: string, branch: string): Promise<string | undefined> {
+async function tipOf(gitDir: string, branch: string): Promise<string | undefined> {
   const args = ["rev-parse", "--quiet", "--verify", "--end-of-options", `refs/heads/${branch}^{commit}`];
   return (await tryGit(args, { gitDir })).stdout.trim() || undefined;
 }

@@ -7,7 +7,7 @@ import { hostProcessor, PROCESSORS } from "../../processors/index.ts";
 import { openTmux } from "../../src/agents/tmux.ts";
 import { findMarked, killTree } from "../../src/command/process-tree.ts";
 import type { Fleet, Log } from "../../src/conductor/fleet.ts";
-import { tickHost, type HostTick } from "../../src/conductor/host.ts";
+import { tendHost, tickHost, type HostTick } from "../../src/conductor/host.ts";
 import { sweepShard } from "../../src/conductor/monitor.ts";
 import { requestSpawn } from "../../src/conductor/spawn.ts";
 import { readConfig, type Config } from "../../src/config.ts";
@@ -60,8 +60,8 @@ export interface TestFleet extends TestProcess, AsyncDisposable {
   aRepository(product?: { readonly test?: string | null; readonly validate?: string }): Promise<string>;
   spawn(by: Operator, ask: Partial<SpawnRequest> & { repository: string }, key?: string): Promise<Task>;
   read(taskId: string): Promise<Task>;
-  /** This host's tick. */
-  tick(process?: TestProcess): Promise<HostTick>;
+  /** This host's tick, and then its duties. */
+  tick(process?: TestProcess): Promise<HostTick & { readonly ended: number; readonly cleaned: number }>;
   /** What the outbox holds, answered by the processors at once, delays or not; how many there were. */
   answer(process?: TestProcess): Promise<number>;
   /** Answers, ticks and sweeps by turns until the task has come to `status`. */
@@ -130,8 +130,11 @@ export async function testFleet(options: TestFleetOptions = {}): Promise<TestFle
   const own = await start();
   const { fleet } = own;
   const read = (taskId: string) => fleet.store.transaction(WORKER, (tx) => getTask(tx, taskId));
-  const tick = ({ fleet: ticking } = own) =>
-    tickHost(ticking, { tickMs: 60_000, versions: {}, load: 0, diskFreeMb: 10_000 });
+  const tick = async ({ fleet: ticking }: TestProcess = own) => {
+    const seen = await tickHost(ticking, { tickMs: 60_000, versions: {}, load: 0, diskFreeMb: 10_000 });
+    const tended = seen.reporting ? await tendHost(ticking) : undefined;
+    return { ...seen, ended: 0, cleaned: 0, ...tended };
+  };
   await tick();
 
   return {
@@ -179,7 +182,11 @@ export async function testFleet(options: TestFleetOptions = {}): Promise<TestFle
       const wanted: readonly string[] = [status].flat();
       const deadline = Date.now() + withinMs;
       for (;;) {
-        while ((await answerHints(fleet)) > 0);
+        // After each answer, since the next one may lead on from there.
+        while ((await answerHints(fleet)) > 0) {
+          const passed = await read(taskId);
+          if (wanted.includes(passed.status)) return passed;
+        }
         await tick();
         await sweepShard(fleet, { shard: 0, of: 1 });
         const task = await read(taskId);
