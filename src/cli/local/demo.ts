@@ -246,10 +246,11 @@ function tell({ terminal, json, world }: Shell, outcome: Outcome, keep: boolean)
 const NEXT_STEPS = [
   "",
   "Next",
-  "  npx fleet up                                   run it for yourself (Ctrl-C stops it)",
-  '  npx fleet spawn <repository> "what to do" -w   from another terminal',
-  "  npx fleet doctor                               which agents and tools this machine has",
-  "  npm run demo -- --keep                         the same, left running to look around",
+  "  npx fleet up                run it for yourself; Ctrl-C stops it",
+  '  npx fleet spawn <repository> "what to do" --agent-type stub --wait',
+  "                              from another terminal, on a repository of yours",
+  "  npx fleet doctor            which agents and tools this machine has",
+  "  npm run demo -- --keep      the same, left running to look around",
 ];
 
 async function stayUntil(

@@ -76,7 +76,7 @@ function banner({ paint, isTty }: Terminal, config: Config, { web, embedded, que
     ),
     "",
     "  Next, in another terminal:",
-    '  npx fleet spawn <repository> "what to do" --wait',
+    '  npx fleet spawn <repository> "what to do" --agent-type stub --wait',
     "",
     paint("dim", "  Ctrl-C stops it; agents run on and are found again."),
   ];

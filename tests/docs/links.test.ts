@@ -1,0 +1,49 @@
+/** What people read: every link leads somewhere, every `fleet` verb exists, every setting is one, every sample is valid. */
+import { access, readdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { expect, test } from "vitest";
+import { parse } from "yaml";
+import { Config } from "../../src/config.ts";
+import { COMMANDS } from "../../src/cli/main.ts";
+import { parseSettings } from "../../src/domain/settings.ts";
+
+const PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", ...(await pagesIn("docs"))];
+/** Of the environment, and not ours. */
+const OTHERS = new Set(["FLEET_OVERLOAD"]);
+
+async function pagesIn(folder: string): Promise<string[]> {
+  const files = await readdir(folder, { recursive: true });
+  return files.filter((file) => file.endsWith(".md")).map((file) => join(folder, file));
+}
+
+test.each(PAGES)("%s names only files, verbs and settings that exist", async (page) => {
+  const text = await readFile(page, "utf8");
+
+  for (const [, target = ""] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
+    await expect(access(join(dirname(page), target)), target).resolves.toBeUndefined();
+  }
+  for (const [, verb = ""] of text.matchAll(/(?:`|npx )fleet ([a-z]+)/g)) expect(Object.keys(COMMANDS)).toContain(verb);
+  for (const [name] of text.matchAll(/\bFLEET_[A-Z_]+\b/g)) {
+    if (!OTHERS.has(name)) expect(Object.keys(Config.shape)).toContain(name);
+  }
+});
+
+test.each(["README.md", "docs/operations.md"])("the fleet.yaml in %s is valid", async (page) => {
+  const text = await readFile(page, "utf8");
+  const [, sample = ""] = /```yaml\n([^]*?)```/.exec(text) ?? [];
+
+  expect(parseSettings(parse(sample))).toMatchObject({ ok: true });
+});
+
+test("the README's npm scripts exist", async () => {
+  const scripts = Object.keys(JSON.parse(await readFile("package.json", "utf8")).scripts);
+  const text = await readFile("README.md", "utf8");
+
+  for (const [, script = ""] of text.matchAll(/npm run ([\w:]+)/g)) expect(scripts).toContain(script);
+});
+
+test("decisions are numbered without gaps", async () => {
+  const numbers = (await readdir("docs/decisions")).map((file) => Number(file.slice(0, 4))).toSorted((a, b) => a - b);
+
+  expect(numbers).toEqual(numbers.map((_, at) => at + 1));
+});
