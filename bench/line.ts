@@ -59,10 +59,10 @@ export function lineOf(terms: LineTerms, ours: readonly number[], theirs?: reado
 export function verdictOf(value: number, target: Target | undefined, wrong: readonly string[] = []): Verdict {
   if (wrong.length > 0) return "wrong";
   if (!target) return "unjudged";
-  const missedBy =
-    "atLeast" in target ? (target.atLeast - value) / target.atLeast : (value - target.atMost) / target.atMost;
+  const [bound, missedBy] =
+    "atLeast" in target ? [target.atLeast, target.atLeast - value] : [target.atMost, value - target.atMost];
   if (missedBy <= 0) return "met";
-  return missedBy < NOISE ? "noise" : "missed";
+  return missedBy < Math.abs(bound) * NOISE ? "noise" : "missed";
 }
 
 function compare(

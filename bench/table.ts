@@ -39,15 +39,15 @@ export function tablePage(lines: readonly Line[], about: readonly string[]): str
     "",
     ...about.map((line) => `- ${line}`),
     "",
-    row(HEADS),
-    row(HEADS.map(() => "---")),
-    ...lines.map((line) => row(cellsOf(line))),
+    pageRow(HEADS),
+    pageRow(HEADS.map(() => "---")),
+    ...lines.map((line) => pageRow(cellsOf(line))),
     ...(notes.length > 0 ? ["", "## What misses, and why", "", ...notes] : []),
     "",
   ].join("\n");
 }
 
-function row(cells: readonly string[]): string {
+function pageRow(cells: readonly string[]): string {
   return `| ${cells.join(" | ")} |`;
 }
 

@@ -32,9 +32,10 @@ export async function openTmuxServer(world: World, path?: string): Promise<Tmux>
 /** Each holds one program that does nothing; `names` are those of the sessions. */
 export async function startSessions(tmux: Tmux, names: readonly string[]): Promise<void> {
   for (let from = 0; from < names.length; from += BATCH) {
-    const commands = names
-      .slice(from, from + BATCH)
-      .flatMap((name, at) => [...(at > 0 ? [";"] : []), "new-session", "-d", "-s", name, "exec sleep 3600"]);
-    await tmux(...commands);
+    const commands: string[] = [];
+    for (const name of names.slice(from, from + BATCH)) {
+      commands.push(";", "new-session", "-d", "-s", name, "exec sleep 3600");
+    }
+    await tmux(...commands.slice(1));
   }
 }

@@ -10,7 +10,7 @@ import { relayOnce } from "../../src/conductor/relay.ts";
 import { moveTask } from "../../src/conductor/move.ts";
 import { startRelay } from "../../src/processes/worker.ts";
 import { lineOf, type Line } from "../line.ts";
-import { figure, interleave, spreadOf } from "../rounds.ts";
+import { figure, interleave, spreadOf, type Contender } from "../rounds.ts";
 import type { Row } from "../row.ts";
 import { seedTasks } from "../seed.ts";
 import { openStack, type Stack } from "../stack.ts";
@@ -54,28 +54,7 @@ async function soon(world: World, database: Database, stack: Stack): Promise<Lin
     return spreadOf(taken);
   };
 
-  const connection = new Redis(world.redisUrl, { maxRetriesPerRequest: null });
-  const prefix = `q${randomUUID().slice(-8)}`;
-  const queue = new Queue("bare", { connection, prefix });
-  const answer = async ({ data }: { data: { taskId: string } }) => arrived.get(data.taskId)?.();
-  const worker = new Worker("bare", answer, { connection, prefix });
-  world.later(async () => {
-    await worker.close();
-    await queue.close();
-    connection.disconnect();
-  });
-  const theirs = async () => {
-    const taken: number[] = [];
-    for (let at = 0; at < count; at += 1) {
-      await pause(5);
-      const taskId = randomUUID();
-      const there = new Promise<number>((resolve) => arrived.set(taskId, () => resolve(performance.now())));
-      const from = performance.now();
-      await queue.add("bare", { taskId, epoch: 1 }, { ...jobOptions(spawnQueue, {}), jobId: `bare_${taskId}_e1` });
-      taken.push((await there) - from);
-    }
-    return spreadOf(taken);
-  };
+  const theirs = addsByHand(world, count);
   const samples = await interleave(world.rounds, ours, theirs);
   const said = {
     row: "3",
@@ -95,6 +74,33 @@ async function soon(world: World, database: Database, stack: Stack): Promise<Lin
       figure(samples.theirs, "p99"),
     ),
   ];
+}
+
+/** The same queue options, added by the one who then waits. */
+function addsByHand(world: World, count: number): Contender {
+  const arrived = new Map<string, () => void>();
+  const connection = new Redis(world.redisUrl, { maxRetriesPerRequest: null });
+  const prefix = `q${randomUUID().slice(-8)}`;
+  const queue = new Queue("bare", { connection, prefix });
+  const answer = async ({ data }: { data: { taskId: string } }) => arrived.get(data.taskId)?.();
+  const worker = new Worker("bare", answer, { connection, prefix });
+  world.later(async () => {
+    await worker.close();
+    await queue.close();
+    connection.disconnect();
+  });
+  return async () => {
+    const taken: number[] = [];
+    for (let at = 0; at < count; at += 1) {
+      await pause(5);
+      const taskId = randomUUID();
+      const there = new Promise<number>((resolve) => arrived.set(taskId, () => resolve(performance.now())));
+      const from = performance.now();
+      await queue.add("bare", { taskId, epoch: 1 }, { ...jobOptions(spawnQueue, {}), jobId: `bare_${taskId}_e1` });
+      taken.push((await there) - from);
+    }
+    return spreadOf(taken);
+  };
 }
 
 async function relayed(world: World, database: Database, stack: Stack): Promise<Line> {

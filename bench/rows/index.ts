@@ -7,15 +7,19 @@ import { psRow } from "./ps.ts";
 import { spawnRow } from "./spawn.ts";
 import { startUpRow } from "./start-up.ts";
 import { sweepRow } from "./sweep.ts";
+import { tickRow } from "./tick.ts";
 import { transitionsRow } from "./transitions.ts";
+import { upRow } from "./up.ts";
 
 export const ROWS: readonly Row[] = [
   transitionsRow,
   jobsRow,
   hintsRow,
   spawnRow,
+  tickRow,
   psRow,
   startUpRow,
   sweepRow,
   admissionsRow,
+  upRow,
 ];

@@ -125,9 +125,9 @@ async function twenty(world: World, spawner: Spawner, hand: Hand, weigh: (mib: n
 
 interface Spawner {
   /** How long one took. */
-  one(): Promise<number>;
+  readonly one: () => Promise<number>;
   /** Ends what runs and removes it. */
-  tidy(): Promise<unknown>;
+  readonly tidy: () => Promise<unknown>;
   /** Of all that run now, in MiB each, without their agents. */
   supervisorWeight(): number;
   wrong(): string[];
@@ -192,8 +192,8 @@ async function untilRunning(read: () => Promise<Task>): Promise<Task> {
 }
 
 interface Hand {
-  one(): Promise<number>;
-  tidy(): Promise<unknown>;
+  readonly one: () => Promise<number>;
+  readonly tidy: () => Promise<unknown>;
 }
 
 /** What somebody would type, as fast as a program can type it; a beat is a file that the program writes first. */

@@ -1,0 +1,179 @@
+/** Row 6: one tick of a host that holds 200 agents: how long, how many programs it starts, how many statements it sends. */
+import childProcess from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { join } from "node:path";
+import { Client } from "pg";
+import { runDirOf } from "../../src/agents/places.ts";
+import { sessionName } from "../../src/agents/stop.ts";
+import { tickHost } from "../../src/conductor/host.ts";
+import type { Task } from "../../src/domain/task.ts";
+import { newCheckout } from "../../tests/support/repositories.ts";
+import { lineOf, type Line, type LineTerms } from "../line.ts";
+import { figure, interleave } from "../rounds.ts";
+import type { Row } from "../row.ts";
+import { HOST, seedTasks } from "../seed.ts";
+import { openStack } from "../stack.ts";
+import { openTmuxServer, startSessions, type Tmux } from "../tmux.ts";
+import type { World } from "../world.ts";
+
+export const tickRow: Row = {
+  row: "6",
+  what: "host tick",
+  async measure(world) {
+    const few = await measureTick(world, 20);
+    const many = await measureTick(world, 200);
+    const grown: Pick<LineTerms, "row" | "reference" | "unit" | "compared" | "target" | "reason"> = {
+      row: "6",
+      reference: "20 agents",
+      unit: "",
+      compared: "difference",
+      target: { atMost: 0 },
+      reason: "it grows with the number of agents, and must not",
+    };
+    return [
+      many.line,
+      lineOf({ ...grown, what: "programs a tick of 200 agents starts" }, many.programs, few.programs),
+      lineOf({ ...grown, what: "statements a tick of 200 agents sends" }, many.statements, few.statements),
+    ];
+  },
+};
+
+interface Ticked {
+  readonly line: Line;
+  readonly programs: number[];
+  readonly statements: number[];
+}
+
+async function measureTick(world: World, agents: number): Promise<Ticked> {
+  const database = await world.database();
+  const { open, home } = await openStack(world, database, { slots: agents });
+  const repository = newCheckout(join(await world.folder("repository"), "shop"));
+  const tasks = await seedTasks(database, open.store, {
+    count: agents,
+    status: "running",
+    repository,
+    withFacts: true,
+  });
+  const tmux = await openTmuxServer(world, join(home, "tmux", "fleet.sock"));
+  const beats = await stage(home, tasks, tmux);
+  const wrong = new Set<string>();
+
+  const tick = async () => {
+    // Every agent has written and beaten since the last tick, as busy ones do.
+    for (const { log, beat, text } of beats) {
+      appendFileSync(log, "a line of output\n");
+      writeFileSync(beat, text());
+    }
+    const counts = countCalls();
+    const from = performance.now();
+    const ticked = await tickHost(open.fleet, { tickMs: 60_000, versions: {}, load: 0, diskFreeMb: 10_000 });
+    const ms = performance.now() - from;
+    const { programs, statements } = counts.stop();
+    if (!ticked.reporting || ticked.agents !== agents) wrong.add(`it saw ${JSON.stringify(ticked)}`);
+    return { ms, programs, statements };
+  };
+  const byHand = async () => {
+    const from = performance.now();
+    await tmux("list-panes", "-a");
+    for (const { beat } of beats) readFileSync(beat, "utf8");
+    return { ms: performance.now() - from };
+  };
+  await tick();
+  const samples = await interleave(world.rounds, tick, byHand);
+  await tmux("kill-server");
+  const [row] = await database.query("select count(*)::int as count from fleet_tasks where status <> 'running'");
+  if (row?.["count"] !== 0) wrong.add(`${String(row?.["count"])} healthy agents were acted on`);
+  const said: LineTerms = {
+    row: "6",
+    what: `tick of ${agents} agents`,
+    reference: "tmux list-panes -a + reading as many files",
+    unit: "ms",
+    target: { atMost: 2 },
+    wrong: [...wrong],
+    reason: "writing 200 facts and reading them back for the monitor's rules is work that the reference does not do",
+  };
+  return {
+    line: lineOf(said, figure(samples.ours, "ms"), figure(samples.theirs, "ms")),
+    programs: figure(samples.ours, "programs"),
+    statements: figure(samples.ours, "statements"),
+  };
+}
+
+/** Runs as their supervisors leave them, without 200 supervisors: two cores would measure those. */
+async function stage(home: string, tasks: readonly Task[], tmux: Tmux) {
+  mkdirSync(join(home, "tmux"), { recursive: true });
+  await startSessions(
+    tmux,
+    tasks.map(({ id, attempt }) => sessionName(id, attempt)),
+  );
+  const panes = (await tmux("list-panes", "-a", "-F", "#{session_name} #{pane_pid}")).trim().split("\n");
+  const pids = new Map(panes.map((line) => [line.split(" ")[0], Number(line.split(" ")[1])]));
+  return tasks.map((task) => {
+    const dir = runDirOf(home, task.id, task.attempt);
+    const pid = pids.get(sessionName(task.id, task.attempt)) ?? 0;
+    const start = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ")[19];
+    mkdirSync(join(dir, "started"), { recursive: true });
+    mkdirSync(join(home, "attempts", ".open"), { recursive: true });
+    writeFileSync(join(home, "attempts", ".open", `${task.id}_${task.attempt}`), "");
+    writeFileSync(join(dir, "run.json"), JSON.stringify(specOf(task, home)));
+    writeFileSync(join(dir, "process"), `pid=${pid} start=${start} supervisor=${pid}\n`);
+    const log = join(dir, "output.log");
+    writeFileSync(log, "begun\n");
+    const text = () => {
+      const now = new Date().toISOString();
+      return `ts=${now} pid=${pid} status=busy start=${start} cpu_ms=10 out_bytes=6 last_output=${now}\n`;
+    };
+    return { log, beat: join(dir, "agent.hb"), text };
+  });
+}
+
+function specOf(task: Task, home: string): Record<string, unknown> {
+  return {
+    taskId: task.id,
+    attempt: task.attempt,
+    dispatchId: task.dispatchId ?? randomUUID(),
+    epoch: task.epoch,
+    hostId: HOST,
+    bootId: "bench",
+    startedBy: "bench",
+    agentType: "stub",
+    argv: ["true"],
+    cwd: home,
+    repositoryUrl: task.repository,
+    branch: task.branch,
+    kind: "clone",
+    startSha: "0".repeat(40),
+    baseSha: "0".repeat(40),
+  };
+}
+
+/** Everything that starts a program or sends a statement in this process goes through these two. */
+function countCalls(): { stop(): { programs: number; statements: number } } {
+  const counts = { programs: 0, statements: 0 };
+  const { spawn } = childProcess;
+  // oxlint-disable-next-line typescript/unbound-method -- called with its own `this` below
+  const { query } = Client.prototype;
+  Object.assign(childProcess, {
+    spawn: (...args: Parameters<typeof spawn>) => {
+      counts.programs += 1;
+      return spawn(...args);
+    },
+  });
+  syncBuiltinESMExports();
+  Object.assign(Client.prototype, {
+    query(this: Client, ...args: unknown[]) {
+      counts.statements += 1;
+      return Reflect.apply(query, this, args) as unknown;
+    },
+  });
+  return {
+    stop() {
+      Object.assign(childProcess, { spawn });
+      syncBuiltinESMExports();
+      Object.assign(Client.prototype, { query });
+      return counts;
+    },
+  };
+}
