@@ -40,7 +40,7 @@ export function readOptions(args: readonly string[]): Options {
     },
   });
   const queue = values.queue === "postgres" ? "postgres" : "redis";
-  const asked = values.faults?.split(",") ?? Object.keys(FAULTS);
+  const asked = values.faults === "none" ? [] : (values.faults?.split(",") ?? Object.keys(FAULTS));
   const unknown = asked.filter((name) => !isFault(name));
   if (unknown.length > 0)
     throw new Error(`There is no fault ${unknown.join(", ")}. There are: ${Object.keys(FAULTS).join(", ")}`);

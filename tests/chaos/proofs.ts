@@ -91,9 +91,8 @@ async function commitsOf(stage: Stage): Promise<string[]> {
   const wrong: string[] = [];
   const tasks = await stage.query("select id, repository, branch, base_branch, attempt, status from fleet_tasks");
   for (const repository of Object.values(stage.repositories)) {
-    const merged = countBy(
-      runGit(repository, "log", "--format=%(trailers:key=Fleet-Task,valueonly)", "main").split("\n").filter(Boolean),
-    );
+    const said = runGit(repository, "log", "--format=%B", "main");
+    const merged = countBy([...said.matchAll(/^Fleet-Task: (.+)$/gm)].map(([, id = ""]) => id));
     const branches = new Set(runGit(repository, "for-each-ref", "--format=%(refname:short)", "refs/heads").split("\n"));
     for (const task of tasks.filter((one) => one["repository"] === repository)) {
       const id = String(task["id"]);
@@ -123,7 +122,7 @@ function untold(stage: Stage): Promise<string[]> {
   return texts(
     stage,
     `select id || ' (' || type || ' to ' || channel || ') is ' || status || ' after ' || tries || ' tries: ' || coalesce(last_error, '')
-       as violation from fleet_notifications where status <> 'delivered'`,
+       as violation from fleet_notifications where status not in ('delivered', 'merged')`,
   );
 }
 

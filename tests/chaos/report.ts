@@ -79,3 +79,21 @@ export function printProofs(proofs: readonly Proof[], say: (line: string) => voi
     for (const violation of violations) say(`        ${violation}`);
   }
 }
+
+/** Where the time of an attempt went: medians of the spawn's steps, and of the waits between one move and the next. */
+export async function printTimes(stage: Stage, say: (line: string) => void): Promise<void> {
+  const steps = await stage.query(
+    `select step->>'step' as name, percentile_cont(0.5) within group (order by (step->>'ms')::float8) as ms
+     from audit_log a cross join lateral jsonb_array_elements(a.detail->'steps') as step
+     where a.action = 'task.running' group by 1 order by 2 desc`,
+  );
+  const moves = await stage.query(
+    `select action as name, percentile_cont(0.5) within group (order by ms) as ms from (
+       select action, extract(epoch from at - lag(at) over (partition by task_id order by seq)) * 1000 as ms from audit_log) a
+     where ms is not null group by action having count(*) > 2 order by 2 desc`,
+  );
+  const shown = (rows: readonly Record<string, unknown>[]) =>
+    rows.map((row) => `${String(row["name"])} ${Math.round(Number(row["ms"]))}`).join(", ");
+  say(`median ms of the steps: ${shown(steps)}`);
+  say(`median ms until: ${shown(moves)}`);
+}

@@ -6,7 +6,7 @@ import { readOptions, seeded, type Options } from "./options.ts";
 import { strikeAll } from "./plan.ts";
 import { proveAll } from "./proofs.ts";
 import { progressOf, untilQuiet } from "./quiet.ts";
-import { printProofs, printRows, rowsOf } from "./report.ts";
+import { printProofs, printRows, printTimes, rowsOf } from "./report.ts";
 import { openStage } from "./stage.ts";
 
 const WORKERS = 3;
@@ -65,6 +65,7 @@ async function chaos({ tasks, faults, seed, queue, slots, keep, verbose }: Optio
       ],
       say,
     );
+    await printTimes(stage, say);
     const seconds1 = (Date.now() - startedAt) / 1_000;
     say(
       `\n${asked.tasks.size} tasks in ${seconds1.toFixed(0)} s, ${(asked.tasks.size / seconds1).toFixed(1)}/s; ${asked.refusals} refusals at the limit, ${asked.failures} answers that did not come`,

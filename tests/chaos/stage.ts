@@ -190,6 +190,7 @@ function settings(checked: string, perOperator: number): unknown {
     retry: { baseDelayMs: 300, capMs: 1_500 },
     monitor: { spawnTimeoutMs: 30_000, hostGraceMs: 30_000 },
     autoMerge: true,
+    notify: { mute: ["spawned", "pr_ready", "retrying", "ci_failed", "review_rejected"] },
   };
 }
 
