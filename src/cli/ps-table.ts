@@ -67,8 +67,12 @@ function statusOf(terminal: Terminal, { status, condition, drift, bootEnable }: 
   return (status === null ? terminal.paint("gray", "◆ roster") : terminal.status(status)) + warned;
 }
 
-function beatOf({ paint }: Terminal, { health, heartbeatAgeMs }: AgentView): string {
-  if (heartbeatAgeMs === null) return paint("gray", "–");
+/** Only an agent that should be at work can be late with a beat; one that has delivered and ended is not unwell. */
+const AT_WORK: ReadonlySet<AgentView["status"]> = new Set<AgentView["status"]>(["spawning", "running", null]);
+
+function beatOf({ paint }: Terminal, { health, heartbeatAgeMs, pane, status }: AgentView): string {
+  const hasEnded = pane === "dead" && !AT_WORK.has(status);
+  if (heartbeatAgeMs === null || hasEnded) return paint("gray", "–");
   const { glyph, colour } = HEALTH[health];
   return paint(colour, `${glyph} ${span(heartbeatAgeMs)}`);
 }
