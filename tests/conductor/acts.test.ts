@@ -91,9 +91,9 @@ test("a merge whose worker died after the forge had it is finished by asking aga
 });
 
 test("what was rejected by its operator is told to the next attempt", async () => {
-  await using fleet = await testFleet();
+  await using fleet = await testFleet({ settings: { reviewers: [] } });
   const by = await fleet.operator();
-  const task = await fleet.spawn(by, { repository: await fleet.aRepository() });
+  const task = await fleet.spawn(by, { repository: await fleet.aRepository(), script: "objectionable-then-fix" });
   const ready = await fleet.runUntil(task.id, "ready");
 
   await rejectTask(fleet.fleet, by, ready, "The colour is wrong.");
@@ -137,7 +137,7 @@ test("only what is over can be removed; its working copy goes, and it is out of 
   const stopped = await stopTask(fleet.fleet, by, running);
   const cleaned = await removeTask(fleet.fleet, by, stopped);
 
-  expect(cleaned?.decision.do).toBe("delete");
+  expect(cleaned?.decision.do).toBe("remove");
   await expect(fleet.read(task.id)).rejects.toMatchObject({ code: "task-not-found" });
   expect(await fleet.query("select status from fleet_tasks where removed_at is not null")).toEqual([
     { status: "cancelled" },

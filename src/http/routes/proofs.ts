@@ -32,9 +32,17 @@ export const invariantsRoute = defineRoute(
     summary: "Check what must always be true, for the whole fleet",
     reply: InvariantsView,
   },
-  async (fleet: Fleet) => {
+  async (fleet: Fleet, { operator }) => {
     const verdicts = await checkInvariants(fleet);
-    const invariants = verdicts.map((verdict) => ({ ...verdict, violations: [...verdict.violations] }));
-    return { body: { ok: verdicts.every(({ holds }) => holds !== false), at: fleet.clock().toISOString(), invariants } };
+    // Whether the house stands is for everybody; what is broken names other people's tasks.
+    const mayName = operator.role === "admin";
+    const invariants = verdicts.map(({ violations, ...verdict }) => ({
+      ...verdict,
+      violations:
+        mayName || violations.length === 0 ? [...violations] : [`${violations.length}; role admin sees which`],
+    }));
+    return {
+      body: { ok: verdicts.every(({ holds }) => holds !== false), at: fleet.clock().toISOString(), invariants },
+    };
   },
 );

@@ -1,0 +1,14 @@
+/** Reads so many events of a stream, as a browser would. */
+import { createParser, type EventSourceMessage } from "eventsource-parser";
+
+export async function parseServerSentEvents(response: Response, count: number): Promise<EventSourceMessage[]> {
+  const events: EventSourceMessage[] = [];
+  const parser = createParser({ onEvent: (event) => events.push(event) });
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  while (reader && events.length < count) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parser.feed(value);
+  }
+  return events.slice(0, count);
+}
