@@ -9,7 +9,8 @@ import { runDirOf } from "../../src/agents/places.ts";
 import { sessionName } from "../../src/agents/stop.ts";
 import { tickHost } from "../../src/conductor/host.ts";
 import type { Task } from "../../src/domain/task.ts";
-import { newCheckout } from "../../tests/support/repositories.ts";
+import { mirrorOf } from "../../src/git/mirror.ts";
+import { newCheckout, runGit } from "../../tests/support/repositories.ts";
 import { lineOf, type Line, type LineTerms } from "../line.ts";
 import { figure, interleave } from "../rounds.ts";
 import type { Row } from "../row.ts";
@@ -56,6 +57,7 @@ async function measureTick(world: World, agents: number): Promise<Ticked> {
     repository,
     withFacts: true,
   });
+  runGit(home, "clone", "--quiet", "--bare", repository, mirrorOf(home, repository).path);
   const tmux = await openTmuxServer(world, join(home, "tmux", "fleet.sock"));
   const beats = await stage(home, tasks, tmux);
   const wrong = new Set<string>();
@@ -121,6 +123,7 @@ async function stage(home: string, tasks: readonly Task[], tmux: Tmux) {
     writeFileSync(join(dir, "process"), `pid=${pid} start=${start} supervisor=${pid}\n`);
     const log = join(dir, "output.log");
     writeFileSync(log, "begun\n");
+    writeFileSync(join(dir, "log.base"), "0");
     const text = () => {
       const now = new Date().toISOString();
       return `ts=${now} pid=${pid} status=busy start=${start} cpu_ms=10 out_bytes=6 last_output=${now}\n`;
@@ -143,7 +146,7 @@ function specOf(task: Task, home: string): Record<string, unknown> {
     cwd: home,
     repositoryUrl: task.repository,
     branch: task.branch,
-    kind: "clone",
+    kind: "worktree",
     startSha: "0".repeat(40),
     baseSha: "0".repeat(40),
   };

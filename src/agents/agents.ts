@@ -120,7 +120,7 @@ export async function openAgents(options: AgentsOptions): Promise<Agents> {
     },
     readLog: (run, range) => readRunLog(dirOf(run), range),
     collectFailure: (run) => collectFailure(place, dirOf(run)),
-    readResult: (run) => readResult(dirOf(run)),
+    readResult: async (run) => readResult(dirOf(run)),
     detect: () => detectAgentClis(options.baseEnv),
     async close() {},
   };

@@ -7,8 +7,8 @@ import { mirrorOf } from "../git/mirror.ts";
 import { absorbClone, branchHead, diffExcerpt, diffStat, publishBranch, type Published } from "./branches.ts";
 import { runDirOf } from "./places.ts";
 import { PORTS_PER_WORKSPACE } from "./ports.ts";
-import { readRun, readRunSpec, writeRunDir, type RunSpec } from "./run-dir.ts";
-import { readRunLog } from "./run-log.ts";
+import { readExit, readRun, readRunSpec, readRunSpecSync, writeRunDir, type RunSpec } from "./run-dir.ts";
+import { readLogTail } from "./run-log.ts";
 import type { Runtime } from "./runtime.ts";
 import { findUnsaved } from "./snapshot.ts";
 import { sessionName } from "./stop.ts";
@@ -135,7 +135,7 @@ export async function waitForFirstBeat(dir: string, withinMs: number, signal?: A
 async function lookForBeat(dir: string): Promise<FirstBeat | undefined> {
   const { heartbeat, exit, process: agent } = readRun(dir);
   if (exit?.code && CANNOT_RUN.has(exit.code)) {
-    const said = (await readTail(dir)).trim() || `exit ${exit.code}`;
+    const said = readTail(dir).trim() || `exit ${exit.code}`;
     throw new SpawnError("PROCESS_FAILED", "heartbeat", `The agent's program cannot be run: ${said}`);
   }
   const pid = agent?.pid ?? 0;
@@ -166,17 +166,17 @@ export async function collectFailure(place: Place, dir: string): Promise<Collect
   return {
     diff: work?.diff ?? "",
     filesChanged: work?.filesChanged ?? [],
-    outputTail: await readTail(dir),
+    outputTail: readTail(dir),
     exitCode: exit?.code ?? null,
     signal: exit?.signal ?? null,
     outOfMemory: exit?.oom ?? false,
   };
 }
 
-export async function readResult(dir: string): Promise<AgentResult> {
-  const spec = await readRunSpec(dir);
+export function readResult(dir: string): AgentResult {
+  const spec = readRunSpecSync(dir);
   const cli = Object.values(AGENT_CLIS).find(({ type }) => type === spec?.agentType);
-  return cli ? cli.parseResult(await readTail(dir), readRun(dir).exit ?? null) : NO_RESULT;
+  return cli ? cli.parseResult(readTail(dir), readExit(dir) ?? null) : NO_RESULT;
 }
 
 function workspaceEnv(workspace: WorkspaceRecord, ask: RunRequest): Record<string, string> {
@@ -205,6 +205,6 @@ async function collectWork(place: Place, spec: RunSpec) {
   return { diff: await diffExcerpt(mirror, spec.startSha, head), filesChanged };
 }
 
-async function readTail(dir: string): Promise<string> {
-  return (await readRunLog(dir, { tailBytes: TAIL_BYTES })).bytes.toString("utf8").slice(-TAIL_BYTES);
+function readTail(dir: string): string {
+  return readLogTail(dir, TAIL_BYTES).toString("utf8").slice(-TAIL_BYTES);
 }

@@ -1,10 +1,11 @@
-/** One look at all agents of this host: one call to the runtime, one pass over files and processes, one git call per mirror. */
+/** One look at all agents of this host: one call to the runtime, one pass over files and processes, one git call per mirror that moved. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isAlive, listProcesses, readEnvironment, type ProcessInfo } from "../command/process-tree.ts";
 import type { AgentFacts } from "../domain/facts.ts";
 import { git } from "../git/git.ts";
 import { mirrorOf } from "../git/mirror.ts";
+import { refsPrint } from "../git/refs-print.ts";
 import { attemptRoot } from "./places.ts";
 import { listOpenRuns, readRun, readRunSpecSync, type RunReport, type RunSpec } from "./run-dir.ts";
 import type { Pane, Runtime } from "./runtime.ts";
@@ -39,8 +40,27 @@ interface Look {
   readonly at: Date;
   /** Undefined: the runtime did not answer, which proves nothing about any agent. */
   readonly panes: ReadonlyMap<string, Pane> | undefined;
-  readonly processes: readonly ProcessInfo[];
+  readonly processes: ProcessTable;
   readonly heads: ReadonlyMap<string, string>;
+}
+
+interface ProcessTable {
+  readonly all: readonly ProcessInfo[];
+  readonly byPid: ReadonlyMap<number, ProcessInfo>;
+  /** Of everything in a session, by its leader's pid. */
+  readonly cpuMs: ReadonlyMap<number, number>;
+}
+
+interface KnownHeads {
+  readonly print: string;
+  readonly lines: readonly string[];
+}
+
+interface HeadsAsked {
+  readonly home: string;
+  readonly runs: readonly Seen[];
+  readonly known: Map<string, KnownHeads>;
+  readonly note: (error: unknown) => void;
 }
 
 interface Seen {
@@ -52,6 +72,7 @@ interface Seen {
 export function openObserver({ home, runtime, clock }: ObserverOptions): Observer {
   const specs = new Map<string, RunSpec>();
   const ahead = new Map<string, number>();
+  const knownHeads = new Map<string, KnownHeads>();
 
   function openRuns(): Seen[] {
     const seen: Seen[] = [];
@@ -83,10 +104,10 @@ export function openObserver({ home, runtime, clock }: ObserverOptions): Observe
     const note = (error: unknown) => void problems.push(error instanceof Error ? error.message : String(error));
     const [panes, heads] = await Promise.all([
       runtime.listActive().catch((error: unknown) => note(error)),
-      readHeads(home, runs, note),
+      readHeads({ home, runs, known: knownHeads, note }),
     ]);
     const bySession = panes ? new Map(panes.map((pane) => [pane.session, pane])) : undefined;
-    const look: Look = { at: clock(), panes: bySession, processes: listProcesses(), heads };
+    const look: Look = { at: clock(), panes: bySession, processes: tableOf(listProcesses()), heads };
     const facts: AgentFacts[] = [];
     for (const run of runs) {
       const headSha = headOf(run.spec, look);
@@ -107,10 +128,10 @@ function factsOf({ dir, spec }: Seen, look: Look): Omit<AgentFacts, "headSha" | 
     dispatchId,
     ...heartbeatOf(report),
     pane: paneState(spec, look),
-    process: processState(report),
+    process: processState(report, look),
     exit: report.exit ?? null,
     outBytes: report.outBytes,
-    cpuMs: Math.max(Number(report.heartbeat?.extra["cpu_ms"]) || 0, cpuOf(report, look.processes)),
+    cpuMs: Math.max(Number(report.heartbeat?.extra["cpu_ms"]) || 0, cpuOf(report, look)),
     lastOutputAt: report.lastOutputAt ?? null,
     observedAt: look.at,
   };
@@ -132,36 +153,43 @@ function paneState(spec: RunSpec, { panes }: Look): AgentFacts["pane"] {
   return pane.isDead ? "dead" : "alive";
 }
 
+function tableOf(all: readonly ProcessInfo[]): ProcessTable {
+  const cpuMs = new Map<number, number>();
+  for (const info of all) {
+    cpuMs.set(info.session, (cpuMs.get(info.session) ?? 0) + info.cpuMs + info.endedChildrenCpuMs);
+  }
+  return { all, byPid: new Map(all.map((info) => [info.pid, info])), cpuMs };
+}
+
 /** A process that was never noted down, because its supervisor died too early or has not begun, is not known to be dead. */
-function processState({ process: agent, exit }: RunReport): AgentFacts["process"] {
-  if (agent) return isAlive(agent.pid, agent.startTime) ? "alive" : "dead";
-  return exit ? "dead" : "unknown";
+function processState({ process: agent, exit }: RunReport, { processes }: Look): AgentFacts["process"] {
+  if (!agent) return exit ? "dead" : "unknown";
+  const seen = processes.byPid.get(agent.pid);
+  if (seen && seen.state !== "Z" && seen.startTime === agent.startTime) return "alive";
+  // It may have begun since the table was read, or be dead: only a look of its own tells.
+  return isAlive(agent.pid, agent.startTime) ? "alive" : "dead";
 }
 
 /** Of everything in the agent's session; a compiler that an agent runs for minutes counts as work. */
-function cpuOf({ process: agent }: RunReport, processes: readonly ProcessInfo[]): number {
+function cpuOf({ process: agent }: RunReport, { processes }: Look): number {
   if (!agent) return 0;
-  let total = 0;
-  for (const info of processes) {
-    if (info.session === agent.pid || info.pid === agent.pid) total += info.cpuMs + info.endedChildrenCpuMs;
-  }
-  return total;
+  const own = processes.byPid.get(agent.pid);
+  const ownMs = own && own.session !== agent.pid ? own.cpuMs + own.endedChildrenCpuMs : 0;
+  return (processes.cpuMs.get(agent.pid) ?? 0) + ownMs;
 }
 
-/** All branches of the mirrors that open runs use: one process per mirror, however many agents. */
-async function readHeads(
-  home: string,
-  runs: readonly Seen[],
-  note: (error: unknown) => void,
-): Promise<Map<string, string>> {
+/** All branches of the mirrors that open runs use: one git per mirror however many agents, none where no branch moved. */
+async function readHeads({ home, runs, known, note }: HeadsAsked): Promise<ReadonlyMap<string, string>> {
   const heads = new Map<string, string>();
   const urls = new Set(runs.filter(({ spec }) => spec.kind === "worktree").map(({ spec }) => spec.repositoryUrl));
   for (const url of urls) {
     const gitDir = mirrorOf(home, url).path;
+    const print = refsPrint(gitDir);
+    const before = known.get(url);
     try {
-      for (const line of (
-        await git(["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads"], { gitDir })
-      ).split("\n")) {
+      const lines = before && print === before.print ? before.lines : await listHeads(gitDir);
+      if (print !== undefined) known.set(url, { print, lines });
+      for (const line of lines) {
         const [sha, ref] = line.split(" ");
         if (sha && ref) heads.set(`${url} ${ref}`, sha);
       }
@@ -170,6 +198,10 @@ async function readHeads(
     }
   }
   return heads;
+}
+
+async function listHeads(gitDir: string): Promise<readonly string[]> {
+  return (await git(["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads"], { gitDir })).split("\n");
 }
 
 function headOf(spec: RunSpec, look: Look): string | null {
@@ -194,7 +226,7 @@ function findOrphans(home: string, runs: readonly Seen[], look: Look): Orphan[] 
     orphans.push({ kind: "session", name: pane.session, pid: pane.pid, taskId: null });
   }
   const ours = `FLEET_RUN=${attemptRoot(home)}/`;
-  for (const info of look.processes) {
+  for (const info of look.processes.all) {
     // Who leads a session stands for it: reading every environment at each tick would double its cost.
     if (info.session !== info.pid || info.state === "Z") continue;
     const env = readEnvironment(info.pid);

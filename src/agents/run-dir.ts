@@ -97,12 +97,16 @@ export function readRun(dir: string): RunReport {
   const beat = readText(join(dir, "agent.hb"));
   return {
     heartbeat: beat === undefined ? undefined : parseHeartbeat(beat),
-    exit: parseExit(readText(join(dir, "exit.json"))),
+    exit: readExit(dir),
     process: parseProcess(readText(join(dir, "process"))),
     outBytes: base + (log?.size ?? 0),
     lastOutputAt: log && base + log.size > 0 ? log.mtime : undefined,
     fenced: statIf(join(dir, "started")) !== undefined,
   };
+}
+
+export function readExit(dir: string): ExitRecord | undefined {
+  return parseExit(readText(join(dir, "exit.json")));
 }
 
 /** Runs that have been written and not been closed. */
@@ -240,7 +244,9 @@ function openRoot(home: string): string {
   return join(attemptRoot(home), ".open");
 }
 
+/** Asked first, because most of the time most of these are not there, and a failed read costs ten times as much. */
 function readText(path: string): string | undefined {
+  if (!statIf(path)) return undefined;
   try {
     return readFileSync(path, "utf8");
   } catch {
