@@ -15,25 +15,26 @@ export interface Asked {
 
 export interface Kind {
   readonly script: string;
+  /** Of an agent of type command instead of a stub. */
+  readonly command?: readonly string[];
   readonly taskType: "bug_fix" | "refactor";
   readonly repository: "plain" | "checked";
   readonly maxRetries: number;
-  /** Where it ends when all goes well. */
-  readonly end: "merged" | "abandoned";
 }
 
-const WELL = { taskType: "bug_fix", repository: "plain", maxRetries: 5, end: "merged" } as const;
+const WELL = { taskType: "bug_fix", repository: "plain", maxRetries: 5 } as const;
 
 /** Of twenty tasks: most deliver at once, some need Fleetwright to push, checks, a reviewer, a retry, or leave processes behind. */
 const KINDS: readonly Kind[] = [
-  ...Array.from({ length: 13 }, () => ({ ...WELL, script: "succeed" })),
+  ...Array.from({ length: 12 }, () => ({ ...WELL, script: "succeed" })),
   { ...WELL, script: "succeed-no-push" },
   { ...WELL, script: "succeed-no-push" },
   { ...WELL, script: "fail-then-fix", repository: "checked" },
   { ...WELL, script: "succeed", repository: "checked" },
   { ...WELL, script: "objectionable-then-fix", taskType: "refactor" },
   { ...WELL, script: "fork" },
-  { ...WELL, script: "exit-1", maxRetries: 1, end: "abandoned" },
+  { ...WELL, script: "exit-1", maxRetries: 1 },
+  { ...WELL, script: "cannot start", command: ["/nonexistent/agent"], maxRetries: 1 },
 ];
 
 export function kindOf(index: number): Kind {
@@ -110,12 +111,11 @@ async function ask(
   key: string,
 ): Promise<{ status: number; id: string | undefined; text: string }> {
   const operator = stage.operators[index % stage.operators.length];
-  const { script, taskType, repository, maxRetries } = kindOf(index);
+  const { script, command, taskType, repository, maxRetries } = kindOf(index);
   const body = {
     repository: stage.repositories[repository],
     description: `Task ${key}: make the change called ${script}.`,
-    agentType: "stub",
-    script,
+    ...(command ? { agentType: "command", command } : { agentType: "stub", script }),
     taskType,
     maxRetries,
   };

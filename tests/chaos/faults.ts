@@ -24,37 +24,29 @@ export interface Arena {
   readonly strikes: Strike[];
   readonly random: () => number;
   readonly isOver: () => boolean;
+  readonly say: (text: string) => void;
 }
 
-const STEPS = [
-  "claim",
-  "workspace",
-  "install",
-  "prompt",
-  "process",
-  "heartbeat",
-  "publish",
-  "merge",
-  "ci",
-  "review",
-  "retry",
-  "notify",
-  "cleanup",
-  "run",
-];
+const STEPS =
+  "claim workspace install prompt process heartbeat compensate publish merge ci review retry notify cleanup".split(" ");
 export const KILL_POINTS = ["relay:between", ...STEPS.flatMap((step) => [`${step}:before`, `${step}:after`])];
-const RARE = new Set(["ci", "review", "retry", "publish", "compensate"]);
+/** Some steps are rare; and a worker that meets none of its points is not waited for to the end. */
+const PATIENCE_MS = 20_000;
 
-/** F1: a worker that kills itself at the point, in the place of another one. */
-export async function killAt(arena: Arena, place: Program, point: string): Promise<Program> {
-  const armed = await arena.crew.replace(place, { FLEET_KILL_AT: point });
+/** F1: a worker that kills itself at the first of these points it meets, in the place of another one. */
+export async function killAt(
+  arena: Arena,
+  place: Program,
+  points: readonly string[],
+): Promise<{ next: Program; point: string | undefined }> {
+  const armed = await arena.crew.replace(place, { FLEET_KILL_AT: points.join(",") });
   arena.crew.expectEnd(armed);
-  const patience = RARE.has(point.split(":")[0] ?? "") ? 40_000 : 15_000;
-  await Promise.race([armed.ended, pause(patience, undefined, { ref: false }), over(arena)]);
+  await Promise.race([armed.ended, pause(PATIENCE_MS, undefined, { ref: false }), over(arena)]);
   const struck = armed.struck();
-  if (!armed.isOver()) return armed; // nothing came that way
-  arena.strikes.push({ fault: "F1", at: struck?.at ?? Date.now(), point, subject: struck?.subject, pid: armed.pid });
-  return arena.crew.successor(armed);
+  if (!struck) return { next: armed, point: undefined }; // nothing came that way
+  await armed.ended;
+  arena.strikes.push({ fault: "F1", ...struck, pid: armed.pid });
+  return { next: await arena.crew.successor(armed), point: struck.point };
 }
 
 export async function killRandomly(arena: Arena): Promise<void> {

@@ -64,7 +64,7 @@ function endsOf(stage: Stage): Promise<string[]> {
        coalesce(t.condition_detail::text, '') as violation
      from fleet_tasks t left join audit_log a on a.task_id = t.id and a.detail->>'to' in ('merged', 'abandoned', 'cancelled')
      group by t.id having t.completed_at is null or count(a.*) <> 1 or
-       t.status <> case when t.metadata->>'script' = 'exit-1' then 'abandoned' else 'merged' end`,
+       t.status <> case when t.agent_type = 'command' or t.metadata->>'script' = 'exit-1' then 'abandoned' else 'merged' end`,
   );
 }
 

@@ -31,8 +31,9 @@ async function chaos({ tasks, faults, seed, queue, slots, keep, verbose }: Optio
     const startedAt = Date.now();
     const asked = startAskers(stage, tasks, `chaos-${seed}`);
     const strikes: Strike[] = [];
-    const striking = strikeAll({ stage, crew, strikes, random, isOver: () => over }, faults, (text) =>
-      say(`${seconds(began)} s: ${text}`),
+    const striking = strikeAll(
+      { stage, crew, strikes, random, isOver: () => over, say: (text) => say(`${seconds(began)} s: ${text}`) },
+      faults,
     );
     const timer = setInterval(
       () =>

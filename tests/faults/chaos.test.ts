@@ -1,0 +1,73 @@
+/** A handful of tasks through real processes and stores, with one fault each time: what `npm run chaos` does at length. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startAskers } from "../chaos/askers.ts";
+import { startCrew, type Crew } from "../chaos/crew.ts";
+import { startDuplicates } from "../chaos/duplicates.ts";
+import { cutPostgres, flushRedis, killAt, type Arena } from "../chaos/faults.ts";
+import { seeded } from "../chaos/options.ts";
+import { proveAll } from "../chaos/proofs.ts";
+import { untilQuiet } from "../chaos/quiet.ts";
+import { openStage, type Stage } from "../chaos/stage.ts";
+
+const random = seeded(11);
+/** Nothing moves for so long only when something is stuck. */
+const STUCK_MS = 60_000;
+const TASKS = 3;
+
+let stage: Stage;
+let crew: Crew;
+const asked = new Map<string, string>();
+beforeAll(async () => {
+  stage = await openStage({ queue: "redis", slots: 4 });
+  crew = await startCrew(stage, 2);
+});
+afterAll(async () => {
+  await crew?.stop();
+  await stage?.[Symbol.asyncDispose]();
+});
+
+/** Asks for some tasks, lets the fault strike when they flow, waits until it is quiet; answers with what does not hold. */
+async function suffer(name: string, strike: (arena: Arena) => Promise<unknown>): Promise<readonly string[]> {
+  const arena: Arena = { stage, crew, strikes: [], random, isOver: () => false, say: () => {} };
+  const asking = startAskers(stage, TASKS, name);
+  await Promise.all([asking.done, strike(arena)]);
+  for (const [key, id] of asking.tasks) asked.set(key, id);
+  const stuck = await untilQuiet(stage, STUCK_MS);
+  const broken = (await proveAll(stage, asked)).flatMap(({ id, violations }) =>
+    violations.map((text) => `${id}: ${text}`),
+  );
+  const wrong = [...asking.wrong, ...crew.accidents, ...arena.strikes.flatMap((struck) => struck.wrong ?? [])];
+  return [...broken, ...wrong, ...(stuck ? [`stuck: ${JSON.stringify(stuck)}`] : [])];
+}
+
+function aWorker({ crew: { workers } }: Arena) {
+  const [worker] = workers();
+  if (!worker) throw new Error("There is no worker.");
+  return worker;
+}
+
+test.each(["process:before", "process:after"])(
+  "a worker that dies at %s leaves nothing undone and nothing doubled",
+  async (point) => {
+    expect(await suffer(`kill-${point.replace(":", "-")}`, (arena) => killAt(arena, aWorker(arena), [point]))).toEqual(
+      [],
+    );
+  },
+);
+
+test("an emptied Redis loses no task, and its schedules tick again", async () => {
+  expect(await suffer("flush", flushRedis)).toEqual([]);
+});
+
+test("PostgreSQL ends every connection: nobody exits, nothing is half done", async () => {
+  expect(await suffer("cut", cutPostgres)).toEqual([]);
+});
+
+test("every job delivered four times, in any order, acts once", async () => {
+  const duplicates = await startDuplicates(stage, random);
+  const broken = await suffer("again", () => Promise.resolve());
+  await duplicates.stop();
+
+  expect(broken).toEqual([]);
+  expect(duplicates.count).toBeGreaterThan(0);
+});
