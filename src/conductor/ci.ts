@@ -14,7 +14,8 @@ import type { Fleet } from "./fleet.ts";
 import { keepLease } from "./lease.ts";
 import { transitionOf } from "./move.ts";
 
-const LEASE_MS = 10_000;
+/** Renewed at a third; short, because a dead worker's job is done again only when its lease is over. */
+const LEASE_MS = 5_000;
 
 /** Asks for the checks of a head. The epoch rises, so that a job about the head before is a no-op. */
 export async function startCi(fleet: Fleet, task: Task, headSha: string): Promise<Task> {

@@ -5,7 +5,7 @@ import { StaleVersionError } from "../domain/errors.ts";
 import type { HostJob } from "../../queues/host.ts";
 import type { Task } from "../domain/task.ts";
 import { toStorableJson } from "../domain/untrusted.ts";
-import { closeAttempt, listStaleAttempts } from "../store/attempts.ts";
+import { closeAttempt, listAttempts, listStaleAttempts } from "../store/attempts.ts";
 import { listSpeaking, markQuestions, upsertFacts } from "../store/heartbeats.ts";
 import { releaseHost, renewHost } from "../store/hosts.ts";
 import type { Tx } from "../store/sql.ts";
@@ -36,6 +36,8 @@ export interface HostTick {
 const STANDING_BY: HostTick = { reporting: false, agents: 0, orphans: [] };
 /** In one go: the lock that keeps others away is not held for long. */
 const MOST = 20;
+/** Mostly waiting for git; more would take the processors from agents. */
+const AT_ONCE = 3;
 
 /** Facts first: one statement for all agents. Then what follows from them; whatever may take long is for `tendHost`. */
 export async function tickHost(fleet: Fleet, measures: HostMeasures): Promise<HostTick> {
@@ -90,7 +92,7 @@ export async function attendTask(fleet: Fleet, job: HostJob, signal: AbortSignal
   if (!task) return undefined;
   await endStaleAttempts(fleet);
   if (task.host === fleet.host.id && task.completedAt && task.workspacePath) {
-    await fleet.store.exclusively(`clean-up/${task.id}`, (tx) => cleanUpFresh(fleet, tx, task.id));
+    await cleanUpAlone(fleet, task);
   }
   return task;
 }
@@ -114,19 +116,23 @@ async function endStaleAttempts(fleet: Fleet): Promise<number> {
 
 async function cleanUpEnded(fleet: Fleet): Promise<number> {
   const tasks = await fleet.store.transaction(WORKER, (tx) => listTasksToClean(tx, fleet.host.id, MOST));
-  for (const task of tasks) {
-    try {
-      // Another process of this machine may be at it: after a change of reporter, or because the owner asked.
-      await fleet.store.exclusively(`clean-up/${task.id}`, (tx) => cleanUpFresh(fleet, tx, task.id));
-    } catch (error) {
-      if (error instanceof StaleVersionError) continue;
-      fleet.log.warn(
-        { event: "cleanup.failed", taskId: task.id, error: String(error) },
-        "a working copy could not be removed",
-      );
-    }
+  for (let from = 0; from < tasks.length; from += AT_ONCE) {
+    await Promise.all(tasks.slice(from, from + AT_ONCE).map((task) => cleanUpAlone(fleet, task)));
   }
   return tasks.length;
+}
+
+/** Another process of this machine may be at it: after a change of reporter, or because the owner asked. */
+async function cleanUpAlone(fleet: Fleet, task: Task): Promise<void> {
+  try {
+    await fleet.store.exclusively(`clean-up/${task.id}`, (tx) => cleanUpFresh(fleet, tx, task.id));
+  } catch (error) {
+    if (error instanceof StaleVersionError) return;
+    fleet.log.warn(
+      { event: "cleanup.failed", taskId: task.id, error: String(error) },
+      "a working copy could not be removed",
+    );
+  }
 }
 
 async function cleanUpFresh(fleet: Fleet, tx: Tx, taskId: string): Promise<void> {
@@ -137,8 +143,11 @@ async function cleanUpFresh(fleet: Fleet, tx: Tx, taskId: string): Promise<void>
 /** Ends what runs, saves what is nowhere else, removes the working copy, and says in the audit how to restore it. */
 export async function cleanUpTask(fleet: Fleet, task: Task): Promise<CleanUpResult> {
   const run = { taskId: task.id, attempt: task.attempt };
-  await fleet.agents.stop(run);
-  await fleet.store.transaction(WORKER, (tx) => closeAttempt(tx, task.id, task.attempt));
+  const attempts = await fleet.store.transaction(WORKER, (tx) => listAttempts(tx, task.id));
+  if (!attempts.some(({ attempt, closedAt }) => attempt === task.attempt && closedAt)) {
+    await fleet.agents.stop(run);
+    await fleet.store.transaction(WORKER, (tx) => closeAttempt(tx, task.id, task.attempt));
+  }
   await fleet.faultPoint("cleanup:before", task.id);
   const cleaned = await fleet.agents.cleanUp(run);
   await fleet.faultPoint("cleanup:after", task.id);

@@ -51,7 +51,8 @@ export function transitionOf(fleet: Fleet, move: Move): Transition {
   const { task, to, next, told, hints, notify, ...rest } = move;
   const epoch = task.epoch + (to || move.takeOver ? 1 : 0);
   const after: Task = { ...task, ...move.patch, version: task.version + 1, epoch };
-  const patch = to || next ? { ...move.patch, waitingFor: next ? waitingFor(next) : null } : move.patch;
+  const patch =
+    to || next ? { ...move.patch, waitingFor: next ? waitingFor(next) : (move.patch?.waitingFor ?? null) } : move.patch;
   return {
     ...rest,
     ...(to ? { to, events: eventsOf(fleet, move, after, to) } : {}),
@@ -60,7 +61,10 @@ export function transitionOf(fleet: Fleet, move: Move): Transition {
     ...(next ? { dueMs: move.dueMs ?? delayOf(next) } : {}),
     task,
     detail: { ...move.detail, ...(told ? { told } : {}) },
-    hints: [...(next ? [hintFor(next, { taskId: task.id, epoch, traceId: task.traceId ?? undefined })] : []), ...(hints?.(epoch) ?? [])],
+    hints: [
+      ...(next ? [hintFor(next, { taskId: task.id, epoch, traceId: task.traceId ?? undefined })] : []),
+      ...(hints?.(epoch) ?? []),
+    ],
   };
 }
 
@@ -88,7 +92,9 @@ function hintFor(next: NextJob, { traceId, ...aim }: Aim): Hint {
 const TASK_QUEUES = { spawn: spawnQueue, retry: retryQueue, ci: ciQueue } as const;
 
 /** The job a task waits for, made again from its row: a lost hint can always be replaced. */
-export function jobFor(task: Task): { queue: (typeof TASK_QUEUES)["spawn"]; payload: z.output<(typeof spawnQueue)["payload"]> } | undefined {
+export function jobFor(
+  task: Task,
+): { queue: (typeof TASK_QUEUES)["spawn"]; payload: z.output<(typeof spawnQueue)["payload"]> } | undefined {
   const job = { taskId: task.id, epoch: task.epoch, ...(task.traceId ? { traceId: task.traceId } : {}) };
   if (task.waitingFor === "spawn" || task.waitingFor === "retry" || task.waitingFor === "ci") {
     return { queue: TASK_QUEUES[task.waitingFor], payload: job };

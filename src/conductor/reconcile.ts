@@ -6,6 +6,7 @@ import type { Task } from "../domain/task.ts";
 import { listHosts } from "../store/hosts.ts";
 import { bumpNotification, listOverdueNotifications } from "../store/notifications.ts";
 import { listReviews } from "../store/reviews.ts";
+import { hint } from "../store/outbox.ts";
 import { WORKER } from "../store/store.ts";
 import { listExpiredSpawns, listOverdueTasks, listSlotDrift, postponeTasks, repairSlots } from "../store/tasks.ts";
 import { failTask } from "./fail.ts";
@@ -108,14 +109,19 @@ async function reissueReviews(fleet: Fleet, task: Task): Promise<number> {
   const open = reviews.filter(
     ({ round, status }) => round === task.metadata.reviewRound && (status === "pending" || status === "running"),
   );
-  const jobs = open.map(({ id }) => ({ queue: reviewQueue, payload: { taskId: task.id, epoch: task.epoch, reviewId: id } }));
+  const jobs = open.map(({ id }) => ({
+    queue: reviewQueue,
+    payload: { taskId: task.id, epoch: task.epoch, reviewId: id },
+  }));
   const ids = jobs.map(({ queue, payload }) => queue.jobId(payload));
   const states = await fleet.broker.stateOf(reviewQueue, ids);
   const ended = ids.some((id) => states.get(id) === "completed" || states.get(id) === "failed");
   if (ended) {
     // Their ids are spent: the whole round goes on under a new epoch.
-    const move = { task, takeOver: true, actor: fleet.worker, action: "hint.reissued", dueMs: AGAIN_MS };
-    await quietly(moveTask(fleet, move));
+    const hints = (epoch: number) => open.map(({ id }) => hint(reviewQueue, { taskId: task.id, epoch, reviewId: id }));
+    await quietly(
+      moveTask(fleet, { task, takeOver: true, actor: fleet.worker, action: "hint.reissued", dueMs: AGAIN_MS, hints }),
+    );
     return 1;
   }
   await fleet.broker.addJobs(jobs.filter((_, index) => (states.get(ids[index] ?? "") ?? "missing") === "missing"));
@@ -163,7 +169,10 @@ async function takeOverExpired(fleet: Fleet): Promise<number> {
 async function repairDrift(fleet: Fleet): Promise<number> {
   const drift = await fleet.store.transaction(WORKER, (tx) => listSlotDrift(tx));
   for (const { operatorId, active, counted } of drift) {
-    fleet.log.warn({ event: "slots.leaked", operatorId, active, counted }, "the slot counter was wrong and is put right");
+    fleet.log.warn(
+      { event: "slots.leaked", operatorId, active, counted },
+      "the slot counter was wrong and is put right",
+    );
     await fleet.store.transaction(WORKER, (tx) => repairSlots(tx, operatorId));
   }
   return drift.length;

@@ -31,7 +31,8 @@ import type { Fleet } from "./fleet.ts";
 import { keepLease } from "./lease.ts";
 import { transitionOf, type Move } from "./move.ts";
 
-const LEASE_MS = 10_000;
+/** Renewed at a third; short, because a dead worker's job is done again only when its lease is over. */
+const LEASE_MS = 5_000;
 /** What a reviewer can take in; the cut is stated in the diff. */
 const DIFF_CAPS = { mostPerFile: 20_000, mostTotal: 120_000 };
 

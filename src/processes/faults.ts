@@ -1,18 +1,20 @@
-/** Faults on purpose, for drills: FLEET_KILL_AT=step:before|after kills this process there, FLEET_STOP_AT stops it. */
+/** Faults on purpose, for drills: FLEET_KILL_AT=step:before|after kills this process there, FLEET_STOP_AT stops it, once. Several, parted by commas: the first that is met. */
 import { writeSync } from "node:fs";
 import { faultEnv } from "./env.ts";
 
 /** Does nothing unless the environment names a point. */
 export function faultFromEnvironment(): (point: string, subject?: string) => Promise<void> {
   const { killAt, stopAt } = faultEnv();
-  if (!killAt && !stopAt) return async () => undefined;
+  const kills = new Set(killAt?.split(","));
+  const stops = new Set(stopAt?.split(","));
+  if (kills.size + stops.size === 0) return async () => undefined;
   let happened = false;
   return async (point, subject) => {
-    if (happened || (point !== killAt && point !== stopAt)) return;
+    if (happened || !(kills.has(point) || stops.has(point))) return;
     happened = true;
     // Told synchronously: nothing that waits is written any more.
     writeSync(1, `${JSON.stringify({ fault: point, subject })}\n`);
-    process.kill(process.pid, point === killAt ? "SIGKILL" : "SIGSTOP");
+    process.kill(process.pid, kills.has(point) ? "SIGKILL" : "SIGSTOP");
     // Signals are delivered between turns of the event loop.
     await new Promise((resolve) => setTimeout(resolve, 50));
   };
