@@ -27,12 +27,13 @@ interface Owner {
   readonly operatorId: string;
 }
 
-/** The run for this head, made if there is none. */
+/** The run for this head, made if there is none; one that the environment spoilt is open again. */
 export async function ensureCiRun(tx: Tx, id: string, owner: Owner, headSha: string): Promise<CiRun> {
   await tx.run`
     insert into ci_runs (id, task_id, tenant_id, operator_id, head_sha)
     values (${id}, ${owner.taskId}, ${owner.tenantId}, ${owner.operatorId}, ${headSha})
-    on conflict on constraint ci_runs_head do nothing`;
+    on conflict on constraint ci_runs_head do update set status = 'pending', worker = null, lease_until = null
+      where ci_runs.status = 'error'`;
   return tx.one(CiRun)`select ${columns} from ci_runs c where c.task_id = ${owner.taskId} and c.head_sha = ${headSha}`;
 }
 

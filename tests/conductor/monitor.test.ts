@@ -23,7 +23,7 @@ test.each([
   const failed = await fleet.runUntil(id, "failed");
 
   expect(failed.failureContext).toMatchObject({ class: failureClass });
-  expect(await fleet.query("select id from pull_requests")).toEqual([]);
+  expect(await fleet.query("select number from pull_requests")).toEqual([]);
 });
 
 test("what an agent committed and did not push is published on its behalf", async () => {
@@ -107,6 +107,7 @@ test("a host that is silent keeps its agents in doubt, and loses them only after
 test("facts that contradict each other are doubt, not death; when they agree again it is over", async () => {
   await using fleet = await testFleet();
   const task = await running(fleet, "hang");
+  await fleet.tick();
   await fleet.query("update heartbeats set pane = 'unknown', observed_at = now()");
 
   await sweepShard(fleet.fleet, ALL);

@@ -128,9 +128,9 @@ describe("tasks", () => {
 
   test("a task is made once per key: 201, then 200 with the same one; another request under it is 422", async () => {
     const headers = { "idempotency-key": "k-1" };
-    const [made, first] = await outcome("/tasks", { method: "POST", body: request(), headers });
-    const [again, second] = await outcome("/tasks", { method: "POST", body: request(), headers });
-    const other = await outcome("/tasks", { method: "POST", body: { ...request(), description: "Other." }, headers });
+    const [made, first] = await outcome("/spawn", { method: "POST", body: request(), headers });
+    const [again, second] = await outcome("/spawn", { method: "POST", body: request(), headers });
+    const other = await outcome("/spawn", { method: "POST", body: { ...request(), description: "Other." }, headers });
 
     expect([made, again]).toEqual([201, 200]);
     expect(second).toMatchObject({ id: (first as unknown as Task).id });
@@ -140,13 +140,13 @@ describe("tasks", () => {
 
   test("who holds all the slots of their tier is refused with the numbers", async () => {
     const builder = await fleet.operator({ tier: "builder" });
-    await outcome("/tasks", { method: "POST", body: request(), by: builder });
+    await outcome("/spawn", { method: "POST", body: request(), by: builder });
 
-    const response = await ask("/tasks", { method: "POST", body: request(), by: builder });
+    const response = await ask("/spawn", { method: "POST", body: request(), by: builder });
 
     expect(response.status).toBe(403);
     expect(response.headers.get("content-type")).toContain("application/problem+json");
-    expect(await response.json()).toMatchObject({ limit: 1, held: 1, tier: "builder" });
+    expect(await response.json()).toMatchObject({ facts: { limit: 1, held: 1, tier: "builder" } });
     await fleet.query("update slots set active = 0 where operator_id = $1", [builder.id]);
   });
 
@@ -155,13 +155,13 @@ describe("tasks", () => {
     ["a field too many", { ...{ repository: "/x", description: "x" }, surprise: 1 }, 422],
     ["a repository that is not there", { repository: "/nowhere", description: "x", agentType: "stub" }, 422],
   ])("a request with %s is refused", async (_what, body, status) => {
-    expect((await outcome("/tasks", { method: "POST", body }))[0]).toBe(status);
+    expect((await outcome("/spawn", { method: "POST", body }))[0]).toBe(status);
   });
 
   test("what is no JSON is 400, and what is another kind of body 415", async () => {
     const token = await web.issueFor(ada, 60_000);
     const send = (type: string, body: string) =>
-      fetch(new URL("/api/fleet/tasks", web.url), {
+      fetch(new URL("/api/fleet/spawn", web.url), {
         method: "POST",
         headers: { authorization: `Bearer ${token}`, "content-type": type },
         body,
@@ -207,9 +207,7 @@ describe("tasks", () => {
 
     expect(response.status).toBe(409);
     expect(await response.json()).toMatchObject({
-      from: "running",
-      to: "merged",
-      allowed: ["pr_created", "failed", "cancelled"],
+      facts: { from: "running", to: "merged", allowed: ["pr_created", "failed", "cancelled"] },
     });
     expect(await outcome(`/tasks/${running.id}`, { method: "DELETE" })).toEqual([409, "invalid-transition"]);
     expect(await outcome(`/tasks/${ready.id}/reject`, { method: "POST", body: {} })).toEqual([422, "invalid-input"]);

@@ -182,6 +182,8 @@ export async function testFleet(options: TestFleetOptions = {}): Promise<TestFle
       const wanted: readonly string[] = [status].flat();
       const deadline = Date.now() + withinMs;
       for (;;) {
+        const there = await read(taskId);
+        if (wanted.includes(there.status)) return there;
         // After each answer, since the next one may lead on from there.
         while ((await answerHints(fleet)) > 0) {
           const passed = await read(taskId);

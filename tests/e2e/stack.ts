@@ -1,0 +1,115 @@
+/** Fleetwright as people run it: the built program, `fleet up` as a process of its own, and the verbs as further ones. */
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { openTmux } from "../../src/agents/tmux.ts";
+import { findMarked, killTree } from "../../src/command/process-tree.ts";
+import { migrateQueueBackend } from "../../src/broker/broker.ts";
+import { testDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
+import { CHECK } from "../support/fleet.ts";
+import { temporaryHome } from "../support/home.ts";
+import { newCheckout } from "../support/repositories.ts";
+
+const run = promisify(execFile);
+/** Inside node_modules, so that packages are found from there as from the real one. */
+const BUILT = join(process.cwd(), "node_modules", ".cache", "fleet-e2e", String(process.pid));
+
+/** The whole program, as `npm run build` makes it, from the tree as it is now. */
+export async function build(): Promise<void> {
+  await run("npx", ["tsc", "-p", "tsconfig.build.json", "--outDir", BUILT]);
+  cpSync("src", join(BUILT, "src"), { recursive: true, filter: (path) => !path.endsWith(".ts") });
+}
+
+export function unbuild(): void {
+  rmSync(BUILT, { recursive: true, force: true });
+}
+
+export interface Said {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A machine with PostgreSQL, a product, two reviewers, and nothing running yet. */
+export async function aStack(queues: { redisUrl?: string }, prefix: string) {
+  const database = await testDatabase();
+  const home = await temporaryHome();
+  if (!queues.redisUrl) await migrateQueueBackend(database.url, prefix);
+  const repository = newCheckout(join(home.path, "shop"));
+  const config = join(home.path, "fleet.yaml");
+  writeFileSync(
+    config,
+    JSON.stringify({
+      products: [{ id: "shop", repository, commands: { test: CHECK } }],
+      reviewers: [{ name: "tidy", type: "stub", role: "leftovers" }],
+      retry: { baseDelayMs: 100, capMs: 500 },
+    }),
+  );
+  const env = {
+    PATH: process.env["PATH"],
+    HOME: home.path,
+    DATABASE_URL: database.url,
+    ...(queues.redisUrl ? { REDIS_URL: queues.redisUrl } : {}),
+    FLEET_HOME: join(home.path, "fleet"),
+    FLEET_CONFIG: config,
+    FLEET_QUEUE_PREFIX: prefix,
+    FLEET_TICK_MS: "500",
+    FLEET_HEARTBEAT_INTERVAL_MS: "1000",
+    PORT: "0",
+  };
+  const bin = join(BUILT, "src", "cli", "bin.js");
+  let up: ChildProcess | undefined;
+  let log = "";
+
+  return {
+    repository,
+    query: database.query.bind(database),
+    home: env.FLEET_HOME,
+    /** Until it answers. */
+    async up(): Promise<void> {
+      rmSync(join(env.FLEET_HOME, "credentials.json"), { force: true });
+      const started = spawn(process.execPath, [bin, "up"], { env, stdio: ["ignore", "pipe", "pipe"] });
+      for (const stream of [started.stdout, started.stderr]) stream.on("data", (chunk) => (log += String(chunk)));
+      up = started;
+      await eventually(async () => {
+        if (started.exitCode !== null) throw new Error(`fleet up ended with ${started.exitCode}: ${log}`);
+        const found = await Promise.resolve()
+          .then(() => readFileSync(join(env.FLEET_HOME, "credentials.json"), "utf8"))
+          .catch(() => "");
+        return found === "" ? undefined : found;
+      }, 30_000);
+    },
+    /** SIGTERM: it drains; the exit code. */
+    async down(): Promise<number | null> {
+      if (!up || up.exitCode !== null) return null;
+      up.kill("SIGTERM");
+      await once(up, "exit");
+      return up.exitCode;
+    },
+    async kill(): Promise<void> {
+      up?.kill("SIGKILL");
+      if (up) await once(up, "exit");
+    },
+    /** One verb, as typed. */
+    async fleet(...words: string[]): Promise<Said> {
+      return run(process.execPath, [bin, ...words], { env, cwd: repository, maxBuffer: 16_000_000 }).then(
+        ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+        (error: { code: number; stdout: string; stderr: string }) => error,
+      );
+    },
+    log: () => log,
+    async [Symbol.asyncDispose]() {
+      if (up && up.exitCode === null && up.signalCode === null) await this.kill();
+      await openTmux({ home: env.FLEET_HOME, socket: "fleet" }).shutDown();
+      for (const { id } of await database.query("select id from fleet_tasks")) {
+        const marker = { name: "FLEET_TASK", value: String(id) };
+        if (findMarked(marker).length > 0) await killTree([], { graceMs: 0, marker });
+      }
+      await database[Symbol.asyncDispose]();
+      await home[Symbol.asyncDispose]();
+    },
+  };
+}
