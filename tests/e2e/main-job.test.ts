@@ -29,7 +29,7 @@ async function expectWhole(stack: Stack) {
   expect(await stack.query("select task_id from attempts group by task_id, attempt having count(*) > 1")).toEqual([]);
 }
 
-test.each(BACKENDS)(
+test.concurrent.each(BACKENDS)(
   "with queues on %s three tasks come to ready, one is merged, and each can be looked at",
   async (backend) => {
     await using stack = await stackOn(backend);
@@ -57,7 +57,7 @@ test.each(BACKENDS)(
   },
 );
 
-test.each(BACKENDS)(
+test.concurrent.each(BACKENDS)(
   "with queues on %s it is killed in mid-flight, started again, and the end is the same",
   async (backend) => {
     await using stack = await stackOn(backend);
@@ -94,21 +94,24 @@ test.each(BACKENDS)(
   },
 );
 
-test("agents outlive the program: it is stopped in order while they work, and goes on with them", async () => {
-  await using stack = await stackOn("redis");
-  await stack.up();
-  await stack.fleet("spawn", ".", "Take your time", "--agent-type", "stub", "--script", "slow");
-  await eventually(async () => {
-    const rows = await stack.query("select id from fleet_tasks where status = 'running'");
-    return rows.length > 0 ? true : undefined;
-  }, 30_000);
+test.concurrent(
+  "agents outlive the program: it is stopped in order while they work, and goes on with them",
+  async () => {
+    await using stack = await stackOn("redis");
+    await stack.up();
+    await stack.fleet("spawn", ".", "Take your time", "--agent-type", "stub", "--script", "slow");
+    await eventually(async () => {
+      const rows = await stack.query("select id from fleet_tasks where status = 'running'");
+      return rows.length > 0 ? true : undefined;
+    }, 30_000);
 
-  expect(await stack.down()).toBe(0);
-  await stack.up();
+    expect(await stack.down()).toBe(0);
+    await stack.up();
 
-  await eventually(async () => {
-    const rows = await stack.query("select id from fleet_tasks where status = 'ready' and attempt = 0");
-    return rows.length > 0 ? true : undefined;
-  }, 50_000);
-  await expectWhole(stack);
-});
+    await eventually(async () => {
+      const rows = await stack.query("select id from fleet_tasks where status = 'ready' and attempt = 0");
+      return rows.length > 0 ? true : undefined;
+    }, 50_000);
+    await expectWhole(stack);
+  },
+);
