@@ -1,7 +1,7 @@
 /** Waiting for a host: a task that finds all slots taken says so and is called when one is free, oldest of each tenant first. */
 import { listHosts } from "../store/hosts.ts";
 import type { Tx } from "../store/sql.ts";
-import { listWaitingForSlot } from "../store/tasks.ts";
+import { listWaitingForSlot, postponeTasks } from "../store/tasks.ts";
 import { transitionTask } from "../store/transitions.ts";
 import { StaleVersionError } from "../domain/errors.ts";
 import type { Task } from "../domain/task.ts";
@@ -13,7 +13,8 @@ const CALLED_WITHIN_MS = 60_000;
 
 /** The job that asked is answered; without this the reconciler would ask again and again for everybody who waits. */
 export async function waitForSlot(fleet: Fleet, tx: Tx, task: Task): Promise<void> {
-  if (task.condition === "waiting_slot") return;
+  // Said before: nothing is new but the time.
+  if (task.condition === "waiting_slot") return postponeTasks(tx, [task.id], CALLED_WITHIN_MS);
   const patch = { condition: "waiting_slot" as const, conditionDetail: { host: fleet.host.id } };
   await transitionTask(
     tx,

@@ -80,7 +80,7 @@ export function startAskers(stage: Stage, count: number, name: string): Asked {
         return;
       }
       if (answer?.status === 500) wrong.push(`${key} was answered 500: ${answer.text}`);
-      await pause(300, undefined, { signal: stopping.signal }).catch(() => undefined);
+      await pause(1_000, undefined, { signal: stopping.signal }).catch(() => undefined);
     }
   }
 

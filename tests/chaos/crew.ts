@@ -8,6 +8,8 @@ export interface Crew {
   web(): Program;
   /** Ends `old` in order; the next one at its place has these settings besides. Resolves with it when it works, or ended already. */
   replace(old: Program, more: Readonly<Record<string, string>>): Promise<Program>;
+  /** Whoever comes after `program` at its place has these settings besides. */
+  armNext(program: Program, more: Readonly<Record<string, string>>): void;
   /** Who comes after `old` at its place, when it works. */
   successor(old: Program): Promise<Program>;
   /** Ends of processes that nobody meant. */
@@ -78,6 +80,10 @@ export async function startCrew(stage: Stage, size: number): Promise<Crew> {
       old.signal("SIGCONT");
       old.signal("SIGTERM");
       return next;
+    },
+    armNext(program, more) {
+      const place = placeOf(program);
+      if (place) place.more = more;
     },
     successor,
     accidents,

@@ -24,6 +24,8 @@ export interface Arena {
   readonly strikes: Strike[];
   readonly random: () => number;
   readonly isOver: () => boolean;
+  /** How often each point of F1 is to be met. */
+  readonly rounds: number;
   readonly say: (text: string) => void;
 }
 
@@ -33,20 +35,17 @@ export const KILL_POINTS = ["relay:between", ...STEPS.flatMap((step) => [`${step
 /** Some steps are rare; and a worker that meets none of its points is not waited for to the end. */
 const PATIENCE_MS = 20_000;
 
-/** F1: a worker that kills itself at the first of these points it meets, in the place of another one. */
-export async function killAt(
-  arena: Arena,
-  place: Program,
-  points: readonly string[],
-): Promise<{ next: Program; point: string | undefined }> {
-  const armed = await arena.crew.replace(place, { FLEET_KILL_AT: points.join(",") });
+export const dyingAt = (points: readonly string[]) => ({ FLEET_KILL_AT: points.join(",") });
+
+/** F1: waits for a worker that kills itself at the first of its points; undefined when it met none. */
+export async function awaitDeath(arena: Arena, armed: Program): Promise<string | undefined> {
   arena.crew.expectEnd(armed);
   await Promise.race([armed.ended, pause(PATIENCE_MS, undefined, { ref: false }), over(arena)]);
   const struck = armed.struck();
-  if (!struck) return { next: armed, point: undefined }; // nothing came that way
+  if (!struck) return undefined;
   await armed.ended;
   arena.strikes.push({ fault: "F1", ...struck, pid: armed.pid });
-  return { next: await arena.crew.successor(armed), point: struck.point };
+  return struck.point;
 }
 
 export async function killRandomly(arena: Arena): Promise<void> {

@@ -2,11 +2,12 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { startDuplicates } from "./duplicates.ts";
 import {
+  awaitDeath,
+  dyingAt,
   cutPostgres,
   cutRedis,
   flushRedis,
   KILL_POINTS,
-  killAt,
   killRandomly,
   killWeb,
   rollWorkers,
@@ -26,7 +27,6 @@ const F2_POINTS = [
 ];
 /** Two at a time die on purpose, one is left alone. */
 const LANES = 2;
-const ROUNDS = 4;
 /** Waits in vain, before the points that nobody met are left. */
 const MOST_MISSES = 6;
 
@@ -35,7 +35,7 @@ export async function strikeAll(arena: Arena, faults: readonly Fault[]): Promise
   const { say } = arena;
   const has = (fault: Fault) => faults.includes(fault);
   if (has("F1")) {
-    say(`F1: ${KILL_POINTS.length} points, ${ROUNDS} times`);
+    say(`F1: ${KILL_POINTS.length} points, ${arena.rounds} times`);
     await killEverywhere(arena);
   }
   if (has("F2")) {
@@ -75,25 +75,34 @@ async function strikeOne(arena: Arena, fault: Fault): Promise<void> {
 
 /** Every point as often as asked; a lane's worker has half of what is still due, so that rare points get their turn too. */
 async function killEverywhere(arena: Arena): Promise<void> {
-  const due = new Map(KILL_POINTS.map((point) => [point, ROUNDS]));
+  const due = new Map(KILL_POINTS.map((point) => [point, arena.rounds]));
   const busy = new Set<Program>();
   let misses = 0;
+  const points = (half: number) => {
+    const open = shuffled(
+      [...due].flatMap(([point, times]) => (times > 0 ? [point] : [])),
+      arena.random,
+    );
+    return open.length === 1 ? open : open.filter((_, at) => at % LANES === half);
+  };
   async function lane(half: number): Promise<void> {
-    while (misses < MOST_MISSES && !arena.isOver()) {
-      const points = shuffled(
-        [...due].flatMap(([point, times]) => (times > 0 ? [point] : [])),
-        arena.random,
-      );
-      const place = arena.crew.workers().find((worker) => !busy.has(worker));
-      if (!place || points.length === 0) return;
-      busy.add(place);
-      const mine = points.length === 1 ? points : points.filter((_, at) => at % LANES === half);
-      const { next, point } = await killAt(arena, place, mine);
-      if (point === undefined) misses += 1;
-      else due.set(point, (due.get(point) ?? 1) - 1);
-      busy.delete(place);
-      busy.delete(next);
+    const place = arena.crew.workers().find((worker) => !busy.has(worker));
+    if (!place) return;
+    busy.add(place);
+    let armed = await arena.crew.replace(place, dyingAt(points(half)));
+    while (misses < MOST_MISSES && !arena.isOver() && points(half).length > 0) {
+      // The next one dies too: a start less for each death.
+      arena.crew.armNext(armed, dyingAt(points(half)));
+      const point = await awaitDeath(arena, armed);
+      if (point !== undefined) due.set(point, (due.get(point) ?? 1) - 1);
+      else misses += 1;
+      armed =
+        point === undefined
+          ? await arena.crew.replace(armed, dyingAt(points(half)))
+          : await arena.crew.successor(armed);
     }
+    arena.crew.armNext(armed, {});
+    await arena.crew.replace(armed, {});
   }
   await Promise.all(Array.from({ length: LANES }, (_, half) => lane(half)));
   const missed = [...due].flatMap(([point, times]) => (times > 0 ? [`${point} (${times})`] : []));

@@ -32,7 +32,15 @@ async function chaos({ tasks, faults, seed, queue, slots, keep, verbose }: Optio
     const asked = startAskers(stage, tasks, `chaos-${seed}`);
     const strikes: Strike[] = [];
     const striking = strikeAll(
-      { stage, crew, strikes, random, isOver: () => over, say: (text) => say(`${seconds(began)} s: ${text}`) },
+      {
+        stage,
+        crew,
+        strikes,
+        random,
+        rounds: tasks >= 500 ? 4 : 1,
+        isOver: () => over,
+        say: (text) => say(`${seconds(began)} s: ${text}`),
+      },
       faults,
     );
     const timer = setInterval(

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { startAskers } from "../chaos/askers.ts";
 import { startCrew, type Crew } from "../chaos/crew.ts";
 import { startDuplicates } from "../chaos/duplicates.ts";
-import { cutPostgres, flushRedis, killAt, type Arena } from "../chaos/faults.ts";
+import { awaitDeath, cutPostgres, dyingAt, flushRedis, type Arena } from "../chaos/faults.ts";
 import { seeded } from "../chaos/options.ts";
 import { proveAll } from "../chaos/proofs.ts";
 import { untilQuiet } from "../chaos/quiet.ts";
@@ -28,7 +28,7 @@ afterAll(async () => {
 
 /** Asks for some tasks, lets the fault strike when they flow, waits until it is quiet; answers with what does not hold. */
 async function suffer(name: string, strike: (arena: Arena) => Promise<unknown>): Promise<readonly string[]> {
-  const arena: Arena = { stage, crew, strikes: [], random, isOver: () => false, say: () => {} };
+  const arena: Arena = { stage, crew, strikes: [], random, isOver: () => false, rounds: 1, say: () => {} };
   const asking = startAskers(stage, TASKS, name);
   await Promise.all([asking.done, strike(arena)]);
   for (const [key, id] of asking.tasks) asked.set(key, id);
@@ -40,18 +40,18 @@ async function suffer(name: string, strike: (arena: Arena) => Promise<unknown>):
   return [...broken, ...wrong, ...(stuck ? [`stuck: ${JSON.stringify(stuck)}`] : [])];
 }
 
-function aWorker({ crew: { workers } }: Arena) {
-  const [worker] = workers();
+async function dieAt(arena: Arena, point: string): Promise<void> {
+  const [worker] = crew.workers();
   if (!worker) throw new Error("There is no worker.");
-  return worker;
+  const armed = await crew.replace(worker, dyingAt([point]));
+  expect(await awaitDeath(arena, armed)).toBe(point);
+  await crew.successor(armed);
 }
 
 test.each(["process:before", "process:after"])(
   "a worker that dies at %s leaves nothing undone and nothing doubled",
   async (point) => {
-    expect(await suffer(`kill-${point.replace(":", "-")}`, (arena) => killAt(arena, aWorker(arena), [point]))).toEqual(
-      [],
-    );
+    expect(await suffer(`kill-${point.replace(":", "-")}`, (arena) => dieAt(arena, point))).toEqual([]);
   },
 );
 
