@@ -24,7 +24,7 @@ export async function readCredentials(env: Env): Promise<Credentials> {
 
   const local = await readLocal(credentialsFile(env));
   if (url && local?.url !== url) {
-    throw await failure("unauthenticated", `There is no token for ${url}. Set FLEET_TOKEN: fleet token issue --help`);
+    throw await failure("unauthenticated", `There is no token for ${url}. Set FLEET_TOKEN to one that server issued.`);
   }
   if (!local) throw await failure("stack-not-running", "Fleetwright is not running here. Start it: npx fleet up");
   return { url: local.url, token: token || local.token };

@@ -65,7 +65,7 @@ async function listen(api: Api, taskId: string, bell: Bell, signal: AbortSignal)
 function sentence(terminal: Terminal, { status, condition, attempt, prNumber, shortId }: TaskView): string {
   const again = attempt > 0 ? ` · attempt ${attempt + 1}` : "";
   const pr = prNumber === null ? "" : ` · PR #${prNumber}`;
-  const asks = condition === "needs_input" ? ` · answer it: fleet attach ${shortId}` : "";
+  const asks = condition === "needs_input" ? ` · see: fleet show ${shortId}` : "";
   return `${terminal.status(status, condition)}${again}${pr}${asks}`;
 }
 

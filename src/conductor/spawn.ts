@@ -1,4 +1,5 @@
 /** Asking for a task: admitted and stored together with its hint, or refused with the reason. */
+import { AGENT_CLIS } from "../agents/types/index.ts";
 import { spawnQueue } from "../../queues/spawn.ts";
 import { branchFor } from "../domain/branch.ts";
 import { FleetError, SpawnDeniedError } from "../domain/errors.ts";
@@ -46,10 +47,13 @@ export async function requestSpawn(
     return { ...admission, stored: found };
   });
   if (outcome === "key_reused") {
-    throw new FleetError("idempotency-key-reused", "This Idempotency-Key came with another request before. Use a new one.");
+    throw new FleetError(
+      "idempotency-key-reused",
+      "This Idempotency-Key came with another request before. Use a new one.",
+    );
   }
   if (outcome === "unknown_operator") {
-    throw new FleetError("unauthenticated", `Operator ${by.id} is not known here. Ask for a token: fleet token issue`);
+    throw new FleetError("unauthenticated", `Operator ${by.id} is not known here. Ask for a new token.`);
   }
   if (!stored) throw new SpawnDeniedError(limit, held, by.tier);
   if (outcome === "admitted") fleet.kickRelay();
@@ -68,9 +72,23 @@ async function findBase(fleet: Fleet, ask: SpawnRequest): Promise<Pick<Based, "r
   return { repository: named.repository, baseBranch };
 }
 
+/** What nobody could ever start is refused when it is asked for, and not after an hour in a queue. */
+export function assertDriven({ agentType, command, script, model }: SpawnRequest): void {
+  const argv = AGENT_CLIS[agentType].argv({ command, script, model });
+  if (agentType === "command" || !("refused" in argv)) return;
+  throw new FleetError(
+    "not-supported",
+    `No agent can be started: ${argv.refused}. For instance: --agent-type command --command "./your-agent.sh"`,
+    { agentType },
+  );
+}
+
 function refuseIncomplete(ask: SpawnRequest): void {
   if (ask.agentType === "command" && !ask.command) {
-    throw new FleetError("invalid-input", "Agent type command needs the program to run: --command <program> [arguments]");
+    throw new FleetError(
+      "invalid-input",
+      "Agent type command needs the program to run: --command <program> [arguments]",
+    );
   }
 }
 

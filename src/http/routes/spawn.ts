@@ -1,6 +1,6 @@
 /** POST /spawn: how the API asks for a task. */
 import type { Fleet } from "../../conductor/fleet.ts";
-import { requestSpawn } from "../../conductor/spawn.ts";
+import { assertDriven, requestSpawn } from "../../conductor/spawn.ts";
 import { SpawnRequest } from "../../domain/spawn.ts";
 import { TaskView, viewTask } from "../../views/task.ts";
 import { defineRoute } from "../route.ts";
@@ -16,9 +16,10 @@ export const spawnRoute = defineRoute(
     body: SpawnRequest,
     reply: TaskView,
     statuses: { 201: "a new task", 200: "the key came with this request before: the task it made" },
-    errors: ["spawn-denied", "idempotency-key-reused"],
+    errors: ["spawn-denied", "idempotency-key-reused", "not-supported"],
   },
   async (fleet: Fleet, { operator, body, idempotencyKey }) => {
+    assertDriven(body);
     const { task, repeated } = await requestSpawn(fleet, operator, body, idempotencyKey);
     return { status: repeated ? 200 : 201, body: viewTask(task) };
   },
