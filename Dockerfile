@@ -10,7 +10,7 @@ COPY queues queues
 COPY processors processors
 COPY schedules schedules
 COPY src src
-RUN npx tsc -p tsconfig.build.json && node scripts/copy-assets.mjs && npm prune --omit=dev --ignore-scripts --no-audit
+RUN npx tsc -p tsconfig.build.json && node scripts/copy-assets.mjs && node scripts/bundle-zod.mjs && npm prune --omit=dev --ignore-scripts --no-audit
 
 FROM node:22-bookworm-slim
 RUN apt-get update \

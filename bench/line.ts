@@ -2,7 +2,7 @@
 import { differencesOf, quartilesOf, ratiosOf, type Quartiles } from "./rounds.ts";
 
 export type Target = { readonly atLeast: number } | { readonly atMost: number };
-export type Verdict = "met" | "noise" | "missed" | "wrong" | "unjudged";
+export type Verdict = "met" | "noise" | "missed" | "wrong" | "shown";
 /** What the target speaks about: ours / reference, ours − reference, or ours alone. */
 export type Compared = "ratio" | "difference" | "value";
 
@@ -58,7 +58,7 @@ export function lineOf(terms: LineTerms, ours: readonly number[], theirs?: reado
 
 export function verdictOf(value: number, target: Target | undefined, wrong: readonly string[] = []): Verdict {
   if (wrong.length > 0) return "wrong";
-  if (!target) return "unjudged";
+  if (!target) return "shown";
   const [bound, missedBy] =
     "atLeast" in target ? [target.atLeast, target.atLeast - value] : [target.atMost, value - target.atMost];
   if (missedBy <= 0) return "met";

@@ -9,7 +9,7 @@ const WORDS: Readonly<Record<Verdict, string>> = {
   noise: "within noise",
   missed: "missed",
   wrong: "WRONG",
-  unjudged: "–",
+  shown: "–",
 };
 
 export function tableLines(lines: readonly Line[]): string[] {

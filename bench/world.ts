@@ -41,9 +41,9 @@ const DURABLE = {
 export async function openWorld({ rounds, quick }: { rounds: number; quick: boolean }): Promise<World> {
   const dir = await realpath(await mkdtemp(join(tmpdir(), "fleet-bench-")));
   await chmod(dir, 0o711);
-  const undos: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true, maxRetries: 5 })];
+  const closers: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true, maxRetries: 5 })];
   const close = async () => {
-    for (const undo of undos.splice(0).toReversed()) {
+    for (const undo of closers.splice(0).toReversed()) {
       await undo().catch((error: unknown) => process.stderr.write(`closing: ${String(error)}\n`));
     }
   };
@@ -57,9 +57,9 @@ export async function openWorld({ rounds, quick }: { rounds: number; quick: bool
   };
   try {
     const postgres = await startPostgres(DURABLE);
-    undos.push(() => postgres.stop());
+    closers.push(() => postgres.stop());
     const redis = await openDurableRedis(await folder("redis"));
-    undos.push(() => redis.stop());
+    closers.push(() => redis.stop());
     const template = urlOf(postgres.url, "fleet_template");
     await onServer(postgres.url, "create database fleet_template");
     await migrateUp(template);
@@ -77,14 +77,14 @@ export async function openWorld({ rounds, quick }: { rounds: number; quick: bool
           "error",
           () => undefined,
         );
-        undos.push(() => pool.end());
+        closers.push(() => pool.end());
         return {
           url,
           query: async (text, values = []) => (await pool.query<Record<string, unknown>>(text, [...values])).rows,
         };
       },
       folder,
-      later: (undo) => void undos.push(undo),
+      later: (undo) => void closers.push(undo),
       size: (full, small) => (quick ? small : full),
       [Symbol.asyncDispose]: close,
     };
