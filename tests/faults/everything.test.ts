@@ -1,0 +1,131 @@
+/** `kill -9` of everything Fleetwright runs, agents apart; then it is started again. */
+import { execFileSync } from "node:child_process";
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { startProgram, type Program } from "../chaos/program.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryHome } from "../support/home.ts";
+import { newCheckout, runGit, testFolder } from "../support/repositories.ts";
+
+const Credentials = z.object({ url: z.string(), token: z.string() });
+const Seen = z.object({ id: z.string(), status: z.string(), branch: z.string(), attempt: z.number() });
+const Invariants = z.object({ invariants: z.array(z.object({ id: z.string(), violations: z.array(z.string()) })) });
+
+const SLOW_MACHINE_MS = 60_000;
+
+test(
+  "worker, API, tmux server and PostgreSQL die at once: started again, all tasks are delivered, each once",
+  { timeout: 180_000 },
+  async () => {
+    await using home = await temporaryHome();
+    using folder = testFolder();
+    const repository = newCheckout(folder.folder("shop"));
+    await using stack = openStack(home.path, folder.path);
+
+    await stack.start();
+    const scripts = ["succeed", "slow:2", "slow:4"];
+    const asked = await Promise.all(
+      scripts.map((script) =>
+        stack.call(Seen, "POST", "/spawn", { repository, description: `Do ${script}`, agentType: "stub", script }),
+      ),
+    );
+    const read = (id: string) => stack.call(Seen, "GET", `/tasks/${id}`);
+    await eventually(
+      async () => ((await read(asked[2]?.id ?? "")).status === "running" ? true : undefined),
+      SLOW_MACHINE_MS,
+    );
+
+    await stack.killAll();
+    await stack.start();
+
+    const ended = await eventually(async () => {
+      const tasks = await Promise.all(asked.map(({ id }) => read(id)));
+      return tasks.every(({ status }) => status === "ready") ? tasks : undefined;
+    }, SLOW_MACHINE_MS);
+    const { invariants } = await stack.call(Invariants, "GET", "/invariants");
+    expect(invariants.filter(({ violations }) => violations.length > 0)).toEqual([]);
+    for (const { branch } of ended) expect(stack.commitsOn(branch)).toBe(1);
+  },
+);
+
+function openStack(home: string, folder: string) {
+  const env = {
+    PATH: process.env["PATH"] ?? "",
+    HOME: folder,
+    FLEET_HOME: home,
+    FLEET_HOST_ID: "here",
+    PORT: "0",
+    FLEET_TICK_MS: "500",
+    FLEET_HEARTBEAT_INTERVAL_MS: "1000",
+  };
+  const credentials = join(home, "credentials.json");
+  const socket = join(home, "tmux", "fleet.sock");
+  let up: Program | undefined;
+
+  async function start(): Promise<void> {
+    const since = Date.now();
+    up = startProgram({ name: "up", args: ["up"], env, cwd: folder, logFile: join(folder, "up.log") });
+    const { ended } = up;
+    await Promise.race([
+      eventually(
+        async () => (statSync(credentials, { throwIfNoEntry: false })?.mtimeMs ?? 0) >= since || undefined,
+        SLOW_MACHINE_MS,
+      ),
+      ended.then(() => Promise.reject(new Error(readFileSync(join(folder, "up.log"), "utf8").slice(-2_000)))),
+    ]);
+  }
+
+  function kill(pid: number): void {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It is gone already.
+    }
+  }
+
+  async function killAll(): Promise<void> {
+    const postgres = Number(readFileSync(join(home, "postgres", "data", "postmaster.pid"), "utf8").split("\n")[0]);
+    const tmux = Number(execFileSync("tmux", ["-S", socket, "display-message", "-p", "#{pid}"], { encoding: "utf8" }));
+    for (const pid of [up?.pid ?? 0, postgres, tmux]) if (pid > 0) kill(pid);
+    await up?.ended;
+  }
+
+  return {
+    start,
+    killAll,
+    async call<Schema extends z.ZodType>(
+      schema: Schema,
+      method: string,
+      path: string,
+      body?: unknown,
+    ): Promise<z.output<Schema>> {
+      const { url, token } = Credentials.parse(JSON.parse(readFileSync(credentials, "utf8")));
+      const response = await fetch(`${url}/api/fleet${path}`, {
+        method,
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      return schema.parse(await response.json());
+    },
+    /** Beyond main; the forge of a checkout is a bare repository under the home. */
+    commitsOn(branch: string): number {
+      const [forge = ""] = execFileSync("sh", ["-c", 'ls -d "$1"/forge/*.git', "sh", home], { encoding: "utf8" }).split(
+        "\n",
+      );
+      return Number(runGit(forge, "rev-list", "--count", `main..${branch}`));
+    },
+    async [Symbol.asyncDispose]() {
+      up?.signal("SIGTERM");
+      const hard = setTimeout(() => up?.signal("SIGKILL"), 20_000);
+      await up?.ended;
+      clearTimeout(hard);
+      try {
+        execFileSync("tmux", ["-S", socket, "kill-server"], { stdio: "ignore" });
+      } catch {
+        // none runs
+      }
+    },
+  };
+}
