@@ -12,6 +12,7 @@ import { listExpiredSpawns, listOverdueTasks, listSlotDrift, postponeTasks, repa
 import { failTask } from "./fail.ts";
 import type { Fleet } from "./fleet.ts";
 import { jobFor, moveTask, nextOf } from "./move.ts";
+import { settleRound } from "./review.ts";
 
 /** Of each kind, in one pass: a naive sweep of everything feeds itself and never ends. */
 const MOST = 500;
@@ -109,6 +110,11 @@ async function reissueReviews(fleet: Fleet, task: Task): Promise<number> {
   const open = reviews.filter(
     ({ round, status }) => round === task.metadata.reviewRound && (status === "pending" || status === "running"),
   );
+  if (open.length === 0) {
+    // All have spoken, or nobody was to be asked: whoever should have decided is dead.
+    await fleet.store.transaction(WORKER, (tx) => postponeTasks(tx, [task.id], AGAIN_MS));
+    return (await quietly(settleRound(fleet, { taskId: task.id, epoch: task.epoch }))) ? 1 : 0;
+  }
   const jobs = open.map(({ id }) => ({
     queue: reviewQueue,
     payload: { taskId: task.id, epoch: task.epoch, reviewId: id },

@@ -35,7 +35,8 @@ export async function startDuplicates(stage: Stage, random: () => number): Promi
       await queues.get(String(row["topic"]))?.add(String(row["topic"]), row["payload"], options);
       count += 1;
     }
-    last = String(rows.at(-1)?.["id"] ?? last);
+    const [newest] = rows.slice(-1);
+    if (newest) last = String(newest["id"]);
   }
 
   const loop: Loop = startLoop({ everyMs: 100, step, onError: () => undefined });

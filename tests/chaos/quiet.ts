@@ -22,8 +22,7 @@ export async function progressOf(stage: Stage): Promise<Progress> {
        (select coalesce(jsonb_object_agg(status, n), '{}') from (select status, count(*)::int as n from fleet_tasks group by status) s) as by_status`,
   );
   const number = (name: string) => Number(row[name] ?? 0);
-  // As jsonb_object_agg made it.
-  const byStatus = row["by_status"] as Record<string, number>;
+  const byStatus = Object.fromEntries(Object.entries(row["by_status"] ?? {}).map(([status, n]) => [status, Number(n)]));
   const toClean = number("to_clean") + number("unclosed");
   return {
     open: number("open"),
