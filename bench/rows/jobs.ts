@@ -22,7 +22,7 @@ export const jobsRow: Row = {
     const store = storeOver(world, database);
     const lines: Line[] = [];
     for (const concurrency of [32, 100]) {
-      const count = world.size(3_000, 300);
+      const count = world.size(2_000, 300);
       const wrong = new Set<string>();
       const ours = async () => {
         const tasks = await seedTasks(database, store, { count, status: "pr_created" });

@@ -16,7 +16,7 @@ import { newCheckout } from "../../tests/support/repositories.ts";
 import { lineOf, type Line } from "../line.ts";
 import { figure, interleave, spreadOf, type Figures } from "../rounds.ts";
 import type { Row } from "../row.ts";
-import { OPERATOR } from "../seed.ts";
+import { byCallers, OPERATOR } from "../seed.ts";
 import { openStack } from "../stack.ts";
 import { openTmuxServer, type Tmux } from "../tmux.ts";
 import type { World } from "../world.ts";
@@ -58,7 +58,7 @@ export const spawnRow: Row = {
 };
 
 async function oneByOne(world: World, spawner: Spawner, hand: Hand): Promise<Line[]> {
-  const often = world.size(8, 2);
+  const often = world.size(5, 2);
   const several = async (spawn: () => Promise<number>, tidy: () => Promise<unknown>): Promise<Figures> => {
     const taken: number[] = [];
     for (let at = 0; at < often; at += 1) taken.push(await spawn());
@@ -151,16 +151,13 @@ async function openSpawner(world: World, repository: string): Promise<Spawner> {
   const tasks: Task[] = [];
   const wrong = new Set<string>();
   const tidy = async () => {
-    for (const { id } of tasks.splice(0)) {
+    await byCallers(4, tasks.splice(0), async ({ id }) => {
       const { status, attempt } = await untilRunning(() => open.store.transaction(WORKER, (tx) => getTask(tx, id)));
       if (status !== "running") wrong.add(`a spawned task is ${status}, not running`);
-      await database.query(
-        "update fleet_tasks set status = 'cancelled', completed_at = now(), waiting_for = null, workspace_path = null where id = $1",
-        [id],
-      );
+      await database.query(OVER, [id]);
       await fleet.agents.stop({ taskId: id, attempt }, { graceMs: 200 });
       await fleet.agents.cleanUp({ taskId: id, attempt });
-    }
+    });
   };
   world.later(async () => {
     await tidy();
@@ -181,6 +178,10 @@ async function openSpawner(world: World, repository: string): Promise<Spawner> {
     wrong: () => [...wrong],
   };
 }
+
+/** As if it had ended long ago, and been seen to. */
+const OVER = `update fleet_tasks set status = 'cancelled', completed_at = now(), waiting_for = null, workspace_path = null
+  where id = $1`;
 
 async function untilRunning(read: () => Promise<Task>): Promise<Task> {
   const deadline = performance.now() + 10_000;

@@ -37,7 +37,7 @@ interface Stage {
 }
 
 async function atOnce(world: World, { database, store, naive }: Stage): Promise<Line[]> {
-  const count = world.size(2_000, 300);
+  const count = world.size(1_000, 200);
   const lines: Line[] = [];
   for (const callers of [32, 100]) {
     const wrong = new Set<string>();
@@ -68,7 +68,7 @@ async function atOnce(world: World, { database, store, naive }: Stage): Promise<
 }
 
 async function alone(world: World, database: Database, store: Store): Promise<Line[]> {
-  const count = world.size(200, 50);
+  const count = world.size(100, 30);
   await database.query("create table bench_rows (id uuid primary key, task_id uuid not null, detail jsonb not null)");
   const pool = new Pool({ connectionString: database.url, max: 1 });
   world.later(() => pool.end());
@@ -109,7 +109,7 @@ async function alone(world: World, database: Database, store: Store): Promise<Li
 }
 
 async function withoutSecurity(world: World, database: Database, store: Store): Promise<Line> {
-  const count = world.size(2_000, 300);
+  const count = world.size(1_000, 200);
   const open = await world.database();
   const tables = await open.query("select oid::regclass::text as name from pg_class where relrowsecurity");
   for (const { name } of tables) await open.query(`alter table ${String(name)} disable row level security`);
