@@ -36,7 +36,14 @@ export async function resumeAttempt(fleet: Fleet, job: TaskJob, signal: AbortSig
   const task = await fleet.store.transaction(WORKER, (tx) => findTaskAt(tx, job));
   if (task?.status !== "spawning" || task.host !== fleet.host.id) return undefined;
   const mine = await quietly(
-    moveTask(fleet, { task, takeOver: true, actor: fleet.worker, action: "spawn.resumed", leaseMs: LEASE_MS, patch: { waitingFor: null } }),
+    moveTask(fleet, {
+      task,
+      takeOver: true,
+      actor: fleet.worker,
+      action: "spawn.resumed",
+      leaseMs: LEASE_MS,
+      patch: { waitingFor: null },
+    }),
   );
   return mine && carryOut(fleet, mine, signal);
 }
@@ -47,10 +54,7 @@ async function claim(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
   const claimed = await fleet.store.transaction(WORKER, async (tx) => {
     const task = await findTaskAt(tx, job);
     if (task?.status !== "proposed" && task?.status !== "retrying") return undefined;
-    if ((await lockFreeSlots(tx, fleet.host.id)) <= 0) {
-      await waitForSlot(fleet, tx, task);
-      return undefined;
-    }
+    if ((await lockFreeSlots(tx, fleet.host.id)) <= 0) return waitForSlot(fleet, tx, task);
     const metadata = { ...task.metadata, saga: { done: ["claim" as const] }, excusedMs: 0 };
     return transitionTask(
       tx,
@@ -71,9 +75,7 @@ async function claim(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
 }
 
 async function carryOut(fleet: Fleet, claimed: Task, signal: AbortSignal): Promise<Task | undefined> {
-  const lease = keepLease(signal, LEASE_MS, () =>
-    isMine(fleet, claimed),
-  );
+  const lease = keepLease(signal, LEASE_MS, () => isMine(fleet, claimed));
   const saga = new Saga(fleet, claimed, lease);
   try {
     return await runSteps(fleet, saga, lease);
@@ -195,7 +197,9 @@ async function writePrompt(fleet: Fleet, task: Task): Promise<string> {
   const prompt = buildPrompt({
     task,
     acceptance: task.metadata.acceptance,
-    commands: Object.fromEntries(Object.entries(product?.commands ?? {}).map(([name, argv]) => [name, (argv ?? []).join(" ")])),
+    commands: Object.fromEntries(
+      Object.entries(product?.commands ?? {}).map(([name, argv]) => [name, (argv ?? []).join(" ")]),
+    ),
     failures,
     findings: reviews
       .filter(({ verdict }) => verdict === "request_changes")
@@ -263,7 +267,11 @@ async function compensate(fleet: Fleet, saga: Saga, cause: unknown): Promise<Tas
   const undo = async (step: string, work: () => Promise<unknown>) => {
     await work().then(
       () => undone.push(step),
-      (error: unknown) => fleet.log.warn({ event: "spawn.compensation", taskId: saga.task.id, step, error: String(error) }, "a step could not be undone"),
+      (error: unknown) =>
+        fleet.log.warn(
+          { event: "spawn.compensation", taskId: saga.task.id, step, error: String(error) },
+          "a step could not be undone",
+        ),
     );
   };
   await fleet.faultPoint("compensate:before", saga.task.id);
@@ -274,7 +282,10 @@ async function compensate(fleet: Fleet, saga: Saga, cause: unknown): Promise<Tas
 
   const message = cause instanceof Error ? cause.message : String(cause);
   const facts = cause instanceof FleetError ? cause.facts : {};
-  fleet.log.warn({ event: "spawn.failed", taskId: saga.task.id, attempt: saga.task.attempt, ...facts, undone }, message);
+  fleet.log.warn(
+    { event: "spawn.failed", taskId: saga.task.id, attempt: saga.task.attempt, ...facts, undone },
+    message,
+  );
   const failed = await quietly(
     failTask(fleet, saga.task, {
       class: classOf(cause),
@@ -288,7 +299,9 @@ async function compensate(fleet: Fleet, saga: Saga, cause: unknown): Promise<Tas
 }
 
 function classOf(cause: unknown): FailureClass {
-  return cause instanceof SpawnError && cause.facts["spawnCode"] === "NO_SECRET" ? "policy_refusal" : "environment_error";
+  return cause instanceof SpawnError && cause.facts["spawnCode"] === "NO_SECRET"
+    ? "policy_refusal"
+    : "environment_error";
 }
 
 async function quietly(work: Promise<Task>): Promise<Task | undefined> {

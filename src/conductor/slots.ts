@@ -12,14 +12,18 @@ import { transitionOf } from "./move.ts";
 const CALLED_WITHIN_MS = 60_000;
 
 /** The job that asked is answered; without this the reconciler would ask again and again for everybody who waits. */
-export async function waitForSlot(fleet: Fleet, tx: Tx, task: Task): Promise<void> {
-  // Said before: nothing is new but the time.
-  if (task.condition === "waiting_slot") return postponeTasks(tx, [task.id], CALLED_WITHIN_MS);
+export async function waitForSlot(fleet: Fleet, tx: Tx, task: Task): Promise<undefined> {
+  if (task.condition === "waiting_slot") {
+    // Said before: nothing is new but the time.
+    await postponeTasks(tx, [task.id], CALLED_WITHIN_MS);
+    return undefined;
+  }
   const patch = { condition: "waiting_slot" as const, conditionDetail: { host: fleet.host.id } };
   await transitionTask(
     tx,
     transitionOf(fleet, { task, actor: fleet.worker, action: "spawn.waits_for_slot", patch, dueMs: CALLED_WITHIN_MS }),
   );
+  return undefined;
 }
 
 /** Calls as many as there are free slots that nobody is on the way to; how many. One caller at a time in the whole fleet. */

@@ -92,8 +92,10 @@ export async function printTimes(stage: Stage, say: (line: string) => void): Pro
        select action, extract(epoch from at - lag(at) over (partition by task_id order by seq)) * 1000 as ms from audit_log) a
      where ms is not null group by action having count(*) > 2 order by 2 desc`,
   );
-  const shown = (rows: readonly Record<string, unknown>[]) =>
-    rows.map((row) => `${String(row["name"])} ${Math.round(Number(row["ms"]))}`).join(", ");
   say(`median ms of the steps: ${shown(steps)}`);
   say(`median ms until: ${shown(moves)}`);
+}
+
+function shown(rows: readonly Record<string, unknown>[]): string {
+  return rows.map((row) => `${String(row["name"])} ${Math.round(Number(row["ms"]))}`).join(", ");
 }

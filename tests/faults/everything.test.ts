@@ -77,14 +77,6 @@ function openStack(home: string, folder: string) {
     ]);
   }
 
-  function kill(pid: number): void {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It is gone already.
-    }
-  }
-
   async function killAll(): Promise<void> {
     const postgres = Number(readFileSync(join(home, "postgres", "data", "postmaster.pid"), "utf8").split("\n")[0]);
     const tmux = Number(execFileSync("tmux", ["-S", socket, "display-message", "-p", "#{pid}"], { encoding: "utf8" }));
@@ -128,4 +120,12 @@ function openStack(home: string, folder: string) {
       }
     },
   };
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It is gone already.
+  }
 }
