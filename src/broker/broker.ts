@@ -117,7 +117,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     },
 
     clean: (definition) => reach(definition.name, () => clean(queueOf(definition.name), definition)),
-    memoryPressure: () => backend.memoryPressure(),
+    memoryPressure: () => reach("backend", () => backend.memoryPressure()),
     bullQueues: (definitions) => definitions.map(({ name }) => queueOf(name)),
     drain,
 

@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "pg";
 import { expect, test } from "vitest";
+import { z } from "zod";
 import { stopTask } from "../../src/conductor/acts.ts";
 import { leaveHost } from "../../src/conductor/host.ts";
 import { upsertFacts } from "../../src/store/heartbeats.ts";
@@ -81,7 +82,9 @@ test("what an ended task left unsaved is saved, and the audit says how to get it
   expect(existsSync(work)).toBe(false);
   expect((await fleet.read(task.id)).workspacePath).toBeNull();
   const [entry] = await fleet.query("select detail from audit_log where action = 'workspace.removed'");
-  const { snapshot } = Object(entry?.["detail"]) as { snapshot: { dir: string; restoreCommand: string } };
+  const { snapshot } = z
+    .object({ snapshot: z.object({ dir: z.string(), restoreCommand: z.string() }) })
+    .parse(entry?.["detail"]);
   expect(existsSync(snapshot.dir)).toBe(true);
   expect(snapshot.restoreCommand).toContain("git");
 });

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { spawnQueue } from "../../queues/spawn.ts";
 import { startAttempt } from "../../src/conductor/attempt.ts";
 import { reconcile } from "../../src/conductor/reconcile.ts";
+import { eventually } from "../support/eventually.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
 
 const NOTHING = { readded: 0, reissued: 0, takenOver: 0, slotsRepaired: 0, notificationsReissued: 0 };
@@ -81,7 +82,7 @@ test("a dead worker's spawn is taken over by its host, which counts the crash an
   });
   const { id } = await fleet.spawn(await fleet.operator(), { repository: await fleet.aRepository(), script: "hang" });
   void startAttempt(fleet.fleet, { taskId: id, epoch: 1 }, signal);
-  while (!died) await new Promise((resolve) => setTimeout(resolve, 20));
+  await eventually(() => Promise.resolve(died || undefined));
   await fleet.query("update fleet_tasks set epoch = epoch + 1, lease_until = now() - interval '1 s'");
 
   expect(await reconcile(fleet.fleet)).toEqual({ ...NOTHING, takenOver: 1 });

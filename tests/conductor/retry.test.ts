@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { checkInvariants } from "../../src/conductor/invariants.ts";
 import { reconcile } from "../../src/conductor/reconcile.ts";
+import { retryProcessor } from "../../processors/retry.ts";
 import { retryNow } from "../../src/conductor/retry.ts";
 import { SpawnDeniedError } from "../../src/domain/errors.ts";
 import { testFleet } from "../support/fleet.ts";
@@ -75,6 +76,7 @@ test("a task that needs a person is held, and a person's word sends it on althou
   const by = await fleet.operator();
   const { id } = await fleet.spawn(by, { repository: await fleet.aRepository(), maxRetries: 0 });
   const ready = await fleet.runUntil(id, "ready");
+  await fleet.query("update slots set active = 1");
   const failure = { class: "policy_refusal", reason: "no", summary: "No.", attempt: 0, signature: "s" };
   await putInto(fleet, [id], "failed", {
     attempt: 0,
@@ -83,7 +85,6 @@ test("a task that needs a person is held, and a person's word sends it on althou
     failure_context: JSON.stringify(failure),
     waiting_for: "retry",
   });
-  const { retryProcessor } = await import("../../processors/retry.ts");
   await retryProcessor.answer(fleet.fleet, { taskId: id, epoch: ready.epoch }, new AbortController().signal);
 
   const held = await fleet.read(id);

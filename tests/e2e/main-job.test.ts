@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { runGit } from "../support/repositories.ts";
-import { aStack, build, unbuild } from "./stack.ts";
+import { aStack, build, unbuild } from "../support/stack.ts";
 
 beforeAll(build, 120_000);
 afterAll(unbuild);
@@ -40,10 +40,9 @@ test.concurrent.each(BACKENDS)(
 
     const rows = await stack.query("select id, status, attempt from fleet_tasks order by created_at");
     expect(rows.map(({ status }) => status)).toEqual(["ready", "ready", "ready"]);
-    expect(rows.map(({ attempt }) => attempt).toSorted()).toEqual([0, 1, 1]);
+    expect(rows.map(({ attempt }) => Number(attempt)).toSorted((a, b) => a - b)).toEqual([0, 1, 1]);
     const id = String(rows[0]?.["id"]);
-    const shown = JSON.parse((await stack.fleet("show", id, "--json")).stdout) as Record<string, unknown>;
-    expect(JSON.stringify(shown)).toContain(id);
+    expect(JSON.stringify(JSON.parse((await stack.fleet("show", id, "--json")).stdout))).toContain(id);
     expect((await stack.fleet("logs", id)).stdout).toContain("Stub agent, script");
     expect((await stack.fleet("ps")).stdout).toContain(id.slice(-8));
     const merged = await stack.fleet("merge", id);

@@ -5,7 +5,8 @@ export async function parseServerSentEvents(response: Response, count: number): 
   const events: EventSourceMessage[] = [];
   const parser = createParser({ onEvent: (event) => events.push(event) });
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-  while (reader && events.length < count) {
+  if (!reader) return [];
+  while (events.length < count) {
     const { done, value } = await reader.read();
     if (done) break;
     parser.feed(value);

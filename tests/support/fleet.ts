@@ -83,6 +83,55 @@ const TICK_MS = 300;
 export const CHECK = 'for check in checks/*.sh; do [ -e "$check" ] || continue; sh "$check" || exit 1; done';
 
 export async function testFleet(options: TestFleetOptions = {}): Promise<TestFleet> {
+  const farm = await openFarm(options);
+  const { database, config, lines, logged, start } = farm;
+  const own = await start();
+  const { fleet } = own;
+  const read = (taskId: string) => fleet.store.transaction(WORKER, (tx) => getTask(tx, taskId));
+  await tickOnce(own);
+
+  return {
+    ...own,
+    home: config.FLEET_HOME,
+    config,
+    databaseUrl: database.url,
+    lines,
+    logged,
+    query: (text, values) => database.query(text, values),
+    async operator(operator = {}) {
+      const made = anOperator(operator);
+      await fleet.store.transaction(WORKER, (tx) => upsertOperator(tx, made));
+      return made;
+    },
+    aRepository: (product) => aProduct(farm, product),
+    async spawn(by, ask, key) {
+      const request = SpawnRequest.parse({
+        description: "Make a change.",
+        agentType: "stub",
+        script: "succeed",
+        ...ask,
+      });
+      return (await requestSpawn(fleet, by, request, key)).task;
+    },
+    read,
+    tick: (ticking = own) => tickOnce(ticking),
+    answer: ({ fleet: answering } = own) => answerHints(answering),
+    runUntil: (taskId, status, withinMs = 30_000) => runUntil(own, () => read(taskId), [status].flat(), withinMs),
+    another: ({ env = {}, parts = {} } = {}) => start({ FLEET_HOST_ID: "there", ...env }, parts),
+    async work({ open } = own, only) {
+      const worker = await startWorker(open, { tickMs: TICK_MS, versions: {}, queues: only });
+      farm.workers.push(worker);
+      return worker;
+    },
+    processesOf: (value) => findMarked({ name: "FLEET_TASK", value }).map(({ pid }) => pid),
+    [Symbol.asyncDispose]: () => closeFarm(farm),
+  };
+}
+
+type Farm = Awaited<ReturnType<typeof openFarm>>;
+
+/** Stores and a home of their own, and how a process over them is started. */
+async function openFarm(options: TestFleetOptions) {
   const database = await testDatabase();
   const home = await temporaryHome();
   const prefix = `t${randomBytes(5).toString("hex")}`;
@@ -127,96 +176,59 @@ export async function testFleet(options: TestFleetOptions = {}): Promise<TestFle
 
   const config = configOf();
   await mkdir(config.FLEET_HOME, { recursive: true });
-  const own = await start();
-  const { fleet } = own;
-  const read = (taskId: string) => fleet.store.transaction(WORKER, (tx) => getTask(tx, taskId));
-  const tick = async ({ fleet: ticking }: TestProcess = own) => {
-    const seen = await tickHost(ticking, { tickMs: 60_000, versions: {}, load: 0, diskFreeMb: 10_000 });
-    const tended = seen.reporting ? await tendHost(ticking) : undefined;
-    return { ...seen, ended: 0, cleaned: 0, ...tended };
-  };
-  await tick();
+  return { database, home, config, settings, lines, logged, processes, workers, start };
+}
 
-  return {
-    ...own,
-    home: config.FLEET_HOME,
-    config,
-    databaseUrl: database.url,
-    lines,
-    logged,
-    query: (text, values) => database.query(text, values),
-    async operator(operator = {}) {
-      const made = anOperator(operator);
-      await fleet.store.transaction(WORKER, (tx) => upsertOperator(tx, made));
-      return made;
-    },
-    async aRepository({ test = CHECK, validate } = {}) {
-      const path = join(await realpath(home.path), `shop-${randomBytes(3).toString("hex")}`);
-      newCheckout(path);
-      const commands = {
-        ...(test ? { test: ["sh", "-c", test] } : {}),
-        ...(validate ? { validate: ["sh", "-c", validate] } : {}),
-      };
-      settings.products.push({
-        id: path.slice(-11),
-        repository: path,
-        commands,
-        trusted: false,
-        ci: { timeoutMinutes: 1, required: true },
-      });
-      return path;
-    },
-    async spawn(by, ask, key) {
-      const request = SpawnRequest.parse({
-        description: "Make a change.",
-        agentType: "stub",
-        script: "succeed",
-        ...ask,
-      });
-      return (await requestSpawn(fleet, by, request, key)).task;
-    },
-    read,
-    tick,
-    answer: ({ fleet: answering } = own) => answerHints(answering),
-    async runUntil(taskId, status, withinMs = 30_000) {
-      const wanted: readonly string[] = [status].flat();
-      const deadline = Date.now() + withinMs;
-      for (;;) {
-        const there = await read(taskId);
-        if (wanted.includes(there.status)) return there;
-        // After each answer, since the next one may lead on from there.
-        while ((await answerHints(fleet)) > 0) {
-          const passed = await read(taskId);
-          if (wanted.includes(passed.status)) return passed;
-        }
-        await tick();
-        await sweepShard(fleet, { shard: 0, of: 1 });
-        const task = await read(taskId);
-        if (wanted.includes(task.status)) return task;
-        if (Date.now() > deadline || task.completedAt) {
-          const { condition, failureContext: why } = task;
-          throw new Error(
-            `It is ${task.status} (${condition}), not ${wanted.join(" or ")}: ${why?.reason} ${why?.summary}`,
-          );
-        }
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    },
-    another: ({ env = {}, parts = {} } = {}) => start({ FLEET_HOST_ID: "there", ...env }, parts),
-    async work({ open } = own, only) {
-      const worker = await startWorker(open, { tickMs: TICK_MS, versions: {}, queues: only });
-      workers.push(worker);
-      return worker;
-    },
-    processesOf: (value) => findMarked({ name: "FLEET_TASK", value }).map(({ pid }) => pid),
-    async [Symbol.asyncDispose]() {
-      await Promise.all(workers.map((worker) => worker.drain()));
-      await endAgents(database, config);
-      await Promise.all(processes.map((open) => open.close()));
-      await database[Symbol.asyncDispose]();
-      await home[Symbol.asyncDispose]();
-    },
+async function closeFarm({ workers, processes, database, config, home }: Farm): Promise<void> {
+  await Promise.all(workers.map((worker) => worker.drain()));
+  await endAgents(database, config);
+  await Promise.all(processes.map((open) => open.close()));
+  await database[Symbol.asyncDispose]();
+  await home[Symbol.asyncDispose]();
+}
+
+async function aProduct(
+  { home, settings }: Farm,
+  { test = CHECK, validate }: { readonly test?: string | null; readonly validate?: string } = {},
+): Promise<string> {
+  const repository = join(await realpath(home.path), `shop-${randomBytes(3).toString("hex")}`);
+  newCheckout(repository);
+  const commands = {
+    ...(test ? { test: ["sh", "-c", test] } : {}),
+    ...(validate ? { validate: ["sh", "-c", validate] } : {}),
   };
+  const ci = { timeoutMinutes: 1, required: true };
+  settings.products.push({ id: repository.slice(-11), repository, commands, trusted: false, ci });
+  return repository;
+}
+
+async function tickOnce({ fleet }: TestProcess) {
+  const seen = await tickHost(fleet, { tickMs: 60_000, versions: {}, load: 0, diskFreeMb: 10_000 });
+  const tended = seen.reporting ? await tendHost(fleet) : undefined;
+  return { ...seen, ended: 0, cleaned: 0, ...tended };
+}
+
+async function runUntil(
+  own: TestProcess,
+  read: () => Promise<Task>,
+  wanted: readonly string[],
+  withinMs: number,
+): Promise<Task> {
+  const deadline = Date.now() + withinMs;
+  for (;;) {
+    const task = await read();
+    if (wanted.includes(task.status)) return task;
+    if (Date.now() > deadline || task.completedAt) {
+      const { condition, failureContext: why } = task;
+      const found = `${task.status} (${condition})`;
+      throw new Error(`It is ${found}, not ${wanted.join(" or ")}: ${why?.reason} ${why?.summary}`);
+    }
+    // Looked at after each answer, since the next one may lead on from there.
+    if ((await answerHints(own.fleet)) > 0) continue;
+    await tickOnce(own);
+    await sweepShard(own.fleet, { shard: 0, of: 1 });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 function settingsFor(more: TestFleetOptions["settings"] = {}): Settings {

@@ -7,11 +7,11 @@ import { promisify } from "node:util";
 import { openTmux } from "../../src/agents/tmux.ts";
 import { findMarked, killTree } from "../../src/command/process-tree.ts";
 import { migrateQueueBackend } from "../../src/broker/broker.ts";
-import { testDatabase } from "../support/database.ts";
-import { eventually } from "../support/eventually.ts";
-import { CHECK } from "../support/fleet.ts";
-import { temporaryHome } from "../support/home.ts";
-import { newCheckout } from "../support/repositories.ts";
+import { testDatabase } from "./database.ts";
+import { eventually } from "./eventually.ts";
+import { CHECK } from "./fleet.ts";
+import { temporaryHome } from "./home.ts";
+import { newCheckout } from "./repositories.ts";
 
 const run = promisify(execFile);
 /** Inside node_modules, so that packages are found from there as from the real one. */
@@ -33,8 +33,8 @@ export interface Said {
   readonly stderr: string;
 }
 
-/** A machine with PostgreSQL, a product, two reviewers, and nothing running yet. */
-export async function aStack(queues: { redisUrl?: string }, prefix: string) {
+/** A machine with PostgreSQL, a product and a reviewer; nothing runs yet. */
+async function aMachine(queues: { redisUrl?: string }, prefix: string) {
   const database = await testDatabase();
   const home = await temporaryHome();
   if (!queues.redisUrl) await migrateQueueBackend(database.url, prefix);
@@ -60,13 +60,19 @@ export async function aStack(queues: { redisUrl?: string }, prefix: string) {
     FLEET_HEARTBEAT_INTERVAL_MS: "1000",
     PORT: "0",
   };
+  return { database, home, repository, env };
+}
+
+/** `up`, `down` and `kill` are of `fleet up`; `fleet` is any other verb. */
+export async function aStack(queues: { redisUrl?: string }, prefix: string) {
+  const { database, home, repository, env } = await aMachine(queues, prefix);
   const bin = join(BUILT, "src", "cli", "bin.js");
   let up: ChildProcess | undefined;
   let log = "";
 
   return {
     repository,
-    query: database.query.bind(database),
+    query: (text: string, values?: unknown[]) => database.query(text, values),
     home: env.FLEET_HOME,
     /** Until it answers. */
     async up(): Promise<void> {

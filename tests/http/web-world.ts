@@ -1,0 +1,65 @@
+/** A listening web process with two tasks, and people of every kind who ask it. */
+import { z } from "zod";
+import type { Operator } from "../../src/domain/operator.ts";
+import { startWeb } from "../../src/processes/web.ts";
+import { testFleet } from "../support/fleet.ts";
+
+export interface Asking {
+  readonly method?: string;
+  readonly by?: Operator | undefined;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+export type WebWorld = Awaited<ReturnType<typeof aWebWorld>>;
+
+export async function aWebWorld() {
+  const fleet = await testFleet();
+  const web = await startWeb(fleet.open, fleet.config, { relays: false });
+  const ada = await fleet.operator();
+  const { tenantId } = ada;
+  const repository = await fleet.aRepository();
+  const first = await fleet.spawn(ada, { repository });
+  const second = await fleet.spawn(ada, { repository, script: "hang" });
+
+  async function ask(path: string, { method = "GET", by = ada, body, headers = {}, signal }: Asking = {}) {
+    const token = await web.issueFor(by, 60_000);
+    return fetch(new URL(`/api/fleet${path}`, web.url), {
+      method,
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json", ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal ? { signal } : {}),
+    });
+  }
+
+  return {
+    fleet,
+    web,
+    repository,
+    ada,
+    /** Of ada's tenant; of another one; who may see everything; who may only look. */
+    bob: await fleet.operator({ tenantId }),
+    eve: await fleet.operator(),
+    root: await fleet.operator({ role: "admin" }),
+    otto: await fleet.operator({ tenantId, tier: "observer" }),
+    ready: await fleet.runUntil(first.id, "ready"),
+    running: await fleet.runUntil(second.id, "running"),
+    ask,
+    /** Status and, of a refusal, its name; both belong together. */
+    async outcome(path: string, asking: Asking = {}): Promise<[status: number, body: unknown]> {
+      const response = await ask(path, asking);
+      const body: unknown = await response.json();
+      const name = z.looseObject({ type: z.string() }).safeParse(body).data?.type.split(/[:/#]/).at(-1);
+      return [response.status, response.status >= 400 ? name : body];
+    },
+    async close() {
+      await web.close();
+      await fleet[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The ids of a page of tasks, and where the next one begins. */
+export const TaskIds = z.object({ items: z.array(z.object({ id: z.string() })), nextCursor: z.string().nullable() });
+export const TaskId = z.object({ id: z.string() });
