@@ -14,7 +14,7 @@ import type { Log } from "../log.ts";
 import { openChannels } from "../notify/channels.ts";
 import { openEmbedded } from "../store/embedded.ts";
 import { migrateUp } from "../store/migrate.ts";
-import { assertUsable, openStore, type Store } from "../store/store.ts";
+import { assertUsable, LOCK_CONNECTIONS, openStore, type Store } from "../store/store.ts";
 import { harmlessEnv, secretEnv } from "./env.ts";
 import { faultFromEnvironment } from "./faults.ts";
 import { loadSettings } from "./settings.ts";
@@ -44,7 +44,10 @@ export interface OpenFleetOptions {
 /** PostgreSQL as configured, or the embedded one, started when it does not run. `stop` is the embedded one's. */
 export async function openDatabase(config: Config, log: Log): Promise<{ url: string; stop: () => Promise<void> }> {
   if (config.DATABASE_URL) return { url: config.DATABASE_URL, stop: async () => undefined };
-  const embedded = await openEmbedded({ home: config.FLEET_HOME, log: (message) => log.info({ component: "postgres" }, message) });
+  const embedded = await openEmbedded({
+    home: config.FLEET_HOME,
+    log: (message) => log.info({ component: "postgres" }, message),
+  });
   return { url: embedded.url, stop: () => embedded.stop() };
 }
 
@@ -61,56 +64,18 @@ export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
   await mkdir(config.FLEET_HOME, { recursive: true });
   const settings = options.settings ?? (await loadSettings(config.FLEET_CONFIG, process.cwd()));
   const database = await openDatabase(config, log);
-  const onError = (component: string) => (error: Error) => log.warn({ component, error: error.message }, "connection lost");
+  let kick = nothing;
   try {
-    const usable = await assertUsable(database.url);
-    const store = openStore({
-      url: database.url,
-      maxConnections: config.DATABASE_POOL_MAX,
-      statementTimeoutMs: options.statementTimeoutMs,
-      onLostConnection: onError("postgres"),
-    });
-    const broker = await openBroker({
-      redisUrl: config.REDIS_URL,
-      databaseUrl: config.DATABASE_DIRECT_URL ?? database.url,
-      prefix: config.FLEET_QUEUE_PREFIX,
-      onError: onError("queue"),
-      ...(options.onStuck ? { onStuck: options.onStuck } : {}),
-    });
-    warnOfConnections(log, config.DATABASE_POOL_MAX + broker.databaseConnections, usable.maxConnections);
+    const { store, broker } = await openStores(options, database.url);
     const agents = await openAgents({
       home: config.FLEET_HOME,
       socket: config.FLEET_TMUX_SOCKET,
       heartbeatIntervalMs: config.FLEET_HEARTBEAT_INTERVAL_MS,
-      clock: () => new Date(),
+      clock: now,
       baseEnv: harmlessEnv(),
     });
-    let kick = () => {};
-    const clock = () => new Date();
-    const fleet: Fleet = {
-      store,
-      broker,
-      agents,
-      forge: openLocalForge(config.FLEET_HOME),
-      channels: openChannels({
-        write: options.write,
-        webhook: { clock },
-        ...(config.FLEET_SMTP_URL ? { email: { smtpUrl: config.FLEET_SMTP_URL, from: config.FLEET_SMTP_FROM } } : {}),
-      }),
-      secrets: environmentSecrets({ environment: secretEnv() }),
-      settings: { ...settings, monitor: { ...settings.monitor, heartbeatIntervalMs: config.FLEET_HEARTBEAT_INTERVAL_MS } },
-      host: { id: config.FLEET_HOST_ID, bootId: await bootId(), slots: config.FLEET_SLOTS },
-      worker: `${config.FLEET_HOST_ID}/${process.pid}/${randomBytes(3).toString("hex")}`,
-      home: config.FLEET_HOME,
-      heartbeatIntervalMs: config.FLEET_HEARTBEAT_INTERVAL_MS,
-      clock,
-      random: config.FLEET_SEED === undefined ? Math.random : seeded(config.FLEET_SEED),
-      newId: () => uuidv7(),
-      sha256: (text) => createHash("sha256").update(text).digest("hex"),
-      kickRelay: () => kick(),
-      faultPoint: faultFromEnvironment(),
-      log,
-    };
+    const kickRelay = () => kick();
+    const fleet = { store, broker, agents, kickRelay, ...(await surroundings(options, settings)) };
     return {
       fleet,
       store,
@@ -132,11 +97,76 @@ export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
   }
 }
 
+async function openStores(options: OpenFleetOptions, url: string): Promise<{ store: Store; broker: Broker }> {
+  const { config, log, statementTimeoutMs, onStuck } = options;
+  const onError = (component: string) => (error: Error) =>
+    log.warn({ component, error: error.message }, "connection lost");
+  const usable = await assertUsable(url);
+  const store = openStore({
+    url,
+    maxConnections: config.DATABASE_POOL_MAX,
+    statementTimeoutMs,
+    onLostConnection: onError("postgres"),
+  });
+  try {
+    const broker = await openBroker({
+      redisUrl: config.REDIS_URL,
+      databaseUrl: config.DATABASE_DIRECT_URL ?? url,
+      prefix: config.FLEET_QUEUE_PREFIX,
+      onError: onError("queue"),
+      ...(onStuck ? { onStuck } : {}),
+    });
+    warnOfConnections(log, config.DATABASE_POOL_MAX + broker.databaseConnections, usable.maxConnections);
+    return { store, broker };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** What a use case reaches for beside stores and agents. */
+async function surroundings(
+  { config, log, write }: OpenFleetOptions,
+  settings: Settings,
+): Promise<Omit<Fleet, "store" | "broker" | "agents" | "kickRelay">> {
+  const heartbeatIntervalMs = config.FLEET_HEARTBEAT_INTERVAL_MS;
+  return {
+    forge: openLocalForge(config.FLEET_HOME),
+    channels: openChannels({
+      write,
+      webhook: { clock: now },
+      ...(config.FLEET_SMTP_URL ? { email: { smtpUrl: config.FLEET_SMTP_URL, from: config.FLEET_SMTP_FROM } } : {}),
+    }),
+    secrets: environmentSecrets({ environment: secretEnv() }),
+    settings: { ...settings, monitor: { ...settings.monitor, heartbeatIntervalMs } },
+    host: { id: config.FLEET_HOST_ID, bootId: await bootId(), slots: config.FLEET_SLOTS },
+    worker: `${config.FLEET_HOST_ID}/${process.pid}/${randomBytes(3).toString("hex")}`,
+    home: config.FLEET_HOME,
+    heartbeatIntervalMs,
+    clock: now,
+    random: config.FLEET_SEED === undefined ? Math.random : seeded(config.FLEET_SEED),
+    newId: () => uuidv7(),
+    sha256: (text) => createHash("sha256").update(text).digest("hex"),
+    faultPoint: faultFromEnvironment(),
+    log,
+  };
+}
+
+function nothing(): void {}
+
+function now(): Date {
+  return new Date();
+}
+
 /** Above 80 % of what PostgreSQL allows, a few more processes would lock everybody out. */
 function warnOfConnections(log: Log, ours: number, allowed: number): void {
   const processes = Math.floor((allowed * 0.8) / ours);
-  log.info({ component: "postgres", perProcess: ours, allowed, processes }, `room for ${processes} processes of this size`);
-  if (processes < 2) log.warn({ component: "postgres", ours, allowed }, "PostgreSQL allows few connections: raise max_connections");
+  log.info(
+    { component: "postgres", perProcess: ours, allowed, processes },
+    `room for ${processes} processes of this size`,
+  );
+  if (processes < 2)
+    log.warn({ component: "postgres", ours, allowed }, "PostgreSQL allows few connections: raise max_connections");
 }
 
 /** Changes when the machine boots; elsewhere than Linux the host's name has to do. */

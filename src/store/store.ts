@@ -48,12 +48,20 @@ const TRIES = 4;
 /** A transaction that idles (a hung queue behind the relay) must not hold its row locks for ever. */
 const IDLE_IN_TRANSACTION_MS = 10_000;
 
-export function openStore(options: StoreOptions): Store {
-  const pool = openPool(options);
-  let closed: Promise<void> | undefined;
+/**
+ * Connections that do nothing but hold a lock while the work they guard uses others. A pool of their own: from a shared one
+ * they could take the last connection that their own work then waits for.
+ */
+export const LOCK_CONNECTIONS = 8;
 
-  async function once<Result>(on: Behalf, work: (tx: Tx) => Promise<Result>): Promise<Result> {
-    const client = await pool.connect();
+export function openStore(options: StoreOptions): Store {
+  const pool = openPool(options, options.maxConnections);
+  const locks = openPool(options, LOCK_CONNECTIONS);
+  const held = new Set<string>();
+  let closed: Promise<unknown> | undefined;
+
+  async function once<Result>(from: Pool, on: Behalf, work: (tx: Tx) => Promise<Result>): Promise<Result> {
+    const client = await from.connect();
     client.on("error", options.onLostConnection);
     let broken = true;
     try {
@@ -75,10 +83,10 @@ export function openStore(options: StoreOptions): Store {
     }
   }
 
-  async function transaction<Result>(on: Behalf, work: (tx: Tx) => Promise<Result>): Promise<Result> {
+  async function transactionFrom<Result>(from: Pool, on: Behalf, work: (tx: Tx) => Promise<Result>): Promise<Result> {
     for (let tries = 1; ; tries += 1) {
       try {
-        return await once(on, work);
+        return await once(from, on, work);
       } catch (error) {
         if (tries >= TRIES || !mayTryAgain(error)) throw translate(error);
         await new Promise((resolve) => setTimeout(resolve, tries * 20));
@@ -86,21 +94,31 @@ export function openStore(options: StoreOptions): Store {
     }
   }
 
-  return {
-    transaction,
-    transitions: openTransitions((text, values) => queryAlone(pool, options, text, values)),
-    exclusively: (name, work) =>
-      transaction(WORKER, async (tx) => {
+  async function exclusively<Result>(name: string, work: (tx: Tx) => Promise<Result>): Promise<Result | undefined> {
+    // Held in this process already: no connection is needed to know the answer.
+    if (held.has(name)) return undefined;
+    held.add(name);
+    try {
+      return await transactionFrom(locks, WORKER, async (tx) => {
         const [lock] = await tx.many(Locked)`select pg_try_advisory_xact_lock(hashtextextended(${name}, 0)) as held`;
         if (!lock?.held) return undefined;
         // This transaction only holds the lock; the work uses others, and may take as long as one look may.
         await tx.run`select set_config('idle_in_transaction_session_timeout', '60s', true)`;
         return work(tx);
-      }),
+      });
+    } finally {
+      held.delete(name);
+    }
+  }
+
+  return {
+    transaction: (on, work) => transactionFrom(pool, on, work),
+    transitions: openTransitions((text, values) => queryAlone(pool, options, text, values)),
+    exclusively,
     get pool() {
       return { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
     },
-    close: () => (closed ??= pool.end()),
+    close: async () => void (await (closed ??= Promise.all([pool.end(), locks.end()]))),
   };
 }
 
@@ -125,11 +143,11 @@ async function queryAlone(
   }
 }
 
-function openPool(options: StoreOptions): Pool {
+function openPool(options: StoreOptions, max: number): Pool {
   const pool = new Pool({
     connectionString: options.url,
     min: 0,
-    max: options.maxConnections,
+    max,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
     // The client's own limit, for the single statements of `transitions` that no `set local` precedes.
