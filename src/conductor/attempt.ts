@@ -1,15 +1,11 @@
 /** Starting one attempt: claim, then work. A saga of idempotent steps; whoever holds the claim finishes it or undoes it. */
-import { randomBytes } from "node:crypto";
 import type { TaskJob } from "../../queues/task-job.ts";
 import { FleetError, SpawnError, StaleVersionError } from "../domain/errors.ts";
-import { buildPrompt } from "../domain/prompt.ts";
 import { findProduct } from "../domain/settings.ts";
 import type { FailureClass, SpawnStep, Task } from "../domain/task.ts";
 import type { Workspace } from "../agents/workspace.ts";
 import { closeAttempt, listAttempts } from "../store/attempts.ts";
 import { lockFreeSlots } from "../store/hosts.ts";
-import { listReviews } from "../store/reviews.ts";
-import { auditOperator } from "../store/operators.ts";
 import { WORKER } from "../store/store.ts";
 import { findTaskAt, renewLease } from "../store/tasks.ts";
 import { transitionTask } from "../store/transitions.ts";
@@ -17,6 +13,7 @@ import { failTask } from "./fail.ts";
 import type { Fleet } from "./fleet.ts";
 import { keepLease, type Lease } from "./lease.ts";
 import { moveTask, transitionOf } from "./move.ts";
+import { writePrompt } from "./prompt.ts";
 import { offerSlots, waitForSlot } from "./slots.ts";
 
 /** A dead worker's spawn is taken over after this, so a task loses at most this and one reconciler tick. */
@@ -182,68 +179,6 @@ async function prepare(fleet: Fleet, task: Task): Promise<Workspace> {
     kind: task.metadata.workspaceKind ?? "worktree",
     fromBranchIfExists: true,
   });
-}
-
-async function writePrompt(fleet: Fleet, task: Task): Promise<string> {
-  const { attempts, reviews } = await fleet.store.transaction(WORKER, async (tx) => ({
-    attempts: await listAttempts(tx, task.id),
-    reviews: await listReviews(tx, [task.id]),
-  }));
-  const failures = attempts
-    .filter(({ attempt }) => attempt < task.attempt)
-    .flatMap(({ failureContext }) => (failureContext ? [failureContext] : []));
-  const secrets = await fleet.secrets.getSecrets(task, { attempt: task.attempt, use: "work" });
-  const product = findProduct(fleet.settings, task.repository);
-  const prompt = buildPrompt({
-    task,
-    acceptance: task.metadata.acceptance,
-    commands: Object.fromEntries(
-      Object.entries(product?.commands ?? {}).map(([name, argv]) => [name, (argv ?? []).join(" ")]),
-    ),
-    failures,
-    findings: reviews
-      .filter(({ verdict }) => verdict === "request_changes")
-      .flatMap(({ reviewer, findings }) => findings.map((finding) => toFinding(reviewer, finding))),
-    nonce: randomBytes(12).toString("hex"),
-    sha256: fleet.sha256,
-  });
-  await fleet.agents.writeRun({
-    taskId: task.id,
-    attempt: task.attempt,
-    dispatchId: task.dispatchId ?? "",
-    epoch: task.epoch,
-    hostId: fleet.host.id,
-    bootId: fleet.host.bootId,
-    startedBy: fleet.worker,
-    agentType: task.agentType,
-    model: task.model,
-    command: task.metadata.command,
-    script: task.metadata.script,
-    prompt: prompt.text,
-    secrets: secrets.values,
-  });
-  if (secrets.names.length > 0) await auditSecrets(fleet, task, secrets.names);
-  return prompt.contextHash;
-}
-
-/** Which variables were handed out, never what is in them. */
-async function auditSecrets(fleet: Fleet, task: Task, names: readonly string[]): Promise<void> {
-  const detail = { taskId: task.id, attempt: task.attempt, names };
-  await fleet.store.transaction(WORKER, (tx) =>
-    auditOperator(tx, { operatorId: task.operatorId, actor: fleet.worker, action: "secret.issued", detail }),
-  );
-}
-
-function toFinding(reviewer: string, finding: Readonly<Record<string, unknown>>) {
-  const text = (key: string) => (typeof finding[key] === "string" ? finding[key] : null);
-  return {
-    reviewer,
-    file: text("file"),
-    line: typeof finding["line"] === "number" ? finding["line"] : null,
-    severity: text("severity") ?? undefined,
-    message: text("message") ?? "",
-    suggestion: text("suggestion"),
-  };
 }
 
 /** Undefined when it did not come within a job's patience: the agent may still be starting. */
