@@ -44,7 +44,7 @@ test("who holds all the slots of their tier is refused with the numbers", async 
 
 test.each([
   ["nothing", {}, 422],
-  ["a field too many", { ...{ repository: "/x", description: "x" }, surprise: 1 }, 422],
+  ["a field too many", { repository: "/x", description: "x", surprise: 1 }, 422],
   ["a repository that is not there", { repository: "/nowhere", description: "x", agentType: "stub" }, 422],
 ])("a request with %s is refused", async (_what, body, status) => {
   expect((await world.outcome("/spawn", { method: "POST", body }))[0]).toBe(status);
