@@ -37,7 +37,13 @@ function problemOf(error: unknown): Problem {
 function linesOf(error: unknown, { paint }: Terminal): string[] {
   const [first = "", ...rest] = escapeForTerminal(wordsOf(error)).split("\n");
   const lines = [`${paint("red", "✖")} ${first}`, ...rest.map((line) => `  ${line}`)];
-  if (error instanceof ProblemError && error.problem.status >= 500 && error.problem.instance) {
+  // 501 is a refusal: there is nothing more to know.
+  if (
+    error instanceof ProblemError &&
+    error.problem.status >= 500 &&
+    error.problem.status !== 501 &&
+    error.problem.instance
+  ) {
     lines.push(paint("dim", `  The server's log knows more: ${escapeForTerminal(error.problem.instance)}`));
   }
   if (error instanceof Error && error.cause instanceof Error && !(error instanceof FleetError)) {

@@ -116,7 +116,8 @@ async function openStores(options: OpenFleetOptions, url: string): Promise<{ sto
       onError: onError("queue"),
       ...(onStuck ? { onStuck } : {}),
     });
-    warnOfConnections(log, config.DATABASE_POOL_MAX + broker.databaseConnections, usable.maxConnections);
+    const ours = config.DATABASE_POOL_MAX + LOCK_CONNECTIONS + broker.databaseConnections;
+    warnOfConnections(log, ours, usable.maxConnections);
     return { store, broker };
   } catch (error) {
     await store.close();

@@ -91,8 +91,10 @@ async function openSeal(config: Config): Promise<Seal> {
 }
 
 async function keyFile(file: string): Promise<Buffer> {
-  await writeFile(file, randomBytes(KEY_BYTES).toString("base64"), { mode: 0o600, flag: "wx" }).catch((error: unknown) => {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-  });
+  await writeFile(file, randomBytes(KEY_BYTES).toString("base64"), { mode: 0o600, flag: "wx" }).catch(
+    (error: unknown) => {
+      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    },
+  );
   return Buffer.from(await readFile(file, "utf8"), "base64");
 }

@@ -24,6 +24,8 @@ export function startLoop({ everyMs, step, onError }: LoopTerms): Loop {
   let failures = 0;
 
   async function run(): Promise<void> {
+    // stop() sets it, between the awaits.
+    // oxlint-disable-next-line eslint/no-unmodified-loop-condition
     while (!stopped) {
       kicked = false;
       try {
@@ -33,7 +35,8 @@ export function startLoop({ everyMs, step, onError }: LoopTerms): Loop {
         failures += 1;
         onError(error);
       }
-      if (!kicked || failures > 0) await pause(failures === 0 ? everyMs : Math.min(everyMs * 2 ** failures, LONGEST_WAIT_MS));
+      if (!kicked || failures > 0)
+        await pause(failures === 0 ? everyMs : Math.min(everyMs * 2 ** failures, LONGEST_WAIT_MS));
     }
   }
 

@@ -17,7 +17,11 @@ export async function ownVersion(): Promise<string> {
 /** The first line a program says of its version, or undefined when it is not there. */
 export async function versionOf(argv: readonly string[]): Promise<string | undefined> {
   try {
-    const { exitCode, stdout, stderr } = await runCommand(argv, { cwd: "/", env: harmlessEnv(), timeoutMs: TIMEOUT_MS });
+    const { exitCode, stdout, stderr } = await runCommand(argv, {
+      cwd: "/",
+      env: harmlessEnv(),
+      timeoutMs: TIMEOUT_MS,
+    });
     return exitCode === 0 ? (stdout || stderr).split("\n")[0]?.trim() : undefined;
   } catch {
     return undefined;

@@ -1,5 +1,4 @@
 /** The web process: API, documents, login, queue board. No processors; it relays what its own requests committed. */
-import type { AddressInfo } from "node:net";
 import { hostQueue } from "../../queues/host.ts";
 import { QUEUES } from "../../queues/index.ts";
 import type { Config } from "../config.ts";
@@ -96,15 +95,16 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
 
 function listen(server: ReturnType<typeof createServer>["server"], config: Config): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error) => reject(unlistenable(error, config)));
+    server.once("error", (error) => reject(cannotListen(error, config)));
     server.listen(config.PORT, config.FLEET_HOST, () => {
       server.removeAllListeners("error");
-      resolve((server.address() as AddressInfo).port);
+      const address = server.address();
+      resolve(typeof address === "object" && address ? address.port : config.PORT);
     });
   });
 }
 
-function unlistenable(error: Error, { PORT, FLEET_HOST }: Config): Error {
+function cannotListen(error: Error, { PORT, FLEET_HOST }: Config): Error {
   const advice: Readonly<Record<string, string>> = {
     EADDRINUSE: `Port ${PORT} of ${FLEET_HOST} is taken by another program. Choose another: PORT=0 takes any free one.`,
     EACCES: `Port ${PORT} may not be used by you: ports below 1024 are for root. Choose another: PORT=8080`,

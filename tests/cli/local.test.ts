@@ -81,7 +81,7 @@ test("doctor is content with a machine that has what is needed, and changes noth
 test("doctor says what is wrong with each store, the settings and the programs, and how to mend it", async () => {
   await using home = await temporaryHome();
   const config = join(home.path, "fleet.yaml");
-  await writeFile(config, "products: [{id: Not Good, repositry: x}]\nautoMerge: maybe\n");
+  await writeFile(config, "products: [{id: Not Good, nonsense: x}]\nautoMerge: maybe\n");
   await writeFile(join(home.path, "encryption.key"), "x");
   await chmod(join(home.path, "encryption.key"), 0o644);
   await using database = await testDatabase("empty");
@@ -102,7 +102,7 @@ test("doctor says what is wrong with each store, the settings and the programs, 
   expect(found["PostgreSQL"]).toMatchObject({ state: "wrong", fix: "fleet migrate" });
   expect(found["Redis"]).toMatchObject({ state: "wrong", said: expect.stringContaining("127.0.0.1:1") });
   expect(found["secrets"]).toMatchObject({ state: "wrong", fix: expect.stringContaining("chmod 600") });
-  expect(found["fleet.yaml"]?.said).toMatch(/products\[0\]\.id.*products\[0\]\.repositry.*autoMerge/);
+  expect(found["fleet.yaml"]?.said).toMatch(/products\[0\]\.id.*products\[0\]\.nonsense.*autoMerge/);
 });
 
 test("doctor sees PostgreSQL with its schema, its clock, and a Redis that evicts nothing", async () => {

@@ -10,3 +10,15 @@ export async function expectPage(path: string, markdown: string): Promise<void> 
   const kept = await readFile(path, "utf8").catch(() => "");
   expect(kept, `${path} is not what the code says. Write it again: UPDATE_DOCS=1 npx vitest run`).toBe(page);
 }
+
+/** The same for a file that machines read. */
+export async function expectJson(path: string, value: unknown): Promise<void> {
+  const text = `${JSON.stringify(value, undefined, 2)}\n`;
+  if (process.env["UPDATE_DOCS"]) await writeFile(path, text);
+
+  const kept = await readFile(path, "utf8").catch(() => "");
+  expect(
+    kept === text,
+    `${path} is not what the code says. Write it again: UPDATE_DOCS=1 npx vitest run tests/docs`,
+  ).toBe(true);
+}

@@ -1,7 +1,7 @@
 // The demo's security reviewer: a program like any other. Prompt on stdin, one JSON verdict on stdout.
 import { readFileSync } from "node:fs";
 
-const SECRET = /\b(?:gh[pousr]_\w{20,}|AKIA[0-9A-Z]{16})\b|(?:password|secret|token)\s*[:=]\s*["'][^"']{8,}/i;
+const SECRET = /\b(?:gh[a-z]_\w{20,}|AKIA[0-9A-Z]{16})\b|(?:password|secret|token)\s*[:=]\s*["'][^"']{8,}/i;
 
 const added = readFileSync(0, "utf8")
   .split("\n")

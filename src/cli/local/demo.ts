@@ -263,12 +263,13 @@ async function stayUntil(
   else {
     const facts = [
       ["API", `${stack.web.url}/api/docs`],
-      ["Queues", link],
       ["Look", `FLEET_HOME=${home} npx fleet ps --all`],
       ["Ask", `FLEET_HOME=${home} npx fleet spawn ${repository} "Wave" --agent-type stub --wait`],
     ];
     terminal.line();
     for (const [name = "", value = ""] of facts) terminal.line(`  ${terminal.paint("dim", name.padEnd(7))}${value}`);
+    terminal.line(`  ${terminal.paint("dim", "Board")}  this link logs your browser in, once:`);
+    terminal.line(link);
     terminal.line(terminal.paint("dim", "  It runs until Ctrl-C; then everything is cleaned up."));
   }
   if (!interrupted.aborted)

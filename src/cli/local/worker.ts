@@ -37,7 +37,8 @@ export const workerCommand: Command = {
       const names = QUEUES.map(({ name }) => name).join(", ");
       throw await failure("invalid-input", `There is no queue ${unknown.join(", ")}. There are: ${names}`);
     }
-    const config = processConfig(slots === undefined ? {} : { FLEET_SLOTS: String(slots) });
+    const typed = textOf(slots);
+    const config = processConfig(typed === undefined ? {} : { FLEET_SLOTS: typed });
     const log = await openLog({ level: config.FLEET_LOG_LEVEL });
     dieOnUnhandled(log);
     const open = await openFleet({
