@@ -1,9 +1,9 @@
-/** What a row is: a number of the scoreboard, and how its lines are measured. */
+/** What is measured together: numbers of the scoreboard, and how their lines come about. */
 import type { Line } from "./line.ts";
 import type { World } from "./world.ts";
 
 export interface Row {
-  readonly row: string;
+  readonly rows: readonly string[];
   readonly what: string;
   measure(world: World): Promise<readonly Line[]>;
 }

@@ -17,7 +17,7 @@ const CONNECTIONS = 50;
 const LIMIT = 1_000_000;
 
 export const admissionsRow: Row = {
-  row: "13",
+  rows: ["13"],
   what: "admissions",
   async measure(world) {
     const database = await world.database();

@@ -19,8 +19,8 @@ import type { Database, World } from "../world.ts";
 const BATCH = 500;
 
 export const hintsRow: Row = {
-  row: "3",
-  what: "outbox to queue (with 12b)",
+  rows: ["3", "12b"],
+  what: "from the outbox to the queue",
   async measure(world) {
     const database = await world.database();
     const stack = await openStack(world, database);

@@ -15,7 +15,7 @@ import type { World } from "../world.ts";
 import { proveMoved, reviewing } from "./transitions.ts";
 
 export const jobsRow: Row = {
-  row: "2",
+  rows: ["2"],
   what: "durable jobs through Redis",
   async measure(world) {
     const database = await world.database();

@@ -8,7 +8,7 @@ import { openTmuxServer, startSessions } from "../tmux.ts";
 import type { World } from "../world.ts";
 
 export const psRow: Row = {
-  row: "7",
+  rows: ["7"],
   what: "fleet ps",
   async measure(world) {
     const lines: Line[] = [];

@@ -26,8 +26,8 @@ const AT_ONCE = 20;
 const FILES = 100;
 
 export const spawnRow: Row = {
-  row: "4",
-  what: "spawns (with 5 and 11)",
+  rows: ["4", "5", "11"],
+  what: "spawns and their supervisors",
   async measure(world) {
     const repository = await aRepository(world);
     const spawner = await openSpawner(world, repository);

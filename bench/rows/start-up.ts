@@ -5,7 +5,7 @@ import type { Row } from "../row.ts";
 import { PROGRAM, timed } from "../stack.ts";
 
 export const startUpRow: Row = {
-  row: "8",
+  rows: ["8"],
   what: "start of a command",
   async measure(world) {
     const home = await world.folder("home");

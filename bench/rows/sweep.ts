@@ -13,7 +13,7 @@ import { openStack } from "../stack.ts";
 const ALL = { shard: 0, of: 1 };
 
 export const sweepRow: Row = {
-  row: "9",
+  rows: ["9"],
   what: "monitor sweep with nothing to do",
   async measure(world) {
     const lines: Line[] = [];

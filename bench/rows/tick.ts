@@ -20,7 +20,7 @@ import { openTmuxServer, startSessions, type Tmux } from "../tmux.ts";
 import type { World } from "../world.ts";
 
 export const tickRow: Row = {
-  row: "6",
+  rows: ["6"],
   what: "host tick",
   async measure(world) {
     const few = await measureTick(world, 20);

@@ -16,7 +16,7 @@ import type { Database, World } from "../world.ts";
 const NAIVE_CONNECTIONS = 16;
 
 export const transitionsRow: Row = {
-  row: "1",
+  rows: ["1", "1b", "1c"],
   what: "durable transitions",
   async measure(world) {
     const database = await world.database();

@@ -11,7 +11,7 @@ import { endProgram, startProgram } from "../stack.ts";
 import type { World } from "../world.ts";
 
 export const upRow: Row = {
-  row: "15",
+  rows: ["15"],
   what: "fleet up",
   async measure(world) {
     const samples = await interleave(
