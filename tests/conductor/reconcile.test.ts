@@ -38,6 +38,8 @@ test.each(["redis", "postgres"] as const)(
 
     const first = await reconcile(fleet.fleet);
     expect(await fleet.fleet.broker.depth(spawnQueue)).toMatchObject({ waiting: 5 });
+    // Looked after, and so left alone for a while.
+    expect(await fleet.query("select id from fleet_tasks where due_at < now()")).toEqual([]);
     const second = await reconcile(fleet.fleet);
     await overdue(fleet);
     const third = await reconcile(fleet.fleet);
