@@ -60,10 +60,13 @@ export async function tickHost(fleet: Fleet, measures: HostMeasures): Promise<Ho
  * the tick, because a stubborn process or a big working copy would hold up the facts until the host's lease is gone.
  * One process of this machine at a time; undefined when another is at it.
  */
-export async function tendHost(fleet: Fleet): Promise<{ ended: number; cleaned: number } | undefined> {
+export async function tendHost(
+  fleet: Fleet,
+  signal?: AbortSignal,
+): Promise<{ ended: number; cleaned: number } | undefined> {
   return fleet.store.exclusively(`tend/${fleet.host.id}`, async () => {
-    const ended = await endStaleAttempts(fleet);
-    return { ended, cleaned: await cleanUpEnded(fleet) };
+    const ended = await endStaleAttempts(fleet, signal);
+    return { ended, cleaned: await cleanUpEnded(fleet, signal) };
   });
 }
 
@@ -98,9 +101,10 @@ export async function attendTask(fleet: Fleet, job: HostJob, signal: AbortSignal
 }
 
 /** What runs here and should not: attempts of the past, of ended tasks, of tasks that moved to another host. */
-async function endStaleAttempts(fleet: Fleet): Promise<number> {
+async function endStaleAttempts(fleet: Fleet, signal?: AbortSignal): Promise<number> {
   const stale = await fleet.store.transaction(WORKER, (tx) => listStaleAttempts(tx, fleet.host.id, MOST));
   for (const { taskId, attempt } of stale) {
+    if (signal?.aborted) break;
     const stopped = await fleet.agents.stop({ taskId, attempt });
     if (stopped.survivors.length > 0) {
       fleet.log.error(
@@ -114,9 +118,9 @@ async function endStaleAttempts(fleet: Fleet): Promise<number> {
   return stale.length;
 }
 
-async function cleanUpEnded(fleet: Fleet): Promise<number> {
+async function cleanUpEnded(fleet: Fleet, signal?: AbortSignal): Promise<number> {
   const tasks = await fleet.store.transaction(WORKER, (tx) => listTasksToClean(tx, fleet.host.id, MOST));
-  for (let from = 0; from < tasks.length; from += AT_ONCE) {
+  for (let from = 0; from < tasks.length && !signal?.aborted; from += AT_ONCE) {
     await Promise.all(tasks.slice(from, from + AT_ONCE).map((task) => cleanUpAlone(fleet, task)));
   }
   return tasks.length;

@@ -34,6 +34,7 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
       "it failed and is tried again",
     );
 
+  const leaving = new AbortController();
   const relay = startRelay(open);
   const loops: Loop[] = [relay];
   const holdsAgents = fleet.host.slots > 0;
@@ -47,7 +48,7 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
     const tick = () => report(open, tickMs, versions);
     await tick().catch(onError("host"));
     loops.push(startLoop({ everyMs: tickMs, step: tick, onError: onError("host") }));
-    loops.push(startLoop({ everyMs: tickMs, step: () => tendHost(fleet), onError: onError("host") }));
+    loops.push(startLoop({ everyMs: tickMs, step: () => tendHost(fleet, leaving.signal), onError: onError("host") }));
   }
   await Promise.all(
     wanted.map(({ queue, answer }) => broker.consume(queue, (data, signal) => answer(fleet, data, signal))),
@@ -62,6 +63,7 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
 
   return {
     async drain() {
+      leaving.abort();
       await Promise.all(loops.map((loop) => loop.stop()));
       await broker.drain();
       if (holdsAgents) await leaveHost(fleet).catch(onError("host"));

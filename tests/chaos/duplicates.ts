@@ -39,7 +39,7 @@ export async function startDuplicates(stage: Stage, random: () => number): Promi
     if (newest) last = String(newest["id"]);
   }
 
-  const loop: Loop = startLoop({ everyMs: 100, step, onError: () => undefined });
+  const loop: Loop = startLoop({ everyMs: 100, step, onError: (error) => console.error("F22:", error) });
   return {
     get count() {
       return count;

@@ -139,7 +139,8 @@ async function leftovers(stage: Stage): Promise<string[]> {
   for (const run of list(join(home, "attempts", ".open"))) found.push(`run ${run} is open`);
   for (const name of list(join(home, "workspaces")))
     if (!name.startsWith(".")) found.push(`workspace ${name} is there`);
-  for (const name of list(join(home, "ports"))) found.push(`port block ${name} is taken`);
+  for (const name of list(join(home, "ports")).filter((one) => !one.startsWith(".")))
+    found.push(`port block ${name} is taken`);
   found.push(
     ...(await texts(
       stage,
