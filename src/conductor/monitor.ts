@@ -250,15 +250,23 @@ async function fail(
     }
   }
   const collected = isMine(fleet, task) ? await fleet.agents.collectFailure(run) : undefined;
-  const run0 = known.ciRuns.at(-1);
-  const ci =
-    decision.class === "ci_failed" && run0 ? classifyCi({ status: "failing", steps: run0.steps }, false) : undefined;
+  const checks = decision.class === "ci_failed" ? known.ciRuns.at(-1) : undefined;
+  const ci = checks && classifyCi({ status: "failing", steps: checks.steps }, false);
+  const reason = ci?.reason ?? decision.reason;
   return failTask(fleet, task, {
     ...collected,
     class: ci?.class ?? decision.class,
-    reason: ci?.reason ?? decision.reason,
-    ...(run0?.logExcerpt ? { ciLog: run0.logExcerpt } : {}),
+    reason,
+    summary: summaryOf(reason, checks?.logExcerpt ?? collected?.outputTail),
+    ...(checks?.logExcerpt ? { ciLog: checks.logExcerpt } : {}),
     ...(task.spawnedAt ? { durationMs: fleet.clock().getTime() - task.spawnedAt.getTime() } : {}),
     detail: { evidence: decision.evidence },
   });
+}
+
+/** The reason as a sentence, with the last line that says something. */
+function summaryOf(reason: string, output: string | undefined): string {
+  const sentence = `${reason.charAt(0).toUpperCase()}${reason.slice(1).replaceAll("_", " ")}.`;
+  const words = output?.trimEnd().split("\n").at(-1)?.trim();
+  return words ? `${sentence} Last words: ${words.slice(0, 300)}` : sentence;
 }

@@ -232,7 +232,12 @@ async function moveFor(fleet: Fleet, tx: Tx, round: Round): Promise<Move | undef
     to: "ready",
     actor: fleet.worker,
     action: "task.ready",
-    told: outcome.outcome === "timed_out" ? outcome.warning : `${outcome.approvals} approved`,
+    told:
+      outcome.outcome === "timed_out"
+        ? outcome.warning
+        : rows.length === 0
+          ? "nobody reviews"
+          : `${outcome.approvals} approved`,
     patch: { reviewStatus, doneStatus: { ...done }, condition: "ok", conditionDetail: null },
   };
 }
