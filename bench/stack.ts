@@ -72,6 +72,24 @@ export async function credentialsFor({ open, config }: Stack): Promise<Record<st
   return { FLEET_URL: `http://127.0.0.1:${config.PORT}`, FLEET_TOKEN: token };
 }
 
+/** Ready when it says so: by then it also knows how to end, and takes its PostgreSQL along. */
+export async function startUp(env: Readonly<Record<string, string>>): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [PROGRAM, "up"], {
+    env: { ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+    cwd: env["HOME"],
+  });
+  let said = "";
+  for await (const chunk of child.stdout.iterator({ destroyOnReturn: false })) {
+    said += String(chunk);
+    if (said.includes("Ctrl-C stops it")) {
+      child.stdout.resume();
+      return child;
+    }
+  }
+  throw new Error(`fleet up ended before it was ready: ${said.slice(-500)}`);
+}
+
 /** A `fleet …` that stays; ended by its pid. Ready when its API says so. */
 export async function startProgram(
   env: Readonly<Record<string, string>>,

@@ -22,9 +22,12 @@ export const hintsRow: Row = {
   rows: ["3", "12b"],
   what: "from the outbox to the queue",
   async measure(world) {
-    const database = await world.database();
-    const stack = await openStack(world, database);
-    return [await relayed(world, database, stack), ...(await soon(world, database, stack))];
+    const idle = await world.database();
+    const busy = await world.database();
+    return [
+      ...(await soon(world, idle, await openStack(world, idle))),
+      await relayed(world, busy, await openStack(world, busy)),
+    ];
   },
 };
 

@@ -7,7 +7,7 @@ import { lineOf } from "../line.ts";
 import { figure, interleave } from "../rounds.ts";
 import type { Row } from "../row.ts";
 import { HOST } from "../seed.ts";
-import { endProgram, startProgram } from "../stack.ts";
+import { endProgram, startUp } from "../stack.ts";
 import type { World } from "../world.ts";
 
 export const upRow: Row = {
@@ -58,7 +58,7 @@ async function up(world: World): Promise<{ first: number; warm: number }> {
       PORT: String(await freePort()),
     };
     const from = performance.now();
-    const child = await startProgram(env, ["up"]);
+    const child = await startUp(env);
     const ms = performance.now() - from;
     await endProgram(child);
     return ms;
