@@ -33,14 +33,16 @@ const OutboxRow = z.object({
 });
 export type OutboxRow = z.infer<typeof OutboxRow>;
 
-/** Takes up to `limit` waiting rows in order; other relays pass them over until this transaction ends. */
+/**
+ * Takes up to `limit` waiting rows in order (of the column: a bare `id` would be the text of the answer, "10" before "9");
+ * other relays pass them over until this transaction ends. */
 export async function claimHints(tx: Tx, limit: number): Promise<OutboxRow[]> {
   return tx.many(OutboxRow)`
     select id::text, topic, payload, retry_count,
       greatest(0, extract(epoch from run_at - now()) * 1000)::float8 as delay_ms
     from outbox
     where processed_at is null and dead_at is null and next_attempt_at <= now() and topic <> 'event'
-    order by next_attempt_at, id limit ${limit} for update skip locked`;
+    order by next_attempt_at, outbox.id limit ${limit} for update skip locked`;
 }
 
 export async function markHintsRelayed(tx: Tx, ids: readonly string[]): Promise<void> {
