@@ -80,7 +80,10 @@ async function lookAtForges(fleet: Fleet, tasks: readonly Task[]): Promise<Reado
       const branches = await fleet.forge.listBranches(repository, "");
       looks.set(name, { repository, heads: new Map(branches.map(({ branch, headSha }) => [branch, headSha])) });
     } catch (error) {
-      fleet.log.warn({ event: "forge.skipped", repository: name, error: String(error) }, "a repository could not be looked at");
+      fleet.log.warn(
+        { event: "forge.skipped", repository: name, error: String(error) },
+        "a repository could not be looked at",
+      );
     }
   }
   return looks;
@@ -88,21 +91,22 @@ async function lookAtForges(fleet: Fleet, tasks: readonly Task[]): Promise<Reado
 
 export function ciFacts(fleet: Fleet, task: Task, runs: readonly CiRun[]): TaskFacts["ci"] {
   const product = findProduct(fleet.settings, task.repository);
-  const run = runs.at(-1);
   const { validate, test } = product?.commands ?? {};
+  const rules = { configured: Boolean(validate ?? test), required: product?.ci.required ?? false };
+  const run = runs.at(-1);
+  if (!run) return { ...rules, headSha: undefined, status: "none", errors: 0, since: undefined };
   return {
-    configured: Boolean(validate ?? test),
-    required: product?.ci.required ?? false,
-    headSha: run?.headSha,
-    status: run ? (run.status === "running" ? "pending" : run.status) : "none",
-    errors: run?.status === "error" ? run.tries : 0,
-    since: run?.startedAt ?? run?.createdAt,
+    ...rules,
+    headSha: run.headSha,
+    status: run.status === "running" ? "pending" : run.status,
+    errors: run.status === "error" ? run.tries : 0,
+    since: run.startedAt ?? run.createdAt,
   };
 }
 
 function reviewFacts(task: Task, reviews: readonly Review[]): TaskFacts["review"] {
   const round = task.metadata.reviewRound ?? 0;
-  const [first] = reviews.filter((review) => review.round === round);
+  const first = reviews.find((review) => review.round === round);
   return {
     round,
     headSha: first?.headSha ?? task.metadata.reviewedHead,

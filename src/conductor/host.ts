@@ -120,7 +120,8 @@ async function endStaleAttempts(fleet: Fleet, signal?: AbortSignal): Promise<num
 
 async function cleanUpEnded(fleet: Fleet, signal?: AbortSignal): Promise<number> {
   const tasks = await fleet.store.transaction(WORKER, (tx) => listTasksToClean(tx, fleet.host.id, MOST));
-  for (let from = 0; from < tasks.length && !signal?.aborted; from += AT_ONCE) {
+  for (let from = 0; from < tasks.length; from += AT_ONCE) {
+    if (signal?.aborted) break;
     await Promise.all(tasks.slice(from, from + AT_ONCE).map((task) => cleanUpAlone(fleet, task)));
   }
   return tasks.length;

@@ -13,18 +13,18 @@ export function keepLease(outer: AbortSignal, leaseMs: number, renew: () => Prom
   const lost = new AbortController();
   const lose = () => lost.abort(new FleetError("stale-version", "Another worker has taken this over."));
   let missedSince: number | undefined;
+  async function keep(): Promise<void> {
+    try {
+      if (!(await renew())) lose();
+      missedSince = undefined;
+    } catch {
+      // PostgreSQL is away: the lease may run out unseen, so after its time it counts as lost.
+      missedSince ??= Date.now();
+      if (Date.now() - missedSince > leaseMs) lose();
+    }
+  }
   const timer = setInterval(() => {
-    renew().then(
-      (held) => {
-        missedSince = undefined;
-        if (!held) lose();
-      },
-      () => {
-        // PostgreSQL is away: the lease may run out unseen, so after its time it counts as lost.
-        missedSince ??= Date.now();
-        if (Date.now() - missedSince > leaseMs) lose();
-      },
-    );
+    void keep();
   }, leaseMs / 3);
   timer.unref();
   return {

@@ -48,24 +48,29 @@ export async function moveTask(fleet: Fleet, move: Move, on: Behalf = WORKER): P
 
 /** The whole statement to be, for a move inside a transaction with other rows (then kick the relay after commit). */
 export function transitionOf(fleet: Fleet, move: Move): Transition {
-  const { task, to, next, told, hints, notify, ...rest } = move;
-  const epoch = task.epoch + (to || move.takeOver ? 1 : 0);
+  const { task, to, takeOver, actor, action, next, told, leaseMs } = move;
+  const epoch = task.epoch + (to || takeOver ? 1 : 0);
   const after: Task = { ...task, ...move.patch, version: task.version + 1, epoch };
-  const patch =
-    to || next ? { ...move.patch, waitingFor: next ? waitingFor(next) : (move.patch?.waitingFor ?? null) } : move.patch;
   return {
-    ...rest,
-    ...(to ? { to, events: eventsOf(fleet, move, after, to) } : {}),
-    notes: notesOf(fleet, move, after, to),
-    ...(patch ? { patch } : {}),
-    ...(next ? { dueMs: move.dueMs ?? delayOf(next) } : {}),
     task,
-    detail: { ...move.detail, ...(told ? { told } : {}) },
-    hints: [
-      ...(next ? [hintFor(next, { taskId: task.id, epoch, traceId: task.traceId ?? undefined })] : []),
-      ...(hints?.(epoch) ?? []),
-    ],
+    to,
+    takeOver,
+    actor,
+    action,
+    leaseMs,
+    dueMs: move.dueMs ?? (next && delayOf(next)),
+    detail: told ? { ...move.detail, told } : { ...move.detail },
+    patch: patchOf(move),
+    hints: [...hintsFor(next, task, epoch), ...(move.hints?.(epoch) ?? [])],
+    events: to && eventsOf(fleet, move, after, to),
+    notes: notesOf(fleet, move, after, to),
   };
+}
+
+/** What waited for a job waits no longer once the task moves, unless for the next one. */
+function patchOf({ to, next, patch }: Move): TaskPatch | undefined {
+  if (next) return { ...patch, waitingFor: waitingFor(next) };
+  return to ? { ...patch, waitingFor: patch?.waitingFor ?? null } : patch;
 }
 
 /** What `waiting_for` says; the reconciler turns it back into the job (see jobFor). */
@@ -77,16 +82,11 @@ function delayOf(next: NextJob): number {
   return next.queue === "host" ? 0 : (next.delayMs ?? 0);
 }
 
-interface Aim {
-  readonly taskId: string;
-  readonly epoch: number;
-  readonly traceId?: string | undefined;
-}
-
-function hintFor(next: NextJob, { traceId, ...aim }: Aim): Hint {
-  const job = { ...aim, ...(traceId ? { traceId } : {}) };
-  if (next.queue === "host") return hint(hostQueue(next.hostId), { ...job, act: next.act });
-  return hint(TASK_QUEUES[next.queue], job, next.delayMs);
+function hintsFor(next: NextJob | undefined, { id, traceId }: Task, epoch: number): Hint[] {
+  if (!next) return [];
+  const job = { taskId: id, epoch, ...(traceId ? { traceId } : {}) };
+  if (next.queue === "host") return [hint(hostQueue(next.hostId), { ...job, act: next.act })];
+  return [hint(TASK_QUEUES[next.queue], job, next.delayMs)];
 }
 
 const TASK_QUEUES = { spawn: spawnQueue, retry: retryQueue, ci: ciQueue } as const;

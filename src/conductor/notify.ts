@@ -107,7 +107,9 @@ function tell(tx: Tx, to: Notification, epoch: number, delayMs?: number): Promis
 
 function messageOf(row: Notification): Message {
   const { fallbackFrom, why, held: _held, merged, ...facts } = row.facts;
-  const summary = fallbackFrom ? `${row.summary} (${String(fallbackFrom)} failed: ${String(why)})` : row.summary;
+  const failed =
+    typeof fallbackFrom === "string" ? ` (${fallbackFrom} failed: ${typeof why === "string" ? why : "no reason"})` : "";
+  const summary = `${row.summary}${failed}`;
   return Message.parse({
     attempt: null,
     branch: null,

@@ -86,7 +86,7 @@ export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSigna
   );
   try {
     const end = reviewer
-      ? await ask(fleet, task, review, reviewer, lease.signal)
+      ? await ask(fleet, { task, review, reviewer }, lease.signal)
       : missing("it is not in fleet.yaml any more");
     lease.assertHeld();
     await fleet.faultPoint("review:before", task.id);
@@ -103,13 +103,13 @@ export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSigna
 
 type ReviewEnd = Pick<Review, "status" | "verdict" | "summary" | "findings" | "error">;
 
-async function ask(
-  fleet: Fleet,
-  task: Task,
-  review: Review,
-  reviewer: Reviewer,
-  signal: AbortSignal,
-): Promise<ReviewEnd> {
+interface Question {
+  readonly task: Task;
+  readonly review: Review;
+  readonly reviewer: Reviewer;
+}
+
+async function ask(fleet: Fleet, { task, review, reviewer }: Question, signal: AbortSignal): Promise<ReviewEnd> {
   const repository = await fleet.forge.ensure(task.repository);
   const masks = redactor();
   const diff = await fleet.forge.diff(repository, {

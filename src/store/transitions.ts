@@ -50,18 +50,18 @@ export interface Transition {
   /** The row as it was read: its version and status are the condition. */
   readonly task: Task;
   /** Left out: the status stays (a patch). */
-  readonly to?: TaskStatus;
+  readonly to?: TaskStatus | undefined;
   /** Raise the epoch although the status stays: whoever worked under the old one is fenced off. */
-  readonly takeOver?: boolean;
+  readonly takeOver?: boolean | undefined;
   readonly actor: string;
   readonly action: string;
   readonly detail?: Readonly<Record<string, unknown>>;
-  readonly patch?: TaskPatch;
+  readonly patch?: TaskPatch | undefined;
   /** Durations from now in database time. */
-  readonly leaseMs?: number;
-  readonly dueMs?: number;
+  readonly leaseMs?: number | undefined;
+  readonly dueMs?: number | undefined;
   readonly hints?: readonly Hint[];
-  readonly events?: readonly unknown[];
+  readonly events?: readonly unknown[] | undefined;
   readonly notes?: readonly Note[];
 }
 

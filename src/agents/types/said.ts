@@ -7,14 +7,23 @@ const SAYS = /^FLEET-(DONE|QUESTION|CHOICES|NO-CHANGE|LIMIT): ?(.*)$/gm;
 export function readSaid(outputTail: string): AgentResult {
   const said = new Map<string, string>();
   for (const [, word = "", text = ""] of outputTail.matchAll(SAYS)) said.set(word, text.trim());
-  const isOpen = /^FLEET-(?:QUESTION|CHOICES): /.test(lastLine(outputTail) ?? "");
-  const question = isOpen ? said.get("QUESTION") : undefined;
-  const limit = said.get("LIMIT");
-  const resetsAt = new Date(limit ?? "");
   return {
     finalMessage: said.get("DONE") ?? lastLine(outputTail),
-    question: question === undefined ? null : { text: question, choices: said.get("CHOICES")?.split("|") ?? [] },
+    question: questionIn(said, outputTail),
     noChangeNeeded: said.get("NO-CHANGE") ?? null,
-    limit: limit === undefined ? null : { resetsAt: Number.isNaN(resetsAt.getTime()) ? null : resetsAt },
+    limit: limitIn(said),
   };
+}
+
+function questionIn(said: ReadonlyMap<string, string>, outputTail: string): AgentResult["question"] {
+  const text = said.get("QUESTION");
+  const isOpen = /^FLEET-(?:QUESTION|CHOICES): /.test(lastLine(outputTail) ?? "");
+  return text !== undefined && isOpen ? { text, choices: said.get("CHOICES")?.split("|") ?? [] } : null;
+}
+
+function limitIn(said: ReadonlyMap<string, string>): AgentResult["limit"] {
+  const limit = said.get("LIMIT");
+  if (limit === undefined) return null;
+  const resetsAt = new Date(limit);
+  return { resetsAt: Number.isNaN(resetsAt.getTime()) ? null : resetsAt };
 }

@@ -9,7 +9,8 @@ import { pageOf } from "../../views/page.ts";
 import { defineRoute, defineStream, type StreamEvent } from "../route.ts";
 import { TaskParams } from "./params.ts";
 
-const About = "CloudEvents 1.0, oldest first. The stream's ids are cursors: `Last-Event-ID` goes on where a reader was.";
+const About =
+  "CloudEvents 1.0, oldest first. The stream's ids are cursors: `Last-Event-ID` goes on where a reader was.";
 
 export const eventsRoute = defineStream(
   {

@@ -37,7 +37,10 @@ export const psRoute = defineRoute(
       body: {
         at: now.toISOString(),
         agents: tasks.map((task) =>
-          viewTaskAgent(task, sightOf(facts.get(task.id), task.attempt), { now, intervalMs: fleet.heartbeatIntervalMs }),
+          viewTaskAgent(task, sightOf(facts.get(task.id), task.attempt), {
+            now,
+            intervalMs: fleet.heartbeatIntervalMs,
+          }),
         ),
         hosts: hosts.map((host) => viewHost(host, now)),
         orphans: orphans.map(({ kind, name, pid, taskId }) => ({

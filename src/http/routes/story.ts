@@ -1,4 +1,5 @@
 /** GET /tasks/:task/story: the whole story of a task. */
+import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { tellStory, type Story } from "../../conductor/tasks.ts";
 import { FailureContext, TaskStatus } from "../../domain/task.ts";
@@ -47,8 +48,7 @@ function view(story: Story, at: { now: Date; intervalMs: number }): StoryView {
         verdict: review.status === "missing" ? ("missing" as const) : (review.verdict ?? ("pending" as const)),
         summary: review.summary ?? review.error ?? "",
         findings: review.findings.map(findingOf),
-        tookMs:
-          review.startedAt && review.endedAt ? review.endedAt.getTime() - review.startedAt.getTime() : null,
+        tookMs: review.startedAt && review.endedAt ? review.endedAt.getTime() - review.startedAt.getTime() : null,
       })),
     done: doneOf(task.doneStatus),
     learnt: attempts.flatMap(({ attempt, failureContext }) =>
@@ -90,10 +90,16 @@ function findingOf(finding: Readonly<Record<string, unknown>>) {
 
 const STATES = { met: "holds", not_required: "holds", unmet: "fails", unknown: "open" } as const;
 
+const Criteria = z.record(
+  z.string(),
+  z.object({ state: z.enum(["met", "not_required", "unmet", "unknown"]), evidence: z.string() }),
+);
+
 function doneOf(done: Story["task"]["doneStatus"]) {
-  const criteria = done?.["criteria"];
-  if (typeof criteria !== "object" || criteria === null) return [];
-  return Object.entries(criteria as Record<string, { state: keyof typeof STATES; evidence: string }>).map(
-    ([name, { state, evidence }]) => ({ name: name.replaceAll("_", " "), state: STATES[state] ?? "open", evidence }),
-  );
+  const criteria = Criteria.safeParse(done?.["criteria"]).data ?? {};
+  return Object.entries(criteria).map(([name, { state, evidence }]) => ({
+    name: name.replaceAll("_", " "),
+    state: STATES[state],
+    evidence,
+  }));
 }

@@ -94,7 +94,8 @@ const CursorText = z.tuple([z.iso.datetime().transform((text) => new Date(text))
 
 function readCursor(text: string): Cursor {
   const parsed = CursorText.safeParse(Buffer.from(text, "base64url").toString("utf8").split(" "));
-  if (!parsed.success) throw new FleetError("invalid-input", "The cursor is not one of ours: take nextCursor of the page before.");
+  if (!parsed.success)
+    throw new FleetError("invalid-input", "The cursor is not one of ours: take nextCursor of the page before.");
   const [createdAt, id] = parsed.data;
   return { createdAt, id };
 }
