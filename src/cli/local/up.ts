@@ -36,7 +36,7 @@ export const upCommand: Command = {
       : await openLog({ level: config.FLEET_LOG_LEVEL });
     dieOnUnhandled(log);
     const progress = terminal.isTty ? openProgress(terminal, shell.world.clock) : undefined;
-    const stack = await startUp({
+    const starting = startUp({
       config,
       log,
       write: terminal.raw,
@@ -45,13 +45,16 @@ export const upCommand: Command = {
         log.fatal({ component: "queue" }, sentence);
         process.exit(1);
       },
-    }).catch((error: unknown) => {
+    });
+    // Already now: a signal during the start waits for it, so that whatever was started is stopped.
+    const stopped = untilSignalled(log, async () => (await starting).close());
+    const stack = await starting.catch((error: unknown) => {
       progress?.end("");
       throw error;
     });
     progress?.end("");
     for (const line of banner(terminal, config, stack)) terminal.line(line);
-    await untilSignalled(log, () => stack.close());
+    await stopped;
     terminal.line("Stopped.");
   },
 };
