@@ -102,6 +102,8 @@ export function openObserver({ home, runtime, clock }: ObserverOptions): Observe
     const problems: string[] = [];
     const runs = openRuns();
     const note = (error: unknown) => void problems.push(error instanceof Error ? error.message : String(error));
+    // Before the branches: an agent that commits and ends in between must not be seen as ended without a commit.
+    const reports = new Map(runs.map(({ dir }) => [dir, readRun(dir)]));
     const [panes, heads] = await Promise.all([
       runtime.listActive().catch((error: unknown) => note(error)),
       readHeads({ home, runs, known: knownHeads, note }),
@@ -111,7 +113,8 @@ export function openObserver({ home, runtime, clock }: ObserverOptions): Observe
     const facts: AgentFacts[] = [];
     for (const run of runs) {
       const headSha = headOf(run.spec, look);
-      facts.push({ ...factsOf(run, look), headSha, commitsAhead: await countAhead(run.spec, headSha) });
+      const report = reports.get(run.dir) ?? readRun(run.dir);
+      facts.push({ ...factsOf(run.spec, report, look), headSha, commitsAhead: await countAhead(run.spec, headSha) });
     }
     return { facts, orphans: findOrphans(home, runs, look), problems };
   }
@@ -119,8 +122,7 @@ export function openObserver({ home, runtime, clock }: ObserverOptions): Observe
   return { observe };
 }
 
-function factsOf({ dir, spec }: Seen, look: Look): Omit<AgentFacts, "headSha" | "commitsAhead"> {
-  const report = readRun(dir);
+function factsOf(spec: RunSpec, report: RunReport, look: Look): Omit<AgentFacts, "headSha" | "commitsAhead"> {
   const { taskId, attempt, dispatchId } = spec;
   return {
     taskId,

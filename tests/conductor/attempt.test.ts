@@ -47,6 +47,7 @@ test.each(STEPS.flatMap((step) => [`${step}:before`, `${step}:after`]))(
     const running = await fleet.runUntil(task.id, "running");
     expect(running).toMatchObject({ attempt: 0, retryCount: 0 });
     expect(await agents(fleet, task.id)).toBe(1);
+    await fleet.tick();
     const supervisors = await fleet.query("select count(distinct pid)::int as n from heartbeats");
     expect(supervisors).toEqual([{ n: 1 }]);
     expect((await fleet.fleet.agents.observe()).facts).toHaveLength(1);

@@ -19,7 +19,8 @@ let crew: Crew;
 const asked = new Map<string, string>();
 beforeAll(async () => {
   stage = await openStage({ queue: "redis", slots: 4 });
-  crew = await startCrew(stage, 2);
+  // Alone, so that it is this worker that meets the point at which it is to die.
+  crew = await startCrew(stage, 1);
 });
 afterAll(async () => {
   await crew?.stop();
@@ -54,6 +55,13 @@ test.each(["process:before", "process:after"])(
     expect(await suffer(`kill-${point.replace(":", "-")}`, (arena) => dieAt(arena, point))).toEqual([]);
   },
 );
+
+test("a crew of two takes over where one was", async () => {
+  await crew.stop();
+  crew = await startCrew(stage, 2);
+
+  expect(crew.workers()).toHaveLength(2);
+});
 
 test("an emptied Redis loses no task, and its schedules tick again", async () => {
   expect(await suffer("flush", flushRedis)).toEqual([]);

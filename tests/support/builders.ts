@@ -54,7 +54,10 @@ export function aHint(task: Pick<Task, "id" | "epoch">, epoch = task.epoch + 1):
 }
 
 /** What its host sees of a healthy agent of this task. */
-export function someFacts(task: Pick<Task, "id" | "attempt" | "dispatchId">, facts: Partial<AgentFacts> = {}): AgentFacts {
+export function someFacts(
+  task: Pick<Task, "id" | "attempt" | "dispatchId">,
+  facts: Partial<AgentFacts> = {},
+): AgentFacts {
   const now = new Date();
   return {
     taskId: task.id,
