@@ -123,7 +123,8 @@ async function lookAt(place: Place, mirror: Mirror, record: WorkspaceRecord): Pr
     return await readWork(place, mirror, record);
   } catch (error) {
     // A worker that was believed dead may have removed it just now.
-    if ((await lstat(record.path).catch(() => undefined)) === undefined) return { facts: NOTHING_THERE, head: null, unsaved };
+    if ((await lstat(record.path).catch(() => undefined)) === undefined)
+      return { facts: NOTHING_THERE, head: null, unsaved };
     const unreadable = error instanceof Error ? error.message : String(error);
     return { facts: { ...facts, unreadable }, head: null, unsaved };
   }

@@ -57,6 +57,8 @@ async function verifyChain(tx: Tx, head: ChainHead, sha256: (text: string) => st
     if (page.length < PAGE) break;
   }
   const whole = state.seq === head.seq && state.hash === head.head;
-  const broken = whole ? undefined : { seq: state.seq + 1, why: `the chain ends at ${state.seq}, its head says ${head.seq}` };
+  const broken = whole
+    ? undefined
+    : { seq: state.seq + 1, why: `the chain ends at ${state.seq}, its head says ${head.seq}` };
   return { entries: state.seq, broken };
 }

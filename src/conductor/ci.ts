@@ -43,7 +43,12 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
   const claimed = await fleet.store.transaction(WORKER, async (tx) => {
     const task = await findTaskAt(tx, job);
     if (!task?.headSha || task.waitingFor !== "ci") return undefined;
-    const run = await claimCiRun(tx, { taskId: task.id, headSha: task.headSha, worker: fleet.worker, leaseMs: LEASE_MS });
+    const run = await claimCiRun(tx, {
+      taskId: task.id,
+      headSha: task.headSha,
+      worker: fleet.worker,
+      leaseMs: LEASE_MS,
+    });
     return run && { task, run };
   });
   if (!claimed) return undefined;

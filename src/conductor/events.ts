@@ -38,7 +38,9 @@ export async function* followEvents(
   let cursor = asked ?? (ask.fromStart ? "0-0" : await fleet.store.transaction(on, (tx) => latestEventCursor(tx)));
   while (!signal.aborted) {
     const from = cursor;
-    const page = await fleet.store.transaction(on, (tx) => listEvents(tx, { cursor: from, limit: PAGE, taskId: ask.taskId }));
+    const page = await fleet.store.transaction(on, (tx) =>
+      listEvents(tx, { cursor: from, limit: PAGE, taskId: ask.taskId }),
+    );
     for (const event of page) {
       yield event;
       cursor = event.cursor;

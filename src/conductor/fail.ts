@@ -25,10 +25,7 @@ export async function failTask(
 /** The same as a move to be, for a transaction with other rows. */
 export function failingMove(fleet: Fleet, task: Task, evidence: Evidence, to: "failed" | "rejected"): Move {
   const failureContext = contextOf(task, evidence);
-  const delayMs = retryDelayMs(
-    { attempt: task.retryCount, fleetUse: 0, random: fleet.random() },
-    fleet.settings.retry,
-  );
+  const delayMs = retryDelayMs({ attempt: task.retryCount, fleetUse: 0, random: fleet.random() }, fleet.settings.retry);
   return {
     task,
     to,

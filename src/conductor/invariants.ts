@@ -85,7 +85,8 @@ const IN_STORE: readonly Invariant[] = [
 export async function checkInvariants(fleet: Fleet): Promise<readonly InvariantVerdict[]> {
   const verdicts = await fleet.store.transaction(WORKER, async (tx) => {
     const list: InvariantVerdict[] = [];
-    for (const { id, statement, violations } of IN_STORE) list.push(verdict(id, statement, await violations(tx, fleet)));
+    for (const { id, statement, violations } of IN_STORE)
+      list.push(verdict(id, statement, await violations(tx, fleet)));
     return list;
   });
   const audit = await verifyAudit(fleet, WORKER);
@@ -103,7 +104,10 @@ function verdict(id: string, statement: string, violations: readonly string[]): 
 export async function watchInvariants(fleet: Fleet): Promise<void> {
   for (const { id, statement, holds, violations } of await checkInvariants(fleet)) {
     if (holds === false) {
-      fleet.log.error({ event: "GOVERNANCE_ALERT", invariant: id, violations: violations.slice(0, 20) }, `${id} does not hold: ${statement}`);
+      fleet.log.error(
+        { event: "GOVERNANCE_ALERT", invariant: id, violations: violations.slice(0, 20) },
+        `${id} does not hold: ${statement}`,
+      );
     }
   }
 }

@@ -13,17 +13,6 @@ export interface LogTail {
   readonly truncated: boolean;
 }
 
-export interface LogAsk {
-  /** Only this one; the latest, and what follows it, when left out. */
-  readonly attempt?: number | undefined;
-  readonly lines: number;
-}
-
-export interface LogLine {
-  readonly attempt: number;
-  readonly text: string;
-}
-
 const BYTES_PER_LINE = 512;
 const MOST_BYTES = 2_000_000;
 const LOOK_MS = 250;

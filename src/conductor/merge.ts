@@ -27,7 +27,8 @@ export async function mergeReady(fleet: Fleet, task: Task, actor: string): Promi
 
 async function merge(fleet: Fleet, task: Task, actor: string): Promise<MergedTask> {
   if (task.status === "merged") return { task, bringHome: undefined };
-  if (task.status !== "ready") throw new InvalidTransitionError(task.id, task.status, "merged", VALID_TRANSITIONS[task.status]);
+  if (task.status !== "ready")
+    throw new InvalidTransitionError(task.id, task.status, "merged", VALID_TRANSITIONS[task.status]);
   const pullRequest = (await fleet.store.transaction(WORKER, (tx) => listPullRequests(tx, [task.id]))).at(-1);
   if (!pullRequest) throw new FleetError("not-found", `Task ${task.id} has no pull request to merge.`);
   await fleet.faultPoint("merge:before", task.id);
@@ -39,7 +40,9 @@ async function merge(fleet: Fleet, task: Task, actor: string): Promise<MergedTas
     message: `${task.title} (#${pullRequest.number})\n\nFleet-Task: ${task.id}`,
   });
   await fleet.faultPoint("merge:after", task.id);
-  await fleet.store.transaction(WORKER, (tx) => closePullRequest(tx, pullRequest, { state: "merged", mergeSha: result.mergeSha }));
+  await fleet.store.transaction(WORKER, (tx) =>
+    closePullRequest(tx, pullRequest, { state: "merged", mergeSha: result.mergeSha }),
+  );
   const merged = await moveTask(fleet, {
     task,
     to: "merged",

@@ -16,7 +16,10 @@ const MOST_PRESSURE = 0.75;
 /** Relays one batch; how many rows it took. Rows stay locked while the queue is told, so no other relay tells them too. */
 export async function relayOnce(fleet: Fleet): Promise<number> {
   if ((await fleet.broker.memoryPressure()) > MOST_PRESSURE) {
-    throw new FleetError("queue-unavailable", "Redis is above 75 % of maxmemory: relaying pauses. Raise maxmemory or clean queues.");
+    throw new FleetError(
+      "queue-unavailable",
+      "Redis is above 75 % of maxmemory: relaying pauses. Raise maxmemory or clean queues.",
+    );
   }
   return fleet.store.transaction(WORKER, async (tx) => {
     const rows = await claimHints(tx, BATCH);
@@ -29,8 +32,16 @@ export async function relayOnce(fleet: Fleet): Promise<number> {
       good.map(({ row }) => row.id),
     );
     for (const { row, error } of poisoned) {
-      fleet.log.error({ event: "outbox.poisoned", outboxId: row.id, topic: row.topic, error }, "an outbox row cannot be relayed");
-      await markHintsFailed(tx, { ids: [row.id], error, pauseMs: 60_000 * (row.retryCount + 1), mostTries: MOST_TRIES });
+      fleet.log.error(
+        { event: "outbox.poisoned", outboxId: row.id, topic: row.topic, error },
+        "an outbox row cannot be relayed",
+      );
+      await markHintsFailed(tx, {
+        ids: [row.id],
+        error,
+        pauseMs: 60_000 * (row.retryCount + 1),
+        mostTries: MOST_TRIES,
+      });
     }
     return rows.length;
   });

@@ -30,7 +30,11 @@ export function followChain(
   let { seq, hash } = from;
   for (const link of links) {
     if (link.seq !== seq + 1) {
-      return { seq, hash, broken: { seq: seq + 1, why: `entry ${seq + 1} is missing or doubled; ${link.seq} follows` } };
+      return {
+        seq,
+        hash,
+        broken: { seq: seq + 1, why: `entry ${seq + 1} is missing or doubled; ${link.seq} follows` },
+      };
     }
     if (sha256(linkText(hash, link)) !== link.hash) {
       return { seq, hash, broken: { seq: link.seq, why: "its content does not give its hash" } };

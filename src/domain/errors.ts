@@ -85,7 +85,12 @@ export class StaleVersionError extends FleetError {
 export class InvalidTransitionError extends FleetError {
   constructor(taskId: string, from: string, to: string, allowed: readonly string[]) {
     const ways = allowed.length > 0 ? `From ${from} it may go to ${allowed.join(", ")}.` : `${from} is final.`;
-    super("invalid-transition", `Task ${taskId} cannot go from ${from} to ${to}. ${ways}`, { taskId, from, to, allowed });
+    super("invalid-transition", `Task ${taskId} cannot go from ${from} to ${to}. ${ways}`, {
+      taskId,
+      from,
+      to,
+      allowed,
+    });
   }
 }
 
@@ -113,12 +118,7 @@ export class SpawnError extends FleetError {
 }
 
 export type SpawnErrorCode =
-  | "WORKSPACE_FAILED"
-  | "INSTALL_FAILED"
-  | "PROCESS_FAILED"
-  | "TIMEOUT"
-  | "NO_SECRET"
-  | "DISK_FULL";
+  "WORKSPACE_FAILED" | "INSTALL_FAILED" | "PROCESS_FAILED" | "TIMEOUT" | "NO_SECRET" | "DISK_FULL";
 
 /** Reads what came from outside (a body, a job, an argument), or refuses it and says which field is wrong. */
 export function read<Shape extends z.ZodType>(shape: Shape, input: unknown): z.output<Shape> {

@@ -22,13 +22,25 @@ export const SpawnRequest = z.strictObject({
   agentType: AgentType.default("claude_code").meta({ description: "Which coding agent does it" }),
   model: z.string().max(128).optional().meta({ description: "Overrides the routing table" }),
   taskType: TaskType.default("bug_fix"),
-  baseBranch: z.string().refine(isBranchName, "is not a branch name").optional().meta({ description: "The repository's default branch when left out" }),
-  branch: z.string().refine(isBranchName, "is not a branch name").optional().meta({ description: "Generated when left out" }),
+  baseBranch: z
+    .string()
+    .refine(isBranchName, "is not a branch name")
+    .optional()
+    .meta({ description: "The repository's default branch when left out" }),
+  branch: z
+    .string()
+    .refine(isBranchName, "is not a branch name")
+    .optional()
+    .meta({ description: "Generated when left out" }),
   workspace: z.enum(["worktree", "clone"]).default("worktree"),
   command: z.array(z.string().min(1).max(4_096)).min(1).max(64).optional().meta({
     description: "For agent type `command`: the program and its arguments; the prompt arrives on its stdin",
   }),
-  script: z.string().max(64).optional().meta({ description: "For agent type `stub`: which scripted behaviour it plays" }),
+  script: z
+    .string()
+    .max(64)
+    .optional()
+    .meta({ description: "For agent type `stub`: which scripted behaviour it plays" }),
   maxRetries: z.int().min(0).max(10).default(3),
   timeoutMinutes: z.int().min(1).max(1_440).default(60),
 });

@@ -17,7 +17,9 @@ export async function findOperator(tx: Tx, id: string): Promise<Operator | undef
 }
 
 export async function countHeldSlots(tx: Tx, operatorId: string): Promise<number> {
-  const row = await tx.maybeOne(z.object({ active: z.int() }))`select active from slots where operator_id = ${operatorId}`;
+  const row = await tx.maybeOne(
+    z.object({ active: z.int() }),
+  )`select active from slots where operator_id = ${operatorId}`;
   return row?.active ?? 0;
 }
 

@@ -27,15 +27,17 @@ interface Place {
 
 /** A store may be away just now: a supervisor tries again, and not at once. */
 const AGAIN_MS = 1_000;
+const HARD_STOP_MS = 15_000;
 
 export async function startCrew(stage: Stage, size: number): Promise<Crew> {
   const accidents: string[] = [];
   const expected = new Set<Program>();
   let stopped = false;
 
-  function open(start: (more: Readonly<Record<string, string>>) => Program): Place & { readonly over: Promise<void> } {
+  function open(start: (more: Readonly<Record<string, string>>) => Program): Place {
     const place: Place = { current: start({}), more: {} };
-    return Object.assign(place, { over: keep(place, start) });
+    void keep(place, start);
+    return place;
   }
 
   async function keep(place: Place, start: (more: Readonly<Record<string, string>>) => Program): Promise<void> {
@@ -47,9 +49,8 @@ export async function startCrew(stage: Stage, size: number): Promise<Crew> {
       if (wasReady && !expected.has(program)) accidents.push(`${program.name} ended by itself with ${code ?? signal}`);
       if (!wasReady && !program.struck()) await pause(AGAIN_MS);
       if (stopped) return;
-      const more = place.more;
-      place.more = {};
-      place.current = start(more);
+      const { more } = place;
+      Object.assign(place, { more: {}, current: start(more) });
     }
   }
 
@@ -59,12 +60,12 @@ export async function startCrew(stage: Stage, size: number): Promise<Crew> {
 
   async function successor(old: Program): Promise<Program> {
     const place = placeOf(old) ?? workers[0];
-    while (place && !stopped) {
+    for (;;) {
+      if (!place || stopped) return old;
       const { current } = place;
       if (current !== old && ((await isReady(current)) || current.struck())) return current;
       await pause(50);
     }
-    return old;
   }
 
   await Promise.all([...workers, web].map(({ current }) => current.ready));
@@ -81,25 +82,25 @@ export async function startCrew(stage: Stage, size: number): Promise<Crew> {
       old.signal("SIGTERM");
       return next;
     },
-    armNext(program, more) {
-      const place = placeOf(program);
-      if (place) place.more = more;
-    },
+    armNext: (program, more) => void Object.assign(placeOf(program) ?? {}, { more }),
     successor,
     accidents,
     expectEnd: (program) => void expected.add(program),
     async stop() {
       stopped = true;
-      const all = [...workers, web].map(({ current }) => current);
-      for (const program of all) {
-        program.signal("SIGCONT");
-        program.signal("SIGTERM");
-      }
-      const hard = setTimeout(() => all.forEach((program) => program.signal("SIGKILL")), 15_000);
-      await Promise.all(all.map(({ ended }) => ended));
-      clearTimeout(hard);
+      await endAll([...workers, web].map(({ current }) => current));
     },
   };
+}
+
+async function endAll(programs: readonly Program[]): Promise<void> {
+  for (const program of programs) {
+    program.signal("SIGCONT");
+    program.signal("SIGTERM");
+  }
+  const hard = setTimeout(() => programs.forEach((program) => program.signal("SIGKILL")), HARD_STOP_MS);
+  await Promise.all(programs.map(({ ended }) => ended));
+  clearTimeout(hard);
 }
 
 function isReady(program: Program): Promise<boolean> {

@@ -33,35 +33,39 @@ const MOST_MISSES = 6;
 /** Ends when the arena is over. `arena.say` hears of each phase. */
 export async function strikeAll(arena: Arena, faults: readonly Fault[]): Promise<{ duplicated: number }> {
   const { say } = arena;
-  const has = (fault: Fault) => faults.includes(fault);
-  if (has("F1")) {
+  if (faults.includes("F1")) {
     say(`F1: ${KILL_POINTS.length} points, ${arena.rounds} times`);
     await killEverywhere(arena);
   }
-  if (has("F2")) {
+  if (faults.includes("F2")) {
     say("F2: sleepers");
-    for (const point of shuffled(F2_POINTS, arena.random).slice(0, 4)) {
-      const place = someWorker(arena);
-      if (place && !arena.isOver()) await stopAndContinue(arena, place, point);
-    }
+    await putToSleep(arena);
   }
-  const duplicates = has("F22") ? await startDuplicates(arena.stage, arena.random) : undefined;
+  const duplicates = faults.includes("F22") ? await startDuplicates(arena.stage, arena.random) : undefined;
   if (duplicates) say("F22: from now on every job comes three times more");
-
   const single = faults.filter((fault) => fault !== "F1" && fault !== "F2" && fault !== "F22");
   say(`then at random: ${single.join(", ") || "nothing more"}`);
-  // Every fault once before any comes again.
+  await strikeAtRandom(arena, single);
+  await duplicates?.stop();
+  return { duplicated: duplicates?.count ?? 0 };
+}
+
+async function putToSleep(arena: Arena): Promise<void> {
+  for (const point of shuffled(F2_POINTS, arena.random).slice(0, 4)) {
+    const place = someWorker(arena);
+    if (place && !arena.isOver()) await stopAndContinue(arena, place, point);
+  }
+}
+
+/** Until the arena is over; every fault once before any comes again. */
+async function strikeAtRandom(arena: Arena, faults: readonly Fault[]): Promise<void> {
   let bag: Fault[] = [];
-  while (!arena.isOver() && single.length > 0) {
-    if (bag.length === 0) bag = shuffled(single, arena.random);
+  while (!arena.isOver()) {
+    if (bag.length === 0) bag = shuffled([...faults], arena.random);
     const fault = bag.pop();
     if (fault) await strikeOne(arena, fault);
-    await pause(500 + arena.random() * 1_500);
+    await pause(fault ? 500 + arena.random() * 1_500 : 100);
   }
-  while (!arena.isOver()) await pause(100);
-  const duplicated = duplicates?.count ?? 0;
-  await duplicates?.stop();
-  return { duplicated };
 }
 
 async function strikeOne(arena: Arena, fault: Fault): Promise<void> {

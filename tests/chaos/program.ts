@@ -58,7 +58,7 @@ export function startProgram({ name, args, env, cwd, logFile }: ProgramTerms): P
   const log = createWriteStream(logFile, { flags: "a" });
   let struck: Struck | undefined;
   let over = false;
-  let sayReady = () => {};
+  let sayReady: (() => void) | undefined;
   const ready = new Promise<void>((resolve, reject) => {
     sayReady = resolve;
     child.once("exit", (code, signal) =>
@@ -79,7 +79,7 @@ export function startProgram({ name, args, env, cwd, logFile }: ProgramTerms): P
       if (!log.writableEnded) log.write(`${line}\n`);
       const said = readLine(line);
       if (said?.fault) struck = { point: said.fault, subject: said.subject, at: Date.now() };
-      if (said?.msg && SAYS_READY.has(said.msg)) sayReady();
+      if (said?.msg && SAYS_READY.has(said.msg)) sayReady?.();
     });
   }
   return {

@@ -6,10 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { randomUUID } from "node:crypto";
 import { Pool } from "pg";
-import { readConfig } from "../../src/config.ts";
+import { readConfig, type Config } from "../../src/config.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { issueToken } from "../../src/http/tokens.ts";
 import { openLog } from "../../src/log.ts";
+import { harmlessEnv } from "../../src/processes/env.ts";
 import { migrateAll, openFleet, type OpenFleet } from "../../src/processes/fleet.ts";
 import { openKeys } from "../../src/processes/keys.ts";
 import { freePort } from "../../src/store/postgres-server.ts";
@@ -78,64 +79,26 @@ export async function openStage({ queue, slots, keep = false, perOperator = 40 }
     const configFile = join(dir, "fleet.json");
     writeFileSync(configFile, JSON.stringify(settings(repositories.checked, perOperator)));
     const port = await freePort();
-    const env: Record<string, string> = {
-      PATH: process.env["PATH"] ?? "/usr/bin:/bin",
-      HOME: dir,
+    const urls = { DATABASE_URL: postgres.url, ...(redis ? { REDIS_URL: redis.url } : {}) };
+    const env = environmentOf(dir, {
+      ...urls,
       FLEET_HOME: home,
-      FLEET_HOST_ID: HOST_ID,
       FLEET_CONFIG: configFile,
       FLEET_SLOTS: String(slots),
-      FLEET_TICK_MS: String(TICK_MS),
-      FLEET_HEARTBEAT_INTERVAL_MS: "3000",
-      FLEET_LOG_LEVEL: "info",
-      DATABASE_URL: postgres.url,
-      DATABASE_POOL_MAX: "12",
       PORT: String(port),
-      ...(redis ? { REDIS_URL: redis.url } : {}),
-    };
+    });
     const config = readConfig(env, { homeDir: dir, hostName: HOST_ID });
     await migrateAll(config, postgres.url, () => undefined);
     const log = await openLog({ level: "silent" });
     const open = await openFleet({ config, log, write: () => undefined, statementTimeoutMs: 60_000 });
     undo.push(() => open.close());
     undo.push(async () => endAgents(home));
-    const pool = new Pool({ connectionString: postgres.url, max: 3, application_name: "chaos" }).on(
-      "error",
-      () => undefined,
-    );
+    const pool = openPool(postgres.url);
     undo.push(() => pool.end());
 
-    const keys = await openKeys(open.store, config);
-    const operators = await Promise.all(
-      OPERATORS.map(async (operator) => {
-        await open.store.transaction(WORKER, (tx) => upsertOperator(tx, operator));
-        const terms = {
-          kind: "access",
-          ttlMs: 6 * 3_600_000,
-          issuer: "fleetwright",
-          audience: "fleetwright-api",
-          clock: () => new Date(),
-          newId: randomUUID,
-        } as const;
-        return { id: operator.id, token: await issueToken(keys.signing, operator, terms) };
-      }),
-    );
-
-    const programs = new Set<Program>();
-    undo.push(async () => {
-      for (const program of programs) program.signal("SIGCONT");
-      for (const program of programs) program.signal("SIGKILL");
-      await Promise.all([...programs].map(({ ended }) => ended));
-    });
-    let count = 0;
-    const start = (name: string, args: readonly string[], more: Readonly<Record<string, string>>) => {
-      count += 1;
-      const logFile = join(dir, `${name}-${count}.log`);
-      const program = startProgram({ name: `${name} ${count}`, args, env: { ...env, ...more }, cwd: dir, logFile });
-      programs.add(program);
-      void program.ended.then(() => programs.delete(program));
-      return program;
-    };
+    const operators = await makeOperators(open, config);
+    const crew = openPrograms(dir, env);
+    undo.push(() => crew.endAll());
     return {
       dir,
       home,
@@ -146,15 +109,72 @@ export async function openStage({ queue, slots, keep = false, perOperator = 40 }
       webUrl: `http://127.0.0.1:${port}`,
       operators,
       query: async (text, values = []) => (await pool.query<Record<string, unknown>>(text, [...values])).rows,
-      startWorker: (more = {}) => start("worker", ["worker"], more),
-      startWeb: () => start("web", ["web"], {}),
-      programs,
+      startWorker: (more = {}) => crew.start("worker", ["worker"], more),
+      startWeb: () => crew.start("web", ["web"], {}),
+      programs: crew.programs,
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+function openPool(url: string): Pool {
+  const pool = new Pool({ connectionString: url, max: 3, application_name: "chaos" });
+  return pool.on("error", () => undefined);
+}
+
+function environmentOf(dir: string, more: Readonly<Record<string, string>>): Record<string, string> {
+  return {
+    PATH: harmlessEnv()["PATH"] ?? "/usr/bin:/bin",
+    HOME: dir,
+    FLEET_HOST_ID: HOST_ID,
+    FLEET_TICK_MS: String(TICK_MS),
+    FLEET_HEARTBEAT_INTERVAL_MS: "3000",
+    FLEET_LOG_LEVEL: "info",
+    DATABASE_POOL_MAX: "12",
+    ...more,
+  };
+}
+
+async function makeOperators(open: OpenFleet, config: Config): Promise<Stage["operators"]> {
+  const keys = await openKeys(open.store, config);
+  const terms = {
+    kind: "access",
+    ttlMs: 6 * 3_600_000,
+    issuer: "fleetwright",
+    audience: "fleetwright-api",
+    clock: () => new Date(),
+    newId: randomUUID,
+  } as const;
+  return Promise.all(
+    OPERATORS.map(async (operator) => {
+      await open.store.transaction(WORKER, (tx) => upsertOperator(tx, operator));
+      return { id: operator.id, token: await issueToken(keys.signing, operator, terms) };
+    }),
+  );
+}
+
+function openPrograms(dir: string, env: Readonly<Record<string, string>>) {
+  const programs = new Set<Program>();
+  let count = 0;
+  return {
+    programs,
+    start(name: string, args: readonly string[], more: Readonly<Record<string, string>>): Program {
+      count += 1;
+      const logFile = join(dir, `${name}-${count}.log`);
+      const program = startProgram({ name: `${name} ${count}`, args, env: { ...env, ...more }, cwd: dir, logFile });
+      programs.add(program);
+      void program.ended.then(() => programs.delete(program));
+      return program;
+    },
+    async endAll(): Promise<void> {
+      for (const program of programs) program.signal("SIGCONT");
+      for (const program of programs) program.signal("SIGKILL");
+      await Promise.all([...programs].map(({ ended }) => ended));
+    },
+  };
 }
 
 function folder(dir: string, name: string): string {

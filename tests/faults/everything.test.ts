@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { startProgram, type Program } from "../chaos/program.ts";
+import { harmlessEnv } from "../../src/processes/env.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryHome } from "../support/home.ts";
 import { newCheckout, runGit, testFolder } from "../support/repositories.ts";
@@ -50,9 +51,9 @@ test(
   },
 );
 
-function openStack(home: string, folder: string) {
-  const env = {
-    PATH: process.env["PATH"] ?? "",
+function environmentOf(home: string, folder: string) {
+  return {
+    PATH: harmlessEnv()["PATH"] ?? "",
     HOME: folder,
     FLEET_HOME: home,
     FLEET_HOST_ID: "here",
@@ -60,6 +61,10 @@ function openStack(home: string, folder: string) {
     FLEET_TICK_MS: "500",
     FLEET_HEARTBEAT_INTERVAL_MS: "1000",
   };
+}
+
+function openStack(home: string, folder: string) {
+  const env = environmentOf(home, folder);
   const credentials = join(home, "credentials.json");
   const socket = join(home, "tmux", "fleet.sock");
   let up: Program | undefined;
@@ -101,13 +106,7 @@ function openStack(home: string, folder: string) {
       });
       return schema.parse(await response.json());
     },
-    /** Beyond main; the forge of a checkout is a bare repository under the home. */
-    commitsOn(branch: string): number {
-      const [forge = ""] = execFileSync("sh", ["-c", 'ls -d "$1"/forge/*.git', "sh", home], { encoding: "utf8" }).split(
-        "\n",
-      );
-      return Number(runGit(forge, "rev-list", "--count", `main..${branch}`));
-    },
+    commitsOn: (branch: string) => commitsOn(home, branch),
     async [Symbol.asyncDispose]() {
       up?.signal("SIGTERM");
       const hard = setTimeout(() => up?.signal("SIGKILL"), 20_000);
@@ -120,6 +119,13 @@ function openStack(home: string, folder: string) {
       }
     },
   };
+}
+
+/** Beyond main; the forge of a checkout is a bare repository under the home. */
+function commitsOn(home: string, branch: string): number {
+  const listed = execFileSync("sh", ["-c", 'ls -d "$1"/forge/*.git', "sh", home], { encoding: "utf8" });
+  const [forge = ""] = listed.split("\n");
+  return Number(runGit(forge, "rev-list", "--count", `main..${branch}`));
 }
 
 function kill(pid: number): void {
