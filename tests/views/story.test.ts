@@ -12,7 +12,7 @@ function aTask(but: Partial<Task> = {}): Task {
   const at = new Date("2026-05-01T12:00:00Z");
   return {
     ...shared,
-    workspacePath: "/home/fleet/work/1",
+    workspacePath: "/home/fleet/copies/1",
     containerId: null,
     tmuxSession: "fleet-a1b2c3d4-1",
     conditionSince: null,
