@@ -5,7 +5,7 @@ import { StaleVersionError } from "../domain/errors.ts";
 import type { HostJob } from "../../queues/host.ts";
 import type { Task } from "../domain/task.ts";
 import { toStorableJson } from "../domain/untrusted.ts";
-import { closeAttempt, listAttempts, listStaleAttempts } from "../store/attempts.ts";
+import { closeAttempt, listAttempts, listStaleAttempts, type Attempt } from "../store/attempts.ts";
 import { listSpeaking, markQuestions, upsertFacts } from "../store/heartbeats.ts";
 import { releaseHost, renewHost } from "../store/hosts.ts";
 import type { Tx } from "../store/sql.ts";
@@ -65,8 +65,9 @@ export async function tendHost(
   signal?: AbortSignal,
 ): Promise<{ ended: number; cleaned: number } | undefined> {
   return fleet.store.exclusively(`tend/${fleet.host.id}`, async () => {
-    const ended = await endStaleAttempts(fleet, signal);
-    return { ended, cleaned: await cleanUpEnded(fleet, signal) };
+    // Side by side: where many agents end, removing what is over must not fall behind.
+    const [ended, cleaned] = await Promise.all([endStaleAttempts(fleet, signal), cleanUpEnded(fleet, signal)]);
+    return { ended, cleaned };
   });
 }
 
@@ -103,19 +104,21 @@ export async function attendTask(fleet: Fleet, job: HostJob, signal: AbortSignal
 /** What runs here and should not: attempts of the past, of ended tasks, of tasks that moved to another host. */
 async function endStaleAttempts(fleet: Fleet, signal?: AbortSignal): Promise<number> {
   const stale = await fleet.store.transaction(WORKER, (tx) => listStaleAttempts(tx, fleet.host.id, MOST));
-  for (const { taskId, attempt } of stale) {
+  for (let from = 0; from < stale.length; from += AT_ONCE) {
     if (signal?.aborted) break;
-    const stopped = await fleet.agents.stop({ taskId, attempt });
-    if (stopped.survivors.length > 0) {
-      fleet.log.error(
-        { event: "agent.survives", taskId, attempt, pids: stopped.survivors },
-        "processes survive SIGKILL",
-      );
-      continue;
-    }
-    await fleet.store.transaction(WORKER, (tx) => closeAttempt(tx, taskId, attempt));
+    await Promise.all(stale.slice(from, from + AT_ONCE).map((attempt) => endAttempt(fleet, attempt)));
   }
   return stale.length;
+}
+
+async function endAttempt(fleet: Fleet, { taskId, attempt }: Pick<Attempt, "taskId" | "attempt">): Promise<void> {
+  const stopped = await fleet.agents.stop({ taskId, attempt });
+  if (stopped.survivors.length > 0) {
+    const facts = { event: "agent.survives", taskId, attempt, pids: stopped.survivors };
+    fleet.log.error(facts, "processes survive SIGKILL");
+    return;
+  }
+  await fleet.store.transaction(WORKER, (tx) => closeAttempt(tx, taskId, attempt));
 }
 
 async function cleanUpEnded(fleet: Fleet, signal?: AbortSignal): Promise<number> {
