@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openObserver } from "../../src/agents/facts.ts";
 import { eventually } from "../support/eventually.ts";
-import { anAgentWorld } from "./agent-world.ts";
+import { anAgentWorld, sh } from "./agent-world.ts";
 
 test("an agent that commits and ends while it is looked at is not seen as ended without a commit", async () => {
   await using world = await anAgentWorld();
-  const run = await world.spawn({ script: "slow" });
+  const run = await world.spawn(sh("sleep 2; echo done > done.txt; git add done.txt; git commit -qm done"));
   // tmux answers late: meanwhile the branches have been read, and the agent comes to its end.
   const listActive = async () => {
     await eventually(() => Promise.resolve(existsSync(join(run.dir, "exit.json")) || undefined), 30_000);
