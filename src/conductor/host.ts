@@ -38,6 +38,7 @@ const STANDING_BY: HostTick = { reporting: false, agents: 0, orphans: [] };
 const MOST = 20;
 /** Mostly waiting for git; more would take the processors from agents. */
 const AT_ONCE = 3;
+const MOST_CLEAN_UPS = 5;
 
 /** Facts first: one statement for all agents. Then what follows from them; whatever may take long is for `tendHost`. */
 export async function tickHost(fleet: Fleet, measures: HostMeasures): Promise<HostTick> {
@@ -160,19 +161,20 @@ export async function cleanUpTask(fleet: Fleet, task: Task): Promise<CleanUpResu
   const cleaned = await fleet.agents.cleanUp(run);
   await fleet.faultPoint("cleanup:after", task.id);
   const { decision } = cleaned;
-  const kept = decision.do === "keep" ? decision.reason : undefined;
-  if (kept)
-    fleet.log.warn(
-      { event: "workspace.kept", taskId: task.id, reason: kept },
-      "a working copy is kept: see fleet show",
-    );
+  const doubt = decision.do === "keep" ? decision.reason : undefined;
+  if (doubt) fleet.log.warn({ event: "workspace.kept", taskId: task.id, reason: doubt }, "a working copy is kept");
   await moveTask(fleet, {
     task,
     actor: fleet.worker,
-    action: kept ? "workspace.kept" : "workspace.removed",
+    action: doubt ? "workspace.kept" : "workspace.removed",
     detail: { ...cleaned },
-    // Once is enough: what is kept is for a person to look at, not for every tick.
-    patch: kept ? { metadata: { ...task.metadata, workspaceKept: kept } } : { workspacePath: null },
+    patch: doubt ? { metadata: withDoubt(task, doubt) } : { workspacePath: null },
   });
   return cleaned;
+}
+
+/** A doubt may be of the moment (a process that is just ending): it is looked at again a few times, then left for a person. */
+function withDoubt({ metadata }: Task, doubt: string): Task["metadata"] {
+  const tries = (metadata.cleanUpTries ?? 0) + 1;
+  return { ...metadata, cleanUpTries: tries, ...(tries >= MOST_CLEAN_UPS ? { workspaceKept: doubt } : {}) };
 }

@@ -139,6 +139,7 @@ export const TaskMetadata = z.looseObject({
   acceptance: z.string().optional(),
   /** Why the working copy of the ended task was not removed. */
   workspaceKept: z.string().optional(),
+  cleanUpTries: z.int().min(0).optional(),
   reviewRound: z.int().optional(),
   /** The head the newest round is about, also when nobody reviews. */
   reviewedHead: z.string().optional(),

@@ -89,7 +89,7 @@ test("what an ended task left unsaved is saved, and the audit says how to get it
   expect(snapshot.restoreCommand).toContain("git");
 });
 
-test("what cannot be removed for certain is kept, said once, and not tried at every tick", async () => {
+test("what cannot be removed for certain is kept, looked at again a few times, and then left for a person", async () => {
   await using fleet = await testFleet();
   const { by, tasks } = await running(fleet, 1);
   const task = await fleet.read(tasks[0]?.id ?? "");
@@ -99,13 +99,11 @@ test("what cannot be removed for certain is kept, said once, and not tried at ev
   writeFileSync(join(path, "precious.txt"), "who knows\n");
 
   await stopTask(fleet.fleet, by, task);
-  await fleet.tick();
-  await fleet.tick();
-  await fleet.tick();
+  for (let tick = 0; tick < 7; tick += 1) await fleet.tick();
 
   expect(existsSync(join(path, "precious.txt"))).toBe(true);
   const entries = await fleet.query("select action from audit_log where action like 'workspace.%'");
-  expect(entries).toEqual([{ action: "workspace.kept" }]);
+  expect(entries).toEqual(Array.from({ length: 5 }, () => ({ action: "workspace.kept" })));
   expect(await fleet.read(task.id)).toMatchObject({ metadata: { workspaceKept: expect.any(String) } });
 });
 
@@ -113,14 +111,14 @@ test("agents outlive the worker, and the next one of their host goes on with the
   await using fleet = await testFleet();
   const { tasks } = await running(fleet, 1);
   const id = tasks[0]?.id ?? "";
-  const before = fleet.processesOf(id);
+  const [agent] = (await fleet.fleet.agents.observe()).facts;
   await leaveHost(fleet.fleet);
 
   const next = await fleet.another({ env: { FLEET_HOST_ID: "here" } });
   const tick = await fleet.tick(next);
 
   expect(tick).toMatchObject({ reporting: true, agents: 1, ended: 0, orphans: [] });
-  expect(fleet.processesOf(id)).toEqual(expect.arrayContaining(before));
+  expect(fleet.processesOf(id)).toContain(agent?.pid);
   expect(await fleet.read(id)).toMatchObject({ status: "running", attempt: 0 });
 });
 
@@ -128,7 +126,7 @@ test("a process that no row knows is reported as an orphan, and left alone", asy
   await using fleet = await testFleet();
   const { tasks } = await running(fleet, 1);
   const id = tasks[0]?.id ?? "";
-  const pids = fleet.processesOf(id);
+  const [agent] = (await fleet.fleet.agents.observe()).facts;
   const client = new Client({ connectionString: fleet.databaseUrl });
   await client.connect();
   // As after a restore of an older backup: the agent runs, its row is not there.
@@ -139,5 +137,5 @@ test("a process that no row knows is reported as an orphan, and left alone", asy
 
   await fleet.tick();
 
-  expect(fleet.processesOf(id)).toEqual(expect.arrayContaining(pids));
+  expect(fleet.processesOf(id)).toContain(agent?.pid);
 });
