@@ -1,5 +1,6 @@
 /** The monitor at work: what is seen of real agents, and what it makes of it. The rules themselves are tested in tests/domain. */
 import { expect, test } from "vitest";
+import { killTree } from "../../src/command/process-tree.ts";
 import { sweepShard } from "../../src/conductor/monitor.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
 import { commitFiles, runGit } from "../support/repositories.ts";
@@ -41,7 +42,10 @@ test("an agent that was killed with its pane is failed after two looks, not one,
   await using fleet = await testFleet();
   const task = await running(fleet, "hang");
 
-  for (const pid of fleet.processesOf(task.id)) process.kill(pid, "SIGKILL");
+  await killTree(
+    fleet.processesOf(task.id).map((pid) => ({ pid })),
+    { graceMs: 0 },
+  );
   await fleet.tick();
   const failed = await fleet.runUntil(task.id, "failed");
 
