@@ -112,6 +112,8 @@ export function openObserver({ home, runtime, clock }: ObserverOptions): Observe
     const look: Look = { at: clock(), panes: bySession, processes: tableOf(listProcesses()), heads };
     const facts: AgentFacts[] = [];
     for (const run of runs) {
+      // An agent that ended with its branch unread would look like one that did nothing: nothing is said of it this time.
+      if (run.spec.kind === "worktree" && !heads.has(run.spec.repositoryUrl)) continue;
       const headSha = headOf(run.spec, look);
       const report = reports.get(run.dir) ?? readRun(run.dir);
       facts.push({ ...factsOf(run.spec, report, look), headSha, commitsAhead: await countAhead(run.spec, headSha) });
@@ -180,7 +182,7 @@ function cpuOf({ process: agent }: RunReport, { processes }: Look): number {
   return (processes.cpuMs.get(agent.pid) ?? 0) + ownMs;
 }
 
-/** All branches of the mirrors that open runs use: one git per mirror however many agents, none where no branch moved. */
+/** All branches of the mirrors that open runs use, and the mirrors that could be read: one git per mirror however many agents, none where no branch moved. */
 async function readHeads({ home, runs, known, note }: HeadsAsked): Promise<ReadonlyMap<string, string>> {
   const heads = new Map<string, string>();
   const urls = new Set(runs.filter(({ spec }) => spec.kind === "worktree").map(({ spec }) => spec.repositoryUrl));
@@ -191,6 +193,7 @@ async function readHeads({ home, runs, known, note }: HeadsAsked): Promise<Reado
     try {
       const lines = before && print === before.print ? before.lines : await listHeads(gitDir);
       if (print !== undefined) known.set(url, { print, lines });
+      heads.set(url, gitDir);
       for (const line of lines) {
         const [sha, ref] = line.split(" ");
         if (sha && ref) heads.set(`${url} ${ref}`, sha);

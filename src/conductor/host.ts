@@ -47,7 +47,9 @@ export async function tickHost(fleet: Fleet, measures: HostMeasures): Promise<Ho
   const report = { id, bootId, slots, reporter: fleet.worker, ...measured };
   if (!(await fleet.store.transaction(WORKER, (tx) => renewHost(tx, report, 3 * tickMs)))) return STANDING_BY;
 
-  const { facts, orphans } = await fleet.agents.observe();
+  const { facts, orphans, problems } = await fleet.agents.observe();
+  if (problems.length > 0)
+    fleet.log.warn({ event: "host.unseen", problems: problems.slice(0, 5) }, "not everything could be looked at");
   await fleet.store.transaction(WORKER, (tx) => upsertFacts(tx, id, facts));
   await noteQuestions(fleet);
   const mine = await fleet.store.transaction(WORKER, (tx) => listTasksOnHost(tx, id));

@@ -61,7 +61,9 @@ function endsOf(stage: Stage): Promise<string[]> {
   return texts(
     stage,
     `select t.id || ' (' || (t.metadata->>'script') || ') is ' || t.status || ' with ' || count(a.*) || ' ends: ' ||
-       coalesce(t.condition_detail::text, '') as violation
+       coalesce(t.condition_detail::text, '') || (
+         select string_agg(s.action || coalesce(' (' || (s.detail->>'reason') || ')', ''), ', ' order by s.seq) from audit_log s
+         where s.task_id = t.id) as violation
      from fleet_tasks t left join audit_log a on a.task_id = t.id and a.detail->>'to' in ('merged', 'abandoned', 'cancelled')
      group by t.id having t.completed_at is null or count(a.*) <> 1 or
        t.status <> case when t.agent_type = 'command' or t.metadata->>'script' = 'exit-1' then 'abandoned' else 'merged' end`,
