@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { killTree } from "../../src/command/process-tree.ts";
 import { sweepShard } from "../../src/conductor/monitor.ts";
+import { eventually } from "../support/eventually.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
 import { commitFiles, runGit } from "../support/repositories.ts";
 
@@ -42,10 +43,15 @@ test("an agent that was killed with its pane is failed after two looks, not one,
   await using fleet = await testFleet();
   const task = await running(fleet, "hang");
 
-  await killTree(
-    fleet.processesOf(task.id).map((pid) => ({ pid })),
-    { graceMs: 0 },
-  );
+  // Its helpers come and go, and at first it is still becoming itself: until it is there, and then until all are gone.
+  await eventually(() => Promise.resolve(fleet.processesOf(task.id).length > 0 || undefined));
+  await eventually(async () => {
+    await killTree(
+      fleet.processesOf(task.id).map((pid) => ({ pid })),
+      { graceMs: 0 },
+    );
+    return fleet.processesOf(task.id).length === 0 || undefined;
+  });
   await fleet.tick();
   const failed = await fleet.runUntil(task.id, "failed");
 
