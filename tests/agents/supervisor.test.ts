@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import { readRunLog } from "../../src/agents/run-log.ts";
 import { fenceRun, readRun, shredRunDir, touchProbe } from "../../src/agents/run-dir.ts";
 import { findMarked, isAlive, readProcess } from "../../src/command/process-tree.ts";
+import { eventually } from "../support/eventually.ts";
 import { temporaryHome } from "../support/home.ts";
 import { aRun, started, supervise, until } from "./runs.ts";
 
@@ -143,17 +144,17 @@ test("kill -9 of the supervisor ends the beats: nobody beats for an agent that n
 
 test("the supervisor ignores HUP and INT, and passes TERM on to the agent", async () => {
   await using home = await temporaryHome();
-  const run = await aRun(home.path, "trap 'echo asked; exit 7' TERM; sleep 30 & wait");
+  const run = await aRun(home.path, "trap 'echo asked; exit 7' TERM; echo ready; sleep 30 & wait");
   await using supervisor = supervise(run);
   await started(run.dir);
-  await until(() => findMarked(run.marker).length > 1);
+  await eventually(async () => (await logOf(run.dir)).includes("ready") || undefined);
 
   process.kill(supervisor.pid, "SIGHUP");
   process.kill(supervisor.pid, "SIGINT");
   process.kill(supervisor.pid, "SIGTERM");
 
   expect(await supervisor.ended).toBe(7);
-  expect(await logOf(run.dir)).toBe("asked\n");
+  expect(await logOf(run.dir)).toBe("ready\nasked\n");
   expect(readRun(run.dir).exit).toMatchObject({ code: 7, signal: null });
 });
 
