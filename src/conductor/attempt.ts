@@ -12,7 +12,7 @@ import { transitionTask } from "../store/transitions.ts";
 import { failTask } from "./fail.ts";
 import type { Fleet } from "./fleet.ts";
 import { keepLease, type Lease } from "./lease.ts";
-import { moveTask, transitionOf } from "./move.ts";
+import { moveTask, transitionOf, unlessStale } from "./move.ts";
 import { writePrompt } from "./prompt.ts";
 import { offerSlots, waitForSlot } from "./slots.ts";
 
@@ -32,7 +32,7 @@ export async function startAttempt(fleet: Fleet, job: TaskJob, signal: AbortSign
 export async function resumeAttempt(fleet: Fleet, job: TaskJob, signal: AbortSignal): Promise<Task | undefined> {
   const task = await fleet.store.transaction(WORKER, (tx) => findTaskAt(tx, job));
   if (task?.status !== "spawning" || task.host !== fleet.host.id) return undefined;
-  const mine = await quietly(
+  const mine = await unlessStale(
     moveTask(fleet, {
       task,
       takeOver: true,
@@ -221,7 +221,7 @@ async function compensate(fleet: Fleet, saga: Saga, cause: unknown): Promise<Tas
     { event: "spawn.failed", taskId: saga.task.id, attempt: saga.task.attempt, ...facts, undone },
     message,
   );
-  const failed = await quietly(
+  const failed = await unlessStale(
     failTask(fleet, saga.task, {
       class: classOf(cause),
       reason: `spawn_failed_after_${saga.done.at(-1) ?? "claim"}`,
@@ -237,13 +237,4 @@ function classOf(cause: unknown): FailureClass {
   return cause instanceof SpawnError && cause.facts["spawnCode"] === "NO_SECRET"
     ? "policy_refusal"
     : "environment_error";
-}
-
-async function quietly(work: Promise<Task>): Promise<Task | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (error instanceof StaleVersionError) return undefined;
-    throw error;
-  }
 }

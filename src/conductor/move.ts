@@ -4,6 +4,7 @@ import { ciQueue } from "../../queues/ci.ts";
 import { hostQueue, type HostAct } from "../../queues/host.ts";
 import { retryQueue } from "../../queues/retry.ts";
 import { spawnQueue } from "../../queues/spawn.ts";
+import { StaleVersionError } from "../domain/errors.ts";
 import { taskEvents } from "../domain/event.ts";
 import { composeNotification, notificationFor, type NotificationType } from "../domain/notification.ts";
 import { isTerminal, type Task, type TaskStatus } from "../domain/task.ts";
@@ -44,6 +45,16 @@ export async function moveTask(fleet: Fleet, move: Move, on: Behalf = WORKER): P
   const task = await fleet.store.transitions.move(on, transitionOf(fleet, move));
   fleet.kickRelay();
   return task;
+}
+
+/** What `work` gives, or undefined when another writer was first: then what was wanted is done, or no longer wanted. */
+export async function unlessStale<Result>(work: Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof StaleVersionError) return undefined;
+    throw error;
+  }
 }
 
 /** The whole statement to be, for a move inside a transaction with other rows (then kick the relay after commit). */

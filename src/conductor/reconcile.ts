@@ -1,7 +1,6 @@
 /** The reconciler: hands out again what waits too long. Everything it does is safe to do twice, and each pass is bounded. */
 import { notifyQueue } from "../../queues/notify.ts";
 import { reviewQueue } from "../../queues/review.ts";
-import { StaleVersionError } from "../domain/errors.ts";
 import type { Task } from "../domain/task.ts";
 import { listHosts } from "../store/hosts.ts";
 import { bumpNotification, listOverdueNotifications } from "../store/notifications.ts";
@@ -11,7 +10,7 @@ import { WORKER } from "../store/store.ts";
 import { listExpiredSpawns, listOverdueTasks, listSlotDrift, postponeTasks, repairSlots } from "../store/tasks.ts";
 import { failTask } from "./fail.ts";
 import type { Fleet } from "./fleet.ts";
-import { jobFor, moveTask, nextOf } from "./move.ts";
+import { jobFor, moveTask, nextOf, unlessStale } from "./move.ts";
 import { settleRound } from "./review.ts";
 
 /** Of each kind, in one pass: a naive sweep of everything feeds itself and never ends. */
@@ -101,7 +100,7 @@ async function reissue(fleet: Fleet, task: Task): Promise<boolean> {
   const next = nextOf(task);
   if (!next) return false;
   const move = { task, takeOver: true, actor: fleet.worker, action: "hint.reissued", next, dueMs: AGAIN_MS };
-  return quietly(moveTask(fleet, move));
+  return (await unlessStale(moveTask(fleet, move))) !== undefined;
 }
 
 /** A round waits for reviewers whose jobs may be lost: the rows say which. */
@@ -113,7 +112,7 @@ async function reissueReviews(fleet: Fleet, task: Task): Promise<number> {
   if (open.length === 0) {
     // All have spoken, or nobody was to be asked: whoever should have decided is dead.
     await fleet.store.transaction(WORKER, (tx) => postponeTasks(tx, [task.id], AGAIN_MS));
-    return (await quietly(settleRound(fleet, { taskId: task.id, epoch: task.epoch }))) ? 1 : 0;
+    return (await unlessStale(settleRound(fleet, { taskId: task.id, epoch: task.epoch }))) ? 1 : 0;
   }
   const jobs = open.map(({ id }) => ({
     queue: reviewQueue,
@@ -125,7 +124,7 @@ async function reissueReviews(fleet: Fleet, task: Task): Promise<number> {
   if (ended) {
     // Their ids are spent: the whole round goes on under a new epoch.
     const hints = (epoch: number) => open.map(({ id }) => hint(reviewQueue, { taskId: task.id, epoch, reviewId: id }));
-    await quietly(
+    await unlessStale(
       moveTask(fleet, { task, takeOver: true, actor: fleet.worker, action: "hint.reissued", dueMs: AGAIN_MS, hints }),
     );
     return 1;
@@ -147,7 +146,7 @@ async function takeOverExpired(fleet: Fleet): Promise<number> {
     if (!task.host || !alive.has(task.host)) continue; // the monitor decides when a host is lost
     const crashes = (task.metadata.crashes ?? 0) + 1;
     if (crashes > MOST_CRASHES) {
-      await quietly(
+      await unlessStale(
         failTask(fleet, task, {
           class: "environment_error",
           reason: "worker_crashes",
@@ -156,7 +155,7 @@ async function takeOverExpired(fleet: Fleet): Promise<number> {
       );
       continue;
     }
-    const moved = await quietly(
+    const moved = await unlessStale(
       moveTask(fleet, {
         task,
         takeOver: true,
@@ -196,15 +195,4 @@ async function reissueNotifications(fleet: Fleet): Promise<number> {
     await fleet.broker.addJobs([{ queue: notifyQueue, payload: { notificationId: row.id, epoch } }]);
   }
   return overdue.length;
-}
-
-/** Another writer was first: that is what was wanted. */
-async function quietly(work: Promise<unknown>): Promise<boolean> {
-  try {
-    await work;
-    return true;
-  } catch (error) {
-    if (error instanceof StaleVersionError) return false;
-    throw error;
-  }
 }

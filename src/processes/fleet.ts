@@ -15,6 +15,7 @@ import { openChannels } from "../notify/channels.ts";
 import { openEmbedded } from "../store/embedded.ts";
 import { migrateUp } from "../store/migrate.ts";
 import { assertUsable, LOCK_CONNECTIONS, openStore, type Store } from "../store/store.ts";
+import { seeded } from "./chance.ts";
 import { harmlessEnv, secretEnv } from "./env.ts";
 import { faultFromEnvironment } from "./faults.ts";
 import { loadSettings } from "./settings.ts";
@@ -173,16 +174,4 @@ function warnOfConnections(log: Log, ours: number, allowed: number): void {
 /** Changes when the machine boots; elsewhere than Linux the host's name has to do. */
 async function bootId(): Promise<string> {
   return (await readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => hostname())).trim();
-}
-
-/** mulberry32: small, good enough for jitter, and the same sequence for the same seed. */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

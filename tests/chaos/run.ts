@@ -2,7 +2,8 @@
 import { startAskers } from "./askers.ts";
 import { startCrew, type Crew } from "./crew.ts";
 import type { Strike } from "./faults.ts";
-import { readOptions, seeded, type Options } from "./options.ts";
+import { seeded } from "../../src/processes/chance.ts";
+import { readOptions, type Options } from "./options.ts";
 import { strikeAll } from "./plan.ts";
 import { proveAll } from "./proofs.ts";
 import { progressOf, untilQuiet } from "./quiet.ts";

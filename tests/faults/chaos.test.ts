@@ -4,7 +4,7 @@ import { startAskers } from "../chaos/askers.ts";
 import { startCrew, type Crew } from "../chaos/crew.ts";
 import { startDuplicates } from "../chaos/duplicates.ts";
 import { awaitDeath, cutPostgres, dyingAt, flushRedis, type Arena } from "../chaos/faults.ts";
-import { seeded } from "../chaos/options.ts";
+import { seeded } from "../../src/processes/chance.ts";
 import { proveAll } from "../chaos/proofs.ts";
 import { untilQuiet } from "../chaos/quiet.ts";
 import { openStage, type Stage } from "../chaos/stage.ts";

@@ -1,0 +1,13 @@
+/** Chance that can be repeated: jitter, drills and tests with a seed. */
+
+/** From [0, 1), the same sequence for the same seed: mulberry32, small and good enough for jitter. */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
