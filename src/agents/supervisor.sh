@@ -102,10 +102,13 @@ beat() {
 # Ends with the agent or with the supervisor: nobody beats for the dead.
 beat_on() {
   trap '' HUP INT QUIT TSTP
-  trap 'exit 0' TERM
+  # In the background, because a shell hears nothing while it waits for a program in front.
+  trap 'kill "$NAP" 2>/dev/null; exit 0' TERM
   waited=0
   while kill -0 "$SUPERVISOR" 2>/dev/null; do
-    sleep "$STEP"
+    sleep "$STEP" &
+    NAP=$!
+    wait "$NAP"
     waited=$((waited + STEP_MS))
     if [ -e "$RUN/agent.probe" ]; then
       rm -f "$RUN/agent.probe"
@@ -181,5 +184,7 @@ if [ "$CODE" -gt 128 ] && NAME=$(kill -l "$((CODE - 128))" 2>/dev/null); then
 fi
 printf '{"code":%s,"signal":%s,"ended_at":"%s","oom":%s}\n' "$CODE" "$SIGNAL" "$(now)" "$OOM" >"$RUN/exit.json.new"
 mv -f "$RUN/exit.json.new" "$RUN/exit.json"
+# Nothing of ours outlives us.
 kill "$BEATER" 2>/dev/null
+wait "$BEATER"
 exit "$CODE"
