@@ -2,39 +2,10 @@
 import { z } from "zod";
 import { DoneCriteria } from "./done.ts";
 import { SLOTS_BY_TIER, type Tier } from "./operator.ts";
+import { Argv, Line, Minutes, Name, Product } from "./product.ts";
 import { AgentType, TaskType } from "./task.ts";
 
-const Name = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, "must be lower-case letters, digits, - or _ (at most 64)");
-const Minutes = z.number().positive().max(10_080);
 const Ms = z.int().min(0).max(86_400_000);
-const Line = z
-  .string()
-  .min(1)
-  .max(4_096)
-  .refine((text) => !text.includes("\0"), "must not contain NUL characters");
-
-/** A program and its arguments; a string is a line for `sh`. */
-const Argv = z.union([Line.transform((line) => ["sh", "-c", line]), z.array(Line).min(1).max(64)], {
-  error: "must be a command line or a list of program and arguments",
-});
-
-export const Product = z.strictObject({
-  id: Name,
-  name: z.string().min(1).max(200).optional(),
-  repository: Line.max(1_024).describe("path or URL"),
-  commands: z
-    .strictObject({ setup: Argv.optional(), validate: Argv.optional(), test: Argv.optional() })
-    .prefault({})
-    .describe("what sets the product up, and what its pull requests are checked with"),
-  trusted: z.boolean().default(false).describe("agents may run with their permission prompts bypassed"),
-  ci: z
-    .strictObject({
-      timeoutMinutes: Minutes.default(15).describe("for each command"),
-      required: z.boolean().default(true).describe("false: a red check is shown but does not fail the task"),
-    })
-    .prefault({}),
-});
-export type Product = z.infer<typeof Product>;
 
 export const Reviewer = z
   .strictObject({
@@ -74,6 +45,20 @@ const patience = (maxMinutes: number, atMost: "fail" | "hold") =>
     .strictObject({ maxMinutes: Minutes.default(maxMinutes), atMost: z.enum(["fail", "hold"]).default(atMost) })
     .prefault({});
 
+const Days = z.int().min(1).max(3_650);
+
+/** Declared here, compared with what runs; started and stopped elsewhere. */
+const RosterAgent = z.strictObject({
+  name: Name,
+  runtime: Line.max(64).describe("the program its pane must run"),
+  session: Line.max(64).describe("the tmux session it lives in"),
+  host: Line.max(63).optional().describe("only there; any host when left out"),
+  agentType: AgentType.optional(),
+  command: Argv.optional(),
+  socket: Line.max(512).optional().describe("of its tmux server; the user's own when left out"),
+});
+export type RosterAgent = z.infer<typeof RosterAgent>;
+
 const MonitorSettings = z.strictObject({
   stallMinutes: Minutes.default(10).describe("without commit, output or CPU: nudged; as long again: failed"),
   spawnTimeoutMs: Ms.min(1).default(120_000).describe("from the claim to the first heartbeat"),
@@ -89,7 +74,7 @@ const MonitorSettings = z.strictObject({
 
 export const Settings = z.strictObject({
   version: z.literal(1).default(1),
-  products: z.array(Product).max(1_000).superRefine(unique("id")).superRefine(unique("repository")).default([]),
+  products: z.array(Product).max(20_000).superRefine(unique("id")).superRefine(unique("repository")).default([]),
   reviewers: ReviewerLists.prefault([]),
   done: perTaskType(DoneCriteria, DoneCriteria.prefault({})).prefault({}),
   tiers: z
@@ -157,6 +142,17 @@ export const Settings = z.strictObject({
       }
     })
     .prefault({}),
+  gc: z
+    .strictObject({
+      keepRuns: z.int().min(1).max(10_000).default(10).describe("the newest of each product"),
+      graceMinutes: Minutes.default(1_440).describe("between putting aside and deleting"),
+      keepSnapshotsDays: Days.default(30),
+      keepMirrorsDays: Days.default(30).describe("since a task last used one"),
+      keepRowsDays: Days.default(90).describe("of tasks and orders that are over, and of what they told"),
+    })
+    .prefault({})
+    .describe("what is kept, and for how long"),
+  roster: z.array(RosterAgent).max(256).superRefine(unique("name")).default([]).describe("always-on agents"),
   routing: z
     .partialRecord(TaskType, z.array(Route).min(1).max(8))
     .default({})

@@ -2,9 +2,9 @@
 import { runCommand } from "../command/run.ts";
 import { excerptLog, type CiResult, type CiStep } from "../domain/ci.ts";
 import type { Redactor } from "../domain/redact.ts";
-import type { Product } from "../domain/settings.ts";
+import type { Product } from "../domain/product.ts";
 import { openLog, type Log } from "./log-file.ts";
-import { openWorkingCopy, type CopyAsk } from "./working-copy.ts";
+import { openWorkingCopy, type CopyAsk } from "../git/working-copy.ts";
 
 export interface ChecksAsk extends CopyAsk {
   readonly commands: Product["commands"];

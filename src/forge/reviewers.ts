@@ -6,7 +6,7 @@ import type { Redactor } from "../domain/redact.ts";
 import { parseVerdict, type ReviewVerdict } from "../domain/review.ts";
 import { buildRepairPrompt, buildReviewPrompt, type ReviewBrief } from "../domain/review-prompt.ts";
 import type { Reviewer } from "../domain/settings.ts";
-import { openWorkingCopy, type CopyAsk, type WorkingCopy } from "./working-copy.ts";
+import { openWorkingCopy, type CopyAsk, type WorkingCopy } from "../git/working-copy.ts";
 
 export interface ReviewAsk extends CopyAsk {
   readonly reviewer: Reviewer;

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { listProcesses } from "../../src/command/process-tree.ts";
 import { redactor } from "../../src/domain/redact.ts";
 import { runChecks, type ChecksAsk } from "../../src/forge/checks.ts";
-import { openWorkingCopy, sweepWorkingCopies } from "../../src/forge/working-copy.ts";
+import { openWorkingCopy, sweepWorkingCopies } from "../../src/git/working-copy.ts";
 import { commitFiles, newCheckout, runGit, testFolder } from "../support/repositories.ts";
 
 test("all commands pass on a fresh copy of exactly that commit", async () => {

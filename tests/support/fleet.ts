@@ -12,6 +12,7 @@ import { sweepShard } from "../../src/conductor/monitor.ts";
 import { requestSpawn } from "../../src/conductor/spawn.ts";
 import { readConfig, type Config } from "../../src/config.ts";
 import type { Operator } from "../../src/domain/operator.ts";
+import { Product } from "../../src/domain/product.ts";
 import { parseSettings, type Settings } from "../../src/domain/settings.ts";
 import { SpawnRequest } from "../../src/domain/spawn.ts";
 import type { Task, TaskStatus } from "../../src/domain/task.ts";
@@ -197,8 +198,7 @@ async function aProduct(
     ...(test ? { test: ["sh", "-c", test] } : {}),
     ...(validate ? { validate: ["sh", "-c", validate] } : {}),
   };
-  const ci = { timeoutMinutes: 1, required: true };
-  settings.products.push({ id: repository.slice(-11), repository, commands, trusted: false, ci });
+  settings.products.push(Product.parse({ id: repository.slice(-11), repository, commands, ci: { timeoutMinutes: 1 } }));
   return repository;
 }
 

@@ -4,7 +4,7 @@ import { delimiter, dirname, join } from "node:path";
 import { killTree } from "../command/process-tree.ts";
 import { runCommand } from "../command/run.ts";
 import { FleetError } from "../domain/errors.ts";
-import { git, SYSTEM_PATH } from "../git/git.ts";
+import { git, SYSTEM_PATH } from "./git.ts";
 
 export interface CopyAsk {
   /** FLEET_HOME. */

@@ -1,0 +1,170 @@
+/** work_orders: what is to be done, once each; and the asking for it. Running one is in runs.ts and order-claims.ts. */
+import { z } from "zod";
+import { ordersQueue } from "../../queues/orders.ts";
+import { Intent, OrderBudget, OrderResult, OrderStatus, StopCondition, type WorkOrder } from "../domain/order.ts";
+import { sql, type Tx } from "./sql.ts";
+
+export const OrderSource = z.enum(["plan", "schedule", "manual", "push"]);
+export type OrderSource = z.infer<typeof OrderSource>;
+
+export const Order = z.object({
+  id: z.uuid(),
+  tenantId: z.string(),
+  operatorId: z.string(),
+  productId: z.string(),
+  intent: Intent,
+  subject: z.string(),
+  inputs: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  budget: OrderBudget,
+  stopConditions: z.array(StopCondition),
+  evidenceExpectations: z.array(z.string()),
+  policyRefs: z.array(z.string()),
+  priority: z.int(),
+  score: z.int(),
+  reasons: z.array(z.string()),
+  status: OrderStatus,
+  /** Why it was skipped, or why it failed. */
+  reason: z.string().nullable(),
+  source: OrderSource,
+  planId: z.uuid().nullable(),
+  scheduleId: z.string().nullable(),
+  slotAt: z.date().nullable(),
+  batchId: z.uuid().nullable(),
+  requestedAt: z.date().nullable(),
+  attempt: z.int(),
+  crashes: z.int(),
+  worker: z.string().nullable(),
+  host: z.string().nullable(),
+  leaseUntil: z.date().nullable(),
+  dueAt: z.date().nullable(),
+  result: OrderResult.nullable(),
+  version: z.int(),
+  epoch: z.int(),
+  completedAt: z.date().nullable(),
+  createdAt: z.date(),
+  updatedAt: z.date(),
+});
+export type Order = z.infer<typeof Order>;
+
+export const orderColumns = sql`o.id, o.tenant_id, o.operator_id, o.product_id, o.intent, o.subject, o.inputs, o.budget,
+  o.stop_conditions, o.evidence_expectations, o.policy_refs, o.priority, o.score, o.reasons, o.status, o.reason, o.source,
+  o.plan_id, o.schedule_id, o.slot_at, o.batch_id, o.requested_at, o.attempt, o.crashes, o.worker, o.host, o.lease_until,
+  o.due_at, o.result, o.version, o.epoch, o.completed_at, o.created_at, o.updated_at`;
+
+/** An order to be. `order.job_id` becomes its id. */
+export interface NewOrder {
+  readonly order: WorkOrder;
+  readonly source: OrderSource;
+  readonly subject?: string;
+  readonly score?: number;
+  readonly reasons?: readonly string[];
+  readonly scheduleId?: string;
+  readonly slotAt?: Date;
+}
+
+/**
+ * Stores those that are not there yet: an open order of the same product, intent and subject, or one of the same slot of a
+ * schedule, takes the place of a new one. Answers with the new rows.
+ */
+export async function insertOrders(
+  tx: Tx,
+  owner: { readonly tenantId: string; readonly operatorId: string },
+  orders: readonly NewOrder[],
+): Promise<Order[]> {
+  if (orders.length === 0) return [];
+  const rows = orders.map(({ order, source, subject = "", score = 0, reasons = [], scheduleId, slotAt }) => ({
+    ...order,
+    source,
+    subject,
+    score,
+    reasons,
+    schedule_id: scheduleId ?? null,
+    slot_at: slotAt?.toISOString() ?? null,
+  }));
+  return tx.many(Order)`
+    insert into work_orders as o (id, tenant_id, operator_id, product_id, intent, subject, inputs, budget, stop_conditions,
+      evidence_expectations, policy_refs, priority, score, reasons, source, plan_id, schedule_id, slot_at, created_at)
+    select job_id, ${owner.tenantId}, ${owner.operatorId}, product_id, intent, subject, inputs, budget, stop_conditions,
+      evidence_expectations, policy_refs, priority, score, reasons, source, plan_id, schedule_id, slot_at, created_at
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as ask (job_id uuid, product_id text, intent text, subject text,
+      inputs jsonb, budget jsonb, stop_conditions jsonb, evidence_expectations jsonb, policy_refs jsonb, priority integer,
+      score integer, reasons jsonb, source text, plan_id uuid, schedule_id text, slot_at timestamptz, created_at timestamptz)
+    on conflict do nothing
+    returning ${orderColumns}`;
+}
+
+/**
+ * Asks for pending orders to be run: the row says so, and the hint goes to the queue in the same transaction. One that was
+ * asked for already stays as it is. `batchId` ties those together that a stop condition of one may end. Worker role.
+ */
+export async function requestOrders(tx: Tx, ids: readonly string[], batchId: string): Promise<Order[]> {
+  return tx.many(Order)`
+    with asked as (
+      update work_orders o set requested_at = now(), due_at = now(), batch_id = ${batchId}, version = version + 1,
+        updated_at = now()
+      where id = any(${ids}::uuid[]) and status = 'pending' and requested_at is null
+      returning ${orderColumns}
+    ), hinted as (
+      insert into outbox (tenant_id, operator_id, topic, dedup_key, payload)
+      select tenant_id, operator_id, ${ordersQueue.name}, ${`${ordersQueue.name}/order_`} || id || '_e' || epoch,
+        jsonb_build_object('orderId', id, 'epoch', epoch)
+      from asked order by priority desc, created_at, id
+      on conflict on constraint outbox_dedup_key do nothing
+    )
+    select * from asked order by priority desc, created_at, id`;
+}
+
+export async function findOrder(tx: Tx, id: string): Promise<Order | undefined> {
+  return tx.maybeOne(Order)`select ${orderColumns} from work_orders o where o.id = ${id}`;
+}
+
+export interface OrderFilter {
+  readonly productId?: string | undefined;
+  readonly intent?: Intent | undefined;
+  readonly status?: OrderStatus | undefined;
+  readonly planId?: string | undefined;
+  /** Those before this one, newest first. */
+  readonly before?: { readonly createdAt: Date; readonly id: string } | undefined;
+  readonly limit: number;
+}
+
+export async function listOrders(tx: Tx, filter: OrderFilter): Promise<Order[]> {
+  const { productId, intent, status, planId, before, limit } = filter;
+  const conditions = [
+    productId === undefined ? sql`` : sql` and o.product_id = ${productId}`,
+    intent === undefined ? sql`` : sql` and o.intent = ${intent}`,
+    status === undefined ? sql`` : sql` and o.status = ${status}`,
+    planId === undefined ? sql`` : sql` and o.plan_id = ${planId}`,
+    before === undefined ? sql`` : sql` and (o.created_at, o.id) < (${before.createdAt}, ${before.id}::uuid)`,
+  ];
+  const [a, b, c, d, e] = conditions;
+  return tx.many(Order)`
+    select ${orderColumns} from work_orders o where true${a}${b}${c}${d}${e}
+    order by o.created_at desc, o.id desc limit ${limit}`;
+}
+
+/** Those nobody asked to run yet, the most urgent first. */
+export async function listPendingOrders(tx: Tx, limit: number): Promise<Order[]> {
+  return tx.many(Order)`
+    select ${orderColumns} from work_orders o where o.status = 'pending' and o.requested_at is null
+    order by o.priority desc, o.created_at, o.id limit ${limit}`;
+}
+
+/** The record as it is shown, stored as a file, and checked against the published schema. */
+export function recordOf(order: Order): WorkOrder {
+  return {
+    job_id: order.id,
+    product_id: order.productId,
+    intent: order.intent,
+    inputs: order.inputs,
+    budget: order.budget,
+    stop_conditions: order.stopConditions,
+    priority: order.priority,
+    evidence_expectations: order.evidenceExpectations,
+    created_at: order.createdAt.toISOString(),
+    status: order.status,
+    result: order.result,
+    plan_id: order.planId,
+    policy_refs: order.policyRefs,
+  };
+}
