@@ -66,11 +66,16 @@ export function startProgram({ name, args, env, cwd, logFile }: ProgramTerms): P
     );
   });
   ready.catch(() => undefined);
+  // Known to have ended once its last words are read: at its exit the line that says what struck it may still be in the pipe.
   const ended = new Promise<Ended>((resolve) => {
-    child.once("exit", (code, signal) => {
+    let at = 0;
+    child.once("exit", () => {
       over = true;
+      at = Date.now();
+    });
+    child.once("close", (code, signal) => {
       log.end();
-      resolve({ code, signal, at: Date.now() });
+      setImmediate(() => resolve({ code, signal, at: at || Date.now() }));
     });
   });
   for (const stream of [child.stdout, child.stderr]) {
