@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 const CONTRACTS = ["src/domain", "queues", "schedules"];
 /** The lowest adapters: programs and git. The others stand on them, never on each other. */
 const GROUND = ["src/domain", "src/command", "src/git"];
-const ADAPTERS = ["src/store", "src/broker", "src/agents", "src/forge", "src/notify"];
+const ADAPTERS = ["src/store", "src/broker", "src/agents", "src/forge", "src/runs", "src/notify"];
 
 /** From the ground up. A folder may import these and itself; what is not named here may import nothing. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -20,6 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "src/broker": ["src/domain", "queues", "schedules"],
   "src/agents": GROUND,
   "src/forge": GROUND,
+  "src/runs": GROUND,
   "src/notify": ["src/domain"],
   "src/conductor": [...CONTRACTS, ...ADAPTERS],
   processors: ["src/domain", "queues", "src/conductor"],
