@@ -229,7 +229,7 @@ function unique<Key extends string>(key: Key) {
 }
 
 /** An unknown key is named by its own path, and a union by the branch that came closest, so that each line can be mended. */
-function problemsOf(issue: z.core.$ZodIssue): SettingsProblem[] {
+export function problemsOf(issue: z.core.$ZodIssue): SettingsProblem[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => ({ path: pathOf([...issue.path, key]), message: "there is no such setting" }));
   }
