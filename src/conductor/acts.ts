@@ -8,7 +8,7 @@ import { hint } from "../store/outbox.ts";
 import { WORKER } from "../store/store.ts";
 import { getTask, markRemoved } from "../store/tasks.ts";
 import type { Fleet } from "./fleet.ts";
-import { cleanUpTask } from "./host.ts";
+import { cleanUpLock, cleanUpTask } from "./host.ts";
 import { moveTask } from "./move.ts";
 
 /** A stop must win against work that goes on meanwhile, so it reads again when it loses a race. */
@@ -46,9 +46,20 @@ export async function removeTask(fleet: Fleet, by: Operator, task: Task): Promis
   if (!isTerminal(task.status)) {
     throw new InvalidTransitionError(task.id, task.status, "removed", ["stop it first: fleet stop"]);
   }
-  const cleaned = task.host === fleet.host.id ? await cleanUpTask(fleet, task) : undefined;
-  const fresh = await fleet.store.transaction(WORKER, (tx) => getTask(tx, task.id));
-  await moveTask(fleet, { task: fresh, actor: by.id, action: "task.removed" });
+  // Its host may be at it already; then what it does is what was wanted.
+  const cleaned =
+    task.host === fleet.host.id
+      ? await fleet.store.exclusively(cleanUpLock(task.id), async (tx) => cleanUpTask(fleet, await getTask(tx, task.id)))
+      : undefined;
+  for (let tries = 1; ; tries += 1) {
+    const fresh = await fleet.store.transaction(WORKER, (tx) => getTask(tx, task.id));
+    try {
+      await moveTask(fleet, { task: fresh, actor: by.id, action: "task.removed" });
+      break;
+    } catch (error) {
+      if (!(error instanceof StaleVersionError) || tries >= TRIES) throw error;
+    }
+  }
   await fleet.store.transaction(WORKER, (tx) => markRemoved(tx, task.id));
   return cleaned;
 }

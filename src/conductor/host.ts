@@ -133,10 +133,15 @@ async function cleanUpEnded(fleet: Fleet, signal?: AbortSignal): Promise<number>
   return tasks.length;
 }
 
+/** Whoever removes a working copy holds this. */
+export function cleanUpLock(taskId: string): string {
+  return `clean-up/${taskId}`;
+}
+
 /** Another process of this machine may be at it: after a change of reporter, or because the owner asked. */
 async function cleanUpAlone(fleet: Fleet, task: Task): Promise<void> {
   try {
-    await fleet.store.exclusively(`clean-up/${task.id}`, (tx) => cleanUpFresh(fleet, tx, task.id));
+    await fleet.store.exclusively(cleanUpLock(task.id), (tx) => cleanUpFresh(fleet, tx, task.id));
   } catch (error) {
     if (error instanceof StaleVersionError) return;
     fleet.log.warn(

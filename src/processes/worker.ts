@@ -64,8 +64,7 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
   return {
     async drain() {
       leaving.abort();
-      await Promise.all(loops.map((loop) => loop.stop()));
-      await broker.drain();
+      await Promise.all([...loops.map((loop) => loop.stop()), broker.drain()]);
       if (holdsAgents) await leaveHost(fleet).catch(onError("host"));
       log.info({ component: "worker" }, "drained; agents run on");
     },
