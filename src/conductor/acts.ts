@@ -49,7 +49,9 @@ export async function removeTask(fleet: Fleet, by: Operator, task: Task): Promis
   // Its host may be at it already; then what it does is what was wanted.
   const cleaned =
     task.host === fleet.host.id
-      ? await fleet.store.exclusively(cleanUpLock(task.id), async (tx) => cleanUpTask(fleet, await getTask(tx, task.id)))
+      ? await fleet.store.exclusively(cleanUpLock(task.id), async (tx) =>
+          cleanUpTask(fleet, await getTask(tx, task.id)),
+        )
       : undefined;
   for (let tries = 1; ; tries += 1) {
     const fresh = await fleet.store.transaction(WORKER, (tx) => getTask(tx, task.id));
