@@ -1,18 +1,30 @@
-/** planner: make work orders from the state of the products, or from the schedules that are due. */
+/** planner: make work orders, from the state of the products or from the schedules that are due. */
 import { z } from "zod";
 import { defineQueue } from "./define.ts";
 
-export const PlannerJob = z.strictObject({
-  planId: z.uuid(),
-  tenantId: z.string(),
-  budget: z.int().min(1).max(1_000),
-  fromSchedules: z.boolean(),
-});
+export const PlannerJob = z.discriminatedUnion("look", [
+  /** What a person, or the clock, asked to be planned. */
+  z.strictObject({
+    look: z.literal("plan"),
+    planId: z.uuid(),
+    tenantId: z.string(),
+    budget: z.int().min(1).max(1_000),
+    fromSchedules: z.boolean(),
+  }),
+  /** A tick of one schedule: is its slot still to be made? */
+  z.strictObject({ look: z.literal("schedule"), tenantId: z.string(), scheduleId: z.string() }),
+  /** Every schedule: whose tick was lost, or missed while nothing ran? */
+  z.strictObject({ look: z.literal("due") }),
+]);
 export type PlannerJob = z.infer<typeof PlannerJob>;
 
+/** Ticks come from job schedulers, which name their jobs themselves; the ids of the looks are for those asked by hand. */
 export const plannerQueue = defineQueue({
   name: "planner",
   payload: PlannerJob,
   concurrency: 1,
-  jobId: ({ planId }) => `plan_${planId}`,
+  jobId: (job) => {
+    if (job.look === "plan") return `plan_${job.planId}`;
+    return job.look === "due" ? "planner_due" : `planner_schedule_${job.tenantId}_${job.scheduleId}`;
+  },
 });

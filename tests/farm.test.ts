@@ -58,7 +58,11 @@ const id = randomUUID();
 const job = { taskId: id, epoch: 3, traceId: "t".repeat(64) };
 /** As large as they may be. */
 const SAMPLES: Readonly<Record<string, readonly object[]>> = {
-  planner: [{ planId: id, tenantId: "t".repeat(64), budget: 1_000, fromSchedules: true }],
+  planner: [
+    { look: "plan", planId: id, tenantId: "t".repeat(64), budget: 1_000, fromSchedules: true },
+    { look: "schedule", tenantId: "t".repeat(64), scheduleId: "s".repeat(64) },
+    { look: "due" },
+  ],
   orders: [{ orderId: id, epoch: 1 }],
   spawn: [job],
   retry: [job],
