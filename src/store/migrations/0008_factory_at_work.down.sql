@@ -3,6 +3,7 @@ set local role fleet_owner;
 drop table gc_marks;
 drop table kill_switches;
 drop table dossiers;
+drop table looks;
 drop table drift_baselines;
 drop table drift_reports;
 drop table schedules;

@@ -210,6 +210,19 @@ create table drift_baselines (
   constraint drift_baselines_pkey primary key (tenant_id, subject, what)
 );
 
+-- When a product (or the fleet as a whole) was last looked at, at which commit, and what could not be looked at and why.
+create table looks (
+  tenant_id   text        not null,
+  operator_id text        not null,
+  kind        text        not null,
+  subject     text        not null,
+  at          timestamptz not null,
+  commit_sha  text,
+  not_checked jsonb       not null default '[]',
+  constraint looks_pkey primary key (tenant_id, kind, subject),
+  constraint looks_kind_known check (kind in ('drift', 'science'))
+);
+
 -- Research dossiers as their front matter says, one row per file; `problems` when that cannot be read.
 create table dossiers (
   tenant_id   text        not null,
@@ -272,7 +285,7 @@ do $$
 declare t text;
 begin
   foreach t in array array['plans', 'work_orders', 'runs', 'artifacts', 'schedules', 'drift_reports', 'drift_baselines',
-    'dossiers', 'kill_switches'] loop
+    'looks', 'dossiers', 'kill_switches'] loop
     execute format('alter table %I enable row level security', t);
     execute format('alter table %I force row level security', t);
     execute format('create policy %I on %I to fleet_worker using (true) with check (true)', t || '_worker', t);
@@ -303,8 +316,8 @@ begin
   end loop;
 end $$;
 
-grant insert, update, delete on plans, work_orders, runs, artifacts, schedules, drift_reports, drift_baselines, dossiers,
-  kill_switches to fleet_worker;
+grant insert, update, delete on plans, work_orders, runs, artifacts, schedules, drift_reports, drift_baselines, looks,
+  dossiers, kill_switches to fleet_worker;
 grant select, insert, update, delete on gc_marks to fleet_worker;
 -- Plans and orders are asked for by requests; what else the factory knows, processors write.
 grant insert on plans, work_orders to fleet_app;

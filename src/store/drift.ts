@@ -1,0 +1,175 @@
+/** drift_reports, drift_baselines, looks: what was found to differ, what counts as right, and when somebody last looked. */
+import { z } from "zod";
+import { Baseline, type Finding, NotChecked, Severity } from "../domain/drift.ts";
+import { sql, type Tx } from "./sql.ts";
+
+export const DriftStatus = z.enum(["open", "accepted", "gone"]);
+export type DriftStatus = z.infer<typeof DriftStatus>;
+
+export const Drift = z.object({
+  id: z.uuid(),
+  tenantId: z.string(),
+  operatorId: z.string(),
+  subject: z.string(),
+  what: z.string(),
+  productId: z.string().nullable(),
+  declared: z.unknown(),
+  actual: z.unknown(),
+  severity: Severity,
+  command: z.string().nullable(),
+  host: z.string().nullable(),
+  status: DriftStatus,
+  since: z.date(),
+  seenAt: z.date(),
+  accepted: z.object({ by: z.string(), reason: z.string(), at: z.string() }).nullable(),
+});
+export type Drift = z.infer<typeof Drift>;
+
+const columns = sql`d.id, d.tenant_id, d.operator_id, d.subject, d.what, d.product_id, d.declared, d.actual, d.severity,
+  d.command, d.host, d.status, d.since, d.seen_at, d.accepted`;
+
+interface Owner {
+  readonly tenantId: string;
+  readonly operatorId: string;
+}
+
+/** The open findings of a tenant; the planner takes them into account. */
+export async function listOpenDrift(tx: Tx, tenantId: string): Promise<Drift[]> {
+  return tx.many(Drift)`
+    select ${columns} from drift_reports d where d.tenant_id = ${tenantId} and d.status = 'open'
+    order by d.subject collate "C", d.what collate "C"`;
+}
+
+export interface DriftFilter {
+  readonly productId?: string | undefined;
+  readonly statuses: readonly DriftStatus[];
+  readonly limit: number;
+}
+
+/** Those within sight, the worst and then the oldest first. */
+export async function listDrift(tx: Tx, { productId, statuses, limit }: DriftFilter): Promise<Drift[]> {
+  const product = productId === undefined ? sql`` : sql` and d.product_id = ${productId}`;
+  return tx.many(Drift)`
+    select ${columns} from drift_reports d where d.status = any(${statuses})${product}
+    order by d.status = 'open' desc, array_position(array['high', 'medium', 'low'], d.severity), d.since,
+      d.subject collate "C", d.what collate "C"
+    limit ${limit}`;
+}
+
+/** By its id, or the end of it that listings show; two are more than one. */
+export async function findDriftNamed(tx: Tx, name: string): Promise<Drift[]> {
+  return tx.many(Drift)`
+    select ${columns} from drift_reports d where d.id::text = ${name} or right(d.id::text, 8) = ${name}
+    order by d.status = 'open' desc limit 2`;
+}
+
+export interface Sighting {
+  readonly at: Date;
+  /** What was looked at: open findings of these subjects that were not found again are gone. */
+  readonly subjects: readonly string[];
+  /** With the id it gets when it is new. */
+  readonly findings: readonly (Finding & { readonly id: string })[];
+}
+
+/** One statement, however many there are: known ones keep their `since`, gone ones are marked. Answers with the new ones. */
+export async function mergeFindings(tx: Tx, owner: Owner, { at, subjects, findings }: Sighting): Promise<Drift[]> {
+  return tx.many(Drift)`
+    with found as (
+      select * from jsonb_to_recordset(${JSON.stringify(findings)}::jsonb) as f (id uuid, subject text, what text,
+        "productId" text, declared jsonb, actual jsonb, severity text, command text, host text)
+    ), known as (
+      update drift_reports d set declared = f.declared, actual = f.actual, severity = f.severity, command = f.command,
+        host = f.host, seen_at = ${at}
+      from found f
+      where d.tenant_id = ${owner.tenantId} and d.subject = f.subject and d.what = f.what and d.status = 'open'
+    ), gone as (
+      update drift_reports d set status = 'gone', seen_at = ${at}
+      where d.tenant_id = ${owner.tenantId} and d.status = 'open' and d.subject = any(${subjects})
+        and not exists (select from found f where f.subject = d.subject and f.what = d.what)
+    )
+    insert into drift_reports as d (id, tenant_id, operator_id, subject, what, product_id, declared, actual, severity, command,
+      host, since, seen_at)
+    select id, ${owner.tenantId}, ${owner.operatorId}, subject, what, "productId", declared, actual, severity, command, host,
+      ${at}, ${at}
+    from found order by subject, what
+    on conflict (tenant_id, subject, what) where status = 'open' do nothing
+    returning ${columns}`;
+}
+
+/** An open finding that somebody takes for right; undefined when it is not open any more. Its actual value is the baseline. */
+export async function acceptFinding(
+  tx: Tx,
+  finding: Pick<Drift, "id" | "tenantId">,
+  accepted: { readonly by: string; readonly reason: string; readonly at: Date },
+): Promise<Drift | undefined> {
+  return tx.maybeOne(Drift)`
+    with taken as (
+      update drift_reports d set status = 'accepted', accepted = ${JSON.stringify(accepted)}::jsonb
+      where d.id = ${finding.id} and d.tenant_id = ${finding.tenantId} and d.status = 'open'
+      returning ${columns}
+    ), based as (
+      insert into drift_baselines (tenant_id, operator_id, subject, what, value, accepted_by, reason, at)
+      select tenant_id, operator_id, subject, what, coalesce(actual, 'null'::jsonb), ${accepted.by}, ${accepted.reason},
+        ${accepted.at}
+      from taken
+      on conflict on constraint drift_baselines_pkey do update set value = excluded.value,
+        accepted_by = excluded.accepted_by, reason = excluded.reason, at = excluded.at
+    )
+    select * from taken`;
+}
+
+export async function listBaselines(tx: Tx, tenantId: string, subjects: readonly string[]): Promise<Baseline[]> {
+  return tx.many(Baseline)`
+    select subject, what, value from drift_baselines where tenant_id = ${tenantId} and subject = any(${subjects})`;
+}
+
+/** What is seen for the first time counts as right; what is known stays as it is. */
+export async function recordBaselines(
+  tx: Tx,
+  owner: Owner,
+  { at, by, baselines }: { readonly at: Date; readonly by: string; readonly baselines: readonly Baseline[] },
+): Promise<void> {
+  await tx.run`
+    insert into drift_baselines (tenant_id, operator_id, subject, what, value, accepted_by, reason, at)
+    select ${owner.tenantId}, ${owner.operatorId}, subject, what, value, ${by}, 'first seen', ${at}
+    from jsonb_to_recordset(${JSON.stringify(baselines)}::jsonb) as b (subject text, what text, value jsonb)
+    on conflict on constraint drift_baselines_pkey do nothing`;
+}
+
+export const LookKind = z.enum(["drift", "science"]);
+export type LookKind = z.infer<typeof LookKind>;
+
+export const Look = z.object({
+  tenantId: z.string(),
+  kind: LookKind,
+  subject: z.string(),
+  at: z.date(),
+  commitSha: z.string().nullable(),
+  notChecked: z.array(NotChecked),
+});
+export type Look = z.infer<typeof Look>;
+
+/** The last looks within sight, or of one tenant (worker role). */
+export async function listLooks(tx: Tx, kind: LookKind, tenantId?: string): Promise<Look[]> {
+  return tx.many(Look)`
+    select tenant_id, kind, subject, at, commit_sha, not_checked from looks
+    where kind = ${kind} and (${tenantId ?? null}::text is null or tenant_id = ${tenantId ?? null})
+    order by tenant_id, subject collate "C"`;
+}
+
+/** Later looks take the place of earlier ones; a slow one never that of a newer. */
+export async function recordLooks(
+  tx: Tx,
+  owner: Owner,
+  kind: LookKind,
+  looks: readonly Pick<Look, "subject" | "at" | "commitSha" | "notChecked">[],
+): Promise<void> {
+  await tx.run`
+    insert into looks as l (tenant_id, operator_id, kind, subject, at, commit_sha, not_checked)
+    select ${owner.tenantId}, ${owner.operatorId}, ${kind}, subject, at, "commitSha", "notChecked"
+    from jsonb_to_recordset(${JSON.stringify(looks)}::jsonb)
+      as look (subject text, at timestamptz, "commitSha" text, "notChecked" jsonb)
+    on conflict on constraint looks_pkey do update set operator_id = excluded.operator_id, at = excluded.at,
+      commit_sha = excluded.commit_sha, not_checked = excluded.not_checked
+      where l.at <= excluded.at`;
+}
