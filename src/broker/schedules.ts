@@ -13,6 +13,8 @@ export interface Scheduler {
   readonly id: string;
   readonly queue: string;
   readonly everyMs: number | undefined;
+  /** In UTC. */
+  readonly pattern: string | undefined;
   readonly payload: unknown;
   readonly nextAt: Date | undefined;
 }
@@ -36,11 +38,11 @@ export async function applyToQueue(
     const scheduler = found.get(schedule.id);
     if (scheduler && !differs(schedule, scheduler) && (await isAlive(queue, schedule, scheduler))) continue;
     const opts = optionsOf(schedule);
-    await queue.upsertJobScheduler(
-      schedule.id,
-      { every: schedule.everyMs },
-      { name: queue.name, data: schedule.payload, opts },
-    );
+    await queue.upsertJobScheduler(schedule.id, repeatOf(schedule), {
+      name: queue.name,
+      data: schedule.payload,
+      opts,
+    });
     if (scheduler) changed += 1;
     else added += 1;
   }
@@ -49,22 +51,35 @@ export async function applyToQueue(
 
 export async function listOf(queue: Queue): Promise<Scheduler[]> {
   const schedulers = await queue.getJobSchedulers();
-  return schedulers.map(({ key, every, template, next }) => ({
+  return schedulers.map(({ key, every, pattern, template, next }) => ({
     id: key,
     queue: queue.name,
     everyMs: every,
+    pattern,
     payload: template?.data,
     nextAt: next === undefined ? undefined : new Date(next),
   }));
 }
 
-function differs(schedule: Schedule, { every, template }: JobSchedulerJson): boolean {
-  return every !== schedule.everyMs || !isDeepStrictEqual(template?.data, schedule.payload);
+function repeatOf({ everyMs, pattern }: Schedule): { every: number } | { pattern: string; tz: string } {
+  return pattern === undefined ? { every: everyMs } : { pattern, tz: "UTC" };
 }
 
+function differs(schedule: Schedule, { every, pattern, template }: JobSchedulerJson): boolean {
+  if (pattern !== schedule.pattern || !isDeepStrictEqual(template?.data, schedule.payload)) return true;
+  return pattern === undefined && every !== schedule.everyMs;
+}
+
+/** A day's tick that was lost is not missed for another day. */
+const LATE_MS = 60_000;
+
 /** Only looked into when it is late: re-adding a job that merely waits would put it back to the end of its queue each time. */
-async function isAlive(queue: Queue, { everyMs }: Schedule, { key, next = 0 }: JobSchedulerJson): Promise<boolean> {
-  if (Date.now() < next + everyMs) return true;
+async function isAlive(
+  queue: Queue,
+  { everyMs, pattern }: Schedule,
+  { key, next = 0 }: JobSchedulerJson,
+): Promise<boolean> {
+  if (Date.now() < next + (pattern === undefined ? everyMs : LATE_MS)) return true;
   const state = await queue.getJobState(`repeat:${key}:${next}`);
   return state === "waiting" || state === "active" || state === "delayed" || state === "prioritized";
 }

@@ -9,6 +9,7 @@ export type LoseJob = (queue: string, jobId: string) => Promise<void>;
 
 export function testBrokerSchedules(farm: Farm, lose: LoseJob): void {
   testApplying(farm);
+  testPatterns(farm);
   testApplyingAgain(farm, lose);
 }
 
@@ -62,6 +63,45 @@ function testApplying(farm: Farm): void {
 
     expect(await broker.listSchedulers([queue])).toEqual([]);
   });
+}
+
+function testPatterns(farm: Farm): void {
+  test("a schedule with a pattern ticks at those times of the day, in UTC", async () => {
+    await using broker = await farm();
+    const queue = aQueue();
+    const daily = { ...aSchedule(queue, "a/daily", 86_400_000), pattern: "30 2 * * *" };
+
+    expect(await broker.applySchedules([daily])).toMatchObject({ added: 1 });
+
+    const [scheduler] = await broker.listSchedulers([queue]);
+    expect(scheduler).toMatchObject({ id: daily.id, pattern: "30 2 * * *", everyMs: undefined });
+    expect(scheduler?.nextAt?.toISOString()).toMatch(/T02:30:00\.000Z$/);
+    expect(await broker.applySchedules([daily])).toEqual({ added: 0, changed: 0, removed: 0 });
+    expect(await broker.applySchedules([{ ...daily, pattern: "31 2 * * *" }])).toMatchObject({ changed: 1 });
+    const plain = aSchedule(queue, "a/daily", 86_400_000);
+    expect(await broker.applySchedules([plain])).toMatchObject({ changed: 1 });
+    expect(await broker.listSchedulers([queue])).toMatchObject([{ everyMs: 86_400_000, pattern: undefined }]);
+    expect(await broker.applySchedules([plain])).toEqual({ added: 0, changed: 0, removed: 0 });
+    expect(broker.errors).toEqual([]);
+  });
+
+  test("a schedule with a pattern does not tick before its time", async () => {
+    await using broker = await farm();
+    const queue = aQueue();
+    const { notes, answer } = recorder();
+    await broker.consume(queue, answer);
+    const weekly = { ...aSchedule(queue, "weekly", 7 * 86_400_000), pattern: aPatternFarFromNow() };
+
+    await broker.applySchedules([weekly, aSchedule(queue, "tick", 100)]);
+
+    await eventually(async () => notes.length >= 2 || undefined);
+    expect(notes).not.toContain("weekly");
+  });
+}
+
+/** Six months from today, so that no clock comes near it. */
+function aPatternFarFromNow(): string {
+  return `0 0 1 ${((new Date().getUTCMonth() + 6) % 12) + 1} *`;
 }
 
 function testApplyingAgain(farm: Farm, lose: LoseJob): void {
