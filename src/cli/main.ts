@@ -3,8 +3,11 @@ import type { Command, World } from "./command.ts";
 
 export const VERSION = "0.1.0";
 
-/** What `fleet --help` lists, in this order. A verb that is not here does not exist. */
-export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+/**
+ * What `fleet --help` lists, in this order. A verb that is not here does not exist. One word may stand for several (`run`,
+ * and `run show` behind it); the one that is called by the word alone comes first.
+ */
+export const COMMANDS: Readonly<Record<string, () => Promise<Command | readonly Command[]>>> = {
   up: async () => (await import("./local/up.ts")).upCommand,
   web: async () => (await import("./local/web.ts")).webCommand,
   worker: async () => (await import("./local/worker.ts")).workerCommand,

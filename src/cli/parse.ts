@@ -3,7 +3,7 @@ import { Command as Program, CommanderError } from "commander";
 import type { Command, World } from "./command.ts";
 import { VERSION } from "./main.ts";
 
-type Verbs = Readonly<Record<string, () => Promise<Command>>>;
+type Verbs = Readonly<Record<string, () => Promise<Command | readonly Command[]>>>;
 
 const USAGE = 2;
 const SHOWN: ReadonlySet<string> = new Set(["commander.helpDisplayed", "commander.version"]);
@@ -14,7 +14,7 @@ export async function parse(verbs: Verbs, argv: readonly string[], world: World)
   let exit = 0;
   const program = programFor(world);
   const commands = await Promise.all((verb ? [verb] : Object.values(verbs)).map((load) => load()));
-  for (const command of commands) {
+  for (const command of commands.flat()) {
     addCommand(program, command, async (args, { json, ...options }) => {
       exit = (await command.run(await openShell(world, json === true), args, options)) ?? 0;
     });
@@ -50,7 +50,8 @@ function addCommand(program: Program, { usage, summary, options, examples }: Com
   const words = usage.split(" ");
   const grouped = /^\w/.test(words[1] ?? "");
   const parent = grouped ? group(program, words.shift() ?? "", `${words[0]}: ${summary}`) : program;
-  const verb = parent.command(words.join(" ")).description(summary);
+  // Positional: what stands behind `run show` is its own, also where `run` has an option of the same name.
+  const verb = parent.command(words.join(" ")).description(summary).enablePositionalOptions();
   for (const [flags, description] of options) verb.option(flags, description);
   verb.option("--json", "print JSON, for scripts");
   verb.addHelpText("after", `\nExamples:\n${examples.map((line) => `  $ ${line}`).join("\n")}`);

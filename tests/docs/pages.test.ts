@@ -147,7 +147,7 @@ function kept({ count, ageMs }: QueueDefinition["keepFailed"]): string {
 }
 
 async function cliPage(): Promise<string> {
-  const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
+  const commands = (await Promise.all(Object.values(COMMANDS).map((load) => load()))).flat();
   const list = commands.map(({ usage, summary }) => `| \`fleet ${usage}\` | ${summary} |`);
   const details = commands.map(({ usage, summary, options, examples }) => {
     const rows = options.map(([flags, description]) => `| \`${flags}\` | ${description.replaceAll("|", "\\|")} |`);
