@@ -12,6 +12,7 @@ import { hint } from "../store/outbox.ts";
 import { requestBy } from "../store/store.ts";
 import { admitTask, getTask, type NewTask } from "../store/tasks.ts";
 import type { Fleet } from "./fleet.ts";
+import { assertGoesOnAt } from "./products.ts";
 
 /** The new task, or (`repeated`) the one that the same key and request made before. */
 export interface Requested {
@@ -20,8 +21,8 @@ export interface Requested {
 }
 
 /**
- * Throws SpawnDeniedError at the tier's limit, "idempotency-key-reused" when the key came with another request, and what the
- * forge says of a repository it cannot use.
+ * Throws SpawnDeniedError at the tier's limit, "product-stopped" where a kill switch holds, "idempotency-key-reused" when the
+ * key came with another request, and what the forge says of a repository it cannot use.
  */
 export async function requestSpawn(
   fleet: Fleet,
@@ -30,7 +31,9 @@ export async function requestSpawn(
   idempotencyKey?: string,
 ): Promise<Requested> {
   refuseIncomplete(ask);
-  const task = newTask(fleet, by, { ...ask, ...(await findBase(fleet, ask)) }, idempotencyKey);
+  const base = await findBase(fleet, ask);
+  await assertGoesOnAt(fleet, base.repository);
+  const task = newTask(fleet, by, { ...ask, ...base }, idempotencyKey);
   const limit = fleet.settings.tiers[by.tier];
   const event = taskEvent("fleet.task.proposed", {
     task: { ...task, attempt: 0, version: 1, prUrl: null },

@@ -52,7 +52,7 @@ export const Product = z.strictObject({
   baseBranch: Line.max(128).default("main").describe("what its orders run on the head of"),
   tenant: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$/)
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,119}$/, "must be letters, digits and . _ @ - (at most 120)")
     .default("local"),
   owner: z.string().min(1).max(200).optional().describe("who answers for it: a person or a team"),
   status: ProductStatus.default("active"),
