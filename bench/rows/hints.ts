@@ -6,7 +6,7 @@ import { Redis } from "ioredis";
 import { spawnQueue } from "../../queues/spawn.ts";
 import { TaskJob } from "../../queues/task-job.ts";
 import { jobOptions } from "../../src/broker/broker.ts";
-import { relayOnce } from "../../src/conductor/relay.ts";
+import { relayWaiting } from "../../src/conductor/relay.ts";
 import { moveTask } from "../../src/conductor/move.ts";
 import { startRelay } from "../../src/processes/worker.ts";
 import { lineOf, type Line } from "../line.ts";
@@ -116,8 +116,7 @@ async function relayed(world: World, database: Database, stack: Stack): Promise<
   const ours = async () => {
     await database.query(SEED_HINTS, [count]);
     const from = performance.now();
-    let relayedRows = 0;
-    for (let rows = await relayOnce(fleet); rows > 0; rows = await relayOnce(fleet)) relayedRows += rows;
+    const relayedRows = await relayWaiting(fleet);
     const ms = performance.now() - from;
     const depth = await stack.open.broker.depth(spawnQueue);
     if (relayedRows !== count || depth.waiting !== count)

@@ -3,7 +3,7 @@ import { hostQueue } from "../../queues/host.ts";
 import { QUEUES } from "../../queues/index.ts";
 import type { QueueDefinition } from "../../queues/define.ts";
 import { FleetError } from "../domain/errors.ts";
-import { claimHints, markHintsFailed, markHintsRelayed, type OutboxRow } from "../store/outbox.ts";
+import { markHintsFailed, takeHints, type OutboxRow } from "../store/outbox.ts";
 import { WORKER } from "../store/store.ts";
 import type { Fleet } from "./fleet.ts";
 
@@ -13,7 +13,33 @@ const MOST_TRIES = 5;
 /** A Redis this full soon refuses writes, and then the workers stand still too: leave it what it has. */
 const MOST_PRESSURE = 0.75;
 
-/** Relays one batch; how many rows it took. Rows stay locked while the queue is told, so no other relay tells them too. */
+/**
+ * Relays until nothing waits; how many rows it took. While full batches wait, one is claimed in PostgreSQL as another is with
+ * the queue.
+ */
+export async function relayWaiting(fleet: Fleet): Promise<number> {
+  let total = 0;
+  for (let rows = await relayOnce(fleet); rows > 0; rows = await relayOnce(fleet)) {
+    total += rows;
+    if (rows < BATCH) continue;
+    const lanes = await Promise.all([relayFull(fleet), relayFull(fleet)]);
+    total += lanes[0] + lanes[1];
+  }
+  return total;
+}
+
+/** Batch after batch, while they are full. */
+async function relayFull(fleet: Fleet): Promise<number> {
+  let total = 0;
+  let rows = BATCH;
+  while (rows === BATCH) {
+    rows = await relayOnce(fleet);
+    total += rows;
+  }
+  return total;
+}
+
+/** Relays one batch; how many rows it took. Committed once the queue has them, so nothing is told that was not; told twice when we die in between. */
 export async function relayOnce(fleet: Fleet): Promise<number> {
   if ((await fleet.broker.memoryPressure()) > MOST_PRESSURE) {
     throw new FleetError(
@@ -22,15 +48,11 @@ export async function relayOnce(fleet: Fleet): Promise<number> {
     );
   }
   return fleet.store.transaction(WORKER, async (tx) => {
-    const rows = await claimHints(tx, BATCH);
+    const rows = await takeHints(tx, BATCH);
     if (rows.length === 0) return 0;
     const { good, poisoned } = sort(rows);
     await fleet.broker.addJobs(good.map(({ row, queue }) => ({ queue, payload: row.payload, delayMs: row.delayMs })));
     await fleet.faultPoint("relay:between");
-    await markHintsRelayed(
-      tx,
-      good.map(({ row }) => row.id),
-    );
     for (const { row, error } of poisoned) {
       fleet.log.error(
         { event: "outbox.poisoned", outboxId: row.id, topic: row.topic, error },

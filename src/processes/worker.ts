@@ -4,7 +4,8 @@ import { loadavg } from "node:os";
 import { hostProcessor, PROCESSORS } from "../../processors/index.ts";
 import { fleetSchedules } from "../../schedules/fleet.ts";
 import { leaveHost, tendHost, tickHost } from "../conductor/host.ts";
-import { relayOnce } from "../conductor/relay.ts";
+import { relayWaiting } from "../conductor/relay.ts";
+import { syncSchedules } from "../conductor/schedule-files.ts";
 import { startLoop, type Loop } from "./loop.ts";
 import type { OpenFleet } from "./fleet.ts";
 
@@ -54,7 +55,7 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
     wanted.map(({ queue, answer }) => broker.consume(queue, (data, signal) => answer(fleet, data, signal))),
   );
   const schedules = fleetSchedules({ tickMs });
-  const assertSchedules = () => broker.applySchedules(schedules);
+  const assertSchedules = async () => broker.applySchedules([...schedules, ...(await syncSchedules(fleet))]);
   await assertSchedules();
   loops.push(
     startLoop({ everyMs: tickMs * PERIODS_PER_ASSERTION, step: assertSchedules, onError: onError("schedules") }),
@@ -76,9 +77,7 @@ export function startRelay(open: OpenFleet): Loop {
   const { fleet } = open;
   const loop = startLoop({
     everyMs: RELAY_MS,
-    step: async () => {
-      while ((await relayOnce(fleet)) > 0);
-    },
+    step: () => relayWaiting(fleet),
     onError: (error) =>
       fleet.log.warn(
         { component: "relay", error: error instanceof Error ? error.message : String(error) },

@@ -34,28 +34,31 @@ const OutboxRow = z.object({
 export type OutboxRow = z.infer<typeof OutboxRow>;
 
 /**
- * Takes up to `limit` waiting rows in order (of the column: a bare `id` would be the text of the answer, "10" before "9");
- * other relays pass them over until this transaction ends. */
-export async function claimHints(tx: Tx, limit: number): Promise<OutboxRow[]> {
+ * Takes up to `limit` waiting rows in order and marks them told, in one statement: commit once the queue has them, and no
+ * other relay sees them; roll back, and they wait as before. Other relays pass them over until this transaction ends.
+ * (`outbox.id`: a bare `id` would be the text of the answer, "10" before "9".)
+ */
+export async function takeHints(tx: Tx, limit: number): Promise<OutboxRow[]> {
   return tx.many(OutboxRow)`
+    with taken as materialized (
+      select id, topic, payload, retry_count, run_at, next_attempt_at from outbox
+      where processed_at is null and dead_at is null and next_attempt_at <= now() and topic <> 'event'
+      order by next_attempt_at, outbox.id limit ${limit} for update skip locked
+    ), told as (
+      update outbox set processed_at = now(), last_error = null where id = any(array(select id from taken))
+    )
     select id::text, topic, payload, retry_count,
       greatest(0, extract(epoch from run_at - now()) * 1000)::float8 as delay_ms
-    from outbox
-    where processed_at is null and dead_at is null and next_attempt_at <= now() and topic <> 'event'
-    order by next_attempt_at, outbox.id limit ${limit} for update skip locked`;
+    from taken order by next_attempt_at, taken.id`;
 }
 
-export async function markHintsRelayed(tx: Tx, ids: readonly string[]): Promise<void> {
-  await tx.run`update outbox set processed_at = now(), last_error = null where id = any(${ids}::bigint[])`;
-}
-
-/** After `mostTries` a row is dead: kept, counted, shown to a human. */
+/** It waits again; after `mostTries` it is dead: kept, counted, shown to a human. */
 export async function markHintsFailed(
   tx: Tx,
   failure: { ids: readonly string[]; error: string; pauseMs: number; mostTries: number },
 ): Promise<void> {
   await tx.run`
-    update outbox set retry_count = retry_count + 1, last_error = ${failure.error},
+    update outbox set processed_at = null, retry_count = retry_count + 1, last_error = ${failure.error},
       next_attempt_at = now() + ${failure.pauseMs}::float8 * interval '1 ms',
       dead_at = case when retry_count + 1 >= ${failure.mostTries} then now() end
     where id = any(${failure.ids}::bigint[])`;

@@ -1,7 +1,7 @@
 /** The relay: outbox rows become jobs, at least once, and one bad row holds up nobody. */
 import { expect, test } from "vitest";
 import { spawnQueue } from "../../queues/spawn.ts";
-import { relayOnce } from "../../src/conductor/relay.ts";
+import { relayOnce, relayWaiting } from "../../src/conductor/relay.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
 import { ownRedis } from "../support/redis.ts";
 
@@ -85,4 +85,20 @@ test("while Redis is down the rows wait; when it is back each is told", async ()
     await relayOnce(fleet.fleet).catch(() => new Promise((resolve) => setTimeout(resolve, 100)));
   }
   expect(await fleet.fleet.broker.depth(spawnQueue)).toMatchObject({ waiting: 2 });
+});
+
+test("what waits in many full batches is relayed to the last row, each once", async () => {
+  await using fleet = await testFleet();
+  const [task] = await asked(fleet, 1);
+  await fleet.query(
+    `insert into outbox (tenant_id, operator_id, task_id, topic, dedup_key, payload)
+     select tenant_id, operator_id, id, 'spawn', 'spawn/many/' || n, jsonb_build_object('taskId', gen_random_uuid(), 'epoch', 1)
+     from fleet_tasks, generate_series(1, 2300) as n where id = $1`,
+    [task?.id],
+  );
+
+  expect(await relayWaiting(fleet.fleet)).toBe(2_301);
+
+  expect(await waiting(fleet)).toBe(0);
+  expect(await fleet.fleet.broker.depth(spawnQueue)).toMatchObject({ waiting: 2_301 });
 });

@@ -2,14 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import {
-  claimHints,
-  latestEventCursor,
-  listEvents,
-  markHintsFailed,
-  markHintsRelayed,
-  outboxLag,
-} from "../../src/store/outbox.ts";
+import { latestEventCursor, listEvents, markHintsFailed, takeHints, outboxLag } from "../../src/store/outbox.ts";
 import { pruneOutbox } from "../../src/store/retention.ts";
 import { requestBy, WORKER, type Store } from "../../src/store/store.ts";
 import { aHint, anEvent } from "../support/builders.ts";
@@ -23,8 +16,8 @@ test("two relays at once share the waiting hints without overlap and without wai
   for (let n = 0; n < 40; n += 1) await world.admit(operator);
 
   const [one, two] = await world.store.transaction(WORKER, async (first) => {
-    const mine = await claimHints(first, 25);
-    const theirs = await world.store.transaction(WORKER, (second) => claimHints(second, 25));
+    const mine = await takeHints(first, 25);
+    const theirs = await world.store.transaction(WORKER, (second) => takeHints(second, 25));
     return [mine, theirs];
   });
 
@@ -36,14 +29,13 @@ test("a relayed hint is not offered again, a failed one waits, and after its las
   await using world = await testStore();
   await world.admit(await world.operator());
   await world.admit(await world.operator());
-  const claim = () => world.store.transaction(WORKER, (tx) => claimHints(tx, 10));
-  const [first, second] = await claim();
+  const claim = () => world.store.transaction(WORKER, (tx) => takeHints(tx, 10));
+  const [, second] = await claim();
   const fail = (pauseMs: number) =>
     world.store.transaction(WORKER, (tx) =>
       markHintsFailed(tx, { ids: [second?.id ?? ""], error: "Redis is away", pauseMs, mostTries: 3 }),
     );
 
-  await world.store.transaction(WORKER, (tx) => markHintsRelayed(tx, [first?.id ?? ""]));
   await fail(60_000);
   expect(await claim()).toEqual([]);
   await fail(0);
@@ -63,7 +55,7 @@ test("a hint for later is offered at once with its delay, so that the queue wait
   const later = { ...aHint(task), delayMs: 60_000 };
   await world.store.transitions.move(WORKER, { task, to: "failed", ...how, hints: [later] });
 
-  const rows = await world.store.transaction(WORKER, (tx) => claimHints(tx, 10));
+  const rows = await world.store.transaction(WORKER, (tx) => takeHints(tx, 10));
 
   const delays = rows.map(({ delayMs }) => delayMs).toSorted((a, b) => a - b);
   expect(delays[0]).toBe(0);
@@ -156,8 +148,7 @@ test("a request reads its tenant's events only, of one task when it asks for one
 test("pruning removes told rows after their time, events later than hints, and nothing that waits", async () => {
   await using world = await testStore();
   for (let n = 0; n < 3; n += 1) await world.admit(await world.operator());
-  const [told] = await world.store.transaction(WORKER, (tx) => claimHints(tx, 1));
-  await world.store.transaction(WORKER, (tx) => markHintsRelayed(tx, [told?.id ?? ""]));
+  await world.store.transaction(WORKER, (tx) => takeHints(tx, 1));
   await world.query(
     "update outbox set processed_at = processed_at - interval '2 hours' where processed_at is not null",
   );

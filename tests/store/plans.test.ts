@@ -6,7 +6,7 @@ import { listAudit, listChainHeads } from "../../src/store/audit.ts";
 import { listFacts } from "../../src/store/heartbeats.ts";
 import { listHosts, lockFreeSlots } from "../../src/store/hosts.ts";
 import { listNotifications, listOverdueNotifications, listSent } from "../../src/store/notifications.ts";
-import { claimHints, listEvents, outboxLag } from "../../src/store/outbox.ts";
+import { listEvents, outboxLag, takeHints } from "../../src/store/outbox.ts";
 import { pruneOutbox } from "../../src/store/retention.ts";
 import { sql, type Tx } from "../../src/store/sql.ts";
 import { requestBy, WORKER, type Behalf } from "../../src/store/store.ts";
@@ -97,7 +97,7 @@ const LISTINGS: Readonly<Record<string, readonly [Behalf, (tx: Tx) => Promise<un
   "facts of a shard": [WORKER, (tx) => listFacts(tx, [aTask.id])],
   "hosts with what they hold": [WORKER, (tx) => listHosts(tx)],
   "a host's free slots": [WORKER, (tx) => lockFreeSlots(tx, "host-3")],
-  "waiting hints": [WORKER, (tx) => claimHints(tx, 200)],
+  "waiting hints": [WORKER, (tx) => takeHints(tx, 200)],
   "the lag of the outbox": [WORKER, (tx) => outboxLag(tx)],
   "everybody's events": [WORKER, (tx) => listEvents(tx, { cursor: "45000-0", limit: 100 })],
   "what may be pruned": [WORKER, (tx) => pruneOutbox(tx, { hintsMs: 3_600_000, eventsMs: 86_400_000, limit: 1_000 })],

@@ -21,7 +21,7 @@ import { migrateQueueBackend } from "../../src/broker/broker.ts";
 import { openFleet, type OpenFleet } from "../../src/processes/fleet.ts";
 import { startWorker, type RunningWorker } from "../../src/processes/worker.ts";
 import { upsertOperator } from "../../src/store/operators.ts";
-import { claimHints, markHintsRelayed } from "../../src/store/outbox.ts";
+import { takeHints } from "../../src/store/outbox.ts";
 import { WORKER } from "../../src/store/store.ts";
 import { getTask } from "../../src/store/tasks.ts";
 import { anOperator } from "./builders.ts";
@@ -150,6 +150,7 @@ async function openFarm(options: TestFleetOptions) {
         DATABASE_URL: database.url,
         ...(queues === "redis" ? { REDIS_URL: inject("redisUrl") } : {}),
         FLEET_HOME: join(home.path, "fleet"),
+        FLEET_SCHEDULES: join(home.path, "schedules"),
         FLEET_QUEUE_PREFIX: prefix,
         FLEET_HEARTBEAT_INTERVAL_MS: "300",
         FLEET_TICK_MS: String(TICK_MS),
@@ -239,14 +240,7 @@ function settingsFor(more: TestFleetOptions["settings"] = {}): Settings {
 
 /** Each hint once, by the processor of its queue, as a worker would get it; a refusal of one is the test's to see. */
 async function answerHints(fleet: Fleet): Promise<number> {
-  const rows = await fleet.store.transaction(WORKER, async (tx) => {
-    const claimed = await claimHints(tx, 100);
-    await markHintsRelayed(
-      tx,
-      claimed.map(({ id }) => id),
-    );
-    return claimed;
-  });
+  const rows = await fleet.store.transaction(WORKER, (tx) => takeHints(tx, 100));
   // A retry that waits for its time, here it has come.
   await Promise.all(
     rows.map(async ({ topic, payload }) => {
