@@ -36,6 +36,9 @@ export const Config = z.object({
   FLEET_TOKEN: z.string().optional().describe("token for the API; the credentials of this home when unset"),
   FLEET_HOME: Path.describe("data of this machine; `fleetwright` in XDG_DATA_HOME or ~/.local/share when unset"),
   FLEET_CONFIG: Path.optional().describe("path of fleet.yaml; the one in the current folder when unset"),
+  FLEET_SCHEDULES: Path.optional().describe(
+    "folder of the products' schedules; `schedules` beside fleet.yaml when unset",
+  ),
   FLEET_HOST_ID: z
     .string()
     .regex(/^[A-Za-z0-9-]{1,63}$/, "must be 1 to 63 letters, digits and hyphens")

@@ -6,6 +6,7 @@ import type { Settings } from "../domain/settings.ts";
 import type { Forge } from "../forge/forge.ts";
 import type { Channels } from "../notify/channels.ts";
 import type { Store } from "../store/store.ts";
+import type { ScheduleSource } from "./schedule-files.ts";
 
 export interface Fleet {
   readonly store: Store;
@@ -15,6 +16,8 @@ export interface Fleet {
   readonly channels: Channels;
   readonly secrets: AgentSecretProvider;
   readonly settings: Settings;
+  /** The files in schedules/ as they stand; undefined when this machine has no such folder. */
+  readonly scheduleFiles: () => Promise<readonly ScheduleSource[] | undefined>;
   readonly host: HostIdentity;
   /** Names this process in leases and audit entries: `<host>/<pid>/<random>`. */
   readonly worker: string;

@@ -155,6 +155,32 @@ export function nextSlot(timing: Timing, facts: ScheduleFacts, now: Date): Date 
   return slot && new Date(slot.getTime() + pace.everyMs);
 }
 
+export type SlotDecision =
+  | { readonly do: "nothing" }
+  /** Made later: nobody's slot is lost by it. */
+  | { readonly do: "wait"; readonly outcome: string }
+  /** Over without orders, on purpose. */
+  | { readonly do: "pass"; readonly slotAt: Date; readonly outcome: string }
+  | { readonly do: "make"; readonly slotAt: Date };
+
+export interface SlotSight {
+  /** Why nothing may be made for the product. */
+  readonly stopped: string | undefined;
+  /** Orders of this schedule that are not over yet. */
+  readonly open: number;
+}
+
+/** What to do about a schedule now. A slot that would overlap is skipped; a push that would is kept for afterwards. */
+export function decideSlot(timing: Timing, facts: ScheduleFacts, sight: SlotSight, now: Date): SlotDecision {
+  const slot = dueSlot(timing, facts, now);
+  if (!slot) return { do: "nothing" };
+  if (sight.stopped !== undefined) return { do: "pass", slotAt: slot, outcome: `not made: ${sight.stopped}` };
+  if (sight.open === 0) return { do: "make", slotAt: slot };
+  const outcome = `${sight.open} of its orders ${sight.open === 1 ? "is" : "are"} still open`;
+  if (timing.cadence === "on_push") return { do: "wait", outcome: `waits: ${outcome}` };
+  return { do: "pass", slotAt: slot, outcome: `skipped: ${outcome}` };
+}
+
 /** As a cron pattern in UTC, for the queue's clock; undefined when the minutes do not divide an hour. */
 export function patternOf(timing: Timing): string | undefined {
   const [hour = 0, minute = 0] = (timing.at ?? "00:00").split(":").map(Number);

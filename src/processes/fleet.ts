@@ -18,6 +18,7 @@ import { assertUsable, LOCK_CONNECTIONS, openStore, type Store } from "../store/
 import { seeded } from "./chance.ts";
 import { harmlessEnv, secretEnv } from "./env.ts";
 import { faultFromEnvironment } from "./faults.ts";
+import { openScheduleFolder, schedulesFolder } from "./schedules.ts";
 import { loadSettings } from "./settings.ts";
 
 export interface OpenFleet {
@@ -140,6 +141,7 @@ async function surroundings(
       ...(config.FLEET_SMTP_URL ? { email: { smtpUrl: config.FLEET_SMTP_URL, from: config.FLEET_SMTP_FROM } } : {}),
     }),
     secrets: environmentSecrets({ environment: secretEnv() }),
+    scheduleFiles: openScheduleFolder(schedulesFolder(config, process.cwd())),
     settings: { ...settings, monitor: { ...settings.monitor, heartbeatIntervalMs } },
     host: { id: config.FLEET_HOST_ID, bootId: await bootId(), slots: config.FLEET_SLOTS },
     worker: `${config.FLEET_HOST_ID}/${process.pid}/${randomBytes(3).toString("hex")}`,

@@ -143,6 +143,32 @@ export async function listOrders(tx: Tx, filter: OrderFilter): Promise<Order[]> 
     order by o.created_at desc, o.id desc limit ${limit}`;
 }
 
+/** Those of a schedule that are not over yet. */
+export async function countOpenOfSchedule(tx: Tx, tenantId: string, scheduleId: string): Promise<number> {
+  const row = await tx.one(z.object({ open: z.int() }))`
+    select count(*)::int as open from work_orders
+    where tenant_id = ${tenantId} and schedule_id = ${scheduleId} and status in ('pending', 'running')`;
+  return row.open;
+}
+
+/**
+ * Orders that were planned, and that nobody asked to be run, become those of the slot that wants the same. Answers with
+ * them; ask for them afterwards.
+ */
+export async function adoptOrders(
+  tx: Tx,
+  product: { readonly tenantId: string; readonly productId: string },
+  intents: readonly Intent[],
+  slot: { readonly scheduleId: string; readonly slotAt: Date },
+): Promise<Order[]> {
+  return tx.many(Order)`
+    update work_orders o set schedule_id = ${slot.scheduleId}, slot_at = ${slot.slotAt}, version = version + 1,
+      updated_at = now()
+    where o.tenant_id = ${product.tenantId} and o.product_id = ${product.productId} and o.intent = any(${intents}::text[])
+      and o.subject = '' and o.status = 'pending' and o.requested_at is null and o.schedule_id is null
+    returning ${orderColumns}`;
+}
+
 /** Those nobody asked to run yet, the most urgent first. */
 export async function listPendingOrders(tx: Tx, limit: number): Promise<Order[]> {
   return tx.many(Order)`

@@ -1,0 +1,56 @@
+/** The folder of schedule files: read again and again while workers run, so that a change needs no restart. */
+import { readdir, readFile, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import type { ScheduleSource } from "../conductor/schedule-files.ts";
+import type { Config } from "../config.ts";
+import { codeOf } from "../domain/errors.ts";
+
+/** A schedule is a page at most; more is a mistake. */
+const MOST_BYTES = 65_536;
+
+/** Beside fleet.yaml, unless FLEET_SCHEDULES says otherwise. */
+export function schedulesFolder(config: Pick<Config, "FLEET_SCHEDULES" | "FLEET_CONFIG">, folder: string): string {
+  return config.FLEET_SCHEDULES ?? join(dirname(resolve(folder, config.FLEET_CONFIG ?? "fleet.yaml")), "schedules");
+}
+
+interface Known {
+  readonly stamp: string;
+  readonly source: ScheduleSource;
+}
+
+/**
+ * Answers with every `*.json` of the folder, or undefined when there is no such folder: then this process has no say about
+ * schedules, since others may have the files. Files that did not change are not read again.
+ */
+export function openScheduleFolder(folder: string): () => Promise<readonly ScheduleSource[] | undefined> {
+  let known = new Map<string, Known>();
+  return async () => {
+    const names = await readdir(folder).catch((error: unknown) => {
+      if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
+      throw error;
+    });
+    if (!names) return undefined;
+    const files = names.filter((name) => name.endsWith(".json") && !name.startsWith(".")).toSorted();
+    const found = new Map<string, Known>();
+    for (const file of files) {
+      const next = await look(join(folder, file), file.slice(0, -".json".length), known.get(file));
+      if (next) found.set(file, next);
+    }
+    known = found;
+    return [...found.values()].map(({ source }) => source);
+  };
+}
+
+/** Undefined when it was removed meanwhile. */
+async function look(file: string, name: string, before: Known | undefined): Promise<Known | undefined> {
+  try {
+    const { mtimeMs, size, ino } = await stat(file);
+    const stamp = `${mtimeMs} ${size} ${ino}`;
+    if (before?.stamp === stamp) return before;
+    if (size > MOST_BYTES) return { stamp, source: { name, file, unreadable: `is larger than ${MOST_BYTES} bytes` } };
+    return { stamp, source: { name, file, text: await readFile(file, "utf8") } };
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined;
+    return { stamp: "", source: { name, file, unreadable: `cannot be read: ${String(error)}` } };
+  }
+}
