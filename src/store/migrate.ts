@@ -59,6 +59,11 @@ export async function pendingMigrations(databaseUrl: string, options: MigrateOpt
   }
 }
 
+/** The migrations that this Fleetwright has. */
+export async function knownMigrations(): Promise<string[]> {
+  return listMigrations(OUR_MIGRATIONS);
+}
+
 interface Run {
   readonly client: Client;
   readonly dir: string;

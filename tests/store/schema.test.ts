@@ -1,10 +1,14 @@
 /** The schema that the migrations make, held to a page that people read: UPDATE_SCHEMA=1 writes it, every other run compares. */
 import { readFile, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
-import { migrateDown, migrateUp } from "../../src/store/migrate.ts";
+import { knownMigrations, migrateDown, migrateUp } from "../../src/store/migrate.ts";
+import { expectedSchema, listAppliedMigrations, readSchema } from "../../src/store/schema.ts";
+import { WORKER } from "../../src/store/store.ts";
+import { testStore } from "../support/store.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
 
 const PAGE = new URL("./schema.snapshot.txt", import.meta.url);
+const PRINT = new URL("../../src/store/schema.json", import.meta.url);
 
 test("the migrations make the schema that was agreed, and nothing else", async () => {
   await using database = await testDatabase();
@@ -17,6 +21,21 @@ test("the migrations make the schema that was agreed, and nothing else", async (
     schema,
     "The schema changed. If that is meant: UPDATE_SCHEMA=1 npx vitest run tests/store/schema.test.ts",
   ).toBe(agreed);
+});
+
+test("the print of the schema that drift is told by is that of the migrations", async () => {
+  await using world = await testStore();
+  const [print, applied] = await world.store.transaction(WORKER, async (tx) => [
+    await readSchema(tx),
+    await listAppliedMigrations(tx),
+  ]);
+  const sorted = Object.fromEntries(Object.entries(print).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  // oxlint-disable-next-line node/no-process-env -- how a person says that the change is meant
+  if (process.env["UPDATE_SCHEMA"]) await writeFile(PRINT, `${JSON.stringify(sorted, undefined, 2)}\n`);
+
+  expect(print).toEqual(await expectedSchema());
+  expect(Object.keys(print).length).toBeGreaterThan(30);
+  expect(applied).toEqual(await knownMigrations());
 });
 
 test("taking everything back leaves only the bookkeeping, and going up again makes the same", async () => {

@@ -1,3 +1,4 @@
+revoke select on fleet_migrations from fleet_worker;
 set local role fleet_owner;
 
 drop table gc_marks;

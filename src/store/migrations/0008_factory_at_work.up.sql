@@ -323,3 +323,6 @@ grant select, insert, update, delete on gc_marks to fleet_worker;
 grant insert on plans, work_orders to fleet_app;
 
 reset role;
+
+-- Drift compares what was applied with what this Fleetwright has. The bookkeeping belongs to whoever migrates.
+grant select on fleet_migrations to fleet_worker;

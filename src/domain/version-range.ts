@@ -1,0 +1,100 @@
+/** Does a version fit what a file asks for? The spellings of npm, Python and plain version files; what it cannot read it says so. */
+
+type Bounds = readonly [major: number, minor: number, patch: number];
+type Test = (version: Bounds) => boolean;
+
+/** Of "v22.1.0", "Python 3.11.2", "go version go1.22.1 linux/amd64": the numbers; undefined when there are none. */
+export function versionIn(text: string): string | undefined {
+  return /\d+(?:\.\d+){0,3}/.exec(text)?.[0];
+}
+
+/** Undefined: the range, or the version, is written in a way that is not understood. */
+export function satisfies(version: string, range: string): boolean | undefined {
+  const numbers = versionIn(version);
+  const ways = range.split("||").map((way) => testsOf(way));
+  if (numbers === undefined || ways.includes(undefined)) return undefined;
+  const found = numbersOf(numbers, 0);
+  return ways.some((tests) => tests?.every((test) => test(found)));
+}
+
+/** For a version a file names: "18" means the newest 18, as whoever installs it would take. */
+export function newestOf(version: string): string | undefined {
+  const numbers = versionIn(version);
+  return numbers === undefined ? undefined : numbersOf(numbers, NEWEST).join(".");
+}
+
+/** No real version reaches it, and it stays exact in a number. */
+const NEWEST = 1_000_000;
+const COMPARATOR = /^(?<op>[<>]=?|={1,3}|~=|!=|\^|~>?)?\s*v?(?<version>\d+(?:\.(?:\d+|[xX*])){0,3})(?:[-+][\w.+-]*)?$/;
+
+function testsOf(way: string): Test[] | undefined {
+  const text = way
+    .trim()
+    .replace(/^v?(?<low>[\d.]+)\s+-\s+v?(?<high>[\d.]+)$/, ">=$<low> <=$<high>")
+    .replaceAll(/(?<=[<>=~^!])\s+/g, "");
+  const tests: Test[] = [];
+  for (const part of text.split(/[\s,]+/).filter(Boolean)) {
+    const test = testOf(part);
+    if (!test) return undefined;
+    tests.push(test);
+  }
+  return tests;
+}
+
+function testOf(part: string): Test | undefined {
+  if (/^(?:=*\s*)?[xX*]$/.test(part) || part === "latest") return () => true;
+  const { op = "", version = "" } = COMPARATOR.exec(part)?.groups ?? {};
+  if (version === "") return undefined;
+  const given = version.split(".").filter((number) => /^\d+$/.test(number));
+  const low = numbersOf(given.join("."), 0);
+  const high = numbersOf(given.join("."), NEWEST);
+  switch (op) {
+    case ">=":
+      return (found) => compare(found, low) >= 0;
+    case ">":
+      return (found) => compare(found, high) > 0;
+    case "<":
+      return (found) => compare(found, low) < 0;
+    case "<=":
+      return (found) => compare(found, high) <= 0;
+    case "!=":
+      return (found) => compare(found, low) < 0 || compare(found, high) > 0;
+    case "^":
+      return between(low, caret(low));
+    case "~":
+    case "~>":
+      return between(low, upTo(given, Math.min(2, given.length)));
+    case "~=":
+      return between(low, upTo(given, Math.max(1, given.length - 1)));
+    default:
+      return between(low, high);
+  }
+}
+
+function between(low: Bounds, high: Bounds): Test {
+  return (found) => compare(found, low) >= 0 && compare(found, high) <= 0;
+}
+
+/** ^1.2.3: the leftmost number that is not zero stays. */
+function caret([major, minor, patch]: Bounds): Bounds {
+  if (major > 0) return [major, NEWEST, NEWEST];
+  return minor > 0 ? [0, minor, NEWEST] : [0, 0, patch];
+}
+
+/** The first `kept` numbers stay, the others are free. */
+function upTo(given: readonly string[], kept: number): Bounds {
+  return numbersOf(given.slice(0, kept).join("."), NEWEST);
+}
+
+function numbersOf(version: string, missing: number): Bounds {
+  const [major = missing, minor = missing, patch = missing] = version.split(".").map(Number);
+  return [major, minor, patch];
+}
+
+function compare(a: Bounds, b: Bounds): number {
+  for (const [at, number] of a.entries()) {
+    const other = b[at] ?? 0;
+    if (number !== other) return number < other ? -1 : 1;
+  }
+  return 0;
+}
