@@ -3,7 +3,7 @@ import { runCommand } from "../command/run.ts";
 import { excerptLog, type CiResult, type CiStep } from "../domain/ci.ts";
 import type { Redactor } from "../domain/redact.ts";
 import type { Product } from "../domain/product.ts";
-import { openLog, type Log } from "./log-file.ts";
+import { openLog, type Log } from "../command/log-file.ts";
 import { openWorkingCopy, type CopyAsk } from "../git/working-copy.ts";
 
 export interface ChecksAsk extends CopyAsk {

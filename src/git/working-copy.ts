@@ -19,6 +19,10 @@ export interface WorkingCopy extends AsyncDisposable {
   readonly path: string;
   /** The whole environment of what runs in it: nothing of the worker's own. */
   readonly env: Readonly<Record<string, string>>;
+  /** A folder beside the copy, for what a command leaves on purpose. */
+  readonly drop: string;
+  /** Ends whatever was left running in it. */
+  quiet(): Promise<void>;
 }
 
 const CLONE_MS = 300_000;
@@ -34,32 +38,45 @@ export async function openWorkingCopy(ask: CopyAsk, env: Readonly<Record<string,
   await discard(ask.home, ask.runId);
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const path = join(dir, "src");
-  const marker = { name: MARKER, value: ask.runId };
-  const dispose = async () => {
-    await killTree([], { graceMs: 0, marker });
-    await discard(ask.home, ask.runId);
-  };
+  const drop = join(dir, "drop");
+  const quiet = () => endMarked(ask.runId);
+  const dispose = () => removeWorkingCopy(ask.home, ask.runId);
   try {
-    for (const folder of ["home", "tmp"]) await mkdir(join(dir, folder), { mode: 0o700 });
+    for (const folder of ["home", "tmp", "drop"]) await mkdir(join(dir, folder), { mode: 0o700 });
     await checkOut(ask, path);
   } catch (error) {
     await dispose();
     throw error;
   }
   const clean = { HOME: join(dir, "home"), TMPDIR: join(dir, "tmp"), PATH: programPath(), LANG: "C.UTF-8", CI: "true" };
-  return { path, env: { ...clean, ...env, [MARKER]: ask.runId }, [Symbol.asyncDispose]: dispose };
+  return { path, drop, quiet, env: { ...clean, ...env, [MARKER]: ask.runId }, [Symbol.asyncDispose]: dispose };
 }
 
-/** Removes copies whose runs are over: what a crash left. Says which. */
-export async function sweepWorkingCopies(home: string, isLive: (runId: string) => boolean): Promise<string[]> {
-  const found = await readdir(copiesOf(home)).catch(() => []);
-  const dead = found.filter((name) => RUN_ID.test(name) && !isLive(name));
-  for (const runId of dead) {
-    await killTree([], { graceMs: 0, marker: { name: MARKER, value: runId } });
-    await discard(home, runId);
-  }
+/** With everything that runs in it. One that is not there is no news. */
+export async function removeWorkingCopy(home: string, runId: string): Promise<void> {
+  await endMarked(runId);
+  await discard(home, runId);
+}
+
+/**
+ * Removes copies whose runs are over: what a crash left. Says which. `live` is asked after the folder was read: a run that
+ * begins meanwhile is then not among those found.
+ */
+export async function sweepWorkingCopies(
+  home: string,
+  live: (found: readonly string[]) => Promise<ReadonlySet<string>>,
+): Promise<string[]> {
+  const found = (await readdir(copiesOf(home)).catch(() => [])).filter((name) => RUN_ID.test(name));
+  if (found.length === 0) return [];
+  const alive = await live(found);
+  const dead = found.filter((name) => !alive.has(name));
+  for (const runId of dead) await removeWorkingCopy(home, runId);
   await emptyTrash(home);
   return dead;
+}
+
+async function endMarked(runId: string): Promise<void> {
+  await killTree([], { graceMs: 0, marker: { name: MARKER, value: runId } });
 }
 
 /** Objects are borrowed from the forge's repository, files and configuration are its own; it knows no remote to push to. */

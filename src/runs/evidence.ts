@@ -1,7 +1,220 @@
-/** The folder where a run's evidence is kept, on the host that ran it. */
+/**
+ * The folder where a run's evidence is kept, on the host that ran it: written while the run goes, sealed with a manifest of
+ * hashes when it ends. What commands leave is copied in; they never write here themselves.
+ */
+import { createHash } from "node:crypto";
+import { constants, type Dirent } from "node:fs";
+import { mkdir, open, readdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { extname, join, sep } from "node:path";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import { openLog, type Log } from "../command/log-file.ts";
+import type { Redactor } from "../domain/redact.ts";
 
 export interface EvidenceFolder {
   readonly path: string;
+  /** What the commands say; `output.log`, made when it is first used. Redacted and capped. */
+  readonly log: Log;
   /** Keeps a file: in the folder at once, in the artifacts when the run ends. The same name again replaces it. */
   write(name: string, content: string | Buffer, mediaType: string): Promise<void>;
+}
+
+export interface OpenEvidence extends EvidenceFolder {
+  /** Keeps a file that a command left below `root`; says why not when it cannot be kept. Text is redacted. */
+  collect(root: string, path: string, name: string): Promise<Collected>;
+  names(): Promise<string[]>;
+  /** What `write` was told; others are known by their endings. */
+  readonly mediaTypes: ReadonlyMap<string, string>;
+  /** Nothing is written any more: late writers of an executor that was given up are refused. */
+  close(): void;
+}
+
+export type Collected =
+  { readonly kept: true; readonly text: string | undefined } | { readonly kept: false; readonly why: string };
+
+/** One piece of evidence as it goes into the database. */
+export interface SealedFile {
+  readonly name: string;
+  readonly mediaType: string;
+  readonly sizeBytes: number;
+  /** Of the bytes before they were packed. */
+  readonly sha256: string;
+  readonly gzipped: Buffer;
+}
+
+export const MANIFEST = "evidence.json";
+export const LAST_RUN = "last_run.json";
+const LOG = "output.log";
+/** Ours: a command's file of that name is not kept. */
+const RESERVED: ReadonlySet<string> = new Set([MANIFEST, LAST_RUN, LOG, "order.json", "machine.json"]);
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
+/** A database row must hold it, also when it does not shrink by packing. */
+const MOST_FILE_BYTES = 15 * 1_024 * 1_024;
+const MOST_RUN_BYTES = 48 * 1_024 * 1_024;
+const MOST_FILES = 200;
+const MEDIA_TYPES: Readonly<Record<string, string>> = {
+  ".json": "application/json",
+  ".xml": "application/xml",
+  ".md": "text/markdown",
+  ".log": "text/plain",
+  ".txt": "text/plain",
+  ".csv": "text/csv",
+  ".html": "text/html",
+  ".info": "text/plain",
+  ".tap": "text/plain",
+};
+const packed = promisify(gzip);
+
+export function evidenceDir(home: string, productId: string, runId: string): string {
+  return join(runsDir(home, productId), runId);
+}
+
+export function runsDir(home: string, productId: string): string {
+  return join(home, "runs", productId);
+}
+
+export function mediaTypeOf(name: string): string {
+  return MEDIA_TYPES[extname(name).toLowerCase()] ?? "application/octet-stream";
+}
+
+export function sha256Of(bytes: Buffer | string): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+export async function openEvidence(dir: string, redactor: Redactor): Promise<OpenEvidence> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  let log: Log | undefined;
+  let closed = false;
+  let bytes = 0;
+  const kept = new Set<string>();
+  const mediaTypes = new Map<string, string>();
+
+  async function put(name: string, content: Buffer): Promise<void> {
+    if (closed) throw new Error(`The run is over: ${name} comes too late.`);
+    if (!NAME.test(name)) throw new Error(`${name} cannot name a piece of evidence.`);
+    await replaceFile(join(dir, name), content);
+    kept.add(name);
+    bytes += content.length;
+  }
+
+  return {
+    path: dir,
+    get log() {
+      return (log ??= openLog(join(dir, LOG), redactor));
+    },
+    mediaTypes,
+    async write(name, content, mediaType) {
+      await put(name, Buffer.from(content));
+      mediaTypes.set(name, mediaType);
+    },
+    async collect(root, path, name) {
+      if (!NAME.test(name)) return { kept: false, why: "its name is not one that can be kept" };
+      if (RESERVED.has(name) || kept.has(name)) return { kept: false, why: "there is evidence of that name" };
+      if (kept.size >= MOST_FILES) return { kept: false, why: `there are ${MOST_FILES} files already` };
+      const content = await readBelow(root, path);
+      if (typeof content === "string") return { kept: false, why: content };
+      if (bytes + content.length > MOST_RUN_BYTES) return { kept: false, why: "the run's evidence would be too large" };
+      const text = isText(name) ? redactor.redact(content.toString("utf8")) : undefined;
+      await put(name, text === undefined ? content : Buffer.from(text));
+      return { kept: true, text };
+    },
+    names: () => namesIn(dir),
+    close() {
+      closed = true;
+      log?.close();
+    },
+  };
+}
+
+interface SealAbout {
+  readonly runId: string;
+  readonly at: Date;
+  readonly mediaTypes?: ReadonlyMap<string, string>;
+}
+
+/**
+ * Reads what is there, writes the manifest, and packs everything. The files are made anew while they are read: whoever still
+ * holds one open (a worker that does not know yet that it was given up) writes into nothing from now on.
+ */
+export async function sealEvidence(dir: string, about: SealAbout): Promise<SealedFile[]> {
+  const typeOf = (name: string) => about.mediaTypes?.get(name) ?? mediaTypeOf(name);
+  const sealed: SealedFile[] = [];
+  for (const name of await namesIn(dir)) {
+    if (name === MANIFEST) continue;
+    const content = await readFile(join(dir, name));
+    await replaceFile(join(dir, name), content);
+    sealed.push(await sealedFile(name, typeOf(name), content));
+  }
+  const files = sealed.map(({ name, mediaType, sizeBytes, sha256 }) => ({
+    name,
+    media_type: mediaType,
+    size_bytes: sizeBytes,
+    sha256,
+  }));
+  const manifest = { schema_version: 1, run_id: about.runId, sealed_at: about.at.toISOString(), files };
+  const content = Buffer.from(`${JSON.stringify(manifest, undefined, 2)}\n`);
+  await replaceFile(join(dir, MANIFEST), content);
+  return [...sealed, await sealedFile(MANIFEST, typeOf(MANIFEST), content)];
+}
+
+/** What stands on the disk, by name; undefined when the folder is not there. */
+export async function hashEvidence(dir: string): Promise<Map<string, string> | undefined> {
+  const names = await namesIn(dir).catch(() => undefined);
+  if (!names) return undefined;
+  const hashes = new Map<string, string>();
+  for (const name of names) hashes.set(name, sha256Of(await readFile(join(dir, name))));
+  return hashes;
+}
+
+/** Whole or not at all: readers see the old file or the new one. */
+export async function replaceFile(path: string, content: Buffer | string): Promise<void> {
+  const draft = `${path}.${process.pid}.${performance.now()}.draft`;
+  try {
+    await writeFile(draft, content, { mode: 0o600, flush: true });
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+}
+
+async function sealedFile(name: string, mediaType: string, content: Buffer): Promise<SealedFile> {
+  return {
+    name,
+    mediaType,
+    sizeBytes: content.length,
+    sha256: sha256Of(content),
+    gzipped: await packed(content),
+  };
+}
+
+async function namesIn(dir: string): Promise<string[]> {
+  const entries: Dirent[] = await readdir(dir, { withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() && !entry.name.endsWith(".draft"))
+    .map(({ name }) => name)
+    .toSorted();
+}
+
+/** A file below `root`, through no symbolic link that leads out of it; otherwise why not. */
+async function readBelow(root: string, path: string): Promise<Buffer | string> {
+  const [real, base] = await Promise.all([realpath(join(root, path)).catch(() => undefined), realpath(root)]);
+  if (real === undefined) return "it is not there";
+  if (!real.startsWith(`${base}${sep}`)) return "it lies outside";
+  // Not blocking: a pipe would keep us waiting for a writer.
+  const file = await open(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const stats = await file.stat();
+    if (!stats.isFile()) return "it is no file";
+    if (stats.size > MOST_FILE_BYTES) return `it is larger than ${MOST_FILE_BYTES} bytes`;
+    return await file.readFile();
+  } finally {
+    await file.close();
+  }
+}
+
+function isText(name: string): boolean {
+  const type = mediaTypeOf(name);
+  return type.startsWith("text/") || type === "application/json" || type === "application/xml";
 }

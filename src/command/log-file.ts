@@ -22,6 +22,7 @@ export function openLog(path: string, redactor: Redactor): Log {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const file = openSync(path, "w", 0o600);
   let left = MOST_BYTES;
+  let closed = false;
   let head = "";
   let tail = "";
   let stream = redactor.stream();
@@ -31,11 +32,19 @@ export function openLog(path: string, redactor: Redactor): Log {
     const room = Math.max(0, MOST_KEPT - head.length);
     head += text.slice(0, room);
     tail = (tail + text.slice(room)).slice(-MOST_KEPT);
-    if (left <= 0) return;
+    if (left > 0) append(text);
+  }
+
+  /** A disk that is full costs the rest of the log, not the process that writes it. */
+  function append(text: string): void {
     const bytes = Buffer.from(text);
-    writeSync(file, bytes.subarray(0, left));
-    left -= bytes.length;
-    if (left <= 0) writeSync(file, `\n[… the log is cut here, at ${MOST_BYTES} bytes …]\n`);
+    try {
+      writeSync(file, bytes.subarray(0, left));
+      left -= bytes.length;
+      if (left <= 0) writeSync(file, `\n[… the log is cut here, at ${MOST_BYTES} bytes …]\n`);
+    } catch {
+      left = 0;
+    }
   }
 
   function flush(): void {
@@ -55,7 +64,10 @@ export function openLog(path: string, redactor: Redactor): Log {
       return head + tail;
     },
     close() {
+      if (closed) return;
       flush();
+      closed = true;
+      left = 0;
       closeSync(file);
     },
   };

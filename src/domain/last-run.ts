@@ -1,0 +1,35 @@
+/** last_run.json: what scripts and people read to know how a product's latest run went. Field names are a contract. */
+import { z } from "zod";
+
+const Moment = z.iso.datetime();
+const Amount = z.number().min(0);
+
+export const LastRun = z
+  .strictObject({
+    schema_version: z.literal(1),
+    product_id: z.string(),
+    run_id: z.uuid(),
+    started_at: Moment,
+    ended_at: Moment.nullable(),
+    status: z.enum(["success", "failed", "in_progress", "cancelled"]),
+    summary: z.string().max(2_000).meta({ description: "one sentence" }),
+    evidence: z.strictObject({
+      paths: z.array(z.string()).meta({ description: "relative to the folder of the product's runs" }),
+    }),
+    economy: z.strictObject({
+      budget_tokens: Amount.nullable(),
+      spent_tokens: Amount,
+      budget_minutes: Amount.nullable(),
+      spent_minutes: Amount,
+      max_heal_attempts: z.int().min(0),
+      heal_attempts_used: z.int().min(0),
+    }),
+    kill_switch: z.strictObject({ enabled: z.boolean(), reason: z.string() }),
+    pr_wave: z.strictObject({
+      state: z.enum(["idle", "open"]),
+      open_prs: z.int().min(0),
+      last_update: Moment.nullable(),
+    }),
+  })
+  .meta({ id: "last_run", description: "How the latest run of a product went" });
+export type LastRun = z.infer<typeof LastRun>;

@@ -1,0 +1,85 @@
+/** What an order may use, held while its commands run: one that goes over is ended with its whole process tree. */
+import { runCommand, type CommandResult } from "../command/run.ts";
+import type { BudgetLimit } from "../domain/heal.ts";
+import type { OrderBudget } from "../domain/order.ts";
+import { NOTHING_SPENT, type Spent } from "../domain/run.ts";
+
+export interface MeteredAsk {
+  readonly argv: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** For this command alone. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  readonly onOutput: (chunk: Buffer) => void;
+}
+
+export interface MeteredEnd extends CommandResult {
+  readonly over: BudgetLimit | undefined;
+}
+
+export interface BudgetMeter {
+  /** Runs a command within what is left. Without an action left it is not started. */
+  run(ask: MeteredAsk): Promise<MeteredEnd>;
+  readonly spent: Spent;
+}
+
+const NOT_STARTED: CommandResult = {
+  exitCode: null,
+  signal: null,
+  stdout: "",
+  stderr: "",
+  timedOut: false,
+  aborted: false,
+  truncated: false,
+  durationMs: 0,
+};
+
+/** `before`: seconds and output that an earlier try of the same order used; they are not given twice. Actions count per try. */
+export function openBudget(budget: OrderBudget, before: Spent = NOTHING_SPENT): BudgetMeter {
+  let actions = 0;
+  let ms = 0;
+  let bytes = 0;
+  const msLeft = () => (budget.max_seconds ?? Infinity) * 1_000 - before.seconds * 1_000 - ms;
+  const bytesLeft = () => (budget.max_output_bytes ?? Infinity) - before.outputBytes - bytes;
+
+  function usedUp(): BudgetLimit | undefined {
+    if (actions >= budget.max_actions) return "max_actions";
+    if (msLeft() <= 0) return "max_seconds";
+    return bytesLeft() < 0 ? "max_output_bytes" : undefined;
+  }
+
+  return {
+    get spent() {
+      return { actions, seconds: Math.round(ms) / 1_000, outputBytes: bytes };
+    },
+    async run({ argv, timeoutMs, onOutput, signal, cwd, env }) {
+      const over = usedUp();
+      if (over) return { ...NOT_STARTED, over };
+      actions += 1;
+      const flood = new AbortController();
+      const allowed = msLeft();
+      const startedAt = performance.now();
+      try {
+        const result = await runCommand(argv, {
+          cwd,
+          env,
+          timeoutMs: Math.min(timeoutMs, allowed),
+          maxOutputBytes: 0,
+          signal: AbortSignal.any([signal, flood.signal]),
+          onOutput(chunk) {
+            const room = bytesLeft();
+            bytes += chunk.length;
+            // What goes over is counted, and not kept.
+            if (room > 0) onOutput(chunk.length > room ? chunk.subarray(0, room) : chunk);
+            if (chunk.length > room) flood.abort();
+          },
+        });
+        if (flood.signal.aborted) return { ...result, over: "max_output_bytes" };
+        return { ...result, over: result.timedOut && allowed <= timeoutMs ? "max_seconds" : undefined };
+      } finally {
+        ms += performance.now() - startedAt;
+      }
+    },
+  };
+}

@@ -1,0 +1,96 @@
+/** Reads JUnit files, which come from a product and are not trusted: no document types, no entities but XML's own, capped. */
+import sax from "sax";
+import type { TestTotals } from "../domain/run.ts";
+import { toStorable } from "../domain/untrusted.ts";
+
+const MOST_BYTES = 16 * 1_024 * 1_024;
+const MOST_TESTS = 200_000;
+const MOST_NAMES = 50;
+const MOST_NAME_BYTES = 300;
+/** Its type does not name the second one: only the five entities that XML itself has. */
+const STRICT = { position: false, strictEntities: true };
+const ROOTS: ReadonlySet<string> = new Set(["testsuites", "testsuite"]);
+
+interface Test {
+  readonly name: string;
+  readonly seconds: number;
+  outcome: "passed" | "failed" | "errors" | "skipped";
+}
+
+/** Undefined when it is no JUnit file, is broken or too large. The tests are counted; what the file says of its sums is not believed. */
+export function readJunit(file: string, xml: string): TestTotals | undefined {
+  if (xml.length > MOST_BYTES || /<!(?:DOCTYPE|ENTITY)/i.test(xml)) return undefined;
+  const tests: Test[] = [];
+  let root: string | undefined;
+  let open: Test | undefined;
+  const parser = sax.parser(true, STRICT);
+  parser.onopentag = ({ name, attributes }) => {
+    root ??= name;
+    if (name === "testcase" && tests.length < MOST_TESTS) {
+      open = testOf(attributes);
+      tests.push(open);
+    } else if (open && name === "failure") open.outcome = "failed";
+    else if (open && name === "error") open.outcome = "errors";
+    else if (open && name === "skipped") open.outcome = "skipped";
+  };
+  parser.onclosetag = (name) => {
+    if (name === "testcase") open = undefined;
+  };
+  try {
+    parser.write(xml).close();
+  } catch {
+    return undefined;
+  }
+  return root !== undefined && ROOTS.has(root) ? totalsOf(file, tests) : undefined;
+}
+
+/** Of several files, as if they were one. */
+export function addTotals(all: readonly TestTotals[]): TestTotals | undefined {
+  const [first, ...rest] = all;
+  if (!first) return undefined;
+  let sum = first;
+  for (const next of rest) {
+    sum = {
+      total: sum.total + next.total,
+      passed: sum.passed + next.passed,
+      failed: sum.failed + next.failed,
+      errors: sum.errors + next.errors,
+      skipped: sum.skipped + next.skipped,
+      seconds: sum.seconds + next.seconds,
+      failedNames: [...sum.failedNames, ...next.failedNames].slice(0, MOST_NAMES),
+      files: [...sum.files, ...next.files],
+    };
+  }
+  return sum;
+}
+
+type Attributes = Readonly<Record<string, string | sax.QualifiedAttribute>>;
+
+function testOf(attributes: Attributes): Test {
+  const text = (name: string) => {
+    const value = attributes[name];
+    return typeof value === "string" ? value : "";
+  };
+  const name = [text("classname"), text("name")].filter(Boolean).join(" › ");
+  const seconds = Number(text("time"));
+  return {
+    name: toStorable(name || "(unnamed)", MOST_NAME_BYTES),
+    seconds: Number.isFinite(seconds) && seconds > 0 ? seconds : 0,
+    outcome: "passed",
+  };
+}
+
+function totalsOf(file: string, tests: readonly Test[]): TestTotals {
+  const count = (outcome: Test["outcome"]) => tests.filter((test) => test.outcome === outcome).length;
+  const red = tests.filter(({ outcome }) => outcome === "failed" || outcome === "errors");
+  return {
+    total: tests.length,
+    passed: count("passed"),
+    failed: count("failed"),
+    errors: count("errors"),
+    skipped: count("skipped"),
+    seconds: Math.round(tests.reduce((sum, { seconds }) => sum + seconds, 0) * 1_000) / 1_000,
+    failedNames: red.slice(0, MOST_NAMES).map(({ name }) => name),
+    files: [file],
+  };
+}

@@ -1,0 +1,85 @@
+/** The machine a run was on: what one needs to know to understand, later, why it went differently elsewhere. */
+import { arch, cpus, hostname, platform, release, totalmem } from "node:os";
+import { runCommand } from "../command/run.ts";
+import type { Action } from "../domain/run.ts";
+
+export interface MachineFacts {
+  readonly host: string;
+  readonly hostname: string;
+  readonly os: { readonly platform: string; readonly release: string; readonly arch: string };
+  readonly cpu: { readonly model: string; readonly count: number };
+  readonly memory_bytes: number;
+  readonly node: string;
+  /** Of git, and of the programs the commands name; null: not there, or it does not say. */
+  readonly versions: Readonly<Record<string, string | null>>;
+}
+
+/** Asked only when a command names them: each question is a process. */
+const TOOLS: Readonly<Record<string, readonly string[]>> = {
+  npm: ["npm", "--version"],
+  npx: ["npm", "--version"],
+  pnpm: ["pnpm", "--version"],
+  yarn: ["yarn", "--version"],
+  bun: ["bun", "--version"],
+  deno: ["deno", "--version"],
+  python: ["python", "--version"],
+  python3: ["python3", "--version"],
+  pytest: ["python3", "--version"],
+  uv: ["uv", "--version"],
+  poetry: ["poetry", "--version"],
+  go: ["go", "version"],
+  cargo: ["cargo", "--version"],
+  rustc: ["rustc", "--version"],
+  make: ["make", "--version"],
+  cmake: ["cmake", "--version"],
+  gcc: ["gcc", "--version"],
+  mvn: ["mvn", "--version"],
+  gradle: ["gradle", "--version"],
+  java: ["java", "--version"],
+  ruby: ["ruby", "--version"],
+  bundle: ["ruby", "--version"],
+  php: ["php", "--version"],
+  composer: ["php", "--version"],
+  dotnet: ["dotnet", "--version"],
+  docker: ["docker", "--version"],
+};
+const ASK_MS = 3_000;
+const MOST_CHARS = 120;
+
+/** `env` is that of the commands: the same PATH finds the same programs. */
+export async function readMachine(
+  host: string,
+  actions: readonly Action[],
+  { cwd, env }: { readonly cwd: string; readonly env: Readonly<Record<string, string>> },
+): Promise<MachineFacts> {
+  const asks = new Map<string, readonly string[]>([["git", ["git", "--version"]]]);
+  for (const word of actions.flatMap(({ argv }) => argv.flatMap((part) => part.split(/[\s;&|()]+/)))) {
+    const ask = Object.hasOwn(TOOLS, word) ? TOOLS[word] : undefined;
+    if (ask?.[0] !== undefined) asks.set(ask[0], ask);
+  }
+  const versions = await Promise.all([...asks].map(async ([name, argv]) => [name, await versionOf(argv, cwd, env)]));
+  const [cpu] = cpus();
+  return {
+    host,
+    hostname: hostname(),
+    os: { platform: platform(), release: release(), arch: arch() },
+    cpu: { model: cpu?.model.trim() ?? "unknown", count: cpus().length },
+    memory_bytes: totalmem(),
+    node: process.version,
+    versions: Object.fromEntries(versions),
+  };
+}
+
+async function versionOf(
+  argv: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+): Promise<string | null> {
+  try {
+    const { exitCode, stdout, stderr } = await runCommand(argv, { cwd, env, timeoutMs: ASK_MS, maxOutputBytes: 8_192 });
+    if (exitCode !== 0) return null;
+    return (stdout.trim() || stderr.trim()).split("\n")[0]?.slice(0, MOST_CHARS) ?? null;
+  } catch {
+    return null;
+  }
+}
