@@ -4,6 +4,7 @@ import type { Processor } from "./define.ts";
 import { gcProcessor } from "./gc.ts";
 import { monitorProcessor } from "./monitor.ts";
 import { notifyProcessor } from "./notify.ts";
+import { plannerProcessor } from "./planner.ts";
 import { retryProcessor } from "./retry.ts";
 import { reviewProcessor } from "./review.ts";
 import { spawnProcessor } from "./spawn.ts";
@@ -11,6 +12,7 @@ import { spawnProcessor } from "./spawn.ts";
 export { hostProcessor } from "./host.ts";
 
 export const PROCESSORS: readonly Processor[] = [
+  plannerProcessor,
   spawnProcessor,
   monitorProcessor,
   ciProcessor,

@@ -1,5 +1,6 @@
-/** What the whole fleet asks by itself: looks at live tasks, at waiting work, at the invariants; and pruning. */
+/** What the whole fleet asks by itself: looks at live tasks, at waiting work, at the invariants, at due schedules; and pruning. */
 import { gcQueue } from "../queues/gc.ts";
+import { plannerQueue } from "../queues/planner.ts";
 import { monitorQueue, type MonitorJob } from "../queues/monitor.ts";
 import { defineSchedule, type Schedule } from "./define.ts";
 
@@ -15,6 +16,7 @@ const TICK_MS = 5_000;
 /** Work that lost its hint is found in less than half a tick, so that it waits for the clock and not for the reconciler. */
 const RECONCILES_PER_TICK = 2.5;
 const TICKS_PER_INVARIANTS = 12;
+const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 
 export function fleetSchedules({ tickMs = TICK_MS, shards = 2 }: FleetSchedulesOptions = {}): Schedule[] {
@@ -28,7 +30,11 @@ export function fleetSchedules({ tickMs = TICK_MS, shards = 2 }: FleetSchedulesO
     { what: "reconcile", everyMs: tickMs / RECONCILES_PER_TICK, payload: { look: "reconcile" } as const },
     { what: "invariants", everyMs: tickMs * TICKS_PER_INVARIANTS, payload: { look: "invariants" } as const },
   ].map(onMonitor);
-  return [...looks, defineSchedule({ id: "gc/rows", queue: gcQueue, everyMs: HOUR_MS, payload: { what: "rows" } })];
+  return [
+    ...looks,
+    defineSchedule({ id: "planner/due", queue: plannerQueue, everyMs: MINUTE_MS, payload: { look: "due" } }),
+    defineSchedule({ id: "gc/rows", queue: gcQueue, everyMs: HOUR_MS, payload: { what: "rows" } }),
+  ];
 }
 
 function onMonitor({ what, everyMs, payload }: { what: string; everyMs: number; payload: MonitorJob }): Schedule {

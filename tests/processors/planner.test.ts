@@ -1,0 +1,99 @@
+/** planner: ticks of schedules become orders, also when the queue forgets them. */
+import { Redis } from "ioredis";
+import { expect, inject, test } from "vitest";
+import { plannerProcessor } from "../../processors/planner.ts";
+import { plannerQueue } from "../../queues/planner.ts";
+import { eventually } from "../support/eventually.ts";
+import { aScheduleOf, scheduledFleet, type ScheduledFleet } from "../support/schedules.ts";
+import { expectRefusal, signal } from "./jobs.ts";
+
+const ticks = async ({ fleet }: ScheduledFleet) =>
+  (await fleet.broker.listSchedulers([plannerQueue])).filter(({ id }) => id !== "planner/due");
+
+test.each(["redis", "postgres"] as const)(
+  "on %s the files decide what ticks, while the worker runs",
+  async (queues) => {
+    await using fleet = await scheduledFleet({ queues });
+    const [daily, often, byHand, off] = [1, 2, 3, 4].map(() => fleet.product());
+    await fleet.file(String(daily), aScheduleOf(String(daily), { cadence: "daily", at: "02:30" }));
+    await fleet.file(String(often), aScheduleOf(String(often), { every: 45 }));
+    await fleet.file(String(byHand), aScheduleOf(String(byHand), { cadence: "manual" }));
+    await fleet.file(String(off), aScheduleOf(String(off), { enabled: false }));
+    await fleet.work(fleet, ["planner"]);
+
+    expect(await ticks(fleet)).toMatchObject([
+      { id: `planner/local/${daily}`, pattern: "30 2 * * *", everyMs: undefined },
+      { id: `planner/local/${often}`, everyMs: 45 * 60_000, pattern: undefined },
+    ]);
+
+    await fleet.file(String(daily), undefined);
+    await fleet.file(String(often), "not JSON");
+    await fleet.file(String(off), aScheduleOf(String(off)));
+    const left = await eventually(async () => {
+      const found = await ticks(fleet);
+      return found.length === 1 ? found : undefined;
+    });
+    expect(left).toMatchObject([
+      { id: `planner/local/${off}`, payload: { look: "schedule", tenantId: "local", scheduleId: off } },
+    ]);
+  },
+);
+
+test("a tick makes the slot's orders, once however often it comes", async () => {
+  await using fleet = await scheduledFleet();
+  const id = fleet.product();
+  await fleet.file(id, aScheduleOf(id));
+  fleet.at("2026-03-29T00:00:00Z");
+
+  const tick = { look: "schedule", tenantId: "local", scheduleId: id };
+  await plannerProcessor.answer(fleet.fleet, tick, signal);
+  await plannerProcessor.answer(fleet.fleet, tick, signal);
+  await plannerProcessor.answer(fleet.fleet, { look: "due" }, signal);
+
+  expect(await fleet.orders()).toHaveLength(1);
+});
+
+test("a tick of a schedule that is gone asks for nothing", async () => {
+  await using fleet = await scheduledFleet();
+
+  await plannerProcessor.answer(fleet.fleet, { look: "schedule", tenantId: "local", scheduleId: "gone" }, signal);
+
+  expect(await fleet.orders()).toEqual([]);
+});
+
+test("when Redis has lost everything, the slot is made up and the schedules tick again", async () => {
+  await using fleet = await scheduledFleet();
+  const id = fleet.product();
+  await fleet.file(id, aScheduleOf(id));
+  await fleet.work(fleet, ["planner"]);
+  await eventually(async () => (await ticks(fleet)).length === 1 || undefined);
+  await eventually(async () => (await fleet.fleet.broker.depth(plannerQueue)).completed > 0 || undefined);
+
+  await forgetAll(fleet.config.FLEET_QUEUE_PREFIX);
+  fleet.at("2026-03-29T00:20:00Z");
+
+  const made = await eventually(async () => {
+    const orders = await fleet.orders();
+    return orders.length > 0 ? orders : undefined;
+  });
+  expect(made).toMatchObject([{ slot_at: new Date("2026-03-29T00:00:00Z") }]);
+  await eventually(async () => (await ticks(fleet)).length === 1 || undefined);
+});
+
+test("what is no look is refused", async () => {
+  await using fleet = await scheduledFleet();
+
+  await expectRefusal(fleet, plannerProcessor, { look: "everywhere" }, "look");
+});
+
+/** What FLUSHALL does, to this farm alone. */
+async function forgetAll(prefix: string): Promise<void> {
+  const client = new Redis(inject("redisUrl"));
+  try {
+    const keys = await client.keys(`${prefix}:*`);
+    expect(keys.length).toBeGreaterThan(0);
+    await client.del(...keys);
+  } finally {
+    client.disconnect();
+  }
+}
