@@ -1,5 +1,6 @@
-/** What machines are told: CloudEvents 1.0 about tasks. Sent at least once; `id` tells copies apart. */
+/** What machines are told: CloudEvents 1.0 about tasks and work orders. Sent at least once; `id` tells copies apart. */
 import { z } from "zod";
+import { Intent, OrderStatus } from "./order.ts";
 import { type Task, TaskStatus } from "./task.ts";
 
 /** Events with a name of their own, beside the one per transition. */
@@ -106,6 +107,81 @@ export function taskEvent(type: TaskEvent["type"], change: TaskChange): TaskEven
       branch: task.branch,
       prUrl: task.prUrl,
       reason: reason === null ? null : reason.slice(0, 200).toWellFormed(),
+    },
+  };
+}
+
+export const OrderEventType = z.templateLiteral(["fleet.order.", OrderStatus]);
+
+export const ORDER_EVENT_MEANING: Readonly<Record<OrderStatus, string>> = {
+  pending: "It was made (`from` is null), is tried once more, or is taken over from a dead worker",
+  running: "A worker carries it out",
+  completed: "It went well, and its evidence is kept",
+  failed: "It did not; `reason` says why",
+  skipped: "It was not carried out: its batch was stopped, or its product",
+};
+
+export const OrderEventData = z.object({
+  orderId: z.uuid(),
+  operatorId: z.string(),
+  productId: z.string(),
+  intent: Intent,
+  /** Null for the event of a new order. */
+  from: OrderStatus.nullable(),
+  to: OrderStatus,
+  actor: z.string(),
+  attempt: z.int().min(0),
+  version: z.int().min(0),
+  batchId: z.uuid().nullable(),
+  runId: z.uuid().nullable(),
+  reason: z.string().max(200).nullable(),
+});
+
+export const OrderEvent = TaskEvent.extend({ type: OrderEventType, data: OrderEventData });
+export type OrderEvent = z.infer<typeof OrderEvent>;
+
+export interface OrderChange {
+  /** The order as it is after the change. */
+  readonly order: Pick<
+    z.infer<typeof OrderEventData>,
+    "operatorId" | "productId" | "intent" | "attempt" | "batchId"
+  > & {
+    readonly id: string;
+    readonly tenantId: string;
+    readonly status: OrderStatus;
+    readonly version: number;
+    readonly reason: string | null;
+  };
+  readonly from: OrderStatus | null;
+  readonly actor: string;
+  readonly at: Date;
+  readonly runId?: string | undefined;
+}
+
+export function orderEvent({ order, from, actor, at, runId }: OrderChange): OrderEvent {
+  const type = `fleet.order.${order.status}` as const;
+  return {
+    specversion: "1.0",
+    id: `${order.id}.${order.version}.${type}`,
+    source: "/fleetwright/orders",
+    type,
+    subject: order.id,
+    time: at.toISOString(),
+    datacontenttype: "application/json",
+    tenantid: order.tenantId,
+    data: {
+      orderId: order.id,
+      operatorId: order.operatorId,
+      productId: order.productId,
+      intent: order.intent,
+      from,
+      to: order.status,
+      actor,
+      attempt: order.attempt,
+      version: order.version,
+      batchId: order.batchId,
+      runId: runId ?? null,
+      reason: order.reason === null ? null : order.reason.slice(0, 200).toWellFormed(),
     },
   };
 }

@@ -1,7 +1,9 @@
 /** work_orders: what is to be done, once each; and the asking for it. Running one is in runs.ts and order-claims.ts. */
 import { z } from "zod";
 import { ordersQueue } from "../../queues/orders.ts";
+import { orderEvent } from "../domain/event.ts";
 import { Intent, OrderBudget, OrderResult, OrderStatus, StopCondition, type WorkOrder } from "../domain/order.ts";
+import { insertEvents } from "./outbox.ts";
 import { sql, type Tx } from "./sql.ts";
 
 export const OrderSource = z.enum(["plan", "schedule", "manual", "push"]);
@@ -81,7 +83,7 @@ export async function insertOrders(
     schedule_id: scheduleId ?? null,
     slot_at: slotAt?.toISOString() ?? null,
   }));
-  return tx.many(Order)`
+  const made = await tx.many(Order)`
     insert into work_orders as o (id, tenant_id, operator_id, product_id, intent, subject, inputs, budget, stop_conditions,
       evidence_expectations, policy_refs, priority, score, reasons, source, plan_id, schedule_id, slot_at, created_at)
     select job_id, ${owner.tenantId}, ${owner.operatorId}, product_id, intent, subject, inputs, budget, stop_conditions,
@@ -91,31 +93,60 @@ export async function insertOrders(
       score integer, reasons jsonb, source text, plan_id uuid, schedule_id text, slot_at timestamptz, created_at timestamptz)
     on conflict do nothing
     returning ${orderColumns}`;
+  await insertEvents(
+    tx,
+    made.map((order) => orderEvent({ order, from: null, actor: owner.operatorId, at: order.createdAt })),
+  );
+  return made;
 }
 
 /**
- * Asks for pending orders to be run: the row says so, and the hint goes to the queue in the same transaction. One that was
- * asked for already stays as it is. `batchId` ties those together that a stop condition of one may end. Worker role.
+ * Asks for pending orders to be run, as one batch: one after another, the most urgent first, so that a stop condition of one
+ * may end the rest. One that was asked for already stays as it is. Worker role.
  */
 export async function requestOrders(tx: Tx, ids: readonly string[], batchId: string): Promise<Order[]> {
-  return tx.many(Order)`
+  const asked = await tx.many(Order)`
     with asked as (
-      update work_orders o set requested_at = now(), due_at = now(), batch_id = ${batchId}, version = version + 1,
-        updated_at = now()
+      update work_orders o set requested_at = now(), batch_id = ${batchId}, version = version + 1, updated_at = now()
       where id = any(${ids}::uuid[]) and status = 'pending' and requested_at is null
       returning ${orderColumns}
-    ), hinted as (
-      insert into outbox (tenant_id, operator_id, topic, dedup_key, payload)
-      select tenant_id, operator_id, ${ordersQueue.name}, ${`${ordersQueue.name}/order_`} || id || '_e' || epoch,
-        jsonb_build_object('orderId', id, 'epoch', epoch)
-      from asked order by priority desc, created_at, id
-      on conflict on constraint outbox_dedup_key do nothing
     )
     select * from asked order by priority desc, created_at, id`;
+  if (asked.length > 0) await advanceBatches(tx, [batchId]);
+  return asked;
+}
+
+/** The next of each batch has its turn, unless one of the batch has it now: the row says so, and the hint goes to the queue. */
+export async function advanceBatches(tx: Tx, batchIds: readonly string[]): Promise<void> {
+  await tx.run`
+    with next as (
+      select distinct on (o.batch_id) o.id from work_orders o
+      where o.batch_id = any(${batchIds}::uuid[]) and o.status = 'pending' and o.requested_at is not null
+        and not exists (select from work_orders b where b.batch_id = o.batch_id
+          and (b.status = 'running' or (b.status = 'pending' and b.due_at is not null)))
+      order by o.batch_id, o.priority desc, o.created_at, o.id
+    ), due as (
+      update work_orders o set due_at = now() from next where o.id = next.id
+      returning o.id, o.tenant_id, o.operator_id, o.epoch
+    )
+    insert into outbox (tenant_id, operator_id, topic, dedup_key, payload)
+    select tenant_id, operator_id, ${ordersQueue.name}, ${`${ordersQueue.name}/order_`} || id || '_e' || epoch,
+      jsonb_build_object('orderId', id, 'epoch', epoch)
+    from due on conflict on constraint outbox_dedup_key do nothing`;
 }
 
 export async function findOrder(tx: Tx, id: string): Promise<Order | undefined> {
   return tx.maybeOne(Order)`select ${orderColumns} from work_orders o where o.id = ${id}`;
+}
+
+/** By a prefix of the id or of its short name, as people type it. */
+export async function listOrdersNamed(tx: Tx, tenantId: string, name: string, limit: number): Promise<Order[]> {
+  return tx.many(Order)`
+    select ${orderColumns} from work_orders o
+    where o.tenant_id = ${tenantId}
+      and (o.id between ${name.padEnd(32, "0")}::uuid and ${name.padEnd(32, "f")}::uuid
+        or o.short_id >= ${name} and o.short_id < ${`${name}g`})
+    order by o.created_at desc limit ${limit}`;
 }
 
 export interface OrderFilter {
@@ -123,23 +154,25 @@ export interface OrderFilter {
   readonly intent?: Intent | undefined;
   readonly status?: OrderStatus | undefined;
   readonly planId?: string | undefined;
+  readonly batchId?: string | undefined;
   /** Those before this one, newest first. */
   readonly before?: { readonly createdAt: Date; readonly id: string } | undefined;
   readonly limit: number;
 }
 
 export async function listOrders(tx: Tx, filter: OrderFilter): Promise<Order[]> {
-  const { productId, intent, status, planId, before, limit } = filter;
+  const { productId, intent, status, planId, batchId, before, limit } = filter;
   const conditions = [
     productId === undefined ? sql`` : sql` and o.product_id = ${productId}`,
     intent === undefined ? sql`` : sql` and o.intent = ${intent}`,
     status === undefined ? sql`` : sql` and o.status = ${status}`,
     planId === undefined ? sql`` : sql` and o.plan_id = ${planId}`,
+    batchId === undefined ? sql`` : sql` and o.batch_id = ${batchId}`,
     before === undefined ? sql`` : sql` and (o.created_at, o.id) < (${before.createdAt}, ${before.id}::uuid)`,
   ];
-  const [a, b, c, d, e] = conditions;
+  const [a, b, c, d, e, f] = conditions;
   return tx.many(Order)`
-    select ${orderColumns} from work_orders o where true${a}${b}${c}${d}${e}
+    select ${orderColumns} from work_orders o where true${a}${b}${c}${d}${e}${f}
     order by o.created_at desc, o.id desc limit ${limit}`;
 }
 
@@ -170,10 +203,15 @@ export async function adoptOrders(
 }
 
 /** Those nobody asked to run yet, the most urgent first. */
-export async function listPendingOrders(tx: Tx, limit: number): Promise<Order[]> {
+export async function listPendingOrders(
+  tx: Tx,
+  ask: { readonly tenantId: string; readonly products: readonly string[]; readonly limit: number },
+): Promise<Order[]> {
   return tx.many(Order)`
-    select ${orderColumns} from work_orders o where o.status = 'pending' and o.requested_at is null
-    order by o.priority desc, o.created_at, o.id limit ${limit}`;
+    select ${orderColumns} from work_orders o
+    where o.tenant_id = ${ask.tenantId} and o.product_id = any(${ask.products}) and o.status = 'pending'
+      and o.requested_at is null
+    order by o.priority desc, o.created_at, o.id limit ${ask.limit}`;
 }
 
 /** The record as it is shown, stored as a file, and checked against the published schema. */

@@ -79,6 +79,19 @@ export async function insertHints(
     on conflict on constraint outbox_dedup_key do nothing`;
 }
 
+/** Events that belong to no task. Told at once, as far as the queues are concerned: readers find them here. */
+export async function insertEvents(
+  tx: Tx,
+  events: readonly { readonly id: string; readonly tenantid: string; readonly data: { readonly operatorId: string } }[],
+): Promise<void> {
+  if (events.length === 0) return;
+  await tx.run`
+    insert into outbox (tenant_id, operator_id, topic, dedup_key, payload, processed_at)
+    select event->>'tenantid', event->'data'->>'operatorId', 'event', 'event_' || (event->>'id'), event, now()
+    from jsonb_array_elements(${JSON.stringify(events)}::jsonb) as event
+    on conflict on constraint outbox_dedup_key do nothing`;
+}
+
 const Lag = z.object({ waiting: z.int(), dead: z.int(), oldestMs: z.number() });
 
 export async function outboxLag(tx: Tx): Promise<z.output<typeof Lag>> {

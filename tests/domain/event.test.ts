@@ -1,7 +1,15 @@
 /** The events of a task, and the page that describes them. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { EVENT_MEANING, NAMED_ON_ARRIVAL, NamedEvent, TaskEvent, taskEvents } from "../../src/domain/event.ts";
+import {
+  EVENT_MEANING,
+  NAMED_ON_ARRIVAL,
+  NamedEvent,
+  ORDER_EVENT_MEANING,
+  TaskEvent,
+  taskEvents,
+} from "../../src/domain/event.ts";
+import { OrderStatus } from "../../src/domain/order.ts";
 import { TaskStatus, VALID_TRANSITIONS } from "../../src/domain/task.ts";
 
 const task = {
@@ -59,6 +67,7 @@ test("docs/events.md lists every type and shows an event that is valid", () => {
       `\`fleet.task.${status}\``,
       NAMED_ON_ARRIVAL[status] ? `\`${NAMED_ON_ARRIVAL[status]}\`` : "",
     ]),
+    ...OrderStatus.options.map((status) => [`\`fleet.order.${status}\``, ORDER_EVENT_MEANING[status]]),
     ...NamedEvent.options.map((name) => [`\`${name}\``, EVENT_MEANING[name]]),
   ]);
   expect(example).toEqual(taskEvents({ ...change, from: "spawning", to: "running" })[1]);

@@ -66,6 +66,8 @@ create table work_orders (
   completed_at timestamptz,
   created_at   timestamptz not null default now(),
   updated_at   timestamptz not null default now(),
+  -- The name people type, as of tasks.
+  short_id     text        collate "C" generated always as (right(id::text, 8)) stored,
   constraint work_orders_pkey primary key (id),
   constraint work_orders_id_owner unique (id, tenant_id, operator_id),
   constraint work_orders_intent_known check (intent in ('validate', 'test', 'regenerate_report', 'gc_runs', 'drift_check',
@@ -85,6 +87,7 @@ create index work_orders_by_tenant on work_orders (tenant_id, created_at desc, i
 create index work_orders_by_product on work_orders (tenant_id, product_id, created_at desc, id desc);
 create index work_orders_by_status on work_orders (tenant_id, status, created_at desc, id desc);
 create index work_orders_pending on work_orders (tenant_id, priority desc, created_at, id) where status = 'pending';
+create index work_orders_by_short_id on work_orders (short_id);
 create index work_orders_due on work_orders (due_at) where status = 'pending' and requested_at is not null;
 create index work_orders_leased on work_orders (lease_until) where status = 'running';
 create index work_orders_of_batch on work_orders (batch_id) where batch_id is not null;
@@ -113,6 +116,7 @@ create table runs (
   started_at   timestamptz not null default now(),
   ended_at     timestamptz,
   collected_at timestamptz,
+  short_id     text        collate "C" generated always as (right(id::text, 8)) stored,
   constraint runs_pkey primary key (id),
   constraint runs_id_owner unique (id, tenant_id, operator_id),
   constraint runs_order foreign key (order_id, tenant_id, operator_id)
@@ -123,6 +127,7 @@ create table runs (
 create index runs_by_tenant on runs (tenant_id, started_at desc, id desc) where collected_at is null;
 create index runs_by_product on runs (tenant_id, product_id, started_at desc, id desc) where collected_at is null;
 create index runs_latest on runs (tenant_id, product_id, intent, started_at desc);
+create index runs_by_short_id on runs (short_id);
 create index runs_of_order on runs (order_id);
 create index runs_on_host on runs (host, status);
 
