@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 const CONTRACTS = ["src/domain", "queues", "schedules"];
 /** The lowest adapters: programs and git. The others stand on them, never on each other. */
 const GROUND = ["src/domain", "src/command", "src/git"];
-const ADAPTERS = ["src/store", "src/broker", "src/agents", "src/forge", "src/runs", "src/notify"];
+const ADAPTERS = ["src/store", "src/broker", "src/agents", "src/forge", "src/runs", "src/survey", "src/notify"];
 
 /** From the ground up. A folder may import these and itself; what is not named here may import nothing. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -21,6 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "src/agents": GROUND,
   "src/forge": GROUND,
   "src/runs": GROUND,
+  "src/survey": GROUND,
   "src/notify": ["src/domain"],
   "src/conductor": [...CONTRACTS, ...ADAPTERS],
   processors: ["src/domain", "queues", "src/conductor"],
@@ -59,6 +60,7 @@ const ONLY_THERE: readonly { readonly packages: RegExp; readonly places: readonl
   { packages: /^@bull-board\//, places: ["src/http/board.ts"] },
   { packages: /^express$/, places: ["src/http/"] },
   { packages: /^nodemailer/, places: ["src/notify/"] },
+  { packages: /^yaml$/, places: ["src/survey/", "src/processes/", "src/cli/local/"] },
   { packages: /^execa$/, places: ["src/command/"] },
   { packages: /^commander$/, places: ["src/cli/"] },
   { packages: /^pino/, places: ["src/log.ts"] },

@@ -140,7 +140,7 @@ const VERSION_COMMANDS: Readonly<Record<Tool, string>> = {
 
 type Difference = Pick<Finding, "what" | "declared" | "actual" | "severity"> & { readonly host?: string };
 
-function findingOf(product: ProductTerms, { host = undefined, ...difference }: Difference, command: string): Finding {
+function findingOf(product: ProductTerms, { host, ...difference }: Difference, command: string): Finding {
   return { subject: subjectOf(product), productId: product.id, ...difference, host: host ?? null, command };
 }
 

@@ -48,28 +48,23 @@ function testOf(part: string): Test | undefined {
   const given = version.split(".").filter((number) => /^\d+$/.test(number));
   const low = numbersOf(given.join("."), 0);
   const high = numbersOf(given.join("."), NEWEST);
-  switch (op) {
-    case ">=":
-      return (found) => compare(found, low) >= 0;
-    case ">":
-      return (found) => compare(found, high) > 0;
-    case "<":
-      return (found) => compare(found, low) < 0;
-    case "<=":
-      return (found) => compare(found, high) <= 0;
-    case "!=":
-      return (found) => compare(found, low) < 0 || compare(found, high) > 0;
-    case "^":
-      return between(low, caret(low));
-    case "~":
-    case "~>":
-      return between(low, upTo(given, Math.min(2, given.length)));
-    case "~=":
-      return between(low, upTo(given, Math.max(1, given.length - 1)));
-    default:
-      return between(low, high);
-  }
+  return (OPERATORS[op] ?? between)(low, high, given);
 }
+
+type Operator = (low: Bounds, high: Bounds, given: readonly string[]) => Test;
+
+/** "1.2" begins at 1.2.0 (low) and ends with the last 1.2 there is (high). Anything else means exactly this: from low to high. */
+const OPERATORS: Readonly<Record<string, Operator>> = {
+  ">=": (low) => (found) => compare(found, low) >= 0,
+  ">": (_low, high) => (found) => compare(found, high) > 0,
+  "<": (low) => (found) => compare(found, low) < 0,
+  "<=": (_low, high) => (found) => compare(found, high) <= 0,
+  "!=": (low, high) => (found) => compare(found, low) < 0 || compare(found, high) > 0,
+  "^": (low) => between(low, caret(low)),
+  "~": (low, _high, given) => between(low, upTo(given, Math.min(2, given.length))),
+  "~>": (low, _high, given) => between(low, upTo(given, Math.min(2, given.length))),
+  "~=": (low, _high, given) => between(low, upTo(given, Math.max(1, given.length - 1))),
+};
 
 function between(low: Bounds, high: Bounds): Test {
   return (found) => compare(found, low) >= 0 && compare(found, high) <= 0;

@@ -1,0 +1,69 @@
+/** The beginning of a design, from a validated dossier: what is known is filled in, what is to be decided is asked. */
+import type { DossierHead } from "./science.ts";
+
+export interface SkeletonFacts {
+  readonly productId: string;
+  readonly path: string;
+  readonly commitSha: string;
+  readonly orderId: string;
+  readonly at: Date;
+}
+
+export type SkeletonSource = Pick<DossierHead, "dossier_id" | "topic" | "owner" | "hypothesis" | "evidence">;
+
+export function designSkeleton(dossier: SkeletonSource, facts: SkeletonFacts): string {
+  const evidence = dossier.evidence.map((link) => `- ${inText(link)}`).join("\n") || "- none is linked in the dossier";
+  return `---
+dossier_id: ${JSON.stringify(dossier.dossier_id)}
+product_id: ${JSON.stringify(facts.productId)}
+status: draft
+created_at: ${facts.at.toISOString()}
+owner: ${JSON.stringify(dossier.owner)}
+source: ${JSON.stringify(`${facts.path}@${facts.commitSha}`)}
+work_order: ${facts.orderId}
+---
+
+# Design: ${inText(dossier.topic)}
+
+## Problem
+
+Which problem of whom does this solve? The dossier is about: ${inText(dossier.topic)}.
+
+## Hypothesis
+
+> ${inText(dossier.hypothesis)}
+
+Validated in dossier \`${dossier.dossier_id}\`, kept by ${inText(dossier.owner)}.
+
+## Evidence
+
+${evidence}
+
+What does it not show?
+
+## Decision wanted
+
+- [ ] Build it, as described below
+- [ ] Build less: say what is left out
+- [ ] Do not build it: say why
+
+By whom, and until when?
+
+## Design
+
+What changes, for whom, and what stays as it is?
+
+## Risks
+
+- What could go wrong, how would it be noticed, and how would it be undone?
+
+## Tasks
+
+- [ ] One line per task, each small enough for one pull request
+`;
+}
+
+/** Said by an author, shown as text: no heading, link or markup of theirs takes effect. */
+function inText(said: string): string {
+  return said.replaceAll(/[\\`*_{}[\]<>#|~]/g, (sign) => `\\${sign}`);
+}

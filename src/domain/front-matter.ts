@@ -1,0 +1,27 @@
+/** Front matter: the lines between two fences at the head of a Markdown file. Only cut out here; reading it as YAML is an adapter's. */
+import type { DossierProblem } from "./science.ts";
+
+export type FrontMatter =
+  | { readonly ok: true; readonly yaml: string; readonly firstLine: number }
+  | { readonly ok: false; readonly problem: DossierProblem };
+
+/** A page of keys; what is longer is text that lost its closing fence. */
+const MOST_LINES = 300;
+const MOST_CHARACTERS = 16_384;
+const FENCE = /^---[ \t]*$/;
+const END = /^(?:---|\.\.\.)[ \t]*$/;
+
+export function splitFrontMatter(text: string): FrontMatter {
+  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/, MOST_LINES + 2);
+  if (!FENCE.test(lines[0] ?? "")) return refused(1, "has no front matter: the first line must be ---");
+  const end = lines.findIndex((line, at) => at > 0 && END.test(line));
+  if (end < 0)
+    return refused(lines.length, `the front matter does not end: no line --- in the first ${MOST_LINES} lines`);
+  const yaml = lines.slice(1, end).join("\n");
+  if (yaml.length > MOST_CHARACTERS) return refused(1, `the front matter is longer than ${MOST_CHARACTERS} characters`);
+  return { ok: true, yaml, firstLine: 2 };
+}
+
+function refused(line: number, message: string): FrontMatter {
+  return { ok: false, problem: { line: Math.min(line, MOST_LINES), message } };
+}

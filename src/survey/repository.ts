@@ -1,0 +1,90 @@
+/** Looking into a repository at one commit: through git's objects, without a working copy, within bounds. Changes nothing. */
+import { git, tryGit } from "../git/git.ts";
+
+export interface Place {
+  /** A repository of ours: the forge's. */
+  readonly gitDir: string;
+  readonly commitSha: string;
+}
+
+export interface FileEntry {
+  readonly path: string;
+  /** Git's own hash of its content. */
+  readonly hash: string;
+  readonly sizeBytes: number;
+}
+
+const LISTING_BYTES = 8 * 1_024 * 1_024;
+const SHA = /^[0-9a-f]{40,64}$/;
+
+/** The regular files of a folder (its own, or all below with `deep`); of the root when left out. Symbolic links are none. */
+export async function listFiles(
+  place: Place,
+  { folder, deep }: { folder?: string; deep?: true } = {},
+): Promise<FileEntry[]> {
+  assertSha(place.commitSha);
+  const args = [
+    "ls-tree",
+    "-z",
+    "-l",
+    ...(deep ? ["-r"] : []),
+    place.commitSha,
+    "--",
+    ...(folder ? [`${folder}/`] : []),
+  ];
+  const out = await git(args, { gitDir: place.gitDir, maxOutputBytes: LISTING_BYTES });
+  return out.split("\0").flatMap((line) => entryOf(line));
+}
+
+/** `100644 blob <hash> <size>\t<path>` */
+function entryOf(line: string): FileEntry[] {
+  const tab = line.indexOf("\t");
+  const [mode = "", type = "", hash = "", size = ""] = line.slice(0, Math.max(0, tab)).split(/ +/);
+  if (type !== "blob" || !mode.startsWith("100")) return [];
+  return [{ path: line.slice(tab + 1), hash, sizeBytes: Number(size) }];
+}
+
+/** Its text; undefined when it is larger than that. Bytes that are no UTF-8 come as replacement characters. */
+export async function readText(
+  place: Place,
+  { hash, sizeBytes }: FileEntry,
+  mostBytes: number,
+): Promise<string | undefined> {
+  if (sizeBytes > mostBytes) return undefined;
+  assertSha(hash);
+  // Twice: the reader of output keeps head and tail, half each.
+  return git(["cat-file", "blob", hash], { gitDir: place.gitDir, maxOutputBytes: 2 * mostBytes });
+}
+
+/** When the newest commit that touched each file was made; those outside of the last `commits` are missing. */
+export async function lastChanges(place: Place, folder: string, commits = 1_000): Promise<Map<string, Date>> {
+  assertSha(place.commitSha);
+  const args = [
+    "log",
+    "-z",
+    "--name-only",
+    "--no-renames",
+    "--format=%x01%ct",
+    `-n${commits}`,
+    place.commitSha,
+    "--",
+    folder,
+  ];
+  const { exitCode, stdout } = await tryGit(args, { gitDir: place.gitDir, maxOutputBytes: LISTING_BYTES });
+  const changes = new Map<string, Date>();
+  if (exitCode !== 0) return changes;
+  let at = new Date(Number.NaN);
+  for (const part of stdout
+    .split("\0")
+    .flatMap((piece) => piece.split("\n"))
+    .filter(Boolean)) {
+    if (part.startsWith("\u0001")) at = new Date(Number(part.slice(1)) * 1_000);
+    else if (!changes.has(part) && !Number.isNaN(at.getTime())) changes.set(part, at);
+  }
+  return changes;
+}
+
+/** What goes on a command line as a revision is a hash and nothing else. */
+function assertSha(sha: string): void {
+  if (!SHA.test(sha)) throw new Error(`${JSON.stringify(sha)} is no object's name.`);
+}
