@@ -15,8 +15,8 @@ create table plans (
   operator_id   text        not null,
   source        text        not null,
   as_of         timestamptz not null,
-  budget        integer     not null,
   wanted        integer     not null,
+  candidates    integer     not null,
   input_sha256  text        not null,
   output_sha256 text        not null,
   inputs        bytea       not null,
@@ -24,7 +24,7 @@ create table plans (
   created_at    timestamptz not null default now(),
   constraint plans_pkey primary key (id),
   constraint plans_source_known check (source in ('state', 'schedules')),
-  constraint plans_budget_bounded check (budget between 1 and 1000),
+  constraint plans_wanted_bounded check (wanted between 1 and 1000),
   constraint plans_size_capped check (octet_length(inputs) <= 16777216 and octet_length(output) <= 16777216)
 );
 create index plans_by_tenant on plans (tenant_id, created_at desc, id desc);
