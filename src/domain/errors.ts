@@ -47,6 +47,12 @@ export const FAILURES = {
   "queue-unavailable": { title: "The queue backend does not answer", status: 503, exit: 1, retry: true },
   "queue-unusable": { title: "The queue backend cannot be used as it is", status: 503, exit: 1, retry: false },
   "stack-not-running": { title: "Fleetwright is not running", status: 503, exit: 1, retry: false },
+  "order-tried-again": {
+    title: "The order failed by chance and is tried once more",
+    status: 503,
+    exit: 1,
+    retry: true,
+  },
   "not-verified": { title: "The check did not hold", status: 409, exit: 4, retry: false },
 } as const satisfies Record<string, Failure>;
 

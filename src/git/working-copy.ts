@@ -97,8 +97,8 @@ async function checkOut({ gitDir, headSha }: CopyAsk, path: string): Promise<voi
   await git(["checkout", "--quiet", "--detach", headSha], { cwd: path, timeoutMs: CLONE_MS });
 }
 
-/** Node's own folder first: products that need node get the one that runs us. */
-function programPath(): string {
+/** Where commands find their programs. Node's own folder first: products that need node get the one that runs us. */
+export function programPath(): string {
   return [dirname(process.execPath), SYSTEM_PATH].join(delimiter);
 }
 

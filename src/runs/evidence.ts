@@ -17,11 +17,11 @@ export interface EvidenceFolder {
   readonly log: Log;
   /** Keeps a file: in the folder at once, in the artifacts when the run ends. The same name again replaces it. */
   write(name: string, content: string | Buffer, mediaType: string): Promise<void>;
+  /** Keeps a file that a command left below `root`; says why not when it cannot be kept. Text is redacted. */
+  collect(root: string, path: string, name: string): Promise<Collected>;
 }
 
 export interface OpenEvidence extends EvidenceFolder {
-  /** Keeps a file that a command left below `root`; says why not when it cannot be kept. Text is redacted. */
-  collect(root: string, path: string, name: string): Promise<Collected>;
   names(): Promise<string[]>;
   /** What `write` was told; others are known by their endings. */
   readonly mediaTypes: ReadonlyMap<string, string>;

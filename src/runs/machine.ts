@@ -2,6 +2,7 @@
 import { arch, cpus, hostname, platform, release, totalmem } from "node:os";
 import { runCommand } from "../command/run.ts";
 import type { Action } from "../domain/run.ts";
+import { programPath } from "../git/working-copy.ts";
 
 export interface MachineFacts {
   readonly host: string;
@@ -46,18 +47,14 @@ const TOOLS: Readonly<Record<string, readonly string[]>> = {
 const ASK_MS = 3_000;
 const MOST_CHARS = 120;
 
-/** `env` is that of the commands: the same PATH finds the same programs. */
-export async function readMachine(
-  host: string,
-  actions: readonly Action[],
-  { cwd, env }: { readonly cwd: string; readonly env: Readonly<Record<string, string>> },
-): Promise<MachineFacts> {
+/** The commands' own PATH is asked, so the same programs answer. */
+export async function readMachine(host: string, actions: readonly Action[]): Promise<MachineFacts> {
   const asks = new Map<string, readonly string[]>([["git", ["git", "--version"]]]);
   for (const word of actions.flatMap(({ argv }) => argv.flatMap((part) => part.split(/[\s;&|()]+/)))) {
     const ask = Object.hasOwn(TOOLS, word) ? TOOLS[word] : undefined;
     if (ask?.[0] !== undefined) asks.set(ask[0], ask);
   }
-  const versions = await Promise.all([...asks].map(async ([name, argv]) => [name, await versionOf(argv, cwd, env)]));
+  const versions = await Promise.all([...asks].map(async ([name, argv]) => [name, await versionOf(argv)]));
   const [cpu] = cpus();
   return {
     host,
@@ -70,13 +67,15 @@ export async function readMachine(
   };
 }
 
-async function versionOf(
-  argv: readonly string[],
-  cwd: string,
-  env: Readonly<Record<string, string>>,
-): Promise<string | null> {
+async function versionOf(argv: readonly string[]): Promise<string | null> {
+  const env = { PATH: programPath(), HOME: "/nonexistent", LC_ALL: "C" };
   try {
-    const { exitCode, stdout, stderr } = await runCommand(argv, { cwd, env, timeoutMs: ASK_MS, maxOutputBytes: 8_192 });
+    const { exitCode, stdout, stderr } = await runCommand(argv, {
+      cwd: "/",
+      env,
+      timeoutMs: ASK_MS,
+      maxOutputBytes: 8_192,
+    });
     if (exitCode !== 0) return null;
     return (stdout.trim() || stderr.trim()).split("\n")[0]?.slice(0, MOST_CHARS) ?? null;
   } catch {
