@@ -26,6 +26,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command | readonly 
   events: async () => (await import("./commands/events.ts")).eventsCommand,
   login: async () => (await import("./commands/login.ts")).loginCommand,
   audit: async () => (await import("./commands/audit.ts")).auditCommand,
+  schedules: async () => (await import("./commands/schedules.ts")).schedulesCommands,
+  pushed: async () => (await import("./commands/pushed.ts")).pushedCommand,
   invariants: async () => (await import("./commands/invariants.ts")).invariantsCommand,
 };
 

@@ -8,6 +8,7 @@ import type { QueueDefinition } from "../../queues/define.ts";
 import { fleetSchedules } from "../../schedules/fleet.ts";
 import { COMMANDS, VERSION } from "../../src/cli/main.ts";
 import { FAILURES } from "../../src/domain/errors.ts";
+import { ScheduleFile } from "../../src/domain/schedule.ts";
 import { Settings } from "../../src/domain/settings.ts";
 import { SLOT_HOLDING_STATUSES, TERMINAL_STATUSES, VALID_TRANSITIONS, type TaskStatus } from "../../src/domain/task.ts";
 import { openApiOf } from "../../src/http/openapi.ts";
@@ -42,6 +43,10 @@ test("docs/openapi.json is written from the routes", async () => {
 
 test("docs/fleet.schema.json is the schema of fleet.yaml", async () => {
   await expectJson("docs/fleet.schema.json", z.toJSONSchema(Settings, { io: "input", unrepresentable: "any" }));
+});
+
+test("schemas/schedule.schema.json is the schema of a schedule's file", async () => {
+  await expectJson("schemas/schedule.schema.json", z.toJSONSchema(ScheduleFile, { io: "input" }));
 });
 
 const HOLDING: ReadonlySet<string> = new Set(SLOT_HOLDING_STATUSES);

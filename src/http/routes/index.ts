@@ -8,6 +8,7 @@ import { loginRoute } from "./login.ts";
 import { followLogsRoute, logsRoute } from "./logs.ts";
 import { auditRoute, invariantsRoute } from "./proofs.ts";
 import { hostsRoute, psRoute } from "./ps.ts";
+import { pauseScheduleRoute, pushedRoute, resumeScheduleRoute, runScheduleRoute, schedulesRoute } from "./schedules.ts";
 import { spawnRoute } from "./spawn.ts";
 import { storyRoute } from "./story.ts";
 import { statusRoute, taskRoute, tasksRoute } from "./tasks.ts";
@@ -32,6 +33,11 @@ export const ROUTES: readonly Route<Fleet>[] = [
   hostsRoute,
   auditRoute,
   invariantsRoute,
+  schedulesRoute,
+  pauseScheduleRoute,
+  resumeScheduleRoute,
+  runScheduleRoute,
+  pushedRoute,
 ];
 
 /** Those beside which the web process has to stand, because it holds the keys. */

@@ -5,3 +5,7 @@ import { z } from "zod";
 export const TaskParams = z.strictObject({
   task: z.string().min(2).max(64).meta({ description: "Id, prefix of an id, or short name" }),
 });
+
+export const ProductParams = z.strictObject({
+  product: z.string().min(1).max(64).meta({ description: "Its id, as in fleet.yaml" }),
+});

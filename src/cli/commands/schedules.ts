@@ -1,0 +1,134 @@
+/** fleet schedules: when products are looked after by themselves; pausing, resuming and running one; the hook for pushes. */
+import { textOf, type Command, type Shell } from "../command.ts";
+import type { ScheduleRunView, ScheduleView } from "../../views/schedule.ts";
+
+const NOT_VERIFIED = 4;
+
+function pathOf(product: string | undefined, what: string): string {
+  return `/api/fleet/schedules/${encodeURIComponent(product ?? "")}/${what}`;
+}
+
+const oneView = async () => (await import("../../views/schedule.ts")).ScheduleView;
+const runView = async () => (await import("../../views/schedule.ts")).ScheduleRunView;
+const allView = async () => (await import("../../views/schedule.ts")).SchedulesView;
+
+const listCommand: Command = {
+  usage: "schedules",
+  summary: "when products are looked after by themselves, and what is not as its file says",
+  options: [["--exit-code", "exit 4 when a file is not valid, or files and queue differ"]],
+  examples: [
+    "fleet schedules",
+    "fleet schedules --json | jq '.schedules[] | select(.standing == \"invalid\").problems'",
+  ],
+
+  async run({ api, terminal, json, world }, _args, { exitCode }) {
+    const view = await api.get("/api/fleet/schedules", allView);
+    if (json) terminal.json(view);
+    else {
+      const { scheduleLines } = await import("../schedule-table.ts");
+      for (const line of scheduleLines(terminal, view, world.clock())) terminal.line(line);
+    }
+    const isWrong = view.differences > 0 || view.schedules.some(({ standing }) => standing === "invalid");
+    return exitCode && isWrong ? NOT_VERIFIED : 0;
+  },
+};
+
+const pauseCommand: Command = {
+  usage: "schedules pause <product>",
+  summary: "make nothing for a product until its schedule is resumed",
+  options: [["--reason <reason>", "why; shown to whoever wonders"]],
+  examples: ['fleet schedules pause shop --reason "the build machine moves"'],
+
+  async run(shell, [product], { reason }) {
+    const view = await shell.api.post(pathOf(product, "pause"), { reason: textOf(reason) ?? "" }, oneView);
+    await told(shell, view, `Go on: fleet schedules resume ${view.product}`);
+  },
+};
+
+const resumeCommand: Command = {
+  usage: "schedules resume <product>",
+  summary: "let a paused schedule go on; what was due meanwhile is not made up",
+  options: [],
+  examples: ["fleet schedules resume shop"],
+
+  async run(shell, [product]) {
+    const view = await shell.api.post(pathOf(product, "resume"), {}, oneView);
+    await told(shell, view, view.next === null ? "It waits to be asked for." : `Next: ${view.next}`);
+  },
+};
+
+const runCommand: Command = {
+  usage: "schedules run <product>",
+  summary: "run a schedule now; its next slot stays what it was",
+  options: [],
+  examples: ["fleet schedules run shop"],
+
+  async run(shell, [product]) {
+    tellRun(shell, await shell.api.post(pathOf(product, "run"), {}, runView));
+  },
+};
+
+const hookCommand: Command = {
+  usage: "schedules hook <product>",
+  summary: "print the git hook that tells of pushes to a product with cadence on_push",
+  options: [],
+  examples: ["fleet schedules hook shop > /srv/git/shop.git/hooks/post-receive && chmod +x $_"],
+
+  async run({ api, terminal, json }, [product = ""]) {
+    const { schedules } = await api.get("/api/fleet/schedules", allView);
+    const found = schedules.find((schedule) => schedule.product === product);
+    if (!found) {
+      const { FleetError } = await import("../../domain/errors.ts");
+      throw new FleetError("not-found", `There is no schedule ${product}. See yours: fleet schedules`);
+    }
+    const script = hookScript(found.product, found.baseBranch ?? "main");
+    if (json) terminal.json({ product: found.product, script });
+    else terminal.raw(script);
+    if (found.cadence !== "on_push") {
+      terminal.note(
+        `Its cadence is ${found.cadence ?? "unknown"}: pushes are for on_push, so the hook will ask for nothing.`,
+      );
+    }
+  },
+};
+
+export const schedulesCommands: readonly Command[] = [
+  listCommand,
+  pauseCommand,
+  resumeCommand,
+  runCommand,
+  hookCommand,
+];
+
+/** Product ids and branch names hold nothing that a shell would read otherwise between single quotes. */
+function hookScript(product: string, branch: string): string {
+  return `#!/bin/sh
+# post-receive: tells Fleetwright that ${product} was pushed. A push never waits for it, and never fails by it.
+while read -r _old new ref; do
+  [ "$ref" = 'refs/heads/${branch.replaceAll("'", "")}' ] || continue
+  case $new in *[!0]*) ;; *) continue ;; esac
+  (unset GIT_DIR GIT_WORK_TREE; fleet pushed '${product}' --sha "$new" >/dev/null 2>&1 </dev/null &)
+done
+exit 0
+`;
+}
+
+async function told({ terminal, json }: Shell, view: ScheduleView, step: string): Promise<void> {
+  if (json) {
+    terminal.json(view);
+    return;
+  }
+  const { stateOf } = await import("../schedule-table.ts");
+  terminal.line(`${stateOf(terminal, view.standing)}  ${terminal.paint("bold", terminal.shown(view.product))}`);
+  terminal.line(terminal.paint("dim", `  ${step}`));
+}
+
+export function tellRun({ terminal, json }: Shell, run: ScheduleRunView): void {
+  if (json) {
+    terminal.json(run);
+    return;
+  }
+  terminal.line(`${terminal.paint("bold", terminal.shown(run.product))}  ${terminal.shown(run.outcome)}`);
+  for (const { id, intent } of run.orders) terminal.line(`  ${intent.padEnd(18)} ${id}`);
+  if (run.orders.length > 0) terminal.line(terminal.paint("dim", `  Follow them: fleet runs --product ${run.product}`));
+}

@@ -1,0 +1,99 @@
+/** /schedules and /products/:product/pushed: looking at schedules, pausing and running them, and telling of a push. */
+import type { z } from "zod";
+import type { Fleet } from "../../conductor/fleet.ts";
+import {
+  getSchedule,
+  listSchedulesFor,
+  notePushed,
+  pauseScheduleFor,
+  resumeScheduleFor,
+  sayDifference,
+} from "../../conductor/schedule-acts.ts";
+import { runNow, type ScheduleRun } from "../../conductor/schedules.ts";
+import { PauseReason, Push, ScheduleRunView, SchedulesView, ScheduleView, viewSchedule } from "../../views/schedule.ts";
+import { defineRoute, type RouteFace } from "../route.ts";
+import { ProductParams } from "./params.ts";
+
+export const schedulesRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/schedules",
+    tier: "observer",
+    summary: "The schedules: when each ran, when it will, and what is not as its file says",
+    reply: SchedulesView,
+  },
+  async (fleet: Fleet, { operator }) => {
+    const now = fleet.clock();
+    const { schedules, strays } = await listSchedulesFor(fleet, operator);
+    const shown = schedules.map((seen) => viewSchedule(seen, now));
+    const differences = shown.reduce((sum, view) => sum + view.differences.length, strays.length);
+    return {
+      body: {
+        at: now.toISOString(),
+        schedules: shown,
+        strays: strays.map((stray) => ({ id: stray.id, what: sayDifference(stray) })),
+        differences,
+      },
+    };
+  },
+);
+
+function act<Path extends string>(path: Path, summary: string) {
+  return {
+    method: "post",
+    path: `/api/fleet/schedules/:product/${path}`,
+    tier: "builder",
+    summary,
+    params: ProductParams,
+    errors: ["not-found"],
+  } as const satisfies Omit<RouteFace, "reply">;
+}
+
+export const pauseScheduleRoute = defineRoute(
+  { ...act("pause", "Pause a schedule: nothing is made until it is resumed"), body: PauseReason, reply: ScheduleView },
+  async (fleet: Fleet, { operator, params, body }) => {
+    const seen = await pauseScheduleFor(fleet, operator, params.product, body.reason);
+    return { body: viewSchedule(seen, fleet.clock()) };
+  },
+);
+
+export const resumeScheduleRoute = defineRoute(
+  { ...act("resume", "Resume a schedule: what was due meanwhile is not made up"), reply: ScheduleView },
+  async (fleet: Fleet, { operator, params }) => {
+    const seen = await resumeScheduleFor(fleet, operator, params.product);
+    return { body: viewSchedule(seen, fleet.clock()) };
+  },
+);
+
+export const runScheduleRoute = defineRoute(
+  {
+    ...act("run", "Run a schedule now: its next slot stays what it was"),
+    reply: ScheduleRunView,
+    errors: ["not-found", "invalid-transition", "product-stopped"],
+  },
+  async (fleet: Fleet, { operator, params }) => {
+    const { id, tenantId } = await getSchedule(fleet, operator, params.product);
+    const run = await runNow(fleet, operator, { tenantId, id });
+    return { status: 201, body: viewRun(id, run) };
+  },
+);
+
+export const pushedRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/products/:product/pushed",
+    tier: "builder",
+    summary: "Say that something was pushed: a schedule that waits for pushes runs",
+    params: ProductParams,
+    body: Push,
+    reply: ScheduleRunView,
+    errors: ["not-found"],
+  },
+  async (fleet: Fleet, { operator, params, body }) => ({
+    body: viewRun(params.product, await notePushed(fleet, operator, params.product, body.sha)),
+  }),
+);
+
+function viewRun(product: string, { outcome, orders }: ScheduleRun): z.input<typeof ScheduleRunView> {
+  return { product, outcome, orders: orders.map(({ id, intent, priority }) => ({ id, intent, priority })) };
+}
