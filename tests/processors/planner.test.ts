@@ -1,4 +1,5 @@
 /** planner: ticks of schedules become orders, also when the queue forgets them. */
+import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import { expect, inject, test } from "vitest";
 import { plannerProcessor } from "../../processors/planner.ts";
@@ -97,3 +98,18 @@ async function forgetAll(prefix: string): Promise<void> {
     client.disconnect();
   }
 }
+
+test("a plan that is asked for through the queue is stored once, on the account of the house", async () => {
+  await using fleet = await scheduledFleet();
+  const id = fleet.product({ commands: { validate: "true" } });
+  const job = { look: "plan", planId: randomUUID(), tenantId: "local", budget: 5, fromSchedules: false };
+
+  await plannerProcessor.answer(fleet.fleet, job, signal);
+  await plannerProcessor.answer(fleet.fleet, { ...job, planId: randomUUID() }, signal);
+
+  expect(
+    await fleet.query(
+      "select product_id, source, operator_id, requested_at from work_orders where intent = 'validate'",
+    ),
+  ).toEqual([{ product_id: id, source: "plan", operator_id: "factory.local", requested_at: null }]);
+});

@@ -1,0 +1,116 @@
+/** plans: what was planned from which inputs, kept so that it can be planned again and compared. Written by the house (worker role). */
+import { promisify } from "node:util";
+import { gunzip, gzip } from "node:zlib";
+import { z } from "zod";
+import { OrderStatus } from "../domain/order.ts";
+import { PlanSource } from "../domain/plan-inputs.ts";
+import { sql, type Tx } from "./sql.ts";
+
+export const StoredPlan = z.object({
+  id: z.uuid(),
+  tenantId: z.string(),
+  operatorId: z.string(),
+  source: PlanSource,
+  asOf: z.date(),
+  wanted: z.int(),
+  candidates: z.int(),
+  inputSha256: z.string(),
+  outputSha256: z.string(),
+  createdAt: z.date(),
+});
+export type StoredPlan = z.infer<typeof StoredPlan>;
+
+const columns = sql`p.id, p.tenant_id, p.operator_id, p.source, p.as_of, p.wanted, p.candidates, p.input_sha256,
+  p.output_sha256, p.created_at`;
+
+/** The texts as they are: canonical JSON. */
+export interface PlanTexts {
+  readonly inputs: string;
+  readonly output: string;
+}
+
+const pack = promisify(gzip);
+const unpack = promisify(gunzip);
+
+/** Outside the transaction, because it may take a while: what insertPlan stores. */
+export async function packTexts({ inputs, output }: PlanTexts): Promise<{ inputs: Buffer; output: Buffer }> {
+  const [packedInputs, packedOutput] = await Promise.all([pack(inputs), pack(output)]);
+  return { inputs: packedInputs, output: packedOutput };
+}
+
+/** Whether it is new: the same plan on the same inputs has the same id, and is stored once. */
+export async function insertPlan(
+  tx: Tx,
+  plan: Omit<StoredPlan, "createdAt">,
+  packed: { readonly inputs: Buffer; readonly output: Buffer },
+): Promise<boolean> {
+  const stored = await tx.run`
+    insert into plans (id, tenant_id, operator_id, source, as_of, wanted, candidates, input_sha256, output_sha256, inputs, output)
+    values (${plan.id}, ${plan.tenantId}, ${plan.operatorId}, ${plan.source}, ${plan.asOf}, ${plan.wanted},
+      ${plan.candidates}, ${plan.inputSha256}, ${plan.outputSha256}, ${packed.inputs}, ${packed.output})
+    on conflict on constraint plans_pkey do nothing`;
+  return stored > 0;
+}
+
+/** Within sight, by id or a beginning of it; `name` is hexadecimal without hyphens. */
+export async function listPlansNamed(tx: Tx, name: string, limit: number): Promise<StoredPlan[]> {
+  return tx.many(StoredPlan)`
+    select ${columns} from plans p
+    where p.id between ${name.padEnd(32, "0")}::uuid and ${name.padEnd(32, "f")}::uuid
+    order by p.created_at desc, p.id desc limit ${limit}`;
+}
+
+const Bytes = z.object({ inputs: z.instanceof(Buffer), output: z.instanceof(Buffer) });
+
+/** Undefined where the bytes are no longer what was stored, and cannot even be unpacked. */
+export async function readTexts(tx: Tx, id: string): Promise<Partial<PlanTexts>> {
+  const { inputs, output } = await tx.one(Bytes)`select inputs, output from plans where id = ${id}`;
+  const [readInputs, readOutput] = await Promise.all([unpacked(inputs), unpacked(output)]);
+  return {
+    ...(readInputs === undefined ? {} : { inputs: readInputs }),
+    ...(readOutput === undefined ? {} : { output: readOutput }),
+  };
+}
+
+async function unpacked(bytes: Buffer): Promise<string | undefined> {
+  return unpack(bytes).then(
+    (text) => text.toString("utf8"),
+    () => undefined,
+  );
+}
+
+export interface PlanPage {
+  /** Those before this one, newest first. */
+  readonly before?: { readonly createdAt: Date; readonly id: string } | undefined;
+  readonly limit: number;
+}
+
+export async function listPlans(tx: Tx, { before, limit }: PlanPage): Promise<StoredPlan[]> {
+  const earlier =
+    before === undefined ? sql`` : sql` where (p.created_at, p.id) < (${before.createdAt}, ${before.id}::uuid)`;
+  return tx.many(StoredPlan)`
+    select ${columns} from plans p${earlier} order by p.created_at desc, p.id desc limit ${limit}`;
+}
+
+export interface OrderSubject {
+  readonly job_id: string;
+  readonly product_id: string;
+  readonly intent: string;
+  readonly subject: string;
+}
+
+const Standing = z.object({ jobId: z.uuid(), orderId: z.uuid(), status: OrderStatus });
+
+/** For each of these: the order of that id, or else the open one in whose place none is stored. One statement. */
+export async function listStandings(
+  tx: Tx,
+  tenantId: string,
+  asked: readonly OrderSubject[],
+): Promise<z.infer<typeof Standing>[]> {
+  return tx.many(Standing)`
+    select distinct on (ask.job_id) ask.job_id, o.id as order_id, o.status
+    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as ask (job_id uuid, product_id text, intent text, subject text)
+    join work_orders o on o.tenant_id = ${tenantId} and (o.id = ask.job_id or (o.product_id = ask.product_id
+      and o.intent = ask.intent and o.subject = ask.subject and o.status in ('pending', 'running')))
+    order by ask.job_id, o.id = ask.job_id desc`;
+}
