@@ -1,6 +1,7 @@
 /** Every processor, one for each queue; the host's own is made for the host it runs on. */
 import { ciProcessor } from "./ci.ts";
 import type { Processor } from "./define.ts";
+import { driftProcessor } from "./drift.ts";
 import { gcProcessor } from "./gc.ts";
 import { monitorProcessor } from "./monitor.ts";
 import { notifyProcessor } from "./notify.ts";
@@ -20,4 +21,5 @@ export const PROCESSORS: readonly Processor[] = [
   retryProcessor,
   notifyProcessor,
   gcProcessor,
+  driftProcessor,
 ];

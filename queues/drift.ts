@@ -1,13 +1,24 @@
-/** drift: compare declared with actual, and report. */
+/** drift: compare declared with actual, and report; and read the research dossiers anew. Both look, and change nothing they look at. */
 import { z } from "zod";
 import { defineQueue } from "./define.ts";
 
-export const DriftJob = z.strictObject({ tenantId: z.string(), productId: z.string().optional(), reportId: z.uuid() });
+const Asked = { tenantId: z.string(), productId: z.string().optional(), lookId: z.uuid() };
+
+export const DriftJob = z.discriminatedUnion("look", [
+  /** The clock's: every product of every tenant, and the fleet itself. */
+  z.strictObject({ look: z.literal("fleet") }),
+  z.strictObject({ look: z.literal("science") }),
+  /** Somebody's: one tenant's products, or one of them, now. */
+  z.strictObject({ look: z.literal("asked"), ...Asked }),
+  z.strictObject({ look: z.literal("asked-science"), ...Asked }),
+]);
 export type DriftJob = z.infer<typeof DriftJob>;
 
+/** Looks of the clock get their ids from its scheduler. */
 export const driftQueue = defineQueue({
   name: "drift",
   payload: DriftJob,
+  attempts: 2,
   concurrency: 1,
-  jobId: ({ reportId }) => `drift_${reportId}`,
+  jobId: (job) => ("lookId" in job ? `drift_${job.look}_${job.lookId}` : `drift_${job.look}`),
 });

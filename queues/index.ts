@@ -25,4 +25,4 @@ export const QUEUES: readonly QueueDefinition[] = [
 ];
 
 /** Declared, because their names are final, but nothing consumes or fills them until the factory exists. */
-export const QUEUES_WITHOUT_PROCESSOR: readonly QueueDefinition[] = [ordersQueue, driftQueue];
+export const QUEUES_WITHOUT_PROCESSOR: readonly QueueDefinition[] = [ordersQueue];

@@ -1,4 +1,5 @@
 /** What the whole fleet asks by itself: looks at live tasks, at waiting work, at the invariants, at due schedules; and pruning. */
+import { driftQueue } from "../queues/drift.ts";
 import { gcQueue } from "../queues/gc.ts";
 import { plannerQueue } from "../queues/planner.ts";
 import { monitorQueue, type MonitorJob } from "../queues/monitor.ts";
@@ -33,6 +34,8 @@ export function fleetSchedules({ tickMs = TICK_MS, shards = 2 }: FleetSchedulesO
   return [
     ...looks,
     defineSchedule({ id: "planner/due", queue: plannerQueue, everyMs: MINUTE_MS, payload: { look: "due" } }),
+    defineSchedule({ id: "drift/fleet", queue: driftQueue, everyMs: HOUR_MS, payload: { look: "fleet" } }),
+    defineSchedule({ id: "drift/science", queue: driftQueue, everyMs: 10 * MINUTE_MS, payload: { look: "science" } }),
     defineSchedule({ id: "gc/rows", queue: gcQueue, everyMs: HOUR_MS, payload: { what: "rows" } }),
   ];
 }

@@ -71,7 +71,12 @@ const SAMPLES: Readonly<Record<string, readonly object[]>> = {
   monitor: [{ look: "sweep", shard: 1, of: 2 }, { look: "reconcile" }, { look: "invariants" }],
   notify: [{ notificationId: id, epoch: 1 }],
   gc: [{ what: "rows" }],
-  drift: [{ tenantId: "t".repeat(64), productId: "p".repeat(64), reportId: id }],
+  drift: [
+    { look: "fleet" },
+    { look: "science" },
+    { look: "asked", tenantId: "t".repeat(64), productId: "p".repeat(64), lookId: id },
+    { look: "asked-science", tenantId: "t".repeat(64), lookId: id },
+  ],
   [host.name]: HostAct.options.map((act) => Object.assign({ act }, job)),
 };
 const samples = [...QUEUES, host].flatMap((queue) =>

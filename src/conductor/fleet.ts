@@ -23,6 +23,8 @@ export interface Fleet {
   readonly worker: string;
   readonly home: string;
   readonly heartbeatIntervalMs: number;
+  /** The pace of the monitor, and of the fleet's own schedules. */
+  readonly tickMs: number;
   readonly clock: () => Date;
   /** From [0, 1). */
   readonly random: () => number;

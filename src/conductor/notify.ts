@@ -99,10 +99,8 @@ async function claim(fleet: Fleet, tx: Tx, job: NotifyJob): Promise<Notification
   return spoken;
 }
 
-/** A notification without a task has no owner for its hint: the reconciler brings it back. */
 function tell(tx: Tx, to: Notification, epoch: number, delayMs?: number): Promise<void> {
-  if (!to.taskId) return Promise.resolve();
-  return insertHints(tx, { ...to, taskId: to.taskId }, [hint(notifyQueue, { notificationId: to.id, epoch }, delayMs)]);
+  return insertHints(tx, to, [hint(notifyQueue, { notificationId: to.id, epoch }, delayMs)]);
 }
 
 function messageOf(row: Notification): Message {

@@ -117,9 +117,9 @@ function compareHosts({ product, seen, hosts }: Looking): { findings: Finding[];
       const fits = found === undefined || found === MISSING ? false : satisfies(found, need.range);
       const what = `${need.tool} on ${host} for ${need.source}`;
       if (found === undefined) {
-        notChecked.push({ what: `${product.id}: ${what}`, why: `the host does not report its ${need.tool}` });
+        notChecked.push({ what: `${subjectOf(product)} ${what}`, why: `the host does not report its ${need.tool}` });
       } else if (fits === undefined) {
-        notChecked.push({ what: `${product.id}: ${what}`, why: `"${need.range}" is not understood` });
+        notChecked.push({ what: `${subjectOf(product)} ${what}`, why: `"${need.range}" is not understood` });
       } else if (!fits) {
         const difference = { what, declared: said(need), actual: found, severity: "high", host } as const;
         findings.push(findingOf(product, difference, VERSION_COMMANDS[need.tool]));

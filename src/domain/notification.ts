@@ -52,7 +52,7 @@ export const NOTIFICATION_KINDS: Readonly<Record<NotificationType, Kind>> = {
   cancelled: { severity: "attention", title: "Cancelled", command: "fleet show {id}" },
   host_lost: { severity: "bad", title: "Host lost", command: "fleet ps" },
   budget_exceeded: { severity: "bad", title: "Budget exceeded", command: "fleet show {id}" },
-  drift_found: { severity: "attention", title: "Drift found", command: "fleet doctor" },
+  drift_found: { severity: "attention", title: "Drift found", command: "fleet drift" },
   daily_digest: { severity: "good", title: "Daily digest", command: "fleet ps --all" },
 };
 

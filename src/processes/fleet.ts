@@ -147,6 +147,7 @@ async function surroundings(
     worker: `${config.FLEET_HOST_ID}/${process.pid}/${randomBytes(3).toString("hex")}`,
     home: config.FLEET_HOME,
     heartbeatIntervalMs,
+    tickMs: config.FLEET_TICK_MS,
     clock: now,
     random: config.FLEET_SEED === undefined ? Math.random : seeded(config.FLEET_SEED),
     newId: () => uuidv7(),

@@ -28,11 +28,18 @@ export async function versionOf(argv: readonly string[]): Promise<string | undef
   }
 }
 
+/** What orders of products may need; drift compares them with what products ask for. Each answers within milliseconds. */
+const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  git: ["git", "--version"],
+  tmux: ["tmux", "-V"],
+  python: ["python3", "--version"],
+  go: ["go", "version"],
+  rust: ["rustc", "--version"],
+};
+
 export async function hostVersions(): Promise<Record<string, string>> {
-  const [fleetwright, git, tmux] = await Promise.all([
-    ownVersion(),
-    versionOf(["git", "--version"]),
-    versionOf(["tmux", "-V"]),
-  ]);
-  return { fleetwright, node: process.version, git: git ?? "missing", tmux: tmux ?? "missing" };
+  const names = Object.keys(PROGRAMS);
+  const [fleetwright, ...found] = await Promise.all([ownVersion(), ...Object.values(PROGRAMS).map(versionOf)]);
+  const programs = names.map((name, at) => [name, found[at] ?? "missing"]);
+  return { fleetwright, node: process.version, ...Object.fromEntries(programs) };
 }

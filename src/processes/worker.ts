@@ -3,6 +3,7 @@ import { statfs } from "node:fs/promises";
 import { loadavg } from "node:os";
 import { hostProcessor, PROCESSORS } from "../../processors/index.ts";
 import { fleetSchedules } from "../../schedules/fleet.ts";
+import { configurationPrint } from "../conductor/fleet-survey.ts";
 import { leaveHost, tendHost, tickHost } from "../conductor/host.ts";
 import { relayWaiting } from "../conductor/relay.ts";
 import { syncSchedules } from "../conductor/schedule-files.ts";
@@ -46,7 +47,8 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
   });
   if (holdsAgents) {
     // Before the first claim: the host's row is what slots are counted on.
-    const tick = () => report(open, tickMs, versions);
+    const reported = { ...versions, config: configurationPrint(fleet) };
+    const tick = () => report(open, tickMs, reported);
     await tick().catch(onError("host"));
     loops.push(startLoop({ everyMs: tickMs, step: tick, onError: onError("host") }));
     loops.push(startLoop({ everyMs: tickMs, step: () => tendHost(fleet, leaving.signal), onError: onError("host") }));

@@ -122,7 +122,7 @@ export async function syncDossiers(
       order_id = case when excluded.dossier_id <> d.dossier_id then excluded.order_id else d.order_id end`;
 }
 
-/** Says what it was handed to; the first design stays. False when it has one, or is not there any more. */
+/** Says what it was handed to; the design of the first order stays. False when it has one, or is not there any more. */
 export async function handOffDossier(
   tx: Tx,
   { tenantId, productId, path }: Pick<Dossier, "tenantId" | "productId" | "path">,
@@ -130,6 +130,7 @@ export async function handOffDossier(
 ): Promise<boolean> {
   const rows = await tx.run`
     update dossiers set design = ${JSON.stringify(design)}::jsonb, order_id = ${orderId}
-    where tenant_id = ${tenantId} and product_id = ${productId} and path = ${path} and design is null`;
+    where tenant_id = ${tenantId} and product_id = ${productId} and path = ${path}
+      and (design is null or order_id = ${orderId})`;
   return rows > 0;
 }

@@ -1,10 +1,8 @@
 /** drift_reports, drift_baselines, looks: what was found to differ, what counts as right, and when somebody last looked. */
 import { z } from "zod";
 import { Baseline, type Finding, NotChecked, Severity } from "../domain/drift.ts";
+import { DriftStatus } from "../domain/drift-report.ts";
 import { sql, type Tx } from "./sql.ts";
-
-export const DriftStatus = z.enum(["open", "accepted", "gone"]);
-export type DriftStatus = z.infer<typeof DriftStatus>;
 
 export const Drift = z.object({
   id: z.uuid(),
@@ -13,8 +11,8 @@ export const Drift = z.object({
   subject: z.string(),
   what: z.string(),
   productId: z.string().nullable(),
-  declared: z.unknown(),
-  actual: z.unknown(),
+  declared: z.string().nullable(),
+  actual: z.string().nullable(),
   severity: Severity,
   command: z.string().nullable(),
   host: z.string().nullable(),
@@ -41,16 +39,19 @@ export async function listOpenDrift(tx: Tx, tenantId: string): Promise<Drift[]> 
 }
 
 export interface DriftFilter {
+  /** For the worker role, which sees all. */
+  readonly tenantId?: string | undefined;
   readonly productId?: string | undefined;
   readonly statuses: readonly DriftStatus[];
   readonly limit: number;
 }
 
 /** Those within sight, the worst and then the oldest first. */
-export async function listDrift(tx: Tx, { productId, statuses, limit }: DriftFilter): Promise<Drift[]> {
+export async function listDrift(tx: Tx, { tenantId, productId, statuses, limit }: DriftFilter): Promise<Drift[]> {
   const product = productId === undefined ? sql`` : sql` and d.product_id = ${productId}`;
+  const tenant = tenantId === undefined ? sql`` : sql` and d.tenant_id = ${tenantId}`;
   return tx.many(Drift)`
-    select ${columns} from drift_reports d where d.status = any(${statuses})${product}
+    select ${columns} from drift_reports d where d.status = any(${statuses})${product}${tenant}
     order by d.status = 'open' desc, array_position(array['high', 'medium', 'low'], d.severity), d.since,
       d.subject collate "C", d.what collate "C"
     limit ${limit}`;
@@ -109,7 +110,7 @@ export async function acceptFinding(
       returning ${columns}
     ), based as (
       insert into drift_baselines (tenant_id, operator_id, subject, what, value, accepted_by, reason, at)
-      select tenant_id, operator_id, subject, what, coalesce(actual, 'null'::jsonb), ${accepted.by}, ${accepted.reason},
+      select tenant_id, operator_id, subject, what, coalesce(actual, 'null'), ${accepted.by}, ${accepted.reason},
         ${accepted.at}
       from taken
       on conflict on constraint drift_baselines_pkey do update set value = excluded.value,

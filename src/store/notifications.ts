@@ -1,5 +1,6 @@
 /** fleet_notifications: one row per message and channel, written with what it is about, before any try to deliver it. */
 import { z } from "zod";
+import { notifyQueue } from "../../queues/notify.ts";
 import { sql, type Tx } from "./sql.ts";
 
 export const Notification = z.object({
@@ -44,6 +45,34 @@ export async function claimNotification(
     update fleet_notifications n set tries = tries + 1, due_at = now() + ${leaseMs}::float8 * interval '1 ms'
     where n.id = ${notificationId} and n.epoch = ${epoch} and n.status = 'pending' and n.due_at <= now() + interval '50 ms'
     returning ${columns}`;
+}
+
+/** A message that is about no single task: to the receiver's channels, with the hints to deliver it. The same key is the same message. */
+export async function insertNotifications(
+  tx: Tx,
+  to: { readonly tenantId: string; readonly operatorId: string },
+  message: {
+    readonly key: string;
+    readonly type: string;
+    readonly summary: string;
+    readonly facts: Readonly<Record<string, unknown>>;
+    readonly channels: readonly string[];
+  },
+): Promise<void> {
+  await tx.run`
+    with noted as (
+      insert into fleet_notifications (tenant_id, operator_id, type, channel, dedup_key, summary, facts)
+      select ${to.tenantId}, ${to.operatorId}, ${message.type}, channel, ${message.key}, ${message.summary},
+        ${JSON.stringify(message.facts)}::jsonb
+      from fleet_channels(${to.tenantId}, ${to.operatorId}, ${JSON.stringify(message.channels)}::jsonb) as channel
+      on conflict on constraint fleet_notifications_dedup do nothing
+      returning id
+    )
+    insert into outbox (tenant_id, operator_id, topic, dedup_key, payload)
+    select ${to.tenantId}, ${to.operatorId}, ${notifyQueue.name}, ${`${notifyQueue.name}/notify_`} || id || '_e1',
+      jsonb_build_object('notificationId', id, 'epoch', 1)
+    from noted
+    on conflict on constraint outbox_dedup_key do nothing`;
 }
 
 /** Closes it; with the epoch of the claim, so that a late sender cannot speak over a newer try. */

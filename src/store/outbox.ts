@@ -64,15 +64,15 @@ export async function markHintsFailed(
     where id = any(${failure.ids}::bigint[])`;
 }
 
-/** Hints that belong to no task's transition (a batch re-issued by the reconciler). */
+/** Hints that belong to no task's transition (a batch re-issued by the reconciler), or to no task at all. */
 export async function insertHints(
   tx: Tx,
-  owner: { tenantId: string; operatorId: string; taskId: string },
+  owner: { tenantId: string; operatorId: string; taskId?: string | null },
   hints: readonly Hint[],
 ): Promise<void> {
   await tx.run`
     insert into outbox (tenant_id, operator_id, task_id, topic, dedup_key, payload, run_at)
-    select ${owner.tenantId}, ${owner.operatorId}, ${owner.taskId}, topic, "dedupKey", payload,
+    select ${owner.tenantId}, ${owner.operatorId}, ${owner.taskId ?? null}::uuid, topic, "dedupKey", payload,
       now() + "delayMs" * interval '1 ms'
     from jsonb_to_recordset(${JSON.stringify(hints)}::jsonb)
       as hint (topic text, "dedupKey" text, payload jsonb, "delayMs" float8)

@@ -11,6 +11,8 @@ test("by default two shards are swept every five seconds, and waiting work is lo
     "monitor/reconcile": 2_000,
     "monitor/invariants": 60_000,
     "planner/due": 60_000,
+    "drift/fleet": 3_600_000,
+    "drift/science": 600_000,
     "gc/rows": 3_600_000,
   });
 });

@@ -1,0 +1,53 @@
+/** drift: what is asked for is looked at, on both backends of the queue; what is malformed is refused. */
+import { randomUUID } from "node:crypto";
+import { expect, test } from "vitest";
+import { driftProcessor } from "../../processors/drift.ts";
+import { driftQueue } from "../../queues/drift.ts";
+import { fleetSchedules } from "../../schedules/fleet.ts";
+import { expectRefusal, signal } from "./jobs.ts";
+import { commitFiles } from "../support/repositories.ts";
+import { testFleet } from "../support/fleet.ts";
+
+test.each(["redis", "postgres"] as const)("a scheduler removed from %s is found, and not put back", async (queues) => {
+  await using fleet = await testFleet({ queues });
+  const { broker } = fleet.fleet;
+  const look = () => driftProcessor.answer(fleet.fleet, { look: "fleet" }, signal);
+  await broker.applySchedules(fleetSchedules({ tickMs: fleet.config.FLEET_TICK_MS }));
+  await look();
+  expect(await fleet.query("select what from drift_reports where subject = 'schedules'")).toEqual([]);
+
+  const [queue] = broker.bullQueues([driftQueue]);
+  await queue?.removeJobScheduler("drift/science");
+  await look();
+
+  expect(await fleet.query("select what, declared, actual, severity, status from drift_reports")).toEqual([
+    {
+      what: "drift/science",
+      declared: 'every 600000 ms: {"look":"science"}',
+      actual: null,
+      severity: "high",
+      status: "open",
+    },
+  ]);
+  expect((await broker.listSchedulers([driftQueue])).map(({ id }) => id)).toEqual(["drift/fleet"]);
+});
+
+test("what somebody asks for concerns their tenant's product alone", async () => {
+  await using fleet = await testFleet();
+  const [first, second] = [await fleet.aRepository(), await fleet.aRepository()];
+  for (const repository of [first, second]) commitFiles(repository, { "go.sum": "one\n" });
+  const productId = first.slice(-11);
+
+  const job = { look: "asked", tenantId: "local", productId, lookId: randomUUID() };
+  await driftProcessor.answer(fleet.fleet, job, signal);
+
+  expect(await fleet.query("select subject from looks")).toEqual([{ subject: `product:${productId}` }]);
+  await driftProcessor.answer(fleet.fleet, { look: "science" }, signal);
+  expect(await fleet.query("select subject from looks where kind = 'science'")).toHaveLength(2);
+});
+
+test("a look at nothing in particular is refused", async () => {
+  await using fleet = await testFleet();
+
+  await expectRefusal(fleet, driftProcessor, { look: "around" }, "look");
+});
