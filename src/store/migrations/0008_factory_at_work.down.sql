@@ -1,6 +1,7 @@
 revoke select on fleet_migrations from fleet_worker;
 set local role fleet_owner;
 
+drop table gc_reports;
 drop table gc_marks;
 drop table kill_switches;
 drop table dossiers;

@@ -286,6 +286,20 @@ create table gc_marks (
 create unique index gc_marks_open on gc_marks (host, path) where swept_at is null;
 create index gc_marks_by_host on gc_marks (host, marked_at);
 
+-- What a host was asked to collect, and what it did. The asker waits for `done_at`; a host that lost the hint finds the row.
+create table gc_reports (
+  id          uuid        not null,
+  host        text        not null,
+  asked_by    text        not null,
+  ask         jsonb       not null,
+  report      jsonb,
+  asked_at    timestamptz not null default now(),
+  done_at     timestamptz,
+  constraint gc_reports_pkey primary key (id)
+);
+create index gc_reports_open on gc_reports (host, asked_at) where done_at is null;
+create index gc_reports_by_age on gc_reports (asked_at);
+
 do $$
 declare t text;
 begin
@@ -323,7 +337,7 @@ end $$;
 
 grant insert, update, delete on plans, work_orders, runs, artifacts, schedules, drift_reports, drift_baselines, looks,
   dossiers, kill_switches to fleet_worker;
-grant select, insert, update, delete on gc_marks to fleet_worker;
+grant select, insert, update, delete on gc_marks, gc_reports to fleet_worker;
 -- Plans and orders are asked for by requests; what else the factory knows, processors write.
 grant insert on plans, work_orders to fleet_app;
 
