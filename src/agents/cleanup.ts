@@ -2,17 +2,17 @@
 import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { lastLines, runCommand } from "../command/run.ts";
 import { findMarked } from "../command/process-tree.ts";
 import { FleetError } from "../domain/errors.ts";
 import { shortId } from "../domain/task.ts";
-import { git, SYSTEM_PATH, tryGit } from "../git/git.ts";
+import { git, tryGit } from "../git/git.ts";
 import { readRefs, type Mirror } from "../git/mirror.ts";
 import { absorbClone, branchHead, isAncestor } from "./branches.ts";
 import { trashRoot } from "./places.ts";
 import { releasePorts } from "./ports.ts";
 import { findUnsaved, takeSnapshot, type Snapshot, type UnsavedFiles } from "./snapshot.ts";
 import { taskMarker } from "./stop.ts";
+import { deleteTree, isMarkId } from "./trash.ts";
 import { openWorkspaceRoot, pruneWorktrees, worktreeDir, type Place } from "./workspace.ts";
 import { forgetWorkspaceRecord, readWorkspaceRecord, type WorkspaceRecord } from "./workspace-record.ts";
 
@@ -43,8 +43,6 @@ export interface CleanUpResult {
   readonly removedPath: string | null;
   readonly deletedBranch: string | null;
 }
-
-const DELETE_TIMEOUT_MS = 10 * 60_000;
 
 export function decideCleanup(facts: CleanUpFacts): CleanUpDecision {
   if (!facts.exists) return { do: "nothing", reason: "there is no workspace" };
@@ -175,20 +173,8 @@ async function forget(place: Place, mirror: Mirror, record: WorkspaceRecord): Pr
   await releasePorts(place.home, shortId(record.taskId));
   await forgetWorkspaceRecord(place.home, record.taskId);
   const root = trashRoot(place.home);
-  for (const name of await readdir(root).catch(() => [])) await deleteTree(join(root, name));
-}
-
-/** Package caches leave folders that may not be written; their own user may change that, and links are not followed. */
-async function deleteTree(trash: string): Promise<void> {
-  const at = { cwd: "/", env: { PATH: SYSTEM_PATH, LC_ALL: "C" }, timeoutMs: DELETE_TIMEOUT_MS };
-  const rm = ["rm", "-rf", "--one-file-system", "--", trash];
-  let result = await runCommand(rm, at);
-  if (result.exitCode !== 0) {
-    await runCommand(["chmod", "-R", "u+rwX", "--", trash], at);
-    result = await runCommand(rm, at);
-  }
-  if (result.exitCode === 0) return;
-  throw new FleetError("workspace-refused", `${trash} cannot be deleted: ${lastLines(result.stderr, 3)}`);
+  // What gc put aside waits there for its time.
+  for (const name of await readdir(root).catch(() => [])) if (!isMarkId(name)) await deleteTree(join(root, name));
 }
 
 /** Only while it is where it was when that was decided. */
