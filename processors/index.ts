@@ -5,6 +5,7 @@ import { driftProcessor } from "./drift.ts";
 import { gcProcessor } from "./gc.ts";
 import { monitorProcessor } from "./monitor.ts";
 import { notifyProcessor } from "./notify.ts";
+import { ordersProcessor } from "./orders.ts";
 import { plannerProcessor } from "./planner.ts";
 import { retryProcessor } from "./retry.ts";
 import { reviewProcessor } from "./review.ts";
@@ -14,6 +15,7 @@ export { hostProcessor } from "./host.ts";
 
 export const PROCESSORS: readonly Processor[] = [
   plannerProcessor,
+  ordersProcessor,
   spawnProcessor,
   monitorProcessor,
   ciProcessor,

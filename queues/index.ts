@@ -23,6 +23,3 @@ export const QUEUES: readonly QueueDefinition[] = [
   gcQueue,
   driftQueue,
 ];
-
-/** Declared, because their names are final, but nothing consumes or fills them until the factory exists. */
-export const QUEUES_WITHOUT_PROCESSOR: readonly QueueDefinition[] = [ordersQueue];

@@ -4,21 +4,18 @@ import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { hostProcessor, PROCESSORS } from "../processors/index.ts";
 import { HostAct, hostQueue } from "../queues/host.ts";
-import { QUEUES, QUEUES_WITHOUT_PROCESSOR } from "../queues/index.ts";
+import { QUEUES } from "../queues/index.ts";
 import { fleetSchedules } from "../schedules/fleet.ts";
 import { read } from "../src/domain/errors.ts";
 
 const host = hostQueue("a-host");
-const waiting = QUEUES_WITHOUT_PROCESSOR.map(({ name }) => name);
-const answered = [...QUEUES.map(({ name }) => name).filter((name) => !waiting.includes(name)), "host"];
+const answered = [...QUEUES.map(({ name }) => name), "host"];
 
-test("queues and processors are the same set, but for those that wait for their work", () => {
+test("queues and processors are the same set", () => {
   const names = [...PROCESSORS.map(({ queue }) => queue.name), "host"];
 
   expect(names.toSorted()).toEqual(answered.toSorted());
   expect(hostProcessor("a-host").queue.name).toBe(host.name);
-  expect(waiting.filter((name) => PROCESSORS.some(({ queue }) => queue.name === name))).toEqual([]);
-  expect(waiting.every((name) => QUEUES.some((queue) => queue.name === name))).toBe(true);
 });
 
 test("a processor answers the queue that is in the list, not another of its name", () => {
@@ -43,7 +40,7 @@ test("no file of queues or processors is about something that is in no list", ()
       .filter((file) => !besides.has(file))
       .map((file) => file.replace(/\.ts$/, ""));
 
-  expect(named("queues").toSorted()).toEqual([...answered, ...waiting].toSorted());
+  expect(named("queues").toSorted()).toEqual(answered.toSorted());
   expect(named("processors").toSorted()).toEqual(answered.toSorted());
 });
 

@@ -65,6 +65,18 @@ export const WorkOrder = z
   .meta({ id: "work_order", description: "One bounded, prioritised action on a product" });
 export type WorkOrder = z.infer<typeof WorkOrder>;
 
+/** What a person may ask for. What is left out is as the intent has it. */
+export const OrderRequest = z.strictObject({
+  productId: Name,
+  intent: Intent,
+  inputs: Inputs.default({}),
+  budget: OrderBudget.partial().default({}),
+  stopConditions: z.array(StopCondition).max(5).optional(),
+  priority: z.int().min(0).max(100).default(50).meta({ description: "100 is done first" }),
+  evidenceExpectations: z.array(z.string().min(1).max(200)).max(64).default([]),
+});
+export type OrderRequest = z.infer<typeof OrderRequest>;
+
 /** What an order of this intent may use when nobody said more. */
 export const DEFAULT_BUDGET: Readonly<Record<Intent, OrderBudget>> = {
   validate: { max_actions: 4, max_seconds: 900, max_output_bytes: 16_777_216 },

@@ -139,6 +139,21 @@ export async function findOrder(tx: Tx, id: string): Promise<Order | undefined> 
   return tx.maybeOne(Order)`select ${orderColumns} from work_orders o where o.id = ${id}`;
 }
 
+export async function getOrder(tx: Tx, id: string): Promise<Order> {
+  return tx.one(Order)`select ${orderColumns} from work_orders o where o.id = ${id}`;
+}
+
+/** The one that stands in the way of a new one. */
+export async function findOpenOrder(
+  tx: Tx,
+  where: Pick<Order, "tenantId" | "productId" | "intent" | "subject">,
+): Promise<Order | undefined> {
+  return tx.maybeOne(Order)`
+    select ${orderColumns} from work_orders o
+    where o.tenant_id = ${where.tenantId} and o.product_id = ${where.productId} and o.intent = ${where.intent}
+      and o.subject = ${where.subject} and o.status in ('pending', 'running')`;
+}
+
 /** By a prefix of the id or of its short name, as people type it. */
 export async function listOrdersNamed(tx: Tx, tenantId: string, name: string, limit: number): Promise<Order[]> {
   return tx.many(Order)`

@@ -62,6 +62,16 @@ export async function listPullRequests(tx: Tx, taskIds: readonly string[]): Prom
     select ${columns} from pull_requests p where p.task_id = any(${taskIds}::uuid[]) order by p.number`;
 }
 
+const Wave = z.object({ open: z.int(), lastUpdate: z.date().nullable() });
+export type Wave = z.infer<typeof Wave>;
+
+/** How many are open in a repository, and when one of them moved last. */
+export async function countOpenPullRequests(tx: Tx, tenantId: string, repository: string): Promise<Wave> {
+  return tx.one(Wave)`
+    select count(*)::int as open, max(updated_at) as last_update from pull_requests
+    where tenant_id = ${tenantId} and repository = ${repository} and state = 'open'`;
+}
+
 /** Closes the open one; nothing happens to one that is closed already. */
 export async function closePullRequest(
   tx: Tx,

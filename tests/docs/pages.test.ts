@@ -3,12 +3,13 @@ import { expect, test } from "vitest";
 import { z } from "zod";
 import { PROCESSORS } from "../../processors/index.ts";
 import { hostQueue } from "../../queues/host.ts";
-import { QUEUES, QUEUES_WITHOUT_PROCESSOR } from "../../queues/index.ts";
+import { QUEUES } from "../../queues/index.ts";
 import type { QueueDefinition } from "../../queues/define.ts";
 import { fleetSchedules } from "../../schedules/fleet.ts";
 import { COMMANDS, VERSION } from "../../src/cli/main.ts";
 import { FAILURES } from "../../src/domain/errors.ts";
 import { ScheduleFile } from "../../src/domain/schedule.ts";
+import { LastRun } from "../../src/domain/last-run.ts";
 import { Settings } from "../../src/domain/settings.ts";
 import { SLOT_HOLDING_STATUSES, TERMINAL_STATUSES, VALID_TRANSITIONS, type TaskStatus } from "../../src/domain/task.ts";
 import { openApiOf } from "../../src/http/openapi.ts";
@@ -39,6 +40,10 @@ test("docs/openapi.json is written from the routes", async () => {
       VERSION,
     ),
   );
+});
+
+test("schemas/last_run.schema.json is the contract of last_run.json", async () => {
+  await expectJson("schemas/last_run.schema.json", z.toJSONSchema(LastRun));
 });
 
 test("docs/fleet.schema.json is the schema of fleet.yaml", async () => {
@@ -114,11 +119,8 @@ function queuesPage(): string {
   const answered = new Set([...PROCESSORS.map(({ queue }) => queue.name), "host"]);
   const all = [...QUEUES, hostQueue("<hostId>")];
   const rows = all.map((queue) => {
-    const status = QUEUES_WITHOUT_PROCESSOR.includes(queue)
-      ? "declared, not used yet"
-      : `\`processors/${wordOf(queue)}.ts\``;
-    expect(answered.has(wordOf(queue)), queue.name).toBe(!QUEUES_WITHOUT_PROCESSOR.includes(queue));
-    return `| \`${queue.name}\` | ${status} | ${queue.attempts} | ${queue.backoffMs} ms | ${queue.concurrency} | ${kept(queue.keepCompleted)} | ${kept(queue.keepFailed)} |`;
+    expect(answered.has(wordOf(queue)), queue.name).toBe(true);
+    return `| \`${queue.name}\` | \`processors/${wordOf(queue)}.ts\` | ${queue.attempts} | ${queue.backoffMs} ms | ${queue.concurrency} | ${kept(queue.keepCompleted)} | ${kept(queue.keepFailed)} |`;
   });
   const schedules = fleetSchedules().map(
     ({ id, queue, everyMs }) => `| \`${id}\` | \`${queue.name}\` | ${everyMs / 1_000} s |`,

@@ -1,0 +1,94 @@
+/** Orders for tests: products whose commands a test writes, orders made and asked for, and carried out here and now. */
+import { randomUUID } from "node:crypto";
+import { readdir, readFile, realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { v7 } from "uuid";
+import { runOrder } from "../../src/conductor/orders.ts";
+import { requestBatch } from "../../src/conductor/order-requests.ts";
+import { DEFAULT_BUDGET, DEFAULT_STOPS, WorkOrder } from "../../src/domain/order.ts";
+import { Product } from "../../src/domain/product.ts";
+import type { Operator } from "../../src/domain/operator.ts";
+import { getOrder, insertOrders, type Order } from "../../src/store/orders.ts";
+import { listRunsOfOrder, type Run } from "../../src/store/runs.ts";
+import { WORKER } from "../../src/store/store.ts";
+import type { TestFleet, TestProcess } from "./fleet.ts";
+import { newCheckout } from "./repositories.ts";
+
+export const aSignal = () => new AbortController().signal;
+
+/** A repository with one commit that is a product of the operator's tenant. Strings are lines for `sh`. */
+export async function aProduct(
+  fleet: TestFleet,
+  by: Operator,
+  product: Readonly<Record<string, unknown>> & { readonly files?: Readonly<Record<string, string>> } = {},
+): Promise<Product> {
+  const id = `p${randomUUID().slice(0, 8)}`;
+  const { files, ...declared } = product;
+  const repository = newCheckout(join(await realpath(fleet.home), "..", id), files);
+  const made = Product.parse({ id, repository, tenant: by.tenantId, commands: { test: "true" }, ...declared });
+  fleet.fleet.settings.products.push(made);
+  return made;
+}
+
+export type OrderAsk = Partial<WorkOrder> & Pick<WorkOrder, "product_id" | "intent">;
+
+export async function stored(fleet: TestFleet, by: Operator, ...asks: readonly OrderAsk[]): Promise<Order[]> {
+  const orders = asks.map((ask) =>
+    WorkOrder.parse({
+      job_id: v7(),
+      budget: DEFAULT_BUDGET[ask.intent],
+      stop_conditions: DEFAULT_STOPS[ask.intent],
+      priority: 50,
+      created_at: new Date().toISOString(),
+      ...ask,
+    }),
+  );
+  const owner = { tenantId: by.tenantId, operatorId: by.id };
+  return fleet.fleet.store.transaction(WORKER, (tx) =>
+    insertOrders(
+      tx,
+      owner,
+      orders.map((order) => ({ order, source: "manual" as const })),
+    ),
+  );
+}
+
+/** Stored and asked for, as one batch. */
+export async function asked(fleet: TestFleet, by: Operator, ...asks: readonly OrderAsk[]): Promise<Order[]> {
+  const orders = await stored(fleet, by, ...asks);
+  await requestBatch(
+    fleet.fleet,
+    by,
+    orders.map(({ id }) => id),
+  );
+  return Promise.all(orders.map(({ id }) => readOrder(fleet, id)));
+}
+
+export async function readOrder(fleet: TestFleet, id: string): Promise<Order> {
+  return fleet.fleet.store.transaction(WORKER, (tx) => getOrder(tx, id));
+}
+
+/** Latest first. */
+export async function runsOf(fleet: TestFleet, { id }: Pick<Order, "id">): Promise<Run[]> {
+  return fleet.fleet.store.transaction(WORKER, (tx) => listRunsOfOrder(tx, id));
+}
+
+/** As its job would; answers with the order as it is then. What the queue would try again is not an error here. */
+export async function carryOut(
+  fleet: TestFleet,
+  { id, epoch }: Order,
+  { fleet: on }: TestProcess = fleet,
+): Promise<Order> {
+  await runOrder(on, { orderId: id, epoch }, aSignal()).catch((error: unknown) => {
+    if (!(error instanceof Error && "code" in error && error.code === "order-tried-again")) throw error;
+  });
+  return readOrder(fleet, id);
+}
+
+/** Of the folder, without what gc or time may have left. */
+export async function evidenceOf(run: Run | undefined): Promise<Record<string, string>> {
+  const dir = run?.dir ?? "";
+  const names = await readdir(dir);
+  const texts = await Promise.all(names.map(async (name) => [name, await readFile(join(dir, name), "utf8")]));
+  return Object.fromEntries(texts);
+}
