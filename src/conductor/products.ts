@@ -2,6 +2,7 @@
 import { FleetError } from "../domain/errors.ts";
 import type { Operator } from "../domain/operator.ts";
 import type { Product } from "../domain/product.ts";
+import { factsOf, nextSlot } from "../domain/schedule.ts";
 import {
   findKillSwitch,
   dropKillSwitch,
@@ -11,6 +12,7 @@ import {
 } from "../store/kill-switches.ts";
 import { auditOperator } from "../store/operators.ts";
 import { listLatestRuns, type Run } from "../store/runs.ts";
+import { listSchedules, type Schedule } from "../store/schedules.ts";
 import type { Tx } from "../store/sql.ts";
 import { WORKER } from "../store/store.ts";
 import type { Fleet } from "./fleet.ts";
@@ -29,13 +31,15 @@ export interface ProductState {
   readonly stop: Stop | undefined;
   /** The latest that ended, one for each intent. */
   readonly runs: readonly Run[];
+  /** When its schedule asks next; undefined when no clock does. */
+  readonly next: Date | undefined;
 }
 
 export function productsOf(fleet: Fleet, tenantId: string): Product[] {
   return fleet.settings.products.filter(({ tenant }) => tenant === tenantId);
 }
 
-/** Those of the asker's tenant, in the order of fleet.yaml; two statements however many there are. */
+/** Those of the asker's tenant, in the order of fleet.yaml; three statements however many there are. */
 export async function listProducts(fleet: Fleet, by: Operator): Promise<ProductState[]> {
   const products = productsOf(fleet, by.tenantId);
   return statesOf(fleet, by, products);
@@ -59,10 +63,13 @@ function notFound(id: string): FleetError {
 }
 
 async function statesOf(fleet: Fleet, by: Operator, products: readonly Product[]): Promise<ProductState[]> {
-  const { runs, switches } = await fleet.store.transaction(sightOf(by), async (tx) => ({
+  const { runs, switches, schedules } = await fleet.store.transaction(sightOf(by), async (tx) => ({
     runs: await listLatestRuns(tx, by.tenantId),
     switches: await listKillSwitches(tx, by.tenantId),
+    schedules: await listSchedules(tx, by.tenantId),
   }));
+  const now = fleet.clock();
+  const scheduled = new Map(schedules.map((schedule) => [schedule.productId, schedule]));
   const stopped = new Map(switches.map((found) => [found.subject, found]));
   const runsOf = new Map<string, Run[]>();
   for (const run of runs) runsOf.set(run.productId, [...(runsOf.get(run.productId) ?? []), run]);
@@ -70,7 +77,13 @@ async function statesOf(fleet: Fleet, by: Operator, products: readonly Product[]
     product,
     stop: stopOf(product, stopped.get(product.id)),
     runs: runsOf.get(product.id) ?? [],
+    next: nextOf(scheduled.get(product.id), now),
   }));
+}
+
+function nextOf(schedule: Schedule | undefined, now: Date): Date | undefined {
+  if (!schedule?.definition || schedule.problems) return undefined;
+  return nextSlot(schedule.definition, factsOf(schedule), now);
 }
 
 /** fleet.yaml first: it holds however often somebody releases the product. */

@@ -1,13 +1,13 @@
 /** What people, and the hooks of their repositories, do to schedules: look, pause, resume, and say that something was pushed. */
 import type { Operator } from "../domain/operator.ts";
-import { slotAt } from "../domain/schedule.ts";
+import { factsOf, slotAt } from "../domain/schedule.ts";
 import { auditOperator } from "../store/operators.ts";
 import { findSchedule, listSchedules, notePush, pauseSchedule, type Schedule } from "../store/schedules.ts";
 import { WORKER } from "../store/store.ts";
 import type { Fleet } from "./fleet.ts";
 import { getProduct } from "./products.ts";
 import { scheduleDifferences, type ScheduleDifference } from "./schedule-files.ts";
-import { factsOf, noSchedule, runSchedule, type ScheduleRun } from "./schedules.ts";
+import { noSchedule, runSchedule, type ScheduleRun } from "./schedules.ts";
 import { sightOf } from "./tasks.ts";
 
 /** A schedule with what is not as its file says; also those that are only in a file, or only in the queue. */

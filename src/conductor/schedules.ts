@@ -6,8 +6,8 @@ import { PLANNED_STATUSES } from "../domain/product.ts";
 import {
   decideSlot,
   dueSlot,
+  factsOf,
   type ScheduledJob,
-  type ScheduleFacts,
   type ScheduleFile,
   type SlotDecision,
 } from "../domain/schedule.ts";
@@ -46,10 +46,6 @@ function dueOf(schedule: Schedule, asOf: Date): DueSchedule[] {
   if (!definition || problems) return [];
   const slotAt = dueSlot(definition, factsOf(schedule), asOf);
   return slotAt ? [{ schedule, definition, slotAt }] : [];
-}
-
-export function factsOf({ enabled, paused, lastSlotAt, createdAt, pushedAt }: Schedule): ScheduleFacts {
-  return { enabled, paused: paused !== null, lastSlotAt, since: createdAt, pushedAt };
 }
 
 export interface ScheduleRun {

@@ -132,6 +132,18 @@ export interface ScheduleFacts {
   readonly pushedAt: Date | null;
 }
 
+/** Of a row as it is kept. */
+export function factsOf(row: {
+  readonly enabled: boolean;
+  readonly paused: object | null;
+  readonly lastSlotAt: Date | null;
+  readonly createdAt: Date;
+  readonly pushedAt: Date | null;
+}): ScheduleFacts {
+  const { enabled, paused, lastSlotAt, createdAt, pushedAt } = row;
+  return { enabled, paused: paused !== null, lastSlotAt, since: createdAt, pushedAt };
+}
+
 /**
  * The slot to make now, or nothing. However many were missed, the answer is one; a clock that goes back makes none again,
  * and one that went ahead has made it already when its time comes.

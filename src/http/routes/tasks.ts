@@ -2,11 +2,11 @@
 import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { countTasksFor, getTaskNamed, listTasksFor } from "../../conductor/tasks.ts";
-import { FleetError } from "../../domain/errors.ts";
 import { AgentType, TaskStatus, TaskType, TERMINAL_STATUSES } from "../../domain/task.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
 import { TaskView, viewTask } from "../../views/task.ts";
 import { defineRoute } from "../route.ts";
+import { readCursor, writeCursor } from "./cursor.ts";
 import { TaskParams } from "./params.ts";
 
 const All = z.stringbool().default(false).meta({ description: "All tenants (role admin)" });
@@ -80,22 +80,3 @@ export const taskRoute = defineRoute(
     body: viewTask(await getTaskNamed(fleet, operator, params.task)),
   }),
 );
-
-interface Cursor {
-  readonly createdAt: Date;
-  readonly id: string;
-}
-
-function writeCursor({ createdAt, id }: Cursor): string {
-  return Buffer.from(`${createdAt.toISOString()} ${id}`).toString("base64url");
-}
-
-const CursorText = z.tuple([z.iso.datetime().transform((text) => new Date(text)), z.uuid()]);
-
-function readCursor(text: string): Cursor {
-  const parsed = CursorText.safeParse(Buffer.from(text, "base64url").toString("utf8").split(" "));
-  if (!parsed.success)
-    throw new FleetError("invalid-input", "The cursor is not one of ours: take nextCursor of the page before.");
-  const [createdAt, id] = parsed.data;
-  return { createdAt, id };
-}

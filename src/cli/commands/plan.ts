@@ -1,0 +1,116 @@
+/** fleet plan: which work orders are next, and why; and the proof that a plan follows from its inputs. */
+import { join, resolve } from "node:path";
+import { numberOf, queryOf, textOf, type Command, type Options, type Shell } from "../command.ts";
+import type { PlanView } from "../../views/plan.ts";
+
+const NOT_VERIFIED = 4;
+
+export const planCommand: Command = {
+  usage: "plan",
+  summary: "say which work orders are next, and keep them until somebody runs them",
+  options: [
+    ["--budget <n>", "how many orders, 1 to 1000 (default: 10)"],
+    ["--explain", "what each score is made of"],
+    ["--product <product>", "only this one"],
+    ["--from-schedules", "only what is due by a schedule"],
+    ["--dry-run", "store nothing"],
+    ["--out <folder>", "also write each order as a file there"],
+    ["--as-of <moment>", "count ages from there (default: the full hour)"],
+    ["--replay <plan>", "plan again from what was kept, and compare every byte"],
+    ["--list", "the plans there are"],
+  ],
+  examples: [
+    "fleet plan --budget 3 --explain",
+    "fleet plan --from-schedules --dry-run",
+    "fleet plan --json | jq '.orders[].order.product_id'",
+    "fleet plan --out orders && ls orders",
+    "fleet plan --replay 3f9a1c2b",
+  ],
+
+  async run(shell, _args, options) {
+    const replay = textOf(options["replay"]);
+    if (replay !== undefined) return proof(shell, replay);
+    if (options["list"]) return list(shell);
+    return plan(shell, options);
+  },
+};
+
+async function plan({ api, terminal, json, world }: Shell, options: Options): Promise<number> {
+  const [{ read }, { PlanRequest, PlanView: View }] = await Promise.all([
+    import("../../domain/errors.ts"),
+    import("../../views/plan.ts"),
+  ]);
+  const made = await api.post("/api/fleet/plan", read(PlanRequest, requestOf(options)), View);
+  const out = textOf(options["out"]);
+  const files = out === undefined ? [] : await writeOrders(made, world.cwd, out);
+  if (json) terminal.json(made.plan);
+  else {
+    const { planLines } = await import("../plan-table.ts");
+    for (const line of planLines(terminal, made, { explain: options["explain"] === true, files })) terminal.line(line);
+  }
+  return 0;
+}
+
+/** What was not typed is left out, so that the defaults stay in one place: the schema. */
+function requestOf(options: Options): Record<string, unknown> {
+  const asked = {
+    budget: numberOf(options["budget"]),
+    product: options["product"],
+    source: options["fromSchedules"] ? "schedules" : undefined,
+    dryRun: options["dryRun"] === true ? true : undefined,
+    asOf: options["asOf"],
+  };
+  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
+}
+
+/** One file each, named so that they sort as they are planned; each is checked before it is written. */
+async function writeOrders({ plan: made }: PlanView, cwd: string, out: string): Promise<string[]> {
+  const [{ mkdir, writeFile }, { WorkOrder }] = await Promise.all([
+    import("node:fs/promises"),
+    import("../../domain/order.ts"),
+  ]);
+  const folder = resolve(cwd, out);
+  await mkdir(folder, { recursive: true });
+  const digits = String(made.orders.length).length;
+  const files: string[] = [];
+  for (const [at, { order }] of made.orders.entries()) {
+    const name = [String(at + 1).padStart(digits, "0"), order.product_id, order.intent, order.job_id.slice(0, 8)].join(
+      "-",
+    );
+    const file = join(folder, `${name}.json`);
+    await writeFile(file, `${JSON.stringify(WorkOrder.parse(order), undefined, 2)}\n`);
+    files.push(file);
+  }
+  return files;
+}
+
+async function proof({ api, terminal, json }: Shell, id: string): Promise<number> {
+  const path = `/api/fleet/plans/${encodeURIComponent(id)}/replay`;
+  const replay = await api.post(path, {}, async () => (await import("../../views/plan.ts")).ReplayView);
+  if (json) terminal.json(replay);
+  else {
+    const verdict = replay.holds ? "follows from its inputs, byte by byte" : "does not hold";
+    terminal.line(`${terminal.mark(replay.holds)} Plan ${replay.planId} ${verdict}`);
+    for (const { what, holds, why } of replay.checks) {
+      const because = why === null ? "" : terminal.paint("dim", `: ${terminal.shown(why)}`);
+      terminal.line(`  ${terminal.mark(holds)} ${what}${because}`);
+    }
+  }
+  return replay.holds ? 0 : NOT_VERIFIED;
+}
+
+async function list({ api, terminal, json, world }: Shell): Promise<number> {
+  const page = await api.get(`/api/fleet/plans${queryOf({ limit: 50 })}`, async () => {
+    const [{ pageOf }, { PlanSummary }] = await Promise.all([
+      import("../../views/page.ts"),
+      import("../../views/plan.ts"),
+    ]);
+    return pageOf(PlanSummary);
+  });
+  if (json) terminal.json(page);
+  else {
+    const { planListLines } = await import("../plan-table.ts");
+    for (const line of planListLines(terminal, page.items, world.clock())) terminal.line(line);
+  }
+  return 0;
+}

@@ -1,0 +1,71 @@
+/** fleet products: what the factory looks after; and its kill switch. */
+import { textOf, type Command, type Shell } from "../command.ts";
+import type { ProductView } from "../../views/product.ts";
+
+function pathOf(product: string | undefined, act: string): string {
+  return `/api/fleet/products/${encodeURIComponent(product ?? "")}/${act}`;
+}
+
+const oneView = async () => (await import("../../views/product.ts")).ProductView;
+
+const listCommand: Command = {
+  usage: "products",
+  summary: "what the factory looks after, how it fared last, and what is stopped",
+  options: [],
+  examples: ["fleet products", "fleet products --json | jq '.products[] | select(.stopped).id'"],
+
+  async run({ api, terminal, json, world }) {
+    const view = await api.get(
+      "/api/fleet/products",
+      async () => (await import("../../views/product.ts")).ProductsView,
+    );
+    if (json) {
+      terminal.json(view);
+      return;
+    }
+    const { productLines } = await import("../product-table.ts");
+    for (const line of productLines(terminal, view.products, world.clock())) terminal.line(line);
+  },
+};
+
+const killCommand: Command = {
+  usage: "products kill <product>",
+  summary: "stop a product at once: nothing is planned or run for it until it is released",
+  options: [["--reason <reason>", "why; shown wherever the product is (needed)"]],
+  examples: ['fleet products kill shop --reason "its tests write to production"'],
+
+  async run(shell, [product], { reason }) {
+    const view = await shell.api.post(pathOf(product, "kill"), { reason: textOf(reason) ?? "" }, oneView);
+    await told(shell, view, `Let it go on: fleet products release ${view.id}`);
+  },
+};
+
+const releaseCommand: Command = {
+  usage: "products release <product>",
+  summary: "let a stopped product go on",
+  options: [],
+  examples: ["fleet products release shop"],
+
+  async run(shell, [product]) {
+    const view = await shell.api.post(pathOf(product, "release"), {}, oneView);
+    const step = view.stopped
+      ? "fleet.yaml itself stops it: mend products[].killSwitch there"
+      : `Plan for it: fleet plan --product ${view.id}`;
+    await told(shell, view, step);
+    return view.stopped ? 1 : 0;
+  },
+};
+
+/** The one that is called by the word alone comes first. */
+export const productsCommands: readonly Command[] = [listCommand, killCommand, releaseCommand];
+
+async function told({ terminal, json }: Shell, view: ProductView, step: string): Promise<void> {
+  if (json) {
+    terminal.json(view);
+    return;
+  }
+  const { standingOf } = await import("../product-table.ts");
+  terminal.line(`${standingOf(terminal, view)}  ${terminal.paint("bold", terminal.shown(view.id))}`);
+  if (view.stopped) terminal.line(`  ${terminal.shown(view.stopped.reason)}`);
+  terminal.line(terminal.paint("dim", `  ${step}`));
+}

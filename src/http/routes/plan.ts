@@ -1,0 +1,80 @@
+/** /plan and /plans: planning work orders, looking at plans, and proving one. */
+import { z } from "zod";
+import type { Fleet } from "../../conductor/fleet.ts";
+import { getPlan, listPlansFor, makePlan, replayPlan } from "../../conductor/plan.ts";
+import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
+import { PlanRequest, PlanSummary, PlanView, ReplayView, viewPlanSummary } from "../../views/plan.ts";
+import { defineRoute } from "../route.ts";
+import { readCursor, writeCursor } from "./cursor.ts";
+
+const PlanParams = z.strictObject({
+  plan: z.string().min(4).max(36).meta({ description: "Id, or a beginning of it" }),
+});
+
+export const planRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/plan",
+    tier: "builder",
+    summary: "Plan the next work orders, and store them as pending",
+    description: "The same on unchanged inputs is the same plan: it is stored once.",
+    body: PlanRequest,
+    reply: PlanView,
+    errors: ["not-found", "product-stopped"],
+  },
+  async (fleet: Fleet, { operator, body }) => {
+    const { budget, source, product, dryRun, asOf } = body;
+    const at = asOf === undefined ? undefined : new Date(asOf);
+    const made = await makePlan(fleet, operator, { wanted: budget, source, productId: product, dryRun, asOf: at });
+    return { body: { ...made, dryRun, standings: [...made.standings] } };
+  },
+);
+
+export const plansRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/plans",
+    tier: "observer",
+    summary: "Plans, newest first",
+    query: PageQuery,
+    reply: pageOf(PlanSummary),
+  },
+  async (fleet: Fleet, { operator, query }) => {
+    const before = query.cursor === undefined ? undefined : readCursor(query.cursor);
+    const { plans, next } = await listPlansFor(fleet, operator, { before, limit: query.limit });
+    const nextCursor = next ? writeCursor(next) : null;
+    return { body: viewPage({ items: plans, nextCursor }, viewPlanSummary) };
+  },
+);
+
+export const onePlanRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/plans/:plan",
+    tier: "observer",
+    summary: "One plan, as it was made",
+    params: PlanParams,
+    reply: PlanView,
+    errors: ["not-found", "ambiguous-name", "not-verified"],
+  },
+  async (fleet: Fleet, { operator, params }) => {
+    const made = await getPlan(fleet, operator, params.plan);
+    return { body: { ...made, dryRun: false, standings: [...made.standings] } };
+  },
+);
+
+export const replayPlanRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/plans/:plan/replay",
+    tier: "builder",
+    summary: "Plan again from the inputs that were kept, and compare hashes and bytes",
+    params: PlanParams,
+    reply: ReplayView,
+    errors: ["not-found", "ambiguous-name"],
+  },
+  async (fleet: Fleet, { operator, params }) => {
+    const { planId, holds, checks } = await replayPlan(fleet, operator, params.plan);
+    return { body: { planId, holds, checks: [...checks] } };
+  },
+);

@@ -1,0 +1,51 @@
+/** /products: what the factory looks after; stopping one, and letting it go on. */
+import type { Fleet } from "../../conductor/fleet.ts";
+import { killProduct, listProducts, releaseProduct } from "../../conductor/products.ts";
+import { KillReason, ProductsView, ProductView, viewProduct } from "../../views/product.ts";
+import { defineRoute } from "../route.ts";
+import { ProductParams } from "./params.ts";
+
+export const productsRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/products",
+    tier: "observer",
+    summary: "Products, how they fared last, and which are stopped",
+    reply: ProductsView,
+  },
+  async (fleet: Fleet, { operator }) => {
+    const states = await listProducts(fleet, operator);
+    return { body: { products: states.map((state) => viewProduct(state)) } };
+  },
+);
+
+export const killProductRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/products/:product/kill",
+    tier: "builder",
+    summary: "Stop a product: nothing is planned or run for it until it is released",
+    params: ProductParams,
+    body: KillReason,
+    reply: ProductView,
+    errors: ["not-found"],
+  },
+  async (fleet: Fleet, { operator, params, body }) => ({
+    body: viewProduct(await killProduct(fleet, operator, params.product, body.reason)),
+  }),
+);
+
+export const releaseProductRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/products/:product/release",
+    tier: "builder",
+    summary: "Let a stopped product go on; what fleet.yaml stops stays stopped, and the answer says so",
+    params: ProductParams,
+    reply: ProductView,
+    errors: ["not-found"],
+  },
+  async (fleet: Fleet, { operator, params }) => ({
+    body: viewProduct(await releaseProduct(fleet, operator, params.product)),
+  }),
+);
