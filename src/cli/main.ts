@@ -28,6 +28,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command | readonly 
   audit: async () => (await import("./commands/audit.ts")).auditCommand,
   schedules: async () => (await import("./commands/schedules.ts")).schedulesCommands,
   pushed: async () => (await import("./commands/pushed.ts")).pushedCommand,
+  drift: async () => (await import("./commands/drift.ts")).driftCommands,
+  science: async () => (await import("./commands/science.ts")).scienceCommand,
   invariants: async () => (await import("./commands/invariants.ts")).invariantsCommand,
 };
 

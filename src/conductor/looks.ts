@@ -100,6 +100,7 @@ export async function looksOf(
   const looks = await fleet.store.transaction(WORKER, (tx) => listLooks(tx, kind, tenantId));
   const bySubject = new Map(looks.map((look) => [look.subject, look]));
   const found = subjectsOf(fleet, kind, { tenantId, productId }).map((subject) => bySubject.get(subject));
+  if (found.length === 0) return { lookedAt: fleet.clock(), notChecked: [] };
   const times = found.map((look) => look?.at);
   const known = found.filter((look): look is Look => look !== undefined);
   const notChecked = known.flatMap((look) => look.notChecked);

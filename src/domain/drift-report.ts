@@ -6,7 +6,7 @@ import { shortId } from "./task.ts";
 export const DriftStatus = z.enum(["open", "accepted", "gone"]);
 export type DriftStatus = z.infer<typeof DriftStatus>;
 
-const DriftFinding = z.strictObject({
+export const DriftFinding = z.strictObject({
   finding_id: z.uuid(),
   short_id: z.string().meta({ description: "what fleet drift accept takes" }),
   subject: z.string().meta({ description: "product:<id>, schedules, database, roster:<name> or host:<id>" }),
@@ -22,6 +22,7 @@ const DriftFinding = z.strictObject({
   status: DriftStatus,
   accepted: z.strictObject({ by: z.string(), reason: z.string(), at: z.iso.datetime() }).nullable(),
 });
+export type DriftFinding = z.infer<typeof DriftFinding>;
 
 export const DriftReportDocument = z
   .strictObject({
@@ -81,12 +82,12 @@ export function driftReport(findings: readonly ReportedFinding[], terms: ReportT
     product_id: terms.productId ?? null,
     looked_at: terms.lookedAt?.toISOString() ?? null,
     counts: { open: open.length, high: count("high"), medium: count("medium"), low: count("low") },
-    findings: findings.map((finding) => findingOf(finding)),
+    findings: findings.map((finding) => reportedFinding(finding)),
     not_checked: [...terms.notChecked, ...NEVER_CHECKED].map(({ what, why }) => ({ what, why })),
   };
 }
 
-function findingOf(finding: ReportedFinding): z.infer<typeof DriftFinding> {
+export function reportedFinding(finding: ReportedFinding): DriftFinding {
   const { id, subject, what, declared, actual, severity, command, host, status, accepted } = finding;
   return {
     finding_id: id,

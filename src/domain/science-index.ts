@@ -5,7 +5,7 @@ import { DossierProblem, DossierStatus, shownStatus, stuckReason } from "./scien
 
 const Handed = z.strictObject({ run_id: z.uuid(), artifact: z.string() });
 
-const IndexedDossier = z.strictObject({
+export const IndexedDossier = z.strictObject({
   product_id: z.string(),
   path: z.string(),
   dossier_id: z.string(),
@@ -20,6 +20,8 @@ const IndexedDossier = z.strictObject({
   work_order: z.uuid().nullable().meta({ description: "the order that did it" }),
   stuck: z.string().nullable().meta({ description: "why somebody should look at it" }),
 });
+
+export type IndexedDossier = z.infer<typeof IndexedDossier>;
 
 const ErrorCard = z.strictObject({
   product_id: z.string(),
@@ -102,7 +104,7 @@ export function scienceIndex(
 
 const DAY_MS = 24 * 3_600_000;
 
-function indexed(dossier: DossierFacts, now: Date): z.infer<typeof IndexedDossier>[] {
+function indexed(dossier: DossierFacts, now: Date): IndexedDossier[] {
   const { dossierId, topic, status: fileStatus, owner, writtenAt, design } = dossier;
   if (dossierId === null || topic === null || fileStatus === null || owner === null || dossier.problems) return [];
   const state = { status: fileStatus, statusSince: dossier.statusSince, isHandedOff: design !== null };
@@ -139,9 +141,7 @@ function cardOf({ problems, productId, path, dossierId, commitSha }: DossierFact
   ];
 }
 
-type Indexed = z.infer<typeof IndexedDossier>;
-
-function byProgress(a: Indexed, b: Indexed): number {
+function byProgress(a: IndexedDossier, b: IndexedDossier): number {
   const [left, right] = [a, b].map((dossier) => [
     String(DossierStatus.options.indexOf(dossier.status)),
     dossier.status_since,

@@ -3,12 +3,14 @@ import type { Fleet } from "../../conductor/fleet.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { Route } from "../route.ts";
 import { mergeRoute, rejectRoute, removeRoute, retryRoute, stopRoute } from "./acts.ts";
+import { acceptDriftRoute, checkDriftRoute, driftRoute } from "./drift.ts";
 import { eventsRoute, recentEventsRoute, taskEventsRoute } from "./events.ts";
 import { loginRoute } from "./login.ts";
 import { followLogsRoute, logsRoute } from "./logs.ts";
 import { auditRoute, invariantsRoute } from "./proofs.ts";
 import { hostsRoute, psRoute } from "./ps.ts";
 import { pauseScheduleRoute, pushedRoute, resumeScheduleRoute, runScheduleRoute, schedulesRoute } from "./schedules.ts";
+import { refreshScienceRoute, scienceRoute } from "./science.ts";
 import { spawnRoute } from "./spawn.ts";
 import { storyRoute } from "./story.ts";
 import { statusRoute, taskRoute, tasksRoute } from "./tasks.ts";
@@ -31,6 +33,11 @@ export const ROUTES: readonly Route<Fleet>[] = [
   recentEventsRoute,
   psRoute,
   hostsRoute,
+  driftRoute,
+  checkDriftRoute,
+  acceptDriftRoute,
+  scienceRoute,
+  refreshScienceRoute,
   auditRoute,
   invariantsRoute,
   schedulesRoute,

@@ -1,0 +1,96 @@
+/** fleet drift: what differs from what is declared, since when, and what to type next; and taking a difference for right. */
+import { queryOf, textOf, type Command, type Shell } from "../command.ts";
+import type { DriftFinding, DriftReportDocument } from "../../domain/drift-report.ts";
+import { ago, plural, span, type Colour } from "../words.ts";
+
+const NOT_VERIFIED = 4;
+
+const documentOf = async () => (await import("../../domain/drift-report.ts")).DriftReportDocument;
+const findingOf = async () => (await import("../../domain/drift-report.ts")).DriftFinding;
+
+const listCommand: Command = {
+  usage: "drift",
+  summary: "what differs from what is declared, recorded or accepted; nothing is changed",
+  options: [
+    ["--check", "look now, and wait for it"],
+    ["--product <product>", "only one product's"],
+    ["-a, --all", "also what was accepted, and what is gone"],
+    ["--exit-code", "exit 4 when something differs"],
+  ],
+  examples: ["fleet drift --check", "fleet drift --product shop", "fleet drift --json | jq '.findings[].what'"],
+
+  async run(shell, _args, { check, product, all, exitCode }) {
+    const path = `/api/fleet/drift${queryOf({ product: textOf(product), all: all === true })}`;
+    const read = () => shell.api.get(path, documentOf);
+    const report = check === true ? await look(shell, textOf(product), read) : await read();
+    if (shell.json) shell.terminal.json(report);
+    else for (const line of reportLines(shell, report)) shell.terminal.line(line);
+    return exitCode && report.counts.open > 0 ? NOT_VERIFIED : 0;
+  },
+};
+
+const acceptCommand: Command = {
+  usage: "drift accept <finding>",
+  summary: "take what is there for right from now on",
+  options: [["--reason <reason>", "why; kept with your name"]],
+  examples: ['fleet drift accept 1f2e3d4c --reason "libraries were updated on purpose"'],
+
+  async run({ api, terminal, json }, [finding = ""], { reason }) {
+    const path = `/api/fleet/drift/${encodeURIComponent(finding)}/accept`;
+    const accepted = await api.post(path, { reason: textOf(reason) ?? "" }, findingOf);
+    if (json) {
+      terminal.json(accepted);
+      return;
+    }
+    const { shown } = terminal;
+    const value = accepted.actual === null ? "Its absence" : shown(accepted.actual);
+    terminal.line(`${terminal.mark(true)} ${shown(accepted.subject)} ${shown(accepted.what)}`);
+    terminal.line(`  ${value} counts as right from now on. See what is left: fleet drift`);
+  },
+};
+
+export const driftCommands: readonly Command[] = [listCommand, acceptCommand];
+
+async function look(
+  shell: Shell,
+  product: string | undefined,
+  read: () => Promise<DriftReportDocument>,
+): Promise<DriftReportDocument> {
+  const { lookAndRead } = await import("../look.ts");
+  return lookAndRead(shell, { path: "/api/fleet/drift/check", product }, read);
+}
+
+const COLOURS: Readonly<Record<DriftFinding["severity"], Colour>> = { high: "red", medium: "yellow", low: "blue" };
+
+function reportLines({ terminal, world }: Shell, report: DriftReportDocument): string[] {
+  const now = world.clock();
+  const { counts, findings, looked_at: lookedAt, not_checked: notChecked } = report;
+  const by = (["high", "medium", "low"] as const).flatMap((severity) =>
+    counts[severity] > 0 ? [terminal.paint(COLOURS[severity], `${counts[severity]} ${severity}`)] : [],
+  );
+  const total = counts.open === 0 ? "Nothing differs" : `${plural(counts.open, "finding")} (${by.join(", ")})`;
+  const when =
+    lookedAt === null ? "not everything was looked at yet: fleet drift --check" : `looked at ${ago(lookedAt, now)}`;
+  const lines = [`${terminal.mark(counts.open === 0)} ${total}; ${when}`];
+  for (const finding of findings) lines.push("", ...findingLines(terminal, finding, now));
+  if (notChecked.length > 0) lines.push("", terminal.paint("dim", "Not looked at:"));
+  for (const { what, why } of notChecked) {
+    lines.push(terminal.paint("dim", `  ○ ${terminal.shown(what)}: ${terminal.shown(why)}`));
+  }
+  if (counts.open > 0) lines.push("", "Take one for right: fleet drift accept <finding> --reason …");
+  return lines;
+}
+
+function findingLines({ paint, shown }: Shell["terminal"], finding: DriftFinding, now: Date): string[] {
+  const { severity, subject, what, since, status, declared, actual, command, accepted } = finding;
+  const colour = status === "open" ? COLOURS[severity] : "gray";
+  const age = status === "open" ? `for ${span(now.getTime() - Date.parse(since))}` : status;
+  const title = `${paint("bold", shown(subject))} ${shown(what)}`;
+  const lines = [`${paint(colour, severity.padEnd(6))} ${finding.short_id}  ${title}  ${paint("dim", age)}`];
+  lines.push(`       declared  ${declared === null ? paint("dim", "nothing") : shown(declared)}`);
+  lines.push(`       actual    ${actual === null ? paint("dim", "is not there") : shown(actual)}`);
+  if (accepted)
+    lines.push(`       accepted  by ${shown(accepted.by)}, ${ago(accepted.at, now)}: ${shown(accepted.reason)}`);
+  else if (command !== null && status === "open") lines.push(`       ${paint("dim", "$")} ${shown(command)}`);
+  return lines;
+}

@@ -1,0 +1,104 @@
+/** fleet science: the research dossiers as a board: how far, since when, handed to what, stuck, or not readable. */
+import { queryOf, textOf, type Command, type Shell } from "../command.ts";
+import type { IndexedDossier, ScienceIndex } from "../../domain/science-index.ts";
+import type { DossierStatus } from "../../domain/science.ts";
+import { tableOf } from "../table.ts";
+import { ago, plural, span, type Colour } from "../words.ts";
+
+export const scienceCommand: Command = {
+  usage: "science",
+  summary: "the research dossiers of all products, and how far they are",
+  options: [
+    ["--status <status>", "only proposed, running, validated, rejected or handed_off"],
+    ["--refresh", "read them anew, and wait for it"],
+  ],
+  examples: [
+    "fleet science",
+    "fleet science --status validated",
+    "fleet science --refresh --json > science_index.json",
+  ],
+
+  async run(shell, _args, { status, refresh }) {
+    const path = `/api/fleet/science${queryOf({ status: textOf(status) })}`;
+    const read = () => shell.api.get(path, async () => (await import("../../domain/science-index.ts")).ScienceIndex);
+    const index = refresh === true ? await readAnew(shell, read) : await read();
+    if (shell.json) shell.terminal.json(index);
+    else for (const line of boardLines(shell, index)) shell.terminal.line(line);
+  },
+};
+
+async function readAnew(shell: Shell, read: () => Promise<ScienceIndex>): Promise<ScienceIndex> {
+  const { lookAndRead } = await import("../look.ts");
+  return lookAndRead(shell, { path: "/api/fleet/science/refresh", product: undefined }, read);
+}
+
+const COLOURS: Readonly<Record<DossierStatus, Colour>> = {
+  proposed: "gray",
+  running: "cyan",
+  validated: "green",
+  rejected: "yellow",
+  handed_off: "blue",
+};
+const STATUSES = ["proposed", "running", "validated", "rejected", "handed_off"] as const;
+
+function boardLines({ terminal, world }: Shell, index: ScienceIndex): string[] {
+  const now = world.clock();
+  const { counts, dossiers, errors, looked_at: lookedAt, not_checked: notChecked } = index;
+  const total = STATUSES.map((status) => `${counts[status]} ${wordOf(status)}`).join(", ");
+  const when =
+    lookedAt === null ? "not every product was read yet: fleet science --refresh" : `read ${ago(lookedAt, now)}`;
+  const lines = [`${total}; ${when}`];
+  for (const status of STATUSES) {
+    const column = dossiers.filter((dossier) => dossier.status === status);
+    if (column.length === 0) continue;
+    lines.push(
+      "",
+      terminal.paint(COLOURS[status], `${wordOf(status)} (${column.length})`),
+      ...columnLines(terminal, column, now),
+    );
+  }
+  for (const { product_id: product, path, problems } of errors) {
+    lines.push("", terminal.paint("red", `✖ ${terminal.shown(product)} ${terminal.shown(path)}`));
+    for (const { line, message } of problems) {
+      lines.push(terminal.paint("red", `    ${line === null ? "" : `line ${line}: `}${terminal.shown(message)}`));
+    }
+  }
+  for (const { what, why } of notChecked) {
+    lines.push("", terminal.paint("dim", `○ not read: ${terminal.shown(what)}: ${terminal.shown(why)}`));
+  }
+  const stuck = dossiers.filter((dossier) => dossier.stuck !== null).length;
+  if (stuck > 0) lines.push("", `${plural(stuck, "dossier")} stuck. Plan a design for what is validated: fleet plan`);
+  return lines;
+}
+
+function wordOf(status: DossierStatus): string {
+  return status.replace("_", " ");
+}
+
+function columnLines(terminal: Shell["terminal"], column: readonly IndexedDossier[], now: Date): string[] {
+  const { shown, paint } = terminal;
+  return tableOf<IndexedDossier>(
+    terminal,
+    [
+      { head: "DOSSIER", drop: 0, cell: ({ dossier_id: id }) => `  ${shown(id)}` },
+      { head: "PRODUCT", drop: 2, cell: ({ product_id: product }) => shown(product) },
+      { head: "TOPIC", drop: 0, shrinkTo: 16, cell: ({ topic }) => shown(topic) },
+      { head: "OWNER", drop: 3, cell: ({ owner }) => shown(owner) },
+      { head: "AGE", drop: 4, align: "right", cell: ({ age_days: days }) => `${days}d` },
+      { head: "SINCE", drop: 1, align: "right", cell: (one) => span(now.getTime() - Date.parse(one.status_since)) },
+      { head: "HANDED TO", drop: 0, shrinkTo: 12, cell: (one) => handedTo(one, shown) },
+      {
+        head: "",
+        drop: 0,
+        shrinkTo: 12,
+        cell: ({ stuck }) => (stuck === null ? "" : paint("yellow", `! ${shown(stuck)}`)),
+      },
+    ],
+    column,
+  );
+}
+
+/** What to type to see it. */
+function handedTo({ design }: IndexedDossier, shown: (text: string) => string): string {
+  return design === null ? "" : `${shown(design.artifact)} of run ${design.run_id.slice(-8)}`;
+}

@@ -1,0 +1,58 @@
+/** /drift: what differs from what is declared; asking for a look; taking a difference for right. */
+import { z } from "zod";
+import { acceptDrift, readDriftReport } from "../../conductor/drift-report.ts";
+import type { Fleet } from "../../conductor/fleet.ts";
+import { requestLook } from "../../conductor/looks.ts";
+import { DriftFinding, DriftReportDocument, reportedFinding } from "../../domain/drift-report.ts";
+import { Acceptance, DriftQuery, LookAsked, LookRequest } from "../../views/drift.ts";
+import { defineRoute } from "../route.ts";
+
+export const driftRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/drift",
+    tier: "observer",
+    summary: "What differs from what is declared, recorded or accepted; and what was not looked at",
+    query: DriftQuery,
+    reply: DriftReportDocument,
+    errors: ["not-found"],
+  },
+  async (fleet: Fleet, { operator, query }) => ({
+    body: await readDriftReport(fleet, operator, { productId: query.product, all: query.all }),
+  }),
+);
+
+export const checkDriftRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/drift/check",
+    tier: "builder",
+    summary: "Ask for a look now; nothing that is looked at is changed",
+    body: LookRequest,
+    reply: LookAsked,
+    statuses: { 202: "a worker will look" },
+    errors: ["not-found"],
+  },
+  async (fleet: Fleet, { operator, body }) => {
+    const { lookId, askedAt } = await requestLook(fleet, operator, "asked", body.product);
+    return { status: 202, body: { look_id: lookId, asked_at: askedAt.toISOString() } };
+  },
+);
+
+export const acceptDriftRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/drift/:finding/accept",
+    tier: "builder",
+    summary: "Take what is there for right from now on; who and why is audited",
+    params: z.strictObject({
+      finding: z.string().min(4).max(64).meta({ description: "Id, or its last 8 characters" }),
+    }),
+    body: Acceptance,
+    reply: DriftFinding,
+    errors: ["not-found", "ambiguous-name", "invalid-transition"],
+  },
+  async (fleet: Fleet, { operator, params, body }) => ({
+    body: reportedFinding(await acceptDrift(fleet, operator, params.finding, body.reason)),
+  }),
+);

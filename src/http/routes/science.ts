@@ -1,0 +1,40 @@
+/** /science: the research dossiers of all products, and how far they are. */
+import type { Fleet } from "../../conductor/fleet.ts";
+import { requestLook } from "../../conductor/looks.ts";
+import { readScienceIndex } from "../../conductor/science.ts";
+import { ScienceIndex } from "../../domain/science-index.ts";
+import { LookAsked, LookRequest, ScienceQuery } from "../../views/drift.ts";
+import { defineRoute } from "../route.ts";
+
+export const scienceRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/science",
+    tier: "observer",
+    summary: "The research dossiers: how far, since when, handed to which design, stuck or unreadable",
+    query: ScienceQuery,
+    reply: ScienceIndex,
+  },
+  async (fleet: Fleet, { operator, query }) => {
+    const index = await readScienceIndex(fleet, operator);
+    const dossiers = index.dossiers.filter(({ status }) => query.status === undefined || status === query.status);
+    return { body: { ...index, dossiers } };
+  },
+);
+
+export const refreshScienceRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/science/refresh",
+    tier: "builder",
+    summary: "Ask for the dossiers to be read anew, also where there is no new commit",
+    body: LookRequest,
+    reply: LookAsked,
+    statuses: { 202: "a worker will read them" },
+    errors: ["not-found"],
+  },
+  async (fleet: Fleet, { operator, body }) => {
+    const { lookId, askedAt } = await requestLook(fleet, operator, "asked-science", body.product);
+    return { status: 202, body: { look_id: lookId, asked_at: askedAt.toISOString() } };
+  },
+);

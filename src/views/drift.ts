@@ -1,0 +1,27 @@
+/** What is asked about drift and about the science lane. The answers are their documents, as scripts read them elsewhere too. */
+import { z } from "zod";
+import { DossierStatus } from "../domain/science.ts";
+
+const ProductId = z.string().min(1).max(64);
+
+export const DriftQuery = z.strictObject({
+  product: ProductId.optional(),
+  all: z.stringbool().default(false).meta({ description: "Also what was accepted, and what is gone" }),
+});
+
+export const LookRequest = z.strictObject({ product: ProductId.optional() });
+
+export const LookAsked = z
+  .object({
+    look_id: z.uuid(),
+    asked_at: z.iso
+      .datetime()
+      .meta({ description: "The look is over when `looked_at` of the report is not before it" }),
+  })
+  .meta({ id: "LookAsked" });
+export type LookAsked = z.infer<typeof LookAsked>;
+
+/** A baseline without a reason helps nobody who finds it later. */
+export const Acceptance = z.strictObject({ reason: z.string().trim().min(1).max(500) });
+
+export const ScienceQuery = z.strictObject({ status: DossierStatus.optional() });
