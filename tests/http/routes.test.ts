@@ -15,7 +15,13 @@ afterAll(async () => {
   await world.close();
 });
 
-const path = (of: (typeof ROUTES)[number], task: string) => of.path.replace("/api/fleet", "").replace(":task", task);
+const path = (of: (typeof ROUTES)[number], task: string) =>
+  of.path.replace("/api/fleet", "").replaceAll(/:(?<name>\w+)/g, (_, name: string) => nameOf(name, task));
+
+function nameOf(name: string, task: string): string {
+  const known: Readonly<Record<string, string>> = { ...world.names, task };
+  return known[name] ?? `there is no ${name} in the world of this test`;
+}
 const named = ROUTES.map((route) => ({ name: `${route.method.toUpperCase()} ${route.path}`, route }));
 const aboutTask = named.filter(({ route }) => route.path.includes(":task"));
 

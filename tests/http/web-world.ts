@@ -1,7 +1,9 @@
 /** A listening web process with two tasks, and people of every kind who ask it. */
 import { z } from "zod";
+import { makePlan } from "../../src/conductor/plan.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { startWeb } from "../../src/processes/web.ts";
+import { addProduct } from "../support/factory.ts";
 import { testFleet } from "../support/fleet.ts";
 
 export interface Asking {
@@ -22,6 +24,8 @@ export async function aWebWorld() {
   const repository = await fleet.aRepository();
   const first = await fleet.spawn(ada, { repository });
   const second = await fleet.spawn(ada, { repository, script: "hang" });
+  addProduct(fleet, ada, { id: "shop" });
+  const { plan } = await makePlan(fleet.fleet, ada, { wanted: 1, source: "state" });
 
   async function ask(path: string, { method = "GET", by = ada, body, headers = {}, signal }: Asking = {}) {
     const token = await web.issueFor(by, 60_000);
@@ -45,6 +49,8 @@ export async function aWebWorld() {
     otto: await fleet.operator({ tenantId, tier: "observer" }),
     ready: await fleet.runUntil(first.id, "ready"),
     running: await fleet.runUntil(second.id, "running"),
+    /** What stands in paths for `:product` and `:plan`: ada's own. */
+    names: { product: "shop", plan: plan.plan_id },
     ask,
     /** Status and, of a refusal, its name; both belong together. */
     async outcome(path: string, asking: Asking = {}): Promise<[status: number, body: unknown]> {

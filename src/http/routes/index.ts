@@ -7,6 +7,8 @@ import { acceptDriftRoute, checkDriftRoute, driftRoute } from "./drift.ts";
 import { eventsRoute, recentEventsRoute, taskEventsRoute } from "./events.ts";
 import { loginRoute } from "./login.ts";
 import { followLogsRoute, logsRoute } from "./logs.ts";
+import { onePlanRoute, planRoute, plansRoute, replayPlanRoute } from "./plan.ts";
+import { killProductRoute, productsRoute, releaseProductRoute } from "./products.ts";
 import { auditRoute, invariantsRoute } from "./proofs.ts";
 import { hostsRoute, psRoute } from "./ps.ts";
 import { pauseScheduleRoute, pushedRoute, resumeScheduleRoute, runScheduleRoute, schedulesRoute } from "./schedules.ts";
@@ -40,6 +42,13 @@ export const ROUTES: readonly Route<Fleet>[] = [
   refreshScienceRoute,
   auditRoute,
   invariantsRoute,
+  productsRoute,
+  killProductRoute,
+  releaseProductRoute,
+  planRoute,
+  plansRoute,
+  onePlanRoute,
+  replayPlanRoute,
   schedulesRoute,
   pauseScheduleRoute,
   resumeScheduleRoute,
