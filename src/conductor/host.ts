@@ -2,7 +2,7 @@
 import type { CleanUpResult } from "../agents/cleanup.ts";
 import type { Orphan } from "../agents/facts.ts";
 import { StaleVersionError } from "../domain/errors.ts";
-import type { HostJob } from "../../queues/host.ts";
+import type { HostTaskJob } from "../../queues/host.ts";
 import type { Task } from "../domain/task.ts";
 import { toStorableJson } from "../domain/untrusted.ts";
 import { closeAttempt, listAttempts, listStaleAttempts, type Attempt } from "../store/attempts.ts";
@@ -15,6 +15,7 @@ import { resumeAttempt } from "./attempt.ts";
 import type { Fleet } from "./fleet.ts";
 import { superviseTasks } from "./monitor.ts";
 import { moveTask } from "./move.ts";
+import { tendRuns } from "./run-remains.ts";
 import { offerSlots } from "./slots.ts";
 
 /** What is known of the machine itself, measured by the caller. */
@@ -69,7 +70,11 @@ export async function tendHost(
 ): Promise<{ ended: number; cleaned: number } | undefined> {
   return fleet.store.exclusively(`tend/${fleet.host.id}`, async () => {
     // Side by side: where many agents end, removing what is over must not fall behind.
-    const [ended, cleaned] = await Promise.all([endStaleAttempts(fleet, signal), cleanUpEnded(fleet, signal)]);
+    const [ended, cleaned] = await Promise.all([
+      endStaleAttempts(fleet, signal),
+      cleanUpEnded(fleet, signal),
+      tendRuns(fleet, signal),
+    ]);
     return { ended, cleaned };
   });
 }
@@ -93,7 +98,7 @@ export async function leaveHost(fleet: Fleet): Promise<void> {
 }
 
 /** Answers a host job: the fast way to what the tick would find by itself. */
-export async function attendTask(fleet: Fleet, job: HostJob, signal: AbortSignal): Promise<Task | undefined> {
+export async function attendTask(fleet: Fleet, job: HostTaskJob, signal: AbortSignal): Promise<Task | undefined> {
   if (job.act === "resume-spawn") return resumeAttempt(fleet, { taskId: job.taskId, epoch: job.epoch }, signal);
   const task = await fleet.store.transaction(WORKER, (tx) => findTask(tx, job.taskId));
   if (!task) return undefined;

@@ -11,6 +11,7 @@ import { listExpiredSpawns, listOverdueTasks, listSlotDrift, postponeTasks, repa
 import { failTask } from "./fail.ts";
 import type { Fleet } from "./fleet.ts";
 import { jobFor, moveTask, nextOf, unlessStale } from "./move.ts";
+import { reconcileOrders } from "./reconcile-orders.ts";
 import { settleRound } from "./review.ts";
 
 /** Of each kind, in one pass: a naive sweep of everything feeds itself and never ends. */
@@ -30,6 +31,8 @@ export interface Reconciled {
   readonly takenOver: number;
   readonly slotsRepaired: number;
   readonly notificationsReissued: number;
+  /** Given again, or taken over from dead workers. */
+  readonly orders: number;
 }
 
 /** One pass; undefined when another worker is at it. */
@@ -39,7 +42,8 @@ export async function reconcile(fleet: Fleet): Promise<Reconciled | undefined> {
     const takenOver = await takeOverExpired(fleet);
     const slotsRepaired = await repairDrift(fleet);
     const notificationsReissued = await reissueNotifications(fleet);
-    return { readded, reissued, takenOver, slotsRepaired, notificationsReissued };
+    const orders = await reconcileOrders(fleet);
+    return { readded, reissued, takenOver, slotsRepaired, notificationsReissued, orders };
   });
 }
 

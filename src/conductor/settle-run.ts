@@ -126,36 +126,29 @@ async function moveOrder(
 
 type Base = Pick<RunEnding, "headSha" | "exitCode" | "failure" | "message" | "transient" | "summary">;
 
+function baseOf(outcome: IntentOutcome): Base {
+  const { headSha, exitCode, failure, message, transient = false, summary } = outcome;
+  const sentence = message.slice(0, 2_000).toWellFormed().replaceAll("\0", "");
+  const known = { headSha: headSha ?? null, failure: failure ?? null };
+  return { ...known, exitCode, message: sentence, transient, summary: { ...summary } };
+}
+
 async function settlementOf(work: Work, verdict: Verdict): Promise<Settlement> {
   const { outcome } = verdict;
-  const base: Base = {
-    headSha: outcome.headSha ?? null,
-    exitCode: outcome.exitCode,
-    failure: outcome.failure ?? null,
-    message: outcome.message.slice(0, 2_000).toWellFormed().replaceAll("\0", ""),
-    transient: outcome.transient ?? false,
-    summary: { ...outcome.summary },
-  };
-  switch (verdict.do) {
-    case "heal":
-      return { ending: { ...base, status: "failed" }, order: "pending", reason: null, fired: [] };
-    case "leave": {
-      const ending = {
-        ...base,
-        status: "cancelled",
-        failure: "shutdown",
-        message: "its worker was shut down",
-      } as const;
-      return { ending, order: "pending", reason: null, fired: [] };
-    }
-    case "stop": {
-      const reason = `product-stopped: ${verdict.reason}`;
-      const ending = { ...base, status: "cancelled", failure: "product_stopped", message: reason } as const;
-      return { ending, order: "skipped", reason, fired: [], stopped: verdict.reason };
-    }
-    case "end":
-      return ended(work, outcome, base);
+  const base = baseOf(outcome);
+  if (verdict.do === "end") return ended(work, outcome, base);
+  if (verdict.do === "heal") {
+    return { ending: { ...base, status: "failed" }, order: "pending", reason: null, fired: [] };
   }
+  if (verdict.do === "leave") {
+    return { ...cancelled(base, "shutdown", "its worker was shut down"), order: "pending", reason: null };
+  }
+  const reason = `product-stopped: ${verdict.reason}`;
+  return { ...cancelled(base, "product_stopped", reason), order: "skipped", reason, stopped: verdict.reason };
+}
+
+function cancelled(base: Base, failure: string, message: string): Pick<Settlement, "ending" | "fired"> {
+  return { ending: { ...base, status: "cancelled", failure, message }, fired: [] };
 }
 
 /** What is owed and not there makes a failure of what went well. */

@@ -3,9 +3,8 @@
  * another within a batch. Lock order: the order itself, then the others of its batch. Worker role.
  */
 import { z } from "zod";
-import { ordersQueue } from "../../queues/orders.ts";
 import type { OrderResult } from "../domain/order.ts";
-import { Order, orderColumns } from "./orders.ts";
+import { hintOrders, Order, orderColumns } from "./orders.ts";
 import type { Tx } from "./sql.ts";
 
 export interface Claim {
@@ -118,20 +117,12 @@ export async function postponeOrders(tx: Tx, ids: readonly string[], ms: number)
 }
 
 /** Under a new epoch, since the queue ignores an id it still keeps. */
-export async function reissueOrders(tx: Tx, ids: readonly string[], ms: number): Promise<Order[]> {
-  return tx.many(Order)`
-    with raised as (
-      update work_orders o set epoch = epoch + 1, due_at = now() + ${ms}::float8 * interval '1 ms',
-        version = version + 1, updated_at = now()
-      where o.id = any(${ids}::uuid[]) and o.status = 'pending' and o.due_at is not null
-      returning ${orderColumns}
-    ), hinted as (
-      insert into outbox (tenant_id, operator_id, topic, dedup_key, payload)
-      select tenant_id, operator_id, ${ordersQueue.name}, ${`${ordersQueue.name}/order_`} || id || '_e' || epoch,
-        jsonb_build_object('orderId', id, 'epoch', epoch)
-      from raised on conflict on constraint outbox_dedup_key do nothing
-    )
-    select * from raised`;
+export async function reissueOrders(tx: Tx, ids: readonly string[], ms: number): Promise<void> {
+  await tx.run`
+    update work_orders set epoch = epoch + 1, due_at = now() + ${ms}::float8 * interval '1 ms', version = version + 1,
+      updated_at = now()
+    where id = any(${ids}::uuid[]) and status = 'pending' and due_at is not null`;
+  await hintOrders(tx, ids);
 }
 
 const Ids = z.object({ id: z.uuid() });

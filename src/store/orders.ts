@@ -4,7 +4,7 @@ import { ordersQueue } from "../../queues/orders.ts";
 import { orderEvent } from "../domain/event.ts";
 import { Intent, OrderBudget, OrderResult, OrderStatus, StopCondition, type WorkOrder } from "../domain/order.ts";
 import { insertEvents } from "./outbox.ts";
-import { sql, type Tx } from "./sql.ts";
+import { sql, type Sql, type Tx } from "./sql.ts";
 
 export const OrderSource = z.enum(["plan", "schedule", "manual", "push"]);
 export type OrderSource = z.infer<typeof OrderSource>;
@@ -129,10 +129,24 @@ export async function advanceBatches(tx: Tx, batchIds: readonly string[]): Promi
       update work_orders o set due_at = now() from next where o.id = next.id
       returning o.id, o.tenant_id, o.operator_id, o.epoch
     )
-    insert into outbox (tenant_id, operator_id, topic, dedup_key, payload)
+    ${hintsFrom(sql`due`)}`;
+}
+
+/** The hints of orders that are due, under the epoch they have. */
+export async function hintOrders(tx: Tx, ids: readonly string[]): Promise<void> {
+  await tx.run`
+    with due as (
+      select id, tenant_id, operator_id, epoch from work_orders
+      where id = any(${ids}::uuid[]) and status = 'pending' and due_at is not null
+    )
+    ${hintsFrom(sql`due`)}`;
+}
+
+function hintsFrom(rows: Sql): Sql {
+  return sql`insert into outbox (tenant_id, operator_id, topic, dedup_key, payload)
     select tenant_id, operator_id, ${ordersQueue.name}, ${`${ordersQueue.name}/order_`} || id || '_e' || epoch,
       jsonb_build_object('orderId', id, 'epoch', epoch)
-    from due on conflict on constraint outbox_dedup_key do nothing`;
+    from ${rows} on conflict on constraint outbox_dedup_key do nothing`;
 }
 
 export async function findOrder(tx: Tx, id: string): Promise<Order | undefined> {

@@ -6,7 +6,7 @@ import { reconcile } from "../../src/conductor/reconcile.ts";
 import { eventually } from "../support/eventually.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
 
-const NOTHING = { readded: 0, reissued: 0, takenOver: 0, slotsRepaired: 0, notificationsReissued: 0 };
+const NOTHING = { readded: 0, reissued: 0, takenOver: 0, slotsRepaired: 0, notificationsReissued: 0, orders: 0 };
 const signal = new AbortController().signal;
 
 /** Tasks whose hints were lost with Redis. */
