@@ -7,9 +7,11 @@ import { QUEUES } from "../../queues/index.ts";
 import type { QueueDefinition } from "../../queues/define.ts";
 import { fleetSchedules } from "../../schedules/fleet.ts";
 import { COMMANDS, VERSION } from "../../src/cli/main.ts";
+import { DriftReportDocument } from "../../src/domain/drift-report.ts";
 import { FAILURES } from "../../src/domain/errors.ts";
 import { ScheduleFile } from "../../src/domain/schedule.ts";
 import { LastRun } from "../../src/domain/last-run.ts";
+import { ScienceIndex } from "../../src/domain/science-index.ts";
 import { Settings } from "../../src/domain/settings.ts";
 import { SLOT_HOLDING_STATUSES, TERMINAL_STATUSES, VALID_TRANSITIONS, type TaskStatus } from "../../src/domain/task.ts";
 import { openApiOf } from "../../src/http/openapi.ts";
@@ -44,6 +46,14 @@ test("docs/openapi.json is written from the routes", async () => {
 
 test("schemas/last_run.schema.json is the contract of last_run.json", async () => {
   await expectJson("schemas/last_run.schema.json", z.toJSONSchema(LastRun));
+});
+
+test("schemas/drift_report.schema.json is the report of drift, as the API, fleet drift --json and drift.json have it", async () => {
+  await expectJson("schemas/drift_report.schema.json", z.toJSONSchema(DriftReportDocument));
+});
+
+test("schemas/science_index.schema.json is the index of research dossiers", async () => {
+  await expectJson("schemas/science_index.schema.json", z.toJSONSchema(ScienceIndex));
 });
 
 test("docs/fleet.schema.json is the schema of fleet.yaml", async () => {

@@ -1,6 +1,7 @@
 /** The events of a task, and the page that describes them. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { DRIFT_EVENT_MEANING } from "../../src/domain/drift-report.ts";
 import {
   EVENT_MEANING,
   NAMED_ON_ARRIVAL,
@@ -68,6 +69,7 @@ test("docs/events.md lists every type and shows an event that is valid", () => {
       NAMED_ON_ARRIVAL[status] ? `\`${NAMED_ON_ARRIVAL[status]}\`` : "",
     ]),
     ...OrderStatus.options.map((status) => [`\`fleet.order.${status}\``, ORDER_EVENT_MEANING[status]]),
+    ["`fleet.drift.found`", DRIFT_EVENT_MEANING],
     ...NamedEvent.options.map((name) => [`\`${name}\``, EVENT_MEANING[name]]),
   ]);
   expect(example).toEqual(taskEvents({ ...change, from: "spawning", to: "running" })[1]);
