@@ -7,10 +7,12 @@ import { acceptDriftRoute, checkDriftRoute, driftRoute } from "./drift.ts";
 import { eventsRoute, recentEventsRoute, taskEventsRoute } from "./events.ts";
 import { loginRoute } from "./login.ts";
 import { followLogsRoute, logsRoute } from "./logs.ts";
+import { addOrderRoute, orderRoute, ordersRoute, runOrderRoute, runOrdersRoute } from "./orders.ts";
 import { onePlanRoute, planRoute, plansRoute, replayPlanRoute } from "./plan.ts";
 import { killProductRoute, productsRoute, releaseProductRoute } from "./products.ts";
 import { auditRoute, invariantsRoute } from "./proofs.ts";
 import { hostsRoute, psRoute } from "./ps.ts";
+import { evidenceRoute, pinRunRoute, runRoute, runsRoute, unpinRunRoute } from "./runs.ts";
 import { pauseScheduleRoute, pushedRoute, resumeScheduleRoute, runScheduleRoute, schedulesRoute } from "./schedules.ts";
 import { refreshScienceRoute, scienceRoute } from "./science.ts";
 import { spawnRoute } from "./spawn.ts";
@@ -49,6 +51,16 @@ export const ROUTES: readonly Route<Fleet>[] = [
   plansRoute,
   onePlanRoute,
   replayPlanRoute,
+  ordersRoute,
+  addOrderRoute,
+  runOrdersRoute,
+  orderRoute,
+  runOrderRoute,
+  runsRoute,
+  runRoute,
+  evidenceRoute,
+  pinRunRoute,
+  unpinRunRoute,
   schedulesRoute,
   pauseScheduleRoute,
   resumeScheduleRoute,
