@@ -168,7 +168,7 @@ export interface SettingsProblem {
 
 export type ParsedSettings =
   | { readonly ok: true; readonly settings: Settings }
-  | { readonly ok: false; readonly problems: readonly SettingsProblem[] };
+  | { readonly ok: false; readonly problems: readonly PlacedProblem[] };
 
 const DEFAULT_ROUTING: Readonly<Record<TaskType, readonly z.infer<typeof Route>[]>> = {
   bug_fix: [{ agentType: "claude_code", model: "claude-opus-4-6" }],
@@ -178,12 +178,17 @@ const DEFAULT_ROUTING: Readonly<Record<TaskType, readonly z.infer<typeof Route>[
   docs: [{ agentType: "claude_code", model: "claude-sonnet-4-5" }],
 };
 
+/** A problem of settings, with where it is as keys: what finds its line in the file. */
+export interface PlacedProblem extends SettingsProblem {
+  readonly keys: readonly (string | number)[];
+}
+
 /** Everything that is wrong is said at once. An empty file means the defaults. */
 export function parseSettings(input: unknown): ParsedSettings {
   const parsed = Settings.safeParse(input ?? {});
   return parsed.success
     ? { ok: true, settings: parsed.data }
-    : { ok: false, problems: parsed.error.issues.flatMap(problemsOf) };
+    : { ok: false, problems: parsed.error.issues.flatMap(placedProblemsOf) };
 }
 
 export const DEFAULT_SETTINGS: Settings = Settings.parse({});
@@ -228,16 +233,25 @@ function unique<Key extends string>(key: Key) {
   };
 }
 
-/** An unknown key is named by its own path, and a union by the branch that came closest, so that each line can be mended. */
 export function problemsOf(issue: z.core.$ZodIssue): SettingsProblem[] {
+  return placedProblemsOf(issue).map(({ path, message }) => ({ path, message }));
+}
+
+/** An unknown key is named by its own path, and a union by the branch that came closest, so that each line can be mended. */
+function placedProblemsOf(issue: z.core.$ZodIssue): PlacedProblem[] {
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => ({ path: pathOf([...issue.path, key]), message: "there is no such setting" }));
+    return issue.keys.map((key) => placed([...issue.path, key], "there is no such setting"));
   }
   if (issue.code === "invalid_union" && issue.errors.some((branch) => deeper(branch))) {
     const closest = issue.errors.find((branch) => deeper(branch)) ?? [];
-    return closest.flatMap((inner) => problemsOf({ ...inner, path: [...issue.path, ...inner.path] }));
+    return closest.flatMap((inner) => placedProblemsOf({ ...inner, path: [...issue.path, ...inner.path] }));
   }
-  return [{ path: pathOf(issue.path), message: issue.message }];
+  return [placed(issue.path, issue.message)];
+}
+
+/** The field as people write it, and the way to it. */
+export function placed(keys: readonly PropertyKey[], message: string): PlacedProblem {
+  return { path: pathOf(keys), message, keys: keys.map((key) => (typeof key === "number" ? key : String(key))) };
 }
 
 /** The branch of a union whose outer shape fits: its issues lie inside it, or are keys it does not know. */

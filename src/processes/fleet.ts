@@ -19,7 +19,7 @@ import { seeded } from "./chance.ts";
 import { harmlessEnv, secretEnv } from "./env.ts";
 import { faultFromEnvironment } from "./faults.ts";
 import { openScheduleFolder, schedulesFolder } from "./schedules.ts";
-import { loadSettings } from "./settings.ts";
+import { watchSettings, type WatchedSettings } from "./settings.ts";
 
 export interface OpenFleet {
   readonly fleet: Fleet;
@@ -64,8 +64,11 @@ export async function migrateAll(config: Config, url: string, log: (message: str
 export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
   const { config, log } = options;
   await mkdir(config.FLEET_HOME, { recursive: true });
-  const settings = options.settings ?? (await loadSettings(config.FLEET_CONFIG, process.cwd()));
-  const database = await openDatabase(config, log);
+  const settings = await openSettings(options);
+  const database = await openDatabase(config, log).catch(async (error: unknown) => {
+    await settings.close();
+    throw error;
+  });
   let kick = nothing;
   try {
     const { store, broker } = await openStores(options, database.url);
@@ -77,7 +80,16 @@ export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
       baseEnv: harmlessEnv(),
     });
     const kickRelay = () => kick();
-    const fleet = { store, broker, agents, kickRelay, ...(await surroundings(options, settings)) };
+    const fleet: Fleet = {
+      store,
+      broker,
+      agents,
+      kickRelay,
+      ...(await surroundings(options)),
+      get settings() {
+        return settings.current();
+      },
+    };
     return {
       fleet,
       store,
@@ -87,6 +99,7 @@ export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
         kick = next;
       },
       async close() {
+        await settings.close();
         await broker.close();
         await agents.close();
         await store.close();
@@ -94,9 +107,32 @@ export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
       },
     };
   } catch (error) {
+    await settings.close();
     await database.stop();
     throw error;
   }
+}
+
+/** The file as it stands from look to look, or what was handed in. The environment says how often agents report. */
+async function openSettings({ config, log, settings: given }: OpenFleetOptions): Promise<WatchedSettings> {
+  const of = (settings: Settings): Settings => ({
+    ...settings,
+    monitor: { ...settings.monitor, heartbeatIntervalMs: config.FLEET_HEARTBEAT_INTERVAL_MS },
+  });
+  if (given) {
+    const fixed = of(given);
+    return { current: () => fixed, close: async () => undefined };
+  }
+  const watched = await watchSettings({ named: config.FLEET_CONFIG, folder: process.cwd(), log });
+  let [from, made] = [watched.current(), of(watched.current())];
+  return {
+    current() {
+      const found = watched.current();
+      if (found !== from) [from, made] = [found, of(found)];
+      return made;
+    },
+    close: () => watched.close(),
+  };
 }
 
 async function openStores(options: OpenFleetOptions, url: string): Promise<{ store: Store; broker: Broker }> {
@@ -128,10 +164,11 @@ async function openStores(options: OpenFleetOptions, url: string): Promise<{ sto
 }
 
 /** What a use case reaches for beside stores and agents. */
-async function surroundings(
-  { config, log, write }: OpenFleetOptions,
-  settings: Settings,
-): Promise<Omit<Fleet, "store" | "broker" | "agents" | "kickRelay">> {
+async function surroundings({
+  config,
+  log,
+  write,
+}: OpenFleetOptions): Promise<Omit<Fleet, "store" | "broker" | "agents" | "kickRelay" | "settings">> {
   const heartbeatIntervalMs = config.FLEET_HEARTBEAT_INTERVAL_MS;
   return {
     forge: openLocalForge(config.FLEET_HOME),
@@ -142,7 +179,6 @@ async function surroundings(
     }),
     secrets: environmentSecrets({ environment: secretEnv() }),
     scheduleFiles: openScheduleFolder(schedulesFolder(config, process.cwd())),
-    settings: { ...settings, monitor: { ...settings.monitor, heartbeatIntervalMs } },
     host: { id: config.FLEET_HOST_ID, bootId: await bootId(), slots: config.FLEET_SLOTS },
     worker: `${config.FLEET_HOST_ID}/${process.pid}/${randomBytes(3).toString("hex")}`,
     home: config.FLEET_HOME,

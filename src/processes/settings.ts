@@ -1,40 +1,161 @@
-/** fleet.yaml: found, read, and refused with every mistake at once. */
-import { readFile } from "node:fs/promises";
+/** fleet.yaml: found, read, refused with every mistake at once and its line; and read again when it changes. */
+import { readFile, stat } from "node:fs/promises";
 import { dirname, isAbsolute, resolve } from "node:path";
-import { parse } from "yaml";
-import { FleetError } from "../domain/errors.ts";
-import { parseSettings, type Settings } from "../domain/settings.ts";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document } from "yaml";
+import { codeOf, FleetError } from "../domain/errors.ts";
+import { parseSettings, placed, type PlacedProblem, type Settings } from "../domain/settings.ts";
+import { startLoop } from "./loop.ts";
 
 /** The defaults when there is no file and none was named. Paths of products are relative to the file. */
 export async function loadSettings(named: string | undefined, folder: string): Promise<Settings> {
-  const file = named ?? resolve(folder, "fleet.yaml");
+  const file = fileOf(named, folder);
   const text = await readFile(file, "utf8").catch((error: unknown) => {
-    if (!named && error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+    if (!named && codeOf(error) === "ENOENT") return "";
     throw new FleetError("invalid-input", `${file} cannot be read: ${String(error)}`, { file }, error);
   });
-  const parsed = parseSettings(readYaml(text, file));
-  if (!parsed.ok) {
-    const lines = parsed.problems.map(({ path, message }) => `  ${path || "(the whole file)"}: ${message}`);
-    throw new FleetError("invalid-input", `${file} is not valid:\n${lines.join("\n")}`, { issues: parsed.problems });
+  return settingsFrom(text, resolve(folder, file));
+}
+
+function fileOf(named: string | undefined, folder: string): string {
+  return named ?? resolve(folder, "fleet.yaml");
+}
+
+/** What a file of this text and name means. Throws "invalid-input" with all that is wrong, by line and field. */
+export function settingsFrom(text: string, file: string): Settings {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  if (document.errors.length > 0) {
+    const broken = document.errors.map(({ message, pos }) => ({ ...placed([], message), ...at(lines, pos[0]) }));
+    throw invalid(file, broken);
   }
+  const whereIs = (problem: PlacedProblem): Located => ({ ...problem, ...at(lines, offsetOf(document, problem.keys)) });
+  const parsed = parseSettings(document.toJS());
+  if (!parsed.ok) throw invalid(file, parsed.problems.map(whereIs));
   const products = parsed.settings.products.map((product) => ({
     ...product,
-    repository: locate(product.repository, dirname(resolve(folder, file))),
+    repository: locate(product.repository, dirname(file)),
   }));
+  const twice = sameRepositories(products);
+  if (twice.length > 0) throw invalid(file, twice.map(whereIs));
   return { ...parsed.settings, products };
 }
 
-function readYaml(text: string, file: string): unknown {
-  try {
-    return parse(text);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new FleetError("invalid-input", `${file} is not valid YAML: ${why}`, { file }, error);
+interface Located extends PlacedProblem {
+  readonly line: number;
+  readonly column: number;
+}
+
+function at(lines: LineCounter, offset: number): { line: number; column: number } {
+  const { line, col } = lines.linePos(offset);
+  return { line: Math.max(1, line), column: Math.max(1, col) };
+}
+
+function invalid(file: string, problems: readonly Located[]): FleetError {
+  const sorted = problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
+  const said = sorted.map(
+    ({ line, column, path, message }) => `  ${line}:${column} ${path ? `${path}: ` : ""}${message}`,
+  );
+  const issues = sorted.map(({ keys, path, message, line, column }) => {
+    return { path: [...keys], code: "custom", field: path, message, line, column };
+  });
+  return new FleetError("invalid-input", `${file} is not valid:\n${said.join("\n")}`, { issues });
+}
+
+/** Where the key stands; of what is missing, where the nearest thing around it begins. */
+function offsetOf(document: Document, keys: readonly (string | number)[]): number {
+  let node: unknown = document.contents;
+  let offset = startOf(node) ?? 0;
+  for (const key of keys) {
+    if (isAlias(node)) node = node.resolve(document);
+    if (isMap(node)) {
+      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(key));
+      if (!pair) return offset;
+      offset = startOf(pair.key) ?? offset;
+      node = pair.value;
+    } else if (isSeq(node) && typeof key === "number") {
+      node = node.items[key];
+      offset = startOf(node) ?? offset;
+    } else return offset;
   }
+  return offset;
+}
+
+function startOf(node: unknown): number | undefined {
+  if (!isMap(node) && !isSeq(node) && !isScalar(node) && !isAlias(node)) return undefined;
+  return node.range?.[0];
+}
+
+/** Two spellings of one place. */
+function sameRepositories(products: Settings["products"]): PlacedProblem[] {
+  const seen = new Map<string, string>();
+  return products.flatMap(({ id, repository }, index) => {
+    const first = seen.get(repository);
+    seen.set(repository, first ?? id);
+    return first === undefined ? [] : [placed(["products", index, "repository"], `is the repository of ${first}, too`)];
+  });
 }
 
 /** URLs and absolute paths as they are; `user@host:path` is a URL too. */
 function locate(repository: string, folder: string): string {
   const isUrl = /^[a-z][a-z0-9+.-]*:\/\//i.test(repository) || /^[^/\s]+@[^/\s]+:/.test(repository);
   return isUrl || isAbsolute(repository) ? repository : resolve(folder, repository);
+}
+
+export interface WatchedSettings {
+  /** As the file says; while it is not valid, as it last said. */
+  readonly current: () => Settings;
+  close(): Promise<void>;
+}
+
+interface WatchTerms {
+  readonly named: string | undefined;
+  readonly folder: string;
+  readonly log: {
+    info(facts: object, message: string): void;
+    warn(facts: object, message: string): void;
+  };
+  /** For tests. */
+  readonly everyMs?: number;
+}
+
+/** A kill switch in the file holds within two of these: a file is read when it has kept still from one look to the next. */
+const LOOK_MS = 1_000;
+
+/** Throws when the file is not valid now; later that is told once for each state of the file. */
+export async function watchSettings(terms: WatchTerms): Promise<WatchedSettings> {
+  const { named, folder, log, everyMs = LOOK_MS } = terms;
+  const file = fileOf(named, folder);
+  let read = await stampOf(file);
+  let seen = read;
+  let current = await loadSettings(named, folder);
+  const loop = startLoop({
+    everyMs,
+    async step() {
+      const stamp = await stampOf(file);
+      const isStill = stamp === seen;
+      seen = stamp;
+      if (stamp === read || !isStill) return;
+      read = stamp;
+      try {
+        // An editor that replaces a file takes it away for a moment; whoever means to have none starts without.
+        if (stamp === NONE) throw new FleetError("invalid-input", `${file} is not there any more.`);
+        current = await loadSettings(named, folder);
+        log.info({ component: "settings", file }, "fleet.yaml was read again");
+      } catch (error) {
+        log.warn({ component: "settings", file, error: String(error) }, "what fleet.yaml said before goes on to hold");
+      }
+    },
+    onError: (error) => log.warn({ component: "settings", error: String(error) }, "fleet.yaml could not be looked at"),
+  });
+  return { current: () => current, close: () => loop.stop() };
+}
+
+const NONE = "none";
+
+async function stampOf(file: string): Promise<string> {
+  const found = await stat(file).catch((error: unknown) => {
+    if (codeOf(error) === "ENOENT") return undefined;
+    throw error;
+  });
+  return found ? `${found.mtimeMs} ${found.ctimeMs} ${found.size} ${found.ino}` : NONE;
 }

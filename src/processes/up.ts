@@ -44,7 +44,7 @@ export async function startUp(terms: UpTerms): Promise<RunningStack> {
   // What needs no server is refused before one is started.
   await prepareHome(config.FLEET_HOME);
   await requirePrograms();
-  const settings = terms.settings ?? (await loadSettings(config.FLEET_CONFIG, process.cwd()));
+  if (!terms.settings) await loadSettings(config.FLEET_CONFIG, process.cwd());
   say(config.DATABASE_URL ? "Reaching PostgreSQL" : "Starting the embedded PostgreSQL");
   const database = await openDatabase(config, log);
   let open: OpenFleet | undefined;
@@ -58,7 +58,7 @@ export async function startUp(terms: UpTerms): Promise<RunningStack> {
       log,
       write,
       statementTimeoutMs: 30_000,
-      settings,
+      ...(terms.settings ? { settings: terms.settings } : {}),
       ...(onStuck ? { onStuck } : {}),
     });
     say("Starting API and worker");

@@ -12,6 +12,8 @@ import { FAILURES } from "../../src/domain/errors.ts";
 import { ScheduleFile } from "../../src/domain/schedule.ts";
 import { LastRun } from "../../src/domain/last-run.ts";
 import { ScienceIndex } from "../../src/domain/science-index.ts";
+import { WorkOrder } from "../../src/domain/order.ts";
+import { Plan } from "../../src/domain/plan.ts";
 import { Settings } from "../../src/domain/settings.ts";
 import { SLOT_HOLDING_STATUSES, TERMINAL_STATUSES, VALID_TRANSITIONS, type TaskStatus } from "../../src/domain/task.ts";
 import { openApiOf } from "../../src/http/openapi.ts";
@@ -56,8 +58,16 @@ test("schemas/science_index.schema.json is the index of research dossiers", asyn
   await expectJson("schemas/science_index.schema.json", z.toJSONSchema(ScienceIndex));
 });
 
-test("docs/fleet.schema.json is the schema of fleet.yaml", async () => {
-  await expectJson("docs/fleet.schema.json", z.toJSONSchema(Settings, { io: "input", unrepresentable: "any" }));
+test("schemas/fleet.schema.json is the schema of fleet.yaml", async () => {
+  await expectJson("schemas/fleet.schema.json", z.toJSONSchema(Settings, { io: "input", unrepresentable: "any" }));
+});
+
+test("schemas/work_order.schema.json is the schema of a work order as it is written", async () => {
+  await expectJson("schemas/work_order.schema.json", z.toJSONSchema(WorkOrder));
+});
+
+test("schemas/plan.schema.json is the schema of what fleet plan --json prints", async () => {
+  await expectJson("schemas/plan.schema.json", z.toJSONSchema(Plan));
 });
 
 test("schemas/schedule.schema.json is the schema of a schedule's file", async () => {

@@ -69,6 +69,11 @@ export async function lookAtSettings({ FLEET_CONFIG: named }: Config): Promise<F
   } catch (error) {
     const [first = "", ...lines] = String(error instanceof Error ? error.message : error).split("\n");
     const said = `${first} ${lines.map((line) => line.trim()).join("; ")}`;
-    return { name: "fleet.yaml", state: "wrong", said, fix: "Mend the lines it names" };
+    return {
+      name: "fleet.yaml",
+      state: "wrong",
+      said,
+      fix: "Mend the lines it names; what runs goes on with what it said before",
+    };
   }
 }
