@@ -1,8 +1,14 @@
-/** gc: prune what is past its keeping: finished jobs, told outbox rows, old notifications. */
+/** gc: take away what is past its keeping: rows, and through each host what lies on its disk. */
 import { z } from "zod";
 import { defineQueue } from "./define.ts";
 
-export const GcJob = z.strictObject({ what: z.literal("rows") });
+export const GcJob = z.strictObject({ what: z.enum(["rows", "hosts"]) });
 export type GcJob = z.infer<typeof GcJob>;
 
-export const gcQueue = defineQueue({ name: "gc", payload: GcJob, attempts: 1, concurrency: 1, jobId: () => "gc_rows" });
+export const gcQueue = defineQueue({
+  name: "gc",
+  payload: GcJob,
+  attempts: 1,
+  concurrency: 1,
+  jobId: ({ what }) => `gc_${what}`,
+});

@@ -37,6 +37,7 @@ export function fleetSchedules({ tickMs = TICK_MS, shards = 2 }: FleetSchedulesO
     defineSchedule({ id: "drift/fleet", queue: driftQueue, everyMs: HOUR_MS, payload: { look: "fleet" } }),
     defineSchedule({ id: "drift/science", queue: driftQueue, everyMs: 10 * MINUTE_MS, payload: { look: "science" } }),
     defineSchedule({ id: "gc/rows", queue: gcQueue, everyMs: HOUR_MS, payload: { what: "rows" } }),
+    defineSchedule({ id: "gc/hosts", queue: gcQueue, everyMs: HOUR_MS, payload: { what: "hosts" } }),
   ];
 }
 

@@ -67,14 +67,14 @@ const SAMPLES: Readonly<Record<string, readonly object[]>> = {
   review: [{ ...job, reviewId: id }],
   monitor: [{ look: "sweep", shard: 1, of: 2 }, { look: "reconcile" }, { look: "invariants" }],
   notify: [{ notificationId: id, epoch: 1 }],
-  gc: [{ what: "rows" }],
+  gc: [{ what: "rows" }, { what: "hosts" }],
   drift: [
     { look: "fleet" },
     { look: "science" },
     { look: "asked", tenantId: "t".repeat(64), productId: "p".repeat(64), lookId: id },
     { look: "asked-science", tenantId: "t".repeat(64), lookId: id },
   ],
-  [host.name]: HostAct.options.map((act) => Object.assign({ act }, job)),
+  [host.name]: [...HostAct.options.map((act) => Object.assign({ act }, job)), { act: "gc", reportId: id }],
 };
 const samples = [...QUEUES, host].flatMap((queue) =>
   (SAMPLES[queue.name] ?? []).map((payload) => ({ queue, name: queue.name, payload })),

@@ -17,13 +17,14 @@ import {
 } from "./attempt.ts";
 import type { Published } from "./branches.ts";
 import { removeWorkspace, type CleanUpResult } from "./cleanup.ts";
+import { openDisk, type Disk } from "./disk.ts";
 import { openObserver, type Observation, type Orphan } from "./facts.ts";
 import { installDependencies, type Installed } from "./install.ts";
 import { runDirOf } from "./places.ts";
 import { closeOtherRuns, closeRun, shredRunDir, touchProbe } from "./run-dir.ts";
 import { readRunLog, type LogChunk, type LogRange } from "./run-log.ts";
 import { signalAttempt, stopAttempt, type Stopped } from "./stop.ts";
-import { openTmux } from "./tmux.ts";
+import { openTmux, socketPath } from "./tmux.ts";
 import type { AgentResult } from "./types/agent-cli.ts";
 import { detectAgentClis, type DetectedAgentCli } from "./types/index.ts";
 import { prepareWorkspace, type Place, type Workspace, type WorkspaceRequest } from "./workspace.ts";
@@ -57,6 +58,8 @@ export interface Agents {
   collectFailure(run: RunRef): Promise<CollectedFailure>;
   /** What the agent said with its output: its last message, a question, that nothing was to do, a provider's limit. */
   readResult(run: RunRef): Promise<AgentResult>;
+  /** What lies on this host, and may be over: for gc. */
+  readonly disk: Disk;
   /** Which agent programs are on this machine. */
   detect(): Promise<readonly DetectedAgentCli[]>;
   /** Ends our connections; agents run on. */
@@ -83,7 +86,8 @@ export async function openAgents(options: AgentsOptions): Promise<Agents> {
   await mkdir(options.home, { recursive: true, mode: 0o700 });
   const home = await realpath(options.home);
   const place: Place = { home, mirrors: openMirrors({ home }), minFreeMb: options.minFreeMb ?? MIN_FREE_MB };
-  const runtime = openTmux({ home, socket: options.socket ?? "fleetwright" });
+  const tmux = { home, socket: options.socket ?? "fleetwright" };
+  const runtime = openTmux(tmux);
   const observer = openObserver({ home, runtime, clock: options.clock });
   const dirOf = ({ taskId, attempt }: RunRef) => runDirOf(home, taskId, attempt);
 
@@ -121,6 +125,7 @@ export async function openAgents(options: AgentsOptions): Promise<Agents> {
     readLog: (run, range) => readRunLog(dirOf(run), range),
     collectFailure: (run) => collectFailure(place, dirOf(run)),
     readResult: async (run) => readResult(dirOf(run)),
+    disk: openDisk(place, socketPath(tmux)),
     detect: () => detectAgentClis(options.baseEnv),
     async close() {},
   };

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { lastLines, runCommand } from "../command/run.ts";
 import { FleetError } from "../domain/errors.ts";
+import { shellWord } from "../domain/shell-word.ts";
 import { shortId } from "../domain/task.ts";
 import { git, REMOTE_PROTOCOLS, SYSTEM_PATH } from "../git/git.ts";
 import type { Mirror } from "../git/mirror.ts";
@@ -39,6 +40,8 @@ const Manifest = z.object({
   parts: z.object({ bundle: z.boolean(), patch: z.boolean(), untracked: z.int() }),
   restoreCommand: z.string(),
 });
+
+export type SnapshotManifest = z.infer<typeof Manifest>;
 
 const MOST_FILES = 20_000;
 const MOST_BYTES = 512 * 1_024 * 1_024;
@@ -89,9 +92,36 @@ export async function takeSnapshot(ask: SnapshotRequest): Promise<Snapshot> {
   }
 }
 
+/** The commits of a branch whose working copy is gone already: what no forge has of them. */
+export async function takeBranchSnapshot(
+  ask: Pick<SnapshotRequest, "home" | "mirror" | "taskId" | "branch" | "head">,
+): Promise<Snapshot> {
+  const { home, mirror, taskId, branch, head } = ask;
+  const root = snapshotRoot(home);
+  const draft = join(root, `.new-${shortId(taskId)}-${randomBytes(4).toString("hex")}`);
+  await mkdir(draft, { recursive: true, mode: 0o700 });
+  try {
+    await saveCommits(ask, draft);
+    const dir = await freeName(join(root, `${shortId(taskId)}-branch`));
+    const parts = { bundle: true, patch: false, untracked: 0 };
+    const restoreCommand = restoreCommandFor(ask, dir, parts);
+    const manifest = { taskId, attempt: 0, repositoryUrl: mirror.url, branch, head, parts, restoreCommand };
+    await writeFile(join(draft, "manifest.json"), JSON.stringify(manifest, null, 2), { mode: 0o600 });
+    await rename(draft, dir);
+    return { dir, restoreCommand };
+  } catch (error) {
+    await rm(draft, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+export async function readManifest(dir: string): Promise<SnapshotManifest> {
+  return Manifest.parse(JSON.parse(await readFile(join(dir, "manifest.json"), "utf8")));
+}
+
 /** Makes a new working copy at `into` with everything the snapshot holds. */
 export async function restoreSnapshot(dir: string, into: string): Promise<void> {
-  const manifest = Manifest.parse(JSON.parse(await readFile(join(dir, "manifest.json"), "utf8")));
+  const manifest = await readManifest(dir);
   if (await stat(into).catch(() => undefined)) throw new FleetError("workspace-refused", `${into} exists already.`);
   const { branch, head, parts, repositoryUrl } = manifest;
   await git(["clone", "--quiet", "--no-checkout", "--template=", repositoryUrl, into], {
@@ -105,7 +135,9 @@ export async function restoreSnapshot(dir: string, into: string): Promise<void> 
   if (parts.untracked > 0) await tar(["--extract", "--keep-old-files", "--file", join(dir, "untracked.tar")], into);
 }
 
-async function saveCommits(ask: SnapshotRequest, draft: string): Promise<true> {
+type Commits = Pick<SnapshotRequest, "mirror" | "taskId" | "branch" | "head">;
+
+async function saveCommits(ask: Commits, draft: string): Promise<true> {
   const file = join(draft, "commits.bundle");
   const ref = `refs/heads/${ask.branch}`;
   const at = { gitDir: ask.mirror.path, timeoutMs: TIMEOUT_MS };
@@ -186,18 +218,14 @@ async function freeName(wished: string): Promise<string> {
   }
 }
 
-function restoreCommandFor(ask: SnapshotRequest, dir: string, parts: z.infer<typeof Manifest>["parts"]): string {
+function restoreCommandFor(ask: Commits, dir: string, parts: z.infer<typeof Manifest>["parts"]): string {
   const into = `restored-${shortId(ask.taskId)}`;
-  const steps = [`git clone --no-checkout ${quote(ask.mirror.url)} ${into}`, `cd ${into}`];
-  if (parts.bundle) steps.push(`git fetch ${quote(join(dir, "commits.bundle"))} refs/heads/${ask.branch}`);
+  const steps = [`git clone --no-checkout ${shellWord(ask.mirror.url)} ${into}`, `cd ${into}`];
+  if (parts.bundle) steps.push(`git fetch ${shellWord(join(dir, "commits.bundle"))} refs/heads/${ask.branch}`);
   steps.push(`git checkout -B ${ask.branch} ${ask.head}`);
-  if (parts.patch) steps.push(`git apply ${quote(join(dir, "changes.patch"))}`);
-  if (parts.untracked > 0) steps.push(`tar -xf ${quote(join(dir, "untracked.tar"))}`);
+  if (parts.patch) steps.push(`git apply ${shellWord(join(dir, "changes.patch"))}`);
+  if (parts.untracked > 0) steps.push(`tar -xf ${shellWord(join(dir, "untracked.tar"))}`);
   return steps.join(" && ");
-}
-
-function quote(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 function doubt(why: string): FleetError {

@@ -1,8 +1,8 @@
 /** What Fleetwright wrote down when a workspace was ready. Without this record no agent ever ran in it. */
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { z } from "zod";
-import { workspaceRecordPath } from "./places.ts";
+import { workspaceRecordPath, workspaceRoot } from "./places.ts";
 
 export const WorkspaceRecord = z.object({
   taskId: z.string(),
@@ -25,6 +25,14 @@ export async function readWorkspaceRecord(home: string, taskId: string): Promise
   if (text === undefined) return undefined;
   const parsed = WorkspaceRecord.safeParse(parseJson(text));
   return parsed.success && parsed.data.taskId === taskId ? parsed.data : undefined;
+}
+
+/** Of all the working copies that were made whole on this host. */
+export async function listWorkspaceRecords(home: string): Promise<WorkspaceRecord[]> {
+  const folder = join(workspaceRoot(home), ".state");
+  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(".json"));
+  const texts = await Promise.all(names.map((name) => readFile(join(folder, name), "utf8").catch(() => "")));
+  return texts.flatMap((text) => WorkspaceRecord.safeParse(parseJson(text)).data ?? []);
 }
 
 export async function writeWorkspaceRecord(home: string, record: WorkspaceRecord): Promise<void> {

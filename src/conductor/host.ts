@@ -13,6 +13,7 @@ import { WORKER } from "../store/store.ts";
 import { findTask, listTasksOnHost, listTasksToClean } from "../store/tasks.ts";
 import { resumeAttempt } from "./attempt.ts";
 import type { Fleet } from "./fleet.ts";
+import { answerOpenGc } from "./gc/ask.ts";
 import { superviseTasks } from "./monitor.ts";
 import { moveTask } from "./move.ts";
 import { tendRuns } from "./run-remains.ts";
@@ -74,6 +75,7 @@ export async function tendHost(
       endStaleAttempts(fleet, signal),
       cleanUpEnded(fleet, signal),
       tendRuns(fleet, signal),
+      answerOpenGc(fleet),
     ]);
     return { ended, cleaned };
   });

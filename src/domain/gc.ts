@@ -47,6 +47,9 @@ export interface BranchFacts extends Item {
   /** Named as Fleetwright names them. */
   readonly isOurs: boolean;
   readonly head: string;
+  readonly taskId: string | null;
+  /** Of the repository it is a branch of. */
+  readonly url: string;
 }
 
 export interface SnapshotFacts extends Item {
@@ -113,22 +116,13 @@ export function decideGc(facts: readonly GcFacts[], policy: GcPolicy, now: Date)
 }
 
 function judge(item: GcFacts, policy: GcPolicy, now: Date): GcVerdict {
-  switch (item.kind) {
-    case "run":
-      return judgeRun(item, policy, now);
-    case "workspace":
-      return judgeWorkspace(item, now);
-    case "branch":
-      return judgeBranch(item);
-    case "snapshot":
-      return judgeSnapshot(item, policy, now);
-    case "mirror":
-      return judgeMirror(item, policy, now);
-    case "socket":
-      return item.answers ? stay(item, "its server answers") : go(item, "no server answers behind it");
-    default:
-      return judgeAttempt(item, policy, now);
-  }
+  if (item.kind === "run") return judgeRun(item, policy, now);
+  if (item.kind === "workspace") return judgeWorkspace(item, now);
+  if (item.kind === "branch") return judgeBranch(item);
+  if (item.kind === "snapshot") return judgeSnapshot(item, policy, now);
+  if (item.kind === "mirror") return judgeMirror(item, policy, now);
+  if (item.kind === "attempt") return judgeAttempt(item, policy, now);
+  return item.answers ? stay(item, "its server answers") : go(item, "no server answers behind it");
 }
 
 /** Run ids that stay whatever their place, with the reason; then the newest of each product. */

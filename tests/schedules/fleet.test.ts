@@ -14,6 +14,7 @@ test("by default two shards are swept every five seconds, and waiting work is lo
     "drift/fleet": 3_600_000,
     "drift/science": 600_000,
     "gc/rows": 3_600_000,
+    "gc/hosts": 3_600_000,
   });
 });
 

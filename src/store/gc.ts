@@ -1,0 +1,170 @@
+/** gc_marks and gc_reports: what was put aside on which host, and what hosts were asked; beside the rows that say what is in use. */
+import { z } from "zod";
+import { hostQueue } from "../../queues/host.ts";
+import { GcKind } from "../domain/gc.ts";
+import { Run, runColumns } from "./runs.ts";
+import { sql, type Tx } from "./sql.ts";
+
+export const GcMark = z.object({
+  id: z.uuid(),
+  host: z.string(),
+  kind: GcKind,
+  subject: z.string(),
+  path: z.string(),
+  quarantine: z.string(),
+  reason: z.string(),
+  restore: z.string(),
+  bytes: z.coerce.number(),
+  markedAt: z.date(),
+  sweptAt: z.date().nullable(),
+});
+export type GcMark = z.infer<typeof GcMark>;
+
+const markColumns = sql`m.id, m.host, m.kind, m.subject, m.path, m.quarantine, m.reason, m.restore, m.bytes, m.marked_at,
+  m.swept_at`;
+
+/** Before anything is renamed. False while something of the same path waits in the trash. */
+export async function insertMark(tx: Tx, mark: GcMark): Promise<boolean> {
+  const inserted = await tx.run`
+    insert into gc_marks (id, host, kind, subject, path, quarantine, reason, restore, bytes, marked_at, swept_at)
+    values (${mark.id}, ${mark.host}, ${mark.kind}, ${mark.subject}, ${mark.path}, ${mark.quarantine}, ${mark.reason},
+      ${mark.restore}, ${mark.bytes}, ${mark.markedAt}, ${mark.sweptAt})
+    on conflict (host, path) where swept_at is null do nothing`;
+  return inserted > 0;
+}
+
+export async function listOpenMarks(tx: Tx, host: string): Promise<GcMark[]> {
+  return tx.many(GcMark)`
+    select ${markColumns} from gc_marks m where m.host = ${host} and m.swept_at is null order by m.marked_at, m.id`;
+}
+
+/** Of those in the trash of a host, which a row tells of. */
+export async function listKnownMarks(tx: Tx, ids: readonly string[]): Promise<Set<string>> {
+  const rows = await tx.many(z.object({ id: z.uuid() }))`select id from gc_marks where id = any(${ids}::uuid[])`;
+  return new Set(rows.map(({ id }) => id));
+}
+
+export async function dropMark(tx: Tx, id: string): Promise<void> {
+  await tx.run`delete from gc_marks where id = ${id}`;
+}
+
+export async function markSwept(tx: Tx, id: string, at: Date): Promise<void> {
+  await tx.run`update gc_marks set swept_at = coalesce(swept_at, ${at}) where id = ${id}`;
+}
+
+/** A run whose folder is put aside is no longer listed. */
+export async function collectRun(tx: Tx, id: string, at: Date): Promise<void> {
+  await tx.run`update runs set collected_at = coalesce(collected_at, ${at}) where id = ${id}`;
+}
+
+/** Somebody took its folder back out of the trash: they want it, so it is pinned. */
+export async function bringBackRun(tx: Tx, id: string): Promise<boolean> {
+  const back = await tx.run`
+    update runs set collected_at = null, pinned = true where id = ${id} and collected_at is not null`;
+  return back > 0;
+}
+
+export async function dropArtifacts(tx: Tx, runId: string): Promise<number> {
+  return tx.run`delete from artifacts where run_id = ${runId} and exists (
+    select 1 from runs where id = ${runId} and collected_at is not null)`;
+}
+
+/** Which runs are asked about; everything when nothing is said. */
+export interface GcScope {
+  readonly tenantId?: string | undefined;
+  readonly productId?: string | undefined;
+}
+
+/** All that are not collected: the place of each among its product's runs decides. */
+export async function listRunsToJudge(tx: Tx, { tenantId, productId }: GcScope, limit: number): Promise<Run[]> {
+  return tx.many(Run)`
+    select ${runColumns} from runs r
+    where r.collected_at is null and (${tenantId ?? null}::text is null or r.tenant_id = ${tenantId ?? null})
+      and (${productId ?? null}::text is null or r.product_id = ${productId ?? null})
+    order by r.started_at desc, r.id desc limit ${limit}`;
+}
+
+/** Which of these run ids have a row, collected or not. */
+export async function listKnownRuns(tx: Tx, ids: readonly string[]): Promise<Set<string>> {
+  const rows = await tx.many(z.object({ id: z.uuid() }))`select id from runs where id = any(${ids}::uuid[])`;
+  return new Set(rows.map(({ id }) => id));
+}
+
+const TaskInUse = z.object({
+  id: z.uuid(),
+  branch: z.string(),
+  baseBranch: z.string(),
+  repository: z.string(),
+  live: z.boolean(),
+  hasWorkspace: z.boolean(),
+  doubt: z.string().nullable(),
+});
+export type TaskInUse = z.infer<typeof TaskInUse>;
+
+/** Every task that is not over, and those that are over among the named ones. Read after the disk was looked at. */
+export async function listTasksInUse(
+  tx: Tx,
+  named: { readonly ids: readonly string[]; readonly branches: readonly string[] },
+): Promise<TaskInUse[]> {
+  return tx.many(TaskInUse)`
+    select t.id, t.branch, t.base_branch, t.repository, t.completed_at is null as live,
+      t.workspace_path is not null as has_workspace, t.metadata ->> 'workspaceKept' as doubt
+    from fleet_tasks t
+    where t.completed_at is null or t.id = any(${named.ids}::uuid[]) or t.branch = any(${named.branches}::text[])`;
+}
+
+export const GcAsk = z.object({
+  dryRun: z.boolean(),
+  /** Null: everybody's. */
+  tenantId: z.string().nullable(),
+  productId: z.string().nullable(),
+  /** Also what belongs to the machine and not to a product. */
+  machine: z.boolean(),
+});
+export type GcAsk = z.infer<typeof GcAsk>;
+
+const GcReport = z.object({
+  id: z.uuid(),
+  host: z.string(),
+  askedBy: z.string(),
+  ask: GcAsk,
+  report: z.unknown(),
+  askedAt: z.date(),
+  doneAt: z.date().nullable(),
+});
+export type GcReport = z.infer<typeof GcReport>;
+
+/** The row and the hint to the host, in one transaction. */
+export async function askHosts(
+  tx: Tx,
+  asks: readonly { readonly id: string; readonly host: string; readonly askedBy: string; readonly ask: GcAsk }[],
+): Promise<void> {
+  for (const { id, host, askedBy, ask } of asks) {
+    const queue = hostQueue(host);
+    const payload = { act: "gc", reportId: id } as const;
+    await tx.run`
+      with asked as (
+        insert into gc_reports (id, host, asked_by, ask) values (${id}, ${host}, ${askedBy}, ${JSON.stringify(ask)}::jsonb)
+      )
+      insert into outbox (tenant_id, operator_id, topic, dedup_key, payload)
+      values (${ask.tenantId ?? "local"}, ${askedBy}, ${queue.name}, ${`${queue.name}/${queue.jobId(payload)}`},
+        ${JSON.stringify(payload)}::jsonb)`;
+  }
+}
+
+export async function listReports(tx: Tx, ids: readonly string[]): Promise<GcReport[]> {
+  return tx.many(GcReport)`
+    select id, host, asked_by, ask, report, asked_at, done_at from gc_reports where id = any(${ids}::uuid[]) order by host`;
+}
+
+/** What this host was asked and has not done for a while: its hint may be lost. */
+export async function listOpenReports(tx: Tx, host: string, limit: number): Promise<GcReport[]> {
+  return tx.many(GcReport)`
+    select id, host, asked_by, ask, report, asked_at, done_at from gc_reports
+    where host = ${host} and done_at is null and asked_at < now() - interval '5 seconds' order by asked_at limit ${limit}`;
+}
+
+export async function finishReport(tx: Tx, id: string, report: unknown): Promise<void> {
+  await tx.run`
+    update gc_reports set report = ${JSON.stringify(report)}::jsonb, done_at = now() where id = ${id} and done_at is null`;
+}
