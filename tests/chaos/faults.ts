@@ -86,12 +86,17 @@ export async function stopAndContinue(arena: Arena, place: Program, point: strin
 
 export async function rollWorkers(arena: Arena): Promise<void> {
   for (const worker of arena.crew.workers()) {
-    if (worker.isOver()) continue;
+    // One that only just starts has nothing to hand over, and a polite signal simply ends it.
+    const isUp = await worker.ready.then(
+      () => true,
+      () => false,
+    );
+    if (!isUp || worker.isOver()) continue;
     arena.crew.expectEnd(worker);
     const at = Date.now();
     worker.signal("SIGTERM");
-    const { code, at: endedAt } = await worker.ended;
-    const wrong = code === 0 ? {} : { wrong: `${worker.name} left with ${code}` };
+    const { code, signal, at: endedAt } = await worker.ended;
+    const wrong = code === 0 ? {} : { wrong: `${worker.name} left with ${code ?? signal}` };
     arena.strikes.push({ fault: "F3", at, pid: worker.pid, tookMs: endedAt - at, ...wrong });
     await arena.crew.successor(worker);
   }
