@@ -25,13 +25,15 @@ import {
   FLEET_SUBJECT,
   glance,
   HOUSE_TENANT,
+  inRounds,
+  lookedAt,
   lookRound,
   productSubject,
   tenantsOf,
   unseen,
   type Glance,
 } from "./looks.ts";
-import { getProduct, productsOf } from "./products.ts";
+import { getProduct } from "./products.ts";
 
 type ObservedProduct = Awaited<ReturnType<typeof surveyProduct>>;
 
@@ -49,32 +51,30 @@ export async function lookForDrift(
 ): Promise<void> {
   if (job.look === "fleet") {
     for (const tenantId of tenantsOf(fleet)) {
-      if (!signal.aborted) await lookAtTenant(fleet, tenantId, signal);
+      if (!signal.aborted) await lookAtTenant(fleet, tenantId, { lock: `drift/${tenantId}`, signal });
     }
   } else if (job.productId === undefined) {
-    await lookAtTenant(fleet, job.tenantId, signal);
+    await lookAtTenant(fleet, job.tenantId, { signal });
   } else {
     await lookAtProduct(fleet, getProduct(fleet, job.tenantId, job.productId));
   }
 }
 
-/** In rounds, so that no lock is held for long; each keeps and tells what it found. */
-export async function lookAtTenant(fleet: Fleet, tenantId: string, signal?: AbortSignal): Promise<void> {
-  let products: readonly Product[] = productsOf(fleet, tenantId);
-  let isFirst = true;
-  do {
-    const withFleet = isFirst && tenantId === HOUSE_TENANT;
-    const round = await fleet.store.exclusively(`drift/${tenantId}`, async () => {
-      const at = fleet.clock();
-      const looked = await lookRound(fleet, products, ({ id }, place) => surveyProduct(id, place), signal);
-      const survey = withFleet ? await surveyFleet(fleet) : undefined;
-      await keep(fleet, { tenantId, at, glances: looked.glances, survey, isWhole: isFirst });
-      return looked;
-    });
-    if (!round) return;
-    products = round.rest;
-    isFirst = false;
-  } while (products.length > 0);
+interface Terms {
+  /** Nobody else looks meanwhile; left out when somebody waits for this very look. */
+  readonly lock?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** All products of a tenant; for the house's, the fleet itself too. Each round keeps and tells what it found. */
+export async function lookAtTenant(fleet: Fleet, tenantId: string, { lock, signal }: Terms = {}): Promise<void> {
+  await inRounds(fleet, lock, lookedAt(fleet, tenantId), async (products, isFirst) => {
+    const at = fleet.clock();
+    const { glances, rest } = await lookRound(fleet, products, ({ id }, place) => surveyProduct(id, place), signal);
+    const survey = isFirst && tenantId === HOUSE_TENANT ? await surveyFleet(fleet) : undefined;
+    await keep(fleet, { tenantId, at, glances, survey, isWhole: isFirst });
+    return rest;
+  });
 }
 
 /** One product, now, for an order or because somebody asked. Throws when it cannot be looked at. */
@@ -157,7 +157,7 @@ function looksFrom({ at, glances, survey }: Kept, notChecked: readonly NotChecke
 /** Subjects of findings that are declared no more: removed products and roster agents, hosts that are gone. */
 async function strays(tx: Tx, fleet: Fleet, { tenantId, survey, isWhole }: Kept): Promise<string[]> {
   if (!isWhole) return [];
-  const products = new Set(productsOf(fleet, tenantId).map(({ id }) => productSubject(id)));
+  const products = new Set(lookedAt(fleet, tenantId).map(({ id }) => productSubject(id)));
   const roster = new Set(survey?.declared.roster.map(({ name }) => `roster:${name}`));
   const hosts = new Set((await listHosts(tx)).flatMap(({ id, alive }) => (alive ? [`host:${id}`] : [])));
   const open = await listOpenDrift(tx, tenantId);

@@ -3,7 +3,7 @@ import type { DriftJob } from "../../queues/drift.ts";
 import { driftQueue } from "../../queues/drift.ts";
 import type { NotChecked } from "../domain/drift.ts";
 import type { Operator } from "../domain/operator.ts";
-import type { Product } from "../domain/product.ts";
+import { PLANNED_STATUSES, type Product } from "../domain/product.ts";
 import { listLooks, type Look, type LookKind } from "../store/drift.ts";
 import { hint, insertHints } from "../store/outbox.ts";
 import { requestBy, WORKER } from "../store/store.ts";
@@ -28,6 +28,35 @@ export type LookInto<Seen> = (product: Product, place: Place) => Promise<Seen>;
 
 /** The lock of a round must not be held for longer than a minute, whatever the number of products. */
 const ROUND_MS = 30_000;
+
+/**
+ * Round after round until all were looked at. Under a lock, what another worker is at is left to that one; without one
+ * (somebody waits for this very look) it is looked at twice, which keeps the same.
+ * A round that outlives its lock (a first fetch of a large repository) has kept what it saw, and the next one goes on.
+ */
+export async function inRounds(
+  fleet: Fleet,
+  lock: string | undefined,
+  products: readonly Product[],
+  round: (products: readonly Product[], isFirst: boolean) => Promise<readonly Product[]>,
+): Promise<void> {
+  let left: readonly Product[] = products;
+  let isFirst = true;
+  do {
+    let rest: readonly Product[] | undefined;
+    try {
+      const look = async () => {
+        rest = await round(left, isFirst);
+      };
+      await (lock === undefined ? look() : fleet.store.exclusively(lock, look));
+    } catch (error) {
+      if (rest === undefined) throw error;
+      fleet.log.warn({ event: "look.slow", lock, error: String(error) }, "a round outlived its lock");
+    }
+    left = rest ?? [];
+    isFirst = false;
+  } while (left.length > 0);
+}
 
 /** As many as fit into a round; `rest` is for the next one. */
 export async function lookRound<Seen>(
@@ -64,6 +93,16 @@ export function unseen(glances: readonly Glance<unknown>[]): NotChecked[] {
   );
 }
 
+/** Those that there is something to look at of: enabled, and in a status that is worked on. */
+export function lookedAt(fleet: Fleet, tenantId: string): Product[] {
+  return productsOf(fleet, tenantId).filter((product) => passedOver(product) === undefined);
+}
+
+function passedOver({ enabled, status }: Product): string | undefined {
+  if (!enabled) return "it is not enabled";
+  return PLANNED_STATUSES.includes(status) ? undefined : `its status is ${status}`;
+}
+
 export function tenantsOf({ settings }: Fleet): string[] {
   return [...new Set([HOUSE_TENANT, ...settings.products.map(({ tenant }) => tenant)])].toSorted();
 }
@@ -92,30 +131,36 @@ export interface Looks {
 }
 
 /** When a tenant's products (and, for the house, the fleet) were last looked at; or one of them. */
-export async function looksOf(
-  fleet: Fleet,
-  kind: LookKind,
-  { tenantId, productId }: { readonly tenantId: string; readonly productId?: string | undefined },
-): Promise<Looks> {
+export async function looksOf(fleet: Fleet, kind: LookKind, { tenantId, productId }: Scope): Promise<Looks> {
   const looks = await fleet.store.transaction(WORKER, (tx) => listLooks(tx, kind, tenantId));
   const bySubject = new Map(looks.map((look) => [look.subject, look]));
   const found = subjectsOf(fleet, kind, { tenantId, productId }).map((subject) => bySubject.get(subject));
-  if (found.length === 0) return { lookedAt: fleet.clock(), notChecked: [] };
+  if (found.length === 0) return { lookedAt: fleet.clock(), notChecked: leftAside(fleet, { tenantId, productId }) };
   const times = found.map((look) => look?.at);
   const known = found.filter((look): look is Look => look !== undefined);
-  const notChecked = known.flatMap((look) => look.notChecked);
+  const notChecked = [...known.flatMap((look) => look.notChecked), ...leftAside(fleet, { tenantId, productId })];
   if (times.includes(undefined)) return { lookedAt: undefined, notChecked };
   const oldest = known.toSorted((a, b) => a.at.getTime() - b.at.getTime())[0];
   return { lookedAt: oldest?.at, notChecked };
 }
 
-function subjectsOf(
-  fleet: Fleet,
-  kind: LookKind,
-  { tenantId, productId }: { readonly tenantId: string; readonly productId?: string | undefined },
-): string[] {
-  if (productId !== undefined) return [productSubject(productId)];
-  const products = productsOf(fleet, tenantId).map(({ id }) => productSubject(id));
+interface Scope {
+  readonly tenantId: string;
+  readonly productId?: string | undefined;
+}
+
+function leftAside(fleet: Fleet, { tenantId, productId }: Scope): NotChecked[] {
+  return productsOf(fleet, tenantId).flatMap((product) => {
+    const why = passedOver(product);
+    const isMeant = productId === undefined || productId === product.id;
+    return why !== undefined && isMeant ? [{ what: productSubject(product.id), why }] : [];
+  });
+}
+
+function subjectsOf(fleet: Fleet, kind: LookKind, { tenantId, productId }: Scope): string[] {
+  const looked = lookedAt(fleet, tenantId).filter(({ id }) => productId === undefined || productId === id);
+  const products = looked.map(({ id }) => productSubject(id));
+  if (productId !== undefined) return products;
   return kind === "drift" && tenantId === HOUSE_TENANT ? [FLEET_SUBJECT, ...products] : products;
 }
 

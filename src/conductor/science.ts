@@ -3,13 +3,23 @@ import type { DriftJob } from "../../queues/drift.ts";
 import type { Operator } from "../domain/operator.ts";
 import type { Product } from "../domain/product.ts";
 import { scienceIndex, type ScienceIndex } from "../domain/science-index.ts";
-import { listDossiers, syncDossiers, type SeenDossier } from "../store/dossiers.ts";
+import { listDossiers, syncDossiers, type Dossier, type SeenDossier } from "../store/dossiers.ts";
 import { listLooks, recordLooks } from "../store/drift.ts";
 import { WORKER } from "../store/store.ts";
 import { SCIENCE_FOLDER, surveyDossiers, type FoundDossiers } from "../survey/dossiers.ts";
 import { factoryOperator } from "./factory-operator.ts";
 import type { Fleet } from "./fleet.ts";
-import { looksOf, lookRound, productSubject, tenantsOf, unseen, type Glance } from "./looks.ts";
+import {
+  inRounds,
+  lookedAt,
+  looksOf,
+  lookRound,
+  productSubject,
+  tenantsOf,
+  unseen,
+  type Glance,
+  type LookInto,
+} from "./looks.ts";
 import { getProduct, productsOf } from "./products.ts";
 import { sightOf } from "./tasks.ts";
 
@@ -22,12 +32,12 @@ export async function refreshScience(
   if (job.look === "science") {
     for (const tenantId of tenantsOf(fleet)) {
       if (!signal.aborted)
-        await readTenant(fleet, { tenantId, products: productsOf(fleet, tenantId), onlyNew: true }, signal);
+        await readTenant(fleet, { tenantId, products: lookedAt(fleet, tenantId), onlyNew: true }, signal);
     }
     return;
   }
   const { tenantId, productId } = job;
-  const products = productId === undefined ? productsOf(fleet, tenantId) : [getProduct(fleet, tenantId, productId)];
+  const products = productId === undefined ? lookedAt(fleet, tenantId) : [getProduct(fleet, tenantId, productId)];
   await readTenant(fleet, { tenantId, products, onlyNew: false }, signal);
 }
 
@@ -41,23 +51,15 @@ interface Reading {
 type Found = FoundDossiers | "known";
 
 async function readTenant(fleet: Fleet, { tenantId, products, onlyNew }: Reading, signal: AbortSignal): Promise<void> {
-  let rest = products;
-  do {
-    const round = await fleet.store.exclusively(`science/${tenantId}`, async () => {
-      const at = fleet.clock();
-      const known = onlyNew ? await knownCommits(fleet, tenantId) : new Map<string, string | null>();
-      const looked = await lookRound<Found>(
-        fleet,
-        rest,
-        async ({ id }, place) => (known.get(productSubject(id)) === place.commitSha ? "known" : surveyDossiers(place)),
-        signal,
-      );
-      await keep(fleet, tenantId, at, looked.glances);
-      return looked;
-    });
-    if (!round) return;
-    rest = round.rest;
-  } while (rest.length > 0);
+  await inRounds(fleet, onlyNew ? `science/${tenantId}` : undefined, products, async (some) => {
+    const at = fleet.clock();
+    const known = onlyNew ? await knownCommits(fleet, tenantId) : new Map<string, string | null>();
+    const read: LookInto<Found> = async ({ id }, place) =>
+      known.get(productSubject(id)) === place.commitSha ? "known" : surveyDossiers(place);
+    const { glances, rest } = await lookRound(fleet, some, read, signal);
+    await keep(fleet, tenantId, at, glances);
+    return rest;
+  });
 }
 
 async function knownCommits(fleet: Fleet, tenantId: string): Promise<Map<string, string | null>> {
@@ -125,13 +127,17 @@ const UNREAD = {
 
 /** The index of the asker's tenant: everything, however it is shown. */
 export async function readScienceIndex(fleet: Fleet, by: Operator): Promise<ScienceIndex> {
-  const { tenantId } = by;
-  const dossiers = await fleet.store.transaction(sightOf(by), (tx) => listDossiers(tx));
-  return scienceIndex(dossiers, { tenantId, now: fleet.clock(), ...(await looksOf(fleet, "science", { tenantId })) });
+  return indexOf(fleet, by.tenantId, await fleet.store.transaction(sightOf(by), (tx) => listDossiers(tx)));
 }
 
 /** The same for the house, as evidence of a hand-over. */
 export async function tenantIndex(fleet: Fleet, tenantId: string): Promise<ScienceIndex> {
-  const dossiers = await fleet.store.transaction(WORKER, (tx) => listDossiers(tx, tenantId));
+  return indexOf(fleet, tenantId, await fleet.store.transaction(WORKER, (tx) => listDossiers(tx, tenantId)));
+}
+
+/** Rows of products that fleet.yaml names no more are kept, should it name them again, but not shown. */
+async function indexOf(fleet: Fleet, tenantId: string, all: readonly Dossier[]): Promise<ScienceIndex> {
+  const products = new Set(productsOf(fleet, tenantId).map(({ id }) => id));
+  const dossiers = all.filter(({ productId }) => products.has(productId));
   return scienceIndex(dossiers, { tenantId, now: fleet.clock(), ...(await looksOf(fleet, "science", { tenantId })) });
 }

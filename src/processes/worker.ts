@@ -27,6 +27,15 @@ const RELAY_MS = 250;
 /** A lost delayed job stops a scheduler silently, so schedules are asserted again and again. */
 const PERIODS_PER_ASSERTION = 2;
 
+/** The print of the settings as they are; computed anew only when they were read anew. */
+function configurationOf(fleet: OpenFleet["fleet"]): () => string {
+  let [from, print] = [fleet.settings, configurationPrint(fleet)];
+  return () => {
+    if (fleet.settings !== from) [from, print] = [fleet.settings, configurationPrint(fleet)];
+    return print;
+  };
+}
+
 export async function startWorker(open: OpenFleet, { queues, tickMs, versions }: WorkerTerms): Promise<RunningWorker> {
   const { fleet, broker } = open;
   const { log } = fleet;
@@ -37,6 +46,7 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
     );
 
   const leaving = new AbortController();
+  const printed = configurationOf(fleet);
   const relay = startRelay(open);
   const loops: Loop[] = [relay];
   const holdsAgents = fleet.host.slots > 0;
@@ -47,8 +57,7 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
   });
   if (holdsAgents) {
     // Before the first claim: the host's row is what slots are counted on.
-    const reported = { ...versions, config: configurationPrint(fleet) };
-    const tick = () => report(open, tickMs, reported);
+    const tick = () => report(open, tickMs, { ...versions, config: printed() });
     await tick().catch(onError("host"));
     loops.push(startLoop({ everyMs: tickMs, step: tick, onError: onError("host") }));
     loops.push(startLoop({ everyMs: tickMs, step: () => tendHost(fleet, leaving.signal), onError: onError("host") }));

@@ -22,6 +22,8 @@ export const LookAsked = z
 export type LookAsked = z.infer<typeof LookAsked>;
 
 /** A baseline without a reason helps nobody who finds it later. */
-export const Acceptance = z.strictObject({ reason: z.string().trim().min(1).max(500) });
+export const Acceptance = z.strictObject({
+  reason: z.string().trim().min(1, "say why: it is kept with your name").max(500),
+});
 
 export const ScienceQuery = z.strictObject({ status: DossierStatus.optional() });

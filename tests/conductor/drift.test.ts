@@ -76,6 +76,19 @@ test("a changed lock file is found once, told once, and gone when it is accepted
   });
 });
 
+test("looks at the same time find it once and tell it once", async () => {
+  await using fleet = await testFleet();
+  const { repository, product } = await aLockedProduct(fleet);
+  await lookAtProduct(fleet.fleet, product);
+  commitFiles(repository, { "package-lock.json": "{}" });
+
+  const looks = await Promise.all(Array.from({ length: 4 }, () => lookAtProduct(fleet.fleet, product)));
+
+  expect(looks.map(({ fresh }) => fresh.length).toSorted((a, b) => a - b)).toEqual([0, 0, 0, 1]);
+  const said = await fleet.query("select type, channel, status from fleet_notifications");
+  expect(said).toEqual([{ type: "drift_found", channel: "terminal", status: "pending" }]);
+});
+
 test("what differs keeps its date while it does, and a removed lock is one that is not there", async () => {
   const shift = { ms: 0 };
   await using fleet = await testFleet({ parts: { clock: () => new Date(Date.now() + shift.ms) } });
@@ -200,6 +213,8 @@ test("a repository that cannot be read is said to be so, and its findings stay",
   commitFiles(repository, { "package-lock.json": "{}" });
   await lookAtProduct(fleet.fleet, product);
   Object.assign(product, { baseBranch: "nowhere" });
+  await fleet.aRepository();
+  Object.assign(fleet.fleet.settings.products.at(-1) ?? {}, { status: "planned" });
 
   await lookAtTenant(fleet.fleet, "local");
 
@@ -209,6 +224,9 @@ test("a repository that cannot be read is said to be so, and its findings stay",
     why: expect.stringContaining("nowhere"),
   });
   expect(report.findings.map(({ what }) => what)).toContain("lockfile package-lock.json");
+  const whole = await readDriftReport(fleet.fleet, LOCAL_OPERATOR, { all: false });
+  expect(whole.not_checked.map(({ why }) => why)).toContain("its status is planned");
+  expect(whole.looked_at).not.toBeNull();
 });
 
 /** Every file of the checkout, its .git included, as it is. */

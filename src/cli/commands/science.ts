@@ -80,7 +80,7 @@ function columnLines(terminal: Shell["terminal"], column: readonly IndexedDossie
   return tableOf<IndexedDossier>(
     terminal,
     [
-      { head: "DOSSIER", drop: 0, cell: ({ dossier_id: id }) => `  ${shown(id)}` },
+      { head: "  DOSSIER", drop: 0, cell: ({ dossier_id: id }) => `  ${shown(id)}` },
       { head: "PRODUCT", drop: 2, cell: ({ product_id: product }) => shown(product) },
       { head: "TOPIC", drop: 0, shrinkTo: 16, cell: ({ topic }) => shown(topic) },
       { head: "OWNER", drop: 3, cell: ({ owner }) => shown(owner) },
