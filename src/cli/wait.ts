@@ -76,14 +76,14 @@ function lastWord(terminal: Terminal, { status, shortId, failure }: TaskView, af
   return `${terminal.status(status)} after ${after}${why}. ${terminal.paint("dim", `Next: ${next}`)}`;
 }
 
-interface Bell {
+export interface Bell {
   readonly ring: () => void;
   /** Rung, or the time is over. */
   readonly rungWithin: (ms: number) => Promise<void>;
 }
 
 /** Rung while nobody listens, it is still heard once. */
-function openBell(): Bell {
+export function openBell(): Bell {
   let waiting: (() => void) | undefined;
   let pending = false;
   return {

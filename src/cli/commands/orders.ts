@@ -1,0 +1,123 @@
+/** fleet orders: what is to be done, was done, or was not; and making one by hand. */
+import { numberOf, queryOf, textOf, type Command, type Options } from "../command.ts";
+
+const listCommand: Command = {
+  usage: "orders",
+  summary: "work orders, newest first",
+  options: [
+    ["--status <status>", "pending, running, completed, failed or skipped"],
+    ["--product <product>", "only this one's"],
+    ["--intent <intent>", "only this one"],
+    ["--plan <plan>", "only those of one plan (its whole id)"],
+    ["-n, --limit <n>", "how many, at most 200 (default: 50)"],
+    ["--cursor <cursor>", "go on after the page before"],
+  ],
+  examples: ["fleet orders --status pending", "fleet orders --product shop --json | jq '.items[].reason'"],
+
+  async run({ api, terminal, json, world }, _args, options) {
+    const query = queryOf({
+      status: textOf(options["status"]),
+      product: textOf(options["product"]),
+      intent: textOf(options["intent"]),
+      plan: textOf(options["plan"]),
+      limit: numberOf(options["limit"]),
+      cursor: textOf(options["cursor"]),
+    });
+    const page = await api.get(`/api/fleet/orders${query}`, async () => {
+      const [{ pageOf }, { OrderView }] = await Promise.all([
+        import("../../views/page.ts"),
+        import("../../views/order.ts"),
+      ]);
+      return pageOf(OrderView);
+    });
+    if (json) {
+      terminal.json(page);
+      return;
+    }
+    const { orderLines } = await import("../run-lines.ts");
+    if (page.items.length === 0) terminal.line("No orders. Plan some: fleet plan");
+    else for (const line of orderLines(terminal, page.items, world.clock())) terminal.line(line);
+    if (page.nextCursor !== null) terminal.note(terminal.paint("dim", `… more: --cursor ${page.nextCursor}`));
+    if (page.items.some(({ status, requestedAt }) => status === "pending" && requestedAt === null)) {
+      terminal.line(terminal.paint("dim", "  Have them carried out: fleet run"));
+    }
+  },
+};
+
+const addCommand: Command = {
+  usage: "orders add <product> <intent>",
+  summary: "make a work order by hand",
+  options: [
+    ["--input <name=value...>", "what the intent needs to know; may be given several times"],
+    ["--max-actions <n>", "commands one try may start"],
+    ["--max-seconds <n>", "wall time of all its commands together"],
+    ["--max-output-bytes <n>", "of all its commands together"],
+    ["--priority <n>", "0 to 100; 100 is done first (default: 50)"],
+    ["--stop-on <condition...>", "what ends the rest of its batch; may be given several times"],
+    ["--run", "have it carried out at once, and watch"],
+    ["--no-wait", "with --run: do not stay"],
+  ],
+  examples: [
+    "fleet orders add shop test --run",
+    "fleet orders add shop validate --max-seconds 60",
+    "fleet orders add shop science_to_design --input dossier_id=caching",
+  ],
+
+  async run(shell, [product, intent], options) {
+    const [{ read }, { OrderRequest }, { AddedOrder, BatchView }] = await Promise.all([
+      import("../../domain/errors.ts"),
+      import("../../domain/order.ts"),
+      import("../../views/order.ts"),
+    ]);
+    const { api, terminal, json } = shell;
+    const request = read(OrderRequest, { productId: product, intent, ...requestOf(options) });
+    const order = await api.post("/api/fleet/orders", request, AddedOrder);
+    if (options["run"]) {
+      const batch = await api.post(`/api/fleet/orders/${order.id}/run`, {}, BatchView);
+      const { follow } = await import("./run.ts");
+      return follow(shell, batch, { wait: options["wait"] !== false });
+    }
+    if (json) terminal.json(order);
+    else {
+      const known = order.repeated ? "  was there already" : "";
+      terminal.line(
+        `${terminal.paint("bold", order.shortId)}  ${terminal.shown(order.productId)} ${order.intent}${known}`,
+      );
+      terminal.line(terminal.paint("dim", `  Have it carried out: fleet run --order ${order.shortId}`));
+    }
+    return 0;
+  },
+};
+
+/** What was not typed is left out, so that the defaults stay in one place: the schema. */
+function requestOf(options: Options): Record<string, unknown> {
+  const budget = given({
+    max_actions: numberOf(options["maxActions"]),
+    max_seconds: numberOf(options["maxSeconds"]),
+    max_output_bytes: numberOf(options["maxOutputBytes"]),
+  });
+  return given({
+    inputs: inputsOf(options["input"]),
+    budget,
+    priority: numberOf(options["priority"]),
+    stopConditions: options["stopOn"],
+  });
+}
+
+function given(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
+
+function inputsOf(typed: unknown): Record<string, string> | undefined {
+  if (!Array.isArray(typed)) return undefined;
+  return Object.fromEntries(
+    typed.map((pair) => {
+      const text = String(pair);
+      const at = text.indexOf("=");
+      return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
+    }),
+  );
+}
+
+/** The one that is called by the word alone comes first. */
+export const ordersCommands: readonly Command[] = [listCommand, addCommand];

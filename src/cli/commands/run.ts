@@ -1,0 +1,179 @@
+/** fleet run: have pending orders carried out, and watch; behind it, looking at one run and keeping it. */
+import { numberOf, queryOf, textOf, type Command, type Options, type Shell } from "../command.ts";
+import type { BatchView, OrderView } from "../../views/order.ts";
+
+const NOT_VERIFIED = 4;
+
+const startCommand: Command = {
+  usage: "run",
+  summary: "have pending orders carried out, the most urgent first, and watch them end",
+  options: [
+    ["--budget <n>", "how many, 1 to 1000 (default: 10)"],
+    ["--order <order>", "this one"],
+    ["--product <product>", "only this one's"],
+    ["--dry-run", "say each thing that would be done; nothing is changed anywhere"],
+    ["--no-wait", "do not stay; they go on by themselves"],
+  ],
+  examples: [
+    "fleet run --budget 3 --dry-run",
+    "fleet run",
+    "fleet run --order 3f9a1c2b",
+    "fleet run --product shop --no-wait",
+    "fleet run --json | jq '.orders[] | select(.status == \"failed\").reason'",
+  ],
+
+  async run(shell, _args, options) {
+    const batch = await ask(shell, options);
+    return options["dryRun"] ? tell(shell, batch) : follow(shell, batch, { wait: options["wait"] !== false });
+  },
+};
+
+async function ask({ api }: Shell, options: Options): Promise<BatchView> {
+  const [{ read }, { BatchView: View, OneRunRequest, RunRequest }] = await Promise.all([
+    import("../../domain/errors.ts"),
+    import("../../views/order.ts"),
+  ]);
+  const order = textOf(options["order"]);
+  const dryRun = options["dryRun"] === true;
+  if (order !== undefined) {
+    return api.post(`/api/fleet/orders/${encodeURIComponent(order)}/run`, read(OneRunRequest, { dryRun }), View);
+  }
+  const asked = { budget: numberOf(options["budget"]), product: textOf(options["product"]), dryRun };
+  const given = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
+  return api.post("/api/fleet/orders/run", read(RunRequest, given), View);
+}
+
+async function tell({ terminal, json }: Shell, batch: BatchView): Promise<number> {
+  if (json) {
+    terminal.json(batch);
+    return 0;
+  }
+  const { planned } = await import("../run-lines.ts");
+  for (const line of planned(terminal, batch)) terminal.line(line);
+  const said = batch.orders.length > 0 ? "Dry run: nothing was changed." : NOTHING;
+  terminal.line(terminal.paint("dim", said));
+  return 0;
+}
+
+const NOTHING = "No order is pending. Plan some: fleet plan";
+
+/** 0 when all of them went well. */
+export async function follow(shell: Shell, batch: BatchView, { wait }: { readonly wait: boolean }): Promise<number> {
+  const { terminal, json } = shell;
+  const orders = batch.orders.map(({ order }) => order);
+  if (!wait || batch.batchId === null) {
+    await started(shell, batch, orders);
+    return 0;
+  }
+  const { waitForBatch } = await import("../run-wait.ts");
+  if (!json) await refusals(shell, batch);
+  const ended = await waitForBatch(batch.batchId, shell);
+  if (json) terminal.json({ batchId: batch.batchId, orders: ended, refused: batch.refused });
+  return ended.every(({ status }) => status === "completed") ? 0 : 1;
+}
+
+async function started(shell: Shell, batch: BatchView, orders: readonly OrderView[]): Promise<void> {
+  const { terminal, json, world } = shell;
+  if (json) {
+    terminal.json({ batchId: batch.batchId, orders, refused: batch.refused });
+    return;
+  }
+  await refusals(shell, batch);
+  if (orders.length === 0) {
+    terminal.line(NOTHING);
+    return;
+  }
+  const { orderLines } = await import("../run-lines.ts");
+  for (const line of orderLines(terminal, orders, world.clock())) terminal.line(line);
+  terminal.line(terminal.paint("dim", "  They go on by themselves. See: fleet orders"));
+}
+
+async function refusals({ terminal }: Shell, batch: BatchView): Promise<void> {
+  const { planned } = await import("../run-lines.ts");
+  for (const line of planned(terminal, { ...batch, orders: [] })) terminal.line(line);
+}
+
+function runPath(run: string | undefined, rest = ""): string {
+  return `/api/fleet/runs/${encodeURIComponent(run ?? "")}${rest}`;
+}
+
+const showCommand: Command = {
+  usage: "run show <run>",
+  summary: "one run: how it went, its evidence, all tries",
+  options: [
+    ["--verify", "hash its evidence anew, in the database and on the disk; exit 4 when it does not hold"],
+    ["--log", "only what its commands said"],
+    ["--file <name>", "only this piece of its evidence"],
+  ],
+  examples: [
+    "fleet run show 3f9a1c2b --verify",
+    "fleet run show 3f9a1c2b --log",
+    "fleet run show 3f9a1c2b --file junit.xml",
+  ],
+
+  async run(shell, [run], { verify, log, file }) {
+    const name = log ? "output.log" : textOf(file);
+    if (name !== undefined) {
+      await print(shell, run, name);
+      return 0;
+    }
+    const path = runPath(run, queryOf({ verify: verify === true }));
+    const story = await shell.api.get(path, async () => (await import("../../views/run.ts")).RunStory);
+    const { terminal, json, world } = shell;
+    if (json) terminal.json(story);
+    else {
+      const { storyLines } = await import("../run-lines.ts");
+      for (const line of storyLines(terminal, story, world.clock())) terminal.line(line);
+    }
+    return story.verified?.ok === false ? NOT_VERIFIED : 0;
+  },
+};
+
+async function print({ api, terminal, json }: Shell, run: string | undefined, name: string): Promise<void> {
+  const path = runPath(run, `/artifacts/${encodeURIComponent(name)}`);
+  const found = await api.get(path, async () => (await import("../../views/run.ts")).EvidenceView);
+  if (json) terminal.json(found);
+  else if (found.text === null) terminal.note(`${name} is no text (${found.sizeBytes} bytes). Take it with --json.`);
+  else {
+    const { escapeForTerminal } = await import("../../domain/escape.ts");
+    for (const line of found.text.replace(/\n$/, "").split("\n")) terminal.line(escapeForTerminal(line));
+  }
+}
+
+const pinCommand: Command = {
+  usage: "run pin <run>",
+  summary: "keep a run: gc leaves it alone",
+  options: [["--release <name>", "the release it belongs to"]],
+  examples: ["fleet run pin 3f9a1c2b", "fleet run pin 3f9a1c2b --release 2.4.0"],
+
+  async run(shell, [run], { release }) {
+    const name = textOf(release);
+    await pinned(shell, runPath(run, "/pin"), name === undefined ? {} : { release: name });
+  },
+};
+
+const unpinCommand: Command = {
+  usage: "run unpin <run>",
+  summary: "let gc have a run again",
+  options: [],
+  examples: ["fleet run unpin 3f9a1c2b"],
+
+  async run(shell, [run]) {
+    await pinned(shell, runPath(run, "/unpin"), {});
+  },
+};
+
+async function pinned({ api, terminal, json }: Shell, path: string, body: object): Promise<void> {
+  const run = await api.post(path, body, async () => (await import("../../views/run.ts")).RunView);
+  if (json) {
+    terminal.json(run);
+    return;
+  }
+  const kept = run.pinned
+    ? `is kept${run.release === null ? "" : ` as release ${terminal.shown(run.release)}`}`
+    : "may be collected";
+  terminal.line(`${terminal.paint("bold", run.shortId)} ${kept}`);
+}
+
+/** The one that is called by the word alone comes first. */
+export const runCommands: readonly Command[] = [startCommand, showCommand, pinCommand, unpinCommand];

@@ -1,0 +1,46 @@
+/** fleet runs: what was carried out, and how it went. */
+import { numberOf, queryOf, textOf, type Command } from "../command.ts";
+
+export const runsCommand: Command = {
+  usage: "runs",
+  summary: "runs of work orders, newest first",
+  options: [
+    ["--product <product>", "only this one's"],
+    ["--status <status>", "in_progress, success, failed or cancelled"],
+    ["--intent <intent>", "only this one"],
+    ["-a, --all", "also those that gc has put aside"],
+    ["-n, --limit <n>", "how many, at most 200 (default: 50)"],
+    ["--cursor <cursor>", "go on after the page before"],
+  ],
+  examples: ["fleet runs --product shop", "fleet runs --status failed --json | jq '.items[].message'"],
+
+  async run({ api, terminal, json, world }, _args, options) {
+    const query = queryOf({
+      product: textOf(options["product"]),
+      status: textOf(options["status"]),
+      intent: textOf(options["intent"]),
+      collected: options["all"] === true,
+      limit: numberOf(options["limit"]),
+      cursor: textOf(options["cursor"]),
+    });
+    const page = await api.get(`/api/fleet/runs${query}`, async () => {
+      const [{ pageOf }, { RunView }] = await Promise.all([
+        import("../../views/page.ts"),
+        import("../../views/run.ts"),
+      ]);
+      return pageOf(RunView);
+    });
+    if (json) {
+      terminal.json(page);
+      return;
+    }
+    if (page.items.length === 0) {
+      terminal.line("Nothing was carried out yet. Do something: fleet run");
+      return;
+    }
+    const { runLines } = await import("../run-lines.ts");
+    for (const line of runLines(terminal, page.items, world.clock())) terminal.line(line);
+    if (page.nextCursor !== null) terminal.note(terminal.paint("dim", `… more: --cursor ${page.nextCursor}`));
+    terminal.line(terminal.paint("dim", `  Look at one: fleet run show ${page.items[0]?.shortId ?? ""}`));
+  },
+};
