@@ -2,7 +2,6 @@
 import { z } from "zod";
 import { compareFleet, type DeclaredFleet, type ObservedFleet } from "./drift-fleet.ts";
 import { compareProduct, type ObservedProduct } from "./drift-product.ts";
-import type { RosterAgent } from "./settings.ts";
 
 export const Severity = z.enum(["low", "medium", "high"]);
 export type Severity = z.infer<typeof Severity>;
@@ -90,11 +89,6 @@ export function compareDrift(
     subjects: parts.flatMap(({ subjects }) => subjects),
     notChecked: parts.flatMap(({ notChecked }) => notChecked),
   };
-}
-
-/** What an agent of the roster is called in reports. */
-export function rosterSubject({ name }: Pick<RosterAgent, "name">): string {
-  return `roster:${name}`;
 }
 
 export interface Baselines {
