@@ -76,7 +76,7 @@ export async function lookAtRemains({ home }: Pick<Place, "home">, socket: strin
   return { workspaces, mirrors, snapshots, sockets, attempts, runs };
 }
 
-export async function findRuns(home: string): Promise<(FoundFolder & { productId: string })[]> {
+async function findRuns(home: string): Promise<(FoundFolder & { productId: string })[]> {
   const root = rootOf(home, "run");
   const products = await findFolders(root);
   const found = await Promise.all(
@@ -148,7 +148,7 @@ async function headsOfWorktrees(mirrorPath: string): Promise<string[]> {
   return heads.flatMap((head) => /^ref: refs\/heads\/(.+)\n$/.exec(head)?.[1] ?? []);
 }
 
-async function findSnapshots(home: string): Promise<(FoundFolder & { taskId: string | null })[]> {
+export async function findSnapshots(home: string): Promise<(FoundFolder & { taskId: string | null })[]> {
   const folders = await findFolders(snapshotRoot(home));
   return Promise.all(
     folders.map(async ({ name, path, changedAt }) => {

@@ -1,23 +1,19 @@
 /** Who carries out which intent of a work order, and within which time. */
-import { FleetError } from "../../domain/errors.ts";
 import type { Intent } from "../../domain/order.ts";
 import { runCommands } from "./commands.ts";
 import { checkDrift } from "./drift-check.ts";
+import { collectRuns } from "./gc-runs.ts";
 import type { ExecuteIntent, IntentAsk, IntentOutcome } from "./intent.ts";
 import { regenerateReport } from "./regenerate-report.ts";
 import { designFromScience } from "./science-to-design.ts";
 
 export type { ExecuteIntent, IntentAsk, IntentOutcome } from "./intent.ts";
 
-const notYet: ExecuteIntent = async ({ order }) => {
-  throw new FleetError("not-supported", `Orders to ${order.intent} cannot be carried out yet.`);
-};
-
 export const INTENTS: Readonly<Record<Intent, ExecuteIntent>> = {
   validate: runCommands,
   test: runCommands,
   regenerate_report: regenerateReport,
-  gc_runs: notYet,
+  gc_runs: collectRuns,
   drift_check: checkDrift,
   science_to_design: designFromScience,
 };

@@ -5,6 +5,7 @@ import type { Route } from "../route.ts";
 import { mergeRoute, rejectRoute, removeRoute, retryRoute, stopRoute } from "./acts.ts";
 import { acceptDriftRoute, checkDriftRoute, driftRoute } from "./drift.ts";
 import { eventsRoute, recentEventsRoute, taskEventsRoute } from "./events.ts";
+import { gcRoute } from "./gc.ts";
 import { loginRoute } from "./login.ts";
 import { followLogsRoute, logsRoute } from "./logs.ts";
 import { addOrderRoute, orderRoute, ordersRoute, runOrderRoute, runOrdersRoute } from "./orders.ts";
@@ -42,6 +43,7 @@ export const ROUTES: readonly Route<Fleet>[] = [
   acceptDriftRoute,
   scienceRoute,
   refreshScienceRoute,
+  gcRoute,
   auditRoute,
   invariantsRoute,
   productsRoute,

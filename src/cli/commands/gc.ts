@@ -1,0 +1,24 @@
+/** fleet gc: what is past its keeping goes, or is listed. */
+import { textOf, type Command } from "../command.ts";
+
+export const gcCommand: Command = {
+  usage: "gc",
+  summary: "put aside what is past its keeping, and say how to have it back",
+  options: [
+    ["--dry-run", "say what would go, and change nothing"],
+    ["--product <product>", "only the runs of one product"],
+  ],
+  examples: ["fleet gc --dry-run", "fleet gc --product shop", "fleet gc --json | jq '.hosts[].gone[].restore'"],
+
+  async run({ api, terminal, json }, _args, { dryRun, product }) {
+    const only = textOf(product);
+    const body = { dryRun: dryRun === true, ...(only === undefined ? {} : { product: only }) };
+    const view = await api.post("/api/fleet/gc", body, async () => (await import("../../views/gc.ts")).GcView);
+    if (json) terminal.json(view);
+    else {
+      const { gcLines } = await import("../gc-table.ts");
+      for (const line of gcLines(terminal, view)) terminal.line(line);
+    }
+    return view.hosts.some(({ gone }) => gone.some(({ outcome }) => outcome === "failed")) ? 1 : 0;
+  },
+};

@@ -1,0 +1,25 @@
+/** POST /gc: put aside what is past its keeping, or say what would be. */
+import { askGc } from "../../conductor/gc/ask.ts";
+import type { Fleet } from "../../conductor/fleet.ts";
+import { GcRequest, GcView } from "../../views/gc.ts";
+import { defineRoute } from "../route.ts";
+
+export const gcRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/gc",
+    tier: "builder",
+    summary: "Put aside what is past its keeping on every host, or say what would be",
+    description:
+      "The runs of the asker's products; for role admin also what belongs to the machines: working copies of tasks that " +
+      "are over, branches, mirrors, snapshots, sockets.",
+    body: GcRequest,
+    reply: GcView,
+    errors: ["not-found"],
+  },
+  async (fleet: Fleet, { operator, body, signal }) => {
+    const { dryRun, reports, waiting } = await askGc(fleet, operator, body, signal);
+    const { graceMinutes } = fleet.settings.gc;
+    return { body: { dryRun, graceMinutes, hosts: [...reports], waiting: [...waiting] } };
+  },
+);

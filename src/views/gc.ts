@@ -1,0 +1,22 @@
+/** What gc did, or would do, host by host. */
+import { z } from "zod";
+import { HostGcReport } from "../domain/gc-report.ts";
+import { Name } from "../domain/product.ts";
+
+export const GcRequest = z.strictObject({
+  dryRun: z.boolean().default(false).meta({ description: "Say what would go, and change nothing" }),
+  product: Name.optional().meta({ description: "Only the runs of one product" }),
+});
+export type GcRequest = z.infer<typeof GcRequest>;
+
+export const GcView = z
+  .object({
+    dryRun: z.boolean(),
+    graceMinutes: z.number().meta({ description: "From putting aside to deleting" }),
+    hosts: z.array(HostGcReport),
+    waiting: z
+      .array(z.string())
+      .meta({ description: "Hosts that have not answered yet; they do what they were asked" }),
+  })
+  .meta({ id: "Gc" });
+export type GcView = z.infer<typeof GcView>;
