@@ -133,6 +133,18 @@ test("what a product needs is compared with each living host, with its lock, and
   ]);
 });
 
+test("a difference that is accepted is none until it becomes another", () => {
+  const product = aProduct("shop", readToolchain(new Map([["go.mod", "go 1.22\n"]])));
+  const look = (version: string, baselines: readonly Baseline[]) =>
+    compare([product], baselines, [aHost("a", { go: version })]).findings;
+  const [finding] = look("go1.20", []);
+  const accepted = [{ subject: finding?.subject ?? "", what: finding?.what ?? "", value: finding?.actual ?? null }];
+
+  expect(finding?.actual).toBe("go1.20");
+  expect(look("go1.20", accepted)).toEqual([]);
+  expect(look("go1.19", accepted).map(({ actual }) => actual)).toEqual(["go1.19"]);
+});
+
 test("a clock that is missing, different, unknown or silent is found", () => {
   const nextAt = new Date(NOW.getTime() + 1_000);
   const { findings } = compareFleet(
