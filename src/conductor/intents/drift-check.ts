@@ -17,7 +17,7 @@ export const checkDrift: ExecuteIntent = async ({ fleet, product, evidence }) =>
   return {
     ok: true,
     exitCode: 0,
-    message: open === 0 ? "no drift" : `${open} findings, ${looked.fresh.length} of them new`,
+    message: open === 0 ? "no drift" : `${open} ${open === 1 ? "finding" : "findings"}, ${looked.fresh.length} new`,
     ...(open > 0 ? { fired: ["on_drift_detected"] } : {}),
     summary: { open, fresh: looked.fresh.length, high: report.counts.high },
     ...(headSha === null ? {} : { headSha }),
