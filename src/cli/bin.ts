@@ -29,6 +29,10 @@ process.exitCode = await main(process.argv.slice(2), {
   cwd: process.cwd(),
   stdout: process.stdout,
   stderr: process.stderr,
+  // Opened only by a verb that asks.
+  get stdin() {
+    return process.stdin;
+  },
   signal: interrupted.signal,
   clock: () => new Date(),
   random: Math.random,

@@ -23,6 +23,8 @@ export interface World {
   readonly cwd: string;
   readonly stdout: Output;
   readonly stderr: Output;
+  /** What is typed, for verbs that ask; without it nobody is there to answer. */
+  readonly stdin?: Input;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
   readonly clock: () => Date;
@@ -34,6 +36,8 @@ export interface Output {
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
 }
+
+export type Input = NodeJS.ReadableStream & { readonly isTTY?: boolean | undefined };
 
 /** What a verb is handed. */
 export interface Shell {

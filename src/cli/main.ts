@@ -14,6 +14,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command | readonly 
   migrate: async () => (await import("./local/migrate.ts")).migrateCommand,
   doctor: async () => (await import("./local/doctor.ts")).doctorCommand,
   demo: async () => (await import("./local/demo.ts")).demoCommand,
+  init: async () => (await import("./local/init.ts")).initCommand,
   spawn: async () => (await import("./commands/spawn.ts")).spawnCommand,
   ps: async () => (await import("./commands/ps.ts")).psCommand,
   show: async () => (await import("./commands/show.ts")).showCommand,
