@@ -33,6 +33,7 @@ function programFor({ stdout, stderr }: World): Program {
     .description("Conducts a fleet of coding agents.")
     .version(VERSION)
     .helpCommand(false)
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void stdout.write(text),
@@ -50,7 +51,7 @@ function addCommand(program: Program, { usage, summary, options, examples }: Com
   const words = usage.split(" ");
   const grouped = /^\w/.test(words[1] ?? "");
   const parent = grouped ? group(program, words.shift() ?? "", `${words[0]}: ${summary}`) : program;
-  // Positional: what stands behind `run show` is its own, also where `run` has an option of the same name.
+  // Positional, here and at the root: what stands behind `run show` is its own, though `run` has options of the same name.
   const verb = parent.command(words.join(" ")).description(summary).enablePositionalOptions();
   for (const [flags, description] of options) verb.option(flags, description);
   verb.option("--json", "print JSON, for scripts");

@@ -5,6 +5,7 @@ import type { Operator } from "../../src/domain/operator.ts";
 import { startWeb } from "../../src/processes/web.ts";
 import { addProduct } from "../support/factory.ts";
 import { testFleet } from "../support/fleet.ts";
+import { aProduct, asked, carryOut, runsOf } from "../support/orders.ts";
 
 export interface Asking {
   readonly method?: string;
@@ -25,6 +26,10 @@ export async function aWebWorld() {
   const first = await fleet.spawn(ada, { repository });
   const second = await fleet.spawn(ada, { repository, script: "hang" });
   addProduct(fleet, ada, { id: "shop" });
+  const { id: product } = await aProduct(fleet, ada);
+  const [order] = await asked(fleet, ada, { product_id: product, intent: "test" });
+  if (order) await carryOut(fleet, order);
+  const [run] = order ? await runsOf(fleet, order) : [];
   const { plan } = await makePlan(fleet.fleet, ada, { wanted: 1, source: "state" });
 
   async function ask(path: string, { method = "GET", by = ada, body, headers = {}, signal }: Asking = {}) {
@@ -49,8 +54,14 @@ export async function aWebWorld() {
     otto: await fleet.operator({ tenantId, tier: "observer" }),
     ready: await fleet.runUntil(first.id, "ready"),
     running: await fleet.runUntil(second.id, "running"),
-    /** What stands in paths for `:product` and `:plan`: ada's own. */
-    names: { product: "shop", plan: plan.plan_id },
+    /** What stands in paths for `:product`, `:plan` and so on: ada's own. */
+    names: {
+      product: "shop",
+      plan: plan.plan_id,
+      order: order?.id ?? "",
+      run: run?.id ?? "",
+      name: "output.log",
+    },
     ask,
     /** Status and, of a refusal, its name; both belong together. */
     async outcome(path: string, asking: Asking = {}): Promise<[status: number, body: unknown]> {
