@@ -12,7 +12,7 @@ import {
   recordLooks,
   type Drift,
 } from "../store/drift.ts";
-import { listHosts } from "../store/hosts.ts";
+import { listHosts, type Host } from "../store/hosts.ts";
 import { insertNotifications } from "../store/notifications.ts";
 import { insertEvents } from "../store/outbox.ts";
 import type { Tx } from "../store/sql.ts";
@@ -109,7 +109,7 @@ async function keep(fleet: Fleet, kept: Kept): Promise<Looked> {
   const { id: operatorId } = await factoryOperator(fleet, tenantId);
   const owner = { tenantId, operatorId };
   const looked = await fleet.store.transaction(WORKER, async (tx) => {
-    const report = await compare(tx, kept);
+    const report = await compare(tx, fleet, kept);
     const findings = report.findings.map((finding) => Object.assign({ id: fleet.newId() }, finding));
     const subjects = [...report.subjects, ...(await strays(tx, fleet, kept))];
     const fresh = await mergeFindings(tx, owner, { at, subjects, findings });
@@ -123,9 +123,9 @@ async function keep(fleet: Fleet, kept: Kept): Promise<Looked> {
   return looked;
 }
 
-async function compare(tx: Tx, { tenantId, at, glances, survey }: Kept): Promise<DriftReport> {
+async function compare(tx: Tx, fleet: Fleet, { tenantId, at, glances, survey }: Kept): Promise<DriftReport> {
   const seen = glances.flatMap((one) => one.seen ?? []);
-  const hosts = await listHosts(tx);
+  const hosts = (await listHosts(tx)).map((host) => asOfNow(host, fleet, survey));
   const subjects = [
     ...seen.map(({ id }) => productSubject(id)),
     ...(survey ? ["schedules", "database"] : []),
@@ -135,6 +135,12 @@ async function compare(tx: Tx, { tenantId, at, glances, survey }: Kept): Promise
   const baselines: readonly Baseline[] = await listBaselines(tx, tenantId, subjects);
   const declared = { products: glances.map(({ product }) => product), fleet: survey?.declared };
   return compareDrift(declared, { products: seen, hosts, fleet: survey?.actual }, baselines, at);
+}
+
+/** What this very process reported is a tick old; a fleet.yaml that was read anew since then is no drift. */
+function asOfNow(host: Host, { worker }: Fleet, survey: FleetSurvey | undefined): Host {
+  if (!survey || host.reporter !== worker || host.versions["config"] === undefined) return host;
+  return { ...host, versions: { ...host.versions, config: survey.declared.configuration } };
 }
 
 type NewLook = Parameters<typeof recordLooks>[3][number];
