@@ -36,12 +36,17 @@ export function readJunit(file: string, xml: string): TestTotals | undefined {
   parser.onclosetag = (name) => {
     if (name === "testcase") open = undefined;
   };
+  let broken = false;
+  // oxlint-disable-next-line unicorn/prefer-add-event-listener -- it knows no other way
+  parser.onerror = () => {
+    broken = true;
+  };
   try {
     parser.write(xml).close();
   } catch {
     return undefined;
   }
-  return root !== undefined && ROOTS.has(root) ? totalsOf(file, tests) : undefined;
+  return !broken && root !== undefined && ROOTS.has(root) ? totalsOf(file, tests) : undefined;
 }
 
 /** Of several files, as if they were one. */
