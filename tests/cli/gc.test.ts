@@ -1,0 +1,89 @@
+/** fleet gc and fleet snapshots, as they are typed. */
+import { readdirSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { hostQueue } from "../../queues/host.ts";
+import { answerOpenGc } from "../../src/conductor/gc/ask.ts";
+import { HostGcReport } from "../../src/domain/gc-report.ts";
+import { collectRuns } from "../../src/conductor/intents/gc-runs.ts";
+import { Product } from "../../src/domain/product.ts";
+import { aRun } from "../support/collected.ts";
+import { eventually } from "../support/eventually.ts";
+import { testFleet } from "../support/fleet.ts";
+import { anAsk } from "../support/intents.ts";
+import { typing } from "../support/typed.ts";
+
+const shop = Product.parse({ id: "shop", repository: "/nowhere/shop" });
+
+test("a dry run lists what the real one then does, through the host's own queue", async () => {
+  await using fleet = await testFleet({ settings: { gc: { keepRuns: 2 } } });
+  fleet.fleet.settings.products.push(shop);
+  await using typed = await typing(fleet);
+  const ids = [];
+  for (const hours of [1, 2, 3, 4]) ids.push(await aRun(fleet, { hours }));
+  await aRun(fleet, { hours: 9, productId: "other" });
+  await fleet.work(fleet, []);
+
+  const dry = await typed.fleet("gc", "--dry-run", "--product", "shop");
+  expect(dry).toMatchObject({ exit: 0, err: "" });
+  expect(dry.out).toMatch(/2 things, \d+ kB would go; nothing was changed\. Do it: fleet gc\n$/);
+  const done = await typed.fleet("gc", "--product", "shop");
+  expect(done.exit).toBe(0);
+  for (const id of ids.slice(2)) {
+    expect(dry.out).toMatch(new RegExp(`run +${id} +shop +\\d+ kB +would go +older than the newest 2 of shop`));
+    expect(done.out).toMatch(new RegExp(`run +${id} +shop +\\d+ kB +put aside`));
+    expect(done.out).toMatch(new RegExp(`↩ mv \\S+ \\S*/runs/shop/${id}\n`));
+  }
+  expect(done.out).toContain("stays: 2 runs, one of the newest 2");
+  expect(done.out).toMatch(/put aside; deleted after 1d 0h\.\n$|put aside; deleted after 1d\.\n$/);
+
+  expect((await typed.fleet("gc", "--product", "nothing")).exit).toBe(3);
+  const { out: json } = await typed.fleet("gc", "--product", "shop", "--json");
+  expect(JSON.parse(json)).toMatchObject({ dryRun: false, hosts: [{ host: "here", gone: [] }], waiting: [] });
+});
+
+test("what a host was asked it finds in its rows, when the hint is lost", async () => {
+  await using fleet = await testFleet({ settings: { gc: { keepRuns: 1 } } });
+  await aRun(fleet, { hours: 1 });
+  const old = await aRun(fleet, { hours: 2 });
+  await fleet.query(
+    `insert into gc_reports (id, host, asked_by, ask, asked_at) values (gen_random_uuid(), 'here', 'ada',
+     '{"dryRun": false, "tenantId": null, "productId": null, "machine": true}', now() - interval '1 minute')`,
+  );
+
+  expect(await answerOpenGc(fleet.fleet)).toBe(1);
+  expect(await answerOpenGc(fleet.fleet)).toBe(0);
+
+  expect(await fleet.query("select subject from gc_marks")).toEqual([{ subject: old }]);
+  const [row] = await fleet.query("select report from gc_reports where done_at is not null");
+  expect(HostGcReport.parse(row?.["report"]).gone).toMatchObject([{ subject: old, outcome: "put-aside" }]);
+});
+
+test("by the clock every host that is alive is asked", async () => {
+  await using fleet = await testFleet({ settings: { gc: { keepRuns: 1 } } });
+  await aRun(fleet, { hours: 1 });
+  await aRun(fleet, { hours: 2 });
+  await fleet.work(fleet, ["gc"]);
+
+  await eventually(async () => (await fleet.query("select id from gc_marks")).length === 1 || undefined);
+  const { completed } = await eventually(async () => {
+    const depth = await fleet.fleet.broker.depth(hostQueue("here"));
+    return depth.completed > 0 ? depth : undefined;
+  });
+  expect(completed).toBeGreaterThan(0);
+});
+
+test("gc_runs collects its own product and keeps what it did as evidence", async () => {
+  await using fleet = await testFleet({ settings: { gc: { keepRuns: 2 } } });
+  for (const hours of [1, 2, 3]) await aRun(fleet, { hours });
+  for (const hours of [1, 2, 3]) await aRun(fleet, { hours, productId: "other" });
+  const ask = await anAsk(fleet, shop, "gc_runs");
+
+  const outcome = await collectRuns(ask);
+
+  expect(outcome).toMatchObject({ ok: true, exitCode: 0, message: "2 runs put aside, 0 deleted" });
+  const kept = HostGcReport.parse(JSON.parse(await readFile(join(ask.evidence.path, "gc.json"), "utf8")));
+  expect(kept.gone.map(({ product }) => product)).toEqual(["shop", "shop"]);
+  expect(readdirSync(join(fleet.home, "runs", "other"))).toHaveLength(3);
+});
