@@ -9,6 +9,9 @@ beforeAll(build, 120_000);
 afterAll(unbuild);
 
 const SCRIPTS = ["succeed", "fail-then-fix", "objectionable-then-fix"] as const;
+/** It takes 20 s beside one other test file; on a machine that is busy with more, longer. */
+const TIMEOUT_MS = 180_000;
+const PATIENCE_MS = 100_000;
 const BACKENDS = ["redis", "postgres"] as const;
 
 const stackOn = (backend: (typeof BACKENDS)[number]) =>
@@ -54,6 +57,7 @@ test.concurrent.each(BACKENDS)(
 
     expect(await stack.down()).toBe(0);
   },
+  TIMEOUT_MS,
 );
 
 test.concurrent.each(BACKENDS)(
@@ -70,7 +74,7 @@ test.concurrent.each(BACKENDS)(
           status,
         ]);
         return rows.length > 0 ? true : undefined;
-      }, 30_000);
+      }, PATIENCE_MS);
       await stack.kill();
       await stack.up();
     }
@@ -78,7 +82,7 @@ test.concurrent.each(BACKENDS)(
     await eventually(async () => {
       const rows = await stack.query("select status from fleet_tasks where status <> 'ready'");
       return rows.length === 0 ? true : undefined;
-    }, 50_000);
+    }, PATIENCE_MS);
     const rows = await stack.query("select attempt, retry_count from fleet_tasks order by attempt");
     expect(rows).toEqual([
       { attempt: 0, retry_count: 0 },
@@ -91,6 +95,7 @@ test.concurrent.each(BACKENDS)(
     expect(runGit(stack.repository, "status", "--porcelain")).toBe("");
     await expectWhole(stack);
   },
+  TIMEOUT_MS,
 );
 
 test.concurrent(
@@ -102,7 +107,7 @@ test.concurrent(
     await eventually(async () => {
       const rows = await stack.query("select id from fleet_tasks where status = 'running'");
       return rows.length > 0 ? true : undefined;
-    }, 30_000);
+    }, PATIENCE_MS);
 
     expect(await stack.down()).toBe(0);
     await stack.up();
@@ -110,7 +115,8 @@ test.concurrent(
     await eventually(async () => {
       const rows = await stack.query("select id from fleet_tasks where status = 'ready' and attempt = 0");
       return rows.length > 0 ? true : undefined;
-    }, 50_000);
+    }, PATIENCE_MS);
     await expectWhole(stack);
   },
+  TIMEOUT_MS,
 );
