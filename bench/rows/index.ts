@@ -3,6 +3,7 @@ import type { Row } from "../row.ts";
 import { admissionsRow } from "./admissions.ts";
 import { hintsRow } from "./hints.ts";
 import { jobsRow } from "./jobs.ts";
+import { planRow } from "./plan.ts";
 import { psRow } from "./ps.ts";
 import { spawnRow } from "./spawn.ts";
 import { startUpRow } from "./start-up.ts";
@@ -21,5 +22,6 @@ export const ROWS: readonly Row[] = [
   startUpRow,
   sweepRow,
   admissionsRow,
+  planRow,
   upRow,
 ];

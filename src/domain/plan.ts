@@ -1,7 +1,7 @@
 /** The planner: from what is known of the products to the orders to run next. Same inputs, same bytes, anywhere. No clock, no chance. */
 import { z } from "zod";
 import { canonical, uuidOf } from "./canonical.ts";
-import { candidatesOf, LeftOut, rankedBefore } from "./plan-candidates.ts";
+import { candidatesOf, LeftOut, rankedBefore, type Candidate } from "./plan-candidates.ts";
 import { inOrder, PlanBudget, PlanSource, type PlanInputs } from "./plan-inputs.ts";
 import { orderFor, PlannedOrder } from "./plan-order.ts";
 
@@ -40,7 +40,7 @@ export function plan(given: PlanInputs, sha256: Sha): Planned {
   const inputSha = sha256(inputText);
   const planId = uuidOf(inputSha);
   const { candidates, leftOut } = candidatesOf(inputs);
-  const chosen = candidates.toSorted(rankedBefore).slice(0, inputs.wanted);
+  const chosen = bestOf(candidates, inputs.wanted);
   const said = {
     schema_version: 1 as const,
     plan_id: planId,
@@ -55,4 +55,17 @@ export function plan(given: PlanInputs, sha256: Sha): Planned {
   };
   const outputText = canonical(said);
   return { plan: { ...said, output_sha256: sha256(outputText) }, inputText, outputText };
+}
+
+/** As if all were sorted before any is cut; but what a higher score keeps out anyway is not sorted. */
+function bestOf(candidates: readonly Candidate[], wanted: number): Candidate[] {
+  const counts = new Map<number, number>();
+  for (const { score } of candidates) counts.set(score, (counts.get(score) ?? 0) + 1);
+  let [least, enough] = [0, 0];
+  for (const [score, count] of [...counts].toSorted(([a], [b]) => b - a)) {
+    [least, enough] = [score, enough + count];
+    if (enough >= wanted) break;
+  }
+  const possible = candidates.filter(({ score }) => score >= least);
+  return possible.toSorted(rankedBefore).slice(0, wanted);
 }
