@@ -79,6 +79,11 @@ const IN_STORE: readonly Invariant[] = [
     statement: "states move only along the table of transitions",
     violations: (tx) => broken.illegalMoves(tx, VALID_TRANSITIONS),
   },
+  {
+    id: "R13",
+    statement: "every order that was asked for has somebody due to carry it out, or is over and says how",
+    violations: (tx) => broken.forgottenOrders(tx, RECOVERY_MS),
+  },
 ];
 
 /** All of them, in one look. The store's are read in one transaction, so they speak of one moment. */

@@ -7,7 +7,7 @@ import { LAST_RUN, openEvidence, runsDir } from "../runs/evidence.ts";
 import { endRemains, sweepRemains } from "../runs/remains.ts";
 import { insertArtifacts } from "../store/artifacts.ts";
 import { findOrder } from "../store/orders.ts";
-import { listOpenRuns, listUnsealedRuns, type Run } from "../store/runs.ts";
+import { listOpenRuns, listUnsealedRuns, markSealed, type Run } from "../store/runs.ts";
 import { WORKER } from "../store/store.ts";
 import type { Fleet } from "./fleet.ts";
 import { productsOf } from "./products.ts";
@@ -48,7 +48,10 @@ async function sealDead(fleet: Fleet, run: Run): Promise<void> {
     seconds,
     stopped: undefined,
   });
-  await fleet.store.transaction(WORKER, (tx) => insertArtifacts(tx, run, files));
+  await fleet.store.transaction(WORKER, async (tx) => {
+    await insertArtifacts(tx, run, files);
+    await markSealed(tx, run.id);
+  });
   if (await isLatest(fleet, run)) await publish(fleet, work, lastRun);
 }
 

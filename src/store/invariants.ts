@@ -133,3 +133,22 @@ export function illegalMoves(tx: Tx, ways: Readonly<Record<TaskStatus, readonly 
         and not (${JSON.stringify(ways)}::jsonb -> (a.detail->>'from')) ? (a.detail->>'to') limit ${MOST}`,
   );
 }
+
+export function forgottenOrders(tx: Tx, recoveryMs: number): Promise<string[]> {
+  return said(
+    tx.many(Violation)`
+      select 'order ' || o.id || ' runs without a lease since ' || o.updated_at as violation from work_orders o
+      where o.status = 'running'
+        and coalesce(o.lease_until, o.updated_at) < now() - ${recoveryMs}::float8 * interval '1 ms'
+      union all
+      select 'batch ' || o.batch_id || ' stands still with order ' || o.id from work_orders o
+      where o.status = 'pending' and o.requested_at is not null and o.due_at is null and not exists (
+        select from work_orders b where b.batch_id = o.batch_id
+          and (b.status = 'running' or (b.status = 'pending' and b.due_at is not null)))
+      union all
+      select 'order ' || o.id || ' is ' || o.status || ' without a run that says so' from work_orders o
+      where o.status in ('completed', 'failed') and o.reason is null
+        and not exists (select from runs r where r.order_id = o.id and r.status in ('success', 'failed'))
+      limit ${MOST}`,
+  );
+}

@@ -145,7 +145,8 @@ export async function takeOverOrders(
   { mostCrashes, reason, at }: { readonly mostCrashes: number; readonly reason: string; readonly at: Date },
 ): Promise<Order[]> {
   await tx.run`
-    update runs set status = 'cancelled', failure = 'worker_died', message = 'Its worker died.', ended_at = now()
+    update runs set status = 'cancelled', failure = 'worker_died', message = 'Its worker died.', ended_at = now(),
+      unsealed = true
     where order_id = any(${ids}::uuid[]) and status = 'in_progress'`;
   return tx.many(Order)`
     update work_orders o set epoch = epoch + 1, crashes = crashes + 1, worker = null, lease_until = null,

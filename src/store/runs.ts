@@ -128,10 +128,11 @@ export async function pinRun(
 /** Of this host: those that were ended while nobody was there to keep their evidence. */
 export async function listUnsealedRuns(tx: Tx, host: string, limit: number): Promise<Run[]> {
   return tx.many(Run)`
-    select ${runColumns} from runs r
-    where r.host = ${host} and r.status = 'cancelled' and r.collected_at is null
-      and not exists (select from artifacts a where a.run_id = r.id)
-    order by r.started_at limit ${limit}`;
+    select ${runColumns} from runs r where r.host = ${host} and r.unsealed order by r.started_at limit ${limit}`;
+}
+
+export async function markSealed(tx: Tx, id: string): Promise<void> {
+  await tx.run`update runs set unsealed = false where id = ${id}`;
 }
 
 const Ids = z.object({ id: z.uuid() });

@@ -70,6 +70,12 @@ const BREAKS: readonly Break[] = [
       `update audit_log set detail = detail || '{"from": "merged", "to": "running"}' where task_id = '${live}' and detail->>'to' = 'running'`,
     besides: ["R7"],
   },
+  ...["'running', null", "'pending', now()", "'completed', now()"].map((standing) => ({
+    id: "R13",
+    statement: () =>
+      `insert into work_orders (id, tenant_id, operator_id, product_id, intent, budget, source, batch_id, updated_at, status, requested_at)
+       values (gen_random_uuid(), 'a', 'a', 'p', 'test', '{}', 'manual', gen_random_uuid(), now() - interval '10 min', ${standing})`,
+  })),
 ];
 
 test("in a house where tasks came and went as they should, all of them hold", async () => {
@@ -95,6 +101,7 @@ test("each of them is named when it is broken, and by what", async () => {
     "operators",
     "outbox",
     "heartbeats",
+    "work_orders",
   ];
   const save = tables.map((table) => `create table saved_${table} as table ${table}`).join("; ");
   const columns = async (table: string) =>

@@ -115,6 +115,8 @@ create table runs (
   dir          text,
   started_at   timestamptz not null default now(),
   ended_at     timestamptz,
+  -- Its worker died: its host still has to keep what evidence there is.
+  unsealed     boolean     not null default false,
   collected_at timestamptz,
   short_id     text        collate "C" generated always as (right(id::text, 8)) stored,
   constraint runs_pkey primary key (id),
@@ -129,6 +131,7 @@ create index runs_by_product on runs (tenant_id, product_id, started_at desc, id
 create index runs_latest on runs (tenant_id, product_id, intent, started_at desc);
 create index runs_by_short_id on runs (short_id);
 create index runs_of_order on runs (order_id);
+create index runs_unsealed on runs (host, started_at) where unsealed;
 create index runs_on_host on runs (host, status);
 
 create table artifacts (

@@ -1,0 +1,66 @@
+/** How PostgreSQL would find the rows of a statement: each is explained before it is run, and what it changes is undone. */
+import { z } from "zod";
+import { sql, type Tx } from "../../src/store/sql.ts";
+import type { Behalf, Store } from "../../src/store/store.ts";
+
+const Explained = z.object({ "QUERY PLAN": z.array(z.looseObject({ Plan: z.looseObject({}) })) });
+type Node = Record<string, unknown>;
+
+/** Runs `ask` on a transaction that explains each statement before it runs it. */
+export async function plansOf(store: Store, on: Behalf, ask: (tx: Tx) => Promise<unknown>): Promise<Node[]> {
+  const plans: Node[] = [];
+  await store
+    .transaction(on, async (real) => {
+      const explain = async (strings: TemplateStringsArray, slots: readonly unknown[]) => {
+        const { "QUERY PLAN": plan } = await real.one(Explained)`explain (format json) ${sql(strings, ...slots)}`;
+        plans.push(...plan.map((one) => one.Plan));
+      };
+      const tx: Tx = {
+        many:
+          (shape) =>
+          async (strings, ...slots) => {
+            await explain(strings, slots);
+            return real.many(shape)(strings, ...slots);
+          },
+        maybeOne:
+          (shape) =>
+          async (strings, ...slots) => {
+            await explain(strings, slots);
+            return real.maybeOne(shape)(strings, ...slots);
+          },
+        one:
+          (shape) =>
+          async (strings, ...slots) => {
+            await explain(strings, slots);
+            return real.one(shape)(strings, ...slots);
+          },
+        run: async (strings, ...slots) => {
+          await explain(strings, slots);
+          return 0;
+        },
+      };
+      await ask(tx);
+      throw new Undo();
+    })
+    .catch((error: unknown) => {
+      if (!(error instanceof Undo)) throw error;
+    });
+  return plans;
+}
+
+class Undo extends Error {}
+
+const Children = z.array(z.looseObject({})).optional();
+
+function* nodesOf(node: Node): Generator<Node> {
+  yield node;
+  for (const child of Children.parse(node["Plans"]) ?? []) yield* nodesOf(child);
+}
+
+/** The tables that are read from their first row to their last. */
+export function readWhole(plans: readonly Node[]): string[] {
+  return plans
+    .flatMap((plan) => Array.from(nodesOf(plan)))
+    .filter((node) => node["Node Type"] === "Seq Scan")
+    .map((node) => String(node["Relation Name"]));
+}
