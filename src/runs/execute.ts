@@ -88,7 +88,7 @@ async function runStep(
   const end = await meter.run({ argv, cwd: copy.path, env, timeoutMs, signal, onOutput }).catch((error: unknown) => {
     // It could not be started: its name or its folder is wrong, and so it will be the next time.
     log.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    return { ...UNSTARTABLE };
+    return { ...CANNOT_START };
   });
   log.write(
     `\n[${step} ${end.over ? `stopped: ${end.over}` : `ended with ${end.exitCode ?? end.signal ?? "nothing"}`}]\n`,
@@ -97,7 +97,7 @@ async function runStep(
 }
 
 /** As a shell says it. */
-const UNSTARTABLE: MeteredEnd = {
+const CANNOT_START: MeteredEnd = {
   exitCode: 127,
   signal: null,
   stdout: "",
