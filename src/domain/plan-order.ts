@@ -21,11 +21,13 @@ export interface Terms {
   readonly sha256: (text: string) => string;
 }
 
-export function orderFor(candidate: Candidate, { inputs, planId, sha256 }: Terms): PlannedOrder {
+/** `place` is where the plan has it: 0 is the most urgent. */
+export function orderFor(candidate: Candidate, place: number, terms: Terms): PlannedOrder {
+  const { inputs, planId } = terms;
   const { product, intent, subject, score, schedule, dossier } = candidate;
   const job = schedule?.jobs.find((asked) => asked.intent === intent);
   const order: WorkOrder = {
-    job_id: uuidOf(sha256([planId, product.product_id, intent, subject].join("\n"))),
+    job_id: jobIdOf(candidate, place, terms),
     product_id: product.product_id,
     intent,
     inputs: dossier ? { dossier_id: dossier.dossier_id, path: dossier.path } : {},
@@ -40,6 +42,12 @@ export function orderFor(candidate: Candidate, { inputs, planId, sha256 }: Terms
     policy_refs: [inputs.policy_ref, ...(schedule ? [schedule.policy_ref] : [])],
   };
   return { order, score, reasons: reasonsOf(candidate, inputs), subject, ...slotOf(candidate) };
+}
+
+/** Begins with its place, so that those of equal priority are run in the order in which they were planned. */
+function jobIdOf({ product, intent, subject }: Candidate, place: number, { planId, sha256 }: Terms): string {
+  const hash = sha256([planId, product.product_id, intent, subject].join("\n"));
+  return uuidOf(place.toString(16).padStart(4, "0") + hash.slice(4));
 }
 
 function reasonsOf(candidate: Candidate, inputs: PlanInputs): string[] {

@@ -50,7 +50,7 @@ export function plan(given: PlanInputs, sha256: Sha): Planned {
     wanted: inputs.wanted,
     candidates: candidates.length,
     left_out: leftOut,
-    orders: chosen.map((candidate) => orderFor(candidate, { inputs, planId, sha256 })),
+    orders: chosen.map((candidate, place) => orderFor(candidate, place, { inputs, planId, sha256 })),
     input_sha256: inputSha,
   };
   const outputText = canonical(said);

@@ -234,6 +234,7 @@ describe("for whatever inputs", () => {
 
       expect(Plan.safeParse(made).error).toBeUndefined();
       expect(new Set(ids).size).toBe(ids.length);
+      expect(ids.toSorted()).toEqual(ids);
       expect(inputText).toBe(canonical(JSON.parse(inputText)));
       expect(made).toMatchObject({ input_sha256: sha256(inputText), output_sha256: sha256(outputText) });
       expect(plan(PlanInputs.parse(JSON.parse(inputText)), sha256).outputText).toBe(outputText);

@@ -65,16 +65,17 @@ function requestOf(options: Options): Record<string, unknown> {
 
 /** One file each, named so that they sort as they are planned; each is checked before it is written. */
 async function writeOrders({ plan: made }: PlanView, cwd: string, out: string): Promise<string[]> {
-  const [{ mkdir, writeFile }, { WorkOrder }] = await Promise.all([
+  const [{ mkdir, writeFile }, { WorkOrder }, { shortId }] = await Promise.all([
     import("node:fs/promises"),
     import("../../domain/order.ts"),
+    import("../../domain/task.ts"),
   ]);
   const folder = resolve(cwd, out);
   await mkdir(folder, { recursive: true });
   const digits = String(made.orders.length).length;
   const files: string[] = [];
   for (const [at, { order }] of made.orders.entries()) {
-    const name = [String(at + 1).padStart(digits, "0"), order.product_id, order.intent, order.job_id.slice(0, 8)].join(
+    const name = [String(at + 1).padStart(digits, "0"), order.product_id, order.intent, shortId(order.job_id)].join(
       "-",
     );
     const file = join(folder, `${name}.json`);
