@@ -35,26 +35,34 @@ async function fleet(words: readonly string[], env: Readonly<Record<string, stri
   return { exit, out, err };
 }
 
-test("the demo conducts its three tasks, and leaves nothing behind", { timeout: 180_000 }, async () => {
-  await using home = await temporaryHome();
+test(
+  "the demo conducts its three tasks and two work orders, and leaves nothing behind",
+  { timeout: 180_000 },
+  async () => {
+    await using home = await temporaryHome();
 
-  const { exit, out, err } = await fleet(["demo", "--json"], { TMPDIR: home.path });
+    const { exit, out, err } = await fleet(["demo", "--json"], { TMPDIR: home.path });
 
-  expect({ exit, err }).toEqual({ exit: 0, err: "" });
-  expect(JSON.parse(out)).toMatchObject({
-    ok: true,
-    auditHolds: true,
-    invariantsHold: true,
-    tasks: [
-      { status: "merged", attempts: 1, learntFrom: null },
-      { status: "ready", attempts: 2, learntFrom: "ci_failed" },
-      { status: "ready", attempts: 2, learntFrom: "review_rejected" },
-    ],
-  });
-  expect(await readdir(home.path)).toEqual([]);
-  const { stdout } = await run("ps", ["-eo", "args"]);
-  expect(stdout).not.toContain(home.path);
-});
+    expect({ exit, err }).toEqual({ exit: 0, err: "" });
+    expect(JSON.parse(out)).toMatchObject({
+      ok: true,
+      auditHolds: true,
+      invariantsHold: true,
+      tasks: [
+        { status: "merged", attempts: 1, learntFrom: null },
+        { status: "ready", attempts: 2, learntFrom: "ci_failed" },
+        { status: "ready", attempts: 2, learntFrom: "review_rejected" },
+      ],
+      orders: [
+        { intent: "validate", status: "completed", verified: true },
+        { intent: "test", status: "completed", verified: true, evidence: expect.arrayContaining(["junit.xml"]) },
+      ],
+    });
+    expect(await readdir(home.path)).toEqual([]);
+    const { stdout } = await run("ps", ["-eo", "args"]);
+    expect(stdout).not.toContain(home.path);
+  },
+);
 
 const Report = z.object({
   ok: z.boolean(),

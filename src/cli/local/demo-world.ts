@@ -23,6 +23,7 @@ export interface DemoPlace {
   readonly root: string;
   readonly home: string;
   readonly repository: string;
+  readonly schedules: string;
   readonly logFile: string;
 }
 
@@ -41,7 +42,26 @@ for check in checks/*.sh; do
   sh "$check" || { echo "error: $check does not hold: $(head -n 1 "$check" | cut -c 3-)"; exit 1; }
 done
 echo "All checks hold."
+# As a work order it is asked for evidence: what it leaves in this folder is kept.
+if [ -n "$FLEET_EVIDENCE" ]; then
+  cat >"$FLEET_EVIDENCE/junit.xml" <<END
+<testsuite name="greetings" tests="1"><testcase classname="greet" name="greets Ada" time="0.01"/></testsuite>
+END
+fi
 `,
+};
+
+export const DEMO_PRODUCT = "greetings";
+
+/** What the clock has done with it each hour. */
+const SCHEDULE = {
+  schema_version: 1,
+  product_id: DEMO_PRODUCT,
+  cadence: "hourly",
+  jobs: [
+    { intent: "validate", priority: 60 },
+    { intent: "test", priority: 50 },
+  ],
 };
 
 /** PostgreSQL runs as another user when we are root, who must be able to pass through. */
@@ -49,11 +69,13 @@ export async function makePlace(): Promise<DemoPlace> {
   const root = await realpath(await mkdtemp(join(tmpdir(), "fleetwright-demo-")));
   if (process.getuid?.() === 0) await chmod(root, 0o711);
   const home = join(root, "home");
-  const repository = join(root, "greetings");
-  return { root, home, repository, logFile: join(home, "logs", "fleet.log") };
+  const repository = join(root, DEMO_PRODUCT);
+  return { root, home, repository, schedules: join(root, "schedules"), logFile: join(home, "logs", "fleet.log") };
 }
 
-export async function makeRepository({ repository }: DemoPlace): Promise<void> {
+export async function makeRepository({ repository, schedules }: DemoPlace): Promise<void> {
+  await mkdir(schedules);
+  await writeFile(join(schedules, `${DEMO_PRODUCT}.json`), `${JSON.stringify(SCHEDULE, undefined, 2)}\n`);
   await mkdir(repository);
   for (const [name, text] of Object.entries(FILES)) await writeFile(join(repository, name), text);
   await git(["init", "-q", "-b", "main"], { cwd: repository });
@@ -65,7 +87,14 @@ export async function makeRepository({ repository }: DemoPlace): Promise<void> {
 export async function startWorld(place: DemoPlace, say: (sentence: string) => void): Promise<DemoWorld> {
   const { home, repository } = place;
   const config = readConfig(
-    { FLEET_HOME: home, PORT: "0", FLEET_HOST_ID: "demo", FLEET_TICK_MS: "300", FLEET_HEARTBEAT_INTERVAL_MS: "1000" },
+    {
+      FLEET_HOME: home,
+      FLEET_SCHEDULES: place.schedules,
+      PORT: "0",
+      FLEET_HOST_ID: "demo",
+      FLEET_TICK_MS: "300",
+      FLEET_HEARTBEAT_INTERVAL_MS: "1000",
+    },
     { homeDir: home, hostName: "demo" },
   );
   const log = await openLog({ level: "info", to: await openLogFile(home) });
@@ -82,7 +111,7 @@ export async function startWorld(place: DemoPlace, say: (sentence: string) => vo
 
 function settingsFor(repository: string): Settings {
   const parsed = parseSettings({
-    products: [{ id: "greetings", repository, commands: { validate: "sh -n greet.sh", test: "sh check.sh" } }],
+    products: [{ id: DEMO_PRODUCT, repository, commands: { validate: "sh -n greet.sh", test: "sh check.sh" } }],
     reviewers: [
       { name: "security", type: "command", role: "secrets", command: [process.execPath, REVIEWER] },
       { name: "logic", type: "stub", role: "unfinished work" },

@@ -1,4 +1,4 @@
-/** fleet demo: three tasks at once on a small real repository; one succeeds, one is healed after its CI failed, one comes back fixed after a rejection. */
+/** fleet demo: three tasks at once on a small real repository (one succeeds, one is healed, one comes back fixed), then two work orders. */
 import { setTimeout as pause } from "node:timers/promises";
 import { SpawnRequest } from "../../domain/spawn.ts";
 import { requirePrograms } from "../../processes/preflight.ts";
@@ -12,6 +12,7 @@ import { openProgress } from "../progress.ts";
 import { shortStoryLines } from "../story-lines.ts";
 import { span } from "../words.ts";
 import { openBoard } from "./demo-board.ts";
+import { conductOrders, orderStoryLines, type DemoOrder } from "./demo-orders.ts";
 import {
   endWorld,
   keepLog,
@@ -24,7 +25,7 @@ import {
 
 export const demoCommand: Command = {
   usage: "demo",
-  summary: "see it work: three tasks on a small repository, in half a minute",
+  summary: "see it work: three tasks and two work orders on a small repository, in half a minute",
   options: [["--keep", "leave it running until Ctrl-C, to look around"]],
   examples: ["fleet demo", "fleet demo --keep", "fleet demo --json | jq .tasks"],
 
@@ -86,6 +87,7 @@ const TASKS = [
 interface Outcome {
   readonly seconds: number;
   readonly stories: readonly StoryView[];
+  readonly orders: readonly DemoOrder[];
   readonly merged: { readonly title: string; readonly bringHome: string | null };
   readonly proof: { readonly audit: AuditProof; readonly invariants: InvariantsView };
   /** What did not go as the demo promises; empty as a rule. */
@@ -146,6 +148,7 @@ async function conduct(
 
   const [first = ""] = ids;
   const merged = await api.post(taskPath(first, "/merge"), {}, MergedView);
+  const orders = await conductOrders(shell, api, interrupted);
   const proof = {
     audit: await api.get("/api/fleet/audit/verify", AuditProof),
     invariants: await api.get("/api/fleet/invariants", InvariantsView),
@@ -156,6 +159,7 @@ async function conduct(
   return {
     seconds: (clock().getTime() - begun) / 1_000,
     stories: await storiesOf(api, ids),
+    orders,
     merged: { title: merged.title, bringHome: merged.bringHome },
     proof,
     wrong: broken,
@@ -204,7 +208,8 @@ function differences(wanted: (typeof TASKS)[number], story: StoryView | undefine
     : [`${wanted.title} failed by ${failedBy ?? "nothing"}, not by ${wanted.learntFrom ?? "nothing"}.`];
 }
 
-function tell({ terminal, json, world }: Shell, outcome: Outcome, keep: boolean): void {
+function tell(shell: Shell, outcome: Outcome, keep: boolean): void {
+  const { terminal, json, world } = shell;
   const { seconds, stories, merged, proof, wrong } = outcome;
   const { audit, invariants } = proof;
   if (json) {
@@ -220,6 +225,13 @@ function tell({ terminal, json, world }: Shell, outcome: Outcome, keep: boolean)
       seconds,
       tasks,
       merged: merged.title,
+      orders: outcome.orders.map(({ order, story }) => ({
+        id: order.id,
+        intent: order.intent,
+        status: order.status,
+        evidence: story.artifacts.map(({ name }) => name),
+        verified: story.verified?.ok ?? false,
+      })),
       auditHolds: audit.broken.length === 0,
       invariantsHold: invariants.ok,
     });
@@ -230,6 +242,7 @@ function tell({ terminal, json, world }: Shell, outcome: Outcome, keep: boolean)
     for (const line of [head, `  ${TASKS[at]?.lesson ?? ""}`, ...rest.map((one) => `  ${one}`), ""])
       terminal.line(line);
   }
+  for (const line of orderStoryLines(shell, outcome.orders)) terminal.line(line);
   const held = invariants.invariants.filter(({ holds }) => holds).length;
   terminal.line(`${terminal.mark(true)} ${merged.title} is merged; the other two wait for your word.`);
   terminal.line(
@@ -238,7 +251,7 @@ function tell({ terminal, json, world }: Shell, outcome: Outcome, keep: boolean)
   terminal.line(`${terminal.mark(invariants.ok)} ${held} invariants hold`);
   for (const line of wrong) terminal.line(`${terminal.mark(false)} ${line}`);
   terminal.line(
-    `${terminal.mark(true)} ${terminal.paint("bold", `${seconds.toFixed(1)} s`)} from the first word to the merge`,
+    `${terminal.mark(true)} ${terminal.paint("bold", `${seconds.toFixed(1)} s`)} from the first word to the last proof`,
   );
   if (!keep) for (const line of NEXT_STEPS) terminal.line(line);
 }
@@ -249,6 +262,7 @@ const NEXT_STEPS = [
   "  npx fleet up                run it for yourself; Ctrl-C stops it",
   '  npx fleet spawn <repository> "what to do" --agent-type stub --wait',
   "                              from another terminal, on a repository of yours",
+  "  npx fleet init              have a repository of yours validated and tested by the clock",
   "  npx fleet doctor            which agents and tools this machine has",
   "  npm run demo -- --keep      the same, left running to look around",
 ];

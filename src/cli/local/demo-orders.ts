@@ -1,0 +1,73 @@
+/** The second half of the demo: the repository is a product with a schedule, whose two work orders run and keep evidence. */
+import { setTimeout as pause } from "node:timers/promises";
+import { OrderView } from "../../views/order.ts";
+import { pageOf } from "../../views/page.ts";
+import { RunStory, RunView } from "../../views/run.ts";
+import { SchedulesView, ScheduleRunView } from "../../views/schedule.ts";
+import type { Api } from "../api.ts";
+import { queryOf, type Shell } from "../command.ts";
+import { waitForBatch } from "../run-wait.ts";
+import { plural, span } from "../words.ts";
+import { DEMO_PRODUCT } from "./demo-world.ts";
+
+/** Each order with its run, its evidence hashed anew. */
+export interface DemoOrder {
+  readonly order: OrderView;
+  readonly story: RunStory;
+}
+
+const LOOK_MS = 100;
+/** Files are read when a worker starts and then every two ticks. */
+const READ_WITHIN_MS = 30_000;
+
+/** As the clock would have it at the next full hour, only now. Throws when an order does not go well. */
+export async function conductOrders(shell: Shell, api: Api, interrupted: AbortSignal): Promise<DemoOrder[]> {
+  const { terminal, json } = shell;
+  await scheduleIsRead(shell, api, interrupted);
+  if (!json) {
+    terminal.line();
+    terminal.line(terminal.paint("bold", "And by the clock: the schedule of this product has it validated and tested"));
+  }
+  const made = await api.post(`/api/fleet/schedules/${DEMO_PRODUCT}/run`, {}, ScheduleRunView);
+  const first = await api.get(`/api/fleet/orders/${made.orders[0]?.id ?? ""}`, OrderView);
+  const orders = await waitForBatch(first.batchId ?? "", { ...shell, api });
+  interrupted.throwIfAborted();
+  const done = [];
+  for (const order of orders.toSorted((a, b) => b.priority - a.priority)) done.push(await storyOf(api, order));
+  const wrong = done.flatMap((one) => differences(one));
+  if (wrong.length > 0) throw new Error(wrong.join("\n"));
+  return done;
+}
+
+async function scheduleIsRead({ world }: Shell, api: Api, interrupted: AbortSignal): Promise<void> {
+  const deadline = world.clock().getTime() + READ_WITHIN_MS;
+  for (;;) {
+    const { schedules } = await api.get("/api/fleet/schedules", SchedulesView);
+    if (schedules.some(({ product, standing }) => product === DEMO_PRODUCT && standing === "on")) return;
+    if (world.clock().getTime() > deadline)
+      throw new Error(`The schedule was not read within ${span(READ_WITHIN_MS)}.`);
+    await pause(LOOK_MS, undefined, { signal: interrupted });
+  }
+}
+
+async function storyOf(api: Api, order: OrderView): Promise<DemoOrder> {
+  const { items } = await api.get(`/api/fleet/runs${queryOf({ order: order.id, limit: 1 })}`, pageOf(RunView));
+  const story = await api.get(`/api/fleet/runs/${items[0]?.id ?? ""}${queryOf({ verify: true })}`, RunStory);
+  return { order, story };
+}
+
+function differences({ order, story }: DemoOrder): string[] {
+  if (order.status !== "completed") return [`${order.intent} ended ${order.status}: ${order.reason ?? "no reason"}`];
+  return story.verified?.ok ? [] : [`The evidence of ${order.intent} does not verify.`];
+}
+
+/** One line an order, with what proves it. */
+export function orderStoryLines({ terminal }: Shell, orders: readonly DemoOrder[]): string[] {
+  const { mark, paint, shown } = terminal;
+  return orders.map(({ order, story: { run, artifacts } }) => {
+    const took = run.seconds === null ? "" : paint("dim", ` in ${span(run.seconds * 1_000)}`);
+    const tests = run.tests ? `, ${run.tests.passed} of ${run.tests.total} tests passed` : "";
+    const names = artifacts.map(({ name }) => shown(name)).join(", ");
+    return `${mark(true)} ${paint("bold", order.intent)}${took}${tests}; ${plural(artifacts.length, "piece of evidence", "pieces of evidence")}, each hash verified: ${paint("dim", names)}`;
+  });
+}
