@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { gcProcessor } from "../../processors/gc.ts";
 import { expectRefusal, signal } from "./jobs.ts";
+import { aRun } from "../support/collected.ts";
 import { testFleet } from "../support/fleet.ts";
 
 test("told hints of this morning and events of last month go; the rest stays", async () => {
@@ -22,6 +23,31 @@ test("told hints of this morning and events of last month go; the rest stays", a
   expect(await fleet.query("select topic, count(*)::int as n from outbox group by topic")).toEqual([
     { topic: "event", n: events - 1 },
   ]);
+});
+
+test("tasks and orders that are long over go with all that told of them; what is kept on a disk stays, and the audit too", async () => {
+  await using fleet = await testFleet({ settings: { gc: { keepRowsDays: 30 } } });
+  const by = await fleet.operator();
+  const repository = await fleet.aRepository();
+  const old = await fleet.spawn(by, { repository });
+  const recent = await fleet.spawn(by, { repository });
+  await fleet.query(
+    "update fleet_tasks set status = 'cancelled', completed_at = now() - interval '31 days' where id = $1",
+    [old.id],
+  );
+  const [collected, kept] = [await aRun(fleet, { hours: 24 * 40 }), await aRun(fleet, { hours: 24 * 40 })];
+  await fleet.query("update runs set collected_at = now() where id = $1", [collected]);
+  await fleet.query(
+    "insert into gc_reports (id, host, asked_by, ask, asked_at) values (gen_random_uuid(), 'here', 'ada', '{}', now() - interval '31 days')",
+  );
+
+  await gcProcessor.answer(fleet.fleet, { what: "rows" }, signal);
+
+  expect(await fleet.query("select id from fleet_tasks")).toEqual([{ id: recent.id }]);
+  expect(await fleet.query("select id from runs")).toEqual([{ id: kept }]);
+  expect(await fleet.query("select run_id from artifacts")).toEqual([{ run_id: kept }]);
+  expect(await fleet.query("select id from gc_reports")).toEqual([]);
+  expect(await fleet.query("select id from audit_log where task_id = $1", [old.id])).not.toEqual([]);
 });
 
 test("what is not said to be pruned is refused", async () => {
