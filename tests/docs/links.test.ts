@@ -8,8 +8,8 @@ import { COMMANDS } from "../../src/cli/main.ts";
 import { parseSettings } from "../../src/domain/settings.ts";
 
 const PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", ...(await pagesIn("docs"))];
-/** Of the environment, and not ours. */
-const OTHERS = new Set(["FLEET_OVERLOAD"]);
+/** Named like settings: an event, and what we say to a command of a product. */
+const OTHERS = new Set(["FLEET_OVERLOAD", "FLEET_EVIDENCE"]);
 
 async function pagesIn(folder: string): Promise<string[]> {
   const files = await readdir(folder, { recursive: true });

@@ -237,6 +237,7 @@ function tell(shell: Shell, outcome: Outcome, keep: boolean): void {
     });
     return;
   }
+  terminal.line();
   for (const [at, story] of stories.entries()) {
     const [head = "", ...rest] = shortStoryLines(terminal, story, world.clock());
     for (const line of [head, `  ${TASKS[at]?.lesson ?? ""}`, ...rest.map((one) => `  ${one}`), ""])
