@@ -52,7 +52,7 @@ export const ScheduleRunView = z
 export type ScheduleRunView = z.infer<typeof ScheduleRunView>;
 
 export const PauseReason = z.strictObject({
-  reason: z.string().trim().min(1).max(500).meta({ description: "Shown to whoever wonders" }),
+  reason: z.string().trim().min(1, "say why").max(500).meta({ description: "Shown to whoever wonders" }),
 });
 
 export const Push = z.strictObject({
