@@ -18,8 +18,13 @@ export const StopCondition = z.enum([
 export type StopCondition = z.infer<typeof StopCondition>;
 
 export const OrderBudget = z.strictObject({
-  max_actions: z.int().min(1).max(1_000).meta({ description: "commands the order may start" }),
-  max_seconds: z.int().min(1).max(86_400).optional().meta({ description: "wall time of all its commands together" }),
+  max_actions: z.int().min(1).max(1_000).meta({ description: "commands that one try may start" }),
+  max_seconds: z
+    .int()
+    .min(1)
+    .max(86_400)
+    .optional()
+    .meta({ description: "wall time of all its commands together, a second try included" }),
   max_output_bytes: z.int().min(1_024).max(1_073_741_824).optional(),
   max_tokens: z.int().min(0).optional(),
   max_cost_usd: z.number().min(0).optional(),

@@ -95,7 +95,7 @@ export async function insertOrders(
     returning ${orderColumns}`;
   await insertEvents(
     tx,
-    made.map((order) => orderEvent({ order, from: null, actor: owner.operatorId, at: order.createdAt })),
+    made.map((order) => orderEvent({ order, from: null, actor: owner.operatorId, at: order.updatedAt })),
   );
   return made;
 }
@@ -254,7 +254,7 @@ export function recordOf(order: Order): WorkOrder {
     stop_conditions: order.stopConditions,
     priority: order.priority,
     evidence_expectations: order.evidenceExpectations,
-    created_at: order.createdAt.toISOString(),
+    created_at: order.updatedAt.toISOString(),
     status: order.status,
     result: order.result,
     plan_id: order.planId,

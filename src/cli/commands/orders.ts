@@ -79,7 +79,7 @@ const addCommand: Command = {
     }
     if (json) terminal.json(order);
     else {
-      const known = order.repeated ? "  was there already" : "";
+      const known = order.repeated ? "  was there already, and stays as it was made" : "";
       terminal.line(
         `${terminal.paint("bold", order.shortId)}  ${terminal.shown(order.productId)} ${order.intent}${known}`,
       );
