@@ -79,7 +79,7 @@ export function orderLines(terminal: Terminal, orders: readonly OrderView[], now
     { head: "INTENT", drop: 0, cell: ({ intent }) => intent },
     { head: "PRIORITY", drop: 4, align: "right", cell: ({ priority }) => String(priority) },
     { head: "FROM", drop: 3, cell: ({ source }) => source },
-    { head: "MADE", drop: 2, cell: ({ createdAt }) => ago(createdAt, now) },
+    { head: "CHANGED", drop: 2, cell: ({ updatedAt }) => ago(updatedAt, now) },
     { head: "WHY", drop: 1, shrinkTo: 16, cell: (order) => shown(order.reason ?? standingOf(order)) },
   ];
   return tableOf(terminal, columns, orders);
