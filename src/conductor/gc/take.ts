@@ -75,7 +75,7 @@ async function putAside(fleet: Fleet, verdict: GcVerdict, bytes: number): Promis
 /** Looked at once more where a task may have come meanwhile, right before the rename. */
 function stillGoes(fleet: Fleet, { item }: GcVerdict): () => Promise<boolean> {
   if (item.kind === "mirror") return () => isUnwanted(fleet, item);
-  if (item.kind === "workspace") return () => isNobodys(fleet, item);
+  if (item.kind === "workspace") return () => hasNoLiveTask(fleet, item);
   return async () => true;
 }
 
@@ -86,7 +86,7 @@ async function isUnwanted(fleet: Fleet, { url, path }: MirrorFacts): Promise<boo
   return found !== undefined && found.checkedOut.size === 0 && found.branches.length === 0 && !wanted(url);
 }
 
-async function isNobodys(fleet: Fleet, { subject }: WorkspaceFacts): Promise<boolean> {
+async function hasNoLiveTask(fleet: Fleet, { subject }: WorkspaceFacts): Promise<boolean> {
   const all = await fleet.store.transaction(WORKER, (tx) => listTasksInUse(tx, { ids: [], branches: [] }));
   return tasksOf(all).byShortId(subject)?.live !== true;
 }
@@ -94,7 +94,7 @@ async function isNobodys(fleet: Fleet, { subject }: WorkspaceFacts): Promise<boo
 /** The clean-up saves what nobody else has, verifies it, and keeps the working copy when in doubt. */
 async function cleanUp(fleet: Fleet, verdict: GcVerdict<WorkspaceFacts>, bytes: number): Promise<Gone> {
   const found = (await fleet.agents.disk.look()).workspaces.find(({ path }) => path === verdict.item.path);
-  if (!found?.taskId || !(await isNobodys(fleet, verdict.item))) {
+  if (!found?.taskId || !(await hasNoLiveTask(fleet, verdict.item))) {
     return goneOf(verdict, { bytes: 0, outcome: "failed", restore: null, why: "it is in use again, or gone" });
   }
   const cleaned = await fleet.agents.cleanUp({ taskId: found.taskId, attempt: found.attempt });
