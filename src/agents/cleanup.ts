@@ -13,7 +13,7 @@ import { releasePorts } from "./ports.ts";
 import { findUnsaved, takeSnapshot, type Snapshot, type UnsavedFiles } from "./snapshot.ts";
 import { taskMarker } from "./stop.ts";
 import { deleteTree, isMarkId } from "./trash.ts";
-import { openWorkspaceRoot, pruneWorktrees, worktreeDir, type Place } from "./workspace.ts";
+import { forgetWorktree, openWorkspaceRoot, worktreeDir, type Place } from "./workspace.ts";
 import { forgetWorkspaceRecord, readWorkspaceRecord, type WorkspaceRecord } from "./workspace-record.ts";
 
 export interface CleanUpFacts {
@@ -169,7 +169,7 @@ async function remove(place: Place, mirror: Mirror, record: WorkspaceRecord): Pr
 
 /** Also finishes what a crash interrupted between the rename and here. */
 async function forget(place: Place, mirror: Mirror, record: WorkspaceRecord): Promise<void> {
-  if (record.kind === "worktree") await pruneWorktrees(place, mirror);
+  if (record.kind === "worktree") await forgetWorktree(place, mirror, record.taskId);
   await releasePorts(place.home, shortId(record.taskId));
   await forgetWorkspaceRecord(place.home, record.taskId);
   const root = trashRoot(place.home);

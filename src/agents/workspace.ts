@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readFile, realpath, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { FleetError, SpawnError } from "../domain/errors.ts";
+import { codeOf, FleetError, SpawnError } from "../domain/errors.ts";
 import { isBranchName } from "../domain/branch.ts";
 import { shortId } from "../domain/task.ts";
 import { git } from "../git/git.ts";
@@ -78,12 +78,20 @@ export async function setAside(place: Place, mirror: Mirror, taskId: string, pat
     await git(["update-ref", `refs/fleet/kept/${name}`, head.trim()], { gitDir: mirror.path });
   }
   await rename(path, kept);
-  await pruneWorktrees(place, mirror);
+  await forgetWorktree(place, mirror, taskId);
   return kept;
 }
 
-export async function pruneWorktrees(place: Place, mirror: Mirror): Promise<void> {
-  await place.mirrors.exclusively(mirror, () => git(["worktree", "prune", "--expire=now"], { gitDir: mirror.path }));
+/**
+ * What the mirror keeps about one worktree goes into the trash. `git worktree prune` would do it too, but looks at all of them,
+ * and under the mirror's lock: with a thousand tasks that is what cleaning up and starting wait for.
+ */
+export async function forgetWorktree(place: Place, mirror: Mirror, taskId: string): Promise<void> {
+  await mkdir(trashRoot(place.home), { recursive: true, mode: 0o700 });
+  const trash = join(trashRoot(place.home), `admin-${shortId(taskId)}-${randomBytes(4).toString("hex")}`);
+  await rename(worktreeDir(mirror, taskId), trash).catch((error: unknown) => {
+    if (codeOf(error) !== "ENOENT") throw error;
+  });
 }
 
 async function assertFreeSpace(place: Place): Promise<void> {

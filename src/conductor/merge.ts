@@ -4,9 +4,13 @@ import type { Operator } from "../domain/operator.ts";
 import { VALID_TRANSITIONS, type Task } from "../domain/task.ts";
 import type { Merged } from "../forge/forge.ts";
 import { closePullRequest, listPullRequests } from "../store/pull-requests.ts";
+import { listSchedules } from "../store/schedules.ts";
 import { WORKER } from "../store/store.ts";
 import { failTask } from "./fail.ts";
+import { factoryOperator } from "./factory-operator.ts";
 import type { Fleet } from "./fleet.ts";
+import { productsAt, productsOf } from "./products.ts";
+import { notePushed } from "./schedule-acts.ts";
 import { moveTask } from "./move.ts";
 
 export interface MergedTask {
@@ -51,7 +55,24 @@ async function merge(fleet: Fleet, task: Task, actor: string): Promise<MergedTas
     detail: { mergeSha: result.mergeSha, already: result.already },
     told: `pull request #${pullRequest.number} into ${task.baseBranch}`,
   });
+  await tellProducts(fleet, merged, result.mergeSha);
   return { task: merged, bringHome: result.bringHome };
+}
+
+/** A merge is a push: what is looked after on pushes is due. The merge is done, whatever becomes of this. */
+async function tellProducts(fleet: Fleet, { id, tenantId, repository, baseBranch }: Task, sha: string): Promise<void> {
+  try {
+    const schedules = await fleet.store.transaction(WORKER, (tx) => listSchedules(tx, tenantId));
+    const waiting = new Set(schedules.filter(({ cadence }) => cadence === "on_push").map(({ productId }) => productId));
+    const products = productsOf(fleet, tenantId).filter((one) => waiting.has(one.id) && one.baseBranch === baseBranch);
+    if (products.length === 0) return;
+    const house = await factoryOperator(fleet, tenantId);
+    for (const product of await productsAt(fleet, products, repository))
+      await notePushed(fleet, house, product.id, sha);
+  } catch (error) {
+    const facts = { event: "merge.untold", taskId: id, error: String(error) };
+    fleet.log.warn(facts, "the schedules of a product could not be told of a merge");
+  }
 }
 
 /** ready → rejected, with what is to be different: the next attempt is told. */

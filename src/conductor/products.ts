@@ -108,16 +108,24 @@ export async function assertNotStopped(fleet: Fleet, product: Product): Promise<
   if (reason !== undefined) throw productStopped(product, reason);
 }
 
-/** The same for whoever knows only the repository, as the forge names it: a link to it leads to the same product. */
-export async function assertGoesOnAt(fleet: Fleet, repository: string): Promise<void> {
-  const switches = await fleet.store.transaction(WORKER, (tx) => listKillSwitches(tx));
-  const found = new Map(switches.map((one) => [`${one.tenantId}/${one.subject}`, one]));
-  for (const product of fleet.settings.products) {
-    const stop = stopOf(product, found.get(`${product.tenant}/${product.id}`));
-    if (!stop) continue;
+/** The same for whoever knows only the repository. */
+export async function assertGoesOnAt(fleet: Fleet, tenantId: string, repository: string): Promise<void> {
+  const switches = await fleet.store.transaction(WORKER, (tx) => listKillSwitches(tx, tenantId));
+  const found = new Map(switches.map((one) => [one.subject, one]));
+  const stopped = productsOf(fleet, tenantId).filter((product) => stopOf(product, found.get(product.id)));
+  const [product] = await productsAt(fleet, stopped, repository);
+  const reason = product && stopOf(product, found.get(product.id))?.reason;
+  if (product && reason !== undefined) throw productStopped(product, reason);
+}
+
+/** Those of the list that live at a repository, as the forge names it: a link to it leads to the same product. */
+export async function productsAt(fleet: Fleet, products: readonly Product[], repository: string): Promise<Product[]> {
+  const found = [];
+  for (const product of products) {
     const named = await fleet.forge.identify(product.repository).catch(() => product);
-    if ([named.repository, product.repository].includes(repository)) throw productStopped(product, stop.reason);
+    if ([named.repository, product.repository].includes(repository)) found.push(product);
   }
+  return found;
 }
 
 export function productStopped({ id }: Product, reason: string): FleetError {

@@ -32,7 +32,7 @@ export async function requestSpawn(
 ): Promise<Requested> {
   refuseIncomplete(ask);
   const base = await findBase(fleet, ask);
-  await assertGoesOnAt(fleet, base.repository);
+  await assertGoesOnAt(fleet, by.tenantId, base.repository);
   const task = newTask(fleet, by, { ...ask, ...base }, idempotencyKey);
   const limit = fleet.settings.tiers[by.tier];
   const event = taskEvent("fleet.task.proposed", {

@@ -1,12 +1,16 @@
 /** What an owner does to a task, from every state: allowed, or refused with the ways that are open. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { removeTask, stopTask } from "../../src/conductor/acts.ts";
 import { mergeTask, rejectTask } from "../../src/conductor/merge.ts";
+import { syncSchedules } from "../../src/conductor/schedule-files.ts";
 import { retryNow } from "../../src/conductor/retry.ts";
 import { checkInvariants } from "../../src/conductor/invariants.ts";
 import { InvalidTransitionError } from "../../src/domain/errors.ts";
 import { TaskStatus, TERMINAL_STATUSES, VALID_TRANSITIONS } from "../../src/domain/task.ts";
 import { testFleet } from "../support/fleet.ts";
+import { aScheduleOf } from "../support/schedules.ts";
 import { putInto } from "../support/store.ts";
 
 const FAILURE = { class: "agent_error", reason: "exit_1", summary: "It failed.", attempt: 0, signature: "s" };
@@ -73,6 +77,26 @@ test("only what is ready can be merged, and a second merge of the same is fine",
     { state: "merged", merge_sha: expect.stringMatching(/^[0-9a-f]{40}$/) },
   ]);
   await expect(stopTask(fleet.fleet, by, merged.task)).rejects.toBeInstanceOf(InvalidTransitionError);
+});
+
+test("a merge is a push: a product that is looked after on pushes has its orders made", async () => {
+  await using fleet = await testFleet();
+  const by = await fleet.operator();
+  const repository = await fleet.aRepository();
+  const product = fleet.fleet.settings.products.find((one) => one.repository === repository);
+  if (!product) throw new Error("A repository of tests is a product.");
+  product.tenant = by.tenantId;
+  const schedule = aScheduleOf(product.id, { cadence: "on_push" });
+  await mkdir(join(dirname(fleet.home), "schedules"), { recursive: true });
+  await writeFile(join(dirname(fleet.home), "schedules", `${product.id}.json`), JSON.stringify(schedule));
+  await syncSchedules(fleet.fleet);
+  const task = await fleet.spawn(by, { repository });
+
+  await mergeTask(fleet.fleet, by, await fleet.runUntil(task.id, "ready"));
+
+  expect(await fleet.query("select product_id, intent, source from work_orders")).toEqual([
+    { product_id: product.id, intent: "validate", source: "push" },
+  ]);
 });
 
 test("a merge whose worker died after the forge had it is finished by asking again", async () => {

@@ -83,21 +83,21 @@ test("nobody of another tenant stops a product", async () => {
   expect(await fleet.query("select * from kill_switches")).toEqual([]);
 });
 
-test("no agent is started on the repository of a stopped product, by whichever name", async () => {
+test("no agent is started on the repository of a stopped product, by whichever name; another tenant goes on", async () => {
   await using fleet = await testFleet();
-  const by = await fleet.operator();
+  const by = await fleet.operator({ tenantId: "local" });
   const repository = await fleet.aRepository();
   const [product] = fleet.fleet.settings.products;
-  const local = await fleet.operator({ tenantId: "local" });
   const link = `${repository}-link`;
   symlinkSync(repository, link);
 
-  await killProduct(fleet.fleet, local, product?.id ?? "", "not now");
+  await killProduct(fleet.fleet, by, product?.id ?? "", "not now");
 
   for (const name of [repository, link, product?.id ?? ""]) {
     await expect(fleet.spawn(by, { repository: name })).rejects.toMatchObject({ code: "product-stopped" });
   }
-  await releaseProduct(fleet.fleet, local, product?.id ?? "");
+  expect(await fleet.spawn(await fleet.operator(), { repository })).toMatchObject({ status: "proposed" });
+  await releaseProduct(fleet.fleet, by, product?.id ?? "");
   expect(await fleet.spawn(by, { repository })).toMatchObject({ status: "proposed" });
 });
 
