@@ -46,7 +46,8 @@ export async function startCrew(stage: Stage, size: number): Promise<Crew> {
       const wasReady = await isReady(program);
       const { code, signal } = await program.ended;
       if (stopped) return;
-      if (wasReady && !expected.has(program) && !program.struck()) accidents.push(`${program.name} ended by itself with ${code ?? signal}`);
+      if (wasReady && !expected.has(program) && !program.struck())
+        accidents.push(`${program.name} ended by itself with ${code ?? signal}`);
       if (!wasReady && !program.struck()) await pause(AGAIN_MS);
       if (stopped) return;
       const { more } = place;
