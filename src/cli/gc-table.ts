@@ -15,6 +15,9 @@ export function gcLines(terminal: Terminal, view: GcView): string[] {
   return [...lines, lastLine(terminal, view)];
 }
 
+/** Of the commands that bring things back; all are in the audit, and in `--json`. */
+const MOST_WAYS = 10;
+
 function hostLines(terminal: Terminal, { host, gone, swept, kept, more }: HostGcReport): string[] {
   const lines = [terminal.paint("bold", terminal.shown(host))];
   if (gone.length > 0) lines.push(...tableOf(terminal, columnsFor(terminal), gone).map((line) => `  ${line}`));
@@ -23,7 +26,11 @@ function hostLines(terminal: Terminal, { host, gone, swept, kept, more }: HostGc
       lines.push(`  ${terminal.paint("red", "✖")} ${terminal.shown(subject)}: ${terminal.shown(why ?? "")}`);
   }
   const ways = gone.flatMap(({ restore }) => (restore === null ? [] : [`  ↩ ${terminal.shown(restore)}`]));
-  if (ways.length > 0) lines.push("  Bring back:", ...ways.map((way) => terminal.paint("dim", way)));
+  if (ways.length > 0) {
+    const shown = ways.slice(0, MOST_WAYS).map((way) => terminal.paint("dim", way));
+    const rest = ways.length > MOST_WAYS ? [`  … and ${ways.length - MOST_WAYS} more; the audit has all of them`] : [];
+    lines.push("  Bring back:", ...shown, ...rest);
+  }
   if (swept.length > 0) {
     lines.push(`  Put aside before, deleted now: ${plural(swept.length, "thing")}, ${sizeOf(bytesOf(swept))}`);
   }
