@@ -29,9 +29,13 @@ export async function listAttempts(tx: Tx, taskId: string): Promise<Attempt[]> {
   return tx.many(Attempt)`select ${columns} from attempts a where a.task_id = ${taskId} order by a.attempt`;
 }
 
-/** Its process is gone and its run is fenced: nothing of it can act any more. */
+/** Its process is gone and its run is fenced: nothing of it can act any more, and what was last seen of it says so. */
 export async function closeAttempt(tx: Tx, taskId: string, attempt: number): Promise<void> {
   await tx.run`
+    with gone as (
+      update heartbeats set pane = 'missing', process = 'dead', pid = null, heartbeat_at = null
+      where task_id = ${taskId} and attempt = ${attempt}
+    )
     update attempts set closed_at = coalesce(closed_at, now()), ended_at = coalesce(ended_at, now())
     where task_id = ${taskId} and attempt = ${attempt}`;
 }
