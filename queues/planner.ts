@@ -3,14 +3,8 @@ import { z } from "zod";
 import { defineQueue } from "./define.ts";
 
 export const PlannerJob = z.discriminatedUnion("look", [
-  /** What a person, or the clock, asked to be planned. */
-  z.strictObject({
-    look: z.literal("plan"),
-    planId: z.uuid(),
-    tenantId: z.string(),
-    budget: z.int().min(1).max(1_000),
-    fromSchedules: z.boolean(),
-  }),
+  /** By the clock, when fleet.yaml says so: the state of all products of each tenant, at most so many orders. */
+  z.strictObject({ look: z.literal("state"), budget: z.int().min(1).max(1_000), run: z.boolean() }),
   /** A tick of one schedule: is its slot still to be made? */
   z.strictObject({ look: z.literal("schedule"), tenantId: z.string(), scheduleId: z.string() }),
   /** Every schedule: whose tick was lost, or missed while nothing ran? */
@@ -23,8 +17,6 @@ export const plannerQueue = defineQueue({
   name: "planner",
   payload: PlannerJob,
   concurrency: 1,
-  jobId: (job) => {
-    if (job.look === "plan") return `plan_${job.planId}`;
-    return job.look === "due" ? "planner_due" : `planner_schedule_${job.tenantId}_${job.scheduleId}`;
-  },
+  jobId: (job) =>
+    job.look === "schedule" ? `planner_schedule_${job.tenantId}_${job.scheduleId}` : `planner_${job.look}`,
 });

@@ -10,6 +10,8 @@ export interface FleetSchedulesOptions {
   readonly tickMs?: number;
   /** In how many jobs, on as many workers, a sweep over the live tasks is cut. */
   readonly shards?: number;
+  /** As fleet.yaml says; without `everyMinutes` nothing is planned by the clock. */
+  readonly planner?: { readonly everyMinutes?: number | undefined; readonly budget: number; readonly run: boolean };
 }
 
 /** At 5 s, an agent that died is noticed before its heartbeat is missed twice. */
@@ -20,7 +22,7 @@ const TICKS_PER_INVARIANTS = 12;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 
-export function fleetSchedules({ tickMs = TICK_MS, shards = 2 }: FleetSchedulesOptions = {}): Schedule[] {
+export function fleetSchedules({ tickMs = TICK_MS, shards = 2, planner }: FleetSchedulesOptions = {}): Schedule[] {
   const sweeps = Array.from({ length: shards }, (_, shard) => ({
     what: `sweep-${shard}`,
     everyMs: tickMs,
@@ -33,12 +35,20 @@ export function fleetSchedules({ tickMs = TICK_MS, shards = 2 }: FleetSchedulesO
   ].map(onMonitor);
   return [
     ...looks,
+    ...planning(planner),
     defineSchedule({ id: "planner/due", queue: plannerQueue, everyMs: MINUTE_MS, payload: { look: "due" } }),
     defineSchedule({ id: "drift/fleet", queue: driftQueue, everyMs: HOUR_MS, payload: { look: "fleet" } }),
     defineSchedule({ id: "drift/science", queue: driftQueue, everyMs: 10 * MINUTE_MS, payload: { look: "science" } }),
     defineSchedule({ id: "gc/rows", queue: gcQueue, everyMs: HOUR_MS, payload: { what: "rows" } }),
     defineSchedule({ id: "gc/hosts", queue: gcQueue, everyMs: HOUR_MS, payload: { what: "hosts" } }),
   ];
+}
+
+function planning(planner: FleetSchedulesOptions["planner"]): Schedule[] {
+  if (planner?.everyMinutes === undefined) return [];
+  const { everyMinutes, budget, run } = planner;
+  const payload = { look: "state", budget, run } as const;
+  return [defineSchedule({ id: "planner/state", queue: plannerQueue, everyMs: everyMinutes * MINUTE_MS, payload })];
 }
 
 function onMonitor({ what, everyMs, payload }: { what: string; everyMs: number; payload: MonitorJob }): Schedule {

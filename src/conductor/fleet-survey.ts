@@ -29,7 +29,10 @@ export async function surveyFleet(fleet: Fleet): Promise<FleetSurvey> {
     expectedSchema(),
     sessionsOf(fleet),
   ]);
-  const ticking = [...fleetSchedules({ tickMs: fleet.tickMs }), ...stored.schedules.flatMap(tickingOf)];
+  const ticking = [
+    ...fleetSchedules({ tickMs: fleet.tickMs, planner: fleet.settings.planner }),
+    ...stored.schedules.flatMap(tickingOf),
+  ];
   return {
     declared: { schedulers: ticking, migrations, schema, roster, configuration: configurationPrint(fleet) },
     actual: { schedulers, migrations: stored.migrations, schema: stored.schema, host: fleet.host.id, sessions },

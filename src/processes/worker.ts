@@ -65,8 +65,10 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
   await Promise.all(
     wanted.map(({ queue, answer }) => broker.consume(queue, (data, signal) => answer(fleet, data, signal))),
   );
-  const schedules = fleetSchedules({ tickMs });
-  const assertSchedules = async () => broker.applySchedules([...schedules, ...(await syncSchedules(fleet))]);
+  const assertSchedules = async () => {
+    const ours = fleetSchedules({ tickMs, planner: fleet.settings.planner });
+    return broker.applySchedules([...ours, ...(await syncSchedules(fleet))]);
+  };
   await assertSchedules();
   loops.push(
     startLoop({ everyMs: tickMs * PERIODS_PER_ASSERTION, step: assertSchedules, onError: onError("schedules") }),

@@ -1,5 +1,4 @@
 /** planner: ticks of schedules become orders, also when the queue forgets them. */
-import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import { expect, inject, test } from "vitest";
 import { plannerProcessor } from "../../processors/planner.ts";
@@ -99,17 +98,29 @@ async function forgetAll(prefix: string): Promise<void> {
   }
 }
 
-test("a plan that is asked for through the queue is stored once, on the account of the house", async () => {
+test("planning by the clock makes each order once, on the account of the house, and has it run unless it may not", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product({ commands: { validate: "true" } });
-  const job = { look: "plan", planId: randomUUID(), tenantId: "local", budget: 5, fromSchedules: false };
+  const orders = () =>
+    fleet.query(
+      "select product_id, source, operator_id, requested_at is not null as asked from work_orders where intent = 'validate'",
+    );
 
-  await plannerProcessor.answer(fleet.fleet, job, signal);
-  await plannerProcessor.answer(fleet.fleet, { ...job, planId: randomUUID() }, signal);
+  await plannerProcessor.answer(fleet.fleet, { look: "state", budget: 5, run: false }, signal);
+  expect(await orders()).toEqual([{ product_id: id, source: "plan", operator_id: "factory.local", asked: false }]);
 
-  expect(
-    await fleet.query(
-      "select product_id, source, operator_id, requested_at from work_orders where intent = 'validate'",
-    ),
-  ).toEqual([{ product_id: id, source: "plan", operator_id: "factory.local", requested_at: null }]);
+  await plannerProcessor.answer(fleet.fleet, { look: "state", budget: 5, run: true }, signal);
+  await plannerProcessor.answer(fleet.fleet, { look: "state", budget: 5, run: true }, signal);
+  expect(await orders()).toEqual([{ product_id: id, source: "plan", operator_id: "factory.local", asked: true }]);
+});
+
+test("fleet.yaml decides whether the clock plans, while the worker runs", async () => {
+  await using fleet = await scheduledFleet({ settings: { planner: { everyMinutes: 30, budget: 3 } } });
+  await fleet.work(fleet, ["planner"]);
+  const planned = async () =>
+    (await fleet.fleet.broker.listSchedulers([plannerQueue])).find(({ id }) => id === "planner/state");
+
+  expect(await planned()).toMatchObject({ everyMs: 1_800_000, payload: { look: "state", budget: 3, run: true } });
+  delete fleet.fleet.settings.planner.everyMinutes;
+  await eventually(async () => ((await planned()) === undefined ? true : undefined));
 });
