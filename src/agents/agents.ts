@@ -23,7 +23,7 @@ import { installDependencies, type Installed } from "./install.ts";
 import { runDirOf } from "./places.ts";
 import { closeOtherRuns, closeRun, shredRunDir, touchProbe } from "./run-dir.ts";
 import { readRunLog, type LogChunk, type LogRange } from "./run-log.ts";
-import { signalAttempt, stopAttempt, type Stopped } from "./stop.ts";
+import { freezeAttempt, stopAttempt, thawAttempt, type Stopped } from "./stop.ts";
 import { openTmux, socketPath } from "./tmux.ts";
 import type { AgentResult } from "./types/agent-cli.ts";
 import { detectAgentClis, type DetectedAgentCli } from "./types/index.ts";
@@ -33,7 +33,13 @@ export interface Agents {
   /** Step 2. Idempotent. Fails with a SpawnError. */
   prepareWorkspace(ask: WorkspaceRequest): Promise<Workspace>;
   /** Step 3. Skipped when there is nothing to do; its output goes to the run's log folder. */
-  install(ask: RunRef & { readonly setupCommand?: readonly string[]; readonly timeoutMs?: number }): Promise<Installed>;
+  install(
+    ask: RunRef & {
+      readonly setupCommand?: readonly string[];
+      readonly timeoutMs?: number;
+      readonly signal?: AbortSignal;
+    },
+  ): Promise<Installed>;
   /** Step 4. Idempotent for one dispatch; needs a prepared workspace. Throws when that agent type cannot run here. */
   writeRun(ask: RunRequest): Promise<void>;
   /** Undoes step 4: prompt and secrets are overwritten and gone. */
@@ -44,7 +50,9 @@ export interface Agents {
   waitForHeartbeat(run: RunRef, withinMs: number, signal?: AbortSignal): Promise<FirstBeat>;
   /** Nothing of this attempt runs afterwards, and nothing of it can start any more. Also undoes step 5. */
   stop(run: RunRef, options?: { readonly graceMs?: number }): Promise<Stopped>;
-  pause(run: RunRef): Promise<number>;
+  /** Stops its whole process tree until it is resumed; false when something of it still moves. */
+  pause(run: RunRef): Promise<boolean>;
+  /** How many processes go on. */
   resume(run: RunRef): Promise<number>;
   /** One look at everything on this host. */
   observe(): Promise<Observation>;
@@ -93,9 +101,10 @@ export async function openAgents(options: AgentsOptions): Promise<Agents> {
 
   return {
     prepareWorkspace: (ask) => prepareWorkspace(place, ask),
-    install: ({ taskId, attempt, setupCommand, timeoutMs = INSTALL_TIMEOUT_MS }) =>
+    install: ({ taskId, attempt, setupCommand, signal, timeoutMs = INSTALL_TIMEOUT_MS }) =>
       installDependencies({
         home,
+        signal,
         taskId,
         timeoutMs,
         env: options.baseEnv,
@@ -111,8 +120,8 @@ export async function openAgents(options: AgentsOptions): Promise<Agents> {
       if (stopped.survivors.length === 0) await closeRun(home, taskId, attempt);
       return stopped;
     },
-    pause: async (run) => signalAttempt(home, run, "SIGSTOP"),
-    resume: async (run) => signalAttempt(home, run, "SIGCONT"),
+    pause: async (run) => freezeAttempt(home, run),
+    resume: async (run) => thawAttempt(home, run),
     observe: () => observer.observe(),
     listOrphans: async () => (await observer.observe()).orphans,
     probe: (run) => touchProbe(dirOf(run)),

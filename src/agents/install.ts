@@ -12,6 +12,8 @@ export interface InstallRequest {
   readonly taskId: string;
   readonly setupCommand?: readonly string[];
   readonly timeoutMs: number;
+  /** Aborted, the installer is ended. */
+  readonly signal?: AbortSignal | undefined;
   readonly logFile: string;
   /** PATH and HOME at least. */
   readonly env: Readonly<Record<string, string>>;
@@ -106,7 +108,9 @@ async function runInstaller(ask: InstallRequest, record: WorkspaceRecord, argv: 
   const shown = argv.join(" ");
   await mkdir(dirname(ask.logFile), { recursive: true, mode: 0o700 });
   const env = { ...ask.env, ...cacheEnv(ask.home), CI: "1" };
-  const result = await runCommand(argv, { cwd: record.path, env, timeoutMs: ask.timeoutMs }).catch((error: unknown) => {
+  const { timeoutMs, signal } = ask;
+  const options = { cwd: record.path, env, timeoutMs, ...(signal ? { signal } : {}) };
+  const result = await runCommand(argv, options).catch((error: unknown) => {
     const why = error instanceof Error ? error.message : String(error);
     throw new SpawnError("INSTALL_FAILED", "install", `${shown}: ${why}`, error);
   });

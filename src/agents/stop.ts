@@ -2,7 +2,15 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { findMarked, isAlive, killTree, signalTree, type Marker, type ProcessRef } from "../command/process-tree.ts";
+import {
+  findMarked,
+  freezeTree,
+  isAlive,
+  killTree,
+  signalTree,
+  type Marker,
+  type ProcessRef,
+} from "../command/process-tree.ts";
 import { shortId } from "../domain/task.ts";
 import { runDirOf } from "./places.ts";
 import { fenceRun, readRun } from "./run-dir.ts";
@@ -67,15 +75,18 @@ export async function stopAttempt(ask: StopRequest): Promise<Stopped> {
   return { hadStarted: true, killed: ended.signalled.length, survivors: [...survivors].filter((pid) => isAlive(pid)) };
 }
 
-/** Stops or continues the agent and everything it started; says how many processes. */
-export function signalAttempt(
-  home: string,
-  run: { taskId: string; attempt: number },
-  signal: "SIGSTOP" | "SIGCONT",
-): number {
+/** Stops the agent and everything it started; false when something of it still moves. The supervisor goes on and can be asked. */
+export function freezeAttempt(home: string, run: { taskId: string; attempt: number }): boolean {
   const dir = runDirOf(home, run.taskId, run.attempt);
   const agent = readRun(dir).process;
-  return signalTree(agent ? [agent] : [], signal, runMarker(dir)).length;
+  return freezeTree(agent ? [agent] : [], runMarker(dir));
+}
+
+/** Lets it go on; says how many processes. */
+export function thawAttempt(home: string, run: { taskId: string; attempt: number }): number {
+  const dir = runDirOf(home, run.taskId, run.attempt);
+  const agent = readRun(dir).process;
+  return signalTree(agent ? [agent] : [], "SIGCONT", runMarker(dir)).length;
 }
 
 /** The runtime may be away: then the processes are found without it. */

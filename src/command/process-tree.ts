@@ -143,6 +143,20 @@ export function signalTree(
   return targets;
 }
 
+/** How often a tree that is being stopped is looked at again; what forked meanwhile is found by the next look. */
+const MOST_LOOKS = 20;
+
+/** Stops the whole tree, and whoever was forked while it was being stopped; true when nothing of it runs any more. */
+export function freezeTree(roots: readonly ProcessRef[], marker: Marker): boolean {
+  const hunt = openHunt(roots, marker);
+  for (let look = 0; look < MOST_LOOKS; look += 1) {
+    const moving = hunt.look().filter(({ state }) => state !== "T" && state !== "t");
+    if (moving.length === 0) return true;
+    signalAll(moving, "SIGSTOP");
+  }
+  return false;
+}
+
 interface Hunt {
   readonly seen: Map<number, ProcessInfo>;
   look: () => ProcessInfo[];

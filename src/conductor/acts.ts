@@ -1,45 +1,16 @@
-/** What an operator does to a task of their own: stop it, remove it. Retrying, merging and rejecting have files of their own. */
-import { hostQueue } from "../../queues/host.ts";
+/** What an operator does to a task of their own: remove it. Stopping, retrying, merging and rejecting have files of their own. */
 import { InvalidTransitionError, StaleVersionError } from "../domain/errors.ts";
 import type { Operator } from "../domain/operator.ts";
-import { isTerminal, VALID_TRANSITIONS, type Task } from "../domain/task.ts";
+import { isTerminal, type Task } from "../domain/task.ts";
 import type { CleanUpResult } from "../agents/cleanup.ts";
-import { hint } from "../store/outbox.ts";
 import { WORKER } from "../store/store.ts";
 import { getTask, markRemoved } from "../store/tasks.ts";
 import type { Fleet } from "./fleet.ts";
 import { cleanUpLock, cleanUpTask } from "./host.ts";
 import { moveTask } from "./move.ts";
 
-/** A stop must win against work that goes on meanwhile, so it reads again when it loses a race. */
+/** A removal must win against work that goes on meanwhile, so it reads again when it loses a race. */
 const TRIES = 10;
-
-/** To `cancelled`, from wherever that is allowed; a second stop of a cancelled task is fine. Its agent is ended by its host. */
-export async function stopTask(fleet: Fleet, by: Operator, task: Task, reason?: string): Promise<Task> {
-  let current = task;
-  for (let tries = 1; ; tries += 1) {
-    if (current.status === "cancelled") return current;
-    if (isTerminal(current.status)) {
-      throw new InvalidTransitionError(task.id, current.status, "cancelled", VALID_TRANSITIONS[current.status]);
-    }
-    try {
-      const { host } = current;
-      return await moveTask(fleet, {
-        task: current,
-        to: "cancelled",
-        actor: by.id,
-        action: "task.cancelled",
-        told: reason ?? `stopped by ${by.id}`,
-        patch: { condition: "ok", conditionDetail: null },
-        // At once rather than at the host's next tick; should it be lost, the tick does it.
-        ...(host ? { hints: (epoch) => [hint(hostQueue(host), { taskId: task.id, epoch, act: "stop" })] } : {}),
-      });
-    } catch (error) {
-      if (!(error instanceof StaleVersionError) || tries >= TRIES) throw error;
-      current = await fleet.store.transaction(WORKER, (tx) => getTask(tx, task.id));
-    }
-  }
-}
 
 /** Removes an ended task from sight, and its working copy from disk after saving what is not elsewhere. */
 export async function removeTask(fleet: Fleet, by: Operator, task: Task): Promise<CleanUpResult | undefined> {

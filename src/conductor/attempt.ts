@@ -1,6 +1,7 @@
 /** Starting one attempt: claim, then work. A saga of idempotent steps; whoever holds the claim finishes it or undoes it. */
 import type { TaskJob } from "../../queues/task-job.ts";
 import { FleetError, SpawnError, StaleVersionError } from "../domain/errors.ts";
+import { heldBy } from "../domain/estop.ts";
 import { findProduct } from "../domain/settings.ts";
 import type { FailureClass, SpawnStep, Task } from "../domain/task.ts";
 import type { Workspace } from "../agents/workspace.ts";
@@ -10,11 +11,13 @@ import { WORKER } from "../store/store.ts";
 import { findTaskAt, renewLease } from "../store/tasks.ts";
 import { transitionTask } from "../store/transitions.ts";
 import { failTask } from "./fail.ts";
+import { parkedMove, yieldsToSwitch } from "./enforce.ts";
 import type { Fleet } from "./fleet.ts";
 import { keepLease, type Lease } from "./lease.ts";
 import { moveTask, transitionOf, unlessStale } from "./move.ts";
 import { writePrompt } from "./prompt.ts";
 import { offerSlots, waitForSlot } from "./slots.ts";
+import { holdOnTask, readSwitches } from "./switches.ts";
 
 /** A dead worker's spawn is taken over after this, so a task loses at most this and one reconciler tick. */
 const LEASE_MS = 4_000;
@@ -31,7 +34,7 @@ export async function startAttempt(fleet: Fleet, job: TaskJob, signal: AbortSign
 /** A dead worker's claim, taken over by this one: every step looks first at what is there already. */
 export async function resumeAttempt(fleet: Fleet, job: TaskJob, signal: AbortSignal): Promise<Task | undefined> {
   const task = await fleet.store.transaction(WORKER, (tx) => findTaskAt(tx, job));
-  if (task?.status !== "spawning" || task.host !== fleet.host.id) return undefined;
+  if (task?.status !== "spawning" || task.host !== fleet.host.id || heldBy(task)) return undefined;
   const mine = await unlessStale(
     moveTask(fleet, {
       task,
@@ -51,6 +54,8 @@ async function claim(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
   const claimed = await fleet.store.transaction(WORKER, async (tx) => {
     const task = await findTaskAt(tx, job);
     if (task?.status !== "proposed" && task?.status !== "retrying") return undefined;
+    const hold = await holdOnTask(fleet, await readSwitches(fleet, tx, task.tenantId), task);
+    if (hold) return void (await transitionTask(tx, transitionOf(fleet, parkedMove(fleet, task, hold))));
     if ((await lockFreeSlots(tx, fleet.host.id)) <= 0) return waitForSlot(fleet, tx, task);
     const metadata = { ...task.metadata, saga: { done: ["claim" as const] }, excusedMs: 0 };
     return transitionTask(
@@ -123,7 +128,8 @@ class Saga {
   }
 }
 
-async function runSteps(fleet: Fleet, saga: Saga, lease: Lease): Promise<Task> {
+/** Undefined when a kill switch came in between: then the task waits, or is over. */
+async function runSteps(fleet: Fleet, saga: Saga, lease: Lease): Promise<Task | undefined> {
   const product = findProduct(fleet.settings, saga.task.repository);
   await endEarlierAttempts(fleet, saga.task);
 
@@ -132,6 +138,7 @@ async function runSteps(fleet: Fleet, saga: Saga, lease: Lease): Promise<Task> {
     fleet.agents.install({
       ...saga.run,
       timeoutMs: INSTALL_MS,
+      signal: lease.signal,
       ...(product?.commands.setup ? { setupCommand: product.commands.setup } : {}),
     }),
   );
@@ -145,6 +152,7 @@ async function runSteps(fleet: Fleet, saga: Saga, lease: Lease): Promise<Task> {
     patch: { workspacePath: workspace.path, contextHash, metadata: metadataOf(saga, workspace) },
     leaseMs: LEASE_MS,
   });
+  if (await yieldsToSwitch(fleet, saga.task)) return undefined;
   const { session } = await saga.step("process", () => fleet.agents.start(saga.run));
   const beat = await saga.step("heartbeat", () => firstBeat(fleet, saga, lease));
   return moveTask(fleet, {

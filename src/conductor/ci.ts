@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { TaskJob } from "../../queues/task-job.ts";
 import { FleetError } from "../domain/errors.ts";
+import { heldBy } from "../domain/estop.ts";
 import { redactor } from "../domain/redact.ts";
 import { findProduct } from "../domain/settings.ts";
 import type { Task } from "../domain/task.ts";
@@ -42,7 +43,7 @@ export async function startCi(fleet: Fleet, task: Task, headSha: string): Promis
 export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Promise<Task | undefined> {
   const claimed = await fleet.store.transaction(WORKER, async (tx) => {
     const task = await findTaskAt(tx, job);
-    if (!task?.headSha || task.waitingFor !== "ci") return undefined;
+    if (!task?.headSha || task.waitingFor !== "ci" || heldBy(task)) return undefined;
     const run = await claimCiRun(tx, {
       taskId: task.id,
       headSha: task.headSha,

@@ -104,7 +104,8 @@ function hold({ fleet, task }: Case, decision: Decision): Promise<Task> {
   });
 }
 
-function excusedMs(task: Task, now: Date): number {
+/** Together with the condition that now ends. */
+export function excusedMs(task: Task, now: Date): number {
   const before = task.metadata.excusedMs ?? 0;
   if (!EXCUSING.has(task.condition) || !task.conditionSince) return before;
   return before + Math.max(0, now.getTime() - task.conditionSince.getTime());

@@ -9,7 +9,7 @@ import * as orders from "../store/orders.ts";
 import type { Order, OrderFilter } from "../store/orders.ts";
 import { WORKER } from "../store/store.ts";
 import type { Fleet } from "./fleet.ts";
-import { assertNotStopped, getProduct, listProducts, productStopped, type ProductState } from "./products.ts";
+import { assertNotStopped, getProduct, listProducts, type ProductState } from "./products.ts";
 import { sightOf } from "./tasks.ts";
 
 /** Enough to say which ones a short prefix fits. */
@@ -126,8 +126,10 @@ export async function planRun(
     const order = await getOrderNamed(fleet, by, ask.order);
     const state = stateOf.get(order.productId);
     if (!state) throw new FleetError("not-found", `${order.productId} is no product of fleet.yaml any more.`);
-    const reason = whyNot(state);
-    if (reason !== undefined) throw productStopped(state.product, reason);
+    await assertNotStopped(fleet, state.product);
+    if (!state.product.enabled) {
+      throw new FleetError("product-stopped", `${state.product.id} is not enabled in fleet.yaml.`);
+    }
     return { planned: [plannedRun(order, state)], refused: [] };
   }
   if (ask.productId !== undefined) getProduct(fleet, by.tenantId, ask.productId);

@@ -2,12 +2,13 @@
 import type { OrderJob } from "../../queues/orders.ts";
 import { FleetError } from "../domain/errors.ts";
 import { orderEvent } from "../domain/event.ts";
+import { decideOrder, type OrderDecision } from "../domain/estop.ts";
 import { mayHeal } from "../domain/heal.ts";
 import type { Product } from "../domain/product.ts";
 import { redactor } from "../domain/redact.ts";
 import { evidenceDir, openEvidence } from "../runs/evidence.ts";
 import { endRemains } from "../runs/remains.ts";
-import { claimOrder, renewOrder, skipOrder, type Claim } from "../store/order-claims.ts";
+import { claimOrder, holdOrder, renewOrder, skipOrder, type Claim } from "../store/order-claims.ts";
 import { advanceBatches, type Order } from "../store/orders.ts";
 import { insertEvents } from "../store/outbox.ts";
 import { insertRun, listRunsOfOrder, type Run } from "../store/runs.ts";
@@ -17,12 +18,16 @@ import type { Fleet } from "./fleet.ts";
 import { carryOut } from "./intents/index.ts";
 import type { IntentOutcome } from "./intents/intent.ts";
 import { keepLease, type Lease } from "./lease.ts";
-import { productStopped, productsOf, stopReasonIn } from "./products.ts";
+import { productsOf } from "./products.ts";
 import { recordBeginning, type Work } from "./run-record.ts";
 import { settleRun, type Verdict } from "./settle-run.ts";
+import { readSwitches, reasonOf, refusal } from "./switches.ts";
 
 /** Renewed at a third; short, because a dead worker's order is done again only when its lease is over. */
 const LEASE_MS = 5_000;
+
+/** How long an order that is held is left alone. */
+const HELD_MS = 2_000;
 
 /** Undefined when the order has moved on, another worker has it, or it was taken over meanwhile. Throws when it is to be tried once more. */
 export async function runOrder(fleet: Fleet, job: OrderJob, signal: AbortSignal): Promise<Order | undefined> {
@@ -61,8 +66,12 @@ async function take(fleet: Fleet, { orderId, epoch }: OrderJob): Promise<Taken |
     const claimed = await claimOrder(tx, { orderId, epoch, worker, host: host.id, leaseMs: LEASE_MS });
     if (!claimed) return undefined;
     const product = productsOf(fleet, claimed.tenantId).find(({ id }) => id === claimed.productId);
-    const against = await whyNot(tx, claimed, product);
-    if (!product || against !== undefined) return skip(fleet, tx, claimed, against ?? "not-found");
+    if (!product)
+      return skip(fleet, tx, claimed, `not-found: ${claimed.productId} is no product of fleet.yaml any more`);
+    if (!product.enabled) return skip(fleet, tx, claimed, "product-stopped: it is not enabled in fleet.yaml");
+    const decided = await decideFor(fleet, tx, product, { isRunning: false });
+    if (decided.do === "skip") return skip(fleet, tx, claimed, `product-stopped: ${reasonOf(decided.hold)}`);
+    if (decided.do !== "go") return hold(tx, claimed, reasonOf(decided.hold));
     const id = fleet.newId();
     const run = await insertRun(tx, {
       id,
@@ -83,11 +92,20 @@ async function take(fleet: Fleet, { orderId, epoch }: OrderJob): Promise<Taken |
   });
 }
 
-async function whyNot(tx: Tx, order: Order, product: Product | undefined): Promise<string | undefined> {
-  if (!product) return `not-found: ${order.productId} is no product of fleet.yaml any more`;
-  if (!product.enabled) return "product-stopped: it is not enabled in fleet.yaml";
-  const reason = await stopReasonIn(tx, product);
-  return reason === undefined ? undefined : `product-stopped: ${reason}`;
+async function decideFor(
+  fleet: Fleet,
+  tx: Tx,
+  { tenant, id }: Product,
+  order: { readonly isRunning: boolean },
+): Promise<OrderDecision> {
+  const switches = await readSwitches(fleet, tx, tenant);
+  return decideOrder(order, switches, { tenantId: tenant, productIds: [id] });
+}
+
+/** Its turn has come, but nothing may be begun: it stays pending, says why, and is asked about again. */
+async function hold(tx: Tx, claimed: Order, reason: string): Promise<Taken | undefined> {
+  const order = await holdOrder(tx, claimed, { reason, dueMs: HELD_MS });
+  return order && { order };
 }
 
 async function skip(fleet: Fleet, tx: Tx, claimed: Order, reason: string): Promise<Taken | undefined> {
@@ -99,12 +117,24 @@ async function skip(fleet: Fleet, tx: Tx, claimed: Order, reason: string): Promi
   return { order };
 }
 
-/** The lease, and the kill switch: a product that is stopped is stopped at once, not after the order it is at. */
+type Ending = Extract<OrderDecision, { do: "skip" | "wait" | "give_back" | "finish" }>;
+
+/** Why an order is ended before its end. */
+class Stopped extends FleetError {
+  readonly givesBack: boolean;
+
+  constructor({ do: what, hold: found }: Ending) {
+    super("stopped", refusal(found).message, { reason: reasonOf(found) });
+    this.givesBack = what === "give_back";
+  }
+}
+
+/** The lease, and the kill switch: what is stopped is stopped at once, not after the order it is at. */
 async function renew(fleet: Fleet, claim: Claim, product: Product, stop: AbortController): Promise<boolean> {
   return fleet.store.transaction(WORKER, async (tx) => {
     if (!(await renewOrder(tx, claim, LEASE_MS))) return false;
-    const reason = await stopReasonIn(tx, product);
-    if (reason !== undefined) stop.abort(productStopped(product, reason));
+    const decided = await decideFor(fleet, tx, product, { isRunning: true });
+    if (decided.do === "skip" || decided.do === "give_back") stop.abort(new Stopped(decided));
     return true;
   });
 }
@@ -139,7 +169,7 @@ async function judge(fleet: Fleet, work: Work, { lease, stop, leaving }: Ends): 
     if (!signal.aborted) return { do: "end", outcome: outcomeOfError(fleet, work, error) };
     outcome = { ok: false, exitCode: null, message: "it was stopped" };
   }
-  if (stop.aborted) return { do: "stop", reason: reasonOf(stop), outcome };
+  if (stop.aborted) return stopVerdict(stop, outcome);
   if (leaving.aborted && !outcome.ok) return { do: "leave", outcome };
   if (lease.signal.aborted && !leaving.aborted) return undefined;
   const { ok, transient = false } = outcome;
@@ -147,9 +177,12 @@ async function judge(fleet: Fleet, work: Work, { lease, stop, leaving }: Ends): 
   return { do: "end", outcome };
 }
 
-function reasonOf(stop: AbortSignal): string {
-  const { reason }: { reason: unknown } = stop;
-  return reason instanceof FleetError ? String(reason.facts["reason"]) : "it is stopped";
+/** Frozen, it is begun anew after the release: what it ran cannot be paused, since its time goes on. */
+function stopVerdict({ reason }: AbortSignal, outcome: IntentOutcome): Verdict {
+  const why: unknown = reason;
+  if (!(why instanceof Stopped)) return { do: "stop", reason: "it is stopped", outcome };
+  const said = String(why.facts["reason"]);
+  return why.givesBack ? { do: "leave", why: said, outcome } : { do: "stop", reason: said, outcome };
 }
 
 function outcomeOfError(fleet: Fleet, { order, run }: Work, error: unknown): IntentOutcome {

@@ -6,9 +6,10 @@ import type { Product } from "../domain/product.ts";
 import { paceOf } from "../domain/schedule.ts";
 import { listWaitingDossiers, type Dossier } from "../store/dossiers.ts";
 import { listOpenDrift, type Drift } from "../store/drift.ts";
-import { listKillSwitches, type KillSwitch } from "../store/kill-switches.ts";
+import { listKillSwitches } from "../store/kill-switches.ts";
 import { listLatestRuns, type Run } from "../store/runs.ts";
 import { listSchedules, type Schedule } from "../store/schedules.ts";
+import { WORKER } from "../store/store.ts";
 import type { Fleet } from "./fleet.ts";
 import { productsOf, stopOf } from "./products.ts";
 import { dueSchedules, type DueSchedule } from "./schedules.ts";
@@ -35,9 +36,9 @@ export async function gatherInputs(fleet: Fleet, by: Operator, ask: PlanAsk): Pr
     runs: await listLatestRuns(tx, tenantId),
     drift: await listOpenDrift(tx, tenantId),
     dossiers: await listWaitingDossiers(tx, tenantId),
-    switches: new Map((await listKillSwitches(tx, tenantId)).map((found) => [found.subject, found])),
     schedules: new Map((await listSchedules(tx, tenantId)).map((found) => [found.productId, found])),
   }));
+  const switches = await fleet.store.transaction(WORKER, (tx) => listKillSwitches(tx, tenantId));
   const due = ask.source === "schedules" ? await dueSchedules(fleet, tenantId, asOf) : [];
   const wanted = new Set(products.map(({ id }) => id));
   const isWanted = (item: { readonly product_id: string }) => wanted.has(item.product_id);
@@ -48,7 +49,7 @@ export async function gatherInputs(fleet: Fleet, by: Operator, ask: PlanAsk): Pr
     open_drift: countDrift(known.drift).filter(isWanted),
     policy_ref: `fleet.yaml#sha256:${fleet.sha256(canonical(sortedById(products)))}`,
     products: products.map((product) =>
-      productOf(product, known.switches.get(product.id), known.schedules.get(product.id)),
+      productOf(product, stopOf(product, switches)?.reason, known.schedules.get(product.id)),
     ),
     schedules: due.map((found) => scheduleOf(found)).filter(isWanted),
     schema_version: 1,
@@ -66,7 +67,7 @@ function sortedById(products: readonly Product[]): Product[] {
   return products.toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-function productOf(product: Product, found: KillSwitch | undefined, schedule: Schedule | undefined): PlanProduct {
+function productOf(product: Product, stopped: string | undefined, schedule: Schedule | undefined): PlanProduct {
   const { commands, ci } = product;
   return {
     criticality: product.criticality,
@@ -77,7 +78,7 @@ function productOf(product: Product, found: KillSwitch | undefined, schedule: Sc
     product_id: product.id,
     sla_tier: product.slaTier,
     status: product.status,
-    stopped: stopOf(product, found)?.reason ?? null,
+    stopped: stopped ?? null,
     timeout_seconds: Math.ceil(ci.timeoutMinutes * 60),
   };
 }

@@ -1,21 +1,17 @@
 /** Products as they stand: declared in fleet.yaml, stopped and released by people, looked up within a tenant. */
 import { FleetError } from "../domain/errors.ts";
+import type { EstopMode, EstopScope, EstopSwitch } from "../domain/estop.ts";
 import type { Operator } from "../domain/operator.ts";
 import type { Product } from "../domain/product.ts";
 import { factsOf, nextSlot } from "../domain/schedule.ts";
-import {
-  findKillSwitch,
-  dropKillSwitch,
-  listKillSwitches,
-  putKillSwitch,
-  type KillSwitch,
-} from "../store/kill-switches.ts";
+import { dropKillSwitch, listKillSwitches, putKillSwitch } from "../store/kill-switches.ts";
 import { auditOperator } from "../store/operators.ts";
 import { listLatestRuns, type Run } from "../store/runs.ts";
 import { listSchedules, type Schedule } from "../store/schedules.ts";
 import type { Tx } from "../store/sql.ts";
 import { WORKER } from "../store/store.ts";
 import type { Fleet } from "./fleet.ts";
+import { holdOnProduct, holdOnTask, livesAt, reasonOf, refusal, switchesNow } from "./switches.ts";
 import { sightOf } from "./tasks.ts";
 
 /** Why nothing is planned or run for a product, and who says so. */
@@ -24,6 +20,9 @@ export interface Stop {
   readonly reason: string;
   readonly who: string | null;
   readonly at: Date | null;
+  /** What was stopped: the product, or something it is part of. */
+  readonly scope: EstopScope;
+  readonly mode: EstopMode;
 }
 
 export interface ProductState {
@@ -63,19 +62,18 @@ function notFound(id: string): FleetError {
 }
 
 async function statesOf(fleet: Fleet, by: Operator, products: readonly Product[]): Promise<ProductState[]> {
-  const { runs, switches, schedules } = await fleet.store.transaction(sightOf(by), async (tx) => ({
+  const { runs, schedules } = await fleet.store.transaction(sightOf(by), async (tx) => ({
     runs: await listLatestRuns(tx, by.tenantId),
-    switches: await listKillSwitches(tx, by.tenantId),
     schedules: await listSchedules(tx, by.tenantId),
   }));
+  const switches = await switchesNow(fleet, by.tenantId);
   const now = fleet.clock();
   const scheduled = new Map(schedules.map((schedule) => [schedule.productId, schedule]));
-  const stopped = new Map(switches.map((found) => [found.subject, found]));
   const runsOf = new Map<string, Run[]>();
   for (const run of runs) runsOf.set(run.productId, [...(runsOf.get(run.productId) ?? []), run]);
   return products.map((product) => ({
     product,
-    stop: stopOf(product, stopped.get(product.id)),
+    stop: stopOf(product, switches),
     runs: runsOf.get(product.id) ?? [],
     next: nextOf(scheduled.get(product.id), now),
   }));
@@ -86,60 +84,55 @@ function nextOf(schedule: Schedule | undefined, now: Date): Date | undefined {
   return nextSlot(schedule.definition, factsOf(schedule), now);
 }
 
-/** fleet.yaml first: it holds however often somebody releases the product. */
-export function stopOf({ killSwitch }: Product, found: KillSwitch | undefined): Stop | undefined {
-  if (killSwitch.enabled) return { by: "fleet.yaml", reason: killSwitch.reason, who: null, at: null };
-  return found && { by: "operator", reason: found.reason, who: found.operatorId, at: found.at };
+/** Whoever stopped it: the strictest switch, and fleet.yaml before people, since it holds however often somebody releases it. */
+export function stopOf(product: Product, read: readonly EstopSwitch[]): Stop | undefined {
+  const hold = holdOnProduct(product, read);
+  if (!hold) return undefined;
+  const { scope, mode, operatorId, at } = hold;
+  return {
+    by: operatorId === null ? "fleet.yaml" : "operator",
+    reason: reasonOf(hold),
+    who: operatorId,
+    at,
+    scope,
+    mode,
+  };
 }
 
 /** Why nothing may be planned, started or gone on with for this product; undefined when nothing stands against it. */
 export async function stopReason(fleet: Fleet, product: Product): Promise<string | undefined> {
-  if (product.killSwitch.enabled) return product.killSwitch.reason;
-  return fleet.store.transaction(WORKER, (tx) => stopReasonIn(tx, product));
+  return stopOf(product, await switchesNow(fleet, product.tenant))?.reason;
 }
 
 /** The same inside a transaction that may see the product's tenant. */
 export async function stopReasonIn(tx: Tx, product: Product): Promise<string | undefined> {
-  return stopOf(product, await findKillSwitch(tx, { tenantId: product.tenant, productId: product.id }))?.reason;
+  return stopOf(product, await listKillSwitches(tx, product.tenant))?.reason;
 }
 
 export async function assertNotStopped(fleet: Fleet, product: Product): Promise<void> {
-  const reason = await stopReason(fleet, product);
-  if (reason !== undefined) throw productStopped(product, reason);
+  const hold = holdOnProduct(product, await switchesNow(fleet, product.tenant));
+  if (hold) throw refusal(hold);
 }
 
 /** The same for whoever knows only the repository. */
 export async function assertGoesOnAt(fleet: Fleet, tenantId: string, repository: string): Promise<void> {
-  const switches = await fleet.store.transaction(WORKER, (tx) => listKillSwitches(tx, tenantId));
-  const found = new Map(switches.map((one) => [one.subject, one]));
-  const stopped = productsOf(fleet, tenantId).filter((product) => stopOf(product, found.get(product.id)));
-  const [product] = await productsAt(fleet, stopped, repository);
-  const reason = product && stopOf(product, found.get(product.id))?.reason;
-  if (product && reason !== undefined) throw productStopped(product, reason);
+  const hold = await holdOnTask(fleet, await switchesNow(fleet, tenantId), { tenantId, repository });
+  if (hold) throw refusal(hold);
 }
 
 /** Those of the list that live at a repository, as the forge names it: a link to it leads to the same product. */
 export async function productsAt(fleet: Fleet, products: readonly Product[], repository: string): Promise<Product[]> {
   const found = [];
-  for (const product of products) {
-    const named = await fleet.forge.identify(product.repository).catch(() => product);
-    if ([named.repository, product.repository].includes(repository)) found.push(product);
-  }
+  for (const product of products) if (await livesAt(fleet, product, repository)) found.push(product);
   return found;
-}
-
-export function productStopped({ id }: Product, reason: string): FleetError {
-  return new FleetError("product-stopped", `${id} is stopped: ${reason}. Go on with it: fleet products release ${id}`, {
-    productId: id,
-    reason,
-  });
 }
 
 /** Holds at once, for every process, and until somebody releases it. */
 export async function killProduct(fleet: Fleet, by: Operator, id: string, reason: string): Promise<ProductState> {
   const { id: productId } = getProduct(fleet, by.tenantId, id);
   await fleet.store.transaction(WORKER, async (tx) => {
-    await putKillSwitch(tx, { tenantId: by.tenantId, productId }, { operatorId: by.id, reason });
+    const target = { tenantId: by.tenantId, scope: "product", subject: productId } as const;
+    await putKillSwitch(tx, { ...target, mode: "park", endsOrders: true, operatorId: by.id, reason });
     await auditOperator(tx, {
       operatorId: by.id,
       actor: by.id,
@@ -154,7 +147,7 @@ export async function killProduct(fleet: Fleet, by: Operator, id: string, reason
 export async function releaseProduct(fleet: Fleet, by: Operator, id: string): Promise<ProductState> {
   const { id: productId } = getProduct(fleet, by.tenantId, id);
   await fleet.store.transaction(WORKER, async (tx) => {
-    const dropped = await dropKillSwitch(tx, { tenantId: by.tenantId, productId });
+    const dropped = await dropKillSwitch(tx, { tenantId: by.tenantId, scope: "product", subject: productId });
     if (!dropped) return;
     await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "product.released", detail: { productId } });
   });

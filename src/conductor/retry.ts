@@ -1,6 +1,7 @@
 /** Retrying: a failed or rejected task comes back through the gate, or is given up. */
 import type { TaskJob } from "../../queues/task-job.ts";
 import { SpawnDeniedError } from "../domain/errors.ts";
+import type { EstopSwitch } from "../domain/estop.ts";
 import type { Operator } from "../domain/operator.ts";
 import { decideRetry, type RetryDecision } from "../domain/retry.ts";
 import type { Task } from "../domain/task.ts";
@@ -11,8 +12,10 @@ import type { Tx } from "../store/sql.ts";
 import { WORKER } from "../store/store.ts";
 import { findTaskAt, getTask } from "../store/tasks.ts";
 import { readmitTask } from "../store/transitions.ts";
+import { parkedMove } from "./enforce.ts";
 import type { Fleet } from "./fleet.ts";
 import { moveTask, transitionOf, type Move } from "./move.ts";
+import { holdOnTask, refusal, switchesNow } from "./switches.ts";
 
 /** How long a task waits before it asks the gate again. */
 const NO_SLOT_PAUSE_MS = 5_000;
@@ -27,6 +30,8 @@ export async function attemptRetry(fleet: Fleet, job: TaskJob): Promise<Task | u
   });
   if (!found) return undefined;
   const { task, decision, operator } = found;
+  const hold = decision.do === "retry" ? await findHold(fleet, task) : undefined;
+  if (hold) return moveTask(fleet, parkedMove(fleet, task, hold));
   if (decision.do === "retry") return readmit(fleet, task, operator, decision);
   if (decision.do === "abandon") return abandon(fleet, task, decision.reason);
   if (decision.do === "hold") {
@@ -43,6 +48,8 @@ export async function attemptRetry(fleet: Fleet, job: TaskJob): Promise<Task | u
 
 /** An operator asks: at once, whatever class it failed with, as long as the budget and a slot are there. */
 export async function retryNow(fleet: Fleet, task: Task, by: Operator): Promise<Task> {
+  const hold = await findHold(fleet, task);
+  if (hold) throw refusal(hold);
   const limit = fleet.settings.tiers[by.tier];
   const burnsRetry = task.retryCount < task.maxRetries;
   const moved = await fleet.store.transaction(WORKER, async (tx) => {
@@ -52,6 +59,10 @@ export async function retryNow(fleet: Fleet, task: Task, by: Operator): Promise<
   if (!moved) throw new SpawnDeniedError(limit, limit, by.tier);
   fleet.kickRelay();
   return moved;
+}
+
+async function findHold(fleet: Fleet, task: Task): Promise<EstopSwitch | undefined> {
+  return holdOnTask(fleet, await switchesNow(fleet, task.tenantId), task);
 }
 
 async function decide(

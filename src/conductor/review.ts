@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { ReviewJob } from "../../queues/review.ts";
 import { reviewQueue } from "../../queues/review.ts";
 import { evaluateDone, type DoneStatus } from "../domain/done.ts";
+import { heldBy } from "../domain/estop.ts";
 import { classifyReview } from "../domain/failure.ts";
 import { aggregateReviews, ReviewFinding, type ReviewOutcome, type ReviewState } from "../domain/review.ts";
 import { redactor } from "../domain/redact.ts";
@@ -73,7 +74,7 @@ export async function startReview(fleet: Fleet, task: Task, headSha: string, rou
 export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSignal): Promise<Task | undefined> {
   const claimed = await fleet.store.transaction(WORKER, async (tx) => {
     const task = await findTaskAt(tx, job);
-    if (task?.status !== "reviewing") return undefined;
+    if (task?.status !== "reviewing" || heldBy(task)) return undefined;
     const review = await claimReview(tx, { id: job.reviewId, worker: fleet.worker, leaseMs: LEASE_MS });
     return review && review.round === task.metadata.reviewRound ? { task, review } : undefined;
   });
@@ -149,7 +150,7 @@ export async function settleRound(
     const rows = await lockRound(tx, seen.id, seen.metadata.reviewRound ?? 0);
     // Whoever held the round until now may have moved the task: then there is nothing left to decide.
     const task = await findTaskAt(tx, aim);
-    if (!task) return undefined;
+    if (!task || heldBy(task)) return undefined;
     const outcome = aggregate(fleet, task, rows);
     const move = await moveFor(fleet, tx, { task, rows, outcome, onTimeout });
     return move && transitionTask(tx, transitionOf(fleet, move));

@@ -22,8 +22,8 @@ export type Verdict =
   | { readonly do: "end"; readonly outcome: IntentOutcome }
   /** It failed by chance, and may be tried once more. */
   | { readonly do: "heal"; readonly outcome: IntentOutcome }
-  /** This process is leaving; another one begins anew. */
-  | { readonly do: "leave"; readonly outcome: IntentOutcome }
+  /** This process is leaving, or everything is frozen (`why`); it is begun anew. */
+  | { readonly do: "leave"; readonly outcome: IntentOutcome; readonly why?: string }
   /** Somebody stopped the product meanwhile. */
   | { readonly do: "stop"; readonly outcome: IntentOutcome; readonly reason: string };
 
@@ -141,7 +141,8 @@ async function settlementOf(work: Work, verdict: Verdict): Promise<Settlement> {
     return { ending: { ...base, status: "failed" }, order: "pending", reason: null, fired: [] };
   }
   if (verdict.do === "leave") {
-    return { ...cancelled(base, "shutdown", "its worker was shut down"), order: "pending", reason: null };
+    const [failure, message] = verdict.why ? ["frozen", verdict.why] : ["shutdown", "its worker was shut down"];
+    return { ...cancelled(base, failure, message), order: "pending", reason: null };
   }
   const reason = `product-stopped: ${verdict.reason}`;
   return { ...cancelled(base, "product_stopped", reason), order: "skipped", reason, stopped: verdict.reason };

@@ -20,6 +20,7 @@ export const FAILURES = {
   "method-not-allowed": { title: "The address does not answer this method", status: 405, exit: 2, retry: false },
   "ambiguous-name": { title: "The name fits several tasks", status: 409, exit: 2, retry: false },
   "invalid-transition": { title: "The state does not allow this", status: 409, exit: 1, retry: false },
+  stopped: { title: "It is stopped on purpose", status: 409, exit: 3, retry: false },
   "product-stopped": { title: "The product is stopped on purpose", status: 409, exit: 3, retry: false },
   "idempotency-key-reused": {
     title: "The idempotency key was used for another request",

@@ -31,8 +31,9 @@ export function decideSpawning(look: Look): Decision[] {
   const isStarted = task.metadata.saga?.done.includes("process") ?? false;
   // Before the process exists an installer may be at work: that is bounded by the task's own time, not by the agent's.
   const limitMs = isStarted ? policy.monitor.spawnTimeoutMs : task.timeoutMinutes * MINUTE_MS;
-  const since = isStarted ? task.updatedAt : spawned;
-  const waitedMs = now.getTime() - since.getTime();
+  const [since, excused] = isStarted ? [task.updatedAt, 0] : [spawned, look.facts.excusedMs];
+  // The row of one that is started changed when it was released.
+  const waitedMs = now.getTime() - since.getTime() - excused;
   if (waitedMs < limitMs) return [];
   return [{ do: "fail", class: "timeout", reason: "no_heartbeat", evidence: { waitedMs, limitMs } }];
 }

@@ -1,5 +1,6 @@
 /** Observe → decide: what to do about one live task, given what was seen of it. Total: it answers for any combination of facts. */
 import type { Decision, MonitoredTask, MonitorPolicy, TaskFacts } from "./decision.ts";
+import { heldBy } from "./estop.ts";
 import { decideRunning, decideSpawning, type Look } from "./live-agent.ts";
 import { decidePrCreated, decideReady, decideReviewing } from "./live-pull-request.ts";
 import { TaskStatus } from "./task.ts";
@@ -18,5 +19,7 @@ export const MONITORED_STATUSES = TaskStatus.options.filter((status) => RULES[st
 
 /** Nothing to do is an empty list. A decision is repeated as long as its facts are: acting on it twice must do nothing twice. */
 export function decideTask(task: MonitoredTask, facts: TaskFacts, policy: MonitorPolicy, now: Date): Decision[] {
+  // Frozen on purpose: whatever is seen of it says nothing until it is released.
+  if (heldBy(task)) return [];
   return RULES[task.status]?.({ task, facts, policy, now }) ?? [];
 }

@@ -4,6 +4,7 @@ import { loadavg } from "node:os";
 import { hostProcessor, PROCESSORS } from "../../processors/index.ts";
 import { fleetSchedules } from "../../schedules/fleet.ts";
 import { configurationPrint } from "../conductor/fleet-survey.ts";
+import { enforceSwitches } from "../conductor/enforce.ts";
 import { leaveHost, tendHost, tickHost } from "../conductor/host.ts";
 import { relayWaiting } from "../conductor/relay.ts";
 import { syncSchedules } from "../conductor/schedule-files.ts";
@@ -24,6 +25,8 @@ export interface RunningWorker {
 
 /** Between looks at the outbox when nothing in this process kicked. */
 const RELAY_MS = 250;
+/** A kill switch is to be true everywhere within five seconds: a look that fails may be repeated. */
+const ESTOP_MS = 1_000;
 /** A lost delayed job stops a scheduler silently, so schedules are asserted again and again. */
 const PERIODS_PER_ASSERTION = 2;
 
@@ -62,6 +65,7 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
     loops.push(startLoop({ everyMs: tickMs, step: tick, onError: onError("host") }));
     loops.push(startLoop({ everyMs: tickMs, step: () => tendHost(fleet, leaving.signal), onError: onError("host") }));
   }
+  loops.push(startLoop({ everyMs: ESTOP_MS, step: () => enforceSwitches(fleet), onError: onError("estop") }));
   await Promise.all(
     wanted.map(({ queue, answer }) => broker.consume(queue, (data, signal) => answer(fleet, data, signal))),
   );

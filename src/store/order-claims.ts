@@ -19,7 +19,7 @@ export async function claimOrder(
   claim: Claim & { readonly host: string; readonly leaseMs: number },
 ): Promise<Order | undefined> {
   return tx.maybeOne(Order)`
-    update work_orders o set status = 'running', worker = ${claim.worker}, host = ${claim.host}, due_at = null,
+    update work_orders o set status = 'running', worker = ${claim.worker}, host = ${claim.host}, due_at = null, reason = null,
       lease_until = now() + ${claim.leaseMs}::float8 * interval '1 ms', version = version + 1, updated_at = now()
     where o.id = ${claim.orderId} and o.epoch = ${claim.epoch} and o.status = 'pending' and o.due_at is not null
     returning ${orderColumns}`;
@@ -62,6 +62,19 @@ export async function returnOrder(
     update work_orders o set status = 'pending', attempt = attempt + ${healed ? 1 : 0}, worker = null, lease_until = null,
       due_at = now() + ${dueMs}::float8 * interval '1 ms', version = version + 1, updated_at = now()
     where o.id = ${orderId} and o.epoch = ${epoch} and o.worker = ${worker} and o.status = 'running'
+    returning ${orderColumns}`;
+}
+
+/** A claimed order that may not begin: as it was before, with the reason for its waiting. */
+export async function holdOrder(
+  tx: Tx,
+  { id, version }: Order,
+  { reason, dueMs }: { readonly reason: string; readonly dueMs: number },
+): Promise<Order | undefined> {
+  return tx.maybeOne(Order)`
+    update work_orders o set status = 'pending', reason = ${reason}, worker = null, lease_until = null,
+      due_at = now() + ${dueMs}::float8 * interval '1 ms', version = version + 1, updated_at = now()
+    where o.id = ${id} and o.version = ${version}
     returning ${orderColumns}`;
 }
 

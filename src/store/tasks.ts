@@ -141,7 +141,7 @@ export async function listTasksOnHost(tx: Tx, host: string): Promise<Task[]> {
 export async function listOverdueTasks(tx: Tx, graceMs: number, limit: number): Promise<Task[]> {
   return tx.many(Task)`
     select ${taskColumns} from fleet_tasks t
-    where t.waiting_for is not null and t.due_at < now() - ${graceMs}::float8 * interval '1 ms'
+    where t.waiting_for is not null and t.condition <> 'paused' and t.due_at < now() - ${graceMs}::float8 * interval '1 ms'
     order by t.due_at limit ${limit}`;
 }
 
@@ -149,7 +149,7 @@ export async function listOverdueTasks(tx: Tx, graceMs: number, limit: number): 
 export async function listExpiredSpawns(tx: Tx, limit: number): Promise<Task[]> {
   return tx.many(Task)`
     select ${taskColumns} from fleet_tasks t
-    where t.status = 'spawning' and t.lease_until < now() order by t.lease_until limit ${limit}`;
+    where t.status = 'spawning' and t.condition <> 'paused' and t.lease_until < now() order by t.lease_until limit ${limit}`;
 }
 
 /** Who waits for a slot, each tenant's oldest first and in turn; at most as many as `free` slots nobody is called to yet. */

@@ -73,7 +73,7 @@ test("pausing stops the whole tree, and its beats; resuming lets it go on", asyn
   const run = await world.spawn(sh("sleep 60 & wait"));
   await until(() => findMarked(markerOf(run.taskId)).length === 2);
 
-  expect(await world.agents.pause(run)).toBe(2);
+  expect(await world.agents.pause(run)).toBe(true);
   await until(() => findMarked(markerOf(run.taskId)).every(({ state }) => state === "T"));
   expect(await world.agents.resume(run)).toBe(2);
 

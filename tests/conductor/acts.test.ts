@@ -2,7 +2,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
-import { removeTask, stopTask } from "../../src/conductor/acts.ts";
+import { removeTask } from "../../src/conductor/acts.ts";
+import { stopTask } from "../../src/conductor/stop.ts";
 import { mergeTask, rejectTask } from "../../src/conductor/merge.ts";
 import { syncSchedules } from "../../src/conductor/schedule-files.ts";
 import { retryNow } from "../../src/conductor/retry.ts";

@@ -1,7 +1,7 @@
 /** Following what happens: in order, from where a reader was, without a gap however writers overlap. */
 import { Client } from "pg";
 import { expect, test } from "vitest";
-import { stopTask } from "../../src/conductor/acts.ts";
+import { stopTask } from "../../src/conductor/stop.ts";
 import { followEvents, readEvents } from "../../src/conductor/events.ts";
 import type { EventRow } from "../../src/store/outbox.ts";
 import { eventually } from "../support/eventually.ts";

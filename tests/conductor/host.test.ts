@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Client } from "pg";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { stopTask } from "../../src/conductor/acts.ts";
+import { stopTask } from "../../src/conductor/stop.ts";
 import { leaveHost } from "../../src/conductor/host.ts";
 import { upsertFacts } from "../../src/store/heartbeats.ts";
 import { WORKER } from "../../src/store/store.ts";

@@ -1,6 +1,6 @@
 /** Telling people: the row is there before any try, each channel by itself, and a burst becomes one summary. */
 import { expect, test } from "vitest";
-import { stopTask } from "../../src/conductor/acts.ts";
+import { stopTask } from "../../src/conductor/stop.ts";
 import { deliverNotification } from "../../src/conductor/notify.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { openChannels } from "../../src/notify/channels.ts";

@@ -1,5 +1,6 @@
 /** POST /tasks/:task/…, DELETE /tasks/:task: what an owner does to a task. */
-import { removeTask, stopTask } from "../../conductor/acts.ts";
+import { removeTask } from "../../conductor/acts.ts";
+import { stopTask } from "../../conductor/stop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { mergeTask, rejectTask } from "../../conductor/merge.ts";
 import { retryNow } from "../../conductor/retry.ts";

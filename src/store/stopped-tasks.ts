@@ -1,0 +1,45 @@
+/** fleet_tasks that a kill switch has to do with: what is paused, what lost its switch, what is to be stopped. Worker role. */
+import { z } from "zod";
+import type { EstopTarget } from "../domain/estop.ts";
+import { Task } from "../domain/task.ts";
+import type { Tx } from "./sql.ts";
+import { taskColumns } from "./tasks.ts";
+
+/** Whether anything is stopped, or still paused because something was. */
+export async function anyStops(tx: Tx): Promise<boolean> {
+  const row = await tx.one(z.object({ any: z.boolean() }))`
+    select exists (select from kill_switches) or exists (select from fleet_tasks where condition = 'paused') as any`;
+  return row.any;
+}
+
+export async function listPausedOnHost(tx: Tx, host: string): Promise<Task[]> {
+  return tx.many(Task)`
+    select ${taskColumns} from fleet_tasks t
+    where t.condition = 'paused' and t.host = ${host} and t.status in ('spawning', 'running', 'pr_created', 'reviewing')`;
+}
+
+/**
+ * Held by a switch that is gone, or is another one by now; and nobody's to see to: no host has them, or theirs is not among
+ * those alive. Whom fleet.yaml holds is looked at each time, since no row says so.
+ */
+export async function listForsaken(tx: Tx, alive: readonly string[], limit: number): Promise<Task[]> {
+  return tx.many(Task)`
+    select ${taskColumns} from fleet_tasks t
+    where t.condition = 'paused' and t.condition_detail ? 'estop'
+      and (t.host is null or t.status not in ('spawning', 'running', 'pr_created', 'reviewing') or t.host <> all(${alive}))
+      and not exists (select from kill_switches k
+        where k.tenant_id in (t.tenant_id, '*') and k.scope = t.condition_detail #>> '{estop,scope}'
+          and k.subject = t.condition_detail #>> '{estop,subject}' and k.mode = t.condition_detail #>> '{estop,mode}')
+    order by t.condition_since, t.id limit ${limit}`;
+}
+
+/** Where an agent may be at work, within reach of these switches; and the tasks that they name. */
+export async function listAbortable(tx: Tx, aborts: readonly EstopTarget[], limit: number): Promise<Task[]> {
+  const named = aborts.flatMap(({ scope, subject }) => (scope === "agent" ? [subject] : []));
+  const tenants = aborts.flatMap(({ scope, tenantId }) => (scope === "agent" ? [] : [tenantId]));
+  return tx.many(Task)`
+    select ${taskColumns} from fleet_tasks t
+    where t.id = any(${named}::uuid[]) or (t.status in ('spawning', 'running', 'pr_created', 'reviewing')
+      and ('*' = any(${tenants}) or t.tenant_id = any(${tenants})))
+    order by t.created_at limit ${limit}`;
+}
