@@ -8,6 +8,10 @@ import { z } from "zod";
 export const FAILURES = {
   "invalid-input": { title: "The input is not valid", status: 422, exit: 2, retry: false },
   "malformed-json": { title: "The body is not valid JSON", status: 400, exit: 2, retry: false },
+  "malformed-request": { title: "The request is not valid HTTP", status: 400, exit: 2, retry: false },
+  "headers-too-large": { title: "The headers are too large", status: 431, exit: 2, retry: false },
+  "request-timeout": { title: "The request took too long to arrive", status: 408, exit: 1, retry: true },
+  "expectation-failed": { title: "The expectation cannot be met", status: 417, exit: 2, retry: false },
   "body-too-large": { title: "The body is too large", status: 413, exit: 2, retry: false },
   "unsupported-media-type": { title: "The body must be JSON", status: 415, exit: 2, retry: false },
   unauthenticated: { title: "No valid token", status: 401, exit: 3, retry: false },

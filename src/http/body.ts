@@ -1,4 +1,4 @@
-/** Reading a request's body: JSON in UTF-8, at most 1 MiB, not compressed, not deep. Anything else is refused by name. */
+/** Reading what a request brings: a body of JSON in UTF-8, at most 1 MiB, not compressed, not deep. Anything else is refused by name. */
 import { isUtf8 } from "node:buffer";
 import express, { type Request, type Response } from "express";
 import { FleetError } from "../domain/errors.ts";
@@ -30,7 +30,7 @@ export async function readBody(request: Request, response: Response): Promise<un
     });
   });
   const body: unknown = request.body;
-  refuseOddShapes(body);
+  refuseOddShapes("body", body);
   return body;
 }
 
@@ -42,14 +42,27 @@ function isJson(contentType: string | undefined): boolean {
   return /^application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i.test(contentType ?? "");
 }
 
-/** A loop, not a recursion: depth is exactly what cannot be trusted. */
-function refuseOddShapes(body: unknown): void {
-  const rest: { value: unknown; depth: number }[] = [{ value: body, depth: 1 }];
+/**
+ * Holds for bodies, queries and paths alike, so that no schema can forget it: nothing deep, no prototype, no text that
+ * PostgreSQL cannot hold. A loop, not a recursion: depth is exactly what cannot be trusted.
+ */
+export function refuseOddShapes(part: string, given: unknown): void {
+  const rest: { value: unknown; depth: number }[] = [{ value: given, depth: 1 }];
   for (let at = rest.pop(); at; at = rest.pop()) {
     const { value, depth } = at;
+    if (typeof value === "string") refuseOddText(part, value);
     if (typeof value !== "object" || value === null) continue;
-    if (depth > DEEPEST) throw new FleetError("invalid-input", `The body is nested more than ${DEEPEST} levels deep.`);
-    if (Object.hasOwn(value, "__proto__")) throw new FleetError("invalid-input", "The body names __proto__.");
-    for (const child of Object.values(value)) rest.push({ value: child, depth: depth + 1 });
+    if (depth > DEEPEST)
+      throw new FleetError("invalid-input", `The ${part} is nested more than ${DEEPEST} levels deep.`);
+    if (Object.hasOwn(value, "__proto__")) throw new FleetError("invalid-input", `The ${part} names __proto__.`);
+    for (const [name, child] of Object.entries(value)) {
+      refuseOddText(part, name);
+      rest.push({ value: child, depth: depth + 1 });
+    }
   }
+}
+
+function refuseOddText(part: string, text: string): void {
+  if (text.includes("\0")) throw new FleetError("invalid-input", `The ${part} holds a NUL character.`);
+  if (!text.isWellFormed()) throw new FleetError("invalid-input", `The ${part} holds half a character.`);
 }

@@ -3,7 +3,8 @@ import { createServer as createHttpServer, type Server } from "node:http";
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
 import { FleetError } from "../domain/errors.ts";
 import { tierReaches, type Operator } from "../domain/operator.ts";
-import { readBody } from "./body.ts";
+import { readBody, refuseOddShapes } from "./body.ts";
+import { answerBrokenRequests } from "./broken-request.ts";
 import { mountDocs } from "./docs.ts";
 import { mountHealth, type Check } from "./health.ts";
 import { bearerOf, refusal, type Identify } from "./identity.ts";
@@ -24,6 +25,8 @@ export interface HttpTerms<Context> {
   readonly limit?: (ask: { readonly operator: Operator; readonly address: string }) => Promise<void>;
   /** Further doors of the same server (login, board, dashboard), mounted before the API's "not found". */
   readonly doors?: readonly ((app: Express) => void)[];
+  /** How long a slow client may take for its headers and for all of its request. */
+  readonly patience?: { readonly headersMs: number; readonly requestMs: number };
   /** Addresses of proxies whose `x-forwarded-*` are believed; none by default. */
   readonly trustProxy?: string | false;
 }
@@ -34,8 +37,7 @@ export interface HttpServer {
   readonly close: () => Promise<void>;
 }
 
-const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 30_000;
+const PATIENCE = { headersMs: 10_000, requestMs: 30_000 };
 
 /** Whoever sends these claims to be somebody; only a verified token may say that. */
 const SPOOFABLE = /^(?:x-fleet-.*|x-conviction-tier|x-wallet-address)$/;
@@ -61,11 +63,21 @@ export function createServer<Context>(terms: HttpTerms<Context>): HttpServer {
   });
   app.use(problemHandler(terms.log));
 
+  const { headersMs, requestMs } = terms.patience ?? PATIENCE;
   const server = createHttpServer(
-    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, maxHeaderSize: 16_384 },
+    {
+      headersTimeout: headersMs,
+      requestTimeout: requestMs,
+      // Node looks for late clients every half minute by default, whatever the two limits say.
+      connectionsCheckingInterval: Math.ceil(headersMs / 4),
+      maxHeaderSize: 16_384,
+      // Ours to refuse, with a document as everything else.
+      requireHostHeader: false,
+    },
     app,
   );
   server.maxRequestsPerSocket = 10_000;
+  answerBrokenRequests(server, terms.newId);
   return { server, close: () => close(server, streams) };
 }
 
@@ -79,8 +91,17 @@ function prepare<Context>({ newId, trustProxy }: HttpTerms<Context>): RequestHan
     delete request.headers["cache-control"];
     const requestId = newId();
     response.set({ "x-request-id": requestId, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" });
+    refuseOddHost(request);
     next();
   };
+}
+
+/** Of two, a proxy may have judged the other one. */
+function refuseOddHost({ rawHeaders, httpVersion }: Request): void {
+  const hosts = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "host").length;
+  if (hosts > 1 || (hosts === 0 && httpVersion !== "1.0")) {
+    throw new FleetError("malformed-request", `A request names one host, not ${hosts}.`);
+  }
 }
 
 function mountRoutes<Context>(app: Express, terms: HttpTerms<Context>, streams: Set<AbortController>): void {
@@ -113,13 +134,17 @@ async function serve<Context>(
 ): Promise<void> {
   const operator = await enter(route, terms, request);
   const body = await readBody(request, response);
+  const params = { ...request.params };
+  const query = { ...request.query };
+  refuseOddShapes("path", params);
+  refuseOddShapes("query", query);
   const controller = new AbortController();
   response.once("close", () => controller.abort());
   const ask: RawAsk = {
     operator,
     body,
-    params: { ...request.params },
-    query: { ...request.query },
+    params,
+    query,
     signal: controller.signal,
     requestId: requestIdOf(response),
     idempotencyKey: request.get("idempotency-key"),
