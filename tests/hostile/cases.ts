@@ -17,6 +17,8 @@ export const Text = Pieces.transform((pieces) =>
 export const About = { name: z.string().min(1), proves: z.string().min(1) };
 
 const LEAST = 30;
+/** Half a character, which a JSON file cannot always hold: `{half}` in the cases. */
+const HALF = "\ud800";
 
 /** The cases of one file; too few of them, or two of one name, prove less than they seem to. */
 export function casesOf<Case extends z.ZodType<{ name: string }>>(shape: Case, file: unknown): z.output<Case>[] {
@@ -42,7 +44,7 @@ export function aTrap(): Trap {
     folder,
     marker,
     fill: (text, more = {}) =>
-      Object.entries({ marker, folder, ...more }).reduce(
+      Object.entries({ marker, folder, half: HALF, ...more }).reduce(
         (done, [name, value]) => done.replaceAll(`{${name}}`, value),
         text,
       ),

@@ -1,0 +1,75 @@
+/** Hostile names of branches, over HTTP and by the verb: refused by name with no task made; and git's own word on those that are taken. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { branchFor, isBranchName } from "../../src/domain/branch.ts";
+import { tryGit } from "../../src/git/git.ts";
+import { anAsker, type Asker } from "./asker.ts";
+import { About, aTrap, casesOf, Text } from "./cases.ts";
+import file from "./branch-names.json" with { type: "json" };
+
+const cases = casesOf(z.strictObject({ ...About, branch: Text, taken: z.boolean() }), file);
+const refused = cases.filter(({ taken }) => !taken);
+const taken = cases.filter((hostile) => hostile.taken);
+/** The kernel hands no program a NUL, half a character, or an argument of a megabyte. */
+const typed = refused.filter(({ branch }) => !/\0|\{half\}/.test(branch) && branch.length < 10_000);
+
+const trap = aTrap();
+let asker: Asker;
+beforeAll(async () => {
+  asker = await anAsker();
+});
+afterAll(async () => {
+  trap.expectUnsprung();
+  trap[Symbol.dispose]();
+  await asker[Symbol.asyncDispose]();
+});
+
+const request = (more: object) => ({
+  repository: asker.repository,
+  description: "x",
+  agentType: "stub",
+  script: "hang",
+  ...more,
+});
+const isGits = async (name: string) =>
+  (await tryGit(["check-ref-format", "--branch", name], { cwd: "/" })).exitCode === 0;
+
+describe("refused, and no task is made:", () => {
+  test.each(refused)("$name", async ({ branch }) => {
+    const before = await asker.tasks();
+    const name = trap.fill(branch);
+
+    expect(await asker.ask("POST", "/spawn", request({ branch: name }))).toMatchObject({
+      status: 422,
+      code: "invalid-input",
+    });
+    expect(await asker.ask("POST", "/spawn", request({ baseBranch: name }))).toMatchObject({
+      status: 422,
+      code: "invalid-input",
+    });
+    expect(await asker.tasks()).toBe(before);
+  });
+
+  test.each(typed)("typed: $name", async ({ branch }) => {
+    const before = await asker.tasks();
+
+    const { exit, out } = await asker.type("spawn", asker.repository, "x", `--branch=${trap.fill(branch)}`);
+
+    expect({ exit, out }).toEqual({ exit: 2, out: "" });
+    expect(await asker.tasks()).toBe(before);
+  });
+});
+
+describe("taken as it is:", () => {
+  test.each(taken)("$name", async ({ branch }) => {
+    expect(await isGits(branch)).toBe(true);
+    expect(await asker.ask("POST", "/spawn", request({ branch }))).toMatchObject({ status: 201, body: { branch } });
+  });
+});
+
+test.each(file.titles)("the title %j makes a branch that git takes", async (title) => {
+  const branch = branchFor("019b0000-0000-7000-8000-0123456789ab", trap.fill(title));
+
+  expect(isBranchName(branch)).toBe(true);
+  expect(await isGits(branch)).toBe(true);
+});
