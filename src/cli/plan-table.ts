@@ -1,6 +1,7 @@
 /** Plans as lines: the orders by urgency, what their scores are made of, and what to type next. */
 import { shortId } from "../domain/task.ts";
 import type { PlanSummary, PlanView } from "../views/plan.ts";
+import { stopHeader } from "./estop-lines.ts";
 import { tableOf, type Column } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 import { ago, plural, type Colour } from "./words.ts";
@@ -14,17 +15,19 @@ interface Row extends Planned {
 
 export interface Shown {
   readonly explain: boolean;
+  readonly now: Date;
   /** Where the orders were written. */
   readonly files: readonly string[];
 }
 
-export function planLines(terminal: Terminal, made: PlanView, { explain, files }: Shown): string[] {
+export function planLines(terminal: Terminal, made: PlanView, { explain, files, now }: Shown): string[] {
   const rows = made.plan.orders.map((planned, at): Row => ({
     ...planned,
     place: at + 1,
     state: made.standings[at]?.state ?? "planned",
   }));
   return [
+    ...stopHeader(terminal, made.stops, now),
     ...(rows.length > 0 ? [...tableOf(terminal, columnsFor(terminal, explain), rows), ""] : []),
     ...(explain ? explained(terminal, rows) : []),
     countLine(made),

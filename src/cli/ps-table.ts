@@ -1,11 +1,13 @@
 /** The rows of `fleet ps`. Dropped when there is no room, in this order: systemd, runtime, pid, tenant, spend, host, pane, idle, agent, for, try, warning, beat. */
+import { sayHold } from "../domain/estop.ts";
 import type { AgentView, HostView, PsView } from "../views/agent.ts";
 import { tableOf, widthOf, type Column } from "./table.ts";
+import { stopHeader } from "./estop-lines.ts";
 import { shown, type Terminal } from "./terminal.ts";
 import { CONDITION_LOOKS, plural, span, spendOf, type Colour } from "./words.ts";
 
-export function psLines(terminal: Terminal, { agents, hosts, orphans, missing }: PsView, now: Date): string[] {
-  const lines = [];
+export function psLines(terminal: Terminal, { agents, hosts, orphans, stops, missing }: PsView, now: Date): string[] {
+  const lines = stopHeader(terminal, stops, now);
   if (terminal.isTty) lines.push(summary(terminal, agents, hosts), "");
   if (agents.length > 0) lines.push(...tableOf(terminal, columnsOf(terminal, now), agents.toSorted(urgency)));
   else lines.push(`No agents. Ask for work: fleet spawn <repository> "<what to do>"`);
@@ -60,9 +62,9 @@ const HEALTH: Readonly<Record<AgentView["health"], { glyph: string; colour: Colo
 };
 
 /** The condition says more than the status it is held in; a `!` stays when there is no room for the warning itself. */
-function statusOf(terminal: Terminal, { status, condition, drift, bootEnable }: AgentView): string {
+function statusOf(terminal: Terminal, { status, condition, drift, bootEnable, stopped }: AgentView): string {
   const held = condition === null ? undefined : CONDITION_LOOKS[condition];
-  const warned = drift === null && bootEnable === null ? "" : terminal.paint("yellow", " !");
+  const warned = drift === null && bootEnable === null && stopped === null ? "" : terminal.paint("yellow", " !");
   if (held) return terminal.paint(held.colour, `${held.glyph} ${held.word}`) + warned;
   return (status === null ? terminal.paint("gray", "◆ roster") : terminal.status(status)) + warned;
 }
@@ -70,9 +72,10 @@ function statusOf(terminal: Terminal, { status, condition, drift, bootEnable }: 
 /** Only an agent that should be at work can be late with a beat; one that has delivered and ended is not unwell. */
 const AT_WORK: ReadonlySet<AgentView["status"]> = new Set<AgentView["status"]>(["spawning", "running", null]);
 
-function beatOf({ paint }: Terminal, { health, heartbeatAgeMs, pane, status }: AgentView): string {
+function beatOf({ paint }: Terminal, { health, heartbeatAgeMs, pane, status, condition }: AgentView): string {
   const hasEnded = pane === "dead" && !AT_WORK.has(status);
-  if (heartbeatAgeMs === null || hasEnded) return paint("gray", "–");
+  // A frozen one has none, on purpose.
+  if (heartbeatAgeMs === null || hasEnded || condition === "paused") return paint("gray", "–");
   const { glyph, colour } = HEALTH[health];
   return paint(colour, `${glyph} ${span(heartbeatAgeMs)}`);
 }
@@ -81,8 +84,9 @@ function tryOf({ attempt, maxRetries }: AgentView): string {
   return maxRetries === null ? "" : `${attempt + 1}/${maxRetries + 1}`;
 }
 
-function warningOf({ paint }: Terminal, { drift, bootEnable }: AgentView): string {
-  const warnings = [drift, bootEnable].filter((warning) => warning !== null);
+function warningOf({ paint }: Terminal, { drift, bootEnable, stopped }: AgentView): string {
+  const held = stopped && sayHold(stopped);
+  const warnings = [held, drift, bootEnable].filter((warning) => warning !== null);
   return warnings.length === 0 ? "" : paint("yellow", shown(warnings.join("; ")));
 }
 

@@ -1,5 +1,6 @@
 /** Schedules as lines: a row each, then what is wrong with files, then what is not as the files say. */
 import type { SchedulesView, ScheduleStanding, ScheduleView } from "../views/schedule.ts";
+import { stopHeader } from "./estop-lines.ts";
 import { tableOf, type Column } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 import { ago, plural, span, type Colour } from "./words.ts";
@@ -12,12 +13,20 @@ const LOOKS: Readonly<Record<ScheduleStanding, { readonly glyph: string; readonl
 };
 
 export function scheduleLines(terminal: Terminal, view: SchedulesView, now: Date): string[] {
-  const { schedules, strays } = view;
+  const { schedules, strays, stops } = view;
+  const header = stopHeader(terminal, stops, now);
   if (schedules.length + strays.length === 0) {
-    return ["No schedules. Write schedules/<product>.json beside fleet.yaml; docs/factory.md shows how."];
+    return [...header, "No schedules. Write schedules/<product>.json beside fleet.yaml; docs/factory.md shows how."];
   }
   const table = schedules.length > 0 ? tableOf(terminal, columnsFor(terminal, now), schedules) : [];
-  return [...table, ...wrongs(terminal, schedules), ...differences(terminal, view), "", lastLine(terminal, view)];
+  return [
+    ...header,
+    ...table,
+    ...wrongs(terminal, schedules),
+    ...differences(terminal, view),
+    "",
+    lastLine(terminal, view),
+  ];
 }
 
 function columnsFor(terminal: Terminal, now: Date): Column<ScheduleView>[] {

@@ -1,4 +1,5 @@
 /** A task's story on a terminal: what it is, why it is where it is, what happened, what it left. */
+import { sayHold } from "../domain/estop.ts";
 import type { StoryView } from "../views/story.ts";
 import { tableOf } from "./table.ts";
 import { shown, type Terminal } from "./terminal.ts";
@@ -42,7 +43,7 @@ function partLines(
   return lines;
 }
 
-function head(terminal: Terminal, { task, why, next }: StoryView, now: Date): string[] {
+function head(terminal: Terminal, { task, why, next, stopped }: StoryView, now: Date): string[] {
   const { paint } = terminal;
   const model = task.model === null ? "" : ` (${shown(task.model)})`;
   const facts = [
@@ -59,6 +60,7 @@ function head(terminal: Terminal, { task, why, next }: StoryView, now: Date): st
       `${shown(task.repository)} · ${shown(task.branch)} → ${shown(task.baseBranch)} · asked ${ago(task.createdAt, now)}`,
     ),
     "",
+    ...(stopped ? [`${paint("red", "■")} ${paint("red", shown(sayHold(stopped)))}`] : []),
     `${paint("dim", "Why ")}  ${shown(why)}`,
     `${paint("dim", "Next")}  ${shown(next)}`,
   ];

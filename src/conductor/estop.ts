@@ -2,13 +2,13 @@
 import { FleetError } from "../domain/errors.ts";
 import { FLEET_WIDE, type EstopMode, type EstopScope, type EstopSwitch, type EstopTarget } from "../domain/estop.ts";
 import { tierReaches, type Operator } from "../domain/operator.ts";
-import { shortId } from "../domain/task.ts";
+import { isTerminal, shortId, type Task } from "../domain/task.ts";
 import { dropKillSwitch, putKillSwitch } from "../store/kill-switches.ts";
 import { auditOperator } from "../store/operators.ts";
 import { WORKER } from "../store/store.ts";
 import type { Fleet } from "./fleet.ts";
 import { getProduct } from "./products.ts";
-import { switchesNow } from "./switches.ts";
+import { holdOnTask, switchesNow } from "./switches.ts";
 import { getOwnTask } from "./tasks.ts";
 
 /** What somebody names: a task, a product or a tenant; nothing for the fleet. */
@@ -21,6 +21,21 @@ export interface EstopAsk {
 export async function listEstops(fleet: Fleet, by: Operator): Promise<EstopSwitch[]> {
   const switches = await switchesNow(fleet, by.role === "admin" ? undefined : by.tenantId);
   return switches.toSorted((a, b) => WIDTH[b.scope] - WIDTH[a.scope] || (a.subject < b.subject ? -1 : 1));
+}
+
+/** What is stopped, and which of these tasks that holds. */
+export async function lookAtStops(
+  fleet: Fleet,
+  by: Operator,
+  tasks: readonly Task[],
+): Promise<{ readonly stops: readonly EstopSwitch[]; readonly holds: ReadonlyMap<string, EstopSwitch> }> {
+  const stops = await listEstops(fleet, by);
+  const holds = new Map<string, EstopSwitch>();
+  for (const task of stops.length === 0 ? [] : tasks) {
+    const hold = isTerminal(task.status) ? undefined : await holdOnTask(fleet, stops, task);
+    if (hold) holds.set(task.id, hold);
+  }
+  return { stops, holds };
 }
 
 const WIDTH: Readonly<Record<EstopScope, number>> = { agent: 0, product: 1, tenant: 2, fleet: 3 };

@@ -1,4 +1,5 @@
 /** Why a task is where it is, and what will happen next: two sentences for people, derived from the row alone. */
+import { heldBy, sayHold } from "./estop.ts";
 import { isTerminal, type Condition, type Task, type TaskStatus } from "./task.ts";
 
 export interface Outlook {
@@ -40,7 +41,14 @@ const CONDITIONS: Readonly<Partial<Record<Condition, (task: Known) => Outlook>>>
     why: "An operator has taken over the agent's terminal.",
     next: "Nothing judges it until the operator leaves.",
   }),
-  paused: () => ({ why: "The agent is frozen.", next: "Nothing happens until it is resumed." }),
+  paused: (task) => {
+    const held = heldBy(task);
+    if (!held) return { why: "The agent is frozen.", next: "Nothing happens until it is resumed." };
+    return {
+      why: `Stopped on purpose by ${held.estop.by}: ${sayHold(held.estop)}.`,
+      next: "It goes on when that is released (fleet estop); the time until then does not count.",
+    };
+  },
   doubtful: () => ({
     why: "What the host reports is contradictory, or could not be read.",
     next: "A second, independent look decides; until then nothing is concluded.",

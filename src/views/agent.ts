@@ -1,7 +1,9 @@
 /** An agent as `fleet ps` shows it: what the registry says, joined with what its host last saw. */
 import { z } from "zod";
 import { Condition, shortId, TaskStatus, type Task } from "../domain/task.ts";
+import type { EstopSwitch } from "../domain/estop.ts";
 import { healthOf } from "../domain/heartbeat.ts";
+import { HoldView, Stops, viewHold } from "./estop.ts";
 import { Spend, viewSpend } from "./task.ts";
 
 /** The schema is stable: fields are added, never renamed or dropped. `tenant_id` and `tenantId` are always both there. */
@@ -31,6 +33,7 @@ export const AgentView = z
     spend: Spend,
     prNumber: z.int().nullable(),
     ciStatus: z.string().nullable(),
+    stopped: HoldView.nullable().meta({ description: "The kill switch that holds it" }),
     drift: z.string().nullable().meta({ description: "Declared runtime or program is not the actual one; says how" }),
     bootEnable: z
       .string()
@@ -74,6 +77,7 @@ export const PsView = z
     agents: z.array(AgentView),
     hosts: z.array(HostView),
     orphans: z.array(OrphanView),
+    stops: Stops,
     missing: z.array(z.string()).meta({ description: "Which planes could not be looked at, a sentence each" }),
   })
   .meta({ id: "Ps" });
@@ -96,6 +100,7 @@ export interface AgentSight {
   readonly progressAt?: Date | null;
   readonly observedAt?: Date | null;
   readonly drift?: string | null;
+  readonly hold?: EstopSwitch | undefined;
 }
 
 export function viewTaskAgent(
@@ -128,6 +133,7 @@ export function viewTaskAgent(
     spend: viewSpend(task.spend),
     prNumber: task.prNumber,
     ciStatus: task.ciStatus,
+    stopped: viewHold(sight.hold),
     drift: sight.drift ?? null,
     bootEnable: null,
     observedAt: sight.observedAt?.toISOString() ?? null,

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { Plan } from "../domain/plan.ts";
 import { PlanBudget, PlanSource } from "../domain/plan-inputs.ts";
 import { Name } from "../domain/product.ts";
+import { Stops } from "./estop.ts";
 
 const Moment = z.iso.datetime();
 
@@ -27,6 +28,7 @@ export const PlanView = z
   .object({
     plan: Plan,
     dryRun: z.boolean(),
+    stops: Stops,
     stored: z.int().meta({ description: "Orders that are new" }),
     standings: z.array(StandingView).meta({ description: "How each of its orders stands with those there are" }),
   })

@@ -1,5 +1,6 @@
 /** A product as it leaves the house: as fleet.yaml declares it, how it fared last, and whether somebody stopped it. */
 import { z } from "zod";
+import { EstopMode, EstopScope } from "../domain/estop.ts";
 import { Intent } from "../domain/order.ts";
 import { Criticality, PLANNED_STATUSES, ProductStatus, type Product } from "../domain/product.ts";
 
@@ -33,6 +34,8 @@ export const ProductView = z
         reason: z.string(),
         who: z.string().nullable(),
         at: Moment.nullable(),
+        scope: EstopScope.meta({ description: "What was stopped: the product, its tenant or the fleet" }),
+        mode: EstopMode,
       })
       .nullable()
       .meta({ description: "Its kill switch: nothing is planned or run" }),
@@ -55,6 +58,8 @@ export interface ShownProduct {
         readonly reason: string;
         readonly who: string | null;
         readonly at: Date | null;
+        readonly scope: EstopScope;
+        readonly mode: EstopMode;
       }
     | undefined;
   readonly runs: readonly {

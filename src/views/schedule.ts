@@ -1,5 +1,6 @@
 /** Schedules as they leave the house: when each ran, when it will, and what is not as its file says. */
 import { z } from "zod";
+import { Stops } from "./estop.ts";
 import { Cadence, nextSlot, type ScheduleFacts, type ScheduleFile } from "../domain/schedule.ts";
 
 export const ScheduleStanding = z.enum(["on", "paused", "disabled", "invalid"]);
@@ -33,6 +34,7 @@ export type ScheduleView = z.infer<typeof ScheduleView>;
 export const SchedulesView = z
   .object({
     at: Time,
+    stops: Stops,
     schedules: z.array(ScheduleView),
     strays: z
       .array(z.object({ id: z.string(), what: z.string() }))

@@ -1,8 +1,10 @@
 /** The whole story of a task, as `fleet show` tells it: what happened when, how long it took, why it is where it is. */
 import { z } from "zod";
+import type { EstopSwitch } from "../domain/estop.ts";
 import { outlookOf } from "../domain/outlook.ts";
 import { isTerminal, TaskStatus, type FailureContext, type Task } from "../domain/task.ts";
 import { AgentView } from "./agent.ts";
+import { HoldView, viewHold } from "./estop.ts";
 import { FailureSummary, moment, TaskView, viewFailure, viewTask } from "./task.ts";
 
 export const TimelineEntry = z
@@ -68,6 +70,7 @@ export const StoryView = z
     task: TaskView,
     why: z.string(),
     next: z.string(),
+    stopped: HoldView.nullable().meta({ description: "The kill switch that holds it" }),
     timeline: z.array(TimelineEntry),
     attempts: z.array(AttemptView),
     agent: AgentView.nullable().meta({ description: "What its host last saw; null when it has no agent now" }),
@@ -94,6 +97,7 @@ export interface HistoryEntry {
 export interface StoryParts {
   readonly task: Task;
   readonly history: readonly HistoryEntry[];
+  readonly hold?: EstopSwitch | undefined;
   readonly agent?: AgentView | null;
   readonly pullRequest?: z.infer<typeof PullRequestView> | null;
   readonly ci?: readonly z.infer<typeof CheckView>[];
@@ -103,10 +107,11 @@ export interface StoryParts {
 }
 
 export function viewStory(parts: StoryParts): StoryView {
-  const { task, history, agent, pullRequest, ci = [], reviews = [], done = [], learnt = [] } = parts;
+  const { task, history, hold, agent, pullRequest, ci = [], reviews = [], done = [], learnt = [] } = parts;
   return {
     task: viewTask(task),
     ...outlookOf(task),
+    stopped: viewHold(hold),
     timeline: viewTimeline(history),
     attempts: viewAttempts(task, history),
     agent: agent ?? null,

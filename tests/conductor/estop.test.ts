@@ -11,6 +11,8 @@ import type { EstopMode } from "../../src/domain/estop.ts";
 import { OrderRequest } from "../../src/domain/order.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import type { Task } from "../../src/domain/task.ts";
+import { stranded } from "../../src/store/invariants.ts";
+import { WORKER } from "../../src/store/store.ts";
 import { eventually } from "../support/eventually.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
 
@@ -103,18 +105,18 @@ test("the strictest of several switches holds, and releasing it leaves the other
   await farm.tick();
 });
 
-test("parked, what runs ends what it does, and nothing begins: no spawn, no claim, no retry", async () => {
-  const by = await sovereign();
+test("the whole fleet parked, what runs ends what it does, and nothing begins: no spawn, no claim, no retry", async () => {
+  const [by, admin] = [await sovereign(), await farm.operator({ role: "admin" })];
   const repository = await farm.aRepository();
   const runs = await farm.runUntil((await farm.spawn(by, { repository, script: "slow:1" })).id, "running");
   const failed = await farm.spawn(by, { repository, script: "exit-1" });
   await farm.runUntil(failed.id, "failed");
   const waits = await farm.spawn(by, { repository });
 
-  await throwAt(by, "tenant", "park");
+  await throwEstop(farm.fleet, admin, { scope: "fleet", mode: "park", reason: "smoke in the room" });
   await expect(farm.spawn(by, { repository })).rejects.toMatchObject({
     code: "stopped",
-    facts: { scope: "tenant", mode: "park", reason: "smoke in the room" },
+    facts: { scope: "fleet", mode: "park", reason: "smoke in the room" },
   });
   await expect(retryNow(farm.fleet, await farm.read(failed.id), by)).rejects.toMatchObject({ code: "stopped" });
   await farm.runUntil(runs.id, "ready");
@@ -125,7 +127,11 @@ test("parked, what runs ends what it does, and nothing begins: no spawn, no clai
   await enforceSwitches(farm.fleet);
   expect((await farm.read(waits.id)).version).toBe(version);
 
-  await releaseEstop(farm.fleet, by, { scope: "tenant" });
+  const strandedNow = () => farm.fleet.store.transaction(WORKER, (tx) => stranded(tx, 0));
+  expect(await strandedNow()).toEqual([]);
+
+  await releaseEstop(farm.fleet, admin, { scope: "fleet" });
+  expect(await strandedNow()).toHaveLength(2);
   await enforceSwitches(farm.fleet);
   await farm.runUntil(waits.id, "ready");
   expect((await farm.read(failed.id)).attempt).toBeGreaterThan(0);

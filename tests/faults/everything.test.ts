@@ -1,10 +1,12 @@
 /** `kill -9` of everything Fleetwright runs, agents apart; then it is started again. */
 import { execFileSync } from "node:child_process";
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { startProgram, type Program } from "../chaos/program.ts";
+import { findMarked, readProcess } from "../../src/command/process-tree.ts";
 import { harmlessEnv } from "../../src/processes/env.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryHome } from "../support/home.ts";
@@ -14,7 +16,12 @@ const Credentials = z.object({ url: z.string(), token: z.string() });
 const Seen = z.object({ id: z.string(), status: z.string(), branch: z.string(), attempt: z.number() });
 const Invariants = z.object({ invariants: z.array(z.object({ id: z.string(), violations: z.array(z.string()) })) });
 
+const Stops = z.object({ stops: z.array(z.object({ mode: z.string(), reason: z.string() })) });
+
 const SLOW_MACHINE_MS = 60_000;
+/** By then a kill switch has to be true. */
+const FIVE_SECONDS_MS = 5_000;
+const ONE_TICK_MS = 1_500;
 
 test(
   "worker, API, tmux server and PostgreSQL die at once: started again, all tasks are delivered, each once",
@@ -50,6 +57,57 @@ test(
     for (const { branch } of ended) expect(stack.commitsOn(branch)).toBe(1);
   },
 );
+
+/** Uses a processor until it is told to go on; then it delivers. */
+const spinUntil = (file: string) => [
+  "sh",
+  "-c",
+  `while [ ! -e ${file} ]; do :; done; echo done > done.txt; git add done.txt; git commit -qm Done; git push -q origin HEAD`,
+];
+
+test(
+  "a tenant that is frozen stays so while everything dies and is started again; released, its agents deliver",
+  { timeout: 180_000 },
+  async () => {
+    await using home = await temporaryHome();
+    using folder = testFolder();
+    const repository = newCheckout(folder.folder("shop"));
+    await using stack = openStack(home.path, folder.path);
+    await stack.start();
+    const go = join(folder.path, "go");
+    const how = { repository, agentType: "command", command: spinUntil(go) };
+    const asked = [
+      await stack.call(Seen, "POST", "/spawn", { ...how, description: "One" }),
+      await stack.call(Seen, "POST", "/spawn", { ...how, description: "Two" }),
+    ];
+    const read = (id: string) => stack.call(Seen, "GET", `/tasks/${id}`);
+    const isAll = (status: string) => async () => {
+      const tasks = await Promise.all(asked.map(({ id }) => read(id)));
+      return tasks.every((task) => task.status === status) || undefined;
+    };
+    await eventually(isAll("running"), SLOW_MACHINE_MS);
+    const used = () => asked.reduce((sum, { id }) => sum + cpuOf(id), 0);
+
+    await stack.call(Stops, "POST", "/estop", { scope: "tenant", mode: "freeze", reason: "smoke" });
+    await pause(FIVE_SECONDS_MS);
+    const frozenAt = used();
+    await stack.killAll();
+    await stack.start();
+    await pause(ONE_TICK_MS);
+    expect(used()).toBe(frozenAt);
+    expect(frozenAt).toBeGreaterThan(0);
+    expect(await stack.call(Stops, "GET", "/estop")).toMatchObject({ stops: [{ mode: "freeze", reason: "smoke" }] });
+
+    writeFileSync(go, "");
+    await stack.call(Stops, "POST", "/estop/release", { scope: "tenant" });
+    await eventually(isAll("ready"), SLOW_MACHINE_MS);
+  },
+);
+
+function cpuOf(taskId: string): number {
+  const processes = findMarked({ name: "FLEET_TASK", value: taskId });
+  return processes.reduce((sum, { pid }) => sum + (readProcess(pid)?.cpuMs ?? 0), 0);
+}
 
 function environmentOf(home: string, folder: string) {
   return {

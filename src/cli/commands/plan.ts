@@ -46,7 +46,8 @@ async function plan({ api, terminal, json, world }: Shell, options: Options): Pr
   if (json) terminal.json(made.plan);
   else {
     const { planLines } = await import("../plan-table.ts");
-    for (const line of planLines(terminal, made, { explain: options["explain"] === true, files })) terminal.line(line);
+    const shown = { explain: options["explain"] === true, files, now: world.clock() };
+    for (const line of planLines(terminal, made, shown)) terminal.line(line);
   }
   return 0;
 }

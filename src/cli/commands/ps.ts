@@ -66,9 +66,10 @@ async function print({ json, terminal, world }: Shell, seen: PsView, { wide, wat
   for (const line of psLines(view, seen, world.clock())) terminal.line(line + clear);
 }
 
-/** A task that waits for its turn has no agent yet, and so none that is unwell. */
-function isUnwell({ status, health, pane, drift }: PsView["agents"][number]): boolean {
+/** A frozen agent is silent on purpose. A task that waits for its turn has no agent yet, and so none that is unwell. */
+function isUnwell({ status, health, pane, drift, condition }: PsView["agents"][number]): boolean {
   if (drift !== null) return true;
+  if (condition === "paused") return false;
   if (status !== null && status !== "running") return false;
   return health !== "healthy" || pane === "dead";
 }

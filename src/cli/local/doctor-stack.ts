@@ -1,10 +1,12 @@
 /** What doctor asks about the stores, the clocks and the stack that runs now. */
 import { openRedisBackend } from "../../broker/redis.ts";
 import type { Config } from "../../config.ts";
+import { sayHold } from "../../domain/estop.ts";
 import { databaseClock } from "../../store/clock.ts";
 import { lookAtEmbedded } from "../../store/embedded.ts";
 import { pendingMigrations } from "../../store/migrate.ts";
 import { assertUsable } from "../../store/store.ts";
+import { EstopsView, type EstopView } from "../../views/estop.ts";
 import { InvariantsView } from "../../views/proof.ts";
 import { connectApi } from "../api.ts";
 import { readCredentials } from "../credentials.ts";
@@ -96,10 +98,13 @@ export async function lookAtStack({ FLEET_HOME, FLEET_URL, FLEET_TOKEN }: Config
     ));
   if (!credentials || !alive) return [{ name, state: "absent", said: "not running here", fix: "npx fleet up" }];
   try {
-    const { invariants } = await connectApi(credentials).get("/api/fleet/invariants", InvariantsView);
+    const api = connectApi(credentials);
+    const { invariants } = await api.get("/api/fleet/invariants", InvariantsView);
+    const { stops } = await api.get("/api/fleet/estop", EstopsView);
     const broken = invariants.filter(({ holds }) => holds === false);
     return [
       { name, state: "ok", said: `runs at ${credentials.url}` },
+      ...stops.map((stop) => stopFinding(stop)),
       broken.length === 0
         ? { name: "invariants", state: "ok", said: `${plural(invariants.length, "invariant")} checked, all hold` }
         : {
@@ -112,6 +117,12 @@ export async function lookAtStack({ FLEET_HOME, FLEET_URL, FLEET_TOKEN }: Config
   } catch (error) {
     return [{ name, state: "wrong", said: `runs at ${credentials.url}, and refuses: ${wordsOf(error)}` }];
   }
+}
+
+/** On purpose, so nothing is to be mended; but whoever wonders why nothing happens is told. */
+function stopFinding(stop: EstopView): Finding {
+  const said = `${sayHold(stop)} (by ${stop.by ?? "fleet.yaml"})`;
+  return { name: "estop", state: "absent", said, fix: "fleet estop lists what is stopped; fleet estop release" };
 }
 
 function wordsOf(error: unknown): string {

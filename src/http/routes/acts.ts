@@ -30,7 +30,12 @@ export const stopRoute = defineRoute(
 );
 
 export const retryRoute = defineRoute(
-  { ...act("retry", "Retry a failed or rejected task now"), body: Reason, reply: TaskView },
+  {
+    ...act("retry", "Retry a failed or rejected task now"),
+    body: Reason,
+    reply: TaskView,
+    errors: ["task-not-found", "not-owner", "invalid-transition", "stale-version", "product-stopped", "stopped"],
+  },
   async (fleet: Fleet, { operator, params }) => {
     const task = await getOwnTask(fleet, operator, params.task);
     return { body: viewTask(await retryNow(fleet, task, operator)) };

@@ -4,6 +4,7 @@ import type { Operator } from "../../domain/operator.ts";
 import type { Route } from "../route.ts";
 import { mergeRoute, rejectRoute, removeRoute, retryRoute, stopRoute } from "./acts.ts";
 import { acceptDriftRoute, checkDriftRoute, driftRoute } from "./drift.ts";
+import { estopsRoute, releaseEstopRoute, throwEstopRoute } from "./estop.ts";
 import { eventsRoute, recentEventsRoute, taskEventsRoute } from "./events.ts";
 import { gcRoute } from "./gc.ts";
 import { loginRoute } from "./login.ts";
@@ -46,6 +47,9 @@ export const ROUTES: readonly Route<Fleet>[] = [
   gcRoute,
   auditRoute,
   invariantsRoute,
+  estopsRoute,
+  throwEstopRoute,
+  releaseEstopRoute,
   productsRoute,
   killProductRoute,
   releaseProductRoute,

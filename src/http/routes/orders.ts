@@ -63,7 +63,7 @@ export const addOrderRoute = defineRoute(
     body: OrderRequest,
     reply: AddedOrder,
     statuses: { 201: "a new order", 200: "the one that was there" },
-    errors: ["not-found", "product-stopped", "stale-version"],
+    errors: ["not-found", "product-stopped", "stopped", "stale-version"],
   },
   async (fleet: Fleet, { operator, body }) => {
     const { order, repeated } = await addOrder(fleet, operator, body);
@@ -113,7 +113,7 @@ export const runOrderRoute = defineRoute(
     params: OrderParams,
     body: OneRunRequest,
     reply: BatchView,
-    errors: ["not-found", "ambiguous-name", "product-stopped", "invalid-transition"],
+    errors: ["not-found", "ambiguous-name", "product-stopped", "stopped", "invalid-transition"],
   },
   async (fleet: Fleet, { operator, params, body }) => {
     const { planned } = await planRun(fleet, operator, { budget: 1, order: params.order });

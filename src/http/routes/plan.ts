@@ -1,11 +1,16 @@
 /** /plan and /plans: planning work orders, looking at plans, and proving one. */
 import { z } from "zod";
+import { listEstops } from "../../conductor/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { getPlan, listPlansFor, makePlan, replayPlan } from "../../conductor/plan.ts";
+import type { Operator } from "../../domain/operator.ts";
+import { viewEstops } from "../../views/estop.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
 import { PlanRequest, PlanSummary, PlanView, ReplayView, viewPlanSummary } from "../../views/plan.ts";
 import { defineRoute } from "../route.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
+
+const stopsFor = async (fleet: Fleet, by: Operator) => viewEstops(await listEstops(fleet, by));
 
 const PlanParams = z.strictObject({
   plan: z.string().min(4).max(36).meta({ description: "Id, or a beginning of it" }),
@@ -20,13 +25,13 @@ export const planRoute = defineRoute(
     description: "The same on unchanged inputs is the same plan: it is stored once.",
     body: PlanRequest,
     reply: PlanView,
-    errors: ["not-found", "product-stopped"],
+    errors: ["not-found", "product-stopped", "stopped"],
   },
   async (fleet: Fleet, { operator, body }) => {
     const { budget, source, product, dryRun, asOf } = body;
     const at = asOf === undefined ? undefined : new Date(asOf);
     const made = await makePlan(fleet, operator, { wanted: budget, source, productId: product, dryRun, asOf: at });
-    return { body: { ...made, dryRun, standings: [...made.standings] } };
+    return { body: { ...made, dryRun, stops: await stopsFor(fleet, operator), standings: [...made.standings] } };
   },
 );
 
@@ -59,7 +64,7 @@ export const onePlanRoute = defineRoute(
   },
   async (fleet: Fleet, { operator, params }) => {
     const made = await getPlan(fleet, operator, params.plan);
-    return { body: { ...made, dryRun: false, standings: [...made.standings] } };
+    return { body: { ...made, dryRun: false, stops: await stopsFor(fleet, operator), standings: [...made.standings] } };
   },
 );
 

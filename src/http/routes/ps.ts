@@ -1,11 +1,13 @@
 /** GET /ps and /hosts: agents and machines as they are. */
 import { z } from "zod";
+import { lookAtStops } from "../../conductor/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { rollCall, type Roll } from "../../conductor/tasks.ts";
 import { FleetError } from "../../domain/errors.ts";
 import type { SeenFacts } from "../../domain/facts.ts";
 import { TaskStatus, TERMINAL_STATUSES } from "../../domain/task.ts";
 import { HostView, PsQuery, PsView, viewTaskAgent, type AgentSight } from "../../views/agent.ts";
+import { viewEstops } from "../../views/estop.ts";
 import { defineRoute } from "../route.ts";
 
 const MOST = 2_000;
@@ -32,15 +34,17 @@ export const psRoute = defineRoute(
       host: query.host,
       limit: MOST,
     });
+    const { stops, holds } = await lookAtStops(fleet, operator, tasks);
     const orphans = query.orphans ? await fleet.agents.listOrphans() : [];
     return {
       body: {
         at: now.toISOString(),
         agents: tasks.map((task) =>
-          viewTaskAgent(task, sightOf(facts.get(task.id), task.attempt), {
-            now,
-            intervalMs: fleet.heartbeatIntervalMs,
-          }),
+          viewTaskAgent(
+            task,
+            { ...sightOf(facts.get(task.id), task.attempt), hold: holds.get(task.id) },
+            { now, intervalMs: fleet.heartbeatIntervalMs },
+          ),
         ),
         hosts: hosts.map((host) => viewHost(host, now)),
         orphans: orphans.map(({ kind, name, pid, taskId }) => ({
@@ -51,6 +55,7 @@ export const psRoute = defineRoute(
           pid,
           why: taskId ? `belongs to no open attempt of task ${taskId}` : "nobody in the registry asked for it",
         })),
+        stops: viewEstops(stops),
         missing: query.orphans && hosts.length > 1 ? [`Orphans were looked for on ${fleet.host.id} only.`] : [],
       },
     };

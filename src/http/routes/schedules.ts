@@ -1,5 +1,6 @@
 /** /schedules and /products/:product/pushed: looking at schedules, pausing and running them, and telling of a push. */
 import type { z } from "zod";
+import { listEstops } from "../../conductor/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import {
   getSchedule,
@@ -10,6 +11,7 @@ import {
   sayDifference,
 } from "../../conductor/schedule-acts.ts";
 import { runNow, type ScheduleRun } from "../../conductor/schedules.ts";
+import { viewEstops } from "../../views/estop.ts";
 import { PauseReason, Push, ScheduleRunView, SchedulesView, ScheduleView, viewSchedule } from "../../views/schedule.ts";
 import { defineRoute, type RouteFace } from "../route.ts";
 import { ProductParams } from "./params.ts";
@@ -30,6 +32,7 @@ export const schedulesRoute = defineRoute(
     return {
       body: {
         at: now.toISOString(),
+        stops: viewEstops(await listEstops(fleet, operator)),
         schedules: shown,
         strays: strays.map((stray) => ({ id: stray.id, what: sayDifference(stray) })),
         differences,
@@ -69,7 +72,7 @@ export const runScheduleRoute = defineRoute(
   {
     ...act("run", "Run a schedule now: its next slot stays what it was"),
     reply: ScheduleRunView,
-    errors: ["not-found", "invalid-transition", "product-stopped"],
+    errors: ["not-found", "invalid-transition", "product-stopped", "stopped"],
   },
   async (fleet: Fleet, { operator, params }) => {
     const { id, tenantId } = await getSchedule(fleet, operator, params.product);

@@ -1,7 +1,9 @@
 /** GET /tasks/:task/story: the whole story of a task. */
 import { z } from "zod";
+import { lookAtStops } from "../../conductor/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { tellStory, type Story } from "../../conductor/tasks.ts";
+import type { EstopSwitch } from "../../domain/estop.ts";
 import { FailureContext, TaskStatus } from "../../domain/task.ts";
 import { viewTaskAgent } from "../../views/agent.ts";
 import { StoryView, viewStory, type HistoryEntry } from "../../views/story.ts";
@@ -21,18 +23,28 @@ export const storyRoute = defineRoute(
   },
   async (fleet: Fleet, { operator, params }) => {
     const story = await tellStory(fleet, operator, params.task);
-    return { body: view(story, { now: fleet.clock(), intervalMs: fleet.heartbeatIntervalMs }) };
+    const { holds } = await lookAtStops(fleet, operator, [story.task]);
+    return {
+      body: view(
+        { ...story, hold: holds.get(story.task.id) },
+        { now: fleet.clock(), intervalMs: fleet.heartbeatIntervalMs },
+      ),
+    };
   },
 );
 
-function view(story: Story, at: { now: Date; intervalMs: number }): StoryView {
-  const { task, facts, attempts } = story;
+function view(
+  story: Story & { readonly hold: EstopSwitch | undefined },
+  at: { now: Date; intervalMs: number },
+): StoryView {
+  const { task, facts, attempts, hold } = story;
   const pullRequest = story.pullRequests.at(-1);
   const round = task.metadata.reviewRound ?? 0;
   return viewStory({
     task,
+    hold,
     history: story.history.map((entry) => historyOf(entry, story)),
-    agent: facts ? viewTaskAgent(task, sightOf(facts, task.attempt), at) : null,
+    agent: facts ? viewTaskAgent(task, { ...sightOf(facts, task.attempt), hold }, at) : null,
     pullRequest: pullRequest
       ? { ...pullRequest, url: task.prUrl, additions: null, deletions: null, files: null }
       : null,

@@ -1,8 +1,10 @@
 /** GET /status, /tasks and /tasks/:task: looking at tasks. */
 import { z } from "zod";
+import { listEstops } from "../../conductor/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { countTasksFor, getTaskNamed, listTasksFor } from "../../conductor/tasks.ts";
 import { AgentType, TaskStatus, TaskType, TERMINAL_STATUSES } from "../../domain/task.ts";
+import { Stops, viewEstops } from "../../views/estop.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
 import { TaskView, viewTask } from "../../views/task.ts";
 import { defineRoute } from "../route.ts";
@@ -18,13 +20,14 @@ export const statusRoute = defineRoute(
     tier: "observer",
     summary: "How many tasks are in which status, and the newest that are not over",
     query: z.strictObject({ all: All }),
-    reply: z.object({ counts: z.record(z.string(), z.int()), tasks: z.array(TaskView) }),
+    reply: z.object({ counts: z.record(z.string(), z.int()), stops: Stops, tasks: z.array(TaskView) }),
   },
   async (fleet: Fleet, { operator, query }) => {
     const counts = await countTasksFor(fleet, operator, query.all);
     const statuses = TaskStatus.options.filter((status) => !TERMINAL_STATUSES.includes(status));
     const { tasks } = await listTasksFor(fleet, operator, { all: query.all, statuses, limit: 100 });
-    return { body: { counts, tasks: tasks.map(viewTask) } };
+    const stops = viewEstops(await listEstops(fleet, operator));
+    return { body: { counts, stops, tasks: tasks.map(viewTask) } };
   },
 );
 

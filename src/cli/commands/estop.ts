@@ -1,0 +1,94 @@
+/** fleet estop: the kill switch. What is stopped, stopping, releasing. */
+import { textOf, type Command, type Options, type Shell } from "../command.ts";
+import type { EstopsView } from "../../views/estop.ts";
+
+const allView = async () => (await import("../../views/estop.ts")).EstopsView;
+
+const TARGETS = [
+  ["--agent <task>", "one task and its agent"],
+  ["--product <product>", "whatever has to do with a product"],
+  ["--tenant <tenant>", "everything of a tenant (tier sovereign, role admin)"],
+  ["--fleet", "everything (role admin)"],
+] as const;
+
+const stopCommand: Command = {
+  usage: "estop",
+  summary: "say what is stopped on purpose; or stop a task, a product, a tenant or the fleet at once",
+  options: [
+    ...TARGETS,
+    ["--park", "nothing new starts; what runs ends what it does (default)"],
+    ["--freeze", "nothing new starts, and what runs is paused"],
+    ["--abort", "nothing new starts, and what runs is stopped"],
+    ["--reason <reason>", "why; shown wherever it holds something (needed)"],
+  ],
+  examples: [
+    "fleet estop",
+    'fleet estop --tenant acme --freeze --reason "it answers customers"',
+    'fleet estop --fleet --park --reason "the disks are moved"',
+    'fleet estop --agent a1b2c3d4 --abort --reason "it mails everybody"',
+  ],
+
+  async run(shell, _args, options) {
+    const { scope, subject } = await targetOf(options);
+    const modes = ["park", "freeze", "abort"].filter((mode) => options[mode] === true);
+    const reason = textOf(options["reason"]);
+    if (scope === undefined && modes.length === 0 && reason === undefined) {
+      await told(shell, await shell.api.get("/api/fleet/estop", allView), "Nothing is stopped.");
+      return;
+    }
+    if (scope === undefined) await refuse("Say what to stop: --agent, --product, --tenant or --fleet.");
+    if (modes.length > 1) await refuse(`Say one of --park, --freeze and --abort, not ${modes.length}.`);
+    if (reason === undefined) await refuse('Say why: --reason "…". It is shown wherever the switch holds something.');
+    const body = { scope, subject, mode: modes[0], reason };
+    await told(shell, await shell.api.post("/api/fleet/estop", body, allView), "");
+  },
+};
+
+const releaseCommand: Command = {
+  usage: "estop release",
+  summary: "release what was stopped; whatever else is stopped stays so",
+  options: [...TARGETS, ["--reason <reason>", "why; kept in the audit log"]],
+  examples: ["fleet estop release --tenant acme", 'fleet estop release --fleet --reason "the disks are moved"'],
+
+  async run(shell, _args, options) {
+    const { scope, subject } = await targetOf(options);
+    if (scope === undefined) await refuse("Say what to release: --agent, --product, --tenant or --fleet.");
+    const body = { scope, subject, reason: textOf(options["reason"]) };
+    await told(
+      shell,
+      await shell.api.post("/api/fleet/estop/release", body, allView),
+      "Released. Nothing is stopped now.",
+    );
+  },
+};
+
+/** The one that is called by the word alone comes first. */
+export const estopCommands: readonly Command[] = [stopCommand, releaseCommand];
+
+interface Target {
+  readonly scope: "agent" | "product" | "tenant" | "fleet" | undefined;
+  readonly subject: string | undefined;
+}
+
+async function targetOf(options: Options): Promise<Target> {
+  const named = (["agent", "product", "tenant", "fleet"] as const).filter((scope) => options[scope] !== undefined);
+  if (named.length > 1) await refuse(`Say one of --agent, --product, --tenant and --fleet, not ${named.length}.`);
+  const [scope] = named;
+  return { scope, subject: scope === undefined ? undefined : textOf(options[scope]) };
+}
+
+async function refuse(sentence: string): Promise<never> {
+  const { FleetError } = await import("../../domain/errors.ts");
+  throw new FleetError("invalid-input", sentence);
+}
+
+async function told({ terminal, json, world }: Shell, view: EstopsView, none: string): Promise<void> {
+  if (json) {
+    terminal.json(view);
+    return;
+  }
+  const { stopLines } = await import("../estop-lines.ts");
+  for (const line of stopLines(terminal, view.stops, world.clock())) terminal.line(line);
+  if (view.stops.length === 0) terminal.line(none);
+  else terminal.line(terminal.paint("dim", "  Let it go on: fleet estop release, and what was stopped"));
+}

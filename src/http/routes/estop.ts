@@ -1,0 +1,47 @@
+/** /estop: the kill switch. */
+import { listEstops, releaseEstop, throwEstop } from "../../conductor/estop.ts";
+import type { Fleet } from "../../conductor/fleet.ts";
+import { EstopRelease, EstopRequest, EstopsView, viewEstops } from "../../views/estop.ts";
+import { defineRoute } from "../route.ts";
+
+export const estopsRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/estop",
+    tier: "observer",
+    summary: "What is stopped on purpose: what holds one's own tenant, or everything for role admin",
+    reply: EstopsView,
+  },
+  async (fleet: Fleet, { operator }) => ({ body: { stops: viewEstops(await listEstops(fleet, operator)) } }),
+);
+
+export const throwEstopRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/estop",
+    tier: "builder",
+    summary: "Stop a task, a product, a tenant or the fleet, until it is released",
+    description: "A tenant is for tier sovereign or role admin, the fleet for role admin.",
+    body: EstopRequest,
+    reply: EstopsView,
+    errors: ["task-not-found", "not-owner", "not-found", "invalid-transition", "tier-too-low"],
+  },
+  async (fleet: Fleet, { operator, body }) => ({
+    body: { stops: viewEstops(await throwEstop(fleet, operator, body)) },
+  }),
+);
+
+export const releaseEstopRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/estop/release",
+    tier: "builder",
+    summary: "Release what was stopped; whatever else holds goes on holding",
+    body: EstopRelease,
+    reply: EstopsView,
+    errors: ["task-not-found", "not-owner", "not-found", "invalid-transition", "tier-too-low"],
+  },
+  async (fleet: Fleet, { operator, body }) => ({
+    body: { stops: viewEstops(await releaseEstop(fleet, operator, body)) },
+  }),
+);

@@ -1,0 +1,59 @@
+/** Kill switches as they leave the house, and as they are asked for. */
+import { z } from "zod";
+import { EstopMode, EstopScope, type EstopSwitch } from "../domain/estop.ts";
+
+export const EstopView = z
+  .object({
+    scope: EstopScope,
+    subject: z.string().meta({ description: "The task, the product or the tenant; * for the fleet" }),
+    tenantId: z.string().meta({ description: "Whose it is; * for the fleet" }),
+    mode: EstopMode.meta({
+      description: "park: nothing new starts; freeze: and what runs is paused; abort: and what runs is stopped",
+    }),
+    reason: z.string(),
+    by: z.string().nullable().meta({ description: "Who stopped it; null: fleet.yaml" }),
+    at: z.iso.datetime().nullable(),
+  })
+  .meta({ id: "Estop" });
+export type EstopView = z.infer<typeof EstopView>;
+
+export const EstopsView = z.object({ stops: z.array(EstopView) }).meta({ id: "Estops" });
+export type EstopsView = z.infer<typeof EstopsView>;
+
+const target = {
+  scope: EstopScope,
+  subject: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .meta({ description: "Task, product or tenant; one's own tenant and the fleet need none" }),
+};
+const Why = z.string().trim().min(1, "say why").max(500);
+
+export const EstopRequest = z.strictObject({
+  ...target,
+  mode: EstopMode.default("park"),
+  reason: Why.meta({ description: "Shown wherever it holds something" }),
+});
+export const EstopRelease = z.strictObject({ ...target, reason: Why.optional() });
+
+/** What holds one task or product, in short. */
+export const HoldView = EstopView.pick({ scope: true, subject: true, mode: true, reason: true }).meta({ id: "Hold" });
+
+export function viewHold(hold: EstopSwitch | undefined): z.infer<typeof HoldView> | null {
+  if (!hold) return null;
+  const { scope, subject, mode, reason } = hold;
+  return { scope, subject, mode, reason };
+}
+
+export const Stops = z.array(EstopView).meta({ description: "What is stopped on purpose, widest first" });
+
+/** What of it an observer sees; who threw a fleet-wide one is no secret of the fleet. */
+export function viewEstop({ scope, subject, tenantId, mode, reason, operatorId, at }: EstopSwitch): EstopView {
+  return { scope, subject, tenantId, mode, reason, by: operatorId, at: at?.toISOString() ?? null };
+}
+
+export function viewEstops(switches: readonly EstopSwitch[]): EstopView[] {
+  return switches.map((one) => viewEstop(one));
+}
