@@ -136,7 +136,23 @@ export type SpawnErrorCode =
 export function read<Shape extends z.ZodType>(shape: Shape, input: unknown): z.output<Shape> {
   const parsed = shape.safeParse(input);
   if (parsed.success) return parsed.data;
-  throw new FleetError("invalid-input", z.prettifyError(parsed.error), { issues: parsed.error.issues });
+  const { issues } = parsed.error;
+  throw new FleetError("invalid-input", cut(z.prettifyError(parsed.error), MOST_SAID), {
+    issues: issues.slice(0, MOST_ISSUES).map(({ path, code, message }) => ({
+      path: path.slice(0, MOST_ISSUES).map((key) => (typeof key === "number" ? key : cut(String(key), MOST_SHOWN))),
+      code,
+      message: cut(message, MOST_SHOWN),
+    })),
+  });
+}
+
+/** What was refused names its own fields, a megabyte of them if it likes: the refusal goes into logs and answers. */
+const MOST_SAID = 1_500;
+const MOST_SHOWN = 300;
+const MOST_ISSUES = 32;
+
+function cut(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, most)}…`.toWellFormed();
 }
 
 /** The code of an error that is not ours: "ENOENT" of the file system, "23505" of PostgreSQL, "ECONNREFUSED" of a socket. */

@@ -1,10 +1,13 @@
 /** fleet.yaml: found, read, refused with every mistake at once and its line; and read again when it changes. */
 import { readFile, stat } from "node:fs/promises";
 import { dirname, isAbsolute, resolve } from "node:path";
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document } from "yaml";
 import { codeOf, FleetError } from "../domain/errors.ts";
 import { parseSettings, placed, type PlacedProblem, type Settings } from "../domain/settings.ts";
 import { startLoop } from "./loop.ts";
+
+/** Hundreds of products fit well; more is a mistake, and would be parsed again at each change. */
+const MOST_CHARACTERS = 1_048_576;
 
 /** The defaults when there is no file and none was named. Paths of products are relative to the file. */
 export async function loadSettings(named: string | undefined, folder: string): Promise<Settings> {
@@ -22,14 +25,20 @@ function fileOf(named: string | undefined, folder: string): string {
 
 /** What a file of this text and name means. Throws "invalid-input" with all that is wrong, by line and field. */
 export function settingsFrom(text: string, file: string): Settings {
+  if (text.length > MOST_CHARACTERS) {
+    throw new FleetError("invalid-input", `${file} is larger than ${MOST_CHARACTERS} characters.`, { file });
+  }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   if (document.errors.length > 0) {
     const broken = document.errors.map(({ message, pos }) => ({ ...placed([], message), ...at(lines, pos[0]) }));
     throw invalid(file, broken);
   }
+  const isOdd = (offset: number): Located => ({ ...placed([], ODD_TEXT), ...at(lines, offset) });
+  const odd = oddTexts(document).map(isOdd);
+  if (odd.length > 0) throw invalid(file, odd);
   const whereIs = (problem: PlacedProblem): Located => ({ ...problem, ...at(lines, offsetOf(document, problem.keys)) });
-  const parsed = parseSettings(document.toJS());
+  const parsed = parseSettings(unfolded(document, file));
   if (!parsed.ok) throw invalid(file, parsed.problems.map(whereIs));
   const products = parsed.settings.products.map((product) => ({
     ...product,
@@ -38,6 +47,29 @@ export function settingsFrom(text: string, file: string): Settings {
   const twice = sameRepositories(products);
   if (twice.length > 0) throw invalid(file, twice.map(whereIs));
   return { ...parsed.settings, products };
+}
+
+const ODD_TEXT = "holds a NUL character, or half a character";
+
+/** Where texts stand that no store can hold, in keys as in values. */
+function oddTexts(document: Document): number[] {
+  const found: number[] = [];
+  visit(document, {
+    Scalar(_key, { value, range }) {
+      if (typeof value === "string" && (value.includes("\0") || !value.isWellFormed())) found.push(range?.[0] ?? 0);
+    },
+  });
+  return found;
+}
+
+/** Refuses what refers to nothing, and what unfolds into more values than a machine holds. */
+function unfolded(document: Document, file: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new FleetError("invalid-input", `${file} is not valid: ${why}`, { file }, error);
+  }
 }
 
 interface Located extends PlacedProblem {
