@@ -1,6 +1,6 @@
 /** Where the local forge keeps its bare repositories, and how they follow the operator's: fast-forward or not at all. */
 import { createHash } from "node:crypto";
-import { chmod, mkdir, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, isAbsolute, join } from "node:path";
 import { isBranchName } from "../domain/branch.ts";
 import { FleetError } from "../domain/errors.ts";
@@ -30,9 +30,14 @@ exit 0
 `;
 
 const URL_SHAPE = /^(?:https|ssh|file):\/\/\S+$/;
-const SCP_SHAPE = /^[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s-]\S*$/;
+const SCP_SHAPE = /^[A-Za-z0-9._][A-Za-z0-9._-]*@[A-Za-z0-9.][A-Za-z0-9.-]*:[^\s-]\S*$/;
+/** A user, host or path that ssh would take for an option. Git refuses these itself, but hours later. */
+const OPTION_SHAPE = /^[a-z]+:\/\/(?:-|[^/]*@-|[^/]*\/-)/;
 
 export async function identifyRepository(repository: string): Promise<RepositoryName> {
+  if (OPTION_SHAPE.test(repository)) {
+    throw new FleetError("not-a-repository", "A user, host or path of a URL may not begin with a dash.");
+  }
   if (URL_SHAPE.test(repository) || SCP_SHAPE.test(repository)) return nameUrl(repository);
   if (/^[a-z][a-z0-9+.-]*:/i.test(repository)) {
     throw new FleetError("not-a-repository", `${repository} is no path, and no URL with https, ssh or file.`);
@@ -59,6 +64,11 @@ function nameUrl(url: string): RepositoryName {
 async function namePath(given: string): Promise<RepositoryName> {
   const path = await realpath(given).catch(() => undefined);
   if (path === undefined) throw new FleetError("not-a-repository", `There is no ${given} on this machine.`);
+  const isFolder = await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  if (!isFolder) throw new FleetError("not-a-repository", `${given} is no folder.`);
   const asked = await tryGit(["rev-parse", "--is-bare-repository", "--absolute-git-dir"], { cwd: path });
   const [isBare, gitDir] = asked.stdout.split("\n");
   if (asked.exitCode !== 0 || !gitDir) throw new FleetError("not-a-repository", `${given} is no git repository.`);

@@ -5,7 +5,7 @@ import { FleetError } from "../domain/errors.ts";
 
 const PROTOCOLS = new Set(["https:", "ssh:", "file:"]);
 /** `git@host:owner/name.git`; a path never fits, because it starts with a slash. */
-const SCP_LIKE = /^[\w.-]+@[\w.-]+:[^\s:][^\s]*$/;
+const SCP_LIKE = /^[\w.][\w.-]*@[\w.][\w.-]*:[^\s:-][^\s]*$/;
 
 /** The address as git gets it, in one spelling; refuses what git would take for an option or a command. */
 export function repositoryUrl(address: string): string {
@@ -15,6 +15,9 @@ export function repositoryUrl(address: string): string {
   if (!URL.canParse(address)) throw refused(address, "it must be an absolute path, or an https, ssh or file address");
   const url = new URL(address);
   if (!PROTOCOLS.has(url.protocol)) throw refused(address, `${url.protocol.slice(0, -1)} is not allowed`);
+  if (/^-|^[^/]*@-/.test(address.slice(url.protocol.length).replace(/^\/\//, ""))) {
+    throw refused(address, "a user or host may not begin with a dash");
+  }
   return address;
 }
 

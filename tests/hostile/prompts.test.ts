@@ -1,0 +1,106 @@
+/** Hostile words of people, agents and logs: refused or stored as they are, shown without steering, fenced in prompts, and never run. */
+import { createHash } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { fenceUntrusted } from "../../src/domain/fence.ts";
+import { buildPrompt } from "../../src/domain/prompt.ts";
+import { anAsker, type Asker } from "./asker.ts";
+import { About, aTrap, casesOf, Text } from "./cases.ts";
+import file from "./prompts.json" with { type: "json" };
+
+const Where = z.enum(["description", "title", "acceptance", "finding", "log"]);
+const cases = casesOf(z.strictObject({ ...About, where: Where, text: Text, taken: z.boolean() }), file);
+const asked = cases.filter(({ where }) => ["description", "title", "acceptance"].includes(where));
+const told = cases.filter(({ where }) => where === "finding" || where === "log");
+
+const NONCE = "a1b2c3d4e5f60718";
+/** By category of Unicode, written apart from the code under test. */
+const STEERS = /[\p{Cc}\p{Cs}\p{Cf}\u2028\u2029\u115f\u1160\u3164\uffa0]/u;
+const TaskBody = z.object({ id: z.string(), title: z.string(), description: z.string() });
+
+const trap = aTrap();
+let asker: Asker;
+beforeAll(async () => {
+  asker = await anAsker();
+});
+afterAll(async () => {
+  trap[Symbol.dispose]();
+  await asker[Symbol.asyncDispose]();
+});
+
+function request(where: string, text: string) {
+  return { repository: asker.repository, description: "x", agentType: "stub", script: "succeed", [where]: text };
+}
+
+describe("refused, and nothing is stored:", () => {
+  test.each(asked.filter(({ taken }) => !taken))("$name", async ({ where, text }) => {
+    const before = await asker.tasks();
+
+    const answer = await asker.ask("POST", "/spawn", request(where, trap.fill(text)));
+
+    expect(answer).toMatchObject({ status: 422, code: "invalid-input" });
+    expect(await asker.tasks()).toBe(before);
+  });
+});
+
+describe("stored as it is, and shown without steering:", () => {
+  test.each(asked.filter(({ taken }) => taken))("$name", async ({ where, text }) => {
+    const given = trap.fill(text);
+
+    const { status, body } = await asker.ask("POST", "/spawn", request(where, given));
+    const task = TaskBody.parse(body);
+    const shown = await asker.type("show", task.id);
+
+    expect({ status, stored: where === "title" ? task.title : task.description }).toEqual({
+      status: 201,
+      stored: given.trim(),
+    });
+    expect({ exit: shown.exit, err: shown.err }).toEqual({ exit: 0, err: "" });
+    expect(shown.out.replaceAll("\n", "")).not.toMatch(STEERS);
+  });
+});
+
+describe("within its fence:", () => {
+  test.each(told)("$name", ({ where, text }) => {
+    const said = trap.fill(text, { nonce: NONCE });
+    const { text: prompt } = buildPrompt({
+      task: {
+        id: "018f3b1e-7c2a-7def-8a90-1234567890ab",
+        title: "Mend the login",
+        description: "Find out why.",
+        repository: "/srv/git/shop.git",
+        branch: "fleet/567890ab-mend",
+        baseBranch: "main",
+        attempt: 1,
+        taskType: "bug_fix",
+      },
+      nonce: NONCE,
+      sha256: (value) => createHash("sha256").update(value).digest("hex"),
+      findings: where === "finding" ? [{ message: said }] : [],
+      failures:
+        where === "log"
+          ? [{ class: "ci_failed", reason: "x", summary: "x", attempt: 0, signature: "x", ciLog: said }]
+          : [],
+    });
+    const lines = prompt.split("\n");
+
+    expect(lines.filter((line) => line.startsWith(`<<<DATA ${NONCE}`))).toHaveLength(1);
+    expect(lines.filter((line) => line === `DATA ${NONCE}>>>`)).toHaveLength(1);
+    expect(lines.find((line) => line.startsWith("# Task"))).toBe("# Task (bug_fix): Mend the login");
+    const outside = `${prompt.split(`\n<<<DATA ${NONCE}`)[0]}${prompt.split(`\nDATA ${NONCE}>>>`)[1]}`;
+    expect(outside).not.toMatch(/obey|FLEET-DONE|ghp_|open every door/);
+    expect(fenceUntrusted("x", said, NONCE, 1_000).split(NONCE)).toHaveLength(3);
+  });
+});
+
+test("an agent that is handed all of it does its work, and nothing of it was run", async () => {
+  const all = asked.filter(({ taken, text }) => taken && text.length < 1_000).map(({ text }) => trap.fill(text));
+  // The tasks of before stay where they are: one agent is enough.
+  await asker.fleet.query("delete from outbox where topic = 'spawn'");
+  const { body } = await asker.ask("POST", "/spawn", request("description", all.join("\n")));
+
+  const task = await asker.fleet.runUntil(TaskBody.parse(body).id, "ready");
+
+  expect(task.description).toBe(all.join("\n").trim());
+  trap.expectUnsprung();
+});
