@@ -1,14 +1,12 @@
 /** The kill switch against real agents: what is held does not run, and goes on when it is released. */
-import { beforeAll, afterAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { readProcess } from "../../src/command/process-tree.ts";
 import { enforceSwitches } from "../../src/conductor/enforce.ts";
 import { releaseEstop, throwEstop } from "../../src/conductor/estop.ts";
-import { addOrder, requestBatch } from "../../src/conductor/order-requests.ts";
-import { runOrder } from "../../src/conductor/orders.ts";
+import { moveTask } from "../../src/conductor/move.ts";
 import { retryNow } from "../../src/conductor/retry.ts";
 import { stopTask } from "../../src/conductor/stop.ts";
 import type { EstopMode } from "../../src/domain/estop.ts";
-import { OrderRequest } from "../../src/domain/order.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import type { Task } from "../../src/domain/task.ts";
 import { stranded } from "../../src/store/invariants.ts";
@@ -26,6 +24,7 @@ beforeAll(async () => {
     parts: { faultPoint: async (point, subject = "") => at.get(`${point} ${subject}`)?.(subject) },
   });
 });
+afterEach(() => farm.query("delete from kill_switches"));
 afterAll(() => farm[Symbol.asyncDispose]());
 
 const sovereign = () => farm.operator({ tier: "sovereign" });
@@ -120,6 +119,7 @@ test("the whole fleet parked, what runs ends what it does, and nothing begins: n
   });
   await expect(retryNow(farm.fleet, await farm.read(failed.id), by)).rejects.toMatchObject({ code: "stopped" });
   await farm.runUntil(runs.id, "ready");
+  await eventually(async () => (await farm.answer()) === 0 || undefined);
   const held = { condition: "paused", conditionDetail: { estop: { reason: "smoke in the room" } } };
   expect(await farm.read(waits.id)).toMatchObject({ status: "proposed", ...held });
   expect(await farm.read(failed.id)).toMatchObject({ status: "failed", ...held });
@@ -197,26 +197,40 @@ test("aborted at any point of its spawn, an agent is gone", async () => {
   }
 }, 60_000);
 
-test("orders of a parked tenant wait and say why, and are carried out after the release", async () => {
+test("an agent that asked before it was frozen asks again afterwards", async () => {
   const by = await sovereign();
-  const repository = await farm.aRepository();
-  const shop = farm.fleet.settings.products.find((product) => product.repository === repository);
-  Object.assign(shop ?? {}, { tenant: by.tenantId });
-  const ask = OrderRequest.parse({ productId: shop?.id, intent: "test" });
-  const { order } = await addOrder(farm.fleet, by, ask);
-  await throwAt(by, "tenant", "park");
-  await expect(addOrder(farm.fleet, by, ask)).rejects.toMatchObject({ code: "stopped" });
-  await requestBatch(farm.fleet, by, [order.id]);
-  await farm.answer();
-  const [held] = await farm.query("select status, reason from work_orders where id = $1", [order.id]);
-  expect(held).toEqual({ status: "pending", reason: `tenant ${by.tenantId} is parked: smoke in the room` });
-  expect(await farm.query("select from runs where order_id = $1", [order.id])).toEqual([]);
+  const task = await running(by, await farm.aRepository());
+  const patch = { condition: "needs_input", conditionDetail: { text: "Which one?" } } as const;
+  await moveTask(farm.fleet, { task: await farm.read(task.id), actor: "test", action: "test.asked", patch });
+  await throwAt(by, "agent", "freeze", task.id);
+  await enforceSwitches(farm.fleet);
+  expect((await farm.read(task.id)).condition).toBe("paused");
 
-  await releaseEstop(farm.fleet, by, { scope: "tenant" });
-  await farm.query("update work_orders set epoch = epoch + 1, due_at = now() where id = $1", [order.id]);
-  await runOrder(farm.fleet, { orderId: order.id, epoch: order.epoch + 1 }, new AbortController().signal);
-  const [done] = await farm.query("select status, reason from work_orders where id = $1", [order.id]);
-  expect(done).toEqual({ status: "completed", reason: null });
+  await releaseEstop(farm.fleet, by, { scope: "agent", subject: task.id });
+  await enforceSwitches(farm.fleet);
+  expect(await farm.read(task.id)).toMatchObject(patch);
+  await stopTask(farm.fleet, by, await farm.read(task.id));
+  await farm.tick();
+});
+
+test("the task of a host that is gone is let go by whoever looks, and then judged", async () => {
+  const by = await sovereign();
+  const task = await running(by, await farm.aRepository());
+  await throwAt(by, "agent", "freeze", task.id);
+  await enforceSwitches(farm.fleet);
+  await farm.query(
+    `insert into hosts (id, boot_id, reporter, lease_until, slots, versions, load, disk_free_mb)
+     values ('gone', 'b', '', now() - interval '1 day', 1, '{}', 0, 1)`,
+  );
+  await farm.query("update fleet_tasks set host = 'gone' where id = $1", [task.id]);
+  await releaseEstop(farm.fleet, by, { scope: "agent", subject: task.id });
+  await enforceSwitches(farm.fleet);
+
+  expect(await farm.read(task.id)).toMatchObject({ status: "running", condition: "ok" });
+  await farm.query("update fleet_tasks set host = 'here' where id = $1", [task.id]);
+  await stopTask(farm.fleet, by, await farm.read(task.id));
+  await farm.tick();
+  expect(farm.processesOf(task.id)).toEqual([]);
 });
 
 test("a tenant is stopped by its sovereigns and by admins, the fleet by admins alone", async () => {
