@@ -56,7 +56,7 @@ const job = { taskId: id, epoch: 3, traceId: "t".repeat(64) };
 /** As large as they may be. */
 const SAMPLES: Readonly<Record<string, readonly object[]>> = {
   planner: [
-    { look: "plan", planId: id, tenantId: "t".repeat(64), budget: 1_000, fromSchedules: true },
+    { look: "state", budget: 1_000, run: true },
     { look: "schedule", tenantId: "t".repeat(64), scheduleId: "s".repeat(64) },
     { look: "due" },
   ],
