@@ -1,4 +1,4 @@
-/** monitor: look at a shard of live tasks, at one repository, at the waiting work, or at the invariants. */
+/** monitor: look at a shard of live tasks, at one repository, at the waiting work, at the invariants, or at the audit chains. */
 import { z } from "zod";
 import { defineQueue } from "./define.ts";
 
@@ -8,6 +8,8 @@ export const MonitorJob = z.discriminatedUnion("look", [
   /** Hand out again what waits too long: lost hints, expired leases, leaked slots. */
   z.strictObject({ look: z.literal("reconcile") }),
   z.strictObject({ look: z.literal("invariants") }),
+  /** Sign how the audit chains stand. */
+  z.strictObject({ look: z.literal("checkpoint") }),
 ]);
 export type MonitorJob = z.infer<typeof MonitorJob>;
 

@@ -32,6 +32,7 @@ export function fleetSchedules({ tickMs = TICK_MS, shards = 2, planner }: FleetS
     ...sweeps,
     { what: "reconcile", everyMs: tickMs / RECONCILES_PER_TICK, payload: { look: "reconcile" } as const },
     { what: "invariants", everyMs: tickMs * TICKS_PER_INVARIANTS, payload: { look: "invariants" } as const },
+    { what: "checkpoint", everyMs: HOUR_MS, payload: { look: "checkpoint" } as const },
   ].map(onMonitor);
   return [
     ...looks,

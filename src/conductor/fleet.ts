@@ -15,6 +15,7 @@ export interface Fleet {
   readonly forge: Forge;
   readonly channels: Channels;
   readonly secrets: AgentSecretProvider;
+  readonly signer: Signer;
   readonly settings: Settings;
   /** The files in schedules/ as they stand; undefined when this machine has no such folder. */
   readonly scheduleFiles: () => Promise<readonly ScheduleSource[] | undefined>;
@@ -36,6 +37,12 @@ export interface Fleet {
   /** Where faults are injected on purpose (`FLEET_KILL_AT=step:position`), and to whom; does nothing otherwise. */
   readonly faultPoint: (point: string, subject?: string) => Promise<void>;
   readonly log: Log;
+}
+
+/** Signs for the house, with its current key, and checks what any of its keys signed. */
+export interface Signer {
+  sign(text: string): Promise<{ readonly keyId: string; readonly signature: string }>;
+  verify(publicJwk: Readonly<Record<string, unknown>>, text: string, signature: string): Promise<boolean>;
 }
 
 export interface HostIdentity {

@@ -95,10 +95,14 @@ export async function checkInvariants(fleet: Fleet): Promise<readonly InvariantV
     return list;
   });
   const audit = await verifyAudit(fleet, WORKER);
-  const breaks = audit.broken.map(({ taskId, seq, why }) => `${taskId} at entry ${seq}: ${why}`);
-  return [...verdicts, verdict("R7", "audit chains verify, without gaps", breaks)].toSorted((a, b) =>
-    a.id.localeCompare(b.id, "en", { numeric: true }),
-  );
+  const breaks = [
+    ...audit.broken.map(({ taskId, seq, why }) => `${taskId} at entry ${seq}: ${why}`),
+    ...(audit.checkpoint?.broken ?? []).map(({ id, why }) => `checkpoint ${id}: ${why}`),
+  ];
+  return [
+    ...verdicts,
+    verdict("R7", "audit chains verify, without gaps, and are as the last checkpoint signed them", breaks),
+  ].toSorted((a, b) => a.id.localeCompare(b.id, "en", { numeric: true }));
 }
 
 function verdict(id: string, statement: string, violations: readonly string[]): InvariantVerdict {

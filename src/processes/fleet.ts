@@ -19,6 +19,7 @@ import { seeded } from "./chance.ts";
 import { harmlessEnv, secretEnv } from "./env.ts";
 import { faultFromEnvironment } from "./faults.ts";
 import { openScheduleFolder, schedulesFolder } from "./schedules.ts";
+import { openSigner } from "./signer.ts";
 import { watchSettings, type WatchedSettings } from "./settings.ts";
 
 export interface OpenFleet {
@@ -84,6 +85,7 @@ export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
       store,
       broker,
       agents,
+      signer: openSigner(store, config),
       kickRelay,
       ...(await surroundings(options)),
       get settings() {
@@ -168,7 +170,7 @@ async function surroundings({
   config,
   log,
   write,
-}: OpenFleetOptions): Promise<Omit<Fleet, "store" | "broker" | "agents" | "kickRelay" | "settings">> {
+}: OpenFleetOptions): Promise<Omit<Fleet, "store" | "broker" | "agents" | "signer" | "kickRelay" | "settings">> {
   const heartbeatIntervalMs = config.FLEET_HEARTBEAT_INTERVAL_MS;
   return {
     forge: openLocalForge(config.FLEET_HOME),

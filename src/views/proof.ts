@@ -9,9 +9,25 @@ export const AuditProof = z
     broken: z
       .array(z.object({ taskId: z.string(), seq: z.int(), why: z.string() }))
       .meta({ description: "The first broken entry of each broken chain" }),
+    checkpoint: z
+      .object({
+        id: z.int(),
+        at: z.string(),
+        chains: z.int(),
+        broken: z.array(z.object({ id: z.int(), why: z.string() })),
+      })
+      .nullable()
+      .meta({
+        description:
+          "The last signed checkpoint, and what is wrong with it or one before it; null: none, or not in sight",
+      }),
   })
   .meta({ id: "AuditProof" });
 export type AuditProof = z.infer<typeof AuditProof>;
+
+export const CheckpointView = z
+  .object({ id: z.int(), at: z.string(), chains: z.int(), keyId: z.string() })
+  .meta({ id: "AuditCheckpoint" });
 
 export const InvariantView = z
   .object({

@@ -5,7 +5,7 @@ import { SpawnRequest } from "../../src/domain/spawn.ts";
 import { defineRoute, defineStream, type Route } from "../../src/http/route.ts";
 import { PsQuery, PsView } from "../../src/views/agent.ts";
 import { EventView, LogLine, LogsQuery, LogsView, viewEvent } from "../../src/views/event.ts";
-import { AuditProof, InvariantsView } from "../../src/views/proof.ts";
+import { AuditProof, CheckpointView, InvariantsView } from "../../src/views/proof.ts";
 import { StoryView } from "../../src/views/story.ts";
 import { Rejection, Removed, TaskView } from "../../src/views/task.ts";
 import { anAgentView, aPsView, aStoryView, aTaskView, NOW, TASK_ID } from "../support/views.ts";
@@ -150,8 +150,13 @@ const PROOFS: readonly Route<unknown>[] = [
         chains: 1,
         entries: 9,
         broken: query.task ? [{ taskId: "t", seq: 4, why: "hash differs" }] : [],
+        checkpoint: query.task ? null : { id: 7, at: NOW.toISOString(), chains: 1, broken: [] },
       },
     }),
+  ),
+  defineRoute(
+    { ...observer, method: "post", path: "/api/fleet/audit/checkpoint", reply: CheckpointView },
+    async () => ({ status: 201, body: { id: 8, at: NOW.toISOString(), chains: 1, keyId: "k1" } }),
   ),
   defineRoute({ ...observer, method: "get", path: "/api/fleet/invariants", reply: InvariantsView }, async () => ({
     body: {

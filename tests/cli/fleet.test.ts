@@ -80,6 +80,7 @@ test.each([
   [["show", "nobody"], 3],
   [["merge", TASK_ID], 1],
   [["audit", "verify"], 0],
+  [["audit", "checkpoint"], 0],
   [["audit", "verify", "--task", "t"], 4],
   [["invariants"], 4],
   [["--version"], 0],

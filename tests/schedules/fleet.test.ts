@@ -10,6 +10,7 @@ test("by default two shards are swept every five seconds, and waiting work is lo
     "monitor/sweep-1": 5_000,
     "monitor/reconcile": 2_000,
     "monitor/invariants": 60_000,
+    "monitor/checkpoint": 3_600_000,
     "planner/due": 60_000,
     "drift/fleet": 3_600_000,
     "drift/science": 600_000,

@@ -12,7 +12,7 @@ import { followLogsRoute, logsRoute } from "./logs.ts";
 import { addOrderRoute, orderRoute, ordersRoute, runOrderRoute, runOrdersRoute } from "./orders.ts";
 import { onePlanRoute, planRoute, plansRoute, replayPlanRoute } from "./plan.ts";
 import { killProductRoute, productsRoute, releaseProductRoute } from "./products.ts";
-import { auditRoute, invariantsRoute } from "./proofs.ts";
+import { auditRoute, checkpointRoute, invariantsRoute } from "./proofs.ts";
 import { hostsRoute, psRoute } from "./ps.ts";
 import { evidenceRoute, pinRunRoute, runRoute, runsRoute, unpinRunRoute } from "./runs.ts";
 import { pauseScheduleRoute, pushedRoute, resumeScheduleRoute, runScheduleRoute, schedulesRoute } from "./schedules.ts";
@@ -46,6 +46,7 @@ export const ROUTES: readonly Route<Fleet>[] = [
   refreshScienceRoute,
   gcRoute,
   auditRoute,
+  checkpointRoute,
   invariantsRoute,
   estopsRoute,
   throwEstopRoute,

@@ -1,10 +1,11 @@
-/** GET /audit/verify and /invariants: the checks of the house. */
+/** GET /audit/verify and /invariants, POST /audit/checkpoint: the checks of the house. */
 import { z } from "zod";
 import { verifyAudit } from "../../conductor/audit.ts";
+import { requestCheckpoint } from "../../conductor/checkpoints.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { checkInvariants } from "../../conductor/invariants.ts";
 import { getTaskNamed, sightOf } from "../../conductor/tasks.ts";
-import { AuditProof, InvariantsView } from "../../views/proof.ts";
+import { AuditProof, CheckpointView, InvariantsView } from "../../views/proof.ts";
 import { defineRoute } from "../route.ts";
 
 export const auditRoute = defineRoute(
@@ -20,8 +21,26 @@ export const auditRoute = defineRoute(
   async (fleet: Fleet, { operator, query }) => {
     const taskId = query.task ? (await getTaskNamed(fleet, operator, query.task)).id : undefined;
     const proof = await verifyAudit(fleet, sightOf(operator, { all: true }), taskId);
-    return { body: { ...proof, broken: [...proof.broken] } };
+    const { checkpoint } = proof;
+    return {
+      body: {
+        ...proof,
+        broken: [...proof.broken],
+        checkpoint: checkpoint ? { ...checkpoint, broken: [...checkpoint.broken] } : null,
+      },
+    };
   },
+);
+
+export const checkpointRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/audit/checkpoint",
+    tier: "sovereign",
+    summary: "Sign how all audit chains stand now (role admin); it is done every hour by itself",
+    reply: CheckpointView,
+  },
+  async (fleet: Fleet, { operator }) => ({ status: 201, body: await requestCheckpoint(fleet, operator) }),
 );
 
 export const invariantsRoute = defineRoute(
