@@ -29,6 +29,22 @@ export const Config = z.object({
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
     .optional()
     .describe("where browsers find `fleet web`, when a proxy or a name stands before it; other host names are refused"),
+  FLEET_RATE_PER_OPERATOR: z.coerce
+    .number()
+    .int()
+    .min(60)
+    .max(10_000_000)
+    .default(6_000)
+    .describe("API requests an operator may make in a minute, of each web process; more are answered 429"),
+  FLEET_RATE_PER_ADDRESS: z.coerce
+    .number()
+    .int()
+    .min(60)
+    .max(10_000_000)
+    .default(12_000)
+    .describe(
+      "API requests an address (of IPv6: its /64) may make in a minute, of each web process, with or without a token",
+    ),
   FLEET_URL: z
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
     .optional()

@@ -1,4 +1,4 @@
-/** The API: each route mounted in the order identity, tier, limit, body, answer. What is not in a list does not exist. */
+/** The API: each route mounted in the order limits, identity, tier, body, answer. What is not in a list does not exist. */
 import { createServer as createHttpServer, type Server } from "node:http";
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
 import { FleetError } from "../domain/errors.ts";
@@ -8,6 +8,7 @@ import { answerBrokenRequests } from "./broken-request.ts";
 import { mountDocs } from "./docs.ts";
 import { mountHealth, type Check } from "./health.ts";
 import { bearerOf, refusal, type Identify } from "./identity.ts";
+import type { Limits } from "./limits.ts";
 import { problemHandler, requestIdOf, type HttpLog } from "./problem.ts";
 import type { RawAsk, Route } from "./route.ts";
 import { streamEvents } from "./sse.ts";
@@ -21,8 +22,8 @@ export interface HttpTerms<Context> {
   readonly health: Readonly<Record<string, Check>>;
   readonly log: HttpLog;
   readonly newId: () => string;
-  /** Called with who asks, before the body is read; throws "rate-limited". */
-  readonly limit?: (ask: { readonly operator: Operator; readonly address: string }) => Promise<void>;
+  /** Asked before the body is read; none in tests that count nothing. */
+  readonly limits?: Limits;
   /** Further doors of the same server (login, board, dashboard), mounted before the API's "not found". */
   readonly doors?: readonly ((app: Express) => void)[];
   /** How long a slow client may take for its headers and for all of its request. */
@@ -166,22 +167,23 @@ async function serve<Context>(
   }
 }
 
-/** Identity, tier, limit: a stranger's body is not even read. */
+/** Address, identity, operator's share, tier: a stranger's body is not even read. */
 async function enter<Context>(
   route: Route<Context>,
-  { identify, limit }: HttpTerms<Context>,
+  { identify, limits }: HttpTerms<Context>,
   request: Request,
 ): Promise<Operator> {
+  await limits?.address(request.ip ?? "unknown");
   const token = bearerOf(request.headers.authorization);
   if (token === undefined) throw refusal();
   const { operator } = await identify(token);
+  await limits?.operator(operator);
   if (!tierReaches(operator.tier, route.tier)) {
     throw new FleetError("tier-too-low", `This needs tier ${route.tier}; yours is ${operator.tier}.`, {
       needed: route.tier,
       tier: operator.tier,
     });
   }
-  await limit?.({ operator, address: request.ip ?? "unknown" });
   return operator;
 }
 
