@@ -39,48 +39,24 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
   const { fleet, store, broker } = open;
   const { clock, newId, log } = fleet;
   const keys = await openKeys(store, config);
-  const identify = identifyBy({
-    keys: keys.set,
-    issuer: ISSUER,
-    audience: AUDIENCE,
-    clock,
-  });
+  const identify = identifyBy({ keys: keys.set, issuer: ISSUER, audience: AUDIENCE, clock });
   const issue = (operator: Operator, kind: TokenKind, ttlMs: number) =>
-    issueToken(keys.signing, operator, {
-      kind,
-      ttlMs,
-      issuer: ISSUER,
-      audience: AUDIENCE,
-      clock,
-      newId,
-    });
+    issueToken(keys.signing, operator, { kind, ttlMs, issuer: ISSUER, audience: AUDIENCE, clock, newId });
 
   let hostIds: readonly string[] = [];
   const lookForHosts = async () => {
     hostIds = (await store.transaction(WORKER, (tx) => listHosts(tx))).map(({ id }) => id);
   };
-  const hosts = startLoop({
-    everyMs: HOSTS_MS,
-    step: lookForHosts,
-    onError: () => undefined,
-  });
+  const hosts = startLoop({ everyMs: HOSTS_MS, step: lookForHosts, onError: () => undefined });
 
   const publicUrl = config.FLEET_PUBLIC_URL ?? `http://${config.FLEET_HOST}:${config.PORT}`;
-  const sessions: SessionTerms = {
-    identify,
-    issue,
-    spend: spendOnce(clock),
-    publicUrl,
-  };
+  const sessions: SessionTerms = { identify, issue, spend: spendOnce(clock), publicUrl };
   const queues = () => broker.bullQueues([...QUEUES, ...hostIds.map((id) => hostQueue(id))]);
   // With PORT=0 the address is known only once the server listens.
   const linkFor = (operator: Operator): Promise<string> => loginLink(operator, { ...sessions, publicUrl: url });
   const http = createServer({
     context: fleet,
-    limits: openLimits({
-      perAddress: config.FLEET_RATE_PER_ADDRESS,
-      perOperator: config.FLEET_RATE_PER_OPERATOR,
-    }),
+    limits: openLimits({ perAddress: config.FLEET_RATE_PER_ADDRESS, perOperator: config.FLEET_RATE_PER_OPERATOR }),
     routes: webRoutes(linkFor),
     identify,
     keys: keys.set,
