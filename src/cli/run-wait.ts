@@ -28,7 +28,7 @@ export async function waitForBatch(batchId: string, shell: Shell): Promise<reado
   try {
     for (;;) {
       const orders = await batchOf(shell, batchId);
-      for (const order of orders.filter(({ id, status }) => OVER.has(status) && !told.has(id))) {
+      for (const order of orders.filter(({ id, status }) => OVER.has(status) && !told.has(id)).toSorted(byEnd)) {
         told.add(order.id);
         const [run] = (await api.get(`/api/fleet/runs${queryOf({ order: order.id, limit: 1 })}`, pageOf(RunView)))
           .items;
@@ -51,6 +51,11 @@ export async function waitForBatch(batchId: string, shell: Shell): Promise<reado
     world.signal.removeEventListener("abort", stop);
     await listening;
   }
+}
+
+/** Several may have ended between two looks. */
+function byEnd(a: OrderView, b: OrderView): number {
+  return (a.completedAt ?? "").localeCompare(b.completedAt ?? "");
 }
 
 /** Of one batch there are at most as many as one may ask for at once. */
