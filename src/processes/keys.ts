@@ -13,12 +13,12 @@ import {
   type KeySet,
   type SigningKey,
 } from "../http/tokens.ts";
-import { insertKey, listUsableKeys } from "../store/keys.ts";
+import { insertKey, listUsableKeys, type NewSigningKey, type SigningKeyRow } from "../store/keys.ts";
 import { WORKER, type Store } from "../store/store.ts";
 
 export interface OpenKeys {
   readonly set: KeySet;
-  /** The newest: what signs. */
+  /** The newest that has no end: what signs. */
   readonly signing: SigningKey;
 }
 
@@ -26,20 +26,10 @@ const KEY_BYTES = 32;
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** Two processes that start at once agree on one key: the second sees the first one's under the lock. */
+/** The keys as they stand; the first one is made when none signs. */
 export async function openKeys(store: Store, config: Config): Promise<OpenKeys> {
   const seal = await openSeal(config);
-  const rows = await untilHeld(store, async () => {
-    const known = await store.transaction(WORKER, (tx) => listUsableKeys(tx));
-    if (known.length > 0) return known;
-    const key = await createSigningKey();
-    const sealedPrivate = seal.close(JSON.stringify(await exportSigningKey(key)));
-    const row = { id: key.kid, publicJwk: await publicJwk(key), sealedPrivate, sealedWith: seal.id };
-    return store.transaction(WORKER, async (tx) => {
-      await insertKey(tx, row);
-      return listUsableKeys(tx);
-    });
-  });
+  const rows = (await findKeys(store)) ?? (await makeFirst(store, seal));
   const keys = await Promise.all(
     rows.map(async (row) => {
       if (row.sealedWith !== seal.id) {
@@ -54,6 +44,35 @@ export async function openKeys(store: Store, config: Config): Promise<OpenKeys> 
   const [signing] = keys;
   if (!signing) throw new FleetError("database-unusable", "There is no signing key, and none could be made.");
   return { set: keySetOf(keys), signing };
+}
+
+/** For the database: sealed, not stored yet. */
+export async function sealedKey(config: Config): Promise<NewSigningKey> {
+  return newKey(await openSeal(config));
+}
+
+async function newKey(seal: Seal): Promise<NewSigningKey> {
+  const key = await createSigningKey();
+  const sealedPrivate = seal.close(JSON.stringify(await exportSigningKey(key)));
+  return { id: key.kid, publicJwk: await publicJwk(key), sealedPrivate, sealedWith: seal.id };
+}
+
+async function findKeys(store: Store): Promise<SigningKeyRow[] | undefined> {
+  const known = await store.transaction(WORKER, (tx) => listUsableKeys(tx));
+  return known.some(({ retireAt }) => retireAt === null) ? known : undefined;
+}
+
+/** Two processes that start at once agree on one key: the second sees the first one's under the lock. */
+async function makeFirst(store: Store, seal: Seal): Promise<SigningKeyRow[]> {
+  return untilHeld(store, async () => {
+    const known = await findKeys(store);
+    if (known) return known;
+    const row = await newKey(seal);
+    return store.transaction(WORKER, async (tx) => {
+      await insertKey(tx, row);
+      return listUsableKeys(tx);
+    });
+  });
 }
 
 async function untilHeld<Result>(store: Store, work: () => Promise<Result>): Promise<Result> {

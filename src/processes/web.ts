@@ -15,7 +15,7 @@ import { listHosts } from "../store/hosts.ts";
 import { upsertOperator } from "../store/operators.ts";
 import { WORKER } from "../store/store.ts";
 import type { OpenFleet } from "./fleet.ts";
-import { openKeys } from "./keys.ts";
+import { openKeyRing } from "./key-ring.ts";
 import { startLoop } from "./loop.ts";
 import { startRelay } from "./worker.ts";
 
@@ -38,10 +38,10 @@ const HOSTS_MS = 10_000;
 export async function startWeb(open: OpenFleet, config: Config, { relays = true } = {}): Promise<RunningWeb> {
   const { fleet, store, broker } = open;
   const { clock, newId, log } = fleet;
-  const keys = await openKeys(store, config);
+  const keys = await openKeyRing(store, config);
   const identify = identifyBy({ keys: keys.set, issuer: ISSUER, audience: AUDIENCE, clock });
   const issue = (operator: Operator, kind: TokenKind, ttlMs: number) =>
-    issueToken(keys.signing, operator, { kind, ttlMs, issuer: ISSUER, audience: AUDIENCE, clock, newId });
+    issueToken(keys.signing(), operator, { kind, ttlMs, issuer: ISSUER, audience: AUDIENCE, clock, newId });
 
   let hostIds: readonly string[] = [];
   const lookForHosts = async () => {
@@ -57,7 +57,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
   const http = createServer({
     context: fleet,
     limits: openLimits({ perAddress: config.FLEET_RATE_PER_ADDRESS, perOperator: config.FLEET_RATE_PER_OPERATOR }),
-    routes: webRoutes(linkFor),
+    routes: webRoutes(linkFor, keys),
     identify,
     keys: keys.set,
     health: {
@@ -69,7 +69,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
     doors: [(app) => mountLogin(app, sessions), (app) => mountBoard(app, { identify, queues, publicUrl })],
   });
   const port = await listen(http.server, config).catch(async (error: unknown) => {
-    await hosts.stop();
+    await Promise.all([hosts.stop(), keys.stop()]);
     throw error;
   });
   const url =
@@ -90,7 +90,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
     },
     async close() {
       await http.close();
-      await Promise.all([hosts.stop(), relay?.stop()]);
+      await Promise.all([hosts.stop(), keys.stop(), relay?.stop()]);
     },
   };
 }

@@ -13,21 +13,49 @@ const SigningKeyRow = z.object({
 });
 export type SigningKeyRow = z.infer<typeof SigningKeyRow>;
 
+export interface NewSigningKey {
+  readonly id: string;
+  readonly publicJwk: unknown;
+  readonly sealedPrivate: Buffer;
+  readonly sealedWith: string;
+}
+
 const columns = sql`k.id, k.public_jwk, k.sealed_private, k.sealed_with, k.active_from, k.retire_at, k.revoked_at`;
 
-/** Those that may still verify: not revoked, not past their time. Newest first. */
+/** Those that may still verify: not revoked, not past their time. First the one that signs, then the newest. */
 export async function listUsableKeys(tx: Tx): Promise<SigningKeyRow[]> {
   return tx.many(SigningKeyRow)`
     select ${columns} from signing_keys k
-    where k.revoked_at is null and (k.retire_at is null or k.retire_at > now()) order by k.active_from desc`;
+    where k.revoked_at is null and (k.retire_at is null or k.retire_at > now())
+    order by k.retire_at is not null, k.active_from desc`;
 }
 
-export async function insertKey(
-  tx: Tx,
-  key: { id: string; publicJwk: unknown; sealedPrivate: Buffer; sealedWith: string },
-): Promise<void> {
+/** Also those that are over. Newest first. */
+export async function listAllKeys(tx: Tx): Promise<SigningKeyRow[]> {
+  return tx.many(SigningKeyRow)`select ${columns} from signing_keys k order by k.active_from desc`;
+}
+
+/** Until commit nobody else changes which key signs: two rotations come one after the other. */
+export async function lockKeys(tx: Tx): Promise<void> {
+  await tx.run`select pg_advisory_xact_lock(hashtextextended('signing-keys/change', 0))`;
+}
+
+export async function insertKey(tx: Tx, key: NewSigningKey): Promise<void> {
   await tx.run`
-    insert into signing_keys (id, public_jwk, sealed_private, sealed_with)
-    values (${key.id}, ${JSON.stringify(key.publicJwk)}::jsonb, ${key.sealedPrivate}, ${key.sealedWith})
+    insert into signing_keys (id, public_jwk, sealed_private, sealed_with, active_from)
+    values (${key.id}, ${JSON.stringify(key.publicJwk)}::jsonb, ${key.sealedPrivate}, ${key.sealedWith},
+      clock_timestamp())
     on conflict on constraint signing_keys_pkey do nothing`;
+}
+
+/** All but the named one stop signing now, and verifying after `overlapMs`; one that was to end sooner still does. */
+export async function retireOtherKeys(tx: Tx, id: string, overlapMs: number): Promise<void> {
+  await tx.run`
+    update signing_keys set retire_at = now() + ${overlapMs}::double precision * interval '1 millisecond'
+    where id <> ${id} and revoked_at is null and retire_at is null`;
+}
+
+/** False when there is no such key, or it was revoked before. */
+export async function markKeyRevoked(tx: Tx, id: string): Promise<boolean> {
+  return (await tx.run`update signing_keys set revoked_at = now() where id = ${id} and revoked_at is null`) === 1;
 }

@@ -18,6 +18,7 @@ import { Settings } from "../../src/domain/settings.ts";
 import { SLOT_HOLDING_STATUSES, TERMINAL_STATUSES, VALID_TRANSITIONS, type TaskStatus } from "../../src/domain/task.ts";
 import { openApiOf } from "../../src/http/openapi.ts";
 import { webRoutes } from "../../src/http/routes/index.ts";
+import { NO_KEYS } from "../support/api.ts";
 import { expectJson, expectPage } from "../support/pages.ts";
 
 test("docs/states.md is the table of transitions", async () => {
@@ -40,7 +41,7 @@ test("docs/openapi.json is written from the routes", async () => {
   await expectJson(
     "docs/openapi.json",
     openApiOf(
-      webRoutes(async () => ""),
+      webRoutes(async () => "", NO_KEYS),
       VERSION,
     ),
   );

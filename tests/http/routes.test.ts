@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { ROUTES, webRoutes } from "../../src/http/routes/index.ts";
+import { NO_KEYS } from "../support/api.ts";
 import { parseServerSentEvents } from "./server-sent-events.ts";
 import { aWebWorld, type WebWorld } from "./web-world.ts";
 
@@ -125,7 +126,7 @@ test("the OpenAPI document describes exactly the routes there are", async () => 
   const described = Object.entries(document.paths).flatMap(([at, operations]) =>
     Object.keys(operations).map((method) => `${method} ${at.replaceAll(/\{(\w+)\}/g, ":$1")}`),
   );
-  const routes = webRoutes(() => Promise.resolve("")).map(({ method, path: at }) => `${method} ${at}`);
+  const routes = webRoutes(() => Promise.resolve(""), NO_KEYS).map(({ method, path: at }) => `${method} ${at}`);
 
   expect(described.toSorted()).toEqual(routes.toSorted());
 });

@@ -64,3 +64,9 @@ export function testToken(key: SigningKey, operator: Operator, kind: TokenKind =
     newId: randomUUID,
   });
 }
+
+/** For lists of routes that nobody calls. */
+export const NO_KEYS = {
+  make: () => Promise.reject(new Error("No key is made here.")),
+  reread: () => Promise.resolve(),
+};

@@ -7,6 +7,7 @@ import { acceptDriftRoute, checkDriftRoute, driftRoute } from "./drift.ts";
 import { estopsRoute, releaseEstopRoute, throwEstopRoute } from "./estop.ts";
 import { eventsRoute, recentEventsRoute, taskEventsRoute } from "./events.ts";
 import { gcRoute } from "./gc.ts";
+import { keysRoutes, type KeyDoor } from "./keys.ts";
 import { loginRoute } from "./login.ts";
 import { followLogsRoute, logsRoute } from "./logs.ts";
 import { addOrderRoute, orderRoute, ordersRoute, runOrderRoute, runOrdersRoute } from "./orders.ts";
@@ -76,6 +77,6 @@ export const ROUTES: readonly Route<Fleet>[] = [
 ];
 
 /** Those beside which the web process has to stand, because it holds the keys. */
-export function webRoutes(linkFor: (operator: Operator) => Promise<string>): readonly Route<Fleet>[] {
-  return [...ROUTES, loginRoute(linkFor)];
+export function webRoutes(linkFor: (operator: Operator) => Promise<string>, keys: KeyDoor): readonly Route<Fleet>[] {
+  return [...ROUTES, loginRoute(linkFor), ...keysRoutes(keys)];
 }

@@ -1,0 +1,86 @@
+/** fleet keys: the keys that sign tokens; a new one, and one that is believed no longer. */
+import type { KeysView } from "../../views/key.ts";
+import { textOf, type Command, type Shell } from "../command.ts";
+import { tableOf } from "../table.ts";
+import { ago, span, type Colour } from "../words.ts";
+
+const keysView = async () => (await import("../../views/key.ts")).KeysView;
+
+const listCommand: Command = {
+  usage: "keys",
+  summary: "the keys that sign tokens, newest first (role admin)",
+  options: [],
+  examples: ["fleet keys", "fleet keys --json | jq -r '.keys[] | select(.standing == \"signs\").kid'"],
+
+  async run(shell) {
+    await told(shell, await shell.api.get("/api/fleet/keys", keysView));
+  },
+};
+
+const rotateCommand: Command = {
+  usage: "keys rotate",
+  summary: "make a key that signs from now on; the old one verifies for a day more",
+  options: [["--overlap <hours>", "how long what the old one signed is believed (24)"]],
+  examples: ["fleet keys rotate", "fleet keys rotate --overlap 48"],
+
+  async run(shell, _args, { overlap }) {
+    const hours = textOf(overlap);
+    const body = hours === undefined ? {} : { overlapHours: Number(hours) };
+    await told(shell, await shell.api.post("/api/fleet/keys/rotate", body, keysView));
+  },
+};
+
+const revokeCommand: Command = {
+  usage: "keys revoke <kid>",
+  summary: "believe nothing that a key signed, from now on",
+  options: [],
+  examples: ["fleet keys revoke NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"],
+
+  async run(shell, [kid = ""]) {
+    const path = `/api/fleet/keys/${encodeURIComponent(kid)}/revoke`;
+    await told(shell, await shell.api.post(path, {}, keysView));
+    if (!shell.json) shell.terminal.note("Whoever holds a token that it signed needs a new one.");
+  },
+};
+
+/** The one that is called by the word alone comes first. */
+export const keysCommands: readonly Command[] = [listCommand, rotateCommand, revokeCommand];
+
+type Key = KeysView["keys"][number];
+
+const LOOKS: Readonly<Record<Key["standing"], readonly [glyph: string, colour: Colour]>> = {
+  signs: ["●", "green"],
+  verifies: ["○", "blue"],
+  retired: ["−", "gray"],
+  revoked: ["✖", "red"],
+};
+
+async function told({ terminal, json, world }: Shell, view: KeysView): Promise<void> {
+  if (json) {
+    terminal.json(view);
+    return;
+  }
+  const now = world.clock();
+  const rows = tableOf<Key>(
+    terminal,
+    [
+      { head: "KEY", drop: 0, cell: ({ kid }) => terminal.shown(kid) },
+      { head: "STANDING", drop: 0, cell: ({ standing }) => standingOf(terminal, standing) },
+      { head: "SINCE", drop: 2, cell: ({ since }) => ago(since, now) },
+      { head: "UNTIL", drop: 1, cell: (key) => untilOf(key, now) },
+    ],
+    view.keys,
+  );
+  for (const line of rows) terminal.line(line);
+}
+
+function standingOf({ paint }: Shell["terminal"], standing: Key["standing"]): string {
+  const [glyph, colour] = LOOKS[standing];
+  return paint(colour, `${glyph} ${standing}`);
+}
+
+function untilOf({ standing, until, revokedAt }: Key, now: Date): string {
+  if (revokedAt !== null) return ago(revokedAt, now);
+  if (until === null) return "";
+  return standing === "verifies" ? `in ${span(Date.parse(until) - now.getTime())}` : ago(until, now);
+}
