@@ -23,7 +23,7 @@ RUN=$fleet_run
 umask 077
 SELF=$0
 # Caught, not ignored: what is ignored stays ignored in the agent, and it may want these for itself.
-trap : HUP INT QUIT TSTP
+trap CAUGHT=1 HUP INT QUIT TSTP
 
 # Whoever makes this folder decides: we, and the agent runs; or somebody who closed the attempt, and it never will.
 mkdir "$RUN/started" 2>/dev/null || exit 75
@@ -147,7 +147,7 @@ else
   set +m
 fi
 CHILD=$!
-trap 'kill -TERM -- "-$CHILD" 2>/dev/null || kill -TERM "$CHILD" 2>/dev/null' TERM
+trap 'CAUGHT=1; kill -TERM -- "-$CHILD" 2>/dev/null || kill -TERM "$CHILD" 2>/dev/null' TERM
 look_at "$CHILD"
 CHILD_START=$START
 printf 'pid=%s start=%s supervisor=%s\n' "$CHILD" "$CHILD_START" "$SUPERVISOR" >"$RUN/process"
@@ -158,11 +158,15 @@ BEATER=$!
 # Ctrl-S in an attached terminal must not stop the agent's output.
 stty -ixon 2>/dev/null
 
-# A caught signal ends the wait, not the agent: wait again until it is the agent that has ended.
+# A caught signal ends the wait, not the agent, and its number hides the agent's own code where both come at once: wait
+# again. The second wait for an agent whose end was told already says 127.
+CODE=
 while :; do
+  CAUGHT=
   wait "$CHILD"
-  CODE=$?
-  kill -0 "$CHILD" 2>/dev/null || break
+  TOLD=$?
+  { [ "$TOLD" = 127 ] && [ -n "$CODE" ]; } || CODE=$TOLD
+  [ -n "$CAUGHT" ] || break
 done
 
 # An agent that was killed before it had opened its output leaves the log waiting for it.
