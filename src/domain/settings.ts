@@ -4,6 +4,7 @@ import { DoneCriteria } from "./done.ts";
 import { SLOTS_BY_TIER, type Tier } from "./operator.ts";
 import { Argv, Line, Minutes, Name, Product } from "./product.ts";
 import { AgentType, TaskType } from "./task.ts";
+import { WebhookUrl } from "./webhook-url.ts";
 
 const Ms = z.int().min(0).max(86_400_000);
 
@@ -124,7 +125,7 @@ export const Settings = z.strictObject({
         .default(["terminal"]),
       mute: z.array(z.string().max(64)).max(32).default([]).describe("types of notification nobody wants"),
       webhook: z
-        .strictObject({ url: Line, secret: z.string().min(16).max(512) })
+        .strictObject({ url: WebhookUrl, secret: z.string().min(16).max(512) })
         .optional()
         .describe("where the webhook channel sends; the secret signs each message"),
       email: z.strictObject({ to: z.email() }).optional().describe("where the e-mail channel sends (FLEET_SMTP_URL)"),

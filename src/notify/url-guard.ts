@@ -1,6 +1,7 @@
 /** Which URLs a webhook may go to. Resolved once here; the socket then goes to the address that was judged. */
 import { lookup as systemLookup } from "node:dns/promises";
 import { BlockList, isIP } from "node:net";
+import { faultOfWebhookUrl } from "../domain/webhook-url.ts";
 
 export interface GuardOptions {
   /** For receivers in one's own network, by configuration. */
@@ -26,7 +27,9 @@ export class UrlRefusedError extends Error {
 }
 
 export async function guardUrl(text: string, options: GuardOptions = {}): Promise<GuardedUrl> {
-  const url = readUrl(text, options);
+  const fault = faultOfWebhookUrl(text, options);
+  if (fault !== undefined) throw new UrlRefusedError(fault);
+  const url = new URL(text);
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const family = isIP(host);
   const addresses = family === 0 ? await (options.resolve ?? resolveBySystem)(host) : [{ address: host, family }];
@@ -39,37 +42,6 @@ export async function guardUrl(text: string, options: GuardOptions = {}): Promis
   const [address] = addresses;
   if (!address) throw new Error(`${host} has no address`);
   return { url, address };
-}
-
-function readUrl(text: string, options: GuardOptions): URL {
-  const fault = faultOfSpelling(text);
-  if (fault !== undefined) throw new UrlRefusedError(fault);
-  const url = new URL(text);
-  const isAllowedProtocol = url.protocol === "https:" || (url.protocol === "http:" && options.allowHttp === true);
-  if (!isAllowedProtocol) throw new UrlRefusedError(`only https is allowed, not ${url.protocol.slice(0, -1)}`);
-  if (!options.allowPrivate && isLocalName(url.hostname)) throw new UrlRefusedError(`${url.hostname} is a local name`);
-  return url;
-}
-
-function faultOfSpelling(text: string): string | undefined {
-  if (text.length > 2_048) return "the URL is longer than 2048 characters";
-  // The parser would drop or turn these silently, so that what is read is not what was written.
-  if (/[^!-~]/.test(text) || text.includes("\\")) {
-    return "the URL holds blanks, control characters, backslashes or letters outside ASCII";
-  }
-  if (!URL.canParse(text)) return "this is not a URL";
-  if (/^[a-z]+:\/{0,8}[^/?#]*@/i.test(text)) return "the URL holds a user name or password";
-  return undefined;
-}
-
-/** Names that never leave a machine or its network; a bare word is looked up in the search domains. */
-function isLocalName(hostname: string): boolean {
-  const host = hostname.replace(/\.+$/, "");
-  if (isIP(host.replace(/^\[|\]$/g, "")) !== 0) return false;
-  if (!host.includes(".")) return true;
-  return /\.(?:localhost|local|internal|intranet|lan|home|corp|private|localdomain|arpa|test|invalid|onion)$/.test(
-    host,
-  );
 }
 
 async function resolveBySystem(host: string): Promise<readonly Address[]> {
