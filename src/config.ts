@@ -1,4 +1,5 @@
 /** Settings: read from the environment once, checked together, frozen. Nothing else reads process.env. */
+import { isIP } from "node:net";
 import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
 import { FleetError } from "./domain/errors.ts";
@@ -44,6 +45,14 @@ export const Config = z.object({
     .default(12_000)
     .describe(
       "API requests an address (of IPv6: its /64) may make in a minute, of each web process, with or without a token",
+    ),
+  FLEET_TRUST_PROXY: z
+    .string()
+    .transform((list) => list.split(",").map((one) => one.trim()))
+    .refine((list) => list.every(isNetwork), "must be addresses or networks (10.0.0.7, 10.0.0.0/8), or loopback")
+    .default([])
+    .describe(
+      "addresses of the proxies before `fleet web`, with commas; their X-Forwarded-For says who asks. Nobody is believed when unset",
     ),
   FLEET_URL: z
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
@@ -118,6 +127,14 @@ export function readConfig(env: Environment, machine: Machine): Config {
   if (config.success) return Object.freeze(config.data);
   const wrong = [...new Set(config.error.issues.map(({ path }) => String(path[0])))];
   throw new FleetError("invalid-input", `The environment is not valid:\n${z.prettifyError(config.error)}`, { wrong });
+}
+
+/** `10.0.0.7`, `10.0.0.0/8`, `2001:db8::/32`, or a word that stands for several. Not all of them: anybody could be anybody. */
+function isNetwork(text: string): boolean {
+  if (text === "loopback" || text === "linklocal" || text === "uniquelocal") return true;
+  const [address = "", bits, ...more] = text.split("/");
+  const most = { 4: 32, 6: 128 }[isIP(address)] ?? 0;
+  return most > 0 && more.length === 0 && (bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= most));
 }
 
 /** A relative XDG_DATA_HOME is to be ignored, says its specification. */

@@ -31,6 +31,16 @@ test("a host name without a usable letter still gives a name", () => {
   expect(readConfig({}, { ...machine, hostName: "___" }).FLEET_HOST_ID).toBe("host");
 });
 
+test("only named proxies are believed, and never everybody", () => {
+  const trusted = (FLEET_TRUST_PROXY: string) => readConfig({ FLEET_TRUST_PROXY }, machine).FLEET_TRUST_PROXY;
+
+  expect(readConfig({}, machine).FLEET_TRUST_PROXY).toEqual([]);
+  expect(trusted("10.0.0.7, 2001:db8::/32,loopback")).toEqual(["10.0.0.7", "2001:db8::/32", "loopback"]);
+  for (const wrong of ["true", "1", "0.0.0.0/0", "::/0", "10.0.0.0/33", "10.0.0", "proxy.example", "10.0.0.7,,"]) {
+    expect(() => trusted(wrong), wrong).toThrow("FLEET_TRUST_PROXY");
+  }
+});
+
 test("every wrong variable is named in one error, and its value is not repeated", () => {
   const wrong = {
     DATABASE_URL: "mysql://u:hunter2@h/d",

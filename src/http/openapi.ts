@@ -23,7 +23,14 @@ export interface Operation {
   readonly tags: readonly string[];
   readonly parameters: readonly Parameter[];
   readonly requestBody?: { readonly required: boolean; readonly content: Content };
-  readonly responses: Readonly<Record<string, { readonly description: string; readonly content: Content }>>;
+  readonly responses: Readonly<Record<string, Response>>;
+}
+
+export interface Response {
+  readonly description: string;
+  readonly headers: Json;
+  /** None where there is no body: 304. */
+  readonly content?: Content;
 }
 
 export interface OpenApi {
@@ -32,7 +39,7 @@ export interface OpenApi {
   readonly servers: readonly Json[];
   readonly security: readonly Json[];
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
-  readonly components: { readonly schemas: Json; readonly securitySchemes: Json };
+  readonly components: { readonly headers: Json; readonly schemas: Json; readonly securitySchemes: Json };
 }
 
 export interface DocumentedRoute extends RouteFace {
@@ -41,12 +48,22 @@ export interface DocumentedRoute extends RouteFace {
 
 /** Any route may answer with these. */
 const ALWAYS: readonly FailureCode[] = [
+  "malformed-request",
   "unauthenticated",
   "tier-too-low",
   "invalid-input",
   "rate-limited",
   "database-unavailable",
 ];
+/** And those that read a body, with these. */
+const OF_BODIES: readonly FailureCode[] = ["malformed-json", "body-too-large", "unsupported-media-type"];
+
+const HEADERS: Readonly<Record<string, { readonly description: string; readonly schema: Json }>> = {
+  "X-Request-Id": { description: "Names this request in the log", schema: { type: "string", format: "uuid" } },
+  ETag: { description: "For If-None-Match, the next time", schema: { type: "string" } },
+  "Retry-After": { description: "Seconds after which to ask again", schema: { type: "integer", minimum: 1 } },
+};
+const COME_BACK = new Set([429, 503]);
 
 export function openApiOf(routes: readonly DocumentedRoute[], version: string): OpenApi {
   const schemas: Json = {};
@@ -62,6 +79,7 @@ export function openApiOf(routes: readonly DocumentedRoute[], version: string): 
     security: [{ bearer: [] }],
     paths,
     components: {
+      headers: HEADERS,
       schemas,
       securitySchemes: {
         bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT", description: "ES256, at most 24 h" },
@@ -115,30 +133,46 @@ function headersOf({ method, kind }: DocumentedRoute): Parameter[] {
   if (kind === "sse") {
     return [{ name: "Last-Event-ID", in: "header", schema, description: "Resume after this event" }];
   }
+  if (method === "get") {
+    return [{ name: "If-None-Match", in: "header", schema, description: "The ETag of the answer you hold" }];
+  }
   if (method !== "post") return [];
   return [{ name: "Idempotency-Key", in: "header", schema, description: "The same key and body give the same answer" }];
 }
 
-function successesOf({ kind, reply, statuses = {} }: DocumentedRoute, schemas: Json): Operation["responses"] {
+function successesOf(route: DocumentedRoute, schemas: Json): Operation["responses"] {
+  const { kind, method, reply, statuses = { 200: "Done" } } = route;
   const schema = schemaOf(reply, "output", schemas);
-  const type = kind === "sse" ? "text/event-stream" : "application/json";
-  const meanings: Readonly<Record<string, string>> = { 200: "Done", ...statuses };
-  return Object.fromEntries(
-    Object.entries(meanings).map(([status, description]) => [status, { description, content: { [type]: { schema } } }]),
-  );
+  const content = { [kind === "sse" ? "text/event-stream" : "application/json"]: { schema } };
+  const tagged = kind === "json" && method === "get";
+  const responses = Object.entries(statuses).map(([status, description]): [string, Response] => [
+    status,
+    { description, headers: headersNamed(tagged ? ["ETag"] : []), content },
+  ]);
+  const unchanged = { description: "As in the answer you hold", headers: headersNamed(["ETag"]) };
+  return Object.fromEntries(tagged ? [...responses, ["304", unchanged]] : responses);
 }
 
 /** One response per status; which codes share it stands in its description. */
-function failuresOf({ errors = [] }: DocumentedRoute, schemas: Json): Operation["responses"] {
+function failuresOf({ errors = [], body }: DocumentedRoute, schemas: Json): Operation["responses"] {
   const byStatus = new Map<number, string[]>();
-  for (const code of new Set([...ALWAYS, ...errors])) {
+  for (const code of new Set([...ALWAYS, ...(body ? OF_BODIES : []), ...errors])) {
     const { status, title } = FAILURES[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), `\`${code}\`: ${title}`]);
   }
   const content = { "application/problem+json": { schema: schemaOf(Problem, "output", schemas) } };
-  return Object.fromEntries(
-    [...byStatus].map(([status, lines]) => [String(status), { description: lines.join("; "), content }]),
-  );
+  const responses = [...byStatus].map(([status, lines]): [string, Response] => [
+    String(status),
+    { description: lines.join("; "), headers: headersNamed(COME_BACK.has(status) ? ["Retry-After"] : []), content },
+  ]);
+  return {
+    ...Object.fromEntries(responses),
+    default: { description: "Any other failure", headers: headersNamed([]), content },
+  };
+}
+
+function headersNamed(names: readonly string[]): Json {
+  return Object.fromEntries(["X-Request-Id", ...names].map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 }
 
 /** A schema with an id becomes a component, and a reference to it. */

@@ -5,7 +5,9 @@ import type { Problem } from "../views/problem.ts";
 
 /** What the server tells its log; a pino logger is one. */
 export interface HttpLog {
+  debug(facts: object, message: string): void;
   info(facts: object, message: string): void;
+  warn(facts: object, message: string): void;
   error(facts: object, message: string): void;
 }
 

@@ -25,7 +25,12 @@ export interface RouteFace<
   readonly body?: Body;
   /** What leaves is exactly this: every reply is parsed, so a field the schema does not name stays inside. */
   readonly reply: Reply;
-  /** Further statuses of success, with their meaning: `{ 200: "the key was used before" }`. */
+  /**
+   * What of the reply decides whether it has changed, where that is not all of it: a time of asking, or an age, would make
+   * every answer a new one.
+   */
+  lasting?(this: void, reply: z.output<Reply>): unknown;
+  /** The statuses of success, with their meaning, where they are not 200 alone: `{ 201: "a new task" }`. */
   readonly statuses?: Readonly<Record<number, string>>;
   /** What it may refuse with, besides what every route may. */
   readonly errors?: readonly FailureCode[];
@@ -49,6 +54,11 @@ export interface Answer<Body> {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** As it leaves the route: parsed, and what of it counts as a change. */
+export interface ParsedAnswer extends Answer<unknown> {
+  readonly lasting?: unknown;
+}
+
 /** One server-sent event; `id` is what a reader resumes from. */
 export interface StreamEvent<Data> {
   readonly id?: string;
@@ -66,7 +76,7 @@ export interface RawAsk extends Omit<Ask<unknown, unknown, unknown>, "params" | 
 
 export interface JsonRoute<Context> extends RouteFace {
   readonly kind: "json";
-  readonly answer: (context: Context, ask: RawAsk) => Promise<Answer<unknown>>;
+  readonly answer: (context: Context, ask: RawAsk) => Promise<ParsedAnswer>;
 }
 
 export interface StreamRoute<Context> extends RouteFace {
@@ -99,7 +109,8 @@ export function defineRoute<
     kind: "json",
     async answer(context, raw) {
       const { body, ...rest } = await handle(context, readAsk(face, raw));
-      return { ...rest, body: face.reply.parse(body) };
+      const reply = face.reply.parse(body);
+      return { ...rest, body: reply, ...(face.lasting ? { lasting: face.lasting(reply) } : {}) };
     },
   };
 }

@@ -3,9 +3,11 @@ import { createServer as createHttpServer, type Server } from "node:http";
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
 import { FleetError } from "../domain/errors.ts";
 import { tierReaches, type Operator } from "../domain/operator.ts";
+import { logWhenDone, noteAsker } from "./access-log.ts";
 import { readBody, refuseOddShapes } from "./body.ts";
 import { answerBrokenRequests } from "./broken-request.ts";
 import { mountDocs } from "./docs.ts";
+import { keepPrivately, tagOf } from "./etag.ts";
 import { mountHealth, type Check } from "./health.ts";
 import { bearerOf, refusal, type Identify } from "./identity.ts";
 import type { Limits } from "./limits.ts";
@@ -28,8 +30,8 @@ export interface HttpTerms<Context> {
   readonly doors?: readonly ((app: Express) => void)[];
   /** How long a slow client may take for its headers and for all of its request. */
   readonly patience?: { readonly headersMs: number; readonly requestMs: number };
-  /** Addresses of proxies whose `x-forwarded-*` are believed; none by default. */
-  readonly trustProxy?: string | false;
+  /** Addresses of proxies whose `x-forwarded-for` is believed; none by default. */
+  readonly trustProxy?: readonly string[];
 }
 
 export interface HttpServer {
@@ -48,13 +50,20 @@ export function createServer<Context>(terms: HttpTerms<Context>): HttpServer {
   const streams = new Set<AbortController>();
   const app = express();
   app.disable("x-powered-by");
-  app.set("trust proxy", terms.trustProxy ?? false);
+  app.set("trust proxy", terms.trustProxy ?? []);
+  // Ours are made from what an answer means, and for what is asked again and again only.
+  app.set("etag", false);
   app.use(prepare(terms));
 
   mountHealth(app, terms.health);
   app.get("/.well-known/jwks.json", async (_request, response) => {
     // New keys are published at least this long before their first use.
     response.set("cache-control", "public, max-age=300").json({ keys: await terms.keys.publicKeys() });
+  });
+  // Whatever is below costs something: guessing tokens, links and addresses is counted like asking.
+  app.use(async (request, _response, next) => {
+    await terms.limits?.address(request.ip ?? "unknown");
+    next();
   });
   mountDocs(app, terms.routes);
   for (const mount of terms.doors ?? []) mount(app);
@@ -83,14 +92,16 @@ export function createServer<Context>(terms: HttpTerms<Context>): HttpServer {
 }
 
 /** Before anything reads the request: its id is ours, and headers that pretend are gone. */
-function prepare<Context>({ newId, trustProxy }: HttpTerms<Context>): RequestHandler {
+function prepare<Context>({ newId, trustProxy = [], log }: HttpTerms<Context>): RequestHandler {
   return (request, response, next) => {
     for (const name of Object.keys(request.headers)) {
-      if (SPOOFABLE.test(name) || (!trustProxy && FORWARDED.test(name))) delete request.headers[name];
+      if (SPOOFABLE.test(name) || (trustProxy.length === 0 && FORWARDED.test(name))) delete request.headers[name];
     }
     // fetch sends "no-cache" beside any If-None-Match, which Express would take as "never answer 304".
     delete request.headers["cache-control"];
+    // An id that the asker brings is not taken: two requests could look like one in the log.
     const requestId = newId();
+    logWhenDone(log, request, response);
     response.set({ "x-request-id": requestId, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" });
     refuseOddHost(request);
     next();
@@ -134,6 +145,7 @@ async function serve<Context>(
   { request, response }: Exchange,
 ): Promise<void> {
   const operator = await enter(route, terms, request);
+  noteAsker(response, operator);
   const body = await readBody(request, response);
   const params = { ...request.params };
   const query = { ...request.query };
@@ -153,10 +165,10 @@ async function serve<Context>(
   };
 
   if (route.kind === "json") {
-    const answer = await route.answer(terms.context, ask);
-    // "no-cache" is "ask again with the ETag", which Express makes and compares.
-    response.set({ "cache-control": "private, no-cache", ...answer.headers });
-    response.status(answer.status ?? 200).json(answer.body);
+    const { body: reply, lasting = reply, status = 200, headers = {} } = await route.answer(terms.context, ask);
+    keepPrivately(response, route.method === "get" && status === 200 ? tagOf(lasting) : undefined);
+    // Express compares the tag with If-None-Match, and leaves the body out where they agree.
+    response.set(headers).status(status).json(reply);
     return;
   }
   streams.add(controller);
@@ -167,13 +179,12 @@ async function serve<Context>(
   }
 }
 
-/** Address, identity, operator's share, tier: a stranger's body is not even read. */
+/** Identity, operator's share, tier: a stranger's body is not even read. */
 async function enter<Context>(
   route: Route<Context>,
   { identify, limits }: HttpTerms<Context>,
   request: Request,
 ): Promise<Operator> {
-  await limits?.address(request.ip ?? "unknown");
   const token = bearerOf(request.headers.authorization);
   if (token === undefined) throw refusal();
   const { operator } = await identify(token);

@@ -66,6 +66,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
     },
     log,
     newId,
+    trustProxy: config.FLEET_TRUST_PROXY,
     doors: [(app) => mountLogin(app, sessions), (app) => mountBoard(app, { identify, queues, publicUrl })],
   });
   const port = await listen(http.server, config).catch(async (error: unknown) => {

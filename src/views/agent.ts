@@ -92,6 +92,22 @@ export const PsQuery = z.strictObject({
 });
 export type PsQuery = z.infer<typeof PsQuery>;
 
+/**
+ * What makes an answer another one. When something was last seen, and how loaded a machine is, changes all the time and
+ * changes nothing; that it was not seen for too long is in `health` and `state`.
+ */
+export function lastingAgent({ idleMs: _i, heartbeatAgeMs: _h, observedAt: _o, ...rest }: AgentView): object {
+  return rest;
+}
+
+export function lastingHost({ load: _l, diskFreeBytes: _d, seenAgoMs: _s, ...rest }: HostView): object {
+  return rest;
+}
+
+export function lastingPs({ at: _at, agents, hosts, ...rest }: PsView): object {
+  return { ...rest, agents: agents.map((agent) => lastingAgent(agent)), hosts: hosts.map((host) => lastingHost(host)) };
+}
+
 /** What a host last saw of an agent; everything may be missing. */
 export interface AgentSight {
   readonly paneAlive?: boolean | null;

@@ -4,9 +4,12 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { FleetError } from "../../src/domain/errors.ts";
 import { defineRoute } from "../../src/http/route.ts";
+import { eventually } from "../support/eventually.ts";
 import { testApi, type TestApi } from "../support/api.ts";
 
 const Thing = z.strictObject({ name: z.string(), size: z.int().optional(), tree: z.unknown().optional() });
+
+let ticks = 0;
 
 const ROUTES = [
   defineRoute(
@@ -33,6 +36,17 @@ const ROUTES = [
       reply: Thing,
     },
     async () => ({ body: { name: "x" } }),
+  ),
+  defineRoute(
+    {
+      method: "get",
+      path: "/api/fleet/clock",
+      tier: "observer",
+      summary: "What time it is",
+      reply: z.object({ at: z.int(), hands: z.int() }),
+      lasting: ({ hands }) => hands,
+    },
+    async () => ({ body: { at: (ticks += 1), hands: 2 } }),
   ),
   defineRoute(
     { method: "get", path: "/api/fleet/bug", tier: "observer", summary: "Breaks", reply: z.object({}) },
@@ -98,8 +112,58 @@ test("headers that claim to be somebody are gone before anything could read them
 
 test("an unchanged answer costs a 304", async () => {
   const first = await ask("/api/fleet/me");
-  const again = await ask("/api/fleet/me", { headers: { "if-none-match": first.headers.get("etag")! } });
-  expect(again.status).toBe(304);
+  const tag = first.headers.get("etag")!;
+  const asking = { headers: { "if-none-match": tag, authorization: `Bearer ${token}` } };
+  const response = await fetch(new URL("/api/fleet/me", api.url), asking);
+
+  expect([response.status, await response.text(), response.headers.get("etag")]).toEqual([304, "", tag]);
+  // Nobody else's cache may keep it, and nothing is taken from one unasked.
+  for (const { headers } of [first, response]) {
+    expect([headers.get("cache-control"), headers.get("vary")]).toEqual(["private, no-cache", "authorization"]);
+    expect(headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
+  }
+  const stranger = { headers: { "if-none-match": tag, authorization: `Bearer ${await api.token({ id: "bob" })}` } };
+  expect((await fetch(new URL("/api/fleet/me", api.url), stranger)).status).toBe(200);
+  expect((await fetch(new URL("/api/fleet/me", api.url), { headers: { "if-none-match": tag } })).status).toBe(401);
+});
+
+test("what changes something has no tag, and is done however often it is asked with one", async () => {
+  const made = await post('{"name":"x"}');
+  const again = await ask("/api/fleet/things", {
+    method: "POST",
+    body: '{"name":"x"}',
+    headers: { "content-type": "application/json", "if-none-match": "*" },
+  });
+
+  expect([made.headers.get("etag"), again.status]).toEqual([null, 201]);
+});
+
+test("an answer whose times alone have changed is the same answer", async () => {
+  const first = await ask("/api/fleet/clock");
+  const again = await ask("/api/fleet/clock", { headers: { "if-none-match": first.headers.get("etag")! } });
+
+  expect([first.body.at, again.status]).toEqual([1, 304]);
+  expect((await ask("/api/fleet/clock")).body).toEqual({ at: 3, hands: 2 });
+});
+
+test("a request's id is ours and not the asker's; the log has it with who asked what, and how it ended", async () => {
+  const theirs = "11111111-2222-3333-4444-555555555555";
+  const looked = await ask("/api/fleet/me?colour=red", { headers: { "x-request-id": theirs } });
+  const made = await post('{"name":"x"}');
+  const line = (of: { headers: Headers }) =>
+    eventually(async () => {
+      const requestId = of.headers.get("x-request-id");
+      return api.logged.find(({ facts }) => "event" in facts && "requestId" in facts && facts.requestId === requestId);
+    });
+
+  expect(looked.headers.get("x-request-id")).not.toBe(theirs);
+  expect(looked.body.instance).toBe(`urn:uuid:${looked.headers.get("x-request-id")}`);
+  expect(await line(looked)).toMatchObject({
+    level: "debug",
+    facts: { method: "GET", path: "/api/fleet/me", status: 422, operatorId: "ada", tenantId: "acme" },
+  });
+  expect(await line(made)).toMatchObject({ level: "info", facts: { method: "POST", status: 201 } });
+  expect(JSON.stringify(api.logged)).not.toContain("colour=red");
 });
 
 test("a tier that is too low is told which one is needed", async () => {
@@ -169,7 +233,7 @@ test("unknown addresses and methods are told apart", async () => {
 });
 
 test("a bug is answered without its words, and logged with them", async () => {
-  const { status, body } = await ask("/api/fleet/bug");
+  const { status, body, headers } = await ask("/api/fleet/bug");
 
   expect({ status, title: body.title, detail: body.detail }).toEqual({
     status: 500,
@@ -177,7 +241,8 @@ test("a bug is answered without its words, and logged with them", async () => {
     detail: undefined,
   });
   expect(JSON.stringify(body)).not.toContain("hunter2");
-  expect(api.logged.at(-1)).toMatchObject({ message: "a request met a bug", facts: { path: "/api/fleet/bug" } });
+  const bug = api.logged.find(({ message }) => message === "a request met a bug");
+  expect(bug).toMatchObject({ facts: { path: "/api/fleet/bug", requestId: headers.get("x-request-id") } });
 });
 
 test("a store that is away says when to come back, and health still answers", async () => {

@@ -3,7 +3,9 @@ import { expect, test } from "vitest";
 import { z } from "zod";
 import { openLimits } from "../../src/http/limits.ts";
 import { defineRoute } from "../../src/http/route.ts";
-import { testApi } from "../support/api.ts";
+import { mountBoard } from "../../src/http/board.ts";
+import { mountLogin } from "../../src/http/session.ts";
+import { testApi, testToken } from "../support/api.ts";
 
 const ROUTE = defineRoute(
   { method: "get", path: "/api/fleet/me", tier: "observer", summary: "Who asks", reply: z.object({}) },
@@ -63,4 +65,52 @@ test("all addresses of one network of IPv6 count as one", async () => {
   await limits.address("::1");
   await limits.address("::ffff:10.0.0.1");
   await limits.address("::ffff:10.0.0.2");
+});
+
+test("the doors beside the API count as well: login, board, documents and addresses that are none; health does not", async () => {
+  const doors = ["/login", "/queues", "/api/docs", "/api/openapi.json", "/nowhere"];
+  await using api = await testApi([ROUTE], ({ identify, key }) => ({
+    limits: openLimits({ perAddress: doors.length, perOperator: 100 }),
+    doors: [
+      (app) =>
+        mountLogin(app, {
+          identify,
+          issue: (operator, kind) => testToken(key, operator, kind),
+          spend: () => Promise.resolve(true),
+          publicUrl: "http://127.0.0.1",
+        }),
+      (app) => mountBoard(app, { identify, queues: () => [], publicUrl: "http://127.0.0.1" }),
+    ],
+  }));
+  const statusOf = async (path: string) => (await fetch(new URL(path, api.url), { redirect: "manual" })).status;
+
+  const before = await Promise.all(doors.map((door) => statusOf(door)));
+  const after = await Promise.all(doors.map((door) => statusOf(door)));
+
+  expect(before).not.toContain(429);
+  expect(new Set(after)).toEqual(new Set([429]));
+  expect([await statusOf("/healthz"), await statusOf("/.well-known/jwks.json")]).toEqual([200, 200]);
+});
+
+async function whoAsksFrom(addresses: readonly string[], trustProxy: readonly string[]): Promise<number[]> {
+  await using api = await testApi([ROUTE], () => ({
+    limits: openLimits({ perAddress: 1, perOperator: 100 }),
+    trustProxy,
+  }));
+  const authorization = `Bearer ${await api.token()}`;
+  const statuses = [];
+  for (const address of addresses) {
+    const headers = { "x-forwarded-for": address, authorization };
+    statuses.push((await fetch(new URL("/api/fleet/me", api.url), { headers })).status);
+  }
+  return statuses;
+}
+
+test("behind a proxy that is trusted, each asker has a share of their own; what others say of themselves is not believed", async () => {
+  // The last one came to the proxy from the first, whoever it says that it speaks for.
+  const addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.9, 192.0.2.1"];
+
+  expect(await whoAsksFrom(addresses, ["127.0.0.1"])).toEqual([200, 200, 429]);
+  expect(await whoAsksFrom(addresses, ["10.0.0.0/8"])).toEqual([200, 429, 429]);
+  expect(await whoAsksFrom(addresses, [])).toEqual([200, 429, 429]);
 });

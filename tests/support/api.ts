@@ -12,7 +12,7 @@ export const AUDIENCE = "fleetwright-api";
 export interface TestApi extends AsyncDisposable {
   readonly url: string;
   readonly key: SigningKey;
-  readonly logged: { facts: object; message: string }[];
+  readonly logged: { level: string; facts: object; message: string }[];
   token(operator?: Partial<Operator>, kind?: TokenKind): Promise<string>;
   readonly close: () => Promise<void>;
 }
@@ -28,7 +28,7 @@ type More<Context> = (parts: {
 export async function testApi(routes: readonly Route<unknown>[], more: More<unknown> = () => ({})): Promise<TestApi> {
   const key = await createSigningKey();
   const logged: TestApi["logged"] = [];
-  const note = (facts: object, message: string) => void logged.push({ facts, message });
+  const note = (level: string) => (facts: object, message: string) => void logged.push({ level, facts, message });
   const keys = keySetOf([key]);
   const identify = identifyBy({ keys, issuer: ISSUER, audience: AUDIENCE, clock: () => new Date() });
   const { server, close } = createServer({
@@ -37,7 +37,7 @@ export async function testApi(routes: readonly Route<unknown>[], more: More<unkn
     identify,
     keys,
     health: {},
-    log: { info: note, error: note },
+    log: { debug: note("debug"), info: note("info"), warn: note("warn"), error: note("error") },
     newId: randomUUID,
     ...more({ key, identify }),
   });

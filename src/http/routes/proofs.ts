@@ -39,6 +39,7 @@ export const checkpointRoute = defineRoute(
     tier: "sovereign",
     summary: "Sign how all audit chains stand now (role admin); it is done every hour by itself",
     reply: CheckpointView,
+    statuses: { 201: "signed" },
   },
   async (fleet: Fleet, { operator }) => ({ status: 201, body: await requestCheckpoint(fleet, operator) }),
 );
@@ -50,6 +51,7 @@ export const invariantsRoute = defineRoute(
     tier: "observer",
     summary: "Check what must always be true, for the whole fleet",
     reply: InvariantsView,
+    lasting: ({ at: _at, ...verdicts }) => verdicts,
   },
   async (fleet: Fleet, { operator }) => {
     const verdicts = await checkInvariants(fleet);

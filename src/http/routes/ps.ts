@@ -6,9 +6,20 @@ import { rollCall, type Roll } from "../../conductor/tasks.ts";
 import { FleetError } from "../../domain/errors.ts";
 import type { SeenFacts } from "../../domain/facts.ts";
 import { TaskStatus, TERMINAL_STATUSES } from "../../domain/task.ts";
-import { HostView, PsQuery, PsView, viewTaskAgent, type AgentSight } from "../../views/agent.ts";
+import {
+  HostView,
+  lastingHost,
+  lastingPs,
+  PsQuery,
+  PsView,
+  viewTaskAgent,
+  type AgentSight,
+} from "../../views/agent.ts";
 import { viewEstops } from "../../views/estop.ts";
 import { defineRoute } from "../route.ts";
+
+const About =
+  "304 means: as before, only seen again meanwhile. Ages, times of asking and load do not count as changes; that nothing is heard";
 
 const MOST = 2_000;
 const LIVE = TaskStatus.options.filter((status) => !TERMINAL_STATUSES.includes(status));
@@ -19,8 +30,10 @@ export const psRoute = defineRoute(
     path: "/api/fleet/ps",
     tier: "observer",
     summary: "Every agent, and how it is",
+    description: `${About} of an agent is in \`health\``,
     query: PsQuery,
     reply: PsView,
+    lasting: lastingPs,
   },
   async (fleet: Fleet, { operator, query }) => {
     if (query.tenant && query.tenant !== operator.tenantId && operator.role !== "admin") {
@@ -68,7 +81,9 @@ export const hostsRoute = defineRoute(
     path: "/api/fleet/hosts",
     tier: "observer",
     summary: "Machines that hold agents",
+    description: `${About} of a machine is in \`state\``,
     reply: z.object({ hosts: z.array(HostView) }),
+    lasting: ({ hosts }) => hosts.map((host) => lastingHost(host)),
   },
   async (fleet: Fleet, { operator }) => {
     const { hosts } = await rollCall(fleet, operator, { limit: 1 });

@@ -23,6 +23,7 @@ export const schedulesRoute = defineRoute(
     tier: "observer",
     summary: "The schedules: when each ran, when it will, and what is not as its file says",
     reply: SchedulesView,
+    lasting: ({ at: _at, ...rest }) => rest,
   },
   async (fleet: Fleet, { operator }) => {
     const now = fleet.clock();

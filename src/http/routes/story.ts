@@ -5,7 +5,7 @@ import type { Fleet } from "../../conductor/fleet.ts";
 import { tellStory, type Story } from "../../conductor/tasks.ts";
 import type { EstopSwitch } from "../../domain/estop.ts";
 import { FailureContext, TaskStatus } from "../../domain/task.ts";
-import { viewTaskAgent } from "../../views/agent.ts";
+import { lastingAgent, viewTaskAgent } from "../../views/agent.ts";
 import { StoryView, viewStory, type HistoryEntry } from "../../views/story.ts";
 import { defineRoute } from "../route.ts";
 import { TaskParams } from "./params.ts";
@@ -19,6 +19,7 @@ export const storyRoute = defineRoute(
     summary: "What happened to a task, why it is where it is, and what comes next",
     params: TaskParams,
     reply: StoryView,
+    lasting: ({ agent, ...rest }) => ({ ...rest, agent: agent && lastingAgent(agent) }),
     errors: ["task-not-found", "ambiguous-name"],
   },
   async (fleet: Fleet, { operator, params }) => {
