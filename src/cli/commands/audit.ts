@@ -1,7 +1,8 @@
-/** fleet audit: recompute the chains and hold them to the signed checkpoints, naming what does not hold; sign one now. */
+/** fleet audit: recompute the chains and hold them to the signed checkpoints, naming what does not hold; sign one now; take them along. */
 import { queryOf, textOf, type Command, type Shell } from "../command.ts";
 import type { AuditProof } from "../../views/proof.ts";
 import { plural } from "../words.ts";
+import { exportAuditCommand, listAuditCommand } from "./audit-export.ts";
 
 type Terminal = Shell["terminal"];
 type CheckpointProof = NonNullable<AuditProof["checkpoint"]>;
@@ -11,12 +12,21 @@ const NOT_VERIFIED = 4;
 const verifyCommand: Command = {
   usage: "audit verify",
   summary: "recompute the audit chains, and hold them to the last signed checkpoint",
-  options: [["--task <task>", "only one task's"]],
-  examples: ["fleet audit verify", "fleet audit verify --task 3f9a1c2b"],
+  options: [
+    ["--task <task>", "only one task's"],
+    ["--file <file>", "check an export instead, without asking the fleet"],
+  ],
+  examples: ["fleet audit verify", "fleet audit verify --task 3f9a1c2b", "fleet audit verify --file audit.jsonl"],
 
-  async run({ api, terminal, json }, _args, { task }) {
-    const path = `/api/fleet/audit/verify${queryOf({ task: textOf(task) })}`;
-    const proof = await api.get(path, async () => (await import("../../views/proof.ts")).AuditProof);
+  async run(shell, _args, { task, file }) {
+    const { api, terminal, json } = shell;
+    const path = textOf(file);
+    if (path !== undefined) return verifyExport(shell, path);
+    const query = queryOf({ task: textOf(task) });
+    const proof = await api.get(
+      `/api/fleet/audit/verify${query}`,
+      async () => (await import("../../views/proof.ts")).AuditProof,
+    );
     if (json) terminal.json(proof);
     else {
       const size = `${plural(proof.chains, "chain")}, ${plural(proof.entries, "entry", "entries")}`;
@@ -47,7 +57,26 @@ const checkpointCommand: Command = {
   },
 };
 
-export const auditCommands: readonly Command[] = [verifyCommand, checkpointCommand];
+export const auditCommands: readonly Command[] = [
+  listAuditCommand,
+  exportAuditCommand,
+  verifyCommand,
+  checkpointCommand,
+];
+
+async function verifyExport({ terminal, json }: Shell, path: string): Promise<number> {
+  const { verifyFile } = await import("../audit-file.ts");
+  const proof = await verifyFile(path);
+  if (json) terminal.json(proof);
+  else {
+    const size = `${plural(proof.chains, "chain")}, ${plural(proof.entries, "entry", "entries")}`;
+    terminal.line(`${terminal.mark(proof.ok)} ${size}: ${proof.ok ? "all hold" : "not as they were written"}`);
+    for (const { chain, seq, line, why } of proof.broken)
+      terminal.line(`  ${terminal.shown(chain)}  entry ${seq} (line ${line}): ${terminal.shown(why)}`);
+    if (proof.file !== null) terminal.line(`  ${terminal.shown(path)}: ${terminal.shown(proof.file)}`);
+  }
+  return proof.ok ? 0 : NOT_VERIFIED;
+}
 
 function checkpointLines(terminal: Terminal, { id, at, chains, broken }: CheckpointProof): string[] {
   const [first] = broken;

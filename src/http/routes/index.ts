@@ -3,6 +3,7 @@ import type { Fleet } from "../../conductor/fleet.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { Route } from "../route.ts";
 import { mergeRoute, rejectRoute, removeRoute, retryRoute, stopRoute } from "./acts.ts";
+import { auditEntriesRoute, exportAuditRoute } from "./audit.ts";
 import { acceptDriftRoute, checkDriftRoute, driftRoute } from "./drift.ts";
 import { estopsRoute, releaseEstopRoute, throwEstopRoute } from "./estop.ts";
 import { eventsRoute, recentEventsRoute, taskEventsRoute } from "./events.ts";
@@ -46,6 +47,8 @@ export const ROUTES: readonly Route<Fleet>[] = [
   scienceRoute,
   refreshScienceRoute,
   gcRoute,
+  auditEntriesRoute,
+  exportAuditRoute,
   auditRoute,
   checkpointRoute,
   invariantsRoute,

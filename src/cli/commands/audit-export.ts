@@ -1,0 +1,146 @@
+/** fleet audit list and export: who did what; and all of it as JSON lines, to be kept and checked elsewhere. */
+import { open } from "node:fs/promises";
+import type { AuditEntryView } from "../../views/audit.ts";
+import { numberOf, queryOf, textOf, type Command, type Shell } from "../command.ts";
+import { ago, plural } from "../words.ts";
+
+const PAGE = 1_000;
+
+const pages = async () =>
+  (await import("../../views/page.ts")).pageOf((await import("../../views/audit.ts")).AuditEntryView);
+
+export const listAuditCommand: Command = {
+  usage: "audit list",
+  summary: "who did what, newest first: your own acts and tasks; your tenant's for role admin",
+  options: [
+    ["--task <task>", "only one task's"],
+    ["--operator <operator>", "only what one operator did, or what was done to their tasks (role admin)"],
+    ["--act <act>", "only one kind of act, or its first words: `key` finds key.rotated"],
+    ["--since <time>", "only from then on: 2026-11-20, or 2026-11-20T12:00:00Z"],
+    ["--limit <n>", "how many (50)"],
+    ["--all", "every tenant (role admin)"],
+  ],
+  examples: ["fleet audit list", "fleet audit list --act estop --since 2026-11-01 --all", "fleet audit list --json"],
+
+  async run({ api, terminal, json, world }, _args, options) {
+    const wanted = numberOf(options["limit"]) ?? 50;
+    const items: AuditEntryView[] = [];
+    let cursor: string | undefined;
+    do {
+      const query = {
+        task: textOf(options["task"]),
+        operator: textOf(options["operator"]),
+        act: textOf(options["act"]),
+        since: timeOf(options["since"]),
+        all: options["all"] === true,
+        // What is no number is left for the server to refuse by name.
+        limit: Number.isNaN(wanted) ? String(options["limit"]) : Math.min(wanted - items.length, PAGE),
+        cursor,
+      };
+      const page = await api.get(`/api/fleet/audit${queryOf(query)}`, pages);
+      items.push(...page.items);
+      cursor = page.nextCursor ?? undefined;
+    } while (cursor !== undefined && items.length < wanted && !world.signal.aborted);
+    if (json) {
+      terminal.json({ items, nextCursor: cursor ?? null });
+      return;
+    }
+    const now = world.clock();
+    for (const entry of items) terminal.line(lineOf(terminal, entry, now));
+    if (items.length === 0) terminal.note("Nothing is written of that.");
+  },
+};
+
+export const exportAuditCommand: Command = {
+  usage: "audit export",
+  summary: "all entries as JSON lines, chain by chain; check them with: fleet audit verify --file",
+  options: [
+    ["--out <file>", "into a file that others cannot read; one that was begun is gone on with"],
+    ["--task <task>", "only one task's"],
+    ["--since <time>", "only from then on: 2026-11-20, or 2026-11-20T12:00:00Z"],
+    ["--until <time>", "only before then"],
+    ["--all", "every tenant (role admin)"],
+  ],
+  examples: [
+    "fleet audit export --out audit.jsonl",
+    "fleet audit export --all --since 2026-11-01 --until 2026-12-01 --out november.jsonl",
+    "fleet audit export --task 3f9a1c2b | jq -r '.action'",
+  ],
+
+  async run(shell, _args, options) {
+    const query = {
+      task: textOf(options["task"]),
+      since: timeOf(options["since"]),
+      until: timeOf(options["until"]),
+      all: options["all"] === true,
+    };
+    const out = textOf(options["out"]);
+    if (out === undefined) {
+      await writeAll(shell, query, { write: async (text) => shell.terminal.raw(text) });
+      return;
+    }
+    const file = await open(out, "a", 0o600);
+    try {
+      const { goOnWith } = await import("../audit-file.ts");
+      const begun = await goOnWith(out);
+      if (begun.isWhole) {
+        const { FleetError } = await import("../../domain/errors.ts");
+        throw new FleetError("invalid-input", `${out} is a whole export already. Name another file.`);
+      }
+      if (begun.entries > 0)
+        shell.terminal.note(`Going on behind ${plural(begun.entries, "entry", "entries")} of ${out}.`);
+      const { entries, chains } = await writeAll(shell, query, { write: (text) => file.appendFile(text), ...begun });
+      await file.sync();
+      if (shell.json) shell.terminal.json({ file: out, entries, chains });
+      else {
+        shell.terminal.line(
+          `${shell.terminal.mark(true)} ${plural(entries, "entry", "entries")} of ${plural(chains, "chain")} in ${out}`,
+        );
+      }
+    } finally {
+      await file.close();
+    }
+  },
+};
+
+interface Sink {
+  readonly write: (text: string) => Promise<void>;
+  readonly entries?: number;
+  readonly chains?: number;
+  readonly last?: AuditEntryView | undefined;
+}
+
+/** Page by page, so that a year of entries does not fill the memory. */
+async function writeAll(
+  { api, world }: Shell,
+  query: Readonly<Record<string, string | boolean | undefined>>,
+  sink: Sink,
+): Promise<{ entries: number; chains: number }> {
+  let { entries = 0, chains = 0, last } = sink;
+  let cursor = last && `${last.seq}@${last.chain}`;
+  do {
+    world.signal.throwIfAborted();
+    const page = await api.get(`/api/fleet/audit/export${queryOf({ ...query, limit: String(PAGE), cursor })}`, pages);
+    for (const entry of page.items) {
+      chains += entry.chain === last?.chain ? 0 : 1;
+      last = entry;
+    }
+    entries += page.items.length;
+    if (page.items.length > 0) await sink.write(page.items.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+    cursor = page.nextCursor ?? undefined;
+  } while (cursor !== undefined);
+  await sink.write(`${JSON.stringify({ end: { entries, chains, at: world.clock().toISOString() } })}\n`);
+  return { entries, chains };
+}
+
+function lineOf({ paint, shown }: Shell["terminal"], entry: AuditEntryView, now: Date): string {
+  const about = entry.task_id === null ? "" : `  ${paint("bold", entry.task_id.replaceAll("-", "").slice(-8))}`;
+  const facts = shown(entry.detail).slice(0, 160);
+  return `${paint("dim", ago(entry.at, now).padStart(10))}  ${shown(entry.actor)}  ${shown(entry.action)}${about}  ${paint("dim", facts)}`;
+}
+
+/** A day is its first moment, in UTC; what is no time is left for the server to refuse by name. */
+function timeOf(value: unknown): string | undefined {
+  const text = textOf(value);
+  return text !== undefined && /^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00Z` : text;
+}

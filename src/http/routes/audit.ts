@@ -1,0 +1,97 @@
+/** GET /audit and /audit/export: entries of the audit log, newest first; or all of them, chain by chain. */
+import { z } from "zod";
+import { exportAudit, readAudit } from "../../conductor/audit-reading.ts";
+import type { Fleet } from "../../conductor/fleet.ts";
+import { FleetError } from "../../domain/errors.ts";
+import { AuditEntryView, viewAuditEntry } from "../../views/audit.ts";
+import { pageOf } from "../../views/page.ts";
+import { defineRoute } from "../route.ts";
+
+const shared = {
+  cursor: z.string().max(512).optional().meta({ description: "`nextCursor` of the page before" }),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+  task: z.string().min(2).max(64).optional().meta({ description: "Only this task's; id, or the start of it" }),
+  since: z.iso.datetime({ offset: true }).optional(),
+  all: z.stringbool().default(false).meta({ description: "Every tenant (role admin)" }),
+};
+
+const AuditQuery = z.strictObject({
+  ...shared,
+  operator: z.string().min(1).max(128).optional(),
+  act: z
+    .string()
+    .regex(/^[a-z0-9_.-]{1,64}$/, "is a name like key.rotated, or its first words")
+    .optional()
+    .meta({ description: "The act, or its first words: `key` finds key.rotated" }),
+});
+
+const ExportQuery = z.strictObject({ ...shared, until: z.iso.datetime({ offset: true }).optional() });
+
+const dateOf = (text: string | undefined) => (text === undefined ? undefined : new Date(text));
+
+export const auditEntriesRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/audit",
+    tier: "observer",
+    summary: "Who did what, newest first: one's own acts and tasks; the tenant's for role admin",
+    description:
+      "A page may be short, even empty, and have a next one: each request looks at a bounded part of the log.",
+    query: AuditQuery,
+    reply: pageOf(AuditEntryView),
+    errors: ["task-not-found", "ambiguous-name"],
+  },
+  async (fleet: Fleet, { operator, query }) => {
+    const { cursor, since, operator: operatorId, ...rest } = query;
+    const { entries, next } = await readAudit(fleet, operator, {
+      ...rest,
+      operatorId,
+      since: dateOf(since),
+      before: cursor === undefined ? undefined : idFrom(cursor),
+    });
+    return { body: { items: entries.map(viewAuditEntry), nextCursor: next === undefined ? null : String(next) } };
+  },
+);
+
+export const exportAuditRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/audit/export",
+    tier: "observer",
+    summary: "All entries in sight, chain by chain, with what is needed to check the chains elsewhere",
+    query: ExportQuery,
+    reply: pageOf(AuditEntryView),
+    errors: ["task-not-found", "ambiguous-name"],
+  },
+  async (fleet: Fleet, { operator, query }) => {
+    const { cursor, since, until, ...rest } = query;
+    const { entries, next } = await exportAudit(fleet, operator, {
+      ...rest,
+      since: dateOf(since),
+      until: dateOf(until),
+      after: cursor === undefined ? undefined : placeFrom(cursor),
+    });
+    return { body: { items: entries.map(viewAuditEntry), nextCursor: next ? `${next.seq}@${next.chain}` : null } };
+  },
+);
+
+const IdText = z.coerce.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
+
+function idFrom(cursor: string): number {
+  const id = IdText.safeParse(cursor);
+  if (id.success) return id.data;
+  throw notOurs();
+}
+
+/** `<seq>@<chain>`, so that whoever has the last line of an export can go on behind it. */
+const PLACE = /^(?<seq>\d{1,10})@(?<chain>(?:task:[0-9a-f-]{36}|operator:[A-Za-z0-9][A-Za-z0-9._@-]{0,127}))$/;
+
+function placeFrom(cursor: string): { chain: string; seq: number } {
+  const { seq, chain } = PLACE.exec(cursor)?.groups ?? {};
+  if (seq === undefined || chain === undefined || Number(seq) > 2_147_483_647) throw notOurs();
+  return { chain, seq: Number(seq) };
+}
+
+function notOurs(): FleetError {
+  return new FleetError("invalid-input", "The cursor is not one of ours: take nextCursor of the page before.");
+}

@@ -1,0 +1,121 @@
+/** audit_log as people read it: newest first, or chain by chain with what each entry's hash follows. */
+import { z } from "zod";
+import { sql, type Tx } from "./sql.ts";
+
+export const ReadEntry = z.object({
+  id: z.coerce.number(),
+  tenantId: z.string(),
+  operatorId: z.string(),
+  chain: z.string(),
+  seq: z.int(),
+  taskId: z.uuid().nullable(),
+  /** Microseconds, UTC: what the hash was made of. */
+  atText: z.string(),
+  actor: z.string(),
+  action: z.string(),
+  /** Exactly as the database prints it, for the same reason. */
+  detailText: z.string(),
+  previousHash: z.string(),
+  hash: z.string(),
+});
+export type ReadEntry = z.infer<typeof ReadEntry>;
+
+/** Where entries were taken away on purpose, what is left follows the hash that was kept of them. */
+const columns = sql`a.id, a.tenant_id, a.operator_id, a.chain, a.seq, a.task_id,
+  to_char(a.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at_text, a.actor, a.action,
+  a.detail::text as detail_text, a.hash,
+  coalesce(
+    (select b.hash from audit_log b where b.chain = a.chain and b.seq = a.seq - 1 limit 1),
+    (select h.removed_hash from audit_heads h where h.chain = a.chain collate "C" and h.removed_seq = a.seq - 1),
+    '') as previous_hash`;
+
+export interface AuditFilter {
+  readonly operatorId?: string | undefined;
+  /** The act's name, or its first words: `key` finds `key.rotated`. */
+  readonly act?: string | undefined;
+  readonly since?: Date | undefined;
+}
+
+/** The number behind the newest entry, whoever may see it: where a listing begins. */
+export async function nextAuditId(tx: Tx): Promise<number> {
+  const row = await tx.one(z.object({ id: z.coerce.number() }))`
+    select coalesce((select id from audit_log order by id desc limit 1), 0) + 1 as id`;
+  return row.id;
+}
+
+/** When the newest entry before this one was written: how far back a look has come. */
+export async function findTimeBefore(tx: Tx, id: number): Promise<Date | undefined> {
+  const row = await tx.maybeOne(z.object({ at: z.date() }))`
+    select at from audit_log where id < ${id} order by id desc limit 1`;
+  return row?.at;
+}
+
+/** Those from `from` to before `before`, newest first: the look is bounded by the numbers, however few are in sight. */
+export async function listEntries(
+  tx: Tx,
+  { operatorId, act, since }: AuditFilter,
+  range: { readonly from: number; readonly before: number; readonly limit: number },
+): Promise<ReadEntry[]> {
+  return tx.many(ReadEntry)`
+    select ${columns} from audit_log a
+    where a.id >= ${range.from} and a.id < ${range.before}
+      and (${operatorId ?? null}::text is null or a.operator_id = ${operatorId ?? null})
+      and (${act ?? null}::text is null or a.action = ${act ?? null} or starts_with(a.action, ${act ?? null} || '.'))
+      and (${since ?? null}::timestamptz is null or a.at >= ${since ?? null})
+    order by a.id desc limit ${range.limit}`;
+}
+
+/** One chain's, newest first; by its own index, so that no range is needed. */
+export async function listChainEntries(
+  tx: Tx,
+  chain: string,
+  { operatorId, act, since }: AuditFilter,
+  range: { readonly before: number; readonly limit: number },
+): Promise<ReadEntry[]> {
+  return tx.many(ReadEntry)`
+    select ${columns} from audit_log a
+    where a.chain = ${chain} and a.id < ${range.before}
+      and (${operatorId ?? null}::text is null or a.operator_id = ${operatorId ?? null})
+      and (${act ?? null}::text is null or a.action = ${act ?? null} or starts_with(a.action, ${act ?? null} || '.'))
+      and (${since ?? null}::timestamptz is null or a.at >= ${since ?? null})
+    order by a.seq desc limit ${range.limit}`;
+}
+
+const FIRST_UUID = "00000000-0000-0000-0000-000000000000";
+
+/** The names of chains, also of those whose task is gone, in the order of their letters; each source pages along its own key. */
+export async function listChains(tx: Tx, after: string, limit: number): Promise<string[]> {
+  const afterTask = after.startsWith("task:") ? after.slice("task:".length) : FIRST_UUID;
+  const rows = await tx.many(z.object({ chain: z.string() }))`
+    select chain from (
+      (select ('operator:' || id) collate "C" as chain from operators where 'operator:' || id > ${after} collate "C"
+        order by 1 limit ${limit})
+      union
+      (select ('task:' || id) collate "C" from (
+        select id from fleet_tasks where id > ${afterTask}::uuid order by id limit ${limit}) as t)
+      union
+      (select chain from audit_heads where chain > ${after} order by chain limit ${limit})
+    ) as known order by chain limit ${limit}`;
+  return rows.map(({ chain }) => chain);
+}
+
+/** Of these chains, in the order of the names and their numbers, those behind a place. */
+export async function listEntriesOf(
+  tx: Tx,
+  chains: readonly string[],
+  { after, since, until, limit }: ExportRange,
+): Promise<ReadEntry[]> {
+  return tx.many(ReadEntry)`
+    select ${columns} from audit_log a
+    where a.chain = any(${chains}) and (a.chain <> ${after.chain} or a.seq > ${after.seq})
+      and (${since ?? null}::timestamptz is null or a.at >= ${since ?? null})
+      and (${until ?? null}::timestamptz is null or a.at < ${until ?? null})
+    order by a.chain collate "C", a.seq limit ${limit}`;
+}
+
+export interface ExportRange {
+  readonly after: { readonly chain: string; readonly seq: number };
+  readonly since?: Date | undefined;
+  readonly until?: Date | undefined;
+  readonly limit: number;
+}

@@ -1,0 +1,58 @@
+/** Entries of the audit log as they leave the house: with all that is needed to check their chain elsewhere. */
+import { z } from "zod";
+
+export const AuditEntryView = z
+  .object({
+    chain: z.string().meta({ description: "`task:<id>`, or `operator:<id>` for acts without a task" }),
+    seq: z.int().meta({ description: "Its number in the chain; the first is 1" }),
+    at: z.string().meta({ description: "UTC, microseconds" }),
+    actor: z.string().meta({ description: "Who did it: an operator, or a process of the house" }),
+    action: z.string().meta({ examples: ["task.running", "key.rotated", "spawn.denied"] }),
+    detail: z.string().meta({ description: "JSON, character for character as it was hashed" }),
+    prev_hash: z.string().meta({ description: "The hash of the entry before; empty for the first" }),
+    hash: z.string().meta({
+      description: "SHA-256, hex, of prev_hash, seq, at, actor, action and detail, joined by line feeds",
+    }),
+    tenant_id: z.string(),
+    operator_id: z.string(),
+    task_id: z.uuid().nullable(),
+  })
+  .meta({ id: "AuditEntry" });
+export type AuditEntryView = z.infer<typeof AuditEntryView>;
+
+interface Read {
+  readonly chain: string;
+  readonly seq: number;
+  readonly atText: string;
+  readonly actor: string;
+  readonly action: string;
+  readonly detailText: string;
+  readonly previousHash: string;
+  readonly hash: string;
+  readonly tenantId: string;
+  readonly operatorId: string;
+  readonly taskId: string | null;
+}
+
+export function viewAuditEntry(entry: Read): AuditEntryView {
+  const { chain, seq, actor, action, hash } = entry;
+  return {
+    chain,
+    seq,
+    at: entry.atText,
+    actor,
+    action,
+    detail: entry.detailText,
+    prev_hash: entry.previousHash,
+    hash,
+    tenant_id: entry.tenantId,
+    operator_id: entry.operatorId,
+    task_id: entry.taskId,
+  };
+}
+
+/** The last line of an export: without it, the file was cut or is not finished. */
+export const AuditExportEnd = z.strictObject({
+  end: z.strictObject({ entries: z.int().min(0), chains: z.int().min(0), at: z.iso.datetime() }),
+});
+export type AuditExportEnd = z.infer<typeof AuditExportEnd>;
