@@ -1,13 +1,17 @@
 /** Bull Board at /queues: for role admin, and read-only for role queue-operator. It shows ids, never payloads. */
 import { createBullBoard } from "@bull-board/api";
-import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
+import type { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
+import type { AfterHook } from "@bull-board/api/typings/app";
 import { ExpressAdapter } from "@bull-board/express";
 import type { Queue } from "bullmq";
-import type { Express, Request, RequestHandler } from "express";
+import type { Express, Request, RequestHandler, Response } from "express";
 import { FleetError } from "../domain/errors.ts";
 import type { Operator } from "../domain/operator.ts";
+import type { Task } from "../domain/task.ts";
+import { boardQueue } from "./board-queue.ts";
 import { refuseStrangers } from "./guard.ts";
 import { bearerOf, type Identified, type Identify } from "./identity.ts";
+import { html, sendPage } from "./page.ts";
 import { sessionOf } from "./session.ts";
 
 export interface BoardTerms {
@@ -15,16 +19,20 @@ export interface BoardTerms {
   /** Asked at each visit, so that the queue of a new host appears. */
   readonly queues: () => readonly Queue[];
   readonly publicUrl: string;
+  /** The task that a job is about, as far as this operator may see it. Throws TaskNotFoundError. */
+  readonly findTask: (by: Operator, id: string) => Promise<Task>;
 }
 
 const PATH = "/queues";
+const TASKS = `${PATH}/tasks`;
+const READS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
 /** The board's own page holds one inline style; scripts come from here only, and its link to a font server is refused. */
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; " +
   "connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 
-export function mountBoard(app: Express, { identify, queues, publicUrl }: BoardTerms): void {
+export function mountBoard(app: Express, { identify, queues, publicUrl, findTask }: BoardTerms): void {
   const full = openBoard(queues, false);
   const readOnly = openBoard(queues, true);
 
@@ -34,18 +42,50 @@ export function mountBoard(app: Express, { identify, queues, publicUrl }: BoardT
     response.set({ "content-security-policy": CSP, "cache-control": "no-store" });
     try {
       const { operator } = await visitor(request, identify, publicUrl);
-      await boardFor(operator)(request, response, next);
+      const board = boardFor(operator, request.method);
+      const taskId = READS.has(request.method) && /^\/tasks\/(?<id>[\w-]+)$/.exec(request.path)?.groups?.["id"];
+      if (taskId) sendTask(response, await findTask(operator, taskId));
+      else await board(request, response, next);
     } catch (error) {
       if (!(error instanceof FleetError) || error.code !== "unauthenticated" || !isPage(request)) throw error;
       response.redirect(303, `/login?next=${PATH}`);
     }
   }
 
-  function boardFor({ role }: Operator): RequestHandler {
+  function boardFor({ role }: Operator, method: string): RequestHandler {
     if (role === "admin") return full;
-    if (role === "queue-operator") return readOnly;
-    throw new FleetError("tier-too-low", "The queue board needs role admin, or queue-operator to look only.");
+    if (role !== "queue-operator") {
+      throw new FleetError("tier-too-low", "The queue board needs role admin, or queue-operator to look only.");
+    }
+    if (READS.has(method)) return readOnly;
+    throw new FleetError("tier-too-low", "Role queue-operator may look at the queues; changing them needs role admin.");
   }
+}
+
+/** Where the link of a job leads: what its task is doing, and how to ask for more. */
+function sendTask(response: Response, task: Task): void {
+  const rows = [
+    ["Task", task.id],
+    ["State", task.condition === "ok" ? task.status : `${task.status}, ${task.condition}`],
+    ["Tenant, operator", `${task.tenantId}, ${task.operatorId}`],
+    ["Attempt", String(task.attempt)],
+    ["Epoch", String(task.epoch)],
+    ["Host", task.host ?? "none yet"],
+    ["Waits for", task.waitingFor ?? "nothing"],
+  ].map(
+    ([name = "", value = ""]) =>
+      html`<tr>
+        <th>${name}</th>
+        <td>${value}</td>
+      </tr>`,
+  );
+  const body = html`<h1>${task.title}</h1>
+    <table>
+      ${rows}
+    </table>
+    <p>All of it: <code>fleet show ${task.id}</code>, <code>fleet logs ${task.id}</code></p>
+    <p><a href="${PATH}">Queues</a></p>`;
+  sendPage(response, "Task", body);
 }
 
 /** A script brings its token, a browser its cookie; only a cookie has to be guarded against other sites. */
@@ -66,7 +106,14 @@ function openBoard(queues: () => readonly Queue[], readOnlyMode: boolean): Reque
   const board = createBullBoard({
     queues: [],
     serverAdapter,
-    options: { uiConfig: { boardTitle: readOnlyMode ? "Fleetwright queues (read-only)" : "Fleetwright queues" } },
+    options: {
+      handlerHooks: { after: withoutFlows },
+      uiConfig: { boardTitle: readOnlyMode ? "Fleetwright queues (read-only)" : "Fleetwright queues" },
+    },
+  });
+  // Its own handler would answer with the words of whatever was thrown.
+  serverAdapter.setErrorHandler((error) => {
+    throw error;
   });
   const router: RequestHandler = serverAdapter.getRouter();
 
@@ -75,31 +122,15 @@ function openBoard(queues: () => readonly Queue[], readOnlyMode: boolean): Reque
     if (current.length !== adapters.size || current.some((queue) => !adapters.has(queue))) {
       const known = new Map(adapters);
       adapters.clear();
-      for (const queue of current) adapters.set(queue, known.get(queue) ?? adapterOf(queue, readOnlyMode));
+      for (const queue of current) adapters.set(queue, known.get(queue) ?? boardQueue(queue, readOnlyMode, TASKS));
       board.replaceQueues([...adapters.values()]);
     }
     return router(request, response, next);
   };
 }
 
-function adapterOf(queue: Queue, readOnlyMode: boolean): BullMQAdapter {
-  const adapter = new BullMQAdapter(queue, { readOnlyMode, allowRetries: !readOnlyMode });
-  adapter.setFormatter("data", idsOf);
-  adapter.setFormatter("returnValue", () => "hidden");
-  return adapter;
-}
-
-/** Jobs carry ids only; should one ever carry more, the board does not show it. */
-function idsOf(data: unknown): unknown {
-  if (typeof data !== "object" || data === null) return "hidden";
-  return Object.fromEntries(
-    Object.entries(data).map(([key, value]) => [
-      key,
-      /(?:Id|epoch|attempt|shard|round)$/i.test(key) ? short(value) : "hidden",
-    ]),
-  );
-}
-
-function short(value: unknown): unknown {
-  return typeof value === "string" ? value.slice(0, 128) : typeof value === "number" ? value : "hidden";
-}
+/** Flows are read past the adapters. Fleetwright has none, so there is nothing to show. */
+const withoutFlows: AfterHook = ({ route, request }, answer) =>
+  route.endsWith("/flow")
+    ? { status: 200, body: { nodeId: String(request.params["jobId"]), flowRoot: null, isFlowNode: false } }
+    : answer;

@@ -1,6 +1,7 @@
 /** The web process: API, documents, login, queue board. No processors; it relays what its own requests committed. */
 import { hostQueue } from "../../queues/host.ts";
 import { QUEUES } from "../../queues/index.ts";
+import { getTaskNamed } from "../conductor/tasks.ts";
 import type { Config } from "../config.ts";
 import { codeOf, FleetError } from "../domain/errors.ts";
 import type { Operator } from "../domain/operator.ts";
@@ -51,6 +52,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
 
   const publicUrl = config.FLEET_PUBLIC_URL ?? `http://${config.FLEET_HOST}:${config.PORT}`;
   const sessions: SessionTerms = { identify, issue, spend: spendOnce(clock), publicUrl };
+  const findTask = (by: Operator, id: string) => getTaskNamed(fleet, by, id);
   const queues = () => broker.bullQueues([...QUEUES, ...hostIds.map((id) => hostQueue(id))]);
   // With PORT=0 the address is known only once the server listens.
   const linkFor = (operator: Operator): Promise<string> => loginLink(operator, { ...sessions, publicUrl: url });
@@ -67,7 +69,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
     log,
     newId,
     trustProxy: config.FLEET_TRUST_PROXY,
-    doors: [(app) => mountLogin(app, sessions), (app) => mountBoard(app, { identify, queues, publicUrl })],
+    doors: [(app) => mountLogin(app, sessions), (app) => mountBoard(app, { identify, queues, publicUrl, findTask })],
   });
   const port = await listen(http.server, config).catch(async (error: unknown) => {
     await Promise.all([hosts.stop(), keys.stop()]);

@@ -79,7 +79,13 @@ test("the doors beside the API count as well: login, board, documents and addres
           spend: () => Promise.resolve(true),
           publicUrl: "http://127.0.0.1",
         }),
-      (app) => mountBoard(app, { identify, queues: () => [], publicUrl: "http://127.0.0.1" }),
+      (app) =>
+        mountBoard(app, {
+          identify,
+          queues: () => [],
+          publicUrl: "http://127.0.0.1",
+          findTask: () => Promise.reject(new Error()),
+        }),
     ],
   }));
   const statusOf = async (path: string) => (await fetch(new URL(path, api.url), { redirect: "manual" })).status;
