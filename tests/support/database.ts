@@ -13,7 +13,7 @@ export interface TestDatabase extends AsyncDisposable {
 /** `await using database = await testDatabase()`. With `empty`, without any migration. */
 export async function testDatabase(from: "template" | "empty" = "template"): Promise<TestDatabase> {
   const name = `fleet_test_${randomBytes(6).toString("hex")}`;
-  const url = inject("databaseUrl").replace(/\/\w+$/, `/${name}`);
+  const url = serverUrl().replace(/\/\w+$/, `/${name}`);
   await onServer(`create database ${name} template ${from === "template" ? "fleet_template" : "template0"}`);
 
   const pool = new Pool({ connectionString: url, max: 2 }).on("error", ignore);
@@ -27,8 +27,16 @@ export async function testDatabase(from: "template" | "empty" = "template"): Pro
   };
 }
 
+/** The server of this test worker. */
+function serverUrl(): string {
+  const urls = inject("databaseUrls");
+  const url = urls[(Number(process.env["VITEST_POOL_ID"] ?? 1) - 1) % urls.length];
+  if (!url) throw new Error("No PostgreSQL was prepared.");
+  return url;
+}
+
 async function onServer(statement: string): Promise<void> {
-  const server = new Client({ connectionString: inject("databaseUrl") });
+  const server = new Client({ connectionString: serverUrl() });
   await server.connect();
   try {
     await server.query(statement);

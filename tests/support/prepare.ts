@@ -1,4 +1,5 @@
-/** Once per test run: one PostgreSQL with a template database that has every migration, one Redis, stopped at the end. */
+/** Once per test run: a PostgreSQL for each test worker, with a template database that has every migration, and one Redis. */
+import { availableParallelism } from "node:os";
 import { Client } from "pg";
 import type { TestProject } from "vitest/node";
 import { migrateUp } from "../../src/store/migrate.ts";
@@ -6,11 +7,14 @@ import { ensurePrograms, startPostgres, startRedis, type TestServer } from "./se
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** Of the server's own database; `testDatabase()` gives each test its own. */
-    databaseUrl: string;
+    /** Of the servers' own databases, one server for each test worker; `testDatabase()` gives each test its own database. */
+    databaseUrls: readonly string[];
     redisUrl: string;
   }
 }
+
+/** With one for each worker, an open transaction of one test holds back no events of another: the horizon is the server's. */
+const MOST_SERVERS = 4;
 
 export default async function prepare(project: TestProject): Promise<() => Promise<void>> {
   await ensurePrograms({ "redis-server": "redis-server", tmux: "tmux", git: "git" });
@@ -20,15 +24,20 @@ export default async function prepare(project: TestProject): Promise<() => Promi
     await Promise.all(servers.map((server) => server.stop()));
   };
   try {
-    const started = await Promise.allSettled([startPostgres(), startRedis()]);
+    const count = Math.min(availableParallelism(), MOST_SERVERS);
+    const databases = Array.from({ length: count }, () => startPostgres());
+    const started = await Promise.allSettled([startRedis(), ...databases]);
     for (const one of started) if (one.status === "fulfilled") servers.push(one.value);
     const failed = started.find((one) => one.status === "rejected");
     if (failed) throw failed.reason;
 
-    const [postgres, redis] = servers;
-    if (!postgres || !redis) throw new Error("A server is missing.");
-    await makeTemplate(postgres.url);
-    project.provide("databaseUrl", postgres.url);
+    const [redis, ...postgres] = servers;
+    if (!redis) throw new Error("Redis is missing.");
+    await Promise.all(postgres.map(({ url }) => makeTemplate(url)));
+    project.provide(
+      "databaseUrls",
+      postgres.map(({ url }) => url),
+    );
     project.provide("redisUrl", redis.url);
     return stop;
   } catch (error) {
