@@ -8,6 +8,8 @@ import type { Fleet } from "./fleet.ts";
 import { moveTask, type Move } from "./move.ts";
 
 export interface Evidence extends Omit<FailureEvidence, "attempt"> {
+  /** Who decided it, when that was a person. */
+  readonly actor?: string;
   /** What else belongs into the audit entry: what was seen, what was undone. */
   readonly detail?: Readonly<Record<string, unknown>>;
 }
@@ -29,7 +31,7 @@ export function failingMove(fleet: Fleet, task: Task, evidence: Evidence, to: "f
   return {
     task,
     to,
-    actor: fleet.worker,
+    actor: evidence.actor ?? fleet.worker,
     action: `task.${to}`,
     told: failureContext.reason.replaceAll("_", " "),
     detail: {

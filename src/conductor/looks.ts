@@ -5,6 +5,7 @@ import type { NotChecked } from "../domain/drift.ts";
 import type { Operator } from "../domain/operator.ts";
 import { PLANNED_STATUSES, type Product } from "../domain/product.ts";
 import { listLooks, type Look, type LookKind } from "../store/drift.ts";
+import { auditOperator } from "../store/operators.ts";
 import { hint, insertHints } from "../store/outbox.ts";
 import { requestBy, WORKER } from "../store/store.ts";
 import type { Place } from "../survey/repository.ts";
@@ -119,7 +120,16 @@ export async function requestLook(
   const askedAt = fleet.clock();
   const job = { look, tenantId: by.tenantId, lookId, ...(productId === undefined ? {} : { productId }) };
   const owner = { tenantId: by.tenantId, operatorId: by.id };
-  await fleet.store.transaction(requestBy(by), (tx) => insertHints(tx, owner, [hint(driftQueue, job)]));
+  const action = look === "asked" ? "drift.asked" : "science.asked";
+  await fleet.store.transaction(requestBy(by), async (tx) => {
+    await insertHints(tx, owner, [hint(driftQueue, job)]);
+    await auditOperator(tx, {
+      operatorId: by.id,
+      actor: by.id,
+      action,
+      detail: { lookId, product: productId ?? null },
+    });
+  });
   fleet.kickRelay();
   return { lookId, askedAt };
 }

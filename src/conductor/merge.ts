@@ -83,7 +83,7 @@ export async function rejectTask(fleet: Fleet, by: Operator, task: Task, comment
   return failTask(
     fleet,
     task,
-    { class: "review_rejected", reason: "rejected_by_operator", summary: comment, findings, detail: { by: by.id } },
+    { class: "review_rejected", reason: "rejected_by_operator", summary: comment, findings, actor: by.id },
     "rejected",
   );
 }

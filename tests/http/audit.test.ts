@@ -125,11 +125,7 @@ test("an export holds each chain whole and in order, goes on where it was broken
 });
 
 test.each<[how: string, change: (lines: string[]) => string[], said: RegExp]>([
-  [
-    "a changed byte",
-    ([a = "", ...rest]) => [a.replace("local", "locaI").replace("asked", "askeb"), ...rest],
-    /entry 1 \(line 1\): its content/,
-  ],
+  ["a changed byte", ([a = "", ...rest]) => [a.replace("asked", "ached"), ...rest], /entry 1 \(line 1\): its content/],
   ["a missing entry", ([a = "", _gone, ...rest]) => [a, ...rest], /entry 2 \(line 2\): entry 2 is missing/],
   ["a missing end", (lines) => lines.slice(0, -1), /its last line is missing/],
   ["fewer entries than it says", (lines) => [...lines.slice(0, 2), ...lines.slice(3)], /it ended with 6 entries of 2/],
@@ -167,7 +163,7 @@ test.each(["fleet_app", "fleet_worker", "fleet_owner", "superuser"])(
   "as %s nobody changes, deletes or empties the log",
   async (role) => {
     const [month] = await world.query(
-      "select relid::regclass::text as name from pg_partition_tree('audit_log') where isleaf",
+      "select c.relname as name from pg_class c where c.relispartition and c.relname like 'audit\\_log%' and c.relkind = 'r'",
     );
     const partition = z.string().parse(month?.["name"]);
 
@@ -196,7 +192,7 @@ test("`fleet audit verify` names an entry of which a superuser changed a byte, a
   expect(await audit(root, "verify")).toMatchObject({ exit: 0 });
 
   await world.query(`begin; set local session_replication_role = replica;
-    update audit_log set actor = 'tesu' where task_id = '${changed}' and seq = 2;
+    update audit_log set actor = 'nest' where task_id = '${changed}' and seq = 2;
     delete from audit_log where task_id = '${gone}'; delete from fleet_tasks where id = '${gone}'; commit`);
   const verdict = await audit(root, "verify");
 

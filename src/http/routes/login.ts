@@ -1,4 +1,6 @@
 /** POST /login-links: a link that logs the asker's browser in, once. */
+import type { Fleet } from "../../conductor/fleet.ts";
+import { noteLoginLink } from "../../conductor/login.ts";
 import { LoginLink } from "../../views/login.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { defineRoute } from "../route.ts";
@@ -14,6 +16,9 @@ export function loginRoute(linkFor: (operator: Operator) => Promise<string>) {
       reply: LoginLink,
       statuses: { 201: "the link" },
     },
-    async (_fleet: unknown, { operator }) => ({ status: 201, body: { url: await linkFor(operator) } }),
+    async (fleet: Fleet, { operator }) => {
+      await noteLoginLink(fleet, operator);
+      return { status: 201, body: { url: await linkFor(operator) } };
+    },
   );
 }
