@@ -181,7 +181,8 @@ function schemaOf(shape: z.ZodType, io: "input" | "output", schemas: Json): Json
   for (const [name, part] of Object.entries($defs)) schemas[name] = rewritten(part);
   const id = z.globalRegistry.get(shape)?.["id"];
   if (typeof id !== "string") return rewritten(schema);
-  schemas[id] = rewritten(schema);
+  // What refers to itself, or is used twice in itself, stands among its own definitions already.
+  if (!(id in $defs)) schemas[id] = rewritten(schema);
   return { $ref: `#/components/schemas/${id}` };
 }
 

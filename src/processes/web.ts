@@ -1,4 +1,5 @@
 /** The web process: API, documents, login, queue board. No processors; it relays what its own requests committed. */
+import type { Server } from "node:http";
 import { hostQueue } from "../../queues/host.ts";
 import { QUEUES } from "../../queues/index.ts";
 import { getTaskNamed } from "../conductor/tasks.ts";
@@ -21,6 +22,7 @@ import { startLoop } from "./loop.ts";
 import { startRelay } from "./worker.ts";
 
 export interface RunningWeb {
+  readonly server: Server;
   /** Where it listens. */
   readonly url: string;
   /** A token for the API; makes the operator known. */
@@ -82,6 +84,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
 
   const known = async (operator: Operator) => store.transaction(WORKER, (tx) => upsertOperator(tx, operator));
   return {
+    server: http.server,
     url,
     async issueFor(operator, ttlMs) {
       await known(operator);

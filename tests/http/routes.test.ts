@@ -1,8 +1,7 @@
 /** Every route over a real server, with real tokens: what it answers, and to whom it does not. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { ROUTES, webRoutes } from "../../src/http/routes/index.ts";
-import { NO_KEYS } from "../support/api.ts";
+import { ROUTES } from "../../src/http/routes/index.ts";
 import { parseServerSentEvents } from "./server-sent-events.ts";
 import { aWebWorld, type WebWorld } from "./web-world.ts";
 
@@ -66,24 +65,6 @@ describe("whoever asks", () => {
       expect((await world.fleet.read(world.ready.id)).version).toBe(world.ready.version);
     },
   );
-
-  test.each(named.filter(({ route }) => route.kind === "json" && route.method === "get"))(
-    "$name answers an observer of the tenant with what its schema says",
-    async ({ route }) => {
-      const [status, body] = await world.outcome(path(route, world.ready.id), { by: world.otto });
-
-      expect(status).toBe(200);
-      expect(route.reply.safeParse(body).error).toBeUndefined();
-    },
-  );
-
-  test.each(named)("$name refuses a parameter that it does not know", async ({ route }) => {
-    const [status, name] = await world.outcome(`${path(route, world.ready.id)}?surprise=1`, {
-      method: route.method.toUpperCase(),
-    });
-
-    expect([status, name]).toEqual([422, "invalid-input"]);
-  });
 });
 
 test("a reader of the event stream goes on from the last id it saw, and hears of no other tenant", async () => {
@@ -118,17 +99,6 @@ test("everybody may know whether the house stands; what is broken is named to ad
 
   expect(drifted(seen)).toEqual([expect.stringMatching(/^\d+; role admin sees which$/)]);
   expect(JSON.stringify(drifted(named2))).toContain(world.ada.id);
-});
-
-test("the OpenAPI document describes exactly the routes there are", async () => {
-  const OpenApi = z.object({ paths: z.record(z.string(), z.record(z.string(), z.unknown())) });
-  const document = OpenApi.parse(await (await fetch(new URL("/api/openapi.json", world.web.url))).json());
-  const described = Object.entries(document.paths).flatMap(([at, operations]) =>
-    Object.keys(operations).map((method) => `${method} ${at.replaceAll(/\{(\w+)\}/g, ":$1")}`),
-  );
-  const routes = webRoutes(() => Promise.resolve(""), NO_KEYS).map(({ method, path: at }) => `${method} ${at}`);
-
-  expect(described.toSorted()).toEqual(routes.toSorted());
 });
 
 test("the queue board opens by the link that the API makes, for an admin, and shows the fleet's own queues", async () => {

@@ -11,6 +11,8 @@ export interface Asking {
   readonly method?: string;
   readonly by?: Operator | undefined;
   readonly body?: unknown;
+  /** Instead of a body: what is sent as it is. */
+  readonly text?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
@@ -32,12 +34,12 @@ export async function aWebWorld() {
   const [run] = order ? await runsOf(fleet, order) : [];
   const { plan } = await makePlan(fleet.fleet, ada, { wanted: 1, source: "state" });
 
-  async function ask(path: string, { method = "GET", by = ada, body, headers = {}, signal }: Asking = {}) {
+  async function ask(path: string, { method = "GET", by = ada, body, text, headers = {}, signal }: Asking = {}) {
     const token = await web.issueFor(by, 60_000);
     return fetch(new URL(`/api/fleet${path}`, web.url), {
       method,
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json", ...headers },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined && text === undefined ? {} : { body: text ?? JSON.stringify(body) }),
       ...(signal ? { signal } : {}),
     });
   }

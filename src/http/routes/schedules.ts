@@ -73,6 +73,7 @@ export const runScheduleRoute = defineRoute(
   {
     ...act("run", "Run a schedule now: its next slot stays what it was"),
     reply: ScheduleRunView,
+    statuses: { 201: "what it made; nothing when all of it was there" },
     errors: ["not-found", "invalid-transition", "product-stopped", "stopped"],
   },
   async (fleet: Fleet, { operator, params }) => {

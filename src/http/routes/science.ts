@@ -14,6 +14,7 @@ export const scienceRoute = defineRoute(
     summary: "The research dossiers: how far, since when, handed to which design, stuck or unreadable",
     query: ScienceQuery,
     reply: ScienceIndex,
+    lasting: ({ generated_at: _at, ...index }) => index,
   },
   async (fleet: Fleet, { operator, query }) => {
     const index = await readScienceIndex(fleet, operator);
