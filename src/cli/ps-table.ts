@@ -62,10 +62,11 @@ const HEALTH: Readonly<Record<AgentView["health"], { glyph: string; colour: Colo
 };
 
 /** The condition says more than the status it is held in; a `!` stays when there is no room for the warning itself. */
-function statusOf(terminal: Terminal, { status, condition, drift, bootEnable, stopped }: AgentView): string {
+function statusOf(terminal: Terminal, { status, condition, drift, bootEnable, stopped, waits }: AgentView): string {
   const held = condition === null ? undefined : CONDITION_LOOKS[condition];
   const warned = drift === null && bootEnable === null && stopped === null ? "" : terminal.paint("yellow", " !");
-  if (held) return terminal.paint(held.colour, `${held.glyph} ${held.word}`) + warned;
+  const place = typeof waits?.position === "number" ? `, ${waits.position + 1} in line` : "";
+  if (held) return terminal.paint(held.colour, `${held.glyph} ${held.word}${place}`) + warned;
   return (status === null ? terminal.paint("gray", "◆ roster") : terminal.status(status)) + warned;
 }
 

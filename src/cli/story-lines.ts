@@ -43,7 +43,14 @@ function partLines(
   return lines;
 }
 
-function head(terminal: Terminal, { task, why, next, stopped }: StoryView, now: Date): string[] {
+function placeOf(waits: StoryView["waits"]): string {
+  if (typeof waits?.position !== "number") return "";
+  return waits.position === 0
+    ? " It is next."
+    : ` ${waits.position} ${waits.position === 1 ? "is" : "are"} called before it.`;
+}
+
+function head(terminal: Terminal, { task, why, next, stopped, waits }: StoryView, now: Date): string[] {
   const { paint } = terminal;
   const model = task.model === null ? "" : ` (${shown(task.model)})`;
   const facts = [
@@ -61,7 +68,7 @@ function head(terminal: Terminal, { task, why, next, stopped }: StoryView, now: 
     ),
     "",
     ...(stopped ? [`${paint("red", "■")} ${paint("red", shown(sayHold(stopped)))}`] : []),
-    `${paint("dim", "Why ")}  ${shown(why)}`,
+    `${paint("dim", "Why ")}  ${shown(why)}${placeOf(waits)}`,
     `${paint("dim", "Next")}  ${shown(next)}`,
   ];
 }

@@ -16,7 +16,7 @@ import type { Fleet } from "./fleet.ts";
 import { keepLease, type Lease } from "./lease.ts";
 import { moveTask, transitionOf, unlessStale } from "./move.ts";
 import { writePrompt } from "./prompt.ts";
-import { offerSlots, waitForSlot } from "./slots.ts";
+import { mustWait, offerSlots, waitForSlot } from "./slots.ts";
 import { holdOnTask, readSwitches } from "./switches.ts";
 
 /** A dead worker's spawn is taken over after this, so a task loses at most this and one reconciler tick. */
@@ -51,12 +51,14 @@ export async function resumeAttempt(fleet: Fleet, job: TaskJob, signal: AbortSig
 /** proposed or retrying → spawning, when the host has a free slot: counted under the host row's lock. */
 async function claim(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
   await fleet.faultPoint("claim:before", job.taskId);
+  let free = 0;
   const claimed = await fleet.store.transaction(WORKER, async (tx) => {
     const task = await findTaskAt(tx, job);
     if (task?.status !== "proposed" && task?.status !== "retrying") return undefined;
     const hold = await holdOnTask(fleet, await readSwitches(fleet, tx, task.tenantId), task);
     if (hold) return void (await transitionTask(tx, transitionOf(fleet, parkedMove(fleet, task, hold))));
-    if ((await lockFreeSlots(tx, fleet.host.id)) <= 0) return waitForSlot(fleet, tx, task);
+    free = await lockFreeSlots(tx, fleet.host.id);
+    if (await mustWait(tx, task, free)) return waitForSlot(fleet, tx, task);
     const metadata = { ...task.metadata, saga: { done: ["claim" as const] }, excusedMs: 0 };
     return transitionTask(
       tx,
@@ -72,6 +74,8 @@ async function claim(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
     );
   });
   if (claimed) fleet.kickRelay();
+  // It waits behind others although there is room: whoever is next is called.
+  else if (free > 0) await offerSlots(fleet);
   await fleet.faultPoint("claim:after", job.taskId);
   return claimed;
 }

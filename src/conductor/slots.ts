@@ -1,7 +1,10 @@
-/** Waiting for a host: a task that finds all slots taken says so and is called when one is free, oldest of each tenant first. */
+/** Waiting for a host: a task that finds all slots taken, or others in line, waits, and is called in its tenant's turn. */
+import { inTurn } from "../domain/turns.ts";
 import { listHosts } from "../store/hosts.ts";
+import { countCalled, isAnybodyInLine, listLine, markServed } from "../store/line.ts";
 import type { Tx } from "../store/sql.ts";
-import { listWaitingForSlot, postponeTasks } from "../store/tasks.ts";
+import { WORKER } from "../store/store.ts";
+import { listTasksById, postponeTasks } from "../store/tasks.ts";
 import { transitionTask } from "../store/transitions.ts";
 import { StaleVersionError } from "../domain/errors.ts";
 import type { Task } from "../domain/task.ts";
@@ -10,6 +13,19 @@ import { transitionOf } from "./move.ts";
 
 /** A safety net only: whoever frees a slot calls the next one, and so does every tick. */
 const CALLED_WITHIN_MS = 60_000;
+/** In one go; the next look calls the rest. */
+const MOST_CALLED = 64;
+/** Places in line are told up to here. */
+const MOST_PLACES = 1_000;
+
+/** A slot that is free belongs to whoever was called to it; anybody else goes to the end of the line, if there is one. */
+export async function mustWait(tx: Tx, task: Task, free: number): Promise<boolean> {
+  return free <= 0 || (!isCalled(task) && (await isAnybodyInLine(tx)));
+}
+
+function isCalled({ conditionDetail }: Task): boolean {
+  return conditionDetail?.["called"] === true;
+}
 
 /** The job that asked is answered; without this the reconciler would ask again and again for everybody who waits. */
 export async function waitForSlot(fleet: Fleet, tx: Tx, task: Task): Promise<undefined> {
@@ -18,7 +34,8 @@ export async function waitForSlot(fleet: Fleet, tx: Tx, task: Task): Promise<und
     await postponeTasks(tx, [task.id], CALLED_WITHIN_MS);
     return undefined;
   }
-  const patch = { condition: "waiting_slot" as const, conditionDetail: { host: fleet.host.id } };
+  const again = isCalled(task) ? { again: true } : {};
+  const patch = { condition: "waiting_slot" as const, conditionDetail: { host: fleet.host.id, ...again } };
   await transitionTask(
     tx,
     transitionOf(fleet, { task, actor: fleet.worker, action: "spawn.waits_for_slot", patch, dueMs: CALLED_WITHIN_MS }),
@@ -30,18 +47,38 @@ export async function waitForSlot(fleet: Fleet, tx: Tx, task: Task): Promise<und
 export async function offerSlots(fleet: Fleet): Promise<number> {
   const called = await fleet.store.exclusively("offer-slots", async (tx) => {
     const hosts = (await listHosts(tx)).filter(({ alive, draining }) => alive && !draining);
-    const free = hosts.reduce((sum, { slots, held }) => sum + Math.max(0, slots - held), 0);
-    if (free === 0) return 0;
-    const tasks = await listWaitingForSlot(tx, free);
-    for (const task of tasks) await call(fleet, tx, task);
-    return tasks.length;
+    const slots = hosts.reduce((sum, { slots: all, held }) => sum + Math.max(0, all - held), 0);
+    if (slots === 0 || !(await isAnybodyInLine(tx))) return 0;
+    const free = Math.min(MOST_CALLED, slots - (await countCalled(tx)));
+    if (free <= 0) return 0;
+    const next = inTurn(await listLine(tx, free), free);
+    const tasks = new Map(
+      (
+        await listTasksById(
+          tx,
+          next.map(({ id }) => id),
+        )
+      ).map((task) => [task.id, task]),
+    );
+    for (const { id } of next) {
+      const task = tasks.get(id);
+      if (task) await call(fleet, tx, task);
+    }
+    await markServed(tx, next);
+    return next.length;
   });
   if (called) fleet.kickRelay();
   return called ?? 0;
 }
 
+/** How many are called before each of those that wait for a host, as things stand; beyond the first thousand nobody counts. */
+export async function placesInLine(fleet: Fleet): Promise<ReadonlyMap<string, number>> {
+  const waiting = await fleet.store.transaction(WORKER, (tx) => listLine(tx, MOST_PLACES));
+  return new Map(inTurn(waiting, MOST_PLACES).map(({ id }, place) => [id, place]));
+}
+
 async function call(fleet: Fleet, tx: Tx, task: Task): Promise<void> {
-  const patch = { condition: "ok" as const, conditionDetail: null };
+  const patch = { condition: "ok" as const, conditionDetail: { called: true } };
   const move = {
     task,
     takeOver: true,

@@ -13,8 +13,9 @@ import { listPullRequests, type PullRequest } from "../store/pull-requests.ts";
 import { listReviews, type Review } from "../store/reviews.ts";
 import type { Tx } from "../store/sql.ts";
 import { requestBy, WORKER, type Behalf } from "../store/store.ts";
-import { countByStatus, findTask, listTasks, listTasksNamed, queuePosition, type TaskFilter } from "../store/tasks.ts";
+import { countByStatus, findTask, listTasks, listTasksNamed, type TaskFilter } from "../store/tasks.ts";
 import type { Fleet } from "./fleet.ts";
+import { placesInLine } from "./slots.ts";
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const NAME = /^[0-9a-f-]{2,36}$/;
@@ -80,6 +81,8 @@ export interface Roll {
   readonly tasks: readonly Task[];
   readonly facts: ReadonlyMap<string, SeenFacts>;
   readonly hosts: readonly Host[];
+  /** How many are called before each of those that wait for a host. */
+  readonly places: ReadonlyMap<string, number>;
 }
 
 /** What `ps` shows: tasks, what was last seen of their agents, and the hosts; three statements however many there are. */
@@ -89,7 +92,7 @@ export async function rollCall(
   filter: TaskFilter & { readonly all?: boolean },
 ): Promise<Roll> {
   const { all = false, ...conditions } = filter;
-  return fleet.store.transaction(sightOf(by, { all }), async (tx) => {
+  const roll = await fleet.store.transaction(sightOf(by, { all }), async (tx) => {
     const tasks = await listTasks(tx, conditions);
     const facts = await listFacts(
       tx,
@@ -97,6 +100,12 @@ export async function rollCall(
     );
     return { tasks, facts: new Map(facts.map((seen) => [seen.taskId, seen])), hosts: await listHosts(tx) };
   });
+  return { ...roll, places: await placesOf(fleet, roll.tasks) };
+}
+
+/** The line is everybody's, so it is looked at by the house; nobody is told more than a number. */
+export async function placesOf(fleet: Fleet, tasks: readonly Task[]): Promise<ReadonlyMap<string, number>> {
+  return tasks.some(({ condition }) => condition === "waiting_slot") ? placesInLine(fleet) : new Map();
 }
 
 export interface Story {
@@ -115,9 +124,8 @@ export interface Story {
 const MOST_HISTORY = 1_000;
 
 export async function tellStory(fleet: Fleet, by: Operator, name: string): Promise<Story> {
-  return fleet.store.transaction(sightOf(by, { all: true }), async (tx) => {
+  const story = await fleet.store.transaction(sightOf(by, { all: true }), async (tx) => {
     const task = await named(tx, name.toLowerCase());
-    const waits = task.status === "proposed" || task.status === "retrying";
     const [facts] = await listFacts(tx, [task.id]);
     return {
       task,
@@ -128,7 +136,7 @@ export async function tellStory(fleet: Fleet, by: Operator, name: string): Promi
       ciRuns: await listCiRuns(tx, [task.id]),
       reviews: await listReviews(tx, [task.id]),
       notifications: await listNotifications(tx, task.id),
-      position: waits ? await queuePosition(tx, task) : undefined,
     };
   });
+  return { ...story, position: (await placesOf(fleet, [story.task])).get(story.task.id) };
 }

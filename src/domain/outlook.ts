@@ -1,4 +1,5 @@
 /** Why a task is where it is, and what will happen next: two sentences for people, derived from the row alone. */
+import { Cap, resetOf, sayCap } from "./budget.ts";
 import { heldBy, sayHold } from "./estop.ts";
 import { isTerminal, type Condition, type Task, type TaskStatus } from "./task.ts";
 
@@ -36,7 +37,7 @@ const CONDITIONS: Readonly<Partial<Record<Condition, (task: Known) => Outlook>>>
     why: "The model provider's limit is reached.",
     next: `It goes on by itself ${told(task, "until") ? `at ${told(task, "until")}` : "when the limit is lifted"}; no retry is spent.`,
   }),
-  waiting_slot: () => ({ why: "No slot is free.", next: "It starts as soon as one is." }),
+  waiting_slot: (task) => waitingFor(task),
   operator_attached: () => ({
     why: "An operator has taken over the agent's terminal.",
     next: "Nothing judges it until the operator leaves.",
@@ -54,6 +55,20 @@ const CONDITIONS: Readonly<Partial<Record<Condition, (task: Known) => Outlook>>>
     next: "A second, independent look decides; until then nothing is concluded.",
   }),
 };
+
+/** For a slot of a host, for one of the operator's own, or for a budget. */
+function waitingFor({ conditionDetail }: Known): Outlook {
+  const cap = Cap.safeParse(conditionDetail?.["budget"]).data;
+  if (cap) return { why: `${sayCap(cap)}.`, next: `It starts ${resetOf(cap)}.` };
+  const limit = conditionDetail?.["limit"];
+  if (typeof limit === "number") {
+    return {
+      why: `Its operator's own limit of ${limit} at a time is reached.`,
+      next: "It is tried again as soon as one of theirs ends.",
+    };
+  }
+  return { why: "No host has a free slot.", next: "It starts as soon as one has, in its tenant's turn." };
+}
 
 const STATUSES: Readonly<Record<TaskStatus, (task: Known) => Outlook>> = {
   proposed: () => ({ why: "It is admitted and waits for a host.", next: "The next host with a free slot takes it." }),

@@ -152,16 +152,8 @@ export async function listExpiredSpawns(tx: Tx, limit: number): Promise<Task[]> 
     where t.status = 'spawning' and t.condition <> 'paused' and t.lease_until < now() order by t.lease_until limit ${limit}`;
 }
 
-/** Who waits for a slot, each tenant's oldest first and in turn; at most as many as `free` slots nobody is called to yet. */
-export async function listWaitingForSlot(tx: Tx, free: number): Promise<Task[]> {
-  return tx.many(Task)`
-    with waiting as (
-      select id, condition, created_at, row_number() over (partition by tenant_id, condition order by created_at, id) as turn
-      from fleet_tasks where status in ('proposed', 'retrying') and waiting_for = 'spawn'
-    ), called as (select count(*) as on_the_way from waiting where condition <> 'waiting_slot')
-    select ${taskColumns} from fleet_tasks t join waiting w on w.id = t.id
-    where t.condition = 'waiting_slot'
-    order by w.turn, w.created_at limit greatest(0, ${free} - (select on_the_way from called))`;
+export async function listTasksById(tx: Tx, ids: readonly string[]): Promise<Task[]> {
+  return tx.many(Task)`select ${taskColumns} from fleet_tasks t where t.id = any(${ids}::uuid[])`;
 }
 
 /** Pushes the time after which these are asked about again; no new version, nothing else reads it. */
@@ -196,14 +188,6 @@ export async function repairSlots(tx: Tx, operatorId: string): Promise<void> {
     update slots set active = (select count(*) from fleet_tasks t
       where t.operator_id = ${operatorId} and t.status = any(${SLOT_HOLDING_STATUSES}))
     where operator_id = ${operatorId}`;
-}
-
-/** How many tasks wait before this one for a host; 0 is next. */
-export async function queuePosition(tx: Tx, task: { id: string; createdAt: Date }): Promise<number> {
-  const row = await tx.one(z.object({ ahead: z.int() }))`
-    select count(*)::int as ahead from fleet_tasks t
-    where t.status in ('proposed', 'retrying') and t.created_at < ${task.createdAt}`;
-  return row.ahead;
 }
 
 /** Hides a finished task; history and audit stay until retention. */

@@ -1,10 +1,21 @@
 /** An agent as `fleet ps` shows it: what the registry says, joined with what its host last saw. */
 import { z } from "zod";
-import { Condition, shortId, TaskStatus, type Task } from "../domain/task.ts";
+import { Condition, isTerminal, shortId, TaskStatus, type Task } from "../domain/task.ts";
 import type { EstopSwitch } from "../domain/estop.ts";
 import { healthOf } from "../domain/heartbeat.ts";
+import { outlookOf } from "../domain/outlook.ts";
 import { HoldView, Stops, viewHold } from "./estop.ts";
 import { Spend, viewSpend } from "./task.ts";
+
+export const WaitView = z
+  .object({
+    why: z.string(),
+    position: z
+      .int()
+      .nullable()
+      .meta({ description: "How many are called to a host before it; null: it is not in that line, or far behind" }),
+  })
+  .meta({ id: "Wait" });
 
 /** The schema is stable: fields are added, never renamed or dropped. `tenant_id` and `tenantId` are always both there. */
 export const AgentView = z
@@ -34,6 +45,7 @@ export const AgentView = z
     prNumber: z.int().nullable(),
     ciStatus: z.string().nullable(),
     stopped: HoldView.nullable().meta({ description: "The kill switch that holds it" }),
+    waits: WaitView.nullable().meta({ description: "Why it does not begin, and its place; null: it does not wait" }),
     drift: z.string().nullable().meta({ description: "Declared runtime or program is not the actual one; says how" }),
     bootEnable: z
       .string()
@@ -117,6 +129,7 @@ export interface AgentSight {
   readonly observedAt?: Date | null;
   readonly drift?: string | null;
   readonly hold?: EstopSwitch | undefined;
+  readonly position?: number | undefined;
 }
 
 export function viewTaskAgent(
@@ -150,10 +163,17 @@ export function viewTaskAgent(
     prNumber: task.prNumber,
     ciStatus: task.ciStatus,
     stopped: viewHold(sight.hold),
+    waits: viewWait(task, sight.position),
     drift: sight.drift ?? null,
     bootEnable: null,
     observedAt: sight.observedAt?.toISOString() ?? null,
   };
+}
+
+/** Of a task that has not begun, or not begun again. */
+export function viewWait(task: Task, position: number | undefined): AgentView["waits"] {
+  const waits = task.condition === "waiting_slot" || task.status === "proposed" || task.status === "retrying";
+  return waits && !isTerminal(task.status) ? { why: outlookOf(task).why, position: position ?? null } : null;
 }
 
 function ageMs(at: Date | null | undefined, now: Date): number | null {

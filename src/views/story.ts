@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { EstopSwitch } from "../domain/estop.ts";
 import { outlookOf } from "../domain/outlook.ts";
 import { isTerminal, TaskStatus, type FailureContext, type Task } from "../domain/task.ts";
-import { AgentView } from "./agent.ts";
+import { AgentView, viewWait, WaitView } from "./agent.ts";
 import { HoldView, viewHold } from "./estop.ts";
 import { FailureSummary, moment, TaskView, viewFailure, viewTask } from "./task.ts";
 
@@ -71,6 +71,7 @@ export const StoryView = z
     why: z.string(),
     next: z.string(),
     stopped: HoldView.nullable().meta({ description: "The kill switch that holds it" }),
+    waits: WaitView.nullable().meta({ description: "Why it does not begin, and its place; null: it does not wait" }),
     timeline: z.array(TimelineEntry),
     attempts: z.array(AttemptView),
     agent: AgentView.nullable().meta({ description: "What its host last saw; null when it has no agent now" }),
@@ -82,6 +83,15 @@ export const StoryView = z
   })
   .meta({ id: "Story" });
 export type StoryView = z.infer<typeof StoryView>;
+
+/** A task, with why it is where it is. */
+export const TaskDetailView = TaskView.extend({ why: z.string(), next: z.string(), waits: WaitView.nullable() }).meta({
+  id: "TaskDetail",
+});
+
+export function viewTaskDetail(task: Task, position: number | undefined): z.infer<typeof TaskDetailView> {
+  return { ...viewTask(task), ...outlookOf(task), waits: viewWait(task, position) };
+}
 
 /** One entry of the task's history, oldest first, as the audit log has it. */
 export interface HistoryEntry {
@@ -98,6 +108,8 @@ export interface StoryParts {
   readonly task: Task;
   readonly history: readonly HistoryEntry[];
   readonly hold?: EstopSwitch | undefined;
+  /** How many are called to a host before it. */
+  readonly position?: number | undefined;
   readonly agent?: AgentView | null;
   readonly pullRequest?: z.infer<typeof PullRequestView> | null;
   readonly ci?: readonly z.infer<typeof CheckView>[];
@@ -107,11 +119,12 @@ export interface StoryParts {
 }
 
 export function viewStory(parts: StoryParts): StoryView {
-  const { task, history, hold, agent, pullRequest, ci = [], reviews = [], done = [], learnt = [] } = parts;
+  const { task, history, hold, position, agent, pullRequest, ci = [], reviews = [], done = [], learnt = [] } = parts;
   return {
     task: viewTask(task),
     ...outlookOf(task),
     stopped: viewHold(hold),
+    waits: viewWait(task, position),
     timeline: viewTimeline(history),
     attempts: viewAttempts(task, history),
     agent: agent ?? null,

@@ -10,6 +10,7 @@ import { listEvents, outboxLag, takeHints } from "../../src/store/outbox.ts";
 import { pruneOutbox } from "../../src/store/retention.ts";
 import type { Tx } from "../../src/store/sql.ts";
 import { requestBy, WORKER, type Behalf } from "../../src/store/store.ts";
+import * as line from "../../src/store/line.ts";
 import * as tasks from "../../src/store/tasks.ts";
 import { plansOf, readWhole } from "../support/plans.ts";
 import { testStore, type TestStore } from "../support/store.ts";
@@ -36,6 +37,12 @@ beforeAll(async () => {
     from generate_series(1, ${TASKS}) n cross join lateral (select case when n % 100 < 2 then
       (array['proposed', 'spawning', 'running', 'pr_created', 'reviewing', 'ready', 'retrying', 'failed'])[1 + (n / 100) % 8]
       else (array['merged', 'cancelled', 'abandoned'])[1 + n % 3] end as status) s;
+    update fleet_tasks set condition = 'waiting_slot', condition_detail = '{"host": "h"}' where status in ('proposed', 'retrying');
+    insert into turns (tenant_id, operator_id, served) select 'tenant-' || n % 10, 'op-' || n, n from generate_series(0, 2999) n;
+    insert into budgets (tenant_id, operator_id, tokens, daily_tasks, updated_by)
+      select 'tenant-' || n % 10, 'op-' || n, 1e6, 10, 'a' from generate_series(0, 2999) n;
+    insert into spending (tenant_id, operator_id, period, tokens)
+      select tenant_id, operator_id, period, 1 from turns cross join (values ('ever'), ('2026-01-01'), ('2026-01-02')) as p(period);
     insert into attempts (task_id, attempt, tenant_id, operator_id, dispatch_id, host, agent_type, closed_at)
       select id, 1, tenant_id, operator_id, dispatch_id, host, agent_type, completed_at from fleet_tasks;
     insert into outbox (xid, tenant_id, operator_id, task_id, topic, dedup_key, payload, processed_at)
@@ -82,7 +89,10 @@ const LISTINGS: Readonly<Record<string, readonly [Behalf, (tx: Tx) => Promise<un
   "one task's events": [ada, (tx) => listEvents(tx, { cursor: "0-0", limit: 100, taskId: aTask.id })],
   "one task's history": [ada, (tx) => listAudit(tx, `task:${aTask.id}`, { after: 0, limit: 100 })],
   "one task's notifications": [ada, (tx) => listNotifications(tx, aTask.id)],
-  "one task's place in the line": [ada, (tx) => tasks.queuePosition(tx, aTask)],
+  "who is next in the line": [WORKER, (tx) => line.listLine(tx, 50)],
+  "whether anybody is in it": [WORKER, (tx) => line.isAnybodyInLine(tx)],
+  "who was called": [WORKER, (tx) => line.countCalled(tx)],
+  "whose turn it was": [WORKER, (tx) => line.markServed(tx, [{ tenantId: "tenant-7", operatorId: "op-7" }])],
   "everybody's tasks": [WORKER, (tx) => tasks.listTasks(tx, shown)],
   "the next page of everybody's": [WORKER, (tx) => tasks.listTasks(tx, page)],
   "one tenant's tasks": [WORKER, (tx) => tasks.listTasks(tx, { ...shown, tenantId: "tenant-3", statuses: ["failed"] })],

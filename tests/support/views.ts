@@ -77,6 +77,7 @@ export function anAgentView(but: Partial<AgentView> = {}): AgentView {
     prNumber: null,
     ciStatus: "none",
     stopped: null,
+    waits: null,
     drift: null,
     bootEnable: null,
     observedAt: "2026-05-01T12:29:58.000Z",
@@ -166,6 +167,7 @@ const STORY: StoryView = {
   why: "The agent works on build-1.",
   next: "A pull request is looked for; after 60 minutes the attempt is ended.",
   stopped: null,
+  waits: null,
   timeline: [
     { at: at("12:00:00"), status: "proposed", attempt: 0, actor: "ada", text: "asked for", tookMs: 400 },
     { at: at("12:00:01"), status: "spawning", attempt: 0, actor: "build-1", text: "taken by build-1", tookMs: 1_700 },

@@ -40,7 +40,7 @@ export const psRoute = defineRoute(
       throw new FleetError("tier-too-low", "Another tenant's agents are for role admin.");
     }
     const now = fleet.clock();
-    const { tasks, facts, hosts } = await rollCall(fleet, operator, {
+    const { tasks, facts, hosts, places } = await rollCall(fleet, operator, {
       all: operator.role === "admin",
       statuses: query.status ? [query.status] : query.all ? undefined : LIVE,
       tenantId: query.tenant,
@@ -55,7 +55,7 @@ export const psRoute = defineRoute(
         agents: tasks.map((task) =>
           viewTaskAgent(
             task,
-            { ...sightOf(facts.get(task.id), task.attempt), hold: holds.get(task.id) },
+            { ...sightOf(facts.get(task.id), task.attempt), hold: holds.get(task.id), position: places.get(task.id) },
             { now, intervalMs: fleet.heartbeatIntervalMs },
           ),
         ),

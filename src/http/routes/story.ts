@@ -38,12 +38,13 @@ function view(
   story: Story & { readonly hold: EstopSwitch | undefined },
   at: { now: Date; intervalMs: number },
 ): StoryView {
-  const { task, facts, attempts, hold } = story;
+  const { task, facts, attempts, hold, position } = story;
   const pullRequest = story.pullRequests.at(-1);
   const round = task.metadata.reviewRound ?? 0;
   return viewStory({
     task,
     hold,
+    position,
     history: story.history.map((entry) => historyOf(entry, story)),
     agent: facts ? viewTaskAgent(task, { ...sightOf(facts, task.attempt), hold }, at) : null,
     pullRequest: pullRequest

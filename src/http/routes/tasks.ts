@@ -2,10 +2,11 @@
 import { z } from "zod";
 import { listEstops } from "../../conductor/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { countTasksFor, getTaskNamed, listTasksFor } from "../../conductor/tasks.ts";
+import { countTasksFor, getTaskNamed, listTasksFor, placesOf } from "../../conductor/tasks.ts";
 import { AgentType, TaskStatus, TaskType, TERMINAL_STATUSES } from "../../domain/task.ts";
 import { Stops, viewEstops } from "../../views/estop.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
+import { TaskDetailView, viewTaskDetail } from "../../views/story.ts";
 import { TaskView, viewTask } from "../../views/task.ts";
 import { defineRoute } from "../route.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
@@ -74,12 +75,13 @@ export const taskRoute = defineRoute(
     method: "get",
     path: "/api/fleet/tasks/:task",
     tier: "observer",
-    summary: "One task",
+    summary: "One task, why it is where it is, and its place in the line",
     params: TaskParams,
-    reply: TaskView,
+    reply: TaskDetailView,
     errors: ["task-not-found", "ambiguous-name"],
   },
-  async (fleet: Fleet, { operator, params }) => ({
-    body: viewTask(await getTaskNamed(fleet, operator, params.task)),
-  }),
+  async (fleet: Fleet, { operator, params }) => {
+    const task = await getTaskNamed(fleet, operator, params.task);
+    return { body: viewTaskDetail(task, (await placesOf(fleet, [task])).get(task.id)) };
+  },
 );
