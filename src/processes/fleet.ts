@@ -142,6 +142,10 @@ async function openStores(options: OpenFleetOptions, url: string): Promise<{ sto
   const onError = (component: string) => (error: Error) =>
     log.warn({ component, error: error.message }, "connection lost");
   const usable = await assertUsable(url);
+  if (config.DATABASE_URL && usable.privilegedLogin) {
+    const facts = { component: "postgres", login: usable.privilegedLogin };
+    log.info(facts, "this login could leave its role: docs/governance.md says how to give Fleetwright one that cannot");
+  }
   const store = openStore({
     url,
     maxConnections: config.DATABASE_POOL_MAX,

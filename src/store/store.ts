@@ -168,29 +168,84 @@ function beginAs(client: PoolClient, on: Behalf, statementTimeoutMs: number): st
     select fleet_enter(${context}::jsonb)`;
 }
 
-/** Refuses to serve when row security would not hold: roles missing, or able to pass it by. Returns the server's version. */
-export async function assertUsable(url: string): Promise<{ version: string; maxConnections: number }> {
+/** What the roles are that a transaction takes on, and what they could become: `fleet_app` and `fleet_worker` after they were entered. */
+const Entered = z.object({
+  role: z.string(),
+  privileged: z.boolean(),
+  owns: z.boolean(),
+  becomes: z.array(z.string()),
+});
+
+const ENTERED = `select current_user as role,
+  exists (select from pg_roles where rolname = current_user and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb))
+    as privileged,
+  exists (select from pg_class where relnamespace = 'public'::regnamespace and pg_has_role(current_user, relowner, 'member'))
+    as owns,
+  array(select rolname::text from pg_roles where rolname <> current_user and not rolsuper
+    and pg_has_role(current_user, oid, 'member') order by 1) as becomes`;
+
+export interface Usable {
+  readonly version: string;
+  readonly maxConnections: number;
+  /** Who logs in, when that is a superuser or an owner: SQL that leaves its role then leaves row security behind. */
+  readonly privilegedLogin: string | undefined;
+}
+
+/**
+ * Refuses to serve when row security would not hold: the roles are entered as transactions enter them, and must then be
+ * neither privileged, nor owner of a table, nor able to become anybody else.
+ */
+export async function assertUsable(url: string): Promise<Usable> {
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
   client.on("error", () => undefined);
   try {
     await client.connect();
-    const roles = await client.query<{ rolname: string }>(
-      `select rolname from pg_roles where rolname in ('fleet_app', 'fleet_worker')
-         and not rolsuper and not rolbypassrls and not rolcreaterole and pg_has_role(current_user, oid, 'member')`,
-    );
-    if (roles.rows.length !== 2) {
-      throw new FleetError(
-        "database-unusable",
-        "The roles fleet_app and fleet_worker are missing, privileged, or not granted to this login. Run: fleet migrate",
-      );
+    await assertRoles(client);
+    for (const role of ["fleet_app", "fleet_worker"]) {
+      await client.query("begin");
+      await assertHolds(client, role);
+      await client.query("rollback");
     }
-    const about = await client.query<{ version: string; most: string }>(
-      "select current_setting('server_version') as version, current_setting('max_connections') as most",
+    const about = await client.query<{ version: string; most: string; login: string | null }>(
+      `select current_setting('server_version') as version, current_setting('max_connections') as most,
+         (select rolname from pg_roles where rolname = session_user
+            and (rolsuper or rolbypassrls or pg_has_role(session_user, 'fleet_owner', 'member'))) as login`,
     );
-    return { version: about.rows[0]?.version ?? "unknown", maxConnections: Number(about.rows[0]?.most ?? 0) };
+    const { version = "unknown", most = 0, login } = about.rows[0] ?? {};
+    return { version, maxConnections: Number(most), privilegedLogin: login ?? undefined };
   } catch (error) {
     throw translate(error);
   } finally {
     await client.end().catch(() => undefined);
   }
+}
+
+async function assertRoles(client: Client): Promise<void> {
+  const roles = await client.query<{ rolname: string }>(
+    `select rolname from pg_roles where rolname in ('fleet_app', 'fleet_worker')
+       and not rolsuper and not rolbypassrls and not rolcreaterole and pg_has_role(current_user, oid, 'member')`,
+  );
+  if (roles.rows.length === 2) return;
+  throw new FleetError(
+    "database-unusable",
+    "The roles fleet_app and fleet_worker are missing, privileged, or not granted to this login. Run: fleet migrate",
+  );
+}
+
+/** In an open transaction: who the connection is after it entered, said by PostgreSQL; not who it was asked to become. */
+export async function assertHolds(client: Pick<Client, "query">, role: string): Promise<void> {
+  await client.query("select fleet_enter($1::jsonb)", [JSON.stringify({ role })]);
+  const { rows } = await client.query(ENTERED);
+  const entered = Entered.parse(rows[0]);
+  const wrong = [
+    entered.role === role ? "" : `a transaction that enters ${role} is ${entered.role}`,
+    entered.privileged
+      ? `${role} is privileged: alter role ${role} nosuperuser nobypassrls nocreaterole nocreatedb`
+      : "",
+    entered.owns ? `${role} owns tables, or may become who does: alter table … owner to fleet_owner` : "",
+    ...entered.becomes.map((other) => `${role} may become ${other}: revoke ${other} from ${role}`),
+  ].filter(Boolean);
+  if (wrong.length === 0) return;
+  const sentence = `Row security would not hold, so nothing is started: ${wrong.join("; ")}.`;
+  throw new FleetError("database-unusable", sentence, { role, wrong });
 }

@@ -35,13 +35,16 @@ export async function lookAtPostgres(config: Config): Promise<Finding[]> {
       const said = `${kind}: ${plural(pending.length, "migration")} not applied yet (${pending[0]} …)`;
       return [{ name, state: "wrong", said, fix: "fleet migrate" }];
     }
-    const { version, maxConnections } = await assertUsable(url);
-    return [
-      { name, state: "ok", said: `${kind}, ${version}, ${maxConnections} connections; schema current, roles usable` },
-    ];
+    const { version, maxConnections, privilegedLogin } = await assertUsable(url);
+    const said = `${kind}, ${version}, ${maxConnections} connections; schema current, roles usable`;
+    return [{ name, state: "ok", said: said + (given ? aboutLogin(privilegedLogin) : "") }];
   } catch (error) {
     return [{ name, state: "wrong", said: `${kind}: ${wordsOf(error)}` }];
   }
+}
+
+function aboutLogin(privileged: string | undefined): string {
+  return privileged === undefined ? "" : `; login ${privileged} could leave its role (docs/governance.md, Tenancy)`;
 }
 
 async function answers(url: string): Promise<boolean> {
