@@ -32,6 +32,8 @@ export function survives(error: unknown): boolean {
 export function isAway(error: unknown): boolean {
   const code = codeOf(error);
   if (AWAY.test(code) || SOCKET.has(code)) return true;
+  // A database that takes no connections for now.
+  if (code === "55000" && !survives(error)) return true;
   return error instanceof Error && AWAY_WITHOUT_CODE.test(error.message);
 }
 

@@ -2,7 +2,7 @@
 import { Client, Pool, type PoolClient } from "pg";
 import { z } from "zod";
 import { FleetError } from "../domain/errors.ts";
-import { mayTryAgain, survives, translate } from "./failures.ts";
+import { isAway, mayTryAgain, survives, translate } from "./failures.ts";
 import { transactionOn, type Tx } from "./sql.ts";
 import { openTransitions, type Transitions } from "./transitions.ts";
 
@@ -71,11 +71,9 @@ export function openStore(options: StoreOptions): Store {
       broken = false;
       return result;
     } catch (error) {
-      // A connection that cannot roll back is broken: the pool must throw it away, not lend it again.
-      broken = await client.query("rollback").then(
-        () => false,
-        () => true,
-      );
+      // A connection that cannot roll back is broken: the pool must throw it away, not lend it again. One that does not
+      // answer is not asked once more, which would take as long again.
+      broken = isAway(error) && !survives(error) ? true : await cannotRollBack(client);
       throw error;
     } finally {
       client.off("error", options.onLostConnection);
@@ -120,6 +118,13 @@ export function openStore(options: StoreOptions): Store {
     },
     close: async () => void (await (closed ??= Promise.all([pool.end(), locks.end()]))),
   };
+}
+
+function cannotRollBack(client: PoolClient): Promise<boolean> {
+  return client.query("rollback").then(
+    () => false,
+    () => true,
+  );
 }
 
 /** One statement that is its own transaction. */

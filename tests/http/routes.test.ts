@@ -1,9 +1,15 @@
 /** Every route over a real server, with real tokens: what it answers, and to whom it does not. */
+import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { createSigningKey } from "../../src/http/tokens.ts";
+import type { Operator } from "../../src/domain/operator.ts";
 import { ROUTES } from "../../src/http/routes/index.ts";
+import { testToken } from "../support/api.ts";
+import { eventually } from "../support/eventually.ts";
+import { askingOf, exampleOf, OPERATIONS, pathOf, typeOf, wrongWith, type Operation } from "./document.ts";
 import { parseServerSentEvents } from "./server-sent-events.ts";
-import { aWebWorld, type WebWorld } from "./web-world.ts";
+import { aWebWorld, type Asking, type WebWorld } from "./web-world.ts";
 
 let world: WebWorld;
 
@@ -15,7 +21,7 @@ afterAll(async () => {
   await world.close();
 });
 
-const path = (of: (typeof ROUTES)[number], task: string) =>
+const pathOfRoute = (of: (typeof ROUTES)[number], task: string) =>
   of.path.replace("/api/fleet", "").replaceAll(/:(?<name>\w+)/g, (_, name: string) => nameOf(name, task));
 
 function nameOf(name: string, task: string): string {
@@ -37,7 +43,7 @@ describe("whoever asks", () => {
   test.each(aboutTask)("to $name a task of another tenant does not exist", async ({ route }) => {
     const body = route.body ? { comment: "no" } : undefined;
 
-    const [status, name] = await world.outcome(path(route, world.ready.id), {
+    const [status, name] = await world.outcome(pathOfRoute(route, world.ready.id), {
       method: route.method.toUpperCase(),
       by: world.eve,
       ...(route.path.endsWith("/reject") ? { body } : {}),
@@ -54,11 +60,11 @@ describe("whoever asks", () => {
         ...(route.path.endsWith("/reject") ? { body: { comment: "no" } } : {}),
       };
 
-      expect(await world.outcome(path(route, world.ready.id), { ...asking, by: world.bob })).toEqual([
+      expect(await world.outcome(pathOfRoute(route, world.ready.id), { ...asking, by: world.bob })).toEqual([
         403,
         "not-owner",
       ]);
-      expect(await world.outcome(path(route, world.ready.id), { ...asking, by: world.otto })).toEqual([
+      expect(await world.outcome(pathOfRoute(route, world.ready.id), { ...asking, by: world.otto })).toEqual([
         403,
         "tier-too-low",
       ]);
@@ -132,4 +138,63 @@ test("it says that it is ready, and what it stands on", async () => {
 
   expect([live.status, whole.status]).toEqual([200, 200]);
   expect(await whole.text()).toContain("redis");
+});
+
+/** Far below the half minute that a hung statement may take. */
+const AT_ONCE_MS = 5_000;
+
+function request(path: string, token: string, { method = "GET", body }: Asking = {}): Promise<Response> {
+  return fetch(new URL(path, world.web.url), {
+    method,
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    signal: AbortSignal.timeout(AT_ONCE_MS),
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+}
+
+/** PostgreSQL throws everybody out and lets nobody in, until the answer is called. */
+async function sendAway(): Promise<() => Promise<void>> {
+  const [row] = await world.fleet.query("select current_database() as name");
+  const name = String(row?.["name"]);
+  const server = new Client({ connectionString: world.fleet.databaseUrl.replace(/\/\w+$/, "/postgres") });
+  await server.connect();
+  await server.query(`alter database ${name} with allow_connections false`);
+  await server.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", [name]);
+  return async () => {
+    await server.query(`alter database ${name} with allow_connections true`);
+    await server.end();
+  };
+}
+
+/** The status of an operation; when to come back; and what the document does not know of it. */
+async function outcomeOf(operation: Operation, tokenOf: (by: Operator) => string): Promise<string> {
+  const example = exampleOf(operation);
+  const { by = world.ada, ...asking } = askingOf(world, operation, example);
+  const path = `/api/fleet${pathOf(world, operation, example)}`;
+  const response = await request(path, tokenOf(by), asking);
+  const wrong = wrongWith(operation, response.status, typeOf(response), await response.json());
+  return [response.status, response.headers.get("retry-after"), ...wrong].join(" ");
+}
+
+test("while PostgreSQL is away its routes answer 503 at once, and when to come back; the rest answers, and all does when it is back", async () => {
+  const [ada, root] = [await world.web.issueFor(world.ada, 60_000), await world.web.issueFor(world.root, 60_000)];
+  const stranger = await testToken(await createSigningKey(), world.root);
+  const statusOf = async (path: string, token = root) => (await request(path, token)).status;
+  const comeBack = await sendAway();
+  try {
+    const tokenOf = (by: Operator) => (by.id === world.root.id ? root : ada);
+    const answers = await Promise.all(OPERATIONS.map((operation) => outcomeOf(operation, tokenOf)));
+
+    expect(new Set(answers)).toEqual(new Set(["503 2"]));
+    const doors = ["/healthz", "/readyz", "/queues", "/.well-known/jwks.json", "/api/docs"];
+    expect(await Promise.all(doors.map((door) => statusOf(door)))).toEqual([200, 503, 200, 200, 200]);
+    // The key may be a new one: who cannot look does not say that there is none.
+    expect(await statusOf("/api/fleet/tasks", stranger)).toBe(503);
+    expect(await statusOf("/api/fleet/tasks", "e30.e30.e30")).toBe(401);
+  } finally {
+    await comeBack();
+  }
+
+  await eventually(async () => (await statusOf("/readyz")) === 200 || undefined);
+  expect([await statusOf("/api/fleet/tasks", ada), await statusOf("/api/fleet/tasks", stranger)]).toEqual([200, 401]);
 });

@@ -21,8 +21,11 @@ export const eventsRoute = defineStream(
     query: z.strictObject({ all: z.stringbool().default(false).meta({ description: "All tenants (role admin)" }) }),
     reply: EventView,
   },
-  async (fleet: Fleet, { operator, query, signal, lastEventId }) =>
-    stream(fleet, operator, { cursor: lastEventId, all: query.all }, signal),
+  async (fleet: Fleet, { operator, query, signal, lastEventId }) => {
+    // A store that is away is a refusal that says when to come back, not a stream that breaks at once.
+    await readEvents(fleet, operator, {}, 1);
+    return stream(fleet, operator, { cursor: lastEventId, all: query.all }, signal);
+  },
 );
 
 export const taskEventsRoute = defineStream(
