@@ -1,6 +1,6 @@
 /** Reading events: in order, resumable from a cursor, nothing missed and nothing early. */
 import type { Operator } from "../domain/operator.ts";
-import { latestEventCursor, listEvents, type EventRow } from "../store/outbox.ts";
+import { latestEventCursor, listEvents, listLatestEvents, type EventRow } from "../store/outbox.ts";
 import type { Fleet } from "./fleet.ts";
 import { sightOf } from "./tasks.ts";
 
@@ -18,11 +18,13 @@ export interface EventAsk {
 
 const CURSOR = /^\d{1,20}-\d{1,19}$/;
 
-/** One page, for `fleet events` without -f. */
+/** One page: what comes after a cursor, or the latest. A cursor that is none of ours is the beginning. */
 export async function readEvents(fleet: Fleet, by: Operator, ask: EventAsk, limit = PAGE): Promise<EventRow[]> {
-  const cursor = ask.cursor && CURSOR.test(ask.cursor) ? ask.cursor : "0-0";
+  const { cursor, taskId } = ask;
   return fleet.store.transaction(sightOf(by, { all: ask.all ?? false }), (tx) =>
-    listEvents(tx, { cursor, limit, taskId: ask.taskId }),
+    cursor === undefined
+      ? listLatestEvents(tx, { limit, taskId })
+      : listEvents(tx, { cursor: CURSOR.test(cursor) ? cursor : "0-0", limit, taskId }),
   );
 }
 

@@ -13,7 +13,8 @@ import { listPullRequests, type PullRequest } from "../store/pull-requests.ts";
 import { listReviews, type Review } from "../store/reviews.ts";
 import type { Tx } from "../store/sql.ts";
 import { requestBy, WORKER, type Behalf } from "../store/store.ts";
-import { countByStatus, findTask, listTasks, listTasksNamed, type TaskFilter } from "../store/tasks.ts";
+import { pageOfTasks, type TaskPage, type TaskSearch } from "../store/task-pages.ts";
+import { countByStatus, findTask, listTasksNamed } from "../store/tasks.ts";
 import type { Fleet } from "./fleet.ts";
 import { placesInLine } from "./slots.ts";
 
@@ -57,19 +58,14 @@ export async function getOwnTask(fleet: Fleet, by: Operator, name: string): Prom
   return task;
 }
 
-/** Newest first; a page is full when there is a next one. */
+/** Newest first. */
 export async function listTasksFor(
   fleet: Fleet,
   by: Operator,
-  filter: TaskFilter & { readonly all?: boolean },
-): Promise<{ tasks: readonly Task[]; next: { createdAt: Date; id: string } | undefined }> {
-  const { all = false, ...conditions } = filter;
-  const rows = await fleet.store.transaction(sightOf(by, { all }), (tx) =>
-    listTasks(tx, { ...conditions, limit: filter.limit + 1 }),
-  );
-  const tasks = rows.slice(0, filter.limit);
-  const last = tasks.at(-1);
-  return { tasks, next: rows.length > filter.limit && last ? { createdAt: last.createdAt, id: last.id } : undefined };
+  filter: TaskSearch & { readonly all?: boolean },
+): Promise<TaskPage> {
+  const { all = false, ...search } = filter;
+  return fleet.store.transaction(sightOf(by, { all }), (tx) => pageOfTasks(tx, search));
 }
 
 /** Counts per status, within sight. */
@@ -89,11 +85,11 @@ export interface Roll {
 export async function rollCall(
   fleet: Fleet,
   by: Operator,
-  filter: TaskFilter & { readonly all?: boolean },
+  filter: TaskSearch & { readonly all?: boolean },
 ): Promise<Roll> {
-  const { all = false, ...conditions } = filter;
+  const { all = false, ...search } = filter;
   const roll = await fleet.store.transaction(sightOf(by, { all }), async (tx) => {
-    const tasks = await listTasks(tx, conditions);
+    const { tasks } = await pageOfTasks(tx, search);
     const facts = await listFacts(
       tx,
       tasks.map(({ id }) => id),

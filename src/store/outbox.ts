@@ -1,7 +1,7 @@
 /** outbox: what must still be told, written in the transaction that is the reason for it. The relay reads it here. */
 import { z } from "zod";
 import type { QueueDefinition } from "../../queues/define.ts";
-import type { Tx } from "./sql.ts";
+import { sql, type Tx } from "./sql.ts";
 
 /** A row to be: which queue is to get which job. The dedup key is the job's id, so a hint is written once per epoch. */
 export interface Hint {
@@ -122,8 +122,21 @@ export async function listEvents(
     select xid::text || '-' || id::text as cursor, task_id, payload from outbox
     where topic = 'event' and (xid, id) > (${xid}::text::xid8, ${id}::bigint)
       and xid < pg_snapshot_xmin(pg_current_snapshot())
-      and (${after.taskId ?? null}::uuid is null or task_id = ${after.taskId ?? null}::uuid)
+      ${after.taskId === undefined ? sql`` : sql`and task_id = ${after.taskId}`}
     order by xid, id limit ${after.limit}`;
+}
+
+/** The newest of them, oldest first. */
+export async function listLatestEvents(
+  tx: Tx,
+  { limit, taskId }: { limit: number; taskId?: string | undefined },
+): Promise<EventRow[]> {
+  const ofTask = taskId === undefined ? sql`` : sql` and task_id = ${taskId}`;
+  const rows = await tx.many(EventRow)`
+    select xid::text || '-' || id::text as cursor, task_id, payload from outbox
+    where topic = 'event' and xid < pg_snapshot_xmin(pg_current_snapshot())${ofTask}
+    order by xid desc, id desc limit ${limit}`;
+  return rows.toReversed();
 }
 
 const Cursor = z.object({ cursor: z.string() });

@@ -82,37 +82,35 @@ export async function listTasksNamed(tx: Tx, name: string, limit: number): Promi
     order by t.created_at desc limit ${limit}`;
 }
 
+/** What an index serves; more can be asked of task-pages.ts. */
 export interface TaskFilter {
   readonly statuses?: readonly TaskStatus[] | undefined;
   readonly tenantId?: string | undefined;
   readonly operatorId?: string | undefined;
-  readonly host?: string | undefined;
-  readonly agentType?: string | undefined;
-  readonly taskType?: string | undefined;
   readonly since?: Date | undefined;
-  readonly text?: string | undefined;
   /** Keyset: only tasks older than this one. */
   readonly before?: { readonly createdAt: Date; readonly id: string } | undefined;
   readonly limit: number;
 }
 
-/** Newest first. Conditions are added only when asked, so that each filter meets its own index. */
+/** Newest first. */
 export async function listTasks(tx: Tx, filter: TaskFilter): Promise<Task[]> {
-  const conditions: Sql[] = [sql`t.removed_at is null`];
-  if (filter.statuses) conditions.push(sql`t.status = any(${filter.statuses})`);
-  if (filter.tenantId) conditions.push(sql`t.tenant_id = ${filter.tenantId}`);
-  if (filter.operatorId) conditions.push(sql`t.operator_id = ${filter.operatorId}`);
-  if (filter.host) conditions.push(sql`t.host = ${filter.host}`);
-  if (filter.agentType) conditions.push(sql`t.agent_type = ${filter.agentType}`);
-  if (filter.taskType) conditions.push(sql`t.task_type = ${filter.taskType}`);
-  if (filter.since) conditions.push(sql`t.created_at >= ${filter.since}`);
-  if (filter.text) conditions.push(sql`position(lower(${filter.text}) in lower(t.title || ' ' || t.description)) > 0`);
-  if (filter.before)
-    conditions.push(sql`(t.created_at, t.id) < (${filter.before.createdAt}, ${filter.before.id}::uuid)`);
-  const where = conditions.reduce((all, condition) => sql`${all} and ${condition}`);
   return tx.many(Task)`
-    select ${taskColumns} from fleet_tasks t where ${where}
+    select ${taskColumns} from fleet_tasks t where ${narrowed(filter)}
     order by t.created_at desc, t.id desc limit ${filter.limit}`;
+}
+
+/** Conditions are added only when asked, so that each filter meets its own index. */
+export function narrowed({ statuses, tenantId, operatorId, since, before }: TaskFilter): Sql {
+  const conditions: Sql[] = [sql`t.removed_at is null`];
+  // One status has its rows in order in the index; several have to be sorted.
+  if (statuses)
+    conditions.push(statuses.length === 1 ? sql`t.status = ${statuses[0]}` : sql`t.status = any(${statuses})`);
+  if (tenantId) conditions.push(sql`t.tenant_id = ${tenantId}`);
+  if (operatorId) conditions.push(sql`t.operator_id = ${operatorId}`);
+  if (since) conditions.push(sql`t.created_at >= ${since}`);
+  if (before) conditions.push(sql`(t.created_at, t.id) < (${before.createdAt}, ${before.id}::uuid)`);
+  return conditions.reduce((all, condition) => sql`${all} and ${condition}`);
 }
 
 const StatusCount = z.object({ status: z.string(), count: z.int() });

@@ -118,3 +118,21 @@ test("a cursor that is none of ours starts from the beginning instead of nowhere
     expect(typesOf(events)).toEqual(["fleet.task.proposed"]);
   }
 });
+
+test("without a cursor the latest come, oldest first", async () => {
+  await using fleet = await testFleet();
+  const by = await fleet.operator();
+  const repository = await fleet.aRepository();
+  const tasks = [
+    await fleet.spawn(by, { repository }),
+    await fleet.spawn(by, { repository }),
+    await fleet.spawn(by, { repository }),
+  ];
+
+  const read = await eventually(async () => {
+    const page = await readEvents(fleet.fleet, by, {}, 2);
+    return page.at(-1)?.taskId === tasks[2]?.id ? page : undefined;
+  });
+
+  expect(read.map(({ taskId }) => taskId)).toEqual([tasks[1]?.id, tasks[2]?.id]);
+});

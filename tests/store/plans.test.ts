@@ -6,11 +6,12 @@ import { listAudit, listChainHeads } from "../../src/store/audit.ts";
 import { listFacts } from "../../src/store/heartbeats.ts";
 import { listHosts, lockFreeSlots } from "../../src/store/hosts.ts";
 import { listNotifications, listOverdueNotifications, listSent } from "../../src/store/notifications.ts";
-import { listEvents, outboxLag, takeHints } from "../../src/store/outbox.ts";
+import { listEvents, listLatestEvents, outboxLag, takeHints } from "../../src/store/outbox.ts";
 import { pruneOutbox } from "../../src/store/retention.ts";
 import type { Tx } from "../../src/store/sql.ts";
 import { requestBy, WORKER, type Behalf } from "../../src/store/store.ts";
 import * as line from "../../src/store/line.ts";
+import * as pages from "../../src/store/task-pages.ts";
 import * as tasks from "../../src/store/tasks.ts";
 import { plansOf, readWhole } from "../support/plans.ts";
 import { testStore, type TestStore } from "../support/store.ts";
@@ -77,14 +78,16 @@ const LISTINGS: Readonly<Record<string, readonly [Behalf, (tx: Tx) => Promise<un
   "its own": [ada, (tx) => tasks.listTasks(tx, { ...shown, operatorId: "op-7" })],
   "its running ones": [ada, (tx) => tasks.listTasks(tx, { ...shown, statuses: ["running"] })],
   "its live ones": [ada, (tx) => tasks.listTasks(tx, { ...shown, statuses: ["spawning", "running", "reviewing"] })],
-  "those on a host": [ada, (tx) => tasks.listTasks(tx, { ...shown, host: "host-3" })],
-  "those of an agent type": [ada, (tx) => tasks.listTasks(tx, { ...shown, agentType: "codex" })],
-  "those of a task type": [ada, (tx) => tasks.listTasks(tx, { ...shown, taskType: "docs" })],
+  "those on a host": [ada, (tx) => pages.pageOfTasks(tx, { ...shown, host: "host-3" })],
+  "those of an agent type": [ada, (tx) => pages.pageOfTasks(tx, { ...shown, agentType: "codex" })],
+  "those of a task type": [ada, (tx) => pages.pageOfTasks(tx, { ...shown, taskType: "docs" })],
   "those since a time": [ada, (tx) => tasks.listTasks(tx, { ...shown, since: new Date(Date.now() - 3_600_000) })],
-  "those with a word": [ada, (tx) => tasks.listTasks(tx, { ...shown, text: "hello" })],
+  "those with a word": [ada, (tx) => pages.pageOfTasks(tx, { ...shown, text: "hello" })],
   "its task by id": [ada, (tx) => tasks.findTask(tx, aTask.id)],
   "its task by short name": [ada, (tx) => tasks.listTasksNamed(tx, "12ab34cd", 6)],
   "its counts": [ada, (tx) => tasks.countByStatus(tx)],
+  "its latest events": [ada, (tx) => listLatestEvents(tx, { limit: 100 })],
+  "one task's latest events": [ada, (tx) => listLatestEvents(tx, { limit: 100, taskId: aTask.id })],
   "its events": [ada, (tx) => listEvents(tx, { cursor: "45000-0", limit: 100 })],
   "one task's events": [ada, (tx) => listEvents(tx, { cursor: "0-0", limit: 100, taskId: aTask.id })],
   "one task's history": [ada, (tx) => listAudit(tx, `task:${aTask.id}`, { after: 0, limit: 100 })],
@@ -154,3 +157,45 @@ describe("among 50,000 tasks an index finds", () => {
 });
 
 const Scans = z.object({ n: z.int() });
+
+describe("what no index serves is looked for page by page, to the end:", () => {
+  /** Everything there is of it, and how many pages that took. */
+  async function readAll(search: Omit<pages.TaskSearch, "limit" | "before">) {
+    const found: string[] = [];
+    let before: pages.TaskPage["next"];
+    let count = 0;
+    do {
+      const from = before;
+      const page = await world.store.transaction(ada, (tx) =>
+        pages.pageOfTasks(tx, { ...search, limit: 50, before: from }),
+      );
+      found.push(...page.tasks.map(({ title }) => title));
+      before = page.next;
+      count += 1;
+    } while (before && count < 1_000);
+    return { found, count };
+  }
+  const whole = (n: number) => Math.ceil(n / pages.MOST_LOOKED_AT);
+
+  test("what is not there takes as many pages as the tenant's tasks fill", async () => {
+    expect(await readAll({ agentType: "gemini" })).toEqual({ found: [], count: whole(TASKS / 10) });
+    expect(await readAll({ text: "nobody wrote this" })).toEqual({ found: [], count: whole(TASKS / 10) });
+  });
+
+  test("what is rare is found wherever it stands, once", async () => {
+    expect(await readAll({ text: "TASK 49997" })).toEqual({ found: ["Task 49997"], count: whole(TASKS / 10) });
+    expect((await readAll({ text: "task 7", statuses: ["cancelled", "merged", "abandoned"] })).found).toContain(
+      "Task 7",
+    );
+  });
+
+  test("of what is common all come, in order, none twice", async () => {
+    const { found } = await readAll({ host: "host-7" });
+
+    expect(found).toHaveLength(TASKS / 20);
+    expect(new Set(found).size).toBe(found.length);
+    expect(found.map((title) => Number(title.slice(5)))).toEqual(
+      found.map((title) => Number(title.slice(5))).toSorted((a, b) => a - b),
+    );
+  });
+});

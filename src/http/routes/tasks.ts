@@ -49,6 +49,9 @@ export const tasksRoute = defineRoute(
     path: "/api/fleet/tasks",
     tier: "observer",
     summary: "List tasks, newest first",
+    description:
+      "`type`, `agent`, `host` and `text` are looked for among 2,000 tasks a page: a page may be short, or empty, and " +
+      "still have a `nextCursor`. The end is where there is none.",
     query: TasksQuery,
     reply: pageOf(TaskView),
   },
