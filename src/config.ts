@@ -7,6 +7,21 @@ import { FleetError } from "./domain/errors.ts";
 const Path = z.string().transform((path) => resolve(path));
 const PostgresUrl = z.url({ protocol: /^postgres(ql)?$/, error: "must be a postgres:// URL" });
 
+/** Encryption keys: the newest first. */
+const EncryptionKeys = z
+  .string()
+  .transform((text) => text.split(",").map((key) => key.trim()))
+  .pipe(
+    z
+      .array(
+        z
+          .base64("must be base64")
+          .refine((key) => Buffer.from(key, "base64").length === 32, "must be 32 bytes (openssl rand -base64 32)"),
+      )
+      .min(1)
+      .max(8),
+  );
+
 /** A setting has one name, that of its variable, in the environment, in the code and in the docs. */
 export const Config = z.object({
   DATABASE_URL: PostgresUrl.optional().describe("PostgreSQL; an embedded one is started when unset"),
@@ -87,11 +102,9 @@ export const Config = z.object({
     .regex(/^[A-Za-z0-9_.{}-]{1,64}$/, "must be 1 to 64 letters, digits and _ . - { }")
     .default("fleet")
     .describe("prefix of all queues; with braces ({fleet}) for Redis Cluster"),
-  FLEET_ENCRYPTION_KEY: z
-    .base64("must be base64")
-    .refine((key) => Buffer.from(key, "base64").length === 32, "must be 32 bytes (openssl rand -base64 32)")
-    .optional()
-    .describe("encrypts private keys in the database: 32 bytes as base64; kept in a file of this home when unset"),
+  FLEET_ENCRYPTION_KEY: EncryptionKeys.optional().describe(
+    "encrypts private keys and secrets in the database: 32 bytes as base64, or several with commas, of which the first seals and all open; kept in a file of this home when unset",
+  ),
   FLEET_SMTP_URL: z
     .url({ protocol: /^smtps?$/, error: "must be an smtp:// or smtps:// URL" })
     .optional()

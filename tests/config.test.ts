@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { Config, readConfig } from "../src/config.ts";
+import { PREFERENCES } from "../src/domain/preferences.ts";
 import { expectPage } from "./support/pages.ts";
 
 const machine = { homeDir: "/home/ada", hostName: "build_7.example.org" };
@@ -66,6 +67,9 @@ function settingsPage(): string {
     const shown = typeof fallback === "string" ? fallback : JSON.stringify(fallback);
     return `| \`${name}\` | ${shown === undefined ? "—" : `\`${shown}\``} | ${shape.description} |`;
   });
+  const preferences = Object.entries(PREFERENCES).map(
+    ([key, { about, sealed }]) => `| \`${key}\` | ${sealed ? "yes" : "—"} | ${about} |`,
+  );
   return `# Settings
 
 All settings come from the environment and are read once, at start. An empty variable counts as unset. Every wrong one
@@ -75,5 +79,14 @@ in \`fleet.yaml\`.
 | Variable | Default | What it is |
 |---|---|---|
 ${rows.join("\n")}
+
+## What operators and tenants set
+
+Kept in the database by \`fleet config set\`: one's own, or with \`--tenant\` for every operator of the tenant who has none of
+their own. What is sealed is encrypted under \`FLEET_ENCRYPTION_KEY\` and never shown again.
+
+| Key | Sealed | What it is |
+|---|---|---|
+${preferences.join("\n")}
 `;
 }

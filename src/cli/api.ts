@@ -23,6 +23,7 @@ export interface Api {
     reply: Reply<Shape>,
     more?: PostTerms,
   ): Promise<z.output<Shape>>;
+  put<Shape extends z.ZodType>(path: string, body: object, reply: Reply<Shape>): Promise<z.output<Shape>>;
   delete<Shape extends z.ZodType>(path: string, reply: Reply<Shape>): Promise<z.output<Shape>>;
   /** Every event once, over breaks; ends when the server says that it is over. */
   stream<Shape extends z.ZodType>(
@@ -59,6 +60,7 @@ export function connectApi(of: Credentials | (() => Promise<Credentials>)): Api 
   const target = async () => (typeof of === "function" ? of() : of);
   return {
     get: (path, reply) => send(target, { method: "GET", path, again: true }, reply),
+    put: (path, body, reply) => send(target, { method: "PUT", path, body, again: true }, reply),
     delete: (path, reply) => send(target, { method: "DELETE", path, again: true }, reply),
     post: (path, body, reply, { idempotencyKey } = {}) =>
       send(target, { method: "POST", path, body, idempotencyKey, again: idempotencyKey !== undefined }, reply),

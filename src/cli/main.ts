@@ -33,6 +33,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command | readonly 
   events: async () => (await import("./commands/events.ts")).eventsCommand,
   login: async () => (await import("./commands/login.ts")).loginCommand,
   keys: async () => (await import("./commands/keys.ts")).keysCommands,
+  config: async () => (await import("./commands/config.ts")).configCommands,
   audit: async () => (await import("./commands/audit.ts")).auditCommands,
   schedules: async () => (await import("./commands/schedules.ts")).schedulesCommands,
   pushed: async () => (await import("./commands/pushed.ts")).pushedCommand,

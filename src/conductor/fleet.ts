@@ -16,6 +16,7 @@ export interface Fleet {
   readonly channels: Channels;
   readonly secrets: AgentSecretProvider;
   readonly signer: Signer;
+  readonly seal: Seal;
   readonly settings: Settings;
   /** The files in schedules/ as they stand; undefined when this machine has no such folder. */
   readonly scheduleFiles: () => Promise<readonly ScheduleSource[] | undefined>;
@@ -43,6 +44,17 @@ export interface Fleet {
 export interface Signer {
   sign(text: string): Promise<{ readonly keyId: string; readonly signature: string }>;
   verify(publicJwk: Readonly<Record<string, unknown>>, text: string, signature: string): Promise<boolean>;
+}
+
+/** Keeps what the database must not know. `bound` says where a value belongs: elsewhere it does not open. */
+export interface Seal {
+  /** What seals: the fingerprint of the first key. */
+  readonly keyId: string;
+  /** What opens. */
+  readonly keyIds: readonly string[];
+  close(text: string, bound: string): Buffer;
+  /** Throws "encryption-key-missing" for a key that is not there, and anything else for bytes that are not its own. */
+  open(sealed: Buffer, of: { readonly keyId: string; readonly bound: string }): string;
 }
 
 export interface HostIdentity {

@@ -5,7 +5,6 @@ import { decideCoalescing, decideDelivery, summarise } from "../domain/delivery.
 import { Notification as Message, NotificationType } from "../domain/notification.ts";
 import { isChannelName } from "../notify/channels.ts";
 import { permanent } from "../notify/channel.ts";
-import { findConfig } from "../store/config.ts";
 import {
   claimNotification,
   findPending,
@@ -22,6 +21,7 @@ import {
 import { WORKER } from "../store/store.ts";
 import { hint, insertHints } from "../store/outbox.ts";
 import type { Tx } from "../store/sql.ts";
+import { channelTarget } from "./config.ts";
 import type { Fleet } from "./fleet.ts";
 
 /** Longer than any channel's own time limit. */
@@ -35,7 +35,7 @@ export async function deliverNotification(fleet: Fleet, job: NotifyJob, signal: 
   const claimed = await fleet.store.transaction(WORKER, async (tx) => {
     const row = await claim(fleet, tx, job);
     return (
-      row && { row, target: (await findConfig(tx, row, `notify.${row.channel}`)) ?? usualTarget(fleet, row.channel) }
+      row && { row, target: (await channelTarget(fleet, tx, row, row.channel)) ?? usualTarget(fleet, row.channel) }
     );
   });
   fleet.kickRelay();

@@ -49,6 +49,7 @@ export const FAILURES = {
   "rate-limited": { title: "Too many requests", status: 429, exit: 1, retry: true },
   "database-unavailable": { title: "PostgreSQL does not answer", status: 503, exit: 1, retry: true },
   "database-unusable": { title: "PostgreSQL cannot be used as it is", status: 503, exit: 1, retry: false },
+  "encryption-key-missing": { title: "A key of the database's secrets is missing", status: 503, exit: 1, retry: false },
   "queue-unavailable": { title: "The queue backend does not answer", status: 503, exit: 1, retry: true },
   "queue-unusable": { title: "The queue backend cannot be used as it is", status: 503, exit: 1, retry: false },
   "stack-not-running": { title: "Fleetwright is not running", status: 503, exit: 1, retry: false },

@@ -19,6 +19,7 @@ import { seeded } from "./chance.ts";
 import { harmlessEnv, secretEnv } from "./env.ts";
 import { faultFromEnvironment } from "./faults.ts";
 import { openScheduleFolder, schedulesFolder } from "./schedules.ts";
+import { openSeal, requireKeys } from "./seal.ts";
 import { openSigner } from "./signer.ts";
 import { watchSettings, type WatchedSettings } from "./settings.ts";
 
@@ -73,6 +74,11 @@ export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
   let kick = nothing;
   try {
     const { store, broker } = await openStores(options, database.url);
+    const seal = await openSeal(config);
+    await requireKeys(store, seal).catch(async (error: unknown) => {
+      await Promise.all([broker.close(), store.close()]);
+      throw error;
+    });
     const agents = await openAgents({
       home: config.FLEET_HOME,
       socket: config.FLEET_TMUX_SOCKET,
@@ -86,6 +92,7 @@ export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
       broker,
       agents,
       signer: openSigner(store, config),
+      seal,
       kickRelay,
       ...(await surroundings(options)),
       get settings() {
@@ -174,7 +181,9 @@ async function surroundings({
   config,
   log,
   write,
-}: OpenFleetOptions): Promise<Omit<Fleet, "store" | "broker" | "agents" | "signer" | "kickRelay" | "settings">> {
+}: OpenFleetOptions): Promise<
+  Omit<Fleet, "store" | "broker" | "agents" | "signer" | "seal" | "kickRelay" | "settings">
+> {
   const heartbeatIntervalMs = config.FLEET_HEARTBEAT_INTERVAL_MS;
   return {
     forge: openLocalForge(config.FLEET_HOME),

@@ -1,30 +1,118 @@
-/** fleet_config: an operator's preferences, or their tenant's where they have none. */
+/** fleet_config: an operator's settings, and their tenant's (operator `*`) for all of them. Sealed ones are opened elsewhere. */
 import { z } from "zod";
-import type { Tx } from "./sql.ts";
+import { sql, type Tx } from "./sql.ts";
+
+export interface ConfigOwner {
+  readonly tenantId: string;
+  readonly operatorId: string;
+}
+
+/** Whose settings hold for every operator of a tenant. */
+export const WHOLE_TENANT = "*";
+
+export const ConfigRow = z.object({
+  tenantId: z.string(),
+  operatorId: z.string(),
+  key: z.string(),
+  value: z.unknown(),
+  sealed: z.instanceof(Buffer).nullable(),
+  keyId: z.string().nullable(),
+  updatedBy: z.string(),
+  updatedAt: z.date(),
+});
+export type ConfigRow = z.infer<typeof ConfigRow>;
+
+const columns = sql`c.tenant_id, c.operator_id, c.key, c.value, c.sealed, c.key_id, c.updated_by, c.updated_at`;
 
 const Value = z.object({ value: z.unknown() });
 
-/** The operator's own value, else the tenant's (operator `*`), else undefined. Sealed values are not read here. */
-export async function findConfig(
-  tx: Tx,
-  owner: { readonly tenantId: string; readonly operatorId: string },
-  key: string,
-): Promise<unknown> {
+/** The operator's own value, else the tenant's, else undefined. Sealed values are not read here. */
+export async function findConfig(tx: Tx, owner: ConfigOwner, key: string): Promise<unknown> {
   const rows = await tx.many(Value)`
     select value from fleet_config
-    where tenant_id = ${owner.tenantId} and operator_id in (${owner.operatorId}, '*') and key = ${key} and value is not null
-    order by (operator_id = '*') limit 1`;
+    where tenant_id = ${owner.tenantId} and operator_id in (${owner.operatorId}, ${WHOLE_TENANT}) and key = ${key}
+      and value is not null
+    order by (operator_id = ${WHOLE_TENANT}) limit 1`;
   return rows[0]?.value;
 }
 
-export async function upsertConfig(
-  tx: Tx,
-  owner: { readonly tenantId: string; readonly operatorId: string },
-  setting: { readonly key: string; readonly value: unknown; readonly by: string },
-): Promise<void> {
+/** Their own alone. */
+export async function listConfig(tx: Tx, owner: ConfigOwner): Promise<ConfigRow[]> {
+  return tx.many(ConfigRow)`
+    select ${columns} from fleet_config c
+    where c.tenant_id = ${owner.tenantId} and c.operator_id = ${owner.operatorId} order by c.key`;
+}
+
+export interface NewConfig {
+  readonly key: string;
+  readonly value: unknown;
+  readonly by: string;
+}
+
+export async function upsertConfig(tx: Tx, owner: ConfigOwner, setting: NewConfig): Promise<void> {
   await tx.run`
     insert into fleet_config (tenant_id, operator_id, key, value, updated_by)
     values (${owner.tenantId}, ${owner.operatorId}, ${setting.key}, ${JSON.stringify(setting.value)}::jsonb, ${setting.by})
     on conflict on constraint fleet_config_pkey do update
       set value = excluded.value, sealed = null, key_id = null, updated_by = excluded.updated_by, updated_at = now()`;
+}
+
+export async function upsertSealed(
+  tx: Tx,
+  owner: ConfigOwner,
+  setting: { readonly key: string; readonly sealed: Buffer; readonly keyId: string; readonly by: string },
+): Promise<void> {
+  await tx.run`
+    insert into fleet_config (tenant_id, operator_id, key, sealed, key_id, updated_by)
+    values (${owner.tenantId}, ${owner.operatorId}, ${setting.key}, ${setting.sealed}, ${setting.keyId}, ${setting.by})
+    on conflict on constraint fleet_config_pkey do update
+      set value = null, sealed = excluded.sealed, key_id = excluded.key_id, updated_by = excluded.updated_by,
+        updated_at = now()`;
+}
+
+/** False when it was not set. */
+export async function deleteConfig(tx: Tx, owner: ConfigOwner, key: string): Promise<boolean> {
+  return (
+    (await tx.run`
+      delete from fleet_config where tenant_id = ${owner.tenantId} and operator_id = ${owner.operatorId}
+        and key = ${key}`) > 0
+  );
+}
+
+/** Sealed under another key than `keyId`, but one of `openable`; locked until the transaction ends. */
+export async function claimSealedOtherwise(tx: Tx, { keyId, openable, limit }: Resealing): Promise<ConfigRow[]> {
+  return tx.many(ConfigRow)`
+    select ${columns} from fleet_config c
+    where c.sealed is not null and c.key_id <> ${keyId} and c.key_id = any(${openable})
+    order by c.tenant_id, c.operator_id, c.key limit ${limit} for update skip locked`;
+}
+
+export interface Resealing {
+  readonly keyId: string;
+  readonly openable: readonly string[];
+  readonly limit: number;
+}
+
+/** The same value under another key: neither its time nor its author changes. */
+export async function resealConfig(
+  tx: Tx,
+  { tenantId, operatorId, key }: Pick<ConfigRow, "tenantId" | "operatorId" | "key">,
+  { sealed, keyId }: { readonly sealed: Buffer; readonly keyId: string },
+): Promise<void> {
+  await tx.run`
+    update fleet_config set sealed = ${sealed}, key_id = ${keyId}
+    where tenant_id = ${tenantId} and operator_id = ${operatorId} and key = ${key} and sealed is not null`;
+}
+
+const SealedCount = z.object({ keyId: z.string(), settings: z.int(), signingKeys: z.int() });
+export type SealedCount = z.infer<typeof SealedCount>;
+
+/** What is sealed under which key: settings, and signing keys that may still sign or verify. */
+export async function countSealed(tx: Tx): Promise<SealedCount[]> {
+  return tx.many(SealedCount)`
+    select key_id, sum(settings)::int as settings, sum(signing_keys)::int as signing_keys from (
+      select key_id, 1 as settings, 0 as signing_keys from fleet_config where sealed is not null
+      union all
+      select sealed_with, 0, 1 from signing_keys where revoked_at is null and (retire_at is null or retire_at > now())
+    ) as all_sealed group by key_id order by key_id`;
 }

@@ -59,3 +59,23 @@ export async function retireOtherKeys(tx: Tx, id: string, overlapMs: number): Pr
 export async function markKeyRevoked(tx: Tx, id: string): Promise<boolean> {
   return (await tx.run`update signing_keys set revoked_at = now() where id = ${id} and revoked_at is null`) === 1;
 }
+
+/** Usable ones that are sealed under another key than `keyId`, but one of `openable`; locked until the transaction ends. */
+export async function claimKeysSealedOtherwise(
+  tx: Tx,
+  { keyId, openable, limit }: { readonly keyId: string; readonly openable: readonly string[]; readonly limit: number },
+): Promise<SigningKeyRow[]> {
+  return tx.many(SigningKeyRow)`
+    select ${columns} from signing_keys k
+    where k.revoked_at is null and (k.retire_at is null or k.retire_at > now())
+      and k.sealed_with <> ${keyId} and k.sealed_with = any(${openable})
+    order by k.id limit ${limit} for update skip locked`;
+}
+
+export async function resealKey(
+  tx: Tx,
+  id: string,
+  { sealedPrivate, sealedWith }: Pick<NewSigningKey, "sealedPrivate" | "sealedWith">,
+): Promise<void> {
+  await tx.run`update signing_keys set sealed_private = ${sealedPrivate}, sealed_with = ${sealedWith} where id = ${id}`;
+}

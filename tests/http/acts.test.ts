@@ -59,6 +59,9 @@ const ACTS: Readonly<Record<string, Act>> = {
   "POST /schedules/:product/resume": { act: "schedule.resumed" },
   "POST /schedules/:product/run": { act: "schedule.run" },
   "POST /products/:product/pushed": { act: "schedule.pushed", body: () => ({}) },
+  "PUT /config/:key": { act: "config.set", names: aSetting, body: () => ({ value: "terminal" }) },
+  "DELETE /config/:key": { act: "config.unset", names: aSetting },
+  "POST /config/reseal": { act: "config.resealed", by: "root" },
   "POST /login-links": { act: "login.linked" },
   "POST /keys/rotate": { act: "key.rotated", by: "root" },
   "POST /keys/:key/revoke": { act: "key.revoked", by: "root", names: aKey },
@@ -169,6 +172,10 @@ async function anOrder(): Promise<{ order: string }> {
   const body = { productId: "shop", intent: "science_to_design", inputs: { dossier_id: "d-1" } };
   const [, made] = await world.outcome("/orders", { method: "POST", by: amy, body });
   return { order: z.looseObject({ id: z.string() }).parse(made).id };
+}
+
+async function aSetting(): Promise<{ key: string }> {
+  return { key: "notify.channels" };
 }
 
 async function aKey(): Promise<{ key: string }> {

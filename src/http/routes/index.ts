@@ -4,6 +4,7 @@ import type { Operator } from "../../domain/operator.ts";
 import type { Route } from "../route.ts";
 import { mergeRoute, rejectRoute, removeRoute, retryRoute, stopRoute } from "./acts.ts";
 import { auditEntriesRoute, exportAuditRoute } from "./audit.ts";
+import { configRoute, resealRoute, setConfigRoute, unsetConfigRoute } from "./config.ts";
 import { acceptDriftRoute, checkDriftRoute, driftRoute } from "./drift.ts";
 import { estopsRoute, releaseEstopRoute, throwEstopRoute } from "./estop.ts";
 import { eventsRoute, recentEventsRoute, taskEventsRoute } from "./events.ts";
@@ -52,6 +53,10 @@ export const ROUTES: readonly Route<Fleet>[] = [
   auditRoute,
   checkpointRoute,
   invariantsRoute,
+  configRoute,
+  setConfigRoute,
+  unsetConfigRoute,
+  resealRoute,
   estopsRoute,
   throwEstopRoute,
   releaseEstopRoute,

@@ -1,0 +1,151 @@
+/** fleet config: what you, or your tenant, have set; secrets are read from standard input and never shown again. */
+import type { SettingView } from "../../views/config.ts";
+import { queryOf, textOf, type Command, type Shell } from "../command.ts";
+import { tableOf } from "../table.ts";
+import { ago, plural } from "../words.ts";
+
+const TENANT = ["--tenant", "for every operator of your tenant (tier sovereign)"] as const;
+const MOST_READ = 64 * 1024;
+
+const views = () => import("../../views/config.ts");
+const configView = async () => (await views()).ConfigView;
+
+const listCommand: Command = {
+  usage: "config list",
+  summary: "what you have set, or your tenant; of secrets only that they are set",
+  options: [["--tenant", "the tenant's instead of your own"]],
+  examples: ["fleet config list", "fleet config list --tenant --json"],
+
+  async run(shell, _args, { tenant }) {
+    const view = await shell.api.get(`/api/fleet/config${queryOf({ tenant: tenant === true })}`, configView);
+    if (shell.json) shell.terminal.json(view);
+    else await told(shell, view.settings);
+  },
+};
+
+const getCommand: Command = {
+  usage: "config get <key>",
+  summary: "one setting",
+  options: [["--tenant", "the tenant's instead of your own"]],
+  examples: ["fleet config get notify.channels"],
+
+  async run({ api, terminal, json }, [key = ""], { tenant }) {
+    const { preferenceOf } = await import("../../domain/preferences.ts");
+    preferenceOf(key);
+    const { settings } = await api.get(`/api/fleet/config${queryOf({ tenant: tenant === true })}`, configView);
+    const setting = settings.find((one) => one.key === key);
+    if (!setting) {
+      const { FleetError } = await import("../../domain/errors.ts");
+      throw new FleetError("not-found", `${key} is not set. Set it: fleet config set ${key} …`);
+    }
+    if (json) terminal.json(setting);
+    else terminal.line(terminal.shown(saidOf(setting)));
+  },
+};
+
+const setCommand: Command = {
+  usage: "config set <key> [value]",
+  summary: "set one",
+  options: [TENANT, ["--secret-from-stdin", "read the value from standard input; secrets have to come this way"]],
+  examples: [
+    "fleet config set notify.channels terminal,webhook",
+    "fleet config set notify.webhook.url https://hooks.example.com/fleet --tenant",
+    "openssl rand -hex 32 | fleet config set notify.webhook.secret --secret-from-stdin --tenant",
+  ],
+
+  async run(shell, [key = "", typed], { tenant, secretFromStdin }) {
+    const value = await valueOf(shell, key, typed, secretFromStdin === true);
+    const body = { value, tenant: tenant === true };
+    const setting = await shell.api.put(pathOf(key), body, async () => (await views()).SettingView);
+    if (shell.json) shell.terminal.json(setting);
+    else shell.terminal.line(`${shell.terminal.mark(true)} ${setting.key}  ${shell.terminal.shown(saidOf(setting))}`);
+  },
+};
+
+const unsetCommand: Command = {
+  usage: "config unset <key>",
+  summary: "take one back",
+  options: [TENANT],
+  examples: ["fleet config unset notify.channels"],
+
+  async run(shell, [key = ""], { tenant }) {
+    const path = `${pathOf(key)}${queryOf({ tenant: tenant === true })}`;
+    const view = await shell.api.delete(path, configView);
+    if (shell.json) shell.terminal.json(view);
+    else shell.terminal.line(`${shell.terminal.mark(true)} ${shell.terminal.shown(key)} is not set any more`);
+  },
+};
+
+const resealCommand: Command = {
+  usage: "config reseal",
+  summary: "seal everything anew under the first key of FLEET_ENCRYPTION_KEY (role admin)",
+  options: [],
+  examples: ["fleet config reseal"],
+
+  async run({ api, terminal, json }) {
+    const done = await api.post("/api/fleet/config/reseal", {}, async () => (await views()).ResealedView);
+    if (json) terminal.json(done);
+    else {
+      const what = `${plural(done.settings, "setting")} and ${plural(done.signingKeys, "signing key")} sealed anew`;
+      terminal.line(`${terminal.mark(true)} ${what}; all under key ${done.keyId}`);
+      for (const { keyId, settings, signingKeys } of done.left) {
+        const rest = `${plural(settings, "setting")}, ${plural(signingKeys, "signing key")}`;
+        terminal.line(`${terminal.mark(false)} under key ${terminal.shown(keyId)}, which is not there: ${rest}`);
+      }
+    }
+    return done.left.length === 0 ? 0 : 1;
+  },
+};
+
+export const configCommands: readonly Command[] = [listCommand, getCommand, setCommand, unsetCommand, resealCommand];
+
+function pathOf(key: string): string {
+  return `/api/fleet/config/${encodeURIComponent(key)}`;
+}
+
+/** What stands on a command line is read by every process of the machine, and kept in its history. */
+async function valueOf({ world }: Shell, key: string, typed: string | undefined, fromStdin: boolean): Promise<string> {
+  const [{ preferenceOf }, { FleetError }] = await Promise.all([
+    import("../../domain/preferences.ts"),
+    import("../../domain/errors.ts"),
+  ]);
+  const isSecret = preferenceOf(key).sealed?.secret === true;
+  if (isSecret && !fromStdin) {
+    throw new FleetError("invalid-input", `${key} is a secret: give it on standard input, with --secret-from-stdin.`);
+  }
+  if (fromStdin === (typed !== undefined)) {
+    throw new FleetError(
+      "invalid-input",
+      "Give the value once: as a word, or on standard input with --secret-from-stdin.",
+    );
+  }
+  if (typed !== undefined) return typed;
+  let text = "";
+  for await (const chunk of world.stdin ?? []) {
+    text += String(chunk);
+    if (text.length > MOST_READ) throw new FleetError("invalid-input", "What came on standard input is too long.");
+  }
+  return text.replace(/\r?\n$/, "");
+}
+
+function saidOf({ value, sealed, fingerprint }: SettingView): string {
+  const print = fingerprint === null ? "set, cannot be opened here" : `set (…${fingerprint})`;
+  if (sealed) return textOf(value) === undefined ? print : `${textOf(value)} ${print}`;
+  return Array.isArray(value) ? value.map(String).join(",") : (textOf(value) ?? JSON.stringify(value));
+}
+
+async function told({ terminal, world }: Shell, settings: readonly SettingView[]): Promise<void> {
+  const now = world.clock();
+  const rows = tableOf<SettingView>(
+    terminal,
+    [
+      { head: "SETTING", drop: 0, cell: ({ key }) => terminal.shown(key) },
+      { head: "VALUE", drop: 0, cell: (setting) => terminal.shown(saidOf(setting)) },
+      { head: "SINCE", drop: 1, cell: ({ since }) => ago(since, now) },
+      { head: "BY", drop: 2, cell: ({ by }) => terminal.shown(by) },
+    ],
+    settings,
+  );
+  for (const line of rows) terminal.line(line);
+  if (settings.length === 0) terminal.note("Nothing is set. The keys: docs/settings.md");
+}

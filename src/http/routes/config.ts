@@ -1,0 +1,83 @@
+/** /config: an operator's settings, and their tenant's. Secrets go in and never come out. */
+import { z } from "zod";
+import { listSettings, setSetting, unsetSetting } from "../../conductor/config.ts";
+import type { Fleet } from "../../conductor/fleet.ts";
+import { resealAll } from "../../conductor/reseal.ts";
+import {
+  ConfigQuery,
+  ConfigView,
+  ResealedView,
+  SettingChange,
+  SettingKey,
+  SettingView,
+  viewSetting,
+} from "../../views/config.ts";
+import { defineRoute } from "../route.ts";
+
+const KeyParams = z.strictObject({ key: SettingKey });
+
+export const configRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/config",
+    tier: "observer",
+    summary: "What you have set, or your tenant; of secrets only that they are set",
+    query: ConfigQuery,
+    reply: ConfigView,
+    errors: ["not-verified"],
+  },
+  async (fleet: Fleet, { operator, query }) => {
+    const settings = await listSettings(fleet, operator, query);
+    return { body: { tenant: query.tenant, settings: settings.map(viewSetting) } };
+  },
+);
+
+export const setConfigRoute = defineRoute(
+  {
+    method: "put",
+    path: "/api/fleet/config/:key",
+    tier: "builder",
+    summary: "Set one of your settings; your tenant's with tier sovereign",
+    params: KeyParams,
+    body: SettingChange,
+    reply: SettingView,
+  },
+  async (fleet: Fleet, { operator, params, body }) => ({
+    body: viewSetting(await setSetting(fleet, operator, { ...params, ...body })),
+  }),
+);
+
+export const unsetConfigRoute = defineRoute(
+  {
+    method: "delete",
+    path: "/api/fleet/config/:key",
+    tier: "builder",
+    summary: "Take one of your settings back; your tenant's with tier sovereign",
+    params: KeyParams,
+    query: ConfigQuery,
+    reply: ConfigView,
+    errors: ["not-found"],
+  },
+  async (fleet: Fleet, { operator, params, query }) => {
+    await unsetSetting(fleet, operator, { ...params, ...query });
+    const settings = await listSettings(fleet, operator, query);
+    return { body: { tenant: query.tenant, settings: settings.map(viewSetting) } };
+  },
+);
+
+export const resealRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/config/reseal",
+    tier: "observer",
+    summary: "Seal everything anew under the first key of FLEET_ENCRYPTION_KEY (role admin)",
+    description:
+      "Settings and signing keys, of all tenants. What was done stays done when it is broken off: ask again.",
+    reply: ResealedView,
+    errors: ["not-verified"],
+  },
+  async (fleet: Fleet, { operator }) => {
+    const { left, ...done } = await resealAll(fleet, operator);
+    return { body: { ...done, left: [...left] } };
+  },
+);
