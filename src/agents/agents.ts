@@ -25,8 +25,10 @@ import { closeOtherRuns, closeRun, shredRunDir, touchProbe } from "./run-dir.ts"
 import { readRunLog, type LogChunk, type LogRange } from "./run-log.ts";
 import { freezeAttempt, stopAttempt, thawAttempt, type Stopped } from "./stop.ts";
 import { openTmux, socketPath } from "./tmux.ts";
+import type { Usage } from "../domain/budget.ts";
 import type { AgentResult } from "./types/agent-cli.ts";
 import { detectAgentClis, type DetectedAgentCli } from "./types/index.ts";
+import { readUsage } from "./usage.ts";
 import { prepareWorkspace, type Place, type Workspace, type WorkspaceRequest } from "./workspace.ts";
 
 export interface Agents {
@@ -66,6 +68,8 @@ export interface Agents {
   collectFailure(run: RunRef): Promise<CollectedFailure>;
   /** What the agent said with its output: its last message, a question, that nothing was to do, a provider's limit. */
   readResult(run: RunRef): Promise<AgentResult>;
+  /** What the agent says that it has used, all in all. */
+  readUsage(run: RunRef): Promise<Usage | undefined>;
   /** What lies on this host, and may be over: for gc. */
   readonly disk: Disk;
   /** Which agent programs are on this machine. */
@@ -134,6 +138,7 @@ export async function openAgents(options: AgentsOptions): Promise<Agents> {
     readLog: (run, range) => readRunLog(dirOf(run), range),
     collectFailure: (run) => collectFailure(place, dirOf(run)),
     readResult: async (run) => readResult(dirOf(run)),
+    readUsage: async (run) => readUsage(dirOf(run)),
     disk: openDisk(place, socketPath(tmux)),
     detect: () => detectAgentClis(options.baseEnv),
     async close() {},

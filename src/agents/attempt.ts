@@ -15,6 +15,7 @@ import { sessionName } from "./stop.ts";
 import { NO_RESULT, type AgentResult } from "./types/agent-cli.ts";
 import { AGENT_CLIS, agentArgv } from "./types/index.ts";
 import type { Place } from "./workspace.ts";
+import { usageFile } from "./usage.ts";
 import { readWorkspaceRecord, type WorkspaceRecord } from "./workspace-record.ts";
 
 /** One attempt of one task. */
@@ -98,7 +99,8 @@ export async function writeRun(
     startSha,
     baseSha,
   };
-  const env = { ...settings.baseEnv, ...workspaceEnv(workspace, ask), ...ask.secrets };
+  const usage = usageFile(runDirOf(home, taskId, attempt));
+  const env = { ...settings.baseEnv, ...workspaceEnv(workspace, ask, usage), ...ask.secrets };
   await writeRunDir(home, { spec, prompt, env, heartbeatIntervalMs: settings.heartbeatIntervalMs });
 }
 
@@ -179,7 +181,7 @@ export function readResult(dir: string): AgentResult {
   return cli ? cli.parseResult(readTail(dir), readExit(dir) ?? null) : NO_RESULT;
 }
 
-function workspaceEnv(workspace: WorkspaceRecord, ask: RunRequest): Record<string, string> {
+function workspaceEnv(workspace: WorkspaceRecord, ask: RunRequest, usage: string): Record<string, string> {
   return {
     FLEET_ATTEMPT: String(ask.attempt),
     FLEET_DISPATCH: ask.dispatchId,
@@ -189,6 +191,7 @@ function workspaceEnv(workspace: WorkspaceRecord, ask: RunRequest): Record<strin
     FLEET_PORT_BASE: String(workspace.portBase),
     FLEET_PORT_COUNT: String(PORTS_PER_WORKSPACE),
     FLEET_MODEL: ask.model ?? "",
+    FLEET_USAGE: usage,
     // An agent that waits for a password waits for ever.
     GIT_TERMINAL_PROMPT: "0",
   };

@@ -137,6 +137,7 @@ function factsOf(spec: RunSpec, report: RunReport, look: Look): Omit<AgentFacts,
     outBytes: report.outBytes,
     cpuMs: Math.max(Number(report.heartbeat?.extra["cpu_ms"]) || 0, cpuOf(report, look)),
     lastOutputAt: report.lastOutputAt ?? null,
+    ...(report.usage ? { usage: report.usage } : {}),
     observedAt: look.at,
   };
 }

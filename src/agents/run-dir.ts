@@ -4,10 +4,12 @@ import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/pr
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { SpawnError } from "../domain/errors.ts";
+import type { Usage } from "../domain/budget.ts";
 import type { ExitRecord } from "../domain/facts.ts";
 import { parseHeartbeat, type Heartbeat } from "../domain/heartbeat.ts";
 import type { ProcessRef } from "../command/process-tree.ts";
 import { attemptRoot, runDirOf } from "./places.ts";
+import { readUsage } from "./usage.ts";
 
 /** Everything about one dispatch of one attempt that may be known without asking PostgreSQL. No secret, no prompt. */
 export const RunSpec = z.object({
@@ -43,6 +45,7 @@ export interface RunReport {
   readonly process: ProcessRef | undefined;
   readonly outBytes: number;
   readonly lastOutputAt: Date | undefined;
+  readonly usage: Usage | undefined;
   /** Somebody made the fence: the supervisor, or whoever closed the attempt before it. */
   readonly fenced: boolean;
 }
@@ -101,6 +104,7 @@ export function readRun(dir: string): RunReport {
     process: parseProcess(readText(join(dir, "process"))),
     outBytes: base + (log?.size ?? 0),
     lastOutputAt: log && base + log.size > 0 ? log.mtime : undefined,
+    usage: readUsage(dir),
     fenced: statIf(join(dir, "started")) !== undefined,
   };
 }

@@ -24,6 +24,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command | readonly 
   merge: async () => (await import("./commands/merge.ts")).mergeCommand,
   reject: async () => (await import("./commands/reject.ts")).rejectCommand,
   rm: async () => (await import("./commands/rm.ts")).rmCommand,
+  budget: async () => (await import("./commands/budget.ts")).budgetCommands,
   estop: async () => (await import("./commands/estop.ts")).estopCommands,
   products: async () => (await import("./commands/products.ts")).productsCommands,
   plan: async () => (await import("./commands/plan.ts")).planCommand,

@@ -6,6 +6,7 @@ import { findProduct } from "../domain/settings.ts";
 import type { FailureClass, SpawnStep, Task } from "../domain/task.ts";
 import type { Workspace } from "../agents/workspace.ts";
 import { closeAttempt, listAttempts } from "../store/attempts.ts";
+import { findUsedUp } from "../store/budgets.ts";
 import { lockFreeSlots } from "../store/hosts.ts";
 import { WORKER } from "../store/store.ts";
 import { findTaskAt, renewLease } from "../store/tasks.ts";
@@ -16,7 +17,7 @@ import type { Fleet } from "./fleet.ts";
 import { keepLease, type Lease } from "./lease.ts";
 import { moveTask, transitionOf, unlessStale } from "./move.ts";
 import { writePrompt } from "./prompt.ts";
-import { mustWait, offerSlots, waitForSlot } from "./slots.ts";
+import { mustWait, offerSlots, waitForBudget, waitForSlot } from "./slots.ts";
 import { holdOnTask, readSwitches } from "./switches.ts";
 
 /** A dead worker's spawn is taken over after this, so a task loses at most this and one reconciler tick. */
@@ -57,6 +58,8 @@ async function claim(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
     if (task?.status !== "proposed" && task?.status !== "retrying") return undefined;
     const hold = await holdOnTask(fleet, await readSwitches(fleet, tx, task.tenantId), task);
     if (hold) return void (await transitionTask(tx, transitionOf(fleet, parkedMove(fleet, task, hold))));
+    const cap = await findUsedUp(tx, task);
+    if (cap) return waitForBudget(fleet, tx, task, cap);
     free = await lockFreeSlots(tx, fleet.host.id);
     if (await mustWait(tx, task, free)) return waitForSlot(fleet, tx, task);
     const metadata = { ...task.metadata, saga: { done: ["claim" as const] }, excusedMs: 0 };

@@ -1,5 +1,7 @@
 /** Acting on the monitor's decisions: what each verb does, in one table. */
+import { sayNearly } from "../domain/budget.ts";
 import type { Decision } from "../domain/decision.ts";
+import { noticeEvent } from "../domain/notice.ts";
 import type { Task } from "../domain/task.ts";
 import { markNudged } from "../store/heartbeats.ts";
 import { closePullRequest, openPullRequest } from "../store/pull-requests.ts";
@@ -40,6 +42,7 @@ const ACTS: { readonly [Said in Verb]: Act<Said> } = {
   merged: recordMerged,
   merge: ({ fleet, task }) => mergeReady(fleet, task, "policy:auto-merge"),
   nudge,
+  warn_budget: warnOfBudget,
   set_condition: setCondition,
   hold,
   fail: ({ fleet, task, known }, decision) => failEnded(fleet, task, known, decision),
@@ -79,6 +82,24 @@ function deliver({ fleet, task }: Case, decision: Extract<Decision, { do: "pr_cr
 async function nudge({ fleet, task }: Case): Promise<undefined> {
   await fleet.store.transaction(WORKER, (tx) => markNudged(tx, task.id));
   if (isMine(fleet, task)) await fleet.agents.probe({ taskId: task.id, attempt: task.attempt });
+}
+
+/** Once for each figure: the row says which were told, and is written with the message. */
+function warnOfBudget({ fleet, task }: Case, decision: Extract<Decision, { do: "warn_budget" }>): Promise<Task> {
+  const { cap } = decision;
+  const warned = [...(task.metadata.budgetWarned ?? []), cap.what];
+  const told = sayNearly(cap);
+  const owner = { tenantId: task.tenantId, operatorId: task.operatorId };
+  const event = { ...owner, key: `${task.id}/${cap.what}`, subject: task.id, summary: told, facts: { ...cap } };
+  return moveTask(fleet, {
+    task,
+    action: "budget.nearly_used",
+    ...because(fleet, decision),
+    told,
+    notify: "budget_warning",
+    events: [noticeEvent("BUDGET_WARNING", { ...event, state: "raised", episode: 1, at: fleet.clock() })],
+    patch: { metadata: { ...task.metadata, budgetWarned: warned } },
+  });
 }
 
 function setCondition({ fleet, task }: Case, decision: Extract<Decision, { do: "set_condition" }>): Promise<Task> {

@@ -1,8 +1,9 @@
-/** Gathering what is known about some tasks, for the rules to decide on: five statements and one look per repository. */
+/** Gathering what is known about some tasks, for the rules to decide on: six statements and one look per repository. */
 import type { TaskFacts } from "../domain/decision.ts";
 import { findProduct, reviewersFor } from "../domain/settings.ts";
 import type { Task } from "../domain/task.ts";
 import type { ForgeRepository } from "../forge/forge.ts";
+import { listExhausted, WHOLE_TENANT, type Exhausted } from "../store/budgets.ts";
 import { listCiRuns, type CiRun } from "../store/ci-runs.ts";
 import { listFacts } from "../store/heartbeats.ts";
 import { listHosts } from "../store/hosts.ts";
@@ -28,6 +29,7 @@ export async function gatherFacts(fleet: Fleet, tasks: readonly Task[]): Promise
     pullRequests: groupByTask(await listPullRequests(tx, ids)),
     ciRuns: groupByTask(await listCiRuns(tx, ids)),
     reviews: groupByTask(await listReviews(tx, ids)),
+    exhausted: await listExhausted(tx, [...new Set(tasks.map(({ tenantId }) => tenantId))]),
   }));
   const forges = await lookAtForges(fleet, tasks);
   return new Map(
@@ -46,10 +48,16 @@ export async function gatherFacts(fleet: Fleet, tasks: readonly Task[]): Promise
         review: reviewFacts(task, reviews),
         opensOnPush: fleet.forge.kind === "local",
         excusedMs: task.metadata.excusedMs ?? 0,
+        usedUp: usedUpFor(task, rows.exhausted),
       };
       return [task.id, { facts, pullRequest, ciRuns, reviews, repository: forge?.repository }];
     }),
   );
+}
+
+function usedUpFor({ tenantId, operatorId }: Task, exhausted: readonly Exhausted[]): TaskFacts["usedUp"] {
+  const mine = exhausted.filter((one) => one.tenantId === tenantId);
+  return mine.find((one) => one.operatorId === operatorId || one.operatorId === WHOLE_TENANT)?.cap;
 }
 
 function groupByTask<Row extends { readonly taskId: string }>(rows: readonly Row[]): Map<string, Row[]> {

@@ -6,6 +6,7 @@ import type { HostTaskJob } from "../../queues/host.ts";
 import type { Task } from "../domain/task.ts";
 import { toStorableJson } from "../domain/untrusted.ts";
 import { closeAttempt, listAttempts, listStaleAttempts, type Attempt } from "../store/attempts.ts";
+import { recordUsage } from "../store/budgets.ts";
 import { listSpeaking, markQuestions, upsertFacts } from "../store/heartbeats.ts";
 import { releaseHost, renewHost } from "../store/hosts.ts";
 import type { Tx } from "../store/sql.ts";
@@ -52,7 +53,10 @@ export async function tickHost(fleet: Fleet, measures: HostMeasures): Promise<Ho
   const { facts, orphans, problems } = await fleet.agents.observe();
   if (problems.length > 0)
     fleet.log.warn({ event: "host.unseen", problems: problems.slice(0, 5) }, "not everything could be looked at");
-  await fleet.store.transaction(WORKER, (tx) => upsertFacts(tx, id, facts));
+  await fleet.store.transaction(WORKER, async (tx) => {
+    await upsertFacts(tx, id, facts);
+    await recordUsage(tx, facts);
+  });
   await noteQuestions(fleet);
   const mine = await fleet.store.transaction(WORKER, (tx) => listTasksOnHost(tx, id));
   await superviseTasks(fleet, mine);
@@ -128,7 +132,16 @@ async function endAttempt(fleet: Fleet, { taskId, attempt }: Pick<Attempt, "task
     fleet.log.error(facts, "processes survive SIGKILL");
     return;
   }
-  await fleet.store.transaction(WORKER, (tx) => closeAttempt(tx, taskId, attempt));
+  await close(fleet, { taskId, attempt });
+}
+
+/** With what it said last: nothing is used after that. */
+async function close(fleet: Fleet, run: Pick<Attempt, "taskId" | "attempt">): Promise<void> {
+  const usage = await fleet.agents.readUsage(run);
+  await fleet.store.transaction(WORKER, async (tx) => {
+    await closeAttempt(tx, run.taskId, run.attempt);
+    await recordUsage(tx, [{ ...run, usage }]);
+  });
 }
 
 async function cleanUpEnded(fleet: Fleet, signal?: AbortSignal): Promise<number> {
@@ -169,7 +182,7 @@ export async function cleanUpTask(fleet: Fleet, task: Task): Promise<CleanUpResu
   const attempts = await fleet.store.transaction(WORKER, (tx) => listAttempts(tx, task.id));
   if (!attempts.some(({ attempt, closedAt }) => attempt === task.attempt && closedAt)) {
     await fleet.agents.stop(run);
-    await fleet.store.transaction(WORKER, (tx) => closeAttempt(tx, task.id, task.attempt));
+    await close(fleet, run);
   }
   await fleet.faultPoint("cleanup:before", task.id);
   const cleaned = await fleet.agents.cleanUp(run);

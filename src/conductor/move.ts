@@ -38,6 +38,8 @@ export interface Move {
   readonly told?: string;
   /** Tells people although the status stays (a question, a hold). */
   readonly notify?: NotificationType;
+  /** Events of their own, although the status stays. */
+  readonly events?: readonly unknown[];
 }
 
 /** Moves it at once (together with what other callers ask meanwhile). Throws StaleVersionError when another was first. */
@@ -73,7 +75,7 @@ export function transitionOf(fleet: Fleet, move: Move): Transition {
     detail: told ? { ...move.detail, told } : { ...move.detail },
     patch: patchOf(move),
     hints: [...hintsFor(next, task, epoch), ...(move.hints?.(epoch) ?? [])],
-    events: to && eventsOf(fleet, move, after, to),
+    events: to ? eventsOf(fleet, move, after, to) : move.events,
     notes: notesOf(fleet, move, after, to),
   };
 }

@@ -1,6 +1,7 @@
 /** Retrying: a failed or rejected task comes back through the gate, or is given up. */
 import type { TaskJob } from "../../queues/task-job.ts";
-import { SpawnDeniedError } from "../domain/errors.ts";
+import { reached, sayCap } from "../domain/budget.ts";
+import { CapReachedError, SpawnDeniedError } from "../domain/errors.ts";
 import type { EstopSwitch } from "../domain/estop.ts";
 import type { Operator } from "../domain/operator.ts";
 import { decideRetry, type RetryDecision } from "../domain/retry.ts";
@@ -19,6 +20,7 @@ import { holdOnTask, refusal, switchesNow } from "./switches.ts";
 
 /** How long a task waits before it asks the gate again. */
 const NO_SLOT_PAUSE_MS = 5_000;
+const NO_BUDGET_PAUSE_MS = 10 * 60_000;
 
 /** Answers a retry job. Undefined when the task has moved on. */
 export async function attemptRetry(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
@@ -50,6 +52,8 @@ export async function attemptRetry(fleet: Fleet, job: TaskJob): Promise<Task | u
 export async function retryNow(fleet: Fleet, task: Task, by: Operator): Promise<Task> {
   const hold = await findHold(fleet, task);
   if (hold) throw refusal(hold);
+  const spent = reached(task.budget, task.spend);
+  if (spent) throw new CapReachedError(spent, fleet.clock());
   const limit = fleet.settings.tiers[by.tier];
   const burnsRetry = task.retryCount < task.maxRetries;
   const moved = await fleet.store.transaction(WORKER, async (tx) => {
@@ -75,6 +79,8 @@ async function decide(
   const operator = await findOperator(tx, task.operatorId);
   const slots = hosts.reduce((sum, host) => sum + host.slots, 0);
   const held = hosts.reduce((sum, host) => sum + host.held, 0);
+  const spent = reached(task.budget, task.spend);
+  if (spent) return { decision: { do: "hold", reason: sayCap(spent) }, operator };
   if (!task.failureContext) return { decision: { do: "abandon", reason: "no failure was recorded" }, operator };
   const history = attempts
     .filter(({ attempt }) => attempt < task.attempt)
@@ -98,7 +104,8 @@ async function readmit(
   const limit = operator ? fleet.settings.tiers[operator.tier] : 0;
   await fleet.faultPoint("retry:before", task.id);
   const move = retryingMove(task, { burnsRetry, actor: fleet.worker, reason });
-  const moved = await fleet.store.transaction(WORKER, (tx) => readmitTask(tx, transitionOf(fleet, move), limit));
+  const moved = await readmitted(fleet, move, limit);
+  if (moved instanceof CapReachedError) return waitForBudgetOf(fleet, task, moved);
   await fleet.faultPoint("retry:after", task.id);
   if (moved) {
     fleet.kickRelay();
@@ -112,6 +119,27 @@ async function readmit(
     action: "retry.waits_for_slot",
     patch: { condition: "waiting_slot", conditionDetail: { limit } },
     next: { queue: "retry", delayMs: NO_SLOT_PAUSE_MS },
+  });
+}
+
+async function readmitted(fleet: Fleet, move: Move, limit: number): Promise<Task | CapReachedError | undefined> {
+  try {
+    return await fleet.store.transaction(WORKER, (tx) => readmitTask(tx, transitionOf(fleet, move), limit));
+  } catch (error) {
+    if (error instanceof CapReachedError) return error;
+    throw error;
+  }
+}
+
+/** Stays failed, says why, and asks again now and then. */
+function waitForBudgetOf(fleet: Fleet, task: Task, { facts }: CapReachedError): Promise<Task> {
+  return moveTask(fleet, {
+    task,
+    takeOver: true,
+    actor: fleet.worker,
+    action: "retry.waits_for_budget",
+    patch: { condition: "waiting_slot", conditionDetail: { budget: facts } },
+    next: { queue: "retry", delayMs: NO_BUDGET_PAUSE_MS },
   });
 }
 

@@ -1,4 +1,5 @@
 /** Waiting for a host: a task that finds all slots taken, or others in line, waits, and is called in its tenant's turn. */
+import { Cap, resetAt, sayCap } from "../domain/budget.ts";
 import { inTurn } from "../domain/turns.ts";
 import { listHosts } from "../store/hosts.ts";
 import { countCalled, isAnybodyInLine, listLine, markServed } from "../store/line.ts";
@@ -13,6 +14,8 @@ import { transitionOf } from "./move.ts";
 
 /** A safety net only: whoever frees a slot calls the next one, and so does every tick. */
 const CALLED_WITHIN_MS = 60_000;
+/** What was set anew says so to those who wait; this is for what was not told. */
+const ASKED_AGAIN_MS = 10 * 60_000;
 /** In one go; the next look calls the rest. */
 const MOST_CALLED = 64;
 /** Places in line are told up to here. */
@@ -40,6 +43,21 @@ export async function waitForSlot(fleet: Fleet, tx: Tx, task: Task): Promise<und
     tx,
     transitionOf(fleet, { task, actor: fleet.worker, action: "spawn.waits_for_slot", patch, dueMs: CALLED_WITHIN_MS }),
   );
+  return undefined;
+}
+
+/** Used up: it is not in the line, and asks again when the day's caps begin anew, or now and then. */
+export async function waitForBudget(fleet: Fleet, tx: Tx, task: Task, cap: Cap): Promise<undefined> {
+  const resets = resetAt(cap, fleet.clock());
+  const dueMs = resets ? resets.getTime() - fleet.clock().getTime() : ASKED_AGAIN_MS;
+  const waits = task.condition === "waiting_slot" ? task.conditionDetail?.["budget"] : undefined;
+  if (Cap.safeParse(waits).data?.what === cap.what) {
+    await postponeTasks(tx, [task.id], dueMs);
+    return undefined;
+  }
+  const patch = { condition: "waiting_slot" as const, conditionDetail: { budget: cap } };
+  const move = { task, actor: fleet.worker, action: "spawn.waits_for_budget", told: sayCap(cap), patch, dueMs };
+  await transitionTask(tx, transitionOf(fleet, move));
   return undefined;
 }
 

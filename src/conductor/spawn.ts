@@ -2,7 +2,7 @@
 import { AGENT_CLIS } from "../agents/types/index.ts";
 import { spawnQueue } from "../../queues/spawn.ts";
 import { branchFor } from "../domain/branch.ts";
-import { FleetError, SpawnDeniedError } from "../domain/errors.ts";
+import { CapReachedError, FleetError, SpawnDeniedError } from "../domain/errors.ts";
 import { taskEvent } from "../domain/event.ts";
 import type { Operator } from "../domain/operator.ts";
 import { findProduct } from "../domain/settings.ts";
@@ -21,7 +21,7 @@ export interface Requested {
 }
 
 /**
- * Throws SpawnDeniedError at the tier's limit, "product-stopped" where a kill switch holds, "idempotency-key-reused" when the
+ * Throws SpawnDeniedError at the tier's limit, CapReachedError at a budget's or a daily cap's, "product-stopped" where a kill switch holds, "idempotency-key-reused" when the
  * key came with another request, and what the forge says of a repository it cannot use.
  */
 export async function requestSpawn(
@@ -44,7 +44,7 @@ export async function requestSpawn(
   });
   const hints = [hint(spawnQueue, { taskId: task.id, epoch: 1 })];
 
-  const { outcome, held, stored } = await fleet.store.transaction(requestBy(by), async (tx) => {
+  const { outcome, held, cap, stored } = await fleet.store.transaction(requestBy(by), async (tx) => {
     const admission = await admitTask(tx, task, { limit, hints, event });
     const found = admission.taskId ? await getTask(tx, admission.taskId) : undefined;
     return { ...admission, stored: found };
@@ -58,6 +58,7 @@ export async function requestSpawn(
   if (outcome === "unknown_operator") {
     throw new FleetError("unauthenticated", `Operator ${by.id} is not known here. Ask for a new token.`);
   }
+  if (cap) throw new CapReachedError(cap, fleet.clock());
   if (!stored) throw new SpawnDeniedError(limit, held, by.tier);
   if (outcome === "admitted") fleet.kickRelay();
   return { task: stored, repeated: outcome === "repeated" };
@@ -113,6 +114,7 @@ function newTask(fleet: Fleet, by: Operator, ask: Based, idempotencyKey: string 
     branch: ask.branch ?? branchFor(id, title),
     maxRetries: ask.maxRetries,
     timeoutMinutes: ask.timeoutMinutes,
+    ...(ask.budget ? { budget: ask.budget } : {}),
     metadata: {
       workspaceKind: ask.workspace,
       ...(ask.command ? { command: ask.command } : {}),

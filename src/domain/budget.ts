@@ -1,19 +1,9 @@
-/** What may be used: by a task, by an operator, by a tenant; ever, or in one day (UTC). And what it means to have used it up. */
+/** What may be used: by a task, by an operator, by a tenant; ever, or in one day (UTC). And when it is used up, or nearly. */
 import { z } from "zod";
 
 const Tokens = z.int().min(0).max(1e15);
 const Cost = z.number().min(0).max(1e9);
 const Minutes = z.number().min(0).max(1e9);
-
-/** A budget that something reached, as the gate tells it. */
-export const Cap = z.object({
-  scope: z.enum(["operator", "tenant"]),
-  what: z.enum(["tokens", "cost", "minutes", "tasks"]),
-  daily: z.boolean(),
-  limit: z.number(),
-  used: z.number(),
-});
-export type Cap = z.infer<typeof Cap>;
 
 /** Of one task: all of its attempts together. */
 export const TaskBudget = z
@@ -23,26 +13,115 @@ export const TaskBudget = z
     minutes: Minutes.gt(0).optional().meta({ description: "In which its agents run" }),
   })
   .meta({ id: "TaskBudget" });
+export type TaskBudget = z.infer<typeof TaskBudget>;
+
+/** Of an operator or a tenant; null: as much as they like. */
+export const OwnerBudget = z.object({
+  tokens: Tokens.nullable(),
+  cost: Cost.nullable(),
+  minutes: Minutes.nullable(),
+  dailyTokens: Tokens.nullable(),
+  dailyCost: Cost.nullable(),
+  dailyTasks: z.int().min(0).max(1e9).nullable(),
+});
+export type OwnerBudget = z.infer<typeof OwnerBudget>;
+
+/** A budget that something reached, as the gate tells it. */
+export const Cap = z.object({
+  scope: z.enum(["task", "operator", "tenant"]),
+  what: z.enum(["tokens", "cost", "minutes", "tasks"]),
+  daily: z.boolean(),
+  limit: z.number(),
+  used: z.number(),
+});
+export type Cap = z.infer<typeof Cap>;
+
+/** From here on people are warned. */
+export const WARN_SHARE = 0.8;
+
+const WHATS = ["tokens", "cost", "minutes"] as const;
+type What = (typeof WHATS)[number];
+
+type Figures = Readonly<Record<string, unknown>>;
+
+/** The first figure of which `share` or more of the budget is used. Limits that are no numbers limit nothing. */
+export function reached(budget: Figures, spend: Figures, share = 1): (Cap & { readonly what: What }) | undefined {
+  return allReached(budget, spend, share)[0];
+}
+
+export function allReached(budget: Figures, spend: Figures, share: number): (Cap & { readonly what: What })[] {
+  return WHATS.flatMap((what) => {
+    const [limit, used] = [budget[what], spend[what] ?? 0];
+    if (typeof limit !== "number" || typeof used !== "number" || used < limit * share) return [];
+    return [{ scope: "task" as const, what, daily: false, limit, used }];
+  });
+}
 
 const NAMES = { tokens: "tokens", cost: "US dollars", minutes: "minutes", tasks: "tasks" } as const;
 
 /** As a sentence without its full stop. */
-export function sayCap({ scope, what, daily, limit, used }: Cap): string {
-  const whose = `The ${scope}'s ${daily ? "daily cap" : "budget"} of ${said(limit)} ${NAMES[what]}`;
-  return used >= limit
-    ? `${whose} is used up (${said(used)})`
-    : `${whose} has not as much left: ${said(used)} are used`;
+export function sayCap(cap: Cap): string {
+  const { limit, used } = cap;
+  if (used >= limit) return `${whose(cap)} is used up (${said(used)})`;
+  return `${whose(cap)} has not as much left: ${said(used)} are used`;
 }
 
-export function resetOf({ daily }: Cap): string {
+/** The same when a warning is all. */
+export function sayNearly(cap: Cap): string {
+  return `${said(cap.used)} are used of ${whose(cap).replace("The", "the")}`;
+}
+
+function whose({ scope, what, daily, limit }: Cap): string {
+  return `The ${scope}'s ${daily ? "daily cap" : "budget"} of ${said(limit)} ${NAMES[what]}`;
+}
+
+export function resetOf({ scope, daily }: Pick<Cap, "scope" | "daily">): string {
+  if (scope === "task") return "never by itself: ask for a new task with a larger budget";
   return daily ? "after midnight UTC, when the day's caps begin anew" : "when an admin raises it (fleet budget set)";
 }
 
 /** When a day's caps begin anew; null for what does not by itself. */
-export function resetAt({ daily }: Cap, now: Date): Date | null {
+export function resetAt({ daily }: Pick<Cap, "daily">, now: Date): Date | null {
   return daily ? new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() + 1)) : null;
 }
 
 function said(figure: number): string {
   return String(Math.round(figure * 100) / 100);
+}
+
+/** What an agent says that it has used so far, all in all. */
+export interface Usage {
+  readonly tokens: number | null;
+  readonly cost: number | null;
+}
+
+const Said = z
+  .object({ tokens_in: Tokens.optional(), tokens_out: Tokens.optional(), cost_usd: Cost.optional() })
+  .transform(({ tokens_in: read, tokens_out: written, cost_usd: cost = null }): Usage => {
+    return { tokens: read === undefined && written === undefined ? null : (read ?? 0) + (written ?? 0), cost };
+  });
+
+/** The largest figures of the lines that are whole and make sense; undefined when none does. Agents may write anything. */
+export function parseUsage(text: string): Usage | undefined {
+  let most: Usage | undefined;
+  for (const line of text.split("\n")) {
+    const usage = Said.safeParse(jsonOf(line)).data;
+    if (!usage || (usage.tokens === null && usage.cost === null)) continue;
+    most = { tokens: larger(most?.tokens, usage.tokens), cost: larger(most?.cost, usage.cost) };
+  }
+  return most;
+}
+
+function larger(one: number | null | undefined, other: number | null): number | null {
+  if (one === null || one === undefined) return other;
+  return other === null ? one : Math.max(one, other);
+}
+
+function jsonOf(line: string): unknown {
+  if (!line.startsWith("{")) return undefined;
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
 }

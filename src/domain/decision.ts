@@ -1,4 +1,5 @@
 /** What the monitor is told about a live task, and what it may decide. The rules are in monitor.ts and the files it names. */
+import type { Cap } from "./budget.ts";
 import type { CiFacts } from "./ci.ts";
 import type { SeenFacts } from "./facts.ts";
 import type { Settings } from "./settings.ts";
@@ -37,6 +38,8 @@ export interface TaskFacts {
   readonly opensOnPush: boolean;
   /** Time the attempt spent in conditions that do not count (needs_input, waiting_quota, operator_attached, paused), the current one excluded. */
   readonly excusedMs: number;
+  /** A budget of the operator or the tenant that is used up. */
+  readonly usedUp?: Cap | undefined;
 }
 
 export interface PullRequestFacts {
@@ -78,6 +81,8 @@ type DecisionVerb =
   /** ready, approved and the policy says so. */
   | { readonly do: "merge"; readonly headSha: string }
   | { readonly do: "nudge" }
+  /** Most of the task's budget is used; told once for each of its figures. */
+  | { readonly do: "warn_budget"; readonly cap: Cap }
   | { readonly do: "set_condition"; readonly condition: Condition; readonly detail: Evidence | null }
   /** Nothing goes on by itself: it belongs into the inbox. */
   | { readonly do: "hold" }

@@ -1,5 +1,6 @@
 /** Everything that may be refused or fail, in one table. Status, exit code and retrying follow from it; nothing else decides them. */
 import { z } from "zod";
+import { resetAt, resetOf, sayCap, type Cap } from "./budget.ts";
 
 /**
  * `status`: HTTP. `exit`: of the CLI (1 failure, 2 usage, 3 not found or denied, 4 not verified).
@@ -19,6 +20,7 @@ export const FAILURES = {
   "tier-too-low": { title: "The tier does not allow this", status: 403, exit: 3, retry: false },
   "not-owner": { title: "The task belongs to another operator", status: 403, exit: 3, retry: false },
   "spawn-denied": { title: "No free slot in this tier", status: 403, exit: 3, retry: false },
+  "cap-reached": { title: "A budget or daily cap is used up", status: 403, exit: 3, retry: false },
   "task-not-found": { title: "There is no such task", status: 404, exit: 3, retry: false },
   "not-found": { title: "There is no such thing", status: 404, exit: 3, retry: false },
   "method-not-allowed": { title: "The address does not answer this method", status: 405, exit: 2, retry: false },
@@ -119,6 +121,16 @@ export class SpawnDeniedError extends FleetError {
       limit,
       held,
       tier,
+    });
+  }
+}
+
+/** Refused by a budget or a daily cap rather than by the tier. */
+export class CapReachedError extends FleetError {
+  constructor(cap: Cap, now: Date) {
+    super("cap-reached", `${sayCap(cap)}. Free again ${resetOf(cap)}.`, {
+      ...cap,
+      resetsAt: resetAt(cap, now)?.toISOString() ?? null,
     });
   }
 }

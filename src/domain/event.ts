@@ -11,6 +11,8 @@ export const NamedEvent = z.enum([
   "AGENT_RETRYING",
   "REPUTATION_UPDATED",
   "KNOWLEDGE_DRIFT",
+  "BUDGET_WARNING",
+  "BUDGET_EXCEEDED",
   "FLEET_OVERLOAD",
   "GOVERNANCE_ALERT",
 ]);
@@ -26,8 +28,10 @@ export const EVENT_MEANING: Readonly<Record<NamedEvent, string>> = {
   AGENT_RETRYING: "A further attempt was admitted",
   REPUTATION_UPDATED: "The score of an agent type and model changed",
   KNOWLEDGE_DRIFT: "What is written about a product no longer fits it",
-  FLEET_OVERLOAD: "The fleet is above its safe load",
-  GOVERNANCE_ALERT: "An invariant or a policy was broken",
+  BUDGET_WARNING: "Four fifths of a budget or daily cap of a task, an operator or a tenant are used",
+  BUDGET_EXCEEDED: "A budget or daily cap of an operator or a tenant is used up",
+  FLEET_OVERLOAD: "Work waits for hosts for longer, or more of it, than `governance.overload` allows",
+  GOVERNANCE_ALERT: "An invariant is broken, or a check of the house does not run",
 };
 
 /** What a task's arrival in a state is called besides. */

@@ -26,6 +26,8 @@ export const AgentFacts = z.object({
   /** Tip of the task's branch in the mirror; null when it cannot be told. */
   headSha: z.string().nullable(),
   commitsAhead: z.int().min(0),
+  /** What the agent says that it has used; left out when it says nothing. */
+  usage: z.object({ tokens: z.number().nullable(), cost: z.number().nullable() }).optional(),
   observedAt: z.date(),
 });
 export type AgentFacts = z.infer<typeof AgentFacts>;

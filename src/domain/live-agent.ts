@@ -1,6 +1,6 @@
 /** Decides about a task whose agent is starting or at work: from its process, its commits and its pull request. */
+import { allReached, reached, WARN_SHARE } from "./budget.ts";
 import type { Decision, MonitoredTask, MonitorPolicy, TaskFacts } from "./decision.ts";
-import { exceededBudget } from "./done.ts";
 import type { SeenFacts } from "./facts.ts";
 import { classifyExit } from "./failure.ts";
 import { healthOf } from "./heartbeat.ts";
@@ -42,20 +42,26 @@ export function decideSpawning(look: Look): Decision[] {
 export function decideRunning(look: Look): Decision[] {
   const delivered = delivery(look);
   if (delivered) return [delivered];
+  const agent = ownFacts(look);
+  const spent = agent?.exit ? undefined : overBudget(look);
+  if (spent) return [spent];
   if (look.task.condition === "operator_attached") return patience(look);
 
-  const agent = ownFacts(look);
-  if (agent?.exit) return [ended(look, agent)];
-  if (isHostLost(look)) return [hostLost(look)];
-  if (agent && isGone(agent)) return [ended(look, agent)];
-
+  const end = endOf(look, agent);
+  if (end) return [end];
   const waits = waiting(look, agent);
   if (waits) return waits;
   const limit = overLimit(look);
   if (limit) return [limit];
   const doubt = doubtAbout(look, agent);
   if (doubt) return doubted(look, doubt);
-  return [...cleared(look), ...stall(look, agent)];
+  return [...cleared(look), ...nearlyUsed(look), ...stall(look, agent)];
+}
+
+function endOf(look: Look, agent: SeenFacts | undefined): Decision | undefined {
+  if (agent?.exit) return ended(look, agent);
+  if (isHostLost(look)) return hostLost(look);
+  return agent && isGone(agent) ? ended(look, agent) : undefined;
 }
 
 /** Facts of another dispatch are about an agent that is no longer this task's. */
@@ -167,9 +173,21 @@ function patience({ task, policy, now }: Look): Decision[] {
   return [atMost === "hold" ? { do: "hold", ...seen } : { do: "fail", class: rule.class, ...seen }];
 }
 
+/** Its own, or its operator's or tenant's. Whoever has it open in a terminal uses it up as well. */
+function overBudget({ task, facts }: Look): Decision | undefined {
+  const cap = reached(task.budget, task.spend) ?? facts.usedUp;
+  return cap && { do: "fail", class: "budget_exceeded", reason: "budget_exceeded", evidence: { ...cap } };
+}
+
+function nearlyUsed({ task }: Look): Decision[] {
+  const told = task.metadata.budgetWarned ?? [];
+  const caps = allReached(task.budget, task.spend, WARN_SHARE).filter(({ what }) => !told.includes(what));
+  return caps
+    .slice(0, 1)
+    .map((cap) => ({ do: "warn_budget", cap, reason: "budget_nearly_used", evidence: { ...cap } }));
+}
+
 function overLimit({ task, facts, now }: Look): Decision | undefined {
-  const over = exceededBudget(task.budget, task.spend);
-  if (over) return { do: "fail", class: "budget_exceeded", reason: "budget_exceeded", evidence: over };
   if (!task.spawnedAt) return undefined;
   const tookMs = now.getTime() - task.spawnedAt.getTime() - facts.excusedMs;
   if (tookMs < task.timeoutMinutes * MINUTE_MS) return undefined;

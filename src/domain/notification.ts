@@ -17,7 +17,10 @@ export const NotificationType = z.enum([
   "merged",
   "cancelled",
   "host_lost",
+  "budget_warning",
   "budget_exceeded",
+  "fleet_overload",
+  "governance_alert",
   "drift_found",
   "daily_digest",
 ]);
@@ -51,7 +54,10 @@ export const NOTIFICATION_KINDS: Readonly<Record<NotificationType, Kind>> = {
   merged: { severity: "good", title: "Merged", command: "fleet show {id}" },
   cancelled: { severity: "attention", title: "Cancelled", command: "fleet show {id}" },
   host_lost: { severity: "bad", title: "Host lost", command: "fleet ps" },
+  budget_warning: { severity: "attention", title: "Budget nearly used", command: "fleet show {id}" },
   budget_exceeded: { severity: "bad", title: "Budget exceeded", command: "fleet show {id}" },
+  fleet_overload: { severity: "attention", title: "Fleet overloaded", command: "fleet ps" },
+  governance_alert: { severity: "bad", title: "Governance", command: "fleet invariants" },
   drift_found: { severity: "attention", title: "Drift found", command: "fleet drift" },
   daily_digest: { severity: "good", title: "Daily digest", command: "fleet ps --all" },
 };

@@ -1,6 +1,7 @@
 /** What may be asked of the spawn queue's door: the request for a task, as CLI, API and scripts send it. */
 import { z } from "zod";
 import { isBranchName } from "./branch.ts";
+import { TaskBudget } from "./budget.ts";
 import { AgentType, TaskType } from "./task.ts";
 
 /** Text of people: no NUL (PostgreSQL refuses it), no lone surrogates (JSON to UTF-8 would mangle them). */
@@ -41,6 +42,7 @@ export const SpawnRequest = z.strictObject({
     .max(64)
     .optional()
     .meta({ description: "For agent type `stub`: which scripted behaviour it plays" }),
+  budget: TaskBudget.optional().meta({ description: "What all its attempts together may use" }),
   maxRetries: z.int().min(0).max(10).default(3),
   timeoutMinutes: z.int().min(1).max(1_440).default(60),
 });

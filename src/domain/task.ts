@@ -143,6 +143,8 @@ export const TaskMetadata = z.looseObject({
   reviewRound: z.int().optional(),
   /** The head the newest round is about, also when nobody reviews. */
   reviewedHead: z.string().optional(),
+  /** Figures of the budget that people were warned about. */
+  budgetWarned: z.array(z.string()).optional(),
   /** Time of this attempt that counts neither as stall nor towards its time-out. */
   excusedMs: z.number().min(0).optional(),
 });

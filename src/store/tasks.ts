@@ -1,6 +1,7 @@
 /** fleet_tasks: admission and every statement that reads a task. Moving one is transitions.ts. */
 import { z } from "zod";
 import { SLOT_HOLDING_STATUSES, Task, type TaskStatus } from "../domain/task.ts";
+import { Cap, type TaskBudget } from "../domain/budget.ts";
 import { TaskNotFoundError } from "../domain/errors.ts";
 import type { Hint } from "./outbox.ts";
 import { snakeKeys, sql, type Sql, type Tx } from "./sql.ts";
@@ -33,12 +34,14 @@ export type NewTask = Pick<
   | "metadata"
   | "idempotencyKey"
   | "traceId"
-> & { readonly requestHash: string };
+> & { readonly requestHash: string; readonly budget?: TaskBudget };
 
 const Admission = z.object({
-  outcome: z.enum(["admitted", "repeated", "key_reused", "denied", "unknown_operator"]),
+  outcome: z.enum(["admitted", "repeated", "key_reused", "denied", "capped", "unknown_operator"]),
   held: z.int(),
   taskId: z.uuid().nullable(),
+  /** The budget or daily cap that refused it. */
+  cap: Cap.nullable().transform((cap) => cap ?? undefined),
 });
 export type Admission = z.infer<typeof Admission>;
 
@@ -49,7 +52,7 @@ export async function admitTask(
   { limit, hints, event }: { limit: number; hints: readonly Hint[]; event: unknown },
 ): Promise<Admission> {
   return tx.one(Admission)`
-    select outcome, held, task_id from fleet_admit(null, ${JSON.stringify({ ...snakeKeys(task), waiting_for: "spawn" })}::jsonb,
+    select outcome, held, task_id, cap from fleet_admit(null, ${JSON.stringify({ ...snakeKeys(task), waiting_for: "spawn" })}::jsonb,
       ${limit}, ${JSON.stringify(hints)}::jsonb, ${JSON.stringify(event)}::jsonb)`;
 }
 

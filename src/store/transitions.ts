@@ -1,6 +1,7 @@
 /** Transitions of tasks: alone when idle, many in one statement when many are asked at once (adaptive group commit). */
 import { z } from "zod";
-import { FleetError, InvalidTransitionError, StaleVersionError } from "../domain/errors.ts";
+import { Cap } from "../domain/budget.ts";
+import { CapReachedError, FleetError, InvalidTransitionError, StaleVersionError } from "../domain/errors.ts";
 import { assertTransition, type Task, type TaskStatus, VALID_TRANSITIONS } from "../domain/task.ts";
 import { codeOf, isAway, isRefusedValue, mayTryAgain, translate } from "./failures.ts";
 import type { Hint } from "./outbox.ts";
@@ -197,7 +198,7 @@ export async function transitionTask(tx: Tx, asked: Transition): Promise<Task> {
   return after(asked, row);
 }
 
-/** Back into a slot-holding state through the gate; undefined when the operator has no free slot. */
+/** Back into a slot-holding state through the gate; undefined when the operator has no free slot. Throws CapReachedError. */
 export async function readmitTask(tx: Tx, asked: Transition, limit: number): Promise<Task | undefined> {
   if (asked.to) assertTransition(asked.task.id, asked.task.status, asked.to);
   await tx.run`savepoint readmission`;
@@ -208,8 +209,14 @@ export async function readmitTask(tx: Tx, asked: Transition, limit: number): Pro
   } catch (error) {
     await tx.run`rollback to savepoint readmission`;
     if (codeOf(error) === "FW002") return undefined;
+    if (codeOf(error) === "FW004") throw new CapReachedError(capOf(error), new Date());
     throw explain(error, asked);
   }
+}
+
+function capOf(error: unknown): Cap {
+  const said = typeof error === "object" && error !== null && "detail" in error ? String(error.detail) : "";
+  return Cap.parse(JSON.parse(said));
 }
 
 function toAsk({ task, to, takeOver, patch, detail, ...asked }: Transition, ord: number): Record<string, unknown> {

@@ -45,6 +45,7 @@ const ACTS: Readonly<Record<string, Act>> = {
   "POST /science/refresh": { act: "science.asked", body: product },
   "POST /gc": { act: "gc.asked", body: product, waits: true },
   "POST /audit/checkpoint": { act: "audit.checkpoint", by: "root" },
+  "POST /budgets": { act: "budget.set", by: "root", body: () => ({ dailyTasks: 1_000 }) },
   "POST /estop": { act: "estop.park", body: () => ({ scope: "product", subject: "shop", reason: "a test" }) },
   "POST /estop/release": { act: "estop.released", body: () => ({ scope: "product", subject: "shop" }) },
   "POST /products/:product/kill": { act: "product.killed", body: why },

@@ -53,6 +53,8 @@ export const EXAMPLES: readonly Example[] = [
   { operation: "getEventsRecent", query: "limit=3" },
   { operation: "getPs" },
   { operation: "getHosts" },
+  { operation: "getBudgets" },
+  { operation: "postBudgets", by: root, body: () => ({ tenant: "acme", dailyTasks: 1_000 }) },
   { operation: "postTasksTaskReject", params: ready, body: () => ({ comment: "Once more." }) },
   { operation: "postTasksTaskRetry", params: ready, body: reason },
   { operation: "postTasksTaskMerge", params: { task: () => mergeable }, body: () => ({}), before: anotherReady },

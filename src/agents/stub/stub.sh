@@ -1,7 +1,7 @@
 #!/bin/sh
 # The stub agent: plays a script in the current working copy, for the demo, tests and drills. It is a real program: it
 # reads its prompt from stdin, edits files, runs git, and sometimes behaves as badly as agents do.
-# Usage: stub.sh SCRIPT [VALUE]   (VALUE: seconds for `slow`, mebibytes for `spam`)
+# Usage: stub.sh SCRIPT [VALUE]   (VALUE: seconds for `slow`, mebibytes for `spam`, tokens for `spend`)
 #
 # What it leaves: changes/<id>.md, and for the scripts that must fail first checks/<id>.sh, a check that exits with 1
 # until it is mended. Lines `FLEET-WORD: text` tell Fleetwright what is meant.
@@ -34,8 +34,16 @@ commit() {
 
 push() { git push -q origin HEAD && echo "Pushed."; }
 
+# So many tokens all in all, at ten dollars for a million of them.
+use() {
+  [ -n "$FLEET_USAGE" ] || return 0
+  printf '{"tokens_in":%d,"tokens_out":%d,"cost_usd":%s}\n' "$(($1 - $1 / 4))" "$(($1 / 4))" \
+    "$(awk "BEGIN { printf \"%.5f\", $1 / 100000 }")" >>"$FLEET_USAGE"
+}
+
 finish() {
   describe "$1"
+  use "$((1500 + 100 * ${#prompt} / 40))"
   commit && push && echo "FLEET-DONE: $1"
 }
 
@@ -123,6 +131,10 @@ slow)
     sleep 1
   done
   finish "The change is made, slowly."
+  ;;
+spend)
+  use "${value:-1000}"
+  wait_for_ever
   ;;
 *)
   echo "There is no script $script." >&2

@@ -22,6 +22,7 @@ export const STUB_SCRIPTS = [
   "ignore-term",
   "limit",
   "slow",
+  "spend",
 ] as const;
 
 const PROGRAM = fileURLToPath(new URL("../stub/stub.sh", import.meta.url));

@@ -21,10 +21,14 @@ export const spawnCommand: Command = {
     ["--script <name>", "for agent type stub: what it plays"],
     ["--max-retries <n>", "how often a failed attempt is tried again (default: 3)"],
     ["--timeout <minutes>", "how long an attempt may take (default: 60)"],
+    ["--max-tokens <n>", "what all its attempts together may use; stopped there, warned at 80 %"],
+    ["--max-cost <dollars>", "the same in US dollars"],
+    ["--max-minutes <n>", "the same in minutes in which its agents run"],
   ],
   examples: [
     'fleet spawn . "Fix the flaky login test" --wait',
     'fleet spawn /srv/git/shop.git "Add CSV export to orders" --type feature --agent-type codex',
+    'fleet spawn . "Port the parser" --max-cost 5 --max-minutes 90',
     'fleet spawn . "Format everything" --command "npx prettier --write ."',
   ],
 
@@ -67,8 +71,21 @@ function requestOf(repository: string, description: string, options: Options): R
     script: options["script"],
     maxRetries: numberOf(options["maxRetries"]),
     timeoutMinutes: numberOf(options["timeout"]),
+    budget: budgetOf(options),
   };
   return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
+}
+
+function budgetOf(options: Options): Record<string, number> | undefined {
+  const limits = {
+    tokens: numberOf(options["maxTokens"]),
+    cost: numberOf(options["maxCost"]),
+    minutes: numberOf(options["maxMinutes"]),
+  };
+  const given = Object.entries(limits).flatMap(([what, limit]) =>
+    limit === undefined ? [] : [[what, limit] as const],
+  );
+  return given.length > 0 ? Object.fromEntries(given) : undefined;
 }
 
 /** A path means the same to the server as to whoever typed it. */

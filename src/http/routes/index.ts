@@ -2,6 +2,7 @@
 import type { Fleet } from "../../conductor/fleet.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { Route } from "../route.ts";
+import { budgetsRoute, setBudgetRoute } from "./budgets.ts";
 import { mergeRoute, rejectRoute, removeRoute, retryRoute, stopRoute } from "./acts.ts";
 import { auditEntriesRoute, exportAuditRoute } from "./audit.ts";
 import { configRoute, resealRoute, setConfigRoute, unsetConfigRoute } from "./config.ts";
@@ -57,6 +58,8 @@ export const ROUTES: readonly Route<Fleet>[] = [
   setConfigRoute,
   unsetConfigRoute,
   resealRoute,
+  budgetsRoute,
+  setBudgetRoute,
   estopsRoute,
   throwEstopRoute,
   releaseEstopRoute,

@@ -16,7 +16,7 @@ export const spawnRoute = defineRoute(
     body: SpawnRequest,
     reply: TaskView,
     statuses: { 201: "a new task", 200: "the key came with this request before: the task it made" },
-    errors: ["spawn-denied", "product-stopped", "stopped", "idempotency-key-reused", "not-supported"],
+    errors: ["spawn-denied", "cap-reached", "product-stopped", "stopped", "idempotency-key-reused", "not-supported"],
   },
   async (fleet: Fleet, { operator, body, idempotencyKey }) => {
     assertDriven(body);

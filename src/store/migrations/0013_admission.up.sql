@@ -139,18 +139,18 @@ $$;
 -- rows are locked the operator's first, as everywhere.
 create function fleet_take_daily_task(p_tenant text, p_operator text) returns jsonb language plpgsql as $$
 declare
-  b record;
+  owned record;
   counted integer;
 begin
-  for b in
+  for owned in
     select operator_id, daily_tasks from budgets
     where tenant_id = p_tenant and operator_id in (p_operator, '*') and daily_tasks is not null order by operator_id = '*'
   loop
-    insert into spending as s (tenant_id, operator_id, period) values (p_tenant, b.operator_id, fleet_today())
+    insert into spending as s (tenant_id, operator_id, period) values (p_tenant, owned.operator_id, fleet_today())
     on conflict on constraint spending_pkey do update set tasks = s.tasks returning s.tasks into counted;
-    if counted >= b.daily_tasks then
-      return jsonb_build_object('scope', case when b.operator_id = '*' then 'tenant' else 'operator' end, 'what', 'tasks',
-        'daily', true, 'limit', b.daily_tasks, 'used', counted);
+    if counted >= owned.daily_tasks then
+      return jsonb_build_object('scope', case when owned.operator_id = '*' then 'tenant' else 'operator' end, 'what', 'tasks',
+        'daily', true, 'limit', owned.daily_tasks, 'used', counted);
     end if;
   end loop;
   update spending s set tasks = s.tasks + 1 from budgets b

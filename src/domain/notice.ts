@@ -1,0 +1,64 @@
+/** What is told of the house itself: budgets that are used, overload, broken invariants. Begins, and ends, once per episode. */
+import { z } from "zod";
+import type { NamedEvent } from "./event.ts";
+
+export const NoticeKind = z.enum(["BUDGET_WARNING", "BUDGET_EXCEEDED", "FLEET_OVERLOAD", "GOVERNANCE_ALERT"]);
+export type NoticeKind = z.infer<typeof NoticeKind> & NamedEvent;
+
+/** CloudEvents 1.0, as those of tasks. */
+export const NoticeEvent = z.object({
+  specversion: z.literal("1.0"),
+  id: z.string(),
+  source: z.literal("/fleetwright/governance"),
+  type: NoticeKind,
+  subject: z.string(),
+  time: z.iso.datetime(),
+  datacontenttype: z.literal("application/json"),
+  tenantid: z.string(),
+  data: z.object({
+    operatorId: z.string(),
+    state: z.enum(["raised", "ended"]),
+    /** Rises when the same thing happens again. */
+    episode: z.int().min(1),
+    summary: z.string().max(500),
+    facts: z.record(z.string(), z.unknown()),
+  }),
+});
+export type NoticeEvent = z.infer<typeof NoticeEvent>;
+
+export interface Notice {
+  readonly key: string;
+  readonly tenantId: string;
+  readonly operatorId: string;
+  readonly subject: string;
+  readonly summary: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+/** The id follows from the episode: told twice, equal. */
+export function noticeEvent(
+  type: NoticeKind,
+  {
+    key,
+    tenantId,
+    operatorId,
+    subject,
+    summary,
+    facts,
+    state,
+    episode,
+    at,
+  }: Notice & { readonly state: "raised" | "ended"; readonly episode: number; readonly at: Date },
+): NoticeEvent {
+  return {
+    specversion: "1.0",
+    id: `${key}.${episode}.${state}.${type}`,
+    source: "/fleetwright/governance",
+    type,
+    subject,
+    time: at.toISOString(),
+    datacontenttype: "application/json",
+    tenantid: tenantId,
+    data: { operatorId, state, episode, summary: summary.slice(0, 500).toWellFormed(), facts },
+  };
+}

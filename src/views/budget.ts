@@ -1,0 +1,65 @@
+/** Budgets and daily caps as they leave the house, and as an admin sets them. */
+import { z } from "zod";
+import { OwnerBudget } from "../domain/budget.ts";
+
+const used = (description: string) =>
+  z.object({ tokens: z.number(), cost: z.number(), minutes: z.number().nullable(), tasks: z.int().nullable() }).meta({
+    description,
+  });
+
+export const BudgetView = OwnerBudget.extend({
+  tenantId: z.string(),
+  operatorId: z.string().nullable().meta({ description: "null: the whole tenant" }),
+  used: used("Ever; tasks are counted by the day only"),
+  today: used("Since midnight UTC; minutes have no daily cap"),
+  updatedBy: z.string(),
+  updatedAt: z.iso.datetime(),
+}).meta({ id: "Budget", description: "null: as much as they like; cost in US dollars" });
+export type BudgetView = z.infer<typeof BudgetView>;
+
+export const BudgetsView = z.object({ budgets: z.array(BudgetView) }).meta({ id: "Budgets" });
+export type BudgetsView = z.infer<typeof BudgetsView>;
+
+export const BudgetRequest = OwnerBudget.partial()
+  .extend({
+    tenant: z.string().min(1).max(128).optional().meta({ description: "One's own when left out" }),
+    operator: z
+      .string()
+      .min(1)
+      .max(128)
+      .regex(/^[A-Za-z0-9]/, "is not the name of an operator")
+      .optional()
+      .meta({ description: "The whole tenant when left out" }),
+  })
+  .strict()
+  .meta({ id: "BudgetRequest", description: "What is left out stays as it is; null takes a limit away" });
+
+interface Kept extends OwnerBudget {
+  readonly tenantId: string;
+  readonly operatorId: string;
+  readonly usedTokens: number;
+  readonly usedCost: number;
+  readonly usedMinutes: number;
+  readonly todayTokens: number;
+  readonly todayCost: number;
+  readonly todayTasks: number;
+  readonly updatedBy: string;
+  readonly updatedAt: Date;
+}
+
+export function viewBudget(row: Kept): BudgetView {
+  return {
+    tenantId: row.tenantId,
+    operatorId: row.operatorId === "*" ? null : row.operatorId,
+    tokens: row.tokens,
+    cost: row.cost,
+    minutes: row.minutes,
+    dailyTokens: row.dailyTokens,
+    dailyCost: row.dailyCost,
+    dailyTasks: row.dailyTasks,
+    used: { tokens: row.usedTokens, cost: row.usedCost, minutes: row.usedMinutes, tasks: null },
+    today: { tokens: row.todayTokens, cost: row.todayCost, minutes: null, tasks: row.todayTasks },
+    updatedBy: row.updatedBy,
+    updatedAt: row.updatedAt.toISOString(),
+  };
+}
