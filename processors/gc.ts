@@ -1,10 +1,15 @@
 /** gc → pruneRows, or askAllHosts: the rows by any worker, the files by the hosts that hold them. */
 import { gcQueue } from "../queues/gc.ts";
+import { tendAuditMonths } from "../src/conductor/audit-months.ts";
 import { pruneRows } from "../src/conductor/gc.ts";
 import { askAllHosts } from "../src/conductor/gc/ask.ts";
 import { defineProcessor } from "./define.ts";
 
 export const gcProcessor = defineProcessor(gcQueue, async (fleet, { what }) => {
-  if (what === "rows") await pruneRows(fleet);
-  else await askAllHosts(fleet);
+  if (what === "hosts") {
+    await askAllHosts(fleet);
+    return;
+  }
+  await tendAuditMonths(fleet);
+  await pruneRows(fleet);
 });

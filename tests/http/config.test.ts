@@ -23,6 +23,8 @@ const NEW = newKey();
 const SECRET = "the-secret-of-the-webhook-7f3a";
 const pem = (name: string) => readFileSync(new URL(`../fixtures/tls/${name}.pem`, import.meta.url), "utf8");
 
+const toLoopback = () => Promise.resolve([{ address: "127.0.0.1", family: 4 }]);
+
 let world: TestFleet;
 let web: RunningWeb;
 let receiver: Receiver;
@@ -33,8 +35,7 @@ let root: Operator;
 
 beforeAll(async () => {
   receiver = await aReceiver(answering(204), { key: pem("key"), cert: pem("cert") });
-  const resolve = () => Promise.resolve([{ address: "127.0.0.1", family: 4 }]);
-  const webhook = { clock: () => new Date(), allowPrivate: true, resolve, ca: pem("cert") };
+  const webhook = { clock: () => new Date(), allowPrivate: true, resolve: toLoopback, ca: pem("cert") };
   const channels = openChannels({ write: () => undefined, webhook });
   world = await testFleet({ env: { FLEET_ENCRYPTION_KEY: OLD }, parts: { channels, random: () => 0 } });
   web = await startWeb({ ...world.open, fleet: world.fleet }, world.config, { relays: false });
