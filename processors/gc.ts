@@ -1,6 +1,6 @@
 /** gc → pruneRows, or askAllHosts: the rows by any worker, the files by the hosts that hold them. */
 import { gcQueue } from "../queues/gc.ts";
-import { tendAuditMonths } from "../src/conductor/audit-months.ts";
+import { dropOldMonth, tendAuditMonths } from "../src/conductor/audit-months.ts";
 import { pruneRows } from "../src/conductor/gc.ts";
 import { askAllHosts } from "../src/conductor/gc/ask.ts";
 import { defineProcessor } from "./define.ts";
@@ -12,4 +12,5 @@ export const gcProcessor = defineProcessor(gcQueue, async (fleet, { what }) => {
   }
   await tendAuditMonths(fleet);
   await pruneRows(fleet);
+  await dropOldMonth(fleet);
 });

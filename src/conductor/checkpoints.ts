@@ -3,6 +3,7 @@ import { checkpointText, digestHead } from "../domain/checkpoint.ts";
 import { FleetError } from "../domain/errors.ts";
 import type { Operator } from "../domain/operator.ts";
 import * as heads from "../store/audit-checkpoints.ts";
+import { printJson } from "../store/audit-months.ts";
 import { auditOperator } from "../store/operators.ts";
 import type { Tx } from "../store/sql.ts";
 import { WORKER } from "../store/store.ts";
@@ -22,7 +23,7 @@ export interface MadeCheckpoint {
 
 /** One at a time, in one transaction: heads and checkpoint change together. Undefined when another worker is at it. */
 export async function makeCheckpoint(fleet: Fleet): Promise<MadeCheckpoint | undefined> {
-  const made = await fleet.store.exclusively("audit/checkpoint", (tx) => checkpointIn(fleet, tx));
+  const made = await withCheckpointLock(fleet, (tx) => checkpointIn(fleet, tx));
   if (made) fleet.log.info({ event: "audit.checkpoint", ...made }, "checkpoint signed");
   return made;
 }
@@ -38,15 +39,31 @@ export async function requestCheckpoint(fleet: Fleet, by: Operator): Promise<Mad
   return made;
 }
 
-/** In the transaction of the caller, who holds the lock: with what retention removed in it. */
-async function checkpointIn(fleet: Fleet, tx: Tx): Promise<MadeCheckpoint> {
+/** Nobody else makes a checkpoint while `work` runs. */
+export function withCheckpointLock<Result>(
+  fleet: Fleet,
+  work: (tx: Tx) => Promise<Result>,
+): Promise<Result | undefined> {
+  return fleet.store.exclusively("audit/checkpoint", work);
+}
+
+/**
+ * In the transaction of the caller, who holds the lock. `remove`, between taking the heads over and signing them, says what
+ * retention takes away with this one.
+ */
+export async function checkpointIn(
+  fleet: Fleet,
+  tx: Tx,
+  remove: () => Promise<readonly object[]> = async () => [],
+): Promise<MadeCheckpoint> {
   let after: string | undefined = FIRST_TASK;
   while (after !== undefined) after = await heads.coverTasks(tx, after, COVERED_AT_ONCE);
   await heads.coverOperators(tx);
+  const removedText = await printJson(tx, await remove());
 
   const [{ digest, count }, last] = [await digestOf(fleet, tx), await heads.findLastCheckpoint(tx)];
   const atText = fleet.clock().toISOString();
-  const text = { atText, heads: count, digest, previous: last?.signature ?? "", removedText: "[]" };
+  const text = { atText, heads: count, digest, previous: last?.signature ?? "", removedText };
   const signed = await fleet.signer.sign(checkpointText(text));
   const id = await heads.insertCheckpoint(tx, { ...text, ...signed });
   return { id, at: atText, chains: count, keyId: signed.keyId };

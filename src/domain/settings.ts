@@ -162,6 +162,12 @@ export const Settings = z.strictObject({
       graceMinutes: Minutes.default(1_440).describe("between putting aside and deleting"),
       keepSnapshotsDays: Days.default(30),
       keepMirrorsDays: Days.default(30).describe("since a task last used one"),
+      keepAuditMonths: z
+        .int()
+        .min(1)
+        .max(240)
+        .optional()
+        .describe("whole months of the audit log, and never less than its tasks are kept; all of them when left out"),
       keepRowsDays: Days.default(90).describe("of tasks and orders that are over, and of what they told"),
     })
     .prefault({})

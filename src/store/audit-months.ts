@@ -1,4 +1,4 @@
-/** audit_log by months: partitions made ahead of time, and which there are. */
+/** audit_log by months: partitions made ahead of time, which there are, and taking the oldest away. */
 import { z } from "zod";
 import type { Tx } from "./sql.ts";
 
@@ -7,4 +7,52 @@ export async function makeAuditMonths(tx: Tx, ahead: number): Promise<"done" | "
   const row = await tx.one(z.object({ state: z.enum(["done", "again"]) }))`
     select fleet_audit_months(${ahead}) as state`;
   return row.state;
+}
+
+const Month = z.object({ name: z.string(), from: z.date().nullable(), until: z.date() });
+export type AuditMonth = z.infer<typeof Month>;
+
+/** Oldest first; `from` is null where it holds all before. The default partition is none of them. */
+export async function listAuditMonths(tx: Tx): Promise<AuditMonth[]> {
+  return tx.many(Month)`
+    select c.relname as name, substring(b.bound from 'FROM [(]''([^'']+)''[)]')::timestamptz as from,
+      substring(b.bound from 'TO [(]''([^'']+)''[)]')::timestamptz as until
+    from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      cross join lateral (select pg_get_expr(c.relpartbound, c.oid) as bound) b
+    where i.inhparent = 'audit_log'::regclass and b.bound like '% TO (%'
+    order by until`;
+}
+
+/** Chains of which the month has entries that no checkpoint knows. */
+export async function listUncovered(tx: Tx, { from, until }: AuditMonth, limit: number): Promise<string[]> {
+  const rows = await tx.many(z.object({ chain: z.string() }))`
+    select last.chain from (
+      select chain, max(seq) as seq from audit_log
+      where at >= coalesce(${from}::timestamptz, '-infinity') and at < ${until} group by chain) as last
+    left join audit_heads h on h.chain = last.chain collate "C"
+    where h.seq is null or h.seq < last.seq limit ${limit}`;
+  return rows.map(({ chain }) => chain);
+}
+
+/** From now on chains are held to from behind what this month has of them. Returns how many, and how many entries. */
+export async function noteRemoved(tx: Tx, { from, until }: AuditMonth): Promise<{ chains: number; entries: number }> {
+  return tx.one(z.object({ chains: z.int(), entries: z.int() }))`
+    with gone as (
+      select chain, max(seq) as seq, (array_agg(hash order by seq desc))[1] as hash, count(*)::int as entries from audit_log
+      where at >= coalesce(${from}::timestamptz, '-infinity') and at < ${until} group by chain
+    ), noted as (
+      update audit_heads h set removed_seq = gone.seq, removed_hash = gone.hash
+      from gone where h.chain = gone.chain collate "C" and gone.seq > h.removed_seq
+    )
+    select count(*)::int as chains, coalesce(sum(entries), 0)::int as entries from gone`;
+}
+
+/** As the database prints it: what a checkpoint signs. */
+export async function printJson(tx: Tx, value: unknown): Promise<string> {
+  return (await tx.one(z.object({ text: z.string() }))`select ${JSON.stringify(value)}::jsonb::text as text`).text;
+}
+
+/** With all that is in it. Refused without a checkpoint that says so, and for a month that is not over for a month. */
+export async function dropAuditMonth(tx: Tx, name: string, checkpointId: number): Promise<void> {
+  await tx.run`select fleet_audit_drop_month(${name}, ${checkpointId})`;
 }

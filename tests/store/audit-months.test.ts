@@ -1,8 +1,9 @@
 /** The audit log by months: made ahead, also over a log that was filled before; written, read, checked and guarded as one. */
 import { expect, test } from "vitest";
-import { tendAuditMonths } from "../../src/conductor/audit-months.ts";
+import { dropOldMonth, tendAuditMonths } from "../../src/conductor/audit-months.ts";
 import { makeCheckpoint } from "../../src/conductor/checkpoints.ts";
 import { verifyAudit } from "../../src/conductor/audit.ts";
+import { exportAudit } from "../../src/conductor/audit-reading.ts";
 import { WORKER } from "../../src/store/store.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
 
@@ -78,6 +79,9 @@ test("an empty log begins with this month, and what comes later goes into the mo
   );
   await aFilledLog(fleet);
   expect(await fleet.query(`select count(*)::int as n from only audit_log_${monthOf(0)}`)).toEqual([{ n: 3 }]);
+  const asRequest = fleet.query("begin; set local role fleet_app; select fleet_audit_months(3)");
+  await expect(asRequest).rejects.toThrow("permission");
+  await fleet.query("rollback");
 });
 
 test("a large log is looked through beforehand, in steps of their own, and nothing is refused meanwhile", async () => {
@@ -105,11 +109,93 @@ test("a large log is looked through beforehand, in steps of their own, and nothi
   expect(await verifyAudit(fleet.fleet, WORKER)).toMatchObject({ ok: true });
 });
 
-test("a request may not make months", async () => {
-  await using fleet = await testFleet();
+const inMonths = (months: number) => {
+  const now = new Date();
+  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + months, 15));
+};
 
-  await expect(fleet.query("begin; set local role fleet_app; select fleet_audit_months(3)")).rejects.toThrow(
-    "permission",
+/** A log that was written a year ago, with one entry of each task written now. */
+async function anOldLog(settings: object) {
+  const fleet = await testFleet({ settings: { gc: settings } });
+  const { task, write } = await aFilledLog(fleet);
+  const { write: writeOther } = await aFilledLog(fleet);
+  await writeOther("test.three");
+  // As if its first entries had been written a year ago: hashes are made anew, heads too.
+  await fleet.query(`begin; set local session_replication_role = replica;
+    alter table audit_log detach partition audit_log_rest; alter table audit_log_rest rename to audit_log_old;
+    update audit_log_old set at = at - interval '1 year';
+    update audit_log_old set hash = '';
+    do $$ declare e record; begin
+      for e in select * from audit_log_old order by id loop
+        update audit_log_old o set hash = fleet_audit_hash(
+          coalesce((select b.hash from audit_log_old b where b.chain = e.chain and b.seq = e.seq - 1), ''), e.seq, e.at, e.actor, e.action, e.detail)
+        where o.id = e.id;
+      end loop;
+      update fleet_tasks t set audit_head = (select hash from audit_log_old a where a.task_id = t.id order by seq desc limit 1);
+    end $$;
+    commit`);
+  await fleet.query(`
+    alter table audit_log attach partition audit_log_old for values from (minvalue) to ('${inMonths(-10).toISOString().slice(0, 7)}-01Z');
+    set role fleet_owner; create table audit_log_rest partition of audit_log default; select fleet_audit_guard('audit_log_rest'); reset role`);
+  const fresh = await fleet.read(task.id);
+  const now = await fleet.fleet.store.transitions.move(WORKER, {
+    task: fresh,
+    actor: "test",
+    action: "test.now",
+    detail: {},
+  });
+  return { fleet, task: now, write };
+}
+
+test("a month that is past its keeping goes with a signed checkpoint, and what stays still holds", async () => {
+  const { fleet, task } = await anOldLog({ keepAuditMonths: 6 });
+  await using _ = fleet;
+  const root = await fleet.operator({ role: "admin", tenantId: task.tenantId });
+  expect(await tendAuditMonths(fleet.fleet)).toBe(true);
+
+  const outcome = await dropOldMonth(fleet.fleet);
+
+  expect(outcome).toMatchObject({ dropped: "audit_log_old", chains: 2, entries: 7 });
+  expect((await partitions(fleet)).map(({ name }) => name)).not.toContain("audit_log_old");
+  expect(await dropOldMonth(fleet.fleet)).toBeUndefined();
+  expect(await verifyAudit(fleet.fleet, WORKER)).toMatchObject({ ok: true, checkpoint: { broken: [] } });
+  const { entries } = await exportAudit(fleet.fleet, root, { all: true, limit: 100 });
+  expect(entries.map(({ action, seq }) => `${seq} ${action}`)).toContain("4 test.now");
+  expect(entries.find(({ action }) => action === "test.now")?.previousHash).toMatch(/^[0-9a-f]{64}$/);
+  expect(entries.map(({ action }) => action)).toContain("audit.month_dropped");
+  await makeCheckpoint(fleet.fleet);
+
+  // What is taken by nobody's leave is still named.
+  await fleet.query(
+    `begin; set local session_replication_role = replica; delete from audit_log where task_id = '${task.id}'; commit`,
   );
-  await fleet.query("rollback");
+  expect(await verifyAudit(fleet.fleet, WORKER)).toMatchObject({ ok: false, broken: [{ taskId: task.id, seq: 4 }] });
+});
+
+test("nothing goes while the log does not hold, before its time, or without a checkpoint that says so", async () => {
+  const { fleet, task } = await anOldLog({ keepAuditMonths: 6 });
+  await using _ = fleet;
+  const drop = (name: string) =>
+    fleet
+      .query(`begin; set local role fleet_worker; select fleet_audit_drop_month('${name}', 1); commit`)
+      .finally(() => fleet.query("rollback"));
+
+  expect(
+    await dropOldMonth({
+      ...fleet.fleet,
+      settings: { ...fleet.fleet.settings, gc: { ...fleet.fleet.settings.gc, keepAuditMonths: 12 } },
+    }),
+  ).toBeUndefined();
+  await expect(drop("audit_log_old")).rejects.toThrow("no checkpoint says");
+  await expect(drop("audit_log_rest")).rejects.toThrow("is not the oldest month");
+  await expect(drop("fleet_tasks")).rejects.toThrow("is not the oldest month");
+  await fleet.query(
+    `begin; set local session_replication_role = replica; update audit_log set actor = 'x' where task_id = '${task.id}' and seq = 2; commit`,
+  );
+
+  expect(await dropOldMonth(fleet.fleet)).toEqual({
+    kept: "audit_log_old",
+    why: expect.stringContaining("does not hold"),
+  });
+  expect((await partitions(fleet)).map(({ name }) => name)).toContain("audit_log_old");
 });
