@@ -69,6 +69,23 @@ export const Config = z.object({
     .describe(
       "addresses of the proxies before `fleet web`, with commas; their X-Forwarded-For says who asks. Nobody is believed when unset",
     ),
+  FLEET_ISSUER: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,2048}$/, "must be printable letters without a space")
+    .refine((issuer) => issuer !== "fleetwright", "must be another than our own, fleetwright")
+    .optional()
+    .describe("`iss` of another issuer whose tokens are believed; needs the next two"),
+  FLEET_ISSUER_JWKS_URL: z
+    .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
+    .refine(isPrivateToUs, "must be https, or an address of this machine")
+    .optional()
+    .describe("where that issuer publishes its keys"),
+  FLEET_ISSUER_AUDIENCE: z
+    .string()
+    .min(1)
+    .max(2048)
+    .optional()
+    .describe("`aud` of that issuer's tokens that are meant for this API"),
   FLEET_URL: z
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
     .optional()
@@ -116,6 +133,12 @@ export const Config = z.object({
     .describe("least severe line that is logged"),
   FLEET_SEED: z.coerce.number().int().min(0).optional().describe("makes chance repeatable, for tests"),
 });
+
+/** Keys that come over a network in the clear are anybody's keys. */
+function isPrivateToUs(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
+}
 export type Config = Readonly<z.output<typeof Config>>;
 
 /** What the machine itself says, where the environment says nothing. */

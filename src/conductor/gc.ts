@@ -9,6 +9,7 @@ import {
   pruneTasks,
 } from "../store/retention.ts";
 import type { Tx } from "../store/sql.ts";
+import { pruneTokens } from "../store/tokens.ts";
 import { WORKER } from "../store/store.ts";
 import type { Fleet } from "./fleet.ts";
 
@@ -53,6 +54,7 @@ async function prunePast(fleet: Fleet): Promise<number> {
     await prune((tx) => pruneOrders(tx, days, SMALL_BATCH)),
     await prune((tx) => pruneTasks(tx, days, SMALL_BATCH)),
     await prune((tx) => pruneGc(tx, KEEP_REPORTS_DAYS)),
+    await prune((tx) => pruneTokens(tx, days, BATCH)),
   ];
   return counts.reduce((sum, count) => sum + count, 0);
 }

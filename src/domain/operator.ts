@@ -5,8 +5,10 @@ export const Tier = z.enum(["observer", "participant", "builder", "architect", "
 export type Tier = z.infer<typeof Tier>;
 
 export const Role = z.enum(["admin", "queue-operator"]);
+export type Role = z.infer<typeof Role>;
 
-const Name = z
+/** Of an operator, or of a tenant. */
+export const Name = z
   .string()
   .min(1)
   .max(128)
@@ -32,3 +34,29 @@ export const SLOTS_BY_TIER: Readonly<Record<Tier, number>> = {
 export function tierReaches(actual: Tier, needed: Tier): boolean {
   return Tier.options.indexOf(actual) >= Tier.options.indexOf(needed);
 }
+
+/** What the house has written down of an operator: the most that a token of theirs may claim. */
+export interface Standing {
+  readonly tenantId: string;
+  readonly tier: Tier;
+  readonly role: Role | null;
+  readonly disabledAt: Date | null;
+}
+
+/** The lower of what a token claims and what the house knows; undefined when the house knows of no such operator. */
+export function heldTo(claimed: Operator, standing: Standing | undefined): Operator | undefined {
+  if (!standing || standing.tenantId !== claimed.tenantId || standing.disabledAt) return undefined;
+  const { id, tenantId } = claimed;
+  const tier = tierReaches(claimed.tier, standing.tier) ? standing.tier : claimed.tier;
+  const role = roleReaches(claimed.role, standing.role) ? standing.role : claimed.role;
+  return { id, tenantId, tier, ...(role ? { role } : {}) };
+}
+
+type MaybeRole = Role | null | undefined;
+
+/** An admin may whatever a queue operator may. */
+export function roleReaches(actual: MaybeRole, needed: MaybeRole): boolean {
+  return RANK[actual ?? "none"] >= RANK[needed ?? "none"];
+}
+
+const RANK = { none: 0, "queue-operator": 1, admin: 2 } as const;

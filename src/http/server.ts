@@ -1,7 +1,7 @@
 /** The API: each route mounted in the order limits, identity, tier, body, answer. What is not in a list does not exist. */
 import { createServer as createHttpServer, type Server } from "node:http";
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
-import { FleetError } from "../domain/errors.ts";
+import { codeOf, FleetError } from "../domain/errors.ts";
 import { tierReaches, type Operator } from "../domain/operator.ts";
 import { logWhenDone, noteAsker } from "./access-log.ts";
 import { readBody, refuseOddShapes } from "./body.ts";
@@ -20,6 +20,8 @@ export interface HttpTerms<Context> {
   readonly context: Context;
   readonly routes: readonly Route<Context>[];
   readonly identify: Identify;
+  /** Holds who asks to what the house knows of them; `now`: this very moment, because they are about to change something. */
+  readonly hold?: (claimed: Operator, how: { readonly now: boolean }) => Promise<Operator>;
   readonly keys: KeySet;
   readonly health: Readonly<Record<string, Check>>;
   readonly log: HttpLog;
@@ -40,6 +42,8 @@ export interface HttpServer {
   readonly close: () => Promise<void>;
 }
 
+/** How long a stream goes on at most for somebody who is refused by now. */
+const WATCH_MS = 3_000;
 const PATIENCE = { headersMs: 10_000, requestMs: 30_000 };
 
 /** Whoever sends these claims to be somebody; only a verified token may say that. */
@@ -172,9 +176,11 @@ async function serve<Context>(
     return;
   }
   streams.add(controller);
+  const watching = watch(route, terms, request, controller);
   try {
     await streamEvents(response, await route.open(terms.context, ask), { signal: controller.signal });
   } finally {
+    clearInterval(watching);
     streams.delete(controller);
   }
 }
@@ -182,13 +188,12 @@ async function serve<Context>(
 /** Identity, operator's share, tier: a stranger's body is not even read. */
 async function enter<Context>(
   route: Route<Context>,
-  { identify, limits }: HttpTerms<Context>,
+  { identify, limits, hold }: HttpTerms<Context>,
   request: Request,
 ): Promise<Operator> {
-  const token = bearerOf(request.headers.authorization);
-  if (token === undefined) throw refusal();
-  const { operator } = await identify(token);
-  await limits?.operator(operator);
+  const { operator: claimed } = await identify(tokenOf(request));
+  await limits?.operator(claimed);
+  const operator = (await hold?.(claimed, { now: route.method !== "get" })) ?? claimed;
   if (!tierReaches(operator.tier, route.tier)) {
     throw new FleetError("tier-too-low", `This needs tier ${route.tier}; yours is ${operator.tier}.`, {
       needed: route.tier,
@@ -196,6 +201,26 @@ async function enter<Context>(
     });
   }
   return operator;
+}
+
+function tokenOf(request: Request): string {
+  const token = bearerOf(request.headers.authorization);
+  if (token === undefined) throw refusal();
+  return token;
+}
+
+/** A stream outlives its token, or the tier it was opened with: both are looked at again while it lasts. */
+function watch<Context>(route: Route<Context>, terms: HttpTerms<Context>, request: Request, gone: AbortController) {
+  const look = async () => {
+    const { operator: claimed } = await terms.identify(tokenOf(request));
+    const operator = (await terms.hold?.(claimed, { now: false })) ?? claimed;
+    if (!tierReaches(operator.tier, route.tier)) gone.abort();
+  };
+  return setInterval(() => {
+    look().catch((error: unknown) => {
+      if (codeOf(error) === "unauthenticated") gone.abort();
+    });
+  }, WATCH_MS);
 }
 
 async function close(server: Server, streams: ReadonlySet<AbortController>): Promise<void> {

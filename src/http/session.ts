@@ -11,7 +11,9 @@ export interface SessionTerms {
   readonly identify: Identify;
   readonly issue: (operator: Operator, kind: TokenKind, ttlMs: number) => Promise<string>;
   /** True exactly once for a jti: a login link that was used is worth nothing. */
-  readonly spend: (jti: string, until: Date) => Promise<boolean>;
+  readonly spend: (login: Identified) => Promise<boolean>;
+  /** From now on the session is refused everywhere. */
+  readonly end: (session: Identified) => Promise<void>;
   /** Where browsers find this server; links lead there, and other host names are refused. */
   readonly publicUrl: string;
 }
@@ -30,17 +32,6 @@ export async function loginLink(
   link.searchParams.set("code", await issue(operator, "login", LINK_MS));
   link.searchParams.set("next", next);
   return link.href;
-}
-
-/** Remembers spent links in memory: for one web process. Several share a table. */
-export function spendOnce(clock: () => Date): SessionTerms["spend"] {
-  const spent = new Map<string, number>();
-  return async (jti, until) => {
-    for (const [old, at] of spent) if (at < clock().getTime()) spent.delete(old);
-    if (spent.has(jti)) return false;
-    spent.set(jti, until.getTime());
-    return true;
-  };
 }
 
 /** The page first, then a click: whatever fetches links ahead of people does not spend them. */
@@ -64,18 +55,15 @@ export function mountLogin(app: Express, terms: SessionTerms): void {
   const form = express.urlencoded({ extended: false, limit: "16kb" });
   app.post("/login", form, (request, response) => logIn(request, response, terms));
 
-  app.post("/logout", (request, response) => {
-    refuseStrangers(request, terms.publicUrl);
-    response.clearCookie(COOKIE, { path: "/" }).redirect(303, "/login");
-  });
+  app.post("/logout", (request, response) => logOut(request, response, terms));
 }
 
 async function logIn(request: Request, response: Response, terms: SessionTerms): Promise<void> {
   refuseStrangers(request, terms.publicUrl);
   const form = new Map(Object.entries(request.body ?? {}));
-  const { operator, jti, expiresAt } = await terms.identify(textOf(form.get("code")), "login");
-  if (!(await terms.spend(jti, expiresAt))) throw new FleetError("unauthenticated", "This login link was used before.");
-  response.cookie(COOKIE, await terms.issue(operator, "session", SESSION_MS), {
+  const login = await terms.identify(textOf(form.get("code")), "login");
+  if (!(await terms.spend(login))) throw new FleetError("unauthenticated", "This login link was used before.");
+  response.cookie(COOKIE, await terms.issue(login.operator, "session", SESSION_MS), {
     httpOnly: true,
     sameSite: "strict",
     secure: terms.publicUrl.startsWith("https:"),
@@ -93,6 +81,18 @@ export async function sessionOf(request: Request, identify: Identify): Promise<I
   const [only] = mine;
   if (mine.length !== 1 || only === undefined) throw refusal();
   return identify(only.slice(COOKIE.length + 1), "session");
+}
+
+async function logOut(request: Request, response: Response, terms: SessionTerms): Promise<void> {
+  refuseStrangers(request, terms.publicUrl);
+  const session = await sessionOf(request, terms.identify).catch(unlessTold);
+  if (session) await terms.end(session);
+  response.clearCookie(COOKIE, { path: "/" }).redirect(303, "/login");
+}
+
+/** Who was logged out already is logged out. */
+function unlessTold(error: unknown): undefined {
+  if (!(error instanceof FleetError) || error.code !== "unauthenticated") throw error;
 }
 
 function textOf(value: unknown): string {

@@ -2,6 +2,7 @@
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from "jose";
 import { z } from "zod";
 import type { Operator } from "../domain/operator.ts";
+import { lowered } from "./compact.ts";
 
 /** What a token is for; one kind is never accepted as another. */
 export const TOKEN_TYPES = {
@@ -78,7 +79,7 @@ export async function issueToken(key: SigningKey, operator: Operator, terms: Tok
   if (ttlMs <= 0 || ttlMs > LONGEST_TTL_MS) throw new RangeError("A token lives at most 24 hours.");
   const now = Math.floor(clock().getTime() / 1_000);
   const { id, tenantId, tier, role } = operator;
-  return new SignJWT({ tenant: tenantId, tier, ...(role ? { role } : {}) })
+  const token = await new SignJWT({ tenant: tenantId, tier, ...(role ? { role } : {}) })
     .setProtectedHeader({ alg: "ES256", kid: key.kid, typ: TOKEN_TYPES[kind] })
     .setSubject(id)
     .setIssuer(issuer)
@@ -87,4 +88,5 @@ export async function issueToken(key: SigningKey, operator: Operator, terms: Tok
     .setExpirationTime(now + Math.floor(ttlMs / 1_000))
     .setJti(newId())
     .sign(key.privateKey);
+  return lowered(token);
 }

@@ -7,16 +7,15 @@ import type { Config } from "../config.ts";
 import { codeOf, FleetError } from "../domain/errors.ts";
 import type { Operator } from "../domain/operator.ts";
 import { mountBoard } from "../http/board.ts";
-import { identifyBy } from "../http/identity.ts";
 import { openLimits } from "../http/limits.ts";
 import { webRoutes } from "../http/routes/index.ts";
 import { createServer } from "../http/server.ts";
-import { loginLink, mountLogin, spendOnce, type SessionTerms } from "../http/session.ts";
-import { issueToken, type TokenKind } from "../http/tokens.ts";
+import { loginLink, mountLogin, type SessionTerms } from "../http/session.ts";
 import { listHosts } from "../store/hosts.ts";
 import { upsertOperator } from "../store/operators.ts";
 import { WORKER } from "../store/store.ts";
 import type { OpenFleet } from "./fleet.ts";
+import { openIdentities } from "./identities.ts";
 import { openKeyRing } from "./key-ring.ts";
 import { startLoop } from "./loop.ts";
 import { startRelay } from "./worker.ts";
@@ -32,19 +31,15 @@ export interface RunningWeb {
   close(): Promise<void>;
 }
 
-const ISSUER = "fleetwright";
-const AUDIENCE = "fleetwright-api";
 /** How soon the board shows the queue of a new host. */
 const HOSTS_MS = 10_000;
 
 /** `relays: false` when a worker in the same process does. */
 export async function startWeb(open: OpenFleet, config: Config, { relays = true } = {}): Promise<RunningWeb> {
   const { fleet, store, broker } = open;
-  const { clock, newId, log } = fleet;
+  const { newId, log } = fleet;
   const keys = await openKeyRing(store, config);
-  const identify = identifyBy({ keys: keys.set, issuer: ISSUER, audience: AUDIENCE, clock });
-  const issue = (operator: Operator, kind: TokenKind, ttlMs: number) =>
-    issueToken(keys.signing(), operator, { kind, ttlMs, issuer: ISSUER, audience: AUDIENCE, clock, newId });
+  const { tokens, hold, identify, identifyVisitor } = await openIdentities(fleet, config, keys);
 
   let hostIds: readonly string[] = [];
   const lookForHosts = async () => {
@@ -53,7 +48,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
   const hosts = startLoop({ everyMs: HOSTS_MS, step: lookForHosts, onError: () => undefined });
 
   const publicUrl = config.FLEET_PUBLIC_URL ?? `http://${config.FLEET_HOST}:${config.PORT}`;
-  const sessions: SessionTerms = { identify, issue, spend: spendOnce(clock), publicUrl };
+  const sessions: SessionTerms = { ...tokens, identify: identifyVisitor, publicUrl };
   const findTask = (by: Operator, id: string) => getTaskNamed(fleet, by, id);
   const queues = () => broker.bullQueues([...QUEUES, ...hostIds.map((id) => hostQueue(id))]);
   // With PORT=0 the address is known only once the server listens.
@@ -61,8 +56,9 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
   const http = createServer({
     context: fleet,
     limits: openLimits({ perAddress: config.FLEET_RATE_PER_ADDRESS, perOperator: config.FLEET_RATE_PER_OPERATOR }),
-    routes: webRoutes(linkFor, keys),
+    routes: webRoutes(linkFor, { ...keys, tokens }),
     identify,
+    hold,
     keys: keys.set,
     health: {
       postgres: () => store.transaction(WORKER, async (tx) => `${(await listHosts(tx)).length} hosts`),
@@ -71,10 +67,13 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
     log,
     newId,
     trustProxy: config.FLEET_TRUST_PROXY,
-    doors: [(app) => mountLogin(app, sessions), (app) => mountBoard(app, { identify, queues, publicUrl, findTask })],
+    doors: [
+      (app) => mountLogin(app, sessions),
+      (app) => mountBoard(app, { identify: identifyVisitor, queues, publicUrl, findTask }),
+    ],
   });
   const port = await listen(http.server, config).catch(async (error: unknown) => {
-    await Promise.all([hosts.stop(), keys.stop()]);
+    await Promise.all([hosts.stop(), keys.stop(), tokens.stop()]);
     throw error;
   });
   const url =
@@ -86,17 +85,14 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
   return {
     server: http.server,
     url,
-    async issueFor(operator, ttlMs) {
-      await known(operator);
-      return issue(operator, "access", ttlMs);
-    },
+    issueFor: tokens.issueFor,
     async loginLinkFor(operator) {
       await known(operator);
       return linkFor(operator);
     },
     async close() {
       await http.close();
-      await Promise.all([hosts.stop(), keys.stop(), relay?.stop()]);
+      await Promise.all([hosts.stop(), keys.stop(), tokens.stop(), relay?.stop()]);
     },
   };
 }

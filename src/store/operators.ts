@@ -1,19 +1,67 @@
 /** operators and their slots: who may ask, and the row that admission waits in line for. */
 import { z } from "zod";
-import { Operator } from "../domain/operator.ts";
-import type { Tx } from "./sql.ts";
+import { Operator, Role, Tier } from "../domain/operator.ts";
+import { sql, type Tx } from "./sql.ts";
 
-/** Makes the operator and its slot row known, or updates the tier. Only the house does this (worker role), never a request. */
-export async function upsertOperator(tx: Tx, { id, tenantId, tier }: Operator): Promise<void> {
+/**
+ * Makes the operator and its slot row known, or updates the tier, and the role when one is given; also one that was disabled
+ * is let in again. Only the house does this (worker role), never a request.
+ */
+export async function upsertOperator(tx: Tx, { id, tenantId, tier, role }: Operator): Promise<void> {
   await tx.run`
-    insert into operators (id, tenant_id, tier) values (${id}, ${tenantId}, ${tier})
-    on conflict (id) do update set tier = excluded.tier, updated_at = now() where operators.tier <> excluded.tier`;
+    insert into operators as o (id, tenant_id, tier, role) values (${id}, ${tenantId}, ${tier}, ${role ?? null})
+    on conflict (id) do update set tier = excluded.tier, role = coalesce(excluded.role, o.role), disabled_at = null,
+      updated_at = now()
+    where o.tier <> excluded.tier or o.disabled_at is not null or coalesce(excluded.role <> o.role, excluded.role is not null)`;
+  await insertSlots(tx, id, tenantId);
+}
+
+async function insertSlots(tx: Tx, id: string, tenantId: string): Promise<void> {
   await tx.run`
     insert into slots (operator_id, tenant_id) values (${id}, ${tenantId}) on conflict (operator_id) do nothing`;
 }
 
 export async function findOperator(tx: Tx, id: string): Promise<Operator | undefined> {
   return tx.maybeOne(Operator)`select id, tenant_id, tier from operators where id = ${id}`;
+}
+
+const OperatorRow = z.object({
+  id: z.string(),
+  tenantId: z.string(),
+  tier: Tier,
+  role: Role.nullable(),
+  disabledAt: z.date().nullable(),
+  createdAt: z.date(),
+});
+export type OperatorRow = z.infer<typeof OperatorRow>;
+
+const columns = sql`o.id, o.tenant_id, o.tier, o.role, o.disabled_at, o.created_at`;
+
+/** The most that a token of this operator may claim. */
+export async function findStanding(tx: Tx, id: string): Promise<OperatorRow | undefined> {
+  return tx.maybeOne(OperatorRow)`select ${columns} from operators o where o.id = ${id}`;
+}
+
+/** The same, and nobody else changes it until commit. */
+export async function lockStanding(tx: Tx, id: string): Promise<OperatorRow | undefined> {
+  return tx.maybeOne(OperatorRow)`select ${columns} from operators o where o.id = ${id} for update`;
+}
+
+/** In the order of their names, those behind `after`. */
+export async function listOperators(tx: Tx, after: string, limit: number): Promise<OperatorRow[]> {
+  return tx.many(OperatorRow)`
+    select ${columns} from operators o where o.id > ${after} order by o.id limit ${limit}`;
+}
+
+/** New, or other than it was. The tenant of one that is there stays. */
+export async function putStanding(tx: Tx, operator: Omit<OperatorRow, "createdAt">): Promise<void> {
+  const { id, tenantId, tier, role, disabledAt } = operator;
+  await tx.run`
+    insert into operators (id, tenant_id, tier, role, disabled_at)
+    values (${id}, ${tenantId}, ${tier}, ${role}, ${disabledAt})
+    on conflict (id) do update set tier = excluded.tier, role = excluded.role, disabled_at = excluded.disabled_at,
+      updated_at = now()`;
+  await insertSlots(tx, id, tenantId);
 }
 
 export async function countHeldSlots(tx: Tx, operatorId: string): Promise<number> {

@@ -64,6 +64,19 @@ const ACTS: Readonly<Record<string, Act>> = {
   "DELETE /config/:key": { act: "config.unset", names: aSetting },
   "POST /config/reseal": { act: "config.resealed", by: "root" },
   "POST /login-links": { act: "login.linked" },
+  "POST /operators": {
+    act: "operator.set",
+    by: "root",
+    body: () => ({ operator: "nina", tenant: amy.tenantId, tier: "builder" }),
+  },
+  "POST /operators/:operator/disable": { act: "operator.set", by: "root", names: anOperatorNamed },
+  "POST /operators/:operator/enable": { act: "operator.set", by: "root", names: anOperatorNamed },
+  "POST /tokens": {
+    act: "token.issued",
+    by: "root",
+    body: () => ({ operator: "nina", tenant: amy.tenantId, tier: "builder" }),
+  },
+  "POST /tokens/:token/revoke": { act: "token.revoked", names: aToken, body: () => ({}) },
   "POST /keys/rotate": { act: "key.rotated", by: "root" },
   "POST /keys/:key/revoke": { act: "key.revoked", by: "root", names: aKey },
 };
@@ -167,6 +180,19 @@ function aTask(status: TaskStatus): () => Promise<{ task: string }> {
       });
     return { task: task.id };
   };
+}
+
+async function anOperatorNamed(): Promise<{ operator: string }> {
+  return { operator: "nina" };
+}
+
+/** The newest of amy's own. */
+async function aToken(): Promise<{ token: string }> {
+  await world.outcome("/ps", { by: amy });
+  const [row] = await world.fleet.query("select jti from tokens where operator_id = $1 order by jti desc limit 1", [
+    amy.id,
+  ]);
+  return { token: String(row?.["jti"]) };
 }
 
 async function anOrder(): Promise<{ order: string }> {

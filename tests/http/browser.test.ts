@@ -6,7 +6,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import type { Operator } from "../../src/domain/operator.ts";
 import { mountBoard } from "../../src/http/board.ts";
-import { loginLink, mountLogin, spendOnce, type SessionTerms } from "../../src/http/session.ts";
+import { loginLink, mountLogin, type SessionTerms } from "../../src/http/session.ts";
 import { someOperator, testApi, testToken, type TestApi } from "../support/api.ts";
 
 const PUBLIC_URL = "http://fleet.test";
@@ -16,6 +16,7 @@ const admin: Operator = { ...someOperator, role: "admin" };
 let api: TestApi;
 let login: SessionTerms;
 let redis: Redis;
+const spent = new Set<string>();
 const queues: Queue[] = [];
 
 beforeAll(async () => {
@@ -26,7 +27,8 @@ beforeAll(async () => {
     login = {
       identify,
       issue: (operator, kind) => testToken(key, operator, kind),
-      spend: spendOnce(() => new Date()),
+      spend: async ({ jti }) => !spent.has(jti) && spent.add(jti).has(jti),
+      end: () => Promise.resolve(),
       publicUrl: PUBLIC_URL,
     };
     return {

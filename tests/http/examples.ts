@@ -39,6 +39,8 @@ const reason = () => ({ reason: "because" });
 const shop = { product: () => "shop" };
 const product = () => ({ scope: "product", subject: "shop", reason: "because" });
 
+const nina = ({ ada }: WebWorld) => ({ operator: "nina", tenant: ada.tenantId, tier: "builder" });
+
 export const EXAMPLES: readonly Example[] = [
   { operation: "postSpawn", body: spawnBody, headers: key, status: 201 },
   { operation: "postSpawn", body: spawnBody, headers: key },
@@ -98,6 +100,13 @@ export const EXAMPLES: readonly Example[] = [
   { operation: "postSchedulesProductRun", params: shop, status: 201 },
   { operation: "postProductsProductPushed", params: shop, body: () => ({}) },
   { operation: "postLoginLinks", status: 201 },
+  { operation: "getOperators", by: root, query: "limit=2" },
+  { operation: "postOperators", by: root, body: nina },
+  { operation: "postOperatorsOperatorDisable", by: root, params: { operator: () => "nina" } },
+  { operation: "postOperatorsOperatorEnable", by: root, params: { operator: () => "nina" } },
+  { operation: "postTokens", by: root, body: nina, status: 201 },
+  { operation: "getTokens", query: "limit=2&cursor=0" },
+  { operation: "postTokensTokenRevoke", by: root, params: { token: () => ninas }, body: () => ({}) },
   { operation: "getKeys", by: root },
   { operation: "postKeysRotate", by: root, body: () => ({}), status: 201 },
   { operation: "postKeysKeyRevoke", by: root, params: { key: () => oldKey } },
@@ -109,10 +118,12 @@ const LATER = "00000000";
 let mergeable = LATER;
 let openOrder = LATER;
 let oldKey = LATER;
+let ninas = LATER;
 
 /** What earlier answers say that later questions need. */
 export function noteAnswer(operation: string, body: unknown): void {
   if (operation === "postOrders") openOrder = textAt(body, "id");
+  if (operation === "postTokens") ninas = textAt(body, "id");
   if (operation === "postKeysRotate" && typeof body === "object" && body !== null && "keys" in body) {
     oldKey = Array.isArray(body.keys) ? textAt(body.keys.at(-1), "kid") : "";
   }

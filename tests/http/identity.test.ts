@@ -128,7 +128,7 @@ test("a revoked token is refused at once", async () => {
       issuer: ISSUER,
       audience: AUDIENCE,
       clock: () => new Date(),
-      isRevoked: async (jti) => revoked.has(jti),
+      isRevoked: async (_issuer, jti) => revoked.has(jti),
     }),
   }));
   const token = await other.token();

@@ -77,6 +77,7 @@ test("the doors beside the API count as well: login, board, documents and addres
           identify,
           issue: (operator, kind) => testToken(key, operator, kind),
           spend: () => Promise.resolve(true),
+          end: () => Promise.resolve(),
           publicUrl: "http://127.0.0.1",
         }),
       (app) =>

@@ -69,4 +69,9 @@ export function testToken(key: SigningKey, operator: Operator, kind: TokenKind =
 export const NO_KEYS = {
   make: () => Promise.reject(new Error("No key is made here.")),
   reread: () => Promise.resolve(),
+  tokens: {
+    issuer: ISSUER,
+    sign: () => Promise.reject(new Error("No token is signed here.")),
+    reread: () => Promise.resolve(),
+  },
 };

@@ -13,6 +13,7 @@ import { gcRoute } from "./gc.ts";
 import { keysRoutes, type KeyDoor } from "./keys.ts";
 import { loginRoute } from "./login.ts";
 import { followLogsRoute, logsRoute } from "./logs.ts";
+import { disableOperatorRoute, enableOperatorRoute, operatorsRoute, setOperatorRoute } from "./operators.ts";
 import { addOrderRoute, orderRoute, ordersRoute, runOrderRoute, runOrdersRoute } from "./orders.ts";
 import { onePlanRoute, planRoute, plansRoute, replayPlanRoute } from "./plan.ts";
 import { killProductRoute, productsRoute, releaseProductRoute } from "./products.ts";
@@ -24,6 +25,7 @@ import { refreshScienceRoute, scienceRoute } from "./science.ts";
 import { spawnRoute } from "./spawn.ts";
 import { storyRoute } from "./story.ts";
 import { statusRoute, taskRoute, tasksRoute } from "./tasks.ts";
+import { tokensRoutes, type TokenDoor } from "./tokens.ts";
 
 export const ROUTES: readonly Route<Fleet>[] = [
   spawnRoute,
@@ -60,6 +62,10 @@ export const ROUTES: readonly Route<Fleet>[] = [
   resealRoute,
   budgetsRoute,
   setBudgetRoute,
+  operatorsRoute,
+  setOperatorRoute,
+  disableOperatorRoute,
+  enableOperatorRoute,
   estopsRoute,
   throwEstopRoute,
   releaseEstopRoute,
@@ -88,6 +94,9 @@ export const ROUTES: readonly Route<Fleet>[] = [
 ];
 
 /** Those beside which the web process has to stand, because it holds the keys. */
-export function webRoutes(linkFor: (operator: Operator) => Promise<string>, keys: KeyDoor): readonly Route<Fleet>[] {
-  return [...ROUTES, loginRoute(linkFor), ...keysRoutes(keys)];
+export function webRoutes(
+  linkFor: (operator: Operator) => Promise<string>,
+  { tokens, ...keys }: KeyDoor & { readonly tokens: TokenDoor },
+): readonly Route<Fleet>[] {
+  return [...ROUTES, loginRoute(linkFor), ...keysRoutes(keys), ...tokensRoutes(tokens)];
 }

@@ -1,0 +1,84 @@
+/** fleet operators: who is known to the house, and the most that their tokens may claim. */
+import type { OperatorView } from "../../views/token.ts";
+import { queryOf, textOf, type Command, type Shell } from "../command.ts";
+import { tableOf } from "../table.ts";
+import { ago } from "../words.ts";
+
+const views = () => import("../../views/token.ts");
+
+const listCommand: Command = {
+  usage: "operators",
+  summary: "the operators of all tenants, with the most that their tokens may claim (role admin)",
+  options: [["--limit <n>", "at most so many (50)"]],
+  examples: ["fleet operators", "fleet operators --json | jq -r '.items[] | select(.disabledAt != null).id'"],
+
+  async run(shell, _args, options) {
+    const page = await shell.api.get(
+      `/api/fleet/operators${queryOf({ limit: textOf(options["limit"]) })}`,
+      async () => {
+        const [{ pageOf }, { OperatorView: View }] = await Promise.all([import("../../views/page.ts"), views()]);
+        return pageOf(View);
+      },
+    );
+    if (shell.json) return shell.terminal.json(page);
+    told(shell, page.items);
+    if (page.nextCursor !== null) shell.terminal.note("There are more: --limit 200");
+  },
+};
+
+const setCommand: Command = {
+  usage: "operators set <operator>",
+  summary: "make an operator known, or change their tier or role, from their next request on (role admin)",
+  options: [
+    ["--tenant <tenant>", "needed for a new one"],
+    ["--tier <tier>", "observer, participant, builder, architect or sovereign"],
+    ["--role <role>", "admin, queue-operator or none"],
+  ],
+  examples: ["fleet operators set ada --tier observer", "fleet operators set bob --tenant acme --tier builder"],
+
+  async run(shell, [operator = ""], { tenant, tier, role }) {
+    await change(shell, "", { operator, tenant, tier, role });
+  },
+};
+
+const disableCommand: Command = {
+  usage: "operators disable <operator>",
+  summary: "refuse every token of an operator; what they asked for goes on (role admin)",
+  options: [],
+  examples: ["fleet operators disable ada"],
+
+  run: (shell, [operator = ""]) => change(shell, `/${encodeURIComponent(operator)}/disable`, {}),
+};
+
+const enableCommand: Command = {
+  usage: "operators enable <operator>",
+  summary: "let an operator in again (role admin)",
+  options: [],
+  examples: ["fleet operators enable ada"],
+
+  run: (shell, [operator = ""]) => change(shell, `/${encodeURIComponent(operator)}/enable`, {}),
+};
+
+/** The one that is called by the word alone comes first. */
+export const operatorsCommands: readonly Command[] = [listCommand, setCommand, disableCommand, enableCommand];
+
+async function change(shell: Shell, act: string, body: object): Promise<void> {
+  const changed = await shell.api.post(`/api/fleet/operators${act}`, body, async () => (await views()).OperatorView);
+  if (shell.json) shell.terminal.json(changed);
+  else told(shell, [changed]);
+}
+
+function told({ terminal, world }: Shell, operators: readonly OperatorView[]): void {
+  const rows = tableOf<OperatorView>(
+    terminal,
+    [
+      { head: "OPERATOR", drop: 0, cell: ({ id }) => terminal.shown(id) },
+      { head: "TENANT", drop: 0, cell: ({ tenant }) => terminal.shown(tenant) },
+      { head: "TIER", drop: 0, cell: ({ tier }) => tier },
+      { head: "ROLE", drop: 1, cell: ({ role }) => role ?? "" },
+      { head: "DISABLED", drop: 1, cell: ({ disabledAt }) => (disabledAt ? ago(disabledAt, world.clock()) : "") },
+    ],
+    operators,
+  );
+  for (const line of rows) terminal.line(line);
+}

@@ -1,0 +1,107 @@
+/** fleet token: tokens for people and programs; issued, listed, taken back. */
+import type { TokenView } from "../../views/token.ts";
+import { queryOf, textOf, type Command } from "../command.ts";
+import { tableOf } from "../table.ts";
+import { ago, span } from "../words.ts";
+
+const views = () => import("../../views/token.ts");
+
+const listCommand: Command = {
+  usage: "token list",
+  summary: "the tokens that were issued to you, or to everybody for role admin, newest first",
+  options: [
+    ["--over", "also those that expired or were revoked"],
+    ["--limit <n>", "at most so many (50)"],
+  ],
+  examples: ["fleet token list", "fleet token list --over --json | jq '.items[] | select(.purpose == \"session\")'"],
+
+  async run({ api, terminal, json, world }, _args, options) {
+    const query = queryOf({ over: options["over"] === true, limit: textOf(options["limit"]) });
+    const page = await api.get(`/api/fleet/tokens${query}`, async () => {
+      const [{ pageOf }, { TokenView: View }] = await Promise.all([import("../../views/page.ts"), views()]);
+      return pageOf(View);
+    });
+    if (json) return terminal.json(page);
+    const now = world.clock();
+    const rows = tableOf<TokenView>(
+      terminal,
+      [
+        { head: "TOKEN", drop: 0, cell: ({ id }) => terminal.shown(id.slice(-8)) },
+        { head: "OPERATOR", drop: 0, cell: ({ operator, tenant }) => terminal.shown(`${operator} of ${tenant}`) },
+        { head: "TIER", drop: 1, cell: ({ tier, role }) => (role ? `${tier}, ${role}` : tier) },
+        { head: "FOR", drop: 3, cell: ({ name, purpose }) => terminal.shown(name === "" ? purpose : name) },
+        { head: "ISSUED", drop: 2, cell: ({ issuedAt }) => ago(issuedAt, now) },
+        { head: "ENDS", drop: 0, cell: (token) => endOf(token, now) },
+      ],
+      page.items,
+    );
+    for (const line of rows) terminal.line(line);
+    if (page.nextCursor !== null) terminal.note("There are more: --limit 200");
+  },
+};
+
+function endOf({ standing, expiresAt, revokedAt }: TokenView, now: Date): string {
+  if (revokedAt !== null) return `revoked ${ago(revokedAt, now)}`;
+  return standing === "valid" ? `in ${span(Date.parse(expiresAt) - now.getTime())}` : ago(expiresAt, now);
+}
+
+const issueCommand: Command = {
+  usage: "token issue",
+  summary: "issue a token for an operator; its text is shown this once (role admin)",
+  options: [
+    ["--operator <operator>", "who will ask with it; known to the house afterwards (needed)"],
+    ["--tenant <tenant>", "of which tenant (needed)"],
+    ["--tier <tier>", "observer, participant, builder, architect or sovereign (needed)"],
+    ["--role <role>", "admin or queue-operator; none when unset"],
+    ["--ttl <span>", "how long it is believed: 45m, 8h; at most 24h (24h)"],
+    ["--name <text>", "what it is for"],
+  ],
+  examples: [
+    "fleet token issue --operator ada --tenant acme --tier builder --ttl 8h --name laptop",
+    'export FLEET_TOKEN="$(fleet token issue --operator ci --tenant acme --tier builder)"',
+  ],
+
+  async run({ api, terminal, json }, _args, options) {
+    const [{ read }, { TokenRequest, IssuedToken }] = await Promise.all([import("../../domain/errors.ts"), views()]);
+    const ttl = textOf(options["ttl"]);
+    const body = read(TokenRequest, {
+      operator: options["operator"],
+      tenant: options["tenant"],
+      tier: options["tier"],
+      role: options["role"],
+      ttlMinutes: ttl === undefined ? undefined : minutesOf(ttl),
+      name: options["name"],
+    });
+    const issued = await api.post("/api/fleet/tokens", body, IssuedToken);
+    if (json) return terminal.json(issued);
+    terminal.line(issued.token);
+    if (terminal.isTty) {
+      terminal.note("It is shown this once. Use it: export FLEET_TOKEN=…");
+      terminal.note(`Take it back: fleet token revoke ${issued.id.slice(-8)}`);
+    }
+  },
+};
+
+/** What is no span is left for the schema to refuse. */
+function minutesOf(text: string): number | string {
+  const [, figure, unit] = /^(\d{1,5})(m|h)$/.exec(text) ?? [];
+  return figure === undefined ? text : Number(figure) * (unit === "h" ? 60 : 1);
+}
+
+const revokeCommand: Command = {
+  usage: "token revoke <token>",
+  summary: "refuse a token from now on; in every web process within seconds",
+  options: [["--issuer <iss>", "the issuer of a token that is not ours; then the whole jti is needed"]],
+  examples: ["fleet token revoke 3f9a1c2b", "fleet token revoke 8a1f… --issuer https://login.example.com/"],
+
+  async run({ api, terminal, json }, [token = ""], options) {
+    const path = `/api/fleet/tokens/${encodeURIComponent(token)}/revoke`;
+    const issuer = textOf(options["issuer"]);
+    const body = issuer === undefined ? {} : { issuer };
+    const revoked = await api.post(path, body, async () => (await views()).RevokedToken);
+    if (json) return terminal.json(revoked);
+    terminal.line(`Token ${terminal.shown(revoked.id)} is refused from now on.`);
+  },
+};
+
+export const tokenCommands: readonly Command[] = [listCommand, issueCommand, revokeCommand];

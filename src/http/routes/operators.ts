@@ -1,0 +1,72 @@
+/** /operators: who is known to the house, and the most that their tokens may claim. */
+import { z } from "zod";
+import type { Fleet } from "../../conductor/fleet.ts";
+import { disableOperator, enableOperator, operatorsFor, setOperator } from "../../conductor/operators.ts";
+import { Name } from "../../domain/operator.ts";
+import { PageQuery, pageOf } from "../../views/page.ts";
+import { OperatorChange, OperatorView, viewOperator } from "../../views/token.ts";
+import { defineRoute } from "../route.ts";
+
+const OperatorParams = z.strictObject({ operator: Name.meta({ description: "`sub` of their tokens" }) });
+
+export const operatorsRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/operators",
+    tier: "observer",
+    summary: "Operators of all tenants, by name (role admin)",
+    query: PageQuery,
+    reply: pageOf(OperatorView),
+  },
+  async (fleet: Fleet, { operator, query: { cursor = "", limit } }) => {
+    const rows = await operatorsFor(fleet, operator, { after: cursor, limit: limit + 1 });
+    const items = rows.slice(0, limit);
+    const nextCursor = rows.length > limit ? (items.at(-1)?.id ?? null) : null;
+    return { body: { items: items.map((row) => viewOperator(row)), nextCursor } };
+  },
+);
+
+export const setOperatorRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/operators",
+    tier: "observer",
+    summary: "Make an operator known, or change their tier or role, from the next request on (role admin)",
+    body: OperatorChange,
+    reply: OperatorView,
+    errors: ["tier-too-low"],
+  },
+  async (fleet: Fleet, { operator: by, body: { operator, role, ...ask } }) => ({
+    body: viewOperator(await setOperator(fleet, by, operator, { ...ask, role: role === "none" ? null : role })),
+  }),
+);
+
+export const disableOperatorRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/operators/:operator/disable",
+    tier: "observer",
+    summary: "Refuse every token of an operator; what they asked for goes on (role admin)",
+    params: OperatorParams,
+    reply: OperatorView,
+    errors: ["not-found"],
+  },
+  async (fleet: Fleet, { operator, params }) => ({
+    body: viewOperator(await disableOperator(fleet, operator, params.operator)),
+  }),
+);
+
+export const enableOperatorRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/operators/:operator/enable",
+    tier: "observer",
+    summary: "Let an operator in again (role admin)",
+    params: OperatorParams,
+    reply: OperatorView,
+    errors: ["not-found"],
+  },
+  async (fleet: Fleet, { operator, params }) => ({
+    body: viewOperator(await enableOperator(fleet, operator, params.operator)),
+  }),
+);

@@ -1,0 +1,104 @@
+/** Tokens and operators as they are shown. The text of a token is shown once, to whoever asked for it. */
+import { z } from "zod";
+import { Name, Role, Tier } from "../domain/operator.ts";
+import { PageQuery } from "./page.ts";
+
+const Moment = z.iso.datetime();
+
+export const TokenView = z
+  .object({
+    id: z.string().meta({ description: "Its `jti`" }),
+    operator: z.string(),
+    tenant: z.string(),
+    tier: Tier,
+    role: Role.nullable(),
+    name: z.string(),
+    purpose: z.enum(["access", "session"]).meta({ description: "session: the cookie of a browser" }),
+    standing: z.enum(["valid", "expired", "revoked"]),
+    issuedBy: z.string(),
+    issuedAt: Moment,
+    expiresAt: Moment,
+    revokedBy: z.string().nullable(),
+    revokedAt: Moment.nullable(),
+  })
+  .meta({ id: "Token" });
+export type TokenView = z.infer<typeof TokenView>;
+
+export const TokensQuery = PageQuery.extend({
+  over: z.stringbool().default(false).meta({ description: "Also those that expired or were revoked" }),
+});
+
+export const TokenRequest = z.strictObject({
+  operator: Name,
+  tenant: Name,
+  tier: Tier,
+  role: Role.optional(),
+  ttlMinutes: z.int().min(1).max(1_440).default(1_440),
+  name: z.string().trim().max(100).default("").meta({ description: "What it is for" }),
+});
+
+export const IssuedToken = z
+  .object({ token: z.string().meta({ description: "Shown this once" }), id: z.string(), expiresAt: Moment })
+  .meta({ id: "IssuedToken" });
+
+export const RevokeRequest = z.strictObject({
+  issuer: z
+    .string()
+    .min(1)
+    .max(2_048)
+    .optional()
+    .meta({ description: "The `iss` of a token of another issuer; then the whole `jti` is needed" }),
+});
+
+export const RevokedToken = z.object({ id: z.string(), issuer: z.string() }).meta({ id: "RevokedToken" });
+
+export const OperatorView = z
+  .object({ id: z.string(), tenant: z.string(), tier: Tier, role: Role.nullable(), disabledAt: Moment.nullable() })
+  .meta({ id: "Operator", description: "The most that a token of this operator may claim" });
+export type OperatorView = z.infer<typeof OperatorView>;
+
+export const OperatorChange = z.strictObject({
+  operator: Name,
+  tenant: Name.optional().meta({ description: "Needed for a new one" }),
+  tier: Tier.optional().meta({ description: "Needed for a new one" }),
+  role: z.union([Role, z.literal("none")]).optional(),
+});
+
+interface TokenRow extends Pick<TokenView, "tier" | "role" | "name" | "purpose" | "issuedBy" | "revokedBy"> {
+  readonly jti: string;
+  readonly operatorId: string;
+  readonly tenantId: string;
+  readonly issuedAt: Date;
+  readonly expiresAt: Date;
+  readonly revokedAt: Date | null;
+}
+
+export function viewToken(row: TokenRow, now: Date): TokenView {
+  const { jti, operatorId, tenantId, tier, role, name, purpose, issuedBy, issuedAt, expiresAt, revokedBy, revokedAt } =
+    row;
+  const lives = expiresAt > now ? "valid" : "expired";
+  return {
+    id: jti,
+    operator: operatorId,
+    tenant: tenantId,
+    tier,
+    role,
+    name,
+    purpose,
+    standing: revokedAt ? "revoked" : lives,
+    issuedBy,
+    issuedAt: issuedAt.toISOString(),
+    expiresAt: expiresAt.toISOString(),
+    revokedBy,
+    revokedAt: revokedAt?.toISOString() ?? null,
+  };
+}
+
+interface OperatorRow extends Pick<OperatorView, "id" | "tier" | "role"> {
+  readonly tenantId: string;
+  readonly disabledAt: Date | null;
+}
+
+export function viewOperator({ id, tenantId, tier, role, disabledAt }: OperatorRow): OperatorView {
+  return { id, tenant: tenantId, tier, role, disabledAt: disabledAt?.toISOString() ?? null };
+}
