@@ -18,6 +18,8 @@ export interface SecretScope {
 export interface AgentSecretProvider {
   /** Throws SpawnError NO_SECRET, naming the variable, when something the agent cannot do without is missing. */
   getSecrets: (task: Pick<Task, "id" | "tenantId" | "agentType">, scope: SecretScope) => Promise<AgentSecrets>;
+  /** Every value that any agent may be given: to be masked wherever agents' words are kept or shown. */
+  handedOut: () => readonly string[];
 }
 
 interface Needs {
@@ -61,6 +63,11 @@ export function environmentSecrets({ environment, commandVariables = [] }: Envir
       if (oneOf.length > 0 && keys.length === 0) throw missing(agentType, oneOf);
       return take(environment, [...keys, ...besides.filter(isSet)]);
     },
+    // Where a model is, is no secret; who may use it is.
+    handedOut: () =>
+      [...new Set([...Object.values(SECRETS_BY_AGENT).flatMap(({ oneOf }) => oneOf), ...commandVariables])].flatMap(
+        (name) => environment[name] ?? [],
+      ),
   };
 }
 

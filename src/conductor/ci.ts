@@ -3,7 +3,6 @@ import { join } from "node:path";
 import type { TaskJob } from "../../queues/task-job.ts";
 import { FleetError } from "../domain/errors.ts";
 import { heldBy } from "../domain/estop.ts";
-import { redactor } from "../domain/redact.ts";
 import { findProduct } from "../domain/settings.ts";
 import type { Task } from "../domain/task.ts";
 import { runChecks } from "../forge/checks.ts";
@@ -13,6 +12,7 @@ import { findTaskAt } from "../store/tasks.ts";
 import { transitionTask } from "../store/transitions.ts";
 import type { Fleet } from "./fleet.ts";
 import { keepLease } from "./lease.ts";
+import { masksOf } from "./masks.ts";
 import { transitionOf } from "./move.ts";
 
 /** Renewed at a third; short, because a dead worker's job is done again only when its lease is over. */
@@ -70,7 +70,7 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
       commands: product.commands,
       timeoutMs: product.ci.timeoutMinutes * 60_000,
       logPath: join(fleet.home, "ci", task.id, `${run.headSha}.log`),
-      redactor: redactor(),
+      redactor: masksOf(fleet),
       signal: lease.signal,
     });
     lease.assertHeld();

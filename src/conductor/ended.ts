@@ -6,6 +6,7 @@ import { toStorable } from "../domain/untrusted.ts";
 import { failTask, type Evidence } from "./fail.ts";
 import type { Known } from "./facts.ts";
 import type { Fleet } from "./fleet.ts";
+import { masksOf } from "./masks.ts";
 import { moveTask } from "./move.ts";
 
 type Fail = Extract<Decision, { do: "fail" }>;
@@ -58,7 +59,8 @@ async function evidenceOf(fleet: Fleet, task: Task, known: Known, decision: Fail
   return {
     ...collected,
     ...why,
-    summary: summaryOf(why.reason, checks?.logExcerpt ?? collected?.outputTail),
+    // Masked before a line is taken out of it: alone, a line of a private key looks like nothing.
+    summary: summaryOf(why.reason, masksOf(fleet).redact(checks?.logExcerpt ?? collected?.outputTail ?? "")),
     ciLog: checks?.logExcerpt ?? undefined,
     durationMs: task.spawnedAt ? fleet.clock().getTime() - task.spawnedAt.getTime() : undefined,
     detail: { evidence: decision.evidence },

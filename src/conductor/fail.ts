@@ -1,10 +1,10 @@
 /** Failing a task: the failure is captured, the task moved, and its retry asked for, in one transition. */
 import { captureFailure, type FailureEvidence } from "../domain/failure.ts";
-import { redactor } from "../domain/redact.ts";
 import { retryDelayMs } from "../domain/retry.ts";
 import { stripTerminal } from "../domain/terminal-text.ts";
 import type { FailureContext, Task } from "../domain/task.ts";
 import type { Fleet } from "./fleet.ts";
+import { masksOf } from "./masks.ts";
 import { moveTask, type Move } from "./move.ts";
 
 export interface Evidence extends Omit<FailureEvidence, "attempt"> {
@@ -26,7 +26,7 @@ export async function failTask(
 
 /** The same as a move to be, for a transaction with other rows. */
 export function failingMove(fleet: Fleet, task: Task, evidence: Evidence, to: "failed" | "rejected"): Move {
-  const failureContext = contextOf(task, evidence);
+  const failureContext = contextOf(fleet, task, evidence);
   const delayMs = retryDelayMs({ attempt: task.retryCount, fleetUse: 0, random: fleet.random() }, fleet.settings.retry);
   return {
     task,
@@ -45,10 +45,10 @@ export function failingMove(fleet: Fleet, task: Task, evidence: Evidence, to: "f
   };
 }
 
-function contextOf(task: Task, evidence: Evidence): FailureContext {
-  const redact = redactor();
+function contextOf(fleet: Fleet, task: Task, evidence: Evidence): FailureContext {
+  const masks = masksOf(fleet);
   return captureFailure(
     { attempt: task.attempt, ...evidence },
-    { workspacePath: task.workspacePath, clean: (text) => redact.redact(stripTerminal(text)) },
+    { workspacePath: task.workspacePath, clean: (text) => masks.redact(stripTerminal(text)) },
   );
 }

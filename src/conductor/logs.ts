@@ -1,10 +1,11 @@
 /** What an agent wrote: read on its host, redacted before it leaves it. */
 import { FleetError } from "../domain/errors.ts";
-import { redactor } from "../domain/redact.ts";
+import type { RedactingStream } from "../domain/redact.ts";
 import { isTerminal, shortId, type Task } from "../domain/task.ts";
 import { WORKER } from "../store/store.ts";
 import { getTask } from "../store/tasks.ts";
 import type { Fleet } from "./fleet.ts";
+import { masksOf } from "./masks.ts";
 
 export interface LogTail {
   readonly attempt: number;
@@ -15,6 +16,8 @@ export interface LogTail {
 
 const BYTES_PER_LINE = 512;
 const MOST_BYTES = 2_000_000;
+/** Read before the first line that is shown: a private key that begins there goes on in what is shown. */
+const CONTEXT_BYTES = 20_000;
 const LOOK_MS = 250;
 
 export async function readTaskLog(
@@ -23,9 +26,10 @@ export async function readTaskLog(
   { attempt = task.attempt, lines }: { attempt?: number | undefined; lines: number },
 ): Promise<LogTail> {
   refuseElsewhere(fleet, task);
-  const { whole, rest, truncated } = await readEnd(fleet, { taskId: task.id, attempt }, lines);
-  const all = rest.length > 0 ? [...whole, redactor().redact(rest.toString("utf8"))] : whole;
-  return { attempt, lines: all.slice(-lines), truncated: truncated || all.length > lines };
+  const { shown, stream, rest, truncated } = await readEnd(fleet, { taskId: task.id, attempt }, lines);
+  const all = new Lines();
+  const whole = [...all.push(shown + stream.push(rest.toString("utf8")) + stream.end()), ...all.end()];
+  return { attempt, lines: whole.slice(-lines), truncated: truncated || whole.length > lines };
 }
 
 /** The tail, then what comes; goes on into the next attempt, and ends when the task is over and all is said. */
@@ -37,10 +41,10 @@ export async function* followTaskLog(
 ): AsyncGenerator<{ attempt: number; text: string }, void> {
   refuseElsewhere(fleet, task);
   let attempt = fixed ?? task.attempt;
-  const end = await readEnd(fleet, { taskId: task.id, attempt }, lines);
-  for (const text of end.whole.slice(-lines)) yield { attempt, text };
+  const { shown, stream, ...end } = await readEnd(fleet, { taskId: task.id, attempt }, lines);
+  const parts = new Lines();
+  for (const text of parts.push(shown).slice(-lines)) yield { attempt, text };
   let { rest, next: from } = end;
-  const stream = redactor();
   while (!signal.aborted) {
     // Before the output: what the task says of itself is then never ahead of what has been read.
     const now = await fleet.store.transaction(WORKER, (tx) => getTask(tx, task.id));
@@ -48,7 +52,7 @@ export async function* followTaskLog(
     const parted = partLines(Buffer.concat([rest, chunk.bytes]));
     from = chunk.next;
     rest = parted.rest;
-    for (const text of linesOf(stream.redact(parted.whole))) yield { attempt, text };
+    for (const text of parts.push(stream.push(parted.whole.toString("utf8")))) yield { attempt, text };
     if (chunk.bytes.length > 0) continue;
 
     const { goesOn, isOver } = whereNext(now, attempt, fixed);
@@ -56,7 +60,8 @@ export async function* followTaskLog(
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
       continue;
     }
-    if (rest.length > 0) yield { attempt, text: stream.redact(rest.toString("utf8")) };
+    for (const text of parts.push(stream.push(rest.toString("utf8")) + stream.end())) yield { attempt, text };
+    for (const text of parts.end()) yield { attempt, text };
     if (!goesOn) return;
     attempt = now.attempt;
     from = 0;
@@ -72,25 +77,53 @@ function whereNext(now: Task, attempt: number, fixed: number | undefined): { goe
   };
 }
 
-/** The last whole lines, what has begun after them, and where to read on: of one look, so that nothing falls between two. */
-async function readEnd(fleet: Fleet, run: { taskId: string; attempt: number }, lines: number) {
-  const { bytes, from, next } = await fleet.agents.readLog(run, {
-    tailBytes: Math.min(lines * BYTES_PER_LINE, MOST_BYTES),
-  });
+interface End {
+  /** Of the last lines what may be shown by now; the stream holds back what is not sure yet. */
+  readonly shown: string;
+  readonly stream: RedactingStream;
+  /** What has begun after the last whole line. */
+  readonly rest: Buffer;
+  /** Where to read on. */
+  readonly next: number;
+  readonly truncated: boolean;
+}
+
+/** All of one look, so that nothing falls between two. */
+async function readEnd(fleet: Fleet, run: { taskId: string; attempt: number }, lines: number): Promise<End> {
+  const wanted = Math.min(lines * BYTES_PER_LINE, MOST_BYTES);
+  const { bytes, from, next } = await fleet.agents.readLog(run, { tailBytes: wanted + CONTEXT_BYTES });
   const { whole, rest } = partLines(bytes);
-  const all = linesOf(redactor().redact(whole));
-  // The first line of a tail is cut somewhere in its middle.
-  return { whole: from > 0 ? all.slice(1) : all, rest, next, truncated: from > 0 };
+  const isCut = from > 0 || bytes.length > wanted;
+  // The line in whose middle the tail begins is not shown.
+  const start = isCut ? bytes.indexOf("\n", Math.max(0, bytes.length - wanted)) + 1 : 0;
+  const before = start === 0 ? 0 : Math.min(start, bytes.length - rest.length);
+  const stream = masksOf(fleet).stream();
+  stream.push(bytes.subarray(0, before).toString("utf8"));
+  return { shown: stream.push(whole.subarray(before).toString("utf8")), stream, rest, next, truncated: isCut };
 }
 
 /** In bytes: a chunk may end in the middle of a character. */
-function partLines(bytes: Buffer): { whole: string; rest: Buffer } {
+function partLines(bytes: Buffer): { whole: Buffer; rest: Buffer } {
   const cut = bytes.lastIndexOf("\n") + 1;
-  return { whole: bytes.subarray(0, cut).toString("utf8"), rest: bytes.subarray(cut) };
+  return { whole: bytes.subarray(0, cut), rest: bytes.subarray(cut) };
 }
 
-function linesOf(text: string): string[] {
-  return text.split("\n").slice(0, -1);
+/** Text that comes in pieces, as lines. */
+class Lines {
+  #begun = "";
+
+  push(text: string): string[] {
+    const lines = (this.#begun + text).split("\n");
+    this.#begun = lines.pop() ?? "";
+    return lines;
+  }
+
+  /** The last one, when no line break ended it. */
+  end(): string[] {
+    const last = this.#begun;
+    this.#begun = "";
+    return last === "" ? [] : [last];
+  }
 }
 
 /** Output lies on the host that ran the agent; it is not carried about. */

@@ -13,6 +13,7 @@ import type { Behalf } from "../store/store.ts";
 import { WORKER } from "../store/store.ts";
 import type { Note, TaskPatch, Transition } from "../store/transitions.ts";
 import type { Fleet } from "./fleet.ts";
+import { masksOf } from "./masks.ts";
 
 /** The queue whose job must move the task on from where it now comes to. */
 export type NextJob =
@@ -142,7 +143,7 @@ function notesOf(fleet: Fleet, move: Move, after: Task, to: TaskStatus | undefin
   if (!type) return [];
   const muted = fleet.settings.notify.mute.includes(type);
   if (muted && !(to && isTerminal(to))) return [];
-  const { summary, ...facts } = composeNotification(type, after, move.told ? { detail: move.told } : {});
+  const { summary, ...facts } = composeNotification(type, after, { detail: move.told, redact: masksOf(fleet).redact });
   // INV-018: an end is recorded even when nobody wants to hear of it; then the terminal has it.
   return [{ type, summary, facts, channels: muted ? ["terminal"] : fleet.settings.notify.channels }];
 }

@@ -5,7 +5,6 @@ import { orderEvent } from "../domain/event.ts";
 import { decideOrder, type OrderDecision } from "../domain/estop.ts";
 import { mayHeal } from "../domain/heal.ts";
 import type { Product } from "../domain/product.ts";
-import { redactor } from "../domain/redact.ts";
 import { evidenceDir, openEvidence } from "../runs/evidence.ts";
 import { endRemains } from "../runs/remains.ts";
 import { claimOrder, holdOrder, renewOrder, skipOrder, type Claim } from "../store/order-claims.ts";
@@ -18,6 +17,7 @@ import type { Fleet } from "./fleet.ts";
 import { carryOut } from "./intents/index.ts";
 import type { IntentOutcome } from "./intents/intent.ts";
 import { keepLease, type Lease } from "./lease.ts";
+import { masksOf } from "./masks.ts";
 import { productsOf } from "./products.ts";
 import { recordBeginning, type Work } from "./run-record.ts";
 import { settleRun, type Verdict } from "./settle-run.ts";
@@ -41,7 +41,7 @@ export async function runOrder(fleet: Fleet, job: OrderJob, signal: AbortSignal)
   const lease = keepLease(signal, LEASE_MS, () => renew(fleet, claim, product, stop));
   try {
     if (order.crashes > 0) await endRemainsOf(fleet, order);
-    const evidence = await openEvidence(evidenceDir(fleet.home, product.id, run.id), redactor());
+    const evidence = await openEvidence(evidenceDir(fleet.home, product.id, run.id), masksOf(fleet));
     try {
       const work: Work = { order, run, product, evidence };
       const verdict = await judge(fleet, work, { lease, stop: stop.signal, leaving: signal });

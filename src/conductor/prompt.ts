@@ -8,6 +8,7 @@ import { auditOperator } from "../store/operators.ts";
 import { listReviews } from "../store/reviews.ts";
 import { WORKER } from "../store/store.ts";
 import type { Fleet } from "./fleet.ts";
+import { masksOf } from "./masks.ts";
 
 /** Writes the run of this attempt: its prompt, its program and its secrets. Answers with the hash of what it was told. */
 export async function writePrompt(fleet: Fleet, task: Task): Promise<string> {
@@ -32,6 +33,7 @@ export async function writePrompt(fleet: Fleet, task: Task): Promise<string> {
       .flatMap(({ reviewer, findings }) => findings.map((finding) => toFinding(reviewer, finding))),
     nonce: randomBytes(12).toString("hex"),
     sha256: fleet.sha256,
+    redact: masksOf(fleet).redact,
   });
   await fleet.agents.writeRun({
     taskId: task.id,

@@ -6,7 +6,6 @@ import { evaluateDone, type DoneStatus } from "../domain/done.ts";
 import { heldBy } from "../domain/estop.ts";
 import { classifyReview } from "../domain/failure.ts";
 import { aggregateReviews, ReviewFinding, type ReviewOutcome, type ReviewState } from "../domain/review.ts";
-import { redactor } from "../domain/redact.ts";
 import { doneCriteriaFor, type Reviewer } from "../domain/settings.ts";
 import type { Task } from "../domain/task.ts";
 import { runReviewer } from "../forge/reviewers.ts";
@@ -30,6 +29,7 @@ import { ciFacts, reviewersOf } from "./facts.ts";
 import { failingMove } from "./fail.ts";
 import type { Fleet } from "./fleet.ts";
 import { keepLease } from "./lease.ts";
+import { masksOf } from "./masks.ts";
 import { transitionOf, type Move } from "./move.ts";
 
 /** Renewed at a third; short, because a dead worker's job is done again only when its lease is over. */
@@ -112,7 +112,7 @@ interface Question {
 
 async function ask(fleet: Fleet, { task, review, reviewer }: Question, signal: AbortSignal): Promise<ReviewEnd> {
   const repository = await fleet.forge.ensure(task.repository);
-  const masks = redactor();
+  const masks = masksOf(fleet);
   const diff = await fleet.forge.diff(repository, {
     base: task.baseBranch,
     head: review.headSha,

@@ -2,7 +2,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Product } from "../domain/product.ts";
-import { redactor } from "../domain/redact.ts";
 import { LAST_RUN, openEvidence, runsDir } from "../runs/evidence.ts";
 import { endRemains, sweepRemains } from "../runs/remains.ts";
 import { insertArtifacts } from "../store/artifacts.ts";
@@ -10,6 +9,7 @@ import { findOrder } from "../store/orders.ts";
 import { listOpenRuns, listUnsealedRuns, markSealed, type Run } from "../store/runs.ts";
 import { WORKER } from "../store/store.ts";
 import type { Fleet } from "./fleet.ts";
+import { masksOf } from "./masks.ts";
 import { productsOf } from "./products.ts";
 import { publish, recordEnd, type Work } from "./run-record.ts";
 
@@ -38,7 +38,7 @@ async function sealDead(fleet: Fleet, run: Run): Promise<void> {
   const order = await fleet.store.transaction(WORKER, (tx) => findOrder(tx, run.orderId));
   if (!order || !run.dir) return;
   // Nothing is asked of the log, so what the dead one wrote stays as it is.
-  const evidence = await openEvidence(run.dir, redactor());
+  const evidence = await openEvidence(run.dir, masksOf(fleet));
   const work: Work = { order, run, product, evidence };
   const sentence = run.message ?? "its worker died";
   const seconds = ((run.endedAt ?? fleet.clock()).getTime() - run.startedAt.getTime()) / 1_000;

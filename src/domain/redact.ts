@@ -23,6 +23,8 @@ export interface RedactingStream {
 
 /** A private key without its end is masked this far: longer than any key, shorter than a log. */
 const LONGEST_KEY = 16_384;
+/** Programs break them after 64 or 76 characters. */
+const LONGEST_KEY_LINE = 200;
 /** A line longer than this is judged in parts, with so much held back that no vendor's token is cut. */
 const LONGEST_LINE = 65_536;
 const HELD_OF_LONG_LINE = 8_192;
@@ -159,7 +161,39 @@ function findPrivateKeys(plain: string): Found[] {
     found.push({ from, to, name: "private-key" });
     from = plain.indexOf("-----BEGIN", to);
   }
+  return [...found, ...findKeyEnds(plain, found)];
+}
+
+/** Of a key whose beginning was cut off, as tails of logs do: the end marker, and the lines before it that can be of a key. */
+function findKeyEnds(plain: string, whole: readonly Found[]): Found[] {
+  const found: Found[] = [];
+  let at = 0;
+  for (let end = plain.indexOf("-----END"); end !== -1; end = plain.indexOf("-----END", end + 8)) {
+    while ((whole[at]?.to ?? Infinity) <= end) at += 1;
+    if ((whole[at]?.from ?? Infinity) < end) continue;
+    const marker = /^-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?:-----)?/.exec(plain.slice(end, end + 80))?.[0];
+    if (marker === undefined) continue;
+    let from = end;
+    for (
+      let line = lineBefore(plain, from);
+      line !== from && end - from < LONGEST_KEY;
+      line = lineBefore(plain, from)
+    ) {
+      from = line;
+    }
+    found.push({ from, to: end + marker.length, name: "private-key" });
+  }
   return found;
+}
+
+/** Where the line that ends before `at` begins, when it can be of a key; otherwise `at`. */
+function lineBefore(plain: string, at: number): number {
+  // A longer line is none of a key's, and need not be read to know it.
+  const base = Math.max(0, at - LONGEST_KEY_LINE);
+  const near = plain.slice(base, at);
+  const start = near.lastIndexOf("\n", near.length - 2) + 1;
+  if ((start === 0 && base > 0) || !/^[A-Za-z0-9+/=]+[\t ]*\n$/.test(near.slice(start))) return at;
+  return base + start;
 }
 
 /** Patterns by the hash of their first three characters; collisions only cost a look. */

@@ -10,6 +10,7 @@ interface Case {
   readonly text: readonly string[];
   readonly gone: readonly string[];
   readonly values?: readonly string[];
+  readonly whole?: boolean;
 }
 const cases: readonly Case[] = hostile.secrets;
 
@@ -28,7 +29,7 @@ describe("a secret does not come through", () => {
 });
 
 describe("a secret cut anywhere between two pieces does not come through", () => {
-  test.each(cases)("$name", ({ text, gone, values = [] }) => {
+  test.each(cases.filter(({ whole }) => !whole))("$name", ({ text, gone, values = [] }) => {
     const whole = `before\n${text.join("")}\nafter\n`;
     for (let cut = 0; cut <= whole.length; cut += 1) {
       const stream = redactor({ values }).stream();
