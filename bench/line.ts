@@ -22,6 +22,8 @@ export interface Line {
   readonly reason: string | undefined;
   /** What was not as it must be; the line then scores nothing. */
   readonly wrong: readonly string[];
+  /** What else was seen: other percentiles, plans. */
+  readonly notes: readonly string[];
 }
 
 export interface LineTerms {
@@ -35,13 +37,14 @@ export interface LineTerms {
   readonly target?: Target;
   readonly reason?: string;
   readonly wrong?: readonly string[];
+  readonly notes?: readonly string[];
 }
 
 /** Less than this is what a machine does by itself. */
 const NOISE = 0.1;
 
 export function lineOf(terms: LineTerms, ours: readonly number[], theirs?: readonly number[]): Line {
-  const { compared = "ratio", target, reason, wrong = [], ...said } = terms;
+  const { compared = "ratio", target, reason, wrong = [], notes = [], ...said } = terms;
   const result = quartilesOf(compare(compared, ours, theirs));
   return {
     ...said,
@@ -53,6 +56,7 @@ export function lineOf(terms: LineTerms, ours: readonly number[], theirs?: reado
     verdict: verdictOf(result.median, target, wrong),
     reason,
     wrong,
+    notes,
   };
 }
 

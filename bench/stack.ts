@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { readConfig, type Config } from "../src/config.ts";
+import type { Operator } from "../src/domain/operator.ts";
 import { parseSettings } from "../src/domain/settings.ts";
 import { issueToken } from "../src/http/tokens.ts";
 import { openLog } from "../src/log.ts";
@@ -26,6 +27,8 @@ export interface Stack {
 
 export interface StackTerms {
   readonly slots?: number;
+  /** Variables of the programs that are started. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Operators may have any number of agents here. */
   readonly settings?: Readonly<Record<string, unknown>>;
 }
@@ -43,6 +46,7 @@ export async function openStack(world: World, database: Database, terms: StackTe
     FLEET_QUEUE_PREFIX: `b${randomUUID().slice(-8)}`,
     FLEET_LOG_LEVEL: "error",
     PORT: String(await freePort()),
+    ...terms.env,
   };
   const config = readConfig(env, { homeDir: home, hostName: HOST });
   const settings = parseSettings({ tiers: { sovereign: 10_000 }, ...terms.settings });
@@ -59,17 +63,20 @@ export async function openStack(world: World, database: Database, terms: StackTe
 }
 
 /** What a command needs to talk to the API of this stack. */
-export async function credentialsFor({ open, config }: Stack): Promise<Record<string, string>> {
+export async function credentialsFor(stack: Stack): Promise<Record<string, string>> {
+  const [token = ""] = await tokensFor(stack, [OPERATOR]);
+  return { FLEET_URL: `http://127.0.0.1:${stack.config.PORT}`, FLEET_TOKEN: token };
+}
+
+/** One for each, good for an hour. */
+export async function tokensFor({ open, config }: Stack, operators: readonly Operator[]): Promise<string[]> {
   const keys = await openKeys(open.store, config);
-  const token = await issueToken(keys.signing, OPERATOR, {
-    kind: "access",
-    ttlMs: 3_600_000,
-    issuer: "fleetwright",
-    audience: "fleetwright-api",
-    clock: () => new Date(),
-    newId: randomUUID,
-  });
-  return { FLEET_URL: `http://127.0.0.1:${config.PORT}`, FLEET_TOKEN: token };
+  const terms = { kind: "access", ttlMs: 3_600_000, issuer: "fleetwright", audience: "fleetwright-api" } as const;
+  return Promise.all(
+    operators.map((operator) =>
+      issueToken(keys.signing, operator, { ...terms, clock: () => new Date(), newId: randomUUID }),
+    ),
+  );
 }
 
 /** Ready when it says so: by then it also knows how to end, and takes its PostgreSQL along. */

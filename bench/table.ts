@@ -25,12 +25,14 @@ export function tableLines(lines: readonly Line[]): string[] {
     ...lines.flatMap((line, at) => [
       coloured(line.verdict, laidOut(cells[at] ?? [])),
       ...remarks(line).map((remark) => coloured(line.verdict, `     ${remark}`)),
+      ...line.notes.map((note) => pc.dim(`     ${note}`)),
     ]),
   ];
 }
 
 export function tablePage(lines: readonly Line[], about: readonly string[]): string {
   const notes = lines.flatMap((line) => remarks(line).map((remark) => `- **${line.row}** ${remark}`));
+  const seen = lines.flatMap((line) => line.notes.map((note) => `- **${line.row}** ${line.what}: ${note}`));
   return [
     "# Benchmarks",
     "",
@@ -43,6 +45,7 @@ export function tablePage(lines: readonly Line[], about: readonly string[]): str
     pageRow(HEADS.map(() => "---")),
     ...lines.map((line) => pageRow(cellsOf(line))),
     ...(notes.length > 0 ? ["", "## What misses, and why", "", ...notes] : []),
+    ...(seen.length > 0 ? ["", "## Seen besides", "", ...seen] : []),
     "",
   ].join("\n");
 }

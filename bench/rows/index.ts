@@ -3,6 +3,8 @@ import type { Row } from "../row.ts";
 import { admissionsRow } from "./admissions.ts";
 import { hintsRow } from "./hints.ts";
 import { jobsRow } from "./jobs.ts";
+import { listingsRow } from "./listings.ts";
+import { loadRow } from "./load.ts";
 import { planRow } from "./plan.ts";
 import { psRow } from "./ps.ts";
 import { spawnRow } from "./spawn.ts";
@@ -22,6 +24,8 @@ export const ROWS: readonly Row[] = [
   startUpRow,
   sweepRow,
   admissionsRow,
+  listingsRow,
+  loadRow,
   planRow,
   upRow,
 ];

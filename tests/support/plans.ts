@@ -64,3 +64,12 @@ export function readWhole(plans: readonly Node[]): string[] {
     .filter((node) => node["Node Type"] === "Seq Scan")
     .map((node) => String(node["Relation Name"]));
 }
+
+/** In a few words: by which means rows are found. */
+export function sayPlans(plans: readonly Node[]): string {
+  const means = plans
+    .flatMap((plan) => Array.from(nodesOf(plan)))
+    .filter((node) => /^(?:Seq|Index|Bitmap Index)/.test(String(node["Node Type"])))
+    .map((node) => `${String(node["Node Type"])} ${String(node["Index Name"] ?? node["Relation Name"])}`);
+  return [...new Set(means)].join(", ");
+}

@@ -1,0 +1,173 @@
+/** 500 requests a second of mixed reads, of fifty tenants, to a real web process over HTTP, with a million tasks behind it. */
+import { readFileSync } from "node:fs";
+import { Agent, request } from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
+import { lineOf, type LineTerms } from "../line.ts";
+import { operatorOf, sharedHistory, TENANTS } from "../million.ts";
+import { figure, interleave, spreadOf, type Figures } from "../rounds.ts";
+import type { Row } from "../row.ts";
+import { endProgram, openStack, startProgram, tokensFor } from "../stack.ts";
+import type { Database } from "../world.ts";
+
+const RATE = 500;
+/** Requests are sent when their time has come, answered or not: a slow answer delays none, and its wait counts. */
+const BURST_MS = 1;
+const SOCKETS = 64;
+
+/** What is asked for, and how often of a hundred times. `{id}` is a task of the tenant's. */
+const MIX: readonly (readonly [share: number, path: string])[] = [
+  [30, "/tasks"],
+  [16, "/tasks/{id}"],
+  [8, "/tasks?status=merged"],
+  [4, "/tasks?status=ready"],
+  [6, "/tasks?mine=true"],
+  [4, "/tasks?agent=codex"],
+  [3, "/tasks?type=docs"],
+  [3, "/tasks?text=care"],
+  [2, "/tasks?text=nobody+wrote+this"],
+  [2, "/tasks?host=host-3"],
+  [6, "/ps"],
+  [3, "/status"],
+  [4, "/orders"],
+  [3, "/runs"],
+  [3, "/events/recent"],
+  [3, "/tasks/{id}/story"],
+];
+const PATHS = MIX.flatMap(([share, path]) => Array.from({ length: share }, () => path));
+
+interface Caller {
+  readonly token: string;
+  readonly id: string;
+}
+
+export const loadRow: Row = {
+  rows: ["load"],
+  what: "500 requests a second of mixed reads",
+  async measure(world) {
+    const { database, tasks } = await sharedHistory(world);
+    const lots = { FLEET_RATE_PER_OPERATOR: "10000000", FLEET_RATE_PER_ADDRESS: "10000000" };
+    const stack = await openStack(world, database, { env: lots });
+    const web = await startProgram(stack.env, ["web"]);
+    world.later(() => endProgram(web));
+    const callers = await callersOf(database, await tokensFor(stack, operators()));
+    const url = `http://127.0.0.1:${stack.config.PORT}/api/fleet`;
+    const refused = new Map<string, number>();
+    const ms = world.size(4_000, 1_000);
+    const mixed = (round: number) => drive({ url, callers, paths: PATHS, ms, refused }, round);
+    const byKey = (round: number) => drive({ url, callers, paths: ["/tasks/{id}"], ms: ms / 2, refused }, round);
+    await mixed(0);
+
+    const before = cpuMsOf(web.pid);
+    const samples = await interleave(world.rounds, mixed, byKey);
+    const reads = world.rounds * Math.round((RATE * ms * 1.5) / 1_000);
+    const notes = [
+      `the web process spent ${((cpuMsOf(web.pid) - before) / reads).toFixed(2)} ms of a processor on a read`,
+    ];
+    await endProgram(web);
+    const wrong = [...refused].map(([why, count]) => `${count} × ${why}`);
+    const said = (what: string): Pick<LineTerms, "row" | "what" | "reference" | "wrong"> => ({
+      row: "load",
+      what: `${RATE} reads/s, ${tasks.toLocaleString("en-US")} tasks, ${what}`,
+      reference: "only GET /tasks/:task",
+      wrong,
+    });
+    const value = (what: string, name: string, unit: string, target: LineTerms["target"]) =>
+      lineOf(
+        {
+          ...said(what),
+          unit,
+          notes: name === "rate" ? notes : [],
+          compared: "value",
+          ...(target ? { target } : {}),
+          reason: "one process reads, parses, checks and writes every answer; its time per read is below",
+        },
+        figure(samples.ours, name),
+        figure(samples.theirs, name),
+      );
+    return [
+      value("p50", "p50", "ms", { atMost: 10 }),
+      value("p99", "p99", "ms", { atMost: 100 }),
+      value("answered", "rate", "/s", { atLeast: RATE * 0.98 }),
+    ];
+  },
+};
+
+/** What a process has used so far; the kernel counts in hundredths of a second. */
+function cpuMsOf(pid: number | undefined): number {
+  const fields =
+    readFileSync(`/proc/${pid ?? "self"}/stat`, "utf8")
+      .split(") ")[1]
+      ?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+function operators() {
+  return Array.from({ length: TENANTS * 2 }, (_, at) => operatorOf(at % TENANTS, Math.floor(at / TENANTS)));
+}
+
+/** Each with a task of their tenant to ask for by its id. */
+async function callersOf(database: Database, tokens: readonly string[]): Promise<Caller[]> {
+  const rows = await database.query(
+    `select (select id from fleet_tasks t where t.tenant_id = o.tenant_id order by created_at desc limit 1) as id
+     from (select distinct tenant_id from operators) o order by tenant_id`,
+  );
+  return tokens.map((token, at) => ({ token, id: String(rows[at % TENANTS]?.["id"]) }));
+}
+
+interface Drive {
+  readonly url: string;
+  readonly callers: readonly Caller[];
+  readonly paths: readonly string[];
+  readonly ms: number;
+  /** What was not answered with 200, and how often. */
+  readonly refused: Map<string, number>;
+}
+
+/** Sends at the rate for so long; each wait counts from when its request was due, not from when it found a socket. */
+async function drive({ url, callers, paths, ms, refused }: Drive, round: number): Promise<Figures> {
+  const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS });
+  const waits: number[] = [];
+  const answers: Promise<void>[] = [];
+  const note = async (one: { status: Promise<string>; path: string; dueAt: number }) => {
+    const status = await one.status;
+    waits.push(performance.now() - one.dueAt);
+    if (status === "200") return;
+    const why = `${status} ${one.path}`;
+    refused.set(why, (refused.get(why) ?? 0) + 1);
+  };
+  const from = performance.now();
+  const total = Math.round((RATE * ms) / 1_000);
+  try {
+    for (let sent = 0; sent < total;) {
+      const due = Math.min(total, Math.ceil(((performance.now() - from) / 1_000) * RATE));
+      for (; sent < due; sent += 1) {
+        const dueAt = from + (sent / RATE) * 1_000;
+        // Every caller comes by with everything: the two turn at different speeds.
+        const caller = callers[(sent + Math.floor(sent / callers.length) * 7 + round) % callers.length];
+        const path = paths[(sent * 37 + round * 11) % paths.length] ?? "";
+        if (!caller) continue;
+        answers.push(
+          note({ status: ask(agent, `${url}${path.replace("{id}", caller.id)}`, caller.token), path, dueAt }),
+        );
+      }
+      await pause(BURST_MS);
+    }
+    await Promise.all(answers);
+  } finally {
+    agent.destroy();
+  }
+  return { ...spreadOf(waits), rate: total / ((performance.now() - from) / 1_000) };
+}
+
+/** The status, or why there was none; the whole answer was read. */
+async function ask(agent: Agent, url: string, token: string): Promise<string> {
+  return new Promise((resolve) => {
+    const asking = request(url, { agent, headers: { authorization: `Bearer ${token}` } }, (response) => {
+      response.resume();
+      response.on("end", () => resolve(String(response.statusCode)));
+      response.on("error", (error) => resolve(error.message));
+    });
+    asking.on("error", (error) => resolve(error.message));
+    asking.end();
+  });
+}
