@@ -23,8 +23,9 @@ import { installDependencies, type Installed } from "./install.ts";
 import { runDirOf } from "./places.ts";
 import { closeOtherRuns, closeRun, shredRunDir, touchProbe } from "./run-dir.ts";
 import { readRunLog, type LogChunk, type LogRange } from "./run-log.ts";
+import { openServers } from "./servers.ts";
 import { freezeAttempt, stopAttempt, thawAttempt, type Stopped } from "./stop.ts";
-import { openTmux, socketPath } from "./tmux.ts";
+import { socketPath } from "./tmux.ts";
 import type { Usage } from "../domain/budget.ts";
 import type { AgentResult } from "./types/agent-cli.ts";
 import { detectAgentClis, type DetectedAgentCli } from "./types/index.ts";
@@ -99,7 +100,7 @@ export async function openAgents(options: AgentsOptions): Promise<Agents> {
   const home = await realpath(options.home);
   const place: Place = { home, mirrors: openMirrors({ home }), minFreeMb: options.minFreeMb ?? MIN_FREE_MB };
   const tmux = { home, socket: options.socket ?? "fleetwright" };
-  const runtime = openTmux(tmux);
+  const runtime = openServers(tmux);
   const observer = openObserver({ home, runtime, clock: options.clock });
   const dirOf = ({ taskId, attempt }: RunRef) => runDirOf(home, taskId, attempt);
 

@@ -1,11 +1,13 @@
 /** One attempt: written down, started once, waited for, and afterwards read for what it left. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { SpawnError } from "../domain/errors.ts";
 import type { AgentType } from "../domain/task.ts";
 import { mirrorOf } from "../git/mirror.ts";
 import { absorbClone, branchHead, diffExcerpt, diffStat, publishBranch, type Published } from "./branches.ts";
-import { runDirOf } from "./places.ts";
+import { runDirOf, userRoot } from "./places.ts";
 import { PORTS_PER_WORKSPACE } from "./ports.ts";
 import { readExit, readRun, readRunSpec, readRunSpecSync, writeRunDir, type RunSpec } from "./run-dir.ts";
 import { readLogTail } from "./run-log.ts";
@@ -14,8 +16,9 @@ import { findUnsaved } from "./snapshot.ts";
 import { sessionName } from "./stop.ts";
 import { NO_RESULT, type AgentResult } from "./types/agent-cli.ts";
 import { AGENT_CLIS, agentArgv } from "./types/index.ts";
+import { userEnv } from "./users.ts";
 import type { Place } from "./workspace.ts";
-import { usageFile } from "./usage.ts";
+import { usageElsewhere, usageFile } from "./usage.ts";
 import { readWorkspaceRecord, type WorkspaceRecord } from "./workspace-record.ts";
 
 /** One attempt of one task. */
@@ -81,7 +84,7 @@ export async function writeRun(
   if (!workspace) throw new SpawnError("PROCESS_FAILED", "prompt", "There is no workspace for this task yet.");
   const { taskId, attempt, dispatchId, epoch, hostId, bootId, startedBy, agentType, prompt } = ask;
   const argv = [...agentArgv(agentType, ask)];
-  const { repositoryUrl, branch, kind, startSha, baseSha } = workspace;
+  const { repositoryUrl, branch, kind, startSha, baseSha, unixUser } = workspace;
   const spec: RunSpec = {
     taskId,
     attempt,
@@ -98,10 +101,15 @@ export async function writeRun(
     kind,
     startSha,
     baseSha,
+    ...(unixUser ? { unixUser } : {}),
   };
-  const usage = usageFile(runDirOf(home, taskId, attempt));
-  const env = { ...settings.baseEnv, ...workspaceEnv(workspace, ask, usage), ...ask.secrets };
-  await writeRunDir(home, { spec, prompt, env, heartbeatIntervalMs: settings.heartbeatIntervalMs });
+  const usage = unixUser
+    ? join(userRoot(home, unixUser.name), `usage-${taskId}-${attempt}.jsonl`)
+    : usageFile(runDirOf(home, taskId, attempt));
+  const own = { ...userEnv(home, unixUser), ...workspaceEnv(workspace, ask, usage) };
+  const env = { ...settings.baseEnv, ...own, ...ask.secrets };
+  const dir = await writeRunDir(home, { spec, prompt, env, heartbeatIntervalMs: settings.heartbeatIntervalMs });
+  if (unixUser) await writeFile(usageElsewhere(dir), usage, { mode: 0o600 });
 }
 
 /** Looks first: an agent of this dispatch that runs, or has run, is adopted. */
@@ -117,7 +125,8 @@ export async function startAttempt(home: string, runtime: Runtime, run: RunRef):
     throw new SpawnError("PROCESS_FAILED", "process", "The attempt was closed before it began.");
   }
   const argv = ["/bin/sh", SUPERVISOR, dir];
-  const { adopted } = await runtime.start({ session, dispatchId: spec.dispatchId, argv, cwd: home });
+  const { dispatchId, unixUser } = spec;
+  const { adopted } = await runtime.start({ session, dispatchId, argv, cwd: home, user: unixUser?.name });
   return { session, adopted };
 }
 
@@ -151,11 +160,11 @@ export async function publishTask(
 ): Promise<Published> {
   const record = await readWorkspaceRecord(place.home, ask.taskId);
   if (!record) throw new SpawnError("WORKSPACE_FAILED", "workspace", "There is no workspace to publish from.");
-  const { repositoryUrl, branch, kind, path } = record;
+  const { repositoryUrl, branch, kind, path, unixUser } = record;
   return publishBranch(place.mirrors, {
     repositoryUrl,
     branch,
-    ...(kind === "clone" ? { clonePath: path } : {}),
+    ...(kind === "clone" ? { clone: { path, user: unixUser } } : {}),
     ...(ask.expectedOld === undefined ? {} : { expectedOld: ask.expectedOld }),
   });
 }
@@ -199,7 +208,7 @@ function workspaceEnv(workspace: WorkspaceRecord, ask: RunRequest, usage: string
 
 async function collectWork(place: Place, spec: RunSpec) {
   const mirror = mirrorOf(place.home, spec.repositoryUrl);
-  if (spec.kind === "clone") await absorbClone(mirror, spec.cwd, spec.branch);
+  if (spec.kind === "clone") await absorbClone(mirror, { path: spec.cwd, user: spec.unixUser }, spec.branch);
   const head = await branchHead(mirror, spec.branch);
   if (head === null) return undefined;
   const { files } = await diffStat(mirror, spec.startSha, head);

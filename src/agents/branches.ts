@@ -1,4 +1,5 @@
 /** The agents' branches as the trusted mirror has them: read, compared, and published to the forge on the agent's behalf. */
+import { asUser, type UnixUser } from "../command/unix-user.ts";
 import { FleetError } from "../domain/errors.ts";
 import { git, gitFailed, REMOTE_PROTOCOLS, tryGit } from "../git/git.ts";
 import { readRefs, type Mirror, type Mirrors } from "../git/mirror.ts";
@@ -7,10 +8,16 @@ import { shownUrl } from "../git/repository-url.ts";
 export interface PublishRequest {
   readonly repositoryUrl: string;
   readonly branch: string;
-  /** Where the agent's own clone is; left out for worktrees, whose branch is in the mirror already. */
-  readonly clonePath?: string;
+  /** The agent's own clone; left out for worktrees, whose branch is in the mirror already. */
+  readonly clone?: AgentClone;
   /** The head the forge must still have; null: the branch must not exist there. Left out: only forward. */
   readonly expectedOld?: string | null;
+}
+
+export interface AgentClone {
+  readonly path: string;
+  /** Whose files these are: they are read with that user's rights, so that no link in them leads further. */
+  readonly user?: UnixUser | undefined;
 }
 
 export interface Published {
@@ -33,7 +40,7 @@ const EXCERPT_READ_BYTES = 512 * 1_024;
 /** Pushes the branch from the mirror; nothing that stands in the agent's folder is run or trusted. */
 export async function publishBranch(mirrors: Mirrors, ask: PublishRequest): Promise<Published> {
   const mirror = await mirrors.ensure(ask.repositoryUrl);
-  if (ask.clonePath !== undefined) await absorbClone(mirror, ask.clonePath, ask.branch);
+  if (ask.clone !== undefined) await absorbClone(mirror, ask.clone, ask.branch);
   const sha = await branchHead(mirror, ask.branch);
   if (sha === null)
     throw new FleetError("git-failed", `There is no branch ${ask.branch} to publish.`, { branch: ask.branch });
@@ -57,10 +64,20 @@ export async function publishBranch(mirrors: Mirrors, ask: PublishRequest): Prom
 }
 
 /** Fetches the branch from an agent's own clone into the mirror; every object is checked on the way. */
-export async function absorbClone(mirror: Mirror, clonePath: string, branch: string): Promise<void> {
-  const flags = ["--quiet", "--no-tags", "--no-auto-maintenance", "--no-recurse-submodules", "--no-write-fetch-head"];
+export async function absorbClone(mirror: Mirror, { path, user }: AgentClone, branch: string): Promise<void> {
+  const serve = user
+    ? [`--upload-pack=${asUser(user, ["env", "GIT_CONFIG_GLOBAL=/dev/null", "git", "upload-pack"]).join(" ")}`]
+    : [];
+  const flags = [
+    ...serve,
+    "--quiet",
+    "--no-tags",
+    "--no-auto-maintenance",
+    "--no-recurse-submodules",
+    "--no-write-fetch-head",
+  ];
   const ref = `refs/heads/${branch}`;
-  await git(["-c", "transfer.fsckObjects=true", "fetch", ...flags, clonePath, `+${ref}:${ref}`], {
+  await git(["-c", "transfer.fsckObjects=true", "fetch", ...flags, path, `+${ref}:${ref}`], {
     gitDir: mirror.path,
     allowProtocol: "file",
     timeoutMs: CLONE_TIMEOUT_MS,

@@ -129,7 +129,7 @@ async function lookAt(place: Place, mirror: Mirror, record: WorkspaceRecord): Pr
 }
 
 async function readWork(place: Place, mirror: Mirror, record: WorkspaceRecord): Promise<Sight> {
-  if (record.kind === "clone") await absorbClone(mirror, record.path, record.branch);
+  if (record.kind === "clone") await absorbClone(mirror, { path: record.path, user: record.unixUser }, record.branch);
   const head = await branchHead(mirror, record.branch);
   if (head === null) throw new FleetError("git-failed", `the branch ${record.branch} is gone`);
   await assertOnBranch(mirror, record);

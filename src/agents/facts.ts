@@ -1,5 +1,5 @@
 /** One look at all agents of this host: one call to the runtime, one pass over files and processes, one git call per mirror that moved. */
-import { readFileSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isAlive, listProcesses, readEnvironment, type ProcessInfo } from "../command/process-tree.ts";
 import type { AgentFacts } from "../domain/facts.ts";
@@ -215,10 +215,20 @@ function headOf(spec: RunSpec, look: Look): string | null {
   if (spec.kind === "worktree") return look.heads.get(`${spec.repositoryUrl} ${ref}`) ?? null;
   try {
     // An agent's own repository is read as text only; a sha is the one thing taken from it.
-    const text = readFileSync(join(spec.cwd, ".git", ref), "latin1").trim();
+    const text = readPlain(join(spec.cwd, ".git", ref)).trim();
     return /^[0-9a-f]{40,64}$/.test(text) ? text : null;
   } catch {
     return null;
+  }
+}
+
+/** What an agent may have put in its place instead, a link or a pipe that nobody writes to, is not waited for. */
+function readPlain(path: string): string {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    return readFileSync(file, "latin1");
+  } finally {
+    closeSync(file);
   }
 }
 

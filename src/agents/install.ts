@@ -3,8 +3,9 @@ import { createHash } from "node:crypto";
 import { appendFile, mkdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { lastLines, runCommand } from "../command/run.ts";
+import { asUser } from "../command/unix-user.ts";
 import { SpawnError } from "../domain/errors.ts";
-import { cacheRoot } from "./places.ts";
+import { cacheOf, userEnv } from "./users.ts";
 import { readWorkspaceRecord, writeWorkspaceRecord, type WorkspaceRecord } from "./workspace-record.ts";
 
 export interface InstallRequest {
@@ -107,10 +108,11 @@ async function yarn(path: string, argv: readonly string[]): Promise<readonly str
 async function runInstaller(ask: InstallRequest, record: WorkspaceRecord, argv: readonly string[]): Promise<void> {
   const shown = argv.join(" ");
   await mkdir(dirname(ask.logFile), { recursive: true, mode: 0o700 });
-  const env = { ...ask.env, ...cacheEnv(ask.home), CI: "1" };
+  const user = record.unixUser;
+  const env = { ...ask.env, ...userEnv(ask.home, user), ...cacheEnv(cacheOf(ask.home, user)), CI: "1" };
   const { timeoutMs, signal } = ask;
   const options = { cwd: record.path, env, timeoutMs, ...(signal ? { signal } : {}) };
-  const result = await runCommand(argv, options).catch((error: unknown) => {
+  const result = await runCommand(asUser(user, argv), options).catch((error: unknown) => {
     const why = error instanceof Error ? error.message : String(error);
     throw new SpawnError("INSTALL_FAILED", "install", `${shown}: ${why}`, error);
   });
@@ -124,8 +126,7 @@ async function runInstaller(ask: InstallRequest, record: WorkspaceRecord, argv: 
 }
 
 /** One download cache for all workspaces; the installers themselves keep parallel use of it safe. */
-function cacheEnv(home: string): Record<string, string> {
-  const cache = cacheRoot(home);
+function cacheEnv(cache: string): Record<string, string> {
   return {
     npm_config_cache: join(cache, "npm"),
     npm_config_store_dir: join(cache, "pnpm"),

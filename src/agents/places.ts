@@ -32,6 +32,11 @@ export function cacheRoot(home: string): string {
   return join(home, "cache");
 }
 
+/** What belongs to the Unix user of a tenant, and to nobody else. */
+export function userRoot(home: string, user: string): string {
+  return join(home, "users", user);
+}
+
 export function attemptRoot(home: string): string {
   return join(home, "attempts");
 }

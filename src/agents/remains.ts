@@ -8,6 +8,7 @@ import { git, tryGit } from "../git/git.ts";
 import type { Mirror } from "../git/mirror.ts";
 import { isAncestor } from "./branches.ts";
 import { attemptRoot, snapshotRoot, workspaceRoot } from "./places.ts";
+import { serverName } from "./servers.ts";
 import { readManifest } from "./snapshot.ts";
 import type { Place } from "./workspace.ts";
 import { listWorkspaceRecords } from "./workspace-record.ts";
@@ -161,7 +162,7 @@ export async function findSnapshots(home: string): Promise<(FoundFolder & { task
 async function findSockets(home: string, inUse: string) {
   const root = rootOf(home, "socket");
   const names = (await readdir(root).catch(() => [])).filter((name) => name.endsWith(".sock"));
-  const others = names.filter((name) => join(root, name) !== inUse);
+  const others = names.filter((name) => join(root, name) !== inUse && !name.startsWith(serverName("")));
   return Promise.all(
     others.map(async (name) => ({ name, path: join(root, name), answers: await answers(join(root, name)) })),
   );

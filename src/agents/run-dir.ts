@@ -8,6 +8,7 @@ import type { Usage } from "../domain/budget.ts";
 import type { ExitRecord } from "../domain/facts.ts";
 import { parseHeartbeat, type Heartbeat } from "../domain/heartbeat.ts";
 import type { ProcessRef } from "../command/process-tree.ts";
+import { asUser, UnixUser } from "../command/unix-user.ts";
 import { attemptRoot, runDirOf } from "./places.ts";
 import { readUsage } from "./usage.ts";
 
@@ -28,6 +29,8 @@ export const RunSpec = z.object({
   kind: z.enum(["worktree", "clone"]),
   startSha: z.string(),
   baseSha: z.string(),
+  /** As whom the agent runs; left out: as the worker does. */
+  unixUser: UnixUser.optional(),
 });
 export type RunSpec = z.infer<typeof RunSpec>;
 
@@ -197,8 +200,9 @@ function runScript({ spec, heartbeatIntervalMs }: RunFiles): string {
     `fleet_cwd=${quote(spec.cwd)}`,
     `fleet_interval_ms=${Math.max(50, Math.round(heartbeatIntervalMs))}`,
     `fleet_log_bytes=${LOG_BYTES}`,
+    `fleet_user=${spec.unixUser ? `${spec.unixUser.uid}:${spec.unixUser.gid}` : ""}`,
   ];
-  return `${settings.join("\n")}\nset -- ${spec.argv.map(quote).join(" ")}\n`;
+  return `${settings.join("\n")}\nset -- ${asUser(spec.unixUser, spec.argv).map(quote).join(" ")}\n`;
 }
 
 function envScript(env: Readonly<Record<string, string>>): string {

@@ -13,6 +13,8 @@ export interface StartRequest {
   readonly dispatchId: string;
   readonly argv: readonly string[];
   readonly cwd: string;
+  /** The Unix user of the agent, which gets a server of its own; left out: the house's. */
+  readonly user?: string | undefined;
 }
 
 export interface Runtime {

@@ -133,6 +133,8 @@ STEP=$((STEP_MS / 1000)).$(printf %03d "$((STEP_MS % 1000))")
 NOW=+%Y-%m-%dT%H:%M:%S.%3NZ
 
 mkfifo "$RUN/.out"
+# An agent of another user may open its own input and output again by name (/dev/stdin); the folder stays closed to it.
+[ -n "$fleet_user" ] && chown "$fleet_user" "$RUN/.out" "$RUN/prompt"
 write_log <"$RUN/.out" &
 LOGGER=$!
 

@@ -1,5 +1,5 @@
 /** What an agent says that it has used: JSON lines in a file of its run, named by FLEET_USAGE. Only the end of it is read. */
-import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseUsage, type Usage } from "../domain/budget.ts";
 
@@ -10,9 +10,19 @@ export function usageFile(dir: string): string {
   return join(dir, "usage.jsonl");
 }
 
+/** An agent of another Unix user cannot write into its run's folder: here stands where it writes instead. */
+export function usageElsewhere(dir: string): string {
+  return join(dir, "usage.path");
+}
+
+function placeOf(dir: string): string {
+  const elsewhere = usageElsewhere(dir);
+  return statSync(elsewhere, { throwIfNoEntry: false }) ? readFileSync(elsewhere, "utf8") : usageFile(dir);
+}
+
 /** Undefined when it said nothing that can be read. It may have put anything there: a link, a pipe, another program's file. */
 export function readUsage(dir: string): Usage | undefined {
-  const path = usageFile(dir);
+  const path = placeOf(dir);
   // Asked first: most of the time it is not there, and a failed open costs ten times as much.
   if (!statSync(path, { throwIfNoEntry: false })) return undefined;
   let file: number | undefined;

@@ -2,6 +2,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { UnixUser } from "../command/unix-user.ts";
 import { workspaceRecordPath, workspaceRoot } from "./places.ts";
 
 export const WorkspaceRecord = z.object({
@@ -17,6 +18,8 @@ export const WorkspaceRecord = z.object({
   portBase: z.int(),
   /** Fingerprint of the lock files whose dependencies are installed. */
   installed: z.string().optional(),
+  /** Whose files these are, when not the worker's. */
+  unixUser: UnixUser.optional(),
 });
 export type WorkspaceRecord = z.infer<typeof WorkspaceRecord>;
 

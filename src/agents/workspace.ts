@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readFile, realpath, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { giveTo, type UnixUser } from "../command/unix-user.ts";
 import { codeOf, FleetError, SpawnError } from "../domain/errors.ts";
 import { isBranchName } from "../domain/branch.ts";
 import { shortId } from "../domain/task.ts";
@@ -10,6 +11,7 @@ import { missingBranch, readRefs, type Mirror, type Mirrors } from "../git/mirro
 import { keptRoot, trashRoot, workspaceRoot } from "./places.ts";
 import { absorbClone, branchHead, isAncestor } from "./branches.ts";
 import { leasePorts } from "./ports.ts";
+import { prepareUser } from "./users.ts";
 import { readWorkspaceRecord, writeWorkspaceRecord, type WorkspaceRecord } from "./workspace-record.ts";
 
 /** What the functions of this folder need to reach. */
@@ -27,6 +29,8 @@ export interface WorkspaceRequest {
   readonly branch: string;
   readonly baseBranch: string;
   readonly kind: "worktree" | "clone";
+  /** As whom the agent runs; it then has a repository of its own, without a link to ours. */
+  readonly unixUser?: string | undefined;
   /** False: a branch of that name with commits of its own is a refusal. */
   readonly fromBranchIfExists?: boolean;
 }
@@ -48,7 +52,8 @@ export async function prepareWorkspace(place: Place, ask: WorkspaceRequest): Pro
   try {
     await assertFreeSpace(place);
     assertBranch(ask);
-    return await findOrMake(place, ask);
+    const user = ask.unixUser === undefined ? undefined : await prepareUser(place.home, ask.unixUser);
+    return await findOrMake(place, user ? { ...ask, kind: "clone" } : ask, user);
   } catch (error) {
     if (error instanceof SpawnError) throw error;
     const why = error instanceof Error ? error.message : String(error);
@@ -114,7 +119,7 @@ function assertBranch({ branch, baseBranch }: WorkspaceRequest): void {
   }
 }
 
-async function findOrMake(place: Place, ask: WorkspaceRequest): Promise<Workspace> {
+async function findOrMake(place: Place, ask: WorkspaceRequest, user: UnixUser | undefined): Promise<Workspace> {
   const path = join(await openWorkspaceRoot(place.home), shortId(ask.taskId));
   const mirror = await place.mirrors.fetch(ask.repositoryUrl);
   const refs = await readBranches(mirror, ask);
@@ -125,10 +130,13 @@ async function findOrMake(place: Place, ask: WorkspaceRequest): Promise<Workspac
   const startSha = await chooseStart(mirror, ask, refs);
   if (ask.kind === "worktree") await addWorktree(place, mirror, ask, { path, startSha, isNew: !refs.own });
   else await addClone(mirror, ask, path, startSha);
+  if (user) await giveTo(user, path);
   const portBase = await leasePorts(place.home, shortId(ask.taskId));
   const { taskId, attempt, branch, baseBranch, kind } = ask;
   const made = { path, kind, startSha, baseSha: refs.base, portBase };
-  await writeWorkspaceRecord(place.home, { ...made, taskId, attempt, branch, baseBranch, repositoryUrl: mirror.url });
+  const owner = user ? { unixUser: user } : {};
+  const of = { taskId, attempt, branch, baseBranch, repositoryUrl: mirror.url, ...owner };
+  await writeWorkspaceRecord(place.home, { ...made, ...of });
   return { ...made, reused: false };
 }
 
@@ -163,7 +171,7 @@ async function isIntact(
   path: string,
   record: WorkspaceRecord,
 ): Promise<boolean> {
-  if (record.kind !== ask.kind || record.branch !== ask.branch || record.repositoryUrl !== mirror.url) return false;
+  if (!isMeant(record, mirror, ask)) return false;
   const dotGit = await lstat(join(path, ".git")).catch(() => undefined);
   const onBranch = async (dir: string) =>
     (await readFile(join(dir, "HEAD"), "utf8").catch(() => "")) === `ref: refs/heads/${ask.branch}\n`;
@@ -175,12 +183,17 @@ async function isIntact(
   return (await realpath(named).catch(() => named)) === (await realpath(admin).catch(() => undefined));
 }
 
+function isMeant(record: WorkspaceRecord, mirror: Mirror, ask: WorkspaceRequest): boolean {
+  const { kind, branch, repositoryUrl, unixUser } = record;
+  return kind === ask.kind && branch === ask.branch && repositoryUrl === mirror.url && unixUser?.name === ask.unixUser;
+}
+
 async function reuse(place: Place, found: Found & { readonly record: WorkspaceRecord }): Promise<Workspace> {
   const { mirror, ask, path, record } = found;
   const admin = ask.kind === "worktree" ? worktreeDir(mirror, ask.taskId) : join(path, ".git");
   // A git of the last attempt that was killed leaves it behind; nobody else works here now.
   await rm(join(admin, "index.lock"), { force: true });
-  if (ask.kind === "clone") await absorbClone(mirror, path, ask.branch);
+  if (ask.kind === "clone") await absorbClone(mirror, { path, user: record.unixUser }, ask.branch);
   const head = await branchHead(mirror, ask.branch);
   const startSha = record.attempt === ask.attempt ? record.startSha : (head ?? record.startSha);
   const next: WorkspaceRecord = { ...record, attempt: ask.attempt, startSha };

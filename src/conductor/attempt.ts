@@ -4,6 +4,7 @@ import { FleetError, SpawnError, StaleVersionError } from "../domain/errors.ts";
 import { heldBy } from "../domain/estop.ts";
 import { findProduct } from "../domain/settings.ts";
 import type { FailureClass, SpawnStep, Task } from "../domain/task.ts";
+import { unixUserOf } from "../domain/tenant.ts";
 import type { Workspace } from "../agents/workspace.ts";
 import { closeAttempt, listAttempts } from "../store/attempts.ts";
 import { findUsedUp } from "../store/budgets.ts";
@@ -193,6 +194,7 @@ async function prepare(fleet: Fleet, task: Task): Promise<Workspace> {
     baseBranch: task.baseBranch,
     kind: task.metadata.workspaceKind ?? "worktree",
     fromBranchIfExists: true,
+    unixUser: unixUserOf(fleet.settings, task.tenantId),
   });
 }
 

@@ -5,6 +5,7 @@ import { FleetError } from "../domain/errors.ts";
 import { heldBy } from "../domain/estop.ts";
 import { findProduct } from "../domain/settings.ts";
 import type { Task } from "../domain/task.ts";
+import { unixUserOf } from "../domain/tenant.ts";
 import { runChecks } from "../forge/checks.ts";
 import { claimCiRun, ensureCiRun, renewCiRun, returnCiRun, settleCiRun } from "../store/ci-runs.ts";
 import { WORKER } from "../store/store.ts";
@@ -67,6 +68,7 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
       runId: `ci-${run.id}`,
       gitDir,
       headSha: run.headSha,
+      unixUser: unixUserOf(fleet.settings, task.tenantId),
       commands: product.commands,
       timeoutMs: product.ci.timeoutMinutes * 60_000,
       logPath: join(fleet.home, "ci", task.id, `${run.headSha}.log`),

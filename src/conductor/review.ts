@@ -8,6 +8,7 @@ import { classifyReview } from "../domain/failure.ts";
 import { aggregateReviews, ReviewFinding, type ReviewOutcome, type ReviewState } from "../domain/review.ts";
 import { doneCriteriaFor, type Reviewer } from "../domain/settings.ts";
 import type { Task } from "../domain/task.ts";
+import { unixUserOf } from "../domain/tenant.ts";
 import { runReviewer } from "../forge/reviewers.ts";
 import { listCiRuns } from "../store/ci-runs.ts";
 import { hint } from "../store/outbox.ts";
@@ -124,6 +125,7 @@ async function ask(fleet: Fleet, { task, review, reviewer }: Question, signal: A
     runId: `review-${review.id}`,
     gitDir: repository.gitDir,
     headSha: review.headSha,
+    unixUser: unixUserOf(fleet.settings, task.tenantId),
     reviewer,
     brief: { task: { ...task, acceptance: task.metadata.acceptance }, diff, nonce: randomBytes(12).toString("hex") },
     redactor: masks,

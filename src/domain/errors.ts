@@ -143,7 +143,7 @@ export class SpawnError extends FleetError {
 }
 
 export type SpawnErrorCode =
-  "WORKSPACE_FAILED" | "INSTALL_FAILED" | "PROCESS_FAILED" | "TIMEOUT" | "NO_SECRET" | "DISK_FULL";
+  "WORKSPACE_FAILED" | "INSTALL_FAILED" | "PROCESS_FAILED" | "TIMEOUT" | "NO_SECRET" | "NO_UNIX_USER" | "DISK_FULL";
 
 /** Reads what came from outside (a body, a job, an argument), or refuses it and says which field is wrong. */
 export function read<Shape extends z.ZodType>(shape: Shape, input: unknown): z.output<Shape> {

@@ -4,6 +4,7 @@ import { DoneCriteria } from "./done.ts";
 import { SLOTS_BY_TIER, type Tier } from "./operator.ts";
 import { Argv, Line, Minutes, Name, Product } from "./product.ts";
 import { AgentType, TaskType } from "./task.ts";
+import { Tenants } from "./tenant.ts";
 import { WebhookUrl } from "./webhook-url.ts";
 
 const Ms = z.int().min(0).max(86_400_000);
@@ -172,6 +173,7 @@ export const Settings = z.strictObject({
     })
     .prefault({})
     .describe("what is kept, and for how long"),
+  tenants: Tenants,
   roster: z.array(RosterAgent).max(256).superRefine(unique("name")).default([]).describe("always-on agents"),
   routing: z
     .partialRecord(TaskType, z.array(Route).min(1).max(8))

@@ -4,7 +4,7 @@ import { excerptLog, type CiResult, type CiStep } from "../domain/ci.ts";
 import type { Redactor } from "../domain/redact.ts";
 import type { Product } from "../domain/product.ts";
 import { openLog, type Log } from "../command/log-file.ts";
-import { openWorkingCopy, type CopyAsk } from "../git/working-copy.ts";
+import { openWorkingCopy, type CopyAsk, type WorkingCopy } from "../git/working-copy.ts";
 
 export interface ChecksAsk extends CopyAsk {
   readonly commands: Product["commands"];
@@ -60,11 +60,11 @@ export async function runChecks(ask: ChecksAsk): Promise<CiResult> {
 async function runStep(
   { name, argv }: Pick<CiStep, "name" | "argv">,
   ask: ChecksAsk,
-  copy: { readonly path: string; readonly env: Readonly<Record<string, string>> },
+  copy: Pick<WorkingCopy, "path" | "env" | "as">,
   log: Log,
 ): Promise<CiStep> {
   log.section(`$ ${argv.join(" ")}   (${name})\n`);
-  const { exitCode, signal, timedOut, durationMs } = await runCommand(argv, {
+  const { exitCode, signal, timedOut, durationMs } = await runCommand(copy.as(argv), {
     cwd: copy.path,
     env: copy.env,
     timeoutMs: ask.timeoutMs,

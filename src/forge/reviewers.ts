@@ -81,7 +81,7 @@ async function askProgram(
   input: string,
   { copy, timeoutMs, ask }: { copy: WorkingCopy; timeoutMs: number; ask: ReviewAsk },
 ): Promise<CommandResult> {
-  return runCommand(argv, {
+  return runCommand(copy.as(argv), {
     cwd: copy.path,
     env: copy.env,
     input,

@@ -3,6 +3,7 @@ import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { killTree } from "../command/process-tree.ts";
 import { runCommand } from "../command/run.ts";
+import { asUser, findUnixUser, giveTo, openHome } from "../command/unix-user.ts";
 import { FleetError } from "../domain/errors.ts";
 import { git, SYSTEM_PATH } from "./git.ts";
 
@@ -13,6 +14,8 @@ export interface CopyAsk {
   readonly runId: string;
   readonly gitDir: string;
   readonly headSha: string;
+  /** As whom what runs in it runs, and whose it is; left out: ours. */
+  readonly unixUser?: string | undefined;
 }
 
 export interface WorkingCopy extends AsyncDisposable {
@@ -21,6 +24,8 @@ export interface WorkingCopy extends AsyncDisposable {
   readonly env: Readonly<Record<string, string>>;
   /** A folder beside the copy, for what a command leaves on purpose. */
   readonly drop: string;
+  /** The command, as whoever runs things here. */
+  readonly as: (argv: readonly string[]) => readonly string[];
   /** Ends whatever was left running in it. */
   quiet(): Promise<void>;
 }
@@ -34,6 +39,7 @@ const MARKER = "FLEET_RUN";
 /** `env` is added to a clean one. A copy that an earlier try of the same run left is removed first. */
 export async function openWorkingCopy(ask: CopyAsk, env: Readonly<Record<string, string>> = {}): Promise<WorkingCopy> {
   if (!RUN_ID.test(ask.runId)) throw new FleetError("invalid-input", `${ask.runId} cannot name a run.`);
+  const user = ask.unixUser === undefined ? undefined : await findUnixUser(ask.unixUser);
   const dir = join(copiesOf(ask.home), ask.runId);
   await discard(ask.home, ask.runId);
   await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -44,12 +50,17 @@ export async function openWorkingCopy(ask: CopyAsk, env: Readonly<Record<string,
   try {
     for (const folder of ["home", "tmp", "drop"]) await mkdir(join(dir, folder), { mode: 0o700 });
     await checkOut(ask, path);
+    if (user) {
+      await openHome(ask.home, user);
+      await giveTo(user, dir);
+    }
   } catch (error) {
     await dispose();
     throw error;
   }
   const clean = { HOME: join(dir, "home"), TMPDIR: join(dir, "tmp"), PATH: programPath(), LANG: "C.UTF-8", CI: "true" };
-  return { path, drop, quiet, env: { ...clean, ...env, [MARKER]: ask.runId }, [Symbol.asyncDispose]: dispose };
+  const as = (argv: readonly string[]) => asUser(user, argv);
+  return { path, drop, quiet, as, env: { ...clean, ...env, [MARKER]: ask.runId }, [Symbol.asyncDispose]: dispose };
 }
 
 /** With everything that runs in it. One that is not there is no news. */
@@ -79,12 +90,15 @@ async function endMarked(runId: string): Promise<void> {
   await killTree([], { graceMs: 0, marker: { name: MARKER, value: runId } });
 }
 
-/** Objects are borrowed from the forge's repository, files and configuration are its own; it knows no remote to push to. */
-async function checkOut({ gitDir, headSha }: CopyAsk, path: string): Promise<void> {
+/**
+ * Objects are borrowed from the forge's repository, or copied where its user cannot read that; files and configuration are
+ * its own; it knows no remote to push to.
+ */
+async function checkOut({ gitDir, headSha, unixUser }: CopyAsk, path: string): Promise<void> {
   const clone = [
     "clone",
     "--quiet",
-    "--shared",
+    unixUser === undefined ? "--shared" : "--no-hardlinks",
     "--no-checkout",
     "--no-tags",
     "--template=",

@@ -14,6 +14,8 @@ export interface ExecuteAsk {
   readonly runId: string;
   readonly gitDir: string;
   readonly headSha: string;
+  /** As whom the commands run; left out: as the worker does. */
+  readonly unixUser?: string | undefined;
   readonly actions: readonly Action[];
   readonly budget: OrderBudget;
   /** Of the budget, by earlier tries. */
@@ -85,11 +87,13 @@ async function runStep(
   log.section(`$ ${argv.join(" ")}   (${step})\n`);
   const env = { ...copy.env, FLEET_EVIDENCE: copy.drop };
   const onOutput = (chunk: Buffer) => log.write(chunk);
-  const end = await meter.run({ argv, cwd: copy.path, env, timeoutMs, signal, onOutput }).catch((error: unknown) => {
-    // It could not be started: its name or its folder is wrong, and so it will be the next time.
-    log.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    return { ...CANNOT_START };
-  });
+  const end = await meter
+    .run({ argv: copy.as(argv), cwd: copy.path, env, timeoutMs, signal, onOutput })
+    .catch((error: unknown) => {
+      // It could not be started: its name or its folder is wrong, and so it will be the next time.
+      log.write(`${error instanceof Error ? error.message : String(error)}\n`);
+      return { ...CANNOT_START };
+    });
   log.write(
     `\n[${step} ${end.over ? `stopped: ${end.over}` : `ended with ${end.exitCode ?? end.signal ?? "nothing"}`}]\n`,
   );

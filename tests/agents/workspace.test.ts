@@ -84,7 +84,7 @@ for (const kind of ["worktree", "clone"] as const) {
     const request = {
       repositoryUrl: world.forge.url,
       branch: ask.branch,
-      ...(kind === "clone" ? { clonePath: path } : {}),
+      ...(kind === "clone" ? { clone: { path } } : {}),
       expectedOld: null,
     };
 

@@ -52,9 +52,10 @@ test("children belong to their parents by keys that carry tenant and operator; n
   const copies = `select relname from pg_class where relnamespace = 'public'::regnamespace and (relkind = 'm'
     or relkind = 'v' and not coalesce(reloptions @> array['security_invoker=true'], false))`;
   expect(await world.query(copies)).toEqual([]);
-  // A function of a definer's rights would see with the definer's eyes.
-  const definers = `select p.oid::regprocedure::text as name from pg_proc p where prosecdef
-    and pronamespace = 'public'::regnamespace`;
+  // A function of its definer's rights sees with the definer's eyes: no request may call one, and none looks for names elsewhere.
+  const definers = `select p.oid::regprocedure::text as name from pg_proc p
+    where prosecdef and pronamespace = 'public'::regnamespace and (has_function_privilege('fleet_app', p.oid, 'execute')
+      or not coalesce(proconfig::text like '%search_path=public, pg_temp%', false))`;
   expect(await world.query(definers)).toEqual([]);
 });
 

@@ -1,6 +1,7 @@
 /** What doctor asks about the data of this machine, and about fleet.yaml. */
 import { access, constants, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { findUnixUser } from "../../command/unix-user.ts";
 import type { Config } from "../../config.ts";
 import { loadSettings } from "../../processes/settings.ts";
 import { credentialsFile } from "../credentials.ts";
@@ -59,21 +60,35 @@ async function lookAtDisk(there: string): Promise<Finding> {
   return { name: "disk", state: "ok", said };
 }
 
-export async function lookAtSettings({ FLEET_CONFIG: named }: Config): Promise<Finding> {
+export async function lookAtSettings({ FLEET_CONFIG: named }: Config): Promise<Finding[]> {
   try {
-    const { products, reviewers } = await loadSettings(named, process.cwd());
+    const { products, reviewers, tenants } = await loadSettings(named, process.cwd());
     const there = named ?? ((await stat("fleet.yaml").catch(() => undefined)) ? "fleet.yaml" : undefined);
-    if (!there) return { name: "fleet.yaml", state: "absent", said: "none here; the defaults hold" };
+    if (!there) return [{ name: "fleet.yaml", state: "absent", said: "none here; the defaults hold" }];
     const counts = `${plural(products.length, "product")}, ${plural(reviewers.default.length, "reviewer")}`;
-    return { name: "fleet.yaml", state: "ok", said: `${there}: ${counts}` };
+    const users = Object.values(tenants).flatMap(({ unixUser }) => unixUser ?? []);
+    return [{ name: "fleet.yaml", state: "ok", said: `${there}: ${counts}` }, ...(await lookAtUsers(users))];
   } catch (error) {
     const [first = "", ...lines] = String(error instanceof Error ? error.message : error).split("\n");
     const said = `${first} ${lines.map((line) => line.trim()).join("; ")}`;
-    return {
-      name: "fleet.yaml",
-      state: "wrong",
-      said,
-      fix: "Mend the lines it names; what runs goes on with what it said before",
-    };
+    const fix = "Mend the lines it names; what runs goes on with what it said before";
+    return [{ name: "fleet.yaml", state: "wrong", said, fix }];
   }
+}
+
+/** The users as whom agents of tenants run, on this host and by whoever asks. */
+async function lookAtUsers(names: readonly string[]): Promise<Finding[]> {
+  const looks = names.map(async (unixUser): Promise<Finding> => {
+    const name = "Unix user";
+    return findUnixUser(unixUser).then(
+      ({ uid }) => ({ name, state: "ok", said: `${unixUser}, uid ${uid}` }),
+      (error: Error) => ({
+        name,
+        state: "wrong",
+        said: error.message,
+        fix: "fleet.yaml names it, tenants.<id>.unixUser",
+      }),
+    );
+  });
+  return Promise.all(looks);
 }

@@ -1,5 +1,6 @@
 /** validate and test: the product's own commands on a fresh copy of its base branch. */
 import { NOTHING_SPENT, actionsOf, canCarryOut, readSummary, type Spent } from "../../domain/run.ts";
+import { unixUserOf } from "../../domain/tenant.ts";
 import { executeActions, type Executed } from "../../runs/execute.ts";
 import { listRunsOfOrder } from "../../store/runs.ts";
 import { WORKER } from "../../store/store.ts";
@@ -20,6 +21,7 @@ export const runCommands: ExecuteIntent = async (ask) => {
     runId: run.id,
     gitDir: repository.gitDir,
     headSha,
+    unixUser: unixUserOf(fleet.settings, order.tenantId),
     actions: actionsOf(order.intent, product),
     budget: order.budget,
     before,
