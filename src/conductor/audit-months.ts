@@ -44,13 +44,16 @@ const MOST_NAMED = 3;
  * signed over what stays. Nothing goes while anything of the log does not hold. Undefined when there is nothing to do.
  */
 export async function dropOldMonth(fleet: Fleet): Promise<MonthDropped | undefined> {
-  const { keepAuditMonths, keepRowsDays } = fleet.settings.gc;
+  const { keepAuditMonths, keepRowsDays, auditExportFirst } = fleet.settings.gc;
   if (keepAuditMonths === undefined) return undefined;
   const [month] = await fleet.store.transaction(WORKER, (tx) => months.listAuditMonths(tx));
   const now = fleet.clock();
   const cut = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - keepAuditMonths, 1);
   const rowsCut = now.getTime() - keepRowsDays * DAY_MS - LONGEST_MONTH_MS;
   if (!month || month.until.getTime() > Math.min(cut, rowsCut)) return undefined;
+  if (auditExportFirst && !(await fleet.store.transaction(WORKER, (tx) => months.wasExportedSince(tx, month.until)))) {
+    return kept(fleet, month.name, "nobody has exported it since it was over: fleet audit export --all --out FILE");
+  }
   const verdict = await verifyAudit(fleet, WORKER);
   if (!verdict.ok) return kept(fleet, month.name, "the log does not hold: fleet audit verify");
   const house = await factoryOperator(fleet, HOUSE_TENANT);

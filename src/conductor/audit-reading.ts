@@ -10,6 +10,7 @@ import {
   type AuditFilter,
   type ReadEntry,
 } from "../store/audit-reading.ts";
+import { auditOperator } from "../store/operators.ts";
 import { requestBy, WORKER, type Behalf } from "../store/store.ts";
 import type { Fleet } from "./fleet.ts";
 import { getTaskNamed } from "./tasks.ts";
@@ -99,6 +100,12 @@ export async function exportAudit(fleet: Fleet, by: Operator, ask: ExportQuestio
     const last = entries.at(-1);
     if (last && entries.length === limit) return { entries, next: { chain: last.chain, seq: last.seq } };
     const end = further.at(-1);
+    const isLast = !end || further.length < CHAINS_AT_ONCE;
+    const isWhole = only === undefined && all === true && by.role === "admin" && !since && !until;
+    if (isLast && isWhole) {
+      // Whoever has all that was ever done here has taken it along; retention asks for it, too.
+      await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "audit.exported", detail: {} });
+    }
     return { entries, next: end && further.length === CHAINS_AT_ONCE ? { chain: end, seq: MOST_SEQ } : undefined };
   });
 }

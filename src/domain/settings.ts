@@ -169,6 +169,10 @@ export const Settings = z.strictObject({
         .max(240)
         .optional()
         .describe("whole months of the audit log, and never less than its tasks are kept; all of them when left out"),
+      auditExportFirst: z
+        .boolean()
+        .default(true)
+        .describe("old months of the audit log stay until the whole of it was exported"),
       keepRowsDays: Days.default(90).describe("of tasks and orders that are over, and of what they told"),
     })
     .prefault({})

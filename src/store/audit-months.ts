@@ -34,6 +34,14 @@ export async function listUncovered(tx: Tx, { from, until }: AuditMonth, limit: 
   return rows.map(({ chain }) => chain);
 }
 
+/** Somebody has read the whole log to its end since then. Acts without a task are in their operators' chains. */
+export async function wasExportedSince(tx: Tx, since: Date): Promise<boolean> {
+  const row = await tx.one(z.object({ was: z.boolean() }))`
+    select exists (select from operators o join audit_log a on a.chain = 'operator:' || o.id
+      where a.action = 'audit.exported' and a.at >= ${since}) as was`;
+  return row.was;
+}
+
 /** From now on chains are held to from behind what this month has of them. Returns how many, and how many entries. */
 export async function noteRemoved(tx: Tx, { from, until }: AuditMonth): Promise<{ chains: number; entries: number }> {
   return tx.one(z.object({ chains: z.int(), entries: z.int() }))`

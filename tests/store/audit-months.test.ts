@@ -153,6 +153,11 @@ test("a month that is past its keeping goes with a signed checkpoint, and what s
   const root = await fleet.operator({ role: "admin", tenantId: task.tenantId });
   expect(await tendAuditMonths(fleet.fleet)).toBe(true);
 
+  expect(await dropOldMonth(fleet.fleet)).toMatchObject({ why: expect.stringContaining("nobody has exported it") });
+  await exportAudit(fleet.fleet, root, { all: true, limit: 5 });
+  expect(await dropOldMonth(fleet.fleet)).toMatchObject({ kept: "audit_log_old" });
+  await exportAudit(fleet.fleet, root, { all: true, limit: 100 });
+
   const outcome = await dropOldMonth(fleet.fleet);
 
   expect(outcome).toMatchObject({ dropped: "audit_log_old", chains: 2, entries: 7 });
@@ -173,7 +178,7 @@ test("a month that is past its keeping goes with a signed checkpoint, and what s
 });
 
 test("nothing goes while the log does not hold, before its time, or without a checkpoint that says so", async () => {
-  const { fleet, task } = await anOldLog({ keepAuditMonths: 6 });
+  const { fleet, task } = await anOldLog({ keepAuditMonths: 6, auditExportFirst: false });
   await using _ = fleet;
   const drop = (name: string) =>
     fleet
