@@ -130,9 +130,15 @@ test.each(sources)("%s keeps nothing between calls", (file) => {
   expect(codeOf(file).match(/^(?:export )?let .*/gm) ?? []).toEqual([]);
 });
 
-test.each([...sources, ...tests])("%s is short enough to read in one sitting", (file) => {
-  expect(textOf(file).trimEnd().split("\n").length).toBeLessThanOrEqual(300);
-});
+/** Written by a program, from docs/openapi.json: nobody reads it from top to bottom. */
+const WRITTEN = "src/cli/routes.ts";
+
+test.each([...sources, ...tests].filter((file) => file !== WRITTEN))(
+  "%s is short enough to read in one sitting",
+  (file) => {
+    expect(textOf(file).trimEnd().split("\n").length).toBeLessThanOrEqual(300);
+  },
+);
 
 test.each([...sources, ...tests])("%s says first what it is for", (file) => {
   expect(textOf(file).replace(/^#!.*\n/, "")).toMatch(/^\/\*\* ?\S?/);

@@ -1,16 +1,12 @@
 /** What stop, retry and reject have in common: ask, and say how the task stands now. */
 import type { TaskView } from "../views/task.ts";
-import { taskPath, type Shell } from "./command.ts";
+import type { Shell } from "./command.ts";
 import type { Terminal } from "./terminal.ts";
 
-interface Act {
-  readonly verb: "stop" | "retry" | "reject";
-  readonly task: string | undefined;
-  readonly body: object;
-}
+export const taskView = async () => (await import("../views/task.ts")).TaskView;
 
-export async function act({ api, terminal, json }: Shell, { verb, task, body }: Act): Promise<void> {
-  const now = await api.post(taskPath(task, `/${verb}`), body, async () => (await import("../views/task.ts")).TaskView);
+export async function act({ terminal, json }: Shell, asking: Promise<TaskView>): Promise<void> {
+  const now = await asking;
   if (json) terminal.json(now);
   else terminal.line(taskLine(terminal, now));
 }

@@ -4,7 +4,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { z } from "zod";
 import type { Problem } from "../views/problem.ts";
 import { failure, type Credentials } from "./credentials.ts";
-import { ask, textFrom, type Wish } from "./wire.ts";
+import type { Routes } from "./routes.ts";
+import { addressOf, ask, textFrom, type Address, type Wish } from "./wire.ts";
 
 /** A schema, or how to load it: then it is loaded while the server answers. */
 export type Reply<Shape extends z.ZodType> = Shape | (() => Promise<Shape>);
@@ -15,27 +16,26 @@ export interface ApiEvent<Data> {
   readonly data: Data;
 }
 
+type JsonRoute = Exclude<keyof Routes, `STREAM ${string}`>;
+type StreamRoute = Extract<keyof Routes, `STREAM ${string}`>;
+/** A view that cannot read what the document says that the route answers does not compile. */
+type Reads<Name extends keyof Routes, Shape extends z.ZodType> =
+  Routes[Name]["reply"] extends z.input<Shape> ? Reply<Shape> : never;
+
 export interface Api {
-  get<Shape extends z.ZodType>(path: string, reply: Reply<Shape>): Promise<z.output<Shape>>;
-  post<Shape extends z.ZodType>(
-    path: string,
-    body: object,
-    reply: Reply<Shape>,
-    more?: PostTerms,
+  /** One question to a route of the document, with what it takes. */
+  ask<Name extends JsonRoute, Shape extends z.ZodType>(
+    route: Name,
+    asked: Routes[Name]["ask"],
+    reply: Reply<Shape> & Reads<Name, Shape>,
   ): Promise<z.output<Shape>>;
-  put<Shape extends z.ZodType>(path: string, body: object, reply: Reply<Shape>): Promise<z.output<Shape>>;
-  delete<Shape extends z.ZodType>(path: string, reply: Reply<Shape>): Promise<z.output<Shape>>;
   /** Every event once, over breaks; ends when the server says that it is over. */
-  stream<Shape extends z.ZodType>(
-    path: string,
-    reply: Reply<Shape>,
+  follow<Name extends StreamRoute, Shape extends z.ZodType>(
+    route: Name,
+    asked: Routes[Name]["ask"],
+    reply: Reply<Shape> & Reads<Name, Shape>,
     terms?: StreamTerms,
   ): AsyncGenerator<ApiEvent<z.output<Shape>>, void>;
-}
-
-interface PostTerms {
-  /** With a key the server does it once however often it is asked, so it may be asked again. */
-  readonly idempotencyKey?: string;
 }
 
 export interface StreamTerms {
@@ -59,18 +59,28 @@ export const TRIES = 5;
 export function connectApi(of: Credentials | (() => Promise<Credentials>)): Api {
   const target = async () => (typeof of === "function" ? of() : of);
   return {
-    get: (path, reply) => send(target, { method: "GET", path, again: true }, reply),
-    put: (path, body, reply) => send(target, { method: "PUT", path, body, again: true }, reply),
-    delete: (path, reply) => send(target, { method: "DELETE", path, again: true }, reply),
-    post: (path, body, reply, { idempotencyKey } = {}) =>
-      send(target, { method: "POST", path, body, idempotencyKey, again: idempotencyKey !== undefined }, reply),
-    async *stream(path, reply, { signal } = {}) {
+    ask: (route, asked, reply) => send(target, questionOf(route, asked), reply),
+    async *follow(route, asked, reply, { signal } = {}) {
       const { followStream } = await import("./stream.ts");
       const [credentials, shape] = await Promise.all([target(), loaded(reply)]);
-      const { url } = credentials;
-      yield* followStream({ url: new URL(path, url), headers: headersFor(credentials), signal, problemOf }, shape);
+      const url = new URL(questionOf(route, asked).path, credentials.url);
+      yield* followStream({ url, headers: headersFor(credentials), signal, problemOf }, shape);
     },
   };
+}
+
+/** What a route may be asked with, whichever it is. */
+interface Asked extends Address {
+  readonly body?: object;
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** `POST /api/fleet/tasks/{task}/stop` and what is asked, as a request. */
+function questionOf(route: string, asked: Asked): Question {
+  const [method = "", template = ""] = route.split(" ");
+  const { body, idempotencyKey } = asked;
+  const again = method !== "POST" || idempotencyKey !== undefined;
+  return { method, path: addressOf(template, asked), ...(body ? { body } : {}), idempotencyKey, again };
 }
 
 interface Question {

@@ -55,17 +55,3 @@ export function textOf(value: unknown): string | undefined {
 export function numberOf(value: unknown): number | undefined {
   return typeof value === "string" ? Number(value) : undefined;
 }
-
-/** The path of a task's route; whatever was typed stays one segment. */
-export function taskPath(task: string | undefined, rest = ""): string {
-  return `/api/fleet/tasks/${encodeURIComponent(task ?? "")}${rest}`;
-}
-
-/** Only what was given, so that the server's defaults stay the server's. */
-export function queryOf(values: Readonly<Record<string, string | number | boolean | undefined>>): string {
-  const query = new URLSearchParams();
-  for (const [key, value] of Object.entries(values)) {
-    if (value !== undefined && value !== false) query.set(key, String(value));
-  }
-  return query.size > 0 ? `?${query.toString()}` : "";
-}

@@ -8,11 +8,14 @@ const POLL_MS = 200;
 /** `read` gets the document again and again; the look is over when it says that everything was looked at since. */
 export async function lookAndRead<Document extends { readonly looked_at: string | null }>(
   { api, world, terminal, json }: Shell,
-  ask: { readonly path: string; readonly product: string | undefined },
+  ask: {
+    readonly route: "POST /api/fleet/drift/check" | "POST /api/fleet/science/refresh";
+    readonly product?: string | undefined;
+  },
   read: () => Promise<Document>,
 ): Promise<Document> {
-  const body = ask.product === undefined ? {} : { product: ask.product };
-  const asked = await api.post(ask.path, body, async () => (await import("../views/drift.ts")).LookAsked);
+  const body = { product: ask.product };
+  const asked = await api.ask(ask.route, { body }, async () => (await import("../views/drift.ts")).LookAsked);
   if (!json && terminal.isTty) terminal.note(terminal.paint("dim", "Looking …"));
   const since = Date.parse(asked.asked_at);
   const deadline = performance.now() + PATIENCE_MS;

@@ -1,9 +1,9 @@
 /** Waiting for a batch of orders: looks again whenever an event says so, and every few seconds anyway. */
 import { EventView } from "../views/event.ts";
 import { OrderView } from "../views/order.ts";
-import { pageOf } from "../views/page.ts";
+import { pageOf, type Page } from "../views/page.ts";
 import { RunView } from "../views/run.ts";
-import { queryOf, type Shell } from "./command.ts";
+import type { Shell } from "./command.ts";
 import { openProgress } from "./progress.ts";
 import { endLine, standing } from "./run-lines.ts";
 import { openBell, type Bell } from "./wait.ts";
@@ -30,8 +30,8 @@ export async function waitForBatch(batchId: string, shell: Shell): Promise<reado
       const orders = await batchOf(shell, batchId);
       for (const order of orders.filter(({ id, status }) => OVER.has(status) && !told.has(id)).toSorted(byEnd)) {
         told.add(order.id);
-        const [run] = (await api.get(`/api/fleet/runs${queryOf({ order: order.id, limit: 1 })}`, pageOf(RunView)))
-          .items;
+        const asked = { query: { order: order.id, limit: 1 } };
+        const [run] = (await api.ask("GET /api/fleet/runs", asked, pageOf(RunView))).items;
         progress?.say(endLine(terminal, order, run));
       }
       if (told.size === orders.length || world.signal.aborted) {
@@ -63,10 +63,8 @@ async function batchOf({ api }: Shell, batchId: string): Promise<OrderView[]> {
   const orders: OrderView[] = [];
   let cursor: string | undefined;
   do {
-    const page = await api.get(
-      `/api/fleet/orders${queryOf({ batch: batchId, limit: 200, cursor })}`,
-      pageOf(OrderView),
-    );
+    const asked = { query: { batch: batchId, limit: 200, cursor } };
+    const page: Page<OrderView> = await api.ask("GET /api/fleet/orders", asked, pageOf(OrderView));
     orders.push(...page.items);
     cursor = page.nextCursor ?? undefined;
   } while (cursor !== undefined);
@@ -76,7 +74,7 @@ async function batchOf({ api }: Shell, batchId: string): Promise<OrderView[]> {
 /** A stream that cannot be had costs speed, not truth. */
 async function listen({ api }: Shell, bell: Bell, signal: AbortSignal): Promise<void> {
   try {
-    const events = api.stream("/api/fleet/events", EventView, { signal });
+    const events = api.follow("STREAM /api/fleet/events", {}, EventView, { signal });
     for await (const { data } of events) if (data.type.startsWith("fleet.order.")) bell.ring();
   } catch {
     // Whatever it was, the question above meets it too, and says so.

@@ -2,7 +2,7 @@
 import { EventView } from "../views/event.ts";
 import { TaskView } from "../views/task.ts";
 import type { Api } from "./api.ts";
-import { taskPath, type Shell } from "./command.ts";
+import type { Shell } from "./command.ts";
 import { openProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 import { span } from "./words.ts";
@@ -42,7 +42,9 @@ async function* changes(first: TaskView, { api, world }: Shell): AsyncGenerator<
   try {
     for (let task = first; !OVER.has(task.status) && !world.signal.aborted; yield task) {
       await bell.rungWithin(LOOK_MS);
-      if (!world.signal.aborted) task = await api.get(taskPath(first.id), TaskView);
+      if (!world.signal.aborted) {
+        task = await api.ask("GET /api/fleet/tasks/{task}", { path: { task: first.id } }, TaskView);
+      }
     }
   } finally {
     over.abort();
@@ -54,7 +56,9 @@ async function* changes(first: TaskView, { api, world }: Shell): AsyncGenerator<
 /** A stream that cannot be had costs speed, not truth: looking every ten seconds goes on. */
 async function listen(api: Api, taskId: string, bell: Bell, signal: AbortSignal): Promise<void> {
   try {
-    const events = api.stream(taskPath(taskId, "/events"), EventView, { signal });
+    const events = api.follow("STREAM /api/fleet/tasks/{task}/events", { path: { task: taskId } }, EventView, {
+      signal,
+    });
     while (!(await events.next()).done) bell.ring();
   } catch {
     // Whatever it was, the question below meets it too, and says so.

@@ -1,4 +1,5 @@
 /** The OpenAPI 3.1 document, written from the routes themselves: the schemas that parse are the schemas that are shown. */
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { FAILURES, type FailureCode } from "../domain/errors.ts";
 import { Problem } from "../views/problem.ts";
@@ -128,7 +129,7 @@ function parametersOf(where: "path" | "query", shape: z.ZodType | undefined, sch
   });
 }
 
-function headersOf({ method, kind }: DocumentedRoute): Parameter[] {
+function headersOf({ method, kind, keyed }: DocumentedRoute): Parameter[] {
   const schema = { type: "string" };
   if (kind === "sse") {
     return [{ name: "Last-Event-ID", in: "header", schema, description: "Resume after this event" }];
@@ -136,7 +137,7 @@ function headersOf({ method, kind }: DocumentedRoute): Parameter[] {
   if (method === "get") {
     return [{ name: "If-None-Match", in: "header", schema, description: "The ETag of the answer you hold" }];
   }
-  if (method !== "post") return [];
+  if (!keyed) return [];
   return [{ name: "Idempotency-Key", in: "header", schema, description: "The same key and body give the same answer" }];
 }
 
@@ -178,17 +179,34 @@ function headersNamed(names: readonly string[]): Json {
 /** A schema with an id becomes a component, and a reference to it. */
 function schemaOf(shape: z.ZodType, io: "input" | "output", schemas: Json): Json {
   const { $schema: _dialect, $defs = {}, ...schema } = z.toJSONSchema(shape, { io, unrepresentable: "any" });
-  for (const [name, part] of Object.entries($defs)) schemas[name] = rewritten(part);
+  for (const [name, part] of Object.entries($defs)) keep(schemas, nameOf(name), rewritten(part));
   const id = z.globalRegistry.get(shape)?.["id"];
   if (typeof id !== "string") return rewritten(schema);
   // What refers to itself, or is used twice in itself, stands among its own definitions already.
-  if (!(id in $defs)) schemas[id] = rewritten(schema);
+  if (!(id in $defs)) keep(schemas, id, rewritten(schema));
   return { $ref: `#/components/schemas/${id}` };
+}
+
+/** One name, one meaning. */
+function keep(schemas: Json, name: string, schema: Json): void {
+  if (name in schemas && !isDeepStrictEqual(schemas[name], schema)) {
+    throw new Error(`Two schemas of the API are called ${name}. Give one another id.`);
+  }
+  schemas[name] = schema;
+}
+
+/** What refers to itself and has no name of its own is numbered by zod. */
+function nameOf(name: string): string {
+  return name.replace(/^__schema/, "Recursive");
 }
 
 const Schema = z.record(z.string(), z.unknown());
 
 function rewritten(schema: object): Json {
   const { id: _id, ...rest } = Schema.parse(schema);
-  return Schema.parse(JSON.parse(JSON.stringify(rest).replaceAll('"#/$defs/', '"#/components/schemas/')));
+  const text = JSON.stringify(rest).replaceAll(
+    /"#\/\$defs\/(\w+)"/g,
+    (_, name: string) => `"#/components/schemas/${nameOf(name)}"`,
+  );
+  return Schema.parse(JSON.parse(text));
 }

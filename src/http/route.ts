@@ -18,6 +18,8 @@ export interface RouteFace<
   readonly tier: Tier;
   /** Only the owner of what the path names may do it; the use case holds it, the document says it. */
   readonly owner?: boolean;
+  /** It is done once per `Idempotency-Key`, however often it is asked. */
+  readonly keyed?: boolean;
   readonly summary: string;
   readonly description?: string;
   readonly params?: Params;

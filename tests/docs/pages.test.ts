@@ -1,4 +1,5 @@
 /** The pages of docs/ that are written from the code: states, errors, queues, verbs, and the files for machines. */
+import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { PROCESSORS } from "../../processors/index.ts";
@@ -19,7 +20,8 @@ import { SLOT_HOLDING_STATUSES, TERMINAL_STATUSES, VALID_TRANSITIONS, type TaskS
 import { openApiOf } from "../../src/http/openapi.ts";
 import { webRoutes } from "../../src/http/routes/index.ts";
 import { NO_KEYS } from "../support/api.ts";
-import { expectJson, expectPage } from "../support/pages.ts";
+import { clientTypesOf } from "../support/client-types.ts";
+import { expectJson, expectPage, expectSource } from "../support/pages.ts";
 
 test("docs/states.md is the table of transitions", async () => {
   await expectPage("docs/states.md", statesPage());
@@ -45,6 +47,10 @@ test("docs/openapi.json is written from the routes", async () => {
       VERSION,
     ),
   );
+});
+
+test("src/cli/routes.ts, by which the verbs ask, is written from docs/openapi.json", async () => {
+  await expectSource("src/cli/routes.ts", clientTypesOf(JSON.parse(await readFile("docs/openapi.json", "utf8"))));
 });
 
 test("schemas/last_run.schema.json is the contract of last_run.json", async () => {

@@ -23,6 +23,9 @@ import { EXAMPLES, noteAnswer, type Example } from "./examples.ts";
 import { parseServerSentEvents } from "./server-sent-events.ts";
 import { aWebWorld, type Asking, type WebWorld } from "./web-world.ts";
 
+/** About one of many, which has to be there already. */
+const ABOUT_ONE = OPERATIONS.filter((one) => one.path.includes("{") && !exampleOf(one)?.makes);
+
 let world: WebWorld;
 
 beforeAll(async () => {
@@ -114,7 +117,7 @@ describe("a wrong question", () => {
       const path = pathOf(world, operation, example);
       const parameter = await answerTo(operation, `${path}?surprise=1`, asking);
       const refusals = [parameter];
-      if (operation.method === "post") {
+      if (["post", "put"].includes(operation.method)) {
         const body = { ...(typeof asking.body === "object" ? asking.body : {}), surprise: 1 };
         refusals.push(await answerTo(operation, path, { ...asking, body }));
       }
@@ -140,36 +143,36 @@ describe("a wrong question", () => {
 });
 
 describe("a question about what there is not", () => {
-  test.each(OPERATIONS.filter(({ path }) => path.includes("{")))(
-    "to $name about what does not exist is 404",
-    async (operation) => {
-      const example = exampleOf(operation);
-      const nowhere = {
-        ...example,
-        params: Object.fromEntries(
-          [...operation.path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => [name, () => "ffffffff"]),
-        ),
-      };
-      const { status } = await answerTo(
-        operation,
-        pathOf(world, operation, nowhere),
-        askingOf(world, operation, example),
-      );
+  test.each(ABOUT_ONE)("to $name about what does not exist is refused", async (operation) => {
+    const example = exampleOf(operation);
+    const nowhere = {
+      ...example,
+      params: Object.fromEntries(
+        [...operation.path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => [name, () => "ffffffff"]),
+      ),
+    };
+    const { status } = await answerTo(
+      operation,
+      pathOf(world, operation, nowhere),
+      askingOf(world, operation, example),
+    );
 
-      expect(status).toBe(404);
-      expect(operation.responses).toHaveProperty("404");
-    },
-  );
+    // Or it is no name that anything could have.
+    expect([404, 422]).toContain(status);
+    expect(operation.responses).toHaveProperty(String(status));
+  });
 
   test.each(Object.keys(DOCUMENT.paths))("to %s by a method that it does not have is 405", async (path) => {
-    const documented = Object.keys(DOCUMENT.paths[path] ?? {});
     const url = path.replaceAll(/\{\w+\}/g, "x2345678");
     // `/orders/run` is also `/orders/{order}`, where that is asked.
     const taken = OPERATIONS.filter((one) => new RegExp(`^${one.path.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(url));
     for (const method of METHODS.filter((one) => !taken.some((other) => other.method === one))) {
       const response = await world.ask(url.replace("/api/fleet", ""), { method: method.toUpperCase() });
 
-      expect([response.status, response.headers.get("allow")]).toEqual([405, documented.join(", ").toUpperCase()]);
+      expect(response.status).toBe(405);
+      expect(taken.map((one) => one.method.toUpperCase())).toEqual(
+        expect.arrayContaining(response.headers.get("allow")?.split(", ") ?? ["nothing"]),
+      );
     }
   });
 });

@@ -21,6 +21,8 @@ export interface Example {
   /** 200 when left out. */
   readonly status?: number;
   readonly before?: (world: WebWorld) => Promise<unknown>;
+  /** What it names is made when it is not there. */
+  readonly makes?: boolean;
   /** Answered only while a host works. */
   readonly byHost?: boolean;
 }
@@ -36,6 +38,7 @@ const spawnBody = (world: WebWorld) => ({
 });
 const key = { "idempotency-key": "contract" };
 const reason = () => ({ reason: "because" });
+const setting = { key: () => "notify.channels" };
 const shop = { product: () => "shop" };
 const product = () => ({ scope: "product", subject: "shop", reason: "because" });
 
@@ -100,6 +103,10 @@ export const EXAMPLES: readonly Example[] = [
   { operation: "postSchedulesProductRun", params: shop, status: 201 },
   { operation: "postProductsProductPushed", params: shop, body: () => ({}) },
   { operation: "postLoginLinks", status: 201 },
+  { operation: "getConfig" },
+  { operation: "putConfigKey", params: setting, body: () => ({ value: ["terminal"] }) },
+  { operation: "deleteConfigKey", params: setting },
+  { operation: "postConfigReseal", by: root },
   { operation: "getOperators", by: root, query: "limit=2" },
   { operation: "postOperators", by: root, body: nina },
   { operation: "postOperatorsOperatorDisable", by: root, params: { operator: () => "nina" } },

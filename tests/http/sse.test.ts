@@ -2,9 +2,9 @@
 import { once } from "node:events";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { connectApi } from "../../src/cli/api.ts";
+import { followStream } from "../../src/cli/stream.ts";
 import { defineStream } from "../../src/http/route.ts";
-import { testApi } from "../support/api.ts";
+import { testApi, type TestApi } from "../support/api.ts";
 import { eventually } from "../support/eventually.ts";
 
 const Count = z.object({ n: z.int() });
@@ -36,13 +36,20 @@ function counter({ last, breakAt = -1, forever = false }: { last: number; breakA
   return { route, seen, state };
 }
 
+const problemOf = (status: number) => Promise.resolve(new Error(String(status)));
+
+/** As the verbs do. */
+async function* follow(api: TestApi) {
+  const headers = { authorization: `Bearer ${await api.token()}` };
+  yield* followStream({ url: new URL("/api/fleet/count", api.url), headers, signal: undefined, problemOf }, Count);
+}
+
 test("a reader gets every event once, in order, over a break", async () => {
   const { route, seen } = counter({ last: 6, breakAt: 3 });
   await using api = await testApi([route]);
-  const client = connectApi({ url: api.url, token: await api.token() });
 
   const got: number[] = [];
-  for await (const { data } of client.stream("/api/fleet/count", Count)) got.push(data.n);
+  for await (const { data } of follow(api)) got.push(data.n);
 
   expect(got).toEqual([1, 2, 3, 4, 5, 6]);
   expect(seen).toEqual([undefined, "3"]);
@@ -51,9 +58,8 @@ test("a reader gets every event once, in order, over a break", async () => {
 test("a reader that goes away ends its source", async () => {
   const { route, state } = counter({ last: 2, forever: true });
   await using api = await testApi([route]);
-  const client = connectApi({ url: api.url, token: await api.token() });
 
-  for await (const { data } of client.stream("/api/fleet/count", Count)) if (data.n === 2) break;
+  for await (const { data } of follow(api)) if (data.n === 2) break;
 
   expect(await eventually(async () => state.stopped || undefined)).toBe(1);
 });

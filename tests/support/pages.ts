@@ -11,6 +11,18 @@ export async function expectPage(path: string, markdown: string): Promise<void> 
   expect(kept, `${path} is not what the code says. Write it again: UPDATE_DOCS=1 npx vitest run`).toBe(page);
 }
 
+/** The same for source that is written from the document of the API. */
+export async function expectSource(path: string, source: string): Promise<void> {
+  const text = await format(source, { parser: "typescript", printWidth: 120 });
+  if (process.env["UPDATE_DOCS"]) await writeFile(path, text);
+
+  const kept = await readFile(path, "utf8").catch(() => "");
+  expect(
+    kept === text,
+    `${path} is not what docs/openapi.json says. Write it again: UPDATE_DOCS=1 npx vitest run tests/docs`,
+  ).toBe(true);
+}
+
 /** The same for a file that machines read. */
 export async function expectJson(path: string, value: unknown): Promise<void> {
   const text = `${JSON.stringify(value, undefined, 2)}\n`;

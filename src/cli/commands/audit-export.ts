@@ -1,7 +1,7 @@
 /** fleet audit list and export: who did what; and all of it as JSON lines, to be kept and checked elsewhere. */
 import { open } from "node:fs/promises";
 import type { AuditEntryView } from "../../views/audit.ts";
-import { numberOf, queryOf, textOf, type Command, type Shell } from "../command.ts";
+import { numberOf, textOf, type Command, type Shell } from "../command.ts";
 import { ago, plural } from "../words.ts";
 
 const PAGE = 1_000;
@@ -37,7 +37,7 @@ export const listAuditCommand: Command = {
         limit: Number.isNaN(wanted) ? String(options["limit"]) : Math.min(wanted - items.length, PAGE),
         cursor,
       };
-      const page = await api.get(`/api/fleet/audit${queryOf(query)}`, pages);
+      const page = await api.ask("GET /api/fleet/audit", { query }, pages);
       items.push(...page.items);
       cursor = page.nextCursor ?? undefined;
     } while (cursor !== undefined && items.length < wanted && !world.signal.aborted);
@@ -120,7 +120,8 @@ async function writeAll(
   let cursor = last && `${last.seq}@${last.chain}`;
   do {
     world.signal.throwIfAborted();
-    const page = await api.get(`/api/fleet/audit/export${queryOf({ ...query, limit: String(PAGE), cursor })}`, pages);
+    const asked = { query: { ...query, limit: PAGE, cursor } };
+    const page = await api.ask("GET /api/fleet/audit/export", asked, pages);
     for (const entry of page.items) {
       chains += entry.chain === last?.chain ? 0 : 1;
       last = entry;

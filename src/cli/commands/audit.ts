@@ -1,8 +1,10 @@
 /** fleet audit: recompute the chains and hold them to the signed checkpoints, naming what does not hold; sign one now; take them along. */
-import { queryOf, textOf, type Command, type Shell } from "../command.ts";
+import { textOf, type Command, type Shell } from "../command.ts";
 import type { AuditProof } from "../../views/proof.ts";
 import { plural } from "../words.ts";
 import { exportAuditCommand, listAuditCommand } from "./audit-export.ts";
+
+const proofView = async () => (await import("../../views/proof.ts")).AuditProof;
 
 type Terminal = Shell["terminal"];
 type CheckpointProof = NonNullable<AuditProof["checkpoint"]>;
@@ -22,11 +24,8 @@ const verifyCommand: Command = {
     const { api, terminal, json } = shell;
     const path = textOf(file);
     if (path !== undefined) return verifyExport(shell, path);
-    const query = queryOf({ task: textOf(task) });
-    const proof = await api.get(
-      `/api/fleet/audit/verify${query}`,
-      async () => (await import("../../views/proof.ts")).AuditProof,
-    );
+    const query = { task: textOf(task) };
+    const proof = await api.ask("GET /api/fleet/audit/verify", { query }, proofView);
     if (json) terminal.json(proof);
     else {
       const size = `${plural(proof.chains, "chain")}, ${plural(proof.entries, "entry", "entries")}`;
@@ -48,7 +47,7 @@ const checkpointCommand: Command = {
   examples: ["fleet audit checkpoint"],
 
   async run({ api, terminal, json }) {
-    const made = await api.post("/api/fleet/audit/checkpoint", {}, checkpointView);
+    const made = await api.ask("POST /api/fleet/audit/checkpoint", {}, checkpointView);
     if (json) terminal.json(made);
     else
       terminal.line(

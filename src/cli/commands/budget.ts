@@ -1,5 +1,5 @@
 /** fleet budget: what operators and tenants may use, and what of it is used. */
-import { queryOf, textOf, type Command, type Options, type Shell } from "../command.ts";
+import { textOf, type Command, type Options, type Shell } from "../command.ts";
 import type { BudgetsView } from "../../views/budget.ts";
 
 const allView = async () => (await import("../../views/budget.ts")).BudgetsView;
@@ -13,8 +13,8 @@ const listCommand: Command = {
   examples: ["fleet budget list", "fleet budget list --all --json | jq '.budgets[].today'"],
 
   async run(shell, _args, options) {
-    const path = `/api/fleet/budgets${queryOf({ all: options["all"] === true })}`;
-    await print(shell, await shell.api.get(path, allView));
+    const query = { all: options["all"] === true };
+    await print(shell, await shell.api.ask("GET /api/fleet/budgets", { query }, allView));
   },
 };
 
@@ -44,7 +44,7 @@ const setCommand: Command = {
       throw new FleetError("invalid-input", "Say what to set: for instance --daily-cost 50, or --daily-cost none.");
     }
     const body = { tenant: textOf(options["tenant"]), operator: textOf(options["operator"]), ...figures };
-    await print(shell, await shell.api.post("/api/fleet/budgets", body, allView));
+    await print(shell, await shell.api.ask("POST /api/fleet/budgets", { body }, allView));
   },
 };
 

@@ -1,8 +1,10 @@
 /** fleet config: what you, or your tenant, have set; secrets are read from standard input and never shown again. */
 import type { SettingView } from "../../views/config.ts";
-import { queryOf, textOf, type Command, type Shell } from "../command.ts";
+import { textOf, type Command, type Shell } from "../command.ts";
 import { tableOf } from "../table.ts";
 import { ago, plural } from "../words.ts";
+
+const settingView = async () => (await views()).SettingView;
 
 const TENANT = ["--tenant", "for every operator of your tenant (tier sovereign)"] as const;
 const MOST_READ = 64 * 1024;
@@ -17,7 +19,7 @@ const listCommand: Command = {
   examples: ["fleet config list", "fleet config list --tenant --json"],
 
   async run(shell, _args, { tenant }) {
-    const view = await shell.api.get(`/api/fleet/config${queryOf({ tenant: tenant === true })}`, configView);
+    const view = await shell.api.ask("GET /api/fleet/config", { query: { tenant: tenant === true } }, configView);
     if (shell.json) shell.terminal.json(view);
     else await told(shell, view.settings);
   },
@@ -32,7 +34,7 @@ const getCommand: Command = {
   async run({ api, terminal, json }, [key = ""], { tenant }) {
     const { preferenceOf } = await import("../../domain/preferences.ts");
     preferenceOf(key);
-    const { settings } = await api.get(`/api/fleet/config${queryOf({ tenant: tenant === true })}`, configView);
+    const { settings } = await api.ask("GET /api/fleet/config", { query: { tenant: tenant === true } }, configView);
     const setting = settings.find((one) => one.key === key);
     if (!setting) {
       const { FleetError } = await import("../../domain/errors.ts");
@@ -55,8 +57,8 @@ const setCommand: Command = {
 
   async run(shell, [key = "", typed], { tenant, secretFromStdin }) {
     const value = await valueOf(shell, key, typed, secretFromStdin === true);
-    const body = { value, tenant: tenant === true };
-    const setting = await shell.api.put(pathOf(key), body, async () => (await views()).SettingView);
+    const asked = { path: { key }, body: { value, tenant: tenant === true } };
+    const setting = await shell.api.ask("PUT /api/fleet/config/{key}", asked, settingView);
     if (shell.json) shell.terminal.json(setting);
     else shell.terminal.line(`${shell.terminal.mark(true)} ${setting.key}  ${shell.terminal.shown(saidOf(setting))}`);
   },
@@ -69,8 +71,8 @@ const unsetCommand: Command = {
   examples: ["fleet config unset notify.channels"],
 
   async run(shell, [key = ""], { tenant }) {
-    const path = `${pathOf(key)}${queryOf({ tenant: tenant === true })}`;
-    const view = await shell.api.delete(path, configView);
+    const asked = { path: { key }, query: { tenant: tenant === true } };
+    const view = await shell.api.ask("DELETE /api/fleet/config/{key}", asked, configView);
     if (shell.json) shell.terminal.json(view);
     else shell.terminal.line(`${shell.terminal.mark(true)} ${shell.terminal.shown(key)} is not set any more`);
   },
@@ -83,7 +85,7 @@ const resealCommand: Command = {
   examples: ["fleet config reseal"],
 
   async run({ api, terminal, json }) {
-    const done = await api.post("/api/fleet/config/reseal", {}, async () => (await views()).ResealedView);
+    const done = await api.ask("POST /api/fleet/config/reseal", {}, async () => (await views()).ResealedView);
     if (json) terminal.json(done);
     else {
       const what = `${plural(done.settings, "setting")} and ${plural(done.signingKeys, "signing key")} sealed anew`;
@@ -98,10 +100,6 @@ const resealCommand: Command = {
 };
 
 export const configCommands: readonly Command[] = [listCommand, getCommand, setCommand, unsetCommand, resealCommand];
-
-function pathOf(key: string): string {
-  return `/api/fleet/config/${encodeURIComponent(key)}`;
-}
 
 /** What stands on a command line is read by every process of the machine, and kept in its history. */
 async function valueOf({ world }: Shell, key: string, typed: string | undefined, fromStdin: boolean): Promise<string> {

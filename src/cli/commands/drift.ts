@@ -1,5 +1,5 @@
 /** fleet drift: what differs from what is declared, since when, and what to type next; and taking a difference for right. */
-import { queryOf, textOf, type Command, type Shell } from "../command.ts";
+import { textOf, type Command, type Shell } from "../command.ts";
 import type { DriftFinding, DriftReportDocument } from "../../domain/drift-report.ts";
 import { ago, plural, span, type Colour } from "../words.ts";
 
@@ -20,8 +20,8 @@ const listCommand: Command = {
   examples: ["fleet drift --check", "fleet drift --product shop", "fleet drift --json | jq '.findings[].what'"],
 
   async run(shell, _args, { check, product, all, exitCode }) {
-    const path = `/api/fleet/drift${queryOf({ product: textOf(product), all: all === true })}`;
-    const read = () => shell.api.get(path, documentOf);
+    const query = { product: textOf(product), all: all === true };
+    const read = () => shell.api.ask("GET /api/fleet/drift", { query }, documentOf);
     const report = check === true ? await look(shell, textOf(product), read) : await read();
     if (shell.json) shell.terminal.json(report);
     else for (const line of reportLines(shell, report)) shell.terminal.line(line);
@@ -36,8 +36,8 @@ const acceptCommand: Command = {
   examples: ['fleet drift accept 1f2e3d4c --reason "libraries were updated on purpose"'],
 
   async run({ api, terminal, json }, [finding = ""], { reason }) {
-    const path = `/api/fleet/drift/${encodeURIComponent(finding)}/accept`;
-    const accepted = await api.post(path, { reason: textOf(reason) ?? "" }, findingOf);
+    const asked = { path: { finding }, body: { reason: textOf(reason) ?? "" } };
+    const accepted = await api.ask("POST /api/fleet/drift/{finding}/accept", asked, findingOf);
     if (json) {
       terminal.json(accepted);
       return;
@@ -57,7 +57,7 @@ async function look(
   read: () => Promise<DriftReportDocument>,
 ): Promise<DriftReportDocument> {
   const { lookAndRead } = await import("../look.ts");
-  return lookAndRead(shell, { path: "/api/fleet/drift/check", product }, read);
+  return lookAndRead(shell, { route: "POST /api/fleet/drift/check", product }, read);
 }
 
 const COLOURS: Readonly<Record<DriftFinding["severity"], Colour>> = { high: "red", medium: "yellow", low: "blue" };

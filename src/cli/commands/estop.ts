@@ -30,17 +30,18 @@ const stopCommand: Command = {
 
   async run(shell, _args, options) {
     const { scope, subject } = await targetOf(options);
-    const modes = ["park", "freeze", "abort"].filter((mode) => options[mode] === true);
+    const modes = (["park", "freeze", "abort"] as const).filter((mode) => options[mode] === true);
     const reason = textOf(options["reason"]);
     if (scope === undefined && modes.length === 0 && reason === undefined) {
-      await told(shell, await shell.api.get("/api/fleet/estop", allView), "Nothing is stopped.");
+      await told(shell, await shell.api.ask("GET /api/fleet/estop", {}, allView), "Nothing is stopped.");
       return;
     }
-    if (scope === undefined) await refuse("Say what to stop: --agent, --product, --tenant or --fleet.");
-    if (modes.length > 1) await refuse(`Say one of --park, --freeze and --abort, not ${modes.length}.`);
-    if (reason === undefined) await refuse('Say why: --reason "…". It is shown wherever the switch holds something.');
+    if (scope === undefined) throw await refusal("Say what to stop: --agent, --product, --tenant or --fleet.");
+    if (modes.length > 1) throw await refusal(`Say one of --park, --freeze and --abort, not ${modes.length}.`);
+    if (reason === undefined)
+      throw await refusal('Say why: --reason "…". It is shown wherever the switch holds something.');
     const body = { scope, subject, mode: modes[0], reason };
-    await told(shell, await shell.api.post("/api/fleet/estop", body, allView), "");
+    await told(shell, await shell.api.ask("POST /api/fleet/estop", { body }, allView), "");
   },
 };
 
@@ -52,11 +53,11 @@ const releaseCommand: Command = {
 
   async run(shell, _args, options) {
     const { scope, subject } = await targetOf(options);
-    if (scope === undefined) await refuse("Say what to release: --agent, --product, --tenant or --fleet.");
+    if (scope === undefined) throw await refusal("Say what to release: --agent, --product, --tenant or --fleet.");
     const body = { scope, subject, reason: textOf(options["reason"]) };
     await told(
       shell,
-      await shell.api.post("/api/fleet/estop/release", body, allView),
+      await shell.api.ask("POST /api/fleet/estop/release", { body }, allView),
       "Released. Nothing is stopped now.",
     );
   },
@@ -72,14 +73,15 @@ interface Target {
 
 async function targetOf(options: Options): Promise<Target> {
   const named = (["agent", "product", "tenant", "fleet"] as const).filter((scope) => options[scope] !== undefined);
-  if (named.length > 1) await refuse(`Say one of --agent, --product, --tenant and --fleet, not ${named.length}.`);
+  if (named.length > 1)
+    throw await refusal(`Say one of --agent, --product, --tenant and --fleet, not ${named.length}.`);
   const [scope] = named;
   return { scope, subject: scope === undefined ? undefined : textOf(options[scope]) };
 }
 
-async function refuse(sentence: string): Promise<never> {
+async function refusal(sentence: string): Promise<Error> {
   const { FleetError } = await import("../../domain/errors.ts");
-  throw new FleetError("invalid-input", sentence);
+  return new FleetError("invalid-input", sentence);
 }
 
 async function told({ terminal, json, world }: Shell, view: EstopsView, none: string): Promise<void> {

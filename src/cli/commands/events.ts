@@ -1,6 +1,8 @@
 /** fleet events: what happens, as it happens. */
-import { queryOf, taskPath, textOf, type Command, type Shell } from "../command.ts";
+import { textOf, type Command, type Shell } from "../command.ts";
 import type { EventView } from "../../views/event.ts";
+
+const eventView = async () => (await views()).EventView;
 
 export const eventsCommand: Command = {
   usage: "events",
@@ -14,17 +16,20 @@ export const eventsCommand: Command = {
 
   async run(shell, _args, { follow, task, lines }) {
     const name = textOf(task);
-    const recent = queryOf({ limit: textOf(lines) ?? 50, task: name });
+    const recent = { limit: textOf(lines) ?? 50, task: name };
     if (!follow) {
       const { pageOf } = await import("../../views/page.ts");
-      const page = await shell.api.get(`/api/fleet/events/recent${recent}`, async () =>
+      const page = await shell.api.ask("GET /api/fleet/events/recent", { query: recent }, async () =>
         pageOf((await views()).EventView),
       );
       for (const event of page.items) print(shell, event);
       return;
     }
-    const path = name === undefined ? "/api/fleet/events" : taskPath(name, "/events");
-    const stream = shell.api.stream(path, async () => (await views()).EventView, { signal: shell.world.signal });
+    const { signal } = shell.world;
+    const stream =
+      name === undefined
+        ? shell.api.follow("STREAM /api/fleet/events", {}, eventView, { signal })
+        : shell.api.follow("STREAM /api/fleet/tasks/{task}/events", { path: { task: name } }, eventView, { signal });
     for await (const { data } of stream) print(shell, data);
   },
 };

@@ -11,9 +11,8 @@ export const gcCommand: Command = {
   examples: ["fleet gc --dry-run", "fleet gc --product shop", "fleet gc --json | jq '.hosts[].gone[].restore'"],
 
   async run({ api, terminal, json }, _args, { dryRun, product }) {
-    const only = textOf(product);
-    const body = { dryRun: dryRun === true, ...(only === undefined ? {} : { product: only }) };
-    const view = await api.post("/api/fleet/gc", body, async () => (await import("../../views/gc.ts")).GcView);
+    const body = { dryRun: dryRun === true, product: textOf(product) };
+    const view = await api.ask("POST /api/fleet/gc", { body }, async () => (await import("../../views/gc.ts")).GcView);
     if (json) terminal.json(view);
     else {
       const { gcLines } = await import("../gc-table.ts");

@@ -13,7 +13,7 @@ const listCommand: Command = {
   examples: ["fleet keys", "fleet keys --json | jq -r '.keys[] | select(.standing == \"signs\").kid'"],
 
   async run(shell) {
-    await told(shell, await shell.api.get("/api/fleet/keys", keysView));
+    await told(shell, await shell.api.ask("GET /api/fleet/keys", {}, keysView));
   },
 };
 
@@ -26,7 +26,7 @@ const rotateCommand: Command = {
   async run(shell, _args, { overlap }) {
     const hours = textOf(overlap);
     const body = hours === undefined ? {} : { overlapHours: Number(hours) };
-    await told(shell, await shell.api.post("/api/fleet/keys/rotate", body, keysView));
+    await told(shell, await shell.api.ask("POST /api/fleet/keys/rotate", { body }, keysView));
   },
 };
 
@@ -37,8 +37,7 @@ const revokeCommand: Command = {
   examples: ["fleet keys revoke NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"],
 
   async run(shell, [kid = ""]) {
-    const path = `/api/fleet/keys/${encodeURIComponent(kid)}/revoke`;
-    await told(shell, await shell.api.post(path, {}, keysView));
+    await told(shell, await shell.api.ask("POST /api/fleet/keys/{key}/revoke", { path: { key: kid } }, keysView));
     if (!shell.json) shell.terminal.note("Whoever holds a token that it signed needs a new one.");
   },
 };

@@ -8,8 +8,8 @@ export const loginCommand: Command = {
   examples: ["fleet login", 'xdg-open "$(fleet login)"'],
 
   async run({ api, terminal, json }) {
-    const link = await api.post(
-      "/api/fleet/login-links",
+    const link = await api.ask(
+      "POST /api/fleet/login-links",
       {},
       async () => (await import("../../views/login.ts")).LoginLink,
     );

@@ -1,5 +1,5 @@
 /** fleet logs: what the agent wrote. */
-import { numberOf, queryOf, taskPath, type Command } from "../command.ts";
+import { numberOf, type Command } from "../command.ts";
 
 export const logsCommand: Command = {
   usage: "logs <task>",
@@ -11,20 +11,20 @@ export const logsCommand: Command = {
   ],
   examples: ["fleet logs 3f9a1c2b -f", "fleet logs 3f9a1c2b -n 20 --attempt 0"],
 
-  async run({ api, terminal, json, world }, [task], { follow, lines, attempt }) {
+  async run({ api, terminal, json, world }, [task = ""], { follow, lines, attempt }) {
     const { escapeForTerminal } = await import("../../domain/escape.ts");
-    const query = queryOf({ lines: numberOf(lines), attempt: numberOf(attempt) });
+    const asked = { path: { task }, query: { lines: numberOf(lines), attempt: numberOf(attempt) } };
     if (follow) {
-      const stream = api.stream(taskPath(task, `/logs/follow${query}`), async () => (await views()).LogLine, {
-        signal: world.signal,
-      });
+      const line = async () => (await views()).LogLine;
+      const terms = { signal: world.signal };
+      const stream = api.follow("STREAM /api/fleet/tasks/{task}/logs/follow", asked, line, terms);
       for await (const { data } of stream) {
         if (json) terminal.json(data);
         else terminal.line(escapeForTerminal(data.text));
       }
       return;
     }
-    const logs = await api.get(taskPath(task, `/logs${query}`), async () => (await views()).LogsView);
+    const logs = await api.ask("GET /api/fleet/tasks/{task}/logs", asked, async () => (await views()).LogsView);
     if (json) {
       terminal.json(logs);
       return;

@@ -1,6 +1,6 @@
 /** fleet merge: merge what is ready. */
 import { taskLine } from "../act.ts";
-import { taskPath, type Command } from "../command.ts";
+import type { Command } from "../command.ts";
 
 export const mergeCommand: Command = {
   usage: "merge <task>",
@@ -8,9 +8,9 @@ export const mergeCommand: Command = {
   options: [],
   examples: ["fleet merge 3f9a1c2b"],
 
-  async run({ api, terminal, json }, [task]) {
+  async run({ api, terminal, json }, [task = ""]) {
     const { MergedView } = await import("../../views/task.ts");
-    const merged = await api.post(taskPath(task, "/merge"), {}, MergedView);
+    const merged = await api.ask("POST /api/fleet/tasks/{task}/merge", { path: { task }, body: {} }, MergedView);
     if (json) return terminal.json(merged);
     terminal.line(taskLine(terminal, merged));
     if (merged.bringHome)

@@ -1,10 +1,12 @@
 /** fleet operators: who is known to the house, and the most that their tokens may claim. */
 import type { OperatorView } from "../../views/token.ts";
-import { queryOf, textOf, type Command, type Shell } from "../command.ts";
+import { textOf, type Command, type Shell } from "../command.ts";
 import { tableOf } from "../table.ts";
 import { ago } from "../words.ts";
 
 const views = () => import("../../views/token.ts");
+
+const operatorView = async () => (await views()).OperatorView;
 
 const listCommand: Command = {
   usage: "operators",
@@ -13,15 +15,13 @@ const listCommand: Command = {
   examples: ["fleet operators", "fleet operators --json | jq -r '.items[] | select(.disabledAt != null).id'"],
 
   async run(shell, _args, options) {
-    const page = await shell.api.get(
-      `/api/fleet/operators${queryOf({ limit: textOf(options["limit"]) })}`,
-      async () => {
-        const [{ pageOf }, { OperatorView: View }] = await Promise.all([import("../../views/page.ts"), views()]);
-        return pageOf(View);
-      },
-    );
+    const query = { limit: textOf(options["limit"]) };
+    const page = await shell.api.ask("GET /api/fleet/operators", { query }, async () => {
+      const [{ pageOf }, { OperatorView: View }] = await Promise.all([import("../../views/page.ts"), views()]);
+      return pageOf(View);
+    });
     if (shell.json) return shell.terminal.json(page);
-    told(shell, page.items);
+    tellAll(shell, page.items);
     if (page.nextCursor !== null) shell.terminal.note("There are more: --limit 200");
   },
 };
@@ -37,7 +37,9 @@ const setCommand: Command = {
   examples: ["fleet operators set ada --tier observer", "fleet operators set bob --tenant acme --tier builder"],
 
   async run(shell, [operator = ""], { tenant, tier, role }) {
-    await change(shell, "", { operator, tenant, tier, role });
+    const [{ read }, { OperatorChange }] = await Promise.all([import("../../domain/errors.ts"), views()]);
+    const body = read(OperatorChange, { operator, tenant, tier, role });
+    told(shell, await shell.api.ask("POST /api/fleet/operators", { body }, operatorView));
   },
 };
 
@@ -47,7 +49,10 @@ const disableCommand: Command = {
   options: [],
   examples: ["fleet operators disable ada"],
 
-  run: (shell, [operator = ""]) => change(shell, `/${encodeURIComponent(operator)}/disable`, {}),
+  async run(shell, [operator = ""]) {
+    const asked = { path: { operator } };
+    told(shell, await shell.api.ask("POST /api/fleet/operators/{operator}/disable", asked, operatorView));
+  },
 };
 
 const enableCommand: Command = {
@@ -56,19 +61,21 @@ const enableCommand: Command = {
   options: [],
   examples: ["fleet operators enable ada"],
 
-  run: (shell, [operator = ""]) => change(shell, `/${encodeURIComponent(operator)}/enable`, {}),
+  async run(shell, [operator = ""]) {
+    const asked = { path: { operator } };
+    told(shell, await shell.api.ask("POST /api/fleet/operators/{operator}/enable", asked, operatorView));
+  },
 };
 
 /** The one that is called by the word alone comes first. */
 export const operatorsCommands: readonly Command[] = [listCommand, setCommand, disableCommand, enableCommand];
 
-async function change(shell: Shell, act: string, body: object): Promise<void> {
-  const changed = await shell.api.post(`/api/fleet/operators${act}`, body, async () => (await views()).OperatorView);
-  if (shell.json) shell.terminal.json(changed);
-  else told(shell, [changed]);
+function told(shell: Shell, operator: OperatorView): void {
+  if (shell.json) shell.terminal.json(operator);
+  else tellAll(shell, [operator]);
 }
 
-function told({ terminal, world }: Shell, operators: readonly OperatorView[]): void {
+function tellAll({ terminal, world }: Shell, operators: readonly OperatorView[]): void {
   const rows = tableOf<OperatorView>(
     terminal,
     [

@@ -1,5 +1,5 @@
 /** fleet orders: what is to be done, was done, or was not; and making one by hand. */
-import { numberOf, queryOf, textOf, type Command, type Options } from "../command.ts";
+import { numberOf, textOf, type Command, type Options } from "../command.ts";
 
 const listCommand: Command = {
   usage: "orders",
@@ -15,15 +15,15 @@ const listCommand: Command = {
   examples: ["fleet orders --status pending", "fleet orders --product shop --json | jq '.items[].reason'"],
 
   async run({ api, terminal, json, world }, _args, options) {
-    const query = queryOf({
+    const query = {
       status: textOf(options["status"]),
       product: textOf(options["product"]),
       intent: textOf(options["intent"]),
       plan: textOf(options["plan"]),
       limit: numberOf(options["limit"]),
       cursor: textOf(options["cursor"]),
-    });
-    const page = await api.get(`/api/fleet/orders${query}`, async () => {
+    };
+    const page = await api.ask("GET /api/fleet/orders", { query }, async () => {
       const [{ pageOf }, { OrderView }] = await Promise.all([
         import("../../views/page.ts"),
         import("../../views/order.ts"),
@@ -71,9 +71,10 @@ const addCommand: Command = {
     ]);
     const { api, terminal, json } = shell;
     const request = read(OrderRequest, { productId: product, intent, ...requestOf(options) });
-    const order = await api.post("/api/fleet/orders", request, AddedOrder);
+    const order = await api.ask("POST /api/fleet/orders", { body: request }, AddedOrder);
     if (options["run"]) {
-      const batch = await api.post(`/api/fleet/orders/${order.id}/run`, {}, BatchView);
+      const asked = { path: { order: order.id }, body: {} };
+      const batch = await api.ask("POST /api/fleet/orders/{order}/run", asked, BatchView);
       const { follow } = await import("./run.ts");
       return follow(shell, batch, { wait: options["wait"] !== false });
     }

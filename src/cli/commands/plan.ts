@@ -1,7 +1,9 @@
 /** fleet plan: which work orders are next, and why; and the proof that a plan follows from its inputs. */
 import { join, resolve } from "node:path";
-import { numberOf, queryOf, textOf, type Command, type Options, type Shell } from "../command.ts";
+import { numberOf, textOf, type Command, type Options, type Shell } from "../command.ts";
 import type { PlanView } from "../../views/plan.ts";
+
+const replayView = async () => (await import("../../views/plan.ts")).ReplayView;
 
 const NOT_VERIFIED = 4;
 
@@ -40,7 +42,7 @@ async function plan({ api, terminal, json, world }: Shell, options: Options): Pr
     import("../../domain/errors.ts"),
     import("../../views/plan.ts"),
   ]);
-  const made = await api.post("/api/fleet/plan", read(PlanRequest, requestOf(options)), View);
+  const made = await api.ask("POST /api/fleet/plan", { body: read(PlanRequest, requestOf(options)) }, View);
   const out = textOf(options["out"]);
   const files = out === undefined ? [] : await writeOrders(made, world.cwd, out);
   if (json) terminal.json(made.plan);
@@ -87,8 +89,7 @@ async function writeOrders({ plan: made }: PlanView, cwd: string, out: string): 
 }
 
 async function proof({ api, terminal, json }: Shell, id: string): Promise<number> {
-  const path = `/api/fleet/plans/${encodeURIComponent(id)}/replay`;
-  const replay = await api.post(path, {}, async () => (await import("../../views/plan.ts")).ReplayView);
+  const replay = await api.ask("POST /api/fleet/plans/{plan}/replay", { path: { plan: id } }, replayView);
   if (json) terminal.json(replay);
   else {
     const verdict = replay.holds ? "follows from its inputs, byte by byte" : "does not hold";
@@ -102,7 +103,7 @@ async function proof({ api, terminal, json }: Shell, id: string): Promise<number
 }
 
 async function list({ api, terminal, json, world }: Shell): Promise<number> {
-  const page = await api.get(`/api/fleet/plans${queryOf({ limit: 50 })}`, async () => {
+  const page = await api.ask("GET /api/fleet/plans", { query: { limit: 50 } }, async () => {
     const [{ pageOf }, { PlanSummary }] = await Promise.all([
       import("../../views/page.ts"),
       import("../../views/plan.ts"),

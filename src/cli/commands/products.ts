@@ -2,10 +2,6 @@
 import { textOf, type Command, type Shell } from "../command.ts";
 import type { ProductView } from "../../views/product.ts";
 
-function pathOf(product: string | undefined, act: string): string {
-  return `/api/fleet/products/${encodeURIComponent(product ?? "")}/${act}`;
-}
-
 const oneView = async () => (await import("../../views/product.ts")).ProductView;
 
 const listCommand: Command = {
@@ -15,8 +11,9 @@ const listCommand: Command = {
   examples: ["fleet products", "fleet products --json | jq '.products[] | select(.stopped).id'"],
 
   async run({ api, terminal, json, world }) {
-    const view = await api.get(
-      "/api/fleet/products",
+    const view = await api.ask(
+      "GET /api/fleet/products",
+      {},
       async () => (await import("../../views/product.ts")).ProductsView,
     );
     if (json) {
@@ -34,8 +31,9 @@ const killCommand: Command = {
   options: [["--reason <reason>", "why; shown wherever the product is (needed)"]],
   examples: ['fleet products kill shop --reason "its tests write to production"'],
 
-  async run(shell, [product], { reason }) {
-    const view = await shell.api.post(pathOf(product, "kill"), { reason: textOf(reason) ?? "" }, oneView);
+  async run(shell, [product = ""], { reason }) {
+    const asked = { path: { product }, body: { reason: textOf(reason) ?? "" } };
+    const view = await shell.api.ask("POST /api/fleet/products/{product}/kill", asked, oneView);
     await told(shell, view, `Let it go on: fleet products release ${view.id}`);
   },
 };
@@ -46,8 +44,8 @@ const releaseCommand: Command = {
   options: [],
   examples: ["fleet products release shop"],
 
-  async run(shell, [product]) {
-    const view = await shell.api.post(pathOf(product, "release"), {}, oneView);
+  async run(shell, [product = ""]) {
+    const view = await shell.api.ask("POST /api/fleet/products/{product}/release", { path: { product } }, oneView);
     const step = view.stopped
       ? "fleet.yaml itself stops it: mend products[].killSwitch there"
       : `Plan for it: fleet plan --product ${view.id}`;

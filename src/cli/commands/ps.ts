@@ -1,7 +1,9 @@
 /** fleet ps: one row per agent, what needs a human first. */
 import { setTimeout as pause } from "node:timers/promises";
-import { queryOf, textOf, type Command, type Options, type Shell } from "../command.ts";
+import { textOf, type Command, type Options, type Shell } from "../command.ts";
 import type { PsView } from "../../views/agent.ts";
+
+const psView = async () => (await import("../../views/agent.ts")).PsView;
 
 const REFRESH_MS = 2_000;
 
@@ -26,8 +28,8 @@ export const psCommand: Command = {
   ],
 
   async run(shell, _args, options) {
-    const path = `/api/fleet/ps${filterOf(options)}`;
-    const look = () => shell.api.get(path, async () => (await import("../../views/agent.ts")).PsView);
+    const query = filterOf(options);
+    const look = () => shell.api.ask("GET /api/fleet/ps", { query }, psView);
     let seen = await look();
     await print(shell, seen, options);
     while (options["watch"] && !shell.world.signal.aborted) {
@@ -43,14 +45,14 @@ export const psCommand: Command = {
   },
 };
 
-function filterOf({ all, tenant, host, status, orphans }: Options): string {
-  return queryOf({
+function filterOf({ all, tenant, host, status, orphans }: Options) {
+  return {
     all: all === true,
     tenant: textOf(tenant),
     host: textOf(host),
     status: textOf(status),
     orphans: orphans === true,
-  });
+  };
 }
 
 async function print({ json, terminal, world }: Shell, seen: PsView, { wide, watch }: Options): Promise<void> {

@@ -1,5 +1,5 @@
 /** fleet reject: send what is ready back, with a comment that the next attempt is told. */
-import { act } from "../act.ts";
+import { act, taskView } from "../act.ts";
 import type { Command } from "../command.ts";
 
 export const rejectCommand: Command = {
@@ -8,5 +8,6 @@ export const rejectCommand: Command = {
   options: [],
   examples: ['fleet reject 3f9a1c2b "The export must stream; files of 2 GB are common"'],
 
-  run: (shell, [task, comment]) => act(shell, { verb: "reject", task, body: { comment } }),
+  run: (shell, [task = "", comment = ""]) =>
+    act(shell, shell.api.ask("POST /api/fleet/tasks/{task}/reject", { path: { task }, body: { comment } }, taskView)),
 };

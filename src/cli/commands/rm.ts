@@ -1,5 +1,7 @@
 /** fleet rm: clean up after a task that is over. */
-import { taskPath, type Command } from "../command.ts";
+import type { Command } from "../command.ts";
+
+const removedView = async () => (await import("../../views/task.ts")).Removed;
 
 export const rmCommand: Command = {
   usage: "rm <task>",
@@ -7,8 +9,8 @@ export const rmCommand: Command = {
   options: [],
   examples: ["fleet rm 3f9a1c2b"],
 
-  async run({ api, terminal, json }, [task]) {
-    const gone = await api.delete(taskPath(task), async () => (await import("../../views/task.ts")).Removed);
+  async run({ api, terminal, json }, [task = ""]) {
+    const gone = await api.ask("DELETE /api/fleet/tasks/{task}", { path: { task } }, removedView);
     if (json) {
       terminal.json(gone);
       return;

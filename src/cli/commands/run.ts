@@ -1,6 +1,11 @@
 /** fleet run: have pending orders carried out, and watch; behind it, looking at one run and keeping it. */
-import { numberOf, queryOf, textOf, type Command, type Options, type Shell } from "../command.ts";
+import { numberOf, textOf, type Command, type Options, type Shell } from "../command.ts";
 import type { BatchView, OrderView } from "../../views/order.ts";
+import type { RunView } from "../../views/run.ts";
+
+const evidenceView = async () => (await import("../../views/run.ts")).EvidenceView;
+
+const storyView = async () => (await import("../../views/run.ts")).RunStory;
 
 const NOT_VERIFIED = 4;
 
@@ -36,11 +41,15 @@ async function ask({ api }: Shell, options: Options): Promise<BatchView> {
   const order = textOf(options["order"]);
   const dryRun = options["dryRun"] === true;
   if (order !== undefined) {
-    return api.post(`/api/fleet/orders/${encodeURIComponent(order)}/run`, read(OneRunRequest, { dryRun }), View);
+    return api.ask(
+      "POST /api/fleet/orders/{order}/run",
+      { path: { order }, body: read(OneRunRequest, { dryRun }) },
+      View,
+    );
   }
   const asked = { budget: numberOf(options["budget"]), product: textOf(options["product"]), dryRun };
   const given = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
-  return api.post("/api/fleet/orders/run", read(RunRequest, given), View);
+  return api.ask("POST /api/fleet/orders/run", { body: read(RunRequest, given) }, View);
 }
 
 async function tell({ terminal, json }: Shell, batch: BatchView): Promise<number> {
@@ -93,10 +102,6 @@ async function refusals({ terminal }: Shell, batch: BatchView): Promise<void> {
   for (const line of planned(terminal, { ...batch, orders: [] })) terminal.line(line);
 }
 
-function runPath(run: string | undefined, rest = ""): string {
-  return `/api/fleet/runs/${encodeURIComponent(run ?? "")}${rest}`;
-}
-
 const showCommand: Command = {
   usage: "run show <run>",
   summary: "one run: how it went, its evidence, all tries",
@@ -111,14 +116,14 @@ const showCommand: Command = {
     "fleet run show 3f9a1c2b --file junit.xml",
   ],
 
-  async run(shell, [run], { verify, log, file }) {
+  async run(shell, [run = ""], { verify, log, file }) {
     const name = log ? "output.log" : textOf(file);
     if (name !== undefined) {
       await print(shell, run, name);
       return 0;
     }
-    const path = runPath(run, queryOf({ verify: verify === true }));
-    const story = await shell.api.get(path, async () => (await import("../../views/run.ts")).RunStory);
+    const asked = { path: { run }, query: { verify: verify === true } };
+    const story = await shell.api.ask("GET /api/fleet/runs/{run}", asked, storyView);
     const { terminal, json, world } = shell;
     if (json) terminal.json(story);
     else {
@@ -129,9 +134,8 @@ const showCommand: Command = {
   },
 };
 
-async function print({ api, terminal, json }: Shell, run: string | undefined, name: string): Promise<void> {
-  const path = runPath(run, `/artifacts/${encodeURIComponent(name)}`);
-  const found = await api.get(path, async () => (await import("../../views/run.ts")).EvidenceView);
+async function print({ api, terminal, json }: Shell, run: string, name: string): Promise<void> {
+  const found = await api.ask("GET /api/fleet/runs/{run}/artifacts/{name}", { path: { run, name } }, evidenceView);
   if (json) terminal.json(found);
   else if (found.text === null) terminal.note(`${name} is no text (${found.sizeBytes} bytes). Take it with --json.`);
   else {
@@ -146,9 +150,9 @@ const pinCommand: Command = {
   options: [["--release <name>", "the release it belongs to"]],
   examples: ["fleet run pin 3f9a1c2b", "fleet run pin 3f9a1c2b --release 2.4.0"],
 
-  async run(shell, [run], { release }) {
-    const name = textOf(release);
-    await pinned(shell, runPath(run, "/pin"), name === undefined ? {} : { release: name });
+  async run(shell, [run = ""], { release }) {
+    const asked = { path: { run }, body: { release: textOf(release) } };
+    pinned(shell, await shell.api.ask("POST /api/fleet/runs/{run}/pin", asked, runView));
   },
 };
 
@@ -158,13 +162,14 @@ const unpinCommand: Command = {
   options: [],
   examples: ["fleet run unpin 3f9a1c2b"],
 
-  async run(shell, [run]) {
-    await pinned(shell, runPath(run, "/unpin"), {});
+  async run(shell, [run = ""]) {
+    pinned(shell, await shell.api.ask("POST /api/fleet/runs/{run}/unpin", { path: { run } }, runView));
   },
 };
 
-async function pinned({ api, terminal, json }: Shell, path: string, body: object): Promise<void> {
-  const run = await api.post(path, body, async () => (await import("../../views/run.ts")).RunView);
+const runView = async () => (await import("../../views/run.ts")).RunView;
+
+function pinned({ terminal, json }: Shell, run: RunView): void {
   if (json) {
     terminal.json(run);
     return;

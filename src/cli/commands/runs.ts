@@ -1,5 +1,5 @@
 /** fleet runs: what was carried out, and how it went. */
-import { numberOf, queryOf, textOf, type Command } from "../command.ts";
+import { numberOf, textOf, type Command } from "../command.ts";
 
 export const runsCommand: Command = {
   usage: "runs",
@@ -15,15 +15,15 @@ export const runsCommand: Command = {
   examples: ["fleet runs --product shop", "fleet runs --status failed --json | jq '.items[].message'"],
 
   async run({ api, terminal, json, world }, _args, options) {
-    const query = queryOf({
+    const query = {
       product: textOf(options["product"]),
       status: textOf(options["status"]),
       intent: textOf(options["intent"]),
       collected: options["all"] === true,
       limit: numberOf(options["limit"]),
       cursor: textOf(options["cursor"]),
-    });
-    const page = await api.get(`/api/fleet/runs${query}`, async () => {
+    };
+    const page = await api.ask("GET /api/fleet/runs", { query }, async () => {
       const [{ pageOf }, { RunView }] = await Promise.all([
         import("../../views/page.ts"),
         import("../../views/run.ts"),

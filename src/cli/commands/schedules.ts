@@ -4,10 +4,6 @@ import type { ScheduleRunView, ScheduleView } from "../../views/schedule.ts";
 
 const NOT_VERIFIED = 4;
 
-function pathOf(product: string | undefined, what: string): string {
-  return `/api/fleet/schedules/${encodeURIComponent(product ?? "")}/${what}`;
-}
-
 const oneView = async () => (await import("../../views/schedule.ts")).ScheduleView;
 const runView = async () => (await import("../../views/schedule.ts")).ScheduleRunView;
 const allView = async () => (await import("../../views/schedule.ts")).SchedulesView;
@@ -22,7 +18,7 @@ const listCommand: Command = {
   ],
 
   async run({ api, terminal, json, world }, _args, { exitCode }) {
-    const view = await api.get("/api/fleet/schedules", allView);
+    const view = await api.ask("GET /api/fleet/schedules", {}, allView);
     if (json) terminal.json(view);
     else {
       const { scheduleLines } = await import("../schedule-table.ts");
@@ -39,8 +35,9 @@ const pauseCommand: Command = {
   options: [["--reason <reason>", "why; shown to whoever wonders"]],
   examples: ['fleet schedules pause shop --reason "the build machine moves"'],
 
-  async run(shell, [product], { reason }) {
-    const view = await shell.api.post(pathOf(product, "pause"), { reason: textOf(reason) ?? "" }, oneView);
+  async run(shell, [product = ""], { reason }) {
+    const asked = { path: { product }, body: { reason: textOf(reason) ?? "" } };
+    const view = await shell.api.ask("POST /api/fleet/schedules/{product}/pause", asked, oneView);
     await told(shell, view, `Go on: fleet schedules resume ${view.product}`);
   },
 };
@@ -51,8 +48,8 @@ const resumeCommand: Command = {
   options: [],
   examples: ["fleet schedules resume shop"],
 
-  async run(shell, [product]) {
-    const view = await shell.api.post(pathOf(product, "resume"), {}, oneView);
+  async run(shell, [product = ""]) {
+    const view = await shell.api.ask("POST /api/fleet/schedules/{product}/resume", { path: { product } }, oneView);
     await told(shell, view, view.next === null ? "It waits to be asked for." : `Next: ${view.next}`);
   },
 };
@@ -63,8 +60,8 @@ const runCommand: Command = {
   options: [],
   examples: ["fleet schedules run shop"],
 
-  async run(shell, [product]) {
-    tellRun(shell, await shell.api.post(pathOf(product, "run"), {}, runView));
+  async run(shell, [product = ""]) {
+    tellRun(shell, await shell.api.ask("POST /api/fleet/schedules/{product}/run", { path: { product } }, runView));
   },
 };
 
@@ -75,7 +72,7 @@ const hookCommand: Command = {
   examples: ["fleet schedules hook shop > /srv/git/shop.git/hooks/post-receive && chmod +x $_"],
 
   async run({ api, terminal, json }, [product = ""]) {
-    const { schedules } = await api.get("/api/fleet/schedules", allView);
+    const { schedules } = await api.ask("GET /api/fleet/schedules", {}, allView);
     const found = schedules.find((schedule) => schedule.product === product);
     if (!found) {
       const { FleetError } = await import("../../domain/errors.ts");

@@ -1,9 +1,11 @@
 /** fleet science: the research dossiers as a board: how far, since when, handed to what, stuck, or not readable. */
-import { queryOf, textOf, type Command, type Shell } from "../command.ts";
+import { textOf, type Command, type Shell } from "../command.ts";
 import type { IndexedDossier, ScienceIndex } from "../../domain/science-index.ts";
 import type { DossierStatus } from "../../domain/science.ts";
 import { tableOf } from "../table.ts";
 import { ago, plural, span, type Colour } from "../words.ts";
+
+const indexView = async () => (await import("../../domain/science-index.ts")).ScienceIndex;
 
 export const scienceCommand: Command = {
   usage: "science",
@@ -19,8 +21,8 @@ export const scienceCommand: Command = {
   ],
 
   async run(shell, _args, { status, refresh }) {
-    const path = `/api/fleet/science${queryOf({ status: textOf(status) })}`;
-    const read = () => shell.api.get(path, async () => (await import("../../domain/science-index.ts")).ScienceIndex);
+    const query = { status: textOf(status) };
+    const read = () => shell.api.ask("GET /api/fleet/science", { query }, indexView);
     const index = refresh === true ? await readAnew(shell, read) : await read();
     if (shell.json) shell.terminal.json(index);
     else for (const line of boardLines(shell, index)) shell.terminal.line(line);
@@ -29,7 +31,7 @@ export const scienceCommand: Command = {
 
 async function readAnew(shell: Shell, read: () => Promise<ScienceIndex>): Promise<ScienceIndex> {
   const { lookAndRead } = await import("../look.ts");
-  return lookAndRead(shell, { path: "/api/fleet/science/refresh", product: undefined }, read);
+  return lookAndRead(shell, { route: "POST /api/fleet/science/refresh" }, read);
 }
 
 const COLOURS: Readonly<Record<DossierStatus, Colour>> = {

@@ -1,5 +1,7 @@
 /** fleet show: the whole story of a task. */
-import { taskPath, type Command } from "../command.ts";
+import type { Command } from "../command.ts";
+
+const storyView = async () => (await import("../../views/story.ts")).StoryView;
 
 export const showCommand: Command = {
   usage: "show <task>",
@@ -7,8 +9,8 @@ export const showCommand: Command = {
   options: [],
   examples: ["fleet show 3f9a1c2b", "fleet show 3f9a1c2b --json | jq .next"],
 
-  async run({ api, terminal, json, world }, [task]) {
-    const story = await api.get(taskPath(task, "/story"), async () => (await import("../../views/story.ts")).StoryView);
+  async run({ api, terminal, json, world }, [task = ""]) {
+    const story = await api.ask("GET /api/fleet/tasks/{task}/story", { path: { task } }, storyView);
     if (json) {
       terminal.json(story);
       return;

@@ -37,7 +37,8 @@ export const spawnCommand: Command = {
     const { SpawnRequest } = await import("../../domain/spawn.ts");
     const { TaskView } = await import("../../views/task.ts");
     const request = read(SpawnRequest, requestOf(wherever(repository, world.cwd), description, options));
-    const task = await api.post("/api/fleet/spawn", request, TaskView, { idempotencyKey: keyOf(description, world) });
+    const asked = { body: request, idempotencyKey: keyOf(description, world) };
+    const task = await api.ask("POST /api/fleet/spawn", asked, TaskView);
     if (options["wait"]) {
       const { waitFor } = await import("../wait.ts");
       return waitFor(task, { api, terminal, json, world });

@@ -1,5 +1,5 @@
 /** fleet stop: stop a task and its agent. */
-import { act } from "../act.ts";
+import { act, taskView } from "../act.ts";
 import { textOf, type Command } from "../command.ts";
 
 export const stopCommand: Command = {
@@ -8,8 +8,8 @@ export const stopCommand: Command = {
   options: [["--reason <text>", "kept in the audit log"]],
   examples: ["fleet stop 3f9a1c2b", 'fleet stop 3f9a1c2b --reason "no longer needed"'],
 
-  async run(shell, [task], { reason }) {
-    const why = textOf(reason);
-    await act(shell, { verb: "stop", task, body: why === undefined ? {} : { reason: why } });
+  async run(shell, [task = ""], { reason }) {
+    const asked = { path: { task }, body: { reason: textOf(reason) } };
+    await act(shell, shell.api.ask("POST /api/fleet/tasks/{task}/stop", asked, taskView));
   },
 };

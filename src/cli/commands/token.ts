@@ -1,6 +1,6 @@
 /** fleet token: tokens for people and programs; issued, listed, taken back. */
 import type { TokenView } from "../../views/token.ts";
-import { queryOf, textOf, type Command } from "../command.ts";
+import { textOf, type Command } from "../command.ts";
 import { tableOf } from "../table.ts";
 import { ago, span } from "../words.ts";
 
@@ -16,8 +16,8 @@ const listCommand: Command = {
   examples: ["fleet token list", "fleet token list --over --json | jq '.items[] | select(.purpose == \"session\")'"],
 
   async run({ api, terminal, json, world }, _args, options) {
-    const query = queryOf({ over: options["over"] === true, limit: textOf(options["limit"]) });
-    const page = await api.get(`/api/fleet/tokens${query}`, async () => {
+    const query = { over: options["over"] === true, limit: textOf(options["limit"]) };
+    const page = await api.ask("GET /api/fleet/tokens", { query }, async () => {
       const [{ pageOf }, { TokenView: View }] = await Promise.all([import("../../views/page.ts"), views()]);
       return pageOf(View);
     });
@@ -72,7 +72,7 @@ const issueCommand: Command = {
       ttlMinutes: ttl === undefined ? undefined : minutesOf(ttl),
       name: options["name"],
     });
-    const issued = await api.post("/api/fleet/tokens", body, IssuedToken);
+    const issued = await api.ask("POST /api/fleet/tokens", { body }, IssuedToken);
     if (json) return terminal.json(issued);
     terminal.line(issued.token);
     if (terminal.isTty) {
@@ -88,6 +88,8 @@ function minutesOf(text: string): number | string {
   return figure === undefined ? text : Number(figure) * (unit === "h" ? 60 : 1);
 }
 
+const revokedView = async () => (await views()).RevokedToken;
+
 const revokeCommand: Command = {
   usage: "token revoke <token>",
   summary: "refuse a token from now on; in every web process within seconds",
@@ -95,10 +97,8 @@ const revokeCommand: Command = {
   examples: ["fleet token revoke 3f9a1c2b", "fleet token revoke 8a1f… --issuer https://login.example.com/"],
 
   async run({ api, terminal, json }, [token = ""], options) {
-    const path = `/api/fleet/tokens/${encodeURIComponent(token)}/revoke`;
-    const issuer = textOf(options["issuer"]);
-    const body = issuer === undefined ? {} : { issuer };
-    const revoked = await api.post(path, body, async () => (await views()).RevokedToken);
+    const asked = { path: { token }, body: { issuer: textOf(options["issuer"]) } };
+    const revoked = await api.ask("POST /api/fleet/tokens/{token}/revoke", asked, revokedView);
     if (json) return terminal.json(revoked);
     terminal.line(`Token ${terminal.shown(revoked.id)} is refused from now on.`);
   },

@@ -5,7 +5,7 @@ import { pageOf } from "../../views/page.ts";
 import { RunStory, RunView } from "../../views/run.ts";
 import { SchedulesView, ScheduleRunView } from "../../views/schedule.ts";
 import type { Api } from "../api.ts";
-import { queryOf, type Shell } from "../command.ts";
+import type { Shell } from "../command.ts";
 import { waitForBatch } from "../run-wait.ts";
 import { plural, span } from "../words.ts";
 import { DEMO_PRODUCT } from "./demo-world.ts";
@@ -28,8 +28,10 @@ export async function conductOrders(shell: Shell, api: Api, interrupted: AbortSi
     terminal.line();
     terminal.line(terminal.paint("bold", "And by the clock: the schedule of this product has it validated and tested"));
   }
-  const made = await api.post(`/api/fleet/schedules/${DEMO_PRODUCT}/run`, {}, ScheduleRunView);
-  const first = await api.get(`/api/fleet/orders/${made.orders[0]?.id ?? ""}`, OrderView);
+  const product = { path: { product: DEMO_PRODUCT } };
+  const made = await api.ask("POST /api/fleet/schedules/{product}/run", product, ScheduleRunView);
+  const asked = { path: { order: made.orders[0]?.id ?? "" } };
+  const first = await api.ask("GET /api/fleet/orders/{order}", asked, OrderView);
   const orders = await waitForBatch(first.batchId ?? "", { ...shell, api });
   interrupted.throwIfAborted();
   const done = [];
@@ -42,7 +44,7 @@ export async function conductOrders(shell: Shell, api: Api, interrupted: AbortSi
 async function scheduleIsRead({ world }: Shell, api: Api, interrupted: AbortSignal): Promise<void> {
   const deadline = world.clock().getTime() + READ_WITHIN_MS;
   for (;;) {
-    const { schedules } = await api.get("/api/fleet/schedules", SchedulesView);
+    const { schedules } = await api.ask("GET /api/fleet/schedules", {}, SchedulesView);
     if (schedules.some(({ product, standing }) => product === DEMO_PRODUCT && standing === "on")) return;
     if (world.clock().getTime() > deadline)
       throw new Error(`The schedule was not read within ${span(READ_WITHIN_MS)}.`);
@@ -51,8 +53,10 @@ async function scheduleIsRead({ world }: Shell, api: Api, interrupted: AbortSign
 }
 
 async function storyOf(api: Api, order: OrderView): Promise<DemoOrder> {
-  const { items } = await api.get(`/api/fleet/runs${queryOf({ order: order.id, limit: 1 })}`, pageOf(RunView));
-  const story = await api.get(`/api/fleet/runs/${items[0]?.id ?? ""}${queryOf({ verify: true })}`, RunStory);
+  const of = { query: { order: order.id, limit: 1 } };
+  const { items } = await api.ask("GET /api/fleet/runs", of, pageOf(RunView));
+  const asked = { path: { run: items[0]?.id ?? "" }, query: { verify: true } };
+  const story = await api.ask("GET /api/fleet/runs/{run}", asked, RunStory);
   return { order, story };
 }
 

@@ -7,7 +7,7 @@ import { AuditProof, InvariantsView } from "../../views/proof.ts";
 import { StoryView } from "../../views/story.ts";
 import { MergedView, TaskView } from "../../views/task.ts";
 import { connectApi, type Api } from "../api.ts";
-import { taskPath, type Command, type Shell } from "../command.ts";
+import type { Command, Shell } from "../command.ts";
 import { openProgress } from "../progress.ts";
 import { shortStoryLines } from "../story-lines.ts";
 import { span } from "../words.ts";
@@ -134,9 +134,9 @@ async function conduct(
   const api = connectApi(credentials);
   const asked = await Promise.all(
     TASKS.map(({ title, description, script }) =>
-      api.post(
-        "/api/fleet/spawn",
-        SpawnRequest.parse({ repository, title, description, script, agentType: "stub" }),
+      api.ask(
+        "POST /api/fleet/spawn",
+        { body: SpawnRequest.parse({ repository, title, description, script, agentType: "stub" }) },
         TaskView,
       ),
     ),
@@ -147,11 +147,11 @@ async function conduct(
   if (wrong.length > 0) throw new Error(wrong.join("\n"));
 
   const [first = ""] = ids;
-  const merged = await api.post(taskPath(first, "/merge"), {}, MergedView);
+  const merged = await api.ask("POST /api/fleet/tasks/{task}/merge", { path: { task: first }, body: {} }, MergedView);
   const orders = await conductOrders(shell, api, interrupted);
   const proof = {
-    audit: await api.get("/api/fleet/audit/verify", AuditProof),
-    invariants: await api.get("/api/fleet/invariants", InvariantsView),
+    audit: await api.ask("GET /api/fleet/audit/verify", {}, AuditProof),
+    invariants: await api.ask("GET /api/fleet/invariants", {}, InvariantsView),
   };
   const broken = proof.invariants.invariants
     .filter(({ holds }) => holds === false)
@@ -193,7 +193,8 @@ async function watch(
 }
 
 async function storiesOf(api: Api, ids: readonly string[]): Promise<StoryView[]> {
-  return Promise.all(ids.map((id) => api.get(taskPath(id, "/story"), StoryView)));
+  const story = (task: string) => api.ask("GET /api/fleet/tasks/{task}/story", { path: { task } }, StoryView);
+  return Promise.all(ids.map((id) => story(id)));
 }
 
 function differences(wanted: (typeof TASKS)[number], story: StoryView | undefined): string[] {

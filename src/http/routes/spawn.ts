@@ -10,6 +10,7 @@ export const spawnRoute = defineRoute(
     method: "post",
     path: "/api/fleet/spawn",
     tier: "builder",
+    keyed: true,
     summary: "Ask for a task",
     description:
       "The task is `proposed` when this answers; a host takes it from there. With an `Idempotency-Key` the same request gives the same task.",
