@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import type { QueueDefinition } from "../queues/define.ts";
 import type { Fleet } from "../src/conductor/fleet.ts";
+import { noteRun } from "../src/conductor/watch.ts";
 import { read } from "../src/domain/errors.ts";
 
 export interface Processor {
@@ -14,5 +15,23 @@ export function defineProcessor<Payload extends z.ZodType>(
   queue: QueueDefinition<Payload>,
   run: (fleet: Fleet, payload: z.output<Payload>, signal: AbortSignal) => Promise<unknown>,
 ): Processor {
-  return { queue, answer: async (fleet, data, signal) => run(fleet, read(queue.payload, data), signal) };
+  return {
+    queue,
+    async answer(fleet, data, signal) {
+      const payload = read(queue.payload, data);
+      const from = performance.now();
+      const result = await run(fleet, payload, signal);
+      if (BY_THE_CLOCK.has(queue.name) && result !== ANOTHER_IS_AT_IT) {
+        const found = typeof result === "object" && result !== null ? { result } : {};
+        await noteRun(fleet, { queue: queue.name, payload, tookMs: Math.round(performance.now() - from), ...found });
+      }
+      return result;
+    },
+  };
 }
+
+/** Whose jobs the fleet's own schedules ask for: each that ran to its end is noted, so that one that does not is missed. */
+const BY_THE_CLOCK: ReadonlySet<string> = new Set(["monitor", "planner", "drift", "gc"]);
+
+/** What a processor answers when another worker holds the lock: then that one notes it. */
+export const ANOTHER_IS_AT_IT = false;

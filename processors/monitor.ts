@@ -4,11 +4,11 @@ import { makeCheckpoint } from "../src/conductor/checkpoints.ts";
 import { watchInvariants } from "../src/conductor/invariants.ts";
 import { sweepShard } from "../src/conductor/monitor.ts";
 import { reconcile } from "../src/conductor/reconcile.ts";
-import { defineProcessor } from "./define.ts";
+import { ANOTHER_IS_AT_IT, defineProcessor } from "./define.ts";
 
 export const monitorProcessor = defineProcessor(monitorQueue, async (fleet, job) => {
-  if (job.look === "sweep") await sweepShard(fleet, job);
-  else if (job.look === "reconcile") await reconcile(fleet);
-  else if (job.look === "checkpoint") await makeCheckpoint(fleet);
-  else await watchInvariants(fleet);
+  if (job.look === "sweep") return (await sweepShard(fleet, job)) ?? ANOTHER_IS_AT_IT;
+  if (job.look === "reconcile") return (await reconcile(fleet)) ?? ANOTHER_IS_AT_IT;
+  if (job.look === "checkpoint") return (await makeCheckpoint(fleet)) ?? ANOTHER_IS_AT_IT;
+  return watchInvariants(fleet);
 });

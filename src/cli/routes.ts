@@ -990,13 +990,36 @@ type AuditProof = {
 
 type AuditCheckpoint = { readonly id: number; readonly at: string; readonly chains: number; readonly keyId: string };
 
-type Invariants = { readonly ok: boolean; readonly at: string; readonly invariants: Invariant[] };
+type Invariants = {
+  readonly ok: boolean;
+  readonly at: string;
+  readonly invariants: Invariant[];
+  readonly checks: HouseCheck[];
+  readonly alerts: Alert[];
+};
 
 type Invariant = {
   readonly id: string;
   readonly statement: string;
   readonly holds: boolean | null;
   readonly violations: string[];
+};
+
+type HouseCheck = {
+  readonly name: string;
+  readonly everyMs: number;
+  readonly lastGoodAt: string | null;
+  readonly tookMs: number;
+  readonly runs: boolean;
+  readonly result: { readonly [name: string]: unknown };
+};
+
+type Alert = {
+  readonly kind: string;
+  readonly key: string;
+  readonly summary: string;
+  readonly since: string;
+  readonly episode: number;
 };
 
 type Config = { readonly tenant: boolean; readonly settings: Setting[] };

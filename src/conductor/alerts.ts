@@ -19,7 +19,7 @@ const TYPES: Readonly<Record<NoticeKind, NotificationType>> = {
 export async function raiseAlert(fleet: Fleet, tx: Tx, kind: NoticeKind, notice: Notice): Promise<boolean> {
   const episode = await openAlert(tx, kind, notice);
   if (episode === undefined) return false;
-  fleet.log.warn({ event: kind, key: notice.key, ...notice.facts }, notice.summary);
+  fleet.log.warn({ event: "alert.raised", kind, key: notice.key }, notice.summary);
   await tell(fleet, tx, kind, { ...notice, state: "raised", episode });
   return true;
 }

@@ -1,10 +1,14 @@
 /** The invariants, as a library: used by `fleet invariants`, by the scheduled job that alerts, by tests and by chaos. */
 import { SLOT_HOLDING_STATUSES, TERMINAL_STATUSES, VALID_TRANSITIONS } from "../domain/task.ts";
+import { listOpenAlerts } from "../store/alerts.ts";
 import * as broken from "../store/invariants.ts";
 import type { Tx } from "../store/sql.ts";
 import { WORKER } from "../store/store.ts";
+import { endAlert, raiseAlert } from "./alerts.ts";
 import { verifyAudit } from "./audit.ts";
+import { factoryOperator } from "./factory-operator.ts";
 import type { Fleet } from "./fleet.ts";
+import { HOUSE_TENANT } from "./looks.ts";
 
 export interface InvariantVerdict {
   readonly id: string;
@@ -109,14 +113,40 @@ function verdict(id: string, statement: string, violations: readonly string[]): 
   return { id, statement, holds: violations.length === 0, violations };
 }
 
-/** The scheduled look: what does not hold is logged as an error and told as GOVERNANCE_ALERT. */
-export async function watchInvariants(fleet: Fleet): Promise<void> {
-  for (const { id, statement, holds, violations } of await checkInvariants(fleet)) {
-    if (holds === false) {
-      fleet.log.error(
-        { event: "GOVERNANCE_ALERT", invariant: id, violations: violations.slice(0, 20) },
-        `${id} does not hold: ${statement}`,
-      );
-    }
+const BROKEN = "invariant/";
+const MOST_TOLD = 5;
+
+/**
+ * The scheduled look: what does not hold is logged as an error, kept, and told as GOVERNANCE_ALERT, once until it holds
+ * again. Answers with what is kept of it.
+ */
+export async function watchInvariants(fleet: Fleet): Promise<object> {
+  const verdicts = await checkInvariants(fleet);
+  const failing = verdicts.filter(({ holds }) => holds === false);
+  for (const { id, statement, violations } of failing) {
+    fleet.log.error(
+      { event: "GOVERNANCE_ALERT", invariant: id, violations: violations.slice(0, 20) },
+      `${id} does not hold: ${statement}`,
+    );
   }
+  const { id: operatorId } = await factoryOperator(fleet, HOUSE_TENANT);
+  await fleet.store.transaction(WORKER, async (tx) => {
+    for (const { id, statement, violations } of failing) {
+      const facts = { invariant: id, violations: violations.length, first: violations.slice(0, MOST_TOLD) };
+      const summary = `${id} does not hold: ${statement} (${violations.length})`;
+      const notice = { key: BROKEN + id, tenantId: HOUSE_TENANT, operatorId, subject: id, summary, facts };
+      await raiseAlert(fleet, tx, "GOVERNANCE_ALERT", notice);
+    }
+    const keys = new Set(failing.map(({ id }) => BROKEN + id));
+    for (const { key } of await listOpenAlerts(tx, ["GOVERNANCE_ALERT"])) {
+      if (key.startsWith(BROKEN) && !keys.has(key)) await endAlert(fleet, tx, "GOVERNANCE_ALERT", key);
+    }
+  });
+  fleet.kickRelay();
+  const said = failing.map(({ id, violations }) => ({
+    id,
+    count: violations.length,
+    first: violations.slice(0, MOST_TOLD),
+  }));
+  return { checked: verdicts.length, violations: said };
 }

@@ -5,6 +5,7 @@ import { SLOTS_BY_TIER, type Tier } from "./operator.ts";
 import { Argv, Line, Minutes, Name, Product } from "./product.ts";
 import { AgentType, TaskType } from "./task.ts";
 import { Tenants } from "./tenant.ts";
+import { Governance } from "./watch.ts";
 import { WebhookUrl } from "./webhook-url.ts";
 
 const Ms = z.int().min(0).max(86_400_000);
@@ -178,6 +179,7 @@ export const Settings = z.strictObject({
     .prefault({})
     .describe("what is kept, and for how long"),
   tenants: Tenants,
+  governance: Governance,
   roster: z.array(RosterAgent).max(256).superRefine(unique("name")).default([]).describe("always-on agents"),
   routing: z
     .partialRecord(TaskType, z.array(Route).min(1).max(8))

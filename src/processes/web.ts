@@ -18,6 +18,7 @@ import type { OpenFleet } from "./fleet.ts";
 import { openIdentities } from "./identities.ts";
 import { openKeyRing } from "./key-ring.ts";
 import { startLoop } from "./loop.ts";
+import { startWatch } from "./watch.ts";
 import { startRelay } from "./worker.ts";
 
 export interface RunningWeb {
@@ -45,6 +46,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
   const lookForHosts = async () => {
     hostIds = (await store.transaction(WORKER, (tx) => listHosts(tx))).map(({ id }) => id);
   };
+  const watch = startWatch(fleet);
   const hosts = startLoop({ everyMs: HOSTS_MS, step: lookForHosts, onError: () => undefined });
 
   const publicUrl = config.FLEET_PUBLIC_URL ?? `http://${config.FLEET_HOST}:${config.PORT}`;
@@ -73,7 +75,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
     ],
   });
   const port = await listen(http.server, config).catch(async (error: unknown) => {
-    await Promise.all([hosts.stop(), keys.stop(), tokens.stop()]);
+    await Promise.all([hosts.stop(), watch.stop(), keys.stop(), tokens.stop()]);
     throw error;
   });
   const url =
@@ -92,7 +94,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
     },
     async close() {
       await http.close();
-      await Promise.all([hosts.stop(), keys.stop(), tokens.stop(), relay?.stop()]);
+      await Promise.all([hosts.stop(), watch.stop(), keys.stop(), tokens.stop(), relay?.stop()]);
     },
   };
 }

@@ -3,7 +3,6 @@ import { statfs } from "node:fs/promises";
 import { loadavg } from "node:os";
 import { hostProcessor, PROCESSORS } from "../../processors/index.ts";
 import { fleetSchedules } from "../../schedules/fleet.ts";
-import { watchBudgets } from "../conductor/budgets.ts";
 import { configurationPrint } from "../conductor/fleet-survey.ts";
 import { enforceSwitches } from "../conductor/enforce.ts";
 import { leaveHost, tendHost, tickHost } from "../conductor/host.ts";
@@ -11,6 +10,7 @@ import { relayWaiting } from "../conductor/relay.ts";
 import { syncSchedules } from "../conductor/schedule-files.ts";
 import { startLoop, type Loop } from "./loop.ts";
 import type { OpenFleet } from "./fleet.ts";
+import { startWatch } from "./watch.ts";
 
 export interface WorkerTerms {
   /** Only these queues; all when left out. */
@@ -67,7 +67,7 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
     loops.push(startLoop({ everyMs: tickMs, step: () => tendHost(fleet, leaving.signal), onError: onError("host") }));
   }
   loops.push(startLoop({ everyMs: ESTOP_MS, step: () => enforceSwitches(fleet), onError: onError("estop") }));
-  loops.push(startLoop({ everyMs: tickMs, step: () => watchBudgets(fleet), onError: onError("budgets") }));
+  loops.push(startWatch(fleet));
   await Promise.all(
     wanted.map(({ queue, answer }) => broker.consume(queue, (data, signal) => answer(fleet, data, signal))),
   );

@@ -38,7 +38,28 @@ export const InvariantView = z
   })
   .meta({ id: "Invariant" });
 
+export const HouseCheckView = z
+  .object({
+    name: z.string().meta({ examples: ["monitor/invariants", "host/build-1"] }),
+    everyMs: z.number(),
+    lastGoodAt: z.iso.datetime().nullable().meta({ description: "When it last ran to its end; null: never yet" }),
+    tookMs: z.number(),
+    runs: z.boolean().meta({ description: "false: two periods and a minute went by without it" }),
+    result: z.record(z.string(), z.unknown()).meta({ description: "What it found last, as far as it is kept" }),
+  })
+  .meta({ id: "HouseCheck" });
+
+export const AlertView = z
+  .object({ kind: z.string(), key: z.string(), summary: z.string(), since: z.iso.datetime(), episode: z.int() })
+  .meta({ id: "Alert" });
+
 export const InvariantsView = z
-  .object({ ok: z.boolean(), at: z.iso.datetime(), invariants: z.array(InvariantView) })
+  .object({
+    ok: z.boolean().meta({ description: "Every invariant holds, and every check runs" }),
+    at: z.iso.datetime(),
+    invariants: z.array(InvariantView),
+    checks: z.array(HouseCheckView).meta({ description: "The checks of the house itself, hosts among them" }),
+    alerts: z.array(AlertView).meta({ description: "What is wrong now, as it was told" }),
+  })
   .meta({ id: "Invariants" });
 export type InvariantsView = z.infer<typeof InvariantsView>;

@@ -162,6 +162,8 @@ const PROOFS: readonly Route<unknown>[] = [
     body: {
       ok: false,
       at: NOW.toISOString(),
+      checks: [],
+      alerts: [],
       invariants: [
         {
           id: "INV-014",

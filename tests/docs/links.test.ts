@@ -9,7 +9,7 @@ import { parseSettings } from "../../src/domain/settings.ts";
 
 const PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", ...(await pagesIn("docs"))];
 /** Named like settings: an event, and what we say to a command of a product. */
-const OTHERS = new Set(["FLEET_OVERLOAD", "FLEET_EVIDENCE"]);
+const OTHERS = new Set(["FLEET_OVERLOAD", "FLEET_EVIDENCE", "FLEET_USAGE"]);
 
 async function pagesIn(folder: string): Promise<string[]> {
   const files = await readdir(folder, { recursive: true });

@@ -5,21 +5,29 @@ const NOT_VERIFIED = 4;
 
 export const invariantsCommand: Command = {
   usage: "invariants",
-  summary: "check what must always be true",
+  summary: "check what must always be true, and whether every check of the house runs",
   options: [],
   examples: ["fleet invariants", "fleet invariants --json | jq '.invariants[] | select(.holds == false)'"],
 
-  async run({ api, terminal, json }) {
-    const proof = await api.ask(
-      "GET /api/fleet/invariants",
-      {},
+  async run({ api, terminal, json, world }) {
+    const proof = await api.get(
+      "/api/fleet/invariants",
       async () => (await import("../../views/proof.ts")).InvariantsView,
     );
     if (json) terminal.json(proof);
     else {
+      const { ago, span } = await import("../words.ts");
       for (const { id, statement, holds, violations } of proof.invariants) {
         terminal.line(`${terminal.mark(holds)} ${terminal.paint("bold", id.padEnd(7))}  ${terminal.shown(statement)}`);
         for (const violation of violations) terminal.line(terminal.paint("red", `    ${terminal.shown(violation)}`));
+      }
+      if (proof.checks.length > 0) terminal.line("");
+      for (const { name, runs, everyMs, lastGoodAt } of proof.checks) {
+        const last = lastGoodAt === null ? "never yet" : ago(lastGoodAt, world.clock());
+        terminal.line(`${terminal.mark(runs)} ${terminal.shown(name)}, every ${span(everyMs)}: ${last}`);
+      }
+      for (const { summary, since } of proof.alerts) {
+        terminal.line(terminal.paint("red", `! ${terminal.shown(summary)}, ${ago(since, world.clock())}`));
       }
     }
     return proof.ok ? 0 : NOT_VERIFIED;

@@ -102,8 +102,8 @@ export async function lookAtStack({ FLEET_HOME, FLEET_URL, FLEET_TOKEN }: Config
   if (!credentials || !alive) return [{ name, state: "absent", said: "not running here", fix: "npx fleet up" }];
   try {
     const api = connectApi(credentials);
-    const { invariants } = await api.ask("GET /api/fleet/invariants", {}, InvariantsView);
-    const { stops } = await api.ask("GET /api/fleet/estop", {}, EstopsView);
+    const { invariants, checks } = await api.get("/api/fleet/invariants", InvariantsView);
+    const { stops } = await api.get("/api/fleet/estop", EstopsView);
     const broken = invariants.filter(({ holds }) => holds === false);
     return [
       { name, state: "ok", said: `runs at ${credentials.url}` },
@@ -116,10 +116,20 @@ export async function lookAtStack({ FLEET_HOME, FLEET_URL, FLEET_TOKEN }: Config
             said: broken.map(({ id, statement }) => `${id}: not true that ${statement}`).join("; "),
             fix: "fleet invariants shows where; docs/operations.md says what to do",
           },
+      ...checks.filter(({ runs }) => !runs).map(({ name: check }) => lateFinding(check)),
     ];
   } catch (error) {
     return [{ name, state: "wrong", said: `runs at ${credentials.url}, and refuses: ${wordsOf(error)}` }];
   }
+}
+
+function lateFinding(check: string): Finding {
+  return {
+    name: "checks",
+    state: "wrong",
+    said: `${check} does not run`,
+    fix: "Is a worker running? fleet invariants",
+  };
 }
 
 /** On purpose, so nothing is to be mended; but whoever wonders why nothing happens is told. */

@@ -5,6 +5,7 @@ import { requestCheckpoint } from "../../conductor/checkpoints.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { checkInvariants } from "../../conductor/invariants.ts";
 import { getTaskNamed, sightOf } from "../../conductor/tasks.ts";
+import { readAlerts, readChecks, type HouseAlert, type SeenCheck } from "../../conductor/watch.ts";
 import { AuditProof, CheckpointView, InvariantsView } from "../../views/proof.ts";
 import { defineRoute } from "../route.ts";
 
@@ -44,6 +45,25 @@ export const checkpointRoute = defineRoute(
   async (fleet: Fleet, { operator }) => ({ status: 201, body: await requestCheckpoint(fleet, operator) }),
 );
 
+type House = z.output<typeof InvariantsView>;
+
+function viewCheck({ name, periodMs, lastGoodAt, tookMs, isOverdue, result }: SeenCheck, mayName: boolean) {
+  const at = lastGoodAt?.toISOString() ?? null;
+  const view: House["checks"][number] = {
+    name,
+    everyMs: periodMs,
+    lastGoodAt: at,
+    tookMs,
+    runs: !isOverdue,
+    result: {},
+  };
+  return mayName ? { ...view, result } : view;
+}
+
+function viewAlert({ kind, key, summary, raisedAt, episode }: HouseAlert): House["alerts"][number] {
+  return { kind, key, summary, since: raisedAt.toISOString(), episode };
+}
+
 export const invariantsRoute = defineRoute(
   {
     method: "get",
@@ -51,7 +71,10 @@ export const invariantsRoute = defineRoute(
     tier: "observer",
     summary: "Check what must always be true, for the whole fleet",
     reply: InvariantsView,
-    lasting: ({ at: _at, ...verdicts }) => verdicts,
+    lasting: ({ at: _at, checks, ...verdicts }) => ({
+      ...verdicts,
+      checks: checks.map(({ name, runs }) => ({ name, runs })),
+    }),
   },
   async (fleet: Fleet, { operator }) => {
     const verdicts = await checkInvariants(fleet);
@@ -62,8 +85,9 @@ export const invariantsRoute = defineRoute(
       violations:
         mayName || violations.length === 0 ? [...violations] : [`${violations.length}; role admin sees which`],
     }));
-    return {
-      body: { ok: verdicts.every(({ holds }) => holds !== false), at: fleet.clock().toISOString(), invariants },
-    };
+    const checks = (await readChecks(fleet)).map((check) => viewCheck(check, mayName));
+    const alerts = mayName ? (await readAlerts(fleet)).map((alert) => viewAlert(alert)) : [];
+    const ok = verdicts.every(({ holds }) => holds !== false) && checks.every(({ runs }) => runs);
+    return { body: { ok, at: fleet.clock().toISOString(), invariants, checks, alerts } };
   },
 );
