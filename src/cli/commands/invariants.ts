@@ -10,8 +10,9 @@ export const invariantsCommand: Command = {
   examples: ["fleet invariants", "fleet invariants --json | jq '.invariants[] | select(.holds == false)'"],
 
   async run({ api, terminal, json, world }) {
-    const proof = await api.get(
-      "/api/fleet/invariants",
+    const proof = await api.ask(
+      "GET /api/fleet/invariants",
+      {},
       async () => (await import("../../views/proof.ts")).InvariantsView,
     );
     if (json) terminal.json(proof);

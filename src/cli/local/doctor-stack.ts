@@ -102,8 +102,8 @@ export async function lookAtStack({ FLEET_HOME, FLEET_URL, FLEET_TOKEN }: Config
   if (!credentials || !alive) return [{ name, state: "absent", said: "not running here", fix: "npx fleet up" }];
   try {
     const api = connectApi(credentials);
-    const { invariants, checks } = await api.get("/api/fleet/invariants", InvariantsView);
-    const { stops } = await api.get("/api/fleet/estop", EstopsView);
+    const { invariants, checks } = await api.ask("GET /api/fleet/invariants", {}, InvariantsView);
+    const { stops } = await api.ask("GET /api/fleet/estop", {}, EstopsView);
     const broken = invariants.filter(({ holds }) => holds === false);
     return [
       { name, state: "ok", said: `runs at ${credentials.url}` },
