@@ -99,15 +99,17 @@ export async function exportAudit(fleet: Fleet, by: Operator, ask: ExportQuestio
     const entries = await listEntriesOf(tx, chains, { after, since, until, limit });
     const last = entries.at(-1);
     if (last && entries.length === limit) return { entries, next: { chain: last.chain, seq: last.seq } };
-    const end = further.at(-1);
-    const isLast = !end || further.length < CHAINS_AT_ONCE;
-    const isWhole = only === undefined && all === true && by.role === "admin" && !since && !until;
-    if (isLast && isWhole) {
-      // Whoever has all that was ever done here has taken it along; retention asks for it, too.
+    const end = further.length === CHAINS_AT_ONCE ? further.at(-1) : undefined;
+    // Whoever has all that was ever done here has taken it along; retention asks for it, too.
+    if (!end && isWhole(by, ask)) {
       await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "audit.exported", detail: {} });
     }
-    return { entries, next: end && further.length === CHAINS_AT_ONCE ? { chain: end, seq: MOST_SEQ } : undefined };
+    return { entries, next: end ? { chain: end, seq: MOST_SEQ } : undefined };
   });
+}
+
+function isWhole(by: Operator, { task, all, since, until }: ExportQuestion): boolean {
+  return by.role === "admin" && all === true && !task && !since && !until;
 }
 
 /** Behind the last entry of any chain: an integer of PostgreSQL. */

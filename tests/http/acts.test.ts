@@ -146,6 +146,28 @@ test("a spawn that is denied is written down, with the numbers", async () => {
   ).toEqual([{ actor: bob.id, detail: expect.objectContaining({ limit: 1, held: 1 }) }]);
 });
 
+test("a browser that is let in, and out again, is written down", async () => {
+  const before = await newest();
+  const [, made] = await world.outcome("/login-links", { method: "POST", by: amy });
+  const code = new URL(z.looseObject({ url: z.url() }).parse(made).url).searchParams.get("code") ?? "";
+  const post = { method: "POST", redirect: "manual" } as const;
+  const headers = { origin: world.web.url };
+  const entered = await fetch(new URL("/login", world.web.url), {
+    ...post,
+    headers,
+    body: new URLSearchParams({ code }),
+  });
+  const cookie = entered.headers.get("set-cookie")?.split(";")[0] ?? "";
+  const left = await fetch(new URL("/logout", world.web.url), { ...post, headers: { ...headers, cookie } });
+
+  expect([entered.status, left.status]).toEqual([303, 303]);
+  expect(
+    await world.fleet.query("select action, actor from audit_log where id > $1 and task_id is null order by id", [
+      before,
+    ]),
+  ).toEqual(["login.linked", "session.began", "token.revoked"].map((action) => ({ action, actor: amy.id })));
+});
+
 test("no entry holds a token, a link's code or a private key", async () => {
   const rows = await world.fleet.query("select actor || action || detail::text as text from audit_log");
 
