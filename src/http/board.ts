@@ -68,7 +68,7 @@ function sendTask(response: Response, task: Task): void {
     ["Task", task.id],
     ["State", task.condition === "ok" ? task.status : `${task.status}, ${task.condition}`],
     ["Tenant, operator", `${task.tenantId}, ${task.operatorId}`],
-    ["Attempt", String(task.attempt)],
+    ["Try", `${task.attempt + 1}`],
     ["Epoch", String(task.epoch)],
     ["Host", task.host ?? "none yet"],
     ["Waits for", task.waitingFor ?? "nothing"],
@@ -108,7 +108,12 @@ function openBoard(queues: () => readonly Queue[], readOnlyMode: boolean): Reque
     serverAdapter,
     options: {
       handlerHooks: { after: withoutFlows },
-      uiConfig: { boardTitle: readOnlyMode ? "Fleetwright queues (read-only)" : "Fleetwright queues" },
+      uiConfig: {
+        boardTitle: readOnlyMode ? "Fleetwright queues (read-only)" : "Fleetwright queues",
+        // Only Redis knows its clients: on PostgreSQL the board would say that nobody works. `GET /api/fleet/hosts` tells who does.
+        showWorkers: false,
+        hideDocsLink: true,
+      },
     },
   });
   // Its own handler would answer with the words of whatever was thrown.

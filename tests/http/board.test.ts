@@ -27,6 +27,8 @@ const ROUTES = appRoutes.api.flatMap(({ method, route }) =>
   [method].flat().flatMap((one) => [route].flat().map((path) => ({ method: one.toUpperCase(), path }))),
 );
 const READING = ROUTES.filter(({ method }) => method === "GET").map(({ path }) => path);
+/** Workers are not shown: PostgreSQL does not know who is connected for which queue. */
+const NOT_SHOWN = "/api/queues/:queueName/workers";
 const WRITING = ROUTES.filter(({ method }) => method !== "GET");
 
 const jobs = defineQueue({ name: "play", payload: z.unknown(), jobId: () => randomUUID(), attempts: 1 });
@@ -140,7 +142,9 @@ test.each(BACKENDS)("on %s no answer holds what a job carries, returned, logged 
   const { ask: asking, task } = on(backend);
   const statuses = ["latest", "failed", "completed", "delayed"];
   const lists = statuses.map((status) => `/queues/api/queues?activeQueue=play&status=${status}&page=1`);
-  const details = READING.flatMap((path) => ["fails", "works", "later"].map((id) => at(path, id)));
+  const details = READING.filter((path) => path !== NOT_SHOWN).flatMap((path) =>
+    ["fails", "works", "later"].map((id) => at(path, id)),
+  );
   let seen = "";
   for (const path of [...lists, ...details]) {
     const response = await asking(path);

@@ -80,6 +80,8 @@ test("a login link is spent by a click, once, for a cookie that scripts and othe
   const code = link.searchParams.get("code") ?? "";
   const page = await visit(link.pathname + link.search);
   expect(page.headers.get("content-security-policy")).toContain("form-action 'self'");
+  // Under `no-referrer` Chromium sends this page's form with `Origin: null`, which is nobody's.
+  expect(page.headers.get("referrer-policy")).toBe("same-origin");
   expect(await page.text()).toContain('method="post"');
 
   const first = await visit("/login", { method: "POST", headers: ours(), form: { code, next: "//evil.example" } });
