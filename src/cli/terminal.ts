@@ -57,7 +57,9 @@ export function jsonText(data: unknown, pretty = false): string {
   const text = JSON.stringify(data, undefined, pretty ? 2 : undefined);
   return text.replaceAll(/[^\n -~]/gu, (sign) => {
     const codePoint = sign.codePointAt(0) ?? 0;
-    if (!isControl(codePoint) && !isInvisible(codePoint)) return sign;
+    // Line and paragraph separators break lines for some readers.
+    const breaks = codePoint === 0x2028 || codePoint === 0x2029;
+    if (!breaks && !isControl(codePoint) && !isInvisible(codePoint)) return sign;
     const units = Array.from({ length: sign.length }, (_, at) => sign.charCodeAt(at).toString(16).padStart(4, "0"));
     return units.map((unit) => `\\u${unit}`).join("");
   });

@@ -65,6 +65,38 @@ test("a known value is found wherever it stands", () => {
   );
 });
 
+const drawn = (length: number) =>
+  fc
+    .array(fc.constantFrom(...Array.from("abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789")), {
+      minLength: length,
+      maxLength: length,
+    })
+    .map((letters) => letters.join(""))
+    .filter((key) => /[a-z]/.test(key) && /[A-Z]/.test(key) && /[2-9]/.test(key) && new Set(key).size > 8);
+const generatedKey = fc.oneof(
+  drawn(36).map((key) => ({ key, text: `ghp_${key}` })),
+  drawn(20).map((key) => ({ key, text: `glpat-${key}` })),
+  drawn(90).map((key) => ({ key, text: `sk-ant-api03-${key}` })),
+  drawn(36).map((key) => ({ key, text: `npm_${key}` })),
+  drawn(24).map((key) => ({ key, text: `password=${key}` })),
+  drawn(24).map((key) => ({ key, text: `https://user:${key}@example.com/` })),
+);
+
+test("a generated key survives nowhere, coloured or not, and the text grows by its masks at most", () => {
+  const around = fc.tuple(fc.lorem({ maxCount: 4 }), fc.lorem({ maxCount: 4 }));
+  fc.assert(
+    fc.property(around, generatedKey, fc.option(fc.nat(20)), ([before, after], { key, text }, at) => {
+      const cut = text.indexOf(key) + (at ?? 0);
+      const shown = at === null ? text : `${text.slice(0, cut)}\u001b[1m${text.slice(cut)}`;
+      const redacted = redactor().redact(`${before} ${shown} ${after}`);
+
+      expect(redacted).not.toContain(key);
+      const masks = redacted.match(/\[redacted:/g)?.length ?? 0;
+      expect(redacted.length).toBeLessThanOrEqual(before.length + shown.length + after.length + 2 + masks * 40);
+    }),
+  );
+});
+
 test("redacting twice changes nothing more", () => {
   fc.assert(
     fc.property(pieces, (parts) => {

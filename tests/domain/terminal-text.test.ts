@@ -55,6 +55,17 @@ test("any text shown as a line stays one line and steers nothing", () => {
   );
 });
 
+test("escaping what was escaped changes nothing, and makes ten characters of one at most", () => {
+  fc.assert(
+    fc.property(garbage, (text) => {
+      const once = escapeForTerminal(text);
+
+      expect(escapeForTerminal(once)).toBe(once);
+      expect(once.length).toBeLessThanOrEqual(text.length * 10);
+    }),
+  );
+});
+
 test("escaped text names the character it hides", () => {
   expect(escapeForTerminal("a\x1b[31m\u202eb\u{e0041}\tc\nd")).toBe("a\\u{1b}[31m\\u{202e}b\\u{e0041}\tc\nd");
   expect(escapeLine("one\n[FLEET] two")).toBe("one\\u{a}[FLEET] two");
