@@ -63,7 +63,7 @@ summary { cursor: pointer; display: flex; flex-wrap: wrap; gap: .25rem .75rem; a
 summary b { font: 700 0.75rem/1 ui-monospace, monospace; min-width: 3.5rem; color: var(--accent); }
 summary span { opacity: .75; } a { color: var(--accent); }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-nav { display: flex; flex-wrap: wrap; gap: .25rem .75rem; } h3 { font-size: 0.9rem; margin: 1rem 0 .25rem; } details:target { border-color: var(--accent); }
+nav { display: flex; flex-wrap: wrap; gap: .25rem .75rem; } h3 { font-size: 0.9rem; margin: 1rem 0 .25rem; }
 pre { max-height: 28rem; overflow-y: auto; } th { white-space: nowrap; }
 button { font: inherit; padding: .5rem 1rem; border-radius: 6px; border: 1px solid var(--accent); background: var(--accent); color: Canvas; cursor: pointer; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }

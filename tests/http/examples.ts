@@ -113,7 +113,7 @@ export const EXAMPLES: readonly Example[] = [
   { operation: "postOperatorsOperatorEnable", by: root, params: { operator: () => "nina" } },
   { operation: "postTokens", by: root, body: nina, status: 201 },
   { operation: "getTokens", query: "limit=2&cursor=0" },
-  { operation: "postTokensTokenRevoke", by: root, params: { token: () => ninas }, body: () => ({}) },
+  { operation: "postTokensTokenRevoke", by: root, params: { token: () => issuedId }, body: () => ({}) },
   { operation: "getKeys", by: root },
   { operation: "postKeysRotate", by: root, body: () => ({}), status: 201 },
   { operation: "postKeysKeyRevoke", by: root, params: { key: () => oldKey } },
@@ -125,12 +125,12 @@ const LATER = "00000000";
 let mergeable = LATER;
 let openOrder = LATER;
 let oldKey = LATER;
-let ninas = LATER;
+let issuedId = LATER;
 
 /** What earlier answers say that later questions need. */
 export function noteAnswer(operation: string, body: unknown): void {
   if (operation === "postOrders") openOrder = textAt(body, "id");
-  if (operation === "postTokens") ninas = textAt(body, "id");
+  if (operation === "postTokens") issuedId = textAt(body, "id");
   if (operation === "postKeysRotate" && typeof body === "object" && body !== null && "keys" in body) {
     oldKey = Array.isArray(body.keys) ? textAt(body.keys.at(-1), "kid") : "";
   }
