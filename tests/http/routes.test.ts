@@ -29,6 +29,8 @@ function nameOf(name: string, task: string): string {
   return known[name] ?? `there is no ${name} in the world of this test`;
 }
 const named = ROUTES.map((route) => ({ name: `${route.method.toUpperCase()} ${route.path}`, route }));
+/** Orders, runs and plans. */
+const aboutOther = named.filter(({ route }) => /:(?:order|run|plan)\b/.test(route.path));
 const aboutTask = named.filter(({ route }) => route.path.includes(":task"));
 
 describe("whoever asks", () => {
@@ -50,6 +52,18 @@ describe("whoever asks", () => {
     });
 
     expect([status, name]).toEqual([404, "task-not-found"]);
+  });
+
+  test("whatever changes a task is for its owner", () => {
+    const changing = aboutTask.filter(({ route }) => route.method !== "get");
+    expect(changing.length).toBeGreaterThan(4);
+    expect(changing.filter(({ route }) => !route.owner)).toEqual([]);
+  });
+
+  test.each(aboutOther)("to $name what is of another tenant does not exist", async ({ route }) => {
+    const asking = { method: route.method.toUpperCase(), by: world.eve };
+
+    expect((await world.outcome(pathOfRoute(route, world.ready.id), asking))[0]).toBe(404);
   });
 
   test.each(aboutTask.filter(({ route }) => route.owner))(

@@ -62,14 +62,21 @@ const issueCommand: Command = {
   ],
 
   async run({ api, terminal, json }, _args, options) {
-    const [{ read }, { TokenRequest, IssuedToken }] = await Promise.all([import("../../domain/errors.ts"), views()]);
+    const [{ read, FleetError }, { TokenRequest, IssuedToken }] = await Promise.all([
+      import("../../domain/errors.ts"),
+      views(),
+    ]);
     const ttl = textOf(options["ttl"]);
+    const ttlMinutes = ttl === undefined ? undefined : minutesOf(ttl);
+    if (Number.isNaN(ttlMinutes)) {
+      throw new FleetError("invalid-input", `--ttl is a span such as 45m or 8h, at most 24h; not ${ttl}.`);
+    }
     const body = read(TokenRequest, {
       operator: options["operator"],
       tenant: options["tenant"],
       tier: options["tier"],
       role: options["role"],
-      ttlMinutes: ttl === undefined ? undefined : minutesOf(ttl),
+      ttlMinutes,
       name: options["name"],
     });
     const issued = await api.ask("POST /api/fleet/tokens", { body }, IssuedToken);
@@ -82,10 +89,10 @@ const issueCommand: Command = {
   },
 };
 
-/** What is no span is left for the schema to refuse. */
-function minutesOf(text: string): number | string {
+/** Of 45m or 8h; NaN when it is no such span. */
+function minutesOf(text: string): number {
   const [, figure, unit] = /^(\d{1,5})(m|h)$/.exec(text) ?? [];
-  return figure === undefined ? text : Number(figure) * (unit === "h" ? 60 : 1);
+  return Number(figure) * (unit === "h" ? 60 : 1);
 }
 
 const revokedView = async () => (await views()).RevokedToken;

@@ -82,7 +82,7 @@ function revokeRoute({ issuer: own, reread }: TokenDoor) {
       params: z.strictObject({
         token: z
           .string()
-          .min(4)
+          .min(1)
           .max(128)
           .meta({ description: "Its `jti`, the beginning of it, or its last 8 letters" }),
       }),
