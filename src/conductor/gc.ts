@@ -6,6 +6,7 @@ import {
   pruneNotifications,
   pruneOrders,
   pruneOutbox,
+  pruneSpending,
   pruneTasks,
 } from "../store/retention.ts";
 import type { Tx } from "../store/sql.ts";
@@ -54,6 +55,7 @@ async function prunePast(fleet: Fleet): Promise<number> {
     await prune((tx) => pruneOrders(tx, days, SMALL_BATCH)),
     await prune((tx) => pruneTasks(tx, days, SMALL_BATCH)),
     await prune((tx) => pruneGc(tx, KEEP_REPORTS_DAYS)),
+    await prune((tx) => pruneSpending(tx, days)),
     await prune((tx) => pruneTokens(tx, days, BATCH)),
   ];
   return counts.reduce((sum, count) => sum + count, 0);

@@ -75,8 +75,12 @@ function whose({ scope, what, daily, limit }: Cap): string {
   return `The ${scope}'s ${daily ? "daily cap" : "budget"} of ${said(limit)} ${NAMES[what]}`;
 }
 
-export function resetOf({ scope, daily }: Pick<Cap, "scope" | "daily">): string {
-  if (scope === "task") return "never by itself: ask for a new task with a larger budget";
+/** What to do about it. */
+export function nextOf(cap: Pick<Cap, "scope" | "daily">): string {
+  return cap.scope === "task" ? "Ask for a new task with a larger budget" : `Free again ${resetOf(cap)}`;
+}
+
+export function resetOf({ daily }: Pick<Cap, "daily">): string {
   return daily ? "after midnight UTC, when the day's caps begin anew" : "when an admin raises it (fleet budget set)";
 }
 

@@ -1,6 +1,6 @@
 /** Everything that may be refused or fail, in one table. Status, exit code and retrying follow from it; nothing else decides them. */
 import { z } from "zod";
-import { resetAt, resetOf, sayCap, type Cap } from "./budget.ts";
+import { nextOf, resetAt, sayCap, type Cap } from "./budget.ts";
 
 /**
  * `status`: HTTP. `exit`: of the CLI (1 failure, 2 usage, 3 not found or denied, 4 not verified).
@@ -128,7 +128,7 @@ export class SpawnDeniedError extends FleetError {
 /** Refused by a budget or a daily cap rather than by the tier. */
 export class CapReachedError extends FleetError {
   constructor(cap: Cap, now: Date) {
-    super("cap-reached", `${sayCap(cap)}. Free again ${resetOf(cap)}.`, {
+    super("cap-reached", `${sayCap(cap)}. ${nextOf(cap)}.`, {
       ...cap,
       resetsAt: resetAt(cap, now)?.toISOString() ?? null,
     });

@@ -93,7 +93,9 @@ export async function listExhausted(tx: Tx, tenantIds: readonly string[]): Promi
   return tx.many(Exhausted)`
     select b.tenant_id, b.operator_id, jsonb_build_object('scope', case when b.operator_id = '*' then 'tenant' else 'operator' end,
       'what', c.what, 'daily', false, 'limit', c.most, 'used', c.used) as cap
-    from budgets b join spending e on e.tenant_id = b.tenant_id and e.operator_id = b.operator_id and e.period = 'ever'
+    from budgets b
+      cross join lateral (select tokens, cost, minutes from spending
+        where tenant_id = b.tenant_id and operator_id = b.operator_id and period = 'ever' limit 1) as e
       cross join lateral (values ('tokens', b.tokens, e.tokens), ('cost', b.cost, e.cost), ('minutes', b.minutes, e.minutes))
         as c(what, most, used)
     where b.tenant_id = any(${tenantIds}) and c.used >= c.most`;

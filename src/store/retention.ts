@@ -52,6 +52,13 @@ export async function pruneTasks(tx: Tx, keepDays: number, limit: number): Promi
       order by t.completed_at limit ${limit}))`;
 }
 
+/** What was used on days long past; the sums of all time stay. */
+export async function pruneSpending(tx: Tx, keepDays: number): Promise<number> {
+  return tx.run`
+    delete from spending where period <> 'ever'
+      and period < to_char((now() at time zone 'utc') - ${keepDays}::float8 * interval '1 day', 'YYYY-MM-DD')`;
+}
+
 /** What hosts were asked, and what they deleted. */
 export async function pruneGc(tx: Tx, keepDays: number): Promise<number> {
   const reports = await tx.run`

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import type { OwnerBudget } from "../../src/domain/budget.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { findUsedUp, listBudgets, putBudget, recordUsage, WHOLE_TENANT } from "../../src/store/budgets.ts";
+import { pruneSpending } from "../../src/store/retention.ts";
 import { requestBy, WORKER } from "../../src/store/store.ts";
 import { admitTask } from "../../src/store/tasks.ts";
 import { aNewTask, anEvent } from "../support/builders.ts";
@@ -101,6 +102,15 @@ test("usage grows only, is counted once however often and by however many it is 
   );
   expect(sums).toHaveLength(4);
   for (const sum of sums) expect(sum).toMatchObject({ tokens: 900, cost: 0.5 });
+});
+
+test("days long past are forgotten, the sums of all time are not", async () => {
+  await using world = await testStore();
+  await world.query(`insert into spending (tenant_id, operator_id, period) select 't', 'o', period
+    from (values ('ever'), ('2020-02-29'), (fleet_today())) as p(period)`);
+
+  expect(await world.store.transaction(WORKER, (tx) => pruneSpending(tx, 90))).toBe(1);
+  expect(await world.query("select count(*)::int as n from spending")).toEqual([{ n: 2 }]);
 });
 
 test("what is used up, or has less left than the task may use, refuses; a request sees its own tenant's budgets alone", async () => {

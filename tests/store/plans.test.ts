@@ -10,6 +10,8 @@ import { listEvents, listLatestEvents, outboxLag, takeHints } from "../../src/st
 import { pruneOutbox } from "../../src/store/retention.ts";
 import type { Tx } from "../../src/store/sql.ts";
 import { requestBy, WORKER, type Behalf } from "../../src/store/store.ts";
+import * as budgets from "../../src/store/budgets.ts";
+import * as checks from "../../src/store/checks.ts";
 import * as line from "../../src/store/line.ts";
 import * as pages from "../../src/store/task-pages.ts";
 import * as tasks from "../../src/store/tasks.ts";
@@ -95,6 +97,14 @@ const LISTINGS: Readonly<Record<string, readonly [Behalf, (tx: Tx) => Promise<un
   "who is next in the line": [WORKER, (tx) => line.listLine(tx, 50)],
   "whether anybody is in it": [WORKER, (tx) => line.isAnybodyInLine(tx)],
   "who was called": [WORKER, (tx) => line.countCalled(tx)],
+  "how long the line is": [WORKER, (tx) => checks.measureLine(tx)],
+  "what is used up": [WORKER, (tx) => budgets.findUsedUp(tx, { tenantId: "tenant-7", operatorId: "op-7" })],
+  "a budget": [WORKER, (tx) => budgets.findBudget(tx, "tenant-7", "op-7")],
+  "whose budgets are used up": [WORKER, (tx) => budgets.listExhausted(tx, ["tenant-7"])],
+  "what agents used": [
+    WORKER,
+    (tx) => budgets.recordUsage(tx, [{ taskId: aTask.id, attempt: 1, usage: { tokens: 5, cost: null } }]),
+  ],
   "whose turn it was": [WORKER, (tx) => line.markServed(tx, [{ tenantId: "tenant-7", operatorId: "op-7" }])],
   "everybody's tasks": [WORKER, (tx) => tasks.listTasks(tx, shown)],
   "the next page of everybody's": [WORKER, (tx) => tasks.listTasks(tx, page)],
