@@ -1,4 +1,5 @@
 /** Tokens over two real web processes: issued, used up, taken back; and rights that are lowered while a token lives. */
+import { setTimeout as pause } from "node:timers/promises";
 import { decodeJwt } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
@@ -66,9 +67,13 @@ test("an admin issues a token by the verb: it is shown once, it works, and it is
   expect(listed.out).toMatch(new RegExp(`${jti.slice(-8)} +carl of umbrella +builder +laptop`));
   expect(JSON.stringify(await fleet.query("select * from tokens"))).not.toContain(token);
 
+  const stream = await ask(webs[1], "/events", token);
+  expect(stream.status).toBe(200);
   expect((await type(root, "token", "revoke", jti.slice(-8))).exit).toBe(0);
   expect(await statusOf(webs[0], "/tasks", token)).toBe(401);
   await eventually(async () => (await statusOf(webs[1], "/tasks", token)) === 401 || undefined, 5_000);
+  // Also one that was open is ended.
+  expect(await Promise.race([stream.text().then(() => "ended"), pause(8_000)])).toBe("ended");
   const acts = await fleet.query("select action, detail from audit_log where operator_id = $1 order by id", [root.id]);
   expect(acts).toMatchObject([
     { action: "token.issued", detail: { jti, operator: "carl", isNew: true } },
