@@ -1,0 +1,99 @@
+/** That no listing of what grows with the years is forgotten: each has its plan looked at, here or among many rows, or says why not. */
+import { randomUUID } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { listAttempts } from "../../src/store/attempts.ts";
+import * as reading from "../../src/store/audit-reading.ts";
+import { listCiRuns } from "../../src/store/ci-runs.ts";
+import { listKnownRuns } from "../../src/store/gc.ts";
+import { listSpeaking } from "../../src/store/heartbeats.ts";
+import { countOpenOfSchedule } from "../../src/store/orders.ts";
+import { listPullRequests } from "../../src/store/pull-requests.ts";
+import { listReviews } from "../../src/store/reviews.ts";
+import { listLatestRuns } from "../../src/store/runs.ts";
+import type { Tx } from "../../src/store/sql.ts";
+import { requestBy } from "../../src/store/store.ts";
+import { listTasksById } from "../../src/store/tasks.ts";
+import { plansOf, readWhole } from "../support/plans.ts";
+import { testStore, type TestStore } from "../support/store.ts";
+
+const STORE = join(import.meta.dirname, "..", "..", "src", "store");
+const GROWING =
+  /\b(?:from|join) (?:fleet_tasks|audit_log|outbox|work_orders|runs|fleet_notifications|attempts|heartbeats|artifacts|ci_runs|reviews|pull_requests)\b/;
+/** Where plans are looked at among many rows. */
+const AMONG_MANY = ["plans.test.ts", "order-plans.test.ts"]
+  .map((name) => readFileSync(join(import.meta.dirname, name), "utf8"))
+  .join("\n");
+
+const id = randomUUID();
+/** Few rows do not show which plan many would get; that an index can serve at all shows without any. */
+const SERVED: Readonly<Record<string, (tx: Tx) => Promise<unknown>>> = {
+  listAttempts: (tx) => listAttempts(tx, id),
+  listCiRuns: (tx) => listCiRuns(tx, [id]),
+  listReviews: (tx) => listReviews(tx, [id]),
+  listPullRequests: (tx) => listPullRequests(tx, [id]),
+  listTasksById: (tx) => listTasksById(tx, [id]),
+  listKnownRuns: (tx) => listKnownRuns(tx, [id]),
+  listSpeaking: (tx) => listSpeaking(tx, "host-1"),
+  listLatestRuns: (tx) => listLatestRuns(tx, "acme"),
+  countOpenOfSchedule: (tx) => countOpenOfSchedule(tx, "acme", "nightly"),
+  listEntries: (tx) => reading.listEntries(tx, {}, { from: 1, before: 2, limit: 1 }),
+  listChainEntries: (tx) => reading.listChainEntries(tx, `task:${id}`, {}, { before: 2, limit: 1 }),
+  listChains: (tx) => reading.listChains(tx, "", 1),
+};
+
+const SEEN_TO = "processors ask it, for what is at work now; a partial index or a limit bounds it";
+const SELDOM = "it is asked by the clock or by an audit, and reads whole chains on purpose";
+/** Those whose plan nobody has to look at here, and why. */
+const EXCUSED: Readonly<Record<string, string>> = {
+  listRunsToJudge: SEEN_TO,
+  listTasksInUse: SEEN_TO,
+  listStandings: SEEN_TO,
+  listPausedOnHost: SEEN_TO,
+  listForsaken: SEEN_TO,
+  listAbortable: SEEN_TO,
+  listSlotDrift: SELDOM,
+  listHeldHeads: SELDOM,
+  listEntriesOf: SELDOM,
+  listUncovered: SELDOM,
+};
+
+const listings = readdirSync(STORE)
+  .filter((file) => file.endsWith(".ts"))
+  .flatMap((file) => readFileSync(join(STORE, file), "utf8").split(/(?=^export async function )/m))
+  .flatMap((text) => {
+    const name = /^export async function ((?:list|count|page)[A-Z]\w*)\(\s*tx\b/.exec(text)?.[1];
+    return name !== undefined && GROWING.test(text) ? [name] : [];
+  });
+
+let world: TestStore;
+beforeAll(async () => {
+  world = await testStore();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+test.each(listings)("the plan of %s is looked at, or it says why not", (name) => {
+  const isAmongMany = new RegExp(`\\b${name}\\(`).test(AMONG_MANY);
+
+  expect([isAmongMany, Object.hasOwn(SERVED, name), Object.hasOwn(EXCUSED, name)].filter(Boolean)).toHaveLength(1);
+});
+
+test("nothing is named that is not there any more", () => {
+  const named = [...Object.keys(SERVED), ...Object.keys(EXCUSED)];
+
+  expect(listings.length).toBeGreaterThan(20);
+  expect(named.filter((name) => !listings.includes(name))).toEqual([]);
+});
+
+describe("an index can serve", () => {
+  test.each(Object.entries(SERVED))("%s", async (_, ask) => {
+    const plans = await plansOf(world.store, requestBy({ id: "ada", tenantId: "acme" }), async (tx) => {
+      await tx.many(z.unknown())`select set_config('enable_seqscan', 'off', true)`;
+      await ask(tx);
+    });
+
+    expect(readWhole(plans)).toEqual([]);
+  });
+});
