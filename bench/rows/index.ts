@@ -10,6 +10,7 @@ import { psRow } from "./ps.ts";
 import { spawnRow } from "./spawn.ts";
 import { startUpRow } from "./start-up.ts";
 import { sweepRow } from "./sweep.ts";
+import { textRow } from "./text.ts";
 import { tickRow } from "./tick.ts";
 import { transitionsRow } from "./transitions.ts";
 import { upRow } from "./up.ts";
@@ -27,5 +28,6 @@ export const ROWS: readonly Row[] = [
   listingsRow,
   loadRow,
   planRow,
+  textRow,
   upRow,
 ];

@@ -1,0 +1,73 @@
+/** Untrusted text: 1 MB of what is meant to make reading slow, redacted, stripped and escaped. */
+import { escapeForTerminal } from "../../src/domain/escape.ts";
+import { redactor } from "../../src/domain/redact.ts";
+import { stripTerminal } from "../../src/domain/terminal-text.ts";
+import { lineOf, type Line } from "../line.ts";
+import { figure, interleave } from "../rounds.ts";
+import type { Row } from "../row.ts";
+
+const BYTES = 1_000_000;
+/** Beginnings without ends: what makes a careless expression read the rest again and again. */
+const BAIT = [
+  "eyJaaaaaaaa.",
+  "-----BEGIN PRIVATE KEY-----\n",
+  "-----END PRIVATE KEY-----\n",
+  "AAAA\n-----END PRIVATE KEY-----",
+  "token=",
+  "://a:",
+  "sk-",
+  "Bearer ",
+  "\u001b]",
+  "\u001b[1;",
+  "a\b",
+  "\r ",
+  "1:",
+  "\u3042",
+];
+
+export const textRow: Row = {
+  rows: ["text"],
+  what: "1 MB of hostile text",
+  async measure(world) {
+    const { redact } = redactor({ values: ["correct/horse+battery=Staple"] });
+    const lines: Line[] = [];
+    for (const [what, read] of Object.entries({
+      redacted: redact,
+      stripped: stripTerminal,
+      escaped: escapeForTerminal,
+    })) {
+      const texts = BAIT.map((bait) => bait.repeat(Math.ceil(BYTES / bait.length)).slice(0, BYTES));
+      const worst = { ms: 0, bait: "" };
+      const ours = () => {
+        let slowest = 0;
+        for (const [at, text] of texts.entries()) {
+          const from = performance.now();
+          read(text);
+          const ms = performance.now() - from;
+          slowest = Math.max(slowest, ms);
+          if (ms > worst.ms) Object.assign(worst, { ms, bait: BAIT[at] });
+        }
+        return Promise.resolve({ ms: slowest });
+      };
+      const theirs = () => {
+        const from = performance.now();
+        for (const text of texts) JSON.stringify(text);
+        return Promise.resolve({ ms: (performance.now() - from) / texts.length });
+      };
+      await ours();
+      const samples = await interleave(world.rounds, ours, theirs);
+      const said = {
+        row: "text",
+        what: `1 MB ${what}, the slowest of ${BAIT.length} baits`,
+        reference: "JSON.stringify, on average",
+        unit: "ms",
+        compared: "value",
+        target: { atMost: 50 },
+        notes: [`slowest: ${JSON.stringify(worst.bait)} over and over`],
+        reason: "every place is looked at once for each kind of secret",
+      } as const;
+      lines.push(lineOf(said, figure(samples.ours, "ms"), figure(samples.theirs, "ms")));
+    }
+    return lines;
+  },
+};
