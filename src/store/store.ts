@@ -45,6 +45,8 @@ export interface StoreOptions {
 const Locked = z.object({ held: z.boolean() });
 
 const TRIES = 4;
+/** Nothing waits for anything here: who does not answer to it hangs, however long its statements may take. */
+const BEGIN_MS = 6_000;
 /** A transaction that idles (a hung queue behind the relay) must not hold its row locks for ever. */
 const IDLE_IN_TRANSACTION_MS = 10_000;
 
@@ -65,7 +67,9 @@ export function openStore(options: StoreOptions): Store {
     client.on("error", options.onLostConnection);
     let broken = true;
     try {
-      await client.query(beginAs(client, on, options.statementTimeoutMs));
+      const answerMs = Math.min(BEGIN_MS, options.statementTimeoutMs + 1_000);
+      const begin = { text: beginAs(client, on, options.statementTimeoutMs), query_timeout: answerMs };
+      await client.query(begin);
       const result = await work(transactionOn(client));
       await client.query("commit");
       broken = false;
