@@ -1,5 +1,6 @@
 /** The audit log by months: made ahead, also over a log that was filled before; written, read, checked and guarded as one. */
 import { expect, test } from "vitest";
+import { z } from "zod";
 import { dropOldMonth, tendAuditMonths } from "../../src/conductor/audit-months.ts";
 import { makeCheckpoint } from "../../src/conductor/checkpoints.ts";
 import { verifyAudit } from "../../src/conductor/audit.ts";
@@ -7,12 +8,16 @@ import { exportAudit } from "../../src/conductor/audit-reading.ts";
 import { WORKER } from "../../src/store/store.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
 
-const partitions = async ({ query }: TestFleet) =>
-  (await query(
+const Partition = z.object({ name: z.string(), secure: z.boolean(), bound: z.string(), owner: z.string() });
+
+const partitions = async ({ query }: TestFleet) => {
+  const rows = await query(
     `select c.relname as name, c.relrowsecurity and c.relforcerowsecurity as secure, pg_get_expr(c.relpartbound, c.oid) as bound,
        pg_get_userbyid(c.relowner) as owner
      from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'audit_log'::regclass order by 1`,
-  )) as { name: string; secure: boolean; bound: string; owner: string }[];
+  );
+  return z.array(Partition).parse(rows);
+};
 
 const monthOf = (ahead: number) => {
   const now = new Date();
@@ -183,7 +188,9 @@ test("nothing goes while the log does not hold, before its time, or without a ch
   const drop = (name: string) =>
     fleet
       .query(`begin; set local role fleet_worker; select fleet_audit_drop_month('${name}', 1); commit`)
-      .finally(() => fleet.query("rollback"));
+      .finally(async () => {
+        await fleet.query("rollback");
+      });
 
   expect(
     await dropOldMonth({

@@ -100,6 +100,6 @@ function figure(used: number | null, limit: number | null): string {
   return limit === null ? "–" : `${round(used)} of ${limit}`;
 }
 
-function round(figure: number | null): number {
-  return Math.round((figure ?? 0) * 100) / 100;
+function round(amount: number | null): number {
+  return Math.round((amount ?? 0) * 100) / 100;
 }
