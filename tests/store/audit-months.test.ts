@@ -185,12 +185,13 @@ test("a month that is past its keeping goes with a signed checkpoint, and what s
 test("nothing goes while the log does not hold, before its time, or without a checkpoint that says so", async () => {
   const { fleet, task } = await anOldLog({ keepAuditMonths: 6, auditExportFirst: false });
   await using _ = fleet;
-  const drop = (name: string) =>
-    fleet
-      .query(`begin; set local role fleet_worker; select fleet_audit_drop_month('${name}', 1); commit`)
-      .finally(async () => {
-        await fleet.query("rollback");
-      });
+  const drop = async (name: string) => {
+    try {
+      await fleet.query(`begin; set local role fleet_worker; select fleet_audit_drop_month('${name}', 1); commit`);
+    } finally {
+      await fleet.query("rollback");
+    }
+  };
 
   expect(
     await dropOldMonth({
