@@ -37,6 +37,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command | readonly 
   operators: async () => (await import("./commands/operators.ts")).operatorsCommands,
   keys: async () => (await import("./commands/keys.ts")).keysCommands,
   config: async () => (await import("./commands/config.ts")).configCommands,
+  notify: async () => (await import("./commands/notify.ts")).notifyCommands,
   audit: async () => (await import("./commands/audit.ts")).auditCommands,
   schedules: async () => (await import("./commands/schedules.ts")).schedulesCommands,
   pushed: async () => (await import("./commands/pushed.ts")).pushedCommand,

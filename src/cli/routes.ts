@@ -205,6 +205,10 @@ export interface Routes {
     readonly reply: Config;
   };
   "POST /api/fleet/config/reseal": { readonly ask: {}; readonly reply: Resealed };
+  "POST /api/fleet/notifications/test": {
+    readonly ask: { readonly body: { readonly waitSeconds?: number | undefined } };
+    readonly reply: NotifyTest;
+  };
   "GET /api/fleet/budgets": { readonly ask: { readonly query?: { readonly all?: Word } }; readonly reply: Budgets };
   "POST /api/fleet/budgets": { readonly ask: { readonly body: BudgetRequest }; readonly reply: Budgets };
   "GET /api/fleet/operators": {
@@ -1041,6 +1045,18 @@ type Resealed = {
   readonly settings: number;
   readonly signingKeys: number;
   readonly left: { readonly keyId: string; readonly settings: number; readonly signingKeys: number }[];
+};
+
+type NotifyTest = {
+  readonly chosenBy: "operator" | "tenant" | "fleet";
+  readonly deliveries: {
+    readonly id: string;
+    readonly channel: string;
+    readonly status: "pending" | "delivered" | "failed" | "merged";
+    readonly tries: number;
+    readonly error: string | null;
+    readonly leads: boolean;
+  }[];
 };
 
 type Budgets = { readonly budgets: Budget[] };

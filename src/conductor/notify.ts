@@ -70,7 +70,7 @@ export async function deliverNotification(fleet: Fleet, job: NotifyJob, signal: 
 }
 
 /** Where fleet.yaml says that a channel leads, for operators who have not chosen. */
-function usualTarget({ settings }: Fleet, channel: string): unknown {
+export function usualTarget({ settings }: Fleet, channel: string): unknown {
   if (channel === "webhook") return settings.notify.webhook;
   return channel === "email" ? settings.notify.email : undefined;
 }

@@ -23,6 +23,7 @@ export const NotificationType = z.enum([
   "governance_alert",
   "drift_found",
   "daily_digest",
+  "test",
 ]);
 export type NotificationType = z.infer<typeof NotificationType>;
 
@@ -60,6 +61,7 @@ export const NOTIFICATION_KINDS: Readonly<Record<NotificationType, Kind>> = {
   governance_alert: { severity: "bad", title: "Governance", command: "fleet invariants" },
   drift_found: { severity: "attention", title: "Drift found", command: "fleet drift" },
   daily_digest: { severity: "good", title: "Daily digest", command: "fleet ps --all" },
+  test: { severity: "good", title: "Test message", command: "fleet notify test" },
 };
 
 type Told = NotificationType | "none";

@@ -172,6 +172,12 @@ export async function rewriteNotification(
     where id = ${row.id}`;
 }
 
+/** One message, on each of its channels. */
+export async function listByKey(tx: Tx, key: string): Promise<Notification[]> {
+  return tx.many(Notification)`
+    select ${columns} from fleet_notifications n where n.dedup_key = ${key} order by n.channel`;
+}
+
 export async function listNotifications(tx: Tx, taskId: string): Promise<Notification[]> {
   return tx.many(
     Notification,

@@ -63,6 +63,7 @@ const ACTS: Readonly<Record<string, Act>> = {
   "PUT /config/:key": { act: "config.set", names: aSetting, body: () => ({ value: "terminal" }) },
   "DELETE /config/:key": { act: "config.unset", names: aSetting },
   "POST /config/reseal": { act: "config.resealed", by: "root" },
+  "POST /notifications/test": { act: "notify.tested", body: () => ({}) },
   "POST /login-links": { act: "login.linked" },
   "POST /operators": {
     act: "operator.set",

@@ -107,6 +107,7 @@ export const EXAMPLES: readonly Example[] = [
   { operation: "putConfigKey", params: setting, body: () => ({ value: ["terminal"] }) },
   { operation: "deleteConfigKey", params: setting },
   { operation: "postConfigReseal", by: root },
+  { operation: "postNotificationsTest", body: () => ({}), status: 202 },
   { operation: "getOperators", by: root, query: "limit=2" },
   { operation: "postOperators", by: root, body: nina },
   { operation: "postOperatorsOperatorDisable", by: root, params: { operator: () => "nina" } },

@@ -9,6 +9,7 @@ import * as reading from "../../src/store/audit-reading.ts";
 import { listCiRuns } from "../../src/store/ci-runs.ts";
 import { listKnownRuns } from "../../src/store/gc.ts";
 import { listSpeaking } from "../../src/store/heartbeats.ts";
+import { listByKey } from "../../src/store/notifications.ts";
 import { countOpenOfSchedule } from "../../src/store/orders.ts";
 import { listPullRequests } from "../../src/store/pull-requests.ts";
 import { listReviews } from "../../src/store/reviews.ts";
@@ -34,6 +35,7 @@ const SERVED: Readonly<Record<string, (tx: Tx) => Promise<unknown>>> = {
   listCiRuns: (tx) => listCiRuns(tx, [id]),
   listReviews: (tx) => listReviews(tx, [id]),
   listPullRequests: (tx) => listPullRequests(tx, [id]),
+  listByKey: (tx) => listByKey(tx, "test/1"),
   listTasksById: (tx) => listTasksById(tx, [id]),
   listKnownRuns: (tx) => listKnownRuns(tx, [id]),
   listSpeaking: (tx) => listSpeaking(tx, "host-1"),

@@ -13,6 +13,7 @@ import { gcRoute } from "./gc.ts";
 import { keysRoutes, type KeyDoor } from "./keys.ts";
 import { loginRoute } from "./login.ts";
 import { followLogsRoute, logsRoute } from "./logs.ts";
+import { notifyTestRoute } from "./notify.ts";
 import { disableOperatorRoute, enableOperatorRoute, operatorsRoute, setOperatorRoute } from "./operators.ts";
 import { addOrderRoute, orderRoute, ordersRoute, runOrderRoute, runOrdersRoute } from "./orders.ts";
 import { onePlanRoute, planRoute, plansRoute, replayPlanRoute } from "./plan.ts";
@@ -60,6 +61,7 @@ export const ROUTES: readonly Route<Fleet>[] = [
   setConfigRoute,
   unsetConfigRoute,
   resealRoute,
+  notifyTestRoute,
   budgetsRoute,
   setBudgetRoute,
   operatorsRoute,

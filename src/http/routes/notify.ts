@@ -1,0 +1,21 @@
+/** /notifications/test: a real message to the asker's own channels. */
+import type { Fleet } from "../../conductor/fleet.ts";
+import { sendTestNotification } from "../../conductor/notify-test.ts";
+import { NotifyTestRequest, NotifyTestView, viewNotifyTest } from "../../views/notification.ts";
+import { defineRoute } from "../route.ts";
+
+export const notifyTestRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/notifications/test",
+    tier: "builder",
+    summary: "Send yourself a test message through your channels, and say how it fared at each",
+    body: NotifyTestRequest,
+    reply: NotifyTestView,
+    statuses: { 202: "written down; delivered, or on its way" },
+  },
+  async (fleet: Fleet, { operator, body, signal }) => ({
+    status: 202,
+    body: viewNotifyTest(await sendTestNotification(fleet, operator, body, signal)),
+  }),
+);
