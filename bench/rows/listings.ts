@@ -29,7 +29,7 @@ interface Listing {
 const PAGE = 50;
 const LIVE = TaskStatus.options.filter((status) => !TERMINAL_STATUSES.includes(status));
 const YESTERDAY = () => new Date(Date.now() - 86_400_000);
-const A_YEAR_AGO = { createdAt: new Date(Date.now() - 365 * 86_400_000), id: "ffffffff-ffff-ffff-ffff-ffffffffffff" };
+const A_YEAR_AGO = { at: new Date(Date.now() - 365 * 86_400_000), id: "ffffffff-ffff-ffff-ffff-ffffffffffff" };
 
 const tasks =
   (search: Omit<TaskSearch, "limit">): Ask =>

@@ -4,6 +4,7 @@ import type { Operator } from "../domain/operator.ts";
 import { DEFAULT_BUDGET, DEFAULT_STOPS, OrderBudget, type OrderRequest, type WorkOrder } from "../domain/order.ts";
 import { actionsOf, canCarryOut, owedEvidence, type Action } from "../domain/run.ts";
 import { shortId } from "../domain/task.ts";
+import { nextPlace } from "../store/keyset.ts";
 import { auditOperator } from "../store/operators.ts";
 import * as orders from "../store/orders.ts";
 import type { Order, OrderFilter } from "../store/orders.ts";
@@ -66,16 +67,11 @@ export async function listOrdersFor(
   fleet: Fleet,
   by: Operator,
   filter: OrderFilter,
-): Promise<{ readonly orders: readonly Order[]; readonly next: { createdAt: Date; id: string } | undefined }> {
+): Promise<{ readonly orders: readonly Order[]; readonly next: ReturnType<typeof nextPlace> }> {
   const rows = await fleet.store.transaction(sightOf(by), (tx) =>
     orders.listOrders(tx, { ...filter, limit: filter.limit + 1 }),
   );
-  const page = rows.slice(0, filter.limit);
-  const last = page.at(-1);
-  return {
-    orders: page,
-    next: rows.length > filter.limit && last ? { createdAt: last.createdAt, id: last.id } : undefined,
-  };
+  return { orders: rows.slice(0, filter.limit), next: nextPlace(rows, filter.limit) };
 }
 
 /** By id, by a prefix of it, or by short name, within the tenant. */

@@ -3,6 +3,7 @@ import { FleetError } from "../domain/errors.ts";
 import type { Operator } from "../domain/operator.ts";
 import { plan, Plan, type Planned } from "../domain/plan.ts";
 import { PlanInputs } from "../domain/plan-inputs.ts";
+import { nextPlace } from "../store/keyset.ts";
 import { auditOperator } from "../store/operators.ts";
 import { insertOrders, type NewOrder } from "../store/orders.ts";
 import {
@@ -100,11 +101,9 @@ export async function listPlansFor(
   fleet: Fleet,
   by: Operator,
   page: PlanPage,
-): Promise<{ plans: readonly StoredPlan[]; next: { createdAt: Date; id: string } | undefined }> {
+): Promise<{ plans: readonly StoredPlan[]; next: ReturnType<typeof nextPlace> }> {
   const rows = await fleet.store.transaction(sightOf(by), (tx) => listPlans(tx, { ...page, limit: page.limit + 1 }));
-  const plans = rows.slice(0, page.limit);
-  const last = plans.at(-1);
-  return { plans, next: rows.length > page.limit && last ? { createdAt: last.createdAt, id: last.id } : undefined };
+  return { plans: rows.slice(0, page.limit), next: nextPlace(rows, page.limit) };
 }
 
 /** The document as it was made. Throws "not-found", "ambiguous-name", or "not-verified" when what is kept of it is not what was stored. */

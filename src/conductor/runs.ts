@@ -8,6 +8,7 @@ import type { Operator } from "../domain/operator.ts";
 import { shortId } from "../domain/task.ts";
 import { hashEvidence, sha256Of } from "../runs/evidence.ts";
 import { findArtifact, listArtifacts, type Artifact } from "../store/artifacts.ts";
+import { nextPlace } from "../store/keyset.ts";
 import { auditOperator } from "../store/operators.ts";
 import { findOrder, type Order } from "../store/orders.ts";
 import { listRuns, listRunsNamed, listRunsOfOrder, pinRun, type Run, type RunFilter } from "../store/runs.ts";
@@ -23,13 +24,11 @@ export async function listRunsFor(
   fleet: Fleet,
   by: Operator,
   filter: RunFilter,
-): Promise<{ readonly runs: readonly Run[]; readonly next: { startedAt: Date; id: string } | undefined }> {
+): Promise<{ readonly runs: readonly Run[]; readonly next: ReturnType<typeof nextPlace> }> {
   const rows = await fleet.store.transaction(sightOf(by), (tx) =>
     listRuns(tx, by.tenantId, { ...filter, limit: filter.limit + 1 }),
   );
-  const runs = rows.slice(0, filter.limit);
-  const last = runs.at(-1);
-  return { runs, next: rows.length > filter.limit && last ? { startedAt: last.startedAt, id: last.id } : undefined };
+  return { runs: rows.slice(0, filter.limit), next: nextPlace(rows, filter.limit) };
 }
 
 /** By id, by a prefix of it, or by short name, within the tenant. */

@@ -4,6 +4,7 @@ import { ordersQueue } from "../../queues/orders.ts";
 import { orderEvent } from "../domain/event.ts";
 import { Intent, OrderBudget, OrderResult, OrderStatus, StopCondition, type WorkOrder } from "../domain/order.ts";
 import { insertEvents } from "./outbox.ts";
+import { placeOf, Placed, type Place } from "./keyset.ts";
 import { sql, type Sql, type Tx } from "./sql.ts";
 
 export const OrderSource = z.enum(["plan", "schedule", "manual", "push"]);
@@ -185,11 +186,13 @@ export interface OrderFilter {
   readonly planId?: string | undefined;
   readonly batchId?: string | undefined;
   /** Those before this one, newest first. */
-  readonly before?: { readonly createdAt: Date; readonly id: string } | undefined;
+  readonly before?: Place | undefined;
   readonly limit: number;
 }
 
-export async function listOrders(tx: Tx, filter: OrderFilter): Promise<Order[]> {
+const PlacedOrder = Order.extend(Placed);
+
+export async function listOrders(tx: Tx, filter: OrderFilter): Promise<z.infer<typeof PlacedOrder>[]> {
   const { productId, intent, status, planId, batchId, before, limit } = filter;
   const conditions = [
     productId === undefined ? sql`` : sql` and o.product_id = ${productId}`,
@@ -197,11 +200,11 @@ export async function listOrders(tx: Tx, filter: OrderFilter): Promise<Order[]> 
     status === undefined ? sql`` : sql` and o.status = ${status}`,
     planId === undefined ? sql`` : sql` and o.plan_id = ${planId}`,
     batchId === undefined ? sql`` : sql` and o.batch_id = ${batchId}`,
-    before === undefined ? sql`` : sql` and (o.created_at, o.id) < (${before.createdAt}, ${before.id}::uuid)`,
+    before === undefined ? sql`` : sql` and (o.created_at, o.id) < (${before.at}, ${before.id}::uuid)`,
   ];
   const [a, b, c, d, e, f] = conditions;
-  return tx.many(Order)`
-    select ${orderColumns} from work_orders o where true${a}${b}${c}${d}${e}${f}
+  return tx.many(PlacedOrder)`
+    select ${orderColumns}, ${placeOf(sql`o.created_at`)} from work_orders o where true${a}${b}${c}${d}${e}${f}
     order by o.created_at desc, o.id desc limit ${limit}`;
 }
 

@@ -4,6 +4,7 @@ import { gunzip, gzip } from "node:zlib";
 import { z } from "zod";
 import { OrderStatus } from "../domain/order.ts";
 import { PlanSource } from "../domain/plan-inputs.ts";
+import { placeOf, Placed, type Place } from "./keyset.ts";
 import { sql, type Tx } from "./sql.ts";
 
 export const StoredPlan = z.object({
@@ -81,15 +82,16 @@ async function unpacked(bytes: Buffer): Promise<string | undefined> {
 
 export interface PlanPage {
   /** Those before this one, newest first. */
-  readonly before?: { readonly createdAt: Date; readonly id: string } | undefined;
+  readonly before?: Place | undefined;
   readonly limit: number;
 }
 
-export async function listPlans(tx: Tx, { before, limit }: PlanPage): Promise<StoredPlan[]> {
-  const earlier =
-    before === undefined ? sql`` : sql` where (p.created_at, p.id) < (${before.createdAt}, ${before.id}::uuid)`;
-  return tx.many(StoredPlan)`
-    select ${columns} from plans p${earlier} order by p.created_at desc, p.id desc limit ${limit}`;
+const PlacedPlan = StoredPlan.extend(Placed);
+
+export async function listPlans(tx: Tx, { before, limit }: PlanPage): Promise<z.infer<typeof PlacedPlan>[]> {
+  const earlier = before === undefined ? sql`` : sql` where (p.created_at, p.id) < (${before.at}, ${before.id}::uuid)`;
+  return tx.many(PlacedPlan)`
+    select ${columns}, ${placeOf(sql`p.created_at`)} from plans p${earlier} order by p.created_at desc, p.id desc limit ${limit}`;
 }
 
 export interface OrderSubject {

@@ -1,6 +1,7 @@
 /** runs: each execution of a work order, with how it ended. */
 import { z } from "zod";
 import { Intent } from "../domain/order.ts";
+import { placeOf, Placed, type Place } from "./keyset.ts";
 import { sql, type Tx } from "./sql.ts";
 
 export const RunStatus = z.enum(["in_progress", "success", "failed", "cancelled"]);
@@ -82,12 +83,14 @@ export interface RunFilter {
   readonly orderId?: string | undefined;
   /** Also those that gc has put aside. */
   readonly collected?: boolean | undefined;
-  readonly before?: { readonly startedAt: Date; readonly id: string } | undefined;
+  readonly before?: Place | undefined;
   readonly limit: number;
 }
 
+const PlacedRun = Run.extend(Placed);
+
 /** Newest first. */
-export async function listRuns(tx: Tx, tenantId: string, filter: RunFilter): Promise<Run[]> {
+export async function listRuns(tx: Tx, tenantId: string, filter: RunFilter): Promise<z.infer<typeof PlacedRun>[]> {
   const { productId, intent, status, orderId, collected, before, limit } = filter;
   const conditions = [
     productId === undefined ? sql`` : sql` and r.product_id = ${productId}`,
@@ -95,11 +98,11 @@ export async function listRuns(tx: Tx, tenantId: string, filter: RunFilter): Pro
     status === undefined ? sql`` : sql` and r.status = ${status}`,
     orderId === undefined ? sql`` : sql` and r.order_id = ${orderId}`,
     collected ? sql`` : sql` and r.collected_at is null`,
-    before === undefined ? sql`` : sql` and (r.started_at, r.id) < (${before.startedAt}, ${before.id}::uuid)`,
+    before === undefined ? sql`` : sql` and (r.started_at, r.id) < (${before.at}, ${before.id}::uuid)`,
   ];
   const [a, b, c, d, e, f] = conditions;
-  return tx.many(Run)`
-    select ${runColumns} from runs r where r.tenant_id = ${tenantId}${a}${b}${c}${d}${e}${f}
+  return tx.many(PlacedRun)`
+    select ${runColumns}, ${placeOf(sql`r.started_at`)} from runs r where r.tenant_id = ${tenantId}${a}${b}${c}${d}${e}${f}
     order by r.started_at desc, r.id desc limit ${limit}`;
 }
 

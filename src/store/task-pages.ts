@@ -1,6 +1,7 @@
 /** Listings of tasks page by page, newest first, at a cost that does not grow with the years. */
 import { z } from "zod";
 import { Task } from "../domain/task.ts";
+import { nextPlace, placeOf, Placed } from "./keyset.ts";
 import { sql, type Sql, type Tx } from "./sql.ts";
 import { listTasks, narrowed, taskColumns, type TaskFilter } from "./tasks.ts";
 
@@ -15,7 +16,7 @@ export interface TaskSearch extends TaskFilter {
 export interface TaskPage {
   readonly tasks: readonly Task[];
   /** Where the next page goes on; undefined when there is none. A page may be short, or empty, and still have a next one. */
-  readonly next: { readonly createdAt: Date; readonly id: string } | undefined;
+  readonly next: { readonly at: string; readonly id: string } | undefined;
 }
 
 /**
@@ -28,8 +29,7 @@ export async function pageOfTasks(tx: Tx, filter: TaskSearch): Promise<TaskPage>
   const wanted = soughtIn(filter);
   if (wanted) return lookThrough(tx, filter, wanted);
   const rows = await listTasks(tx, { ...filter, limit: filter.limit + 1 });
-  const tasks = rows.slice(0, filter.limit);
-  return { tasks, next: rows.length > filter.limit ? tasks.at(-1) : undefined };
+  return { tasks: rows.slice(0, filter.limit), next: nextPlace(rows, filter.limit) };
 }
 
 /** The conditions that are judged row by row; undefined when there are none. */
@@ -43,18 +43,18 @@ function soughtIn({ host, agentType, taskType, text }: TaskSearch): Sql | undefi
   return first && rest.reduce((all, condition) => sql`${all} and ${condition}`, first);
 }
 
-const Looked = z.object({ id: z.uuid(), createdAt: z.date(), fits: z.boolean(), place: z.int() });
+const Looked = z.object({ id: z.uuid(), ...Placed, fits: z.boolean(), nth: z.int() });
 
 async function lookThrough(tx: Tx, filter: TaskFilter, wanted: Sql): Promise<TaskPage> {
   // Of those that do not fit only the last one is told: where the next page goes on.
   const looked = await tx.many(Looked)`
     with looked as materialized (
-      select t.id, t.created_at, coalesce(${wanted}, false) as fits, (row_number() over (order by t.created_at desc, t.id desc))::int as place
+      select t.id, t.created_at, coalesce(${wanted}, false) as fits, (row_number() over (order by t.created_at desc, t.id desc))::int as nth
       from (
         select * from fleet_tasks t where ${narrowed(filter)} order by t.created_at desc, t.id desc limit ${MOST_LOOKED_AT}
       ) t
     )
-    select id, created_at, fits, place from looked where fits or place = ${MOST_LOOKED_AT} order by place limit ${filter.limit + 1}`;
+    select id, ${placeOf(sql`created_at`)}, fits, nth from looked where fits or nth = ${MOST_LOOKED_AT} order by nth limit ${filter.limit + 1}`;
   const fitting = looked.filter(({ fits }) => fits);
   const page = fitting.slice(0, filter.limit);
   const ids = page.map(({ id }) => id);
@@ -63,7 +63,8 @@ async function lookThrough(tx: Tx, filter: TaskFilter, wanted: Sql): Promise<Tas
       ? []
       : await tx.many(Task)`
           select ${taskColumns} from fleet_tasks t where t.id = any(${ids}::uuid[]) order by t.created_at desc, t.id desc`;
-  if (fitting.length > filter.limit) return { tasks, next: page.at(-1) };
+  const next = nextPlace(fitting, filter.limit);
+  if (next) return { tasks, next };
   const last = looked.at(-1);
-  return { tasks, next: last?.place === MOST_LOOKED_AT ? last : undefined };
+  return { tasks, next: last?.nth === MOST_LOOKED_AT ? { at: last.place, id: last.id } : undefined };
 }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { SLOT_HOLDING_STATUSES, Task, type TaskStatus } from "../domain/task.ts";
 import { Cap, type TaskBudget } from "../domain/budget.ts";
 import { TaskNotFoundError } from "../domain/errors.ts";
+import { placeOf, Placed, type Place } from "./keyset.ts";
 import type { Hint } from "./outbox.ts";
 import { snakeKeys, sql, type Sql, type Tx } from "./sql.ts";
 
@@ -92,14 +93,16 @@ export interface TaskFilter {
   readonly operatorId?: string | undefined;
   readonly since?: Date | undefined;
   /** Keyset: only tasks older than this one. */
-  readonly before?: { readonly createdAt: Date; readonly id: string } | undefined;
+  readonly before?: Place | undefined;
   readonly limit: number;
 }
 
+const PlacedTask = Task.extend(Placed);
+
 /** Newest first. */
-export async function listTasks(tx: Tx, filter: TaskFilter): Promise<Task[]> {
-  return tx.many(Task)`
-    select ${taskColumns} from fleet_tasks t where ${narrowed(filter)}
+export async function listTasks(tx: Tx, filter: TaskFilter): Promise<z.infer<typeof PlacedTask>[]> {
+  return tx.many(PlacedTask)`
+    select ${taskColumns}, ${placeOf(sql`t.created_at`)} from fleet_tasks t where ${narrowed(filter)}
     order by t.created_at desc, t.id desc limit ${filter.limit}`;
 }
 
@@ -112,7 +115,7 @@ export function narrowed({ statuses, tenantId, operatorId, since, before }: Task
   if (tenantId) conditions.push(sql`t.tenant_id = ${tenantId}`);
   if (operatorId) conditions.push(sql`t.operator_id = ${operatorId}`);
   if (since) conditions.push(sql`t.created_at >= ${since}`);
-  if (before) conditions.push(sql`(t.created_at, t.id) < (${before.createdAt}, ${before.id}::uuid)`);
+  if (before) conditions.push(sql`(t.created_at, t.id) < (${before.at}, ${before.id}::uuid)`);
   return conditions.reduce((all, condition) => sql`${all} and ${condition}`);
 }
 

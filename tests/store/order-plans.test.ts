@@ -46,7 +46,7 @@ afterAll(async () => {
   await world[Symbol.asyncDispose]();
 });
 
-const before = { createdAt: new Date(), id };
+const before = { at: new Date(), id };
 const LISTINGS: Readonly<Record<string, readonly [Behalf, (tx: Tx) => Promise<unknown>]>> = {
   "a tenant's orders": [ada, (tx) => orders.listOrders(tx, { limit: 50 })],
   "the next page of them": [ada, (tx) => orders.listOrders(tx, { before, limit: 50 })],
@@ -67,10 +67,7 @@ const LISTINGS: Readonly<Record<string, readonly [Behalf, (tx: Tx) => Promise<un
     (tx) => claims.takeOverOrders(tx, [id], { mostCrashes: 5, reason: "r", at: new Date() }),
   ],
   "a tenant's runs": [ada, (tx) => runs.listRuns(tx, "tenant-7", { limit: 50 })],
-  "the next page of runs": [
-    ada,
-    (tx) => runs.listRuns(tx, "tenant-7", { before: { startedAt: new Date(), id }, limit: 50 }),
-  ],
+  "the next page of runs": [ada, (tx) => runs.listRuns(tx, "tenant-7", { before: { at: new Date(), id }, limit: 50 })],
   "a product's runs": [ada, (tx) => runs.listRuns(tx, "tenant-7", { productId: "p7", limit: 50 })],
   "an order's runs": [ada, (tx) => runs.listRunsOfOrder(tx, id)],
   "a run by short name": [ada, (tx) => runs.listRunsNamed(tx, "tenant-7", "12ab34cd", 6)],

@@ -70,7 +70,7 @@ afterAll(() => world[Symbol.asyncDispose]());
 const ada = requestBy({ id: "op-7", tenantId: "tenant-7" });
 const [shown, page] = [
   { limit: 50 },
-  { before: { createdAt: new Date(), id: "ffffffff-ffff-ffff-ffff-ffffffffffff" }, limit: 50 },
+  { before: { at: new Date(), id: "ffffffff-ffff-ffff-ffff-ffffffffffff" }, limit: 50 },
 ];
 
 /** Everything a surface may ask for, as the one who asks. */

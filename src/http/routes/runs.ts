@@ -31,17 +31,16 @@ export const runsRoute = defineRoute(
     reply: pageOf(RunView),
   },
   async (fleet: Fleet, { operator, query }) => {
-    const cursor = query.cursor === undefined ? undefined : readCursor(query.cursor);
     const { runs, next } = await listRunsFor(fleet, operator, {
       productId: query.product,
       intent: query.intent,
       status: query.status,
       orderId: query.order,
       collected: query.collected,
-      before: cursor && { startedAt: cursor.createdAt, id: cursor.id },
+      before: query.cursor === undefined ? undefined : readCursor(query.cursor),
       limit: query.limit,
     });
-    const nextCursor = next ? writeCursor({ createdAt: next.startedAt, id: next.id }) : null;
+    const nextCursor = next ? writeCursor(next) : null;
     return { body: viewPage({ items: runs, nextCursor }, viewRun) };
   },
 );
