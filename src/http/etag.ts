@@ -1,10 +1,10 @@
 /** Entity tags: an answer that is the same as the one the asker holds costs 304 and no body. */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Response } from "express";
 
 /** Weak: two answers with one tag mean the same, and may differ in how long ago something was seen. */
-export function tagOf(answer: unknown): string {
-  return `W/"${createHash("sha256").update(JSON.stringify(answer)).digest("base64url").slice(0, 27)}"`;
+export function tagOf(json: string): string {
+  return `W/"${hash("sha256", json, "base64url").slice(0, 27)}"`;
 }
 
 /**

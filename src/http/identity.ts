@@ -1,4 +1,5 @@
 /** Who asks: an operator, read from a verified token and from nothing else in the request. */
+import { hash, KeyObject } from "node:crypto";
 import { errors, jwtVerify, type CryptoKey, type JWTPayload } from "jose";
 import { z } from "zod";
 import { FleetError } from "../domain/errors.ts";
@@ -57,19 +58,59 @@ interface Rules {
 /** Access tokens of others often go without a type of their own. */
 const OTHER_TYPES = [TOKEN_TYPES.access, "JWT"];
 
+/** What a token said when its signature was checked; whether its key still stands is asked each time. */
+interface Verified {
+  readonly rules: Rules;
+  readonly kid: string;
+  readonly key: CryptoKey;
+  readonly identified: Identified;
+  readonly at: Date;
+}
+
+/** Tokens whose signature is not checked again; only those that were good once are kept, so strangers push none out. */
+const MOST_KEPT = 4_096;
+
 export function identifyBy(terms: IdentityTerms): Identify {
+  const kept = new Map<string, Verified>();
   return async (token, kind = "access") => {
-    const compact = readCompact(token);
-    if (!compact) throw refusal();
-    const rules = rulesFor(compact, kind, terms);
-    const { kid, typ } = compact.header;
-    if (!rules.types.includes(typ) || (rules.low && !isLow(compact.signature))) throw refusal();
-    const key = await rules.keys.find(kid);
-    if (!key) throw refusal();
-    const identified = readClaims(await verified(token, key, rules, terms.clock()));
-    if (!identified || (await terms.isRevoked?.(rules.issuer, identified.jti))) throw refusal();
-    return identified;
+    // Names no token: what is kept lets nobody in.
+    const name = hash("sha256", `${kind} ${token}`, "base64");
+    const last = kept.get(name);
+    kept.delete(name);
+    const now = terms.clock();
+    const known = (last && (await stillGood(last, now))) ?? (await verify(token, kind, terms));
+    if (await terms.isRevoked?.(known.rules.issuer, known.identified.jti)) throw refusal();
+    // The one asked for last is the last to go.
+    for (const oldest of kept.keys()) {
+      if (kept.size < MOST_KEPT) break;
+      kept.delete(oldest);
+    }
+    kept.set(name, known);
+    return known.identified;
   };
+}
+
+/** Undefined when all of it has to be looked at again: after its time, with the clock put back, with another key of that name. */
+async function stillGood(last: Verified, now: Date): Promise<Verified | undefined> {
+  if (now < last.at || now >= last.identified.expiresAt) return undefined;
+  const key = await last.rules.keys.find(last.kid);
+  if (key === last.key) return last;
+  // Keys are read again and again: mostly the same one as another object.
+  return key && KeyObject.from(key).equals(KeyObject.from(last.key)) ? { ...last, key } : undefined;
+}
+
+async function verify(token: string, kind: TokenKind, terms: IdentityTerms): Promise<Verified> {
+  const compact = readCompact(token);
+  if (!compact) throw refusal();
+  const rules = rulesFor(compact, kind, terms);
+  const { kid, typ } = compact.header;
+  if (!rules.types.includes(typ) || (rules.low && !isLow(compact.signature))) throw refusal();
+  const key = await rules.keys.find(kid);
+  if (!key) throw refusal();
+  const at = terms.clock();
+  const identified = readClaims(await verified(token, key, rules, at));
+  if (!identified) throw refusal();
+  return { rules, kid, key, identified, at };
 }
 
 /** Another issuer's tokens are for the API alone: links and sessions are ours. */

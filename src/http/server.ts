@@ -169,10 +169,12 @@ async function serve<Context>(
   };
 
   if (route.kind === "json") {
-    const { body: reply, lasting = reply, status = 200, headers = {} } = await route.answer(terms.context, ask);
-    keepPrivately(response, route.method === "get" && status === 200 ? tagOf(lasting) : undefined);
+    const { body: reply, lasting, status = 200, headers = {} } = await route.answer(terms.context, ask);
+    const json = JSON.stringify(reply);
+    const tagged = route.method === "get" && status === 200;
+    keepPrivately(response, tagged ? tagOf(lasting === undefined ? json : JSON.stringify(lasting)) : undefined);
     // Express compares the tag with If-None-Match, and leaves the body out where they agree.
-    response.set(headers).status(status).json(reply);
+    response.set(headers).status(status).type("json").send(json);
     return;
   }
   streams.add(controller);

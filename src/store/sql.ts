@@ -86,8 +86,15 @@ function named(names: readonly string[], cells: readonly unknown[]): Record<stri
   return row;
 }
 
+/** Columns as statements name them: a few hundred, asked for with every row set. */
+const spelled = new Map<string, string>();
+
 export function camelCase(name: string): string {
-  return name.replaceAll(/_(?<letter>[a-z])/g, (_, letter: string) => letter.toUpperCase());
+  const known = spelled.get(name);
+  if (known !== undefined) return known;
+  const camel = name.replaceAll(/_(?<letter>[a-z])/g, (_, letter: string) => letter.toUpperCase());
+  spelled.set(name, camel);
+  return camel;
 }
 
 /** The other way, for the keys of a patch; never for keys inside a JSON value. */

@@ -3,6 +3,7 @@ import { createHmac, randomUUID } from "node:crypto";
 import { decodeJwt, exportJWK, SignJWT } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
+import { codeOf } from "../../src/domain/errors.ts";
 import { identifyBy } from "../../src/http/identity.ts";
 import { defineRoute } from "../../src/http/route.ts";
 import {
@@ -11,6 +12,7 @@ import {
   importSigningKey,
   keySetOf,
   type SigningKey,
+  type TokenKind,
 } from "../../src/http/tokens.ts";
 import { AUDIENCE, ISSUER, testApi, testToken, someOperator, type TestApi } from "../support/api.ts";
 
@@ -120,21 +122,70 @@ test.each(Object.keys(WRONG))("a token %s is refused", async (what) => {
   expect(await statusFor(await WRONG[what]!())).toBe(401);
 });
 
-test("a revoked token is refused at once", async () => {
+/** A door to which one token has come several times already; what changes afterwards is the test's. */
+async function door() {
   const revoked = new Set<string>();
-  await using other = await testApi([me], ({ key }) => ({
-    identify: identifyBy({
-      keys: keySetOf([key]),
-      issuer: ISSUER,
-      audience: AUDIENCE,
-      clock: () => new Date(),
-      isRevoked: async (_issuer, jti) => revoked.has(jti),
-    }),
-  }));
-  const token = await other.token();
-  const ask = () => fetch(new URL("/api/fleet/me", other.url), { headers: { authorization: `Bearer ${token}` } });
-  expect((await ask()).status).toBe(200);
+  const world = { now: new Date(), keys: [api.key] };
+  const identify = identifyBy({
+    keys: {
+      find: (kid) => keySetOf(world.keys).find(kid),
+      publicKeys: () => keySetOf(world.keys).publicKeys(),
+    },
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    clock: () => world.now,
+    isRevoked: async (_issuer, jti) => revoked.has(jti),
+  });
+  const token = await api.token();
+  const ask = (brought = token, kind?: TokenKind) =>
+    identify(brought, kind).then(
+      ({ operator }) => operator.id,
+      (error: unknown) => codeOf(error),
+    );
+  for (let times = 0; times < 3; times += 1) expect(await ask()).toBe("ada");
+  return {
+    world,
+    revoked,
+    token,
+    ask,
+    seconds: (count: number) => (world.now = new Date(world.now.getTime() + count * 1_000)),
+  };
+}
 
+test("a token that was let in before is refused at once when it is revoked", async () => {
+  const { revoked, token, ask } = await door();
   revoked.add(String(decodeJwt(token).jti));
-  expect((await ask()).status).toBe(401);
+  expect(await ask()).toBe("unauthenticated");
+  revoked.clear();
+  expect(await ask()).toBe("ada");
+});
+
+test("a token that was let in before is refused with its key gone, or another under its name", async () => {
+  const { world, ask } = await door();
+  world.keys = [];
+  expect(await ask()).toBe("unauthenticated");
+  world.keys = [{ ...stranger, kid: api.key.kid }];
+  expect(await ask()).toBe("unauthenticated");
+  // Read anew, as web processes do each second: another object, the same key.
+  world.keys = [await importSigningKey(await exportSigningKey(api.key))];
+  expect(await ask()).toBe("ada");
+  expect(await ask()).toBe("ada");
+});
+
+test("a token that was let in before is refused after its time, and before it was made", async () => {
+  const { ask, seconds: pass } = await door();
+  pass(3_590);
+  expect(await ask()).toBe("ada");
+  pass(30);
+  expect(await ask()).toBe("unauthenticated");
+  pass(-7_200);
+  expect(await ask()).toBe("unauthenticated");
+});
+
+test("a token that was let in before is no token of another kind, and no other token", async () => {
+  const { token, ask } = await door();
+  expect(await ask(token, "session")).toBe("unauthenticated");
+  expect(await ask(`${token.slice(0, -8)}AAAAAAAA`)).toBe("unauthenticated");
+  const [head, , signature] = token.split(".");
+  expect(await ask(`${head}.${encode({ ...claims(), tier: "sovereign" })}.${signature}`)).toBe("unauthenticated");
 });
