@@ -55,12 +55,13 @@ async function bench(): Promise<number> {
       }
       say(`  ${((performance.now() - from) / 1_000).toFixed(1)} s`);
     }
+    // Before servers are stopped: what was measured is not lost to what goes wrong then.
+    about.push(...aboutMachine().slice(-1), `took ${Math.round((performance.now() - began) / 1_000)} s`);
+    const results = { about, lines, broken };
+    writeFileSync(join(ROOT, "bench", "results.json"), `${JSON.stringify(results, null, 2)}\n`);
+    if (values.record) writeFileSync(join(ROOT, "docs", "benchmarks.md"), tablePage(lines, about));
+    if (values.json) process.stdout.write(`${JSON.stringify(results)}\n`);
+    else for (const line of ["", ...about, "", ...tableLines(lines), ...broken]) say(line);
   }
-  about.push(...aboutMachine().slice(-1), `took ${Math.round((performance.now() - began) / 1_000)} s`);
-  const results = { about, lines, broken };
-  writeFileSync(join(ROOT, "bench", "results.json"), `${JSON.stringify(results, null, 2)}\n`);
-  if (values.record) writeFileSync(join(ROOT, "docs", "benchmarks.md"), tablePage(lines, about));
-  if (values.json) process.stdout.write(`${JSON.stringify(results)}\n`);
-  else for (const line of ["", ...about, "", ...tableLines(lines), ...broken]) say(line);
   return broken.length > 0 || lines.some(({ verdict }) => verdict === "wrong") ? 1 : 0;
 }

@@ -22,7 +22,7 @@ export const admissionsRow: Row = {
   async measure(world) {
     const database = await world.database();
     const store = storeOver(world, database, CONNECTIONS);
-    const pool = new Pool({ connectionString: database.url, max: CONNECTIONS });
+    const pool = new Pool({ connectionString: database.url, max: CONNECTIONS }).on("error", () => undefined);
     world.later(() => pool.end());
     const operators = Array.from({ length: OPERATORS }, (_, at): Operator => ({
       id: `operator-${at}`,

@@ -163,7 +163,8 @@ function isGrowing(table: string): boolean {
 /** One task of each tenant. */
 async function idsOf(database: Database): Promise<string[]> {
   const rows = await database.query(
-    "select (select id from fleet_tasks t where t.tenant_id = o.tenant_id limit 1) as id from (select distinct tenant_id from operators) o order by tenant_id",
+    `select (select id from fleet_tasks t where t.tenant_id = o.tenant_id and t.removed_at is null limit 1) as id
+     from (select distinct tenant_id from operators where starts_with(tenant_id, 'tenant-')) o order by tenant_id`,
   );
   return rows.map(({ id }) => String(id));
 }

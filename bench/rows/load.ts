@@ -108,8 +108,8 @@ function operators() {
 /** Each with a task of their tenant to ask for by its id. */
 async function callersOf(database: Database, tokens: readonly string[]): Promise<Caller[]> {
   const rows = await database.query(
-    `select (select id from fleet_tasks t where t.tenant_id = o.tenant_id order by created_at desc limit 1) as id
-     from (select distinct tenant_id from operators) o order by tenant_id`,
+    `select (select id from fleet_tasks t where t.tenant_id = o.tenant_id and t.removed_at is null order by created_at desc limit 1) as id
+     from (select distinct tenant_id from operators where starts_with(tenant_id, 'tenant-')) o order by tenant_id`,
   );
   return tokens.map((token, at) => ({ token, id: String(rows[at % TENANTS]?.["id"]) }));
 }

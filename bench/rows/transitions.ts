@@ -70,7 +70,7 @@ async function atOnce(world: World, { database, store, naive }: Stage): Promise<
 async function alone(world: World, database: Database, store: Store): Promise<Line[]> {
   const count = world.size(100, 30);
   await database.query("create table bench_rows (id uuid primary key, task_id uuid not null, detail jsonb not null)");
-  const pool = new Pool({ connectionString: database.url, max: 1 });
+  const pool = new Pool({ connectionString: database.url, max: 1 }).on("error", () => undefined);
   world.later(() => pool.end());
   const times = async (work: (task: Task) => Promise<unknown>) => {
     const tasks = await seedTasks(database, store, { count, status: "pr_created" });
@@ -148,7 +148,7 @@ export function reviewing(task: Task): Transition {
 }
 
 function naiveOver(world: World, { url }: Database): Pool {
-  const pool = new Pool({ connectionString: url, max: NAIVE_CONNECTIONS });
+  const pool = new Pool({ connectionString: url, max: NAIVE_CONNECTIONS }).on("error", () => undefined);
   world.later(() => pool.end());
   return pool;
 }
