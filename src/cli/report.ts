@@ -36,7 +36,8 @@ function problemOf(error: unknown): Problem {
 
 function linesOf(error: unknown, { paint }: Terminal): string[] {
   const [first = "", ...rest] = escapeForTerminal(wordsOf(error)).split("\n");
-  const lines = [`${paint("red", "✖")} ${first}`, ...rest.map((line) => `  ${line}`)];
+  // Of several wrong fields each brings its own mark.
+  const lines = [`${paint("red", "✖")} ${first.replace(/^✖ /, "")}`, ...rest.map((line) => `  ${line}`)];
   // 501 is a refusal: there is nothing more to know.
   if (
     error instanceof ProblemError &&
