@@ -9,10 +9,11 @@ import { FleetError } from "../domain/errors.ts";
 import type { Operator } from "../domain/operator.ts";
 import type { Task } from "../domain/task.ts";
 import { boardQueue } from "./board-queue.ts";
+import { giveCsrfToken, refuseForged } from "./csrf.ts";
 import { refuseStrangers } from "./guard.ts";
 import { bearerOf, type Identified, type Identify } from "./identity.ts";
 import { html, sendPage } from "./page.ts";
-import { sessionOf } from "./session.ts";
+import { sessionIn } from "./session.ts";
 
 export interface BoardTerms {
   readonly identify: Identify;
@@ -41,7 +42,7 @@ export function mountBoard(app: Express, { identify, queues, publicUrl, findTask
   async function enter(...[request, response, next]: Parameters<RequestHandler>): Promise<void> {
     response.set({ "content-security-policy": CSP, "cache-control": "no-store" });
     try {
-      const { operator } = await visitor(request, identify, publicUrl);
+      const { operator } = await visitor(request, response, { identify, publicUrl });
       const board = boardFor(operator, request.method);
       const taskId = READS.has(request.method) && /^\/tasks\/(?<id>[\w-]+)$/.exec(request.path)?.groups?.["id"];
       if (taskId) sendTask(response, await findTask(operator, taskId));
@@ -89,11 +90,20 @@ function sendTask(response: Response, task: Task): void {
 }
 
 /** A script brings its token, a browser its cookie; only a cookie has to be guarded against other sites. */
-async function visitor(request: Request, identify: Identify, publicUrl: string): Promise<Identified> {
+async function visitor(
+  request: Request,
+  response: Response,
+  { identify, publicUrl }: Pick<BoardTerms, "identify" | "publicUrl">,
+): Promise<Identified> {
   const token = bearerOf(request.headers.authorization);
   if (token !== undefined) return identify(token);
   refuseStrangers(request, publicUrl);
-  return sessionOf(request, identify);
+  const session = sessionIn(request);
+  const identified = await identify(session, "session");
+  if (READS.has(request.method)) {
+    giveCsrfToken(request, response, { session, path: PATH, secure: publicUrl.startsWith("https:") });
+  } else refuseForged(request, session);
+  return identified;
 }
 
 function isPage(request: Request): boolean {
@@ -113,6 +123,7 @@ function openBoard(queues: () => readonly Queue[], readOnlyMode: boolean): Reque
         // Only Redis knows its clients: on PostgreSQL the board would say that nobody works. `GET /api/fleet/hosts` tells who does.
         showWorkers: false,
         hideDocsLink: true,
+        miscLinks: [{ text: "Log out", url: "/logout" }],
       },
     },
   });

@@ -2,6 +2,7 @@
 import express, { type Express, type Request, type Response } from "express";
 import { FleetError } from "../domain/errors.ts";
 import type { Operator } from "../domain/operator.ts";
+import { csrfTokenOf, refuseForged } from "./csrf.ts";
 import { refuseStrangers } from "./guard.ts";
 import { refusal, type Identified, type Identify } from "./identity.ts";
 import { html, sendPage } from "./page.ts";
@@ -55,7 +56,8 @@ export function mountLogin(app: Express, terms: SessionTerms): void {
   const form = express.urlencoded({ extended: false, limit: "16kb" });
   app.post("/login", form, (request, response) => logIn(request, response, terms));
 
-  app.post("/logout", (request, response) => logOut(request, response, terms));
+  app.get("/logout", (request, response) => showLogOut(request, response, terms));
+  app.post("/logout", form, (request, response) => logOut(request, response, terms));
 }
 
 async function logIn(request: Request, response: Response, terms: SessionTerms): Promise<void> {
@@ -73,20 +75,45 @@ async function logIn(request: Request, response: Response, terms: SessionTerms):
   response.redirect(303, localPath(form.get("next")));
 }
 
-/** Who the cookie says; refuses when there is none. The caller has called refuseStrangers. */
-export async function sessionOf(request: Request, identify: Identify): Promise<Identified> {
+/** What the cookie holds; refuses when there is none. The caller has called refuseStrangers. */
+export function sessionIn(request: Request): string {
   const cookies = (request.headers.cookie ?? "").split(";").map((pair) => pair.trim());
   const mine = cookies.filter((pair) => pair.startsWith(`${COOKIE}=`));
   // Two of them means that somebody planted one (from a sibling host name): neither is believed.
   const [only] = mine;
   if (mine.length !== 1 || only === undefined) throw refusal();
-  return identify(only.slice(COOKIE.length + 1), "session");
+  return only.slice(COOKIE.length + 1);
+}
+
+async function visitor(request: Request, { identify }: SessionTerms) {
+  const text = sessionIn(request);
+  return { text, identified: await identify(text, "session") };
+}
+
+/** A page with the button: a link alone changes nothing. */
+async function showLogOut(request: Request, response: Response, terms: SessionTerms): Promise<void> {
+  refuseStrangers(request, terms.publicUrl);
+  const session = await visitor(request, terms).catch(unlessTold);
+  if (!session) {
+    response.redirect(303, "/login");
+    return;
+  }
+  const body = html`<h1>Fleetwright</h1>
+    <form method="post" action="/logout">
+      <input type="hidden" name="csrf" value="${csrfTokenOf(session.text)}" />
+      <p>Logged in as ${session.identified.operator.id}.</p>
+      <button type="submit" autofocus>Log out</button>
+    </form>`;
+  sendPage(response, "Log out", body);
 }
 
 async function logOut(request: Request, response: Response, terms: SessionTerms): Promise<void> {
   refuseStrangers(request, terms.publicUrl);
-  const session = await sessionOf(request, terms.identify).catch(unlessTold);
-  if (session) await terms.end(session);
+  const session = await visitor(request, terms).catch(unlessTold);
+  if (session) {
+    refuseForged(request, session.text, new Map(Object.entries(request.body ?? {})).get("csrf"));
+    await terms.end(session.identified);
+  }
   response.clearCookie(COOKIE, { path: "/" }).redirect(303, "/login");
 }
 

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { answerOpenGc } from "../../src/conductor/gc/ask.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import type { TaskStatus } from "../../src/domain/task.ts";
+import { csrfTokenOf } from "../../src/http/csrf.ts";
 import { webRoutes } from "../../src/http/routes/index.ts";
 import { WORKER } from "../../src/store/store.ts";
 import { NO_KEYS } from "../support/api.ts";
@@ -159,7 +160,12 @@ test("a browser that is let in, and out again, is written down", async () => {
     body: new URLSearchParams({ code }),
   });
   const cookie = entered.headers.get("set-cookie")?.split(";")[0] ?? "";
-  const left = await fetch(new URL("/logout", world.web.url), { ...post, headers: { ...headers, cookie } });
+  const csrf = csrfTokenOf(cookie.replace("fleet_session=", ""));
+  const left = await fetch(new URL("/logout", world.web.url), {
+    ...post,
+    headers: { ...headers, cookie },
+    body: new URLSearchParams({ csrf }),
+  });
 
   expect([entered.status, left.status]).toEqual([303, 303]);
   expect(

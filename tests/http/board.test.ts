@@ -9,6 +9,7 @@ import { hostQueue } from "../../queues/host.ts";
 import { migrateQueueBackend } from "../../src/broker/broker.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import type { Task } from "../../src/domain/task.ts";
+import { csrfTokenOf } from "../../src/http/csrf.ts";
 import { mountBoard } from "../../src/http/board.ts";
 import { requestBy } from "../../src/store/store.ts";
 import { getTask } from "../../src/store/tasks.ts";
@@ -120,7 +121,8 @@ async function fill(broker: TestBroker, taskId: string): Promise<void> {
 }
 
 async function ask(api: TestApi, path: string, { by = admin, method = "GET", headers = {} }: Asking = {}) {
-  const cookie = by ? { cookie: `fleet_session=${await testToken(api.key, by, "session")}` } : {};
+  const session = await testToken(api.key, by ?? admin, "session");
+  const cookie = by ? { cookie: `fleet_session=${session}`, "x-xsrf-token": csrfTokenOf(session) } : {};
   const own = method === "GET" ? {} : { origin: api.url, "content-type": "application/json" };
   return fetch(new URL(path, api.url), {
     method,
@@ -187,14 +189,17 @@ test.each(WRITING)("$method $path needs a login, role admin, our origin and our 
   expect(await statusBy(looker)).toBe(403);
   expect(await statusBy(admin, { origin: "http://evil.example" })).toBe(403);
   expect(await statusBy(admin, { "sec-fetch-site": "cross-site" })).toBe(403);
+  expect(await statusBy(admin, { "x-xsrf-token": "" })).toBe(403);
+  expect(await statusBy(admin, { "x-xsrf-token": csrfTokenOf(await testToken(api.key, admin, "session")) })).toBe(403);
   expect(await statusAtHost(api, "evil.example", { method, path: at(path) })).toBe(403);
   expect(await statusBy(null, { authorization: `Bearer ${await api.token(looker)}` })).toBe(403);
 });
 
 /** fetch does not let one say another host name. */
 async function statusAtHost(api: TestApi, host: string, { method, path }: { method: string; path: string }) {
-  const cookie = `fleet_session=${await testToken(api.key, admin, "session")}`;
-  const headers = { host, cookie, origin: `http://${host}` };
+  const session = await testToken(api.key, admin, "session");
+  const cookie = `fleet_session=${session}`;
+  const headers = { host, cookie, origin: `http://${host}`, "x-xsrf-token": csrfTokenOf(session) };
   return new Promise<number | undefined>((resolve, reject) => {
     request(new URL(path, api.url), { method, headers }, (response) => resolve(response.resume().statusCode))
       .on("error", reject)

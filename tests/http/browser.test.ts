@@ -159,16 +159,60 @@ test("an admin sees the board with ids and no payloads, and a new queue appears"
   expect(text).not.toContain("secret prompt");
 });
 
-function pause(cookie: string, headers = ours()) {
-  return visit("/queues/api/queues/spawn/pause", { method: "PUT", headers: { ...headers, cookie } });
+function pause(cookie: string, headers: Record<string, string> = {}) {
+  return visit("/queues/api/queues/spawn/pause", { method: "PUT", headers: { ...ours(), cookie, ...headers } });
+}
+
+/** What the board's page leaves for its own script to hand in. */
+async function csrfFor(cookie: string): Promise<string> {
+  const page = await visit("/queues", { headers: { cookie } });
+  return (
+    /^XSRF-TOKEN=(?<token>[\w-]{43}); Path=\/queues; SameSite=Strict$/.exec(page.headers.get("set-cookie") ?? "")
+      ?.groups?.["token"] ?? "none"
+  );
 }
 
 test("a queue operator looks and cannot touch; an admin can", async () => {
   const looker = await logIn({ ...someOperator, role: "queue-operator" });
-  expect((await pause(looker)).status).toBe(403);
+  const theirs = { "x-xsrf-token": await csrfFor(looker) };
+  expect((await pause(looker, theirs)).status).toBe(403);
   expect(await queues[0]?.isPaused()).toBe(false);
   const cookie = await logIn(admin);
-  expect((await pause(cookie, { origin: "http://evil.example" })).status).toBe(403);
-  expect((await pause(cookie)).status).toBe(200);
+  const token = { "x-xsrf-token": await csrfFor(cookie) };
+  expect((await pause(cookie, { ...token, origin: "http://evil.example" })).status).toBe(403);
+  expect((await pause(cookie, token)).status).toBe(200);
   expect(await queues[0]?.isPaused()).toBe(true);
+});
+
+test("a change by cookie needs the word of that very session; a token of the API needs none", async () => {
+  const [cookie, other] = [await logIn(admin), await logIn(admin)];
+  const token = await csrfFor(cookie);
+  await queues[0]?.resume();
+  for (const wrong of ["", "wrong", "é".repeat(43), `${token}x`, await csrfFor(other)]) {
+    const refused = await pause(cookie, wrong === "" ? {} : { "x-xsrf-token": encodeURIComponent(wrong) });
+    expect([wrong, refused.status, await refused.text()]).toEqual([wrong, 403, expect.stringContaining("cross-site")]);
+  }
+  expect(await queues[0]?.isPaused()).toBe(false);
+
+  expect((await pause(cookie, { "x-xsrf-token": token })).status).toBe(200);
+  const bearer = { authorization: `Bearer ${await api.token(admin)}` };
+  expect((await visit("/queues/api/queues/spawn/resume", { method: "PUT", headers: bearer })).status).toBe(200);
+  // Who has it is not given it again.
+  const again = await visit("/queues", { headers: { cookie: `${cookie}; XSRF-TOKEN=${token}` } });
+  expect(again.headers.get("set-cookie")).toBeNull();
+});
+
+test("logging out needs the word of the page's form; the page of a stranger leads to the login", async () => {
+  const [cookie, other] = [await logIn(admin), await logIn(admin)];
+  const formOf = async (session: string) => {
+    const page = await (await visit("/logout", { headers: { cookie: session } })).text();
+    return { csrf: /name="csrf" value="(?<csrf>[^"]+)"/.exec(page)?.groups?.["csrf"] ?? "" };
+  };
+  const out = (form: Record<string, string>) =>
+    visit("/logout", { method: "POST", headers: { ...ours(), cookie }, form });
+
+  for (const form of [{}, { csrf: "" }, await formOf(other)]) expect((await out(form)).status).toBe(403);
+  const left = await out(await formOf(cookie));
+  expect([left.status, left.headers.get("location")]).toEqual([303, "/login"]);
+  expect((await visit("/logout")).headers.get("location")).toBe("/login");
 });

@@ -103,5 +103,5 @@ test.each(paged)("%s?%s page by page is the whole of it", async (path, query) =>
     }
     expect(seen, `limit ${limit}`).toEqual(whole);
   }
-  if (!/tokens|operators|audit/.test(path)) expect(whole.length).toBeGreaterThan(COPIES);
+  expect(whole.length).toBeGreaterThan(/tokens|operators|audit/.test(path) ? 0 : COPIES);
 });
