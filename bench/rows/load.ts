@@ -10,6 +10,9 @@ import { endProgram, openStack, startProgram, tokensFor } from "../stack.ts";
 import type { Database } from "../world.ts";
 
 const RATE = 500;
+const P99_MS = 100;
+/** Where the rate is too much: how much of it would not be, by these steps. */
+const STEPS = [500, 450, 400, 350, 300, 250, 200, 150, 100, 50];
 /** Requests are sent when their time has come, answered or not: a slow answer delays none, and its wait counts. */
 const BURST_MS = 1;
 const SOCKETS = 64;
@@ -53,15 +56,19 @@ export const loadRow: Row = {
     const url = `http://127.0.0.1:${stack.config.PORT}/api/fleet`;
     const refused = new Map<string, number>();
     const ms = world.size(4_000, 1_000);
-    const mixed = (round: number) => drive({ url, callers, paths: PATHS, ms, refused }, round);
-    const byKey = (round: number) => drive({ url, callers, paths: ["/tasks/{id}"], ms: ms / 2, refused }, round);
+    const terms = { url, callers, refused, ms, rate: RATE };
+    const mixed = (round: number) => drive({ ...terms, paths: PATHS }, round);
+    const byKey = (round: number) => drive({ ...terms, paths: ["/tasks/{id}"], ms: ms / 2 }, round);
     await mixed(0);
 
     const before = cpuMsOf(web.pid);
     const samples = await interleave(world.rounds, mixed, byKey);
     const reads = world.rounds * Math.round((RATE * ms * 1.5) / 1_000);
+    const spent = (cpuMsOf(web.pid) - before) / reads;
+    const held = await heldRate((rate) => drive({ ...terms, paths: PATHS, rate }, world.rounds));
     const notes = [
-      `the web process spent ${((cpuMsOf(web.pid) - before) / reads).toFixed(2)} ms of a processor on a read`,
+      `the web process spent ${spent.toFixed(2)} ms of a processor on a read`,
+      `beside PostgreSQL and who asks, it holds ${held} reads/s with p99 ≤ ${P99_MS} ms`,
     ];
     await endProgram(web);
     const wrong = [...refused].map(([why, count]) => `${count} × ${why}`);
@@ -86,11 +93,20 @@ export const loadRow: Row = {
       );
     return [
       value("p50", "p50", "ms", { atMost: 10 }),
-      value("p99", "p99", "ms", { atMost: 100 }),
+      value("p99", "p99", "ms", { atMost: P99_MS }),
       value("answered", "rate", "/s", { atLeast: RATE * 0.98 }),
     ];
   },
 };
+
+/** The largest step at which answers keep up, and few are late. */
+async function heldRate(driveAt: (rate: number) => Promise<Figures>): Promise<number> {
+  for (const rate of STEPS) {
+    const { p99 = Infinity, rate: answered = 0 } = await driveAt(rate);
+    if (p99 <= P99_MS && answered >= rate * 0.95) return rate;
+  }
+  return 0;
+}
 
 /** What a process has used so far; the kernel counts in hundredths of a second. */
 function cpuMsOf(pid: number | undefined): number {
@@ -119,12 +135,14 @@ interface Drive {
   readonly callers: readonly Caller[];
   readonly paths: readonly string[];
   readonly ms: number;
+  /** Requests a second. */
+  readonly rate: number;
   /** What was not answered with 200, and how often. */
   readonly refused: Map<string, number>;
 }
 
 /** Sends at the rate for so long; each wait counts from when its request was due, not from when it found a socket. */
-async function drive({ url, callers, paths, ms, refused }: Drive, round: number): Promise<Figures> {
+async function drive({ url, callers, paths, ms, rate, refused }: Drive, round: number): Promise<Figures> {
   const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS });
   const waits: number[] = [];
   const answers: Promise<void>[] = [];
@@ -136,12 +154,12 @@ async function drive({ url, callers, paths, ms, refused }: Drive, round: number)
     refused.set(why, (refused.get(why) ?? 0) + 1);
   };
   const from = performance.now();
-  const total = Math.round((RATE * ms) / 1_000);
+  const total = Math.round((rate * ms) / 1_000);
   try {
     for (let sent = 0; sent < total;) {
-      const due = Math.min(total, Math.ceil(((performance.now() - from) / 1_000) * RATE));
+      const due = Math.min(total, Math.ceil(((performance.now() - from) / 1_000) * rate));
       for (; sent < due; sent += 1) {
-        const dueAt = from + (sent / RATE) * 1_000;
+        const dueAt = from + (sent / rate) * 1_000;
         // Every caller comes by with everything: the two turn at different speeds.
         const caller = callers[(sent + Math.floor(sent / callers.length) * 7 + round) % callers.length];
         const path = paths[(sent * 37 + round * 11) % paths.length] ?? "";
