@@ -5,8 +5,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { fleetSchedules } from "../../schedules/fleet.ts";
 import type { NoticeKind } from "../domain/notice.ts";
-import { decideOverload, isOverdue } from "../domain/watch.ts";
+import { decideBurst, decideOverload, isOverdue } from "../domain/watch.ts";
 import { listOpenAlerts, type Alert } from "../store/alerts.ts";
+import { nextAuditId } from "../store/audit-reading.ts";
+import { listDenials } from "../store/audit.ts";
 import { expectChecks, listChecks, listHostChecks, measureLine, recordCheck, type Check } from "../store/checks.ts";
 import type { Tx } from "../store/sql.ts";
 import { WORKER } from "../store/store.ts";
@@ -18,6 +20,9 @@ import { HOUSE_TENANT } from "./looks.ts";
 
 const OVERLOAD = "overload";
 const CHECK = "check/";
+const DENIED = "denied/";
+/** Of the newest entries of the audit log, at each look. */
+const MOST_LOOKED_THROUGH = 10_000;
 
 function schedulesOf({ tickMs, settings }: Fleet) {
   return fleetSchedules({ tickMs, planner: settings.planner });
@@ -73,6 +78,7 @@ export async function watchHouse(fleet: Fleet): Promise<void> {
       const teller = new Teller(fleet, tx, house.id, await listOpenAlerts(tx, ["FLEET_OVERLOAD", "GOVERNANCE_ALERT"]));
       await watchLoad(fleet, tx, teller);
       await watchChecks(fleet, tx, teller);
+      await watchDenials(fleet, tx, teller);
       return teller.told;
     }),
   );
@@ -101,6 +107,22 @@ async function watchChecks(fleet: Fleet, tx: Tx, teller: Teller): Promise<void> 
   }
   const keys = new Set(late.map(({ name }) => CHECK + name));
   for (const key of teller.open(CHECK)) if (!keys.has(key)) await teller.end("GOVERNANCE_ALERT", key);
+}
+
+/** Somebody, or a program of theirs, asks again and again for what they do not get. */
+async function watchDenials(fleet: Fleet, tx: Tx, teller: Teller): Promise<void> {
+  const { spawns, minutes } = fleet.settings.governance.denials;
+  const from = (await nextAuditId(tx)) - MOST_LOOKED_THROUGH;
+  const found = await listDenials(tx, { from, minutes });
+  const denials = new Map(found.map(({ operatorId, refused }) => [DENIED + operatorId, refused]));
+  for (const key of new Set([...denials.keys(), ...teller.open(DENIED)])) {
+    const [refused, operator] = [denials.get(key) ?? 0, key.slice(DENIED.length)];
+    const decision = decideBurst(refused, spawns, teller.isOpen(key));
+    const summary = `operator ${operator} was refused ${refused} spawns within ${minutes} min`;
+    const facts = { operator, refused, spawns, minutes };
+    if (decision === "raise") await teller.raise("GOVERNANCE_ALERT", { key, subject: operator, summary, facts });
+    if (decision === "end") await teller.end("GOVERNANCE_ALERT", key);
+  }
 }
 
 /** Tells the house, and knows what is told already. */

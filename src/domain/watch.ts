@@ -16,6 +16,18 @@ export const Governance = z
       })
       .prefault({})
       .describe("it is over when both are below half"),
+    denials: z
+      .strictObject({
+        spawns: z
+          .int()
+          .min(1)
+          .max(1_000_000)
+          .default(50)
+          .describe("refused to one operator within `minutes`, before GOVERNANCE_ALERT"),
+        minutes: z.int().min(1).max(60).default(5),
+      })
+      .prefault({})
+      .describe("it is over when they are below half"),
   })
   .prefault({});
 
@@ -46,4 +58,10 @@ export function decideOverload(load: Load, limits: LoadLimits, isOpen: boolean):
   const share = Math.max(load.waiting / limits.queueDepth, load.oldestMs / (limits.waitMinutes * MINUTE_MS));
   if (share > 1) return isOpen ? "nothing" : "raise";
   return isOpen && share < 0.5 ? "end" : "nothing";
+}
+
+/** The same for spawns that were refused to one operator. */
+export function decideBurst(refused: number, most: number, isOpen: boolean): "raise" | "end" | "nothing" {
+  if (refused >= most) return isOpen ? "nothing" : "raise";
+  return isOpen && refused < most / 2 ? "end" : "nothing";
 }

@@ -52,3 +52,14 @@ export async function listChainHeads(tx: Tx, after: string, limit: number, only?
       order by id limit ${limit})
     ) as heads order by chain collate "C" limit ${limit}`;
 }
+
+/** Who was refused spawns within the last minutes, and how often, among the entries from number `from` on: no index has acts. */
+export async function listDenials(
+  tx: Tx,
+  { from, minutes }: { readonly from: number; readonly minutes: number },
+): Promise<{ operatorId: string; refused: number }[]> {
+  return tx.many(z.object({ operatorId: z.string(), refused: z.int() }))`
+    select operator_id, count(*)::int as refused from audit_log
+    where id >= ${from} and action = 'spawn.denied' and at > now() - ${minutes} * interval '1 minute'
+    group by operator_id order by operator_id`;
+}

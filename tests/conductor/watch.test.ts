@@ -11,7 +11,7 @@ let fleet: TestFleet;
 let other: TestProcess;
 
 beforeAll(async () => {
-  fleet = await testFleet({ settings: { governance: { overload: { queueDepth: 4 } } } });
+  fleet = await testFleet({ settings: { governance: { overload: { queueDepth: 4 }, denials: { spawns: 4 } } } });
   other = await fleet.another();
 });
 afterAll(() => fleet[Symbol.asyncDispose]());
@@ -121,4 +121,36 @@ test("an invariant that is broken is told once, kept with where, and its end is 
     violations: expect.arrayContaining([expect.objectContaining({ id: "R6", count: 1 })]),
   });
   expect(last).not.toMatchObject({ violations: expect.arrayContaining([expect.objectContaining({ id: "R6" })]) });
+});
+
+test("who is refused spawns again and again is told of, once until it has become quiet", async () => {
+  const [ada, bob] = [await fleet.operator({ tier: "builder" }), await fleet.operator({ tier: "builder" })];
+  const repository = await fleet.aRepository();
+  const refuse = async (by: typeof ada, times: number) => {
+    for (let n = 0; n < times; n += 1)
+      await expect(fleet.spawn(by, { repository })).rejects.toThrow("may hold 1 slots");
+  };
+  const ofThem = async () =>
+    (await told("GOVERNANCE_ALERT")).filter((text) => text.includes(ada.id) || text.includes(bob.id));
+  await fleet.spawn(ada, { repository });
+  await fleet.spawn(bob, { repository });
+
+  await refuse(ada, 3);
+  await refuse(bob, 3);
+  await watch();
+  expect(await ofThem()).toEqual([]);
+  await refuse(ada, 1);
+  await watch();
+  await refuse(ada, 3);
+  await watch();
+  expect(await ofThem()).toEqual([`${ada.id} raised 1`]);
+  expect((await readAlerts(fleet.fleet)).find(({ key }) => key === `denied/${ada.id}`)).toMatchObject({
+    summary: `operator ${ada.id} was refused 4 spawns within 5 min`,
+  });
+
+  // As when time has passed: what there is is far from what would be told.
+  const { settings } = fleet.fleet;
+  const denials = { spawns: 100, minutes: 5 };
+  await watchHouse({ ...fleet.fleet, settings: { ...settings, governance: { ...settings.governance, denials } } });
+  expect(await ofThem()).toEqual([`${ada.id} raised 1`, `denied/${ada.id} ended 1`]);
 });

@@ -1,6 +1,6 @@
 /** Watching the house: when a check is missed, and when waiting is too much. */
 import { expect, test } from "vitest";
-import { decideOverload, isOverdue } from "../../src/domain/watch.ts";
+import { decideBurst, decideOverload, isOverdue } from "../../src/domain/watch.ts";
 
 test.each([
   [5_000, 69_000, false],
@@ -23,4 +23,15 @@ test.each([
   ["a quiet fleet", { waiting: 0, oldestMs: 0 }, false, "nothing"],
 ] as const)("of %s follows the right thing", (_, load, isOpen, decision) => {
   expect(decideOverload(load, limits, isOpen)).toBe(decision);
+});
+
+test.each([
+  [50, false, "raise"],
+  [49, false, "nothing"],
+  [500, true, "nothing"],
+  [25, true, "nothing"],
+  [24, true, "end"],
+  [0, false, "nothing"],
+] as const)("of %i refused spawns, told before: %s, follows %s", (refused, isOpen, decision) => {
+  expect(decideBurst(refused, 50, isOpen)).toBe(decision);
 });

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { listAttempts } from "../../src/store/attempts.ts";
+import { listDenials } from "../../src/store/audit.ts";
 import * as reading from "../../src/store/audit-reading.ts";
 import { listCiRuns } from "../../src/store/ci-runs.ts";
 import { listKnownRuns } from "../../src/store/gc.ts";
@@ -35,6 +36,7 @@ const SERVED: Readonly<Record<string, (tx: Tx) => Promise<unknown>>> = {
   listCiRuns: (tx) => listCiRuns(tx, [id]),
   listReviews: (tx) => listReviews(tx, [id]),
   listPullRequests: (tx) => listPullRequests(tx, [id]),
+  listDenials: (tx) => listDenials(tx, { from: 1, minutes: 5 }),
   listByKey: (tx) => listByKey(tx, "test/1"),
   listTasksById: (tx) => listTasksById(tx, [id]),
   listKnownRuns: (tx) => listKnownRuns(tx, [id]),
