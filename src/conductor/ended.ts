@@ -67,9 +67,13 @@ async function evidenceOf(fleet: Fleet, task: Task, known: Known, decision: Fail
   };
 }
 
+/** What the log of checks says itself, and what says nothing. */
+const OWN_LINE = /^(?:\[[a-z]+ ended with \w+\]|\[stopped after \d+ ms\]|\$ .{1,500}   \([a-z]+\))?$/;
+
 /** The reason as a sentence, with the last line that says something. */
 function summaryOf(reason: string, output: string | undefined): string {
   const sentence = `${reason.charAt(0).toUpperCase()}${reason.slice(1).replaceAll("_", " ")}.`;
-  const words = output?.trimEnd().split("\n").at(-1)?.trim();
+  const lines = output?.split("\n").map((line) => line.trim());
+  const words = lines?.findLast((line) => !OWN_LINE.test(line));
   return words ? `${sentence} Last words: ${words.slice(0, 300)}` : sentence;
 }

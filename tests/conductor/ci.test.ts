@@ -42,6 +42,8 @@ test("a red check fails the task with what it said, and the next attempt is told
   const failed = await fleet.runUntil(task.id, "failed");
   expect(failed.failureContext).toMatchObject({ class: "ci_failed" });
   expect(failed.failureContext?.ciLog).toContain("the wheel is square");
+  // Its own last line, not what the log says about it.
+  expect(failed.failureContext?.summary).toBe("Ci test failed. Last words: the wheel is square");
 });
 
 test("whose claim was taken over meanwhile keeps the result to itself", async () => {
