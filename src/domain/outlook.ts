@@ -1,6 +1,7 @@
 /** Why a task is where it is, and what will happen next: two sentences for people, derived from the row alone. */
-import { Cap, resetOf, sayCap } from "./budget.ts";
+import { Cap, reached, resetOf, sayCap } from "./budget.ts";
 import { heldBy, sayHold } from "./estop.ts";
+import { RETRY_RULES } from "./retry.ts";
 import { isTerminal, type Condition, type Task, type TaskStatus } from "./task.ts";
 
 export interface Outlook {
@@ -12,7 +13,7 @@ type Known = Pick<
   Task,
   "status" | "condition" | "conditionDetail" | "host" | "attempt" | "retryCount" | "maxRetries" | "dueAt" | "ciStatus"
 > &
-  Pick<Task, "failureContext" | "timeoutMinutes" | "prNumber">;
+  Pick<Task, "failureContext" | "timeoutMinutes" | "prNumber" | "budget" | "spend">;
 
 export function outlookOf(task: Known): Outlook {
   const held = isTerminal(task.status) ? undefined : CONDITIONS[task.condition];
@@ -29,10 +30,14 @@ const told = (task: Known, key: string): string => {
 
 /** A condition other than `ok` explains more than the status does. */
 const CONDITIONS: Readonly<Partial<Record<Condition, (task: Known) => Outlook>>> = {
-  needs_input: (task) => ({
-    why: `The agent asks: ${told(task, "text") || "something; look at its log"}`,
-    next: "It waits for your answer. That counts neither as a stall nor as a retry.",
-  }),
+  needs_input: (task) => {
+    const person = task.status === "failed" ? forPerson(task) : undefined;
+    if (person) return { why: STATUSES.failed(task).why, next: person };
+    return {
+      why: `The agent asks: ${told(task, "text") || "something; look at its log"}`,
+      next: "It waits for your answer. That counts neither as a stall nor as a retry.",
+    };
+  },
   waiting_quota: (task) => ({
     why: "The model provider's limit is reached.",
     next: `It goes on by itself ${told(task, "until") ? `at ${told(task, "until")}` : "when the limit is lifted"}; no retry is spent.`,
@@ -109,7 +114,26 @@ const STATUSES: Readonly<Record<TaskStatus, (task: Known) => Outlook>> = {
   cancelled: () => ({ why: "An operator stopped it.", next: "Nothing; a cancelled task is never retried." }),
 };
 
+/** Of what nobody tries again by itself: what would help. */
+function forPerson({ failureContext, budget, spend }: Known): string | undefined {
+  if (reached(budget, spend)) {
+    return (
+      "It waits for you: its own budget is used up, and stays as it is. Ask for a new task with a larger one " +
+      "(fleet spawn --max-tokens, --max-cost, --max-minutes), or remove it (fleet rm)."
+    );
+  }
+  if (failureContext?.class === "budget_exceeded") {
+    return "It waits for you: when an admin has raised what is used up (fleet budget set), try it again (fleet retry).";
+  }
+  if (failureContext && RETRY_RULES[failureContext.class].needsPerson) {
+    return "It waits for you: it is not tried again by itself (fleet retry).";
+  }
+  return undefined;
+}
+
 function afterFailure(task: Known): string {
+  const person = forPerson(task);
+  if (person) return person;
   const more = left(task);
   if (more === 0) return "No retry is left: it will be abandoned.";
   return `It is retried (${more} ${more === 1 ? "retry" : "retries"} left) as soon as a slot is free.`;

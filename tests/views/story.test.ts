@@ -99,6 +99,32 @@ describe("outlookOf", () => {
     },
   );
 
+  test.each([
+    [
+      "its own budget",
+      { budget: { tokens: 10 }, spend: { tokens: 10 } },
+      /own budget is used up.*fleet spawn --max-tokens/,
+    ],
+    ["its tenant's", { budget: {}, spend: { tokens: 10 } }, /an admin .*fleet budget set.*fleet retry/],
+  ] as const)("says what helps who was stopped by %s, however many retries are left", (_, used, next) => {
+    const failureContext = { ...failure, class: "budget_exceeded", reason: "budget_exceeded" } as const;
+    for (const retryCount of [0, 3]) {
+      const task = { status: "failed", retryCount, failureContext, ...used } as const;
+      const detail = { text: "The budget is used up", held: true };
+      for (const shown of [aTask(task), aTask({ ...task, condition: "needs_input", conditionDetail: detail })]) {
+        expect(outlookOf(shown)).toEqual({
+          why: "Attempt 2 failed: budget exceeded.",
+          next: expect.stringMatching(next),
+        });
+      }
+    }
+  });
+
+  test("says that a refusal waits for a person", () => {
+    const failureContext = { ...failure, class: "policy_refusal" } as const;
+    expect(outlookOf(aTask({ status: "failed", failureContext })).next).toContain("fleet retry");
+  });
+
   test("knows when no retry is left", () => {
     expect(outlookOf(aTask({ status: "failed", retryCount: 3 })).next).toBe("No retry is left: it will be abandoned.");
     expect(outlookOf(aTask({ status: "failed", retryCount: 2 })).next).toContain("1 retry left");
