@@ -7,10 +7,12 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { main } from "../../src/cli/main.ts";
+import type { Operator } from "../../src/domain/operator.ts";
 import type { Task } from "../../src/domain/task.ts";
 import { startWeb, type RunningWeb } from "../../src/processes/web.ts";
 import { freePort } from "../../src/store/postgres-server.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
+import { aProduct, asked, carryOut, runsOf } from "../support/orders.ts";
 import { About, casesOf } from "./cases.ts";
 import file from "./terminal-output.json" with { type: "json" };
 
@@ -28,6 +30,7 @@ let carelessUrl: string;
 let token: string;
 let failed: Task;
 let ready: Task;
+let carriedOut: string;
 
 beforeAll(async () => {
   fleet = await testFleet();
@@ -59,6 +62,7 @@ beforeAll(async () => {
      printf 'FLEET-DONE: '; cat '${folder}/subject.txt'`,
   );
   ready = await fleet.runUntil(working.id, "ready");
+  carriedOut = await anOrder(by, `cat '${folder}/all.txt' '${folder}/subject.txt'; exit 4`);
 }, 60_000);
 afterAll(async () => {
   careless.closeAllConnections();
@@ -66,6 +70,15 @@ afterAll(async () => {
   await web.close();
   await fleet[Symbol.asyncDispose]();
 });
+
+/** The run of a work order whose command wrote it all. */
+async function anOrder(by: Operator, command: string): Promise<string> {
+  const { id } = await aProduct(fleet, by, { commands: { test: command } });
+  const [order] = await asked(fleet, by, { product_id: id, intent: "test" });
+  if (!order) throw new Error("No order was made.");
+  await carryOut(fleet, order);
+  return (await runsOf(fleet, order))[0]?.id ?? "none";
+}
 
 async function answerRaw(path: string): Promise<string> {
   const response = await fetch(new URL(path, web.url), { headers: { authorization: `Bearer ${token}` } });
@@ -109,6 +122,17 @@ describe.each([false, true])("what agents wrote does not steer (on a terminal: %
       expect(inLines(plain)).not.toMatch(STEERS);
       expect(inLines(json)).not.toMatch(STEERS);
     }
+  });
+
+  test.each([["runs"], ["orders"], ["run", "show"], ["run", "show", "--log"]])("fleet %s %s %s", async (...verb) => {
+    const words = verb.includes("show") ? [...verb, carriedOut] : verb;
+    const plain = await type(words, { isTTY });
+    const json = await type([...words, "--json"], { isTTY });
+
+    expect(plain + json).toContain("test");
+    expect(plain.includes("\nred\ndonegone\nhello\n")).toBe(verb.includes("--log"));
+    expect(inLines(plain)).not.toMatch(STEERS);
+    expect(inLines(json)).not.toMatch(STEERS);
   });
 });
 

@@ -20,6 +20,7 @@ import { WORKER } from "../../src/store/store.ts";
 import { aMessage } from "../notify/message.ts";
 import { answering, aReceiver } from "../notify/receiver.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
+import { typing, type Typed } from "../support/typed.ts";
 import { About, casesOf, Text } from "./cases.ts";
 import file from "./webhook-urls.json" with { type: "json" };
 
@@ -50,15 +51,18 @@ const inside = ["127.0.0.1", "::1"].map((host) => ({
 }));
 let port = 0;
 let fleet: TestFleet;
+let typed: Typed;
 const folder = mkdtempSync(join(tmpdir(), "fleet-urls-"));
 beforeAll(async () => {
   port = await freePort();
   for (const { host, server } of inside) await once(server.listen(port, host), "listening");
   fleet = await testFleet();
+  typed = await typing(fleet);
 });
 afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
   for (const { server } of inside) server.close();
+  await typed[Symbol.asyncDispose]();
   await fleet[Symbol.asyncDispose]();
 });
 
@@ -104,6 +108,22 @@ describe("fleet.yaml with it is refused, and says in which field:", () => {
     await expect(refusal).rejects.toMatchObject({ code: "invalid-input" });
     await expect(refusal).rejects.toThrow("notify.webhook.url");
     await expect(refusal).rejects.not.toThrow(secret);
+  });
+});
+
+describe("as an operator's own setting it is refused by its field, and is not stored:", () => {
+  test.each(of("spelling"))("$name", async ({ url }) => {
+    const put = await fetch(new URL("/api/fleet/config/notify.webhook.url", typed.url), {
+      method: "PUT",
+      headers: { authorization: `Bearer ${typed.token}`, "content-type": "application/json" },
+      body: JSON.stringify({ value: fill(url) }),
+    });
+    const said = await put.text();
+    const { exit, out, err } = await typed.fleet("config", "set", "notify.webhook.url", "--", fill(url));
+
+    expect([put.status, said]).toEqual([expect.toBeOneOf([400, 422]), expect.stringContaining("notify.webhook.url")]);
+    expect([exit, out, err]).toEqual([2, "", expect.stringContaining("notify.webhook.url")]);
+    expect(await fleet.query("select key from fleet_config where operator_id = $1", [typed.by.id])).toEqual([]);
   });
 });
 

@@ -6,6 +6,8 @@ import type { TestFleet } from "./fleet.ts";
 
 export interface Typed extends AsyncDisposable {
   readonly by: Operator;
+  readonly url: string;
+  readonly token: string;
   fleet(...words: string[]): Promise<{ readonly exit: number; readonly out: string; readonly err: string }>;
 }
 
@@ -16,6 +18,8 @@ export async function typing(fleet: TestFleet, { tenantId = "local", columns = 1
   const token = await web.issueFor(by, 600_000);
   return {
     by,
+    url: web.url,
+    token,
     async fleet(...words) {
       let out = "";
       let err = "";
