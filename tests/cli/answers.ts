@@ -8,14 +8,17 @@ import { EventView, LogLine, LogsQuery, LogsView, viewEvent } from "../../src/vi
 import { AuditProof, CheckpointView, InvariantsView } from "../../src/views/proof.ts";
 import { StoryView } from "../../src/views/story.ts";
 import { Rejection, Removed, TaskView } from "../../src/views/task.ts";
+import { eventually } from "../support/eventually.ts";
 import { anAgentView, aPsView, aStoryView, aTaskView, NOW, TASK_ID } from "../support/views.ts";
 
 /** What the server was asked, and what it is to answer next. */
 export interface Server {
   readonly asked: { body?: unknown; key?: string | undefined; query?: unknown }[];
   failures: Error[];
-  /** The statuses the task goes through; then it is ready. */
+  /** The statuses the task goes through; then it is ready. Each stays until it was looked at, the last for a moment only. */
   flow: TaskView["status"][];
+  /** How often the task was looked at. */
+  looks: number;
 }
 
 /** Everything that could steer, hide or reorder what a terminal shows. */
@@ -51,6 +54,7 @@ function tasks(server: Server): readonly Route<unknown>[] {
       { ...observer, method: "get", path: "/api/fleet/tasks/:id", params: Id, reply: TaskView },
       async (_c: unknown, { params }) => {
         if (params.id !== TASK_ID) throw new TaskNotFoundError(params.id);
+        server.looks += 1;
         return { body: aTaskView({ status: server.flow.at(0) ?? "ready" }) };
       },
     ),
@@ -93,7 +97,9 @@ function story(server: Server): readonly Route<unknown>[] {
               id: String(server.flow.length),
               data: viewEvent({ id: "e", type: "fleet.task.moved", tenantId: "acme", at: NOW, data: { text: EVIL } }),
             };
-            await new Promise((resolve) => setTimeout(resolve, 30));
+            const { looks } = server;
+            if (server.flow.length > 1) await eventually(async () => server.looks > looks || undefined);
+            else await new Promise((resolve) => setTimeout(resolve, 30));
             server.flow.shift();
           }
         })(),

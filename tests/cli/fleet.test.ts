@@ -10,7 +10,7 @@ import { temporaryHome } from "../support/home.ts";
 import { aPsView, NOW, TASK_ID } from "../support/views.ts";
 import { answers, type Server } from "./answers.ts";
 
-const server: Server = { asked: [], failures: [], flow: [] };
+const server: Server = { asked: [], failures: [], flow: [], looks: 0 };
 let api: TestApi;
 let token: string;
 beforeAll(async () => {
