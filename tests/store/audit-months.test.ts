@@ -1,11 +1,14 @@
 /** The audit log by months: made ahead, also over a log that was filled before; written, read, checked and guarded as one. */
+import { Client } from "pg";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { dropOldMonth, tendAuditMonths } from "../../src/conductor/audit-months.ts";
 import { makeCheckpoint } from "../../src/conductor/checkpoints.ts";
 import { verifyAudit } from "../../src/conductor/audit.ts";
 import { exportAudit } from "../../src/conductor/audit-reading.ts";
+import { auditOperator } from "../../src/store/operators.ts";
 import { WORKER } from "../../src/store/store.ts";
+import { eventually } from "../support/eventually.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
 
 const Partition = z.object({ name: z.string(), secure: z.boolean(), bound: z.string(), owner: z.string() });
@@ -18,6 +21,12 @@ const partitions = async ({ query }: TestFleet) => {
   );
   return z.array(Partition).parse(rows);
 };
+
+async function clientOf({ databaseUrl }: TestFleet) {
+  const client = new Client({ connectionString: databaseUrl });
+  await client.connect();
+  return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() });
+}
 
 const monthOf = (ahead: number) => {
   const now = new Date();
@@ -87,6 +96,27 @@ test("an empty log begins with this month, and what comes later goes into the mo
   const asRequest = fleet.query("begin; set local role fleet_app; select fleet_audit_months(3)");
   await expect(asRequest).rejects.toThrow("permission");
   await fleet.query("rollback");
+});
+
+test("who writes while the months are made waits, and is not refused", async () => {
+  await using fleet = await testFleet();
+  const { id } = await fleet.operator();
+  await using maker = await clientOf(fleet);
+  await maker.query("begin; set local role fleet_worker; select fleet_audit_months(3)");
+
+  const entry = { operatorId: id, actor: id, action: "test.written", detail: {} };
+  const written = fleet.fleet.store.transaction(WORKER, (tx) => auditOperator(tx, entry));
+  await eventually(async () => {
+    const waiting =
+      "select 1 from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())";
+    return (await fleet.query(waiting)).length > 0 || undefined;
+  });
+  await maker.query("commit");
+  await written;
+
+  expect(
+    await fleet.query("select tableoid::regclass::text as month from audit_log where action = 'test.written'"),
+  ).toEqual([{ month: `audit_log_${monthOf(0)}` }]);
 });
 
 test("a large log is looked through beforehand, in steps of their own, and nothing is refused meanwhile", async () => {
