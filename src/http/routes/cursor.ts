@@ -12,7 +12,9 @@ export function writeCursor({ at, id }: Cursor): string {
   return Buffer.from(`${at} ${id}`).toString("base64url");
 }
 
-const CursorText = z.tuple([z.iso.datetime(), z.uuid()]);
+/** PostgreSQL has no year zero. */
+const At = z.iso.datetime().refine((at) => !at.startsWith("0000-"));
+const CursorText = z.tuple([At, z.uuid()]);
 
 export function readCursor(text: string): Cursor {
   const parsed = CursorText.safeParse(Buffer.from(text, "base64url").toString("utf8").split(" "));
