@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { builtProgram } from "../support/built.ts";
 
 /** What a process said when a fault struck it (see src/processes/faults.ts). */
 export interface Struck {
@@ -39,18 +40,14 @@ export interface ProgramTerms {
   readonly logFile: string;
 }
 
-/** Built, when we are; else through the test runner's own compiler. */
-const FLEET = import.meta.url.endsWith(".ts")
-  ? [
-      fileURLToPath(new URL("../support/run-ts.mjs", import.meta.url)),
-      fileURLToPath(new URL("../../src/cli/bin.ts", import.meta.url)),
-    ]
-  : [fileURLToPath(new URL("../../src/cli/bin.js", import.meta.url))];
+/** Built with us, or by the test run. */
+const programFile = () =>
+  import.meta.url.endsWith(".ts") ? builtProgram() : fileURLToPath(new URL("../../src/cli/bin.js", import.meta.url));
 
 const SAYS_READY = new Set(["working", "listening", "ready"]);
 
 export function startProgram({ name, args, env, cwd, logFile }: ProgramTerms): Program {
-  const child: ChildProcess = spawn(process.execPath, [...FLEET, ...args], {
+  const child: ChildProcess = spawn(process.execPath, [programFile(), ...args], {
     cwd,
     env,
     stdio: ["ignore", "pipe", "pipe"],

@@ -1,12 +1,9 @@
 /** The main job as a person does it: the program as built, three tasks to ready, one merged; also through `kill -9`. */
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { expect, inject, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { runGit } from "../support/repositories.ts";
-import { aStack, build, unbuild } from "../support/stack.ts";
-
-beforeAll(build, 120_000);
-afterAll(unbuild);
+import { aStack } from "../support/stack.ts";
 
 const SCRIPTS = ["succeed", "fail-then-fix", "objectionable-then-fix"] as const;
 /** It takes 20 s beside one other test file; on a machine that is busy with more, longer. */

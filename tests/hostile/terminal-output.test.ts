@@ -11,6 +11,7 @@ import type { Operator } from "../../src/domain/operator.ts";
 import type { Task } from "../../src/domain/task.ts";
 import { startWeb, type RunningWeb } from "../../src/processes/web.ts";
 import { freePort } from "../../src/store/postgres-server.ts";
+import { builtProgram } from "../support/built.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
 import { aProduct, asked, carryOut, runsOf } from "../support/orders.ts";
 import { About, casesOf } from "./cases.ts";
@@ -148,7 +149,7 @@ describe("even past an API that takes nothing out, written out as what it is:", 
   });
 
   test("to a real terminal, from the real program", async () => {
-    const program = `${process.execPath} tests/support/run-ts.mjs src/cli/bin.ts logs ${failed.id}`;
+    const program = `${process.execPath} ${builtProgram()} logs ${failed.id}`;
     const env = { PATH: "/usr/bin:/bin", HOME: fleet.home, FLEET_URL: carelessUrl, FLEET_TOKEN: token, NO_COLOR: "1" };
 
     const { stdout: shown } = await run("script", ["-qec", program, "/dev/null"], {

@@ -1,8 +1,9 @@
-/** Once per test run: a PostgreSQL for each test worker, with a template database that has every migration, and one Redis. */
+/** Once per test run: the built program, a PostgreSQL for each test worker with a template that has every migration, one Redis. */
 import { availableParallelism } from "node:os";
 import { Client } from "pg";
 import type { TestProject } from "vitest/node";
 import { migrateUp } from "../../src/store/migrate.ts";
+import { build, type Built } from "./built.ts";
 import { ensurePrograms, startPostgres, startRedis, type TestServer } from "./servers.ts";
 
 declare module "vitest" {
@@ -20,15 +21,18 @@ export default async function prepare(project: TestProject): Promise<() => Promi
   await ensurePrograms({ "redis-server": "redis-server", tmux: "tmux", git: "git" });
 
   const servers: TestServer[] = [];
+  let built: Built | undefined;
   const stop = async () => {
+    built?.remove();
     await Promise.all(servers.map((server) => server.stop()));
   };
   try {
     const count = Math.min(availableParallelism(), MOST_SERVERS);
     const databases = Array.from({ length: count }, () => startPostgres());
-    const started = await Promise.allSettled([startRedis(), ...databases]);
+    const [compiled, ...started] = await Promise.allSettled([build(), startRedis(), ...databases]);
+    if (compiled.status === "fulfilled") built = compiled.value;
     for (const one of started) if (one.status === "fulfilled") servers.push(one.value);
-    const failed = started.find((one) => one.status === "rejected");
+    const failed = [compiled, ...started].find((one) => one.status === "rejected");
     if (failed) throw failed.reason;
 
     const [redis, ...postgres] = servers;

@@ -1,12 +1,13 @@
 /** Fleetwright as people run it: the built program, `fleet up` as a process of its own, and the verbs as further ones. */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { openTmux } from "../../src/agents/tmux.ts";
 import { findMarked, killTree } from "../../src/command/process-tree.ts";
 import { migrateQueueBackend } from "../../src/broker/broker.ts";
+import { builtProgram } from "./built.ts";
 import { testDatabase } from "./database.ts";
 import { eventually } from "./eventually.ts";
 import { CHECK } from "./fleet.ts";
@@ -14,19 +15,6 @@ import { temporaryHome } from "./home.ts";
 import { newCheckout } from "./repositories.ts";
 
 const run = promisify(execFile);
-/** Inside node_modules, so that packages are found from there as from the real one. */
-const BUILT = join(process.cwd(), "node_modules", ".cache", "fleet-e2e", String(process.pid));
-
-/** The whole program, as `npm run build` makes it, from the tree as it is now. */
-export async function build(): Promise<void> {
-  await run("npx", ["tsc", "-p", "tsconfig.build.json", "--outDir", BUILT]);
-  cpSync("src", join(BUILT, "src"), { recursive: true, filter: (path) => !path.endsWith(".ts") });
-}
-
-export function unbuild(): void {
-  rmSync(BUILT, { recursive: true, force: true });
-}
-
 export interface Said {
   readonly code: number;
   readonly stdout: string;
@@ -66,7 +54,7 @@ async function aMachine(queues: { redisUrl?: string }, prefix: string) {
 /** `up`, `down` and `kill` are of `fleet up`; `fleet` is any other verb. */
 export async function aStack(queues: { redisUrl?: string }, prefix: string) {
   const { database, home, repository, env } = await aMachine(queues, prefix);
-  const bin = join(BUILT, "src", "cli", "bin.js");
+  const bin = builtProgram();
   let up: ChildProcess | undefined;
   let log = "";
 
