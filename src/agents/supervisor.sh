@@ -136,7 +136,6 @@ mkfifo "$RUN/.out"
 # An agent of another user may open its own input and output again by name (/dev/stdin); the folder stays closed to it.
 [ -n "$fleet_user" ] && chown "$fleet_user" "$RUN/.out" "$RUN/prompt"
 write_log <"$RUN/.out" &
-LOGGER=$!
 
 # A shell makes what runs in the background ignore INT and QUIT; the agent gets them back where env can do that.
 RESET=
@@ -171,8 +170,9 @@ while :; do
   [ -n "$CAUGHT" ] || break
 done
 
-# An agent that was killed before it had opened its output leaves the log waiting for it.
-[ -e "$RUN/.out" ] && rm -f "$RUN/.out" && kill -KILL "$LOGGER" 2>/dev/null && : >"$RUN/.drained"
+# An agent that was killed before it had opened its output leaves the log waiting for it: somebody else opens and closes it.
+OPENER=
+[ -p "$RUN/.out" ] && { : >"$RUN/.out" & } 2>/dev/null && OPENER=$!
 
 # The last output arrives before the exit is told, unless somebody who outlives the agent holds the pipe.
 tries=0
@@ -180,6 +180,7 @@ while [ ! -e "$RUN/.drained" ] && [ "$tries" -lt 40 ]; do
   sleep 0.025
   tries=$((tries + 1))
 done
+[ -z "$OPENER" ] || { kill -KILL "$OPENER" 2>/dev/null; wait "$OPENER" 2>/dev/null; rm -f "$RUN/.out"; }
 
 SIGNAL=null
 OOM=false

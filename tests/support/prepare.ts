@@ -27,7 +27,7 @@ export default async function prepare(project: TestProject): Promise<() => Promi
     await Promise.all(servers.map((server) => server.stop()));
   };
   try {
-    const count = Math.min(availableParallelism(), MOST_SERVERS);
+    const count = Math.min(availableParallelism() + 1, MOST_SERVERS);
     const databases = Array.from({ length: count }, () => startPostgres());
     const [compiled, ...started] = await Promise.allSettled([build(), startRedis(), ...databases]);
     if (compiled.status === "fulfilled") built = compiled.value;
