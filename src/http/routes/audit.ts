@@ -6,13 +6,14 @@ import { FleetError } from "../../domain/errors.ts";
 import { AuditEntryView, viewAuditEntry } from "../../views/audit.ts";
 import { pageOf } from "../../views/page.ts";
 import { defineRoute } from "../route.ts";
+import { AllTenants } from "./params.ts";
 
 const shared = {
   cursor: z.string().max(512).optional().meta({ description: "`nextCursor` of the page before" }),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
   task: z.string().min(2).max(64).optional().meta({ description: "Only this task's; id, or the start of it" }),
   since: z.iso.datetime({ offset: true }).optional(),
-  all: z.stringbool().default(false).meta({ description: "Every tenant (role admin)" }),
+  all: AllTenants,
 };
 
 const AuditQuery = z.strictObject({

@@ -4,6 +4,7 @@ import { listBudgetsFor, setBudget } from "../../conductor/budgets.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { BudgetRequest, BudgetsView, viewBudget } from "../../views/budget.ts";
 import { defineRoute } from "../route.ts";
+import { AllTenants } from "./params.ts";
 
 export const budgetsRoute = defineRoute(
   {
@@ -11,9 +12,7 @@ export const budgetsRoute = defineRoute(
     path: "/api/fleet/budgets",
     tier: "observer",
     summary: "Budgets and daily caps of one's own tenant and its operators, and what of them is used",
-    query: z.strictObject({
-      all: z.stringbool().default(false).meta({ description: "All tenants (role admin)" }),
-    }),
+    query: z.strictObject({ all: AllTenants }),
     reply: BudgetsView,
   },
   async (fleet: Fleet, { operator, query }) => ({

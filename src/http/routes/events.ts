@@ -7,7 +7,7 @@ import type { Operator } from "../../domain/operator.ts";
 import { EventView } from "../../views/event.ts";
 import { pageOf } from "../../views/page.ts";
 import { defineRoute, defineStream, type StreamEvent } from "../route.ts";
-import { TaskParams } from "./params.ts";
+import { AllTenants, TaskParams } from "./params.ts";
 
 const About =
   "CloudEvents 1.0, oldest first. The stream's ids are cursors: `Last-Event-ID` goes on where a reader was.";
@@ -18,7 +18,7 @@ export const eventsRoute = defineStream(
     tier: "observer",
     summary: "Everything that happens, as it happens",
     description: About,
-    query: z.strictObject({ all: z.stringbool().default(false).meta({ description: "All tenants (role admin)" }) }),
+    query: z.strictObject({ all: AllTenants }),
     reply: EventView,
   },
   async (fleet: Fleet, { operator, query, signal, lastEventId }) => {

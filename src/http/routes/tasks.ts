@@ -10,9 +10,7 @@ import { TaskDetailView, viewTaskDetail } from "../../views/story.ts";
 import { TaskView, viewTask } from "../../views/task.ts";
 import { defineRoute } from "../route.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
-import { TaskParams } from "./params.ts";
-
-const All = z.stringbool().default(false).meta({ description: "All tenants (role admin)" });
+import { AllTenants, TaskParams } from "./params.ts";
 
 export const statusRoute = defineRoute(
   {
@@ -20,7 +18,7 @@ export const statusRoute = defineRoute(
     path: "/api/fleet/status",
     tier: "observer",
     summary: "How many tasks are in which status, and the newest that are not over",
-    query: z.strictObject({ all: All }),
+    query: z.strictObject({ all: AllTenants }),
     reply: z.object({ counts: z.record(z.string(), z.int()), stops: Stops, tasks: z.array(TaskView) }),
   },
   async (fleet: Fleet, { operator, query }) => {
@@ -40,7 +38,7 @@ const TasksQuery = PageQuery.extend({
   since: z.iso.datetime().optional(),
   text: z.string().min(1).max(200).optional().meta({ description: "Stands in title or description" }),
   mine: z.stringbool().default(false).meta({ description: "Only one's own" }),
-  all: All,
+  all: AllTenants,
 });
 
 export const tasksRoute = defineRoute(
