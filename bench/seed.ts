@@ -1,6 +1,6 @@
 /** Rows in bulk: tasks as if they had come into their state, and what was last seen of their agents. */
 import type { Operator } from "../src/domain/operator.ts";
-import type { Task, TaskStatus } from "../src/domain/task.ts";
+import type { Task, TaskStatus } from "../src/domain/task/task.ts";
 import { upsertOperator } from "../src/store/operators.ts";
 import { openStore, WORKER, type Store } from "../src/store/store.ts";
 import { listTasks } from "../src/store/tasks.ts";

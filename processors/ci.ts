@@ -1,7 +1,7 @@
 /** ci → runCi; then the task is looked at, so that what follows from the result does not wait for the sweep. */
 import { ciQueue } from "../queues/ci.ts";
-import { runCi } from "../src/conductor/ci.ts";
-import { superviseTasks } from "../src/conductor/monitor.ts";
+import { runCi } from "../src/conductor/delivery/ci.ts";
+import { superviseTasks } from "../src/conductor/monitor/sweep.ts";
 import { defineProcessor } from "./define.ts";
 
 export const ciProcessor = defineProcessor(ciQueue, async (fleet, job, signal) => {

@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import type { QueueDefinition } from "../queues/define.ts";
 import type { Fleet } from "../src/conductor/fleet.ts";
-import { noteRun } from "../src/conductor/watch.ts";
+import { noteRun } from "../src/conductor/watch/health.ts";
 import { read } from "../src/domain/errors.ts";
 
 export interface Processor {

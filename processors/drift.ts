@@ -1,7 +1,7 @@
 /** drift → the look that the job names. */
 import { driftQueue } from "../queues/drift.ts";
-import { lookForDrift } from "../src/conductor/drift.ts";
-import { refreshScience } from "../src/conductor/science.ts";
+import { lookForDrift } from "../src/conductor/drift/scan.ts";
+import { refreshScience } from "../src/conductor/drift/science.ts";
 import { defineProcessor } from "./define.ts";
 
 export const driftProcessor = defineProcessor(driftQueue, async (fleet, job, signal) => {

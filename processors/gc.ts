@@ -1,7 +1,7 @@
 /** gc → pruneRows, or askAllHosts: the rows by any worker, the files by the hosts that hold them. */
 import { gcQueue } from "../queues/gc.ts";
-import { dropOldMonth, tendAuditMonths } from "../src/conductor/audit-months.ts";
-import { pruneRows } from "../src/conductor/gc.ts";
+import { dropOldMonth, tendAuditMonths } from "../src/conductor/audit/months.ts";
+import { pruneRows } from "../src/conductor/gc/rows.ts";
 import { askAllHosts } from "../src/conductor/gc/ask.ts";
 import { defineProcessor } from "./define.ts";
 

@@ -1,9 +1,9 @@
 /** monitor → the look that the job names. */
 import { monitorQueue } from "../queues/monitor.ts";
-import { makeCheckpoint } from "../src/conductor/checkpoints.ts";
-import { watchInvariants } from "../src/conductor/invariants.ts";
-import { sweepShard } from "../src/conductor/monitor.ts";
-import { reconcile } from "../src/conductor/reconcile.ts";
+import { makeCheckpoint } from "../src/conductor/audit/checkpoints.ts";
+import { watchInvariants } from "../src/conductor/watch/invariants.ts";
+import { sweepShard } from "../src/conductor/monitor/sweep.ts";
+import { reconcile } from "../src/conductor/monitor/reconcile.ts";
 import { ANOTHER_IS_AT_IT, defineProcessor } from "./define.ts";
 
 export const monitorProcessor = defineProcessor(monitorQueue, async (fleet, job) => {

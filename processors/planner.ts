@@ -1,7 +1,7 @@
 /** planner → the look that the job names. */
 import { plannerQueue } from "../queues/planner.ts";
-import { planByTheClock } from "../src/conductor/planner.ts";
-import { runSchedule, sweepSchedules } from "../src/conductor/schedules.ts";
+import { planByTheClock } from "../src/conductor/plan/scheduled.ts";
+import { runSchedule, sweepSchedules } from "../src/conductor/schedules/run.ts";
 import { defineProcessor } from "./define.ts";
 
 export const plannerProcessor = defineProcessor(plannerQueue, async (fleet, job) => {

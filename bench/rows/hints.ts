@@ -7,7 +7,7 @@ import { spawnQueue } from "../../queues/spawn.ts";
 import { TaskJob } from "../../queues/task-job.ts";
 import { jobOptions } from "../../src/broker/broker.ts";
 import { relayWaiting } from "../../src/conductor/relay.ts";
-import { moveTask } from "../../src/conductor/move.ts";
+import { moveTask } from "../../src/conductor/tasks/transition.ts";
 import { startRelay } from "../../src/processes/worker.ts";
 import { lineOf, type Line } from "../line.ts";
 import { figure, interleave, spreadOf, type Contender } from "../rounds.ts";

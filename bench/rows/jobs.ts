@@ -5,7 +5,7 @@ import { Redis } from "ioredis";
 import { spawnQueue } from "../../queues/spawn.ts";
 import { TaskJob } from "../../queues/task-job.ts";
 import { openBroker } from "../../src/broker/broker.ts";
-import type { Task } from "../../src/domain/task.ts";
+import type { Task } from "../../src/domain/task/task.ts";
 import { WORKER, type Store } from "../../src/store/store.ts";
 import { lineOf, type Line } from "../line.ts";
 import { figure, interleave, type Figures } from "../rounds.ts";

@@ -9,7 +9,7 @@ import { requestBy, WORKER, type Behalf, type Store } from "../../src/store/stor
 import { pageOfTasks, type TaskSearch } from "../../src/store/task-pages.ts";
 import { countByStatus, findTask } from "../../src/store/tasks.ts";
 import type { Operator } from "../../src/domain/operator.ts";
-import { TaskStatus, TERMINAL_STATUSES } from "../../src/domain/task.ts";
+import { TaskStatus, TERMINAL_STATUSES } from "../../src/domain/task/task.ts";
 import { plansOf, readWhole, sayPlans } from "../../tests/support/plans.ts";
 import { lineOf, type Line } from "../line.ts";
 import { GROWING, operatorOf, sharedHistory, TENANTS } from "../million.ts";

@@ -1,8 +1,8 @@
 /** Row 10: planning over many products, against what it takes to parse the same inputs. */
 import { createHash } from "node:crypto";
-import { Intent } from "../../src/domain/order.ts";
-import { plan } from "../../src/domain/plan.ts";
-import type { PlanInputs, PlanProduct, PlanRun } from "../../src/domain/plan-inputs.ts";
+import { Intent } from "../../src/domain/orders/order.ts";
+import { plan } from "../../src/domain/plan/plan.ts";
+import type { PlanInputs, PlanProduct, PlanRun } from "../../src/domain/plan/inputs.ts";
 import { Criticality, ProductStatus } from "../../src/domain/product.ts";
 import { lineOf, type Line, type LineTerms } from "../line.ts";
 import { figure, interleave, ratiosOf, spreadOf } from "../rounds.ts";

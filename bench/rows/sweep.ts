@@ -1,6 +1,6 @@
 /** Row 9: the monitor's look at many live tasks of which none needs anything. */
 import { join } from "node:path";
-import { sweepShard } from "../../src/conductor/monitor.ts";
+import { sweepShard } from "../../src/conductor/monitor/sweep.ts";
 import { WORKER } from "../../src/store/store.ts";
 import { listLiveTasks } from "../../src/store/tasks.ts";
 import { newCheckout } from "../../tests/support/repositories.ts";

@@ -1,7 +1,7 @@
 /** Untrusted text: 1 MB of what is meant to make reading slow, redacted, stripped and escaped. */
-import { escapeForTerminal } from "../../src/domain/escape.ts";
-import { redactor } from "../../src/domain/redact.ts";
-import { stripTerminal } from "../../src/domain/terminal-text.ts";
+import { escapeForTerminal } from "../../src/domain/text/escape.ts";
+import { redactor } from "../../src/domain/text/redact.ts";
+import { stripTerminal } from "../../src/domain/text/terminal-text.ts";
 import { lineOf, type Line } from "../line.ts";
 import { figure, interleave } from "../rounds.ts";
 import type { Row } from "../row.ts";

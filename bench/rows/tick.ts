@@ -5,10 +5,10 @@ import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { Client } from "pg";
-import { runDirOf } from "../../src/agents/places.ts";
-import { sessionName } from "../../src/agents/stop.ts";
-import { tickHost } from "../../src/conductor/host.ts";
-import type { Task } from "../../src/domain/task.ts";
+import { runDirOf } from "../../src/agents/paths.ts";
+import { sessionName } from "../../src/agents/attempt/stop.ts";
+import { tickHost } from "../../src/conductor/monitor/host.ts";
+import type { Task } from "../../src/domain/task/task.ts";
 import { mirrorOf } from "../../src/git/mirror.ts";
 import { newCheckout, runGit } from "../../tests/support/repositories.ts";
 import { lineOf, type Line, type LineTerms } from "../line.ts";

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { Pool } from "pg";
 import { ciQueue } from "../../queues/ci.ts";
-import type { Task } from "../../src/domain/task.ts";
+import type { Task } from "../../src/domain/task/task.ts";
 import { hint } from "../../src/store/outbox.ts";
 import { WORKER, type Store } from "../../src/store/store.ts";
 import type { Transition } from "../../src/store/transitions.ts";

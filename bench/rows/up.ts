@@ -1,8 +1,14 @@
 /** Row 15: `fleet up` until it answers, in a new home and in a known one, against PostgreSQL alone. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { freePort, initCluster, startServer, stopServer, type Cluster } from "../../src/store/postgres-server.ts";
-import { findBinaries, findRunAs } from "../../src/store/postgres-binaries.ts";
+import {
+  freePort,
+  initCluster,
+  startServer,
+  stopServer,
+  type Cluster,
+} from "../../src/store/embedded/postgres-server.ts";
+import { findBinaries, findRunAs } from "../../src/store/embedded/postgres-binaries.ts";
 import { lineOf } from "../line.ts";
 import { figure, interleave } from "../rounds.ts";
 import type { Row } from "../row.ts";

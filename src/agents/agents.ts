@@ -14,23 +14,23 @@ import {
   type RunRef,
   type RunRequest,
   type Started,
-} from "./attempt.ts";
-import type { Published } from "./branches.ts";
-import { removeWorkspace, type CleanUpResult } from "./cleanup.ts";
-import { openDisk, type Disk } from "./disk.ts";
-import { openObserver, type Observation, type Orphan } from "./facts.ts";
-import { installDependencies, type Installed } from "./install.ts";
-import { runDirOf } from "./places.ts";
-import { closeOtherRuns, closeRun, shredRunDir, touchProbe } from "./run-dir.ts";
-import { readRunLog, type LogChunk, type LogRange } from "./run-log.ts";
-import { openServers } from "./servers.ts";
-import { freezeAttempt, stopAttempt, thawAttempt, type Stopped } from "./stop.ts";
-import { socketPath } from "./tmux.ts";
+} from "./attempt/start-agent.ts";
+import type { Published } from "./workspace/branches.ts";
+import { removeWorkspace, type CleanUpResult } from "./cleanup/cleanup.ts";
+import { openDisk, type Disk } from "./cleanup/gc-disk.ts";
+import { openObserver, type Observation, type Orphan } from "./attempt/facts.ts";
+import { installDependencies, type Installed } from "./workspace/install.ts";
+import { runDirOf } from "./paths.ts";
+import { closeOtherRuns, closeRun, shredRunDir, touchProbe } from "./attempt/attempt-dir.ts";
+import { readRunLog, type LogChunk, type LogRange } from "./attempt/attempt-log.ts";
+import { openServers } from "./runtime/tmux-servers.ts";
+import { freezeAttempt, stopAttempt, thawAttempt, type Stopped } from "./attempt/stop.ts";
+import { socketPath } from "./runtime/tmux.ts";
 import type { Usage } from "../domain/budget.ts";
 import type { AgentResult } from "./types/agent-cli.ts";
 import { detectAgentClis, type DetectedAgentCli } from "./types/index.ts";
-import { readUsage } from "./usage.ts";
-import { prepareWorkspace, type Place, type Workspace, type WorkspaceRequest } from "./workspace.ts";
+import { readUsage } from "./attempt/usage.ts";
+import { prepareWorkspace, type Place, type Workspace, type WorkspaceRequest } from "./workspace/workspace.ts";
 
 export interface Agents {
   /** Step 2. Idempotent. Fails with a SpawnError. */

@@ -1,6 +1,6 @@
 /** Which secrets an agent gets: those its type needs and no others. Values go to the agent, never to a log. */
 import { SpawnError } from "../domain/errors.ts";
-import type { AgentType, Task } from "../domain/task.ts";
+import type { AgentType, Task } from "../domain/task/task.ts";
 
 export interface AgentSecrets {
   /** What may be written to audit and logs. */

@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { findUnixUser, giveTo, openHome, type UnixUser } from "../command/unix-user.ts";
 import { SpawnError } from "../domain/errors.ts";
-import { cacheRoot, userRoot, workspaceRoot } from "./places.ts";
+import { cacheRoot, userRoot, workspaceRoot } from "./paths.ts";
 
 const FOLDERS = ["home", "tmp", "cache"];
 

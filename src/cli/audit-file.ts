@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { truncate } from "node:fs/promises";
-import { followChain } from "../domain/audit.ts";
+import { followChain } from "../domain/audit/audit.ts";
 import { AuditEntryView, AuditExportEnd } from "../views/audit.ts";
 
 export interface FileProof {

@@ -1,6 +1,6 @@
 /** What a verb is: data, from which `--help` is written, and one function that does it. */
-import type { Api } from "./api.ts";
-import type { Terminal } from "./terminal.ts";
+import type { Api } from "./client/api.ts";
+import type { Terminal } from "./print/terminal.ts";
 
 export interface Command {
   /** `reject <task> <comment>`; a first word before it groups: `audit verify`. */

@@ -66,9 +66,9 @@ function group(program: Program, name: string, summary: string): Program {
 /** Nothing here loads a schema or opens a connection: a verb pays only for what it uses. */
 async function openShell(world: World, json: boolean) {
   const [{ connectApi }, { openTerminal }, { readCredentials }] = await Promise.all([
-    import("./api.ts"),
-    import("./terminal.ts"),
-    import("./credentials.ts"),
+    import("./client/api.ts"),
+    import("./print/terminal.ts"),
+    import("./client/credentials.ts"),
   ]);
   return { world, json, api: connectApi(() => readCredentials(world.env)), terminal: openTerminal(world) };
 }

@@ -1,10 +1,10 @@
 /** A failure, said to people or to scripts, and the exit code that follows from the table. */
 import { FAILURES, FleetError } from "../domain/errors.ts";
 import type { Problem } from "../views/problem.ts";
-import { ProblemError } from "./api.ts";
+import { ProblemError } from "./client/api.ts";
 import type { World } from "./command.ts";
-import { jsonText, openTerminal, type Terminal } from "./terminal.ts";
-import { escapeForTerminal } from "../domain/escape.ts";
+import { jsonText, openTerminal, type Terminal } from "./print/terminal.ts";
+import { escapeForTerminal } from "../domain/text/escape.ts";
 
 export function report(error: unknown, json: boolean, world: World): number {
   const terminal = openTerminal({ ...world, stdout: world.stderr });

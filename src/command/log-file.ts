@@ -2,7 +2,7 @@
 import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { StringDecoder } from "node:string_decoder";
-import type { Redactor } from "../domain/redact.ts";
+import type { Redactor } from "../domain/text/redact.ts";
 
 export interface Log {
   /** Begins a new section, with its heading. */

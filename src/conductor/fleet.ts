@@ -2,11 +2,11 @@
 import type { Agents } from "../agents/agents.ts";
 import type { AgentSecretProvider } from "../agents/secrets.ts";
 import type { Broker } from "../broker/broker.ts";
-import type { Settings } from "../domain/settings.ts";
+import type { Settings } from "../domain/settings/settings.ts";
 import type { Forge } from "../forge/forge.ts";
 import type { Channels } from "../notify/channels.ts";
 import type { Store } from "../store/store.ts";
-import type { ScheduleSource } from "./schedule-files.ts";
+import type { ScheduleSource } from "./schedules/files.ts";
 
 export interface Fleet {
   readonly store: Store;

@@ -1,7 +1,7 @@
 /** The local forge's CI: a product's own commands, run on a fresh copy of one commit, in a clean environment, within bounds. */
 import { runCommand } from "../command/run.ts";
-import { excerptLog, type CiResult, type CiStep } from "../domain/ci.ts";
-import type { Redactor } from "../domain/redact.ts";
+import { excerptLog, type CiResult, type CiStep } from "../domain/task/ci.ts";
+import type { Redactor } from "../domain/text/redact.ts";
 import type { Product } from "../domain/product.ts";
 import { openLog, type Log } from "../command/log-file.ts";
 import { openWorkingCopy, type CopyAsk, type WorkingCopy } from "../git/working-copy.ts";

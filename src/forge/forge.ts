@@ -1,5 +1,5 @@
 /** What Fleetwright needs of the place where branches and pull requests live. Only git here: the rows are the store's. */
-import type { CutDiff, DiffCaps } from "../domain/diff.ts";
+import type { CutDiff, DiffCaps } from "../domain/text/diff.ts";
 
 export interface Forge {
   readonly kind: "local" | "github";

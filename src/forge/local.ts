@@ -1,7 +1,7 @@
 /** The local forge: a bare repository per repository, so that the whole loop works without network or account. */
 import { fileURLToPath } from "node:url";
-import { isBranchName } from "../domain/branch.ts";
-import { cutDiffByFile } from "../domain/diff.ts";
+import { isBranchName } from "../domain/task/branch.ts";
+import { cutDiffByFile } from "../domain/text/diff.ts";
 import { FleetError } from "../domain/errors.ts";
 import { git, gitFailed, tryGit } from "../git/git.ts";
 import { refsPrint } from "../git/refs-print.ts";

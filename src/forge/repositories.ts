@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { chmod, mkdir, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, isAbsolute, join } from "node:path";
-import { isBranchName } from "../domain/branch.ts";
+import { isBranchName } from "../domain/task/branch.ts";
 import { FleetError } from "../domain/errors.ts";
 import { git, REMOTE_PROTOCOLS, tryGit } from "../git/git.ts";
 import { withLock } from "../git/lock.ts";

@@ -2,10 +2,10 @@
 import { fileURLToPath } from "node:url";
 import { lastLines, runCommand, type CommandResult } from "../command/run.ts";
 import { FleetError } from "../domain/errors.ts";
-import type { Redactor } from "../domain/redact.ts";
-import { parseVerdict, type ReviewVerdict } from "../domain/review.ts";
-import { buildRepairPrompt, buildReviewPrompt, type ReviewBrief } from "../domain/review-prompt.ts";
-import type { Reviewer } from "../domain/settings.ts";
+import type { Redactor } from "../domain/text/redact.ts";
+import { parseVerdict, type ReviewVerdict } from "../domain/task/review.ts";
+import { buildRepairPrompt, buildReviewPrompt, type ReviewBrief } from "../domain/task/review-prompt.ts";
+import type { Reviewer } from "../domain/settings/settings.ts";
 import { openWorkingCopy, type CopyAsk, type WorkingCopy } from "../git/working-copy.ts";
 
 export interface ReviewAsk extends CopyAsk {

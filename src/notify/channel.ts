@@ -1,6 +1,6 @@
 /** What a channel is: one way to reach people or machines. It tries once and says how that went; others decide. */
-import type { DeliveryOutcome } from "../domain/delivery.ts";
-import type { Notification } from "../domain/notification.ts";
+import type { DeliveryOutcome } from "../domain/notify/delivery.ts";
+import type { Notification } from "../domain/notify/notification.ts";
 
 export type ChannelName = "terminal" | "webhook" | "email";
 

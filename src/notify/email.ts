@@ -1,9 +1,9 @@
 /** E-mail through an SMTP server: text and HTML of the same words. Says nothing about whether it was read. */
 import { createTransport } from "nodemailer";
 import { z } from "zod";
-import type { DeliveryOutcome } from "../domain/delivery.ts";
-import { escapeForTerminal } from "../domain/escape.ts";
-import { NOTIFICATION_KINDS, SEVERITY_COLOUR, type Notification } from "../domain/notification.ts";
+import type { DeliveryOutcome } from "../domain/notify/delivery.ts";
+import { escapeForTerminal } from "../domain/text/escape.ts";
+import { NOTIFICATION_KINDS, SEVERITY_COLOUR, type Notification } from "../domain/notify/notification.ts";
 import { type Channel, type Message, permanent, reasonOf, retryable } from "./channel.ts";
 
 export const EmailTarget = z.strictObject({ to: z.email().max(254) });

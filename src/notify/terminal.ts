@@ -1,5 +1,5 @@
 /** The channel that is always there: one line per notification, also when another channel has given up. */
-import { escapeLine } from "../domain/escape.ts";
+import { escapeLine } from "../domain/text/escape.ts";
 import type { Channel, Message } from "./channel.ts";
 
 /** `write` gets one line with its line break, for instance to stdout. */

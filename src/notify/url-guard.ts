@@ -1,7 +1,7 @@
 /** Which URLs a webhook may go to. Resolved once here; the socket then goes to the address that was judged. */
 import { lookup as systemLookup } from "node:dns/promises";
 import { BlockList, isIP } from "node:net";
-import { faultOfWebhookUrl } from "../domain/webhook-url.ts";
+import { faultOfWebhookUrl } from "../domain/text/webhook-url.ts";
 
 export interface GuardOptions {
   /** For receivers in one's own network, by configuration. */

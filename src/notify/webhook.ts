@@ -1,7 +1,7 @@
 /** Any HTTPS receiver: the notification as JSON, signed, so that the receiver can tell who sent it, when, and if twice. */
 import { createHmac } from "node:crypto";
 import { z } from "zod";
-import { type DeliveryOutcome, parseRetryAfter } from "../domain/delivery.ts";
+import { type DeliveryOutcome, parseRetryAfter } from "../domain/notify/delivery.ts";
 import { type Channel, type Message, permanent, reasonOf, retryable } from "./channel.ts";
 import { type Answer, post } from "./post.ts";
 import { type GuardOptions, guardUrl, UrlRefusedError } from "./url-guard.ts";

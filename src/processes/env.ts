@@ -1,6 +1,6 @@
 /** The environment of this process, read here and nowhere else. */
 import { homedir, hostname } from "node:os";
-import { type Config, readConfig } from "../config.ts";
+import { type Config, readConfig } from "../environment.ts";
 
 /** The settings of this process; FleetError("invalid-input") names every wrong one. What was typed comes before the environment. */
 export function processConfig(typed: Readonly<Record<string, string>> = {}): Config {

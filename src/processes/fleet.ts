@@ -7,20 +7,20 @@ import { openAgents } from "../agents/agents.ts";
 import { environmentSecrets } from "../agents/secrets.ts";
 import { migrateQueueBackend, openBroker, type Broker } from "../broker/broker.ts";
 import type { Fleet } from "../conductor/fleet.ts";
-import type { Config } from "../config.ts";
-import type { Settings } from "../domain/settings.ts";
+import type { Config } from "../environment.ts";
+import type { Settings } from "../domain/settings/settings.ts";
 import { openLocalForge } from "../forge/local.ts";
 import type { Log } from "../log.ts";
 import { openChannels } from "../notify/channels.ts";
-import { openEmbedded } from "../store/embedded.ts";
+import { openEmbedded } from "../store/embedded/embedded.ts";
 import { migrateUp } from "../store/migrate.ts";
 import { assertUsable, LOCK_CONNECTIONS, openStore, type Store } from "../store/store.ts";
-import { seeded } from "./chance.ts";
+import { seeded } from "./seeded-random.ts";
 import { harmlessEnv, secretEnv } from "./env.ts";
 import { faultFromEnvironment } from "./faults.ts";
 import { openScheduleFolder, schedulesFolder } from "./schedules.ts";
-import { openSeal, requireKeys } from "./seal.ts";
-import { openSigner } from "./signer.ts";
+import { openSeal, requireKeys } from "./auth/seal.ts";
+import { openSigner } from "./auth/signer.ts";
 import { watchSettings, type WatchedSettings } from "./settings.ts";
 
 export interface OpenFleet {

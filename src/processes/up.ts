@@ -1,9 +1,9 @@
 /** Everything in one process: database, migrations, web and worker; for one machine, and for looking around. */
 import { chmod, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Config } from "../config.ts";
+import type { Config } from "../environment.ts";
 import type { Operator } from "../domain/operator.ts";
-import type { Settings } from "../domain/settings.ts";
+import type { Settings } from "../domain/settings/settings.ts";
 import type { Log } from "../log.ts";
 import { loadSettings } from "./settings.ts";
 import { prepareHome, requirePrograms } from "./preflight.ts";

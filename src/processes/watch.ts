@@ -1,6 +1,6 @@
 /** Every process watches the house by its own clock: should the queues have lost every schedule, or no worker run, somebody still says so. */
 import type { Fleet } from "../conductor/fleet.ts";
-import { watchHouse } from "../conductor/watch.ts";
+import { watchHouse } from "../conductor/watch/health.ts";
 import { startLoop, type Loop } from "./loop.ts";
 
 const WATCH_MS = 10_000;

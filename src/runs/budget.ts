@@ -1,8 +1,8 @@
 /** What an order may use, held while its commands run: one that goes over is ended with its whole process tree. */
 import { runCommand, type CommandResult } from "../command/run.ts";
-import type { BudgetLimit } from "../domain/heal.ts";
-import type { OrderBudget } from "../domain/order.ts";
-import { NOTHING_SPENT, type Spent } from "../domain/run.ts";
+import type { BudgetLimit } from "../domain/orders/transient-failures.ts";
+import type { OrderBudget } from "../domain/orders/order.ts";
+import { NOTHING_SPENT, type Spent } from "../domain/orders/run.ts";
 
 export interface MeteredAsk {
   readonly argv: readonly string[];

@@ -9,7 +9,7 @@ import { extname, join, sep } from "node:path";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { openLog, type Log } from "../command/log-file.ts";
-import type { Redactor } from "../domain/redact.ts";
+import type { Redactor } from "../domain/text/redact.ts";
 
 export interface EvidenceFolder {
   readonly path: string;

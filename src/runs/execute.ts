@@ -1,9 +1,9 @@
 /** Carries out the commands of an order: on a fresh copy of one commit, within its budget, and keeps what they leave. */
 import { readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { judgeEnd, type Judged, type TransientRules } from "../domain/heal.ts";
-import type { OrderBudget } from "../domain/order.ts";
-import { nameOf, type Action, type Spent, type Step, type TestTotals } from "../domain/run.ts";
+import { judgeEnd, type Judged, type TransientRules } from "../domain/orders/transient-failures.ts";
+import type { OrderBudget } from "../domain/orders/order.ts";
+import { nameOf, type Action, type Spent, type Step, type TestTotals } from "../domain/orders/run.ts";
 import { openWorkingCopy, type WorkingCopy } from "../git/working-copy.ts";
 import { openBudget, type BudgetMeter, type MeteredEnd } from "./budget.ts";
 import type { EvidenceFolder } from "./evidence.ts";

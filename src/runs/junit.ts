@@ -1,7 +1,7 @@
 /** Reads JUnit files, which come from a product and are not trusted: no document types, no entities but XML's own, capped. */
 import sax from "sax";
-import type { TestTotals } from "../domain/run.ts";
-import { toStorable } from "../domain/untrusted.ts";
+import type { TestTotals } from "../domain/orders/run.ts";
+import { toStorable } from "../domain/text/untrusted.ts";
 
 const MOST_BYTES = 16 * 1_024 * 1_024;
 const MOST_TESTS = 200_000;

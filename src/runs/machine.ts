@@ -1,7 +1,7 @@
 /** The machine a run was on: what one needs to know to understand, later, why it went differently elsewhere. */
 import { arch, cpus, hostname, platform, release, totalmem } from "node:os";
 import { runCommand } from "../command/run.ts";
-import type { Action } from "../domain/run.ts";
+import type { Action } from "../domain/orders/run.ts";
 import { programPath } from "../git/working-copy.ts";
 
 export interface MachineFacts {

@@ -1,6 +1,6 @@
 /** alerts: what is wrong now, or was. An episode begins once and ends once, whoever sees it and however often. Worker role. */
 import { z } from "zod";
-import type { Notice, NoticeKind } from "../domain/notice.ts";
+import type { Notice, NoticeKind } from "../domain/notify/alert.ts";
 import { sql, type Tx } from "./sql.ts";
 
 export const Alert = z.object({

@@ -1,6 +1,6 @@
 /** attempts: one run of an agent each; and which of them still have something on a host. */
 import { z } from "zod";
-import { FailureContext } from "../domain/task.ts";
+import { FailureContext } from "../domain/task/task.ts";
 import { sql, type Tx } from "./sql.ts";
 
 export const Attempt = z.object({

@@ -1,7 +1,7 @@
 /** budgets and spending: what operators and tenants may use, and what they have used. Written by the house (worker role). */
 import { z } from "zod";
 import { Cap, OwnerBudget } from "../domain/budget.ts";
-import type { AgentFacts } from "../domain/facts.ts";
+import type { AgentFacts } from "../domain/monitor/facts.ts";
 import { sql, type Tx } from "./sql.ts";
 
 /** The operator of a tenant's own row. */

@@ -1,6 +1,6 @@
 /** checks: when each check of the house last ran to its end, and what it found. Worker role. */
 import { z } from "zod";
-import type { Load } from "../domain/watch.ts";
+import type { Load } from "../domain/monitor/self-monitoring.ts";
 import { sql, type Tx } from "./sql.ts";
 
 export const Check = z.object({

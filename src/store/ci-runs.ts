@@ -1,6 +1,6 @@
 /** ci_runs: one run of the checks per task and head, claimed by one worker at a time. */
 import { z } from "zod";
-import { CiStep } from "../domain/ci.ts";
+import { CiStep } from "../domain/task/ci.ts";
 import { sql, type Tx } from "./sql.ts";
 
 export const CiRun = z.object({

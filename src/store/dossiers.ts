@@ -1,6 +1,6 @@
 /** dossiers: research as the front matter of its files says, one row per file, and what became of it. */
 import { z } from "zod";
-import { DossierProblem, DossierStatus } from "../domain/science.ts";
+import { DossierProblem, DossierStatus } from "../domain/science/science.ts";
 import { sql, type Tx } from "./sql.ts";
 
 const Design = z.object({ run_id: z.uuid(), artifact: z.string() });

@@ -1,7 +1,7 @@
 /** drift_reports, drift_baselines, looks: what was found to differ, what counts as right, and when somebody last looked. */
 import { z } from "zod";
-import { Baseline, type Finding, NotChecked, Severity } from "../domain/drift.ts";
-import { DriftStatus } from "../domain/drift-report.ts";
+import { Baseline, type Finding, NotChecked, Severity } from "../domain/drift/drift.ts";
+import { DriftStatus } from "../domain/drift/report.ts";
 import { sql, type Tx } from "./sql.ts";
 
 export const Drift = z.object({

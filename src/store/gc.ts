@@ -1,7 +1,7 @@
 /** gc_marks and gc_reports: what was put aside on which host, and what hosts were asked; beside the rows that say what is in use. */
 import { z } from "zod";
 import { hostQueue } from "../../queues/host.ts";
-import { GcKind } from "../domain/gc.ts";
+import { GcKind } from "../domain/gc/gc.ts";
 import { Run, runColumns } from "./runs.ts";
 import { sql, type Tx } from "./sql.ts";
 

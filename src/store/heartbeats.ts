@@ -1,6 +1,6 @@
 /** heartbeats: the latest facts per task's agent, one statement per host and tick. */
 import { z } from "zod";
-import { SeenFacts, type AgentFacts } from "../domain/facts.ts";
+import { SeenFacts, type AgentFacts } from "../domain/monitor/facts.ts";
 import { sql, type Tx } from "./sql.ts";
 
 const Speaking = z.object({ taskId: z.uuid(), attempt: z.int() });

@@ -1,7 +1,7 @@
 /** What the invariants look for: statements that find violations, a sentence each. All empty in a healthy fleet. */
 import { z } from "zod";
 import type { Tier } from "../domain/operator.ts";
-import type { TaskStatus } from "../domain/task.ts";
+import type { TaskStatus } from "../domain/task/task.ts";
 import type { Tx } from "./sql.ts";
 
 const Violation = z.object({ violation: z.string() });

@@ -1,7 +1,7 @@
 /** kill_switches: what is stopped on purpose, beside what fleet.yaml says. Written by the house (worker role), never by gc. */
 import { z } from "zod";
-import { EstopMode, EstopScope, FLEET_WIDE, type EstopTarget } from "../domain/estop.ts";
-import { TERMINAL_STATUSES } from "../domain/task.ts";
+import { EstopMode, EstopScope, FLEET_WIDE, type EstopTarget } from "../domain/task/kill-switch.ts";
+import { TERMINAL_STATUSES } from "../domain/task/task.ts";
 import { sql, type Tx } from "./sql.ts";
 
 export const KillSwitch = z.object({

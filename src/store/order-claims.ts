@@ -3,7 +3,7 @@
  * another within a batch. Lock order: the order itself, then the others of its batch. Worker role.
  */
 import { z } from "zod";
-import type { OrderResult } from "../domain/order.ts";
+import type { OrderResult } from "../domain/orders/order.ts";
 import { hintOrders, Order, orderColumns } from "./orders.ts";
 import type { Tx } from "./sql.ts";
 

@@ -1,8 +1,15 @@
 /** work_orders: what is to be done, once each; and the asking for it. Running one is in runs.ts and order-claims.ts. */
 import { z } from "zod";
 import { ordersQueue } from "../../queues/orders.ts";
-import { orderEvent } from "../domain/event.ts";
-import { Intent, OrderBudget, OrderResult, OrderStatus, StopCondition, type WorkOrder } from "../domain/order.ts";
+import { orderEvent } from "../domain/notify/event.ts";
+import {
+  Intent,
+  OrderBudget,
+  OrderResult,
+  OrderStatus,
+  StopCondition,
+  type WorkOrder,
+} from "../domain/orders/order.ts";
 import { insertEvents } from "./outbox.ts";
 import { placeOf, Placed, type Place } from "./keyset.ts";
 import { sql, type Sql, type Tx } from "./sql.ts";

@@ -2,8 +2,8 @@
 import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
 import { z } from "zod";
-import { OrderStatus } from "../domain/order.ts";
-import { PlanSource } from "../domain/plan-inputs.ts";
+import { OrderStatus } from "../domain/orders/order.ts";
+import { PlanSource } from "../domain/plan/inputs.ts";
 import { placeOf, Placed, type Place } from "./keyset.ts";
 import { sql, type Tx } from "./sql.ts";
 

@@ -1,6 +1,6 @@
 /** runs: each execution of a work order, with how it ended. */
 import { z } from "zod";
-import { Intent } from "../domain/order.ts";
+import { Intent } from "../domain/orders/order.ts";
 import { placeOf, Placed, type Place } from "./keyset.ts";
 import { sql, type Tx } from "./sql.ts";
 

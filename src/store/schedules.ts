@@ -1,6 +1,6 @@
 /** schedules: one row per file, as it was last read, and what became of its slots. Written by the house alone (worker role). */
 import { z } from "zod";
-import { Cadence, ScheduleFile } from "../domain/schedule.ts";
+import { Cadence, ScheduleFile } from "../domain/orders/schedule.ts";
 import { sql, type Tx } from "./sql.ts";
 
 const Problem = z.object({ path: z.string(), message: z.string() });

@@ -1,7 +1,7 @@
 /** fleet_tasks that a kill switch has to do with: what is paused, what lost its switch, what is to be stopped. Worker role. */
 import { z } from "zod";
-import type { EstopTarget } from "../domain/estop.ts";
-import { Task } from "../domain/task.ts";
+import type { EstopTarget } from "../domain/task/kill-switch.ts";
+import { Task } from "../domain/task/task.ts";
 import type { Tx } from "./sql.ts";
 import { taskColumns } from "./tasks.ts";
 

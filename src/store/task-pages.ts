@@ -1,6 +1,6 @@
 /** Listings of tasks page by page, newest first, at a cost that does not grow with the years. */
 import { z } from "zod";
-import { Task } from "../domain/task.ts";
+import { Task } from "../domain/task/task.ts";
 import { nextPlace, placeOf, Placed } from "./keyset.ts";
 import { sql, type Sql, type Tx } from "./sql.ts";
 import { listTasks, narrowed, taskColumns, type TaskFilter } from "./tasks.ts";

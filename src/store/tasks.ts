@@ -1,6 +1,6 @@
 /** fleet_tasks: admission and every statement that reads a task. Moving one is transitions.ts. */
 import { z } from "zod";
-import { SLOT_HOLDING_STATUSES, Task, type TaskStatus } from "../domain/task.ts";
+import { SLOT_HOLDING_STATUSES, Task, type TaskStatus } from "../domain/task/task.ts";
 import { Cap, type TaskBudget } from "../domain/budget.ts";
 import { TaskNotFoundError } from "../domain/errors.ts";
 import { placeOf, Placed, type Place } from "./keyset.ts";

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { Cap } from "../domain/budget.ts";
 import { CapReachedError, FleetError, InvalidTransitionError, StaleVersionError } from "../domain/errors.ts";
-import { assertTransition, type Task, type TaskStatus, VALID_TRANSITIONS } from "../domain/task.ts";
+import { assertTransition, type Task, type TaskStatus, VALID_TRANSITIONS } from "../domain/task/task.ts";
 import { codeOf, isAway, isRefusedValue, mayTryAgain, translate } from "./failures.ts";
 import type { Hint } from "./outbox.ts";
 import { camelCase, snakeKeys, type Tx } from "./sql.ts";

@@ -1,7 +1,7 @@
 /** The research dossiers of a repository at one commit: found, bounded, and read; what cannot be read says where and why. */
 import { isMap, LineCounter, parseDocument } from "yaml";
-import { splitFrontMatter } from "../domain/front-matter.ts";
-import { readDossierHead, type DossierHead, type DossierProblem, type ReadDossier } from "../domain/science.ts";
+import { splitFrontMatter } from "../domain/science/front-matter.ts";
+import { readDossierHead, type DossierHead, type DossierProblem, type ReadDossier } from "../domain/science/science.ts";
 import { lastChanges, listFiles, readText, type FileEntry, type Place } from "./repository.ts";
 
 export interface FoundDossier {

@@ -1,6 +1,6 @@
 /** What a product's repository says of its tools, and the hashes of its locks, at one commit. */
-import type { ObservedProduct } from "../domain/drift-product.ts";
-import { LOCKFILES, readToolchain, TOOLCHAIN_FILES } from "../domain/toolchain.ts";
+import type { ObservedProduct } from "../domain/drift/product-drift.ts";
+import { LOCKFILES, readToolchain, TOOLCHAIN_FILES } from "../domain/drift/toolchain.ts";
 import { listFiles, readText, type Place } from "./repository.ts";
 
 /** A lock of the largest products has some megabytes; reading more would hold up the process. */

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { descendants, listProcesses } from "../command/process-tree.ts";
 import { runCommand } from "../command/run.ts";
-import type { ObservedSession } from "../domain/drift-fleet.ts";
+import type { ObservedSession } from "../domain/drift/fleet-drift.ts";
 import { SYSTEM_PATH } from "../git/git.ts";
 
 const TIMEOUT_MS = 5_000;

@@ -1,9 +1,9 @@
 /** An agent as `fleet ps` shows it: what the registry says, joined with what its host last saw. */
 import { z } from "zod";
-import { Condition, isTerminal, shortId, TaskStatus, type Task } from "../domain/task.ts";
-import type { EstopSwitch } from "../domain/estop.ts";
-import { healthOf } from "../domain/heartbeat.ts";
-import { outlookOf } from "../domain/outlook.ts";
+import { Condition, isTerminal, shortId, TaskStatus, type Task } from "../domain/task/task.ts";
+import type { EstopSwitch } from "../domain/task/kill-switch.ts";
+import { healthOf } from "../domain/monitor/heartbeat.ts";
+import { outlookOf } from "../domain/task/explain-task.ts";
 import { HoldView, Stops, viewHold } from "./estop.ts";
 import { Spend, viewSpend } from "./task.ts";
 

@@ -1,6 +1,6 @@
 /** What is asked about drift and about the science lane. The answers are their documents, as scripts read them elsewhere too. */
 import { z } from "zod";
-import { DossierStatus } from "../domain/science.ts";
+import { DossierStatus } from "../domain/science/science.ts";
 
 const ProductId = z.string().min(1).max(64);
 

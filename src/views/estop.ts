@@ -1,6 +1,6 @@
 /** Kill switches as they leave the house, and as they are asked for. */
 import { z } from "zod";
-import { EstopMode, EstopScope, type EstopSwitch } from "../domain/estop.ts";
+import { EstopMode, EstopScope, type EstopSwitch } from "../domain/task/kill-switch.ts";
 
 export const EstopView = z
   .object({

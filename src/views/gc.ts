@@ -1,6 +1,6 @@
 /** What gc did, or would do, host by host. */
 import { z } from "zod";
-import { HostGcReport } from "../domain/gc-report.ts";
+import { HostGcReport } from "../domain/gc/report.ts";
 import { Name } from "../domain/product.ts";
 
 export const GcRequest = z.strictObject({

@@ -9,7 +9,7 @@ import {
   TaskStatus,
   TaskType,
   type Task,
-} from "../domain/task.ts";
+} from "../domain/task/task.ts";
 
 const Moment = z.iso.datetime();
 

@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import { v7 as newId } from "uuid";
 import { openAgents, type Agents } from "../../src/agents/agents.ts";
-import type { RunRequest } from "../../src/agents/attempt.ts";
-import { openTmux } from "../../src/agents/tmux.ts";
-import type { WorkspaceRequest } from "../../src/agents/workspace.ts";
+import type { RunRequest } from "../../src/agents/attempt/start-agent.ts";
+import { openTmux } from "../../src/agents/runtime/tmux.ts";
+import type { WorkspaceRequest } from "../../src/agents/workspace/workspace.ts";
 import { killTree } from "../../src/command/process-tree.ts";
 import { eventually } from "../support/eventually.ts";
 import { aWorld } from "./world.ts";

@@ -2,7 +2,7 @@
 import { inspect } from "node:util";
 import { expect, test } from "vitest";
 import { environmentSecrets, SECRETS_BY_AGENT } from "../../src/agents/secrets.ts";
-import { AgentType } from "../../src/domain/task.ts";
+import { AgentType } from "../../src/domain/task/task.ts";
 
 const environment = {
   ANTHROPIC_API_KEY: "anthropic-value",

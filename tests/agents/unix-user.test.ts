@@ -5,7 +5,7 @@ import { execa } from "execa";
 import { expect, test } from "vitest";
 import { findUnixUser } from "../../src/command/unix-user.ts";
 import { findMarked } from "../../src/command/process-tree.ts";
-import { openServers } from "../../src/agents/servers.ts";
+import { openServers } from "../../src/agents/runtime/tmux-servers.ts";
 import { git } from "../../src/git/git.ts";
 import { isRoot, unixUsers } from "../support/unix-users.ts";
 import { eventually } from "../support/eventually.ts";

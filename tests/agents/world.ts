@@ -1,7 +1,7 @@
 /** A world for the agents' tests: a home, a forge repository, and a place to work in. */
 import { v7 as newId } from "uuid";
 import { openMirrors } from "../../src/git/mirror.ts";
-import type { Place, WorkspaceRequest } from "../../src/agents/workspace.ts";
+import type { Place, WorkspaceRequest } from "../../src/agents/workspace/workspace.ts";
 import { aForgeRepository } from "../git/repositories.ts";
 import { temporaryHome } from "../support/home.ts";
 

@@ -3,7 +3,7 @@ import { hostQueue } from "../../queues/host.ts";
 import { QUEUES } from "../../queues/index.ts";
 import { startLoop, type Loop } from "../../src/processes/loop.ts";
 import { shuffled } from "./options.ts";
-import { HOST_ID, type Stage } from "./stage.ts";
+import { HOST_ID, type Stage } from "./environment.ts";
 
 const COPIES = 3;
 const LONGEST_DELAY_MS = 4_000;

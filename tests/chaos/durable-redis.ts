@@ -5,7 +5,7 @@ import { readdir, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { freePort } from "../../src/store/postgres-server.ts";
+import { freePort } from "../../src/store/embedded/postgres-server.ts";
 
 export interface DurableRedis {
   readonly url: string;

@@ -1,10 +1,10 @@
 /** The faults themselves: each strikes once, waits until it is over, and notes when. What recovered is measured from the log later. */
 import { setTimeout as pause } from "node:timers/promises";
 import { monitorQueue } from "../../queues/monitor.ts";
-import type { Crew } from "./crew.ts";
+import type { Crew } from "./workers.ts";
 import type { Fault } from "./options.ts";
 import type { Program } from "./program.ts";
-import { TICK_MS, type Stage } from "./stage.ts";
+import { TICK_MS, type Stage } from "./environment.ts";
 
 export interface Strike {
   readonly fault: Fault;

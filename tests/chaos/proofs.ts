@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { listProcesses, readEnvironment } from "../../src/command/process-tree.ts";
-import { checkInvariants } from "../../src/conductor/invariants.ts";
+import { checkInvariants } from "../../src/conductor/watch/invariants.ts";
 import { runGit } from "../support/repositories.ts";
-import type { Stage } from "./stage.ts";
+import type { Stage } from "./environment.ts";
 
 export interface Proof {
   readonly id: string;

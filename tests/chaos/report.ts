@@ -2,7 +2,7 @@
 import { FAULTS, type Fault } from "./options.ts";
 import type { Strike } from "./faults.ts";
 import type { Proof } from "./proofs.ts";
-import type { Stage } from "./stage.ts";
+import type { Stage } from "./environment.ts";
 
 export interface FaultRow {
   readonly fault: Fault;

@@ -1,14 +1,14 @@
 /** `npm run chaos`: real processes and stores, faults while tasks flow, and at the end everything that must hold is looked at. */
-import { startAskers } from "./askers.ts";
-import { startCrew, type Crew } from "./crew.ts";
+import { startAskers } from "./clients.ts";
+import { startCrew, type Crew } from "./workers.ts";
 import type { Strike } from "./faults.ts";
-import { seeded } from "../../src/processes/chance.ts";
+import { seeded } from "../../src/processes/seeded-random.ts";
 import { readOptions, type Options } from "./options.ts";
 import { strikeAll } from "./plan.ts";
 import { proveAll } from "./proofs.ts";
-import { progressOf, untilQuiet } from "./quiet.ts";
+import { progressOf, untilQuiet } from "./idle.ts";
 import { printProofs, printRows, printTimes, rowsOf } from "./report.ts";
-import { openStage, type Stage } from "./stage.ts";
+import { openStage, type Stage } from "./environment.ts";
 
 const WORKERS = 3;
 /** A task that has not moved for so long is stuck. */

@@ -1,12 +1,12 @@
 /** A server that answers as the real one does, with what a test wants said. */
 import { z } from "zod";
 import { FleetError, TaskNotFoundError } from "../../src/domain/errors.ts";
-import { SpawnRequest } from "../../src/domain/spawn.ts";
+import { SpawnRequest } from "../../src/domain/task/spawn.ts";
 import { defineRoute, defineStream, type Route } from "../../src/http/route.ts";
 import { PsQuery, PsView } from "../../src/views/agent.ts";
 import { EventView, LogLine, LogsQuery, LogsView, viewEvent } from "../../src/views/event.ts";
-import { AuditProof, CheckpointView, InvariantsView } from "../../src/views/proof.ts";
-import { StoryView } from "../../src/views/story.ts";
+import { AuditProof, CheckpointView, InvariantsView } from "../../src/views/integrity.ts";
+import { StoryView } from "../../src/views/task-details.ts";
 import { Rejection, Removed, TaskView } from "../../src/views/task.ts";
 import { eventually } from "../support/eventually.ts";
 import { anAgentView, aPsView, aStoryView, aTaskView, NOW, TASK_ID } from "../support/views.ts";

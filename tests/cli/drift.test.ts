@@ -1,8 +1,8 @@
 /** fleet drift and fleet science: what they print, what they ask, and that nothing in a report can steer a terminal. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { main } from "../../src/cli/main.ts";
-import { driftReport, DriftFinding, DriftReportDocument, reportedFinding } from "../../src/domain/drift-report.ts";
-import { scienceIndex, ScienceIndex } from "../../src/domain/science-index.ts";
+import { driftReport, DriftFinding, DriftReportDocument, reportedFinding } from "../../src/domain/drift/report.ts";
+import { scienceIndex, ScienceIndex } from "../../src/domain/science/science-index.ts";
 import { defineRoute, type Route } from "../../src/http/route.ts";
 import { Acceptance, LookAsked, LookRequest } from "../../src/views/drift.ts";
 import { z } from "zod";

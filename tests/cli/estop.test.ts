@@ -1,6 +1,6 @@
 /** fleet estop, from what is typed to every surface that shows it. */
 import { expect, test } from "vitest";
-import { throwEstop } from "../../src/conductor/estop.ts";
+import { throwEstop } from "../../src/conductor/attempts/estop.ts";
 import { addProduct } from "../support/factory.ts";
 import { testFleet } from "../support/fleet.ts";
 import { typing } from "../support/typed.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterAll, expect, test } from "vitest";
 import { main } from "../../src/cli/main.ts";
-import { parseSchedule } from "../../src/domain/schedule.ts";
+import { parseSchedule } from "../../src/domain/orders/schedule.ts";
 import { loadSettings } from "../../src/processes/settings.ts";
 import { newCheckout, runGit, testFolder } from "../support/repositories.ts";
 

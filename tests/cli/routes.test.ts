@@ -1,8 +1,8 @@
 /** The verbs ask by types that are written from docs/openapi.json: what the API does not have does not compile. */
 import { expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
-import type { Api } from "../../src/cli/api.ts";
-import { addressOf } from "../../src/cli/wire.ts";
+import type { Api } from "../../src/cli/client/api.ts";
+import { addressOf } from "../../src/cli/client/http-client.ts";
 import { TaskView } from "../../src/views/task.ts";
 
 /** Never run: tsc holds each line to what it says. */

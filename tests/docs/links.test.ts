@@ -3,9 +3,9 @@ import { access, readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { Config } from "../../src/config.ts";
+import { Config } from "../../src/environment.ts";
 import { COMMANDS } from "../../src/cli/main.ts";
-import { parseSettings } from "../../src/domain/settings.ts";
+import { parseSettings } from "../../src/domain/settings/settings.ts";
 
 const PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", ...(await pagesIn("docs"))];
 /** Named like settings: an event, and what we say to a command of a product. */

@@ -8,16 +8,21 @@ import { QUEUES } from "../../queues/index.ts";
 import type { QueueDefinition } from "../../queues/define.ts";
 import { fleetSchedules } from "../../schedules/fleet.ts";
 import { COMMANDS, VERSION } from "../../src/cli/main.ts";
-import { DriftReportDocument } from "../../src/domain/drift-report.ts";
+import { DriftReportDocument } from "../../src/domain/drift/report.ts";
 import { FAILURES } from "../../src/domain/errors.ts";
-import { ScheduleFile } from "../../src/domain/schedule.ts";
-import { LastRun } from "../../src/domain/last-run.ts";
-import { ScienceIndex } from "../../src/domain/science-index.ts";
-import { WorkOrder } from "../../src/domain/order.ts";
-import { Plan } from "../../src/domain/plan.ts";
-import { Settings } from "../../src/domain/settings.ts";
-import { SLOT_HOLDING_STATUSES, TERMINAL_STATUSES, VALID_TRANSITIONS, type TaskStatus } from "../../src/domain/task.ts";
-import { openApiOf } from "../../src/http/openapi.ts";
+import { ScheduleFile } from "../../src/domain/orders/schedule.ts";
+import { LastRun } from "../../src/domain/orders/last-run.ts";
+import { ScienceIndex } from "../../src/domain/science/science-index.ts";
+import { WorkOrder } from "../../src/domain/orders/order.ts";
+import { Plan } from "../../src/domain/plan/plan.ts";
+import { Settings } from "../../src/domain/settings/settings.ts";
+import {
+  SLOT_HOLDING_STATUSES,
+  TERMINAL_STATUSES,
+  VALID_TRANSITIONS,
+  type TaskStatus,
+} from "../../src/domain/task/task.ts";
+import { openApiOf } from "../../src/http/docs/openapi.ts";
 import { webRoutes } from "../../src/http/routes/index.ts";
 import { NO_KEYS } from "../support/api.ts";
 import { clientTypesOf } from "../support/client-types.ts";
@@ -49,8 +54,11 @@ test("docs/openapi.json is written from the routes", async () => {
   );
 });
 
-test("src/cli/routes.ts, by which the verbs ask, is written from docs/openapi.json", async () => {
-  await expectSource("src/cli/routes.ts", clientTypesOf(JSON.parse(await readFile("docs/openapi.json", "utf8"))));
+test("src/cli/client/routes.ts, by which the verbs ask, is written from docs/openapi.json", async () => {
+  await expectSource(
+    "src/cli/client/routes.ts",
+    clientTypesOf(JSON.parse(await readFile("docs/openapi.json", "utf8"))),
+  );
 });
 
 test("schemas/last_run.schema.json is the contract of last_run.json", async () => {
@@ -108,7 +116,7 @@ function statesPage(): string {
   });
   return `# States of a task
 
-The database refuses every other way; \`src/domain/task.ts\` holds the table this page is written from.
+The database refuses every other way; \`src/domain/task/task.ts\` holds the table this page is written from.
 
 \`\`\`mermaid
 stateDiagram-v2

@@ -1,13 +1,13 @@
 /** A handful of tasks through real processes and stores, with one fault each time: what `npm run chaos` does at length. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startAskers } from "../chaos/askers.ts";
-import { startCrew, type Crew } from "../chaos/crew.ts";
+import { startAskers } from "../chaos/clients.ts";
+import { startCrew, type Crew } from "../chaos/workers.ts";
 import { startDuplicates } from "../chaos/duplicates.ts";
 import { awaitDeath, cutPostgres, dyingAt, flushRedis, type Arena } from "../chaos/faults.ts";
-import { seeded } from "../../src/processes/chance.ts";
+import { seeded } from "../../src/processes/seeded-random.ts";
 import { proveAll } from "../chaos/proofs.ts";
-import { untilQuiet } from "../chaos/quiet.ts";
-import { openStage, type Stage } from "../chaos/stage.ts";
+import { untilQuiet } from "../chaos/idle.ts";
+import { openStage, type Stage } from "../chaos/environment.ts";
 
 const random = seeded(11);
 /** Nothing moves for so long only when something is stuck. */

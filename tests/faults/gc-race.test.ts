@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, realpath, rm, writeFile } from "node:fs/promi
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { shortId } from "../../src/domain/task.ts";
+import { shortId } from "../../src/domain/task/task.ts";
 import { WORKER } from "../../src/store/store.ts";
 import { admitTask } from "../../src/store/tasks.ts";
 import { aNewTask, anEvent } from "../support/builders.ts";

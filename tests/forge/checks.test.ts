@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { listProcesses } from "../../src/command/process-tree.ts";
-import { redactor } from "../../src/domain/redact.ts";
+import { redactor } from "../../src/domain/text/redact.ts";
 import { runChecks, type ChecksAsk } from "../../src/forge/checks.ts";
 import { openWorkingCopy, sweepWorkingCopies } from "../../src/git/working-copy.ts";
 import { commitFiles, newCheckout, runGit, testFolder } from "../support/repositories.ts";

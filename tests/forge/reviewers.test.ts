@@ -2,8 +2,8 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { redactor } from "../../src/domain/redact.ts";
-import { Reviewer } from "../../src/domain/settings.ts";
+import { redactor } from "../../src/domain/text/redact.ts";
+import { Reviewer } from "../../src/domain/settings/settings.ts";
 import { openLocalForge } from "../../src/forge/local.ts";
 import { runReviewer, type ReviewAsk } from "../../src/forge/reviewers.ts";
 import { commitFiles, newCheckout, runGit, testFolder } from "../support/repositories.ts";

@@ -1,7 +1,7 @@
 /** Hostile names of branches, over HTTP and by the verb: refused by name with no task made; and git's own word on those that are taken. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { branchFor, isBranchName } from "../../src/domain/branch.ts";
+import { branchFor, isBranchName } from "../../src/domain/task/branch.ts";
 import { tryGit } from "../../src/git/git.ts";
 import { anAsker, type Asker } from "./asker.ts";
 import { About, aTrap, casesOf, Text } from "./cases.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { FleetError } from "../../src/domain/errors.ts";
-import { parseSchedule } from "../../src/domain/schedule.ts";
+import { parseSchedule } from "../../src/domain/orders/schedule.ts";
 import { openScheduleFolder } from "../../src/processes/schedules.ts";
 import { loadSettings } from "../../src/processes/settings.ts";
 import { surveyDossiers } from "../../src/survey/dossiers.ts";

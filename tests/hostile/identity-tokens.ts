@@ -2,7 +2,7 @@
 import { createHmac, createPrivateKey, sign as signBytes } from "node:crypto";
 import { exportJWK, exportSPKI, type JWK } from "jose";
 import { z } from "zod";
-import type { SigningKey } from "../../src/http/tokens.ts";
+import type { SigningKey } from "../../src/http/auth/tokens.ts";
 import { About } from "./cases.ts";
 
 const Members = z.record(z.string(), z.unknown());

@@ -2,8 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Operator } from "../../src/domain/operator.ts";
-import { createSigningKey } from "../../src/http/tokens.ts";
-import { openKeys } from "../../src/processes/keys.ts";
+import { createSigningKey } from "../../src/http/auth/tokens.ts";
+import { openKeys } from "../../src/processes/auth/keys.ts";
 import { startWeb, type RunningWeb } from "../../src/processes/web.ts";
 import { eventually } from "../support/eventually.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";

@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSy
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { redactor } from "../../src/domain/redact.ts";
+import { redactor } from "../../src/domain/text/redact.ts";
 import { openWorkingCopy } from "../../src/git/working-copy.ts";
 import { openEvidence } from "../../src/runs/evidence.ts";
 import { commitFiles, runGit } from "../support/repositories.ts";

@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { fenceUntrusted } from "../../src/domain/fence.ts";
-import { buildPrompt } from "../../src/domain/prompt.ts";
+import { fenceUntrusted } from "../../src/domain/text/fence.ts";
+import { buildPrompt } from "../../src/domain/task/prompt.ts";
 import { anAsker, type Asker } from "./asker.ts";
 import { About, aTrap, casesOf, Text } from "./cases.ts";
 import file from "./prompts.json" with { type: "json" };

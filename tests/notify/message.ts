@@ -1,6 +1,6 @@
 /** A notification as the channels get it; valid by default. */
 import type { Message } from "../../src/notify/channel.ts";
-import type { Notification } from "../../src/domain/notification.ts";
+import type { Notification } from "../../src/domain/notify/notification.ts";
 
 export function aMessage(changes: Partial<Notification> = {}): Message {
   return {

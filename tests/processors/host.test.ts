@@ -1,7 +1,7 @@
 /** host: what only the machine with the agent can do, asked through its own queue. */
 import { expect, test } from "vitest";
 import { hostProcessor } from "../../processors/host.ts";
-import { stopTask } from "../../src/conductor/stop.ts";
+import { stopTask } from "../../src/conductor/tasks/stop.ts";
 import { eventually } from "../support/eventually.ts";
 import { expectRefusal, signal } from "./jobs.ts";
 import { testFleet } from "../support/fleet.ts";

@@ -1,7 +1,7 @@
 /** notify: one notification, to one channel, once. */
 import { expect, test } from "vitest";
 import { notifyProcessor } from "../../processors/notify.ts";
-import { stopTask } from "../../src/conductor/stop.ts";
+import { stopTask } from "../../src/conductor/tasks/stop.ts";
 import { expectRefusal, signal } from "./jobs.ts";
 import { testFleet } from "../support/fleet.ts";
 

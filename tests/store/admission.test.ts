@@ -1,6 +1,6 @@
 /** The gate: exact under any number of callers, one task per key, slots given back on every way out. */
 import { expect, test } from "vitest";
-import { SLOT_HOLDING_STATUSES, TaskStatus, VALID_TRANSITIONS, type Task } from "../../src/domain/task.ts";
+import { SLOT_HOLDING_STATUSES, TaskStatus, VALID_TRANSITIONS, type Task } from "../../src/domain/task/task.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { countHeldSlots, upsertOperator } from "../../src/store/operators.ts";
 import { requestBy, WORKER } from "../../src/store/store.ts";

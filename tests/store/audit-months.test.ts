@@ -2,10 +2,10 @@
 import { Client } from "pg";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { dropOldMonth, tendAuditMonths } from "../../src/conductor/audit-months.ts";
-import { makeCheckpoint } from "../../src/conductor/checkpoints.ts";
-import { verifyAudit } from "../../src/conductor/audit.ts";
-import { exportAudit } from "../../src/conductor/audit-reading.ts";
+import { dropOldMonth, tendAuditMonths } from "../../src/conductor/audit/months.ts";
+import { makeCheckpoint } from "../../src/conductor/audit/checkpoints.ts";
+import { verifyAudit } from "../../src/conductor/audit/verify.ts";
+import { exportAudit } from "../../src/conductor/audit/read.ts";
 import { auditOperator } from "../../src/store/operators.ts";
 import { WORKER } from "../../src/store/store.ts";
 import { eventually } from "../support/eventually.ts";

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { followChain, linkText, type BrokenLink } from "../../src/domain/audit.ts";
+import { followChain, linkText, type BrokenLink } from "../../src/domain/audit/audit.ts";
 import { listAudit, listChainHeads } from "../../src/store/audit.ts";
 import { auditOperator } from "../../src/store/operators.ts";
 import { WORKER } from "../../src/store/store.ts";

@@ -1,8 +1,8 @@
 /** What is claimed, leased or counted by rows: hosts, agents' facts, checks, reviews, pull requests, notifications. */
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import type { AgentFacts } from "../../src/domain/facts.ts";
-import type { Task } from "../../src/domain/task.ts";
+import type { AgentFacts } from "../../src/domain/monitor/facts.ts";
+import type { Task } from "../../src/domain/task/task.ts";
 import { listAttempts } from "../../src/store/attempts.ts";
 import { claimCiRun, ensureCiRun, renewCiRun, returnCiRun, settleCiRun } from "../../src/store/ci-runs.ts";
 import { listFacts, markNudged, upsertFacts } from "../../src/store/heartbeats.ts";
@@ -11,7 +11,7 @@ import { closePullRequest, openPullRequest, upsertComment } from "../../src/stor
 import type { Tx } from "../../src/store/sql.ts";
 import { WORKER } from "../../src/store/store.ts";
 import { findTaskAt, listTasksNamed, renewLease } from "../../src/store/tasks.ts";
-import { shortId } from "../../src/domain/task.ts";
+import { shortId } from "../../src/domain/task/task.ts";
 import { someFacts } from "../support/builders.ts";
 import { testStore, type TestStore } from "../support/store.ts";
 

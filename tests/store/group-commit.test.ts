@@ -11,7 +11,7 @@ import {
   VALID_TRANSITIONS,
   type Task,
   type TaskStatus,
-} from "../../src/domain/task.ts";
+} from "../../src/domain/task/task.ts";
 import * as invariants from "../../src/store/invariants.ts";
 import { openStore, requestBy, WORKER } from "../../src/store/store.ts";
 import { aHint, aNote, anEvent } from "../support/builders.ts";

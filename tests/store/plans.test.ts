@@ -12,7 +12,7 @@ import type { Tx } from "../../src/store/sql.ts";
 import { requestBy, WORKER, type Behalf } from "../../src/store/store.ts";
 import * as budgets from "../../src/store/budgets.ts";
 import * as checks from "../../src/store/checks.ts";
-import * as line from "../../src/store/line.ts";
+import * as line from "../../src/store/slot-queue.ts";
 import * as pages from "../../src/store/task-pages.ts";
 import * as tasks from "../../src/store/tasks.ts";
 import { plansOf, readWhole } from "../support/plans.ts";

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test, beforeAll, afterAll } from "vitest";
 import { InvalidTransitionError, StaleVersionError } from "../../src/domain/errors.ts";
-import { SLOT_HOLDING_STATUSES, TaskStatus, VALID_TRANSITIONS, type Task } from "../../src/domain/task.ts";
+import { SLOT_HOLDING_STATUSES, TaskStatus, VALID_TRANSITIONS, type Task } from "../../src/domain/task/task.ts";
 import { WORKER } from "../../src/store/store.ts";
 import { transitionTask } from "../../src/store/transitions.ts";
 import type { Operator } from "../../src/domain/operator.ts";

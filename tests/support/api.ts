@@ -1,10 +1,10 @@
 /** A listening API for tests: real server, real keys, real tokens; the routes are the test's own. */
 import { randomUUID } from "node:crypto";
 import type { Operator } from "../../src/domain/operator.ts";
-import { identifyBy } from "../../src/http/identity.ts";
+import { identifyBy } from "../../src/http/auth/identity.ts";
 import type { Route } from "../../src/http/route.ts";
-import { createServer, type HttpTerms } from "../../src/http/server.ts";
-import { createSigningKey, issueToken, keySetOf, type SigningKey, type TokenKind } from "../../src/http/tokens.ts";
+import { createServer, type HttpTerms } from "../../src/http/server/server.ts";
+import { createSigningKey, issueToken, keySetOf, type SigningKey, type TokenKind } from "../../src/http/auth/tokens.ts";
 
 export const ISSUER = "fleetwright-test";
 export const AUDIENCE = "fleetwright-api";

@@ -1,9 +1,9 @@
 /** Things for tests, valid by default: a test names only what it is about. */
 import { randomBytes, randomUUID } from "node:crypto";
 import { v7 } from "uuid";
-import type { AgentFacts } from "../../src/domain/facts.ts";
+import type { AgentFacts } from "../../src/domain/monitor/facts.ts";
 import type { Operator } from "../../src/domain/operator.ts";
-import { shortId, type Task } from "../../src/domain/task.ts";
+import { shortId, type Task } from "../../src/domain/task/task.ts";
 import type { Note } from "../../src/store/transitions.ts";
 import type { NewTask } from "../../src/store/tasks.ts";
 import { hint, type Hint } from "../../src/store/outbox.ts";

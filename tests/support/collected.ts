@@ -3,7 +3,7 @@ import { mkdir, realpath, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { v7 as newId } from "uuid";
 import { collectGarbage } from "../../src/conductor/gc/collect.ts";
-import type { HostGcReport } from "../../src/domain/gc-report.ts";
+import type { HostGcReport } from "../../src/domain/gc/report.ts";
 import type { GcAsk } from "../../src/store/gc.ts";
 import type { TestFleet } from "./fleet.ts";
 

@@ -1,5 +1,5 @@
 /** A fleet process of a test: opens the embedded PostgreSQL of the home it is given, says so, and stops on SIGTERM. */
-import { openEmbedded } from "../../src/store/embedded.ts";
+import { openEmbedded } from "../../src/store/embedded/embedded.ts";
 
 const [home = "", systemDir = "/var/lib/fleetwright"] = process.argv.slice(2);
 const heard: string[] = [];

@@ -1,7 +1,7 @@
 /** A factory for tests: products of a tenant, what is known of their runs, and everything that is stored, as one text. */
 import { randomUUID } from "node:crypto";
 import type { Operator } from "../../src/domain/operator.ts";
-import type { Intent } from "../../src/domain/order.ts";
+import type { Intent } from "../../src/domain/orders/order.ts";
 import { Product } from "../../src/domain/product.ts";
 import type { TestFleet } from "./fleet.ts";
 

@@ -1,7 +1,7 @@
 /** Tasks and facts as the monitor sees them: a healthy running agent unless a test says otherwise. */
-import type { MonitoredTask, MonitorPolicy, TaskFacts } from "../../src/domain/decision.ts";
-import type { SeenFacts } from "../../src/domain/facts.ts";
-import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts";
+import type { MonitoredTask, MonitorPolicy, TaskFacts } from "../../src/domain/monitor/decision.ts";
+import type { SeenFacts } from "../../src/domain/monitor/facts.ts";
+import { DEFAULT_SETTINGS } from "../../src/domain/settings/settings.ts";
 
 export const now = new Date("2026-01-01T12:00:00Z");
 export const ago = (minutes: number): Date => new Date(now.getTime() - minutes * 60_000);

@@ -4,8 +4,8 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
-import { freePort } from "../../src/store/postgres-server.ts";
-import { findRunAs } from "../../src/store/postgres-binaries.ts";
+import { freePort } from "../../src/store/embedded/postgres-server.ts";
+import { findRunAs } from "../../src/store/embedded/postgres-binaries.ts";
 import { eventually } from "./eventually.ts";
 import { ensurePrograms } from "./servers.ts";
 

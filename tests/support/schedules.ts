@@ -2,7 +2,7 @@
 import { mkdir, realpath, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Product } from "../../src/domain/product.ts";
-import { syncSchedules } from "../../src/conductor/schedule-files.ts";
+import { syncSchedules } from "../../src/conductor/schedules/files.ts";
 import { testFleet, type TestFleet, type TestFleetOptions, type TestProcess } from "./fleet.ts";
 
 export interface ScheduledFleet extends TestFleet {

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Redis } from "ioredis";
-import { findBinaries, findRunAs } from "../../src/store/postgres-binaries.ts";
-import { freePort, initCluster, startServer, stopServer } from "../../src/store/postgres-server.ts";
+import { findBinaries, findRunAs } from "../../src/store/embedded/postgres-binaries.ts";
+import { freePort, initCluster, startServer, stopServer } from "../../src/store/embedded/postgres-server.ts";
 
 const run = promisify(execFile);
 

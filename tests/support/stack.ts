@@ -4,7 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { openTmux } from "../../src/agents/tmux.ts";
+import { openTmux } from "../../src/agents/runtime/tmux.ts";
 import { findMarked, killTree } from "../../src/command/process-tree.ts";
 import { migrateQueueBackend } from "../../src/broker/broker.ts";
 import { builtProgram } from "./built.ts";

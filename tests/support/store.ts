@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { Client, escapeLiteral } from "pg";
 import type { Operator } from "../../src/domain/operator.ts";
-import { SLOT_HOLDING_STATUSES, type Task, type TaskStatus, TERMINAL_STATUSES } from "../../src/domain/task.ts";
+import { SLOT_HOLDING_STATUSES, type Task, type TaskStatus, TERMINAL_STATUSES } from "../../src/domain/task/task.ts";
 import { upsertOperator } from "../../src/store/operators.ts";
 import { openStore, WORKER, type Store } from "../../src/store/store.ts";
 import { admitTask, getTask, type Admission, type NewTask } from "../../src/store/tasks.ts";

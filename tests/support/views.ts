@@ -1,6 +1,6 @@
 /** What a server might answer, for tests of those who read it. */
 import type { AgentView, PsView } from "../../src/views/agent.ts";
-import type { StoryView } from "../../src/views/story.ts";
+import type { StoryView } from "../../src/views/task-details.ts";
 import type { TaskView } from "../../src/views/task.ts";
 
 export const NOW = new Date("2026-05-01T12:30:00.000Z");

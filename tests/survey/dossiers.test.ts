@@ -1,7 +1,7 @@
 /** The front matter of anybody's file: read, or refused with a line; never thrown at, never unbounded. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { splitFrontMatter } from "../../src/domain/front-matter.ts";
+import { splitFrontMatter } from "../../src/domain/science/front-matter.ts";
 import { readDossier } from "../../src/survey/dossiers.ts";
 
 const HEAD = `dossier_id: D-1

@@ -1,8 +1,8 @@
 /** What leaves the house: complete, without secrets, and with an explanation for every state. */
 import { describe, expect, test } from "vitest";
-import { outlookOf } from "../../src/domain/outlook.ts";
-import { Condition, TaskStatus, type FailureContext, type Task } from "../../src/domain/task.ts";
-import { StoryView, viewStory, type HistoryEntry } from "../../src/views/story.ts";
+import { outlookOf } from "../../src/domain/task/explain-task.ts";
+import { Condition, TaskStatus, type FailureContext, type Task } from "../../src/domain/task/task.ts";
+import { StoryView, viewStory, type HistoryEntry } from "../../src/views/task-details.ts";
 import { TaskView, viewTask } from "../../src/views/task.ts";
 import { aTaskView } from "../support/views.ts";
 

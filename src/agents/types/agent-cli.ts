@@ -1,6 +1,6 @@
 /** What Fleetwright must know about an agent program; one declarative file each. */
-import type { ExitRecord } from "../../domain/facts.ts";
-import type { AgentType } from "../../domain/task.ts";
+import type { ExitRecord } from "../../domain/monitor/facts.ts";
+import type { AgentType } from "../../domain/task/task.ts";
 
 export interface LaunchContext {
   readonly command?: readonly string[] | undefined;

@@ -1,6 +1,6 @@
 /** Agent type `command`: any program that the task names. The prompt comes on its stdin; its exit code says little. */
 import type { AgentCli } from "./agent-cli.ts";
-import { readSaid } from "./said.ts";
+import { readSaid } from "./markers.ts";
 
 export const commandCli: AgentCli = {
   type: "command",

@@ -1,4 +1,4 @@
 /** Agent type `gemini`: recognised on this machine, not yet driven. */
-import { notDriven } from "./detected.ts";
+import { notDriven } from "./not-driven.ts";
 
 export const geminiCli = notDriven("gemini", "gemini");

@@ -1,7 +1,7 @@
 /** All agent types: how to start one, and which of the programs are on this machine. */
 import { lastLines, runCommand } from "../../command/run.ts";
 import { SpawnError } from "../../domain/errors.ts";
-import type { AgentType } from "../../domain/task.ts";
+import type { AgentType } from "../../domain/task/task.ts";
 import type { AgentCli, LaunchContext } from "./agent-cli.ts";
 import { claudeCodeCli } from "./claude-code.ts";
 import { codexCli } from "./codex.ts";

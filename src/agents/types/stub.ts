@@ -1,7 +1,7 @@
 /** Agent type `stub`: a small shell program that comes with Fleetwright and plays a script, well-behaved or not. */
 import { fileURLToPath } from "node:url";
 import type { AgentCli } from "./agent-cli.ts";
-import { readSaid } from "./said.ts";
+import { readSaid } from "./markers.ts";
 
 export const STUB_SCRIPTS = [
   "succeed",

@@ -2,7 +2,7 @@
 import { open } from "node:fs/promises";
 import type { AuditEntryView } from "../../views/audit.ts";
 import { numberOf, textOf, type Command, type Shell } from "../command.ts";
-import { ago, plural } from "../words.ts";
+import { ago, plural } from "../print/format.ts";
 
 const PAGE = 1_000;
 

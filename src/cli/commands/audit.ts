@@ -1,10 +1,10 @@
 /** fleet audit: recompute the chains and hold them to the signed checkpoints, naming what does not hold; sign one now; take them along. */
 import { textOf, type Command, type Shell } from "../command.ts";
-import type { AuditProof } from "../../views/proof.ts";
-import { plural } from "../words.ts";
+import type { AuditProof } from "../../views/integrity.ts";
+import { plural } from "../print/format.ts";
 import { exportAuditCommand, listAuditCommand } from "./audit-export.ts";
 
-const proofView = async () => (await import("../../views/proof.ts")).AuditProof;
+const proofView = async () => (await import("../../views/integrity.ts")).AuditProof;
 
 type Terminal = Shell["terminal"];
 type CheckpointProof = NonNullable<AuditProof["checkpoint"]>;
@@ -38,7 +38,7 @@ const verifyCommand: Command = {
   },
 };
 
-const checkpointView = async () => (await import("../../views/proof.ts")).CheckpointView;
+const checkpointView = async () => (await import("../../views/integrity.ts")).CheckpointView;
 
 const checkpointCommand: Command = {
   usage: "audit checkpoint",

@@ -69,7 +69,7 @@ async function print({ json, terminal }: Shell, view: BudgetsView): Promise<void
     terminal.line("No budgets: everybody may use as much as they like. Set one: fleet budget set --help");
     return;
   }
-  const { tableOf } = await import("../table.ts");
+  const { tableOf } = await import("../print/table.ts");
   const lines = tableOf(
     terminal,
     [

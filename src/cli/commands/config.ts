@@ -1,8 +1,8 @@
 /** fleet config: what you, or your tenant, have set; secrets are read from standard input and never shown again. */
 import type { SettingView } from "../../views/config.ts";
 import { textOf, type Command, type Shell } from "../command.ts";
-import { tableOf } from "../table.ts";
-import { ago, plural } from "../words.ts";
+import { tableOf } from "../print/table.ts";
+import { ago, plural } from "../print/format.ts";
 
 const settingView = async () => (await views()).SettingView;
 
@@ -32,7 +32,7 @@ const getCommand: Command = {
   examples: ["fleet config get notify.channels"],
 
   async run({ api, terminal, json }, [key = ""], { tenant }) {
-    const { preferenceOf } = await import("../../domain/preferences.ts");
+    const { preferenceOf } = await import("../../domain/settings/preferences.ts");
     preferenceOf(key);
     const { settings } = await api.ask("GET /api/fleet/config", { query: { tenant: tenant === true } }, configView);
     const setting = settings.find((one) => one.key === key);
@@ -104,7 +104,7 @@ export const configCommands: readonly Command[] = [listCommand, getCommand, setC
 /** What stands on a command line is read by every process of the machine, and kept in its history. */
 async function valueOf({ world }: Shell, key: string, typed: string | undefined, fromStdin: boolean): Promise<string> {
   const [{ preferenceOf }, { FleetError }] = await Promise.all([
-    import("../../domain/preferences.ts"),
+    import("../../domain/settings/preferences.ts"),
     import("../../domain/errors.ts"),
   ]);
   const isSecret = preferenceOf(key).sealed?.secret === true;
@@ -145,5 +145,5 @@ async function told({ terminal, world }: Shell, settings: readonly SettingView[]
     settings,
   );
   for (const line of rows) terminal.line(line);
-  if (settings.length === 0) terminal.note("Nothing is set. The keys: docs/settings.md");
+  if (settings.length === 0) terminal.note("Nothing is set. The keys: docs/environment.md");
 }

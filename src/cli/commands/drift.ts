@@ -1,12 +1,12 @@
 /** fleet drift: what differs from what is declared, since when, and what to type next; and taking a difference for right. */
 import { textOf, type Command, type Shell } from "../command.ts";
-import type { DriftFinding, DriftReportDocument } from "../../domain/drift-report.ts";
-import { ago, plural, span, type Colour } from "../words.ts";
+import type { DriftFinding, DriftReportDocument } from "../../domain/drift/report.ts";
+import { ago, plural, span, type Colour } from "../print/format.ts";
 
 const NOT_VERIFIED = 4;
 
-const documentOf = async () => (await import("../../domain/drift-report.ts")).DriftReportDocument;
-const findingOf = async () => (await import("../../domain/drift-report.ts")).DriftFinding;
+const documentOf = async () => (await import("../../domain/drift/report.ts")).DriftReportDocument;
+const findingOf = async () => (await import("../../domain/drift/report.ts")).DriftFinding;
 
 const listCommand: Command = {
   usage: "drift",
@@ -56,7 +56,7 @@ async function look(
   product: string | undefined,
   read: () => Promise<DriftReportDocument>,
 ): Promise<DriftReportDocument> {
-  const { lookAndRead } = await import("../look.ts");
+  const { lookAndRead } = await import("../client/wait-for-scan.ts");
   return lookAndRead(shell, { route: "POST /api/fleet/drift/check", product }, read);
 }
 

@@ -89,7 +89,7 @@ async function told({ terminal, json, world }: Shell, view: EstopsView, none: st
     terminal.json(view);
     return;
   }
-  const { stopLines } = await import("../estop-lines.ts");
+  const { stopLines } = await import("../print/estop-lines.ts");
   for (const line of stopLines(terminal, view.stops, world.clock())) terminal.line(line);
   if (view.stops.length === 0) terminal.line(none);
   else terminal.line(terminal.paint("dim", "  Let it go on: fleet estop release, and what was stopped"));

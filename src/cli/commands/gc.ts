@@ -15,7 +15,7 @@ export const gcCommand: Command = {
     const view = await api.ask("POST /api/fleet/gc", { body }, async () => (await import("../../views/gc.ts")).GcView);
     if (json) terminal.json(view);
     else {
-      const { gcLines } = await import("../gc-table.ts");
+      const { gcLines } = await import("../print/gc-table.ts");
       for (const line of gcLines(terminal, view)) terminal.line(line);
     }
     return view.hosts.some(({ gone }) => gone.some(({ outcome }) => outcome === "failed")) ? 1 : 0;

@@ -13,11 +13,11 @@ export const invariantsCommand: Command = {
     const proof = await api.ask(
       "GET /api/fleet/invariants",
       {},
-      async () => (await import("../../views/proof.ts")).InvariantsView,
+      async () => (await import("../../views/integrity.ts")).InvariantsView,
     );
     if (json) terminal.json(proof);
     else {
-      const { ago, span } = await import("../words.ts");
+      const { ago, span } = await import("../print/format.ts");
       for (const { id, statement, holds, violations } of proof.invariants) {
         terminal.line(`${terminal.mark(holds)} ${terminal.paint("bold", id.padEnd(7))}  ${terminal.shown(statement)}`);
         for (const violation of violations) terminal.line(terminal.paint("red", `    ${terminal.shown(violation)}`));

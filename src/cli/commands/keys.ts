@@ -1,8 +1,8 @@
 /** fleet keys: the keys that sign tokens; a new one, and one that is believed no longer. */
 import type { KeysView } from "../../views/key.ts";
 import { textOf, type Command, type Shell } from "../command.ts";
-import { tableOf } from "../table.ts";
-import { ago, span, type Colour } from "../words.ts";
+import { tableOf } from "../print/table.ts";
+import { ago, span, type Colour } from "../print/format.ts";
 
 const keysView = async () => (await import("../../views/key.ts")).KeysView;
 

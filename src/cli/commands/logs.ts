@@ -12,7 +12,7 @@ export const logsCommand: Command = {
   examples: ["fleet logs 3f9a1c2b -f", "fleet logs 3f9a1c2b -n 20 --attempt 0"],
 
   async run({ api, terminal, json, world }, [task = ""], { follow, lines, attempt }) {
-    const { escapeForTerminal } = await import("../../domain/escape.ts");
+    const { escapeForTerminal } = await import("../../domain/text/escape.ts");
     const asked = { path: { task }, query: { lines: numberOf(lines), attempt: numberOf(attempt) } };
     if (follow) {
       const line = async () => (await views()).LogLine;

@@ -1,5 +1,5 @@
 /** fleet merge: merge what is ready. */
-import { taskLine } from "../act.ts";
+import { taskLine } from "../print/print-task.ts";
 import type { Command } from "../command.ts";
 
 export const mergeCommand: Command = {

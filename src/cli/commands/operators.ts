@@ -1,8 +1,8 @@
 /** fleet operators: who is known to the house, and the most that their tokens may claim. */
 import type { OperatorView } from "../../views/token.ts";
 import { textOf, type Command, type Shell } from "../command.ts";
-import { tableOf } from "../table.ts";
-import { ago } from "../words.ts";
+import { tableOf } from "../print/table.ts";
+import { ago } from "../print/format.ts";
 
 const views = () => import("../../views/token.ts");
 

@@ -26,7 +26,7 @@ const listCommand: Command = {
     const page = await api.ask("GET /api/fleet/orders", { query }, async () => {
       const [{ pageOf }, { OrderView }] = await Promise.all([
         import("../../views/page.ts"),
-        import("../../views/order.ts"),
+        import("../../views/orders/order.ts"),
       ]);
       return pageOf(OrderView);
     });
@@ -34,7 +34,7 @@ const listCommand: Command = {
       terminal.json(page);
       return;
     }
-    const { orderLines } = await import("../run-lines.ts");
+    const { orderLines } = await import("../print/run-lines.ts");
     if (page.items.length === 0) terminal.line("No orders. Plan some: fleet plan");
     else for (const line of orderLines(terminal, page.items, world.clock())) terminal.line(line);
     if (page.nextCursor !== null) terminal.note(terminal.paint("dim", `… more: --cursor ${page.nextCursor}`));
@@ -66,8 +66,8 @@ const addCommand: Command = {
   async run(shell, [product, intent], options) {
     const [{ read }, { OrderRequest }, { AddedOrder, BatchView }] = await Promise.all([
       import("../../domain/errors.ts"),
-      import("../../domain/order.ts"),
-      import("../../views/order.ts"),
+      import("../../domain/orders/order.ts"),
+      import("../../views/orders/order.ts"),
     ]);
     const { api, terminal, json } = shell;
     const request = read(OrderRequest, { productId: product, intent, ...requestOf(options) });

@@ -1,9 +1,9 @@
 /** fleet plan: which work orders are next, and why; and the proof that a plan follows from its inputs. */
 import { join, resolve } from "node:path";
 import { numberOf, textOf, type Command, type Options, type Shell } from "../command.ts";
-import type { PlanView } from "../../views/plan.ts";
+import type { PlanView } from "../../views/orders/plan.ts";
 
-const replayView = async () => (await import("../../views/plan.ts")).ReplayView;
+const replayView = async () => (await import("../../views/orders/plan.ts")).ReplayView;
 
 const NOT_VERIFIED = 4;
 
@@ -40,14 +40,14 @@ export const planCommand: Command = {
 async function plan({ api, terminal, json, world }: Shell, options: Options): Promise<number> {
   const [{ read }, { PlanRequest, PlanView: View }] = await Promise.all([
     import("../../domain/errors.ts"),
-    import("../../views/plan.ts"),
+    import("../../views/orders/plan.ts"),
   ]);
   const made = await api.ask("POST /api/fleet/plan", { body: read(PlanRequest, requestOf(options)) }, View);
   const out = textOf(options["out"]);
   const files = out === undefined ? [] : await writeOrders(made, world.cwd, out);
   if (json) terminal.json(made.plan);
   else {
-    const { planLines } = await import("../plan-table.ts");
+    const { planLines } = await import("../print/plan-table.ts");
     const shown = { explain: options["explain"] === true, files, now: world.clock() };
     for (const line of planLines(terminal, made, shown)) terminal.line(line);
   }
@@ -70,8 +70,8 @@ function requestOf(options: Options): Record<string, unknown> {
 async function writeOrders({ plan: made }: PlanView, cwd: string, out: string): Promise<string[]> {
   const [{ mkdir, writeFile }, { WorkOrder }, { shortId }] = await Promise.all([
     import("node:fs/promises"),
-    import("../../domain/order.ts"),
-    import("../../domain/task.ts"),
+    import("../../domain/orders/order.ts"),
+    import("../../domain/task/task.ts"),
   ]);
   const folder = resolve(cwd, out);
   await mkdir(folder, { recursive: true });
@@ -106,13 +106,13 @@ async function list({ api, terminal, json, world }: Shell): Promise<number> {
   const page = await api.ask("GET /api/fleet/plans", { query: { limit: 50 } }, async () => {
     const [{ pageOf }, { PlanSummary }] = await Promise.all([
       import("../../views/page.ts"),
-      import("../../views/plan.ts"),
+      import("../../views/orders/plan.ts"),
     ]);
     return pageOf(PlanSummary);
   });
   if (json) terminal.json(page);
   else {
-    const { planListLines } = await import("../plan-table.ts");
+    const { planListLines } = await import("../print/plan-table.ts");
     for (const line of planListLines(terminal, page.items, world.clock())) terminal.line(line);
   }
   return 0;

@@ -1,8 +1,8 @@
 /** fleet products: what the factory looks after; and its kill switch. */
 import { textOf, type Command, type Shell } from "../command.ts";
-import type { ProductView } from "../../views/product.ts";
+import type { ProductView } from "../../views/orders/product.ts";
 
-const oneView = async () => (await import("../../views/product.ts")).ProductView;
+const oneView = async () => (await import("../../views/orders/product.ts")).ProductView;
 
 const listCommand: Command = {
   usage: "products",
@@ -14,13 +14,13 @@ const listCommand: Command = {
     const view = await api.ask(
       "GET /api/fleet/products",
       {},
-      async () => (await import("../../views/product.ts")).ProductsView,
+      async () => (await import("../../views/orders/product.ts")).ProductsView,
     );
     if (json) {
       terminal.json(view);
       return;
     }
-    const { productLines } = await import("../product-table.ts");
+    const { productLines } = await import("../print/product-table.ts");
     for (const line of productLines(terminal, view.products, world.clock())) terminal.line(line);
   },
 };
@@ -62,7 +62,7 @@ async function told({ terminal, json }: Shell, view: ProductView, step: string):
     terminal.json(view);
     return;
   }
-  const { standingOf } = await import("../product-table.ts");
+  const { standingOf } = await import("../print/product-table.ts");
   terminal.line(`${standingOf(terminal, view)}  ${terminal.paint("bold", terminal.shown(view.id))}`);
   if (view.stopped) terminal.line(`  ${terminal.shown(view.stopped.reason)}`);
   terminal.line(terminal.paint("dim", `  ${step}`));

@@ -60,7 +60,7 @@ async function print({ json, terminal, world }: Shell, seen: PsView, { wide, wat
     terminal.json(seen);
     return;
   }
-  const { psLines } = await import("../ps-table.ts");
+  const { psLines } = await import("../print/ps-table.ts");
   if (watch && terminal.isTty) terminal.raw("\u001B[H");
   const view = wide ? { ...terminal, columns: Number.POSITIVE_INFINITY } : terminal;
   // Each line clears what was there before it.

@@ -2,7 +2,7 @@
 import { textOf, type Command } from "../command.ts";
 import { tellRun } from "./schedules.ts";
 
-const runView = async () => (await import("../../views/schedule.ts")).ScheduleRunView;
+const runView = async () => (await import("../../views/orders/schedule.ts")).ScheduleRunView;
 
 export const pushedCommand: Command = {
   usage: "pushed <product>",

@@ -1,5 +1,5 @@
 /** fleet reject: send what is ready back, with a comment that the next attempt is told. */
-import { act, taskView } from "../act.ts";
+import { act, taskView } from "../print/print-task.ts";
 import type { Command } from "../command.ts";
 
 export const rejectCommand: Command = {

@@ -1,5 +1,5 @@
 /** fleet retry: try a failed or rejected task again, now. */
-import { act, taskView } from "../act.ts";
+import { act, taskView } from "../print/print-task.ts";
 import { textOf, type Command } from "../command.ts";
 
 export const retryCommand: Command = {

@@ -1,11 +1,11 @@
 /** fleet run: have pending orders carried out, and watch; behind it, looking at one run and keeping it. */
 import { numberOf, textOf, type Command, type Options, type Shell } from "../command.ts";
-import type { BatchView, OrderView } from "../../views/order.ts";
-import type { RunView } from "../../views/run.ts";
+import type { BatchView, OrderView } from "../../views/orders/order.ts";
+import type { RunView } from "../../views/orders/run.ts";
 
-const evidenceView = async () => (await import("../../views/run.ts")).EvidenceView;
+const evidenceView = async () => (await import("../../views/orders/run.ts")).EvidenceView;
 
-const storyView = async () => (await import("../../views/run.ts")).RunStory;
+const storyView = async () => (await import("../../views/orders/run.ts")).RunStory;
 
 const NOT_VERIFIED = 4;
 
@@ -36,7 +36,7 @@ const startCommand: Command = {
 async function ask({ api }: Shell, options: Options): Promise<BatchView> {
   const [{ read }, { BatchView: View, OneRunRequest, RunRequest }] = await Promise.all([
     import("../../domain/errors.ts"),
-    import("../../views/order.ts"),
+    import("../../views/orders/order.ts"),
   ]);
   const order = textOf(options["order"]);
   const dryRun = options["dryRun"] === true;
@@ -57,7 +57,7 @@ async function tell({ terminal, json }: Shell, batch: BatchView): Promise<number
     terminal.json(batch);
     return 0;
   }
-  const { planned } = await import("../run-lines.ts");
+  const { planned } = await import("../print/run-lines.ts");
   for (const line of planned(terminal, batch)) terminal.line(line);
   const said = batch.orders.length > 0 ? "Dry run: nothing was changed." : NOTHING;
   terminal.line(terminal.paint("dim", said));
@@ -74,7 +74,7 @@ export async function follow(shell: Shell, batch: BatchView, { wait }: { readonl
     await started(shell, batch, orders);
     return 0;
   }
-  const { waitForBatch } = await import("../run-wait.ts");
+  const { waitForBatch } = await import("../client/run-wait.ts");
   if (!json) await refusals(shell, batch);
   const ended = await waitForBatch(batch.batchId, shell);
   if (json) terminal.json({ batchId: batch.batchId, orders: ended, refused: batch.refused });
@@ -92,13 +92,13 @@ async function started(shell: Shell, batch: BatchView, orders: readonly OrderVie
     terminal.line(NOTHING);
     return;
   }
-  const { orderLines } = await import("../run-lines.ts");
+  const { orderLines } = await import("../print/run-lines.ts");
   for (const line of orderLines(terminal, orders, world.clock())) terminal.line(line);
   terminal.line(terminal.paint("dim", "  They go on by themselves. See: fleet orders"));
 }
 
 async function refusals({ terminal }: Shell, batch: BatchView): Promise<void> {
-  const { planned } = await import("../run-lines.ts");
+  const { planned } = await import("../print/run-lines.ts");
   for (const line of planned(terminal, { ...batch, orders: [] })) terminal.line(line);
 }
 
@@ -127,7 +127,7 @@ const showCommand: Command = {
     const { terminal, json, world } = shell;
     if (json) terminal.json(story);
     else {
-      const { storyLines } = await import("../run-lines.ts");
+      const { storyLines } = await import("../print/run-lines.ts");
       for (const line of storyLines(terminal, story, world.clock())) terminal.line(line);
     }
     return story.verified?.ok === false ? NOT_VERIFIED : 0;
@@ -139,7 +139,7 @@ async function print({ api, terminal, json }: Shell, run: string, name: string):
   if (json) terminal.json(found);
   else if (found.text === null) terminal.note(`${name} is no text (${found.sizeBytes} bytes). Take it with --json.`);
   else {
-    const { escapeForTerminal } = await import("../../domain/escape.ts");
+    const { escapeForTerminal } = await import("../../domain/text/escape.ts");
     for (const line of found.text.replace(/\n$/, "").split("\n")) terminal.line(escapeForTerminal(line));
   }
 }
@@ -167,7 +167,7 @@ const unpinCommand: Command = {
   },
 };
 
-const runView = async () => (await import("../../views/run.ts")).RunView;
+const runView = async () => (await import("../../views/orders/run.ts")).RunView;
 
 function pinned({ terminal, json }: Shell, run: RunView): void {
   if (json) {

@@ -26,7 +26,7 @@ export const runsCommand: Command = {
     const page = await api.ask("GET /api/fleet/runs", { query }, async () => {
       const [{ pageOf }, { RunView }] = await Promise.all([
         import("../../views/page.ts"),
-        import("../../views/run.ts"),
+        import("../../views/orders/run.ts"),
       ]);
       return pageOf(RunView);
     });
@@ -38,7 +38,7 @@ export const runsCommand: Command = {
       terminal.line("Nothing was carried out yet. Do something: fleet run");
       return;
     }
-    const { runLines } = await import("../run-lines.ts");
+    const { runLines } = await import("../print/run-lines.ts");
     for (const line of runLines(terminal, page.items, world.clock())) terminal.line(line);
     if (page.nextCursor !== null) terminal.note(terminal.paint("dim", `… more: --cursor ${page.nextCursor}`));
     terminal.line(terminal.paint("dim", `  Look at one: fleet run show ${page.items[0]?.shortId ?? ""}`));

@@ -1,12 +1,12 @@
 /** fleet schedules: when products are looked after by themselves; pausing, resuming and running one; the hook for pushes. */
 import { textOf, type Command, type Shell } from "../command.ts";
-import type { ScheduleRunView, ScheduleView } from "../../views/schedule.ts";
+import type { ScheduleRunView, ScheduleView } from "../../views/orders/schedule.ts";
 
 const NOT_VERIFIED = 4;
 
-const oneView = async () => (await import("../../views/schedule.ts")).ScheduleView;
-const runView = async () => (await import("../../views/schedule.ts")).ScheduleRunView;
-const allView = async () => (await import("../../views/schedule.ts")).SchedulesView;
+const oneView = async () => (await import("../../views/orders/schedule.ts")).ScheduleView;
+const runView = async () => (await import("../../views/orders/schedule.ts")).ScheduleRunView;
+const allView = async () => (await import("../../views/orders/schedule.ts")).SchedulesView;
 
 const listCommand: Command = {
   usage: "schedules",
@@ -21,7 +21,7 @@ const listCommand: Command = {
     const view = await api.ask("GET /api/fleet/schedules", {}, allView);
     if (json) terminal.json(view);
     else {
-      const { scheduleLines } = await import("../schedule-table.ts");
+      const { scheduleLines } = await import("../print/schedule-table.ts");
       for (const line of scheduleLines(terminal, view, world.clock())) terminal.line(line);
     }
     const isWrong = view.differences > 0 || view.schedules.some(({ standing }) => standing === "invalid");
@@ -115,7 +115,7 @@ async function told({ terminal, json }: Shell, view: ScheduleView, step: string)
     terminal.json(view);
     return;
   }
-  const { stateOf } = await import("../schedule-table.ts");
+  const { stateOf } = await import("../print/schedule-table.ts");
   terminal.line(`${stateOf(terminal, view.standing)}  ${terminal.paint("bold", terminal.shown(view.product))}`);
   terminal.line(terminal.paint("dim", `  ${step}`));
 }

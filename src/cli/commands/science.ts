@@ -1,11 +1,11 @@
 /** fleet science: the research dossiers as a board: how far, since when, handed to what, stuck, or not readable. */
 import { textOf, type Command, type Shell } from "../command.ts";
-import type { IndexedDossier, ScienceIndex } from "../../domain/science-index.ts";
-import type { DossierStatus } from "../../domain/science.ts";
-import { tableOf } from "../table.ts";
-import { ago, plural, span, type Colour } from "../words.ts";
+import type { IndexedDossier, ScienceIndex } from "../../domain/science/science-index.ts";
+import type { DossierStatus } from "../../domain/science/science.ts";
+import { tableOf } from "../print/table.ts";
+import { ago, plural, span, type Colour } from "../print/format.ts";
 
-const indexView = async () => (await import("../../domain/science-index.ts")).ScienceIndex;
+const indexView = async () => (await import("../../domain/science/science-index.ts")).ScienceIndex;
 
 export const scienceCommand: Command = {
   usage: "science",
@@ -30,7 +30,7 @@ export const scienceCommand: Command = {
 };
 
 async function readAnew(shell: Shell, read: () => Promise<ScienceIndex>): Promise<ScienceIndex> {
-  const { lookAndRead } = await import("../look.ts");
+  const { lookAndRead } = await import("../client/wait-for-scan.ts");
   return lookAndRead(shell, { route: "POST /api/fleet/science/refresh" }, read);
 }
 

@@ -1,7 +1,7 @@
 /** fleet show: the whole story of a task. */
 import type { Command } from "../command.ts";
 
-const storyView = async () => (await import("../../views/story.ts")).StoryView;
+const storyView = async () => (await import("../../views/task-details.ts")).StoryView;
 
 export const showCommand: Command = {
   usage: "show <task>",
@@ -15,7 +15,7 @@ export const showCommand: Command = {
       terminal.json(story);
       return;
     }
-    const { storyLines } = await import("../story-lines.ts");
+    const { storyLines } = await import("../print/story-lines.ts");
     for (const line of storyLines(terminal, story, world.clock())) terminal.line(line);
   },
 };

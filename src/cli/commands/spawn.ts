@@ -34,13 +34,13 @@ export const spawnCommand: Command = {
 
   async run({ api, terminal, json, world }, [repository = "", description = ""], options) {
     const { read } = await import("../../domain/errors.ts");
-    const { SpawnRequest } = await import("../../domain/spawn.ts");
+    const { SpawnRequest } = await import("../../domain/task/spawn.ts");
     const { TaskView } = await import("../../views/task.ts");
     const request = read(SpawnRequest, requestOf(wherever(repository, world.cwd), description, options));
     const asked = { body: request, idempotencyKey: keyOf(description, world) };
     const task = await api.ask("POST /api/fleet/spawn", asked, TaskView);
     if (options["wait"]) {
-      const { waitFor } = await import("../wait.ts");
+      const { waitFor } = await import("../client/wait.ts");
       return waitFor(task, { api, terminal, json, world });
     }
     if (json) terminal.json(task);

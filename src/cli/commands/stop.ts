@@ -1,5 +1,5 @@
 /** fleet stop: stop a task and its agent. */
-import { act, taskView } from "../act.ts";
+import { act, taskView } from "../print/print-task.ts";
 import { textOf, type Command } from "../command.ts";
 
 export const stopCommand: Command = {

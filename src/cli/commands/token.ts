@@ -1,8 +1,8 @@
 /** fleet token: tokens for people and programs; issued, listed, taken back. */
 import type { TokenView } from "../../views/token.ts";
 import { textOf, type Command } from "../command.ts";
-import { tableOf } from "../table.ts";
-import { ago, span } from "../words.ts";
+import { tableOf } from "../print/table.ts";
+import { ago, span } from "../print/format.ts";
 
 const views = () => import("../../views/token.ts");
 

@@ -1,8 +1,8 @@
 /** fleet snapshots: what was saved on this machine before its working copy went, and having it back. */
-import type { SavedWork } from "../../agents/snapshots.ts";
+import type { SavedWork } from "../../agents/cleanup/snapshots.ts";
 import type { Command, Shell } from "../command.ts";
-import { tableOf, type Column } from "../table.ts";
-import { ago, plural, sizeOf } from "../words.ts";
+import { tableOf, type Column } from "../print/table.ts";
+import { ago, plural, sizeOf } from "../print/format.ts";
 
 const listCommand: Command = {
   usage: "snapshots",
@@ -11,7 +11,7 @@ const listCommand: Command = {
   examples: ["fleet snapshots", "fleet snapshots --json | jq -r '.[].restoreCommand'"],
 
   async run(shell) {
-    const { listSnapshots } = await import("../../agents/snapshots.ts");
+    const { listSnapshots } = await import("../../agents/cleanup/snapshots.ts");
     const found = await listSnapshots(await homeOf());
     if (shell.json) shell.terminal.json(found);
     else for (const line of linesOf(shell, found)) shell.terminal.line(line);
@@ -25,7 +25,10 @@ const restoreCommand: Command = {
   examples: ["fleet snapshots restore 3f9a1c2b-0 ./back"],
 
   async run({ world, terminal, json }, [name = "", dir = ""]) {
-    const [path, { restoreNamed }] = await Promise.all([import("node:path"), import("../../agents/snapshots.ts")]);
+    const [path, { restoreNamed }] = await Promise.all([
+      import("node:path"),
+      import("../../agents/cleanup/snapshots.ts"),
+    ]);
     const into = path.resolve(world.cwd, dir);
     const saved = await restoreNamed(await homeOf(), name, into);
     if (json) {

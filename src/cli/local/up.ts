@@ -1,8 +1,8 @@
 /** fleet up: the whole of Fleetwright in one process, for this machine. */
-import type { Config } from "../../config.ts";
+import type { Config } from "../../environment.ts";
 import type { RunningStack } from "../../processes/up.ts";
 import { textOf, type Command, type Shell } from "../command.ts";
-import type { Terminal } from "../terminal.ts";
+import type { Terminal } from "../print/terminal.ts";
 
 export const upCommand: Command = {
   usage: "up",
@@ -87,7 +87,7 @@ function banner({ paint, isTty }: Terminal, config: Config, { web, embedded, que
 
 /** Two of them would serve the same home from two ports, and the commands would talk to the last one. */
 async function refuseSecond({ world }: Shell, home: string): Promise<void> {
-  const { readCredentials, failure } = await import("../credentials.ts");
+  const { readCredentials, failure } = await import("../client/credentials.ts");
   const known = await readCredentials({ ...world.env, FLEET_HOME: home, FLEET_URL: "", FLEET_TOKEN: "" }).catch(
     () => undefined,
   );

@@ -1,6 +1,6 @@
 /** fleet worker: processors, relay, and this host's reporter. */
 import { textOf, type Command } from "../command.ts";
-import type { Terminal } from "../terminal.ts";
+import type { Terminal } from "../print/terminal.ts";
 
 export const workerCommand: Command = {
   usage: "worker",
@@ -33,7 +33,7 @@ export const workerCommand: Command = {
     const wanted = textOf(queues)?.split(",");
     const unknown = wanted?.filter((name) => !QUEUES.some((queue) => queue.name === name)) ?? [];
     if (unknown.length > 0) {
-      const { failure } = await import("../credentials.ts");
+      const { failure } = await import("../client/credentials.ts");
       const names = QUEUES.map(({ name }) => name).join(", ");
       throw await failure("invalid-input", `There is no queue ${unknown.join(", ")}. There are: ${names}`);
     }

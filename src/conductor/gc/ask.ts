@@ -1,15 +1,15 @@
 /** Asking hosts to collect: those who hold files are asked through their own queues, and answer in a row. */
 import { setTimeout as pause } from "node:timers/promises";
 import { read } from "../../domain/errors.ts";
-import { HostGcReport } from "../../domain/gc-report.ts";
+import { HostGcReport } from "../../domain/gc/report.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { askHosts, finishReport, listOpenReports, listReports, type GcAsk, type GcReport } from "../../store/gc.ts";
 import { listHosts } from "../../store/hosts.ts";
 import { auditOperator } from "../../store/operators.ts";
 import { WORKER } from "../../store/store.ts";
-import { factoryOperator } from "../factory-operator.ts";
+import { factoryOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { getProduct } from "../products.ts";
+import { getProduct } from "../products/products.ts";
 import { collectGarbage } from "./collect.ts";
 import { HOUSE_TENANT } from "./marks.ts";
 

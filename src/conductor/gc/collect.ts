@@ -2,8 +2,8 @@
  * gc on the host that holds the files. In two steps: what goes is marked in a row and renamed into the trash of its root; when
  * its grace is over, it is deleted. A crash between any two steps leaves what the next pass puts right.
  */
-import { decideGc, type GcVerdict } from "../../domain/gc.ts";
-import { goneOf, type Gone, type HostGcReport } from "../../domain/gc-report.ts";
+import { decideGc, type GcVerdict } from "../../domain/gc/gc.ts";
+import { goneOf, type Gone, type HostGcReport } from "../../domain/gc/report.ts";
 import type { GcAsk } from "../../store/gc.ts";
 import type { Fleet } from "../fleet.ts";
 import { gatherFacts } from "./facts.ts";

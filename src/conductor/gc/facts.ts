@@ -1,8 +1,8 @@
 /** Gathers what gc decides about: first what lies on this host, then what the rows say, so that nothing new is taken for old. */
 import { join } from "node:path";
-import type { FoundMirror, Remains } from "../../agents/remains.ts";
-import type { BranchFacts, GcFacts, MirrorFacts, RunFacts, TaskStanding } from "../../domain/gc.ts";
-import { shortId } from "../../domain/task.ts";
+import type { FoundMirror, Remains } from "../../agents/cleanup/leftovers.ts";
+import type { BranchFacts, GcFacts, MirrorFacts, RunFacts, TaskStanding } from "../../domain/gc/gc.ts";
+import { shortId } from "../../domain/task/task.ts";
 import { evidenceDir } from "../../runs/evidence.ts";
 import { listKnownRuns, listRunsToJudge, listTasksInUse, type GcAsk, type TaskInUse } from "../../store/gc.ts";
 import { WORKER } from "../../store/store.ts";

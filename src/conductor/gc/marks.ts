@@ -1,6 +1,6 @@
 /** What lies in the trash: put right after a crash or after somebody took a thing back, and deleted when its grace is over. */
 import { stat } from "node:fs/promises";
-import type { HostGcReport } from "../../domain/gc-report.ts";
+import type { HostGcReport } from "../../domain/gc/report.ts";
 import {
   bringBackRun,
   collectRun,
@@ -16,7 +16,7 @@ import { auditOperator } from "../../store/operators.ts";
 import { findRun } from "../../store/runs.ts";
 import type { Tx } from "../../store/sql.ts";
 import { WORKER } from "../../store/store.ts";
-import { factoryOperator } from "../factory-operator.ts";
+import { factoryOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
 
 /** Whose audit chain holds what belongs to the machine. */

@@ -1,8 +1,8 @@
 /** Taking one thing away, in the way of its kind: marked, then renamed; or saved elsewhere, then removed. */
 import { join } from "node:path";
-import type { BranchFacts, GcVerdict, MirrorFacts, WorkspaceFacts } from "../../domain/gc.ts";
-import { goneOf, type Gone } from "../../domain/gc-report.ts";
-import { shellWord } from "../../domain/shell-word.ts";
+import type { BranchFacts, GcVerdict, MirrorFacts, WorkspaceFacts } from "../../domain/gc/gc.ts";
+import { goneOf, type Gone } from "../../domain/gc/report.ts";
+import { shellWord } from "../../domain/text/shell-word.ts";
 import { collectRun, dropMark, insertMark, listTasksInUse, markSwept, type GcMark } from "../../store/gc.ts";
 import { WORKER } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";

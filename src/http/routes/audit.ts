@@ -1,6 +1,6 @@
 /** GET /audit and /audit/export: entries of the audit log, newest first; or all of them, chain by chain. */
 import { z } from "zod";
-import { exportAudit, readAudit } from "../../conductor/audit-reading.ts";
+import { exportAudit, readAudit } from "../../conductor/audit/read.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { FleetError } from "../../domain/errors.ts";
 import { AuditEntryView, viewAuditEntry } from "../../views/audit.ts";

@@ -1,6 +1,6 @@
 /** /budgets: what operators and tenants may use. */
 import { z } from "zod";
-import { listBudgetsFor, setBudget } from "../../conductor/budgets.ts";
+import { listBudgetsFor, setBudget } from "../../conductor/watch/budgets.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { BudgetRequest, BudgetsView, viewBudget } from "../../views/budget.ts";
 import { defineRoute } from "../route.ts";

@@ -1,8 +1,8 @@
 /** /config: an operator's settings, and their tenant's. Secrets go in and never come out. */
 import { z } from "zod";
-import { listSettings, setSetting, unsetSetting } from "../../conductor/config.ts";
+import { listSettings, setSetting, unsetSetting } from "../../conductor/access/preferences.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { resealAll } from "../../conductor/reseal.ts";
+import { resealAll } from "../../conductor/access/reseal.ts";
 import {
   ConfigQuery,
   ConfigView,

@@ -1,9 +1,9 @@
 /** /drift: what differs from what is declared; asking for a look; taking a difference for right. */
 import { z } from "zod";
-import { acceptDrift, readDriftReport } from "../../conductor/drift-report.ts";
+import { acceptDrift, readDriftReport } from "../../conductor/drift/report.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { requestLook } from "../../conductor/looks.ts";
-import { DriftFinding, DriftReportDocument, reportedFinding } from "../../domain/drift-report.ts";
+import { requestLook } from "../../conductor/drift/rounds.ts";
+import { DriftFinding, DriftReportDocument, reportedFinding } from "../../domain/drift/report.ts";
 import { Acceptance, DriftQuery, LookAsked, LookRequest } from "../../views/drift.ts";
 import { defineRoute } from "../route.ts";
 

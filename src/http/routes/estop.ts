@@ -1,5 +1,5 @@
 /** /estop: the kill switch. */
-import { listEstops, releaseEstop, throwEstop } from "../../conductor/estop.ts";
+import { listEstops, releaseEstop, throwEstop } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { EstopRelease, EstopRequest, EstopsView, viewEstops } from "../../views/estop.ts";
 import { defineRoute } from "../route.ts";

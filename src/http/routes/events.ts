@@ -1,8 +1,8 @@
 /** GET /events, /events/recent, /tasks/:task/events: what happens. */
 import { z } from "zod";
-import { followEvents, readEvents, type EventAsk } from "../../conductor/events.ts";
+import { followEvents, readEvents, type EventAsk } from "../../conductor/tasks/events.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { getTaskNamed } from "../../conductor/tasks.ts";
+import { getTaskNamed } from "../../conductor/tasks/find.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { EventView } from "../../views/event.ts";
 import { pageOf } from "../../views/page.ts";

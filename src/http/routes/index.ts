@@ -3,7 +3,7 @@ import type { Fleet } from "../../conductor/fleet.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { Route } from "../route.ts";
 import { budgetsRoute, setBudgetRoute } from "./budgets.ts";
-import { mergeRoute, rejectRoute, removeRoute, retryRoute, stopRoute } from "./acts.ts";
+import { mergeRoute, rejectRoute, removeRoute, retryRoute, stopRoute } from "./task-actions.ts";
 import { auditEntriesRoute, exportAuditRoute } from "./audit.ts";
 import { configRoute, resealRoute, setConfigRoute, unsetConfigRoute } from "./config.ts";
 import { acceptDriftRoute, checkDriftRoute, driftRoute } from "./drift.ts";
@@ -18,7 +18,7 @@ import { disableOperatorRoute, enableOperatorRoute, operatorsRoute, setOperatorR
 import { addOrderRoute, orderRoute, ordersRoute, runOrderRoute, runOrdersRoute } from "./orders.ts";
 import { onePlanRoute, planRoute, plansRoute, replayPlanRoute } from "./plan.ts";
 import { killProductRoute, productsRoute, releaseProductRoute } from "./products.ts";
-import { auditRoute, checkpointRoute, invariantsRoute } from "./proofs.ts";
+import { auditRoute, checkpointRoute, invariantsRoute } from "./integrity.ts";
 import { hostsRoute, psRoute } from "./ps.ts";
 import { evidenceRoute, pinRunRoute, runRoute, runsRoute, unpinRunRoute } from "./runs.ts";
 import { pauseScheduleRoute, pushedRoute, resumeScheduleRoute, runScheduleRoute, schedulesRoute } from "./schedules.ts";

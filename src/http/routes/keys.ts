@@ -1,7 +1,7 @@
 /** /keys: the keys that sign tokens. Making one is the web process's own affair: it holds what seals them. */
 import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { listKeys, revokeKey, rotateKeys } from "../../conductor/keys.ts";
+import { listKeys, revokeKey, rotateKeys } from "../../conductor/access/keys.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { KeyId, KeyRotation, KeysView, viewKeys } from "../../views/key.ts";
 import { defineRoute, type Route } from "../route.ts";

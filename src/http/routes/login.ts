@@ -1,6 +1,6 @@
 /** POST /login-links: a link that logs the asker's browser in, once. */
 import type { Fleet } from "../../conductor/fleet.ts";
-import { noteLoginLink } from "../../conductor/login.ts";
+import { noteLoginLink } from "../../conductor/access/login.ts";
 import { LoginLink } from "../../views/login.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { defineRoute } from "../route.ts";

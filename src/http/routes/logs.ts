@@ -1,7 +1,7 @@
 /** GET /tasks/:task/logs and /logs/follow: what its agent wrote. */
 import type { Fleet } from "../../conductor/fleet.ts";
-import { followTaskLog, readTaskLog } from "../../conductor/logs.ts";
-import { getTaskNamed } from "../../conductor/tasks.ts";
+import { followTaskLog, readTaskLog } from "../../conductor/tasks/logs.ts";
+import { getTaskNamed } from "../../conductor/tasks/find.ts";
 import { LogLine, LogsQuery, LogsView } from "../../views/event.ts";
 import { defineRoute, defineStream } from "../route.ts";
 import { TaskParams } from "./params.ts";

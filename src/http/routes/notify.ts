@@ -1,6 +1,6 @@
 /** /notifications/test: a real message to the asker's own channels. */
 import type { Fleet } from "../../conductor/fleet.ts";
-import { sendTestNotification } from "../../conductor/notify-test.ts";
+import { sendTestNotification } from "../../conductor/notify/test-message.ts";
 import { NotifyTestRequest, NotifyTestView, viewNotifyTest } from "../../views/notification.ts";
 import { defineRoute } from "../route.ts";
 

@@ -1,7 +1,7 @@
 /** /operators: who is known to the house, and the most that their tokens may claim. */
 import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { disableOperator, enableOperator, operatorsFor, setOperator } from "../../conductor/operators.ts";
+import { disableOperator, enableOperator, operatorsFor, setOperator } from "../../conductor/access/operators.ts";
 import { Name } from "../../domain/operator.ts";
 import { PageQuery, pageOf } from "../../views/page.ts";
 import { OperatorChange, OperatorView, viewOperator } from "../../views/token.ts";

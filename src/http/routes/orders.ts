@@ -8,11 +8,11 @@ import {
   planRun,
   requestBatch,
   type PlannedRun,
-} from "../../conductor/order-requests.ts";
+} from "../../conductor/orders/requests.ts";
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
-import { Intent, OrderRequest, OrderStatus } from "../../domain/order.ts";
-import { AddedOrder, BatchView, OneRunRequest, OrderView, RunRequest, viewOrder } from "../../views/order.ts";
+import { Intent, OrderRequest, OrderStatus } from "../../domain/orders/order.ts";
+import { AddedOrder, BatchView, OneRunRequest, OrderView, RunRequest, viewOrder } from "../../views/orders/order.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
 import { defineRoute } from "../route.ts";
 import { readCursor, writeCursor } from "./cursor.ts";

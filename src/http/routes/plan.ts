@@ -1,12 +1,12 @@
 /** /plan and /plans: planning work orders, looking at plans, and proving one. */
 import { z } from "zod";
-import { listEstops } from "../../conductor/estop.ts";
+import { listEstops } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { getPlan, listPlansFor, makePlan, replayPlan } from "../../conductor/plan.ts";
+import { getPlan, listPlansFor, makePlan, replayPlan } from "../../conductor/plan/plan.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { viewEstops } from "../../views/estop.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
-import { PlanRequest, PlanSummary, PlanView, ReplayView, viewPlanSummary } from "../../views/plan.ts";
+import { PlanRequest, PlanSummary, PlanView, ReplayView, viewPlanSummary } from "../../views/orders/plan.ts";
 import { defineRoute } from "../route.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 

@@ -1,7 +1,7 @@
 /** /products: what the factory looks after; stopping one, and letting it go on. */
 import type { Fleet } from "../../conductor/fleet.ts";
-import { killProduct, listProducts, releaseProduct } from "../../conductor/products.ts";
-import { KillReason, ProductsView, ProductView, viewProduct } from "../../views/product.ts";
+import { killProduct, listProducts, releaseProduct } from "../../conductor/products/products.ts";
+import { KillReason, ProductsView, ProductView, viewProduct } from "../../views/orders/product.ts";
 import { defineRoute } from "../route.ts";
 import { ProductParams } from "./params.ts";
 

@@ -1,11 +1,11 @@
 /** GET /ps and /hosts: agents and machines as they are. */
 import { z } from "zod";
-import { lookAtStops } from "../../conductor/estop.ts";
+import { lookAtStops } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { rollCall, type Roll } from "../../conductor/tasks.ts";
+import { rollCall, type Roll } from "../../conductor/tasks/find.ts";
 import { FleetError } from "../../domain/errors.ts";
-import type { SeenFacts } from "../../domain/facts.ts";
-import { TaskStatus, TERMINAL_STATUSES } from "../../domain/task.ts";
+import type { SeenFacts } from "../../domain/monitor/facts.ts";
+import { TaskStatus, TERMINAL_STATUSES } from "../../domain/task/task.ts";
 import {
   HostView,
   lastingHost,

@@ -1,11 +1,11 @@
 /** /runs: what orders did, their evidence, and keeping one on purpose. */
 import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { listRunsFor, pinRunNamed, readEvidence, tellRun, verifyEvidence } from "../../conductor/runs.ts";
-import { Intent } from "../../domain/order.ts";
-import { viewOrder } from "../../views/order.ts";
+import { listRunsFor, pinRunNamed, readEvidence, tellRun, verifyEvidence } from "../../conductor/orders/find-runs.ts";
+import { Intent } from "../../domain/orders/order.ts";
+import { viewOrder } from "../../views/orders/order.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
-import { EvidenceView, PinRequest, RunStory, RunView, viewEvidence, viewRun } from "../../views/run.ts";
+import { EvidenceView, PinRequest, RunStory, RunView, viewEvidence, viewRun } from "../../views/orders/run.ts";
 import { defineRoute } from "../route.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 

@@ -1,6 +1,6 @@
 /** /schedules and /products/:product/pushed: looking at schedules, pausing and running them, and telling of a push. */
 import type { z } from "zod";
-import { listEstops } from "../../conductor/estop.ts";
+import { listEstops } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import {
   getSchedule,
@@ -9,10 +9,17 @@ import {
   pauseScheduleFor,
   resumeScheduleFor,
   sayDifference,
-} from "../../conductor/schedule-acts.ts";
-import { runNow, type ScheduleRun } from "../../conductor/schedules.ts";
+} from "../../conductor/schedules/requests.ts";
+import { runNow, type ScheduleRun } from "../../conductor/schedules/run.ts";
 import { viewEstops } from "../../views/estop.ts";
-import { PauseReason, Push, ScheduleRunView, SchedulesView, ScheduleView, viewSchedule } from "../../views/schedule.ts";
+import {
+  PauseReason,
+  Push,
+  ScheduleRunView,
+  SchedulesView,
+  ScheduleView,
+  viewSchedule,
+} from "../../views/orders/schedule.ts";
 import { defineRoute, type RouteFace } from "../route.ts";
 import { ProductParams } from "./params.ts";
 

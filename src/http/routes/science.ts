@@ -1,8 +1,8 @@
 /** /science: the research dossiers of all products, and how far they are. */
 import type { Fleet } from "../../conductor/fleet.ts";
-import { requestLook } from "../../conductor/looks.ts";
-import { readScienceIndex } from "../../conductor/science.ts";
-import { ScienceIndex } from "../../domain/science-index.ts";
+import { requestLook } from "../../conductor/drift/rounds.ts";
+import { readScienceIndex } from "../../conductor/drift/science.ts";
+import { ScienceIndex } from "../../domain/science/science-index.ts";
 import { LookAsked, LookRequest, ScienceQuery } from "../../views/drift.ts";
 import { defineRoute } from "../route.ts";
 

@@ -1,7 +1,7 @@
 /** POST /spawn: how the API asks for a task. */
 import type { Fleet } from "../../conductor/fleet.ts";
-import { assertDriven, requestSpawn } from "../../conductor/spawn.ts";
-import { SpawnRequest } from "../../domain/spawn.ts";
+import { assertDriven, requestSpawn } from "../../conductor/attempts/spawn.ts";
+import { SpawnRequest } from "../../domain/task/spawn.ts";
 import { TaskView, viewTask } from "../../views/task.ts";
 import { defineRoute } from "../route.ts";
 

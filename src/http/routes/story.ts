@@ -1,12 +1,12 @@
 /** GET /tasks/:task/story: the whole story of a task. */
 import { z } from "zod";
-import { lookAtStops } from "../../conductor/estop.ts";
+import { lookAtStops } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { tellStory, type Story } from "../../conductor/tasks.ts";
-import type { EstopSwitch } from "../../domain/estop.ts";
-import { FailureContext, TaskStatus } from "../../domain/task.ts";
+import { tellStory, type Story } from "../../conductor/tasks/find.ts";
+import type { EstopSwitch } from "../../domain/task/kill-switch.ts";
+import { FailureContext, TaskStatus } from "../../domain/task/task.ts";
 import { lastingAgent, viewTaskAgent } from "../../views/agent.ts";
-import { StoryView, viewStory, type HistoryEntry } from "../../views/story.ts";
+import { StoryView, viewStory, type HistoryEntry } from "../../views/task-details.ts";
 import { defineRoute } from "../route.ts";
 import { TaskParams } from "./params.ts";
 import { sightOf } from "./ps.ts";

@@ -1,12 +1,12 @@
 /** GET /status, /tasks and /tasks/:task: looking at tasks. */
 import { z } from "zod";
-import { listEstops } from "../../conductor/estop.ts";
+import { listEstops } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { countTasksFor, getTaskNamed, listTasksFor, placesOf } from "../../conductor/tasks.ts";
-import { AgentType, TaskStatus, TaskType, TERMINAL_STATUSES } from "../../domain/task.ts";
+import { countTasksFor, getTaskNamed, listTasksFor, placesOf } from "../../conductor/tasks/find.ts";
+import { AgentType, TaskStatus, TaskType, TERMINAL_STATUSES } from "../../domain/task/task.ts";
 import { Stops, viewEstops } from "../../views/estop.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
-import { TaskDetailView, viewTaskDetail } from "../../views/story.ts";
+import { TaskDetailView, viewTaskDetail } from "../../views/task-details.ts";
 import { TaskView, viewTask } from "../../views/task.ts";
 import { defineRoute } from "../route.ts";
 import { readCursor, writeCursor } from "./cursor.ts";

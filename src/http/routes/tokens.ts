@@ -1,7 +1,7 @@
 /** /tokens: issued for somebody, listed, taken back. Signing is the web process's own affair: it holds the keys. */
 import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { issueTokenFor, listTokensFor, revokeToken, type SignedToken } from "../../conductor/tokens.ts";
+import { issueTokenFor, listTokensFor, revokeToken, type SignedToken } from "../../conductor/access/tokens.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { pageOf } from "../../views/page.ts";
 import {

@@ -1,0 +1,275 @@
+/** The folder of one attempt: what the supervisor is told, what it tells, and the fence between starting and closing. */
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, statSync, writeSync } from "node:fs";
+import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { SpawnError } from "../../domain/errors.ts";
+import type { Usage } from "../../domain/budget.ts";
+import type { ExitRecord } from "../../domain/monitor/facts.ts";
+import { parseHeartbeat, type Heartbeat } from "../../domain/monitor/heartbeat.ts";
+import type { ProcessRef } from "../../command/process-tree.ts";
+import { asUser, UnixUser } from "../../command/unix-user.ts";
+import { attemptRoot, runDirOf } from "../paths.ts";
+import { readUsage } from "./usage.ts";
+
+/** Everything about one dispatch of one attempt that may be known without asking PostgreSQL. No secret, no prompt. */
+export const RunSpec = z.object({
+  taskId: z.string(),
+  attempt: z.int(),
+  dispatchId: z.string(),
+  epoch: z.int(),
+  hostId: z.string(),
+  bootId: z.string(),
+  startedBy: z.string(),
+  agentType: z.string(),
+  argv: z.array(z.string()).min(1),
+  cwd: z.string(),
+  repositoryUrl: z.string(),
+  branch: z.string(),
+  kind: z.enum(["worktree", "clone"]),
+  startSha: z.string(),
+  baseSha: z.string(),
+  /** As whom the agent runs; left out: as the worker does. */
+  unixUser: UnixUser.optional(),
+});
+export type RunSpec = z.infer<typeof RunSpec>;
+
+export interface RunFiles {
+  readonly spec: RunSpec;
+  readonly prompt: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly heartbeatIntervalMs: number;
+}
+
+export interface RunReport {
+  readonly heartbeat: Heartbeat | undefined;
+  readonly exit: ExitRecord | undefined;
+  /** The agent, as the supervisor started it. */
+  readonly process: ProcessRef | undefined;
+  readonly outBytes: number;
+  readonly lastOutputAt: Date | undefined;
+  readonly usage: Usage | undefined;
+  /** Somebody made the fence: the supervisor, or whoever closed the attempt before it. */
+  readonly fenced: boolean;
+}
+
+export interface OpenRun {
+  readonly taskId: string;
+  readonly attempt: number;
+  readonly dir: string;
+}
+
+/** Two files of half this size at most; what is older is dropped. */
+const LOG_BYTES = 20 * 1_024 * 1_024;
+
+/** Whole or not at all, by one rename. The same dispatch again changes nothing; another one needs the first to be closed. */
+export async function writeRunDir(home: string, files: RunFiles): Promise<string> {
+  const { taskId, attempt, dispatchId } = files.spec;
+  const dir = runDirOf(home, taskId, attempt);
+  const earlier = await readRunSpec(dir);
+  if (earlier?.dispatchId !== dispatchId) {
+    if (await stat(dir).catch(() => undefined)) await moveAside(dir, earlier);
+    await writeFresh(dir, files);
+  }
+  await closeOtherRuns(home, taskId, attempt);
+  await mkdir(openRoot(home), { recursive: true, mode: 0o700 });
+  await writeFile(join(openRoot(home), `${taskId}_${attempt}`), "", { mode: 0o600 });
+  return dir;
+}
+
+export async function readRunSpec(dir: string): Promise<RunSpec | undefined> {
+  return parseSpec(await readFile(join(dir, "run.json"), "utf8").catch(() => ""));
+}
+
+export function readRunSpecSync(dir: string): RunSpec | undefined {
+  return parseSpec(readText(join(dir, "run.json")) ?? "");
+}
+
+/** Closes the attempt unless its agent was started already. Only one of starting and closing ever wins. */
+export async function fenceRun(dir: string): Promise<"closed" | "had-started"> {
+  try {
+    await mkdir(join(dir, "started"), { mode: 0o700 });
+    return "closed";
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") return "had-started";
+    throw error;
+  }
+}
+
+/** One synchronous pass over small files: for 200 agents ten times faster than awaiting each. */
+export function readRun(dir: string): RunReport {
+  const log = statIf(join(dir, "output.log"));
+  const base = Number(readText(join(dir, "log.base")) ?? "0") || 0;
+  const beat = readText(join(dir, "agent.hb"));
+  return {
+    heartbeat: beat === undefined ? undefined : parseHeartbeat(beat),
+    exit: readExit(dir),
+    process: parseProcess(readText(join(dir, "process"))),
+    outBytes: base + (log?.size ?? 0),
+    lastOutputAt: log && base + log.size > 0 ? log.mtime : undefined,
+    usage: readUsage(dir),
+    fenced: statIf(join(dir, "started")) !== undefined,
+  };
+}
+
+export function readExit(dir: string): ExitRecord | undefined {
+  return parseExit(readText(join(dir, "exit.json")));
+}
+
+/** Runs that have been written and not been closed. */
+export function listOpenRuns(home: string): OpenRun[] {
+  const found: OpenRun[] = [];
+  for (const name of readDirectory(openRoot(home))) {
+    const [taskId, number] = name.split("_");
+    const attempt = Number(number);
+    if (!taskId || !Number.isInteger(attempt)) continue;
+    found.push({ taskId, attempt, dir: runDirOf(home, taskId, attempt) });
+  }
+  return found;
+}
+
+/** Nobody observes it any more; its files stay. */
+export async function closeRun(home: string, taskId: string, attempt: number): Promise<void> {
+  await rm(join(openRoot(home), `${taskId}_${attempt}`), { force: true });
+}
+
+export async function closeOtherRuns(home: string, taskId: string, except: number | null): Promise<void> {
+  for (const run of listOpenRuns(home)) {
+    if (run.taskId === taskId && run.attempt !== except) await closeRun(home, taskId, run.attempt);
+  }
+}
+
+/** Asks for a beat now. */
+export async function touchProbe(dir: string): Promise<void> {
+  const path = join(dir, "agent.probe");
+  await writeFile(path, "", { mode: 0o600 });
+  await utimes(path, new Date(), new Date());
+}
+
+/** Overwritten before it is unlinked. What the disk and the memory keep of it is beyond us, and is not promised. */
+export function shred(path: string): void {
+  const size = statIf(path)?.size;
+  if (size === undefined) return;
+  const file = openSync(path, "r+");
+  try {
+    writeSync(file, Buffer.alloc(size), 0, size, 0);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+export async function shredRunDir(dir: string): Promise<void> {
+  for (const name of ["env", "prompt"]) {
+    shred(join(dir, name));
+    await rm(join(dir, name), { force: true });
+  }
+}
+
+async function writeFresh(dir: string, files: RunFiles): Promise<void> {
+  const draft = `${dir}.new`;
+  await rm(draft, { recursive: true, force: true });
+  await mkdir(draft, { recursive: true, mode: 0o700 });
+  const write = (name: string, text: string) => writeFile(join(draft, name), text, { mode: 0o600 });
+  await write("run.json", JSON.stringify(files.spec));
+  await write("run.sh", runScript(files));
+  await write("env", envScript(files.env));
+  await write("prompt", files.prompt);
+  await mkdir(dirname(dir), { recursive: true, mode: 0o700 });
+  await rename(draft, dir);
+}
+
+/** What an earlier dispatch of this attempt left. Its supervisor would write into the new folder, so it must be over. */
+async function moveAside(dir: string, earlier: RunSpec | undefined): Promise<void> {
+  const report = readRun(dir);
+  const isOver = report.exit !== undefined || report.process === undefined;
+  if ((await fenceRun(dir)) === "had-started" && !isOver) {
+    throw new SpawnError(
+      "PROCESS_FAILED",
+      "prompt",
+      "An earlier dispatch of this attempt has not ended: stop it first.",
+    );
+  }
+  await shredRunDir(dir);
+  await rename(dir, `${dir}~${(earlier?.dispatchId ?? "unknown").slice(-8)}`);
+}
+
+function runScript({ spec, heartbeatIntervalMs }: RunFiles): string {
+  const settings = [
+    `fleet_task=${quote(spec.taskId)}`,
+    `fleet_cwd=${quote(spec.cwd)}`,
+    `fleet_interval_ms=${Math.max(50, Math.round(heartbeatIntervalMs))}`,
+    `fleet_log_bytes=${LOG_BYTES}`,
+    `fleet_user=${spec.unixUser ? `${spec.unixUser.uid}:${spec.unixUser.gid}` : ""}`,
+  ];
+  return `${settings.join("\n")}\nset -- ${asUser(spec.unixUser, spec.argv).map(quote).join(" ")}\n`;
+}
+
+function envScript(env: Readonly<Record<string, string>>): string {
+  return Object.entries(env)
+    .map(([name, value]) => {
+      if (!/^[A-Za-z_]\w*$/.test(name)) {
+        throw new SpawnError("PROCESS_FAILED", "prompt", `${JSON.stringify(name)} cannot be an environment variable.`);
+      }
+      return `export ${name}=${quote(value)}\n`;
+    })
+    .join("");
+}
+
+/** For POSIX sh: between single quotes nothing has a meaning. */
+function quote(text: string): string {
+  if (text.includes("\0"))
+    throw new SpawnError("PROCESS_FAILED", "prompt", "An argument or variable holds a NUL character.");
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+const ExitFile = z
+  .object({ code: z.int().nullable(), signal: z.string().nullable(), oom: z.boolean(), ended_at: z.coerce.date() })
+  .transform(({ ended_at, ...rest }): ExitRecord => ({ ...rest, endedAt: ended_at }));
+
+function parseExit(text: string | undefined): ExitRecord | undefined {
+  return text === undefined ? undefined : ExitFile.safeParse(parseJson(text)).data;
+}
+
+function parseProcess(text: string | undefined): ProcessRef | undefined {
+  const found = /^pid=(\d+) start=(\d+)/.exec(text ?? "");
+  return found ? { pid: Number(found[1]), startTime: Number(found[2]) } : undefined;
+}
+
+function parseSpec(text: string): RunSpec | undefined {
+  return RunSpec.safeParse(parseJson(text)).data;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function openRoot(home: string): string {
+  return join(attemptRoot(home), ".open");
+}
+
+/** Asked first, because most of the time most of these are not there, and a failed read costs ten times as much. */
+function readText(path: string): string | undefined {
+  if (!statIf(path)) return undefined;
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+function readDirectory(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function statIf(path: string) {
+  return statSync(path, { throwIfNoEntry: false });
+}

@@ -1,0 +1,194 @@
+/** Removing a workspace: what would be lost is saved first, and any doubt keeps it. Dry run and real run decide by one function. */
+import { randomBytes } from "node:crypto";
+import { lstat, mkdir, readdir, readFile, rename } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { findMarked } from "../../command/process-tree.ts";
+import { FleetError } from "../../domain/errors.ts";
+import { shortId } from "../../domain/task/task.ts";
+import { git, tryGit } from "../../git/git.ts";
+import { readRefs, type Mirror } from "../../git/mirror.ts";
+import { absorbClone, branchHead, isAncestor } from "../workspace/branches.ts";
+import { trashRoot } from "../paths.ts";
+import { releasePorts } from "../workspace/ports.ts";
+import { findUnsaved, takeSnapshot, type Snapshot, type UnsavedFiles } from "../workspace/snapshot.ts";
+import { taskMarker } from "../attempt/stop.ts";
+import { deleteTree, isMarkId } from "./trash.ts";
+import { forgetWorktree, openWorkspaceRoot, worktreeDir, type Place } from "../workspace/workspace.ts";
+import { forgetWorkspaceRecord, readWorkspaceRecord, type WorkspaceRecord } from "../workspace/record.ts";
+
+export interface CleanUpFacts {
+  readonly exists: boolean;
+  readonly agentAlive: boolean;
+  /** Why the workspace could not be read; null when it could. */
+  readonly unreadable: string | null;
+  /** Commits that the forge has not. */
+  readonly unpushed: number;
+  readonly changed: number;
+  readonly untracked: number;
+  readonly merged: boolean;
+  readonly onForge: boolean;
+  readonly snapshot: "none" | "verified" | { readonly failed: string };
+}
+
+export type CleanUpDecision =
+  | { readonly do: "nothing"; readonly reason: string }
+  | { readonly do: "keep"; readonly reason: string }
+  | { readonly do: "snapshot"; readonly reason: string }
+  | { readonly do: "remove"; readonly deleteBranch: boolean };
+
+export interface CleanUpResult {
+  readonly decision: CleanUpDecision;
+  readonly facts: CleanUpFacts;
+  readonly snapshot: Snapshot | null;
+  readonly removedPath: string | null;
+  readonly deletedBranch: string | null;
+}
+
+export function decideCleanup(facts: CleanUpFacts): CleanUpDecision {
+  if (!facts.exists) return { do: "nothing", reason: "there is no workspace" };
+  if (facts.agentAlive) return { do: "keep", reason: "something of its agent still runs" };
+  if (facts.unreadable !== null) return { do: "keep", reason: `it cannot be read: ${facts.unreadable}` };
+  const unsaved = describeUnsaved(facts);
+  if (unsaved === null || facts.snapshot === "verified") {
+    return { do: "remove", deleteBranch: facts.merged || facts.onForge };
+  }
+  if (facts.snapshot === "none") return { do: "snapshot", reason: unsaved };
+  return { do: "keep", reason: `${unsaved}, and saving it failed: ${facts.snapshot.failed}` };
+}
+
+/** With `dryRun` it looks and decides, and touches nothing. */
+export async function removeWorkspace(
+  place: Place,
+  ask: { readonly taskId: string; readonly attempt: number; readonly dryRun?: boolean },
+): Promise<CleanUpResult> {
+  const record = await readWorkspaceRecord(place.home, ask.taskId);
+  if (!record) return { decision: decideCleanup(NOTHING_THERE), facts: NOTHING_THERE, ...NOTHING_DONE };
+
+  const mirror = await place.mirrors
+    .fetch(record.repositoryUrl)
+    .catch(() => place.mirrors.ensure(record.repositoryUrl));
+  const look = await lookAt(place, mirror, record);
+  let facts = look.facts;
+  let decision = decideCleanup(facts);
+  if (ask.dryRun) return { decision, facts, ...NOTHING_DONE };
+
+  let snapshot: Snapshot | null = null;
+  if (decision.do === "snapshot" && look.head !== null) {
+    const { taskId, branch, path } = record;
+    const what = { home: place.home, mirror, taskId, branch, path, head: look.head, attempt: ask.attempt };
+    try {
+      snapshot = await takeSnapshot({ ...what, unpushed: facts.unpushed, untracked: look.unsaved.untracked });
+      facts = { ...facts, snapshot: "verified" };
+    } catch (error) {
+      facts = { ...facts, snapshot: { failed: error instanceof Error ? error.message : String(error) } };
+    }
+    decision = decideCleanup(facts);
+  }
+  if (decision.do === "nothing") await forget(place, mirror, record);
+  if (decision.do !== "remove") return { decision, facts, snapshot, removedPath: null, deletedBranch: null };
+  await remove(place, mirror, record);
+  const deletedBranch =
+    decision.deleteBranch && look.head !== null ? await deleteBranch(mirror, record.branch, look.head) : null;
+  return { decision, facts, snapshot, removedPath: record.path, deletedBranch };
+}
+
+const NOTHING_DONE = { snapshot: null, removedPath: null, deletedBranch: null };
+const NOTHING_THERE: CleanUpFacts = {
+  exists: false,
+  agentAlive: false,
+  unreadable: null,
+  unpushed: 0,
+  changed: 0,
+  untracked: 0,
+  merged: false,
+  onForge: false,
+  snapshot: "none",
+};
+
+interface Sight {
+  readonly facts: CleanUpFacts;
+  readonly head: string | null;
+  readonly unsaved: UnsavedFiles;
+}
+
+async function lookAt(place: Place, mirror: Mirror, record: WorkspaceRecord): Promise<Sight> {
+  const unsaved: UnsavedFiles = { changed: [], untracked: [] };
+  const exists = (await lstat(record.path).catch(() => undefined)) !== undefined;
+  const agentAlive = findMarked(taskMarker(record.taskId)).length > 0;
+  const facts = { ...NOTHING_THERE, exists, agentAlive };
+  if (!exists || agentAlive) return { facts, head: null, unsaved };
+  try {
+    return await readWork(place, mirror, record);
+  } catch (error) {
+    // A worker that was believed dead may have removed it just now.
+    if ((await lstat(record.path).catch(() => undefined)) === undefined)
+      return { facts: NOTHING_THERE, head: null, unsaved };
+    const unreadable = error instanceof Error ? error.message : String(error);
+    return { facts: { ...facts, unreadable }, head: null, unsaved };
+  }
+}
+
+async function readWork(place: Place, mirror: Mirror, record: WorkspaceRecord): Promise<Sight> {
+  if (record.kind === "clone") await absorbClone(mirror, { path: record.path, user: record.unixUser }, record.branch);
+  const head = await branchHead(mirror, record.branch);
+  if (head === null) throw new FleetError("git-failed", `the branch ${record.branch} is gone`);
+  await assertOnBranch(mirror, record);
+  const remote = [`refs/remotes/origin/${record.baseBranch}`, `refs/remotes/origin/${record.branch}`];
+  const refs = await readRefs(mirror, remote);
+  const [base, pushed] = remote.map((name) => refs.get(name));
+  const unsaved = await findUnsaved(place.home, mirror, record.path, head);
+  const facts: CleanUpFacts = {
+    ...NOTHING_THERE,
+    exists: true,
+    unpushed: Number(await git(["rev-list", "--count", head, "--not", "--remotes=origin"], { gitDir: mirror.path })),
+    changed: unsaved.changed.length,
+    untracked: unsaved.untracked.length,
+    merged: base !== undefined && (await isAncestor(mirror, head, base)),
+    onForge: pushed !== undefined && (await isAncestor(mirror, head, pushed)),
+  };
+  return { facts, head, unsaved };
+}
+
+/** Commits on another branch or on none would not be in the snapshot. Read as text: it may be the agent's own repository. */
+async function assertOnBranch(mirror: Mirror, record: WorkspaceRecord): Promise<void> {
+  const dir = record.kind === "clone" ? join(record.path, ".git") : worktreeDir(mirror, record.taskId);
+  if ((await readFile(join(dir, "HEAD"), "latin1")) === `ref: refs/heads/${record.branch}\n`) return;
+  throw new FleetError("not-verified", `its HEAD is not on ${record.branch}`);
+}
+
+/** Never deletes in place: what is renamed into the trash can no longer be swapped for something else by an agent. */
+async function remove(place: Place, mirror: Mirror, record: WorkspaceRecord): Promise<void> {
+  const root = await openWorkspaceRoot(place.home);
+  const path = join(root, shortId(record.taskId));
+  if (path !== record.path) throw new FleetError("workspace-refused", `${record.path} is not below ${root}.`);
+  await mkdir(trashRoot(place.home), { recursive: true, mode: 0o700 });
+  const trash = join(trashRoot(place.home), `${basename(path)}-${randomBytes(4).toString("hex")}`);
+  await rename(path, trash);
+  await forget(place, mirror, record);
+}
+
+/** Also finishes what a crash interrupted between the rename and here. */
+async function forget(place: Place, mirror: Mirror, record: WorkspaceRecord): Promise<void> {
+  if (record.kind === "worktree") await forgetWorktree(place, mirror, record.taskId);
+  await releasePorts(place.home, shortId(record.taskId));
+  await forgetWorkspaceRecord(place.home, record.taskId);
+  const root = trashRoot(place.home);
+  // What gc put aside waits there for its time.
+  for (const name of await readdir(root).catch(() => [])) if (!isMarkId(name)) await deleteTree(join(root, name));
+}
+
+/** Only while it is where it was when that was decided. */
+async function deleteBranch(mirror: Mirror, branch: string, head: string): Promise<string | null> {
+  const result = await tryGit(["update-ref", "-d", `refs/heads/${branch}`, head], { gitDir: mirror.path });
+  return result.exitCode === 0 ? branch : null;
+}
+
+function describeUnsaved({ unpushed, changed, untracked }: CleanUpFacts): string | null {
+  const parts = [
+    [unpushed, "unpushed commits"],
+    [changed, "changed files"],
+    [untracked, "untracked files"],
+  ] as const;
+  const told = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+  return told.length > 0 ? told.join(", ") : null;
+}

@@ -1,0 +1,200 @@
+/** What lies on this host that may be over: looked at, put aside, brought back or deleted. Who it belongs to, the rows know. */
+import { lstat, readdir, readFile, stat } from "node:fs/promises";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { codeOf } from "../../domain/errors.ts";
+import type { GcKind } from "../../domain/gc/gc.ts";
+import { git, tryGit } from "../../git/git.ts";
+import type { Mirror } from "../../git/mirror.ts";
+import { isAncestor } from "../workspace/branches.ts";
+import { attemptRoot, snapshotRoot, workspaceRoot } from "../paths.ts";
+import { serverName } from "../runtime/tmux-servers.ts";
+import { readManifest } from "../workspace/snapshot.ts";
+import type { Place } from "../workspace/workspace.ts";
+import { listWorkspaceRecords } from "../workspace/record.ts";
+
+export interface FoundWorkspace {
+  /** The folder's name: the short id of its task. */
+  readonly name: string;
+  readonly path: string;
+  /** Of its record; null when its making never ended. */
+  readonly taskId: string | null;
+  readonly attempt: number;
+  readonly changedAt: Date;
+}
+
+export interface FoundMirror {
+  readonly name: string;
+  readonly path: string;
+  readonly url: string;
+  readonly usedAt: Date;
+  /** Of the agents; with the commit each stands on. */
+  readonly branches: readonly { readonly name: string; readonly head: string }[];
+  /** Branches that a working copy is on. */
+  readonly checkedOut: ReadonlySet<string>;
+}
+
+export interface FoundFolder {
+  readonly name: string;
+  readonly path: string;
+  readonly changedAt: Date;
+}
+
+export interface Remains {
+  readonly workspaces: readonly FoundWorkspace[];
+  readonly mirrors: readonly FoundMirror[];
+  readonly snapshots: readonly (FoundFolder & { readonly taskId: string | null })[];
+  readonly sockets: readonly { readonly name: string; readonly path: string; readonly answers: boolean }[];
+  /** Named by the id of their task. */
+  readonly attempts: readonly FoundFolder[];
+  /** Evidence of runs, named by their ids. */
+  readonly runs: readonly (FoundFolder & { readonly productId: string })[];
+}
+
+/** The kinds that are folders or files of their own, each below one root. */
+export function rootOf(home: string, kind: Exclude<GcKind, "branch">): string {
+  const roots = {
+    run: join(home, "runs"),
+    workspace: workspaceRoot(home),
+    snapshot: snapshotRoot(home),
+    mirror: join(home, "mirrors"),
+    socket: join(home, "tmux"),
+    attempt: attemptRoot(home),
+  };
+  return roots[kind];
+}
+
+/** One look at everything. `socket` is the one in use: it is nobody's to judge. */
+export async function lookAtRemains({ home }: Pick<Place, "home">, socket: string): Promise<Remains> {
+  const [workspaces, mirrors, snapshots, sockets, attempts, runs] = await Promise.all([
+    findWorkspaces(home),
+    findMirrors(home),
+    findSnapshots(home),
+    findSockets(home, socket),
+    findFolders(attemptRoot(home)),
+    findRuns(home),
+  ]);
+  return { workspaces, mirrors, snapshots, sockets, attempts, runs };
+}
+
+async function findRuns(home: string): Promise<(FoundFolder & { productId: string })[]> {
+  const root = rootOf(home, "run");
+  const products = await findFolders(root);
+  const found = await Promise.all(
+    products.map(async (product) => {
+      const folders = await findFolders(product.path);
+      return folders.map(({ name, path, changedAt }) => ({ name, path, changedAt, productId: product.name }));
+    }),
+  );
+  return found.flat();
+}
+
+/** Is what it holds elsewhere too? `base` is what its task was to change; unknown when the task is. */
+export async function reachOf(
+  mirror: Pick<Mirror, "path">,
+  head: string,
+  base: string | undefined,
+): Promise<{ merged: boolean; onForge: boolean }> {
+  const at = { gitDir: mirror.path };
+  const missing = await git(["rev-list", "--count", "--max-count=1", head, "--not", "--remotes=origin"], at);
+  const onForge = missing.trim() === "0";
+  const target = `refs/remotes/origin/${base ?? "main"}`;
+  const isKnown = (await tryGit(["rev-parse", "--verify", "--quiet", target], at)).exitCode === 0;
+  const merged = isKnown && (await isAncestor({ url: "", path: mirror.path }, head, target));
+  return { merged, onForge };
+}
+
+/** Only while it stands where it stood when that was decided. */
+export async function dropBranch(mirrorPath: string, branch: string, head: string): Promise<boolean> {
+  const ref = `refs/heads/${branch}`;
+  return (await tryGit(["update-ref", "-d", ref, head], { gitDir: mirrorPath })).exitCode === 0;
+}
+
+async function findWorkspaces(home: string): Promise<FoundWorkspace[]> {
+  const folders = await findFolders(workspaceRoot(home));
+  const records = new Map((await listWorkspaceRecords(home)).map((record) => [record.path.split("/").at(-1), record]));
+  return folders.map(({ name, path, changedAt }) => {
+    const record = records.get(name);
+    return { name, path, taskId: record?.taskId ?? null, attempt: record?.attempt ?? 0, changedAt };
+  });
+}
+
+async function findMirrors(home: string): Promise<FoundMirror[]> {
+  const folders = (await findFolders(rootOf(home, "mirror"))).filter(({ name }) => name.endsWith(".git"));
+  const clones = (await listWorkspaceRecords(home)).map(({ branch }) => branch);
+  const found = await Promise.all(folders.map((folder) => readMirror(folder, clones)));
+  return found.flatMap((mirror) => mirror ?? []);
+}
+
+async function readMirror({ name, path, changedAt }: FoundFolder, clones: string[]): Promise<FoundMirror | undefined> {
+  const repository = { gitDir: path };
+  const url = await tryGit(["config", "--get", "remote.origin.url"], repository);
+  const refs = await tryGit(["for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads"], repository);
+  if (url.exitCode !== 0 || refs.exitCode !== 0) return undefined; // half made, or being removed
+  const branches = refs.stdout.split("\n").flatMap((line) => {
+    const [head = "", ...rest] = line.split(" ");
+    return rest.length > 0 ? [{ name: rest.join(" "), head }] : [];
+  });
+  const checkedOut = new Set([...clones, ...(await headsOfWorktrees(path))]);
+  const touched = await Promise.all([path, `${path}.fetch-lock`, `${path}.worktrees-lock`].map(changeOf));
+  const usedAt = touched.reduce<Date>((last, at) => (at && at > last ? at : last), changedAt);
+  return { name, path, url: url.stdout.trim(), usedAt, branches, checkedOut };
+}
+
+async function headsOfWorktrees(mirrorPath: string): Promise<string[]> {
+  const names = await readdir(join(mirrorPath, "worktrees")).catch(() => []);
+  const heads = await Promise.all(
+    names.map((name) => readFile(join(mirrorPath, "worktrees", name, "HEAD"), "latin1").catch(() => "")),
+  );
+  return heads.flatMap((head) => /^ref: refs\/heads\/(.+)\n$/.exec(head)?.[1] ?? []);
+}
+
+export async function findSnapshots(home: string): Promise<(FoundFolder & { taskId: string | null })[]> {
+  const folders = await findFolders(snapshotRoot(home));
+  return Promise.all(
+    folders.map(async ({ name, path, changedAt }) => {
+      const manifest = await readManifest(path).catch(() => undefined);
+      return { name, path, changedAt, taskId: manifest?.taskId ?? null };
+    }),
+  );
+}
+
+async function findSockets(home: string, inUse: string) {
+  const root = rootOf(home, "socket");
+  const names = (await readdir(root).catch(() => [])).filter((name) => name.endsWith(".sock"));
+  const others = names.filter((name) => join(root, name) !== inUse && !name.startsWith(serverName("")));
+  return Promise.all(
+    others.map(async (name) => ({ name, path: join(root, name), answers: await answers(join(root, name)) })),
+  );
+}
+
+/** Only a plain refusal says that nobody is there. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const end = (alive: boolean) => {
+      socket.destroy();
+      resolve(alive);
+    };
+    socket.once("connect", () => end(true));
+    socket.once("error", (error) => end(codeOf(error) !== "ECONNREFUSED"));
+    socket.setTimeout(1_000, () => end(true));
+  });
+}
+
+/** Folders that are no links; names with a dot in front are the house's own. */
+async function findFolders(root: string): Promise<FoundFolder[]> {
+  const names = (await readdir(root).catch(() => [])).filter((name) => !name.startsWith("."));
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const path = join(root, name);
+      const there = await lstat(path).catch(() => undefined);
+      return there?.isDirectory() ? { name, path, changedAt: there.mtime } : undefined;
+    }),
+  );
+  return found.flatMap((folder) => folder ?? []);
+}
+
+async function changeOf(path: string): Promise<Date | undefined> {
+  return (await stat(path).catch(() => undefined))?.mtime;
+}

@@ -1,0 +1,119 @@
+/** Putting things aside, and deleting what was put aside. Never outside its root, never in place, and never through a link. */
+import { lstat, mkdir, readdir, realpath, rename } from "node:fs/promises";
+import { basename, dirname, join, sep } from "node:path";
+import { lastLines, runCommand } from "../../command/run.ts";
+import { codeOf, FleetError } from "../../domain/errors.ts";
+import { SYSTEM_PATH } from "../../git/git.ts";
+
+const DELETE_TIMEOUT_MS = 10 * 60_000;
+const SIZE_TIMEOUT_MS = 30_000;
+const TRASH = ".trash";
+/** What this file puts aside is called by the id of its mark; others' names in the same folder are theirs. */
+const MARK_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+export function isMarkId(name: string): boolean {
+  return MARK_ID.test(name);
+}
+
+/** Where it goes, decided before it goes there. On the same file system as its root. */
+export function quarantineOf(root: string, id: string): string {
+  return join(root, TRASH, id);
+}
+
+/**
+ * Renames `path` to its quarantine; false when it is not there (any more). What is not, with every link resolved, below
+ * `root` is refused, and so is a root or a trash that is itself a link.
+ */
+export async function putAside(root: string, path: string, id: string): Promise<boolean> {
+  if (!MARK_ID.test(id)) throw refused(id, "that is no id of a mark");
+  const real = await resolveRoot(root);
+  if (!(await lstatOf(path))) return false;
+  await assertBelow(real, path);
+  const trash = join(real, TRASH);
+  await mkdir(trash, { mode: 0o700 }).catch((error: unknown) => {
+    if (codeOf(error) !== "EEXIST") throw error;
+  });
+  if (!(await lstat(trash)).isDirectory()) throw refused(trash, "it is no folder");
+  try {
+    await rename(path, join(trash, id));
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return false;
+    throw error;
+  }
+}
+
+/** Deletes what was put aside, and nothing else; idempotent. */
+export async function deleteAside(root: string, id: string): Promise<void> {
+  if (!MARK_ID.test(id)) throw refused(id, "that is no id of a mark");
+  const real = await resolveRoot(root).catch((error: unknown) => {
+    if (codeOf(error) === "ENOENT") return undefined;
+    throw error;
+  });
+  if (real === undefined) return;
+  const trash = join(real, TRASH, id);
+  if (!(await lstatOf(trash))) return;
+  await assertBelow(join(real, TRASH), trash);
+  await deleteTree(trash);
+}
+
+/** What lies in the trash of a root under the id of a mark, and since when. */
+export async function listAside(root: string): Promise<{ id: string; since: Date }[]> {
+  const names = (await readdir(join(root, TRASH)).catch(() => [])).filter((name) => MARK_ID.test(name));
+  const found = await Promise.all(
+    names.map(async (id) => ({ id, since: (await lstatOf(join(root, TRASH, id)))?.ctime })),
+  );
+  return found.flatMap(({ id, since }) => (since ? [{ id, since }] : []));
+}
+
+/** Package caches leave folders that may not be written; their own user may change that, and links are not followed. */
+export async function deleteTree(trash: string): Promise<void> {
+  const at = { cwd: "/", env: { PATH: SYSTEM_PATH, LC_ALL: "C" }, timeoutMs: DELETE_TIMEOUT_MS };
+  const rm = ["rm", "-rf", "--one-file-system", "--", trash];
+  let result = await runCommand(rm, at);
+  if (result.exitCode !== 0) {
+    await runCommand(["chmod", "-R", "u+rwX", "--", trash], at);
+    result = await runCommand(rm, at);
+  }
+  if (result.exitCode === 0) return;
+  throw refused(trash, lastLines(result.stderr, 3));
+}
+
+/** Bytes on the disk, of each; 0 for what cannot be measured. Links are measured, not followed. */
+export async function sizesOf(paths: readonly string[]): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>();
+  const at = { cwd: "/", env: { PATH: SYSTEM_PATH, LC_ALL: "C" }, timeoutMs: SIZE_TIMEOUT_MS };
+  for (let from = 0; from < paths.length; from += 200) {
+    const some = paths.slice(from, from + 200);
+    const { stdout } = await runCommand(["du", "-s", "-k", "-P", "--", ...some], at);
+    for (const line of stdout.split("\n")) {
+      const [kilobytes = "", ...rest] = line.split("\t");
+      if (rest.length > 0) sizes.set(rest.join("\t"), Number(kilobytes) * 1_024);
+    }
+  }
+  return sizes;
+}
+
+async function resolveRoot(root: string): Promise<string> {
+  const real = await realpath(root);
+  if (!(await lstat(root)).isDirectory()) throw refused(root, "it is no folder");
+  return real;
+}
+
+/** Its folder, with every link resolved, lies in the root or is the root itself; its own name is the last step. */
+async function assertBelow(real: string, path: string): Promise<void> {
+  const name = basename(path);
+  const parent = await realpath(dirname(path));
+  const isInside = parent === real || parent.startsWith(real + sep);
+  if (!isInside || name === "" || name === "." || name === ".." || name === TRASH) {
+    throw refused(path, `it is not below ${real}`);
+  }
+}
+
+async function lstatOf(path: string) {
+  return lstat(path).catch(() => undefined);
+}
+
+function refused(path: string, why: string): FleetError {
+  return new FleetError("workspace-refused", `${path} is not deleted: ${why}.`, { path });
+}

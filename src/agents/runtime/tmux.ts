@@ -1,0 +1,118 @@
+/** The tmux runtime: a server of our own behind a private socket, one session per attempt, argv arrays and exact names. */
+import { createHash } from "node:crypto";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, isAbsolute, join } from "node:path";
+import { lastLines, runCommand, type CommandResult } from "../../command/run.ts";
+import { FleetError, SpawnError } from "../../domain/errors.ts";
+import { SYSTEM_PATH } from "../../git/git.ts";
+import type { Pane, Runtime, StartRequest } from "./runtime.ts";
+
+export interface TmuxOptions {
+  readonly home: string;
+  /** A name below the home, or an absolute path. */
+  readonly socket: string;
+}
+
+/** A healthy server answers in 5–15 ms. */
+const TIMEOUT_MS = 10_000;
+/** What a Unix socket's address can hold on Linux, without its closing NUL. */
+const SOCKET_PATH_BYTES = 107;
+/** Also a server without any session: it says that it has no current target. */
+const SERVER_GONE =
+  /no server running|error connecting to .*\((?:No such file or directory|Connection refused)\)|server exited|lost server|no current target/;
+const NO_SESSION = /can't find (?:session|window|pane)|session not found/;
+
+/** `window-size` is set per window: as a global option it crashes servers of version 3.3. */
+const CONFIG = `set -s exit-empty off
+set -s set-clipboard off
+set -s escape-time 10
+set -g default-shell /bin/sh
+set -g update-environment ""
+set -g remain-on-exit on
+set -g history-limit 5000
+set -g status off
+set -g set-titles off
+set -g allow-rename off
+set -g automatic-rename off
+`;
+
+/** The server must not inherit anything: every pane would. */
+const ENV = { PATH: SYSTEM_PATH, HOME: "/", LANG: "C.UTF-8", TERM: "xterm-256color", SHELL: "/bin/sh" };
+
+export function openTmux(options: TmuxOptions): Runtime {
+  const socket = socketPath(options);
+  const config = join(options.home, "tmux", "tmux.conf");
+  let prepared: Promise<void> | undefined;
+
+  async function tmux(...args: string[]): Promise<CommandResult> {
+    prepared ??= prepare(socket, config);
+    await prepared;
+    const argv = ["tmux", "-u", "-S", socket, "-f", config, ...args];
+    try {
+      return await runCommand(argv, { cwd: "/", env: ENV, timeoutMs: TIMEOUT_MS, leavesServer: true });
+    } catch (error) {
+      throw new FleetError("runtime-unavailable", "tmux cannot be started: is it installed?", {}, error);
+    }
+  }
+
+  async function listActive(): Promise<readonly Pane[]> {
+    const format = "#{session_name}|#{@fleet_dispatch}|#{pane_dead}|#{pane_pid}";
+    const result = await tmux("list-panes", "-a", "-F", format);
+    if (result.exitCode === 0) return result.stdout.split("\n").filter(Boolean).map(readPane);
+    if (SERVER_GONE.test(result.stderr)) return [];
+    throw unavailable("list-panes", result);
+  }
+
+  async function start(ask: StartRequest): Promise<{ adopted: boolean }> {
+    const session = ["new-session", "-d", "-s", ask.session, "-x", "200", "-y", "50", "-c", ask.cwd];
+    const target = `=${ask.session}:`;
+    const owner = ["set-option", "-t", target, "@fleet_dispatch", ask.dispatchId];
+    const size = ["set-option", "-w", "-t", target, "window-size", "manual"];
+    // tmux makes the session or says that there is one: asking first would be another call and still a race.
+    const result = await tmux(...session, ...ask.argv, ";", ...owner, ";", ...size);
+    if (result.exitCode === 0) return { adopted: false };
+    if (!result.stderr.includes("duplicate session")) throw unavailable("new-session", result);
+    const there = (await listActive()).find((pane) => pane.session === ask.session);
+    if (there?.dispatchId === ask.dispatchId) return { adopted: true };
+    throw new SpawnError("PROCESS_FAILED", "process", `The session ${ask.session} belongs to another dispatch.`);
+  }
+
+  async function kill(session: string): Promise<void> {
+    const result = await tmux("kill-session", "-t", `=${session}`);
+    if (result.exitCode === 0 || SERVER_GONE.test(result.stderr) || NO_SESSION.test(result.stderr)) return;
+    throw unavailable("kill-session", result);
+  }
+
+  async function shutDown(): Promise<void> {
+    const result = await tmux("kill-server");
+    if (result.exitCode !== 0 && !SERVER_GONE.test(result.stderr)) throw unavailable("kill-server", result);
+  }
+
+  return { start, kill, listActive, shutDown };
+}
+
+/** Under the home when the address can hold that path, else under a private folder for temporary files. */
+export function socketPath({ home, socket }: TmuxOptions): string {
+  if (isAbsolute(socket)) return socket;
+  const path = join(home, "tmux", `${socket}.sock`);
+  if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES) return path;
+  const name = createHash("sha256").update(path).digest("hex").slice(0, 24);
+  return join(tmpdir(), `fleetwright-${process.getuid?.() ?? 0}`, name);
+}
+
+async function prepare(socket: string, config: string): Promise<void> {
+  for (const dir of [dirname(config), dirname(socket)]) await mkdir(dir, { recursive: true, mode: 0o700 });
+  await chmod(dirname(config), 0o700);
+  await writeFile(config, CONFIG, { mode: 0o600 });
+}
+
+function readPane(line: string): Pane {
+  const [session = "", dispatch = "", dead, pid] = line.split("|");
+  return { session, dispatchId: dispatch || null, isDead: dead === "1", pid: Number(pid) || null };
+}
+
+function unavailable(what: string, result: CommandResult): FleetError {
+  const why = result.timedOut ? "it does not answer" : lastLines(result.stderr, 3) || `exit code ${result.exitCode}`;
+  return new FleetError("runtime-unavailable", `tmux ${what}: ${why}`);
+}

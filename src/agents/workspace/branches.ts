@@ -1,0 +1,153 @@
+/** The agents' branches as the trusted mirror has them: read, compared, and published to the forge on the agent's behalf. */
+import { asUser, type UnixUser } from "../../command/unix-user.ts";
+import { FleetError } from "../../domain/errors.ts";
+import { git, gitFailed, REMOTE_PROTOCOLS, tryGit } from "../../git/git.ts";
+import { readRefs, type Mirror, type Mirrors } from "../../git/mirror.ts";
+import { shownUrl } from "../../git/repository-url.ts";
+
+export interface PublishRequest {
+  readonly repositoryUrl: string;
+  readonly branch: string;
+  /** The agent's own clone; left out for worktrees, whose branch is in the mirror already. */
+  readonly clone?: AgentClone;
+  /** The head the forge must still have; null: the branch must not exist there. Left out: only forward. */
+  readonly expectedOld?: string | null;
+}
+
+export interface AgentClone {
+  readonly path: string;
+  /** Whose files these are: they are read with that user's rights, so that no link in them leads further. */
+  readonly user?: UnixUser | undefined;
+}
+
+export interface Published {
+  readonly sha: string;
+  /** False when the forge had it already, for instance because the agent pushed itself. */
+  readonly pushed: boolean;
+}
+
+export interface DiffStat {
+  readonly files: readonly string[];
+  readonly insertions: number;
+  readonly deletions: number;
+}
+
+const PUSH_TIMEOUT_MS = 5 * 60_000;
+const CLONE_TIMEOUT_MS = 2 * 60_000;
+const EXCERPT_CHARS = 2_000;
+const EXCERPT_READ_BYTES = 512 * 1_024;
+
+/** Pushes the branch from the mirror; nothing that stands in the agent's folder is run or trusted. */
+export async function publishBranch(mirrors: Mirrors, ask: PublishRequest): Promise<Published> {
+  const mirror = await mirrors.ensure(ask.repositoryUrl);
+  if (ask.clone !== undefined) await absorbClone(mirror, ask.clone, ask.branch);
+  const sha = await branchHead(mirror, ask.branch);
+  if (sha === null)
+    throw new FleetError("git-failed", `There is no branch ${ask.branch} to publish.`, { branch: ask.branch });
+
+  const ref = `refs/heads/${ask.branch}`;
+  const lease = ask.expectedOld === undefined ? [] : [`--force-with-lease=${ref}:${ask.expectedOld ?? ""}`];
+  const args = ["push", "--porcelain", "--no-verify", ...lease, "origin", `${sha}:${ref}`];
+  const result = await tryGit(args, {
+    gitDir: mirror.path,
+    allowProtocol: REMOTE_PROTOCOLS,
+    timeoutMs: PUSH_TIMEOUT_MS,
+  });
+  const line = result.stdout.split("\n").find((text) => text.includes(`:${ref}\t`)) ?? "";
+  if (result.exitCode === 0) return { sha, pushed: !line.startsWith("=") };
+  if (line.startsWith("!")) {
+    const why = /\((.*)\)/.exec(line)?.[1] ?? "rejected";
+    const message = `The forge refuses ${ask.branch} at ${shownUrl(mirror.url)}: ${why}.`;
+    throw new FleetError("merge-conflict", message, { branch: ask.branch, sha, why });
+  }
+  throw gitFailed(["push"], result);
+}
+
+/** Fetches the branch from an agent's own clone into the mirror; every object is checked on the way. */
+export async function absorbClone(mirror: Mirror, { path, user }: AgentClone, branch: string): Promise<void> {
+  const serve = user
+    ? [`--upload-pack=${asUser(user, ["env", "GIT_CONFIG_GLOBAL=/dev/null", "git", "upload-pack"]).join(" ")}`]
+    : [];
+  const flags = [
+    ...serve,
+    "--quiet",
+    "--no-tags",
+    "--no-auto-maintenance",
+    "--no-recurse-submodules",
+    "--no-write-fetch-head",
+  ];
+  const ref = `refs/heads/${branch}`;
+  await git(["-c", "transfer.fsckObjects=true", "fetch", ...flags, path, `+${ref}:${ref}`], {
+    gitDir: mirror.path,
+    allowProtocol: "file",
+    timeoutMs: CLONE_TIMEOUT_MS,
+  });
+}
+
+export async function branchHead(mirror: Mirror, branch: string): Promise<string | null> {
+  return (await readRefs(mirror, [`refs/heads/${branch}`])).get(`refs/heads/${branch}`) ?? null;
+}
+
+export async function isAncestor(mirror: Mirror, older: string, newer: string): Promise<boolean> {
+  return (await tryGit(["merge-base", "--is-ancestor", older, newer], { gitDir: mirror.path })).exitCode === 0;
+}
+
+/** How many commits `head` has that `base` has not. */
+export async function countCommits(mirror: Mirror, base: string, head: string): Promise<number> {
+  return Number(await git(["rev-list", "--count", `${base}..${head}`, "--"], { gitDir: mirror.path }));
+}
+
+export async function diffStat(mirror: Mirror, base: string, head: string): Promise<DiffStat> {
+  const args = ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", base, head, "--"];
+  const files: string[] = [];
+  let insertions = 0;
+  let deletions = 0;
+  for (const entry of (await git(args, { gitDir: mirror.path })).split("\0")) {
+    const [added, removed, name] = entry.split("\t");
+    if (name === undefined) continue;
+    files.push(name);
+    // Binary files count as "-".
+    insertions += Number(added) || 0;
+    deletions += Number(removed) || 0;
+  }
+  return { files, insertions, deletions };
+}
+
+/** What the commits after `base` changed, hunk by hunk and the newest first, as much of it as fits. Untrusted text. */
+export async function diffExcerpt(
+  mirror: Mirror,
+  base: string,
+  head: string,
+  mostChars = EXCERPT_CHARS,
+): Promise<string> {
+  const args = [
+    "log",
+    "--patch",
+    "--format=",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-color",
+    `${base}..${head}`,
+    "--",
+  ];
+  const { exitCode, stdout } = await tryGit(args, { gitDir: mirror.path, maxOutputBytes: EXCERPT_READ_BYTES });
+  if (exitCode !== 0) return "";
+  const kept: string[] = [];
+  let room = mostChars;
+  let header = "";
+  for (const part of stdout.split(/^(?=diff --git |@@ )/m)) {
+    if (part.startsWith("diff --git ")) {
+      header = part;
+      continue;
+    }
+    const hunk = header + part;
+    if (hunk.length > room) {
+      if (kept.length === 0) kept.push(hunk.slice(0, room));
+      break;
+    }
+    kept.push(hunk);
+    room -= hunk.length;
+    header = "";
+  }
+  return kept.join("");
+}

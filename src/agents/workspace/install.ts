@@ -1,0 +1,139 @@
+/** Dependencies of a workspace: the product's setup command, or what its lock files ask for; frozen, cached, measured. */
+import { createHash } from "node:crypto";
+import { appendFile, mkdir, readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { lastLines, runCommand } from "../../command/run.ts";
+import { asUser } from "../../command/unix-user.ts";
+import { SpawnError } from "../../domain/errors.ts";
+import { cacheOf, userEnv } from "../users.ts";
+import { readWorkspaceRecord, writeWorkspaceRecord, type WorkspaceRecord } from "./record.ts";
+
+export interface InstallRequest {
+  readonly home: string;
+  readonly taskId: string;
+  readonly setupCommand?: readonly string[];
+  readonly timeoutMs: number;
+  /** Aborted, the installer is ended. */
+  readonly signal?: AbortSignal | undefined;
+  readonly logFile: string;
+  /** PATH and HOME at least. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface Installed {
+  /** The commands that ran; empty when there was nothing to do. */
+  readonly commands: readonly string[];
+  readonly durationMs: number;
+  readonly skipped: "nothing to install" | "installed already" | null;
+}
+
+interface Installer {
+  readonly lockFile: string;
+  readonly argv: readonly string[];
+  /** Installers of one ecosystem: the first whose lock file is there does it. */
+  readonly ecosystem: string;
+}
+
+const NPM = ["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund"];
+const INSTALLERS: readonly Installer[] = [
+  { ecosystem: "js", lockFile: "pnpm-lock.yaml", argv: ["pnpm", "install", "--frozen-lockfile", "--prefer-offline"] },
+  { ecosystem: "js", lockFile: "package-lock.json", argv: NPM },
+  { ecosystem: "js", lockFile: "npm-shrinkwrap.json", argv: NPM },
+  { ecosystem: "js", lockFile: "yarn.lock", argv: ["yarn", "install", "--frozen-lockfile"] },
+  { ecosystem: "python", lockFile: "uv.lock", argv: ["uv", "sync", "--frozen"] },
+  { ecosystem: "python", lockFile: "poetry.lock", argv: ["poetry", "install", "--no-interaction"] },
+  { ecosystem: "rust", lockFile: "Cargo.lock", argv: ["cargo", "fetch", "--locked"] },
+  { ecosystem: "go", lockFile: "go.sum", argv: ["go", "mod", "download"] },
+];
+
+export async function installDependencies(ask: InstallRequest): Promise<Installed> {
+  const startedAt = performance.now();
+  const record = await readWorkspaceRecord(ask.home, ask.taskId);
+  if (!record) throw new SpawnError("INSTALL_FAILED", "install", "There is no workspace to install into.");
+
+  const plan = await planInstall(record.path, ask.setupCommand);
+  const done = (commands: readonly string[], skipped: Installed["skipped"]): Installed => ({
+    commands,
+    skipped,
+    durationMs: Math.round(performance.now() - startedAt),
+  });
+  if (plan.commands.length === 0) return done([], "nothing to install");
+  if (record.installed === plan.fingerprint) return done([], "installed already");
+  for (const argv of plan.commands) await runInstaller(ask, record, argv);
+  await writeWorkspaceRecord(ask.home, { ...record, installed: plan.fingerprint });
+  return done(
+    plan.commands.map((argv) => argv.join(" ")),
+    null,
+  );
+}
+
+/** Which commands, and a fingerprint of what they would install. */
+async function planInstall(path: string, setup: readonly string[] | undefined) {
+  const hash = createHash("sha256").update(JSON.stringify(setup ?? null));
+  const commands: (readonly string[])[] = [];
+  const served = new Set<string>();
+  for (const { lockFile, argv, ecosystem } of INSTALLERS) {
+    const text = await readFile(join(path, lockFile)).catch(() => undefined);
+    if (text === undefined) continue;
+    hash.update(text);
+    if (served.has(ecosystem) || isEmptyNpmLock(lockFile, text)) continue;
+    served.add(ecosystem);
+    commands.push(lockFile === "yarn.lock" ? await yarn(path, argv) : argv);
+  }
+  return { commands: setup ? [setup] : commands, fingerprint: hash.digest("hex") };
+}
+
+/** A project without dependencies still has a lock file; npm takes half a second to find that out. */
+function isEmptyNpmLock(lockFile: string, text: Buffer): boolean {
+  if (!lockFile.endsWith(".json")) return false;
+  try {
+    const lock: unknown = JSON.parse(text.toString("utf8"));
+    if (typeof lock !== "object" || lock === null || !("packages" in lock)) return false;
+    return (
+      typeof lock.packages === "object" &&
+      lock.packages !== null &&
+      Object.keys(lock.packages).every((key) => key === "")
+    );
+  } catch {
+    return false;
+  }
+}
+
+/** From version 2 on (it has a .yarnrc.yml) the old flag is gone. */
+async function yarn(path: string, argv: readonly string[]): Promise<readonly string[]> {
+  const isModern = await stat(join(path, ".yarnrc.yml")).catch(() => undefined);
+  return isModern ? ["yarn", "install", "--immutable"] : argv;
+}
+
+async function runInstaller(ask: InstallRequest, record: WorkspaceRecord, argv: readonly string[]): Promise<void> {
+  const shown = argv.join(" ");
+  await mkdir(dirname(ask.logFile), { recursive: true, mode: 0o700 });
+  const user = record.unixUser;
+  const env = { ...ask.env, ...userEnv(ask.home, user), ...cacheEnv(cacheOf(ask.home, user)), CI: "1" };
+  const { timeoutMs, signal } = ask;
+  const options = { cwd: record.path, env, timeoutMs, ...(signal ? { signal } : {}) };
+  const result = await runCommand(asUser(user, argv), options).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SpawnError("INSTALL_FAILED", "install", `${shown}: ${why}`, error);
+  });
+  const output = `${result.stdout}${result.stderr}`;
+  await appendFile(ask.logFile, `$ ${shown}\n${output}\n`, { mode: 0o600 });
+  if (result.exitCode === 0) return;
+  const why = result.timedOut
+    ? `took longer than ${Math.round(ask.timeoutMs / 1_000)} s`
+    : `ended with ${result.exitCode}`;
+  throw new SpawnError("INSTALL_FAILED", "install", `${shown} ${why}:\n${lastLines(output)}`);
+}
+
+/** One download cache for all workspaces; the installers themselves keep parallel use of it safe. */
+function cacheEnv(cache: string): Record<string, string> {
+  return {
+    npm_config_cache: join(cache, "npm"),
+    npm_config_store_dir: join(cache, "pnpm"),
+    YARN_CACHE_FOLDER: join(cache, "yarn"),
+    UV_CACHE_DIR: join(cache, "uv"),
+    POETRY_CACHE_DIR: join(cache, "poetry"),
+    CARGO_HOME: join(cache, "cargo"),
+    GOMODCACHE: join(cache, "go"),
+  };
+}

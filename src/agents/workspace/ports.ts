@@ -1,0 +1,67 @@
+/** Port blocks: each workspace leases ten ports of its own, so that dev servers of parallel agents do not collide. */
+import { link, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { randomUUID } from "node:crypto";
+import { SpawnError } from "../../domain/errors.ts";
+import { portRoot, workspaceRoot } from "../paths.ts";
+
+/** Below the range from which Linux gives out ports by itself (32768 on), above what services commonly use. */
+const FIRST_PORT = 20_000;
+const LAST_PORT = 32_000;
+export const PORTS_PER_WORKSPACE = 10;
+/** A lease without a workspace is forgotten only when it cannot be one that is just being made. */
+const ORPHAN_MS = 3_600_000;
+
+/** The same block again for the same workspace. */
+export async function leasePorts(home: string, shortName: string): Promise<number> {
+  const root = portRoot(home);
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  const taken = await leases(home);
+  const own = [...taken].find(([, holder]) => holder === shortName);
+  if (own) return own[0];
+  for (let base = FIRST_PORT; base < LAST_PORT; base += PORTS_PER_WORKSPACE) {
+    if (!taken.has(base) && (await claim(root, base, shortName))) return base;
+  }
+  throw new SpawnError("WORKSPACE_FAILED", "workspace", "All port blocks are leased: remove workspaces that are done.");
+}
+
+export async function releasePorts(home: string, shortName: string): Promise<void> {
+  for (const [base, holder] of await leases(home)) {
+    if (holder === shortName) await rm(join(portRoot(home), String(base)), { force: true });
+  }
+}
+
+/** A file that appears with its content: whoever links first has the block. */
+async function claim(root: string, base: number, shortName: string): Promise<boolean> {
+  const draft = join(root, `.draft-${randomUUID()}`);
+  await writeFile(draft, shortName, { mode: 0o600 });
+  try {
+    await link(draft, join(root, String(base)));
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+    throw error;
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+async function leases(home: string): Promise<Map<number, string>> {
+  const found = new Map<number, string>();
+  for (const name of await readdir(portRoot(home)).catch(() => [])) {
+    const base = Number(name);
+    if (!Number.isInteger(base)) continue;
+    const path = join(portRoot(home), name);
+    const holder = await readFile(path, "utf8").catch(() => undefined);
+    if (holder === undefined) continue;
+    if (await isOrphan(home, path, holder)) await rm(path, { force: true });
+    else found.set(base, holder);
+  }
+  return found;
+}
+
+async function isOrphan(home: string, path: string, holder: string): Promise<boolean> {
+  if (await stat(join(workspaceRoot(home), holder)).catch(() => undefined)) return false;
+  const lease = await stat(path).catch(() => undefined);
+  return lease !== undefined && Date.now() - lease.mtimeMs > ORPHAN_MS;
+}

@@ -1,0 +1,58 @@
+/** What Fleetwright wrote down when a workspace was ready. Without this record no agent ever ran in it. */
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { UnixUser } from "../../command/unix-user.ts";
+import { workspaceRecordPath, workspaceRoot } from "../paths.ts";
+
+export const WorkspaceRecord = z.object({
+  taskId: z.string(),
+  attempt: z.int(),
+  repositoryUrl: z.string(),
+  branch: z.string(),
+  baseBranch: z.string(),
+  kind: z.enum(["worktree", "clone"]),
+  path: z.string(),
+  startSha: z.string(),
+  baseSha: z.string(),
+  portBase: z.int(),
+  /** Fingerprint of the lock files whose dependencies are installed. */
+  installed: z.string().optional(),
+  /** Whose files these are, when not the worker's. */
+  unixUser: UnixUser.optional(),
+});
+export type WorkspaceRecord = z.infer<typeof WorkspaceRecord>;
+
+export async function readWorkspaceRecord(home: string, taskId: string): Promise<WorkspaceRecord | undefined> {
+  const text = await readFile(workspaceRecordPath(home, taskId), "utf8").catch(() => undefined);
+  if (text === undefined) return undefined;
+  const parsed = WorkspaceRecord.safeParse(parseJson(text));
+  return parsed.success && parsed.data.taskId === taskId ? parsed.data : undefined;
+}
+
+/** Of all the working copies that were made whole on this host. */
+export async function listWorkspaceRecords(home: string): Promise<WorkspaceRecord[]> {
+  const folder = join(workspaceRoot(home), ".state");
+  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(".json"));
+  const texts = await Promise.all(names.map((name) => readFile(join(folder, name), "utf8").catch(() => "")));
+  return texts.flatMap((text) => WorkspaceRecord.safeParse(parseJson(text)).data ?? []);
+}
+
+export async function writeWorkspaceRecord(home: string, record: WorkspaceRecord): Promise<void> {
+  const path = workspaceRecordPath(home, record.taskId);
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+  await rename(`${path}.new`, path);
+}
+
+export async function forgetWorkspaceRecord(home: string, taskId: string): Promise<void> {
+  await rm(workspaceRecordPath(home, taskId), { force: true });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

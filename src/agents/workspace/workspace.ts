@@ -1,0 +1,269 @@
+/** A working copy for one task: made from the mirror, found again after a crash, and never outside its root. */
+import { randomBytes } from "node:crypto";
+import { lstat, mkdir, readFile, realpath, rename, rm, statfs, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { giveTo, type UnixUser } from "../../command/unix-user.ts";
+import { codeOf, FleetError, SpawnError } from "../../domain/errors.ts";
+import { isBranchName } from "../../domain/task/branch.ts";
+import { shortId } from "../../domain/task/task.ts";
+import { git } from "../../git/git.ts";
+import { missingBranch, readRefs, type Mirror, type Mirrors } from "../../git/mirror.ts";
+import { keptRoot, trashRoot, workspaceRoot } from "../paths.ts";
+import { absorbClone, branchHead, isAncestor } from "./branches.ts";
+import { leasePorts } from "./ports.ts";
+import { prepareUser } from "../users.ts";
+import { readWorkspaceRecord, writeWorkspaceRecord, type WorkspaceRecord } from "./record.ts";
+
+/** What the functions of this folder need to reach. */
+export interface Place {
+  readonly home: string;
+  readonly mirrors: Mirrors;
+  /** Below this much free space nothing new is started. */
+  readonly minFreeMb: number;
+}
+
+export interface WorkspaceRequest {
+  readonly taskId: string;
+  readonly attempt: number;
+  readonly repositoryUrl: string;
+  readonly branch: string;
+  readonly baseBranch: string;
+  readonly kind: "worktree" | "clone";
+  /** As whom the agent runs; it then has a repository of its own, without a link to ours. */
+  readonly unixUser?: string | undefined;
+  /** False: a branch of that name with commits of its own is a refusal. */
+  readonly fromBranchIfExists?: boolean;
+}
+
+export interface Workspace {
+  readonly path: string;
+  readonly kind: "worktree" | "clone";
+  /** Where this attempt begins: its own commits come after it. */
+  readonly startSha: string;
+  readonly baseSha: string;
+  readonly portBase: number;
+  readonly reused: boolean;
+}
+
+const AGENT_CONFIG = "[user]\n\tname = Fleetwright agent\n\temail = agent@fleetwright.invalid\n";
+
+/** Idempotent: after a crash at any point, the same call finishes what was begun. */
+export async function prepareWorkspace(place: Place, ask: WorkspaceRequest): Promise<Workspace> {
+  try {
+    await assertFreeSpace(place);
+    assertBranch(ask);
+    const user = ask.unixUser === undefined ? undefined : await prepareUser(place.home, ask.unixUser);
+    return await findOrMake(place, user ? { ...ask, kind: "clone" } : ask, user);
+  } catch (error) {
+    if (error instanceof SpawnError) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SpawnError("WORKSPACE_FAILED", "workspace", `No working copy: ${why}`, error);
+  }
+}
+
+/** The private part of a worktree inside the mirror. */
+export function worktreeDir(mirror: Mirror, taskId: string): string {
+  return join(mirror.path, "worktrees", shortId(taskId));
+}
+
+/** The folder in which all workspaces lie, with every symlink resolved. */
+export async function openWorkspaceRoot(home: string): Promise<string> {
+  const root = workspaceRoot(home);
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  return realpath(root);
+}
+
+/** Moves it out of the way, still complete, for a human to look at. Commits that no branch holds get a ref. */
+export async function setAside(place: Place, mirror: Mirror, taskId: string, path: string): Promise<string> {
+  const name = `${shortId(taskId)}-${randomBytes(3).toString("hex")}`;
+  await mkdir(keptRoot(place.home), { recursive: true, mode: 0o700 });
+  const kept = join(keptRoot(place.home), name);
+  const head = await readFile(join(worktreeDir(mirror, taskId), "HEAD"), "utf8").catch(() => "");
+  if (/^[0-9a-f]{40,64}\n$/.test(head)) {
+    await git(["update-ref", `refs/fleet/kept/${name}`, head.trim()], { gitDir: mirror.path });
+  }
+  await rename(path, kept);
+  await forgetWorktree(place, mirror, taskId);
+  return kept;
+}
+
+/**
+ * What the mirror keeps about one worktree goes into the trash. `git worktree prune` would do it too, but looks at all of them,
+ * and under the mirror's lock: with a thousand tasks that is what cleaning up and starting wait for.
+ */
+export async function forgetWorktree(place: Place, mirror: Mirror, taskId: string): Promise<void> {
+  await mkdir(trashRoot(place.home), { recursive: true, mode: 0o700 });
+  const trash = join(trashRoot(place.home), `admin-${shortId(taskId)}-${randomBytes(4).toString("hex")}`);
+  await rename(worktreeDir(mirror, taskId), trash).catch((error: unknown) => {
+    if (codeOf(error) !== "ENOENT") throw error;
+  });
+}
+
+async function assertFreeSpace(place: Place): Promise<void> {
+  await mkdir(place.home, { recursive: true, mode: 0o700 });
+  const disk = await statfs(place.home);
+  const freeMb = Math.floor((disk.bavail * disk.bsize) / 1_048_576);
+  if (freeMb >= place.minFreeMb) return;
+  throw new SpawnError(
+    "DISK_FULL",
+    "workspace",
+    `Only ${freeMb} MB are free at ${place.home}; ${place.minFreeMb} are needed.`,
+  );
+}
+
+function assertBranch({ branch, baseBranch }: WorkspaceRequest): void {
+  if (!isBranchName(branch))
+    throw new FleetError("workspace-refused", `${JSON.stringify(branch)} is not a branch name.`);
+  if (branch === baseBranch) {
+    throw new FleetError("workspace-refused", `The agent's branch must differ from the base branch ${baseBranch}.`);
+  }
+}
+
+async function findOrMake(place: Place, ask: WorkspaceRequest, user: UnixUser | undefined): Promise<Workspace> {
+  const path = join(await openWorkspaceRoot(place.home), shortId(ask.taskId));
+  const mirror = await place.mirrors.fetch(ask.repositoryUrl);
+  const refs = await readBranches(mirror, ask);
+  const record = await readWorkspaceRecord(place.home, ask.taskId);
+  const intact = await clearTheWay(place, { mirror, ask, path, record });
+  if (intact) return reuse(place, { mirror, ask, path, record: intact });
+
+  const startSha = await chooseStart(mirror, ask, refs);
+  if (ask.kind === "worktree") await addWorktree(place, mirror, ask, { path, startSha, isNew: !refs.own });
+  else await addClone(mirror, ask, path, startSha);
+  if (user) await giveTo(user, path);
+  const portBase = await leasePorts(place.home, shortId(ask.taskId));
+  const { taskId, attempt, branch, baseBranch, kind } = ask;
+  const made = { path, kind, startSha, baseSha: refs.base, portBase };
+  const owner = user ? { unixUser: user } : {};
+  const of = { taskId, attempt, branch, baseBranch, repositoryUrl: mirror.url, ...owner };
+  await writeWorkspaceRecord(place.home, { ...made, ...of });
+  return { ...made, reused: false };
+}
+
+interface Found {
+  readonly mirror: Mirror;
+  readonly ask: WorkspaceRequest;
+  readonly path: string;
+  readonly record: WorkspaceRecord | undefined;
+}
+
+/** The record of the intact workspace that stands there; otherwise nothing stands there any more. */
+async function clearTheWay(place: Place, { mirror, ask, path, record }: Found): Promise<WorkspaceRecord | undefined> {
+  const there = await lstat(path).catch(() => undefined);
+  if (!there) return undefined;
+  if (record && there.isDirectory() && (await isIntact(mirror, ask, path, record))) return record;
+  if (record) {
+    await setAside(place, mirror, ask.taskId, path);
+    return undefined;
+  }
+  // No record: a crash interrupted its making, so no agent was ever in it.
+  await mkdir(trashRoot(place.home), { recursive: true, mode: 0o700 });
+  const trash = join(trashRoot(place.home), `${basename(path)}-${randomBytes(3).toString("hex")}`);
+  await rename(path, trash);
+  await rm(trash, { recursive: true, force: true });
+  return undefined;
+}
+
+/** Read as plain files: git itself would already trust what stands in them. */
+async function isIntact(
+  mirror: Mirror,
+  ask: WorkspaceRequest,
+  path: string,
+  record: WorkspaceRecord,
+): Promise<boolean> {
+  if (!isMeant(record, mirror, ask)) return false;
+  const dotGit = await lstat(join(path, ".git")).catch(() => undefined);
+  const onBranch = async (dir: string) =>
+    (await readFile(join(dir, "HEAD"), "utf8").catch(() => "")) === `ref: refs/heads/${ask.branch}\n`;
+  if (ask.kind === "clone") return dotGit?.isDirectory() === true && (await onBranch(join(path, ".git")));
+  if (!dotGit?.isFile()) return false;
+  const admin = worktreeDir(mirror, ask.taskId);
+  const named = /^gitdir: (.+)\n$/.exec(await readFile(join(path, ".git"), "utf8"))?.[1];
+  if (named === undefined || !(await onBranch(admin))) return false;
+  return (await realpath(named).catch(() => named)) === (await realpath(admin).catch(() => undefined));
+}
+
+function isMeant(record: WorkspaceRecord, mirror: Mirror, ask: WorkspaceRequest): boolean {
+  const { kind, branch, repositoryUrl, unixUser } = record;
+  return kind === ask.kind && branch === ask.branch && repositoryUrl === mirror.url && unixUser?.name === ask.unixUser;
+}
+
+async function reuse(place: Place, found: Found & { readonly record: WorkspaceRecord }): Promise<Workspace> {
+  const { mirror, ask, path, record } = found;
+  const admin = ask.kind === "worktree" ? worktreeDir(mirror, ask.taskId) : join(path, ".git");
+  // A git of the last attempt that was killed leaves it behind; nobody else works here now.
+  await rm(join(admin, "index.lock"), { force: true });
+  if (ask.kind === "clone") await absorbClone(mirror, { path, user: record.unixUser }, ask.branch);
+  const head = await branchHead(mirror, ask.branch);
+  const startSha = record.attempt === ask.attempt ? record.startSha : (head ?? record.startSha);
+  const next: WorkspaceRecord = { ...record, attempt: ask.attempt, startSha };
+  if (record.attempt !== ask.attempt) await writeWorkspaceRecord(place.home, next);
+  const { kind, baseSha, portBase } = next;
+  return { path, kind, startSha, baseSha, portBase, reused: true };
+}
+
+interface Branches {
+  readonly base: string;
+  /** The branch as an earlier attempt left it in the mirror. */
+  readonly own: string | undefined;
+  readonly pushed: string | undefined;
+}
+
+async function readBranches(mirror: Mirror, { branch, baseBranch }: WorkspaceRequest): Promise<Branches> {
+  const names = [`refs/remotes/origin/${baseBranch}`, `refs/heads/${branch}`, `refs/remotes/origin/${branch}`];
+  const refs = await readRefs(mirror, names);
+  const [base, own, pushed] = names.map((name) => refs.get(name));
+  if (base === undefined) throw await missingBranch(mirror, baseBranch);
+  return { base, own, pushed };
+}
+
+/** What exists is gone on with; where the mirror and the forge differ, the mirror's unless the forge's contains it. */
+async function chooseStart(mirror: Mirror, ask: WorkspaceRequest, refs: Branches): Promise<string> {
+  const existing = refs.own ?? refs.pushed;
+  if (existing === undefined) return refs.base;
+  if (ask.fromBranchIfExists === false && !(await isAncestor(mirror, existing, refs.base))) {
+    throw new FleetError("workspace-refused", `The branch ${ask.branch} exists already and has commits of its own.`);
+  }
+  if (!refs.own || !refs.pushed || refs.own === refs.pushed) return existing;
+  return (await isAncestor(mirror, refs.own, refs.pushed)) ? refs.pushed : refs.own;
+}
+
+/** Only registering is exclusive (16 at once without a lock: 6 % fail); the checkout, which takes long, is not. */
+async function addWorktree(
+  place: Place,
+  mirror: Mirror,
+  ask: WorkspaceRequest,
+  { path, startSha, isNew }: { path: string; startSha: string; isNew: boolean },
+): Promise<void> {
+  const admin = worktreeDir(mirror, ask.taskId);
+  const flags = ["worktree", "add", "--quiet", "--no-checkout"];
+  await place.mirrors.exclusively(mirror, async () => {
+    if (await lstat(admin).catch(() => undefined)) {
+      await git(["worktree", "prune", "--expire=now"], { gitDir: mirror.path });
+    }
+    const what = isNew ? ["-b", ask.branch, path, startSha] : [path, ask.branch];
+    await git([...flags, ...what], { gitDir: mirror.path });
+  });
+  await writeFile(join(admin, "config.worktree"), AGENT_CONFIG, { mode: 0o600 });
+  await git(["reset", "--quiet", "--hard", startSha], { gitDir: admin, workTree: path, cwd: path, timeoutMs: 300_000 });
+}
+
+/** Its own repository with no link to ours; objects are copied, so that nothing outside the folder is needed. */
+async function addClone(mirror: Mirror, ask: WorkspaceRequest, path: string, startSha: string): Promise<void> {
+  const base = `refs/remotes/origin/${ask.baseBranch}`;
+  const refspecs = [`+${base}:${base}`, `+${startSha}:refs/heads/${ask.branch}`];
+  await git(["init", "--quiet", "--template=", "-b", ask.branch, path], { cwd: dirname(path) });
+  const origin = `[remote "origin"]\n\turl = ${JSON.stringify(mirror.url)}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n`;
+  await writeFile(join(path, ".git", "config"), `${AGENT_CONFIG}[core]\n\trepositoryformatversion = 0\n${origin}`);
+  const fetch = [
+    "fetch",
+    "--quiet",
+    "--no-tags",
+    "--update-head-ok",
+    "--no-write-fetch-head",
+    mirror.path,
+    ...refspecs,
+  ];
+  await git(fetch, { cwd: path, allowProtocol: "file", timeoutMs: 300_000 });
+  await git(["reset", "--quiet", "--hard", startSha], { cwd: path, timeoutMs: 300_000 });
+}

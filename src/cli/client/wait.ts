@@ -1,0 +1,112 @@
+/** Staying with a task until it is ready or over. Looks at the task whenever an event says so, and every ten seconds anyway. */
+import { EventView } from "../../views/event.ts";
+import { TaskView } from "../../views/task.ts";
+import type { Api } from "./api.ts";
+import type { Shell } from "../command.ts";
+import { openProgress } from "../progress.ts";
+import type { Terminal } from "../print/terminal.ts";
+import { span } from "../print/format.ts";
+
+const GOOD: ReadonlySet<string> = new Set(["ready", "merged"]);
+const OVER: ReadonlySet<string> = new Set(["ready", "merged", "abandoned", "cancelled"]);
+const LOOK_MS = 10_000;
+
+/** The exit code: 0 when ready or merged, 1 otherwise. */
+export async function waitFor(first: TaskView, shell: Shell): Promise<number> {
+  const { terminal, json, world } = shell;
+  const begun = world.clock().getTime();
+  const progress = json ? undefined : openProgress(terminal, world.clock);
+  if (!json) terminal.line(`${terminal.paint("bold", first.shortId)}  ${terminal.shown(first.title)}`);
+
+  let task = first;
+  progress?.say(sentence(terminal, first));
+  for await (const now of changes(first, shell)) {
+    task = now;
+    if (!OVER.has(task.status)) progress?.say(sentence(terminal, task));
+  }
+  if (json) terminal.json(task);
+  else progress?.end(lastWord(terminal, task, span(world.clock().getTime() - begun)));
+  return GOOD.has(task.status) ? 0 : 1;
+}
+
+/** The task, each time there may be news; ends when it is over, or the operator has enough. */
+async function* changes(first: TaskView, { api, world }: Shell): AsyncGenerator<TaskView, void> {
+  const over = new AbortController();
+  const bell = openBell();
+  const stop = () => {
+    over.abort();
+    bell.ring();
+  };
+  world.signal.addEventListener("abort", stop, { once: true });
+  const listening = listen(api, first.id, bell, over.signal);
+  try {
+    for (let task = first; !OVER.has(task.status) && !world.signal.aborted; yield task) {
+      await bell.rungWithin(LOOK_MS);
+      if (!world.signal.aborted) {
+        task = await api.ask("GET /api/fleet/tasks/{task}", { path: { task: first.id } }, TaskView);
+      }
+    }
+  } finally {
+    over.abort();
+    world.signal.removeEventListener("abort", stop);
+    await listening;
+  }
+}
+
+/** A stream that cannot be had costs speed, not truth: looking every ten seconds goes on. */
+async function listen(api: Api, taskId: string, bell: Bell, signal: AbortSignal): Promise<void> {
+  try {
+    const events = api.follow("STREAM /api/fleet/tasks/{task}/events", { path: { task: taskId } }, EventView, {
+      signal,
+    });
+    while (!(await events.next()).done) bell.ring();
+  } catch {
+    // Whatever it was, the question below meets it too, and says so.
+  }
+  bell.ring();
+}
+
+function sentence(terminal: Terminal, { status, condition, attempt, prNumber, shortId }: TaskView): string {
+  const again = attempt > 0 ? ` · attempt ${attempt + 1}` : "";
+  const pr = prNumber === null ? "" : ` · PR #${prNumber}`;
+  const asks = condition === "needs_input" ? ` · see: fleet show ${shortId}` : "";
+  return `${terminal.status(status, condition)}${again}${pr}${asks}`;
+}
+
+function lastWord(terminal: Terminal, { status, shortId, failure }: TaskView, after: string): string {
+  if (!OVER.has(status)) return `Left after ${after}; it goes on. See: fleet show ${shortId}`;
+  const next = status === "ready" ? `fleet merge ${shortId}` : `fleet show ${shortId}`;
+  const why = failure && !GOOD.has(status) ? `: ${terminal.shown(failure.reason)}` : "";
+  return `${terminal.status(status)} after ${after}${why}. ${terminal.paint("dim", `Next: ${next}`)}`;
+}
+
+export interface Bell {
+  readonly ring: () => void;
+  /** Rung, or the time is over. */
+  readonly rungWithin: (ms: number) => Promise<void>;
+}
+
+/** Rung while nobody listens, it is still heard once. */
+export function openBell(): Bell {
+  let waiting: (() => void) | undefined;
+  let pending = false;
+  return {
+    ring() {
+      pending = waiting === undefined;
+      waiting?.();
+    },
+    async rungWithin(ms) {
+      if (!pending) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, ms);
+          waiting = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+      }
+      waiting = undefined;
+      pending = false;
+    },
+  };
+}

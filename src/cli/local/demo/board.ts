@@ -1,0 +1,98 @@
+/** The demo while it runs: on a terminal a table redrawn in place with the latest news below, elsewhere a line per change. */
+import type { StoryView } from "../../../views/task-details.ts";
+import { tableOf, type Column } from "../../print/table.ts";
+import type { Terminal } from "../../print/terminal.ts";
+import { span } from "../../print/format.ts";
+
+export interface Board {
+  show(stories: readonly StoryView[]): void;
+  /** The last picture stays. */
+  end(): void;
+}
+
+type Entry = StoryView["timeline"][number];
+
+interface News extends Entry {
+  readonly title: string;
+}
+
+const MOST_NEWS = 8;
+const TITLE_CELLS = 16;
+const UP_AND_CLEAR = (lines: number) => (lines === 0 ? "" : `\u001B[${lines}A\u001B[J`);
+
+export function openBoard(terminal: Terminal, clock: () => Date): Board {
+  const begun = clock().getTime();
+  let drawn = 0;
+  const told = new Set<string>();
+
+  function draw(stories: readonly StoryView[], news: readonly News[]): void {
+    const now = clock();
+    const board = tableOf(terminal, columnsOf(terminal, now), stories);
+    const latest = news.slice(-MOST_NEWS).map((entry) => newsLine(terminal, entry, begun));
+    const lines = ["", ...board, "", ...latest].map((line) => (line === "" ? line : `  ${line}`));
+    terminal.raw(`${UP_AND_CLEAR(drawn)}${lines.join("\n")}\n`);
+    drawn = lines.length;
+  }
+
+  /** Each once: the stories are asked one after the other, so an older piece of news may come in later. */
+  function tell(news: readonly News[]): void {
+    for (const entry of news) {
+      const key = `${entry.title} ${entry.at} ${entry.status}`;
+      if (!told.has(key)) terminal.line(newsLine(terminal, entry, begun));
+      told.add(key);
+    }
+  }
+
+  return {
+    show(stories) {
+      const news = newsOf(stories);
+      if (terminal.isTty) draw(stories, news);
+      else tell(news);
+    },
+    end() {
+      if (terminal.isTty) terminal.line();
+    },
+  };
+}
+
+function columnsOf(terminal: Terminal, now: Date): Column<StoryView>[] {
+  const { paint, shown, mark } = terminal;
+  return [
+    { head: "TASK", drop: 0, cell: ({ task }) => paint("bold", shown(task.title)) },
+    { head: "STATUS", drop: 0, cell: ({ task }) => terminal.status(task.status, task.condition) },
+    { head: "TRY", drop: 2, cell: ({ task }) => `${task.attempt + 1}/${task.maxRetries + 1}` },
+    { head: "PR", drop: 3, cell: ({ pullRequest }) => (pullRequest ? `#${pullRequest.number}` : "") },
+    { head: "CI", drop: 0, cell: ({ task }) => mark(CI[task.ciStatus] ?? null) },
+    {
+      head: "REVIEWS",
+      drop: 0,
+      cell: ({ reviews }) =>
+        reviews.map(({ reviewer, verdict }) => `${mark(VERDICTS[verdict] ?? null)} ${shown(reviewer)}`).join("  "),
+    },
+    {
+      head: "FOR",
+      drop: 1,
+      align: "right",
+      cell: ({ task }) =>
+        span((task.completedAt ? Date.parse(task.completedAt) : now.getTime()) - Date.parse(task.createdAt)),
+    },
+  ];
+}
+
+const CI: Readonly<Record<string, boolean>> = { passing: true, failing: false };
+const VERDICTS: Readonly<Record<string, boolean>> = { approve: true, request_changes: false };
+
+/** In the order in which it happened, over all tasks. What is asked is not told, only what comes of it. */
+function newsOf(stories: readonly StoryView[]): News[] {
+  return stories
+    .flatMap(({ task, timeline }) => timeline.map((entry) => ({ ...entry, title: task.title })))
+    .filter(({ status }) => status !== null)
+    .toSorted((a, b) => a.at.localeCompare(b.at));
+}
+
+function newsLine({ paint, status, shown }: Terminal, entry: News, begun: number): string {
+  const at = `${(Math.max(0, Date.parse(entry.at) - begun) / 1_000).toFixed(1)}s`;
+  const [, detail = ""] = /^[^:]*: (.*)$/s.exec(entry.text) ?? [];
+  const said = entry.status ? status(entry.status) : "";
+  return `${paint("dim", at.padStart(6))}  ${shown(entry.title).padEnd(TITLE_CELLS)}  ${said}  ${paint("dim", shown(detail))}`.trimEnd();
+}

@@ -1,0 +1,285 @@
+/** fleet demo: three tasks at once on a small real repository (one succeeds, one is healed, one comes back fixed), then two work orders. */
+import { setTimeout as pause } from "node:timers/promises";
+import { SpawnRequest } from "../../../domain/task/spawn.ts";
+import { requirePrograms } from "../../../processes/preflight.ts";
+import { LOCAL_OPERATOR } from "../../../processes/up.ts";
+import { AuditProof, InvariantsView } from "../../../views/integrity.ts";
+import { StoryView } from "../../../views/task-details.ts";
+import { MergedView, TaskView } from "../../../views/task.ts";
+import { connectApi, type Api } from "../../client/api.ts";
+import type { Command, Shell } from "../../command.ts";
+import { openProgress } from "../../progress.ts";
+import { shortStoryLines } from "../../print/story-lines.ts";
+import { span } from "../../print/format.ts";
+import { openBoard } from "./board.ts";
+import { conductOrders, orderStoryLines, type DemoOrder } from "./orders.ts";
+import { endWorld, keepLog, makePlace, makeRepository, startWorld, type DemoPlace, type DemoWorld } from "./world.ts";
+
+export const demoCommand: Command = {
+  usage: "demo",
+  summary: "see it work: three tasks and two work orders on a small repository, in half a minute",
+  options: [["--keep", "leave it running until Ctrl-C, to look around"]],
+  examples: ["fleet demo", "fleet demo --keep", "fleet demo --json | jq .tasks"],
+
+  async run(shell, _args, { keep }) {
+    await requirePrograms();
+    const interrupted = interruption(shell.world.signal);
+    const place = await makePlace();
+    let world: DemoWorld | undefined;
+    try {
+      await makeRepository(place);
+      world = await start(shell, place);
+      const outcome = await conduct(shell, world, interrupted);
+      tell(shell, outcome, keep === true);
+      if (keep) await stayUntil(shell, world, interrupted);
+      return outcome.wrong.length === 0 ? 0 : 1;
+    } catch (error) {
+      if (interrupted.aborted) {
+        shell.terminal.note("Interrupted; cleaning up.");
+        return 130;
+      }
+      const log = await keepLog(place);
+      const { terminal } = shell;
+      terminal.note(`${terminal.paint("red", "✖")} The demo did not work.${log ? ` Its log: ${log}` : ""}`);
+      throw error;
+    } finally {
+      await endWorld(place, world);
+    }
+  },
+};
+
+/** The stub agent plays each of these; the last word of a script says what it does at its second try. */
+const TASKS = [
+  {
+    title: "Greet in French",
+    script: "succeed",
+    description: "Greet in French\n\nAdd a French greeting.",
+    lesson: "It worked at once.",
+    attempts: 1,
+    learntFrom: undefined,
+  },
+  {
+    title: "Greet by name",
+    script: "fail-then-fix",
+    description: "Greet by name\n\nCheck that everybody is greeted by name.",
+    lesson: "Its checks failed; the next attempt was told how, and mended it.",
+    attempts: 2,
+    learntFrom: "ci_failed",
+  },
+  {
+    title: "Greet at night",
+    script: "objectionable-then-fix",
+    description: "Greet at night\n\nSay good evening after six.",
+    lesson: "A reviewer objected; the next attempt was told why, and came back fixed.",
+    attempts: 2,
+    learntFrom: "review_rejected",
+  },
+] as const;
+
+interface Outcome {
+  readonly seconds: number;
+  readonly stories: readonly StoryView[];
+  readonly orders: readonly DemoOrder[];
+  readonly merged: { readonly title: string; readonly bringHome: string | null };
+  readonly proof: { readonly audit: AuditProof; readonly invariants: InvariantsView };
+  /** What did not go as the demo promises; empty as a rule. */
+  readonly wrong: readonly string[];
+}
+
+const OVER: ReadonlySet<string> = new Set(["ready", "merged", "abandoned", "cancelled"]);
+const LOOK_MS = 200;
+/** It takes 10 to 20 s; on a machine far slower something is wrong. */
+const MOST_MS = 120_000;
+
+/** Ctrl-C, a polite kill, or a terminal that was closed. */
+function interruption(signal: AbortSignal): AbortSignal {
+  const terminated = new AbortController();
+  for (const name of ["SIGTERM", "SIGHUP"] as const) process.once(name, () => terminated.abort());
+  return AbortSignal.any([signal, terminated.signal]);
+}
+
+async function start({ terminal, world, json }: Shell, place: DemoPlace): Promise<DemoWorld> {
+  if (json) return startWorld(place, () => {});
+  terminal.line(`${terminal.paint("bold", "Fleetwright")}  a demo in ${place.root}, which is gone afterwards`);
+  const progress = openProgress(terminal, world.clock);
+  let failed = true;
+  try {
+    const started = await startWorld(place, (sentence) => progress.say(`${sentence} …`));
+    failed = false;
+    return started;
+  } finally {
+    progress.end(
+      failed
+        ? terminal.mark(false)
+        : `${terminal.mark(true)} PostgreSQL, queues, API and worker run; stub agents, real git and tmux`,
+    );
+  }
+}
+
+async function conduct(
+  shell: Shell,
+  { credentials, repository }: DemoWorld,
+  interrupted: AbortSignal,
+): Promise<Outcome> {
+  const { clock } = shell.world;
+  const begun = clock().getTime();
+  const api = connectApi(credentials);
+  const asked = await Promise.all(
+    TASKS.map(({ title, description, script }) =>
+      api.ask(
+        "POST /api/fleet/spawn",
+        { body: SpawnRequest.parse({ repository, title, description, script, agentType: "stub" }) },
+        TaskView,
+      ),
+    ),
+  );
+  const ids = asked.map(({ id }) => id);
+  const stories = await watch(shell, api, ids, interrupted);
+  const wrong = TASKS.flatMap((task, at) => differences(task, stories[at]));
+  if (wrong.length > 0) throw new Error(wrong.join("\n"));
+
+  const [first = ""] = ids;
+  const merged = await api.ask("POST /api/fleet/tasks/{task}/merge", { path: { task: first }, body: {} }, MergedView);
+  const orders = await conductOrders(shell, api, interrupted);
+  const proof = {
+    audit: await api.ask("GET /api/fleet/audit/verify", {}, AuditProof),
+    invariants: await api.ask("GET /api/fleet/invariants", {}, InvariantsView),
+  };
+  const broken = proof.invariants.invariants
+    .filter(({ holds }) => holds === false)
+    .map(({ id, statement }) => `${id} does not hold: ${statement}`);
+  return {
+    seconds: (clock().getTime() - begun) / 1_000,
+    stories: await storiesOf(api, ids),
+    orders,
+    merged: { title: merged.title, bringHome: merged.bringHome },
+    proof,
+    wrong: broken,
+  };
+}
+
+async function watch(
+  { terminal, world, json }: Shell,
+  api: Api,
+  ids: readonly string[],
+  interrupted: AbortSignal,
+): Promise<StoryView[]> {
+  const deadline = world.clock().getTime() + MOST_MS;
+  const board = json ? undefined : openBoard(terminal, world.clock);
+  for (;;) {
+    interrupted.throwIfAborted();
+    const stories = await storiesOf(api, ids);
+    board?.show(stories);
+    if (stories.every(({ task }) => OVER.has(task.status))) {
+      board?.end();
+      return stories;
+    }
+    if (world.clock().getTime() > deadline) {
+      const late = stories
+        .filter(({ task }) => !OVER.has(task.status))
+        .map(({ task, why }) => `${task.title} is ${task.status}: ${why}`);
+      throw new Error(`After ${span(MOST_MS)} it is not over:\n${late.join("\n")}`);
+    }
+    await pause(LOOK_MS, undefined, { signal: interrupted });
+  }
+}
+
+async function storiesOf(api: Api, ids: readonly string[]): Promise<StoryView[]> {
+  const story = (task: string) => api.ask("GET /api/fleet/tasks/{task}/story", { path: { task } }, StoryView);
+  return Promise.all(ids.map((id) => story(id)));
+}
+
+function differences(wanted: (typeof TASKS)[number], story: StoryView | undefined): string[] {
+  if (!story) return [`${wanted.title} has no story.`];
+  const { task, attempts } = story;
+  if (task.status !== "ready") return [`${wanted.title} ended ${task.status}: ${story.why}`];
+  if (attempts.length !== wanted.attempts)
+    return [`${wanted.title} took ${attempts.length} attempts, not ${wanted.attempts}.`];
+  const failedBy = attempts[0]?.failure?.class;
+  return failedBy === wanted.learntFrom
+    ? []
+    : [`${wanted.title} failed by ${failedBy ?? "nothing"}, not by ${wanted.learntFrom ?? "nothing"}.`];
+}
+
+function tell(shell: Shell, outcome: Outcome, keep: boolean): void {
+  const { terminal, json, world } = shell;
+  const { seconds, stories, merged, proof, wrong } = outcome;
+  const { audit, invariants } = proof;
+  if (json) {
+    const tasks = stories.map(({ task, attempts }) => ({
+      id: task.id,
+      title: task.title,
+      status: task.status,
+      attempts: attempts.length,
+      learntFrom: attempts[0]?.failure?.class ?? null,
+    }));
+    terminal.json({
+      ok: wrong.length === 0,
+      seconds,
+      tasks,
+      merged: merged.title,
+      orders: outcome.orders.map(({ order, story }) => ({
+        id: order.id,
+        intent: order.intent,
+        status: order.status,
+        evidence: story.artifacts.map(({ name }) => name),
+        verified: story.verified?.ok ?? false,
+      })),
+      auditHolds: audit.broken.length === 0,
+      invariantsHold: invariants.ok,
+    });
+    return;
+  }
+  terminal.line();
+  for (const [at, story] of stories.entries()) {
+    const [head = "", ...rest] = shortStoryLines(terminal, story, world.clock());
+    for (const line of [head, `  ${TASKS[at]?.lesson ?? ""}`, ...rest.map((one) => `  ${one}`), ""])
+      terminal.line(line);
+  }
+  for (const line of orderStoryLines(shell, outcome.orders)) terminal.line(line);
+  const held = invariants.invariants.filter(({ holds }) => holds).length;
+  terminal.line(`${terminal.mark(true)} ${merged.title} is merged; the other two wait for your word.`);
+  terminal.line(
+    `${terminal.mark(audit.broken.length === 0)} ${audit.entries} audit entries in ${audit.chains} chains, recomputed`,
+  );
+  terminal.line(`${terminal.mark(invariants.ok)} ${held} invariants hold`);
+  for (const line of wrong) terminal.line(`${terminal.mark(false)} ${line}`);
+  terminal.line(
+    `${terminal.mark(true)} ${terminal.paint("bold", `${seconds.toFixed(1)} s`)} from the first word to the last proof`,
+  );
+  if (!keep) for (const line of NEXT_STEPS) terminal.line(line);
+}
+
+const NEXT_STEPS = [
+  "",
+  "Next",
+  "  npx fleet up                run it for yourself; Ctrl-C stops it",
+  '  npx fleet spawn <repository> "what to do" --agent-type stub --wait',
+  "                              from another terminal, on a repository of yours",
+  "  npx fleet init              have a repository of yours validated and tested by the clock",
+  "  npx fleet doctor            which agents and tools this machine has",
+  "  npm run demo -- --keep      the same, left running to look around",
+];
+
+async function stayUntil(
+  { terminal, json }: Shell,
+  { stack, home, repository }: DemoWorld,
+  interrupted: AbortSignal,
+): Promise<void> {
+  const link = await stack.web.loginLinkFor(LOCAL_OPERATOR);
+  if (json) terminal.json({ url: stack.web.url, login: link, home, repository });
+  else {
+    const facts = [
+      ["API", `${stack.web.url}/api/docs`],
+      ["Look", `FLEET_HOME=${home} npx fleet ps --all`],
+      ["Ask", `FLEET_HOME=${home} npx fleet spawn ${repository} "Wave" --agent-type stub --wait`],
+    ];
+    terminal.line();
+    for (const [name = "", value = ""] of facts) terminal.line(`  ${terminal.paint("dim", name.padEnd(7))}${value}`);
+    terminal.line(`  ${terminal.paint("dim", "Board")}  this link logs your browser in, once:`);
+    terminal.line(link);
+    terminal.line(terminal.paint("dim", "  It runs until Ctrl-C; then everything is cleaned up."));
+  }
+  if (!interrupted.aborted)
+    await new Promise((resolve) => interrupted.addEventListener("abort", resolve, { once: true }));
+}

@@ -1,0 +1,149 @@
+/** What the demo happens in: a folder of its own, with a home, a small real repository and the whole stack; and its end. */
+import { chmod, copyFile, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { openTmux } from "../../../agents/runtime/tmux.ts";
+import { readConfig, type Config } from "../../../environment.ts";
+import { parseSettings, type Settings } from "../../../domain/settings/settings.ts";
+import { FLEETWRIGHT_IDENTITY, git } from "../../../git/git.ts";
+import { openLog, openLogFile, type Log } from "../../../log.ts";
+import { LOCAL_OPERATOR, startUp, type RunningStack } from "../../../processes/up.ts";
+import type { Credentials } from "../../client/credentials.ts";
+
+export interface DemoWorld {
+  readonly home: string;
+  readonly repository: string;
+  readonly config: Config;
+  readonly stack: RunningStack;
+  readonly credentials: Credentials;
+}
+
+export interface DemoPlace {
+  readonly root: string;
+  readonly home: string;
+  readonly repository: string;
+  readonly schedules: string;
+  readonly logFile: string;
+}
+
+const REVIEWER = fileURLToPath(new URL("reviewer.mjs", import.meta.url));
+const DAY_MS = 24 * 3_600_000;
+
+/** What the agents work on. Its check runs every script in checks/, so a change can break it and mend it again. */
+const FILES: Readonly<Record<string, string>> = {
+  "README.md": "# Greetings\n\nSays hello. `sh greet.sh Ada` greets Ada; `sh check.sh` checks everything.\n",
+  "greet.sh": "#!/bin/sh\n# Greets whoever is named, or the world.\nprintf 'Hello, %s!\\n' \"${1:-world}\"\n",
+  "check.sh": `#!/bin/sh
+# The checks of this repository: the program's own, then every script in checks/.
+[ "$(sh greet.sh Ada)" = "Hello, Ada!" ] || { echo "error: greet.sh does not greet Ada"; exit 1; }
+for check in checks/*.sh; do
+  [ -e "$check" ] || continue
+  sh "$check" || { echo "error: $check does not hold: $(head -n 1 "$check" | cut -c 3-)"; exit 1; }
+done
+echo "All checks hold."
+# As a work order it is asked for evidence: what it leaves in this folder is kept.
+if [ -n "$FLEET_EVIDENCE" ]; then
+  cat >"$FLEET_EVIDENCE/junit.xml" <<END
+<testsuite name="greetings" tests="1"><testcase classname="greet" name="greets Ada" time="0.01"/></testsuite>
+END
+fi
+`,
+};
+
+export const DEMO_PRODUCT = "greetings";
+
+/** What the clock has done with it each hour. */
+const SCHEDULE = {
+  schema_version: 1,
+  product_id: DEMO_PRODUCT,
+  cadence: "hourly",
+  jobs: [
+    { intent: "validate", priority: 60 },
+    { intent: "test", priority: 50 },
+  ],
+};
+
+/** PostgreSQL runs as another user when we are root, who must be able to pass through. */
+export async function makePlace(): Promise<DemoPlace> {
+  const root = await realpath(await mkdtemp(join(tmpdir(), "fleetwright-demo-")));
+  if (process.getuid?.() === 0) await chmod(root, 0o711);
+  const home = join(root, "home");
+  const repository = join(root, DEMO_PRODUCT);
+  return { root, home, repository, schedules: join(root, "schedules"), logFile: join(home, "logs", "fleet.log") };
+}
+
+export async function makeRepository({ repository, schedules }: DemoPlace): Promise<void> {
+  await mkdir(schedules);
+  await writeFile(join(schedules, `${DEMO_PRODUCT}.json`), `${JSON.stringify(SCHEDULE, undefined, 2)}\n`);
+  await mkdir(repository);
+  for (const [name, text] of Object.entries(FILES)) await writeFile(join(repository, name), text);
+  await git(["init", "-q", "-b", "main"], { cwd: repository });
+  await git(["add", "-A"], { cwd: repository });
+  await git(["commit", "-q", "-m", "Greet the world"], { cwd: repository, identity: FLEETWRIGHT_IDENTITY });
+}
+
+/** Nothing of the environment is used: the demo is the same everywhere, and touches no stack that is there. */
+export async function startWorld(place: DemoPlace, say: (sentence: string) => void): Promise<DemoWorld> {
+  const { home, repository } = place;
+  const config = readConfig(
+    {
+      FLEET_HOME: home,
+      FLEET_SCHEDULES: place.schedules,
+      PORT: "0",
+      FLEET_HOST_ID: "demo",
+      FLEET_TICK_MS: "300",
+      FLEET_HEARTBEAT_INTERVAL_MS: "1000",
+    },
+    { homeDir: home, hostName: "demo" },
+  );
+  const log = await openLog({ level: "info", to: await openLogFile(home) });
+  const stack = await startUp({
+    config,
+    log,
+    settings: settingsFor(repository),
+    say,
+    write: (text) => note(log, text),
+  });
+  const token = await stack.web.issueFor(LOCAL_OPERATOR, DAY_MS);
+  return { home, repository, config, stack, credentials: { url: stack.web.url, token } };
+}
+
+function settingsFor(repository: string): Settings {
+  const parsed = parseSettings({
+    products: [{ id: DEMO_PRODUCT, repository, commands: { validate: "sh -n greet.sh", test: "sh check.sh" } }],
+    reviewers: [
+      { name: "security", type: "command", role: "secrets", command: [process.execPath, REVIEWER] },
+      { name: "logic", type: "stub", role: "unfinished work" },
+    ],
+    review: { requiredApprovals: 2 },
+    // Half a second, so that nobody has to watch a minute of waiting.
+    retry: { baseDelayMs: 500, capMs: 1_000 },
+  });
+  if (parsed.ok) return parsed.settings;
+  throw new Error(`The demo's own settings are not valid: ${parsed.problems.map(({ message }) => message).join("; ")}`);
+}
+
+function note(log: Log, text: string): void {
+  log.info({ component: "terminal" }, text.trim());
+}
+
+/** Agents, tmux, PostgreSQL and files: nothing stays. */
+export async function endWorld(place: DemoPlace, world: DemoWorld | undefined): Promise<void> {
+  await world?.stack.close();
+  const socket = world?.config.FLEET_TMUX_SOCKET;
+  if (socket) await openTmux({ home: place.home, socket }).shutDown();
+  // Where other users cannot enter the folder, PostgreSQL's data is elsewhere and this is a link to it.
+  const postgres = await realpath(join(place.home, "postgres")).catch(() => undefined);
+  if (postgres) await rm(postgres, { recursive: true, force: true });
+  await rm(place.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+}
+
+/** The log outlives a demo that failed. Undefined when there is none yet. */
+export async function keepLog({ root, logFile }: DemoPlace): Promise<string | undefined> {
+  const kept = `${root}.log`;
+  return copyFile(logFile, kept).then(
+    () => kept,
+    () => undefined,
+  );
+}

@@ -1,0 +1,81 @@
+/** What a repository is made with, and so which commands set it up and check it: read from its files, nothing is run. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { COMPILED } from "./compiled.ts";
+import { detectNode } from "./node.ts";
+import { detectPython } from "./python.ts";
+
+export interface Commands {
+  readonly setup?: string | undefined;
+  readonly validate?: string | undefined;
+  readonly test?: string | undefined;
+}
+
+export interface Detected extends Commands {
+  readonly language: string;
+  readonly packageManager?: string | undefined;
+  /** As the project calls itself. */
+  readonly name?: string | undefined;
+  /** The files that said so. */
+  readonly files: readonly string[];
+}
+
+/** The top folder of the repository, as detectors see it. */
+export interface Folder {
+  readonly names: readonly string[];
+  has(...names: readonly string[]): boolean;
+  /** Those of these that are there. */
+  those(...names: readonly string[]): string[];
+  /** Empty when there is no such file. */
+  text(name: string): Promise<string>;
+}
+
+export type Detector = (folder: Folder) => Promise<Detected | undefined>;
+
+/** The first that knows the repository decides; a Makefile fills in what is missing. */
+const DETECTORS: readonly Detector[] = [detectNode, detectPython, ...COMPILED];
+
+export async function detectProject(root: string): Promise<Detected> {
+  const folder = await openFolder(root);
+  let detected: Detected | undefined;
+  for (const detect of DETECTORS) detected ??= await detect(folder);
+  const made = await detectMake(folder);
+  const nothing: Detected = { language: "unknown", files: [] };
+  if (!detected || !made) return detected ?? made ?? nothing;
+  const missing = (["setup", "validate", "test"] as const).filter((name) => detected[name] === undefined && made[name]);
+  const filled = Object.fromEntries(missing.map((name) => [name, made[name]]));
+  return { ...detected, ...filled, files: [...detected.files, ...(missing.length > 0 ? made.files : [])] };
+}
+
+async function openFolder(root: string): Promise<Folder> {
+  const names = await readdir(root);
+  const known = new Set(names);
+  return {
+    names,
+    has: (...wanted) => wanted.some((name) => known.has(name)),
+    those: (...wanted) => wanted.filter((name) => known.has(name)),
+    text: async (name) => (known.has(name) ? readFile(join(root, name), "utf8").catch(() => "") : ""),
+  };
+}
+
+/** `make install` puts things into the system, so it is none of these. */
+async function detectMake(folder: Folder): Promise<Detected | undefined> {
+  const [file] = folder.those("GNUmakefile", "Makefile", "makefile");
+  if (file === undefined) return undefined;
+  const text = await folder.text(file);
+  const targets = new Set(
+    [...text.matchAll(/^(?<target>[A-Za-z][\w-]*)\s*:(?!=)/gm)].map(({ groups }) => groups?.["target"]),
+  );
+  const make = (...wanted: readonly string[]) => {
+    const target = wanted.find((name) => targets.has(name));
+    return target && `make ${target}`;
+  };
+  return {
+    language: "unknown",
+    packageManager: "make",
+    setup: make("setup", "deps", "bootstrap"),
+    validate: make("validate", "check", "lint"),
+    test: make("test", "tests"),
+    files: [file],
+  };
+}

@@ -1,0 +1,86 @@
+/** JavaScript and TypeScript: package.json's scripts, and the package manager that its lock file or its own word names. */
+import { z } from "zod";
+import type { Detected, Folder } from "./detect.ts";
+
+const Manifest = z.object({
+  name: z.string().optional().catch(undefined),
+  packageManager: z.string().optional().catch(undefined),
+  scripts: z.record(z.string(), z.string()).catch({}).default({}),
+  dependencies: z.record(z.string(), z.unknown()).catch({}).default({}),
+  devDependencies: z.record(z.string(), z.unknown()).catch({}).default({}),
+});
+type Manifest = z.infer<typeof Manifest>;
+
+type Manager = "npm" | "pnpm" | "yarn" | "bun";
+
+const LOCKS: readonly (readonly [file: string, manager: Manager])[] = [
+  ["pnpm-lock.yaml", "pnpm"],
+  ["yarn.lock", "yarn"],
+  ["bun.lock", "bun"],
+  ["bun.lockb", "bun"],
+  ["package-lock.json", "npm"],
+  ["npm-shrinkwrap.json", "npm"],
+];
+
+/** One of these is all that is needed; otherwise those of the second list that there are, together. */
+const WHOLE_CHECKS = ["check", "validate", "verify"];
+const PART_CHECKS = ["typecheck", "type-check", "check:types", "types", "lint"];
+
+export async function detectNode(folder: Folder): Promise<Detected | undefined> {
+  if (!folder.has("package.json")) return undefined;
+  const manifest = Manifest.safeParse(parsed(await folder.text("package.json"))).data ?? Manifest.parse({});
+  const lock = LOCKS.find(([file]) => folder.has(file));
+  const manager = managerOf(manifest) ?? lock?.[1] ?? "npm";
+  const isTyped = folder.has("tsconfig.json") || "typescript" in manifest.devDependencies;
+  return {
+    language: isTyped ? "TypeScript" : "JavaScript",
+    packageManager: manager,
+    name: manifest.name,
+    setup: setupOf(manager, manifest, { isLocked: lock?.[1] === manager, isModernYarn: folder.has(".yarnrc.yml") }),
+    validate: validateOf(manager, manifest, folder),
+    test: testOf(manager, manifest),
+    files: ["package.json", ...(lock ? [lock[0]] : [])],
+  };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
+function managerOf({ packageManager = "" }: Manifest): Manager | undefined {
+  const [name] = packageManager.split("@");
+  return name === "npm" || name === "pnpm" || name === "yarn" || name === "bun" ? name : undefined;
+}
+
+/** Exactly what the lock file says, so that a run today and one tomorrow use the same. */
+function setupOf(
+  manager: Manager,
+  { dependencies, devDependencies }: Manifest,
+  { isLocked, isModernYarn }: { isLocked: boolean; isModernYarn: boolean },
+): string | undefined {
+  if (!isLocked && Object.keys({ ...dependencies, ...devDependencies }).length === 0) return undefined;
+  if (!isLocked) return `${manager} install`;
+  if (manager === "npm") return "npm ci";
+  return `${manager} install ${manager === "yarn" && isModernYarn ? "--immutable" : "--frozen-lockfile"}`;
+}
+
+function validateOf(manager: Manager, { scripts }: Manifest, folder: Folder): string | undefined {
+  const whole = WHOLE_CHECKS.find((name) => name in scripts);
+  if (whole !== undefined) return `${manager} run ${whole}`;
+  const parts = PART_CHECKS.filter((name) => name in scripts);
+  if (parts.length > 0) return parts.map((name) => `${manager} run ${name}`).join(" && ");
+  if ("build" in scripts) return `${manager} run build`;
+  return folder.has("tsconfig.json") ? "npx tsc --noEmit" : undefined;
+}
+
+/** What `npm init` leaves is no test. */
+function testOf(manager: Manager, { scripts }: Manifest): string | undefined {
+  if ("test:ci" in scripts) return `${manager} run test:ci`;
+  const test = scripts["test"];
+  if (test === undefined || test.includes("no test specified")) return undefined;
+  return manager === "bun" ? "bun run test" : `${manager} test`;
+}

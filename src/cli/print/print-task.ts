@@ -1,0 +1,16 @@
+/** What stop, retry and reject have in common: ask, and say how the task stands now. */
+import type { TaskView } from "../../views/task.ts";
+import type { Shell } from "../command.ts";
+import type { Terminal } from "./terminal.ts";
+
+export const taskView = async () => (await import("../../views/task.ts")).TaskView;
+
+export async function act({ terminal, json }: Shell, asking: Promise<TaskView>): Promise<void> {
+  const now = await asking;
+  if (json) terminal.json(now);
+  else terminal.line(taskLine(terminal, now));
+}
+
+export function taskLine(terminal: Terminal, { status, condition, shortId, title }: TaskView): string {
+  return `${terminal.status(status, condition)}  ${terminal.paint("bold", shortId)}  ${terminal.shown(title)}`;
+}

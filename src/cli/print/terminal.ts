@@ -1,0 +1,79 @@
+/** Writing to people: colours with a meaning, plain when piped. Text that comes from elsewhere is escaped before it is written. */
+import pc from "picocolors";
+import { escapeForTerminal, isControl, isInvisible } from "../../domain/text/escape.ts";
+import type { Output, World } from "../command.ts";
+import { CONDITION_LOOKS, STATUS_LOOKS, type Colour } from "./format.ts";
+import type { Condition, TaskStatus } from "../../domain/task/task.ts";
+
+export interface Terminal {
+  /** On a terminal: colours, tables that fit, progress. Otherwise plain lines, nothing cut. */
+  readonly isTty: boolean;
+  readonly columns: number;
+  readonly paint: (colour: Colour, text: string) => string;
+  /** Text of agents, pull requests, people: on one line, and unable to steer the terminal. */
+  readonly shown: (text: string) => string;
+  readonly status: (status: TaskStatus, condition?: Condition | null) => string;
+  /** ✔ for what holds, ✖ for what does not, ○ for what is not known yet. */
+  readonly mark: (holds: boolean | null) => string;
+  readonly line: (text?: string) => void;
+  /** Never on stdout: a script reads that. */
+  readonly note: (text: string) => void;
+  readonly json: (data: unknown) => void;
+  readonly raw: (text: string) => void;
+}
+
+const PIPED = Number.POSITIVE_INFINITY;
+
+export function openTerminal({ stdout, stderr, env }: World): Terminal {
+  const isTty = stdout.isTTY === true;
+  const colours = pc.createColors(wantsColour(stdout, env));
+  const paint = (colour: Colour, text: string) => colours[colour](text);
+  return {
+    isTty,
+    columns: isTty ? (stdout.columns ?? 80) : PIPED,
+    paint,
+    shown,
+    status: (status, condition) => statusMark(paint, status, condition),
+    mark: (holds) => markFor(paint, holds),
+    line: (text = "") => void stdout.write(`${text}\n`),
+    note: (text) => void stderr.write(`${text}\n`),
+    json: (data) => void stdout.write(`${jsonText(data, isTty)}\n`),
+    raw: (text) => void stdout.write(text),
+  };
+}
+
+function wantsColour(output: Output, env: World["env"]): boolean {
+  if (env["NO_COLOR"]) return false;
+  if (env["FORCE_COLOR"]) return env["FORCE_COLOR"] !== "0";
+  return output.isTTY === true && env["TERM"] !== "dumb";
+}
+
+export function shown(text: string): string {
+  return escapeForTerminal(text).replaceAll(/\s+/g, " ").trim();
+}
+
+/** The same JSON value, with whatever could steer a terminal written as `\u` escapes. */
+export function jsonText(data: unknown, pretty = false): string {
+  const text = JSON.stringify(data, undefined, pretty ? 2 : undefined);
+  return text.replaceAll(/[^\n -~]/gu, (sign) => {
+    const codePoint = sign.codePointAt(0) ?? 0;
+    // Line and paragraph separators break lines for some readers.
+    const breaks = codePoint === 0x2028 || codePoint === 0x2029;
+    if (!breaks && !isControl(codePoint) && !isInvisible(codePoint)) return sign;
+    const units = Array.from({ length: sign.length }, (_, at) => sign.charCodeAt(at).toString(16).padStart(4, "0"));
+    return units.map((unit) => `\\u${unit}`).join("");
+  });
+}
+
+type Paint = Terminal["paint"];
+
+function statusMark(paint: Paint, status: TaskStatus, condition: Condition | null = "ok"): string {
+  const { glyph, colour, word } = STATUS_LOOKS[status];
+  const held = condition === null ? undefined : CONDITION_LOOKS[condition];
+  return paint(held?.colour ?? colour, held ? `${held.glyph} ${word}: ${held.word}` : `${glyph} ${word}`);
+}
+
+function markFor(paint: Paint, holds: boolean | null): string {
+  if (holds === null) return paint("gray", "○");
+  return holds ? paint("green", "✔") : paint("red", "✖");
+}

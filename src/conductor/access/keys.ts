@@ -1,0 +1,57 @@
+/** The keys that sign tokens: which there are, a new one that signs from now on, one that is believed no longer. */
+import { FleetError } from "../../domain/errors.ts";
+import type { Operator } from "../../domain/operator.ts";
+import {
+  insertKey,
+  listAllKeys,
+  listUsableKeys,
+  lockKeys,
+  markKeyRevoked,
+  retireOtherKeys,
+  type NewSigningKey,
+  type SigningKeyRow,
+} from "../../store/keys.ts";
+import { auditOperator } from "../../store/operators.ts";
+import { WORKER } from "../../store/store.ts";
+import type { Fleet } from "../fleet.ts";
+
+export async function listKeys(fleet: Fleet, by: Operator): Promise<SigningKeyRow[]> {
+  assertAdmin(by);
+  return fleet.store.transaction(WORKER, (tx) => listAllKeys(tx));
+}
+
+/** The new key signs from now on; the others verify for `overlapMs` more. */
+export async function rotateKeys(fleet: Fleet, by: Operator, key: NewSigningKey, overlapMs: number): Promise<void> {
+  assertAdmin(by);
+  await fleet.store.transaction(WORKER, async (tx) => {
+    await lockKeys(tx);
+    const [before] = await listUsableKeys(tx);
+    await insertKey(tx, key);
+    await retireOtherKeys(tx, key.id, overlapMs);
+    const detail = { kid: key.id, previous: before?.id ?? null, overlapMs };
+    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "key.rotated", detail });
+  });
+}
+
+/**
+ * Nothing that it signed is believed from now on. When it was the one that signs, `spare` takes its place in the same
+ * transaction, so that there is always one. Revoking again changes nothing. Throws "not-found".
+ */
+export async function revokeKey(fleet: Fleet, by: Operator, id: string, spare: NewSigningKey): Promise<void> {
+  assertAdmin(by);
+  await fleet.store.transaction(WORKER, async (tx) => {
+    await lockKeys(tx);
+    if (!(await listAllKeys(tx)).some((key) => key.id === id)) {
+      throw new FleetError("not-found", `There is no key ${id}. See them: fleet keys`, { kid: id });
+    }
+    if (!(await markKeyRevoked(tx, id))) return;
+    const signs = (await listUsableKeys(tx)).find(({ retireAt }) => retireAt === null);
+    if (!signs) await insertKey(tx, spare);
+    const detail = { kid: id, signs: signs?.id ?? spare.id };
+    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "key.revoked", detail });
+  });
+}
+
+function assertAdmin(by: Operator): void {
+  if (by.role !== "admin") throw new FleetError("tier-too-low", "Signing keys are for role admin.");
+}

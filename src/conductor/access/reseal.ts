@@ -1,0 +1,121 @@
+/** What is sealed in the database, and bringing it under the key that seals now. */
+import { FleetError } from "../../domain/errors.ts";
+import type { Operator } from "../../domain/operator.ts";
+import {
+  claimSealedOtherwise,
+  countSealed,
+  resealConfig,
+  type ConfigRow,
+  type SealedCount,
+} from "../../store/config.ts";
+import { claimKeysSealedOtherwise, resealKey, type NewSigningKey, type SigningKeyRow } from "../../store/keys.ts";
+import { auditOperator } from "../../store/operators.ts";
+import { WORKER } from "../../store/store.ts";
+import type { Fleet, Seal } from "../fleet.ts";
+
+/** One transaction's worth: killed in between, the next run goes on with the rest. */
+const BATCH = 200;
+
+export interface Resealed {
+  readonly keyId: string;
+  readonly settings: number;
+  readonly signingKeys: number;
+  /** What is still sealed under other keys, because this process does not have them. */
+  readonly left: readonly SealedCount[];
+}
+
+/** Asked twice, the second run has nothing to do. */
+export async function resealAll(fleet: Fleet, by: Operator): Promise<Resealed> {
+  if (by.role !== "admin") throw new FleetError("tier-too-low", "Sealing everything anew is for role admin.");
+  const { seal, store } = fleet;
+  const ask = { keyId: seal.keyId, openable: seal.keyIds, limit: BATCH };
+  const settings = await untilNone(() =>
+    store.transaction(WORKER, async (tx) => {
+      const rows = await claimSealedOtherwise(tx, ask);
+      for (const row of rows) {
+        const sealed = seal.close(openSetting(seal, row), boundTo(row));
+        await resealConfig(tx, row, { sealed, keyId: seal.keyId });
+      }
+      return rows.length;
+    }),
+  );
+  const signingKeys = await untilNone(() =>
+    store.transaction(WORKER, async (tx) => {
+      const rows = await claimKeysSealedOtherwise(tx, ask);
+      for (const row of rows)
+        await resealKey(tx, row.id, sealSigningKeyWith(seal, row.id, openSigningKeyWith(seal, row)));
+      return rows.length;
+    }),
+  );
+  return store.transaction(WORKER, async (tx) => {
+    const detail = { keyId: seal.keyId, settings, signingKeys };
+    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "config.resealed", detail });
+    const left = (await countSealed(tx)).filter(({ keyId }) => keyId !== seal.keyId);
+    return { ...detail, left };
+  });
+}
+
+async function untilNone(batch: () => Promise<number>): Promise<number> {
+  let all = 0;
+  for (;;) {
+    const done = await batch();
+    all += done;
+    if (done < BATCH) return all;
+  }
+}
+
+/** A sealed value opens only in the row it was made for. */
+export function boundTo({ tenantId, operatorId, key }: Pick<ConfigRow, "tenantId" | "operatorId" | "key">): string {
+  return JSON.stringify(["fleet_config", tenantId, operatorId, key]);
+}
+
+/** Throws "encryption-key-missing", or "not-verified" when it is not the value that was sealed for this row. */
+export function openSetting(seal: Seal, row: ConfigRow): string {
+  if (!row.sealed || row.keyId === null) throw new Error(`The setting ${row.key} is not sealed.`);
+  return opened(
+    () => seal.open(row.sealed ?? Buffer.alloc(0), { keyId: row.keyId ?? "", bound: boundTo(row) }),
+    row.key,
+  );
+}
+
+/** Those of an earlier version were bound to nothing. */
+export function openSigningKeyWith(
+  seal: Seal,
+  { id, sealedPrivate, sealedWith }: Pick<SigningKeyRow, "id" | "sealedPrivate" | "sealedWith">,
+): string {
+  const openAs = (bound: string) => seal.open(sealedPrivate, { keyId: sealedWith, bound });
+  return opened(() => {
+    try {
+      return openAs(boundToKey(id));
+    } catch (error) {
+      if (error instanceof FleetError) throw error;
+      return openAs("");
+    }
+  }, `signing key ${id}`);
+}
+
+export function sealSigningKeyWith(
+  seal: Seal,
+  id: string,
+  text: string,
+): Pick<NewSigningKey, "sealedPrivate" | "sealedWith"> {
+  return { sealedPrivate: seal.close(text, boundToKey(id)), sealedWith: seal.keyId };
+}
+
+function boundToKey(id: string): string {
+  return JSON.stringify(["signing_keys", id]);
+}
+
+function opened(open: () => string, what: string): string {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof FleetError) throw error;
+    throw new FleetError(
+      "not-verified",
+      `What is sealed as ${what} was changed, or belongs to another row.`,
+      {},
+      error,
+    );
+  }
+}

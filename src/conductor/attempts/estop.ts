@@ -1,0 +1,121 @@
+/** fleet estop: throwing a kill switch, releasing it, and what is thrown. Who may, and that it is written down who did. */
+import { FleetError } from "../../domain/errors.ts";
+import {
+  FLEET_WIDE,
+  type EstopMode,
+  type EstopScope,
+  type EstopSwitch,
+  type EstopTarget,
+} from "../../domain/task/kill-switch.ts";
+import { tierReaches, type Operator } from "../../domain/operator.ts";
+import { isTerminal, shortId, type Task } from "../../domain/task/task.ts";
+import { dropKillSwitch, putKillSwitch } from "../../store/kill-switches.ts";
+import { auditOperator } from "../../store/operators.ts";
+import { WORKER } from "../../store/store.ts";
+import type { Fleet } from "../fleet.ts";
+import { getProduct } from "../products/products.ts";
+import { holdOnTask, switchesNow } from "../products/kill-switches.ts";
+import { getOwnTask } from "../tasks/find.ts";
+
+/** What somebody names: a task, a product or a tenant; nothing for the fleet. */
+export interface EstopAsk {
+  readonly scope: EstopScope;
+  readonly subject?: string | undefined;
+}
+
+/** The switches that may hold something of the asker's tenant; an admin sees all. Widest first. */
+export async function listEstops(fleet: Fleet, by: Operator): Promise<EstopSwitch[]> {
+  const switches = await switchesNow(fleet, by.role === "admin" ? undefined : by.tenantId);
+  return switches.toSorted((a, b) => WIDTH[b.scope] - WIDTH[a.scope] || (a.subject < b.subject ? -1 : 1));
+}
+
+/** What is stopped, and which of these tasks that holds. */
+export async function lookAtStops(
+  fleet: Fleet,
+  by: Operator,
+  tasks: readonly Task[],
+): Promise<{ readonly stops: readonly EstopSwitch[]; readonly holds: ReadonlyMap<string, EstopSwitch> }> {
+  const stops = await listEstops(fleet, by);
+  const holds = new Map<string, EstopSwitch>();
+  for (const task of stops.length === 0 ? [] : tasks) {
+    const hold = isTerminal(task.status) ? undefined : await holdOnTask(fleet, stops, task);
+    if (hold) holds.set(task.id, hold);
+  }
+  return { stops, holds };
+}
+
+const WIDTH: Readonly<Record<EstopScope, number>> = { agent: 0, product: 1, tenant: 2, fleet: 3 };
+
+/** Holds from the commit on, for every process: claims read it, and hosts look every second. */
+export async function throwEstop(
+  fleet: Fleet,
+  by: Operator,
+  ask: EstopAsk & { readonly mode: EstopMode; readonly reason: string },
+): Promise<EstopSwitch[]> {
+  const target = await targetOf(fleet, by, ask);
+  const { mode, reason } = ask;
+  await fleet.store.transaction(WORKER, async (tx) => {
+    await putKillSwitch(tx, { ...target, mode, reason, endsOrders: false, operatorId: by.id });
+    await auditOperator(tx, {
+      operatorId: by.id,
+      actor: by.id,
+      action: `estop.${mode}`,
+      detail: { ...target, reason },
+    });
+  });
+  fleet.log.warn({ event: "estop.thrown", ...target, mode, by: by.id }, reason);
+  return listEstops(fleet, by);
+}
+
+/** Only this one; what else holds goes on holding. Releasing what is not stopped is told, since it may be a mistake. */
+export async function releaseEstop(
+  fleet: Fleet,
+  by: Operator,
+  ask: EstopAsk & { readonly reason?: string | undefined },
+): Promise<EstopSwitch[]> {
+  const target = await targetOf(fleet, by, ask);
+  const dropped = await fleet.store.transaction(WORKER, async (tx) => {
+    const found = await dropKillSwitch(tx, target);
+    if (!found) return undefined;
+    const { mode, reason: was, operatorId: thrownBy } = found;
+    const detail = { ...target, mode, was, thrownBy, ...(ask.reason ? { reason: ask.reason } : {}) };
+    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "estop.released", detail });
+    return found;
+  });
+  if (!dropped) {
+    throw new FleetError("not-found", "Nothing is stopped there. See what is: fleet estop", { ...target });
+  }
+  fleet.log.warn({ event: "estop.released", ...target, by: by.id }, "released");
+  return listEstops(fleet, by);
+}
+
+/** Throws "not-found", "not-owner" or "tier-too-low": what somebody may not stop they may not release either. */
+async function targetOf(fleet: Fleet, by: Operator, { scope, subject }: EstopAsk): Promise<EstopTarget> {
+  if (scope === "fleet") return fleetTarget(by);
+  if (scope === "tenant") return tenantTarget(by, subject ?? by.tenantId);
+  if (subject === undefined) {
+    throw new FleetError("invalid-input", `Say which ${scope}.`, { scope });
+  }
+  if (scope === "product") return { tenantId: by.tenantId, scope, subject: getProduct(fleet, by.tenantId, subject).id };
+  const task = await getOwnTask(fleet, by, subject);
+  if (task.completedAt) {
+    throw new FleetError("invalid-transition", `Task ${shortId(task.id)} is ${task.status}: nothing of it runs.`);
+  }
+  return { tenantId: task.tenantId, scope, subject: task.id };
+}
+
+function fleetTarget(by: Operator): EstopTarget {
+  if (by.role !== "admin") {
+    throw new FleetError("tier-too-low", "Stopping the whole fleet is for role admin.", { needed: "admin" });
+  }
+  return { tenantId: FLEET_WIDE, scope: "fleet", subject: FLEET_WIDE };
+}
+
+function tenantTarget(by: Operator, tenantId: string): EstopTarget {
+  const isOwn = tenantId === by.tenantId && tierReaches(by.tier, "sovereign");
+  if (by.role !== "admin" && !isOwn) {
+    const sentence = "Stopping a tenant is for its operators of tier sovereign, and for role admin.";
+    throw new FleetError("tier-too-low", sentence, { needed: "sovereign" });
+  }
+  return { tenantId, scope: "tenant", subject: tenantId };
+}

@@ -1,0 +1,174 @@
+/** Retrying: a failed or rejected task comes back through the gate, or is given up. */
+import type { TaskJob } from "../../../queues/task-job.ts";
+import { reached, sayCap } from "../../domain/budget.ts";
+import { CapReachedError, SpawnDeniedError } from "../../domain/errors.ts";
+import type { EstopSwitch } from "../../domain/task/kill-switch.ts";
+import type { Operator } from "../../domain/operator.ts";
+import { decideRetry, type RetryDecision } from "../../domain/task/retry.ts";
+import type { Task } from "../../domain/task/task.ts";
+import { listAttempts } from "../../store/attempts.ts";
+import { listHosts } from "../../store/hosts.ts";
+import { findOperator } from "../../store/operators.ts";
+import type { Tx } from "../../store/sql.ts";
+import { WORKER } from "../../store/store.ts";
+import { findTaskAt, getTask } from "../../store/tasks.ts";
+import { readmitTask } from "../../store/transitions.ts";
+import { parkedMove } from "./enforce-kill-switches.ts";
+import type { Fleet } from "../fleet.ts";
+import { moveTask, transitionOf, type Move } from "../tasks/transition.ts";
+import { holdOnTask, refusal, switchesNow } from "../products/kill-switches.ts";
+
+/** How long a task waits before it asks the gate again. */
+const NO_SLOT_PAUSE_MS = 5_000;
+const NO_BUDGET_PAUSE_MS = 10 * 60_000;
+
+/** Answers a retry job. Undefined when the task has moved on. */
+export async function attemptRetry(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
+  const found = await fleet.store.transaction(WORKER, async (tx) => {
+    const task = await findTaskAt(tx, job);
+    return task && (task.status === "failed" || task.status === "rejected")
+      ? { task, ...(await decide(fleet, tx, task)) }
+      : undefined;
+  });
+  if (!found) return undefined;
+  const { task, decision, operator } = found;
+  const hold = decision.do === "retry" ? await findHold(fleet, task) : undefined;
+  if (hold) return moveTask(fleet, parkedMove(fleet, task, hold));
+  if (decision.do === "retry") return readmit(fleet, task, operator, decision);
+  if (decision.do === "abandon") return abandon(fleet, task, decision.reason);
+  if (decision.do === "hold") {
+    const conditionDetail = { text: decision.reason, held: true };
+    return moveTask(fleet, {
+      task,
+      actor: fleet.worker,
+      action: "retry.held",
+      patch: { condition: "needs_input", conditionDetail, waitingFor: null },
+    });
+  }
+  return undefined;
+}
+
+/** An operator asks: at once, whatever class it failed with, as long as the budget and a slot are there. */
+export async function retryNow(fleet: Fleet, task: Task, by: Operator): Promise<Task> {
+  const hold = await findHold(fleet, task);
+  if (hold) throw refusal(hold);
+  const spent = reached(task.budget, task.spend);
+  if (spent) throw new CapReachedError(spent, fleet.clock());
+  const limit = fleet.settings.tiers[by.tier];
+  const burnsRetry = task.retryCount < task.maxRetries;
+  const moved = await fleet.store.transaction(WORKER, async (tx) => {
+    const fresh = await getTask(tx, task.id);
+    return readmitTask(tx, transitionOf(fleet, retryingMove(fresh, { burnsRetry, actor: by.id })), limit);
+  });
+  if (!moved) throw new SpawnDeniedError(limit, limit, by.tier);
+  fleet.kickRelay();
+  return moved;
+}
+
+async function findHold(fleet: Fleet, task: Task): Promise<EstopSwitch | undefined> {
+  return holdOnTask(fleet, await switchesNow(fleet, task.tenantId), task);
+}
+
+async function decide(
+  fleet: Fleet,
+  tx: Tx,
+  task: Task,
+): Promise<{ decision: RetryDecision; operator: Operator | undefined }> {
+  const attempts = await listAttempts(tx, task.id);
+  const hosts = await listHosts(tx);
+  const operator = await findOperator(tx, task.operatorId);
+  const slots = hosts.reduce((sum, host) => sum + host.slots, 0);
+  const held = hosts.reduce((sum, host) => sum + host.held, 0);
+  const spent = reached(task.budget, task.spend);
+  if (spent) return { decision: { do: "hold", reason: sayCap(spent) }, operator };
+  if (!task.failureContext) return { decision: { do: "abandon", reason: "no failure was recorded" }, operator };
+  const history = attempts
+    .filter(({ attempt }) => attempt < task.attempt)
+    .flatMap(({ failureContext }) => (failureContext ? [failureContext] : []));
+  const decision = decideRetry(task, task.failureContext, {
+    history,
+    policy: fleet.settings.retry,
+    fleetUse: slots === 0 ? 0 : held / slots,
+    random: fleet.random(),
+    now: fleet.clock(),
+  });
+  return { decision, operator };
+}
+
+async function readmit(
+  fleet: Fleet,
+  task: Task,
+  operator: Operator | undefined,
+  { burnsRetry, reason }: Extract<RetryDecision, { do: "retry" }>,
+): Promise<Task> {
+  const limit = operator ? fleet.settings.tiers[operator.tier] : 0;
+  await fleet.faultPoint("retry:before", task.id);
+  const move = retryingMove(task, { burnsRetry, actor: fleet.worker, reason });
+  const moved = await readmitted(fleet, move, limit);
+  if (moved instanceof CapReachedError) return waitForBudgetOf(fleet, task, moved);
+  await fleet.faultPoint("retry:after", task.id);
+  if (moved) {
+    fleet.kickRelay();
+    return moved;
+  }
+  // Stays failed, visibly waiting; the reconciler asks again under a new epoch.
+  return moveTask(fleet, {
+    task,
+    takeOver: true,
+    actor: fleet.worker,
+    action: "retry.waits_for_slot",
+    patch: { condition: "waiting_slot", conditionDetail: { limit } },
+    next: { queue: "retry", delayMs: NO_SLOT_PAUSE_MS },
+  });
+}
+
+async function readmitted(fleet: Fleet, move: Move, limit: number): Promise<Task | CapReachedError | undefined> {
+  try {
+    return await fleet.store.transaction(WORKER, (tx) => readmitTask(tx, transitionOf(fleet, move), limit));
+  } catch (error) {
+    if (error instanceof CapReachedError) return error;
+    throw error;
+  }
+}
+
+/** Stays failed, says why, and asks again now and then. */
+function waitForBudgetOf(fleet: Fleet, task: Task, { facts }: CapReachedError): Promise<Task> {
+  return moveTask(fleet, {
+    task,
+    takeOver: true,
+    actor: fleet.worker,
+    action: "retry.waits_for_budget",
+    patch: { condition: "waiting_slot", conditionDetail: { budget: facts } },
+    next: { queue: "retry", delayMs: NO_BUDGET_PAUSE_MS },
+  });
+}
+
+function retryingMove(task: Task, how: { burnsRetry: boolean; actor: string; reason?: string }): Move {
+  return {
+    task,
+    to: "retrying",
+    actor: how.actor,
+    action: "task.retrying",
+    told: `attempt ${task.attempt + 2} of at most ${task.maxRetries + 1}${how.reason ? ` after ${how.reason.replaceAll("_", " ")}` : ""}`,
+    patch: {
+      attempt: task.attempt + 1,
+      retryCount: task.retryCount + (how.burnsRetry ? 1 : 0),
+      dispatchId: null,
+      condition: "ok",
+      conditionDetail: null,
+      metadata: { ...task.metadata, saga: { done: [] }, crashes: 0 },
+    },
+    next: { queue: "spawn" },
+  };
+}
+
+async function abandon(fleet: Fleet, task: Task, reason: string): Promise<Task> {
+  return moveTask(fleet, {
+    task,
+    to: "abandoned",
+    actor: fleet.worker,
+    action: "task.abandoned",
+    told: reason,
+    patch: { condition: "ok", conditionDetail: null },
+  });
+}

@@ -1,0 +1,138 @@
+/** Asking for a task: admitted and stored together with its hint, or refused with the reason. */
+import { AGENT_CLIS } from "../../agents/types/index.ts";
+import { spawnQueue } from "../../../queues/spawn.ts";
+import { branchFor } from "../../domain/task/branch.ts";
+import { CapReachedError, FleetError, SpawnDeniedError } from "../../domain/errors.ts";
+import { taskEvent } from "../../domain/notify/event.ts";
+import type { Operator } from "../../domain/operator.ts";
+import { findProduct } from "../../domain/settings/settings.ts";
+import type { SpawnRequest } from "../../domain/task/spawn.ts";
+import type { Task } from "../../domain/task/task.ts";
+import { hint } from "../../store/outbox.ts";
+import { requestBy } from "../../store/store.ts";
+import { admitTask, getTask, type NewTask } from "../../store/tasks.ts";
+import type { Fleet } from "../fleet.ts";
+import { assertGoesOnAt } from "../products/products.ts";
+
+/** The new task, or (`repeated`) the one that the same key and request made before. */
+export interface Requested {
+  readonly task: Task;
+  readonly repeated: boolean;
+}
+
+/**
+ * Throws SpawnDeniedError at the tier's limit, CapReachedError at a budget's or a daily cap's, "product-stopped" where a kill switch holds, "idempotency-key-reused" when the
+ * key came with another request, and what the forge says of a repository it cannot use.
+ */
+export async function requestSpawn(
+  fleet: Fleet,
+  by: Operator,
+  ask: SpawnRequest,
+  idempotencyKey?: string,
+): Promise<Requested> {
+  refuseIncomplete(ask);
+  const base = await findBase(fleet, ask);
+  await assertGoesOnAt(fleet, by.tenantId, base.repository);
+  const task = newTask(fleet, by, { ...ask, ...base }, idempotencyKey);
+  const limit = fleet.settings.tiers[by.tier];
+  const event = taskEvent("fleet.task.proposed", {
+    task: { ...task, attempt: 0, version: 1, prUrl: null },
+    from: null,
+    to: "proposed",
+    actor: by.id,
+    at: fleet.clock(),
+  });
+  const hints = [hint(spawnQueue, { taskId: task.id, epoch: 1 })];
+
+  const { outcome, held, cap, stored } = await fleet.store.transaction(requestBy(by), async (tx) => {
+    const admission = await admitTask(tx, task, { limit, hints, event });
+    const found = admission.taskId ? await getTask(tx, admission.taskId) : undefined;
+    return { ...admission, stored: found };
+  });
+  if (outcome === "key_reused") {
+    throw new FleetError(
+      "idempotency-key-reused",
+      "This Idempotency-Key came with another request before. Use a new one.",
+    );
+  }
+  if (outcome === "unknown_operator") {
+    throw new FleetError("unauthenticated", `Operator ${by.id} is not known here. Ask for a new token.`);
+  }
+  if (cap) throw new CapReachedError(cap, fleet.clock());
+  if (!stored) throw new SpawnDeniedError(limit, held, by.tier);
+  if (outcome === "admitted") fleet.kickRelay();
+  return { task: stored, repeated: outcome === "repeated" };
+}
+
+type Based = SpawnRequest & { readonly baseBranch: string };
+
+/** Where the work starts. What is on this machine is looked at now, so that a wrong name is refused to the asker's face. */
+async function findBase(fleet: Fleet, ask: SpawnRequest): Promise<Pick<Based, "repository" | "baseBranch">> {
+  const named = await fleet.forge.identify(findProduct(fleet.settings, ask.repository)?.repository ?? ask.repository);
+  if (named.kind === "url") return { repository: named.repository, baseBranch: ask.baseBranch ?? "main" };
+  const repository = await fleet.forge.ensure(named.repository);
+  const baseBranch = ask.baseBranch ?? repository.defaultBranch;
+  await fleet.forge.headOf(repository, baseBranch);
+  return { repository: named.repository, baseBranch };
+}
+
+/** What nobody could ever start is refused when it is asked for, and not after an hour in a queue. */
+export function assertDriven({ agentType, command, script, model }: SpawnRequest): void {
+  const argv = AGENT_CLIS[agentType].argv({ command, script, model });
+  if (agentType === "command" || !("refused" in argv)) return;
+  throw new FleetError(
+    "not-supported",
+    `No agent can be started: ${argv.refused}. For instance: --agent-type command --command "./your-agent.sh"`,
+    { agentType },
+  );
+}
+
+function refuseIncomplete(ask: SpawnRequest): void {
+  if (ask.agentType === "command" && !ask.command) {
+    throw new FleetError(
+      "invalid-input",
+      "Agent type command needs the program to run: --command <program> [arguments]",
+    );
+  }
+}
+
+function newTask(fleet: Fleet, by: Operator, ask: Based, idempotencyKey: string | undefined): NewTask {
+  const id = fleet.newId();
+  const title = ask.title ?? firstLine(ask.description);
+  return {
+    id,
+    tenantId: by.tenantId,
+    operatorId: by.id,
+    agentType: ask.agentType,
+    model: ask.model ?? modelFor(fleet, ask),
+    routingReason: ask.model ? "asked for" : "routing table",
+    taskType: ask.taskType,
+    title,
+    description: ask.description,
+    repository: ask.repository,
+    baseBranch: ask.baseBranch,
+    branch: ask.branch ?? branchFor(id, title),
+    maxRetries: ask.maxRetries,
+    timeoutMinutes: ask.timeoutMinutes,
+    ...(ask.budget ? { budget: ask.budget } : {}),
+    metadata: {
+      workspaceKind: ask.workspace,
+      ...(ask.command ? { command: ask.command } : {}),
+      ...(ask.script ? { script: ask.script } : {}),
+      ...(ask.acceptance ? { acceptance: ask.acceptance } : {}),
+    },
+    idempotencyKey: idempotencyKey ?? null,
+    requestHash: fleet.sha256(JSON.stringify(ask)),
+    traceId: null,
+  };
+}
+
+function firstLine(description: string): string {
+  return (description.split("\n")[0] ?? "").slice(0, 200).toWellFormed().trim() || "task";
+}
+
+/** The first entry of the routing table for this kind of task that is of the asked agent type. */
+function modelFor(fleet: Fleet, ask: SpawnRequest): string | null {
+  const route = fleet.settings.routing[ask.taskType]?.find(({ agentType }) => agentType === ask.agentType);
+  return route?.model ?? null;
+}

@@ -1,0 +1,289 @@
+/** Reviews: a round is rows; each job settles one; whoever settles the last one decides for the task. */
+import { randomBytes } from "node:crypto";
+import type { ReviewJob } from "../../../queues/review.ts";
+import { reviewQueue } from "../../../queues/review.ts";
+import { evaluateDone, type DoneStatus } from "../../domain/task/definition-of-done.ts";
+import { heldBy } from "../../domain/task/kill-switch.ts";
+import { classifyReview } from "../../domain/task/failure.ts";
+import { aggregateReviews, ReviewFinding, type ReviewOutcome, type ReviewState } from "../../domain/task/review.ts";
+import { doneCriteriaFor, type Reviewer } from "../../domain/settings/settings.ts";
+import type { Task } from "../../domain/task/task.ts";
+import { unixUserOf } from "../../domain/tenant.ts";
+import { runReviewer } from "../../forge/reviewers.ts";
+import { listCiRuns } from "../../store/ci-runs.ts";
+import { hint } from "../../store/outbox.ts";
+import { listPullRequests, upsertComment } from "../../store/pull-requests.ts";
+import {
+  claimReview,
+  insertReviews,
+  lockRound,
+  renewReview,
+  returnReview,
+  settleReview,
+  type Review,
+} from "../../store/reviews.ts";
+import type { Tx } from "../../store/sql.ts";
+import { WORKER } from "../../store/store.ts";
+import { findTaskAt } from "../../store/tasks.ts";
+import { transitionTask } from "../../store/transitions.ts";
+import { ciFacts, reviewersOf } from "../tasks/facts.ts";
+import { failingMove } from "../tasks/fail.ts";
+import type { Fleet } from "../fleet.ts";
+import { keepLease } from "../lease.ts";
+import { masksOf } from "../redactor.ts";
+import { transitionOf, type Move } from "../tasks/transition.ts";
+
+/** Renewed at a third; short, because a dead worker's job is done again only when its lease is over. */
+const LEASE_MS = 5_000;
+/** What a reviewer can take in; the cut is stated in the diff. */
+const DIFF_CAPS = { mostPerFile: 20_000, mostTotal: 120_000 };
+
+/** pr_created → reviewing, or the next round for a new head. With nobody to ask, the round is settled at once. */
+export async function startReview(fleet: Fleet, task: Task, headSha: string, round: number): Promise<Task> {
+  const asked = reviewersOf(fleet, task).map(({ name, role }) => ({ id: fleet.newId(), reviewer: name, role }));
+  const started = await fleet.store.transaction(WORKER, async (tx) => {
+    await insertReviews(tx, { ...task, taskId: task.id, round, headSha }, asked);
+    return transitionTask(
+      tx,
+      transitionOf(fleet, {
+        task,
+        ...(task.status === "reviewing" ? { takeOver: true } : { to: "reviewing" }),
+        actor: fleet.worker,
+        action: "review.asked",
+        detail: { round, headSha, reviewers: asked.map(({ reviewer }) => reviewer) },
+        told: `round ${round}: ${asked.map(({ reviewer }) => reviewer).join(", ") || "no reviewers"}`,
+        patch: {
+          headSha,
+          reviewStatus: { round, headSha, outcome: "waiting" },
+          metadata: { ...task.metadata, reviewRound: round, reviewedHead: headSha },
+          condition: "ok",
+          conditionDetail: null,
+          waitingFor: "review",
+        },
+        dueMs: LEASE_MS,
+        hints: (epoch) => asked.map(({ id }) => hint(reviewQueue, { taskId: task.id, epoch, reviewId: id })),
+      }),
+    );
+  });
+  fleet.kickRelay();
+  return asked.length > 0
+    ? started
+    : ((await settleRound(fleet, { taskId: task.id, epoch: started.epoch })) ?? started);
+}
+
+/** Answers a review job. Undefined when the task has moved on or somebody else reviews it. */
+export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSignal): Promise<Task | undefined> {
+  const claimed = await fleet.store.transaction(WORKER, async (tx) => {
+    const task = await findTaskAt(tx, job);
+    if (task?.status !== "reviewing" || heldBy(task)) return undefined;
+    const review = await claimReview(tx, { id: job.reviewId, worker: fleet.worker, leaseMs: LEASE_MS });
+    return review && review.round === task.metadata.reviewRound ? { task, review } : undefined;
+  });
+  if (!claimed) return settleRound(fleet, job);
+  const { task, review } = claimed;
+  const reviewer = reviewersOf(fleet, task).find(({ name }) => name === review.reviewer);
+
+  const lease = keepLease(signal, LEASE_MS, () =>
+    fleet.store.transaction(WORKER, (tx) => renewReview(tx, review.id, fleet.worker, LEASE_MS)),
+  );
+  try {
+    const end = reviewer
+      ? await ask(fleet, { task, review, reviewer }, lease.signal)
+      : missing("it is not in fleet.yaml any more");
+    lease.assertHeld();
+    await fleet.faultPoint("review:before", task.id);
+    await fleet.store.transaction(WORKER, (tx) => settleReview(tx, { id: review.id, worker: fleet.worker }, end));
+  } catch (error) {
+    await fleet.store.transaction(WORKER, (tx) => returnReview(tx, review.id, fleet.worker));
+    throw error;
+  } finally {
+    lease.stop();
+  }
+  await fleet.faultPoint("review:after", task.id);
+  return settleRound(fleet, job);
+}
+
+type ReviewEnd = Pick<Review, "status" | "verdict" | "summary" | "findings" | "error">;
+
+interface Question {
+  readonly task: Task;
+  readonly review: Review;
+  readonly reviewer: Reviewer;
+}
+
+async function ask(fleet: Fleet, { task, review, reviewer }: Question, signal: AbortSignal): Promise<ReviewEnd> {
+  const repository = await fleet.forge.ensure(task.repository);
+  const masks = masksOf(fleet);
+  const diff = await fleet.forge.diff(repository, {
+    base: task.baseBranch,
+    head: review.headSha,
+    caps: DIFF_CAPS,
+    redact: (text) => masks.redact(text),
+  });
+  const answer = await runReviewer({
+    home: fleet.home,
+    runId: `review-${review.id}`,
+    gitDir: repository.gitDir,
+    headSha: review.headSha,
+    unixUser: unixUserOf(fleet.settings, task.tenantId),
+    reviewer,
+    brief: { task: { ...task, acceptance: task.metadata.acceptance }, diff, nonce: randomBytes(12).toString("hex") },
+    redactor: masks,
+    signal,
+  });
+  if (answer.state === "missing") return missing(answer.error);
+  const { verdict, summary, findings } = answer.verdict;
+  return { status: "done", verdict, summary, findings, error: null };
+}
+
+function missing(error: string): ReviewEnd {
+  return { status: "missing", verdict: null, summary: null, findings: [], error: error.slice(0, 2_000) };
+}
+
+/** Decides when the round allows it: ready, rejected, or waiting on. `onTimeout`: the monitor says that time is up. */
+export async function settleRound(
+  fleet: Fleet,
+  aim: { taskId: string; epoch: number },
+  onTimeout?: "ready" | "hold",
+): Promise<Task | undefined> {
+  const moved = await fleet.store.transaction(WORKER, async (tx) => {
+    const seen = await findTaskAt(tx, aim);
+    if (seen?.status !== "reviewing") return undefined;
+    const rows = await lockRound(tx, seen.id, seen.metadata.reviewRound ?? 0);
+    // Whoever held the round until now may have moved the task: then there is nothing left to decide.
+    const task = await findTaskAt(tx, aim);
+    if (!task || heldBy(task)) return undefined;
+    const outcome = aggregate(fleet, task, rows);
+    const move = await moveFor(fleet, tx, { task, rows, outcome, onTimeout });
+    return move && transitionTask(tx, transitionOf(fleet, move));
+  });
+  if (moved) fleet.kickRelay();
+  return moved;
+}
+
+function aggregate(fleet: Fleet, task: Task, rows: readonly Review[]): ReviewOutcome {
+  const { requiredApprovals, timeoutMinutes } = fleet.settings.review;
+  return aggregateReviews(
+    {
+      reviews: rows.map(stateOf),
+      // More approvals than reviewers can never come.
+      requiredApprovals: Math.min(requiredApprovals, rows.length),
+      startedAt: rows[0]?.createdAt ?? task.updatedAt,
+      timeoutMs: timeoutMinutes * 60_000,
+    },
+    fleet.clock(),
+  );
+}
+
+function stateOf({ reviewer, status, verdict, summary, findings }: Review): ReviewState {
+  if (status === "missing") return { reviewer, state: "missing", verdict: undefined };
+  if (status !== "done" || !verdict) return { reviewer, state: "waiting", verdict: undefined };
+  const parsed = findings.map((finding) => ReviewFinding.parse(finding));
+  return { reviewer, state: "done", verdict: { verdict, summary: summary ?? "", findings: parsed } };
+}
+
+interface Round {
+  readonly task: Task;
+  readonly rows: readonly Review[];
+  readonly outcome: ReviewOutcome;
+  readonly onTimeout: "ready" | "hold" | undefined;
+}
+
+async function moveFor(fleet: Fleet, tx: Tx, round: Round): Promise<Move | undefined> {
+  const { task, rows, outcome, onTimeout } = round;
+  if (outcome.outcome === "waiting") return undefined;
+  await comment(tx, task, rows, outcome);
+  const reviewStatus = { round: task.metadata.reviewRound ?? 0, headSha: task.metadata.reviewedHead, ...outcome };
+  if (outcome.outcome === "rejected") {
+    const { by, findings } = outcome;
+    const move = failingMove(
+      fleet,
+      task,
+      { ...classifyReview(by), findings, summary: `${by.join(", ")} asked for changes: ${findings[0]?.message ?? ""}` },
+      "rejected",
+    );
+    return { ...move, patch: { ...move.patch, reviewStatus } };
+  }
+  if (outcome.outcome === "timed_out" && onTimeout === "hold") {
+    return {
+      ...held(fleet, task, outcome.warning),
+      patch: {
+        condition: "needs_input",
+        conditionDetail: { text: outcome.warning, held: true },
+        reviewStatus,
+        waitingFor: null,
+      },
+    };
+  }
+  const done = await checkDone(fleet, tx, task, rows);
+  if (!done.met && outcome.outcome === "approved") {
+    const open = Object.entries(done.criteria).filter(([, { state }]) => state === "unmet" || state === "unknown");
+    const text = `Approved, but not done: ${open.map(([name, { evidence }]) => `${name.replaceAll("_", " ")} (${evidence})`).join("; ")}`;
+    return {
+      ...held(fleet, task, text),
+      patch: {
+        condition: "needs_input",
+        conditionDetail: { text, held: true },
+        reviewStatus,
+        doneStatus: { ...done },
+        waitingFor: null,
+      },
+    };
+  }
+  return {
+    task,
+    to: "ready",
+    actor: fleet.worker,
+    action: "task.ready",
+    told:
+      outcome.outcome === "timed_out"
+        ? outcome.warning
+        : rows.length === 0
+          ? "nobody reviews"
+          : `${outcome.approvals} approved`,
+    patch: { reviewStatus, doneStatus: { ...done }, condition: "ok", conditionDetail: null },
+  };
+}
+
+function held(fleet: Fleet, task: Task, text: string): Move {
+  return { task, actor: fleet.worker, action: "review.held", told: text, notify: "needs_input" };
+}
+
+async function checkDone(fleet: Fleet, tx: Tx, task: Task, rows: readonly Review[]): Promise<DoneStatus> {
+  const pullRequest = (await listPullRequests(tx, [task.id])).at(-1);
+  const ci = ciFacts(fleet, task, await listCiRuns(tx, [task.id]));
+  const repository = await fleet.forge.ensure(task.repository);
+  const comparison = await fleet.forge.compare(repository, task.baseBranch, task.headSha ?? task.branch);
+  return evaluateDone(doneCriteriaFor(fleet.settings, task.taskType), {
+    pullRequest,
+    behind: comparison.behind,
+    ci: { ...ci, status: ci.status === "error" ? "failing" : ci.status },
+    reviews: {
+      asked: rows.length,
+      required: Math.min(fleet.settings.review.requiredApprovals, rows.length),
+      approvals: rows.filter(({ verdict }) => verdict === "approve").length,
+      objections: rows.filter(({ verdict }) => verdict === "request_changes").length,
+      headSha: rows[0]?.headSha ?? task.metadata.reviewedHead,
+    },
+    budget: task.budget,
+    spend: task.spend,
+  });
+}
+
+/** Posted once; a re-review replaces it. */
+async function comment(tx: Tx, task: Task, rows: readonly Review[], outcome: ReviewOutcome): Promise<void> {
+  if (task.prNumber === null || rows.length === 0) return;
+  const lines = rows.map(
+    ({ reviewer, role, verdict, summary, error }) =>
+      `- **${reviewer}** (${role}): ${verdict ?? "no answer"}. ${summary ?? error ?? ""}`,
+  );
+  const body = [
+    `Review round ${task.metadata.reviewRound ?? 0}: ${outcome.outcome.replaceAll("_", " ")}`,
+    ...lines,
+  ].join("\n");
+  await upsertComment(
+    tx,
+    { repository: task.repository, number: task.prNumber },
+    { marker: "fleetwright-review", body },
+  );
+}

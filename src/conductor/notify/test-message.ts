@@ -1,0 +1,83 @@
+/** A real message to the asker's own channels, by the same way as every other, so that they see whether it arrives. */
+import { setTimeout as pause } from "node:timers/promises";
+import { composeNotification } from "../../domain/notify/notification.ts";
+import type { Operator } from "../../domain/operator.ts";
+import { listConfig, WHOLE_TENANT } from "../../store/config.ts";
+import { insertNotifications, listByKey, type Notification } from "../../store/notifications.ts";
+import { auditOperator } from "../../store/operators.ts";
+import type { Tx } from "../../store/sql.ts";
+import { requestBy } from "../../store/store.ts";
+import { channelTarget } from "../access/preferences.ts";
+import type { Fleet } from "../fleet.ts";
+import { usualTarget } from "./deliver.ts";
+
+const LOOK_EVERY_MS = 100;
+
+export interface TestDelivery {
+  readonly row: Notification;
+  /** False: nobody said where this channel leads. */
+  readonly leads: boolean;
+}
+
+export interface NotifyTest {
+  /** Whose choice of channels holds. */
+  readonly chosenBy: "operator" | "tenant" | "fleet";
+  readonly deliveries: readonly TestDelivery[];
+}
+
+/** Written down as one transaction; then looked at until each channel has an end, or the asker's patience has one. */
+export async function sendTestNotification(
+  fleet: Fleet,
+  by: Operator,
+  { waitSeconds }: { readonly waitSeconds: number },
+  signal: AbortSignal,
+): Promise<NotifyTest> {
+  const key = `test/${fleet.newId()}`;
+  const { type, summary, taskId: _none, ...facts } = composeNotification("test", null, { detail: `asked by ${by.id}` });
+  const told = await fleet.store.transaction(requestBy(by), async (tx) => {
+    const to = { tenantId: by.tenantId, operatorId: by.id };
+    await insertNotifications(tx, to, { key, type, summary, facts, channels: fleet.settings.notify.channels });
+    const rows = await listByKey(tx, key);
+    const detail = { channels: rows.map(({ channel }) => channel) };
+    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "notify.tested", detail });
+    const leads = new Map<string, boolean>();
+    for (const { channel } of rows) leads.set(channel, await isLeading(fleet, tx, by, channel));
+    return { chosenBy: await chooserOf(tx, by), leads };
+  });
+  fleet.kickRelay();
+  const rows = await settled(fleet, by, key, { untilMs: performance.now() + waitSeconds * 1_000, signal });
+  return {
+    chosenBy: told.chosenBy,
+    deliveries: rows.map((row) => ({ row, leads: told.leads.get(row.channel) ?? false })),
+  };
+}
+
+async function isLeading(fleet: Fleet, tx: Tx, by: Operator, channel: string): Promise<boolean> {
+  if (channel === "terminal") return true;
+  const target = await channelTarget(fleet, tx, { tenantId: by.tenantId, operatorId: by.id }, channel);
+  return (target ?? usualTarget(fleet, channel)) !== undefined;
+}
+
+async function chooserOf(tx: Tx, { tenantId, id }: Operator): Promise<NotifyTest["chosenBy"]> {
+  for (const [operatorId, chooser] of [
+    [id, "operator"],
+    [WHOLE_TENANT, "tenant"],
+  ] as const) {
+    const rows = await listConfig(tx, { tenantId, operatorId });
+    if (rows.some(({ key }) => key === "notify.channels")) return chooser;
+  }
+  return "fleet";
+}
+
+async function settled(
+  fleet: Fleet,
+  by: Operator,
+  key: string,
+  { untilMs, signal }: { readonly untilMs: number; readonly signal: AbortSignal },
+): Promise<Notification[]> {
+  for (;;) {
+    const rows = await fleet.store.transaction(requestBy(by), (tx) => listByKey(tx, key));
+    if (rows.every(({ status }) => status !== "pending") || signal.aborted || performance.now() >= untilMs) return rows;
+    await pause(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+  }
+}

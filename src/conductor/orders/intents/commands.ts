@@ -1,0 +1,66 @@
+/** validate and test: the product's own commands on a fresh copy of its base branch. */
+import { NOTHING_SPENT, actionsOf, canCarryOut, readSummary, type Spent } from "../../../domain/orders/run.ts";
+import { unixUserOf } from "../../../domain/tenant.ts";
+import { executeActions, type Executed } from "../../../runs/execute.ts";
+import { listRunsOfOrder } from "../../../store/runs.ts";
+import { WORKER } from "../../../store/store.ts";
+import type { Fleet } from "../../fleet.ts";
+import type { ExecuteIntent, IntentAsk, IntentOutcome } from "./intent.ts";
+
+export const runCommands: ExecuteIntent = async (ask) => {
+  const { fleet, order, run, product, evidence, signal } = ask;
+  if (!canCarryOut(order.intent, product)) {
+    const message = `${product.id} has no ${order.intent} command in fleet.yaml`;
+    return { ok: false, exitCode: null, failure: "no_command", message };
+  }
+  const repository = await fleet.forge.ensure(product.repository);
+  const headSha = await fleet.forge.headOf(repository, product.baseBranch);
+  const before = await spentBefore(fleet, order.id, run.id);
+  const executed = await executeActions({
+    home: fleet.home,
+    runId: run.id,
+    gitDir: repository.gitDir,
+    headSha,
+    unixUser: unixUserOf(fleet.settings, order.tenantId),
+    actions: actionsOf(order.intent, product),
+    budget: order.budget,
+    before,
+    timeoutMs: product.ci.timeoutMinutes * 60_000,
+    transient: product.transient,
+    leaves: product.evidence.filter((one) => one.of === order.intent).map(({ path }) => path),
+    evidence,
+    env: { FLEET_PRODUCT: product.id, FLEET_ORDER: order.id, FLEET_INTENT: order.intent },
+    signal,
+  });
+  return outcomeOf(ask, executed, headSha);
+};
+
+/** Seconds and output of earlier tries: a second try lives on what they left. */
+async function spentBefore(fleet: Fleet, orderId: string, runId: string): Promise<Spent> {
+  const runs = await fleet.store.transaction(WORKER, (tx) => listRunsOfOrder(tx, orderId));
+  let sum = NOTHING_SPENT;
+  for (const { spent } of runs.filter(({ id }) => id !== runId).map(({ summary }) => readSummary(summary))) {
+    if (!spent) continue;
+    sum = { actions: 0, seconds: sum.seconds + spent.seconds, outputBytes: sum.outputBytes + spent.outputBytes };
+  }
+  return sum;
+}
+
+function outcomeOf({ order }: IntentAsk, executed: Executed, headSha: string): IntentOutcome {
+  const { steps, spent, failed, tests, notKept } = executed;
+  const summary = {
+    steps,
+    spent,
+    ...(tests ? { tests } : {}),
+    ...(notKept.length > 0 ? { notKept } : {}),
+  };
+  const red =
+    tests && tests.failed + tests.errors > 0 ? `; ${tests.failed + tests.errors} of ${tests.total} tests failed` : "";
+  const exitCode = steps.at(-1)?.exitCode ?? null;
+  if (failed) {
+    const { failure, transient, message } = failed;
+    return { ok: false, exitCode, failure, transient, message: `${message}${red}`, summary, headSha };
+  }
+  const counted = tests ? `: ${tests.passed} of ${tests.total} tests passed` : "";
+  return { ok: true, exitCode, message: `${order.intent} went well${counted}`, summary, headSha };
+}

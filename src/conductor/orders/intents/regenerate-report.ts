@@ -1,0 +1,91 @@
+/** regenerate_report: report.md from the product's runs: what ran, how it went, how long it took, and what proves it. */
+import type { Product } from "../../../domain/product.ts";
+import { readSummary } from "../../../domain/orders/run.ts";
+import { shortId } from "../../../domain/task/task.ts";
+import { listArtifacts, type Artifact } from "../../../store/artifacts.ts";
+import { listRuns, type Run } from "../../../store/runs.ts";
+import { WORKER } from "../../../store/store.ts";
+import type { ExecuteIntent } from "./intent.ts";
+
+const MOST_RUNS = 100;
+const SHOWN = 20;
+const TREND = 10;
+
+export const regenerateReport: ExecuteIntent = async ({ fleet, run, product, evidence }) => {
+  const { runs, latest, artifacts } = await fleet.store.transaction(WORKER, async (tx) => {
+    const found = await listRuns(tx, product.tenant, { productId: product.id, limit: MOST_RUNS });
+    const ended = found.filter(({ id, endedAt }) => id !== run.id && endedAt !== null);
+    const newest = ended.find(({ intent }) => intent === "validate" || intent === "test") ?? ended[0];
+    return { runs: ended, latest: newest, artifacts: newest ? await listArtifacts(tx, newest.id) : [] };
+  });
+  await evidence.write("report.md", reportOf(product, runs, { latest, artifacts, at: fleet.clock() }), "text/markdown");
+  return { ok: true, exitCode: null, message: `report of ${runs.length} runs`, summary: { runs: runs.length } };
+};
+
+interface ReportFacts {
+  readonly latest: Run | undefined;
+  readonly artifacts: readonly Artifact[];
+  readonly at: Date;
+}
+
+export function reportOf(product: Product, runs: readonly Run[], { latest, artifacts, at }: ReportFacts): string {
+  const lines = [
+    `# ${text(product.name ?? product.id)}`,
+    "",
+    `As of ${at.toISOString()}: ${runs.length} runs that ended and are kept, the newest first.`,
+    "",
+    "## By intent",
+    "",
+    "| Intent | Runs | Went well | Median seconds | Trend, oldest first |",
+    "| --- | --- | --- | --- | --- |",
+    ...byIntent(runs),
+    "",
+    "## Latest runs",
+    "",
+    "| Run | Intent | Began | Outcome | Seconds | Tests | What it said |",
+    "| --- | --- | --- | --- | --- | --- | --- |",
+    ...runs.slice(0, SHOWN).map((run) => rowOf(run)),
+  ];
+  if (latest) {
+    lines.push("", `## Evidence of ${shortId(latest.id)}`, "", "| Name | Bytes | SHA-256 |", "| --- | --- | --- |");
+    lines.push(...artifacts.map(({ name, sizeBytes, sha256 }) => `| ${text(name)} | ${sizeBytes} | \`${sha256}\` |`));
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function byIntent(runs: readonly Run[]): string[] {
+  const intents = [...new Set(runs.map(({ intent }) => intent))].toSorted();
+  return intents.map((intent) => {
+    const own = runs.filter((run) => run.intent === intent);
+    const good = own.filter(({ status }) => status === "success").length;
+    const seconds = own.map((run) => secondsOf(run)).toSorted((a, b) => a - b);
+    const median = seconds[Math.floor(seconds.length / 2)] ?? 0;
+    const trend = own
+      .slice(0, TREND)
+      .toReversed()
+      .map(({ status }) => MARKS[status]);
+    return `| ${intent} | ${own.length} | ${Math.round((good / own.length) * 100)} % | ${median.toFixed(1)} | ${trend.join(" ")} |`;
+  });
+}
+
+const MARKS: Readonly<Record<Run["status"], string>> = { success: "✔", failed: "✖", cancelled: "−", in_progress: "●" };
+
+function rowOf(run: Run): string {
+  const { tests } = readSummary(run.summary);
+  const counted = tests ? `${tests.passed}/${tests.total}` : "";
+  const cells = [shortId(run.id), run.intent, run.startedAt.toISOString(), `${MARKS[run.status]} ${run.status}`];
+  return `| ${[...cells, secondsOf(run).toFixed(1), counted, text(run.message ?? "")].join(" | ")} |`;
+}
+
+function secondsOf({ startedAt, endedAt }: Run): number {
+  return endedAt ? Math.max(0, endedAt.getTime() - startedAt.getTime()) / 1_000 : 0;
+}
+
+/** What commands and people said is no Markdown. */
+function text(untrusted: string): string {
+  return untrusted
+    .slice(0, 300)
+    .replaceAll(/\s+/g, " ")
+    .replaceAll(/[\\`*_{}[\]<>|#!~&]/g, (sign) => `\\${sign}`)
+    .trim();
+}

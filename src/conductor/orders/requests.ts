@@ -1,0 +1,185 @@
+/** What people ask of orders: make one, have some carried out, see what that would mean, look them up. */
+import { FleetError } from "../../domain/errors.ts";
+import type { Operator } from "../../domain/operator.ts";
+import {
+  DEFAULT_BUDGET,
+  DEFAULT_STOPS,
+  OrderBudget,
+  type OrderRequest,
+  type WorkOrder,
+} from "../../domain/orders/order.ts";
+import { actionsOf, canCarryOut, owedEvidence, type Action } from "../../domain/orders/run.ts";
+import { shortId } from "../../domain/task/task.ts";
+import { nextPlace } from "../../store/keyset.ts";
+import { auditOperator } from "../../store/operators.ts";
+import * as orders from "../../store/orders.ts";
+import type { Order, OrderFilter } from "../../store/orders.ts";
+import { WORKER } from "../../store/store.ts";
+import type { Fleet } from "../fleet.ts";
+import { assertNotStopped, getProduct, listProducts, type ProductState } from "../products/products.ts";
+import { sightOf } from "../tasks/find.ts";
+
+/** Enough to say which ones a short prefix fits. */
+const MOST_NAMED = 6;
+
+/** An open order of the same product, intent and subject takes the place of a new one. */
+export async function addOrder(
+  fleet: Fleet,
+  by: Operator,
+  ask: OrderRequest,
+): Promise<{ readonly order: Order; readonly repeated: boolean }> {
+  const product = getProduct(fleet, by.tenantId, ask.productId);
+  await assertNotStopped(fleet, product);
+  if (!canCarryOut(ask.intent, product)) {
+    throw new FleetError("invalid-input", `${product.id} has no ${ask.intent} command. Add one to fleet.yaml.`);
+  }
+  const subject = String(ask.inputs["dossier_id"] ?? "");
+  const order: WorkOrder = {
+    job_id: fleet.newId(),
+    product_id: product.id,
+    intent: ask.intent,
+    inputs: ask.inputs,
+    budget: OrderBudget.parse({ ...DEFAULT_BUDGET[ask.intent], ...ask.budget }),
+    stop_conditions: [...(ask.stopConditions ?? DEFAULT_STOPS[ask.intent])],
+    priority: ask.priority,
+    evidence_expectations: owedEvidence(
+      { intent: ask.intent, evidenceExpectations: ask.evidenceExpectations },
+      product,
+    ),
+    created_at: fleet.clock().toISOString(),
+    status: "pending",
+    result: null,
+    plan_id: null,
+    policy_refs: [],
+  };
+  const owner = { tenantId: by.tenantId, operatorId: by.id };
+  const made = await fleet.store.transaction(WORKER, async (tx) => {
+    const [added] = await orders.insertOrders(tx, owner, [{ order, source: "manual", subject }]);
+    if (!added) return undefined;
+    const detail = { orderId: added.id, productId: product.id, intent: ask.intent };
+    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "order.added", detail });
+    return added;
+  });
+  if (made) return { order: made, repeated: false };
+  const open = await fleet.store.transaction(WORKER, (tx) =>
+    orders.findOpenOrder(tx, { tenantId: by.tenantId, productId: product.id, intent: ask.intent, subject }),
+  );
+  if (!open) throw new FleetError("stale-version", "An order like this one ended just now. Ask again.");
+  return { order: open, repeated: true };
+}
+
+/** Newest first; a page is full when there is a next one. */
+export async function listOrdersFor(
+  fleet: Fleet,
+  by: Operator,
+  filter: OrderFilter,
+): Promise<{ readonly orders: readonly Order[]; readonly next: ReturnType<typeof nextPlace> }> {
+  const rows = await fleet.store.transaction(sightOf(by), (tx) =>
+    orders.listOrders(tx, { ...filter, limit: filter.limit + 1 }),
+  );
+  return { orders: rows.slice(0, filter.limit), next: nextPlace(rows, filter.limit) };
+}
+
+/** By id, by a prefix of it, or by short name, within the tenant. */
+export async function getOrderNamed(fleet: Fleet, by: Operator, name: string): Promise<Order> {
+  const digits = name.toLowerCase().replaceAll("-", "");
+  const missing = () => new FleetError("not-found", `There is no order ${name}. See yours: fleet orders`, { name });
+  if (!/^[0-9a-f]{2,32}$/.test(digits)) throw missing();
+  const found = await fleet.store.transaction(sightOf(by), (tx) =>
+    orders.listOrdersNamed(tx, by.tenantId, digits, MOST_NAMED),
+  );
+  const [order] = found;
+  if (!order) throw missing();
+  if (found.length === 1) return order;
+  const candidates = found.map(({ id, productId, intent }) => `${shortId(id)} (${productId} ${intent})`).join(", ");
+  throw new FleetError("ambiguous-name", `${name} fits several orders: ${candidates}. Give one more letter.`);
+}
+
+/** One order and what carrying it out means. */
+export interface PlannedRun {
+  readonly order: Order;
+  readonly repository: string;
+  readonly branch: string;
+  readonly actions: readonly Action[];
+  readonly evidence: readonly string[];
+}
+
+export interface RunAsk {
+  readonly budget: number;
+  readonly productId?: string | undefined;
+  /** This one, whatever the budget. */
+  readonly order?: string | undefined;
+}
+
+export interface Refused {
+  readonly productId: string;
+  readonly reason: string;
+}
+
+/** What `fleet run` would do; it reads, and changes nothing. Products that are stopped are left out, and named. */
+export async function planRun(
+  fleet: Fleet,
+  by: Operator,
+  ask: RunAsk,
+): Promise<{ readonly planned: readonly PlannedRun[]; readonly refused: readonly Refused[] }> {
+  const states = await listProducts(fleet, by);
+  const stateOf = new Map(states.map((state) => [state.product.id, state]));
+  if (ask.order !== undefined) {
+    const order = await getOrderNamed(fleet, by, ask.order);
+    const state = stateOf.get(order.productId);
+    if (!state) throw new FleetError("not-found", `${order.productId} is no product of fleet.yaml any more.`);
+    await assertNotStopped(fleet, state.product);
+    if (!state.product.enabled) {
+      throw new FleetError("product-stopped", `${state.product.id} is not enabled in fleet.yaml.`);
+    }
+    return { planned: [plannedRun(order, state)], refused: [] };
+  }
+  if (ask.productId !== undefined) getProduct(fleet, by.tenantId, ask.productId);
+  const wanted = states.filter(({ product }) => ask.productId === undefined || product.id === ask.productId);
+  const products = wanted.filter((state) => whyNot(state) === undefined).map(({ product }) => product.id);
+  const found = await fleet.store.transaction(sightOf(by), (tx) =>
+    orders.listPendingOrders(tx, { tenantId: by.tenantId, products, limit: ask.budget }),
+  );
+  const planned = found.flatMap((order) => {
+    const state = stateOf.get(order.productId);
+    return state ? [plannedRun(order, state)] : [];
+  });
+  const refused = wanted.flatMap((state) => {
+    const reason = whyNot(state);
+    return reason === undefined ? [] : [{ productId: state.product.id, reason }];
+  });
+  return { planned, refused };
+}
+
+function whyNot({ product, stop }: ProductState): string | undefined {
+  return stop?.reason ?? (product.enabled ? undefined : "it is not enabled in fleet.yaml");
+}
+
+function plannedRun(order: Order, { product }: ProductState): PlannedRun {
+  return {
+    order,
+    repository: product.repository,
+    branch: product.baseBranch,
+    actions: actionsOf(order.intent, product),
+    evidence: owedEvidence(order, product),
+  };
+}
+
+/** Asks for them to be carried out, one after another. Those that were asked for before stay in the batch they have. */
+export async function requestBatch(
+  fleet: Fleet,
+  by: Operator,
+  ids: readonly string[],
+): Promise<{ readonly batchId: string; readonly requested: readonly Order[] }> {
+  const batchId = fleet.newId();
+  const requested = await fleet.store.transaction(WORKER, async (tx) => {
+    const asked = await orders.requestOrders(tx, ids, batchId);
+    if (asked.length > 0) {
+      const detail = { batchId, orders: asked.length, first: asked[0]?.id };
+      await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "orders.requested", detail });
+    }
+    return asked;
+  });
+  fleet.kickRelay();
+  return { batchId, requested };
+}

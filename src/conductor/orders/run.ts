@@ -1,0 +1,196 @@
+/** Answers an orders job: claims the order, carries it out with evidence, and settles it together with what it means for its batch. */
+import type { OrderJob } from "../../../queues/orders.ts";
+import { FleetError } from "../../domain/errors.ts";
+import { orderEvent } from "../../domain/notify/event.ts";
+import { decideOrder, type OrderDecision } from "../../domain/task/kill-switch.ts";
+import { mayHeal } from "../../domain/orders/transient-failures.ts";
+import type { Product } from "../../domain/product.ts";
+import { evidenceDir, openEvidence } from "../../runs/evidence.ts";
+import { endRemains } from "../../runs/leftovers.ts";
+import { claimOrder, holdOrder, renewOrder, skipOrder, type Claim } from "../../store/order-claims.ts";
+import { advanceBatches, type Order } from "../../store/orders.ts";
+import { insertEvents } from "../../store/outbox.ts";
+import { insertRun, listRunsOfOrder, type Run } from "../../store/runs.ts";
+import type { Tx } from "../../store/sql.ts";
+import { WORKER } from "../../store/store.ts";
+import type { Fleet } from "../fleet.ts";
+import { carryOut } from "./intents/index.ts";
+import type { IntentOutcome } from "./intents/intent.ts";
+import { keepLease, type Lease } from "../lease.ts";
+import { masksOf } from "../redactor.ts";
+import { productsOf } from "../products/products.ts";
+import { recordBeginning, type Work } from "./record.ts";
+import { settleRun, type Verdict } from "./settle.ts";
+import { readSwitches, reasonOf, refusal } from "../products/kill-switches.ts";
+
+/** Renewed at a third; short, because a dead worker's order is done again only when its lease is over. */
+const LEASE_MS = 5_000;
+
+/** How long an order that is held is left alone. */
+const HELD_MS = 2_000;
+
+/** Undefined when the order has moved on, another worker has it, or it was taken over meanwhile. Throws when it is to be tried once more. */
+export async function runOrder(fleet: Fleet, job: OrderJob, signal: AbortSignal): Promise<Order | undefined> {
+  const taken = await take(fleet, job);
+  fleet.kickRelay();
+  if (!taken) return undefined;
+  if (!("run" in taken)) return taken.order;
+  const { order, run, product } = taken;
+  const claim: Claim = { orderId: order.id, epoch: order.epoch, worker: fleet.worker };
+  const stop = new AbortController();
+  const lease = keepLease(signal, LEASE_MS, () => renew(fleet, claim, product, stop));
+  try {
+    if (order.crashes > 0) await endRemainsOf(fleet, order);
+    const evidence = await openEvidence(evidenceDir(fleet.home, product.id, run.id), masksOf(fleet));
+    try {
+      const work: Work = { order, run, product, evidence };
+      const verdict = await judge(fleet, work, { lease, stop: stop.signal, leaving: signal });
+      if (!verdict || !(await renew(fleet, claim, product, stop))) return undefined;
+      const settled = await settleRun(fleet, claim, work, verdict);
+      if (settled && (verdict.do === "heal" || verdict.do === "leave")) throw again(order, verdict.outcome);
+      return settled;
+    } finally {
+      evidence.close();
+    }
+  } finally {
+    lease.stop();
+  }
+}
+
+type Taken = { readonly order: Order } | { readonly order: Order; readonly run: Run; readonly product: Product };
+
+/** Claimed, with a run to its name; or skipped, when nothing may be done for its product. */
+async function take(fleet: Fleet, { orderId, epoch }: OrderJob): Promise<Taken | undefined> {
+  const { worker, host } = fleet;
+  return fleet.store.transaction(WORKER, async (tx) => {
+    const claimed = await claimOrder(tx, { orderId, epoch, worker, host: host.id, leaseMs: LEASE_MS });
+    if (!claimed) return undefined;
+    const product = productsOf(fleet, claimed.tenantId).find(({ id }) => id === claimed.productId);
+    if (!product)
+      return skip(fleet, tx, claimed, `not-found: ${claimed.productId} is no product of fleet.yaml any more`);
+    if (!product.enabled) return skip(fleet, tx, claimed, "product-stopped: it is not enabled in fleet.yaml");
+    const decided = await decideFor(fleet, tx, product, { isRunning: false });
+    if (decided.do === "skip") return skip(fleet, tx, claimed, `product-stopped: ${reasonOf(decided.hold)}`);
+    if (decided.do !== "go") return hold(tx, claimed, reasonOf(decided.hold));
+    const id = fleet.newId();
+    const run = await insertRun(tx, {
+      id,
+      tenantId: claimed.tenantId,
+      operatorId: claimed.operatorId,
+      orderId,
+      productId: product.id,
+      intent: claimed.intent,
+      attempt: claimed.attempt,
+      host: host.id,
+      worker,
+      dir: evidenceDir(fleet.home, product.id, id),
+    });
+    await insertEvents(tx, [
+      orderEvent({ order: claimed, from: "pending", actor: worker, at: fleet.clock(), runId: id }),
+    ]);
+    return { order: claimed, run, product };
+  });
+}
+
+async function decideFor(
+  fleet: Fleet,
+  tx: Tx,
+  { tenant, id }: Product,
+  order: { readonly isRunning: boolean },
+): Promise<OrderDecision> {
+  const switches = await readSwitches(fleet, tx, tenant);
+  return decideOrder(order, switches, { tenantId: tenant, productIds: [id] });
+}
+
+/** Its turn has come, but nothing may be begun: it stays pending, says why, and is asked about again. */
+async function hold(tx: Tx, claimed: Order, reason: string): Promise<Taken | undefined> {
+  const order = await holdOrder(tx, claimed, { reason, dueMs: HELD_MS });
+  return order && { order };
+}
+
+async function skip(fleet: Fleet, tx: Tx, claimed: Order, reason: string): Promise<Taken | undefined> {
+  const at = fleet.clock();
+  const order = await skipOrder(tx, claimed, { reason, at });
+  if (!order) return undefined;
+  await insertEvents(tx, [orderEvent({ order, from: "pending", actor: fleet.worker, at })]);
+  if (order.batchId !== null) await advanceBatches(tx, [order.batchId]);
+  return { order };
+}
+
+type Ending = Extract<OrderDecision, { do: "skip" | "wait" | "give_back" | "finish" }>;
+
+/** Why an order is ended before its end. */
+class Stopped extends FleetError {
+  readonly givesBack: boolean;
+
+  constructor({ do: what, hold: found }: Ending) {
+    super("stopped", refusal(found).message, { reason: reasonOf(found) });
+    this.givesBack = what === "give_back";
+  }
+}
+
+/** The lease, and the kill switch: what is stopped is stopped at once, not after the order it is at. */
+async function renew(fleet: Fleet, claim: Claim, product: Product, stop: AbortController): Promise<boolean> {
+  return fleet.store.transaction(WORKER, async (tx) => {
+    if (!(await renewOrder(tx, claim, LEASE_MS))) return false;
+    const decided = await decideFor(fleet, tx, product, { isRunning: true });
+    if (decided.do === "skip" || decided.do === "give_back") stop.abort(new Stopped(decided));
+    return true;
+  });
+}
+
+/** A worker of this host died over it: what it left running is ended before it is begun again. */
+async function endRemainsOf(fleet: Fleet, order: Order): Promise<void> {
+  const runs = await fleet.store.transaction(WORKER, (tx) => listRunsOfOrder(tx, order.id));
+  const dead = runs.filter(({ host, failure }) => host === fleet.host.id && failure === "worker_died");
+  for (const { id } of dead) await endRemains(fleet.home, id);
+}
+
+function again({ productId, intent }: Order, { message }: IntentOutcome): FleetError {
+  return new FleetError("order-tried-again", `${intent} of ${productId} is tried once more: ${message}.`);
+}
+
+interface Ends {
+  readonly lease: Lease;
+  readonly stop: AbortSignal;
+  readonly leaving: AbortSignal;
+}
+
+/** How it went. Undefined when the order is somebody else's by now: then nothing of this may be written down. */
+async function judge(fleet: Fleet, work: Work, { lease, stop, leaving }: Ends): Promise<Verdict | undefined> {
+  const { order } = work;
+  const signal = AbortSignal.any([lease.signal, stop]);
+  let outcome: IntentOutcome;
+  try {
+    await recordBeginning(fleet, work);
+    await fleet.faultPoint("order:before", order.id);
+    outcome = await carryOut({ fleet, ...work, signal });
+  } catch (error) {
+    if (!signal.aborted) return { do: "end", outcome: outcomeOfError(fleet, work, error) };
+    outcome = { ok: false, exitCode: null, message: "it was stopped" };
+  }
+  if (stop.aborted) return stopVerdict(stop, outcome);
+  if (leaving.aborted && !outcome.ok) return { do: "leave", outcome };
+  if (lease.signal.aborted && !leaving.aborted) return undefined;
+  const { ok, transient = false } = outcome;
+  if (!ok && mayHeal({ intent: order.intent, attempt: order.attempt, transient })) return { do: "heal", outcome };
+  return { do: "end", outcome };
+}
+
+/** Frozen, it is begun anew after the release: what it ran cannot be paused, since its time goes on. */
+function stopVerdict({ reason }: AbortSignal, outcome: IntentOutcome): Verdict {
+  const why: unknown = reason;
+  if (!(why instanceof Stopped)) return { do: "stop", reason: "it is stopped", outcome };
+  const said = String(why.facts["reason"]);
+  return why.givesBack ? { do: "leave", why: said, outcome } : { do: "stop", reason: said, outcome };
+}
+
+function outcomeOfError(fleet: Fleet, { order, run }: Work, error: unknown): IntentOutcome {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof FleetError) {
+    const { code, failure } = error;
+    return { ok: false, exitCode: null, failure: code, transient: failure.retry, message };
+  }
+  fleet.log.error({ event: "order.broken", orderId: order.id, runId: run.id, error: message }, "an order broke");
+  return { ok: false, exitCode: null, failure: "internal_error", message };
+}

@@ -1,0 +1,130 @@
+/** What a plan follows from, gathered: a handful of statements, however many products there are. Changes nothing. */
+import { canonical } from "../../domain/text/canonical.ts";
+import type { Operator } from "../../domain/operator.ts";
+import type { PlanInputs, PlanProduct, PlanRun, PlanSchedule, PlanSource } from "../../domain/plan/inputs.ts";
+import type { Product } from "../../domain/product.ts";
+import { paceOf } from "../../domain/orders/schedule.ts";
+import { listWaitingDossiers, type Dossier } from "../../store/dossiers.ts";
+import { listOpenDrift, type Drift } from "../../store/drift.ts";
+import { listKillSwitches } from "../../store/kill-switches.ts";
+import { listLatestRuns, type Run } from "../../store/runs.ts";
+import { listSchedules, type Schedule } from "../../store/schedules.ts";
+import { WORKER } from "../../store/store.ts";
+import type { Fleet } from "../fleet.ts";
+import { productsOf, stopOf } from "../products/products.ts";
+import { dueSchedules, type DueSchedule } from "../schedules/run.ts";
+import { sightOf } from "../tasks/find.ts";
+
+export interface PlanAsk {
+  readonly wanted: number;
+  readonly source: PlanSource;
+  /** Only this one. */
+  readonly productId?: string | undefined;
+  readonly asOf?: Date | undefined;
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+/** What it knows is of now; what counts as old is counted from `asOf`: the full hour, so that asking again finds the same plan. */
+export async function gatherInputs(fleet: Fleet, by: Operator, ask: PlanAsk): Promise<PlanInputs> {
+  const { tenantId } = by;
+  const asOf = ask.asOf ?? floor(fleet.clock(), ask.source === "schedules" ? MINUTE_MS : HOUR_MS);
+  const all = productsOf(fleet, tenantId);
+  const products = ask.productId === undefined ? all : all.filter(({ id }) => id === ask.productId);
+  const known = await fleet.store.transaction(sightOf(by), async (tx) => ({
+    runs: await listLatestRuns(tx, tenantId),
+    drift: await listOpenDrift(tx, tenantId),
+    dossiers: await listWaitingDossiers(tx, tenantId),
+    schedules: new Map((await listSchedules(tx, tenantId)).map((found) => [found.productId, found])),
+  }));
+  const switches = await fleet.store.transaction(WORKER, (tx) => listKillSwitches(tx, tenantId));
+  const due = ask.source === "schedules" ? await dueSchedules(fleet, tenantId, asOf) : [];
+  const wanted = new Set(products.map(({ id }) => id));
+  const isWanted = (item: { readonly product_id: string }) => wanted.has(item.product_id);
+  return {
+    as_of: asOf.toISOString(),
+    dossiers: known.dossiers.flatMap((dossier) => dossierOf(dossier)).filter(isWanted),
+    latest_runs: known.runs.flatMap((run) => runOf(run)).filter(isWanted),
+    open_drift: countDrift(known.drift).filter(isWanted),
+    policy_ref: `fleet.yaml#sha256:${fleet.sha256(canonical(sortedById(products)))}`,
+    products: products.map((product) =>
+      productOf(product, stopOf(product, switches)?.reason, known.schedules.get(product.id)),
+    ),
+    schedules: due.map((found) => scheduleOf(found)).filter(isWanted),
+    schema_version: 1,
+    source: ask.source,
+    tenant_id: tenantId,
+    wanted: ask.wanted,
+  };
+}
+
+function floor(at: Date, toMs: number): Date {
+  return new Date(Math.floor(at.getTime() / toMs) * toMs);
+}
+
+function sortedById(products: readonly Product[]): Product[] {
+  return products.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function productOf(product: Product, stopped: string | undefined, schedule: Schedule | undefined): PlanProduct {
+  const { commands, ci } = product;
+  return {
+    criticality: product.criticality,
+    enabled: product.enabled,
+    every_seconds: everySeconds(schedule),
+    evidence: { test: evidenceOf(product, "test"), validate: evidenceOf(product, "validate") },
+    intents: [...(commands.validate ? ["validate" as const] : []), ...(commands.test ? ["test" as const] : [])],
+    product_id: product.id,
+    sla_tier: product.slaTier,
+    status: product.status,
+    stopped: stopped ?? null,
+    timeout_seconds: Math.ceil(ci.timeoutMinutes * 60),
+  };
+}
+
+/** By its last part, as the evidence is kept. */
+function evidenceOf({ evidence }: Product, of: "validate" | "test"): string[] {
+  const own = evidence.filter((file) => file.of === of && file.required);
+  return own.map(({ path }) => (path.split("/").at(-1) ?? path).slice(0, 200));
+}
+
+function everySeconds(schedule: Schedule | undefined): number | null {
+  if (!schedule?.definition || !schedule.enabled || schedule.paused) return null;
+  const pace = paceOf(schedule.definition);
+  return pace ? Math.ceil(pace.everyMs / 1_000) : null;
+}
+
+function runOf({ productId, intent, id, status, failure, endedAt }: Run): PlanRun[] {
+  if (endedAt === null || (status !== "success" && status !== "failed")) return [];
+  return [{ ended_at: endedAt.toISOString(), failure, intent, product_id: productId, run_id: id, status }];
+}
+
+function dossierOf({ dossierId, path, productId, statusSince }: Dossier): PlanInputs["dossiers"] {
+  if (dossierId === null) return [];
+  return [{ dossier_id: dossierId, path, product_id: productId, since: statusSince.toISOString() }];
+}
+
+function countDrift(drift: readonly Drift[]): PlanInputs["open_drift"] {
+  const counted = new Map<string, { findings: number; since: string }>();
+  for (const { productId, since } of drift) {
+    if (productId === null) continue;
+    const at = since.toISOString();
+    const before = counted.get(productId);
+    counted.set(productId, {
+      findings: (before?.findings ?? 0) + 1,
+      since: before && before.since < at ? before.since : at,
+    });
+  }
+  return [...counted].map(([id, { findings, since }]) => ({ findings, product_id: id, since }));
+}
+
+function scheduleOf({ schedule, definition, slotAt }: DueSchedule): PlanSchedule {
+  return {
+    jobs: definition.jobs,
+    policy_ref: `schedules/${schedule.id}.json#sha256:${schedule.sha256}`,
+    product_id: schedule.productId,
+    schedule_id: schedule.id,
+    slot_at: slotAt.toISOString(),
+  };
+}

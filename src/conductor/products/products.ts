@@ -1,0 +1,155 @@
+/** Products as they stand: declared in fleet.yaml, stopped and released by people, looked up within a tenant. */
+import { FleetError } from "../../domain/errors.ts";
+import type { EstopMode, EstopScope, EstopSwitch } from "../../domain/task/kill-switch.ts";
+import type { Operator } from "../../domain/operator.ts";
+import type { Product } from "../../domain/product.ts";
+import { factsOf, nextSlot } from "../../domain/orders/schedule.ts";
+import { dropKillSwitch, listKillSwitches, putKillSwitch } from "../../store/kill-switches.ts";
+import { auditOperator } from "../../store/operators.ts";
+import { listLatestRuns, type Run } from "../../store/runs.ts";
+import { listSchedules, type Schedule } from "../../store/schedules.ts";
+import type { Tx } from "../../store/sql.ts";
+import { WORKER } from "../../store/store.ts";
+import type { Fleet } from "../fleet.ts";
+import { holdOnProduct, holdOnTask, livesAt, reasonOf, refusal, switchesNow } from "./kill-switches.ts";
+import { sightOf } from "../tasks/find.ts";
+
+/** Why nothing is planned or run for a product, and who says so. */
+export interface Stop {
+  readonly by: "fleet.yaml" | "operator";
+  readonly reason: string;
+  readonly who: string | null;
+  readonly at: Date | null;
+  /** What was stopped: the product, or something it is part of. */
+  readonly scope: EstopScope;
+  readonly mode: EstopMode;
+}
+
+export interface ProductState {
+  readonly product: Product;
+  readonly stop: Stop | undefined;
+  /** The latest that ended, one for each intent. */
+  readonly runs: readonly Run[];
+  /** When its schedule asks next; undefined when no clock does. */
+  readonly next: Date | undefined;
+}
+
+export function productsOf(fleet: Fleet, tenantId: string): Product[] {
+  return fleet.settings.products.filter(({ tenant }) => tenant === tenantId);
+}
+
+/** Those of the asker's tenant, in the order of fleet.yaml; three statements however many there are. */
+export async function listProducts(fleet: Fleet, by: Operator): Promise<ProductState[]> {
+  const products = productsOf(fleet, by.tenantId);
+  return statesOf(fleet, by, products);
+}
+
+export async function findProductState(fleet: Fleet, by: Operator, id: string): Promise<ProductState> {
+  const [state] = await statesOf(fleet, by, [getProduct(fleet, by.tenantId, id)]);
+  if (!state) throw notFound(id);
+  return state;
+}
+
+/** By id, within the tenant: a product of another one does not exist. Throws "not-found". */
+export function getProduct(fleet: Fleet, tenantId: string, id: string): Product {
+  const product = productsOf(fleet, tenantId).find((known) => known.id === id);
+  if (!product) throw notFound(id);
+  return product;
+}
+
+function notFound(id: string): FleetError {
+  return new FleetError("not-found", `There is no product ${id}. See yours: fleet products`, { productId: id });
+}
+
+async function statesOf(fleet: Fleet, by: Operator, products: readonly Product[]): Promise<ProductState[]> {
+  const { runs, schedules } = await fleet.store.transaction(sightOf(by), async (tx) => ({
+    runs: await listLatestRuns(tx, by.tenantId),
+    schedules: await listSchedules(tx, by.tenantId),
+  }));
+  const switches = await switchesNow(fleet, by.tenantId);
+  const now = fleet.clock();
+  const scheduled = new Map(schedules.map((schedule) => [schedule.productId, schedule]));
+  const runsOf = new Map<string, Run[]>();
+  for (const run of runs) runsOf.set(run.productId, [...(runsOf.get(run.productId) ?? []), run]);
+  return products.map((product) => ({
+    product,
+    stop: stopOf(product, switches),
+    runs: runsOf.get(product.id) ?? [],
+    next: nextOf(scheduled.get(product.id), now),
+  }));
+}
+
+function nextOf(schedule: Schedule | undefined, now: Date): Date | undefined {
+  if (!schedule?.definition || schedule.problems) return undefined;
+  return nextSlot(schedule.definition, factsOf(schedule), now);
+}
+
+/** Whoever stopped it: the strictest switch, and fleet.yaml before people, since it holds however often somebody releases it. */
+export function stopOf(product: Product, read: readonly EstopSwitch[]): Stop | undefined {
+  const hold = holdOnProduct(product, read);
+  if (!hold) return undefined;
+  const { scope, mode, operatorId, at } = hold;
+  return {
+    by: operatorId === null ? "fleet.yaml" : "operator",
+    reason: reasonOf(hold),
+    who: operatorId,
+    at,
+    scope,
+    mode,
+  };
+}
+
+/** Why nothing may be planned, started or gone on with for this product; undefined when nothing stands against it. */
+export async function stopReason(fleet: Fleet, product: Product): Promise<string | undefined> {
+  return stopOf(product, await switchesNow(fleet, product.tenant))?.reason;
+}
+
+/** The same inside a transaction that may see the product's tenant. */
+export async function stopReasonIn(tx: Tx, product: Product): Promise<string | undefined> {
+  return stopOf(product, await listKillSwitches(tx, product.tenant))?.reason;
+}
+
+export async function assertNotStopped(fleet: Fleet, product: Product): Promise<void> {
+  const hold = holdOnProduct(product, await switchesNow(fleet, product.tenant));
+  if (hold) throw refusal(hold);
+}
+
+/** The same for whoever knows only the repository. */
+export async function assertGoesOnAt(fleet: Fleet, tenantId: string, repository: string): Promise<void> {
+  const hold = await holdOnTask(fleet, await switchesNow(fleet, tenantId), { tenantId, repository });
+  if (hold) throw refusal(hold);
+}
+
+/** Those of the list that live at a repository, as the forge names it: a link to it leads to the same product. */
+export async function productsAt(fleet: Fleet, products: readonly Product[], repository: string): Promise<Product[]> {
+  const found = [];
+  for (const product of products) if (await livesAt(fleet, product, repository)) found.push(product);
+  return found;
+}
+
+/** Holds at once, for every process, and until somebody releases it. */
+export async function killProduct(fleet: Fleet, by: Operator, id: string, reason: string): Promise<ProductState> {
+  const { id: productId } = getProduct(fleet, by.tenantId, id);
+  await fleet.store.transaction(WORKER, async (tx) => {
+    const target = { tenantId: by.tenantId, scope: "product", subject: productId } as const;
+    await putKillSwitch(tx, { ...target, mode: "park", endsOrders: true, operatorId: by.id, reason });
+    await auditOperator(tx, {
+      operatorId: by.id,
+      actor: by.id,
+      action: "product.killed",
+      detail: { productId, reason },
+    });
+  });
+  return findProductState(fleet, by, id);
+}
+
+/** What fleet.yaml stops stays stopped; the answer says so. Releasing what is not stopped changes nothing. */
+export async function releaseProduct(fleet: Fleet, by: Operator, id: string): Promise<ProductState> {
+  const { id: productId } = getProduct(fleet, by.tenantId, id);
+  await fleet.store.transaction(WORKER, async (tx) => {
+    const dropped = await dropKillSwitch(tx, { tenantId: by.tenantId, scope: "product", subject: productId });
+    if (!dropped) return;
+    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "product.released", detail: { productId } });
+  });
+  return findProductState(fleet, by, id);
+}

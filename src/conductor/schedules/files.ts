@@ -1,0 +1,207 @@
+/** From the files to the rows to the queue: what stands in schedules/ is what ticks, and where they differ is said. */
+import { isDeepStrictEqual } from "node:util";
+import { defineSchedule, type Schedule as Ticking } from "../../../schedules/define.ts";
+import { plannerQueue } from "../../../queues/planner.ts";
+import type { Scheduler } from "../../broker/broker.ts";
+import type { Product } from "../../domain/product.ts";
+import { paceOf, parseSchedule, patternOf, slotAt, type ScheduleProblem } from "../../domain/orders/schedule.ts";
+import {
+  dropSchedule,
+  listSchedules,
+  putSchedule,
+  type ReadSchedule,
+  type Schedule,
+  type ScheduleKey,
+} from "../../store/schedules.ts";
+import { auditOperator } from "../../store/operators.ts";
+import { WORKER } from "../../store/store.ts";
+import { factoryOperator } from "../system-operator.ts";
+import type { Fleet } from "../fleet.ts";
+
+/** One file of the folder, as it was found. */
+export interface ScheduleSource {
+  /** Without `.json`. */
+  readonly name: string;
+  readonly file: string;
+  readonly text?: string;
+  /** Instead of the text. */
+  readonly unreadable?: string;
+}
+
+const DEFAULT_TENANT = "local";
+const MOST_NAME = 128;
+
+/** Brings the rows up to date with the files, by one worker at a time; answers with what is to tick. */
+export async function syncSchedules(fleet: Fleet): Promise<Ticking[]> {
+  const files = await fleet.scheduleFiles();
+  if (files) await fleet.store.exclusively("schedules/files", () => writeRows(fleet, files));
+  const rows = await fleet.store.transaction(WORKER, (tx) => listSchedules(tx));
+  return rows.flatMap(tickingOf);
+}
+
+/** Undefined for what does not tick: invalid, disabled, paused, or asked for by people and pushes alone. */
+export function tickingOf(row: Schedule): Ticking[] {
+  const { definition, problems, enabled, paused, tenantId, id } = row;
+  const pace = definition && paceOf(definition);
+  if (!pace || problems || !enabled || paused) return [];
+  return [
+    defineSchedule({
+      id: tickId(row),
+      queue: plannerQueue,
+      everyMs: pace.everyMs,
+      pattern: patternOf(definition),
+      payload: { look: "schedule", tenantId, scheduleId: id },
+    }),
+  ];
+}
+
+function tickId({ tenantId, id }: ScheduleKey): string {
+  return `${plannerQueue.name}/${tenantId}/${id}`;
+}
+
+async function writeRows(fleet: Fleet, files: readonly ScheduleSource[]): Promise<void> {
+  const rows = await fleet.store.transaction(WORKER, (tx) => listSchedules(tx));
+  const known = new Map(rows.map((row) => [tickId(row), row]));
+  const wanted = new Set<string>();
+  for (const found of readSources(fleet, files)) {
+    const id = tickId(found);
+    wanted.add(id);
+    const row = known.get(id);
+    if (!row || differs(row, found)) await writeRow(fleet, row, found);
+  }
+  for (const row of rows) if (!wanted.has(tickId(row))) await removeRow(fleet, row);
+}
+
+function differs(row: Schedule, found: ReadSchedule): boolean {
+  return row.sha256 !== found.sha256 || row.file !== found.file || !isDeepStrictEqual(row.problems, found.problems);
+}
+
+function readSources(fleet: Fleet, files: readonly ScheduleSource[]): ReadSchedule[] {
+  const products = new Map(fleet.settings.products.map((product) => [product.id, product]));
+  return files.map((source) => readSource(fleet, source, products.get(source.name)));
+}
+
+/** The row that a file asks for. A schedule of something that is no product belongs to the tenant of the house. */
+function readSource(fleet: Fleet, source: ScheduleSource, product: Product | undefined): ReadSchedule {
+  const { text = "", file, unreadable } = source;
+  const parsed = unreadable === undefined ? parseSchedule(text, source.name) : refused("", unreadable);
+  const problems = parsed.ok ? [] : [...parsed.problems];
+  if (parsed.ok && !product) {
+    problems.push({ path: "product_id", message: `there is no product ${source.name} in fleet.yaml` });
+  }
+  const tenantId = product?.tenant ?? DEFAULT_TENANT;
+  const id = source.name.slice(0, MOST_NAME);
+  return {
+    id,
+    tenantId,
+    operatorId: `factory.${tenantId}`,
+    productId: id,
+    definition: parsed.ok && problems.length === 0 ? parsed.schedule : null,
+    file,
+    sha256: fleet.sha256(unreadable ?? text),
+    problems: problems.length > 0 ? problems : null,
+  };
+}
+
+function refused(path: string, message: string): { ok: false; problems: readonly ScheduleProblem[] } {
+  return { ok: false, problems: [{ path, message }] };
+}
+
+async function writeRow(fleet: Fleet, before: Schedule | undefined, found: ReadSchedule): Promise<void> {
+  const { id: operatorId } = await factoryOperator(fleet, found.tenantId);
+  const { definition, problems, file, sha256 } = found;
+  const now = fleet.clock();
+  // Of another timing, or of a schedule that was off, the slots that are over are nobody's.
+  const isNewTiming = before?.definition && definition && !isSameTiming(before, found);
+  const passedAt = isNewTiming ? (slotAt(definition, now) ?? null) : null;
+  await fleet.store.transaction(WORKER, async (tx) => {
+    await putSchedule(tx, found, now, passedAt);
+    const detail = { schedule: found.id, file, sha256, problems: problems ?? [] };
+    await auditOperator(tx, { operatorId, actor: fleet.worker, action: "schedule.read", detail });
+  });
+  if (!problems) return;
+  const facts = { event: "schedule.invalid", schedule: found.id, file, problems };
+  fleet.log.warn(facts, `${file} is not valid: ${problems.map(sayProblem).join("; ")}`);
+}
+
+function isSameTiming({ definition: a, enabled }: Schedule, { definition: b }: ReadSchedule): boolean {
+  const same = a?.cadence === b?.cadence && a?.at === b?.at && a?.every === b?.every;
+  return same && enabled === b?.enabled;
+}
+
+export function sayProblem({ path, message }: ScheduleProblem): string {
+  return path === "" ? message : `${path}: ${message}`;
+}
+
+async function removeRow(fleet: Fleet, { tenantId, id, file }: Schedule): Promise<void> {
+  const { id: operatorId } = await factoryOperator(fleet, tenantId);
+  await fleet.store.transaction(WORKER, async (tx) => {
+    await dropSchedule(tx, { tenantId, id });
+    const detail = { schedule: id, file };
+    await auditOperator(tx, { operatorId, actor: fleet.worker, action: "schedule.removed", detail });
+  });
+}
+
+/** Between what is declared and what is at work; each is mended by the next assertion of a worker, if one runs. */
+export interface ScheduleDifference extends ScheduleKey {
+  readonly what: "not-read" | "file-gone" | "file-changed" | "not-in-queue" | "other-in-queue" | "only-in-queue";
+  readonly declared: string | null;
+  readonly actual: string | null;
+}
+
+/** Of one tenant: files against rows (when this process has the folder), rows against the queue's schedulers. */
+export async function scheduleDifferences(fleet: Fleet, tenantId: string): Promise<ScheduleDifference[]> {
+  const [files, rows, schedulers] = await Promise.all([
+    fleet.scheduleFiles(),
+    fleet.store.transaction(WORKER, (tx) => listSchedules(tx, tenantId)),
+    fleet.broker.listSchedulers([plannerQueue]),
+  ]);
+  const found = files && readSources(fleet, files).filter((source) => source.tenantId === tenantId);
+  return [...(found ? againstFiles(rows, found) : []), ...againstQueue(tenantId, rows, schedulers)];
+}
+
+function againstFiles(rows: readonly Schedule[], files: readonly ReadSchedule[]): ScheduleDifference[] {
+  const known = new Map(rows.map((row) => [row.id, row]));
+  const there = new Set(files.map(({ id }) => id));
+  const changed = files.flatMap((found): ScheduleDifference[] => {
+    const row = known.get(found.id);
+    const { id, tenantId, file } = found;
+    if (!row) return [{ id, tenantId, what: "not-read", declared: file, actual: null }];
+    if (row.sha256 === found.sha256) return [];
+    return [{ id, tenantId, what: "file-changed", declared: found.sha256, actual: row.sha256 }];
+  });
+  const gone = rows
+    .filter(({ id }) => !there.has(id))
+    .map(({ id, tenantId, file }): ScheduleDifference => {
+      return { id, tenantId, what: "file-gone", declared: null, actual: file };
+    });
+  return [...changed, ...gone];
+}
+
+function againstQueue(
+  tenantId: string,
+  rows: readonly Schedule[],
+  schedulers: readonly Scheduler[],
+): ScheduleDifference[] {
+  const prefix = tickId({ tenantId, id: "" });
+  const inQueue = new Map(schedulers.filter(({ id }) => id.startsWith(prefix)).map((found) => [found.id, found]));
+  const wanted = new Map(rows.flatMap(tickingOf).map((ticking) => [ticking.id, ticking]));
+  const missing = [...wanted.values()].flatMap((ticking): ScheduleDifference[] => {
+    const scheduler = inQueue.get(ticking.id);
+    const key = { tenantId, id: ticking.id.slice(prefix.length), declared: sayPace(ticking) };
+    if (!scheduler) return [{ ...key, what: "not-in-queue", actual: null }];
+    if (sayPace(scheduler) === key.declared) return [];
+    return [{ ...key, what: "other-in-queue", actual: sayPace(scheduler) }];
+  });
+  const extra = [...inQueue.values()]
+    .filter(({ id }) => !wanted.has(id))
+    .map((scheduler): ScheduleDifference => {
+      const id = scheduler.id.slice(prefix.length);
+      return { tenantId, id, what: "only-in-queue", declared: null, actual: sayPace(scheduler) };
+    });
+  return [...missing, ...extra];
+}
+
+function sayPace({ pattern, everyMs }: Pick<Scheduler, "pattern" | "everyMs"> | Ticking): string {
+  return pattern === undefined ? `every ${(everyMs ?? 0) / 60_000} min` : `at ${pattern} UTC`;
+}

@@ -1,0 +1,210 @@
+/** Schedules at work: which are due, what a slot makes, and what a tick, a push or a person may ask of one. */
+import { FleetError } from "../../domain/errors.ts";
+import type { Operator } from "../../domain/operator.ts";
+import { EVIDENCE_OF, type WorkOrder } from "../../domain/orders/order.ts";
+import { PLANNED_STATUSES } from "../../domain/product.ts";
+import {
+  decideSlot,
+  dueSlot,
+  factsOf,
+  type ScheduledJob,
+  type ScheduleFile,
+  type SlotDecision,
+} from "../../domain/orders/schedule.ts";
+import { auditOperator } from "../../store/operators.ts";
+import {
+  adoptOrders,
+  countOpenOfSchedule,
+  insertOrders,
+  requestOrders,
+  type NewOrder,
+  type Order,
+  type OrderSource,
+} from "../../store/orders.ts";
+import { listSchedules, lockSchedule, noteSlot, type Schedule, type ScheduleKey } from "../../store/schedules.ts";
+import type { Tx } from "../../store/sql.ts";
+import { WORKER } from "../../store/store.ts";
+import type { Fleet } from "../fleet.ts";
+import { factoryOperator } from "../system-operator.ts";
+import { stopReasonIn } from "../products/products.ts";
+
+export interface DueSchedule {
+  readonly schedule: Schedule;
+  readonly definition: ScheduleFile;
+  /** Orders made for it carry this (`scheduleId`, `slotAt`); whoever makes them says so with noteSlot. */
+  readonly slotAt: Date;
+}
+
+/** Those of a tenant that are due; in the order of their names. Invalid, disabled and paused ones never are. */
+export async function dueSchedules(fleet: Fleet, tenantId: string, asOf: Date): Promise<DueSchedule[]> {
+  const schedules = await fleet.store.transaction(WORKER, (tx) => listSchedules(tx, tenantId));
+  return schedules.flatMap((schedule) => dueOf(schedule, asOf));
+}
+
+function dueOf(schedule: Schedule, asOf: Date): DueSchedule[] {
+  const { definition, problems } = schedule;
+  if (!definition || problems) return [];
+  const slotAt = dueSlot(definition, factsOf(schedule), asOf);
+  return slotAt ? [{ schedule, definition, slotAt }] : [];
+}
+
+export interface ScheduleRun {
+  readonly orders: readonly Order[];
+  readonly slotAt: Date | undefined;
+  readonly outcome: string;
+}
+
+/** A tick is a hint: what is to be done is decided under the row's lock, so twice, late or by two workers makes one slot. */
+export async function runSchedule(fleet: Fleet, key: ScheduleKey): Promise<ScheduleRun> {
+  const house = await factoryOperator(fleet, key.tenantId);
+  const run = await fleet.store.transaction(WORKER, async (tx) => {
+    const row = await lockSchedule(tx, key);
+    if (!row?.definition || row.problems) return idle("it is not there, or not valid");
+    const sight = {
+      stopped: await whyStopped(fleet, tx, row),
+      open: await countOpenOfSchedule(tx, key.tenantId, key.id),
+    };
+    const decision = decideSlot(row.definition, factsOf(row), sight, fleet.clock());
+    if (decision.do === "nothing") return idle("it is not due");
+    if (decision.do === "wait") return { ...idle(decision.outcome), slotAt: undefined };
+    const source = row.definition.cadence === "on_push" ? "push" : "schedule";
+    return settle(fleet, tx, { row, by: house, source, decision });
+  });
+  if (run.orders.length > 0) fleet.kickRelay();
+  if (run.slotAt) {
+    const facts = { event: "schedule.slot", schedule: key.id, slotAt: run.slotAt, orders: run.orders.length };
+    fleet.log.info(facts, run.outcome);
+  }
+  return run;
+}
+
+/** Out of turn: somebody wants it now. The next slot stays what it was. Throws when it cannot be. */
+export async function runNow(fleet: Fleet, by: Operator, key: ScheduleKey): Promise<ScheduleRun> {
+  const run = await fleet.store.transaction(WORKER, async (tx) => {
+    const row = await lockSchedule(tx, key);
+    if (!row) throw noSchedule(key.id);
+    if (!row.definition || row.problems) {
+      throw new FleetError("invalid-transition", `${row.file} is not valid. See why: fleet schedules`);
+    }
+    const stopped = await whyStopped(fleet, tx, row);
+    if (stopped !== undefined) throw new FleetError("product-stopped", `${row.productId} is not run: ${stopped}`);
+    const open = await countOpenOfSchedule(tx, key.tenantId, key.id);
+    if (open > 0) {
+      const sentence = `${open} of its orders ${open === 1 ? "is" : "are"} still open. Wait for them: fleet orders`;
+      throw new FleetError("invalid-transition", sentence, { schedule: key.id, open });
+    }
+    const decision = { do: "make", slotAt: fleet.clock() } as const;
+    return settle(fleet, tx, { row, by, source: "manual", decision });
+  });
+  fleet.kickRelay();
+  return run;
+}
+
+/** Makes up what lost its tick, or was missed while nothing ran. Undefined when another worker is at it. */
+export async function sweepSchedules(fleet: Fleet): Promise<number | undefined> {
+  return fleet.store.exclusively("schedules/due", async () => {
+    const schedules = await fleet.store.transaction(WORKER, (tx) => listSchedules(tx));
+    const due = schedules.flatMap((schedule) => dueOf(schedule, fleet.clock()));
+    let made = 0;
+    for (const { schedule } of due) {
+      try {
+        made += (await runSchedule(fleet, schedule)).orders.length;
+      } catch (error) {
+        // One that cannot be made must not hold up the others.
+        const facts = { event: "schedule.failed", schedule: schedule.id, error: String(error) };
+        fleet.log.warn(facts, "a schedule could not be run");
+      }
+    }
+    return made;
+  });
+}
+
+export function noSchedule(id: string): FleetError {
+  return new FleetError("not-found", `There is no schedule ${id}. See yours: fleet schedules`, { schedule: id });
+}
+
+function idle(outcome: string): ScheduleRun {
+  return { orders: [], slotAt: undefined, outcome };
+}
+
+async function whyStopped(fleet: Fleet, tx: Tx, { productId, tenantId }: Schedule): Promise<string | undefined> {
+  const product = fleet.settings.products.find(({ id, tenant }) => id === productId && tenant === tenantId);
+  if (!product) return `there is no product ${productId} in fleet.yaml`;
+  const stopped = await stopReasonIn(tx, product);
+  if (stopped !== undefined) return `the product is stopped: ${stopped}`;
+  if (!product.enabled) return "the product is disabled";
+  return PLANNED_STATUSES.includes(product.status) ? undefined : `the product is ${product.status}`;
+}
+
+interface Settling {
+  readonly row: Schedule;
+  readonly by: Operator;
+  readonly source: OrderSource;
+  readonly decision: Exclude<SlotDecision, { do: "nothing" | "wait" }>;
+}
+
+/** The slot's orders, their hints and the slot's end in one transaction: all of it, or none. */
+async function settle(fleet: Fleet, tx: Tx, { row, by, source, decision }: Settling): Promise<ScheduleRun> {
+  const { slotAt } = decision;
+  const isMade = decision.do === "make";
+  const orders = isMade ? await makeOrders(fleet, tx, { row, by, source, slotAt }) : [];
+  const outcome = isMade ? sayMade(orders, row.definition?.jobs ?? []) : decision.outcome;
+  // What a person asks for is beside the slots.
+  await noteSlot(tx, row, {
+    slotAt: source === "manual" ? null : slotAt,
+    ranAt: isMade ? fleet.clock() : null,
+    outcome,
+  });
+  await auditOperator(tx, {
+    operatorId: by.id,
+    actor: source === "manual" ? by.id : fleet.worker,
+    action: isMade ? "schedule.run" : "schedule.passed",
+    detail: { schedule: row.id, slotAt: slotAt.toISOString(), outcome, orders: orders.map(({ id }) => id) },
+  });
+  return { orders, slotAt, outcome };
+}
+
+async function makeOrders(
+  fleet: Fleet,
+  tx: Tx,
+  { row, by, source, slotAt }: Omit<Settling, "decision"> & { readonly slotAt: Date },
+): Promise<Order[]> {
+  const jobs = row.definition?.jobs ?? [];
+  const asked = jobs.map((job): NewOrder => {
+    const reasons = [source === "manual" ? `asked by ${by.id}` : `${row.definition?.cadence} schedule`];
+    return { order: orderOf(fleet, row, job), source, scheduleId: row.id, slotAt, reasons };
+  });
+  const owner = { tenantId: row.tenantId, operatorId: by.id };
+  const made = await insertOrders(tx, owner, asked);
+  const others = jobs.map(({ intent }) => intent).filter((intent) => !made.some((order) => order.intent === intent));
+  const adopted = others.length === 0 ? [] : await adoptOrders(tx, row, others, { scheduleId: row.id, slotAt });
+  const ids = [...made, ...adopted].map(({ id }) => id);
+  return ids.length === 0 ? [] : requestOrders(tx, ids, fleet.newId());
+}
+
+function orderOf(fleet: Fleet, row: Schedule, job: ScheduledJob): WorkOrder {
+  return {
+    job_id: fleet.newId(),
+    product_id: row.productId,
+    intent: job.intent,
+    inputs: {},
+    budget: job.budget,
+    stop_conditions: job.stop_conditions,
+    priority: job.priority,
+    evidence_expectations: [...EVIDENCE_OF[job.intent]],
+    created_at: fleet.clock().toISOString(),
+    status: "pending",
+    result: null,
+    plan_id: null,
+    policy_refs: [row.file],
+  };
+}
+
+function sayMade(orders: readonly Order[], jobs: readonly ScheduledJob[]): string {
+  const made = orders.map(({ intent }) => intent);
+  const missing = jobs.map(({ intent }) => intent).filter((intent) => !made.includes(intent));
+  const open =
+    missing.length > 0 ? `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} under way already` : "";
+  if (made.length === 0) return `nothing made: ${open}`;
+  return [`made ${made.join(", ")}`, open].filter(Boolean).join("; ");
+}

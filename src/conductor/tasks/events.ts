@@ -1,0 +1,64 @@
+/** Reading events: in order, resumable from a cursor, nothing missed and nothing early. */
+import type { Operator } from "../../domain/operator.ts";
+import { latestEventCursor, listEvents, listLatestEvents, type EventRow } from "../../store/outbox.ts";
+import type { Fleet } from "../fleet.ts";
+import { sightOf } from "./find.ts";
+
+const PAGE = 200;
+/** How long a follower waits before it looks again when nothing came. */
+const LOOK_MS = 150;
+
+export interface EventAsk {
+  readonly taskId?: string | undefined;
+  /** `Last-Event-ID`; left out: only what comes from now on, or everything kept when `fromStart`. */
+  readonly cursor?: string | undefined;
+  readonly fromStart?: boolean;
+  readonly all?: boolean;
+}
+
+const CURSOR = /^\d{1,20}-\d{1,19}$/;
+
+/** One page: what comes after a cursor, or the latest. A cursor that is none of ours is the beginning. */
+export async function readEvents(fleet: Fleet, by: Operator, ask: EventAsk, limit = PAGE): Promise<EventRow[]> {
+  const { cursor, taskId } = ask;
+  return fleet.store.transaction(sightOf(by, { all: ask.all ?? false }), (tx) =>
+    cursor === undefined
+      ? listLatestEvents(tx, { limit, taskId })
+      : listEvents(tx, { cursor: CURSOR.test(cursor) ? cursor : "0-0", limit, taskId }),
+  );
+}
+
+/** Never ends by itself: the signal does. */
+export async function* followEvents(
+  fleet: Fleet,
+  by: Operator,
+  ask: EventAsk,
+  signal: AbortSignal,
+): AsyncGenerator<EventRow, void> {
+  const on = sightOf(by, { all: ask.all ?? false });
+  const asked = ask.cursor && CURSOR.test(ask.cursor) ? ask.cursor : undefined;
+  let cursor = asked ?? (ask.fromStart ? "0-0" : await fleet.store.transaction(on, (tx) => latestEventCursor(tx)));
+  while (!signal.aborted) {
+    const from = cursor;
+    const page = await fleet.store.transaction(on, (tx) =>
+      listEvents(tx, { cursor: from, limit: PAGE, taskId: ask.taskId }),
+    );
+    for (const event of page) {
+      yield event;
+      cursor = event.cursor;
+    }
+    if (page.length === 0) await pause(LOOK_MS, signal);
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done() {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+    signal.addEventListener("abort", done, { once: true });
+  });
+}

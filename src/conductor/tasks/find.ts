@@ -1,0 +1,138 @@
+/** Finding and listing tasks for somebody: by name, by filter, page by page; and the whole story of one. */
+import { FleetError, TaskNotFoundError } from "../../domain/errors.ts";
+import type { SeenFacts } from "../../domain/monitor/facts.ts";
+import type { Operator } from "../../domain/operator.ts";
+import { shortId, type Task } from "../../domain/task/task.ts";
+import { listAttempts, type Attempt } from "../../store/attempts.ts";
+import { listAudit, type AuditEntry } from "../../store/audit.ts";
+import { listCiRuns, type CiRun } from "../../store/ci-runs.ts";
+import { listFacts } from "../../store/heartbeats.ts";
+import { listHosts, type Host } from "../../store/hosts.ts";
+import { listNotifications, type Notification } from "../../store/notifications.ts";
+import { listPullRequests, type PullRequest } from "../../store/pull-requests.ts";
+import { listReviews, type Review } from "../../store/reviews.ts";
+import type { Tx } from "../../store/sql.ts";
+import { requestBy, WORKER, type Behalf } from "../../store/store.ts";
+import { pageOfTasks, type TaskPage, type TaskSearch } from "../../store/task-pages.ts";
+import { countByStatus, findTask, listTasksNamed } from "../../store/tasks.ts";
+import type { Fleet } from "../fleet.ts";
+import { placesInLine } from "./slots.ts";
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const NAME = /^[0-9a-f-]{2,36}$/;
+/** Enough to say which ones a short prefix fits. */
+const MOST_NAMED = 6;
+
+/** What an operator may see: their tenant; an admin, when asked for everything, all tenants. */
+export function sightOf(by: Operator, { all = false }: { all?: boolean } = {}): Behalf {
+  return all && by.role === "admin" ? WORKER : requestBy(by);
+}
+
+/** By id, by a prefix of it, or by short name. Throws TaskNotFoundError, or "ambiguous-name" naming the candidates. */
+export async function getTaskNamed(fleet: Fleet, by: Operator, name: string): Promise<Task> {
+  return fleet.store.transaction(sightOf(by, { all: true }), (tx) => named(tx, name.toLowerCase()));
+}
+
+async function named(tx: Tx, name: string): Promise<Task> {
+  if (UUID.test(name)) {
+    const task = await findTask(tx, name);
+    if (task) return task;
+    throw new TaskNotFoundError(name);
+  }
+  const tasks = NAME.test(name) ? await listTasksNamed(tx, name, MOST_NAMED) : [];
+  const [task] = tasks;
+  if (!task) throw new TaskNotFoundError(name);
+  if (tasks.length > 1) {
+    const candidates = tasks.map(({ id, title }) => `${shortId(id)} (${title})`).join(", ");
+    throw new FleetError("ambiguous-name", `${name} fits several tasks: ${candidates}. Give one more letter.`);
+  }
+  return task;
+}
+
+/** The task, when it is the operator's own (or an admin asks). Same tenant: "not-owner"; otherwise there is no such task. */
+export async function getOwnTask(fleet: Fleet, by: Operator, name: string): Promise<Task> {
+  const task = await getTaskNamed(fleet, by, name);
+  if (task.operatorId !== by.id && by.role !== "admin") {
+    throw new FleetError("not-owner", `Task ${shortId(task.id)} belongs to ${task.operatorId}. Ask them, or an admin.`);
+  }
+  return task;
+}
+
+/** Newest first. */
+export async function listTasksFor(
+  fleet: Fleet,
+  by: Operator,
+  filter: TaskSearch & { readonly all?: boolean },
+): Promise<TaskPage> {
+  const { all = false, ...search } = filter;
+  return fleet.store.transaction(sightOf(by, { all }), (tx) => pageOfTasks(tx, search));
+}
+
+/** Counts per status, within sight. */
+export async function countTasksFor(fleet: Fleet, by: Operator, all = false): Promise<Record<string, number>> {
+  return fleet.store.transaction(sightOf(by, { all }), (tx) => countByStatus(tx));
+}
+
+export interface Roll {
+  readonly tasks: readonly Task[];
+  readonly facts: ReadonlyMap<string, SeenFacts>;
+  readonly hosts: readonly Host[];
+  /** How many are called before each of those that wait for a host. */
+  readonly places: ReadonlyMap<string, number>;
+}
+
+/** What `ps` shows: tasks, what was last seen of their agents, and the hosts; three statements however many there are. */
+export async function rollCall(
+  fleet: Fleet,
+  by: Operator,
+  filter: TaskSearch & { readonly all?: boolean },
+): Promise<Roll> {
+  const { all = false, ...search } = filter;
+  const roll = await fleet.store.transaction(sightOf(by, { all }), async (tx) => {
+    const { tasks } = await pageOfTasks(tx, search);
+    const facts = await listFacts(
+      tx,
+      tasks.map(({ id }) => id),
+    );
+    return { tasks, facts: new Map(facts.map((seen) => [seen.taskId, seen])), hosts: await listHosts(tx) };
+  });
+  return { ...roll, places: await placesOf(fleet, roll.tasks) };
+}
+
+/** The line is everybody's, so it is looked at by the house; nobody is told more than a number. */
+export async function placesOf(fleet: Fleet, tasks: readonly Task[]): Promise<ReadonlyMap<string, number>> {
+  return tasks.some(({ condition }) => condition === "waiting_slot") ? placesInLine(fleet) : new Map();
+}
+
+export interface Story {
+  readonly task: Task;
+  readonly history: readonly AuditEntry[];
+  readonly attempts: readonly Attempt[];
+  readonly facts: SeenFacts | undefined;
+  readonly pullRequests: readonly PullRequest[];
+  readonly ciRuns: readonly CiRun[];
+  readonly reviews: readonly Review[];
+  readonly notifications: readonly Notification[];
+  /** How many tasks wait before this one; undefined when it does not wait for a host. */
+  readonly position: number | undefined;
+}
+
+const MOST_HISTORY = 1_000;
+
+export async function tellStory(fleet: Fleet, by: Operator, name: string): Promise<Story> {
+  const story = await fleet.store.transaction(sightOf(by, { all: true }), async (tx) => {
+    const task = await named(tx, name.toLowerCase());
+    const [facts] = await listFacts(tx, [task.id]);
+    return {
+      task,
+      history: await listAudit(tx, `task:${task.id}`, { after: 0, limit: MOST_HISTORY }),
+      attempts: await listAttempts(tx, task.id),
+      facts,
+      pullRequests: await listPullRequests(tx, [task.id]),
+      ciRuns: await listCiRuns(tx, [task.id]),
+      reviews: await listReviews(tx, [task.id]),
+      notifications: await listNotifications(tx, task.id),
+    };
+  });
+  return { ...story, position: (await placesOf(fleet, [story.task])).get(story.task.id) };
+}

@@ -1,0 +1,143 @@
+/** What an agent wrote: read on its host, redacted before it leaves it. */
+import { FleetError } from "../../domain/errors.ts";
+import type { RedactingStream } from "../../domain/text/redact.ts";
+import { isTerminal, shortId, type Task } from "../../domain/task/task.ts";
+import { WORKER } from "../../store/store.ts";
+import { getTask } from "../../store/tasks.ts";
+import type { Fleet } from "../fleet.ts";
+import { masksOf } from "../redactor.ts";
+
+export interface LogTail {
+  readonly attempt: number;
+  readonly lines: readonly string[];
+  /** There is more above the first line. */
+  readonly truncated: boolean;
+}
+
+const BYTES_PER_LINE = 512;
+const MOST_BYTES = 2_000_000;
+/** Read before the first line that is shown: a private key that begins there goes on in what is shown. */
+const CONTEXT_BYTES = 20_000;
+const LOOK_MS = 250;
+
+export async function readTaskLog(
+  fleet: Fleet,
+  task: Task,
+  { attempt = task.attempt, lines }: { attempt?: number | undefined; lines: number },
+): Promise<LogTail> {
+  refuseElsewhere(fleet, task);
+  const { shown, stream, rest, truncated } = await readEnd(fleet, { taskId: task.id, attempt }, lines);
+  const all = new Lines();
+  const whole = [...all.push(shown + stream.push(rest.toString("utf8")) + stream.end()), ...all.end()];
+  return { attempt, lines: whole.slice(-lines), truncated: truncated || whole.length > lines };
+}
+
+/** The tail, then what comes; goes on into the next attempt, and ends when the task is over and all is said. */
+export async function* followTaskLog(
+  fleet: Fleet,
+  task: Task,
+  { attempt: fixed, lines }: { attempt?: number | undefined; lines: number },
+  signal: AbortSignal,
+): AsyncGenerator<{ attempt: number; text: string }, void> {
+  refuseElsewhere(fleet, task);
+  let attempt = fixed ?? task.attempt;
+  const { shown, stream, ...end } = await readEnd(fleet, { taskId: task.id, attempt }, lines);
+  const parts = new Lines();
+  for (const text of parts.push(shown).slice(-lines)) yield { attempt, text };
+  let { rest, next: from } = end;
+  while (!signal.aborted) {
+    // Before the output: what the task says of itself is then never ahead of what has been read.
+    const now = await fleet.store.transaction(WORKER, (tx) => getTask(tx, task.id));
+    const chunk = await fleet.agents.readLog({ taskId: task.id, attempt }, { from });
+    const parted = partLines(Buffer.concat([rest, chunk.bytes]));
+    from = chunk.next;
+    rest = parted.rest;
+    for (const text of parts.push(stream.push(parted.whole.toString("utf8")))) yield { attempt, text };
+    if (chunk.bytes.length > 0) continue;
+
+    const { goesOn, isOver } = whereNext(now, attempt, fixed);
+    if (!goesOn && !isOver) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      continue;
+    }
+    for (const text of parts.push(stream.push(rest.toString("utf8")) + stream.end())) yield { attempt, text };
+    for (const text of parts.end()) yield { attempt, text };
+    if (!goesOn) return;
+    attempt = now.attempt;
+    from = 0;
+    rest = Buffer.alloc(0);
+  }
+}
+
+function whereNext(now: Task, attempt: number, fixed: number | undefined): { goesOn: boolean; isOver: boolean } {
+  const hasNext = now.attempt > attempt;
+  return {
+    goesOn: fixed === undefined && hasNext && now.status !== "retrying",
+    isOver: isTerminal(now.status) || now.status === "ready" || (fixed !== undefined && hasNext),
+  };
+}
+
+interface End {
+  /** Of the last lines what may be shown by now; the stream holds back what is not sure yet. */
+  readonly shown: string;
+  readonly stream: RedactingStream;
+  /** What has begun after the last whole line. */
+  readonly rest: Buffer;
+  /** Where to read on. */
+  readonly next: number;
+  readonly truncated: boolean;
+}
+
+/** All of one look, so that nothing falls between two. */
+async function readEnd(fleet: Fleet, run: { taskId: string; attempt: number }, lines: number): Promise<End> {
+  const wanted = Math.min(lines * BYTES_PER_LINE, MOST_BYTES);
+  const { bytes, from, next } = await fleet.agents.readLog(run, { tailBytes: wanted + CONTEXT_BYTES });
+  const { whole, rest } = partLines(bytes);
+  const isCut = from > 0 || bytes.length > wanted;
+  // The line in whose middle the tail begins is not shown.
+  const start = isCut ? bytes.indexOf("\n", Math.max(0, bytes.length - wanted)) + 1 : 0;
+  const before = start === 0 ? 0 : Math.min(start, bytes.length - rest.length);
+  const stream = masksOf(fleet).stream();
+  stream.push(bytes.subarray(0, before).toString("utf8"));
+  return { shown: stream.push(whole.subarray(before).toString("utf8")), stream, rest, next, truncated: isCut };
+}
+
+/** In bytes: a chunk may end in the middle of a character. */
+function partLines(bytes: Buffer): { whole: Buffer; rest: Buffer } {
+  const cut = bytes.lastIndexOf("\n") + 1;
+  return { whole: bytes.subarray(0, cut), rest: bytes.subarray(cut) };
+}
+
+/** Text that comes in pieces, as lines. */
+class Lines {
+  #begun = "";
+
+  push(text: string): string[] {
+    const lines = (this.#begun + text).split("\n");
+    this.#begun = lines.pop() ?? "";
+    return lines;
+  }
+
+  /** The last one, when no line break ended it. */
+  end(): string[] {
+    const last = this.#begun;
+    this.#begun = "";
+    return last === "" ? [] : [last];
+  }
+}
+
+/** Output lies on the host that ran the agent; it is not carried about. */
+function refuseElsewhere(fleet: Fleet, task: Task): void {
+  if (task.host === null) {
+    throw new FleetError(
+      "not-found",
+      `Task ${shortId(task.id)} has not run anywhere yet. See why: fleet show ${shortId(task.id)}`,
+    );
+  }
+  if (task.host !== fleet.host.id) {
+    throw new FleetError(
+      "not-found",
+      `Its output lies on host ${task.host}, and this is ${fleet.host.id}. Ask a web process there.`,
+    );
+  }
+}

@@ -1,0 +1,114 @@
+/** Budgets and daily caps of operators and tenants: who sets them, who sees them, and who is told when they are nearly used. */
+import { OwnerBudget, sayCap, sayNearly, WARN_SHARE, type Cap } from "../../domain/budget.ts";
+import { FleetError } from "../../domain/errors.ts";
+import type { Notice, NoticeKind } from "../../domain/notify/alert.ts";
+import type { Operator } from "../../domain/operator.ts";
+import { closeAlert, listOpenAlerts } from "../../store/alerts.ts";
+import * as budgets from "../../store/budgets.ts";
+import { auditOperator, findOperator } from "../../store/operators.ts";
+import { WORKER } from "../../store/store.ts";
+import { raiseAlert } from "./alerts.ts";
+import { factoryOperator } from "../system-operator.ts";
+import type { Fleet } from "../fleet.ts";
+import { sightOf } from "../tasks/find.ts";
+
+export interface BudgetAsk {
+  readonly tenantId?: string | undefined;
+  /** Left out: the whole tenant. */
+  readonly operatorId?: string | undefined;
+  /** What is left out stays as it is. */
+  readonly change: { readonly [Figure in keyof OwnerBudget]?: OwnerBudget[Figure] | undefined };
+}
+
+const NO_BUDGET: OwnerBudget = {
+  tokens: null,
+  cost: null,
+  minutes: null,
+  dailyTokens: null,
+  dailyCost: null,
+  dailyTasks: null,
+};
+
+/** Throws "tier-too-low" for anybody but an admin, "not-found" for an operator that the tenant has not. */
+export async function setBudget(
+  fleet: Fleet,
+  by: Operator,
+  { tenantId = by.tenantId, operatorId = budgets.WHOLE_TENANT, change }: BudgetAsk,
+): Promise<budgets.BudgetRow> {
+  if (by.role !== "admin") throw new FleetError("tier-too-low", "Budgets are set by role admin.", { needed: "admin" });
+  return fleet.store.transaction(WORKER, async (tx) => {
+    if (operatorId !== budgets.WHOLE_TENANT && (await findOperator(tx, operatorId))?.tenantId !== tenantId) {
+      throw new FleetError("not-found", `Tenant ${tenantId} has no operator ${operatorId}.`, { tenantId, operatorId });
+    }
+    const before = await budgets.findBudget(tx, tenantId, operatorId);
+    const budget = OwnerBudget.parse({ ...NO_BUDGET, ...before, ...given(change) });
+    await budgets.putBudget(tx, { tenantId, operatorId, ...budget, by: by.id });
+    const detail = { tenantId, operatorId, ...budget };
+    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "budget.set", detail });
+    const after = await budgets.findBudget(tx, tenantId, operatorId);
+    if (!after) throw new Error("A budget that was just written is gone.");
+    return after;
+  });
+}
+
+function given(change: BudgetAsk["change"]): Partial<OwnerBudget> {
+  return Object.fromEntries(Object.entries(change).filter(([, limit]) => limit !== undefined));
+}
+
+/** One's own tenant's, or for an admin everybody's. */
+export async function listBudgetsFor(fleet: Fleet, by: Operator, all: boolean): Promise<budgets.BudgetRow[]> {
+  const isAll = all && by.role === "admin";
+  return fleet.store.transaction(sightOf(by, { all: isAll }), (tx) =>
+    budgets.listBudgets(tx, isAll ? undefined : by.tenantId),
+  );
+}
+
+const KINDS = ["BUDGET_WARNING", "BUDGET_EXCEEDED"] as const;
+
+/** Tells once whose budgets are nearly used, and used up; what was raised meanwhile may be told again. Undefined: another looks. */
+export async function watchBudgets(fleet: Fleet): Promise<number | undefined> {
+  const told = await fleet.store.exclusively("watch-budgets", async () => {
+    const rows = await fleet.store.transaction(WORKER, (tx) => budgets.listNearlyUsed(tx, WARN_SHARE));
+    const owners = new Map<string, string>();
+    for (const { tenantId } of rows.filter(({ operatorId }) => operatorId === budgets.WHOLE_TENANT)) {
+      owners.set(tenantId, (await factoryOperator(fleet, tenantId)).id);
+    }
+    const wanted = rows.flatMap((row) => noticesOf(row, owners.get(row.tenantId) ?? row.operatorId));
+    return fleet.store.transaction(WORKER, async (tx) => {
+      let count = 0;
+      for (const { kind, notice } of wanted) if (await raiseAlert(fleet, tx, kind, notice)) count += 1;
+      const keys = new Set(wanted.map(({ notice }) => notice.key));
+      for (const { key } of await listOpenAlerts(tx, KINDS)) if (!keys.has(key)) await closeAlert(tx, key);
+      return count;
+    });
+  });
+  if (told) fleet.kickRelay();
+  return told;
+}
+
+function noticesOf(row: budgets.BudgetRow, teller: string): { kind: NoticeKind; notice: Notice }[] {
+  const { tenantId, operatorId, today } = row;
+  const isTenant = operatorId === budgets.WHOLE_TENANT;
+  return capsOf(row).flatMap((cap) => {
+    if (cap.used < cap.limit * WARN_SHARE) return [];
+    const kind = cap.used >= cap.limit ? "BUDGET_EXCEEDED" : "BUDGET_WARNING";
+    const key = `budget/${tenantId}/${operatorId}/${cap.what}/${cap.daily ? today : "ever"}/${kind}`;
+    const subject = isTenant ? `tenant ${tenantId}` : `operator ${operatorId}`;
+    const summary = `${subject}: ${kind === "BUDGET_EXCEEDED" ? sayCap(cap) : sayNearly(cap)}`;
+    const owner = { tenantId, operatorId: isTenant ? teller : operatorId };
+    return [{ kind, notice: { ...owner, key, subject, summary, facts: { ...cap, subject } } }];
+  });
+}
+
+function capsOf(row: budgets.BudgetRow): Cap[] {
+  const scope = row.operatorId === budgets.WHOLE_TENANT ? ("tenant" as const) : ("operator" as const);
+  const figures = [
+    { what: "tokens", daily: false, limit: row.tokens, used: row.usedTokens },
+    { what: "cost", daily: false, limit: row.cost, used: row.usedCost },
+    { what: "minutes", daily: false, limit: row.minutes, used: row.usedMinutes },
+    { what: "tokens", daily: true, limit: row.dailyTokens, used: row.todayTokens },
+    { what: "cost", daily: true, limit: row.dailyCost, used: row.todayCost },
+    { what: "tasks", daily: true, limit: row.dailyTasks, used: row.todayTasks },
+  ] as const;
+  return figures.flatMap(({ limit, ...cap }) => (limit === null ? [] : [{ scope, ...cap, limit }]));
+}

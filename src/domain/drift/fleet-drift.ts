@@ -1,0 +1,210 @@
+/** Drift of the fleet itself: its clocks, its database, its always-on agents, and its machines against each other. */
+import type { DriftReport, Finding, NotChecked, ObservedHost } from "./drift.ts";
+import { canonical } from "../text/canonical.ts";
+import type { RosterAgent } from "../settings/settings.ts";
+import { shellWord } from "../text/shell-word.ts";
+
+export interface DeclaredFleet {
+  readonly schedulers: readonly DeclaredScheduler[];
+  readonly migrations: readonly string[];
+  /** A print of each table and function that the migrations make. */
+  readonly schema: Readonly<Record<string, string>>;
+  readonly roster: readonly RosterAgent[];
+  /** Of the process that looks. */
+  readonly configuration: string;
+}
+
+export interface DeclaredScheduler {
+  readonly id: string;
+  readonly everyMs?: number | undefined;
+  readonly pattern?: string | undefined;
+  readonly payload: unknown;
+}
+
+export interface ObservedScheduler extends DeclaredScheduler {
+  readonly nextAt: Date | undefined;
+}
+
+export interface ObservedFleet {
+  readonly schedulers: readonly ObservedScheduler[];
+  readonly migrations: readonly string[];
+  readonly schema: Readonly<Record<string, string>>;
+  /** The host that looked, and what it saw in each tmux server it could ask, by its socket (empty: the user's own). */
+  readonly host: string;
+  readonly sessions: ReadonlyMap<string, readonly ObservedSession[]>;
+}
+
+export interface ObservedSession {
+  readonly name: string;
+  readonly isDead: boolean;
+  /** What tmux shows as the pane's command. */
+  readonly command: string;
+  /** The names of all programs that run in it. */
+  readonly programs: readonly string[];
+}
+
+type Part = Partial<Pick<DriftReport, "findings" | "subjects" | "notChecked">>;
+
+export function compareFleet(
+  declared: DeclaredFleet,
+  actual: ObservedFleet,
+  hosts: readonly ObservedHost[],
+  now: Date,
+): DriftReport {
+  const parts: Part[] = [
+    { subjects: ["schedules"], findings: compareSchedulers(declared, actual, now) },
+    { subjects: ["database"], findings: compareDatabase(declared, actual) },
+    ...declared.roster.map((agent) => compareAgent(agent, actual, hosts)),
+    compareHosts(declared.configuration, hosts),
+  ];
+  return {
+    findings: parts.flatMap(({ findings = [] }) => findings),
+    subjects: parts.flatMap(({ subjects = [] }) => subjects),
+    notChecked: parts.flatMap(({ notChecked = [] }) => notChecked),
+    firstSeen: [],
+  };
+}
+
+/** A clock that is this many of its periods late will not ring any more. */
+const PERIODS_LATE = 3;
+const LATE_MS = 60_000;
+
+function compareSchedulers(declared: DeclaredFleet, actual: ObservedFleet, now: Date): Finding[] {
+  const found = new Map(actual.schedulers.map((scheduler) => [scheduler.id, scheduler]));
+  const wanted = new Set(declared.schedulers.map(({ id }) => id));
+  const findings = declared.schedulers.flatMap((scheduler) => {
+    const there = found.get(scheduler.id);
+    const difference = { what: scheduler.id, declared: paceOf(scheduler), actual: there ? paceOf(there) : null };
+    if (!there) return [fleetFinding("schedules", { ...difference, severity: "high" }, RESTART_WORKER)];
+    if (difference.declared !== difference.actual) {
+      return [fleetFinding("schedules", { ...difference, severity: "medium" }, RESTART_WORKER)];
+    }
+    const lateMs = there.nextAt ? now.getTime() - there.nextAt.getTime() : 0;
+    if (lateMs <= Math.max(LATE_MS, PERIODS_LATE * (scheduler.everyMs ?? 0))) return [];
+    const stopped = `no tick since ${there.nextAt?.toISOString()}`;
+    return [fleetFinding("schedules", { ...difference, actual: stopped, severity: "high" }, RESTART_WORKER)];
+  });
+  const unknown = actual.schedulers
+    .filter(({ id }) => !wanted.has(id))
+    .map((there) =>
+      fleetFinding(
+        "schedules",
+        { what: there.id, declared: null, actual: paceOf(there), severity: "low" },
+        RESTART_WORKER,
+      ),
+    );
+  return [...findings, ...unknown];
+}
+
+/** Workers make the schedulers be what is declared, when they start and every other tick. */
+const RESTART_WORKER = "fleet worker";
+
+function paceOf({ everyMs, pattern, payload }: DeclaredScheduler): string {
+  const pace = pattern === undefined ? `every ${everyMs ?? "?"} ms` : `at "${pattern}" UTC`;
+  return `${pace}: ${canonical(payload)}`;
+}
+
+function compareDatabase(declared: DeclaredFleet, actual: ObservedFleet): Finding[] {
+  const there = new Set(actual.migrations);
+  const known = new Set(declared.migrations);
+  const missing = declared.migrations
+    .filter((name) => !there.has(name))
+    .map((name) =>
+      fleetFinding(
+        "database",
+        { what: `migration ${name}`, declared: "applied", actual: null, severity: "high" },
+        "fleet migrate",
+      ),
+    );
+  const strange = actual.migrations
+    .filter((name) => !known.has(name))
+    .map((name) =>
+      fleetFinding(
+        "database",
+        { what: `migration ${name}`, declared: null, actual: "applied", severity: "high" },
+        "fleet doctor",
+      ),
+    );
+  // With migrations missing, the schema differs as a matter of course.
+  if (missing.length + strange.length > 0) return [...missing, ...strange];
+  const objects = [...new Set([...Object.keys(declared.schema), ...Object.keys(actual.schema)])].toSorted();
+  return objects.flatMap((what) => {
+    const [should = null, is = null] = [declared.schema[what], actual.schema[what]];
+    if (should === is) return [];
+    const severity = should === null ? "medium" : "high";
+    return [fleetFinding("database", { what, declared: should, actual: is, severity }, "fleet doctor")];
+  });
+}
+
+/** One agent of the roster. `host` left out means that any host may have it. */
+function compareAgent(agent: RosterAgent, actual: ObservedFleet, hosts: readonly ObservedHost[]): Part {
+  const subject = `roster:${agent.name}`;
+  if (agent.host !== undefined && agent.host !== actual.host) {
+    const why = `it lives on ${agent.host}; only that host can look, this was ${actual.host}`;
+    return { notChecked: [{ what: subject, why }] };
+  }
+  const sessions = actual.sessions.get(agent.socket ?? "");
+  if (!sessions) return { notChecked: [{ what: subject, why: `the tmux server of ${agent.session} does not answer` }] };
+  const session = sessions.find(({ name }) => name === agent.session);
+  const elsewhere = hosts.filter(({ id }) => id !== actual.host);
+  if (!session && agent.host === undefined && elsewhere.length > 0) {
+    const why = `its session ${agent.session} is not on ${actual.host}, and may be on another host`;
+    return { notChecked: [{ what: subject, why }] };
+  }
+  return { subjects: [subject], findings: session ? compareRuntime(agent, session, actual) : [absent(agent, actual)] };
+}
+
+function compareRuntime(agent: RosterAgent, session: ObservedSession, { host }: ObservedFleet): Finding[] {
+  const runs = session.command === agent.runtime || session.programs.includes(agent.runtime);
+  if (runs && !session.isDead) return [];
+  const actual = session.isDead ? `${session.command} (dead)` : session.command;
+  const difference = { what: "runtime", declared: agent.runtime, actual, severity: "high", host } as const;
+  return [fleetFinding(`roster:${agent.name}`, difference, attach(agent))];
+}
+
+function absent(agent: RosterAgent, { host }: ObservedFleet): Finding {
+  const difference = { what: "session", declared: agent.session, actual: null, severity: "high", host } as const;
+  return fleetFinding(`roster:${agent.name}`, difference, `${tmux(agent)} list-sessions`);
+}
+
+function attach(agent: RosterAgent): string {
+  return `${tmux(agent)} attach -r -t ${shellWord(`=${agent.session}`)}`;
+}
+
+function tmux({ socket }: RosterAgent): string {
+  return socket === undefined ? "tmux" : `tmux -S ${shellWord(socket)}`;
+}
+
+const COMPARED_SEVERITY: Readonly<Record<string, Finding["severity"]>> = { fleetwright: "high", config: "high" };
+
+/** What most machines have is taken for declared; the configuration is that of whoever looks. */
+function compareHosts(configuration: string, hosts: readonly ObservedHost[]): Part {
+  const names = [...new Set(hosts.flatMap(({ versions }) => Object.keys(versions)))].toSorted();
+  const notChecked: NotChecked[] = hosts
+    .filter(({ versions }) => versions["config"] === undefined)
+    .map(({ id }) => ({ what: `host:${id} config`, why: "the host does not report the print of its fleet.yaml" }));
+  const findings = names.flatMap((what) => {
+    const usual = what === "config" ? configuration : mostCommon(hosts.flatMap(({ versions }) => versions[what] ?? []));
+    return hosts.flatMap(({ id, versions }) => {
+      const found = versions[what];
+      if (found === undefined || usual === undefined || found === usual) return [];
+      const severity = COMPARED_SEVERITY[what] ?? "low";
+      const command = what === "config" ? "fleet doctor" : "fleet hosts";
+      return [fleetFinding(`host:${id}`, { what, declared: usual, actual: found, severity, host: id }, command)];
+    });
+  });
+  return { subjects: hosts.map(({ id }) => `host:${id}`), findings, notChecked };
+}
+
+/** Of equally common ones the greatest, which of versions is mostly the newest. */
+function mostCommon(values: readonly string[]): string | undefined {
+  const counts = new Map<string, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return [...counts].toSorted(([a, m], [b, n]) => n - m || (a < b ? 1 : -1))[0]?.[0];
+}
+
+type Difference = Pick<Finding, "what" | "declared" | "actual" | "severity"> & { readonly host?: string };
+
+function fleetFinding(subject: string, { host, ...difference }: Difference, command: string): Finding {
+  return { subject, productId: null, ...difference, host: host ?? null, command };
+}

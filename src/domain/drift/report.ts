@@ -1,0 +1,162 @@
+/** The drift report: a document for people and scripts. The API answers with it, and every look at a product leaves one as evidence. */
+import { z } from "zod";
+import { type NotChecked, Severity } from "./drift.ts";
+import { shortId } from "../task/task.ts";
+
+export const DriftStatus = z.enum(["open", "accepted", "gone"]);
+export type DriftStatus = z.infer<typeof DriftStatus>;
+
+export const DriftFinding = z.strictObject({
+  finding_id: z.uuid(),
+  short_id: z.string().meta({ description: "what fleet drift accept takes" }),
+  subject: z.string().meta({ description: "product:<id>, schedules, database, roster:<name> or host:<id>" }),
+  what: z.string(),
+  product_id: z.string().nullable(),
+  declared: z.string().nullable().meta({ description: "as declared, recorded or accepted; null: should not be there" }),
+  actual: z.string().nullable().meta({ description: "as found; null: is not there" }),
+  severity: Severity,
+  since: z.iso.datetime().meta({ description: "when it was first seen" }),
+  seen_at: z.iso.datetime(),
+  command: z.string().nullable().meta({ description: "what to type next" }),
+  host: z.string().nullable(),
+  status: DriftStatus,
+  accepted: z.strictObject({ by: z.string(), reason: z.string(), at: z.iso.datetime() }).nullable(),
+});
+export type DriftFinding = z.infer<typeof DriftFinding>;
+
+export const DriftReportDocument = z
+  .strictObject({
+    schema_version: z.literal(1),
+    tenant_id: z.string(),
+    product_id: z.string().nullable().meta({ description: "null: all products, and the fleet itself" }),
+    looked_at: z.iso
+      .datetime()
+      .nullable()
+      .meta({ description: "everything was looked at since then; null: something never was" }),
+    counts: z.strictObject({ open: z.int(), high: z.int(), medium: z.int(), low: z.int() }),
+    findings: z.array(DriftFinding).meta({ description: "the worst first, then the oldest" }),
+    not_checked: z.array(z.strictObject({ what: z.string(), why: z.string() })),
+  })
+  .meta({ id: "drift_report", description: "What differs from what is declared, recorded or accepted" });
+export type DriftReportDocument = z.infer<typeof DriftReportDocument>;
+
+export interface ReportedFinding {
+  readonly id: string;
+  readonly subject: string;
+  readonly what: string;
+  readonly productId: string | null;
+  readonly declared: string | null;
+  readonly actual: string | null;
+  readonly severity: Severity;
+  readonly command: string | null;
+  readonly host: string | null;
+  readonly status: DriftStatus;
+  readonly since: Date;
+  readonly seenAt: Date;
+  readonly accepted: { readonly by: string; readonly reason: string; readonly at: string } | null;
+}
+
+export interface ReportTerms {
+  readonly tenantId: string;
+  readonly productId?: string | undefined;
+  readonly lookedAt: Date | undefined;
+  readonly notChecked: readonly NotChecked[];
+}
+
+/** Nothing of the house looks there yet; said in every report. */
+const NEVER_CHECKED: readonly NotChecked[] = [
+  {
+    what: "protection of the default branch, and its required checks",
+    why: "the local forge has none; only a forge on GitHub would",
+  },
+  { what: "digest of the container image", why: "agents and orders run without containers" },
+  { what: "start of roster agents at boot", why: "nothing is installed into the machine's service manager yet" },
+];
+
+export function driftReport(findings: readonly ReportedFinding[], terms: ReportTerms): DriftReportDocument {
+  const open = findings.filter(({ status }) => status === "open");
+  const count = (severity: Severity) => open.filter((finding) => finding.severity === severity).length;
+  return {
+    schema_version: 1,
+    tenant_id: terms.tenantId,
+    product_id: terms.productId ?? null,
+    looked_at: terms.lookedAt?.toISOString() ?? null,
+    counts: { open: open.length, high: count("high"), medium: count("medium"), low: count("low") },
+    findings: findings.map((finding) => reportedFinding(finding)),
+    not_checked: [...terms.notChecked, ...NEVER_CHECKED].map(({ what, why }) => ({ what, why })),
+  };
+}
+
+export function reportedFinding(finding: ReportedFinding): DriftFinding {
+  const { id, subject, what, declared, actual, severity, command, host, status, accepted } = finding;
+  return {
+    finding_id: id,
+    short_id: shortId(id),
+    subject,
+    what,
+    product_id: finding.productId,
+    declared,
+    actual,
+    severity,
+    since: finding.since.toISOString(),
+    seen_at: finding.seenAt.toISOString(),
+    command,
+    host,
+    status,
+    accepted: accepted && { by: accepted.by, reason: accepted.reason, at: new Date(accepted.at).toISOString() },
+  };
+}
+
+/** CloudEvents 1.0, as those of tasks: new findings of one look. */
+export const DriftEvent = z.object({
+  specversion: z.literal("1.0"),
+  id: z.string(),
+  source: z.literal("/fleetwright/drift"),
+  type: z.literal("fleet.drift.found"),
+  time: z.iso.datetime(),
+  datacontenttype: z.literal("application/json"),
+  tenantid: z.string(),
+  data: z.object({
+    operatorId: z.string(),
+    count: z.int().min(1),
+    /** The first of them. */
+    findings: z.array(
+      z.object({ id: z.uuid(), subject: z.string(), what: z.string(), severity: Severity, since: z.iso.datetime() }),
+    ),
+  }),
+});
+export type DriftEvent = z.infer<typeof DriftEvent>;
+
+export const DRIFT_EVENT_MEANING = "Something new differs from what is declared, recorded or accepted";
+
+/** A look may find thousands; who wants all asks the API. */
+const MOST_IN_EVENT = 50;
+
+export function driftEvent(
+  lookId: string,
+  fresh: readonly ReportedFinding[],
+  { tenantId, operatorId, at }: { readonly tenantId: string; readonly operatorId: string; readonly at: Date },
+): DriftEvent {
+  const findings = fresh.slice(0, MOST_IN_EVENT).map(({ id, subject, what, severity, since }) => {
+    return { id, subject, what, severity, since: since.toISOString() };
+  });
+  return {
+    specversion: "1.0",
+    id: `${lookId}.fleet.drift.found`,
+    source: "/fleetwright/drift",
+    type: "fleet.drift.found",
+    time: at.toISOString(),
+    datacontenttype: "application/json",
+    tenantid: tenantId,
+    data: { operatorId, count: fresh.length, findings },
+  };
+}
+
+const MOST_IN_MESSAGE = 5;
+
+/** One line for people, however many there are. */
+export function driftMessage(fresh: readonly ReportedFinding[]): string {
+  const named = fresh.slice(0, MOST_IN_MESSAGE).map(({ subject, what }) => `${subject} ${what}`);
+  const more = fresh.length > named.length ? ` and ${fresh.length - named.length} more` : "";
+  return `${fresh.length} new: ${named.join(", ")}${more}`;
+}

@@ -1,0 +1,121 @@
+/** What a repository says of the tools it needs: read from the texts of its own files. Nothing here touches a disk. */
+import { z } from "zod";
+import { toStorable } from "../text/untrusted.ts";
+
+export const Tool = z.enum(["node", "python", "go", "rust"]);
+export type Tool = z.infer<typeof Tool>;
+
+export interface Requirement {
+  readonly tool: Tool;
+  /** As written: ">=20.19", "3.12". */
+  readonly range: string;
+  /** The file, and the field in it. */
+  readonly source: string;
+  /** A version to be installed, not a range of those that would do. */
+  readonly exact: boolean;
+}
+
+/** Files whose content is compared with what it was, by their place at the root of the repository. */
+export const LOCKFILES = [
+  "package-lock.json",
+  "npm-shrinkwrap.json",
+  "pnpm-lock.yaml",
+  "yarn.lock",
+  "uv.lock",
+  "poetry.lock",
+  "Cargo.lock",
+  "go.sum",
+] as const;
+
+type Reader = (text: string, file: string) => Requirement[];
+
+/** Which files say something, and how it is read. */
+const DECLARING: Readonly<Record<string, Reader>> = {
+  "package.json": (text, file) => requirement("node", nodeEngine(text, []), `${file} engines.node`),
+  ".nvmrc": (text, file) => version("node", text, file),
+  ".node-version": (text, file) => version("node", text, file),
+  ".python-version": (text, file) => version("python", text, file),
+  ".tool-versions": toolVersions,
+  "rust-toolchain": (text, file) => version("rust", text, file),
+  "rust-toolchain.toml": (text, file) => version("rust", inToml(text, "channel") ?? "", file),
+  "pyproject.toml": (text, file) => requirement("python", inToml(text, "requires-python"), `${file} requires-python`),
+  "go.mod": (text, file) => goVersion(text, file),
+};
+
+/** What locks repeat of it. */
+const LOCKED: Readonly<Record<string, Reader>> = {
+  "package-lock.json": (text, file) => requirement("node", nodeEngine(text, ["packages", ""]), `${file} engines.node`),
+  "uv.lock": (text, file) => requirement("python", inToml(text, "requires-python"), `${file} requires-python`),
+};
+
+/** The files worth reading. */
+export const TOOLCHAIN_FILES: readonly string[] = [...Object.keys(DECLARING), ...Object.keys(LOCKED)];
+
+export interface Toolchain {
+  readonly declared: readonly Requirement[];
+  readonly locked: readonly Requirement[];
+}
+
+/** What cannot be read declares nothing: whether a file is well-formed is for the product's own checks. */
+export function readToolchain(files: ReadonlyMap<string, string>): Toolchain {
+  const all = (readers: Readonly<Record<string, Reader>>) =>
+    Object.entries(readers).flatMap(([file, read]) => {
+      const text = files.get(file);
+      return text === undefined ? [] : read(text, file);
+    });
+  return { declared: all(DECLARING), locked: all(LOCKED) };
+}
+
+function requirement(tool: Tool, range: string | undefined, source: string): Requirement[] {
+  return range ? [{ tool, range: oneLine(range), source, exact: false }] : [];
+}
+
+/** A file that names one version; aliases as "lts/iron" or "stable" name none that could be compared. */
+function version(tool: Tool, text: string, source: string): Requirement[] {
+  const named = /^\s*v?(?<version>\d+(?:\.\d+){0,2})\s*(?:#.*)?$/m.exec(text)?.groups?.["version"];
+  return named ? [{ tool, range: named, source, exact: true }] : [];
+}
+
+const NAMES_OF: Readonly<Record<string, Tool>> = {
+  nodejs: "node",
+  node: "node",
+  python: "python",
+  golang: "go",
+  go: "go",
+  rust: "rust",
+};
+
+function toolVersions(text: string, file: string): Requirement[] {
+  return text.split("\n").flatMap((line) => {
+    const [name = "", named = ""] = line.trim().split(/\s+/);
+    const tool = Object.hasOwn(NAMES_OF, name) ? NAMES_OF[name] : undefined;
+    return tool ? version(tool, named, file) : [];
+  });
+}
+
+/** go.mod names the oldest Go that does. */
+function goVersion(text: string, file: string): Requirement[] {
+  const named = /^go\s+(?<version>\d+(?:\.\d+){0,2})\b/m.exec(text)?.groups?.["version"];
+  return requirement("go", named && `>=${named}`, file);
+}
+
+const Engines = z.object({ engines: z.object({ node: z.string() }) });
+
+function nodeEngine(text: string, way: readonly string[]): string | undefined {
+  try {
+    let place: unknown = JSON.parse(text);
+    for (const key of way) place = typeof place === "object" && place !== null ? Reflect.get(place, key) : undefined;
+    return Engines.safeParse(place).data?.engines.node;
+  } catch {
+    return undefined;
+  }
+}
+
+/** One string in a TOML file. The keys asked for stand once, in a table of their own. */
+function inToml(text: string, key: string): string | undefined {
+  return new RegExp(`^\\s*${key}\\s*=\\s*(["'])(?<value>[^"'\\n]*)\\1`, "m").exec(text)?.groups?.["value"];
+}
+
+function oneLine(text: string): string {
+  return toStorable(text, 200).replaceAll(/\s+/g, " ").trim();
+}

@@ -1,0 +1,96 @@
+/** Decides about a task that has delivered a pull request: checks, reviews, and what others did to it meanwhile. */
+import { decideCi } from "../task/ci.ts";
+import type { Decision, MonitoredTask, PullRequestFacts } from "./decision.ts";
+import type { Look } from "./decide-agent.ts";
+
+const MINUTE_MS = 60_000;
+
+export function decidePrCreated(look: Look): Decision[] {
+  const { pullRequest } = look.facts;
+  // Nobody could ask the forge: that is no news about the pull request.
+  if (!pullRequest) return [];
+  return over(pullRequest) ?? moved(look, pullRequest) ?? checked(look, pullRequest) ?? startReview(look, pullRequest);
+}
+
+export function decideReviewing(look: Look): Decision[] {
+  const { pullRequest, review } = look.facts;
+  if (!pullRequest) return overtime(look);
+  const blocked = over(pullRequest) ?? moved(look, pullRequest) ?? checked(look, pullRequest);
+  if (blocked) return blocked;
+  // What is being reviewed is not what would be merged.
+  return review.headSha === pullRequest.headSha ? overtime(look) : startReview(look, pullRequest);
+}
+
+export function decideReady(look: Look): Decision[] {
+  const { task, facts, policy } = look;
+  const { pullRequest, review } = facts;
+  if (!pullRequest) return [];
+  const { headSha, state } = pullRequest;
+  if (state === "merged") return [merged(pullRequest)];
+  if (state === "closed") return hold(task, "pull_request_closed", { ...pullRequest });
+  // The pull request keeps the head that was reviewed, so that nothing else can be merged.
+  if (moved(look, pullRequest)) return hold(task, "head_moved", { ...pullRequest, branch: facts.branch });
+  if (review.headSha !== undefined && review.headSha !== headSha) return hold(task, "head_moved", { ...pullRequest });
+  // Ready by time-out is never merged by itself.
+  if (!policy.autoMerge || task.reviewStatus?.["outcome"] !== "approved") return [];
+  return [{ do: "merge", headSha, reason: "auto_merge", evidence: { ...pullRequest } }];
+}
+
+/** Ended outside: undefined while it is open. */
+function over(pullRequest: PullRequestFacts): Decision[] | undefined {
+  if (pullRequest.state === "merged") return [merged(pullRequest)];
+  if (pullRequest.state === "open") return undefined;
+  // Somebody closed it on purpose: trying again is for a person to say.
+  const evidence = { ...pullRequest };
+  return [{ do: "fail", class: "policy_refusal", reason: "pull_request_closed", evidence }];
+}
+
+/** Newer commits were pushed where a push is what a pull request follows: they have to be checked and reviewed. */
+function moved({ facts }: Look, { headSha }: PullRequestFacts): Decision[] | undefined {
+  const { branch, opensOnPush } = facts;
+  if (!opensOnPush || !branch || branch.headSha === headSha) return undefined;
+  return [
+    { do: "open_pull_request", headSha: branch.headSha, reason: "head_moved", evidence: { was: headSha, ...branch } },
+  ];
+}
+
+function merged(pullRequest: PullRequestFacts): Decision {
+  const { mergeSha } = pullRequest;
+  return { do: "merged", mergeSha, reason: "merged_outside", evidence: { ...pullRequest } };
+}
+
+/** Undefined when the checks of this head let it go on. */
+function checked({ facts, policy, now }: Look, { headSha }: PullRequestFacts): Decision[] | undefined {
+  const decision = decideCi(headSha, facts.ci, policy.monitor, now);
+  const evidence = { headSha, ci: facts.ci };
+  if (decision.do === "go_on") return undefined;
+  if (decision.do === "wait") return [];
+  return [{ ...decision, evidence }];
+}
+
+function startReview({ task, facts, policy }: Look, { headSha }: PullRequestFacts): Decision[] {
+  const { review } = facts;
+  const evidence = { headSha, rounds: review.round, of: policy.review.maxRounds };
+  if (review.round >= policy.review.maxRounds) return hold(task, "review_rounds_used", evidence);
+  const reason = review.headSha === undefined || review.headSha === headSha ? "checks_done" : "new_head";
+  return [{ do: "start_review", headSha, round: review.round + 1, reason, evidence }];
+}
+
+function overtime({ task, facts, policy, now }: Look): Decision[] {
+  const startedAt = facts.review.startedAt ?? task.updatedAt;
+  const tookMs = now.getTime() - startedAt.getTime();
+  if (tookMs < policy.review.timeoutMinutes * MINUTE_MS) return [];
+  if (policy.review.onTimeout === "hold" && isHeld(task)) return [];
+  return [
+    { do: "settle_review", onTimeout: policy.review.onTimeout, reason: "review_timed_out", evidence: { tookMs } },
+  ];
+}
+
+function hold(task: MonitoredTask, reason: string, evidence: Decision["evidence"]): Decision[] {
+  return isHeld(task) ? [] : [{ do: "hold", reason, evidence }];
+}
+
+/** The inbox has it already. */
+function isHeld({ condition }: MonitoredTask): boolean {
+  return condition === "needs_input";
+}

@@ -1,0 +1,67 @@
+/** Watching the house itself: is every check running, and does work wait for too long? Rules over figures of the store. */
+import { z } from "zod";
+import { Minutes } from "../product.ts";
+
+export const Governance = z
+  .strictObject({
+    overload: z
+      .strictObject({
+        waitMinutes: Minutes.default(15).describe("for a free host, before FLEET_OVERLOAD"),
+        queueDepth: z
+          .int()
+          .min(1)
+          .max(1_000_000)
+          .default(100)
+          .describe("tasks that may wait for one, before FLEET_OVERLOAD"),
+      })
+      .prefault({})
+      .describe("it is over when both are below half"),
+    denials: z
+      .strictObject({
+        spawns: z
+          .int()
+          .min(1)
+          .max(1_000_000)
+          .default(50)
+          .describe("refused to one operator within `minutes`, before GOVERNANCE_ALERT"),
+        minutes: z.int().min(1).max(60).default(5),
+      })
+      .prefault({})
+      .describe("it is over when they are below half"),
+  })
+  .prefault({});
+
+export interface CheckAge {
+  readonly periodMs: number;
+  /** Since it last ran to its end, or since it was first expected. */
+  readonly ageMs: number;
+}
+
+/** A job may be late by one period and a restart; two are missed. */
+const RESTART_MS = 60_000;
+
+export function isOverdue({ periodMs, ageMs }: CheckAge): boolean {
+  return ageMs > 2 * periodMs + RESTART_MS;
+}
+
+export interface Load {
+  readonly waiting: number;
+  readonly oldestMs: number;
+}
+
+type LoadLimits = z.infer<typeof Governance>["overload"];
+
+const MINUTE_MS = 60_000;
+
+/** Begins above a limit, and ends when both figures are below half of theirs: in between nothing changes. */
+export function decideOverload(load: Load, limits: LoadLimits, isOpen: boolean): "raise" | "end" | "nothing" {
+  const share = Math.max(load.waiting / limits.queueDepth, load.oldestMs / (limits.waitMinutes * MINUTE_MS));
+  if (share > 1) return isOpen ? "nothing" : "raise";
+  return isOpen && share < 0.5 ? "end" : "nothing";
+}
+
+/** The same for spawns that were refused to one operator. */
+export function decideBurst(refused: number, most: number, isOpen: boolean): "raise" | "end" | "nothing" {
+  if (refused >= most) return isOpen ? "nothing" : "raise";
+  return isOpen && refused < most / 2 ? "end" : "nothing";
+}

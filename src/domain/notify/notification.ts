@@ -1,0 +1,176 @@
+/** What people are told: which change of a task gives which notification, and what it says. */
+import { z } from "zod";
+import { redactor } from "../text/redact.ts";
+import { type FailureClass, type Task, type TaskStatus } from "../task/task.ts";
+import { stripTerminal } from "../text/terminal-text.ts";
+import { toStorable } from "../text/untrusted.ts";
+
+export const NotificationType = z.enum([
+  "spawned",
+  "needs_input",
+  "pr_ready",
+  "ci_failed",
+  "review_rejected",
+  "failed",
+  "retrying",
+  "abandoned",
+  "merged",
+  "cancelled",
+  "host_lost",
+  "budget_warning",
+  "budget_exceeded",
+  "fleet_overload",
+  "governance_alert",
+  "drift_found",
+  "daily_digest",
+  "test",
+]);
+export type NotificationType = z.infer<typeof NotificationType>;
+
+export type Severity = "good" | "attention" | "bad";
+
+/** Green, yellow, red: of embeds and e-mails. */
+export const SEVERITY_COLOUR: Readonly<Record<Severity, string>> = {
+  good: "#2e7d32",
+  attention: "#f9a825",
+  bad: "#c62828",
+};
+
+interface Kind {
+  readonly severity: Severity;
+  readonly title: string;
+  /** One thing to do next, `{id}` being the task's. */
+  readonly command: string;
+}
+
+export const NOTIFICATION_KINDS: Readonly<Record<NotificationType, Kind>> = {
+  spawned: { severity: "good", title: "Agent started", command: "fleet logs {id} -f" },
+  needs_input: { severity: "attention", title: "Agent asks for input", command: "fleet show {id}" },
+  pr_ready: { severity: "good", title: "Ready to merge", command: "fleet merge {id}" },
+  ci_failed: { severity: "bad", title: "Checks failed", command: "fleet logs {id}" },
+  review_rejected: { severity: "attention", title: "Review asks for changes", command: "fleet show {id}" },
+  failed: { severity: "bad", title: "Attempt failed", command: "fleet logs {id}" },
+  retrying: { severity: "attention", title: "Trying again", command: "fleet logs {id} -f" },
+  abandoned: { severity: "bad", title: "Given up", command: "fleet show {id}" },
+  merged: { severity: "good", title: "Merged", command: "fleet show {id}" },
+  cancelled: { severity: "attention", title: "Cancelled", command: "fleet show {id}" },
+  host_lost: { severity: "bad", title: "Host lost", command: "fleet ps" },
+  budget_warning: { severity: "attention", title: "Budget nearly used", command: "fleet show {id}" },
+  budget_exceeded: { severity: "bad", title: "Budget exceeded", command: "fleet show {id}" },
+  fleet_overload: { severity: "attention", title: "Fleet overloaded", command: "fleet ps" },
+  governance_alert: { severity: "bad", title: "Governance", command: "fleet invariants" },
+  drift_found: { severity: "attention", title: "Drift found", command: "fleet drift" },
+  daily_digest: { severity: "good", title: "Daily digest", command: "fleet ps --all" },
+  test: { severity: "good", title: "Test message", command: "fleet notify test" },
+};
+
+type Told = NotificationType | "none";
+
+/** Every way between two states, and who is told of it. A test holds it to VALID_TRANSITIONS; ends are always told. */
+export const TOLD_ON: Readonly<Record<TaskStatus, Readonly<Partial<Record<TaskStatus, Told>>>>> = {
+  proposed: { spawning: "none", cancelled: "cancelled" },
+  spawning: { running: "spawned", failed: "failed", cancelled: "cancelled" },
+  running: { pr_created: "none", failed: "failed", cancelled: "cancelled" },
+  pr_created: { reviewing: "none", failed: "failed", cancelled: "cancelled", merged: "merged" },
+  reviewing: {
+    ready: "pr_ready",
+    rejected: "review_rejected",
+    failed: "failed",
+    cancelled: "cancelled",
+    merged: "merged",
+  },
+  ready: { merged: "merged", rejected: "review_rejected", cancelled: "cancelled" },
+  merged: {},
+  rejected: { retrying: "retrying", abandoned: "abandoned", cancelled: "cancelled" },
+  failed: { retrying: "retrying", abandoned: "abandoned", cancelled: "cancelled" },
+  retrying: { spawning: "none", abandoned: "abandoned", cancelled: "cancelled" },
+  abandoned: {},
+  cancelled: {},
+};
+
+/** A failure of these classes is told by its own name. */
+const TOLD_BY_CLASS: Readonly<Partial<Record<FailureClass, NotificationType>>> = {
+  ci_failed: "ci_failed",
+  budget_exceeded: "budget_exceeded",
+  host_lost: "host_lost",
+};
+
+/** Undefined when nobody is told. */
+export function notificationFor(
+  from: TaskStatus,
+  to: TaskStatus,
+  failureClass?: FailureClass,
+): NotificationType | undefined {
+  const told = TOLD_ON[from][to];
+  if (told === undefined || told === "none") return undefined;
+  if (told === "failed" && failureClass) return TOLD_BY_CLASS[failureClass] ?? told;
+  return told;
+}
+
+export const Notification = z.object({
+  type: NotificationType,
+  taskId: z.uuid().nullable(),
+  summary: z.string().max(500),
+  prUrl: z.string().nullable(),
+  branch: z.string().nullable(),
+  attempt: z.int().min(0).nullable(),
+  /** In US dollars, as far as known. */
+  cost: z.number().min(0).nullable(),
+  command: z.string(),
+});
+export type Notification = z.infer<typeof Notification>;
+
+export interface NotificationFacts {
+  /** One line of what happened: a reason, a question, a number of findings. May be untrusted. */
+  readonly detail?: string | undefined;
+  readonly redact?: ((text: string) => string) | undefined;
+}
+
+type ToldTask = Pick<Task, "id" | "title" | "prUrl" | "branch" | "attempt" | "spend">;
+
+/** `task` is null for what concerns no single task: a digest, a host, drift. */
+export function composeNotification(
+  type: NotificationType,
+  task: ToldTask | null,
+  facts: NotificationFacts = {},
+): Notification {
+  const { title, command } = NOTIFICATION_KINDS[type];
+  const redact = facts.redact ?? redactor().redact;
+  const parts = [title, task?.title, facts.detail].filter((part) => part !== undefined && part !== "");
+  const summary = oneLine(redact(parts.join(": ")), 500);
+  if (!task) return { type, summary, command: withoutTask(command), ...NO_TASK };
+  return {
+    type,
+    taskId: task.id,
+    summary,
+    prUrl: task.prUrl,
+    branch: task.branch,
+    attempt: task.attempt,
+    cost: costOf(task.spend),
+    command: command.replace("{id}", task.id),
+  };
+}
+
+/** What a notification says of its task when it has none. */
+export const NO_TASK = { taskId: null, prUrl: null, branch: null, attempt: null, cost: null } as const;
+
+/** For the terminal, when the channel that was asked for did not take it. */
+export function withFallbackNote(notification: Notification, channel: string, reason: string): Notification {
+  const note = ` (not delivered by ${channel}: ${oneLine(reason, 200)})`;
+  return { ...notification, summary: oneLine(notification.summary, 500 - note.length) + note };
+}
+
+function withoutTask(command: string): string {
+  return command.includes("{id}") ? "fleet ps" : command;
+}
+
+/** On one line, without terminal sequences. */
+function oneLine(text: string, most: number): string {
+  const line = stripTerminal(toStorable(text)).replaceAll(/\s+/g, " ").trim();
+  return line.length <= most ? line : `${line.slice(0, most - 1).replace(/[\uD800-\uDBFF]$/, "")}…`;
+}
+
+function costOf(spend: Readonly<Record<string, unknown>>): number | null {
+  const cost = spend["cost"];
+  return typeof cost === "number" && Number.isFinite(cost) && cost >= 0 ? cost : null;
+}

@@ -1,0 +1,113 @@
+/** A work order: one bounded action on a product. The record has the same field names wherever it is written or read. */
+import { z } from "zod";
+import { Name } from "../product.ts";
+
+export const Intent = z.enum(["validate", "test", "regenerate_report", "gc_runs", "drift_check", "science_to_design"]);
+export type Intent = z.infer<typeof Intent>;
+
+/** Tried once more when they fail by chance; what deletes or judges is not. */
+export const HEALED_INTENTS: readonly Intent[] = ["validate", "test"];
+
+export const StopCondition = z.enum([
+  "on_validation_fail",
+  "on_test_fail",
+  "on_missing_evidence",
+  "on_drift_detected",
+  "on_budget_exceeded",
+]);
+export type StopCondition = z.infer<typeof StopCondition>;
+
+export const OrderBudget = z.strictObject({
+  max_actions: z.int().min(1).max(1_000).meta({ description: "commands that one try may start" }),
+  max_seconds: z
+    .int()
+    .min(1)
+    .max(86_400)
+    .optional()
+    .meta({ description: "wall time of all its commands together, a second try included" }),
+  max_output_bytes: z.int().min(1_024).max(1_073_741_824).optional(),
+  max_tokens: z.int().min(0).optional(),
+  max_cost_usd: z.number().min(0).optional(),
+});
+export type OrderBudget = z.infer<typeof OrderBudget>;
+
+export const OrderStatus = z.enum(["pending", "running", "completed", "failed", "skipped"]);
+export type OrderStatus = z.infer<typeof OrderStatus>;
+
+export const OrderResult = z.strictObject({
+  exit_code: z.int().nullable(),
+  started_at: z.iso.datetime().nullable(),
+  completed_at: z.iso.datetime(),
+  duration_seconds: z.number().min(0),
+  evidence_produced: z.array(z.string()),
+  error_message: z.string().nullable(),
+});
+export type OrderResult = z.infer<typeof OrderResult>;
+
+/** What an intent needs to know beside the product: the dossier of science_to_design, say. */
+const Inputs = z.record(z.string().max(64), z.union([z.string().max(2_000), z.number(), z.boolean()]));
+
+export const WorkOrder = z
+  .strictObject({
+    job_id: z.uuid(),
+    product_id: Name,
+    intent: Intent,
+    inputs: Inputs.default({}),
+    budget: OrderBudget,
+    stop_conditions: z.array(StopCondition).max(5).default([]),
+    priority: z.int().min(0).max(100).meta({ description: "100 is done first" }),
+    evidence_expectations: z.array(z.string().min(1).max(200)).max(64).default([]),
+    created_at: z.iso.datetime(),
+    status: OrderStatus.default("pending"),
+    result: OrderResult.nullable().default(null),
+    plan_id: z.uuid().nullable().default(null),
+    policy_refs: z
+      .array(z.string().min(1).max(500))
+      .max(32)
+      .default([])
+      .meta({ description: "files that governed it" }),
+  })
+  .meta({ id: "work_order", description: "One bounded, prioritised action on a product" });
+export type WorkOrder = z.infer<typeof WorkOrder>;
+
+/** What a person may ask for. What is left out is as the intent has it. */
+export const OrderRequest = z.strictObject({
+  productId: Name,
+  intent: Intent,
+  inputs: Inputs.default({}),
+  budget: OrderBudget.partial().default({}),
+  stopConditions: z.array(StopCondition).max(5).optional(),
+  priority: z.int().min(0).max(100).default(50).meta({ description: "100 is done first" }),
+  evidenceExpectations: z.array(z.string().min(1).max(200)).max(64).default([]),
+});
+export type OrderRequest = z.infer<typeof OrderRequest>;
+
+/** What an order of this intent may use when nobody said more. */
+export const DEFAULT_BUDGET: Readonly<Record<Intent, OrderBudget>> = {
+  validate: { max_actions: 4, max_seconds: 900, max_output_bytes: 16_777_216 },
+  test: { max_actions: 4, max_seconds: 1_800, max_output_bytes: 16_777_216 },
+  regenerate_report: { max_actions: 1, max_seconds: 120 },
+  gc_runs: { max_actions: 1, max_seconds: 600 },
+  drift_check: { max_actions: 1, max_seconds: 300 },
+  science_to_design: { max_actions: 1, max_seconds: 120 },
+};
+
+/** What ends the rest of a batch when nobody said otherwise: going on would tell nothing new. */
+export const DEFAULT_STOPS: Readonly<Record<Intent, readonly StopCondition[]>> = {
+  validate: ["on_validation_fail", "on_budget_exceeded"],
+  test: ["on_test_fail", "on_budget_exceeded"],
+  regenerate_report: [],
+  gc_runs: [],
+  drift_check: [],
+  science_to_design: [],
+};
+
+/** Always there after a run; a product's own evidence comes beside them. */
+export const EVIDENCE_OF: Readonly<Record<Intent, readonly string[]>> = {
+  validate: ["last_run.json", "output.log"],
+  test: ["last_run.json", "output.log"],
+  regenerate_report: ["last_run.json", "report.md"],
+  gc_runs: ["last_run.json", "gc.json"],
+  drift_check: ["last_run.json", "drift.json"],
+  science_to_design: ["last_run.json", "design.md"],
+};

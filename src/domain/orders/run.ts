@@ -1,0 +1,93 @@
+/** A run of a work order: which commands it means, which evidence it owes, and what its end means for the rest of its batch. */
+import { z } from "zod";
+import { EVIDENCE_OF, type Intent, type StopCondition } from "./order.ts";
+import type { Product } from "../product.ts";
+
+export const Step = z.enum(["setup", "validate", "test"]);
+export type Step = z.infer<typeof Step>;
+
+export interface Action {
+  readonly step: Step;
+  readonly argv: readonly string[];
+}
+
+/** The commands an order starts, in order; none when the intent is carried out by the house itself. */
+export function actionsOf(intent: Intent, { commands }: Pick<Product, "commands">): Action[] {
+  if (intent !== "validate" && intent !== "test") return [];
+  const steps: readonly Step[] = ["setup", intent];
+  return steps.flatMap((step) => {
+    const argv = commands[step];
+    return argv ? [{ step, argv }] : [];
+  });
+}
+
+/** Whether the product has what the intent needs. */
+export function canCarryOut(intent: Intent, { commands }: Pick<Product, "commands">): boolean {
+  return intent === "validate" || intent === "test" ? commands[intent] !== undefined : true;
+}
+
+/** The names of what must be there after a run that went well. */
+export function owedEvidence(
+  order: { readonly intent: Intent; readonly evidenceExpectations: readonly string[] },
+  product: Pick<Product, "evidence">,
+): string[] {
+  const own = product.evidence.filter((one) => one.required && one.of === order.intent).map(({ path }) => nameOf(path));
+  return [...new Set([...EVIDENCE_OF[order.intent], ...own, ...order.evidenceExpectations])];
+}
+
+/** Evidence is named by the last part of its path. */
+export function nameOf(path: string): string {
+  return path.split("/").findLast((part) => part !== "") ?? path;
+}
+
+export interface RunEnd {
+  readonly intent: Intent;
+  readonly ok: boolean;
+  readonly failure?: string | undefined;
+  readonly missing: readonly string[];
+  readonly fired?: readonly StopCondition[] | undefined;
+}
+
+/** The stop conditions of the order that its run met; with one of them, the rest of the batch is skipped. */
+export function firedStops(stops: readonly StopCondition[], end: RunEnd): StopCondition[] {
+  const met = new Set<StopCondition>(end.fired);
+  if (!end.ok && end.intent === "validate") met.add("on_validation_fail");
+  if (!end.ok && end.intent === "test") met.add("on_test_fail");
+  if (end.missing.length > 0) met.add("on_missing_evidence");
+  if (end.failure === "budget_exceeded") met.add("on_budget_exceeded");
+  return stops.filter((stop) => met.has(stop));
+}
+
+/** What a run used of its order's budget. */
+export const Spent = z.object({ actions: z.int(), seconds: z.number(), outputBytes: z.number() });
+export type Spent = z.infer<typeof Spent>;
+
+export const NOTHING_SPENT: Spent = { actions: 0, seconds: 0, outputBytes: 0 };
+
+/** What a product's test command said of its tests, read from JUnit files. */
+export const TestTotals = z.object({
+  total: z.int(),
+  passed: z.int(),
+  failed: z.int(),
+  errors: z.int(),
+  skipped: z.int(),
+  seconds: z.number(),
+  /** Of those that did not pass, as many as fit. */
+  failedNames: z.array(z.string()),
+  files: z.array(z.string()),
+});
+export type TestTotals = z.infer<typeof TestTotals>;
+
+/** What is known of a summary without believing that it is there: it is JSON that other versions wrote. */
+export const RunSummary = z.looseObject({
+  spent: Spent.optional(),
+  tests: TestTotals.optional(),
+  missing: z.array(z.string()).optional(),
+  fired: z.array(z.string()).optional(),
+});
+export type RunSummary = z.infer<typeof RunSummary>;
+
+export function readSummary(summary: unknown): RunSummary {
+  const read = RunSummary.safeParse(summary);
+  return read.success ? read.data : {};
+}

@@ -1,0 +1,167 @@
+/** What a plan follows from, and the one way it is written down. The order of the lists means nothing. */
+import { z } from "zod";
+import { Intent, OrderBudget, StopCondition } from "../orders/order.ts";
+import { Criticality, Name, ProductStatus } from "../product.ts";
+
+const Moment = z.iso.datetime();
+
+export const PlanSource = z.enum(["state", "schedules"]);
+export type PlanSource = z.infer<typeof PlanSource>;
+
+export const PlanBudget = z.int().min(1).max(1_000);
+
+export const PlanProduct = z.strictObject({
+  criticality: Criticality,
+  enabled: z.boolean(),
+  every_seconds: z.int().min(1).nullable().meta({ description: "how often its schedule asks, when it has one" }),
+  evidence: z.strictObject({ test: z.array(z.string()), validate: z.array(z.string()) }),
+  intents: z.array(Intent).meta({ description: "those it has a command for" }),
+  product_id: Name,
+  sla_tier: z.int().min(1).max(5),
+  status: ProductStatus,
+  stopped: z.string().nullable().meta({ description: "the reason of its kill switch" }),
+  timeout_seconds: z.int().min(1),
+});
+export type PlanProduct = z.infer<typeof PlanProduct>;
+
+export const PlanRun = z.strictObject({
+  ended_at: Moment,
+  failure: z.string().nullable(),
+  intent: Intent,
+  product_id: Name,
+  run_id: z.string(),
+  status: z.enum(["success", "failed"]),
+});
+export type PlanRun = z.infer<typeof PlanRun>;
+
+export const PlanDossier = z.strictObject({
+  dossier_id: z.string(),
+  path: z.string(),
+  product_id: Name,
+  since: Moment.meta({ description: "validated since" }),
+});
+export type PlanDossier = z.infer<typeof PlanDossier>;
+
+export const PlanSchedule = z.strictObject({
+  jobs: z.array(
+    z.strictObject({
+      budget: OrderBudget,
+      intent: Intent,
+      priority: z.int().min(0).max(100),
+      stop_conditions: z.array(StopCondition),
+    }),
+  ),
+  policy_ref: z.string(),
+  product_id: Name,
+  schedule_id: z.string(),
+  slot_at: Moment,
+});
+export type PlanSchedule = z.infer<typeof PlanSchedule>;
+
+export const PlanInputs = z.strictObject({
+  as_of: Moment,
+  dossiers: z.array(PlanDossier),
+  latest_runs: z.array(PlanRun),
+  open_drift: z.array(z.strictObject({ findings: z.int().min(1), product_id: Name, since: Moment })),
+  policy_ref: z.string().meta({ description: "the products of fleet.yaml, by their SHA-256" }),
+  products: z.array(PlanProduct),
+  schedules: z.array(PlanSchedule).meta({ description: "those that are due; only with source schedules" }),
+  schema_version: z.literal(1),
+  source: PlanSource,
+  tenant_id: z.string(),
+  wanted: PlanBudget,
+});
+export type PlanInputs = z.infer<typeof PlanInputs>;
+
+/** Lists sorted and keys in alphabetical order, so that JSON.stringify writes canonical JSON: ten times as fast as sorting the keys. */
+export function inOrder(given: PlanInputs): PlanInputs {
+  return {
+    as_of: given.as_of,
+    dossiers: sorted(
+      given.dossiers.map(({ dossier_id, path, product_id, since }) => ({ dossier_id, path, product_id, since })),
+      (a, b) => by(a.product_id, b.product_id) || by(a.dossier_id, b.dossier_id),
+    ),
+    latest_runs: runsInOrder(given.latest_runs),
+    open_drift: sorted(
+      given.open_drift.map(({ findings, product_id, since }) => ({ findings, product_id, since })),
+      (a, b) => by(a.product_id, b.product_id) || by(a.since, b.since),
+    ),
+    policy_ref: given.policy_ref,
+    products: sorted(
+      given.products.map((product) => productInOrder(product)),
+      (a, b) => by(a.product_id, b.product_id),
+    ),
+    schedules: sorted(
+      given.schedules.map((schedule) => scheduleInOrder(schedule)),
+      (a, b) => by(a.product_id, b.product_id) || by(a.schedule_id, b.schedule_id),
+    ),
+    schema_version: 1,
+    source: given.source,
+    tenant_id: given.tenant_id,
+    wanted: given.wanted,
+  };
+}
+
+/** What compares equal is told apart by its own text, so that nothing depends on the order it came in. */
+function sorted<Item>(items: readonly Item[], compare: (a: Item, b: Item) => number): Item[] {
+  return items.toSorted((a, b) => compare(a, b) || by(JSON.stringify(a), JSON.stringify(b)));
+}
+
+/** By product, the newest first. Many short lists are sorted several times as fast as one long one. */
+function runsInOrder(runs: readonly PlanRun[]): PlanRun[] {
+  const groups = new Map<string, PlanRun[]>();
+  for (const run of runs) {
+    const group = groups.get(run.product_id);
+    if (group) group.push(runInOrder(run));
+    else groups.set(run.product_id, [runInOrder(run)]);
+  }
+  const ids = [...groups.keys()].toSorted(by);
+  return ids.flatMap((id) => sorted(groups.get(id) ?? [], (a, b) => by(b.ended_at, a.ended_at)));
+}
+
+function runInOrder({ ended_at, failure, intent, product_id, run_id, status }: PlanRun): PlanRun {
+  return { ended_at, failure, intent, product_id, run_id, status };
+}
+
+function productInOrder(given: PlanProduct): PlanProduct {
+  const { test, validate } = given.evidence;
+  return {
+    criticality: given.criticality,
+    enabled: given.enabled,
+    every_seconds: given.every_seconds,
+    evidence: { test: test.toSorted(), validate: validate.toSorted() },
+    intents: given.intents.toSorted(),
+    product_id: given.product_id,
+    sla_tier: given.sla_tier,
+    status: given.status,
+    stopped: given.stopped,
+    timeout_seconds: given.timeout_seconds,
+  };
+}
+
+function scheduleInOrder({ jobs, policy_ref, product_id, schedule_id, slot_at }: PlanSchedule): PlanSchedule {
+  const inside = jobs.map((job) => jobInOrder(job));
+  return { jobs: sorted(inside, (a, b) => by(a.intent, b.intent)), policy_ref, product_id, schedule_id, slot_at };
+}
+
+type Job = PlanSchedule["jobs"][number];
+
+function jobInOrder({ budget, intent, priority, stop_conditions: stops }: Job): Job {
+  return { budget: budgetInOrder(budget), intent, priority, stop_conditions: stops.toSorted() };
+}
+
+function budgetInOrder(budget: OrderBudget): OrderBudget {
+  const { max_actions, max_cost_usd, max_output_bytes, max_seconds, max_tokens } = budget;
+  return {
+    max_actions,
+    ...(max_cost_usd === undefined ? {} : { max_cost_usd }),
+    ...(max_output_bytes === undefined ? {} : { max_output_bytes }),
+    ...(max_seconds === undefined ? {} : { max_seconds }),
+    ...(max_tokens === undefined ? {} : { max_tokens }),
+  };
+}
+
+/** By code units: no locale has a say. */
+function by(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,218 @@
+/** The prompt of one attempt: what must be said, then what fits of what helps. Same input, same prompt. */
+import { escapeLine } from "../text/escape.ts";
+import { describeFailure, evidenceOf } from "./failure-advice.ts";
+import { fenceRule, fenceUntrusted } from "../text/fence.ts";
+import { redactor } from "../text/redact.ts";
+import type { FailureContext, Task } from "./task.ts";
+import { byteLength } from "../text/untrusted.ts";
+
+/** An agent ends its last message with one of these lines when it does not end with a commit. */
+export const NO_CHANGE_MARK = "FLEET-NO-CHANGE:";
+export const HELP_MARK = "FLEET-QUESTION:";
+
+export type Tier = "critical" | "relevant" | "background";
+
+export interface PromptInput {
+  readonly task: Pick<
+    Task,
+    "id" | "title" | "description" | "repository" | "branch" | "baseBranch" | "attempt" | "taskType"
+  >;
+  readonly acceptance?: string | undefined;
+  /** What the product declares: `test` → `npm test`. */
+  readonly commands?: Readonly<Record<string, string>>;
+  /** Top-level names in the repository. */
+  readonly layout?: readonly string[];
+  /** Oldest first; the last one is the attempt just before this. */
+  readonly failures?: readonly FailureContext[];
+  readonly findings?: readonly PromptFinding[];
+  /** Fresh entries only; the caller knows their age. */
+  readonly knowledge?: readonly { topic: string; text: string }[];
+  readonly background?: readonly { label: string; text: string }[];
+  /** Drawn for this prompt: at least 16 letters or digits. */
+  readonly nonce: string;
+  readonly budgetTokens?: number;
+  readonly sha256: (text: string) => string;
+  /** Knows the secrets of this task; without it only shapes of secrets are masked. */
+  readonly redact?: (text: string) => string;
+}
+
+export interface PromptFinding {
+  readonly reviewer?: string | undefined;
+  readonly file?: string | null | undefined;
+  readonly line?: number | null | undefined;
+  readonly severity?: string | undefined;
+  readonly message: string;
+  readonly suggestion?: string | null | undefined;
+}
+
+export interface PromptSection {
+  readonly tier: Tier;
+  readonly label: string;
+  readonly tokenEstimate: number;
+  readonly included: boolean;
+}
+
+export interface Prompt {
+  readonly text: string;
+  /** Of the text without its nonce: equal context, equal hash. */
+  readonly contextHash: string;
+  readonly sections: readonly PromptSection[];
+  readonly totalTokens: number;
+  readonly budgetTokens: number;
+  /** Something that helps was cut or left out. */
+  readonly truncated: boolean;
+}
+
+const DEFAULT_BUDGET = 8_000;
+/** Less than this of a section says nothing. */
+const SHORTEST_CUT = 150;
+
+/** Four bytes a token, rounded up: never far below what models count for prose and code. */
+export function estimateTokens(text: string): number {
+  return Math.ceil(byteLength(text) / 4);
+}
+
+/** A quarter less for each attempt that ran out of memory. */
+export function promptBudget(budgetTokens: number, failures: readonly FailureContext[]): number {
+  const tooLarge = failures.filter((failure) => failure.outOfMemory).length;
+  return Math.floor(budgetTokens * 0.75 ** tooLarge);
+}
+
+interface Draft {
+  readonly tier: Tier;
+  readonly label: string;
+  /** The section within so many characters. */
+  readonly write: (maxChars: number) => string;
+}
+
+export function buildPrompt(input: PromptInput): Prompt {
+  const budgetTokens = promptBudget(input.budgetTokens ?? DEFAULT_BUDGET, input.failures ?? []);
+  const sections: PromptSection[] = [];
+  const texts: string[] = [];
+  let totalTokens = 0;
+  let truncated = false;
+
+  for (const { tier, label, write } of drafts(input)) {
+    const whole = write(Number.MAX_SAFE_INTEGER);
+    const left = budgetTokens - totalTokens - 1;
+    let text = whole;
+    if (tier !== "critical" && estimateTokens(whole) > left) {
+      truncated = true;
+      text = tier === "relevant" && left >= SHORTEST_CUT ? cutToFit(write, whole, left) : "";
+    }
+    const tokenEstimate = estimateTokens(text === "" ? whole : text);
+    sections.push({ tier, label, tokenEstimate, included: text !== "" });
+    if (text === "") continue;
+    texts.push(text);
+    totalTokens += tokenEstimate + 1;
+  }
+
+  const text = texts.join("\n\n");
+  const contextHash = input.sha256(text.replaceAll(input.nonce, "nonce"));
+  return { text, contextHash, sections, totalTokens, budgetTokens, truncated };
+}
+
+/** Wide characters and the fence take room of their own: shrink until it fits, a few steps at most. */
+function cutToFit(write: Draft["write"], whole: string, tokens: number): string {
+  let maxChars = Math.floor((tokens * 4 * whole.length) / byteLength(whole)) - 300;
+  for (let step = 0; step < 6 && maxChars > 100; step += 1) {
+    const text = write(maxChars);
+    if (estimateTokens(text) <= tokens) return text;
+    maxChars = Math.floor(maxChars * 0.75);
+  }
+  return "";
+}
+
+function* drafts(input: PromptInput): Generator<Draft> {
+  yield fixed("task", taskSection(input));
+  yield fixed("repository", repositorySection(input));
+  yield fixed("conduct", conductSection(input));
+  yield fixed("finish", finishSection(input));
+
+  const redact = input.redact ?? redactor().redact;
+  const fence = (label: string, text: string, maxChars: number): string =>
+    fenceUntrusted(label, redact(text), input.nonce, maxChars);
+  const newestFirst = (input.failures ?? []).toReversed();
+  for (const failure of newestFirst) yield failureDraft(failure, fence);
+  if (input.findings?.length) yield findingsDraft(input.findings, fence);
+  for (const { topic, text } of input.knowledge ?? []) {
+    yield { tier: "relevant", label: `knowledge: ${topic}`, write: (most) => fence(`knowledge: ${topic}`, text, most) };
+  }
+  for (const { label, text } of input.background ?? []) {
+    yield { tier: "background", label, write: (most) => fence(label, text, most) };
+  }
+}
+
+function fixed(label: string, text: string): Draft {
+  return { tier: "critical", label, write: () => text };
+}
+
+function taskSection({ task, acceptance }: PromptInput): string {
+  const lines = [`# Task (${task.taskType}): ${escapeLine(task.title)}`, "", task.description];
+  if (acceptance) lines.push("", "## It is done when", acceptance);
+  return lines.join("\n");
+}
+
+function repositorySection({ task, commands = {}, layout = [] }: PromptInput): string {
+  const lines = [
+    "## Repository",
+    `- You are in a working copy of ${escapeLine(task.repository)}, made for this task alone.`,
+    `- Your branch is \`${task.branch}\`; it started from \`${task.baseBranch}\`.`,
+  ];
+  for (const [name, command] of Object.entries(commands))
+    lines.push(`- ${escapeLine(name)}: \`${escapeLine(command)}\``);
+  if (layout.length > 0) lines.push(`- Top level: ${layout.slice(0, 60).map(escapeLine).join(", ")}`);
+  return lines.join("\n");
+}
+
+function conductSection({ nonce }: PromptInput): string {
+  return [
+    "## Rules",
+    "- Change what the task asks for and nothing else. Stay in this directory.",
+    "- Stay on your branch: do not switch, merge, rebase onto others, force-push or touch other branches.",
+    "- Do not print, commit or send secrets. Do not weaken or skip tests to make them pass.",
+    "- Nobody is at the keyboard: do not start anything that waits for input or never ends.",
+    `- ${fenceRule(nonce)}`,
+  ].join("\n");
+}
+
+function finishSection({ task }: PromptInput): string {
+  return [
+    "## How to finish",
+    `1. Run the commands above that check your work. Commit on \`${task.branch}\` with a message that says why.`,
+    "2. Push: `git push origin HEAD`. A pull request is opened for you if you cannot open one.",
+    `3. If no change is needed, commit nothing and end with one line: \`${NO_CHANGE_MARK} <why>\``,
+    `4. If you cannot go on without a person, commit what is sound and end with one line: \`${HELP_MARK} <question>\``,
+    ...(task.attempt > 0
+      ? ["", `This is attempt ${task.attempt + 1}. Attempt ${task.attempt} did not succeed; do it differently.`]
+      : []),
+  ].join("\n");
+}
+
+type Fence = (label: string, text: string, maxChars: number) => string;
+
+function failureDraft(failure: FailureContext, fence: Fence): Draft {
+  const label = `failure of attempt ${failure.attempt + 1}`;
+  const facts = describeFailure({ ...failure, attempt: failure.attempt + 1 });
+  const evidence = evidenceOf(failure);
+  return {
+    tier: "relevant",
+    label,
+    write: (most) => [`## What happened before`, ...facts, fence(label, evidence, most)].join("\n"),
+  };
+}
+
+function findingsDraft(findings: readonly PromptFinding[], fence: Fence): Draft {
+  const text = findings
+    .map(({ reviewer, file, line, severity, message, suggestion }) => {
+      const where = file ? `${file}${line ? `:${line}` : ""} ` : "";
+      const hint = suggestion ? `\n  suggestion: ${suggestion}` : "";
+      return `- [${severity ?? "finding"}] ${where}${message}${reviewer ? ` (${reviewer})` : ""}${hint}`;
+    })
+    .join("\n");
+  return {
+    tier: "relevant",
+    label: "review findings",
+    write: (most) => `## Review findings to answer, each one\n${fence("review findings", text, most)}`,
+  };
+}

@@ -1,0 +1,152 @@
+/** Bull Board at /queues: for role admin, and read-only for role queue-operator. It shows ids, never payloads. */
+import { createBullBoard } from "@bull-board/api";
+import type { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
+import type { AfterHook } from "@bull-board/api/typings/app";
+import { ExpressAdapter } from "@bull-board/express";
+import type { Queue } from "bullmq";
+import type { Express, Request, RequestHandler, Response } from "express";
+import { FleetError } from "../../domain/errors.ts";
+import type { Operator } from "../../domain/operator.ts";
+import type { Task } from "../../domain/task/task.ts";
+import { boardQueue } from "./board-queue.ts";
+import { giveCsrfToken, refuseForged } from "../auth/csrf.ts";
+import { refuseStrangers } from "../auth/origin-guard.ts";
+import { bearerOf, type Identified, type Identify } from "../auth/identity.ts";
+import { html, sendPage } from "../pages/page.ts";
+import { sessionIn } from "../auth/session.ts";
+
+export interface BoardTerms {
+  readonly identify: Identify;
+  /** Asked at each visit, so that the queue of a new host appears. */
+  readonly queues: () => readonly Queue[];
+  readonly publicUrl: string;
+  /** The task that a job is about, as far as this operator may see it. Throws TaskNotFoundError. */
+  readonly findTask: (by: Operator, id: string) => Promise<Task>;
+}
+
+const PATH = "/queues";
+const TASKS = `${PATH}/tasks`;
+const READS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+
+/** The board's own page holds one inline style; scripts come from here only, and its link to a font server is refused. */
+const CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; " +
+  "connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
+
+export function mountBoard(app: Express, { identify, queues, publicUrl, findTask }: BoardTerms): void {
+  const full = openBoard(queues, false);
+  const readOnly = openBoard(queues, true);
+
+  app.use(PATH, (request, response, next) => enter(request, response, next));
+
+  async function enter(...[request, response, next]: Parameters<RequestHandler>): Promise<void> {
+    response.set({ "content-security-policy": CSP, "cache-control": "no-store" });
+    try {
+      const { operator } = await visitor(request, response, { identify, publicUrl });
+      const board = boardFor(operator, request.method);
+      const taskId = READS.has(request.method) && /^\/tasks\/(?<id>[\w-]+)$/.exec(request.path)?.groups?.["id"];
+      if (taskId) sendTask(response, await findTask(operator, taskId));
+      else await board(request, response, next);
+    } catch (error) {
+      if (!(error instanceof FleetError) || error.code !== "unauthenticated" || !isPage(request)) throw error;
+      response.redirect(303, `/login?next=${PATH}`);
+    }
+  }
+
+  function boardFor({ role }: Operator, method: string): RequestHandler {
+    if (role === "admin") return full;
+    if (role !== "queue-operator") {
+      throw new FleetError("tier-too-low", "The queue board needs role admin, or queue-operator to look only.");
+    }
+    if (READS.has(method)) return readOnly;
+    throw new FleetError("tier-too-low", "Role queue-operator may look at the queues; changing them needs role admin.");
+  }
+}
+
+/** Where the link of a job leads: what its task is doing, and how to ask for more. */
+function sendTask(response: Response, task: Task): void {
+  const rows = [
+    ["Task", task.id],
+    ["State", task.condition === "ok" ? task.status : `${task.status}, ${task.condition}`],
+    ["Tenant, operator", `${task.tenantId}, ${task.operatorId}`],
+    ["Try", `${task.attempt + 1}`],
+    ["Epoch", String(task.epoch)],
+    ["Host", task.host ?? "none yet"],
+    ["Waits for", task.waitingFor ?? "nothing"],
+  ].map(
+    ([name = "", value = ""]) =>
+      html`<tr>
+        <th>${name}</th>
+        <td>${value}</td>
+      </tr>`,
+  );
+  const body = html`<h1>${task.title}</h1>
+    <table>
+      ${rows}
+    </table>
+    <p>All of it: <code>fleet show ${task.id}</code>, <code>fleet logs ${task.id}</code></p>
+    <p><a href="${PATH}">Queues</a></p>`;
+  sendPage(response, "Task", body);
+}
+
+/** A script brings its token, a browser its cookie; only a cookie has to be guarded against other sites. */
+async function visitor(
+  request: Request,
+  response: Response,
+  { identify, publicUrl }: Pick<BoardTerms, "identify" | "publicUrl">,
+): Promise<Identified> {
+  const token = bearerOf(request.headers.authorization);
+  if (token !== undefined) return identify(token);
+  refuseStrangers(request, publicUrl);
+  const session = sessionIn(request);
+  const identified = await identify(session, "session");
+  if (READS.has(request.method)) {
+    giveCsrfToken(request, response, { session, path: PATH, secure: publicUrl.startsWith("https:") });
+  } else refuseForged(request, session);
+  return identified;
+}
+
+function isPage(request: Request): boolean {
+  return request.method === "GET" && request.accepts(["json", "html"]) === "html";
+}
+
+function openBoard(queues: () => readonly Queue[], readOnlyMode: boolean): RequestHandler {
+  const serverAdapter = new ExpressAdapter().setBasePath(PATH);
+  const adapters = new Map<Queue, BullMQAdapter>();
+  const board = createBullBoard({
+    queues: [],
+    serverAdapter,
+    options: {
+      handlerHooks: { after: withoutFlows },
+      uiConfig: {
+        boardTitle: readOnlyMode ? "Fleetwright queues (read-only)" : "Fleetwright queues",
+        // Only Redis knows its clients: on PostgreSQL the board would say that nobody works. `GET /api/fleet/hosts` tells who does.
+        showWorkers: false,
+        hideDocsLink: true,
+        miscLinks: [{ text: "Log out", url: "/logout" }],
+      },
+    },
+  });
+  // Its own handler would answer with the words of whatever was thrown.
+  serverAdapter.setErrorHandler((error) => {
+    throw error;
+  });
+  const router: RequestHandler = serverAdapter.getRouter();
+
+  return (request, response, next) => {
+    const current = queues();
+    if (current.length !== adapters.size || current.some((queue) => !adapters.has(queue))) {
+      const known = new Map(adapters);
+      adapters.clear();
+      for (const queue of current) adapters.set(queue, known.get(queue) ?? boardQueue(queue, readOnlyMode, TASKS));
+      board.replaceQueues([...adapters.values()]);
+    }
+    return router(request, response, next);
+  };
+}
+
+/** Flows are read past the adapters. Fleetwright has none, so there is nothing to show. */
+const withoutFlows: AfterHook = ({ route, request }, answer) =>
+  route.endsWith("/flow")
+    ? { status: 200, body: { nodeId: String(request.params["jobId"]), flowRoot: null, isFlowNode: false } }
+    : answer;

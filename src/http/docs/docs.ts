@@ -1,0 +1,105 @@
+/** /api/openapi.json, and the same document as a page one can read: /api/docs. Served from here, without a script. */
+import type { Express } from "express";
+import { curlFor } from "./docs-curl.ts";
+import { openApiOf, type DocumentedRoute, type OpenApi, type Operation, type Parameter } from "./openapi.ts";
+import { html, sendPage, STYLE, type Html } from "../pages/page.ts";
+
+const VERSION = "0.1.0";
+
+export function mountDocs(app: Express, routes: readonly DocumentedRoute[]): void {
+  let written: OpenApi | undefined;
+  app.get("/api/openapi.json", (_request, response) => {
+    written ??= openApiOf(routes, VERSION);
+    response.set("cache-control", "public, no-cache").json(written);
+  });
+  app.get("/api/docs.css", (_request, response) => {
+    response.set("cache-control", "public, max-age=3600").type("css").send(STYLE);
+  });
+  app.get("/api/docs", (_request, response) => {
+    sendPage(response, "API", docs(openApiOf(routes, VERSION)));
+  });
+}
+
+function docs({ paths, components: { schemas } }: OpenApi): Html {
+  const all = Object.entries(paths).flatMap(([path, operations]) =>
+    Object.entries(operations).map(([method, operation]) => ({ method, path, operation })),
+  );
+  const tags = [...new Set(all.flatMap(({ operation }) => operation.tags))];
+  return html`<h1>Fleetwright API</h1>
+    <p>
+      Every request carries <code>Authorization: Bearer &lt;token&gt;</code>; failures are
+      <code>application/problem+json</code>. For machines: <a href="/api/openapi.json">openapi.json</a> (OpenAPI 3.1).
+      The examples take <code>FLEET_URL</code> and <code>FLEET_TOKEN</code> from the environment.
+    </p>
+    <nav>${tags.map((tag) => html`<a href="#tag-${tag}">${tag}</a> `)}<a href="#schemas">schemas</a></nav>
+    ${tags.map(
+      (tag) =>
+        html`<h2 id="tag-${tag}">${tag}</h2>
+          ${all.filter(({ operation }) => operation.tags.includes(tag)).map((one) => route(one, schemas))}`,
+    )}
+    <h2 id="schemas">Schemas</h2>
+    ${Object.entries(schemas).map(
+      ([name, schema]) =>
+        html`<details>
+          <summary><code>${name}</code></summary>
+          <div id="${name}">${shape(schema)}</div>
+        </details>`,
+    )}`;
+}
+
+interface Shown {
+  readonly method: string;
+  readonly path: string;
+  readonly operation: Operation;
+}
+
+function route({ method, path, operation }: Shown, schemas: OpenApi["components"]["schemas"]): Html {
+  const { operationId, summary, description, parameters, requestBody, responses } = operation;
+  const successes = Object.entries(responses).filter(([status]) => status.startsWith("2"));
+  return html`<details>
+    <summary><b>${method.toUpperCase()}</b> <code>${path}</code> <span>${summary}</span></summary>
+    <p id="${operationId}">${marked(description)}</p>
+    <h3>Example</h3>
+    <pre>${curlFor(method, path, operation, schemas)}</pre>
+    ${parameters.length > 0 ? [html`<h3>Parameters</h3>`, table(parameters.map((one) => [one.name, said(one)]))] : []}
+    ${requestBody ? [html`<h3>Body</h3>`, ...Object.values(requestBody.content).map(({ schema }) => shape(schema))] : []}
+    <h3>Answers</h3>
+    ${table(Object.entries(responses).map(([status, answer]) => [status, answer.description]))}
+    ${successes.flatMap(([status, { content = {} }]) =>
+      Object.entries(content).flatMap(([type, { schema }]) => [html`<h3>${status}, ${type}</h3>`, shape(schema)]),
+    )}
+  </details>`;
+}
+
+function said({ in: where, required, description, schema }: Parameter): string {
+  const { enum: choices, type, default: preset } = schema;
+  const words = Array.isArray(choices) ? choices.join(", ") : typeof type === "string" ? type : "text";
+  const otherwise = preset === undefined ? "" : ` Default: ${JSON.stringify(preset)}.`;
+  return `${where}${required ? ", required" : ""}: ${words}. ${description ?? ""}${otherwise}`;
+}
+
+function table(rows: readonly (readonly [string, string])[]): Html {
+  return html`<table>
+    ${rows.map(
+      ([name, text]) =>
+        html`<tr>
+          <th scope="row"><code>${name}</code></th>
+          <td>${marked(text)}</td>
+        </tr>`,
+    )}
+  </table>`;
+}
+
+/** A schema as it is written, and links to those that it names. */
+function shape(schema: unknown): Html {
+  const text = JSON.stringify(schema, undefined, 2);
+  const names = [...new Set([...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name = ""]) => name))];
+  const links = names.map((name) => html`<a href="#${name}">${name}</a> `);
+  const isName = typeof schema === "object" && schema !== null && "$ref" in schema;
+  return html`${names.length > 0 ? [html`<p>See ${links}</p>`] : []} ${isName ? [] : [html`<pre>${text}</pre>`]}`;
+}
+
+/** What stands between back ticks, as code. */
+function marked(text: string): Html[] {
+  return text.split("`").map((part, at) => (at % 2 === 0 ? html`${part}` : html`<code>${part}</code>`));
+}

@@ -1,0 +1,212 @@
+/** The OpenAPI 3.1 document, written from the routes themselves: the schemas that parse are the schemas that are shown. */
+import { isDeepStrictEqual } from "node:util";
+import { z } from "zod";
+import { FAILURES, type FailureCode } from "../../domain/errors.ts";
+import { Problem } from "../../views/problem.ts";
+import type { RouteFace } from "../route.ts";
+
+type Json = Record<string, unknown>;
+
+export interface Parameter {
+  readonly name: string;
+  readonly in: string;
+  readonly required?: boolean;
+  readonly description?: string;
+  readonly schema: Json;
+}
+
+type Content = Readonly<Record<string, { readonly schema: Json }>>;
+
+export interface Operation {
+  readonly operationId: string;
+  readonly summary: string;
+  readonly description: string;
+  readonly tags: readonly string[];
+  readonly parameters: readonly Parameter[];
+  readonly requestBody?: { readonly required: boolean; readonly content: Content };
+  readonly responses: Readonly<Record<string, Response>>;
+}
+
+export interface Response {
+  readonly description: string;
+  readonly headers: Json;
+  /** None where there is no body: 304. */
+  readonly content?: Content;
+}
+
+export interface OpenApi {
+  readonly openapi: string;
+  readonly info: Json;
+  readonly servers: readonly Json[];
+  readonly security: readonly Json[];
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly headers: Json; readonly schemas: Json; readonly securitySchemes: Json };
+}
+
+export interface DocumentedRoute extends RouteFace {
+  readonly kind: "json" | "sse";
+}
+
+/** Any route may answer with these. */
+const ALWAYS: readonly FailureCode[] = [
+  "malformed-request",
+  "unauthenticated",
+  "tier-too-low",
+  "invalid-input",
+  "rate-limited",
+  "database-unavailable",
+];
+/** And those that read a body, with these. */
+const OF_BODIES: readonly FailureCode[] = ["malformed-json", "body-too-large", "unsupported-media-type"];
+
+const HEADERS: Readonly<Record<string, { readonly description: string; readonly schema: Json }>> = {
+  "X-Request-Id": { description: "Names this request in the log", schema: { type: "string", format: "uuid" } },
+  ETag: { description: "For If-None-Match, the next time", schema: { type: "string" } },
+  "Retry-After": { description: "Seconds after which to ask again", schema: { type: "integer", minimum: 1 } },
+};
+const COME_BACK = new Set([429, 503]);
+
+export function openApiOf(routes: readonly DocumentedRoute[], version: string): OpenApi {
+  const schemas: Json = {};
+  const paths: Record<string, Record<string, Operation>> = {};
+  for (const route of routes) {
+    const path = route.path.replaceAll(/:(\w+)/g, "{$1}");
+    paths[path] = { ...paths[path], [route.method]: operationOf(route, schemas) };
+  }
+  return {
+    openapi: "3.1.0",
+    info: { title: "Fleetwright", version, description: "Conducts fleets of coding agents." },
+    servers: [{ url: "/" }],
+    security: [{ bearer: [] }],
+    paths,
+    components: {
+      headers: HEADERS,
+      schemas,
+      securitySchemes: {
+        bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT", description: "ES256, at most 24 h" },
+      },
+    },
+  };
+}
+
+function operationOf(route: DocumentedRoute, schemas: Json): Operation {
+  const owner = route.owner ? " Only the owner may; for others' tasks it answers 403 or 404." : "";
+  return {
+    operationId: operationId(route),
+    summary: route.summary,
+    description: `${route.description ?? route.summary}.`.replace("..", ".") + ` Needs tier ${route.tier}.${owner}`,
+    tags: [route.path.split("/")[3] ?? "fleet"],
+    parameters: [
+      ...parametersOf("path", route.params, schemas),
+      ...parametersOf("query", route.query, schemas),
+      ...headersOf(route),
+    ],
+    ...(route.body
+      ? {
+          requestBody: {
+            required: true,
+            content: { "application/json": { schema: schemaOf(route.body, "input", schemas) } },
+          },
+        }
+      : {}),
+    responses: { ...successesOf(route, schemas), ...failuresOf(route, schemas) },
+  };
+}
+
+/** `post /api/fleet/tasks/:id/stop` → `postTasksIdStop`. */
+function operationId({ method, path }: DocumentedRoute): string {
+  const words = path.replace("/api/fleet", "").match(/[A-Za-z0-9]+/g) ?? [];
+  return method + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
+}
+
+function parametersOf(where: "path" | "query", shape: z.ZodType | undefined, schemas: Json): Parameter[] {
+  if (!(shape instanceof z.ZodObject)) return [];
+  const parts: Readonly<Record<string, z.ZodType>> = shape.shape;
+  return Object.entries(parts).map(([name, part]) => {
+    const { description, ...schema } = schemaOf(part, "input", schemas);
+    const required = where === "path" || !part.safeParse(undefined).success;
+    return { name, in: where, required, description: typeof description === "string" ? description : "", schema };
+  });
+}
+
+function headersOf({ method, kind, keyed }: DocumentedRoute): Parameter[] {
+  const schema = { type: "string" };
+  if (kind === "sse") {
+    return [{ name: "Last-Event-ID", in: "header", schema, description: "Resume after this event" }];
+  }
+  if (method === "get") {
+    return [{ name: "If-None-Match", in: "header", schema, description: "The ETag of the answer you hold" }];
+  }
+  if (!keyed) return [];
+  return [{ name: "Idempotency-Key", in: "header", schema, description: "The same key and body give the same answer" }];
+}
+
+function successesOf(route: DocumentedRoute, schemas: Json): Operation["responses"] {
+  const { kind, method, reply, statuses = { 200: "Done" } } = route;
+  const schema = schemaOf(reply, "output", schemas);
+  const content = { [kind === "sse" ? "text/event-stream" : "application/json"]: { schema } };
+  const tagged = kind === "json" && method === "get";
+  const responses = Object.entries(statuses).map(([status, description]): [string, Response] => [
+    status,
+    { description, headers: headersNamed(tagged ? ["ETag"] : []), content },
+  ]);
+  const unchanged = { description: "As in the answer you hold", headers: headersNamed(["ETag"]) };
+  return Object.fromEntries(tagged ? [...responses, ["304", unchanged]] : responses);
+}
+
+/** One response per status; which codes share it stands in its description. */
+function failuresOf({ errors = [], body }: DocumentedRoute, schemas: Json): Operation["responses"] {
+  const byStatus = new Map<number, string[]>();
+  for (const code of new Set([...ALWAYS, ...(body ? OF_BODIES : []), ...errors])) {
+    const { status, title } = FAILURES[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), `\`${code}\`: ${title}`]);
+  }
+  const content = { "application/problem+json": { schema: schemaOf(Problem, "output", schemas) } };
+  const responses = [...byStatus].map(([status, lines]): [string, Response] => [
+    String(status),
+    { description: lines.join("; "), headers: headersNamed(COME_BACK.has(status) ? ["Retry-After"] : []), content },
+  ]);
+  return {
+    ...Object.fromEntries(responses),
+    default: { description: "Any other failure", headers: headersNamed([]), content },
+  };
+}
+
+function headersNamed(names: readonly string[]): Json {
+  return Object.fromEntries(["X-Request-Id", ...names].map((name) => [name, { $ref: `#/components/headers/${name}` }]));
+}
+
+/** A schema with an id becomes a component, and a reference to it. */
+function schemaOf(shape: z.ZodType, io: "input" | "output", schemas: Json): Json {
+  const { $schema: _dialect, $defs = {}, ...schema } = z.toJSONSchema(shape, { io, unrepresentable: "any" });
+  for (const [name, part] of Object.entries($defs)) keep(schemas, nameOf(name), rewritten(part));
+  const id = z.globalRegistry.get(shape)?.["id"];
+  if (typeof id !== "string") return rewritten(schema);
+  // What refers to itself, or is used twice in itself, stands among its own definitions already.
+  if (!(id in $defs)) keep(schemas, id, rewritten(schema));
+  return { $ref: `#/components/schemas/${id}` };
+}
+
+/** One name, one meaning. */
+function keep(schemas: Json, name: string, schema: Json): void {
+  if (name in schemas && !isDeepStrictEqual(schemas[name], schema)) {
+    throw new Error(`Two schemas of the API are called ${name}. Give one another id.`);
+  }
+  schemas[name] = schema;
+}
+
+/** What refers to itself and has no name of its own is numbered by zod. */
+function nameOf(name: string): string {
+  return name.replace(/^__schema/, "Recursive");
+}
+
+const Schema = z.record(z.string(), z.unknown());
+
+function rewritten(schema: object): Json {
+  const { id: _id, ...rest } = Schema.parse(schema);
+  const text = JSON.stringify(rest).replaceAll(
+    /"#\/\$defs\/(\w+)"/g,
+    (_, name: string) => `"#/components/schemas/${nameOf(name)}"`,
+  );
+  return Schema.parse(JSON.parse(text));
+}

@@ -1,0 +1,93 @@
+/** GET /audit/verify and /invariants, POST /audit/checkpoint: the checks of the house. */
+import { z } from "zod";
+import { verifyAudit } from "../../conductor/audit/verify.ts";
+import { requestCheckpoint } from "../../conductor/audit/checkpoints.ts";
+import type { Fleet } from "../../conductor/fleet.ts";
+import { checkInvariants } from "../../conductor/watch/invariants.ts";
+import { getTaskNamed, sightOf } from "../../conductor/tasks/find.ts";
+import { readAlerts, readChecks, type HouseAlert, type SeenCheck } from "../../conductor/watch/health.ts";
+import { AuditProof, CheckpointView, InvariantsView } from "../../views/integrity.ts";
+import { defineRoute } from "../route.ts";
+
+export const auditRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/audit/verify",
+    tier: "observer",
+    summary: "Recompute the audit chains within sight",
+    query: z.strictObject({ task: z.string().min(2).max(64).optional() }),
+    reply: AuditProof,
+    errors: ["task-not-found", "ambiguous-name"],
+  },
+  async (fleet: Fleet, { operator, query }) => {
+    const taskId = query.task ? (await getTaskNamed(fleet, operator, query.task)).id : undefined;
+    const proof = await verifyAudit(fleet, sightOf(operator, { all: true }), taskId);
+    const { checkpoint } = proof;
+    return {
+      body: {
+        ...proof,
+        broken: [...proof.broken],
+        checkpoint: checkpoint ? { ...checkpoint, broken: [...checkpoint.broken] } : null,
+      },
+    };
+  },
+);
+
+export const checkpointRoute = defineRoute(
+  {
+    method: "post",
+    path: "/api/fleet/audit/checkpoint",
+    tier: "sovereign",
+    summary: "Sign how all audit chains stand now (role admin); it is done every hour by itself",
+    reply: CheckpointView,
+    statuses: { 201: "signed" },
+  },
+  async (fleet: Fleet, { operator }) => ({ status: 201, body: await requestCheckpoint(fleet, operator) }),
+);
+
+type House = z.output<typeof InvariantsView>;
+
+function viewCheck({ name, periodMs, lastGoodAt, tookMs, isOverdue, result }: SeenCheck, mayName: boolean) {
+  const at = lastGoodAt?.toISOString() ?? null;
+  const view: House["checks"][number] = {
+    name,
+    everyMs: periodMs,
+    lastGoodAt: at,
+    tookMs,
+    runs: !isOverdue,
+    result: {},
+  };
+  return mayName ? { ...view, result } : view;
+}
+
+function viewAlert({ kind, key, summary, raisedAt, episode }: HouseAlert): House["alerts"][number] {
+  return { kind, key, summary, since: raisedAt.toISOString(), episode };
+}
+
+export const invariantsRoute = defineRoute(
+  {
+    method: "get",
+    path: "/api/fleet/invariants",
+    tier: "observer",
+    summary: "Check what must always be true, for the whole fleet",
+    reply: InvariantsView,
+    lasting: ({ at: _at, checks, ...verdicts }) => ({
+      ...verdicts,
+      checks: checks.map(({ name, runs }) => ({ name, runs })),
+    }),
+  },
+  async (fleet: Fleet, { operator }) => {
+    const verdicts = await checkInvariants(fleet);
+    // Whether the house stands is for everybody; what is broken names other people's tasks.
+    const mayName = operator.role === "admin";
+    const invariants = verdicts.map(({ violations, ...verdict }) => ({
+      ...verdict,
+      violations:
+        mayName || violations.length === 0 ? [...violations] : [`${violations.length}; role admin sees which`],
+    }));
+    const checks = (await readChecks(fleet)).map((check) => viewCheck(check, mayName));
+    const alerts = mayName ? (await readAlerts(fleet)).map((alert) => viewAlert(alert)) : [];
+    const ok = verdicts.every(({ holds }) => holds !== false) && checks.every(({ runs }) => runs);
+    return { body: { ok, at: fleet.clock().toISOString(), invariants, checks, alerts } };
+  },
+);

@@ -1,0 +1,35 @@
+/** One line per request, with its id: what changes something at info, looking at debug, what failed on our side at warn. */
+import type { Request, Response } from "express";
+import type { Operator } from "../../domain/operator.ts";
+import { requestIdOf, type HttpLog } from "./problem.ts";
+
+const READS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+const MOST_SHOWN = 200;
+
+export function logWhenDone(log: HttpLog, request: Request, response: Response): void {
+  const begun = performance.now();
+  response.once("close", () => {
+    const status = response.writableFinished ? response.statusCode : "broken off";
+    const facts = {
+      component: "http",
+      event: "request",
+      requestId: requestIdOf(response),
+      method: request.method,
+      // Without the query: login codes and search texts stand there.
+      path: request.path.slice(0, MOST_SHOWN),
+      status,
+      duration_ms: Math.round(performance.now() - begun),
+      ...askers.get(response),
+    };
+    if (typeof status === "number" && status >= 500) log.warn(facts, "answered");
+    else if (READS.has(request.method)) log.debug(facts, "answered");
+    else log.info(facts, "answered");
+  });
+}
+
+const askers = new WeakMap<Response, { readonly tenantId: string; readonly operatorId: string }>();
+
+/** Who asked, once that is known. */
+export function noteAsker(response: Response, { id, tenantId }: Operator): void {
+  askers.set(response, { tenantId, operatorId: id });
+}

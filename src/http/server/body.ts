@@ -1,0 +1,68 @@
+/** Reading what a request brings: a body of JSON in UTF-8, at most 1 MiB, not compressed, not deep. Anything else is refused by name. */
+import { isUtf8 } from "node:buffer";
+import express, { type Request, type Response } from "express";
+import { FleetError } from "../../domain/errors.ts";
+
+const MOST_BYTES = 1_048_576;
+/** Deeper than anything the API knows; schemas and stores then never meet a tree that overflows a stack. */
+const DEEPEST = 32;
+
+const parseJson = express.json({
+  limit: MOST_BYTES,
+  inflate: false,
+  strict: true,
+  type: () => true,
+  verify: (_request, _response, bytes) => {
+    if (!isUtf8(bytes)) throw new TypeError("not UTF-8");
+  },
+});
+
+/** The parsed body, or undefined when there is none. */
+export async function readBody(request: Request, response: Response): Promise<unknown> {
+  if (!hasBody(request)) return undefined;
+  if (!isJson(request.headers["content-type"])) {
+    throw new FleetError("unsupported-media-type", "The body must have content-type application/json, in UTF-8.");
+  }
+  await new Promise<void>((resolve, reject) => {
+    parseJson(request, response, (error?: unknown) => {
+      if (error === undefined) resolve();
+      else reject(error instanceof Error ? error : new TypeError("The body cannot be read."));
+    });
+  });
+  const body: unknown = request.body;
+  refuseOddShapes("body", body);
+  return body;
+}
+
+function hasBody({ headers }: Request): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+}
+
+function isJson(contentType: string | undefined): boolean {
+  return /^application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i.test(contentType ?? "");
+}
+
+/**
+ * Holds for bodies, queries and paths alike, so that no schema can forget it: nothing deep, no prototype, no text that
+ * PostgreSQL cannot hold. A loop, not a recursion: depth is exactly what cannot be trusted.
+ */
+export function refuseOddShapes(part: string, given: unknown): void {
+  const rest: { value: unknown; depth: number }[] = [{ value: given, depth: 1 }];
+  for (let at = rest.pop(); at; at = rest.pop()) {
+    const { value, depth } = at;
+    if (typeof value === "string") refuseOddText(part, value);
+    if (typeof value !== "object" || value === null) continue;
+    if (depth > DEEPEST)
+      throw new FleetError("invalid-input", `The ${part} is nested more than ${DEEPEST} levels deep.`);
+    if (Object.hasOwn(value, "__proto__")) throw new FleetError("invalid-input", `The ${part} names __proto__.`);
+    for (const [name, child] of Object.entries(value)) {
+      refuseOddText(part, name);
+      rest.push({ value: child, depth: depth + 1 });
+    }
+  }
+}
+
+function refuseOddText(part: string, text: string): void {
+  if (text.includes("\0")) throw new FleetError("invalid-input", `The ${part} holds a NUL character.`);
+  if (!text.isWellFormed()) throw new FleetError("invalid-input", `The ${part} holds half a character.`);
+}

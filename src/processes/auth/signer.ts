@@ -1,0 +1,29 @@
+/** Signing for the house, with the key that signs its tokens at that moment; and checking what such a key signed. */
+import type { Signer } from "../../conductor/fleet.ts";
+import type { Config } from "../../environment.ts";
+import type { Store } from "../../store/store.ts";
+import { openKeys } from "./keys.ts";
+
+const P256 = { name: "ECDSA", namedCurve: "P-256" };
+const ES256 = { name: "ECDSA", hash: "SHA-256" };
+
+/** Keys are read anew each time: it signs once an hour, and a rotation may lie between. */
+export function openSigner(store: Store, config: Config): Signer {
+  return {
+    async sign(text) {
+      const { signing } = await openKeys(store, config);
+      const signature = await crypto.subtle.sign(ES256, signing.privateKey, Buffer.from(text));
+      return { keyId: signing.kid, signature: Buffer.from(signature).toString("base64url") };
+    },
+    async verify({ x, y }, text, signature) {
+      const key = await crypto.subtle.importKey("jwk", { kty: "EC", crv: "P-256", ...strings({ x, y }) }, P256, false, [
+        "verify",
+      ]);
+      return crypto.subtle.verify(ES256, key, Buffer.from(signature, "base64url"), Buffer.from(text));
+    },
+  };
+}
+
+function strings(of: { x: unknown; y: unknown }): { x: string; y: string } {
+  return { x: String(of.x), y: String(of.y) };
+}

@@ -1,0 +1,101 @@
+/** Tokens over one web process's keys: signed and written down, used up, taken back; and which are believed no longer. */
+import { decodeJwt } from "jose";
+import { endSession, recordSession, type SignedToken } from "../../conductor/access/tokens.ts";
+import type { Fleet } from "../../conductor/fleet.ts";
+import type { Operator } from "../../domain/operator.ts";
+import type { TokenDoor } from "../../http/routes/tokens.ts";
+import type { SessionTerms } from "../../http/auth/session.ts";
+import { issueToken, type SigningKey, type TokenKind } from "../../http/auth/tokens.ts";
+import { upsertOperator } from "../../store/operators.ts";
+import { WORKER, type Store } from "../../store/store.ts";
+import { insertToken, listRevoked, spendLogin } from "../../store/tokens.ts";
+import { startLoop } from "../loop.ts";
+
+export const ISSUER = "fleetwright";
+export const AUDIENCE = "fleetwright-api";
+
+export interface TokenOffice extends TokenDoor, Pick<SessionTerms, "issue" | "spend" | "end"> {
+  readonly isRevoked: (issuer: string, jti: string) => Promise<boolean>;
+  /** For the house's own use: makes the operator known, or known again, with exactly these rights. */
+  readonly issueFor: (operator: Operator, ttlMs: number) => Promise<string>;
+  readonly stop: () => Promise<void>;
+}
+
+/** A token that was revoked elsewhere is believed here for at most this long. */
+const REREAD_MS = 1_000;
+/** Without the database the last list is believed this long, and then nothing. */
+const BELIEVED_MS = 3_600_000;
+
+export async function openTokenOffice(
+  fleet: Pick<Fleet, "store" | "clock" | "newId">,
+  signing: () => SigningKey,
+): Promise<TokenOffice> {
+  const { store, clock, newId } = fleet;
+  const revoked = await openRevocations(store);
+
+  async function signed(operator: Operator, kind: TokenKind, ttlMs: number): Promise<SignedToken> {
+    const terms = { kind, ttlMs, issuer: ISSUER, audience: AUDIENCE, clock, newId };
+    const token = await issueToken(signing(), operator, terms);
+    const { jti = "", exp = 0 } = decodeJwt(token);
+    return { token, jti, expiresAt: new Date(exp * 1_000) };
+  }
+
+  return {
+    issuer: ISSUER,
+    sign: (operator, ttlMs) => signed(operator, "access", ttlMs),
+    reread: revoked.reread,
+    isRevoked: (issuer, jti) => revoked.has(issuer, jti),
+    async issue(operator, kind, ttlMs) {
+      const session = await signed(operator, kind, ttlMs);
+      if (kind === "session") await recordSession(fleet, operator, session);
+      return session.token;
+    },
+    spend: ({ operator, jti, expiresAt }) =>
+      store.transaction(WORKER, (tx) => spendLogin(tx, jti, operator, expiresAt)),
+    async end({ operator, jti, expiresAt }) {
+      await endSession(fleet, operator, { issuer: ISSUER, jti, expiresAt });
+      await revoked.reread();
+    },
+    async issueFor(operator, ttlMs) {
+      const { token, jti, expiresAt } = await signed(operator, "access", ttlMs);
+      const { id, tenantId, tier, role = null } = operator;
+      const row = { jti, tenantId, operatorId: id, purpose: "access", tier, role, expiresAt } as const;
+      await store.transaction(WORKER, async (tx) => {
+        await upsertOperator(tx, operator);
+        await insertToken(tx, { ...row, name: "made by the house", issuedBy: ISSUER });
+      });
+      return token;
+    },
+    stop: revoked.stop,
+  };
+}
+
+function nameOf(issuer: string, jti: string): string {
+  return JSON.stringify([issuer, jti]);
+}
+
+/** What is believed no longer, as the database has it. */
+async function openRevocations(store: Store) {
+  let known: ReadonlySet<string> = new Set();
+  let readAt = -Infinity;
+
+  async function reread(): Promise<void> {
+    const startedAt = performance.now();
+    const rows = await store.transaction(WORKER, (tx) => listRevoked(tx));
+    // A slow look must not forget what a later one saw.
+    if (startedAt < readAt) return;
+    known = new Set(rows.map(({ issuer, jti }) => nameOf(issuer, jti)));
+    readAt = startedAt;
+  }
+
+  await reread();
+  const loop = startLoop({ everyMs: REREAD_MS, step: reread, onError: () => undefined });
+  return {
+    reread,
+    async has(issuer: string, jti: string) {
+      if (performance.now() - readAt > BELIEVED_MS) await reread();
+      return known.has(nameOf(issuer, jti));
+    },
+    stop: () => loop.stop(),
+  };
+}

@@ -1,0 +1,226 @@
+/** PostgreSQL without a server of one's own: real, durable, one per home, shared by every fleet process of that home. */
+import { randomBytes } from "node:crypto";
+import { lstat, mkdir, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Client } from "pg";
+import { codeOf, FleetError } from "../../domain/errors.ts";
+import { countUsers, registerUser, withLock } from "./home-lock.ts";
+import { initCluster, runningPid, startServer, stopServer, type Cluster } from "./postgres-server.ts";
+import { findBinaries, findRunAs, mayEnter } from "./postgres-binaries.ts";
+
+/** Database and superuser have the same name. */
+const NAME = "fleetwright";
+const WATCH_MS = 1_000;
+
+/** For root, whose home nobody else may enter. */
+const SYSTEM_DIR = "/var/lib/fleetwright";
+
+export interface EmbeddedOptions {
+  readonly home: string;
+  readonly log: (message: string) => void;
+  /** Where the data goes when the user PostgreSQL runs as cannot enter `home`. */
+  readonly systemDir?: string;
+}
+
+export interface Embedded {
+  readonly url: string;
+  /** False when it was already running. */
+  readonly startedByUs: boolean;
+  /** Like "18.4". */
+  readonly version: string;
+  /** Stops the server when nobody else of this home uses it. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Makes the cluster at the first time, starts the server when it does not run, and watches over it until `stop()`.
+ * The server is a process of its own: it outlives a killed fleet process, and the next one finds it running.
+ */
+export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const { home, log } = options;
+  await mkdir(home, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
+  const lockFile = join(await realpath(home), "postgres.lock");
+
+  const opened = await withLock(lockFile, async () => {
+    const cluster = await findCluster(options);
+    const users = join(cluster.dir, "users");
+    const me = await registerUser(users);
+    try {
+      const password = await prepare(cluster, log);
+      const { port, startedByUs } = await ensureRunning(cluster, log);
+      const url = `postgres://${NAME}:${password}@127.0.0.1:${port}/${NAME}`;
+      await ensureDatabase(url, cluster);
+      return { cluster, users, me, url, startedByUs };
+    } catch (error) {
+      await rm(me, { force: true });
+      throw error;
+    }
+  });
+
+  const { cluster, users, me, url, startedByUs } = opened;
+  const unwatch = watch(lockFile, cluster, log);
+  let stopping: Promise<void> | undefined;
+  const stop = async () => {
+    await unwatch();
+    await withLock(lockFile, async () => {
+      await rm(me, { force: true });
+      if ((await countUsers(users)) === 0) await stopServer(cluster);
+    });
+  };
+  return { url, startedByUs, version: cluster.binaries.version, stop: () => (stopping ??= stop()) };
+}
+
+/** Where the server of this home is, without starting it: undefined when none was ever made. */
+export async function lookAtEmbedded(home: string): Promise<{ url: string; dir: string } | undefined> {
+  const dir = join(home, "postgres");
+  const [port, password] = await Promise.all(
+    ["port", "password"].map((file) => readFile(join(dir, file), "utf8").catch(() => undefined)),
+  );
+  return port && password ? { url: `postgres://${NAME}:${password}@127.0.0.1:${port.trim()}/${NAME}`, dir } : undefined;
+}
+
+/** `<home>/postgres`, or where that symlink leads. Only under the lock. */
+async function findCluster({ home, log, systemDir = SYSTEM_DIR }: EmbeddedOptions): Promise<Cluster> {
+  const place = join(await realpath(home), "postgres");
+  const runAs = await findRunAs(join(place, "data"));
+
+  if (!(await lstat(place).catch(() => undefined))) {
+    if (await mayEnter(dirname(place), runAs)) await mkdir(place, { mode: 0o711 });
+    else {
+      // A random name, not one made from the home's: who removes a home and makes it again must not meet its old data.
+      const elsewhere = join(systemDir, `postgres-${randomBytes(6).toString("hex")}`);
+      await mkdir(elsewhere, { recursive: true, mode: 0o711 });
+      if (!(await mayEnter(elsewhere, runAs))) throw unreachable(elsewhere, runAs?.name);
+      await symlink(elsewhere, place);
+      log(`PostgreSQL runs as user ${runAs?.name}, who cannot enter ${home}: its data is in ${elsewhere}.`);
+    }
+  }
+
+  const dir = await realpath(place).catch((cause: unknown) => {
+    throw new FleetError("database-unusable", `${place} leads nowhere: ${restore(place)}`, { place }, cause);
+  });
+  if (!(await mayEnter(dir, runAs))) throw unreachable(dir, runAs?.name);
+  return { dir, data: join(dir, "data"), runAs, binaries: await findBinaries(dir, runAs) };
+}
+
+/** Makes the cluster when there is none, and refuses one that this version cannot use. Returns the password. */
+async function prepare(cluster: Cluster, log: (message: string) => void): Promise<string> {
+  const { data, dir, binaries } = cluster;
+  const passwordFile = join(dir, "password");
+  if (!(await lstat(data).catch(() => undefined))) {
+    const password = randomBytes(24).toString("hex");
+    await writeFile(passwordFile, password, { mode: 0o600 });
+    log(`Making a PostgreSQL ${binaries.version} database in ${data} …`);
+    await initCluster(cluster, { user: NAME, password });
+    return password;
+  }
+
+  const major = binaries.version.split(".")[0];
+  const made = (await readFile(join(data, "PG_VERSION"), "utf8").catch(() => "")).trim();
+  const control = await lstat(join(data, "global", "pg_control")).catch(() => undefined);
+  if (!made || !control) {
+    throw new FleetError("database-unusable", `${data} is not a whole PostgreSQL database: ${restore(data)}`, { data });
+  }
+  if (made !== major) {
+    const sentence =
+      `The data in ${data} was made by PostgreSQL ${made}; this Fleetwright brings ${binaries.version}, which cannot read it. ` +
+      `Start the Fleetwright that made it and dump it (pg_dump), then load that into a new home; or set DATABASE_URL. Nothing was changed.`;
+    throw new FleetError("database-unusable", sentence, { data, made, brought: binaries.version });
+  }
+  const password = await readFile(passwordFile, "utf8").catch(() => "");
+  if (password) return password.trim();
+  throw new FleetError("database-unusable", `The password file ${passwordFile} is missing: ${restore(passwordFile)}`);
+}
+
+async function ensureRunning(
+  cluster: Cluster,
+  log: (message: string) => void,
+): Promise<{ port: number; startedByUs: boolean }> {
+  const stateFile = join(cluster.dir, "port");
+  const remembered = Number(await readFile(stateFile, "utf8").catch(() => "")) || undefined;
+  if (remembered !== undefined && (await runningPid(cluster)) !== undefined) {
+    return { port: remembered, startedByUs: false };
+  }
+
+  const port = await startServer(cluster, remembered, (chosen) => writeFile(stateFile, String(chosen)));
+  if (remembered !== undefined && port !== remembered) {
+    log(`Port ${remembered} is taken by another program; PostgreSQL now listens on ${port}.`);
+  }
+  return { port, startedByUs: true };
+}
+
+async function ensureDatabase(url: string, cluster: Cluster): Promise<void> {
+  if (await answers(url, cluster)) return;
+  const client = new Client({ connectionString: url.replace(/\/\w+$/, "/postgres") });
+  client.on("error", () => {});
+  await client.connect();
+  try {
+    await client.query(`create database ${NAME}`);
+  } finally {
+    await client.end();
+  }
+}
+
+/** False when the server is there and the database is not. Waits while the server starts or recovers. */
+async function answers(url: string, cluster: Cluster): Promise<boolean> {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    const client = new Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
+    client.on("error", () => {});
+    try {
+      await client.connect();
+      await client.end();
+      return true;
+    } catch (error) {
+      await client.end().catch(() => {});
+      const code = codeOf(error);
+      if (code === "3D000") return false;
+      if (code === "28P01" || Date.now() > deadline) {
+        const about = code === "28P01" ? `${join(cluster.dir, "password")} does not fit` : String(error);
+        throw new FleetError("database-unusable", `The embedded PostgreSQL refuses us: ${about}.`, { code }, error);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+/** Starts the server again when it dies under us (killed, out of memory); the port and so the address stay the same. */
+function watch(lockFile: string, cluster: Cluster, log: (message: string) => void): () => Promise<void> {
+  let watching = true;
+  let looking = Promise.resolve();
+  const look = async () => {
+    if ((await runningPid(cluster)) !== undefined) return;
+    await withLock(lockFile, async () => {
+      if (!watching || (await runningPid(cluster)) !== undefined) return;
+      log("PostgreSQL has died; starting it again.");
+      await ensureRunning(cluster, log);
+    });
+  };
+  let busy = false;
+  const timer = setInterval(() => {
+    if (busy) return;
+    busy = true;
+    looking = look()
+      .catch((error: unknown) => log(`PostgreSQL could not be started again: ${String(error)}`))
+      .finally(() => (busy = false));
+  }, WATCH_MS).unref();
+  return async () => {
+    watching = false;
+    clearInterval(timer);
+    await looking;
+  };
+}
+
+function restore(path: string): string {
+  return (
+    `restore ${path} from a backup, or move the folder away to begin with an empty database, ` +
+    `or set DATABASE_URL to another PostgreSQL. Fleetwright has changed nothing.`
+  );
+}
+
+function unreachable(dir: string, user = "you"): FleetError {
+  const sentence =
+    `PostgreSQL would run as user ${user}, who cannot enter ${dir}. ` +
+    `Make every folder above it enterable (chmod o+x), set FLEET_HOME to another place, or set DATABASE_URL.`;
+  return new FleetError("database-unusable", sentence, { dir, user });
+}

@@ -1,0 +1,236 @@
+/** One PostgreSQL server process of a data directory: made, started, found again, stopped. It decides nothing about sharing. */
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { randomInt } from "node:crypto";
+import { chown, mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
+import { codeOf, FleetError } from "../../domain/errors.ts";
+import { type PostgresBinaries, type RunAs } from "./postgres-binaries.ts";
+
+const run = promisify(execFile);
+
+/** A clean environment: nothing of ours (tokens, keys) shall be readable in the server's. */
+const ENV = { PATH: "/usr/bin:/bin", LC_ALL: "C", TZ: "UTC" };
+const LOG_KEPT_BYTES = 10_000_000;
+const STOP_FAST_MS = 30_000;
+
+/** Beneath the ports the kernel gives to outgoing connections (32768 and up), so that it is still free next time. */
+const FIRST_PORT = 20_000;
+const LAST_PORT = 30_000;
+
+/** Durable (fsync and synchronous_commit stay on) and small: about 20 MB while idle. */
+const SETTINGS = {
+  listen_addresses: "127.0.0.1",
+  unix_socket_directories: "",
+  max_connections: "200", // 80 % of it holds sixteen pools of ten: web, worker, queues, a few commands
+  shared_buffers: "64MB",
+  work_mem: "4MB",
+  maintenance_work_mem: "32MB",
+  max_wal_size: "512MB",
+  jit: "off", // our statements are short; compiling them costs more than it saves
+  io_method: "sync", // spares three worker processes that a small database does not use
+  log_min_messages: "warning",
+  log_checkpoints: "off",
+  timezone: "UTC",
+  log_timezone: "UTC",
+  cluster_name: "fleetwright",
+};
+
+export interface Cluster {
+  /** Holds all of it: data, password, port, log. */
+  readonly dir: string;
+  readonly data: string;
+  readonly runAs: RunAs | undefined;
+  readonly binaries: PostgresBinaries;
+  /** Instead of the durable, small ones. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** Makes the cluster beside its place and moves it there when it is whole: a killed initdb leaves no half database. */
+export async function initCluster(cluster: Cluster, as: { user: string; password: string }): Promise<void> {
+  const { dir, data, runAs, binaries } = cluster;
+  const unfinished = join(dir, "data.unfinished");
+  const passwordFile = join(dir, "password.initdb");
+  await rm(unfinished, { recursive: true, force: true });
+  await mkdir(unfinished, { mode: 0o700 });
+  await rm(passwordFile, { force: true });
+  await writeFile(passwordFile, as.password, { mode: 0o600 });
+  if (runAs) for (const path of [unfinished, passwordFile]) await chown(path, runAs.uid, runAs.gid);
+
+  const options = [
+    `--pgdata=${unfinished}`,
+    `--username=${as.user}`,
+    `--pwfile=${passwordFile}`,
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale-provider=builtin", // the machine's own locales change under the indexes when it is upgraded
+    "--builtin-locale=C.UTF-8",
+    "--locale=C",
+    "--no-instructions",
+  ];
+  try {
+    await run(binaries.initdb, options, { cwd: "/", env: ENV, ...idsOf(runAs) });
+    await rename(unfinished, data);
+  } catch (cause) {
+    throw new FleetError(
+      "database-unusable",
+      `PostgreSQL's initdb failed in ${dir}: ${lastLines(String(cause))} ` +
+        "Mend that (space, permissions), or set DATABASE_URL to a PostgreSQL server.",
+      { dir },
+      cause,
+    );
+  } finally {
+    await rm(passwordFile, { force: true });
+  }
+}
+
+/** The server's process, if it lives: a pid file may be stale and its pid somebody else's by now. */
+export async function runningPid({ data }: Cluster): Promise<number | undefined> {
+  const [line] = (await readFile(join(data, "postmaster.pid"), "utf8").catch(() => "")).split("\n");
+  const pid = Math.abs(Number(line));
+  if (!pid) return undefined;
+  return (await isServerOf(data, pid)) ? pid : undefined;
+}
+
+/**
+ * Starts the server as a process of its own and returns its port: the wished one, or another when that is taken.
+ * `remember` is told the port before the start, so that whoever finds the server running also finds where.
+ */
+export async function startServer(
+  cluster: Cluster,
+  wished: number | undefined,
+  remember: (port: number) => Promise<void>,
+): Promise<number> {
+  let port = wished !== undefined && (await isFree(wished)) ? wished : await freePort();
+  const deadline = Date.now() + 15_000;
+  for (;;) {
+    await remember(port);
+    const complaint = await tryToStart(cluster, port);
+    if (complaint === undefined) return port;
+    if (/could not bind/i.test(complaint) && Date.now() < deadline) port = await freePort();
+    // After a kill -9 its last children may still be closing; they hold the old shared memory for a moment.
+    else if (/pre-existing shared memory|already exists/i.test(complaint) && Date.now() < deadline) await pause(100);
+    else throw willNotStart(cluster, complaint);
+  }
+}
+
+/** Cuts the sessions, writes everything out and ends. Returns when the process is gone. */
+export async function stopServer(cluster: Cluster): Promise<void> {
+  const pid = await runningPid(cluster);
+  if (pid === undefined) return;
+  signal(pid, "SIGINT");
+  const deadline = Date.now() + STOP_FAST_MS;
+  let insisted = false;
+  while (await isServerOf(cluster.data, pid)) {
+    if (!insisted && Date.now() > deadline) {
+      insisted = true;
+      signal(pid, "SIGQUIT"); // recovers at the next start; nothing that was committed is lost
+    }
+    await pause(10);
+  }
+}
+
+/** A port of the loopback interface that nobody listens on. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(FIRST_PORT, LAST_PORT);
+    if (await isFree(port)) return port;
+  }
+}
+
+async function tryToStart(cluster: Cluster, port: number): Promise<string | undefined> {
+  const { data, dir, binaries, runAs, settings = SETTINGS } = cluster;
+  await disownPidFile(cluster);
+  const logFile = join(dir, "server.log");
+  const size = (await stat(logFile).catch(() => undefined))?.size ?? 0;
+  if (size > LOG_KEPT_BYTES) await rename(logFile, `${logFile}.1`);
+
+  const log = await open(logFile, "a", 0o600);
+  try {
+    const before = (await log.stat()).size;
+    const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+    const server = spawn(binaries.postgres, ["-D", data, "-p", String(port), ...options], {
+      cwd: "/",
+      env: ENV,
+      detached: true, // neither Ctrl-C at our terminal nor our death shall reach it
+      stdio: ["ignore", log.fd, log.fd],
+      ...idsOf(runAs),
+    });
+    server.unref();
+    const failure = await readyOrGone(server, data);
+    if (failure === undefined) return undefined;
+    return `${failure} ${lastLines((await readFile(logFile)).subarray(before).toString())}`.trim();
+  } finally {
+    await log.close();
+  }
+}
+
+/** Undefined once it takes connections; why not, when it ended instead. */
+async function readyOrGone(server: ChildProcess, data: string): Promise<string | undefined> {
+  let gone: string | undefined;
+  server.once("error", (error) => (gone = error.message));
+  server.once("exit", (code, by) => (gone = `It ended with ${code === null ? by : `exit code ${code}`}.`));
+  for (;;) {
+    if (gone !== undefined) return gone;
+    const lines = (await readFile(join(data, "postmaster.pid"), "utf8").catch(() => "")).split("\n");
+    if (Number(lines[0]) === server.pid && lines[7]?.trim() === "ready") return undefined;
+    await pause(10);
+  }
+}
+
+/**
+ * A pid file left by a killed server may name a pid that is now another program's, and PostgreSQL then refuses to
+ * start. The file is not removed, it also guards the old shared memory: its pid becomes ours, which as its parent's
+ * PostgreSQL knows to ignore.
+ */
+async function disownPidFile(cluster: Cluster): Promise<void> {
+  const path = join(cluster.data, "postmaster.pid");
+  const content = await readFile(path, "utf8").catch(() => undefined);
+  if (content === undefined || (await runningPid(cluster)) !== undefined) return;
+  await writeFile(path, [String(process.pid), ...content.split("\n").slice(1)].join("\n"));
+}
+
+async function isServerOf(data: string, pid: number): Promise<boolean> {
+  return (await commandOf(pid)).includes(`-D ${data} `);
+}
+
+async function commandOf(pid: number): Promise<string> {
+  if (process.platform === "linux") {
+    return (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).replaceAll("\0", " ");
+  }
+  const shown = await run("ps", ["-o", "command=", "-p", String(pid)]).catch(() => undefined);
+  return shown?.stdout ?? "";
+}
+
+async function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+  });
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (codeOf(error) !== "ESRCH") throw error; // gone already is what we want
+  }
+}
+
+function idsOf(runAs: RunAs | undefined): { uid?: number; gid?: number } {
+  return runAs ? { uid: runAs.uid, gid: runAs.gid } : {};
+}
+
+function lastLines(text: string): string {
+  return text.trim().split("\n").slice(-3).join(" ");
+}
+
+function willNotStart({ dir, data }: Cluster, complaint: string): FleetError {
+  const sentence =
+    `PostgreSQL does not start on ${data}: ${complaint} The whole story is in ${join(dir, "server.log")}. ` +
+    "Mend what it names, or restore the folder from a backup, or set DATABASE_URL to another PostgreSQL. Nothing was deleted.";
+  return new FleetError("database-unusable", sentence, { data });
+}

@@ -1,0 +1,107 @@
+/** A product as it leaves the house: as fleet.yaml declares it, how it fared last, and whether somebody stopped it. */
+import { z } from "zod";
+import { EstopMode, EstopScope } from "../../domain/task/kill-switch.ts";
+import { Intent } from "../../domain/orders/order.ts";
+import { Criticality, PLANNED_STATUSES, ProductStatus, type Product } from "../../domain/product.ts";
+
+const Moment = z.iso.datetime();
+
+const LastRun = z.object({
+  intent: Intent,
+  runId: z.string(),
+  status: z.enum(["success", "failed"]),
+  failure: z.string().nullable(),
+  endedAt: Moment,
+});
+
+export const ProductView = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    tenantId: z.string(),
+    repository: z.string(),
+    baseBranch: z.string(),
+    owner: z.string().nullable(),
+    status: ProductStatus,
+    criticality: Criticality,
+    slaTier: z.int(),
+    enabled: z.boolean(),
+    commands: z.array(z.enum(["setup", "validate", "test"])).meta({ description: "those that are declared" }),
+    planned: z.boolean().meta({ description: "whether plans and schedules consider it" }),
+    stopped: z
+      .object({
+        by: z.enum(["fleet.yaml", "operator"]),
+        reason: z.string(),
+        who: z.string().nullable(),
+        at: Moment.nullable(),
+        scope: EstopScope.meta({ description: "What was stopped: the product, its tenant or the fleet" }),
+        mode: EstopMode,
+      })
+      .nullable()
+      .meta({ description: "Its kill switch: nothing is planned or run" }),
+    lastRuns: z.array(LastRun).meta({ description: "The latest of each intent" }),
+    next: Moment.nullable().meta({ description: "When its schedule asks next" }),
+  })
+  .meta({ id: "Product" });
+export type ProductView = z.infer<typeof ProductView>;
+
+export const ProductsView = z.object({ products: z.array(ProductView) }).meta({ id: "Products" });
+
+export const KillReason = z.strictObject({ reason: z.string().trim().min(1).max(500) });
+
+/** What is shown, and of which rows. */
+export interface ShownProduct {
+  readonly product: Product;
+  readonly stop:
+    | {
+        readonly by: "fleet.yaml" | "operator";
+        readonly reason: string;
+        readonly who: string | null;
+        readonly at: Date | null;
+        readonly scope: EstopScope;
+        readonly mode: EstopMode;
+      }
+    | undefined;
+  readonly runs: readonly {
+    readonly id: string;
+    readonly intent: Intent;
+    readonly status: string;
+    readonly failure: string | null;
+    readonly endedAt: Date | null;
+  }[];
+  readonly next: Date | undefined;
+}
+
+export function viewProduct({ product, stop, runs, next }: ShownProduct): ProductView {
+  const { setup, validate, test } = product.commands;
+  const declared = Object.entries({ setup, validate, test }).filter(([, argv]) => argv !== undefined);
+  return {
+    id: product.id,
+    name: product.name ?? product.id,
+    tenantId: product.tenant,
+    repository: withoutCredentials(product.repository),
+    baseBranch: product.baseBranch,
+    owner: product.owner ?? null,
+    status: product.status,
+    criticality: product.criticality,
+    slaTier: product.slaTier,
+    enabled: product.enabled,
+    commands: declared.map(([name]) => CommandName.parse(name)),
+    planned: stop === undefined && product.enabled && PLANNED_STATUSES.includes(product.status),
+    stopped: stop ? { ...stop, at: stop.at?.toISOString() ?? null } : null,
+    lastRuns: runs.flatMap((run) => viewRun(run)),
+    next: next?.toISOString() ?? null,
+  };
+}
+
+const CommandName = z.enum(["setup", "validate", "test"]);
+
+function viewRun({ id, intent, status, failure, endedAt }: ShownProduct["runs"][number]): z.infer<typeof LastRun>[] {
+  if (endedAt === null || (status !== "success" && status !== "failed")) return [];
+  return [{ intent, runId: id, status, failure, endedAt: endedAt.toISOString() }];
+}
+
+/** What stands before the host of a URL may be a token. */
+function withoutCredentials(repository: string): string {
+  return repository.replace(/^(?<scheme>[a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, "$<scheme>");
+}

@@ -1,0 +1,119 @@
+/** Runs of work orders as they are shown: what the API answers and what `--json` prints. */
+import { z } from "zod";
+import { Intent } from "../../domain/orders/order.ts";
+import { readSummary, TestTotals } from "../../domain/orders/run.ts";
+import { shortId } from "../../domain/task/task.ts";
+import { OrderView } from "./order.ts";
+import { moment } from "../task.ts";
+
+const Moment = z.iso.datetime();
+
+export const RunView = z
+  .object({
+    id: z.uuid(),
+    shortId: z.string(),
+    orderId: z.uuid(),
+    operatorId: z.string(),
+    productId: z.string(),
+    intent: Intent,
+    attempt: z.int(),
+    host: z.string().nullable(),
+    status: z.enum(["in_progress", "success", "failed", "cancelled"]),
+    headSha: z.string().nullable(),
+    exitCode: z.int().nullable(),
+    failure: z.string().nullable().meta({ description: "One word: time_out, budget_exceeded, missing_evidence, …" }),
+    message: z.string().nullable(),
+    transient: z.boolean().meta({ description: "It failed by chance" }),
+    pinned: z.boolean(),
+    release: z.string().nullable(),
+    tests: TestTotals.nullable().meta({ description: "Read from JUnit files" }),
+    dir: z.string().nullable().meta({ description: "Where its evidence is, on its host" }),
+    startedAt: Moment,
+    endedAt: Moment.nullable(),
+    seconds: z.number().nullable(),
+    collectedAt: Moment.nullable().meta({ description: "Put aside by gc" }),
+  })
+  .meta({ id: "Run" });
+export type RunView = z.infer<typeof RunView>;
+
+type Row = Omit<RunView, "shortId" | "tests" | "seconds" | "startedAt" | "endedAt" | "collectedAt"> & {
+  readonly summary: unknown;
+  readonly startedAt: Date;
+  readonly endedAt: Date | null;
+  readonly collectedAt: Date | null;
+};
+
+export function viewRun(run: Row): RunView {
+  return RunView.parse({
+    ...run,
+    shortId: shortId(run.id),
+    tests: readSummary(run.summary).tests ?? null,
+    startedAt: run.startedAt.toISOString(),
+    endedAt: moment(run.endedAt),
+    seconds: run.endedAt ? Math.max(0, run.endedAt.getTime() - run.startedAt.getTime()) / 1_000 : null,
+    collectedAt: moment(run.collectedAt),
+  });
+}
+
+export const ArtifactView = z.object({
+  name: z.string(),
+  mediaType: z.string(),
+  sizeBytes: z.int(),
+  sha256: z.string(),
+});
+
+export const VerifiedView = z
+  .object({
+    ok: z.boolean(),
+    files: z.int(),
+    disk: z
+      .boolean()
+      .meta({ description: "false: the folder is on another host, or put aside; only the database was checked" }),
+    broken: z.array(z.object({ name: z.string(), where: z.enum(["database", "disk"]), why: z.string() })),
+  })
+  .meta({ id: "Verified", description: "Every piece of evidence hashed anew and compared" });
+export type VerifiedView = z.infer<typeof VerifiedView>;
+
+export const RunStory = z
+  .object({
+    run: RunView,
+    order: OrderView,
+    summary: z.record(z.string(), z.unknown()),
+    artifacts: z.array(ArtifactView),
+    tries: z.array(RunView).meta({ description: "All runs of its order, the latest first" }),
+    verified: VerifiedView.nullable(),
+  })
+  .meta({ id: "RunStory" });
+export type RunStory = z.infer<typeof RunStory>;
+
+export const EvidenceView = ArtifactView.extend({
+  text: z.string().nullable(),
+  base64: z.string().nullable().meta({ description: "When it is no text" }),
+}).meta({ id: "Evidence" });
+export type EvidenceView = z.infer<typeof EvidenceView>;
+
+export function viewEvidence(file: { name: string; mediaType: string; sha256: string; bytes: Buffer }): EvidenceView {
+  const { name, mediaType, sha256, bytes } = file;
+  const text = textOf(bytes);
+  return {
+    name,
+    mediaType,
+    sha256,
+    sizeBytes: bytes.length,
+    text,
+    base64: text === null ? bytes.toString("base64") : null,
+  };
+}
+
+/** Null when the bytes are no text. */
+function textOf(bytes: Buffer): string | null {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+export const PinRequest = z.strictObject({
+  release: z.string().trim().min(1).max(100).optional().meta({ description: "The release this run belongs to" }),
+});

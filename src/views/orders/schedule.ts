@@ -1,0 +1,124 @@
+/** Schedules as they leave the house: when each ran, when it will, and what is not as its file says. */
+import { z } from "zod";
+import { Stops } from "../estop.ts";
+import { Cadence, nextSlot, type ScheduleFacts, type ScheduleFile } from "../../domain/orders/schedule.ts";
+
+export const ScheduleStanding = z.enum(["on", "paused", "disabled", "invalid"]);
+export type ScheduleStanding = z.infer<typeof ScheduleStanding>;
+
+const Time = z.iso.datetime();
+
+export const ScheduleView = z
+  .object({
+    product: z.string(),
+    standing: ScheduleStanding.meta({ description: "invalid: the file as it stands is not used" }),
+    cadence: Cadence.nullable(),
+    at: z.string().nullable().meta({ description: "Time of day, UTC" }),
+    every: z.int().nullable().meta({ description: "Minutes" }),
+    jobs: z.array(z.object({ intent: z.string(), priority: z.int() })),
+    enabled: z.boolean(),
+    paused: z.object({ by: z.string(), at: z.string(), reason: z.string() }).nullable(),
+    lastSlot: Time.nullable().meta({ description: "The slot that was last made, or passed over on purpose" }),
+    lastRun: Time.nullable(),
+    lastOutcome: z.string().nullable(),
+    next: Time.nullable().meta({ description: "In the past: due, and about to be made up" }),
+    pushedAt: Time.nullable().meta({ description: "A push that waits for its run" }),
+    file: z.string(),
+    baseBranch: z.string().nullable(),
+    problems: z.array(z.object({ path: z.string(), message: z.string() })),
+    differences: z.array(z.string()).meta({ description: "Between file, row and queue" }),
+  })
+  .meta({ id: "Schedule" });
+export type ScheduleView = z.infer<typeof ScheduleView>;
+
+export const SchedulesView = z
+  .object({
+    at: Time,
+    stops: Stops,
+    schedules: z.array(ScheduleView),
+    strays: z
+      .array(z.object({ id: z.string(), what: z.string() }))
+      .meta({ description: "Only in a file that no worker has read, or only in the queue" }),
+    differences: z.int(),
+  })
+  .meta({ id: "Schedules" });
+export type SchedulesView = z.infer<typeof SchedulesView>;
+
+export const ScheduleRunView = z
+  .object({
+    product: z.string(),
+    outcome: z.string(),
+    orders: z.array(z.object({ id: z.uuid(), intent: z.string(), priority: z.int() })),
+  })
+  .meta({ id: "ScheduleRun" });
+export type ScheduleRunView = z.infer<typeof ScheduleRunView>;
+
+export const PauseReason = z.strictObject({
+  reason: z.string().trim().min(1, "say why").max(500).meta({ description: "Shown to whoever wonders" }),
+});
+
+export const Push = z.strictObject({
+  sha: z
+    .string()
+    .regex(/^[0-9a-f]{40,64}$/, "must be a commit's whole id")
+    .optional(),
+});
+
+/** A schedule's row, and what was found about it. */
+export interface ShownSchedule {
+  readonly schedule: ScheduleRow;
+  readonly facts: ScheduleFacts;
+  readonly baseBranch: string | undefined;
+  readonly differences: readonly string[];
+}
+
+/** What of the row is shown. */
+interface ScheduleRow {
+  readonly productId: string;
+  readonly definition: ScheduleFile | null;
+  readonly file: string;
+  readonly problems: readonly { readonly path: string; readonly message: string }[] | null;
+  readonly enabled: boolean;
+  readonly paused: ScheduleView["paused"];
+  readonly lastSlotAt: Date | null;
+  readonly lastRunAt: Date | null;
+  readonly lastOutcome: string | null;
+  readonly pushedAt: Date | null;
+}
+
+export function viewSchedule({ schedule, facts, baseBranch, differences }: ShownSchedule, now: Date): ScheduleView {
+  const { definition, problems, paused, enabled } = schedule;
+  const next = definition && !problems ? nextSlot(definition, facts, now) : undefined;
+  return {
+    product: schedule.productId,
+    standing: standingOf(schedule),
+    ...viewDefinition(definition),
+    enabled,
+    paused,
+    lastSlot: isoOf(schedule.lastSlotAt),
+    lastRun: isoOf(schedule.lastRunAt),
+    lastOutcome: schedule.lastOutcome,
+    next: isoOf(next),
+    pushedAt: isoOf(schedule.pushedAt),
+    file: schedule.file,
+    baseBranch: baseBranch ?? null,
+    problems: (problems ?? []).map(({ path, message }) => ({ path, message })),
+    differences: [...differences],
+  };
+}
+
+function viewDefinition(definition: ScheduleFile | null): Pick<ScheduleView, "cadence" | "at" | "every" | "jobs"> {
+  if (!definition) return { cadence: null, at: null, every: null, jobs: [] };
+  const { cadence, at = null, every = null, jobs } = definition;
+  return { cadence, at, every, jobs: jobs.map(({ intent, priority }) => ({ intent, priority })) };
+}
+
+function standingOf({ problems, paused, enabled }: ScheduleRow): ScheduleStanding {
+  if (problems) return "invalid";
+  if (paused) return "paused";
+  return enabled ? "on" : "disabled";
+}
+
+function isoOf(date: Date | null | undefined): string | null {
+  return date?.toISOString() ?? null;
+}

@@ -1,0 +1,133 @@
+/** Clients: ask for tasks through the API with an Idempotency-Key each, and ask again when they hear nothing or a failure. */
+import { setTimeout as pause } from "node:timers/promises";
+import type { Stage } from "./environment.ts";
+
+export interface Asked {
+  /** Answered with a task, per key. */
+  readonly tasks: ReadonlyMap<string, string>;
+  /** What must never be: two ids for one key, a refusal that is none. */
+  readonly wrong: readonly string[];
+  readonly refusals: number;
+  readonly failures: number;
+  readonly done: Promise<void>;
+  stop(): void;
+}
+
+export interface Kind {
+  readonly script: string;
+  /** Of an agent of type command instead of a stub. */
+  readonly command?: readonly string[];
+  readonly taskType: "bug_fix" | "refactor";
+  readonly repository: "plain" | "checked";
+  readonly maxRetries: number;
+}
+
+const WELL = { taskType: "bug_fix", repository: "plain", maxRetries: 5 } as const;
+
+/** Of twenty tasks: most deliver at once, some need Fleetwright to push, checks, a reviewer, a retry, or leave processes behind. */
+const KINDS: readonly Kind[] = [
+  ...Array.from({ length: 12 }, () => ({ ...WELL, script: "succeed" })),
+  { ...WELL, script: "succeed-no-push" },
+  { ...WELL, script: "succeed-no-push" },
+  { ...WELL, script: "fail-then-fix", repository: "checked" },
+  { ...WELL, script: "succeed", repository: "checked" },
+  { ...WELL, script: "objectionable-then-fix", taskType: "refactor" },
+  { ...WELL, script: "fork" },
+  { ...WELL, script: "exit-1", maxRetries: 1 },
+  { ...WELL, script: "cannot start", command: ["/nonexistent/agent"], maxRetries: 1 },
+];
+
+export function kindOf(index: number): Kind {
+  // Spread, so that each kind is there from the beginning.
+  return KINDS[(index * 7) % KINDS.length] ?? { ...WELL, script: "succeed" };
+}
+
+const CLIENTS = 6;
+const MAY_ASK_AGAIN = new Set([403, 409, 429, 502, 503, 504]);
+/** One of so many answers is asked for again with the same key, as by a client that did not hear it. */
+const AGAIN_EVERY = 9;
+
+export function startAskers(stage: Stage, count: number, name: string): Asked {
+  const tasks = new Map<string, string>();
+  const wrong: string[] = [];
+  const counts = { refusals: 0, failures: 0 };
+  const stopping = new AbortController();
+  let next = 0;
+
+  async function client(): Promise<void> {
+    while (next < count && !stopping.signal.aborted) {
+      const index = next;
+      next += 1;
+      await askUntilHeard(index);
+    }
+  }
+
+  async function askUntilHeard(index: number): Promise<void> {
+    const key = `${name}-${index}`;
+    while (!stopping.signal.aborted) {
+      const answer = await ask(stage, index, key).catch(() => undefined);
+      if (answer?.id) {
+        note(key, answer.id);
+        const again = index % AGAIN_EVERY === 0 ? await ask(stage, index, key).catch(() => undefined) : undefined;
+        if (again?.id) note(key, again.id);
+        return;
+      }
+      if (answer?.status === 403) counts.refusals += 1;
+      else counts.failures += 1;
+      if (answer && !MAY_ASK_AGAIN.has(answer.status)) {
+        wrong.push(`${key} was answered ${answer.status}: ${answer.text}`);
+        return;
+      }
+      await pause(1_000, undefined, { signal: stopping.signal }).catch(() => undefined);
+    }
+  }
+
+  function note(key: string, id: string): void {
+    const known = tasks.get(key);
+    if (known !== undefined && known !== id) wrong.push(`${key} has two tasks: ${known} and ${id}`);
+    tasks.set(key, id);
+  }
+
+  const done = Promise.all(Array.from({ length: CLIENTS }, client)).then(() => undefined);
+  return {
+    tasks,
+    wrong,
+    get refusals() {
+      return counts.refusals;
+    },
+    get failures() {
+      return counts.failures;
+    },
+    done,
+    stop: () => stopping.abort(),
+  };
+}
+
+async function ask(
+  stage: Stage,
+  index: number,
+  key: string,
+): Promise<{ status: number; id: string | undefined; text: string }> {
+  const operator = stage.operators[index % stage.operators.length];
+  const { script, command, taskType, repository, maxRetries } = kindOf(index);
+  const body = {
+    repository: stage.repositories[repository],
+    description: `Task ${key}: make the change called ${script}.`,
+    ...(command ? { agentType: "command", command } : { agentType: "stub", script }),
+    taskType,
+    maxRetries,
+  };
+  const response = await fetch(`${stage.webUrl}/api/fleet/spawn`, {
+    method: "POST",
+    headers: { "content-type": "application/json", authorization: `Bearer ${operator?.token}`, "idempotency-key": key },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(10_000),
+  });
+  const text = await response.text();
+  const id = response.ok ? idIn(text) : undefined;
+  return { status: response.status, id, text: text.slice(0, 300) };
+}
+
+function idIn(text: string): string | undefined {
+  return /"id":"([0-9a-f-]{36})"/.exec(text)?.[1];
+}

@@ -1,0 +1,50 @@
+/** Waiting until it is quiet: every task ended and cleaned up, everybody told, nothing left to relay. */
+import { setTimeout as pause } from "node:timers/promises";
+import type { Stage } from "./environment.ts";
+
+export interface Progress {
+  readonly open: number;
+  readonly byStatus: Readonly<Record<string, number>>;
+  readonly toClean: number;
+  readonly toTell: number;
+  readonly toRelay: number;
+  readonly entries: number;
+}
+
+export async function progressOf(stage: Stage): Promise<Progress> {
+  const [row = {}] = await stage.query(
+    `select (select count(*)::int from fleet_tasks where completed_at is null) as open,
+       (select count(*)::int from fleet_tasks where completed_at is not null and workspace_path is not null) as to_clean,
+       (select count(*)::int from attempts where closed_at is null) as unclosed,
+       (select count(*)::int from fleet_notifications where status = 'pending') as to_tell,
+       (select count(*)::int from outbox where processed_at is null) as to_relay,
+       (select count(*)::int from audit_log) as entries,
+       (select coalesce(jsonb_object_agg(status, n), '{}') from (select status, count(*)::int as n from fleet_tasks group by status) s) as by_status`,
+  );
+  const number = (name: string) => Number(row[name] ?? 0);
+  const byStatus = Object.fromEntries(Object.entries(row["by_status"] ?? {}).map(([status, n]) => [status, Number(n)]));
+  const toClean = number("to_clean") + number("unclosed");
+  return {
+    open: number("open"),
+    byStatus,
+    toClean,
+    toTell: number("to_tell"),
+    toRelay: number("to_relay"),
+    entries: number("entries"),
+  };
+}
+
+/** Undefined when all is quiet; else what it still waits for after `withinMs` without any progress. */
+export async function untilQuiet(stage: Stage, withinMs: number): Promise<Progress | undefined> {
+  let last = await progressOf(stage);
+  let movedAt = Date.now();
+  for (;;) {
+    if (last.open + last.toClean + last.toTell + last.toRelay === 0) return undefined;
+    if (Date.now() - movedAt > withinMs) return last;
+    await pause(300);
+    const now = await progressOf(stage);
+    const left = (progress: Progress) => progress.open + progress.toClean + progress.toTell;
+    if (left(now) < left(last)) movedAt = Date.now();
+    last = now;
+  }
+}

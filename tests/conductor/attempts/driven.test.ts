@@ -1,0 +1,18 @@
+/** What nobody could ever start is refused when it is asked for. */
+import { expect, test } from "vitest";
+import { assertDriven } from "../../../src/conductor/attempts/spawn.ts";
+import { SpawnRequest } from "../../../src/domain/task/spawn.ts";
+
+const ask = (more: object) =>
+  SpawnRequest.parse({ repository: "/srv/shop.git", description: "Make a change.", ...more });
+
+test.each(["claude_code", "codex", "gemini", "opencode"])(
+  "an agent of type %s is refused with what to use instead",
+  (agentType) => {
+    expect(() => assertDriven(ask({ agentType }))).toThrow(/not supported yet.*--agent-type command/);
+  },
+);
+
+test.each([{ agentType: "stub" }, { agentType: "command", command: ["true"] }])("%j is accepted", (more) => {
+  expect(() => assertDriven(ask(more))).not.toThrow();
+});

@@ -1,0 +1,176 @@
+/** Schedules at work: each slot made once, whatever ticks, sweeps, clocks and workers do. */
+import { expect, test } from "vitest";
+import { dueSchedules, runNow, runSchedule, sweepSchedules } from "../../../src/conductor/schedules/run.ts";
+import { upsertOperator } from "../../../src/store/operators.ts";
+import { insertOrders } from "../../../src/store/orders.ts";
+import { WORKER } from "../../../src/store/store.ts";
+import { anOperator } from "../../support/builders.ts";
+import { aScheduleOf, scheduledFleet, type ScheduledFleet } from "../../support/schedules.ts";
+
+const rowOf = async (fleet: ScheduledFleet, id: string) =>
+  (await fleet.query("select * from schedules where id = $1", [id]))[0];
+
+test("an hourly schedule asks for its orders at each full hour, on the house's account, in one batch", async () => {
+  await using fleet = await scheduledFleet();
+  const id = fleet.product();
+  await fleet.file(id, aScheduleOf(id, { jobs: [{ intent: "validate", priority: 80 }, { intent: "test" }] }));
+
+  await sweepSchedules(fleet.fleet);
+  expect(await fleet.orders()).toEqual([]);
+  fleet.at("2026-03-29T00:00:02Z");
+  expect((await dueSchedules(fleet.fleet, "local", fleet.fleet.clock())).map(({ slotAt }) => slotAt)).toEqual([
+    new Date("2026-03-29T00:00:00Z"),
+  ]);
+  expect(await sweepSchedules(fleet.fleet)).toBe(2);
+  await sweepSchedules(fleet.fleet);
+
+  const orders = await fleet.orders();
+  expect(orders).toMatchObject([
+    { intent: "validate", source: "schedule", operator_id: "factory.local", status: "pending", requested: true },
+    { intent: "test", slot_at: new Date("2026-03-29T00:00:00Z"), batch_id: orders[0]?.["batch_id"] },
+  ]);
+  expect(await fleet.query("select topic from outbox where topic = 'orders'")).not.toEqual([]);
+  expect(await rowOf(fleet, id)).toMatchObject({ last_outcome: "made validate, test" });
+});
+
+test("two workers that get the tick at once make the slot once", async () => {
+  await using fleet = await scheduledFleet();
+  const id = fleet.product();
+  await fleet.file(id, aScheduleOf(id));
+  const other = await fleet.another({ parts: { clock: fleet.fleet.clock } });
+  fleet.at("2026-03-29T01:00:00Z");
+
+  const key = { tenantId: "local", id };
+  const runs = await Promise.all(
+    [fleet, other, fleet, other].flatMap((process) => [
+      runSchedule(process.fleet, key),
+      runSchedule(process.fleet, key),
+    ]),
+  );
+
+  expect(runs.filter(({ orders }) => orders.length > 0)).toHaveLength(1);
+  expect(await fleet.orders()).toHaveLength(1);
+});
+
+test("what was missed for days is made up once", async () => {
+  await using fleet = await scheduledFleet();
+  const id = fleet.product();
+  await fleet.file(id, aScheduleOf(id));
+  fleet.at("2026-04-02T07:31:00Z");
+
+  for (let look = 0; look < 3; look += 1) {
+    await sweepSchedules(fleet.fleet);
+    await fleet.finishOrders();
+  }
+
+  expect((await fleet.orders()).map((order) => order["slot_at"])).toEqual([new Date("2026-04-02T07:00:00Z")]);
+});
+
+test("a clock that jumps an hour ahead and back makes no hour twice", async () => {
+  await using fleet = await scheduledFleet();
+  const id = fleet.product();
+  await fleet.file(id, aScheduleOf(id));
+
+  for (const time of ["00:00:01", "01:00:01", "00:00:05", "00:59:59", "01:00:00", "02:00:00"]) {
+    fleet.at(`2026-03-29T${time}Z`);
+    await sweepSchedules(fleet.fleet);
+    await fleet.finishOrders();
+  }
+
+  const slots = (await fleet.orders()).map((order) => order["slot_at"]);
+  expect(slots).toEqual([0, 1, 2].map((hour) => new Date(Date.UTC(2026, 2, 29, hour))));
+});
+
+test("while an order of it is open, a slot is skipped and said so; the next one is made", async () => {
+  await using fleet = await scheduledFleet();
+  const id = fleet.product();
+  await fleet.file(id, aScheduleOf(id));
+  fleet.at("2026-03-29T00:00:00Z");
+  await sweepSchedules(fleet.fleet);
+
+  fleet.at("2026-03-29T01:00:00Z");
+  await sweepSchedules(fleet.fleet);
+
+  expect(await fleet.orders()).toHaveLength(1);
+  expect(await rowOf(fleet, id)).toMatchObject({
+    last_outcome: "skipped: 1 of its orders is still open",
+    last_slot_at: fleet.fleet.clock(),
+  });
+  await fleet.finishOrders();
+  await sweepSchedules(fleet.fleet);
+  expect(await fleet.orders()).toHaveLength(1);
+  fleet.at("2026-03-29T02:00:00Z");
+  await sweepSchedules(fleet.fleet);
+  expect(await fleet.orders()).toHaveLength(2);
+});
+
+test.each([
+  [{ enabled: false }, "not made: the product is disabled"],
+  [{ status: "archived" }, "not made: the product is archived"],
+  [{ killSwitch: { enabled: true, reason: "it leaks" } }, "not made: the product is stopped: it leaks"],
+])("for a product that is %j nothing is made, and the reason is kept", async (product, outcome) => {
+  await using fleet = await scheduledFleet();
+  const id = fleet.product(product);
+  await fleet.file(id, aScheduleOf(id));
+  fleet.at("2026-03-29T00:00:00Z");
+
+  await sweepSchedules(fleet.fleet);
+
+  expect(await fleet.orders()).toEqual([]);
+  expect(await rowOf(fleet, id)).toMatchObject({ last_outcome: outcome, last_run_at: null });
+});
+
+test("an order that was planned but not asked for becomes the slot's; one that runs is left alone", async () => {
+  await using fleet = await scheduledFleet();
+  const id = fleet.product();
+  await fleet.file(id, aScheduleOf(id, { jobs: [{ intent: "validate" }, { intent: "test" }] }));
+  const planned = { id: "ada", tenantId: "local", tier: "builder" } as const;
+  const plan = (intent: "validate" | "test") => ({
+    source: "plan" as const,
+    order: {
+      job_id: fleet.fleet.newId(),
+      product_id: id,
+      intent,
+      inputs: {},
+      budget: { max_actions: 1 },
+      stop_conditions: [],
+      priority: 50,
+      evidence_expectations: [],
+      created_at: fleet.fleet.clock().toISOString(),
+      status: "pending" as const,
+      result: null,
+      plan_id: null,
+      policy_refs: [],
+    },
+  });
+  await fleet.fleet.store.transaction(WORKER, async (tx) => {
+    await upsertOperator(tx, planned);
+    await insertOrders(tx, { tenantId: "local", operatorId: planned.id }, [plan("validate"), plan("test")]);
+  });
+  await fleet.query("update work_orders set requested_at = now() where intent = 'test'");
+  fleet.at("2026-03-29T00:00:00Z");
+
+  await sweepSchedules(fleet.fleet);
+
+  expect(await fleet.orders()).toMatchObject([{ intent: "validate", operator_id: "ada", requested: true }]);
+  expect(await rowOf(fleet, id)).toMatchObject({ last_outcome: "made validate; test is under way already" });
+});
+
+test("run now is beside the slots: the next one is made all the same", async () => {
+  await using fleet = await scheduledFleet();
+  const id = fleet.product();
+  await fleet.file(id, aScheduleOf(id, { cadence: "daily", at: "02:30" }));
+  const by = anOperator({ tenantId: "local" });
+  await fleet.operator(by);
+  fleet.at("2026-03-29T02:20:00Z");
+  const key = { tenantId: "local", id };
+
+  const { orders } = await runNow(fleet.fleet, by, key);
+
+  expect(orders).toMatchObject([{ source: "manual", operatorId: by.id }]);
+  await expect(runNow(fleet.fleet, by, key)).rejects.toMatchObject({ code: "invalid-transition" });
+  await fleet.finishOrders();
+  fleet.at("2026-03-29T02:31:00Z");
+  await sweepSchedules(fleet.fleet);
+  expect((await fleet.orders()).map((order) => order["source"])).toEqual(["manual", "schedule"]);
+});

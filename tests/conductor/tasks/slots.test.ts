@@ -1,0 +1,63 @@
+/** When hosts are short: tenants are served in turn, over real claims of several hosts at once. */
+import { expect, test } from "vitest";
+import { placesInLine } from "../../../src/conductor/tasks/slots.ts";
+import { tellStory } from "../../../src/conductor/tasks/find.ts";
+import { SpawnError } from "../../../src/domain/errors.ts";
+import { testFleet, type TestFleet } from "../../support/fleet.ts";
+import { manyTasks, putInto } from "../../support/store.ts";
+
+const GREEDY = 200;
+
+/** Two hosts of one slot each, on which every attempt ends at its first step, so that the next one is called. */
+async function twoHosts(fleet: TestFleet) {
+  const agents = {
+    ...fleet.fleet.agents,
+    prepareWorkspace: () => Promise.reject(new SpawnError("WORKSPACE_FAILED", "workspace", "Ended by the test.")),
+  };
+  const hosts = await Promise.all(
+    ["there", "yonder"].map((id) => fleet.another({ env: { FLEET_HOST_ID: id, FLEET_SLOTS: "1" }, parts: { agents } })),
+  );
+  for (const host of hosts) await fleet.tick(host);
+  return hosts;
+}
+
+test("of a greedy tenant and nine modest ones that come later, each modest one starts within one round", async () => {
+  await using fleet = await testFleet({ slots: 0 });
+  const greedy = await fleet.operator({ tier: "sovereign" });
+  const line = await manyTasks(
+    fleet.fleet.store,
+    { url: fleet.databaseUrl, ...fleet },
+    { operator: greedy, count: GREEDY, status: "proposed" },
+  );
+  const inLine = { condition: "waiting_slot", condition_detail: { host: "there" } };
+  await putInto(
+    fleet,
+    line.map(({ id }) => id),
+    "proposed",
+    inLine,
+  );
+  const repository = await fleet.aRepository();
+  const modest = await Promise.all(Array.from({ length: 9 }, () => fleet.operator()));
+  const theirs = await Promise.all(modest.map((by) => fleet.spawn(by, { repository, maxRetries: 0 })));
+  await fleet.answer();
+
+  const places = await placesInLine(fleet.fleet);
+  const last = await tellStory(fleet.fleet, greedy, line.at(-1)?.id ?? "");
+  const hosts = await twoHosts(fleet);
+  const claims = () => fleet.query("select tenant_id from attempts order by started_at, task_id");
+  for (let looks = 0; looks < 40 && (await claims()).length < 20; looks += 1) {
+    await Promise.all(hosts.map((host) => fleet.answer(host)));
+    await Promise.all(hosts.map((host) => fleet.tick(host)));
+  }
+  const tenants = (await claims()).map(({ tenant_id: tenant }) => tenant);
+
+  // One round is ten claims. Of each host one claim may be under way, and one more called, when a round begins or ends.
+  const round = tenants.slice(0, 10 + 2 * hosts.length);
+  expect(modest.map(({ tenantId }) => round.filter((tenant) => tenant === tenantId).length)).toEqual(
+    modest.map(() => 1),
+  );
+  expect(new Set(tenants.slice(round.length))).toEqual(new Set([greedy.tenantId]));
+  expect([...places.values()].toSorted((a, b) => a - b)).toEqual(Array.from({ length: GREEDY + 9 }, (_, n) => n));
+  expect(Math.max(...theirs.map(({ id }) => places.get(id) ?? -1))).toBe(9);
+  expect(last.position).toBe(GREEDY + 8);
+});

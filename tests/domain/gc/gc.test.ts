@@ -1,0 +1,111 @@
+/** What gc takes and what it leaves: one decision, whatever order the facts come in. */
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { decideGc, type BranchFacts, type GcFacts, type GcPolicy, type RunFacts } from "../../../src/domain/gc/gc.ts";
+
+const now = new Date("2026-05-01T00:00:00Z");
+const POLICY: GcPolicy = { keepRuns: 10, keepSnapshotsDays: 30, keepMirrorsDays: 30, keepRowsDays: 90, host: "here" };
+const ago = (days: number) => new Date(now.getTime() - days * 86_400_000);
+
+const goes = (facts: readonly GcFacts[], policy = POLICY) =>
+  decideGc(facts, policy, now)
+    .filter((verdict) => verdict.goes)
+    .map(({ item }) => item.subject);
+
+function aRun(subject: string, days: number, run: Partial<RunFacts> = {}): RunFacts {
+  const place = {
+    kind: "run",
+    subject,
+    path: `/runs/${subject}`,
+    tenantId: "acme",
+    productId: "shop",
+    host: "here",
+  } as const;
+  const state = { intent: "test", status: "failed", pinned: false, release: null, known: true } as const;
+  return { ...place, ...state, startedAt: ago(days), ...run };
+}
+
+const aRunFact = fc.record({
+  days: fc.integer({ min: 0, max: 400 }),
+  productId: fc.constantFrom("shop", "site"),
+  intent: fc.constantFrom("validate", "test"),
+  status: fc.constantFrom("in_progress" as const, "success" as const, "failed" as const),
+  pinned: fc.boolean(),
+  release: fc.option(fc.constant("v1")),
+  host: fc.constantFrom("here", "there"),
+});
+
+test("whatever there is, the newest of each product stay, and nothing that is protected goes", () => {
+  fc.assert(
+    fc.property(fc.array(aRunFact, { maxLength: 60 }), fc.integer({ min: 1, max: 12 }), (given, keepRuns) => {
+      const runs = given.map(({ days, ...run }, at) => aRun(`run-${String(at).padStart(3, "0")}`, days, run));
+      const gone = new Set(goes(runs, { ...POLICY, keepRuns }));
+
+      for (const run of runs.filter(({ subject }) => gone.has(subject))) {
+        const newer = runs.filter(
+          (one) => one.productId === run.productId && one.startedAt >= run.startedAt && one !== run,
+        );
+        const laterSuccess = newer.some(({ intent, status }) => intent === run.intent && status === "success");
+        expect(newer.length).toBeGreaterThanOrEqual(keepRuns);
+        expect(run).toMatchObject({ pinned: false, release: null, host: "here" });
+        expect(run.status).not.toBe("in_progress");
+        expect(run.status === "success" && !laterSuccess).toBe(false);
+      }
+      expect(new Set(goes(runs.toReversed(), { ...POLICY, keepRuns }))).toEqual(gone);
+    }),
+  );
+});
+
+test("once gone, the next look takes nothing more", () => {
+  const runs = Array.from({ length: 15 }, (_, at) => aRun(`r${at}`, at + 1));
+  const gone = new Set(goes(runs));
+
+  expect(gone.size).toBe(5);
+  expect(goes(runs.filter(({ subject }) => !gone.has(subject)))).toEqual([]);
+});
+
+test("a folder that no row tells of goes when it is settled, and takes nobody's place", () => {
+  const runs = Array.from({ length: 10 }, (_, at) => aRun(`r${at}`, at + 1));
+
+  expect(goes([...runs, aRun("stray", 2, { known: false }), aRun("fresh", 0, { known: false })])).toEqual(["stray"]);
+});
+
+const BRANCH: BranchFacts = {
+  kind: "branch",
+  subject: "fleet/01234567-work",
+  path: "/mirrors/a.git/refs/heads/fleet/01234567-work",
+  task: "over",
+  hasWorkspace: false,
+  merged: false,
+  onForge: false,
+  isOurs: true,
+  head: "0".repeat(40),
+  taskId: null,
+  url: "/srv/shop.git",
+};
+
+test.each([
+  [{ task: "live" }, { goes: false }],
+  [{ hasWorkspace: true, merged: true }, { goes: false }],
+  [{ isOurs: false, task: "none", merged: true }, { goes: false }],
+  [{ merged: true }, { goes: true, reason: "it is merged" }],
+  [{ onForge: true }, { goes: true, reason: "the forge has its commits" }],
+  [{}, { goes: true, saveFirst: true }],
+] as const)("a branch that is %j: %j", (branch, verdict) => {
+  expect(decideGc([{ ...BRANCH, ...branch }], POLICY, now)[0]).toMatchObject(verdict);
+});
+
+test("nothing of a task that is not over ever goes", () => {
+  const base = { subject: "x", path: "/x", task: "live" } as const;
+  const facts: GcFacts[] = [
+    { ...base, kind: "workspace", isMade: true, doubt: null, changedAt: ago(999) },
+    { ...base, kind: "workspace", isMade: false, doubt: null, changedAt: ago(999) },
+    { ...base, kind: "snapshot", takenAt: ago(999) },
+    { ...base, kind: "attempt", changedAt: ago(999) },
+    { ...BRANCH, task: "live", merged: true },
+    { kind: "mirror", subject: "x", path: "/x", url: "/x", usedAt: ago(999), branches: 0, workspaces: 0, wanted: true },
+    { kind: "socket", subject: "x", path: "/x", answers: true },
+  ];
+
+  expect(goes(facts)).toEqual([]);
+});

@@ -1,0 +1,166 @@
+/** Who is told of what, in which words, and what becomes of a try to tell them. */
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  decideCoalescing,
+  decideDelivery,
+  DELIVERY_POLICY,
+  parseRetryAfter,
+  summarise,
+} from "../../../src/domain/notify/delivery.ts";
+import {
+  composeNotification,
+  Notification,
+  NOTIFICATION_KINDS,
+  notificationFor,
+  NotificationType,
+  TOLD_ON,
+  withFallbackNote,
+} from "../../../src/domain/notify/notification.ts";
+import { FailureClass, isTerminal, TaskStatus, VALID_TRANSITIONS } from "../../../src/domain/task/task.ts";
+
+const now = new Date("2026-01-02T03:04:05Z");
+const task = {
+  id: "018f3b1e-7c2a-7def-8a90-1234567890ab",
+  title: "Mend the login",
+  prUrl: "https://git.example.com/pr/7",
+  branch: "fleet/567890ab-mend",
+  attempt: 1,
+  spend: { cost: 1.25 },
+};
+
+test("the table knows exactly the ways that exist", () => {
+  for (const from of TaskStatus.options) {
+    expect(Object.keys(TOLD_ON[from]).toSorted(), from).toEqual([...VALID_TRANSITIONS[from]].toSorted());
+  }
+});
+
+test("every arrival at an end is told, whatever failed before", () => {
+  for (const from of TaskStatus.options) {
+    for (const to of VALID_TRANSITIONS[from].filter(isTerminal)) {
+      for (const failureClass of [undefined, ...FailureClass.options]) {
+        expect(notificationFor(from, to, failureClass), `${from} to ${to}`).toBeDefined();
+      }
+    }
+  }
+});
+
+test("a failure is told by its class when people act on that class", () => {
+  expect(notificationFor("pr_created", "failed", "ci_failed")).toBe("ci_failed");
+  expect(notificationFor("running", "failed", "host_lost")).toBe("host_lost");
+  expect(notificationFor("running", "failed", "budget_exceeded")).toBe("budget_exceeded");
+  expect(notificationFor("running", "failed", "stall")).toBe("failed");
+  expect(notificationFor("merged", "failed")).toBeUndefined();
+});
+
+describe("a notification of type", () => {
+  test.each(NotificationType.options)("%s names the task, a summary and one command", (type) => {
+    const notification = composeNotification(type, task, { detail: "because" });
+
+    expect(Notification.parse(notification)).toEqual(notification);
+    expect(notification).toMatchObject({
+      taskId: task.id,
+      prUrl: task.prUrl,
+      branch: task.branch,
+      attempt: 1,
+      cost: 1.25,
+    });
+    expect(notification.summary).toBe(`${NOTIFICATION_KINDS[type].title}: Mend the login: because`);
+    expect(notification.command).toMatch(/^fleet [a-z]+/);
+    expect(composeNotification(type, null).command).not.toContain("{id}");
+  });
+});
+
+test("a summary is one short line without secrets or sequences, whatever the detail", () => {
+  const secret = `ghp_${"a1B2".repeat(9)}`;
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 2_000 }), (detail) => {
+      const { summary } = composeNotification("failed", task, { detail: `${secret} \x1b[31m\n${detail}` });
+
+      expect(summary).not.toContain(secret);
+      expect(summary).not.toMatch(/\p{Cc}/u);
+      expect(summary.length).toBeLessThanOrEqual(500);
+      expect(summary.isWellFormed()).toBe(true);
+    }),
+  );
+});
+
+test("the fall-back says which channel failed and why, and stays within its length", () => {
+  const long = composeNotification("failed", task, { detail: "x".repeat(1_000) });
+  const { summary } = withFallbackNote(long, "webhook", "404\nnot found");
+
+  expect(summary).toMatch(/ \(not delivered by webhook: 404 not found\)$/);
+  expect(summary.length).toBeLessThanOrEqual(500);
+});
+
+test("what is delivered is finished, what is refused falls back at once", () => {
+  expect(decideDelivery({ kind: "delivered" }, 1, { now, random: 0 })).toEqual({ do: "finish" });
+  expect(decideDelivery({ kind: "permanent", reason: "404" }, 1, { now, random: 0 })).toEqual({
+    do: "fall-back",
+    reason: "404",
+  });
+});
+
+test("pauses double up to their cap, and the last try falls back", () => {
+  const waits = [1, 2, 3, 4, 5].map((tries) => {
+    const decision = decideDelivery({ kind: "retryable", reason: "500" }, tries, { now, random: 1 });
+    return decision.do === "retry" ? decision.at.getTime() - now.getTime() : 0;
+  });
+
+  expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 16_000]);
+  expect(decideDelivery({ kind: "retryable", reason: "500" }, DELIVERY_POLICY.mostTries, { now, random: 1 })).toEqual({
+    do: "fall-back",
+    reason: "6 tries failed, the last: 500",
+  });
+});
+
+test("a pause is never longer than the cap, nor shorter than the receiver asked within reason", () => {
+  const policy = { ...DELIVERY_POLICY, mostTries: 1_000 };
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 999 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      fc.option(fc.nat(10_000_000)),
+      (tries, random, asked) => {
+        const outcome = { kind: "retryable", reason: "429", retryAfterMs: asked ?? undefined } as const;
+        const decision = decideDelivery(outcome, tries, { now, random }, policy);
+        const waitMs = decision.do === "retry" ? decision.at.getTime() - now.getTime() : -1;
+
+        expect(waitMs).toBeGreaterThanOrEqual(Math.min(asked ?? 0, policy.longestWaitMs));
+        expect(waitMs).toBeLessThanOrEqual(Math.max(policy.capMs, Math.min(asked ?? 0, policy.longestWaitMs)));
+      },
+    ),
+  );
+});
+
+test("retry-after is read as seconds or as a date, and anything else is ignored", () => {
+  expect(parseRetryAfter("7", now)).toBe(7_000);
+  expect(parseRetryAfter("0.5", now)).toBe(500);
+  expect(parseRetryAfter("Fri, 02 Jan 2026 03:04:35 GMT", now)).toBe(30_000);
+  expect(parseRetryAfter("Fri, 02 Jan 2020 03:04:35 GMT", now)).toBe(0);
+  for (const value of [undefined, "", "soon", "-1", "1e9", "9".repeat(100)])
+    expect(parseRetryAfter(value, now) ?? 0).toBeGreaterThanOrEqual(0);
+});
+
+test("the 21st message of a minute waits for a summary, and the minute slides", () => {
+  const sentAt = Array.from({ length: 20 }, (_, index) => new Date(now.getTime() - 40_000 + index * 1_000));
+
+  expect(decideCoalescing(sentAt.slice(1), now)).toEqual({ do: "send" });
+  expect(decideCoalescing(sentAt, now)).toEqual({ do: "summarise", at: new Date(now.getTime() + 20_000) });
+  expect(decideCoalescing(sentAt, new Date(now.getTime() + 20_000))).toEqual({ do: "send" });
+});
+
+test("a summary counts all and speaks with the worst type", () => {
+  const many = [
+    composeNotification("merged", task),
+    composeNotification("failed", task),
+    composeNotification("merged", task),
+  ];
+
+  expect(summarise(many)).toMatchObject({
+    type: "failed",
+    taskId: null,
+    summary: "3 notifications in a short time: 1 failed, 2 merged",
+  });
+  expect(summarise([])).toBeUndefined();
+});

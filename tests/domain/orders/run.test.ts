@@ -1,0 +1,59 @@
+/** What an order's run means: its commands, the evidence it owes, and what its end stops. */
+import { expect, test } from "vitest";
+import { StopCondition } from "../../../src/domain/orders/order.ts";
+import { Product } from "../../../src/domain/product.ts";
+import {
+  actionsOf,
+  canCarryOut,
+  firedStops,
+  nameOf,
+  owedEvidence,
+  readSummary,
+} from "../../../src/domain/orders/run.ts";
+
+const product = Product.parse({
+  id: "shop",
+  repository: "/srv/shop",
+  commands: { setup: ["npm", "ci"], test: "npm test" },
+  evidence: [{ path: "out/junit.xml" }, { path: "coverage/", of: "validate" }, { path: "notes.txt", required: false }],
+});
+
+test("setup comes before the intent's own command; what the house does itself has none", () => {
+  expect(actionsOf("test", product).map(({ step }) => step)).toEqual(["setup", "test"]);
+  expect(actionsOf("validate", product).map(({ step }) => step)).toEqual(["setup"]);
+  expect(actionsOf("gc_runs", product)).toEqual([]);
+  expect([canCarryOut("test", product), canCarryOut("validate", product), canCarryOut("gc_runs", product)]).toEqual([
+    true,
+    false,
+    true,
+  ]);
+});
+
+test("owed are the intent's own evidence, the product's for it, and what the order expects, each once", () => {
+  const order = { intent: "test" as const, evidenceExpectations: ["output.log", "more.json"] };
+
+  expect(owedEvidence(order, product)).toEqual(["last_run.json", "output.log", "junit.xml", "more.json"]);
+  expect(nameOf("coverage/")).toBe("coverage");
+});
+
+test("only the order's own stop conditions fire, each for its reason", () => {
+  const all = StopCondition.options;
+  const fired = (end: Partial<Parameters<typeof firedStops>[1]>, stops = all) =>
+    firedStops(stops, { intent: "test", ok: false, missing: [], ...end });
+
+  expect(fired({ ok: true })).toEqual([]);
+  expect(fired({})).toEqual(["on_test_fail"]);
+  expect(fired({ intent: "validate", failure: "budget_exceeded" })).toEqual([
+    "on_validation_fail",
+    "on_budget_exceeded",
+  ]);
+  expect(fired({ missing: ["x"] })).toEqual(["on_test_fail", "on_missing_evidence"]);
+  expect(fired({ intent: "drift_check", ok: true, fired: ["on_drift_detected"] })).toEqual(["on_drift_detected"]);
+  expect(fired({}, ["on_validation_fail"])).toEqual([]);
+});
+
+test("a summary that other versions wrote is read as far as it fits", () => {
+  expect(readSummary({ spent: { actions: 1, seconds: 2, outputBytes: 3 }, more: 1 }).spent?.seconds).toBe(2);
+  expect(readSummary({ spent: "much" })).toEqual({});
+  expect(readSummary(null)).toEqual({});
+});

@@ -1,0 +1,136 @@
+/** Which kill switch holds what, and what that means. */
+import { expect, test } from "vitest";
+import {
+  decideEstop,
+  decideOrder,
+  heldBy,
+  holdOn,
+  sayHold,
+  EstopMode,
+  EstopScope,
+  type EstopSwitch,
+} from "../../../src/domain/task/kill-switch.ts";
+import { TaskStatus } from "../../../src/domain/task/task.ts";
+
+const SUBJECTS: Readonly<Record<EstopScope, string>> = { agent: "task-1", product: "shop", tenant: "acme", fleet: "*" };
+
+function aSwitch(scope: EstopScope, mode: EstopMode = "park", more: Partial<EstopSwitch> = {}): EstopSwitch {
+  const tenantId = scope === "fleet" ? "*" : "acme";
+  const by = { reason: "smoke", endsOrders: false, operatorId: "ada", at: new Date(0) };
+  return { tenantId, scope, subject: SUBJECTS[scope], mode, ...by, ...more };
+}
+
+/** As in "tenant freeze". */
+function named(words: string): EstopSwitch {
+  const [scope, mode] = words.split(" ");
+  return aSwitch(EstopScope.parse(scope), EstopMode.parse(mode));
+}
+
+const OURS = { tenantId: "acme", taskId: "task-1", productIds: ["shop"] };
+
+test.each([
+  ["agent", OURS, true],
+  ["agent", { ...OURS, taskId: "task-2" }, false],
+  ["agent", { ...OURS, taskId: undefined }, false],
+  ["agent", { ...OURS, tenantId: "other" }, false],
+  ["product", OURS, true],
+  ["product", { ...OURS, productIds: ["books"] }, false],
+  ["product", { ...OURS, productIds: ["books", "shop"] }, true],
+  ["product", { ...OURS, tenantId: "other" }, false],
+  ["tenant", { tenantId: "acme", productIds: [] }, true],
+  ["tenant", { ...OURS, tenantId: "other" }, false],
+  ["fleet", { tenantId: "other", productIds: [] }, true],
+] as const)("a switch of scope %s on %j holds: %s", (scope, subject, holds) => {
+  expect(holdOn([aSwitch(scope)], subject) !== undefined).toBe(holds);
+});
+
+test.each([
+  [["agent park", "fleet freeze", "tenant abort"], "tenant abort"],
+  [["tenant freeze", "fleet park"], "tenant freeze"],
+  [["fleet park"], "fleet park"],
+  [["agent freeze", "product freeze", "tenant freeze"], "tenant freeze"],
+  [["product abort", "agent abort"], "product abort"],
+  [[], undefined],
+] as const)("of %j the strictest holds, of equals the widest: %s", (names, wanted) => {
+  const orders = [names.map(named), names.toReversed().map(named)];
+  for (const switches of orders) {
+    const hold = holdOn(switches, OURS);
+    expect(hold && `${hold.scope} ${hold.mode}`).toBe(wanted);
+  }
+});
+
+test("what fleet.yaml stops counts before what people stop alike", () => {
+  const declared = aSwitch("product", "park", { operatorId: null, at: null });
+  expect(holdOn([aSwitch("fleet"), declared], OURS)).toBe(declared);
+});
+
+const HOLDS = [
+  undefined,
+  aSwitch("fleet"),
+  aSwitch("tenant", "freeze"),
+  aSwitch("tenant", "abort"),
+  aSwitch("agent", "abort"),
+];
+
+/** Under each of HOLDS: of a task whose row does not say that it is held, and of one whose row does. */
+const WAITING = ["nothing nothing nothing nothing stop", "resume wait wait wait stop"] as const;
+const LIVE = ["nothing nothing pause stop stop", "resume resume pause stop stop"] as const;
+const OVER = ["nothing nothing nothing nothing nothing", "nothing nothing nothing nothing nothing"] as const;
+const MEANT: Readonly<Record<TaskStatus, readonly [free: string, held: string]>> = {
+  proposed: WAITING,
+  retrying: WAITING,
+  failed: WAITING,
+  rejected: WAITING,
+  spawning: LIVE,
+  running: LIVE,
+  pr_created: LIVE,
+  reviewing: LIVE,
+  // Nothing of it runs, and what it has delivered is not thrown away.
+  ready: ["nothing nothing nothing nothing nothing", "resume wait wait wait wait"],
+  merged: OVER,
+  abandoned: OVER,
+  cancelled: OVER,
+};
+
+test.each(TaskStatus.options)(
+  "a task that is %s under no switch, park, freeze, abort, and an abort of itself",
+  (status) => {
+    const decided = [false, true].map((isHeld) => HOLDS.map((hold) => decideEstop({ status, isHeld }, hold)).join(" "));
+    expect(decided).toEqual(MEANT[status]);
+  },
+);
+
+test.each([
+  ["nothing thrown", false, [], "go"],
+  ["parked", false, [aSwitch("tenant")], "wait"],
+  ["frozen", false, [aSwitch("fleet", "freeze")], "wait"],
+  ["aborted", false, [aSwitch("tenant", "abort")], "wait"],
+  ["killed", false, [aSwitch("product", "park", { endsOrders: true })], "skip"],
+  [
+    "killed, frozen beside",
+    false,
+    [aSwitch("product", "park", { endsOrders: true }), aSwitch("fleet", "freeze")],
+    "skip",
+  ],
+  ["of another product", false, [aSwitch("product", "abort", { subject: "books" })], "go"],
+  ["parked", true, [aSwitch("fleet")], "finish"],
+  ["frozen", true, [aSwitch("product", "freeze")], "give_back"],
+  ["aborted", true, [aSwitch("fleet", "abort")], "skip"],
+  ["killed", true, [aSwitch("product", "park", { endsOrders: true })], "skip"],
+] as const)("an order, %s (running: %s)", (_name, isRunning, switches, wanted) => {
+  expect(decideOrder({ isRunning }, switches, { tenantId: "acme", productIds: ["shop"] }).do).toBe(wanted);
+});
+
+test("only a row that says so is held by a switch", () => {
+  const estop = { scope: "fleet", subject: "*", mode: "freeze", reason: "smoke", by: "ada" } as const;
+  expect(heldBy({ condition: "paused", conditionDetail: { estop } })?.estop).toEqual(estop);
+  expect(heldBy({ condition: "paused", conditionDetail: null })).toBeUndefined();
+  expect(heldBy({ condition: "paused", conditionDetail: { estop: "?" } })).toBeUndefined();
+  expect(heldBy({ condition: "ok", conditionDetail: { estop } })).toBeUndefined();
+});
+
+test("a hold reads as a sentence", () => {
+  expect(sayHold(aSwitch("fleet", "freeze"))).toBe("the whole fleet is frozen: smoke");
+  expect(sayHold(aSwitch("tenant"))).toBe("tenant acme is parked: smoke");
+  expect(sayHold(aSwitch("agent", "abort"))).toBe("agent task-1 is aborted: smoke");
+});

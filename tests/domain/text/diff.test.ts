@@ -1,0 +1,115 @@
+/** Diffs cut to size: by file for reviewers, by hunk for retry prompts, and no cut unsaid. */
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { cutDiffByFile, lastHunks, splitDiff } from "../../../src/domain/text/diff.ts";
+
+const fileA = `diff --git a/a.ts b/a.ts
+index 1..2 100644
+--- a/a.ts
++++ b/a.ts
+@@ -1,2 +1,2 @@
+-old
++new
+ same
+@@ -9 +9,2 @@
++more
++most
+`;
+const gone = `diff --git a/gone.ts b/gone.ts
+deleted file mode 100644
+--- a/gone.ts
++++ /dev/null
+@@ -1 +0,0 @@
+-bye
+`;
+const binary = `diff --git a/i.png b/i.png
+Binary files a/i.png and b/i.png differ
+`;
+
+test("a diff is split into files with their counts", () => {
+  expect(splitDiff(fileA + gone + binary).map(({ path, added, removed }) => ({ path, added, removed }))).toEqual([
+    { path: "a.ts", added: 3, removed: 1 },
+    { path: "gone.ts", added: 0, removed: 1 },
+    { path: "i.png", added: 0, removed: 0 },
+  ]);
+  expect(splitDiff("no diff at all")).toEqual([]);
+  expect(splitDiff("diff --git \n")[0]?.path).toBe("?");
+});
+
+describe("cutDiffByFile", () => {
+  test("what fits stays as it is", () => {
+    expect(cutDiffByFile(fileA + gone, { mostPerFile: 1_000, mostTotal: 1_000 })).toMatchObject({
+      text: fileA + gone,
+      truncated: false,
+    });
+  });
+
+  test("a long file is cut at a line and says so; the others stay whole", () => {
+    const cut = cutDiffByFile(fileA + gone, { mostPerFile: 115, mostTotal: 1_000 });
+
+    expect(cut.files.map(({ cut: how }) => how)).toEqual(["part", "whole"]);
+    expect(cut.text).toContain(`[… a.ts: `);
+    expect(cut.text).toContain(gone);
+  });
+
+  test("what finds no room is named", () => {
+    const cut = cutDiffByFile(fileA + gone, { mostPerFile: 1_000, mostTotal: fileA.length });
+
+    expect(cut.files.at(-1)).toMatchObject({ path: "gone.ts", cut: "left_out" });
+    expect(cut.text).toContain(`[… gone.ts: ${gone.length} of ${gone.length} characters left out …]`);
+  });
+
+  test("shows no more than allowed beside the notes", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom(fileA, gone, binary), { maxLength: 6 }),
+        fc.nat(300),
+        fc.nat(600),
+        (files, mostPerFile, mostTotal) => {
+          const { text } = cutDiffByFile(files.join(""), { mostPerFile, mostTotal });
+          expect(text.replaceAll(/^\[… .* …\]\n/gm, "").length).toBeLessThanOrEqual(mostTotal);
+        },
+      ),
+    );
+  });
+});
+
+describe("lastHunks", () => {
+  test("all hunks, the last first, each under its file's name", () => {
+    expect(
+      lastHunks(fileA + gone + binary, 2_000)
+        .split("\n")
+        .filter((line) => /^(---|@@|Binary)/.test(line)),
+    ).toEqual([
+      "Binary files a/i.png and b/i.png differ",
+      "--- gone.ts",
+      "@@ -1 +0,0 @@",
+      "--- a.ts",
+      "@@ -9 +9,2 @@",
+      "--- a.ts",
+      "@@ -1,2 +1,2 @@",
+    ]);
+  });
+
+  test("what does not fit is left out and said", () => {
+    expect(lastHunks(fileA + gone, 70)).toBe("--- gone.ts\n@@ -1 +0,0 @@\n-bye\n[… earlier hunks left out …]\n");
+  });
+
+  test("of a hunk that is too long alone the beginning is kept", () => {
+    const long = fileA.replace("+most", "+most\n".repeat(100));
+
+    expect(lastHunks(long, 60)).toBe("--- a.ts\n@@ -9 +9,2 @@\n+more\n[… earlier hunks left out …]\n".slice(0, 60));
+  });
+
+  test("is never longer than asked for", () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(fileA, gone, binary), { maxLength: 4 }), fc.nat(500), (files, most) => {
+        expect(lastHunks(files.join(""), most).length).toBeLessThanOrEqual(most);
+      }),
+    );
+  });
+
+  test("nothing of nothing", () => {
+    expect(lastHunks("", 100)).toBe("");
+  });
+});

@@ -1,0 +1,153 @@
+/** Another issuer, over a real HTTP server that publishes its keys: believed within the same bounds, and only as long as it can be asked. */
+import { randomUUID } from "node:crypto";
+import { createServer, type Server } from "node:http";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { z } from "zod";
+import { identifyBy } from "../../../src/http/auth/identity.ts";
+import { openIssuer } from "../../../src/http/auth/issuer.ts";
+import { defineRoute } from "../../../src/http/route.ts";
+import { createSigningKey, keySetOf, publicJwk, type SigningKey } from "../../../src/http/auth/tokens.ts";
+import { AUDIENCE, ISSUER, testApi, type TestApi } from "../../support/api.ts";
+
+const THEIRS = "https://login.example/";
+const CACHE_MS = 300;
+
+const me = defineRoute(
+  { method: "get", path: "/api/fleet/me", tier: "observer", summary: "Who asks", reply: z.object({ id: z.string() }) },
+  async (_context: unknown, { operator }) => ({ body: operator }),
+);
+
+let publisher: Server;
+let api: TestApi;
+let published: unknown[];
+let asked: number;
+let status: number;
+let revoked: Set<string>;
+let key: SigningKey;
+
+beforeEach(async () => {
+  [published, asked, status, revoked] = [[], 0, 200, new Set()];
+  key = await createSigningKey();
+  published.push(await publicJwk(key));
+  publisher = createServer((_request, response) => {
+    asked += 1;
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ keys: published }));
+  });
+  await new Promise<void>((resolve) => publisher.listen(0, "127.0.0.1", resolve));
+  const address = publisher.address();
+  const port = typeof address === "object" ? address?.port : 0;
+  const other = openIssuer({
+    issuer: THEIRS,
+    audience: "fleet-api",
+    jwksUrl: `http://127.0.0.1:${port}/jwks.json`,
+    onUnreachable: () => undefined,
+    clock: () => new Date(),
+    cacheMs: CACHE_MS,
+    cooldownMs: 0,
+    restMs: 50,
+    timeoutMs: 500,
+  });
+  api = await testApi([me], ({ key: ours }) => ({
+    identify: identifyBy({
+      keys: keySetOf([ours]),
+      issuer: ISSUER,
+      audience: AUDIENCE,
+      clock: () => new Date(),
+      other,
+      isRevoked: async (issuer, jti) => revoked.has(`${issuer} ${jti}`),
+    }),
+  }));
+});
+afterEach(async () => {
+  await api.close();
+  publisher.closeAllConnections();
+  await new Promise((resolve) => publisher.close(resolve));
+});
+
+const seconds = () => Math.floor(Date.now() / 1_000);
+
+function sign(claims: object = {}, header: object = {}, by: SigningKey = key): Promise<string> {
+  const good = { sub: "ada", tenant: "acme", tier: "builder", iss: THEIRS, aud: "fleet-api", jti: randomUUID() };
+  return new SignJWT({ ...good, iat: seconds(), exp: seconds() + 600, ...claims })
+    .setProtectedHeader({ alg: "ES256", kid: by.kid, typ: "JWT", ...header })
+    .sign(by.privateKey);
+}
+
+async function statusFor(token: string): Promise<number> {
+  return (await fetch(new URL("/api/fleet/me", api.url), { headers: { authorization: `Bearer ${token}` } })).status;
+}
+
+test("its tokens are believed, beside our own, and its keys are asked for once", async () => {
+  const tokens = await Promise.all([sign(), sign(), sign({}, { typ: "at+jwt" })]);
+  expect(await Promise.all(tokens.map((token) => statusFor(token)))).toEqual([200, 200, 200]);
+  expect(asked).toBe(1);
+  expect(await statusFor(await api.token())).toBe(200);
+});
+
+test("it is held to the same bounds, and its keys sign for nobody else", async () => {
+  const wrong = await Promise.all([
+    sign({ aud: AUDIENCE }),
+    sign({ iss: ISSUER, aud: AUDIENCE }, { typ: "at+jwt" }),
+    sign({ exp: seconds() + 90_000 }),
+    sign({ tier: "emperor" }),
+    sign({ jti: undefined }),
+    sign({}, { jku: "http://127.0.0.1:9/" }),
+    sign({}, { typ: "fleet-session+jwt" }),
+    sign({}, { kid: "nobody" }),
+    // Our key does not speak for them.
+    sign({}, {}, api.key),
+  ]);
+  expect(await Promise.all(wrong.map((token) => statusFor(token)))).toEqual(wrong.map(() => 401));
+});
+
+test("a key of another kind is none, though it is published", async () => {
+  const { publicKey, privateKey } = await generateKeyPair("RS256", { extractable: true });
+  published.push({ ...(await exportJWK(publicKey)), kid: "rsa", use: "sig" });
+  const token = await new SignJWT({
+    sub: "ada",
+    tenant: "acme",
+    tier: "builder",
+    iss: THEIRS,
+    aud: "fleet-api",
+    jti: "j",
+  })
+    .setProtectedHeader({ alg: "RS256", kid: "rsa", typ: "JWT" })
+    .setIssuedAt()
+    .setExpirationTime("5m")
+    .sign(privateKey);
+  expect(await statusFor(token)).toBe(401);
+});
+
+test("a new key is found when it is first seen; one that was taken away is refused after the cache's time", async () => {
+  const old = await sign();
+  expect(await statusFor(old)).toBe(200);
+  const next = await createSigningKey();
+  published = [await publicJwk(next)];
+  expect(await statusFor(await sign({}, {}, next))).toBe(200);
+  expect(await statusFor(old)).toBe(401);
+});
+
+test("while it is away, known keys go on for the cache's time and then none; all are refused 401 and not 5xx", async () => {
+  const token = await sign();
+  expect(await statusFor(token)).toBe(200);
+  const until = Date.now() + CACHE_MS;
+  status = 500;
+  const stranger = await sign({}, {}, await createSigningKey());
+  const first = await statusFor(token);
+  // A slow machine may be past the time already.
+  expect(Date.now() < until ? first : 200).toBe(200);
+  expect(await statusFor(stranger)).toBe(401);
+  await expect.poll(() => statusFor(token), { timeout: 5_000 }).toBe(401);
+
+  status = 200;
+  await expect.poll(() => statusFor(token), { timeout: 5_000 }).toBe(200);
+});
+
+test("its tokens are revoked by its name and theirs, and a name of ours is another", async () => {
+  const [one, two] = [await sign({ jti: "same" }), await api.token()];
+  revoked.add(`${ISSUER} same`);
+  expect(await statusFor(one)).toBe(200);
+  revoked.add(`${THEIRS} same`);
+  expect([await statusFor(one), await statusFor(two)]).toEqual([401, 200]);
+});

