@@ -6,7 +6,6 @@ import type { Settings } from "../domain/settings/settings.ts";
 import type { Forge } from "../forge/forge.ts";
 import type { Channels } from "../notify/channels.ts";
 import type { Store } from "../store/store.ts";
-import type { ScheduleSource } from "./schedules/files.ts";
 
 export interface Fleet {
   readonly store: Store;
@@ -69,4 +68,14 @@ export interface Log {
   info(facts: object, message: string): void;
   warn(facts: object, message: string): void;
   error(facts: object, message: string): void;
+}
+
+/** One file of the folder, as it was found. */
+export interface ScheduleSource {
+  /** Without `.json`. */
+  readonly name: string;
+  readonly file: string;
+  readonly text?: string;
+  /** Instead of the text. */
+  readonly unreadable?: string;
 }

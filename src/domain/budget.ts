@@ -1,5 +1,6 @@
 /** What may be used: by a task, by an operator, by a tenant; ever, or in one day (UTC). And when it is used up, or nearly. */
 import { z } from "zod";
+import { FleetError } from "./errors.ts";
 
 const Tokens = z.int().min(0).max(1e15);
 const Cost = z.number().min(0).max(1e9);
@@ -127,5 +128,15 @@ function jsonOf(line: string): unknown {
     return JSON.parse(line);
   } catch {
     return undefined;
+  }
+}
+
+/** Refused by a budget or a daily cap rather than by the tier. */
+export class CapReachedError extends FleetError {
+  constructor(cap: Cap, now: Date) {
+    super("cap-reached", `${sayCap(cap)}. ${nextOf(cap)}.`, {
+      ...cap,
+      resetsAt: resetAt(cap, now)?.toISOString() ?? null,
+    });
   }
 }

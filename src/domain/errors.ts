@@ -1,6 +1,5 @@
 /** Everything that may be refused or fail, in one table. Status, exit code and retrying follow from it; nothing else decides them. */
 import { z } from "zod";
-import { nextOf, resetAt, sayCap, type Cap } from "./budget.ts";
 
 /**
  * `status`: HTTP. `exit`: of the CLI (1 failure, 2 usage, 3 not found or denied, 4 not verified).
@@ -121,16 +120,6 @@ export class SpawnDeniedError extends FleetError {
       limit,
       held,
       tier,
-    });
-  }
-}
-
-/** Refused by a budget or a daily cap rather than by the tier. */
-export class CapReachedError extends FleetError {
-  constructor(cap: Cap, now: Date) {
-    super("cap-reached", `${sayCap(cap)}. ${nextOf(cap)}.`, {
-      ...cap,
-      resetsAt: resetAt(cap, now)?.toISOString() ?? null,
     });
   }
 }

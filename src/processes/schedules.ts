@@ -1,9 +1,9 @@
 /** The folder of schedule files: read again and again while workers run, so that a change needs no restart. */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import type { ScheduleSource } from "../conductor/schedules/files.ts";
 import type { Config } from "../environment.ts";
 import { codeOf } from "../domain/errors.ts";
+import type { ScheduleSource } from "../conductor/fleet.ts";
 
 /** A schedule is a page at most; more is a mistake. */
 const MOST_BYTES = 65_536;

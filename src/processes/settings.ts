@@ -3,8 +3,10 @@ import { readFile, stat } from "node:fs/promises";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document } from "yaml";
 import { codeOf, FleetError } from "../domain/errors.ts";
-import { parseSettings, placed, type PlacedProblem, type Settings } from "../domain/settings/settings.ts";
+import { parseSettings, type Settings } from "../domain/settings/settings.ts";
 import { startLoop } from "./loop.ts";
+import type { PlacedProblem } from "../domain/input-problems.ts";
+import { placed } from "../domain/input-problems.ts";
 
 /** Hundreds of products fit well; more is a mistake, and would be parsed again at each change. */
 const MOST_CHARACTERS = 1_048_576;

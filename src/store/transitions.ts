@@ -1,7 +1,7 @@
 /** Transitions of tasks: alone when idle, many in one statement when many are asked at once (adaptive group commit). */
 import { z } from "zod";
-import { Cap } from "../domain/budget.ts";
-import { CapReachedError, FleetError, InvalidTransitionError, StaleVersionError } from "../domain/errors.ts";
+import { Cap, CapReachedError } from "../domain/budget.ts";
+import { FleetError, InvalidTransitionError, StaleVersionError } from "../domain/errors.ts";
 import { assertTransition, type Task, type TaskStatus, VALID_TRANSITIONS } from "../domain/task/task.ts";
 import { codeOf, isAway, isRefusedValue, mayTryAgain, translate } from "./failures.ts";
 import type { Hint } from "./outbox.ts";

@@ -18,9 +18,8 @@ import { anyStops, listAbortable, listForsaken, listPausedOnHost } from "../../s
 import { WORKER } from "../../store/store.ts";
 import { findTask, listTasksOnHost } from "../../store/tasks.ts";
 import { stopTask } from "../tasks/stop.ts";
-import { excusedMs } from "../monitor/act.ts";
 import type { Fleet } from "../fleet.ts";
-import { moveTask, unlessStale, type Move } from "../tasks/transition.ts";
+import { moveTask, unlessStale, type Move, excusedMs } from "../tasks/transition.ts";
 import { holdOnTask, readSwitches, switchesNow } from "../products/kill-switches.ts";
 
 /** A row that is written meanwhile is read again; what stays undone is done by the next look, a second later. */

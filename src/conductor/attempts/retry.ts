@@ -1,7 +1,7 @@
 /** Retrying: a failed or rejected task comes back through the gate, or is given up. */
 import type { TaskJob } from "../../../queues/task-job.ts";
-import { reached, sayCap } from "../../domain/budget.ts";
-import { CapReachedError, SpawnDeniedError } from "../../domain/errors.ts";
+import { reached, sayCap, CapReachedError } from "../../domain/budget.ts";
+import { SpawnDeniedError } from "../../domain/errors.ts";
 import type { EstopSwitch } from "../../domain/task/kill-switch.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { decideRetry, type RetryDecision } from "../../domain/task/retry.ts";

@@ -2,7 +2,7 @@
 import { AGENT_CLIS } from "../../agents/types/index.ts";
 import { spawnQueue } from "../../../queues/spawn.ts";
 import { branchFor } from "../../domain/task/branch.ts";
-import { CapReachedError, FleetError, SpawnDeniedError } from "../../domain/errors.ts";
+import { FleetError, SpawnDeniedError } from "../../domain/errors.ts";
 import { taskEvent } from "../../domain/notify/event.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { findProduct } from "../../domain/settings/settings.ts";
@@ -13,6 +13,7 @@ import { requestBy } from "../../store/store.ts";
 import { admitTask, getTask, type NewTask } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
 import { assertGoesOnAt } from "../products/products.ts";
+import { CapReachedError } from "../../domain/budget.ts";
 
 /** The new task, or (`repeated`) the one that the same key and request made before. */
 export interface Requested {

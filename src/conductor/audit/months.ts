@@ -7,7 +7,7 @@ import { verifyAudit } from "./verify.ts";
 import { checkpointIn, withCheckpointLock } from "./checkpoints.ts";
 import { factoryOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { HOUSE_TENANT } from "../drift/rounds.ts";
+import { HOUSE_TENANT } from "../scope.ts";
 
 /** A farm whose workers stand still for a quarter of a year still writes into months. */
 const MONTHS_AHEAD = 3;

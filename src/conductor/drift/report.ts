@@ -11,7 +11,7 @@ import type { Looked } from "./scan.ts";
 import type { Fleet } from "../fleet.ts";
 import { looksOf } from "./rounds.ts";
 import { getProduct } from "../products/products.ts";
-import { sightOf } from "../tasks/find.ts";
+import { sightOf } from "../scope.ts";
 
 const MOST = 2_000;
 

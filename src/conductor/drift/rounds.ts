@@ -11,9 +11,7 @@ import { requestBy, WORKER } from "../../store/store.ts";
 import type { Place } from "../../survey/repository.ts";
 import type { Fleet } from "../fleet.ts";
 import { getProduct, productsOf } from "../products/products.ts";
-
-/** Whose the fleet itself is: its hosts, its database, its clocks. The tenant of whoever runs Fleetwright on this machine. */
-export const HOUSE_TENANT = "local";
+import { HOUSE_TENANT } from "../scope.ts";
 /** What a look at the fleet itself is kept under. */
 export const FLEET_SUBJECT = "fleet";
 

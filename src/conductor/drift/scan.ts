@@ -24,7 +24,6 @@ import type { Fleet } from "../fleet.ts";
 import {
   FLEET_SUBJECT,
   glance,
-  HOUSE_TENANT,
   inRounds,
   lookedAt,
   lookRound,
@@ -34,6 +33,7 @@ import {
   type Glance,
 } from "./rounds.ts";
 import { getProduct } from "../products/products.ts";
+import { HOUSE_TENANT } from "../scope.ts";
 
 type ObservedProduct = Awaited<ReturnType<typeof surveyProduct>>;
 

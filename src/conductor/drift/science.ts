@@ -21,7 +21,7 @@ import {
   type LookInto,
 } from "./rounds.ts";
 import { getProduct, productsOf } from "../products/products.ts";
-import { sightOf } from "../tasks/find.ts";
+import { sightOf } from "../scope.ts";
 
 /** Answers a job of the queue. The clock's looks pass over what has no new commit. */
 export async function refreshScience(

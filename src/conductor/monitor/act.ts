@@ -12,7 +12,7 @@ import { failEnded, isMine } from "../attempts/ended.ts";
 import type { Known } from "../tasks/facts.ts";
 import type { Fleet } from "../fleet.ts";
 import { mergeReady } from "../delivery/merge.ts";
-import { moveTask, transitionOf } from "../tasks/transition.ts";
+import { moveTask, transitionOf, excusedMs } from "../tasks/transition.ts";
 import { settleRound, startReview } from "../delivery/review.ts";
 
 /** One task, and all that is known of it. */
@@ -21,9 +21,6 @@ export interface Case {
   readonly task: Task;
   readonly known: Known;
 }
-
-/** Conditions in which time counts neither as stall nor towards the time-out. */
-const EXCUSING = new Set(["needs_input", "waiting_quota", "operator_attached", "paused"]);
 
 type Verb = Decision["do"];
 type Act<Said extends Verb> = (about: Case, decision: Extract<Decision, { do: Said }>) => Promise<Task | undefined>;
@@ -123,13 +120,6 @@ function hold({ fleet, task }: Case, decision: Decision): Promise<Task> {
     notify: "needs_input",
     patch: { condition: "needs_input", conditionDetail: { text, held: true } },
   });
-}
-
-/** Together with the condition that now ends. */
-export function excusedMs(task: Task, now: Date): number {
-  const before = task.metadata.excusedMs ?? 0;
-  if (!EXCUSING.has(task.condition) || !task.conditionSince) return before;
-  return before + Math.max(0, now.getTime() - task.conditionSince.getTime());
 }
 
 /** The agent's commits are on its host only: that host pushes them and opens the pull request; others leave it to it. */

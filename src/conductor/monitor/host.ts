@@ -1,11 +1,10 @@
 /** A host's tick: report its agents' facts in one batch, then see to what only this machine can do. */
-import type { CleanUpResult } from "../../agents/cleanup/cleanup.ts";
 import type { Orphan } from "../../agents/attempt/facts.ts";
 import { StaleVersionError } from "../../domain/errors.ts";
 import type { HostTaskJob } from "../../../queues/host.ts";
 import type { Task } from "../../domain/task/task.ts";
 import { toStorableJson } from "../../domain/text/untrusted.ts";
-import { closeAttempt, listAttempts, listStaleAttempts, type Attempt } from "../../store/attempts.ts";
+import { listStaleAttempts, type Attempt } from "../../store/attempts.ts";
 import { recordUsage } from "../../store/budgets.ts";
 import { listSpeaking, markQuestions, upsertFacts } from "../../store/heartbeats.ts";
 import { releaseHost, renewHost } from "../../store/hosts.ts";
@@ -16,9 +15,9 @@ import { resumeAttempt } from "../attempts/start.ts";
 import type { Fleet } from "../fleet.ts";
 import { answerOpenGc } from "../gc/ask.ts";
 import { superviseTasks } from "./sweep.ts";
-import { moveTask } from "../tasks/transition.ts";
 import { tendRuns } from "../orders/recover.ts";
 import { offerSlots } from "../tasks/slots.ts";
+import { close, cleanUpLock, cleanUpTask } from "../tasks/clean-up.ts";
 
 /** What is known of the machine itself, measured by the caller. */
 export interface HostMeasures {
@@ -41,7 +40,6 @@ const STANDING_BY: HostTick = { reporting: false, agents: 0, orphans: [] };
 const MOST = 20;
 /** Mostly waiting for git; more would take the processors from agents. */
 const AT_ONCE = 3;
-const MOST_CLEAN_UPS = 5;
 
 /** Facts first: one statement for all agents. Then what follows from them; whatever may take long is for `tendHost`. */
 export async function tickHost(fleet: Fleet, measures: HostMeasures): Promise<HostTick> {
@@ -135,15 +133,6 @@ async function endAttempt(fleet: Fleet, { taskId, attempt }: Pick<Attempt, "task
   await close(fleet, { taskId, attempt });
 }
 
-/** With what it said last: nothing is used after that. */
-async function close(fleet: Fleet, run: Pick<Attempt, "taskId" | "attempt">): Promise<void> {
-  const usage = await fleet.agents.readUsage(run);
-  await fleet.store.transaction(WORKER, async (tx) => {
-    await closeAttempt(tx, run.taskId, run.attempt);
-    await recordUsage(tx, [{ ...run, usage }]);
-  });
-}
-
 async function cleanUpEnded(fleet: Fleet, signal?: AbortSignal): Promise<number> {
   const tasks = await fleet.store.transaction(WORKER, (tx) => listTasksToClean(tx, fleet.host.id, MOST));
   for (let from = 0; from < tasks.length; from += AT_ONCE) {
@@ -151,11 +140,6 @@ async function cleanUpEnded(fleet: Fleet, signal?: AbortSignal): Promise<number>
     await Promise.all(tasks.slice(from, from + AT_ONCE).map((task) => cleanUpAlone(fleet, task)));
   }
   return tasks.length;
-}
-
-/** Whoever removes a working copy holds this. */
-export function cleanUpLock(taskId: string): string {
-  return `clean-up/${taskId}`;
 }
 
 /** Another process of this machine may be at it: after a change of reporter, or because the owner asked. */
@@ -174,34 +158,4 @@ async function cleanUpAlone(fleet: Fleet, task: Task): Promise<void> {
 async function cleanUpFresh(fleet: Fleet, tx: Tx, taskId: string): Promise<void> {
   const task = await findTask(tx, taskId);
   if (task?.workspacePath && !task.metadata.workspaceKept) await cleanUpTask(fleet, task);
-}
-
-/** Ends what runs, saves what is nowhere else, removes the working copy, and says in the audit how to restore it. */
-export async function cleanUpTask(fleet: Fleet, task: Task): Promise<CleanUpResult> {
-  const run = { taskId: task.id, attempt: task.attempt };
-  const attempts = await fleet.store.transaction(WORKER, (tx) => listAttempts(tx, task.id));
-  if (!attempts.some(({ attempt, closedAt }) => attempt === task.attempt && closedAt)) {
-    await fleet.agents.stop(run);
-    await close(fleet, run);
-  }
-  await fleet.faultPoint("cleanup:before", task.id);
-  const cleaned = await fleet.agents.cleanUp(run);
-  await fleet.faultPoint("cleanup:after", task.id);
-  const { decision } = cleaned;
-  const doubt = decision.do === "keep" ? decision.reason : undefined;
-  if (doubt) fleet.log.warn({ event: "workspace.kept", taskId: task.id, reason: doubt }, "a working copy is kept");
-  await moveTask(fleet, {
-    task,
-    actor: fleet.worker,
-    action: doubt ? "workspace.kept" : "workspace.removed",
-    detail: { ...cleaned },
-    patch: doubt ? { metadata: withDoubt(task, doubt) } : { workspacePath: null },
-  });
-  return cleaned;
-}
-
-/** A doubt may be of the moment (a process that is just ending): it is looked at again a few times, then left for a person. */
-function withDoubt({ metadata }: Task, doubt: string): Task["metadata"] {
-  const tries = (metadata.cleanUpTries ?? 0) + 1;
-  return { ...metadata, cleanUpTries: tries, ...(tries >= MOST_CLEAN_UPS ? { workspaceKept: doubt } : {}) };
 }

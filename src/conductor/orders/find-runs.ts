@@ -14,7 +14,7 @@ import { findOrder, type Order } from "../../store/orders.ts";
 import { listRuns, listRunsNamed, listRunsOfOrder, pinRun, type Run, type RunFilter } from "../../store/runs.ts";
 import { WORKER } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
-import { sightOf } from "../tasks/find.ts";
+import { sightOf } from "../scope.ts";
 
 const MOST_NAMED = 6;
 const unpacked = promisify(gunzip);

@@ -17,7 +17,7 @@ import type { Order, OrderFilter } from "../../store/orders.ts";
 import { WORKER } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { assertNotStopped, getProduct, listProducts, type ProductState } from "../products/products.ts";
-import { sightOf } from "../tasks/find.ts";
+import { sightOf } from "../scope.ts";
 
 /** Enough to say which ones a short prefix fits. */
 const MOST_NAMED = 6;

@@ -13,7 +13,7 @@ import { WORKER } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { productsOf, stopOf } from "../products/products.ts";
 import { dueSchedules, type DueSchedule } from "../schedules/run.ts";
-import { sightOf } from "../tasks/find.ts";
+import { sightOf } from "../scope.ts";
 
 export interface PlanAsk {
   readonly wanted: number;

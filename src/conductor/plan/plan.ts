@@ -21,7 +21,7 @@ import { WORKER } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { gatherInputs, type PlanAsk } from "./inputs.ts";
 import { assertNotStopped, getProduct } from "../products/products.ts";
-import { sightOf } from "../tasks/find.ts";
+import { sightOf } from "../scope.ts";
 
 /** How a planned order stands with those there are. */
 export interface Standing {

@@ -12,7 +12,7 @@ import type { Tx } from "../../store/sql.ts";
 import { WORKER } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { holdOnProduct, holdOnTask, livesAt, reasonOf, refusal, switchesNow } from "./kill-switches.ts";
-import { sightOf } from "../tasks/find.ts";
+import { sightOf } from "../scope.ts";
 
 /** Why nothing is planned or run for a product, and who says so. */
 export interface Stop {

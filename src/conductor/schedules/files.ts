@@ -16,17 +16,7 @@ import {
 import { auditOperator } from "../../store/operators.ts";
 import { WORKER } from "../../store/store.ts";
 import { factoryOperator } from "../system-operator.ts";
-import type { Fleet } from "../fleet.ts";
-
-/** One file of the folder, as it was found. */
-export interface ScheduleSource {
-  /** Without `.json`. */
-  readonly name: string;
-  readonly file: string;
-  readonly text?: string;
-  /** Instead of the text. */
-  readonly unreadable?: string;
-}
+import type { Fleet, ScheduleSource } from "../fleet.ts";
 
 const DEFAULT_TENANT = "local";
 const MOST_NAME = 128;

@@ -8,7 +8,7 @@ import type { Fleet } from "../fleet.ts";
 import { getProduct } from "../products/products.ts";
 import { scheduleDifferences, type ScheduleDifference } from "./files.ts";
 import { noSchedule, runSchedule, type ScheduleRun } from "./run.ts";
-import { sightOf } from "../tasks/find.ts";
+import { sightOf } from "../scope.ts";
 
 /** A schedule with what is not as its file says; also those that are only in a file, or only in the queue. */
 export interface SeenSchedule {

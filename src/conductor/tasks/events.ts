@@ -2,7 +2,7 @@
 import type { Operator } from "../../domain/operator.ts";
 import { latestEventCursor, listEvents, listLatestEvents, type EventRow } from "../../store/outbox.ts";
 import type { Fleet } from "../fleet.ts";
-import { sightOf } from "./find.ts";
+import { sightOf } from "../scope.ts";
 
 const PAGE = 200;
 /** How long a follower waits before it looks again when nothing came. */

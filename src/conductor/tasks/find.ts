@@ -12,21 +12,16 @@ import { listNotifications, type Notification } from "../../store/notifications.
 import { listPullRequests, type PullRequest } from "../../store/pull-requests.ts";
 import { listReviews, type Review } from "../../store/reviews.ts";
 import type { Tx } from "../../store/sql.ts";
-import { requestBy, WORKER, type Behalf } from "../../store/store.ts";
 import { pageOfTasks, type TaskPage, type TaskSearch } from "../../store/task-pages.ts";
 import { countByStatus, findTask, listTasksNamed } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
 import { placesInLine } from "./slots.ts";
+import { sightOf } from "../scope.ts";
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const NAME = /^[0-9a-f-]{2,36}$/;
 /** Enough to say which ones a short prefix fits. */
 const MOST_NAMED = 6;
-
-/** What an operator may see: their tenant; an admin, when asked for everything, all tenants. */
-export function sightOf(by: Operator, { all = false }: { all?: boolean } = {}): Behalf {
-  return all && by.role === "admin" ? WORKER : requestBy(by);
-}
 
 /** By id, by a prefix of it, or by short name. Throws TaskNotFoundError, or "ambiguous-name" naming the candidates. */
 export async function getTaskNamed(fleet: Fleet, by: Operator, name: string): Promise<Task> {

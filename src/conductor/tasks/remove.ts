@@ -6,8 +6,8 @@ import type { CleanUpResult } from "../../agents/cleanup/cleanup.ts";
 import { WORKER } from "../../store/store.ts";
 import { getTask, markRemoved } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
-import { cleanUpLock, cleanUpTask } from "../monitor/host.ts";
 import { moveTask } from "./transition.ts";
+import { cleanUpLock, cleanUpTask } from "./clean-up.ts";
 
 /** A removal must win against work that goes on meanwhile, so it reads again when it loses a race. */
 const TRIES = 10;

@@ -147,3 +147,13 @@ function notesOf(fleet: Fleet, move: Move, after: Task, to: TaskStatus | undefin
   // INV-018: an end is recorded even when nobody wants to hear of it; then the terminal has it.
   return [{ type, summary, facts, channels: muted ? ["terminal"] : fleet.settings.notify.channels }];
 }
+
+/** Conditions in which time counts neither as stall nor towards the time-out. */
+export const EXCUSING = new Set(["needs_input", "waiting_quota", "operator_attached", "paused"]);
+
+/** Together with the condition that now ends. */
+export function excusedMs(task: Task, now: Date): number {
+  const before = task.metadata.excusedMs ?? 0;
+  if (!EXCUSING.has(task.condition) || !task.conditionSince) return before;
+  return before + Math.max(0, now.getTime() - task.conditionSince.getTime());
+}

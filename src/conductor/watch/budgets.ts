@@ -10,7 +10,7 @@ import { WORKER } from "../../store/store.ts";
 import { raiseAlert } from "./alerts.ts";
 import { factoryOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { sightOf } from "../tasks/find.ts";
+import { sightOf } from "../scope.ts";
 
 export interface BudgetAsk {
   readonly tenantId?: string | undefined;

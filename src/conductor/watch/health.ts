@@ -16,7 +16,7 @@ import { endAlert, raiseAlert } from "./alerts.ts";
 import { watchBudgets } from "./budgets.ts";
 import { factoryOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { HOUSE_TENANT } from "../drift/rounds.ts";
+import { HOUSE_TENANT } from "../scope.ts";
 
 const OVERLOAD = "overload";
 const CHECK = "check/";

@@ -8,7 +8,7 @@ import { endAlert, raiseAlert } from "./alerts.ts";
 import { verifyAudit } from "../audit/verify.ts";
 import { factoryOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { HOUSE_TENANT } from "../drift/rounds.ts";
+import { HOUSE_TENANT } from "../scope.ts";
 
 export interface InvariantVerdict {
   readonly id: string;

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { DEFAULT_STOPS, DEFAULT_BUDGET, Intent, OrderBudget, StopCondition } from "./order.ts";
 import { Name } from "../product.ts";
-import { problemsOf } from "../settings/settings.ts";
+import { problemsOf } from "../input-problems.ts";
 
 export const Cadence = z.enum(["hourly", "daily", "weekly", "manual", "on_push"]);
 export type Cadence = z.infer<typeof Cadence>;

@@ -7,6 +7,8 @@ import { AgentType, TaskType } from "../task/task.ts";
 import { Tenants } from "../tenant.ts";
 import { Governance } from "../monitor/self-monitoring.ts";
 import { WebhookUrl } from "../text/webhook-url.ts";
+import type { PlacedProblem } from "../input-problems.ts";
+import { placedProblemsOf } from "../input-problems.ts";
 
 const Ms = z.int().min(0).max(86_400_000);
 
@@ -188,12 +190,6 @@ export const Settings = z.strictObject({
 });
 export type Settings = z.infer<typeof Settings>;
 
-export interface SettingsProblem {
-  /** Where in the file: `products[0].commands.test`; empty for the whole. */
-  readonly path: string;
-  readonly message: string;
-}
-
 export type ParsedSettings =
   | { readonly ok: true; readonly settings: Settings }
   | { readonly ok: false; readonly problems: readonly PlacedProblem[] };
@@ -205,11 +201,6 @@ const DEFAULT_ROUTING: Readonly<Record<TaskType, readonly z.infer<typeof Route>[
   review: [{ agentType: "gemini", model: "gemini-2.5-pro" }],
   docs: [{ agentType: "claude_code", model: "claude-sonnet-4-5" }],
 };
-
-/** A problem of settings, with where it is as keys: what finds its line in the file. */
-export interface PlacedProblem extends SettingsProblem {
-  readonly keys: readonly (string | number)[];
-}
 
 /** Everything that is wrong is said at once. An empty file means the defaults. */
 export function parseSettings(input: unknown): ParsedSettings {
@@ -259,37 +250,4 @@ function unique<Key extends string>(key: Key) {
       seen.add(entry[key]);
     }
   };
-}
-
-export function problemsOf(issue: z.core.$ZodIssue): SettingsProblem[] {
-  return placedProblemsOf(issue).map(({ path, message }) => ({ path, message }));
-}
-
-/** An unknown key is named by its own path, and a union by the branch that came closest, so that each line can be mended. */
-function placedProblemsOf(issue: z.core.$ZodIssue): PlacedProblem[] {
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => placed([...issue.path, key], "there is no such setting"));
-  }
-  if (issue.code === "invalid_union" && issue.errors.some((branch) => deeper(branch))) {
-    const closest = issue.errors.find((branch) => deeper(branch)) ?? [];
-    return closest.flatMap((inner) => placedProblemsOf({ ...inner, path: [...issue.path, ...inner.path] }));
-  }
-  return [placed(issue.path, issue.message)];
-}
-
-/** The field as people write it, and the way to it. */
-export function placed(keys: readonly PropertyKey[], message: string): PlacedProblem {
-  return { path: pathOf(keys), message, keys: keys.map((key) => (typeof key === "number" ? key : String(key))) };
-}
-
-/** The branch of a union whose outer shape fits: its issues lie inside it, or are keys it does not know. */
-function deeper(branch: readonly z.core.$ZodIssue[]): boolean {
-  return branch.every((issue) => issue.path.length > 0 || issue.code === "unrecognized_keys");
-}
-
-function pathOf(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((text, key) => {
-    if (typeof key === "number") return `${text}[${key}]`;
-    return text === "" ? String(key) : `${text}.${String(key)}`;
-  }, "");
 }

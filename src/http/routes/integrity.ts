@@ -4,10 +4,11 @@ import { verifyAudit } from "../../conductor/audit/verify.ts";
 import { requestCheckpoint } from "../../conductor/audit/checkpoints.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { checkInvariants } from "../../conductor/watch/invariants.ts";
-import { getTaskNamed, sightOf } from "../../conductor/tasks/find.ts";
+import { getTaskNamed } from "../../conductor/tasks/find.ts";
 import { readAlerts, readChecks, type HouseAlert, type SeenCheck } from "../../conductor/watch/health.ts";
 import { AuditProof, CheckpointView, InvariantsView } from "../../views/integrity.ts";
 import { defineRoute } from "../route.ts";
+import { sightOf } from "../../conductor/scope.ts";
 
 export const auditRoute = defineRoute(
   {

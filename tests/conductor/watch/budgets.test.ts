@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { setBudget, watchBudgets } from "../../../src/conductor/watch/budgets.ts";
 import { retryNow } from "../../../src/conductor/attempts/retry.ts";
-import { CapReachedError } from "../../../src/domain/errors.ts";
 import { NoticeEvent } from "../../../src/domain/notify/alert.ts";
 import { eventually } from "../../support/eventually.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
+import { CapReachedError } from "../../../src/domain/budget.ts";
 
 const ROOT = { id: "root", tenantId: "local", tier: "sovereign", role: "admin" } as const;
 
