@@ -1,12 +1,12 @@
 /** One line of the scoreboard: what was measured, against what, what it shall come to, and whether it does. */
-import { differencesOf, quartilesOf, ratiosOf, type Quartiles } from "./rounds.ts";
+import { computeDifferences, computeQuartiles, computeRatios, type Quartiles } from "./rounds.ts";
 
 export type Target = { readonly atLeast: number } | { readonly atMost: number };
 export type Verdict = "met" | "noise" | "missed" | "wrong" | "shown";
 /** What the target speaks about: ours / reference, ours − reference, or ours alone. */
 export type Compared = "ratio" | "difference" | "value";
 
-export interface Line {
+export interface ScoreLine {
   readonly row: string;
   readonly what: string;
   readonly reference: string;
@@ -26,7 +26,7 @@ export interface Line {
   readonly notes: readonly string[];
 }
 
-export interface LineTerms {
+export interface ScoreLineOptions {
   readonly row: string;
   readonly what: string;
   readonly reference: string;
@@ -41,32 +41,32 @@ export interface LineTerms {
 }
 
 /** Less than this is what a machine does by itself. */
-const NOISE = 0.1;
+const NOISE_SHARE = 0.1;
 
-export function lineOf(terms: LineTerms, ours: readonly number[], theirs?: readonly number[]): Line {
-  const { compared = "ratio", target, reason, wrong = [], notes = [], ...said } = terms;
-  const result = quartilesOf(compare(compared, ours, theirs));
+export function toScoreLine(options: ScoreLineOptions, ours: readonly number[], theirs?: readonly number[]): ScoreLine {
+  const { compared = "ratio", target, reason, wrong = [], notes = [], ...labels } = options;
+  const result = computeQuartiles(compare(compared, ours, theirs));
   return {
-    ...said,
-    ours: quartilesOf(ours),
-    theirs: theirs && quartilesOf(theirs),
+    ...labels,
+    ours: computeQuartiles(ours),
+    theirs: theirs && computeQuartiles(theirs),
     compared,
     result,
     target,
-    verdict: verdictOf(result.median, target, wrong),
+    verdict: computeVerdict(result.median, target, wrong),
     reason,
     wrong,
     notes,
   };
 }
 
-export function verdictOf(value: number, target: Target | undefined, wrong: readonly string[] = []): Verdict {
+export function computeVerdict(value: number, target: Target | undefined, wrong: readonly string[] = []): Verdict {
   if (wrong.length > 0) return "wrong";
   if (!target) return "shown";
   const [bound, missedBy] =
     "atLeast" in target ? [target.atLeast, target.atLeast - value] : [target.atMost, value - target.atMost];
   if (missedBy <= 0) return "met";
-  return missedBy < Math.abs(bound) * NOISE ? "noise" : "missed";
+  return missedBy < Math.abs(bound) * NOISE_SHARE ? "noise" : "missed";
 }
 
 function compare(
@@ -76,5 +76,5 @@ function compare(
 ): readonly number[] {
   if (compared === "value") return ours;
   if (!theirs) throw new Error("A comparison needs a reference.");
-  return compared === "ratio" ? ratiosOf(ours, theirs) : differencesOf(ours, theirs);
+  return compared === "ratio" ? computeRatios(ours, theirs) : computeDifferences(ours, theirs);
 }

@@ -1,11 +1,19 @@
 /** A house with a history: a million tasks of fifty tenants, their audit, events, orders and runs; what listings have to cope with. */
 import type { Operator } from "../src/domain/operator.ts";
-import type { Database, World } from "./world.ts";
+import type { Database, BenchWorld } from "./world.ts";
 
 export const TENANTS = 50;
-export const OPERATORS_EACH = 20;
+export const OPERATORS_PER_TENANT = 20;
 /** Tables that grow with the years; the others stay as small as the house. */
-export const GROWING = ["fleet_tasks", "audit_log", "outbox", "work_orders", "runs", "fleet_notifications", "attempts"];
+export const GROWING_TABLES = [
+  "fleet_tasks",
+  "audit_log",
+  "outbox",
+  "work_orders",
+  "runs",
+  "fleet_notifications",
+  "attempts",
+];
 
 export interface History {
   readonly database: Database;
@@ -16,7 +24,7 @@ export interface History {
 let shared: Promise<History> | undefined;
 
 /** Made once for all rows that look at it; none of them writes. */
-export function sharedHistory(world: World): Promise<History> {
+export function sharedHistory(world: BenchWorld): Promise<History> {
   shared ??= world.database().then((database) => seedHistory(database, world.size(1_000_000, 20_000)));
   return shared;
 }
@@ -26,7 +34,7 @@ export function tenantName(at: number): string {
 }
 
 /** Of the tenant with that number; its first operator, or another. */
-export function operatorOf(tenant: number, at = 0): Operator {
+export function tenantOperator(tenant: number, at = 0): Operator {
   return { id: `${tenantName(tenant)}-op-${at}`, tenantId: tenantName(tenant), tier: "sovereign" };
 }
 
@@ -36,10 +44,10 @@ async function seedHistory(database: Database, tasks: number): Promise<History> 
   const indexes = await database.query(
     `select indexname as name, indexdef as definition from pg_indexes i
      where tablename = any($1) and not exists (select from pg_constraint c where c.conname = i.indexname)`,
-    [TO_FILL],
+    [FILLED_TABLES],
   );
   for (const { name } of indexes) await database.query(`drop index ${String(name)}`);
-  await database.query(OPERATORS, [TENANTS, OPERATORS_EACH]);
+  await database.query(OPERATORS, [TENANTS, OPERATORS_PER_TENANT]);
   await database.query(HOSTS);
   // Halves of the years side by side: one connection is one processor.
   const half = Math.floor(tasks / 2);
@@ -54,15 +62,21 @@ async function seedHistory(database: Database, tasks: number): Promise<History> 
     await database.query(statement, statement.includes("$1") ? [tasks] : []);
   }
   // Those of a table in partitions are told as "on only": by that alone, no partition would have them.
-  await each(2, indexes, ({ definition }) => database.query(String(definition).replace(" ON ONLY ", " ON ")));
+  await forEachConcurrently(2, indexes, ({ definition }) =>
+    database.query(String(definition).replace(" ON ONLY ", " ON ")),
+  );
   // As after an hour of work, when autovacuum has come by.
-  await each(2, [...GROWING, "operators", "slots", "heartbeats"], (table) =>
+  await forEachConcurrently(2, [...GROWING_TABLES, "operators", "slots", "heartbeats"], (table) =>
     database.query(`vacuum (analyze) ${table}`),
   );
   return { database, tasks, seedingMs: performance.now() - from };
 }
 
-async function each<Item>(callers: number, items: readonly Item[], work: (item: Item) => Promise<unknown>) {
+async function forEachConcurrently<Item>(
+  callers: number,
+  items: readonly Item[],
+  work: (item: Item) => Promise<unknown>,
+) {
   const left = [...items];
   const call = async () => {
     for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
@@ -70,7 +84,7 @@ async function each<Item>(callers: number, items: readonly Item[], work: (item: 
   await Promise.all(Array.from({ length: callers }, call));
 }
 
-const TO_FILL = ["fleet_tasks", "audit_log", "outbox", "work_orders", "runs", "fleet_notifications"];
+const FILLED_TABLES = ["fleet_tasks", "audit_log", "outbox", "work_orders", "runs", "fleet_notifications"];
 
 /** The setting holds for the statement's transaction: it is evaluated before the first row is written. */
 const PAST = "past as materialized (select set_config('session_replication_role', 'replica', true))";
@@ -88,7 +102,7 @@ const HOSTS = `
 const OWNED = `
   (hashint8extended(n, 1) & 4294967295) / 4294967296.0 as chance,
   lpad(floor(${TENANTS} * power((hashint8extended(n, 2) & 4294967295) / 4294967296.0, 2))::int::text, 2, '0') as tenant,
-  (n * 7919::bigint) % ${OPERATORS_EACH} as op,
+  (n * 7919::bigint) % ${OPERATORS_PER_TENANT} as op,
   now() - interval '3 years' * (1 - n / $3::float8) as at,
   lpad(to_hex(1700000000000 + n * 90000::bigint), 12, '0') || '7' || substr(md5(n::text), 13, 3) || '8' ||
     substr(md5(n::text), 16, 3) || lpad(to_hex(n), 12, '0') as id`;

@@ -24,17 +24,17 @@ export async function interleave(rounds: number, ours: Contender, theirs: Conten
     async (round: number) => samples.theirs.push(await theirs(round)),
   ];
   for (let round = 0; round < rounds; round += 1) {
-    for (const contend of turned(contenders, round)) await contend(round);
+    for (const contend of rotate(contenders, round)) await contend(round);
   }
   return samples;
 }
 
-export function turned<Item>(items: readonly Item[], by: number): Item[] {
+export function rotate<Item>(items: readonly Item[], by: number): Item[] {
   const at = items.length === 0 ? 0 : by % items.length;
   return [...items.slice(at), ...items.slice(0, at)];
 }
 
-export function figure(samples: readonly Figures[], name: string): number[] {
+export function pickFigure(samples: readonly Figures[], name: string): number[] {
   return samples.map((figures) => {
     const value = figures[name];
     if (value === undefined) throw new Error(`A round did not say its ${name}.`);
@@ -43,30 +43,30 @@ export function figure(samples: readonly Figures[], name: string): number[] {
 }
 
 /** Of what was measured in the same round: what else happened on the machine happened to both. */
-export function ratiosOf(ours: readonly number[], reference: readonly number[]): number[] {
+export function computeRatios(ours: readonly number[], reference: readonly number[]): number[] {
   return pairs(ours, reference).map(([one, other]) => one / other);
 }
 
-export function differencesOf(ours: readonly number[], reference: readonly number[]): number[] {
+export function computeDifferences(ours: readonly number[], reference: readonly number[]): number[] {
   return pairs(ours, reference).map(([one, other]) => one - other);
 }
 
-export function quartilesOf(values: readonly number[]): Quartiles {
+export function computeQuartiles(values: readonly number[]): Quartiles {
   return { low: quantile(values, 0.25), median: quantile(values, 0.5), high: quantile(values, 0.75) };
 }
 
 /** Between two values in proportion, as most tools do it. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  const place = (sorted.length - 1) * share;
-  const below = sorted[Math.floor(place)];
-  const above = sorted[Math.ceil(place)];
+  const position = (sorted.length - 1) * share;
+  const below = sorted[Math.floor(position)];
+  const above = sorted[Math.ceil(position)];
   if (below === undefined || above === undefined) throw new Error("Nothing was measured.");
-  return below + (above - below) * (place - Math.floor(place));
+  return below + (above - below) * (position - Math.floor(position));
 }
 
 /** The usual figures of many single times. */
-export function spreadOf(times: readonly number[]): { p50: number; p95: number; p99: number } {
+export function computePercentiles(times: readonly number[]): { p50: number; p95: number; p99: number } {
   return { p50: quantile(times, 0.5), p95: quantile(times, 0.95), p99: quantile(times, 0.99) };
 }
 

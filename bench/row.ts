@@ -1,9 +1,9 @@
 /** What is measured together: numbers of the scoreboard, and how their lines come about. */
-import type { Line } from "./line.ts";
-import type { World } from "./world.ts";
+import type { ScoreLine } from "./line.ts";
+import type { BenchWorld } from "./world.ts";
 
-export interface Row {
+export interface BenchRow {
   readonly rows: readonly string[];
   readonly what: string;
-  measure(world: World): Promise<readonly Line[]>;
+  measure(world: BenchWorld): Promise<readonly ScoreLine[]>;
 }

@@ -2,8 +2,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { Line } from "./line.ts";
-import { aboutMachine } from "./machine.ts";
+import type { ScoreLine } from "./line.ts";
+import { describeMachine } from "./machine.ts";
 import { ROWS } from "./rows/index.ts";
 import { tableLines, tablePage } from "./table.ts";
 import { openWorld } from "./world.ts";
@@ -34,12 +34,12 @@ process.exitCode = await bench();
 
 async function bench(): Promise<number> {
   const say = (line: string) => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);
-  const began = performance.now();
+  const startedAt = performance.now();
   const about = [
-    ...aboutMachine(),
+    ...describeMachine(),
     `${rounds} rounds${values.quick ? ", small sizes: a look, not a measurement" : ""}`,
   ];
-  const lines: Line[] = [];
+  const lines: ScoreLine[] = [];
   const broken: string[] = [];
   {
     await using world = await openWorld({ rounds, quick: values.quick });
@@ -56,7 +56,7 @@ async function bench(): Promise<number> {
       say(`  ${((performance.now() - from) / 1_000).toFixed(1)} s`);
     }
     // Before servers are stopped: what was measured is not lost to what goes wrong then.
-    about.push(...aboutMachine().slice(-1), `took ${Math.round((performance.now() - began) / 1_000)} s`);
+    about.push(...describeMachine().slice(-1), `took ${Math.round((performance.now() - startedAt) / 1_000)} s`);
     const results = { about, lines, broken };
     writeFileSync(join(ROOT, "bench", "results.json"), `${JSON.stringify(results, null, 2)}\n`);
     if (values.record) writeFileSync(join(ROOT, "docs", "benchmarks.md"), tablePage(lines, about));

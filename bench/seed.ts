@@ -2,20 +2,20 @@
 import type { Operator } from "../src/domain/operator.ts";
 import type { Task, TaskStatus } from "../src/domain/task/task.ts";
 import { upsertOperator } from "../src/store/operators.ts";
-import { openStore, WORKER, type Store } from "../src/store/store.ts";
+import { openStore, SYSTEM, type Store } from "../src/store/store.ts";
 import { listTasks } from "../src/store/tasks.ts";
-import type { Database, World } from "./world.ts";
+import type { Database, BenchWorld } from "./world.ts";
 
 export const HOST = "bench";
 export const OPERATOR: Operator = { id: "ada", tenantId: "acme", tier: "sovereign", role: "admin" };
 
-export function storeOver(world: World, { url }: Database, maxConnections = 10): Store {
+export function openBenchStore(world: BenchWorld, { url }: Database, maxConnections = 10): Store {
   const store = openStore({ url, maxConnections, statementTimeoutMs: 30_000, onLostConnection: () => undefined });
-  world.later(() => store.close());
+  world.defer(() => store.close());
   return store;
 }
 
-export interface SeedTerms {
+export interface SeedOptions {
   readonly count: number;
   readonly status: TaskStatus;
   readonly repository?: string;
@@ -24,14 +24,14 @@ export interface SeedTerms {
 }
 
 /** Puts them there past guards and slot counters; answers with the rows. */
-export async function seedTasks(database: Database, store: Store, terms: SeedTerms): Promise<Task[]> {
-  const { count, status, repository = "/srv/git/shop.git", withFacts = false } = terms;
-  await store.transaction(WORKER, (tx) => upsertOperator(tx, OPERATOR));
-  const asked = [count, status, repository, OPERATOR.tenantId, OPERATOR.id, HOST];
-  await database.query(SEED_TASKS, asked);
+export async function seedTasks(database: Database, store: Store, options: SeedOptions): Promise<Task[]> {
+  const { count, status, repository = "/srv/git/shop.git", withFacts = false } = options;
+  await store.transaction(SYSTEM, (tx) => upsertOperator(tx, OPERATOR));
+  const values = [count, status, repository, OPERATOR.tenantId, OPERATOR.id, HOST];
+  await database.query(SEED_TASKS, values);
   if (withFacts) await database.query(SEED_FACTS, [HOST]);
   await database.query("analyze fleet_tasks");
-  return store.transaction(WORKER, (tx) => listTasks(tx, { statuses: [status], limit: count }));
+  return store.transaction(SYSTEM, (tx) => listTasks(tx, { statuses: [status], limit: count }));
 }
 
 /** The setting holds for the statement's transaction: it is evaluated before the first row is written. */
@@ -51,7 +51,7 @@ const SEED_FACTS = `
   from fleet_tasks where host = $1 on conflict (task_id) do nothing`;
 
 /** Work shared by so many callers, each asking for the next thing as soon as its last one is done. */
-export async function byCallers<Item>(
+export async function runConcurrently<Item>(
   callers: number,
   items: readonly Item[],
   work: (item: Item) => Promise<unknown>,

@@ -10,10 +10,10 @@ import { parseSettings } from "../src/domain/settings/settings.ts";
 import { issueToken } from "../src/http/auth/tokens.ts";
 import { openLog } from "../src/log.ts";
 import { openFleet, type OpenFleet } from "../src/processes/fleet.ts";
-import { openKeys } from "../src/processes/auth/keys.ts";
-import { freePort } from "../src/store/embedded/postgres-server.ts";
+import { loadSigningKeys } from "../src/processes/auth/keys.ts";
+import { findFreePort } from "../src/store/embedded/postgres-server.ts";
 import { HOST, OPERATOR } from "./seed.ts";
-import type { Database, World } from "./world.ts";
+import type { Database, BenchWorld } from "./world.ts";
 
 /** The program as `npm run build` leaves it. */
 export const PROGRAM = join(import.meta.dirname, "..", "src", "cli", "bin.js");
@@ -25,7 +25,7 @@ export interface Stack {
   readonly env: Readonly<Record<string, string>>;
 }
 
-export interface StackTerms {
+export interface StackOptions {
   readonly slots?: number;
   /** Variables of the programs that are started. */
   readonly env?: Readonly<Record<string, string>>;
@@ -33,7 +33,7 @@ export interface StackTerms {
   readonly settings?: Readonly<Record<string, unknown>>;
 }
 
-export async function openStack(world: World, database: Database, terms: StackTerms = {}): Promise<Stack> {
+export async function openStack(world: BenchWorld, database: Database, options: StackOptions = {}): Promise<Stack> {
   const home = await world.folder("home");
   const env = {
     PATH: process.env["PATH"] ?? "/usr/bin:/bin",
@@ -42,14 +42,14 @@ export async function openStack(world: World, database: Database, terms: StackTe
     REDIS_URL: world.redisUrl,
     FLEET_HOME: home,
     FLEET_HOST_ID: HOST,
-    FLEET_SLOTS: String(terms.slots ?? 0),
+    FLEET_SLOTS: String(options.slots ?? 0),
     FLEET_QUEUE_PREFIX: `b${randomUUID().slice(-8)}`,
     FLEET_LOG_LEVEL: "error",
-    PORT: String(await freePort()),
-    ...terms.env,
+    PORT: String(await findFreePort()),
+    ...options.env,
   };
   const config = readConfig(env, { homeDir: home, hostName: HOST });
-  const settings = parseSettings({ tiers: { sovereign: 10_000 }, ...terms.settings });
+  const settings = parseSettings({ tiers: { sovereign: 10_000 }, ...options.settings });
   if (!settings.ok) throw new Error(JSON.stringify(settings.problems));
   const open = await openFleet({
     config,
@@ -58,7 +58,7 @@ export async function openStack(world: World, database: Database, terms: StackTe
     statementTimeoutMs: 30_000,
     settings: settings.settings,
   });
-  world.later(() => open.close());
+  world.defer(() => open.close());
   return { open, config, home, env };
 }
 
@@ -70,31 +70,31 @@ export async function credentialsFor(stack: Stack): Promise<Record<string, strin
 
 /** One for each, good for an hour. */
 export async function tokensFor({ open, config }: Stack, operators: readonly Operator[]): Promise<string[]> {
-  const keys = await openKeys(open.store, config);
-  const terms = { kind: "access", ttlMs: 3_600_000, issuer: "fleetwright", audience: "fleetwright-api" } as const;
+  const keys = await loadSigningKeys(open.store, config);
+  const options = { kind: "access", ttlMs: 3_600_000, issuer: "fleetwright", audience: "fleetwright-api" } as const;
   return Promise.all(
     operators.map((operator) =>
-      issueToken(keys.signing, operator, { ...terms, clock: () => new Date(), newId: randomUUID }),
+      issueToken(keys.signing, operator, { ...options, clock: () => new Date(), newId: randomUUID }),
     ),
   );
 }
 
 /** Ready when it says so: by then it also knows how to end, and takes its PostgreSQL along. */
-export async function startUp(env: Readonly<Record<string, string>>): Promise<ChildProcess> {
+export async function startFleetUp(env: Readonly<Record<string, string>>): Promise<ChildProcess> {
   const child = spawn(process.execPath, [PROGRAM, "up"], {
     env: { ...env },
     stdio: ["ignore", "pipe", "inherit"],
     cwd: env["HOME"],
   });
-  let said = "";
+  let output = "";
   for await (const chunk of child.stdout.iterator({ destroyOnReturn: false })) {
-    said += String(chunk);
-    if (said.includes("Ctrl-C stops it")) {
+    output += String(chunk);
+    if (output.includes("Ctrl-C stops it")) {
       child.stdout.resume();
       return child;
     }
   }
-  throw new Error(`fleet up ended before it was ready: ${said.slice(-500)}`);
+  throw new Error(`fleet up ended before it was ready: ${output.slice(-500)}`);
 }
 
 /** A `fleet …` that stays; ended by its pid. Ready when its API says so. */
@@ -107,20 +107,20 @@ export async function startProgram(
     stdio: ["ignore", "ignore", "inherit"],
     cwd: env["HOME"],
   });
-  await untilReady(`http://127.0.0.1:${env["PORT"] ?? ""}/healthz`, child);
+  await waitUntilReady(`http://127.0.0.1:${env["PORT"] ?? ""}/healthz`, child);
   return child;
 }
 
-export async function endProgram(child: ChildProcess): Promise<void> {
+export async function stopProgram(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, "exit");
+  const exited = once(child, "exit");
   child.kill("SIGTERM");
-  const insist = setTimeout(() => child.kill("SIGKILL"), 15_000);
-  await gone;
-  clearTimeout(insist);
+  const killTimer = setTimeout(() => child.kill("SIGKILL"), 15_000);
+  await exited;
+  clearTimeout(killTimer);
 }
 
-async function untilReady(url: string, child: ChildProcess): Promise<void> {
+async function waitUntilReady(url: string, child: ChildProcess): Promise<void> {
   for (;;) {
     if (child.exitCode !== null) throw new Error(`It ended with ${child.exitCode} before it was ready.`);
     const ready = await fetch(url).then(
@@ -133,7 +133,7 @@ async function untilReady(url: string, child: ChildProcess): Promise<void> {
 }
 
 /** Runs a program to its end; how long it took, and what it said. */
-export async function timed(
+export async function runTimed(
   argv: readonly string[],
   env: Readonly<Record<string, string>>,
   cwd?: string,

@@ -1,10 +1,10 @@
 /** The scoreboard as people read it, on a terminal and as a page. */
 import pc from "picocolors";
-import type { Line, Target, Verdict } from "./line.ts";
+import type { ScoreLine, Target, Verdict } from "./line.ts";
 import type { Quartiles } from "./rounds.ts";
 
-const HEADS = ["row", "what", "ours", "reference", "result", "target", "verdict"] as const;
-const WORDS: Readonly<Record<Verdict, string>> = {
+const HEADERS = ["row", "what", "ours", "reference", "result", "target", "verdict"] as const;
+const VERDICT_LABELS: Readonly<Record<Verdict, string>> = {
   met: "met",
   noise: "within noise",
   missed: "missed",
@@ -12,16 +12,16 @@ const WORDS: Readonly<Record<Verdict, string>> = {
   shown: "–",
 };
 
-export function tableLines(lines: readonly Line[]): string[] {
-  const cells = lines.map(cellsOf);
-  const widths = HEADS.map((head, at) => Math.max(head.length, ...cells.map((row) => row[at]?.length ?? 0)));
+export function tableLines(lines: readonly ScoreLine[]): string[] {
+  const cells = lines.map(toCells);
+  const widths = HEADERS.map((head, at) => Math.max(head.length, ...cells.map((row) => row[at]?.length ?? 0)));
   const laidOut = (row: readonly string[]) =>
     row
       .map((cell, at) => cell.padEnd(widths[at] ?? 0))
       .join("  ")
       .trimEnd();
   return [
-    pc.bold(laidOut(HEADS)),
+    pc.bold(laidOut(HEADERS)),
     ...lines.flatMap((line, at) => [
       coloured(line.verdict, laidOut(cells[at] ?? [])),
       ...remarks(line).map((remark) => coloured(line.verdict, `     ${remark}`)),
@@ -30,7 +30,7 @@ export function tableLines(lines: readonly Line[]): string[] {
   ];
 }
 
-export function tablePage(lines: readonly Line[], about: readonly string[]): string {
+export function tablePage(lines: readonly ScoreLine[], about: readonly string[]): string {
   const notes = lines.flatMap((line) => remarks(line).map((remark) => `- **${line.row}** ${remark}`));
   const seen = lines.flatMap((line) => line.notes.map((note) => `- **${line.row}** ${line.what}: ${note}`));
   return [
@@ -41,9 +41,9 @@ export function tablePage(lines: readonly Line[], about: readonly string[]): str
     "",
     ...about.map((line) => `- ${line}`),
     "",
-    pageRow(HEADS),
-    pageRow(HEADS.map(() => "---")),
-    ...lines.map((line) => pageRow(cellsOf(line))),
+    pageRow(HEADERS),
+    pageRow(HEADERS.map(() => "---")),
+    ...lines.map((line) => pageRow(toCells(line))),
     ...(notes.length > 0 ? ["", "## What misses, and why", "", ...notes] : []),
     ...(seen.length > 0 ? ["", "## Seen besides", "", ...seen] : []),
     "",
@@ -54,27 +54,27 @@ function pageRow(cells: readonly string[]): string {
   return `| ${cells.join(" | ")} |`;
 }
 
-function cellsOf(line: Line): string[] {
-  const theirs = line.theirs ? `${number(line.theirs.median)} ${line.unit} · ${line.reference}` : line.reference;
+function toCells(line: ScoreLine): string[] {
+  const theirs = line.theirs ? `${formatNumber(line.theirs.median)} ${line.unit} · ${line.reference}` : line.reference;
   return [
     line.row,
     line.what,
-    `${number(line.ours.median)} ${line.unit}`,
+    `${formatNumber(line.ours.median)} ${line.unit}`,
     theirs,
-    resultOf(line),
-    targetOf(line.target, line),
-    WORDS[line.verdict],
+    formatResult(line),
+    formatTarget(line.target, line),
+    VERDICT_LABELS[line.verdict],
   ];
 }
 
-function resultOf({ compared, result, unit }: Line): string {
-  const range = ({ low, high }: Quartiles) => `[${number(low)}–${number(high)}]`;
-  if (compared === "ratio") return `× ${number(result.median)} ${range(result)}`;
+function formatResult({ compared, result, unit }: ScoreLine): string {
+  const range = ({ low, high }: Quartiles) => `[${formatNumber(low)}–${formatNumber(high)}]`;
+  if (compared === "ratio") return `× ${formatNumber(result.median)} ${range(result)}`;
   const sign = compared === "difference" && result.median >= 0 ? "+" : "";
-  return `${sign}${number(result.median)} ${unit} ${range(result)}`;
+  return `${sign}${formatNumber(result.median)} ${unit} ${range(result)}`;
 }
 
-function targetOf(target: Target | undefined, { compared, unit }: Line): string {
+function formatTarget(target: Target | undefined, { compared, unit }: ScoreLine): string {
   if (!target) return "–";
   const of = compared === "ratio" ? "× " : "";
   const inUnit = compared === "ratio" ? "" : ` ${unit}`;
@@ -82,7 +82,7 @@ function targetOf(target: Target | undefined, { compared, unit }: Line): string 
 }
 
 /** A mismatch always; a reason only where it explains something. */
-function remarks({ verdict, wrong, reason }: Line): string[] {
+function remarks({ verdict, wrong, reason }: ScoreLine): string[] {
   if (wrong.length > 0) return wrong.map((what) => `mismatch: ${what}`);
   return reason && (verdict === "missed" || verdict === "noise") ? [`why: ${reason}`] : [];
 }
@@ -93,7 +93,7 @@ function coloured(verdict: Verdict, text: string): string {
   return verdict === "met" ? pc.green(text) : text;
 }
 
-export function number(value: number): string {
+export function formatNumber(value: number): string {
   const size = Math.abs(value);
   if (size >= 1_000) return Math.round(value).toLocaleString("en-US");
   if (size >= 100) return value.toFixed(0);

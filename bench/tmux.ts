@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { World } from "./world.ts";
+import type { BenchWorld } from "./world.ts";
 
 const run = promisify(execFile);
 /** As many as fit into one command line with ease. */
@@ -15,7 +15,7 @@ export interface Tmux {
   (...args: readonly string[]): Promise<string>;
 }
 
-export async function openTmuxServer(world: World, path?: string): Promise<Tmux> {
+export async function openTmuxServer(world: BenchWorld, path?: string): Promise<Tmux> {
   const dir = await world.folder("tmux");
   const config = join(dir, "tmux.conf");
   await writeFile(config, "set -s exit-empty off\nset -g status off\nset -g default-shell /bin/sh\n");
@@ -25,7 +25,7 @@ export async function openTmuxServer(world: World, path?: string): Promise<Tmux>
     const [program = "", ...more] = [...argv, ...args];
     return (await run(program, more, { env: { PATH: process.env["PATH"] ?? "", TERM: "xterm-256color" } })).stdout;
   };
-  world.later(() => call("kill-server").catch(() => undefined));
+  world.defer(() => call("kill-server").catch(() => undefined));
   return Object.assign(call, { argv });
 }
 

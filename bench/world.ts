@@ -13,7 +13,7 @@ export interface Database {
   query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
 }
 
-export interface World extends AsyncDisposable {
+export interface BenchWorld extends AsyncDisposable {
   readonly rounds: number;
   /** A look, not a measurement: sizes are small. */
   readonly quick: boolean;
@@ -23,7 +23,7 @@ export interface World extends AsyncDisposable {
   /** A new folder, removed at the end. */
   folder(name: string): Promise<string>;
   /** Undone at the end, last first. */
-  later(undo: () => Promise<unknown>): void;
+  defer(undo: () => Promise<unknown>): void;
   /** One size for a measurement, another for a look. */
   size(full: number, quick: number): number;
 }
@@ -38,7 +38,7 @@ const DURABLE = {
   max_wal_size: "1GB",
 };
 
-export async function openWorld({ rounds, quick }: { rounds: number; quick: boolean }): Promise<World> {
+export async function openWorld({ rounds, quick }: { rounds: number; quick: boolean }): Promise<BenchWorld> {
   const dir = await realpath(await mkdtemp(join(tmpdir(), "fleet-bench-")));
   await chmod(dir, 0o711);
   const closers: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true, maxRetries: 5 })];
@@ -60,8 +60,8 @@ export async function openWorld({ rounds, quick }: { rounds: number; quick: bool
     closers.push(() => postgres.stop());
     const redis = await openDurableRedis(await folder("redis"));
     closers.push(() => redis.stop());
-    const template = urlOf(postgres.url, "fleet_template");
-    await onServer(postgres.url, "create database fleet_template");
+    const template = databaseUrl(postgres.url, "fleet_template");
+    await runOnServer(postgres.url, "create database fleet_template");
     await migrateUp(template);
 
     return {
@@ -71,8 +71,8 @@ export async function openWorld({ rounds, quick }: { rounds: number; quick: bool
       async database() {
         databases += 1;
         const name = `bench_${databases}`;
-        await onServer(postgres.url, `create database ${name} template fleet_template`);
-        const url = urlOf(postgres.url, name);
+        await runOnServer(postgres.url, `create database ${name} template fleet_template`);
+        const url = databaseUrl(postgres.url, name);
         const pool = new Pool({ connectionString: url, max: 4, application_name: "bench" }).on(
           "error",
           () => undefined,
@@ -84,7 +84,7 @@ export async function openWorld({ rounds, quick }: { rounds: number; quick: bool
         };
       },
       folder,
-      later: (undo) => void closers.push(undo),
+      defer: (undo) => void closers.push(undo),
       size: (full, small) => (quick ? small : full),
       [Symbol.asyncDispose]: close,
     };
@@ -94,11 +94,11 @@ export async function openWorld({ rounds, quick }: { rounds: number; quick: bool
   }
 }
 
-function urlOf(server: string, name: string): string {
+function databaseUrl(server: string, name: string): string {
   return server.replace(/\/\w+$/, `/${name}`);
 }
 
-async function onServer(url: string, statement: string): Promise<void> {
+async function runOnServer(url: string, statement: string): Promise<void> {
   const server = new Client({ connectionString: url });
   await server.connect();
   try {

@@ -2,13 +2,13 @@
 import type { z } from "zod";
 import type { QueueDefinition } from "../queues/define.ts";
 import type { Fleet } from "../src/conductor/fleet.ts";
-import { noteRun } from "../src/conductor/watch/health.ts";
-import { read } from "../src/domain/errors.ts";
+import { recordCheckRun } from "../src/conductor/watch/health.ts";
+import { parseInput } from "../src/domain/errors.ts";
 
 export interface Processor {
   readonly queue: QueueDefinition;
   /** The signal says: stop soon, this job is no longer yours (its lock was lost, or the process shuts down). */
-  readonly answer: (fleet: Fleet, data: unknown, signal: AbortSignal) => Promise<unknown>;
+  readonly handle: (fleet: Fleet, data: unknown, signal: AbortSignal) => Promise<unknown>;
 }
 
 export function defineProcessor<Payload extends z.ZodType>(
@@ -17,13 +17,18 @@ export function defineProcessor<Payload extends z.ZodType>(
 ): Processor {
   return {
     queue,
-    async answer(fleet, data, signal) {
-      const payload = read(queue.payload, data);
+    async handle(fleet, data, signal) {
+      const payload = parseInput(queue.payload, data);
       const from = performance.now();
       const result = await run(fleet, payload, signal);
-      if (BY_THE_CLOCK.has(queue.name) && result !== ANOTHER_IS_AT_IT) {
+      if (SCHEDULED_QUEUES.has(queue.name) && result !== LOCK_HELD) {
         const found = typeof result === "object" && result !== null ? { result } : {};
-        await noteRun(fleet, { queue: queue.name, payload, tookMs: Math.round(performance.now() - from), ...found });
+        await recordCheckRun(fleet, {
+          queue: queue.name,
+          payload,
+          tookMs: Math.round(performance.now() - from),
+          ...found,
+        });
       }
       return result;
     },
@@ -31,7 +36,7 @@ export function defineProcessor<Payload extends z.ZodType>(
 }
 
 /** Whose jobs the fleet's own schedules ask for: each that ran to its end is noted, so that one that does not is missed. */
-const BY_THE_CLOCK: ReadonlySet<string> = new Set(["monitor", "planner", "drift", "gc"]);
+const SCHEDULED_QUEUES: ReadonlySet<string> = new Set(["monitor", "planner", "drift", "gc"]);
 
 /** What a processor answers when another worker holds the lock: then that one notes it. */
-export const ANOTHER_IS_AT_IT = false;
+export const LOCK_HELD = false;

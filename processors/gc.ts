@@ -1,16 +1,16 @@
 /** gc → pruneRows, or askAllHosts: the rows by any worker, the files by the hosts that hold them. */
 import { gcQueue } from "../queues/gc.ts";
-import { dropOldMonth, tendAuditMonths } from "../src/conductor/audit/months.ts";
+import { dropOldMonth, ensureAuditMonths } from "../src/conductor/audit/months.ts";
 import { pruneRows } from "../src/conductor/gc/rows.ts";
-import { askAllHosts } from "../src/conductor/gc/ask.ts";
+import { requestFullGc } from "../src/conductor/gc/ask.ts";
 import { defineProcessor } from "./define.ts";
 
 export const gcProcessor = defineProcessor(gcQueue, async (fleet, { what }) => {
   if (what === "hosts") {
-    await askAllHosts(fleet);
+    await requestFullGc(fleet);
     return;
   }
-  await tendAuditMonths(fleet);
+  await ensureAuditMonths(fleet);
   await pruneRows(fleet);
   await dropOldMonth(fleet);
 });

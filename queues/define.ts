@@ -23,7 +23,7 @@ interface Retention {
   readonly ageMs: number;
 }
 
-type Asked<Payload extends z.ZodType> = Pick<QueueDefinition<Payload>, "name" | "payload" | "jobId"> &
+type QueueOptions<Payload extends z.ZodType> = Pick<QueueDefinition<Payload>, "name" | "payload" | "jobId"> &
   Partial<QueueDefinition<Payload>>;
 
 const HOUR_MS = 3_600_000;
@@ -38,6 +38,6 @@ const DEFAULTS = {
   priority: () => 0,
 };
 
-export function defineQueue<Payload extends z.ZodType>(queue: Asked<Payload>): QueueDefinition<Payload> {
-  return Object.freeze({ ...DEFAULTS, ...queue });
+export function defineQueue<Payload extends z.ZodType>(options: QueueOptions<Payload>): QueueDefinition<Payload> {
+  return Object.freeze({ ...DEFAULTS, ...options });
 }

@@ -2,15 +2,15 @@
 import { z } from "zod";
 import { defineQueue } from "./define.ts";
 
-const Asked = { tenantId: z.string(), productId: z.string().optional(), lookId: z.uuid() };
+const REQUESTED_FIELDS = { tenantId: z.string(), productId: z.string().optional(), lookId: z.uuid() };
 
-export const DriftJob = z.discriminatedUnion("look", [
+export const DriftJob = z.discriminatedUnion("kind", [
   /** The clock's: every product of every tenant, and the fleet itself. */
-  z.strictObject({ look: z.literal("fleet") }),
-  z.strictObject({ look: z.literal("science") }),
+  z.strictObject({ kind: z.literal("fleet") }),
+  z.strictObject({ kind: z.literal("science") }),
   /** Somebody's: one tenant's products, or one of them, now. */
-  z.strictObject({ look: z.literal("asked"), ...Asked }),
-  z.strictObject({ look: z.literal("asked-science"), ...Asked }),
+  z.strictObject({ kind: z.literal("requested"), ...REQUESTED_FIELDS }),
+  z.strictObject({ kind: z.literal("requested-science"), ...REQUESTED_FIELDS }),
 ]);
 export type DriftJob = z.infer<typeof DriftJob>;
 
@@ -20,5 +20,5 @@ export const driftQueue = defineQueue({
   payload: DriftJob,
   attempts: 2,
   concurrency: 1,
-  jobId: (job) => ("lookId" in job ? `drift_${job.look}_${job.lookId}` : `drift_${job.look}`),
+  jobId: (job) => ("lookId" in job ? `drift_${job.kind}_${job.lookId}` : `drift_${job.kind}`),
 });

@@ -3,11 +3,11 @@ import { z } from "zod";
 import { defineQueue, type QueueDefinition } from "./define.ts";
 import { TaskJob } from "./task-job.ts";
 
-export const HostAct = z.enum(["resume-spawn", "stop", "publish", "clean-up", "nudge"]);
-export type HostAct = z.infer<typeof HostAct>;
+export const HostAction = z.enum(["resume-spawn", "stop", "publish", "clean-up", "nudge"]);
+export type HostAction = z.infer<typeof HostAction>;
 
 /** About one task. */
-export const HostTaskJob = TaskJob.extend({ act: HostAct });
+export const HostTaskJob = TaskJob.extend({ act: HostAction });
 export type HostTaskJob = z.infer<typeof HostTaskJob>;
 
 /** About the machine's own disk: which ask, its row says. */

@@ -2,14 +2,14 @@
 import { z } from "zod";
 import { defineQueue } from "./define.ts";
 
-export const MonitorJob = z.discriminatedUnion("look", [
+export const MonitorJob = z.discriminatedUnion("kind", [
   /** Decide about every live task whose hash falls into the shard. */
-  z.strictObject({ look: z.literal("sweep"), shard: z.int().min(0), of: z.int().min(1) }),
+  z.strictObject({ kind: z.literal("sweep"), shard: z.int().min(0), of: z.int().min(1) }),
   /** Hand out again what waits too long: lost hints, expired leases, leaked slots. */
-  z.strictObject({ look: z.literal("reconcile") }),
-  z.strictObject({ look: z.literal("invariants") }),
+  z.strictObject({ kind: z.literal("reconcile") }),
+  z.strictObject({ kind: z.literal("invariants") }),
   /** Sign how the audit chains stand. */
-  z.strictObject({ look: z.literal("checkpoint") }),
+  z.strictObject({ kind: z.literal("checkpoint") }),
 ]);
 export type MonitorJob = z.infer<typeof MonitorJob>;
 
@@ -19,5 +19,5 @@ export const monitorQueue = defineQueue({
   payload: MonitorJob,
   attempts: 1,
   concurrency: 4,
-  jobId: (job) => (job.look === "sweep" ? `monitor_sweep-${job.shard}-of-${job.of}` : `monitor_${job.look}`),
+  jobId: (job) => (job.kind === "sweep" ? `monitor_sweep-${job.shard}-of-${job.of}` : `monitor_${job.kind}`),
 });

@@ -2,13 +2,13 @@
 import { z } from "zod";
 import { defineQueue } from "./define.ts";
 
-export const PlannerJob = z.discriminatedUnion("look", [
+export const PlannerJob = z.discriminatedUnion("kind", [
   /** By the clock, when fleet.yaml says so: the state of all products of each tenant, at most so many orders. */
-  z.strictObject({ look: z.literal("state"), budget: z.int().min(1).max(1_000), run: z.boolean() }),
+  z.strictObject({ kind: z.literal("state"), budget: z.int().min(1).max(1_000), run: z.boolean() }),
   /** A tick of one schedule: is its slot still to be made? */
-  z.strictObject({ look: z.literal("schedule"), tenantId: z.string(), scheduleId: z.string() }),
+  z.strictObject({ kind: z.literal("schedule"), tenantId: z.string(), scheduleId: z.string() }),
   /** Every schedule: whose tick was lost, or missed while nothing ran? */
-  z.strictObject({ look: z.literal("due") }),
+  z.strictObject({ kind: z.literal("due") }),
 ]);
 export type PlannerJob = z.infer<typeof PlannerJob>;
 
@@ -18,5 +18,5 @@ export const plannerQueue = defineQueue({
   payload: PlannerJob,
   concurrency: 1,
   jobId: (job) =>
-    job.look === "schedule" ? `planner_schedule_${job.tenantId}_${job.scheduleId}` : `planner_${job.look}`,
+    job.kind === "schedule" ? `planner_schedule_${job.tenantId}_${job.scheduleId}` : `planner_${job.kind}`,
 });

@@ -26,33 +26,33 @@ export function fleetSchedules({ tickMs = TICK_MS, shards = 2, planner }: FleetS
   const sweeps = Array.from({ length: shards }, (_, shard) => ({
     what: `sweep-${shard}`,
     everyMs: tickMs,
-    payload: { look: "sweep", shard, of: shards } as const,
+    payload: { kind: "sweep", shard, of: shards } as const,
   }));
-  const looks = [
+  const monitorSchedules = [
     ...sweeps,
-    { what: "reconcile", everyMs: tickMs / RECONCILES_PER_TICK, payload: { look: "reconcile" } as const },
-    { what: "invariants", everyMs: tickMs * TICKS_PER_INVARIANTS, payload: { look: "invariants" } as const },
-    { what: "checkpoint", everyMs: HOUR_MS, payload: { look: "checkpoint" } as const },
-  ].map(onMonitor);
+    { what: "reconcile", everyMs: tickMs / RECONCILES_PER_TICK, payload: { kind: "reconcile" } as const },
+    { what: "invariants", everyMs: tickMs * TICKS_PER_INVARIANTS, payload: { kind: "invariants" } as const },
+    { what: "checkpoint", everyMs: HOUR_MS, payload: { kind: "checkpoint" } as const },
+  ].map(monitorSchedule);
   return [
-    ...looks,
-    ...planning(planner),
-    defineSchedule({ id: "planner/due", queue: plannerQueue, everyMs: MINUTE_MS, payload: { look: "due" } }),
-    defineSchedule({ id: "drift/fleet", queue: driftQueue, everyMs: HOUR_MS, payload: { look: "fleet" } }),
-    defineSchedule({ id: "drift/science", queue: driftQueue, everyMs: 10 * MINUTE_MS, payload: { look: "science" } }),
+    ...monitorSchedules,
+    ...plannerSchedules(planner),
+    defineSchedule({ id: "planner/due", queue: plannerQueue, everyMs: MINUTE_MS, payload: { kind: "due" } }),
+    defineSchedule({ id: "drift/fleet", queue: driftQueue, everyMs: HOUR_MS, payload: { kind: "fleet" } }),
+    defineSchedule({ id: "drift/science", queue: driftQueue, everyMs: 10 * MINUTE_MS, payload: { kind: "science" } }),
     defineSchedule({ id: "gc/rows", queue: gcQueue, everyMs: HOUR_MS, payload: { what: "rows" } }),
     defineSchedule({ id: "gc/hosts", queue: gcQueue, everyMs: HOUR_MS, payload: { what: "hosts" } }),
   ];
 }
 
-function planning(planner: FleetSchedulesOptions["planner"]): Schedule[] {
+function plannerSchedules(planner: FleetSchedulesOptions["planner"]): Schedule[] {
   if (planner?.everyMinutes === undefined) return [];
   const { everyMinutes, budget, run } = planner;
-  const payload = { look: "state", budget, run } as const;
+  const payload = { kind: "state", budget, run } as const;
   return [defineSchedule({ id: "planner/state", queue: plannerQueue, everyMs: everyMinutes * MINUTE_MS, payload })];
 }
 
-function onMonitor({ what, everyMs, payload }: { what: string; everyMs: number; payload: MonitorJob }): Schedule {
+function monitorSchedule({ what, everyMs, payload }: { what: string; everyMs: number; payload: MonitorJob }): Schedule {
   return defineSchedule({
     id: `${monitorQueue.name}/${what}`,
     queue: monitorQueue,

@@ -77,7 +77,7 @@ export const Config = z.object({
     .describe("`iss` of another issuer whose tokens are believed; needs the next two"),
   FLEET_ISSUER_JWKS_URL: z
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
-    .refine(isPrivateToUs, "must be https, or an address of this machine")
+    .refine(isHttpsOrLoopback, "must be https, or an address of this machine")
     .optional()
     .describe("where that issuer publishes its keys"),
   FLEET_ISSUER_AUDIENCE: z
@@ -135,7 +135,7 @@ export const Config = z.object({
 });
 
 /** Keys that come over a network in the clear are anybody's keys. */
-function isPrivateToUs(url: string): boolean {
+function isHttpsOrLoopback(url: string): boolean {
   const { protocol, hostname } = new URL(url);
   return protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
 }
@@ -153,7 +153,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function readConfig(env: Environment, machine: Machine): Config {
   const given: Record<string, string> = {
     FLEET_HOME: join(dataDir(env, machine), "fleetwright"),
-    FLEET_HOST_ID: hostIdOf(machine.hostName),
+    FLEET_HOST_ID: toHostId(machine.hostName),
   };
   for (const name of Object.keys(Config.shape)) {
     const value = env[name]?.trim();
@@ -169,8 +169,10 @@ export function readConfig(env: Environment, machine: Machine): Config {
 function isNetwork(text: string): boolean {
   if (text === "loopback" || text === "linklocal" || text === "uniquelocal") return true;
   const [address = "", bits, ...more] = text.split("/");
-  const most = { 4: 32, 6: 128 }[isIP(address)] ?? 0;
-  return most > 0 && more.length === 0 && (bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= most));
+  const maxBits = { 4: 32, 6: 128 }[isIP(address)] ?? 0;
+  return (
+    maxBits > 0 && more.length === 0 && (bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= maxBits))
+  );
 }
 
 /** A relative XDG_DATA_HOME is to be ignored, says its specification. */
@@ -179,7 +181,7 @@ function dataDir({ XDG_DATA_HOME: given = "" }: Environment, { homeDir }: Machin
 }
 
 /** The first word of the host name, in the letters a queue's name may have. */
-function hostIdOf(hostName: string): string {
+function toHostId(hostName: string): string {
   const [first = ""] = hostName.split(".");
   const word = first.replaceAll(/[^A-Za-z0-9-]+/g, "-").replaceAll(/^-+|-+$/g, "");
   return word.slice(0, 63) || "host";

@@ -25,7 +25,7 @@ export interface LogOptions {
  * lines can be searched by who speaks, about what, what happened and how long it took.
  */
 export async function openLog({ level, to }: LogOptions): Promise<Log> {
-  const stream = to ?? (process.stdout.isTTY ? await readable() : destination({ dest: 1, sync: true }));
+  const stream = to ?? (process.stdout.isTTY ? await openPrettyStream() : destination({ dest: 1, sync: true }));
   return pino(
     {
       level,
@@ -40,7 +40,7 @@ export async function openLog({ level, to }: LogOptions): Promise<Log> {
 }
 
 /** Loaded only for a terminal: no other process pays for it. */
-async function readable(): Promise<DestinationStream> {
+async function openPrettyStream(): Promise<DestinationStream> {
   const { default: pretty } = await import("pino-pretty");
   return pretty({
     sync: true,

@@ -68,7 +68,7 @@ function settingsPage(): string {
     return `| \`${name}\` | ${shown === undefined ? "—" : `\`${shown}\``} | ${shape.description} |`;
   });
   const preferences = Object.entries(PREFERENCES).map(
-    ([key, { about, sealed }]) => `| \`${key}\` | ${sealed ? "yes" : "—"} | ${about} |`,
+    ([key, { description, sealed }]) => `| \`${key}\` | ${sealed ? "yes" : "—"} | ${description} |`,
   );
   return `# Settings
 

@@ -3,10 +3,10 @@ import { existsSync, readdirSync } from "node:fs";
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { hostProcessor, PROCESSORS } from "../processors/index.ts";
-import { HostAct, hostQueue } from "../queues/host.ts";
+import { HostAction, hostQueue } from "../queues/host.ts";
 import { QUEUES } from "../queues/index.ts";
 import { fleetSchedules } from "../schedules/fleet.ts";
-import { read } from "../src/domain/errors.ts";
+import { parseInput } from "../src/domain/errors.ts";
 
 const host = hostQueue("a-host");
 const answered = [...QUEUES.map(({ name }) => name), "host"];
@@ -56,25 +56,25 @@ const job = { taskId: id, epoch: 3, traceId: "t".repeat(64) };
 /** As large as they may be. */
 const SAMPLES: Readonly<Record<string, readonly object[]>> = {
   planner: [
-    { look: "state", budget: 1_000, run: true },
-    { look: "schedule", tenantId: "t".repeat(64), scheduleId: "s".repeat(64) },
-    { look: "due" },
+    { kind: "state", budget: 1_000, run: true },
+    { kind: "schedule", tenantId: "t".repeat(64), scheduleId: "s".repeat(64) },
+    { kind: "due" },
   ],
   orders: [{ orderId: id, epoch: 1 }],
   spawn: [job],
   retry: [job],
   ci: [job],
   review: [{ ...job, reviewId: id }],
-  monitor: [{ look: "sweep", shard: 1, of: 2 }, { look: "reconcile" }, { look: "invariants" }],
+  monitor: [{ kind: "sweep", shard: 1, of: 2 }, { kind: "reconcile" }, { kind: "invariants" }],
   notify: [{ notificationId: id, epoch: 1 }],
   gc: [{ what: "rows" }, { what: "hosts" }],
   drift: [
-    { look: "fleet" },
-    { look: "science" },
-    { look: "asked", tenantId: "t".repeat(64), productId: "p".repeat(64), lookId: id },
-    { look: "asked-science", tenantId: "t".repeat(64), lookId: id },
+    { kind: "fleet" },
+    { kind: "science" },
+    { kind: "requested", tenantId: "t".repeat(64), productId: "p".repeat(64), lookId: id },
+    { kind: "requested-science", tenantId: "t".repeat(64), lookId: id },
   ],
-  [host.name]: [...HostAct.options.map((act) => Object.assign({ act }, job)), { act: "gc", reportId: id }],
+  [host.name]: [...HostAction.options.map((act) => Object.assign({ act }, job)), { act: "gc", reportId: id }],
 };
 const samples = [...QUEUES, host].flatMap((queue) =>
   (SAMPLES[queue.name] ?? []).map((payload) => ({ queue, name: queue.name, payload })),
@@ -85,7 +85,7 @@ test("there is a sample of every queue's payload", () => {
 });
 
 test.each(samples)("a job of $name has an id and a payload that BullMQ can take: $payload", ({ queue, payload }) => {
-  const jobId = queue.jobId(read(queue.payload, payload));
+  const jobId = queue.jobId(parseInput(queue.payload, payload));
 
   expect(jobId).not.toBe("");
   expect(jobId).not.toContain(":");
@@ -96,8 +96,8 @@ test.each(samples)("a job of $name has an id and a payload that BullMQ can take:
 test.each(samples.filter(({ payload }) => "epoch" in payload))(
   "another epoch of $name is another job: $payload",
   ({ queue, payload }) => {
-    const first = queue.jobId(read(queue.payload, payload));
-    const second = queue.jobId(read(queue.payload, { ...payload, epoch: 4 }));
+    const first = queue.jobId(parseInput(queue.payload, payload));
+    const second = queue.jobId(parseInput(queue.payload, { ...payload, epoch: 4 }));
 
     expect(second).not.toBe(first);
   },

@@ -7,37 +7,37 @@ import { spawnQueue } from "../../queues/spawn.ts";
 import { TaskJob } from "../../queues/task-job.ts";
 import { jobOptions } from "../../src/broker/broker.ts";
 import { relayWaiting } from "../../src/conductor/relay.ts";
-import { moveTask } from "../../src/conductor/tasks/transition.ts";
+import { applyTransition } from "../../src/conductor/tasks/transition.ts";
 import { startRelay } from "../../src/processes/worker.ts";
-import { lineOf, type Line } from "../line.ts";
-import { figure, interleave, spreadOf, type Contender } from "../rounds.ts";
-import type { Row } from "../row.ts";
+import { toScoreLine, type ScoreLine } from "../line.ts";
+import { pickFigure, interleave, computePercentiles, type Contender } from "../rounds.ts";
+import type { BenchRow } from "../row.ts";
 import { seedTasks } from "../seed.ts";
 import { openStack, type Stack } from "../stack.ts";
-import type { Database, World } from "../world.ts";
+import type { Database, BenchWorld } from "../world.ts";
 
 const BATCH = 500;
 
-export const hintsRow: Row = {
+export const hintsRow: BenchRow = {
   rows: ["3", "12b"],
   what: "from the outbox to the queue",
   async measure(world) {
     const idle = await world.database();
     const busy = await world.database();
     return [
-      ...(await soon(world, idle, await openStack(world, idle))),
-      await relayed(world, busy, await openStack(world, busy)),
+      ...(await measureLatency(world, idle, await openStack(world, idle))),
+      await measureThroughput(world, busy, await openStack(world, busy)),
     ];
   },
 };
 
 /** From the commit that accepts it to the first line of its processor, nothing else to do. */
-async function soon(world: World, database: Database, stack: Stack): Promise<Line[]> {
+async function measureLatency(world: BenchWorld, database: Database, stack: Stack): Promise<ScoreLine[]> {
   const { open } = stack;
   const arrived = new Map<string, () => void>();
   await open.broker.consume(spawnQueue, async (data) => arrived.get(TaskJob.parse(data).taskId)?.());
   const relay = startRelay(open);
-  world.later(() => relay.stop());
+  world.defer(() => relay.stop());
   let kickedAt = 0;
   const kickRelay = () => {
     kickedAt = performance.now();
@@ -50,44 +50,50 @@ async function soon(world: World, database: Database, stack: Stack): Promise<Lin
     const taken: number[] = [];
     for (const task of tasks) {
       await pause(5);
-      const there = new Promise<number>((resolve) => arrived.set(task.id, () => resolve(performance.now())));
-      await moveTask(fleet, { task, takeOver: true, actor: "bench", action: "spawn.asked", next: { queue: "spawn" } });
-      taken.push((await there) - kickedAt);
+      const arrival = new Promise<number>((resolve) => arrived.set(task.id, () => resolve(performance.now())));
+      await applyTransition(fleet, {
+        task,
+        takeOver: true,
+        actor: "bench",
+        action: "spawn.asked",
+        next: { queue: "spawn" },
+      });
+      taken.push((await arrival) - kickedAt);
     }
-    return spreadOf(taken);
+    return computePercentiles(taken);
   };
 
-  const theirs = addsByHand(world, count);
+  const theirs = addDirectly(world, count);
   const samples = await interleave(world.rounds, ours, theirs);
-  const said = {
+  const options = {
     row: "3",
     reference: "queue.add → processor starts",
     unit: "ms",
     reason: "the claim of the rows is one transaction (begin, select for update) before the same add",
   };
   return [
-    lineOf(
-      { ...said, what: "accepted → processor starts, p50", target: { atMost: 2.5 } },
-      figure(samples.ours, "p50"),
-      figure(samples.theirs, "p50"),
+    toScoreLine(
+      { ...options, what: "accepted → processor starts, p50", target: { atMost: 2.5 } },
+      pickFigure(samples.ours, "p50"),
+      pickFigure(samples.theirs, "p50"),
     ),
-    lineOf(
-      { ...said, what: "accepted → processor starts, p99", compared: "difference", target: { atMost: 5 } },
-      figure(samples.ours, "p99"),
-      figure(samples.theirs, "p99"),
+    toScoreLine(
+      { ...options, what: "accepted → processor starts, p99", compared: "difference", target: { atMost: 5 } },
+      pickFigure(samples.ours, "p99"),
+      pickFigure(samples.theirs, "p99"),
     ),
   ];
 }
 
 /** The same queue options, added by the one who then waits. */
-function addsByHand(world: World, count: number): Contender {
+function addDirectly(world: BenchWorld, count: number): Contender {
   const arrived = new Map<string, () => void>();
   const connection = new Redis(world.redisUrl, { maxRetriesPerRequest: null });
   const prefix = `q${randomUUID().slice(-8)}`;
   const queue = new Queue("bare", { connection, prefix });
   const answer = async ({ data }: { data: { taskId: string } }) => arrived.get(data.taskId)?.();
   const worker = new Worker("bare", answer, { connection, prefix });
-  world.later(async () => {
+  world.defer(async () => {
     await worker.close();
     await queue.close();
     connection.disconnect();
@@ -102,16 +108,16 @@ function addsByHand(world: World, count: number): Contender {
       await queue.add("bare", { taskId, epoch: 1 }, { ...jobOptions(spawnQueue, {}), jobId: `bare_${taskId}_e1` });
       taken.push((await there) - from);
     }
-    return spreadOf(taken);
+    return computePercentiles(taken);
   };
 }
 
-async function relayed(world: World, database: Database, stack: Stack): Promise<Line> {
+async function measureThroughput(world: BenchWorld, database: Database, stack: Stack): Promise<ScoreLine> {
   const { fleet, store } = stack.open;
   const count = world.size(5_000, 1_000);
   await seedTasks(database, store, { count: 1, status: "retrying" });
   const connection = new Redis(world.redisUrl);
-  world.later(async () => connection.disconnect());
+  world.defer(async () => connection.disconnect());
   const wrong = new Set<string>();
   const ours = async () => {
     await database.query(SEED_HINTS, [count]);
@@ -140,7 +146,7 @@ async function relayed(world: World, database: Database, stack: Stack): Promise<
     return { rate: (count / ms) * 1_000 };
   };
   const samples = await interleave(world.rounds, ours, theirs);
-  const said = {
+  const options = {
     row: "12b",
     what: `outbox relay, batches of ${BATCH}`,
     reference: "addBulk alone",
@@ -149,7 +155,7 @@ async function relayed(world: World, database: Database, stack: Stack): Promise<
     wrong: [...wrong],
     reason: "claiming and marking a batch in PostgreSQL comes before and after the same addBulk, not beside it",
   };
-  return lineOf(said, figure(samples.ours, "rate"), figure(samples.theirs, "rate"));
+  return toScoreLine(options, pickFigure(samples.ours, "rate"), pickFigure(samples.theirs, "rate"));
 }
 
 const SEED_HINTS = `

@@ -1,5 +1,5 @@
 /** All rows, in the order of the scoreboard. */
-import type { Row } from "../row.ts";
+import type { BenchRow } from "../row.ts";
 import { admissionsRow } from "./admissions.ts";
 import { hintsRow } from "./hints.ts";
 import { jobsRow } from "./jobs.ts";
@@ -15,7 +15,7 @@ import { tickRow } from "./tick.ts";
 import { transitionsRow } from "./transitions.ts";
 import { upRow } from "./up.ts";
 
-export const ROWS: readonly Row[] = [
+export const ROWS: readonly BenchRow[] = [
   transitionsRow,
   jobsRow,
   hintsRow,

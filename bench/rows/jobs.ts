@@ -6,33 +6,33 @@ import { spawnQueue } from "../../queues/spawn.ts";
 import { TaskJob } from "../../queues/task-job.ts";
 import { openBroker } from "../../src/broker/broker.ts";
 import type { Task } from "../../src/domain/task/task.ts";
-import { WORKER, type Store } from "../../src/store/store.ts";
-import { lineOf, type Line } from "../line.ts";
-import { figure, interleave, type Figures } from "../rounds.ts";
-import type { Row } from "../row.ts";
-import { seedTasks, storeOver } from "../seed.ts";
-import type { World } from "../world.ts";
-import { proveMoved, reviewing } from "./transitions.ts";
+import { SYSTEM, type Store } from "../../src/store/store.ts";
+import { toScoreLine, type ScoreLine } from "../line.ts";
+import { pickFigure, interleave, type Figures } from "../rounds.ts";
+import type { BenchRow } from "../row.ts";
+import { seedTasks, openBenchStore } from "../seed.ts";
+import type { BenchWorld } from "../world.ts";
+import { checkTransitioned, toReviewing } from "./transitions.ts";
 
-export const jobsRow: Row = {
+export const jobsRow: BenchRow = {
   rows: ["2"],
   what: "durable jobs through Redis",
   async measure(world) {
     const database = await world.database();
-    const store = storeOver(world, database);
-    const lines: Line[] = [];
+    const store = openBenchStore(world, database);
+    const lines: ScoreLine[] = [];
     for (const concurrency of [32, 100]) {
       const count = world.size(2_000, 300);
       const wrong = new Set<string>();
       const ours = async () => {
         const tasks = await seedTasks(database, store, { count, status: "pr_created" });
-        const figures = await durable(world, store, tasks, concurrency);
-        for (const one of await proveMoved(database, tasks)) wrong.add(one);
+        const figures = await runDurable(world, store, tasks, concurrency);
+        for (const one of await checkTransitioned(database, tasks)) wrong.add(one);
         return figures;
       };
-      const samples = await interleave(world.rounds, ours, () => bare(world, count, concurrency));
+      const samples = await interleave(world.rounds, ours, () => runBare(world, count, concurrency));
       lines.push(
-        lineOf(
+        toScoreLine(
           {
             row: "2",
             what: `durable jobs, concurrency ${concurrency}`,
@@ -42,8 +42,8 @@ export const jobsRow: Row = {
             wrong: [...wrong],
             reason: REASON,
           },
-          figure(samples.ours, "rate"),
-          figure(samples.theirs, "rate"),
+          pickFigure(samples.ours, "rate"),
+          pickFigure(samples.theirs, "rate"),
         ),
       );
     }
@@ -54,18 +54,23 @@ export const jobsRow: Row = {
 const REASON =
   "the transition itself bounds it (see row 1), on the cores that Redis and PostgreSQL share with the worker";
 
-async function durable(world: World, store: Store, tasks: readonly Task[], concurrency: number): Promise<Figures> {
+async function runDurable(
+  world: BenchWorld,
+  store: Store,
+  tasks: readonly Task[],
+  concurrency: number,
+): Promise<Figures> {
   const known = new Map(tasks.map((task) => [task.id, task]));
   const prefix = `d${randomUUID().slice(-8)}`;
   const broker = await openBroker({ redisUrl: world.redisUrl, databaseUrl: "", prefix, onError: () => undefined });
   await broker.addJobs(tasks.map(({ id, epoch }) => ({ queue: spawnQueue, payload: { taskId: id, epoch } })));
   let done = 0;
-  const ms = await until(async (finished) => {
+  const ms = await timeUntil(async (finished) => {
     await broker.consume(
       spawnQueue,
       async (data) => {
         const task = known.get(TaskJob.parse(data).taskId);
-        if (task) await store.transitions.move(WORKER, reviewing(task));
+        if (task) await store.transitions.transition(SYSTEM, toReviewing(task));
         done += 1;
         if (done === tasks.length) finished();
       },
@@ -77,7 +82,7 @@ async function durable(world: World, store: Store, tasks: readonly Task[], concu
 }
 
 /** The same jobs with the same options, answered by nothing. */
-async function bare(world: World, count: number, concurrency: number): Promise<Figures> {
+async function runBare(world: BenchWorld, count: number, concurrency: number): Promise<Figures> {
   const prefix = `n${randomUUID().slice(-8)}`;
   const connection = new Redis(world.redisUrl, { maxRetriesPerRequest: null });
   const queue = new Queue("bare", { connection, prefix });
@@ -89,7 +94,7 @@ async function bare(world: World, count: number, concurrency: number): Promise<F
   await queue.addBulk(jobs);
   let done = 0;
   let worker: Worker | undefined;
-  const ms = await until(async (finished) => {
+  const ms = await timeUntil(async (finished) => {
     const answer = async () => {
       done += 1;
       if (done === count) finished();
@@ -103,7 +108,7 @@ async function bare(world: World, count: number, concurrency: number): Promise<F
   return { rate: (count / ms) * 1_000 };
 }
 
-function until(work: (finished: () => void) => Promise<unknown>): Promise<number> {
+function timeUntil(work: (finished: () => void) => Promise<unknown>): Promise<number> {
   const from = performance.now();
   return new Promise((resolve, reject) => {
     work(() => resolve(performance.now() - from)).catch(reject);

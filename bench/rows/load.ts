@@ -2,11 +2,11 @@
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
-import { lineOf, type LineTerms } from "../line.ts";
-import { operatorOf, sharedHistory, TENANTS } from "../million.ts";
-import { figure, interleave, spreadOf, type Figures } from "../rounds.ts";
-import type { Row } from "../row.ts";
-import { endProgram, openStack, startProgram, tokensFor } from "../stack.ts";
+import { toScoreLine, type ScoreLineOptions } from "../line.ts";
+import { tenantOperator, sharedHistory, TENANTS } from "../million.ts";
+import { pickFigure, interleave, computePercentiles, type Figures } from "../rounds.ts";
+import type { BenchRow } from "../row.ts";
+import { stopProgram, openStack, startProgram, tokensFor } from "../stack.ts";
 import type { Database } from "../world.ts";
 
 const RATE = 500;
@@ -43,53 +43,53 @@ interface Caller {
   readonly id: string;
 }
 
-export const loadRow: Row = {
+export const loadRow: BenchRow = {
   rows: ["load"],
   what: "500 requests a second of mixed reads",
   async measure(world) {
     const { database, tasks } = await sharedHistory(world);
-    const lots = { FLEET_RATE_PER_OPERATOR: "10000000", FLEET_RATE_PER_ADDRESS: "10000000" };
-    const stack = await openStack(world, database, { env: lots });
+    const rateLimits = { FLEET_RATE_PER_OPERATOR: "10000000", FLEET_RATE_PER_ADDRESS: "10000000" };
+    const stack = await openStack(world, database, { env: rateLimits });
     const web = await startProgram(stack.env, ["web"]);
-    world.later(() => endProgram(web));
-    const callers = await callersOf(database, await tokensFor(stack, operators()));
+    world.defer(() => stopProgram(web));
+    const callers = await listCallers(database, await tokensFor(stack, operators()));
     const url = `http://127.0.0.1:${stack.config.PORT}/api/fleet`;
     const refused = new Map<string, number>();
     const ms = world.size(4_000, 1_000);
-    const terms = { url, callers, refused, ms, rate: RATE };
-    const mixed = (round: number) => drive({ ...terms, paths: PATHS }, round);
-    const byKey = (round: number) => drive({ ...terms, paths: ["/tasks/{id}"], ms: ms / 2 }, round);
+    const options = { url, callers, refused, ms, rate: RATE };
+    const mixed = (round: number) => drive({ ...options, paths: PATHS }, round);
+    const byKey = (round: number) => drive({ ...options, paths: ["/tasks/{id}"], ms: ms / 2 }, round);
     await mixed(0);
 
-    const before = cpuMsOf(web.pid);
+    const before = readCpuMs(web.pid);
     const samples = await interleave(world.rounds, mixed, byKey);
     const reads = world.rounds * Math.round((RATE * ms * 1.5) / 1_000);
-    const spent = (cpuMsOf(web.pid) - before) / reads;
-    const held = await heldRate((rate) => drive({ ...terms, paths: PATHS, rate }, world.rounds));
+    const spent = (readCpuMs(web.pid) - before) / reads;
+    const held = await sustainableRate((rate) => drive({ ...options, paths: PATHS, rate }, world.rounds));
     const notes = [
       `the web process spent ${spent.toFixed(2)} ms of a processor on a read`,
       `beside PostgreSQL and who asks, it holds ${held} reads/s with p99 ≤ ${P99_MS} ms`,
     ];
-    await endProgram(web);
+    await stopProgram(web);
     const wrong = [...refused].map(([why, count]) => `${count} × ${why}`);
-    const said = (what: string): Pick<LineTerms, "row" | "what" | "reference" | "wrong"> => ({
+    const labels = (what: string): Pick<ScoreLineOptions, "row" | "what" | "reference" | "wrong"> => ({
       row: "load",
       what: `${RATE} reads/s, ${tasks.toLocaleString("en-US")} tasks, ${what}`,
       reference: "only GET /tasks/:task",
       wrong,
     });
-    const value = (what: string, name: string, unit: string, target: LineTerms["target"]) =>
-      lineOf(
+    const value = (what: string, name: string, unit: string, target: ScoreLineOptions["target"]) =>
+      toScoreLine(
         {
-          ...said(what),
+          ...labels(what),
           unit,
           notes: name === "rate" ? notes : [],
           compared: "value",
           ...(target ? { target } : {}),
           reason: "one process reads, parses, checks and writes every answer; its time per read is below",
         },
-        figure(samples.ours, name),
-        figure(samples.theirs, name),
+        pickFigure(samples.ours, name),
+        pickFigure(samples.theirs, name),
       );
     return [
       value("p50", "p50", "ms", { atMost: 10 }),
@@ -100,7 +100,7 @@ export const loadRow: Row = {
 };
 
 /** The largest step at which answers keep up, and few are late. */
-async function heldRate(driveAt: (rate: number) => Promise<Figures>): Promise<number> {
+async function sustainableRate(driveAt: (rate: number) => Promise<Figures>): Promise<number> {
   for (const rate of STEPS) {
     const { p99 = Infinity, rate: answered = 0 } = await driveAt(rate);
     if (p99 <= P99_MS && answered >= rate * 0.95) return rate;
@@ -109,7 +109,7 @@ async function heldRate(driveAt: (rate: number) => Promise<Figures>): Promise<nu
 }
 
 /** What a process has used so far; the kernel counts in hundredths of a second. */
-function cpuMsOf(pid: number | undefined): number {
+function readCpuMs(pid: number | undefined): number {
   const fields =
     readFileSync(`/proc/${pid ?? "self"}/stat`, "utf8")
       .split(") ")[1]
@@ -118,11 +118,11 @@ function cpuMsOf(pid: number | undefined): number {
 }
 
 function operators() {
-  return Array.from({ length: TENANTS * 2 }, (_, at) => operatorOf(at % TENANTS, Math.floor(at / TENANTS)));
+  return Array.from({ length: TENANTS * 2 }, (_, at) => tenantOperator(at % TENANTS, Math.floor(at / TENANTS)));
 }
 
 /** Each with a task of their tenant to ask for by its id. */
-async function callersOf(database: Database, tokens: readonly string[]): Promise<Caller[]> {
+async function listCallers(database: Database, tokens: readonly string[]): Promise<Caller[]> {
   const rows = await database.query(
     `select (select id from fleet_tasks t where t.tenant_id = o.tenant_id and t.removed_at is null order by created_at desc limit 1) as id
      from (select distinct tenant_id from operators where starts_with(tenant_id, 'tenant-')) o order by tenant_id`,
@@ -130,7 +130,7 @@ async function callersOf(database: Database, tokens: readonly string[]): Promise
   return tokens.map((token, at) => ({ token, id: String(rows[at % TENANTS]?.["id"]) }));
 }
 
-interface Drive {
+interface LoadOptions {
   readonly url: string;
   readonly callers: readonly Caller[];
   readonly paths: readonly string[];
@@ -142,11 +142,11 @@ interface Drive {
 }
 
 /** Sends at the rate for so long; each wait counts from when its request was due, not from when it found a socket. */
-async function drive({ url, callers, paths, ms, rate, refused }: Drive, round: number): Promise<Figures> {
+async function drive({ url, callers, paths, ms, rate, refused }: LoadOptions, round: number): Promise<Figures> {
   const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS });
   const waits: number[] = [];
   const answers: Promise<void>[] = [];
-  const note = async (one: { status: Promise<string>; path: string; dueAt: number }) => {
+  const record = async (one: { status: Promise<string>; path: string; dueAt: number }) => {
     const status = await one.status;
     waits.push(performance.now() - one.dueAt);
     if (status === "200") return;
@@ -165,7 +165,7 @@ async function drive({ url, callers, paths, ms, rate, refused }: Drive, round: n
         const path = paths[(sent * 37 + round * 11) % paths.length] ?? "";
         if (!caller) continue;
         answers.push(
-          note({ status: ask(agent, `${url}${path.replace("{id}", caller.id)}`, caller.token), path, dueAt }),
+          record({ status: sendRequest(agent, `${url}${path.replace("{id}", caller.id)}`, caller.token), path, dueAt }),
         );
       }
       await pause(BURST_MS);
@@ -174,18 +174,18 @@ async function drive({ url, callers, paths, ms, rate, refused }: Drive, round: n
   } finally {
     agent.destroy();
   }
-  return { ...spreadOf(waits), rate: total / ((performance.now() - from) / 1_000) };
+  return { ...computePercentiles(waits), rate: total / ((performance.now() - from) / 1_000) };
 }
 
 /** The status, or why there was none; the whole answer was read. */
-async function ask(agent: Agent, url: string, token: string): Promise<string> {
+async function sendRequest(agent: Agent, url: string, token: string): Promise<string> {
   return new Promise((resolve) => {
-    const asking = request(url, { agent, headers: { authorization: `Bearer ${token}` } }, (response) => {
+    const outgoing = request(url, { agent, headers: { authorization: `Bearer ${token}` } }, (response) => {
       response.resume();
       response.on("end", () => resolve(String(response.statusCode)));
       response.on("error", (error) => resolve(error.message));
     });
-    asking.on("error", (error) => resolve(error.message));
-    asking.end();
+    outgoing.on("error", (error) => resolve(error.message));
+    outgoing.end();
   });
 }

@@ -1,30 +1,30 @@
 /** Row 10: planning over many products, against what it takes to parse the same inputs. */
 import { createHash } from "node:crypto";
 import { Intent } from "../../src/domain/orders/order.ts";
-import { plan } from "../../src/domain/plan/plan.ts";
+import { createPlan } from "../../src/domain/plan/plan.ts";
 import type { PlanInputs, PlanProduct, PlanRun } from "../../src/domain/plan/inputs.ts";
 import { Criticality, ProductStatus } from "../../src/domain/product.ts";
-import { lineOf, type Line, type LineTerms } from "../line.ts";
-import { figure, interleave, ratiosOf, spreadOf } from "../rounds.ts";
-import type { Row } from "../row.ts";
-import type { World } from "../world.ts";
+import { toScoreLine, type ScoreLine, type ScoreLineOptions } from "../line.ts";
+import { pickFigure, interleave, computeRatios, computePercentiles } from "../rounds.ts";
+import type { BenchRow } from "../row.ts";
+import type { BenchWorld } from "../world.ts";
 
 const HOUR_MS = 3_600_000;
 const NOW_MS = Date.parse("2026-05-01T12:00:00.000Z");
 const WANTED = 10;
 
-export const planRow: Row = {
+export const planRow: BenchRow = {
   rows: ["10"],
   what: "plan",
   async measure(world) {
-    const lines: Line[] = [];
+    const lines: ScoreLine[] = [];
     const shares = new Map<number, number[]>();
     for (const products of [1_000, 10_000, 100_000]) {
       const { line, share } = await measurePlan(world, products);
       lines.push(line);
       shares.set(products, share);
     }
-    const said: LineTerms = {
+    const options: ScoreLineOptions = {
       row: "10",
       what: "plan / JSON.parse, 100,000 products",
       reference: "1,000 products",
@@ -32,22 +32,22 @@ export const planRow: Row = {
       // Linear: parsing, which is, gets dearer per product, too, as lists outgrow the processor's caches.
       target: { atMost: 1.5 },
     };
-    return [...lines, lineOf(said, shares.get(100_000) ?? [], shares.get(1_000) ?? [])];
+    return [...lines, toScoreLine(options, shares.get(100_000) ?? [], shares.get(1_000) ?? [])];
   },
 };
 
-async function measurePlan(world: World, products: number): Promise<{ line: Line; share: number[] }> {
+async function measurePlan(world: BenchWorld, products: number): Promise<{ line: ScoreLine; share: number[] }> {
   const inputs = manyInputs(products);
   const text = JSON.stringify(inputs);
-  const often = Math.max(1, Math.round(world.size(20_000, 2_000) / products));
+  const repeats = Math.max(1, Math.round(world.size(20_000, 2_000) / products));
   let orders = 0;
   const samples = await interleave(
     world.rounds,
-    async () => each(often, () => (orders = plan(inputs, sha256).plan.orders.length)),
-    async () => each(often, () => JSON.parse(text)),
+    async () => timeRepeated(repeats, () => (orders = createPlan(inputs, sha256).plan.orders.length)),
+    async () => timeRepeated(repeats, () => JSON.parse(text)),
   );
-  const [ours, theirs] = [figure(samples.ours, "ms"), figure(samples.theirs, "ms")];
-  const said: LineTerms = {
+  const [ours, theirs] = [pickFigure(samples.ours, "ms"), pickFigure(samples.theirs, "ms")];
+  const options: ScoreLineOptions = {
     row: "10",
     what: `plan, ${products.toLocaleString("en-US")} products`,
     reference: "JSON.parse of the same inputs",
@@ -55,17 +55,17 @@ async function measurePlan(world: World, products: number): Promise<{ line: Line
     target: { atMost: 6 },
     wrong: orders === WANTED ? [] : [`${orders} orders were planned, not ${WANTED}`],
   };
-  return { line: lineOf(said, ours, theirs), share: ratiosOf(ours, theirs) };
+  return { line: toScoreLine(options, ours, theirs), share: computeRatios(ours, theirs) };
 }
 
-function each(often: number, work: () => unknown): { ms: number } {
+function timeRepeated(repeats: number, work: () => unknown): { ms: number } {
   const taken: number[] = [];
-  for (let at = 0; at < often; at += 1) {
+  for (let at = 0; at < repeats; at += 1) {
     const from = performance.now();
     work();
     taken.push(performance.now() - from);
   }
-  return { ms: spreadOf(taken).p50 };
+  return { ms: computePercentiles(taken).p50 };
 }
 
 function sha256(text: string): string {
@@ -92,13 +92,13 @@ function manyInputs(count: number): PlanInputs {
       stopped: n % 100 === 7 ? "on purpose" : null,
       timeout_seconds: 900,
     });
-    for (const [place, intent] of Intent.options.slice(0, 3).entries()) {
+    for (const [index, intent] of Intent.options.slice(0, 3).entries()) {
       runs.push({
-        ended_at: new Date(NOW_MS - ((n + place * 13) % 200) * HOUR_MS).toISOString(),
+        ended_at: new Date(NOW_MS - ((n + index * 13) % 200) * HOUR_MS).toISOString(),
         failure: n % 9 === 0 ? "time_out" : null,
         intent,
         product_id: id,
-        run_id: `run-${n}-${place}`,
+        run_id: `run-${n}-${index}`,
         status: n % 9 === 0 ? "failed" : "success",
       });
     }

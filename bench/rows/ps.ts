@@ -1,24 +1,24 @@
 /** Row 7: `fleet ps` of many agents, as somebody who types it waits for it: a new program, a real API, real rows. */
-import { lineOf, type Line, type LineTerms } from "../line.ts";
-import { figure, interleave, spreadOf } from "../rounds.ts";
-import type { Row } from "../row.ts";
+import { toScoreLine, type ScoreLine, type ScoreLineOptions } from "../line.ts";
+import { pickFigure, interleave, computePercentiles } from "../rounds.ts";
+import type { BenchRow } from "../row.ts";
 import { seedTasks } from "../seed.ts";
-import { credentialsFor, endProgram, openStack, PROGRAM, startProgram, timed } from "../stack.ts";
+import { credentialsFor, stopProgram, openStack, PROGRAM, startProgram, runTimed } from "../stack.ts";
 import { openTmuxServer, startSessions } from "../tmux.ts";
-import type { World } from "../world.ts";
+import type { BenchWorld } from "../world.ts";
 
-export const psRow: Row = {
+export const psRow: BenchRow = {
   rows: ["7"],
   what: "fleet ps",
   async measure(world) {
-    const lines: Line[] = [];
+    const lines: ScoreLine[] = [];
     const walls = new Map<number, number[]>();
     for (const agents of [100, 200, 1_000]) {
       const { line, wall } = await measurePs(world, agents);
       lines.push(line);
       walls.set(agents, wall);
     }
-    const said: LineTerms = {
+    const options: ScoreLineOptions = {
       row: "7",
       what: "fleet ps of 1,000 agents",
       reference: "of 200",
@@ -26,16 +26,16 @@ export const psRow: Row = {
       target: { atMost: 1.5 },
       reason: "800 more rows to read, parse, send, parse and lay out; the start of Node does not outweigh them",
     };
-    return [...lines, lineOf(said, walls.get(1_000) ?? [], walls.get(200) ?? [])];
+    return [...lines, toScoreLine(options, walls.get(1_000) ?? [], walls.get(200) ?? [])];
   },
 };
 
-async function measurePs(world: World, agents: number): Promise<{ line: Line; wall: number[] }> {
+async function measurePs(world: BenchWorld, agents: number): Promise<{ line: ScoreLine; wall: number[] }> {
   const database = await world.database();
   const stack = await openStack(world, database);
   await seedTasks(database, stack.open.store, { count: agents, status: "running", withFacts: true });
   const web = await startProgram(stack.env, ["web"]);
-  world.later(() => endProgram(web));
+  world.defer(() => stopProgram(web));
   const env = { ...stack.env, ...(await credentialsFor(stack)) };
   const tmux = await openTmuxServer(world);
   await startSessions(
@@ -43,32 +43,32 @@ async function measurePs(world: World, agents: number): Promise<{ line: Line; wa
     Array.from({ length: agents }, (_, at) => `agent-${at}`),
   );
 
-  const often = world.size(3, 1);
-  const several = async (look: () => Promise<number>) => {
+  const repeats = world.size(3, 1);
+  const repeat = async (measure: () => Promise<number>) => {
     const taken: number[] = [];
-    for (let at = 0; at < often; at += 1) taken.push(await look());
-    return { wall: spreadOf(taken).p50 };
+    for (let at = 0; at < repeats; at += 1) taken.push(await measure());
+    return { wall: computePercentiles(taken).p50 };
   };
   let shown = "";
   const ps = async () => {
-    const { ms, stdout } = await timed([process.execPath, PROGRAM, "ps"], env);
+    const { ms, stdout } = await runTimed([process.execPath, PROGRAM, "ps"], env);
     shown = stdout;
     return ms;
   };
   const byHand = async () => {
-    const node = await timed([process.execPath, "-e", "0"], env);
-    return node.ms + (await timed([...tmux.argv, "list-panes", "-a"], env)).ms;
+    const node = await runTimed([process.execPath, "-e", "0"], env);
+    return node.ms + (await runTimed([...tmux.argv, "list-panes", "-a"], env)).ms;
   };
   await ps();
   const samples = await interleave(
     world.rounds,
-    () => several(ps),
-    () => several(byHand),
+    () => repeat(ps),
+    () => repeat(byHand),
   );
-  await endProgram(web);
+  await stopProgram(web);
   await tmux("kill-server");
   const rows = shown.split("\n").filter((line) => line.includes("Make change")).length;
-  const said: LineTerms = {
+  const options: ScoreLineOptions = {
     row: "7",
     what: `fleet ps, ${agents.toLocaleString("en-US")} agents`,
     reference: "node -e 0 + tmux list-panes -a",
@@ -77,6 +77,6 @@ async function measurePs(world: World, agents: number): Promise<{ line: Line; wa
     wrong: rows === agents ? [] : [`${rows} agents are shown, not ${agents}`],
     reason: "modules to load, one request, and every row parsed on both sides",
   };
-  const wall = figure(samples.ours, "wall");
-  return { line: lineOf(said, wall, figure(samples.theirs, "wall")), wall };
+  const wall = pickFigure(samples.ours, "wall");
+  return { line: toScoreLine(options, wall, pickFigure(samples.theirs, "wall")), wall };
 }

@@ -10,34 +10,34 @@ import { SpawnRequest } from "../../src/domain/task/spawn.ts";
 import type { Task } from "../../src/domain/task/task.ts";
 import { startWorker } from "../../src/processes/worker.ts";
 import { upsertOperator } from "../../src/store/operators.ts";
-import { WORKER } from "../../src/store/store.ts";
+import { SYSTEM } from "../../src/store/store.ts";
 import { getTask } from "../../src/store/tasks.ts";
 import { newCheckout } from "../../tests/support/repositories.ts";
-import { lineOf, type Line } from "../line.ts";
-import { figure, interleave, spreadOf, type Figures } from "../rounds.ts";
-import type { Row } from "../row.ts";
-import { byCallers, OPERATOR } from "../seed.ts";
+import { toScoreLine, type ScoreLine } from "../line.ts";
+import { pickFigure, interleave, computePercentiles, type Figures } from "../rounds.ts";
+import type { BenchRow } from "../row.ts";
+import { runConcurrently, OPERATOR } from "../seed.ts";
 import { openStack } from "../stack.ts";
 import { openTmuxServer, type Tmux } from "../tmux.ts";
-import type { World } from "../world.ts";
+import type { BenchWorld } from "../world.ts";
 
 const run = promisify(execFile);
 const AT_ONCE = 20;
 const FILES = 100;
 
-export const spawnRow: Row = {
+export const spawnRow: BenchRow = {
   rows: ["4", "5", "11"],
   what: "spawns and their supervisors",
   async measure(world) {
     const repository = await aRepository(world);
     const spawner = await openSpawner(world, repository);
-    const hand = await openHand(world, repository);
+    const hand = await openManualSpawner(world, repository);
     const weights: number[] = [];
     const lines = [
       ...(await oneByOne(world, spawner, hand)),
-      await twenty(world, spawner, hand, (weight) => weights.push(weight)),
+      await spawnTwenty(world, spawner, hand, (weight) => weights.push(weight)),
     ];
-    const said = {
+    const options = {
       row: "11",
       what: "memory of one supervisor, its logger and beater",
       reference: "sh itself (PSS)",
@@ -45,11 +45,11 @@ export const spawnRow: Row = {
       compared: "value",
       target: { atMost: 3 },
     } as const;
-    const shell = await weightOfShell();
+    const shell = await measureShellMemory();
     return [
       ...lines,
-      lineOf(
-        said,
+      toScoreLine(
+        options,
         weights,
         weights.map(() => shell),
       ),
@@ -57,13 +57,13 @@ export const spawnRow: Row = {
   },
 };
 
-async function oneByOne(world: World, spawner: Spawner, hand: Hand): Promise<Line[]> {
-  const often = world.size(5, 2);
-  const several = async (spawn: () => Promise<number>, tidy: () => Promise<unknown>): Promise<Figures> => {
+async function oneByOne(world: BenchWorld, spawner: Spawner, hand: ManualSpawner): Promise<ScoreLine[]> {
+  const repeats = world.size(5, 2);
+  const repeat = async (spawn: () => Promise<number>, tidy: () => Promise<unknown>): Promise<Figures> => {
     const taken: number[] = [];
-    for (let at = 0; at < often; at += 1) taken.push(await spawn());
+    for (let at = 0; at < repeats; at += 1) taken.push(await spawn());
     await tidy();
-    return spreadOf(taken);
+    return computePercentiles(taken);
   };
   await spawner.one();
   await hand.one();
@@ -71,10 +71,10 @@ async function oneByOne(world: World, spawner: Spawner, hand: Hand): Promise<Lin
   await hand.tidy();
   const samples = await interleave(
     world.rounds,
-    () => several(spawner.one, spawner.tidy),
-    () => several(hand.one, hand.tidy),
+    () => repeat(spawner.one, spawner.tidy),
+    () => repeat(hand.one, hand.tidy),
   );
-  const said = {
+  const options = {
     row: "4",
     reference: "git worktree add + tmux new-session + program, by hand",
     unit: "ms",
@@ -84,22 +84,27 @@ async function oneByOne(world: World, spawner: Spawner, hand: Hand): Promise<Lin
       "seven commits to disk (admit, relay, claim, prepared, running) and a supervisor with logger and fence stand between",
   };
   return ["p50", "p95"].map((name) =>
-    lineOf(
-      { ...said, what: `request → first heartbeat, ${name}` },
-      figure(samples.ours, name),
-      figure(samples.theirs, name),
+    toScoreLine(
+      { ...options, what: `request → first heartbeat, ${name}` },
+      pickFigure(samples.ours, name),
+      pickFigure(samples.theirs, name),
     ),
   );
 }
 
-async function twenty(world: World, spawner: Spawner, hand: Hand, weigh: (mib: number) => unknown): Promise<Line> {
+async function spawnTwenty(
+  world: BenchWorld,
+  spawner: Spawner,
+  hand: ManualSpawner,
+  weigh: (mib: number) => unknown,
+): Promise<ScoreLine> {
   const samples = await interleave(
     world.quick ? 1 : world.rounds,
     async () => {
       const from = performance.now();
       await Promise.all(Array.from({ length: AT_ONCE }, () => spawner.one()));
       const total = performance.now() - from;
-      weigh(spawner.supervisorWeight());
+      weigh(spawner.supervisorMemory());
       await spawner.tidy();
       return { total };
     },
@@ -111,7 +116,7 @@ async function twenty(world: World, spawner: Spawner, hand: Hand, weigh: (mib: n
       return { total };
     },
   );
-  const said = {
+  const options = {
     row: "5",
     what: `${AT_ONCE} spawns at once, all beating`,
     reference: "the same commands by hand, one after another",
@@ -120,7 +125,7 @@ async function twenty(world: World, spawner: Spawner, hand: Hand, weigh: (mib: n
     wrong: spawner.wrong(),
     reason: "as row 4; two cores have no third for the second spawn",
   };
-  return lineOf(said, figure(samples.ours, "total"), figure(samples.theirs, "total"));
+  return toScoreLine(options, pickFigure(samples.ours, "total"), pickFigure(samples.theirs, "total"));
 }
 
 interface Spawner {
@@ -129,12 +134,12 @@ interface Spawner {
   /** Ends what runs and removes it. */
   readonly tidy: () => Promise<unknown>;
   /** Of all that run now, in MiB each, without their agents. */
-  supervisorWeight(): number;
+  supervisorMemory(): number;
   wrong(): string[];
 }
 
 /** A whole worker in this process; the beat is known when the worker itself has seen it. */
-async function openSpawner(world: World, repository: string): Promise<Spawner> {
+async function openSpawner(world: BenchWorld, repository: string): Promise<Spawner> {
   const database = await world.database();
   const { open, home } = await openStack(world, database, { slots: 100 });
   const beats = new Map<string, () => void>();
@@ -146,44 +151,44 @@ async function openSpawner(world: World, repository: string): Promise<Spawner> {
     return beat;
   };
   const fleet = { ...open.fleet, agents: { ...open.fleet.agents, waitForHeartbeat } };
-  await open.store.transaction(WORKER, (tx) => upsertOperator(tx, OPERATOR));
+  await open.store.transaction(SYSTEM, (tx) => upsertOperator(tx, OPERATOR));
   const worker = await startWorker({ ...open, fleet }, { tickMs: 5_000, versions: {} });
   const tasks: Task[] = [];
   const wrong = new Set<string>();
   const tidy = async () => {
-    await byCallers(4, tasks.splice(0), async ({ id }) => {
-      const { status, attempt } = await untilRunning(() => open.store.transaction(WORKER, (tx) => getTask(tx, id)));
+    await runConcurrently(4, tasks.splice(0), async ({ id }) => {
+      const { status, attempt } = await waitUntilRunning(() => open.store.transaction(SYSTEM, (tx) => getTask(tx, id)));
       if (status !== "running") wrong.add(`a spawned task is ${status}, not running`);
-      await database.query(OVER, [id]);
+      await database.query(MARK_CANCELLED, [id]);
       await fleet.agents.stop({ taskId: id, attempt }, { graceMs: 200 });
       await fleet.agents.cleanUp({ taskId: id, attempt });
     });
   };
-  world.later(async () => {
+  world.defer(async () => {
     await tidy();
     await worker.drain();
     await run("tmux", ["-S", join(home, "tmux", "fleet.sock"), "kill-server"]).catch(() => undefined);
   });
   return {
     async one() {
-      const ask = SpawnRequest.parse({ repository, description: "Wait.", agentType: "stub", script: "hang" });
+      const request = SpawnRequest.parse({ repository, description: "Wait.", agentType: "stub", script: "hang" });
       const from = performance.now();
-      const { task } = await requestSpawn(fleet, OPERATOR, ask);
+      const { task } = await requestSpawn(fleet, OPERATOR, request);
       tasks.push(task);
       if (!early.has(task.id)) await new Promise<void>((resolve) => beats.set(task.id, resolve));
       return performance.now() - from;
     },
     tidy,
-    supervisorWeight: () => weightOfSupervisors(home) / tasks.length,
+    supervisorMemory: () => measureSupervisorMemory(home) / tasks.length,
     wrong: () => [...wrong],
   };
 }
 
 /** As if it had ended long ago, and been seen to. */
-const OVER = `update fleet_tasks set status = 'cancelled', completed_at = now(), waiting_for = null, workspace_path = null
+const MARK_CANCELLED = `update fleet_tasks set status = 'cancelled', completed_at = now(), waiting_for = null, workspace_path = null
   where id = $1`;
 
-async function untilRunning(read: () => Promise<Task>): Promise<Task> {
+async function waitUntilRunning(read: () => Promise<Task>): Promise<Task> {
   const deadline = performance.now() + 10_000;
   for (;;) {
     const task = await read();
@@ -192,13 +197,13 @@ async function untilRunning(read: () => Promise<Task>): Promise<Task> {
   }
 }
 
-interface Hand {
+interface ManualSpawner {
   readonly one: () => Promise<number>;
   readonly tidy: () => Promise<unknown>;
 }
 
 /** What somebody would type, as fast as a program can type it; a beat is a file that the program writes first. */
-async function openHand(world: World, repository: string): Promise<Hand> {
+async function openManualSpawner(world: BenchWorld, repository: string): Promise<ManualSpawner> {
   const dir = await world.folder("hand");
   const tmux: Tmux = await openTmuxServer(world);
   await tmux("new-session", "-d", "-s", "first", "exec sleep 3600");
@@ -227,7 +232,7 @@ async function openHand(world: World, repository: string): Promise<Hand> {
   };
 }
 
-async function aRepository(world: World): Promise<string> {
+async function aRepository(world: BenchWorld): Promise<string> {
   const path = join(await world.folder("repository"), "shop");
   const files = Array.from({ length: FILES }, (_, at) => [
     `src/part-${at % 10}/file-${at}.ts`,
@@ -237,29 +242,29 @@ async function aRepository(world: World): Promise<string> {
 }
 
 /** The supervisor's shells of this home: those whose command line names it and which are not the agent. */
-function weightOfSupervisors(home: string): number {
+function measureSupervisorMemory(home: string): number {
   let kib = 0;
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    const command = textOf(`/proc/${pid}/cmdline`).replaceAll("\0", " ");
+    const command = readText(`/proc/${pid}/cmdline`).replaceAll("\0", " ");
     if (!command.includes(`supervisor.sh ${home}`) || command.trimEnd().endsWith(" agent")) continue;
-    kib += pssOf(pid);
+    kib += readPss(pid);
   }
   return kib / 1_024;
 }
 
-async function weightOfShell(): Promise<number> {
+async function measureShellMemory(): Promise<number> {
   const child = execFile("/bin/sh", ["-c", "read x; :"]);
   await pause(50);
-  const kib = pssOf(String(child.pid));
+  const kib = readPss(String(child.pid));
   child.stdin?.end("x\n");
   return kib / 1_024;
 }
 
-function pssOf(pid: string): number {
-  return Number(/^Pss:\s+(\d+) kB/m.exec(textOf(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0);
+function readPss(pid: string): number {
+  return Number(/^Pss:\s+(\d+) kB/m.exec(readText(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0);
 }
 
-function textOf(path: string): string {
+function readText(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch {

@@ -1,22 +1,22 @@
 /** Row 9: the monitor's look at many live tasks of which none needs anything. */
 import { join } from "node:path";
 import { sweepShard } from "../../src/conductor/monitor/sweep.ts";
-import { WORKER } from "../../src/store/store.ts";
+import { SYSTEM } from "../../src/store/store.ts";
 import { listLiveTasks } from "../../src/store/tasks.ts";
 import { newCheckout } from "../../tests/support/repositories.ts";
-import { lineOf, type Line } from "../line.ts";
-import { figure, interleave } from "../rounds.ts";
-import type { Row } from "../row.ts";
+import { toScoreLine, type ScoreLine } from "../line.ts";
+import { pickFigure, interleave } from "../rounds.ts";
+import type { BenchRow } from "../row.ts";
 import { seedTasks } from "../seed.ts";
 import { openStack } from "../stack.ts";
 
 const ALL = { shard: 0, of: 1 };
 
-export const sweepRow: Row = {
+export const sweepRow: BenchRow = {
   rows: ["9"],
   what: "monitor sweep with nothing to do",
   async measure(world) {
-    const lines: Line[] = [];
+    const lines: ScoreLine[] = [];
     const repository = newCheckout(join(await world.folder("repository"), "shop"));
     for (const count of world.quick ? [1_000] : [1_000, 10_000]) {
       const database = await world.database();
@@ -38,12 +38,12 @@ export const sweepRow: Row = {
       };
       const select = async () => {
         const from = performance.now();
-        await store.transaction(WORKER, (tx) => listLiveTasks(tx, ALL));
+        await store.transaction(SYSTEM, (tx) => listLiveTasks(tx, ALL));
         return { ms: performance.now() - from };
       };
       await sweep();
       const samples = await interleave(world.rounds, sweep, select);
-      const said = {
+      const options = {
         row: "9",
         what: `sweep of ${count.toLocaleString("en-US")} live tasks`,
         reference: "one select of those rows, parsed",
@@ -52,7 +52,7 @@ export const sweepRow: Row = {
         wrong: [...wrong],
         reason: "the facts of each agent are rows to read and parse as well",
       };
-      lines.push(lineOf(said, figure(samples.ours, "ms"), figure(samples.theirs, "ms")));
+      lines.push(toScoreLine(options, pickFigure(samples.ours, "ms"), pickFigure(samples.theirs, "ms")));
     }
     return lines;
   },

@@ -1,10 +1,10 @@
 /** Untrusted text: 1 MB of what is meant to make reading slow, redacted, stripped and escaped. */
 import { escapeForTerminal } from "../../src/domain/text/escape.ts";
-import { redactor } from "../../src/domain/text/redact.ts";
+import { createRedactor } from "../../src/domain/text/redact.ts";
 import { stripTerminal } from "../../src/domain/text/terminal-text.ts";
-import { lineOf, type Line } from "../line.ts";
-import { figure, interleave } from "../rounds.ts";
-import type { Row } from "../row.ts";
+import { toScoreLine, type ScoreLine } from "../line.ts";
+import { pickFigure, interleave } from "../rounds.ts";
+import type { BenchRow } from "../row.ts";
 
 const BYTES = 1_000_000;
 /** Beginnings without ends: what makes a careless expression read the rest again and again. */
@@ -25,12 +25,12 @@ const BAIT = [
   "\u3042",
 ];
 
-export const textRow: Row = {
+export const textRow: BenchRow = {
   rows: ["text"],
   what: "1 MB of hostile text",
   async measure(world) {
-    const { redact } = redactor({ values: ["correct/horse+battery=Staple"] });
-    const lines: Line[] = [];
+    const { redact } = createRedactor({ values: ["correct/horse+battery=Staple"] });
+    const lines: ScoreLine[] = [];
     for (const [what, read] of Object.entries({
       redacted: redact,
       stripped: stripTerminal,
@@ -56,7 +56,7 @@ export const textRow: Row = {
       };
       await ours();
       const samples = await interleave(world.rounds, ours, theirs);
-      const said = {
+      const options = {
         row: "text",
         what: `1 MB ${what}, the slowest of ${BAIT.length} baits`,
         reference: "JSON.stringify, on average",
@@ -66,7 +66,7 @@ export const textRow: Row = {
         notes: [`slowest: ${JSON.stringify(worst.bait)} over and over`],
         reason: "every place is looked at once for each kind of secret",
       } as const;
-      lines.push(lineOf(said, figure(samples.ours, "ms"), figure(samples.theirs, "ms")));
+      lines.push(toScoreLine(options, pickFigure(samples.ours, "ms"), pickFigure(samples.theirs, "ms")));
     }
     return lines;
   },

@@ -5,27 +5,27 @@ import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { Client } from "pg";
-import { runDirOf } from "../../src/agents/paths.ts";
+import { attemptDir } from "../../src/agents/paths.ts";
 import { sessionName } from "../../src/agents/attempt/stop.ts";
 import { tickHost } from "../../src/conductor/monitor/host.ts";
 import type { Task } from "../../src/domain/task/task.ts";
 import { mirrorOf } from "../../src/git/mirror.ts";
 import { newCheckout, runGit } from "../../tests/support/repositories.ts";
-import { lineOf, type Line, type LineTerms } from "../line.ts";
-import { figure, interleave } from "../rounds.ts";
-import type { Row } from "../row.ts";
+import { toScoreLine, type ScoreLine, type ScoreLineOptions } from "../line.ts";
+import { pickFigure, interleave } from "../rounds.ts";
+import type { BenchRow } from "../row.ts";
 import { HOST, seedTasks } from "../seed.ts";
 import { openStack } from "../stack.ts";
 import { openTmuxServer, startSessions, type Tmux } from "../tmux.ts";
-import type { World } from "../world.ts";
+import type { BenchWorld } from "../world.ts";
 
-export const tickRow: Row = {
+export const tickRow: BenchRow = {
   rows: ["6"],
   what: "host tick",
   async measure(world) {
     const few = await measureTick(world, 20);
     const many = await measureTick(world, 200);
-    const grown: Pick<LineTerms, "row" | "reference" | "unit" | "compared" | "target" | "reason"> = {
+    const grown: Pick<ScoreLineOptions, "row" | "reference" | "unit" | "compared" | "target" | "reason"> = {
       row: "6",
       reference: "20 agents",
       unit: "",
@@ -35,19 +35,19 @@ export const tickRow: Row = {
     };
     return [
       many.line,
-      lineOf({ ...grown, what: "programs a tick of 200 agents starts" }, many.programs, few.programs),
-      lineOf({ ...grown, what: "statements a tick of 200 agents sends" }, many.statements, few.statements),
+      toScoreLine({ ...grown, what: "programs a tick of 200 agents starts" }, many.programs, few.programs),
+      toScoreLine({ ...grown, what: "statements a tick of 200 agents sends" }, many.statements, few.statements),
     ];
   },
 };
 
-interface Ticked {
-  readonly line: Line;
+interface TickResult {
+  readonly line: ScoreLine;
   readonly programs: number[];
   readonly statements: number[];
 }
 
-async function measureTick(world: World, agents: number): Promise<Ticked> {
+async function measureTick(world: BenchWorld, agents: number): Promise<TickResult> {
   const database = await world.database();
   const { open, home } = await openStack(world, database, { slots: agents });
   const repository = newCheckout(join(await world.folder("repository"), "shop"));
@@ -59,7 +59,7 @@ async function measureTick(world: World, agents: number): Promise<Ticked> {
   });
   runGit(home, "clone", "--quiet", "--bare", repository, mirrorOf(home, repository).path);
   const tmux = await openTmuxServer(world, join(home, "tmux", "fleet.sock"));
-  const beats = await stage(home, tasks, tmux);
+  const beats = await prepareRuns(home, tasks, tmux);
   const wrong = new Set<string>();
 
   const tick = async () => {
@@ -87,7 +87,7 @@ async function measureTick(world: World, agents: number): Promise<Ticked> {
   await tmux("kill-server");
   const [row] = await database.query("select count(*)::int as count from fleet_tasks where status <> 'running'");
   if (row?.["count"] !== 0) wrong.add(`${String(row?.["count"])} healthy agents were acted on`);
-  const said: LineTerms = {
+  const options: ScoreLineOptions = {
     row: "6",
     what: `tick of ${agents} agents`,
     reference: "tmux list-panes -a + reading as many files",
@@ -97,14 +97,14 @@ async function measureTick(world: World, agents: number): Promise<Ticked> {
     reason: "writing 200 facts and reading them back for the monitor's rules is work that the reference does not do",
   };
   return {
-    line: lineOf(said, figure(samples.ours, "ms"), figure(samples.theirs, "ms")),
-    programs: figure(samples.ours, "programs"),
-    statements: figure(samples.ours, "statements"),
+    line: toScoreLine(options, pickFigure(samples.ours, "ms"), pickFigure(samples.theirs, "ms")),
+    programs: pickFigure(samples.ours, "programs"),
+    statements: pickFigure(samples.ours, "statements"),
   };
 }
 
 /** Runs as their supervisors leave them, without 200 supervisors: two cores would measure those. */
-async function stage(home: string, tasks: readonly Task[], tmux: Tmux) {
+async function prepareRuns(home: string, tasks: readonly Task[], tmux: Tmux) {
   mkdirSync(join(home, "tmux"), { recursive: true });
   await startSessions(
     tmux,
@@ -113,13 +113,13 @@ async function stage(home: string, tasks: readonly Task[], tmux: Tmux) {
   const panes = (await tmux("list-panes", "-a", "-F", "#{session_name} #{pane_pid}")).trim().split("\n");
   const pids = new Map(panes.map((line) => [line.split(" ")[0], Number(line.split(" ")[1])]));
   return tasks.map((task) => {
-    const dir = runDirOf(home, task.id, task.attempt);
+    const dir = attemptDir(home, task.id, task.attempt);
     const pid = pids.get(sessionName(task.id, task.attempt)) ?? 0;
     const start = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ")[19];
     mkdirSync(join(dir, "started"), { recursive: true });
     mkdirSync(join(home, "attempts", ".open"), { recursive: true });
     writeFileSync(join(home, "attempts", ".open", `${task.id}_${task.attempt}`), "");
-    writeFileSync(join(dir, "run.json"), JSON.stringify(specOf(task, home)));
+    writeFileSync(join(dir, "run.json"), JSON.stringify(makeSpec(task, home)));
     writeFileSync(join(dir, "process"), `pid=${pid} start=${start} supervisor=${pid}\n`);
     const log = join(dir, "output.log");
     writeFileSync(log, "begun\n");
@@ -132,7 +132,7 @@ async function stage(home: string, tasks: readonly Task[], tmux: Tmux) {
   });
 }
 
-function specOf(task: Task, home: string): Record<string, unknown> {
+function makeSpec(task: Task, home: string): Record<string, unknown> {
   return {
     taskId: task.id,
     attempt: task.attempt,

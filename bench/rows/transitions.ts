@@ -3,57 +3,57 @@ import { randomUUID } from "node:crypto";
 import { Pool } from "pg";
 import { ciQueue } from "../../queues/ci.ts";
 import type { Task } from "../../src/domain/task/task.ts";
-import { hint } from "../../src/store/outbox.ts";
-import { WORKER, type Store } from "../../src/store/store.ts";
+import { createHint } from "../../src/store/outbox.ts";
+import { SYSTEM, type Store } from "../../src/store/store.ts";
 import type { Transition } from "../../src/store/transitions.ts";
-import { lineOf, type Line } from "../line.ts";
-import { figure, interleave, spreadOf } from "../rounds.ts";
-import type { Row } from "../row.ts";
-import { byCallers, seedTasks, storeOver } from "../seed.ts";
-import type { Database, World } from "../world.ts";
+import { toScoreLine, type ScoreLine } from "../line.ts";
+import { pickFigure, interleave, computePercentiles } from "../rounds.ts";
+import type { BenchRow } from "../row.ts";
+import { runConcurrently, seedTasks, openBenchStore } from "../seed.ts";
+import type { Database, BenchWorld } from "../world.ts";
 
 /** More connections do not make the five statements faster on two cores. */
 const NAIVE_CONNECTIONS = 16;
 
-export const transitionsRow: Row = {
+export const transitionsRow: BenchRow = {
   rows: ["1", "1b", "1c"],
   what: "durable transitions",
   async measure(world) {
     const database = await world.database();
-    const store = storeOver(world, database);
-    const naive = naiveOver(world, database);
+    const store = openBenchStore(world, database);
+    const naive = openNaivePool(world, database);
     return [
-      ...(await atOnce(world, { database, store, naive })),
-      ...(await alone(world, database, store)),
-      await withoutSecurity(world, database, store),
+      ...(await measureConcurrent(world, { database, store, naive })),
+      ...(await measureSingle(world, database, store)),
+      await measureRowSecurity(world, database, store),
     ];
   },
 };
 
-interface Stage {
+interface Contenders {
   readonly database: Database;
   readonly store: Store;
   readonly naive: Pool;
 }
 
-async function atOnce(world: World, { database, store, naive }: Stage): Promise<Line[]> {
+async function measureConcurrent(world: BenchWorld, { database, store, naive }: Contenders): Promise<ScoreLine[]> {
   const count = world.size(1_000, 200);
-  const lines: Line[] = [];
+  const lines: ScoreLine[] = [];
   for (const callers of [32, 100]) {
     const wrong = new Set<string>();
-    const run = async (move: (task: Task) => Promise<unknown>) => {
+    const run = async (transition: (task: Task) => Promise<unknown>) => {
       const tasks = await seedTasks(database, store, { count, status: "pr_created" });
-      const ms = await byCallers(callers, tasks, move);
-      for (const one of await proveMoved(database, tasks)) wrong.add(one);
+      const ms = await runConcurrently(callers, tasks, transition);
+      for (const one of await checkTransitioned(database, tasks)) wrong.add(one);
       return { rate: (count / ms) * 1_000 };
     };
-    await run((task) => store.transitions.move(WORKER, reviewing(task)));
+    await run((task) => store.transitions.transition(SYSTEM, toReviewing(task)));
     const samples = await interleave(
       world.rounds,
-      () => run((task) => store.transitions.move(WORKER, reviewing(task))),
-      () => run((task) => moveNaively(naive, task)),
+      () => run((task) => store.transitions.transition(SYSTEM, toReviewing(task))),
+      () => run((task) => transitionNaively(naive, task)),
     );
-    const said = {
+    const options = {
       row: "1",
       what: `durable transitions, ${callers} callers`,
       reference: "BEGIN … five statements … COMMIT",
@@ -62,16 +62,16 @@ async function atOnce(world: World, { database, store, naive }: Stage): Promise<
       wrong: [...wrong],
       reason: "bound by PostgreSQL's own work per row (guard trigger, hash, five indexes), which the reference shares",
     };
-    lines.push(lineOf(said, figure(samples.ours, "rate"), figure(samples.theirs, "rate")));
+    lines.push(toScoreLine(options, pickFigure(samples.ours, "rate"), pickFigure(samples.theirs, "rate")));
   }
   return lines;
 }
 
-async function alone(world: World, database: Database, store: Store): Promise<Line[]> {
+async function measureSingle(world: BenchWorld, database: Database, store: Store): Promise<ScoreLine[]> {
   const count = world.size(100, 30);
   await database.query("create table bench_rows (id uuid primary key, task_id uuid not null, detail jsonb not null)");
   const pool = new Pool({ connectionString: database.url, max: 1 }).on("error", () => undefined);
-  world.later(() => pool.end());
+  world.defer(() => pool.end());
   const times = async (work: (task: Task) => Promise<unknown>) => {
     const tasks = await seedTasks(database, store, { count, status: "pr_created" });
     const taken: number[] = [];
@@ -80,15 +80,15 @@ async function alone(world: World, database: Database, store: Store): Promise<Li
       await work(task);
       taken.push(performance.now() - from);
     }
-    return spreadOf(taken);
+    return computePercentiles(taken);
   };
   const insert = "insert into bench_rows (id, task_id, detail) values ($1, $2, $3)";
   const samples = await interleave(
     world.rounds,
-    () => times((task) => store.transitions.move(WORKER, reviewing(task))),
+    () => times((task) => store.transitions.transition(SYSTEM, toReviewing(task))),
     () => times((task) => pool.query(insert, [randomUUID(), task.id, JSON.stringify({ from: task.status })])),
   );
-  const said = {
+  const options = {
     row: "1b",
     reference: "one-row insert",
     unit: "ms",
@@ -100,23 +100,23 @@ async function alone(world: World, database: Database, store: Store): Promise<Li
       ["p99", 2.5],
     ] as const
   ).map(([name, atMost]) =>
-    lineOf(
-      { ...said, what: `one transition alone, ${name}`, target: { atMost } },
-      figure(samples.ours, name),
-      figure(samples.theirs, name),
+    toScoreLine(
+      { ...options, what: `one transition alone, ${name}`, target: { atMost } },
+      pickFigure(samples.ours, name),
+      pickFigure(samples.theirs, name),
     ),
   );
 }
 
-async function withoutSecurity(world: World, database: Database, store: Store): Promise<Line> {
+async function measureRowSecurity(world: BenchWorld, database: Database, store: Store): Promise<ScoreLine> {
   const count = world.size(1_000, 200);
   const open = await world.database();
   const tables = await open.query("select oid::regclass::text as name from pg_class where relrowsecurity");
   for (const { name } of tables) await open.query(`alter table ${String(name)} disable row level security`);
-  const openly = storeOver(world, open);
+  const openly = openBenchStore(world, open);
   const run = async (on: Database, through: Store) => {
     const tasks = await seedTasks(on, through, { count, status: "pr_created" });
-    const ms = await byCallers(32, tasks, (task) => through.transitions.move(WORKER, reviewing(task)));
+    const ms = await runConcurrently(32, tasks, (task) => through.transitions.transition(SYSTEM, toReviewing(task)));
     return { rate: (count / ms) * 1_000 };
   };
   const samples = await interleave(
@@ -124,43 +124,43 @@ async function withoutSecurity(world: World, database: Database, store: Store): 
     () => run(database, store),
     () => run(open, openly),
   );
-  const said = {
+  const options = {
     row: "1c",
     what: "transitions with row security, 32 callers",
     reference: "the same without",
     unit: "/s",
     target: { atLeast: 0.93 },
   };
-  return lineOf(said, figure(samples.ours, "rate"), figure(samples.theirs, "rate"));
+  return toScoreLine(options, pickFigure(samples.ours, "rate"), pickFigure(samples.theirs, "rate"));
 }
 
 /** A state change with its audit entry, one hint and one event. */
-export function reviewing(task: Task): Transition {
+export function toReviewing(task: Task): Transition {
   return {
     task,
     to: "reviewing",
     actor: "bench",
     action: "task.reviewing",
     detail: { headSha: "0".repeat(40) },
-    hints: [hint(ciQueue, { taskId: task.id, epoch: task.epoch + 1 })],
+    hints: [createHint(ciQueue, { taskId: task.id, epoch: task.epoch + 1 })],
     events: [{ id: randomUUID(), type: "fleet.task.state", data: { taskId: task.id, to: "reviewing" } }],
   };
 }
 
-function naiveOver(world: World, { url }: Database): Pool {
+function openNaivePool(world: BenchWorld, { url }: Database): Pool {
   const pool = new Pool({ connectionString: url, max: NAIVE_CONNECTIONS }).on("error", () => undefined);
-  world.later(() => pool.end());
+  world.defer(() => pool.end());
   return pool;
 }
 
 /** The same rows by the same guards, one statement after another: what most code would do. */
-async function moveNaively(pool: Pool, task: Task): Promise<void> {
+async function transitionNaively(pool: Pool, task: Task): Promise<void> {
   const client = await pool.connect();
-  const asked = reviewing(task);
-  const detail = JSON.stringify({ from: task.status, to: "reviewing", attempt: task.attempt, ...asked.detail });
+  const transition = toReviewing(task);
+  const detail = JSON.stringify({ from: task.status, to: "reviewing", attempt: task.attempt, ...transition.detail });
   try {
     await client.query("begin");
-    await client.query("select fleet_enter($1::jsonb)", [JSON.stringify(WORKER)]);
+    await client.query("select fleet_enter($1::jsonb)", [JSON.stringify(SYSTEM)]);
     const { rows } = await client.query<{ audit_seq: number }>(
       "select audit_seq from fleet_tasks where id = $1 and version = $2 and status = $3 for update",
       [task.id, task.version, task.status],
@@ -170,14 +170,14 @@ async function moveNaively(pool: Pool, task: Task): Promise<void> {
       `update fleet_tasks set status = 'reviewing', version = version + 1, epoch = epoch + 1, audit_seq = audit_seq + 1,
          audit_head = fleet_audit_hash(audit_head, audit_seq + 1, now(), $2, $3, $4::jsonb), updated_at = now()
        where id = $1`,
-      [task.id, asked.actor, asked.action, detail],
+      [task.id, transition.actor, transition.action, detail],
     );
     await client.query(
       `insert into audit_log (tenant_id, operator_id, chain, seq, task_id, actor, action, detail, hash)
        select tenant_id, operator_id, 'task:' || id, $2, id, $3, $4, $5::jsonb, audit_head from fleet_tasks where id = $1`,
-      [task.id, seq, asked.actor, asked.action, detail],
+      [task.id, seq, transition.actor, transition.action, detail],
     );
-    const [first] = asked.hints ?? [];
+    const [first] = transition.hints ?? [];
     await client.query(
       `insert into outbox (tenant_id, operator_id, task_id, topic, dedup_key, payload, processed_at)
        values ($1, $2, $3, $4, $5, $6::jsonb, null), ($1, $2, $3, 'event', $7, $8::jsonb, now())`,
@@ -189,7 +189,7 @@ async function moveNaively(pool: Pool, task: Task): Promise<void> {
         first?.dedupKey,
         JSON.stringify(first?.payload),
         `event_${randomUUID()}`,
-        JSON.stringify(asked.events?.[0]),
+        JSON.stringify(transition.events?.[0]),
       ],
     );
     await client.query("commit");
@@ -199,7 +199,7 @@ async function moveNaively(pool: Pool, task: Task): Promise<void> {
 }
 
 /** Each moved once, with one entry in its chain and two outbox rows. */
-export async function proveMoved(database: Database, tasks: readonly Task[]): Promise<string[]> {
+export async function checkTransitioned(database: Database, tasks: readonly Task[]): Promise<string[]> {
   const ids = tasks.map(({ id }) => id);
   const [counted] = await database.query(
     `select (select count(*)::int from fleet_tasks where id = any($1) and status = 'reviewing' and version = 4 and audit_seq = 1) as moved,

@@ -2,57 +2,57 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import {
-  freePort,
+  findFreePort,
   initCluster,
   startServer,
   stopServer,
   type Cluster,
 } from "../../src/store/embedded/postgres-server.ts";
 import { findBinaries, findRunAs } from "../../src/store/embedded/postgres-binaries.ts";
-import { lineOf } from "../line.ts";
-import { figure, interleave } from "../rounds.ts";
-import type { Row } from "../row.ts";
+import { toScoreLine } from "../line.ts";
+import { pickFigure, interleave } from "../rounds.ts";
+import type { BenchRow } from "../row.ts";
 import { HOST } from "../seed.ts";
-import { endProgram, startUp } from "../stack.ts";
-import type { World } from "../world.ts";
+import { stopProgram, startFleetUp } from "../stack.ts";
+import type { BenchWorld } from "../world.ts";
 
-export const upRow: Row = {
+export const upRow: BenchRow = {
   rows: ["15"],
   what: "fleet up",
   async measure(world) {
     const samples = await interleave(
       world.rounds,
-      () => up(world),
-      () => postgres(world),
+      () => measureUp(world),
+      () => measurePostgres(world),
     );
-    const said = { row: "15", unit: "ms", target: { atMost: 2 } };
+    const options = { row: "15", unit: "ms", target: { atMost: 2 } };
     return [
-      lineOf(
+      toScoreLine(
         {
-          ...said,
+          ...options,
           what: "fleet up to ready, first time",
           reference: "initdb + start",
           reason: "our migrations, those of the queues in PostgreSQL, and a signing key come after initdb",
         },
-        figure(samples.ours, "first"),
-        figure(samples.theirs, "first"),
+        pickFigure(samples.ours, "first"),
+        pickFigure(samples.theirs, "first"),
       ),
-      lineOf(
+      toScoreLine(
         {
-          ...said,
+          ...options,
           what: "fleet up to ready, warm",
           reference: "postgres start",
           reason:
             "Node loads express, BullMQ and the rest (about 0.5 s of CPU) before anything else can begin; the server's start alone is 0.1 s",
         },
-        figure(samples.ours, "warm"),
-        figure(samples.theirs, "warm"),
+        pickFigure(samples.ours, "warm"),
+        pickFigure(samples.theirs, "warm"),
       ),
     ];
   },
 };
 
-async function up(world: World): Promise<{ first: number; warm: number }> {
+async function measureUp(world: BenchWorld): Promise<{ first: number; warm: number }> {
   const home = await world.folder("up");
   const start = async () => {
     const env = {
@@ -61,22 +61,22 @@ async function up(world: World): Promise<{ first: number; warm: number }> {
       FLEET_HOME: home,
       FLEET_HOST_ID: HOST,
       FLEET_LOG_LEVEL: "error",
-      PORT: String(await freePort()),
+      PORT: String(await findFreePort()),
     };
     const from = performance.now();
-    const child = await startUp(env);
+    const child = await startFleetUp(env);
     const ms = performance.now() - from;
-    await endProgram(child);
+    await stopProgram(child);
     return ms;
   };
   return { first: await start(), warm: await start() };
 }
 
-async function postgres(world: World): Promise<{ first: number; warm: number }> {
+async function measurePostgres(world: BenchWorld): Promise<{ first: number; warm: number }> {
   const dir = await world.folder("postgres");
   const runAs = await findRunAs(join(dir, "data"));
   const cluster: Cluster = { dir, data: join(dir, "data"), runAs, binaries: await findBinaries(dir, runAs) };
-  const start = async () => startServer(cluster, await freePort(), async () => undefined);
+  const start = async () => startServer(cluster, await findFreePort(), async () => undefined);
   const from = performance.now();
   await initCluster(cluster, { user: "fleetwright", password: randomBytes(8).toString("hex") });
   await start();

@@ -16,7 +16,7 @@ export function trashRoot(home: string): string {
 }
 
 /** What could neither be used nor be saved for certain: kept for a human. */
-export function keptRoot(home: string): string {
+export function preservedRoot(home: string): string {
   return join(workspaceRoot(home), ".kept");
 }
 
@@ -41,6 +41,6 @@ export function attemptRoot(home: string): string {
   return join(home, "attempts");
 }
 
-export function runDirOf(home: string, taskId: string, attempt: number): string {
+export function attemptDir(home: string, taskId: string, attempt: number): string {
   return join(attemptRoot(home), taskId, String(attempt));
 }

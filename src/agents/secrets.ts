@@ -19,29 +19,29 @@ export interface AgentSecretProvider {
   /** Throws SpawnError NO_SECRET, naming the variable, when something the agent cannot do without is missing. */
   getSecrets: (task: Pick<Task, "id" | "tenantId" | "agentType">, scope: SecretScope) => Promise<AgentSecrets>;
   /** Every value that any agent may be given: to be masked wherever agents' words are kept or shown. */
-  handedOut: () => readonly string[];
+  allSecretValues: () => readonly string[];
 }
 
-interface Needs {
+interface SecretRequirement {
   /** At least one of these; all that are set are given. */
   readonly oneOf: readonly string[];
   /** Given when set: where the model is, not who may use it. */
-  readonly besides: readonly string[];
+  readonly optional: readonly string[];
 }
 
-const NOTHING: Needs = { oneOf: [], besides: [] };
+const NO_SECRETS: SecretRequirement = { oneOf: [], optional: [] };
 
 /** `command` is not in this table's hands: the operator names its variables in the settings. */
-export const SECRETS_BY_AGENT: Readonly<Record<AgentType, Needs>> = {
-  claude_code: { oneOf: ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"], besides: ["ANTHROPIC_BASE_URL"] },
-  codex: { oneOf: ["OPENAI_API_KEY", "CODEX_API_KEY"], besides: ["OPENAI_BASE_URL"] },
-  gemini: { oneOf: ["GEMINI_API_KEY", "GOOGLE_API_KEY"], besides: ["GOOGLE_GEMINI_BASE_URL"] },
+export const SECRETS_BY_AGENT: Readonly<Record<AgentType, SecretRequirement>> = {
+  claude_code: { oneOf: ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"], optional: ["ANTHROPIC_BASE_URL"] },
+  codex: { oneOf: ["OPENAI_API_KEY", "CODEX_API_KEY"], optional: ["OPENAI_BASE_URL"] },
+  gemini: { oneOf: ["GEMINI_API_KEY", "GOOGLE_API_KEY"], optional: ["GOOGLE_GEMINI_BASE_URL"] },
   opencode: {
     oneOf: ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"],
-    besides: ["ANTHROPIC_BASE_URL", "OPENAI_BASE_URL"],
+    optional: ["ANTHROPIC_BASE_URL", "OPENAI_BASE_URL"],
   },
-  command: NOTHING,
-  stub: NOTHING,
+  command: NO_SECRETS,
+  stub: NO_SECRETS,
 };
 
 export interface EnvironmentSecrets {
@@ -56,32 +56,32 @@ export function environmentSecrets({ environment, commandVariables = [] }: Envir
   return {
     // An async function, so that a missing secret rejects and never throws past the caller's promise.
     async getSecrets({ agentType }, { use }) {
-      if (agentType === "command") return take(environment, use === "work" ? commandVariables : []);
-      const { oneOf, besides } = SECRETS_BY_AGENT[agentType];
+      if (agentType === "command") return pickSecrets(environment, use === "work" ? commandVariables : []);
+      const { oneOf, optional } = SECRETS_BY_AGENT[agentType];
       const isSet = (name: string): boolean => (environment[name] ?? "") !== "";
       const keys = oneOf.filter(isSet);
-      if (oneOf.length > 0 && keys.length === 0) throw missing(agentType, oneOf);
-      return take(environment, [...keys, ...besides.filter(isSet)]);
+      if (oneOf.length > 0 && keys.length === 0) throw missingSecret(agentType, oneOf);
+      return pickSecrets(environment, [...keys, ...optional.filter(isSet)]);
     },
     // Where a model is, is no secret; who may use it is.
-    handedOut: () =>
+    allSecretValues: () =>
       [...new Set([...Object.values(SECRETS_BY_AGENT).flatMap(({ oneOf }) => oneOf), ...commandVariables])].flatMap(
         (name) => environment[name] ?? [],
       ),
   };
 }
 
-function take(environment: EnvironmentSecrets["environment"], names: readonly string[]): AgentSecrets {
+function pickSecrets(environment: EnvironmentSecrets["environment"], names: readonly string[]): AgentSecrets {
   const pairs = names.map((name): [string, string] => {
     const value = environment[name];
-    if (value === undefined || value === "") throw missing("command", [name]);
+    if (value === undefined || value === "") throw missingSecret("command", [name]);
     return [name, value];
   });
   const secrets = { names: [...names], values: Object.freeze(Object.fromEntries(pairs)) };
   return Object.defineProperty(secrets, "values", { enumerable: false });
 }
 
-function missing(agentType: AgentType, names: readonly string[]): SpawnError {
+function missingSecret(agentType: AgentType, names: readonly string[]): SpawnError {
   const [first = ""] = names;
   const choice = names.length > 1 ? ` (or ${names.slice(1).join(", ")})` : "";
   return new SpawnError(

@@ -1,7 +1,7 @@
 /** The Unix user of a tenant's agents: a folder of its own, and an environment that leads there. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { findUnixUser, giveTo, openHome, type UnixUser } from "../command/unix-user.ts";
+import { findUnixUser, chownTree, allowTraversal, type UnixUser } from "../command/unix-user.ts";
 import { SpawnError } from "../domain/errors.ts";
 import { cacheRoot, userRoot, workspaceRoot } from "./paths.ts";
 
@@ -14,8 +14,8 @@ export async function prepareUser(home: string, name: string): Promise<UnixUser>
     const root = userRoot(home, name);
     await mkdir(workspaceRoot(home), { recursive: true, mode: 0o711 });
     for (const folder of FOLDERS) await mkdir(join(root, folder), { recursive: true, mode: 0o700 });
-    await openHome(home, user);
-    await giveTo(user, root);
+    await allowTraversal(home, user);
+    await chownTree(user, root);
     return user;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
@@ -38,6 +38,6 @@ export function userEnv(home: string, user: UnixUser | undefined): Record<string
 }
 
 /** Downloads of installers: one for the house, and one for each user, who could poison a common one. */
-export function cacheOf(home: string, user: UnixUser | undefined): string {
+export function installerCacheDir(home: string, user: UnixUser | undefined): string {
   return user ? join(userRoot(home, user.name), "cache") : cacheRoot(home);
 }

@@ -2,12 +2,12 @@
 import type { BulkJobOptions, JobState, Queue } from "bullmq";
 import type { QueueDefinition } from "../../queues/define.ts";
 import type { Schedule } from "../../schedules/define.ts";
-import { FleetError, read } from "../domain/errors.ts";
+import { FleetError, parseInput } from "../domain/errors.ts";
 import { openBackend, type BackendOptions } from "./backend.ts";
-import { BACKOFF, openConsumer, type Answer, type Consumer } from "./consumer.ts";
-import { applyToQueue, listOf, type AppliedSchedules, type Scheduler } from "./schedules.ts";
+import { BACKOFF, openConsumer, type JobHandler, type Consumer } from "./consumer.ts";
+import { applyToQueue, readSchedulers, type AppliedSchedules, type Scheduler } from "./schedules.ts";
 import { startWatchdog } from "./watchdog.ts";
-import { orFailAfter } from "./within.ts";
+import { withTimeout } from "./within.ts";
 
 export { migrateQueueBackend } from "./backend.ts";
 export type { Consumer } from "./consumer.ts";
@@ -19,7 +19,7 @@ export interface QueuedJob {
   readonly delayMs?: number | undefined;
 }
 
-export type JobStanding = "missing" | "waiting" | "delayed" | "active" | "completed" | "failed";
+export type JobStatus = "missing" | "waiting" | "delayed" | "active" | "completed" | "failed";
 
 export interface QueueDepth {
   readonly waiting: number;
@@ -46,8 +46,8 @@ export interface Broker {
    * job. A payload that does not fit refuses the whole call before anything is added; `facts.index` says which one.
    */
   addJobs(jobs: readonly QueuedJob[]): Promise<void>;
-  consume(queue: QueueDefinition, answer: Answer, options?: { concurrency?: number }): Promise<Consumer>;
-  stateOf(queue: QueueDefinition, jobIds: readonly string[]): Promise<Map<string, JobStanding>>;
+  consume(queue: QueueDefinition, answer: JobHandler, options?: { concurrency?: number }): Promise<Consumer>;
+  getJobStatuses(queue: QueueDefinition, jobIds: readonly string[]): Promise<Map<string, JobStatus>>;
   depth(queue: QueueDefinition): Promise<QueueDepth>;
   /** The whole truth about schedules: what is not listed is removed, in every queue this broker has touched. */
   applySchedules(schedules: readonly Schedule[]): Promise<AppliedSchedules>;
@@ -66,27 +66,27 @@ export interface Broker {
 
 const DEFAULT_PREFIX = "fleet";
 /** Well under the ten seconds after which PostgreSQL ends a relay that sits on its row locks. */
-const REACH_TIMEOUT_MS = 5_000;
+const CALL_TIMEOUT_MS = 5_000;
 const CLEAN_BATCH = 1_000;
 /** A job is a hint of at most 1 KB: ids, no prompt, no secret. */
-const PAYLOAD_BYTES = 1_024;
+const MAX_PAYLOAD_BYTES = 1_024;
 /** States asked at once: enough to fill the pipe, few enough to let workers through in between. */
-const STATES_AT_ONCE = 100;
+const STATUS_BATCH_SIZE = 100;
 
 export async function openBroker(options: BrokerOptions): Promise<Broker> {
-  const onError = onceEach(options.onError);
+  const onError = reportOnce(options.onError);
   const backend = await openBackend({ ...options, prefix: options.prefix ?? DEFAULT_PREFIX, onError });
   const queues = new Map<string, Queue>();
   const consumers = new Set<Consumer>();
-  const queueOf = (name: string) =>
-    remember(queues, name, () => {
+  const getQueue = (name: string) =>
+    getOrCreate(queues, name, () => {
       const queue = backend.openQueue(name);
       // BullMQ remembers a failed beginning for ever, so a queue that had one is opened anew when it is next asked for.
       queue.waitUntilReady().catch(() => queues.delete(name));
       return queue;
     });
   const { onStuck, stuckMs, random = Math.random } = options;
-  const stopWatchdog = onStuck ? startWatchdog({ queueOf, consumers, onStuck, stuckMs }) : () => {};
+  const stopWatchdog = onStuck ? startWatchdog({ getQueue, consumers, onStuck, stuckMs }) : () => {};
 
   const drain = async (graceMs?: number) => void (await Promise.all([...consumers].map((it) => it.close(graceMs))));
   let closing: Promise<void> | undefined;
@@ -97,28 +97,30 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
 
     async addJobs(jobs) {
       const batches = toBatches(jobs);
-      await Promise.all([...batches].map(([name, batch]) => reach(name, () => queueOf(name).addBulk(batch))));
+      await Promise.all([...batches].map(([name, batch]) => callQueue(name, () => getQueue(name).addBulk(batch))));
     },
 
     async consume(definition, answer, { concurrency } = {}) {
-      queueOf(definition.name); // so that its schedulers are looked after, and the watchdog can look
-      const opening = () => openConsumer({ backend, definition, answer, concurrency, random });
-      const consumer = await reach(definition.name, opening);
+      getQueue(definition.name); // so that its schedulers are looked after, and the watchdog can look
+      const open = () => openConsumer({ backend, definition, handler: answer, concurrency, random });
+      const consumer = await callQueue(definition.name, open);
       consumers.add(consumer);
       return consumer;
     },
 
-    stateOf: ({ name }, jobIds) => reach(name, () => statesOf(queueOf(name), jobIds)),
-    depth: ({ name }) => reach(name, () => depthOf(queueOf(name))),
-    applySchedules: (schedules) => backend.alone(() => applyAll(schedules, queues, queueOf)),
+    getJobStatuses: ({ name }, jobIds) => callQueue(name, () => readJobStatuses(getQueue(name), jobIds)),
+    depth: ({ name }) => callQueue(name, () => readDepth(getQueue(name))),
+    applySchedules: (schedules) => backend.runExclusive(() => applyAllSchedules(schedules, queues, getQueue)),
 
     async listSchedulers(definitions) {
-      return (await Promise.all(definitions.map(({ name }) => reach(name, () => listOf(queueOf(name)))))).flat();
+      return (
+        await Promise.all(definitions.map(({ name }) => callQueue(name, () => readSchedulers(getQueue(name)))))
+      ).flat();
     },
 
-    clean: (definition) => reach(definition.name, () => clean(queueOf(definition.name), definition)),
-    memoryPressure: () => reach("backend", () => backend.memoryPressure()),
-    bullQueues: (definitions) => definitions.map(({ name }) => queueOf(name)),
+    clean: (definition) => callQueue(definition.name, () => clean(getQueue(definition.name), definition)),
+    memoryPressure: () => callQueue("backend", () => backend.memoryPressure()),
+    bullQueues: (definitions) => definitions.map(({ name }) => getQueue(name)),
     drain,
 
     close: () =>
@@ -139,7 +141,7 @@ export function jobOptions(queue: QueueDefinition, payload: unknown): BulkJobOpt
     backoff: { type: BACKOFF, delay: queue.backoffMs },
     removeOnComplete: { count: queue.keepCompleted.count, age: queue.keepCompleted.ageMs / 1_000 },
     removeOnFail: { count: queue.keepFailed.count, age: queue.keepFailed.ageMs / 1_000 },
-    sizeLimit: PAYLOAD_BYTES,
+    sizeLimit: MAX_PAYLOAD_BYTES,
     stackTraceLimit: 3,
     ...(priority > 0 && { priority }),
   };
@@ -153,14 +155,14 @@ function toBatches(jobs: readonly QueuedJob[]): Map<string, Batch> {
     const data = readPayload(queue, payload, index);
     const jobId = assertJobId(queue.jobId(data), queue.name);
     const opts = { ...jobOptions(queue, data), jobId, ...(delayMs > 0 && { delay: Math.round(delayMs) }) };
-    remember(batches, queue.name, () => []).push({ name: queue.name, data, opts });
+    getOrCreate(batches, queue.name, () => []).push({ name: queue.name, data, opts });
   }
   return batches;
 }
 
 function readPayload(queue: QueueDefinition, payload: unknown, index: number): unknown {
   try {
-    return read(queue.payload, payload);
+    return parseInput(queue.payload, payload);
   } catch (cause) {
     if (!(cause instanceof FleetError)) throw cause;
     const facts = { ...cause.facts, queue: queue.name, index };
@@ -174,17 +176,17 @@ function assertJobId(id: string, queue: string): string {
   throw new Error(`Queue ${queue} makes the job id "${id}": an id is not empty, not a number, and has no ":".`);
 }
 
-async function applyAll(
+async function applyAllSchedules(
   schedules: readonly Schedule[],
   queues: ReadonlyMap<string, Queue>,
-  queueOf: (name: string) => Queue,
+  getQueue: (name: string) => Queue,
 ): Promise<AppliedSchedules> {
   const names = new Set([...schedules.map(({ queue }) => queue.name), ...queues.keys()]);
   const total = { added: 0, changed: 0, removed: 0 };
   for (const name of names) {
     const wanted = schedules.filter(({ queue }) => queue.name === name);
-    const optionsOf = ({ queue, payload }: Schedule) => jobOptions(queue, read(queue.payload, payload));
-    const { added, changed, removed } = await reach(name, () => applyToQueue(queueOf(name), wanted, optionsOf));
+    const toOptions = ({ queue, payload }: Schedule) => jobOptions(queue, parseInput(queue.payload, payload));
+    const { added, changed, removed } = await callQueue(name, () => applyToQueue(getQueue(name), wanted, toOptions));
     total.added += added;
     total.changed += changed;
     total.removed += removed;
@@ -192,17 +194,17 @@ async function applyAll(
   return total;
 }
 
-async function statesOf(queue: Queue, jobIds: readonly string[]): Promise<Map<string, JobStanding>> {
-  const states = new Map<string, JobStanding>();
-  for (let from = 0; from < jobIds.length; from += STATES_AT_ONCE) {
-    const ids = jobIds.slice(from, from + STATES_AT_ONCE);
+async function readJobStatuses(queue: Queue, jobIds: readonly string[]): Promise<Map<string, JobStatus>> {
+  const states = new Map<string, JobStatus>();
+  for (let from = 0; from < jobIds.length; from += STATUS_BATCH_SIZE) {
+    const ids = jobIds.slice(from, from + STATUS_BATCH_SIZE);
     const found = await Promise.all(ids.map((id) => queue.getJobState(id)));
-    for (const [index, id] of ids.entries()) states.set(id, STANDINGS[found[index] ?? "unknown"]);
+    for (const [index, id] of ids.entries()) states.set(id, JOB_STATUSES[found[index] ?? "unknown"]);
   }
   return states;
 }
 
-const STANDINGS: Readonly<Record<JobState | "unknown", JobStanding>> = {
+const JOB_STATUSES: Readonly<Record<JobState | "unknown", JobStatus>> = {
   waiting: "waiting",
   "waiting-children": "waiting",
   prioritized: "waiting",
@@ -213,7 +215,7 @@ const STANDINGS: Readonly<Record<JobState | "unknown", JobStanding>> = {
   unknown: "missing",
 };
 
-async function depthOf(queue: Queue): Promise<QueueDepth> {
+async function readDepth(queue: Queue): Promise<QueueDepth> {
   const counts = await queue.getJobCounts("waiting", "prioritized", "active", "delayed", "failed", "completed");
   const { waiting = 0, prioritized = 0, active = 0, delayed = 0, failed = 0, completed = 0 } = counts;
   return { waiting: waiting + prioritized, active, delayed, failed, completed };
@@ -227,9 +229,9 @@ async function clean(queue: Queue, { keepCompleted, keepFailed }: QueueDefinitio
 }
 
 /** Bounded, and failing in our words: a queue that was opened while its store is away waits for it without limit. */
-async function reach<Value>(queue: string, work: () => Promise<Value>): Promise<Value> {
+async function callQueue<Value>(queue: string, work: () => Promise<Value>): Promise<Value> {
   try {
-    return await orFailAfter(REACH_TIMEOUT_MS, work());
+    return await withTimeout(CALL_TIMEOUT_MS, work());
   } catch (cause) {
     if (cause instanceof FleetError) throw cause;
     const reason = cause instanceof Error ? cause.message || cause.name : String(cause);
@@ -237,7 +239,7 @@ async function reach<Value>(queue: string, work: () => Promise<Value>): Promise<
   }
 }
 
-function remember<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+function getOrCreate<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
   const known = map.get(key);
   if (known !== undefined) return known;
   const made = make();
@@ -246,11 +248,11 @@ function remember<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value)
 }
 
 /** A lost connection is reported by everything that shares it: told once is enough. */
-function onceEach(onError: (error: Error) => void): (error: Error) => void {
-  const told = new WeakSet<Error>();
+function reportOnce(onError: (error: Error) => void): (error: Error) => void {
+  const reported = new WeakSet<Error>();
   return (error) => {
-    if (told.has(error)) return;
-    told.add(error);
+    if (reported.has(error)) return;
+    reported.add(error);
     onError(error);
   };
 }

@@ -3,9 +3,9 @@ import { UnrecoverableError, WaitingError, type Job, type Worker } from "bullmq"
 import type { QueueDefinition } from "../../queues/define.ts";
 import { FleetError } from "../domain/errors.ts";
 import type { Backend, WorkerSettings } from "./contract.ts";
-import { orFailAfter, settlesWithin } from "./within.ts";
+import { withTimeout, settlesWithin } from "./within.ts";
 
-export type Answer = (data: unknown, signal: AbortSignal) => Promise<unknown>;
+export type JobHandler = (data: unknown, signal: AbortSignal) => Promise<unknown>;
 
 export interface Consumer {
   readonly queue: string;
@@ -24,7 +24,7 @@ export interface Consumer {
 export interface ConsumerOptions {
   readonly backend: Backend;
   readonly definition: QueueDefinition;
-  readonly answer: Answer;
+  readonly handler: JobHandler;
   readonly concurrency?: number | undefined;
   readonly random: () => number;
 }
@@ -34,7 +34,7 @@ export interface ConsumerOptions {
  * an event loop may be blocked for three seconds before a second worker takes the job too (its epoch then refuses the first).
  */
 const LOCK_MS = 6_000;
-const STALLED_LOOK_MS = 1_500;
+const STALLED_CHECK_MS = 1_500;
 /** Stalls are no attempts: how often a task may crash its workers is counted in PostgreSQL. */
 const MAX_STALLS = 10;
 /** Seconds an idle worker blocks in one read. Ten is the longest that survives reconnects well, says BullMQ. */
@@ -43,7 +43,7 @@ const READY_TIMEOUT_MS = 4_500;
 const MAX_BACKOFF_MS = 120_000;
 const GRACE_MS = 5_000;
 /** How long an answer may take to heed its signal before its job is handed back without it. */
-const HEED_MS = 1_000;
+const ABORT_GRACE_MS = 1_000;
 /** A store that is there needs a few milliseconds. */
 const CLOSE_TIMEOUT_MS = 750;
 
@@ -51,7 +51,7 @@ const SHUTDOWN = "shutdown";
 export const BACKOFF = "full-jitter";
 
 export async function openConsumer(options: ConsumerOptions): Promise<Consumer> {
-  const { backend, definition, answer } = options;
+  const { backend, definition, handler } = options;
   const running = new Set<Promise<void>>();
   let claimedAt = performance.now();
 
@@ -60,7 +60,7 @@ export async function openConsumer(options: ConsumerOptions): Promise<Consumer> 
     definition.name,
     (job, token, signal) => {
       claimedAt = performance.now();
-      const work = attempt({ job, token, signal: signal ?? new AbortController().signal, answer });
+      const work = runAttempt({ job, token, signal: signal ?? new AbortController().signal, handler });
       running.add(work);
       return work.finally(() => running.delete(work));
     },
@@ -71,9 +71,9 @@ export async function openConsumer(options: ConsumerOptions): Promise<Consumer> 
   });
 
   try {
-    await orFailAfter(READY_TIMEOUT_MS, worker.waitUntilReady());
+    await withTimeout(READY_TIMEOUT_MS, worker.waitUntilReady());
   } catch (error) {
-    void close(worker, running, 0);
+    void closeWorker(worker, running, 0);
     throw error;
   }
 
@@ -95,7 +95,7 @@ export async function openConsumer(options: ConsumerOptions): Promise<Consumer> 
       await worker.resume();
       claimedAt = performance.now();
     },
-    close: (graceMs = GRACE_MS) => (closing ??= close(worker, running, graceMs)),
+    close: (graceMs = GRACE_MS) => (closing ??= closeWorker(worker, running, graceMs)),
   };
 }
 
@@ -103,7 +103,7 @@ function workerSettings({ definition, concurrency, random }: ConsumerOptions): W
   return {
     concurrency: concurrency ?? definition.concurrency,
     lockDuration: LOCK_MS,
-    stalledInterval: STALLED_LOOK_MS,
+    stalledInterval: STALLED_CHECK_MS,
     maxStalledCount: MAX_STALLS,
     drainDelay: DRAIN_DELAY_S,
     settings: {
@@ -114,17 +114,17 @@ function workerSettings({ definition, concurrency, random }: ConsumerOptions): W
   };
 }
 
-interface Attempt {
+interface JobAttempt {
   readonly job: Job;
   readonly token: string | undefined;
   readonly signal: AbortSignal;
-  readonly answer: Answer;
+  readonly handler: JobHandler;
 }
 
 /** One try of one job. What trying again cannot mend fails at once, with its reason on the job. Results are not stored. */
-async function attempt({ job, token, signal, answer }: Attempt): Promise<void> {
+async function runAttempt({ job, token, signal, handler }: JobAttempt): Promise<void> {
   try {
-    await orLeave(answer(job.data, signal), signal);
+    await orAbandon(handler(job.data, signal), signal);
   } catch (error) {
     if (signal.aborted && signal.reason === SHUTDOWN) {
       await job.moveToWait(token);
@@ -136,11 +136,11 @@ async function attempt({ job, token, signal, answer }: Attempt): Promise<void> {
 }
 
 /** Leaves behind an answer that does not heed the shutdown: its job is run elsewhere, and its late writes are fenced off. */
-function orLeave(answered: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
+function orAbandon(work: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    answered.then(resolve, reject);
+    work.then(resolve, reject);
     signal.addEventListener("abort", () => {
-      if (signal.reason === SHUTDOWN) setTimeout(() => reject(new Error(SHUTDOWN)), HEED_MS);
+      if (signal.reason === SHUTDOWN) setTimeout(() => reject(new Error(SHUTDOWN)), ABORT_GRACE_MS);
     });
   });
 }
@@ -152,17 +152,17 @@ async function stopClaiming(worker: Worker): Promise<void> {
 }
 
 /** `Worker.close()` by itself waits without limit, and without its connection for ever: every step here is bounded. */
-async function close(worker: Worker, running: ReadonlySet<Promise<void>>, graceMs: number): Promise<void> {
+async function closeWorker(worker: Worker, running: ReadonlySet<Promise<void>>, graceMs: number): Promise<void> {
   await settlesWithin(CLOSE_TIMEOUT_MS, stopClaiming(worker));
   if (!(await settlesWithin(graceMs, Promise.allSettled(running)))) {
     worker.cancelAllJobs(SHUTDOWN);
-    await settlesWithin(HEED_MS * 2, Promise.allSettled(running));
+    await settlesWithin(ABORT_GRACE_MS * 2, Promise.allSettled(running));
   }
   const closing = worker.close(running.size > 0);
   if (await settlesWithin(CLOSE_TIMEOUT_MS, closing)) return;
   if (running.size > 0) {
     worker.cancelAllJobs(SHUTDOWN); // one that was claimed at the last moment
-    await settlesWithin(HEED_MS * 2, closing);
+    await settlesWithin(ABORT_GRACE_MS * 2, closing);
   }
   await settlesWithin(CLOSE_TIMEOUT_MS, worker.getBackend().close(true)); // leaves the shared connection alone
 }

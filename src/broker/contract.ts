@@ -11,11 +11,11 @@ export interface Backend {
   openQueue(name: string): Queue;
   openWorker(name: string, processor: Processor, settings: WorkerSettings): Worker;
   /** Runs the work while no other process runs such work; BullMQ's PostgreSQL functions do not lock schedulers themselves. */
-  alone<Result>(work: () => Promise<Result>): Promise<Result>;
+  runExclusive<Result>(work: () => Promise<Result>): Promise<Result>;
   /** How full the store is, 0 to 1; 0 when there is no limit to reach. */
   memoryPressure(): Promise<number>;
   close(): Promise<void>;
 }
 
 /** Finished events are only there to be watched live; BullMQ's default of 10,000 a queue is memory for nothing. */
-export const KEPT_EVENTS = 1_000;
+export const MAX_EVENTS = 1_000;

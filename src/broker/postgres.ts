@@ -16,8 +16,8 @@ import {
 import { EventEmitter } from "node:events";
 import { Client } from "pg";
 import { FleetError } from "../domain/errors.ts";
-import { KEPT_EVENTS, type Backend } from "./contract.ts";
-import { orFailAfter, settlesWithin } from "./within.ts";
+import { MAX_EVENTS, type Backend } from "./contract.ts";
+import { withTimeout, settlesWithin } from "./within.ts";
 
 type PgListenClient = Awaited<ReturnType<PostgresConnection["getListenClient"]>>;
 
@@ -32,7 +32,7 @@ const POOL_SIZE = 4;
 const OPEN_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 /** BullMQ's own 15 s is how long a worker sleeps after a refused connection: too long to be back within 10 s. */
-const RETRY_MS = 1_000;
+const RETRY_DELAY_MS = 1_000;
 
 /** Creates or upgrades the queues' schema; once per deploy, with the login that the processes use too: it will own it. */
 export async function migrateQueueBackend(databaseUrl: string, prefix: string): Promise<void> {
@@ -40,9 +40,9 @@ export async function migrateQueueBackend(databaseUrl: string, prefix: string): 
   client.on("error", () => {}); // a cut connection also fails the statement that is under way
   try {
     await client.connect();
-    await runMigrations(client, schemaOf(prefix));
+    await runMigrations(client, schemaName(prefix));
   } catch (cause) {
-    throw unusable(cause);
+    throw toQueueError(cause);
   } finally {
     await client.end().catch(() => {});
   }
@@ -52,38 +52,38 @@ export async function openPostgresBackend({ url, prefix, onError }: PostgresOpti
   const connection = new SharedConnection(poolConfig(url, prefix));
   connection.on("error", onError);
   try {
-    await orFailAfter(OPEN_TIMEOUT_MS, connection.waitUntilReady());
+    await withTimeout(OPEN_TIMEOUT_MS, connection.waitUntilReady());
   } catch (cause) {
     await settlesWithin(CLOSE_TIMEOUT_MS, connection.end());
-    throw unusable(cause);
+    throw toQueueError(cause);
   }
 
   const shared: BackendFactory<PostgresQueueBackend, PostgresConnectionOptions> = (name, options) =>
     new PostgresQueueBackend(connection, name, options);
   const base = { connection: {} }; // required by BullMQ's types, not looked at by our factory
-  const streams = { events: { maxLen: KEPT_EVENTS } };
+  const streams = { events: { maxLen: MAX_EVENTS } };
 
   return {
     name: "postgres",
     databaseConnections: POOL_SIZE + 1,
-    openQueue: (name) => plainQueue(new Queue(name, { ...base, streams }, shared).on("error", onError)),
+    openQueue: (name) => asQueue(new Queue(name, { ...base, streams }, shared).on("error", onError)),
     openWorker: (name, processor, settings) => {
-      const options = { ...settings, ...base, runRetryDelay: RETRY_MS };
-      return plainWorker(new Worker(name, processor, options, shared).on("error", onError));
+      const options = { ...settings, ...base, runRetryDelay: RETRY_DELAY_MS };
+      return asWorker(new Worker(name, processor, options, shared).on("error", onError));
     },
-    alone: (work) => connection.alone(work),
+    runExclusive: (work) => connection.runExclusive(work),
     memoryPressure: async () => 0,
     close: async () => void (await settlesWithin(CLOSE_TIMEOUT_MS, connection.end())),
   };
 }
 
 /** BullMQ's types force the backends apart, though only the type of their connection differs: these two forget that type. */
-function plainQueue(queue: object): Queue {
+function asQueue(queue: object): Queue {
   if (queue instanceof Queue) return queue;
   throw new Error("That is no queue.");
 }
 
-function plainWorker(worker: object): Worker {
+function asWorker(worker: object): Worker {
   if (worker instanceof Worker) return worker;
   throw new Error("That is no worker.");
 }
@@ -103,7 +103,7 @@ class SharedConnection extends PostgresConnection {
     if (!(client instanceof EventEmitter) || this.#listener === client) return client;
     this.#listener = client;
     client.setMaxListeners(0); // one listener for each worker
-    inTurn(client);
+    serializeQueries(client);
     return client;
   }
 
@@ -114,7 +114,7 @@ class SharedConnection extends PostgresConnection {
   }
 
   /** One at a time in this process, so that waiting for other processes takes one connection of the pool, not all. */
-  alone<Result>(work: () => Promise<Result>): Promise<Result> {
+  runExclusive<Result>(work: () => Promise<Result>): Promise<Result> {
     const mine = this.#turn.then(() => this.#locked(work));
     this.#turn = mine.catch(() => {});
     return mine;
@@ -137,20 +137,20 @@ class SharedConnection extends PostgresConnection {
 }
 
 /** Each worker says LISTEN on the shared connection, and pg no longer wants a second query before the first has ended. */
-function inTurn(client: PgListenClient): void {
+function serializeQueries(client: PgListenClient): void {
   const query = client.query.bind(client);
-  let turn: Promise<unknown> = Promise.resolve();
+  let tail: Promise<unknown> = Promise.resolve();
   client.query = (text, params) => {
-    const mine = turn.then(() => query<never>(text, params));
-    turn = mine.catch(() => {});
-    return mine;
+    const result = tail.then(() => query<never>(text, params));
+    tail = result.catch(() => {});
+    return result;
   };
 }
 
 function poolConfig(url: string, prefix: string): PostgresPoolConfig {
   return {
     connectionString: url,
-    schema: schemaOf(prefix),
+    schema: schemaName(prefix),
     max: POOL_SIZE,
     idleTimeoutMillis: 30_000,
     connectionTimeoutMillis: OPEN_TIMEOUT_MS,
@@ -163,11 +163,11 @@ function poolConfig(url: string, prefix: string): PostgresPoolConfig {
   };
 }
 
-function schemaOf(prefix: string): string {
+function schemaName(prefix: string): string {
   return `${prefix.replaceAll(/[^A-Za-z0-9_]/g, "_").replace(/^(?=\d)/, "_")}_queues`.slice(-63);
 }
 
-function unusable(cause: unknown): FleetError {
+function toQueueError(cause: unknown): FleetError {
   if (cause instanceof FleetError) return cause;
   const reason = cause instanceof Error ? cause.message || cause.name : String(cause);
   if (cause instanceof SchemaMigrationRequiredError) {

@@ -2,8 +2,8 @@
 import { Queue, Worker } from "bullmq";
 import { Redis, type RedisOptions as IoredisOptions } from "ioredis";
 import { FleetError } from "../domain/errors.ts";
-import { KEPT_EVENTS, type Backend } from "./contract.ts";
-import { orFailAfter, settlesWithin } from "./within.ts";
+import { MAX_EVENTS, type Backend } from "./contract.ts";
+import { withTimeout, settlesWithin } from "./within.ts";
 
 interface RedisOptions {
   readonly url: string;
@@ -17,22 +17,22 @@ const OPEN_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 1_000;
 /** Longer than the longest blocking read (10 s), so only a connection that is dead is cut; without it a hung one is kept for ever. */
 const SOCKET_TIMEOUT_MS = 20_000;
-const MEMORY_LOOK_MS = 1_000;
+const MEMORY_POLL_MS = 1_000;
 /** What BullMQ recommends at least, and the oldest that was tried. */
-const OLDEST_VERSION = [6, 2] as const;
+const MIN_VERSION = [6, 2] as const;
 
 export async function openRedisBackend(options: RedisOptions): Promise<Backend> {
   const producer = await openProducer(options);
   // A timed-out command would lose what a worker has done, and would end every blocking read: so none here.
   const consumer = connect(options, { maxRetriesPerRequest: null, socketTimeout: SOCKET_TIMEOUT_MS });
-  let pressure = { value: 0, readAt: -MEMORY_LOOK_MS };
+  let pressure = { value: 0, readAt: -MEMORY_POLL_MS };
 
   return {
     name: "redis",
     databaseConnections: 0,
 
     openQueue(name) {
-      const streams = { events: { maxLen: KEPT_EVENTS } };
+      const streams = { events: { maxLen: MAX_EVENTS } };
       return new Queue(name, { connection: producer, prefix: options.prefix, streams }).on("error", options.onError);
     },
 
@@ -41,10 +41,10 @@ export async function openRedisBackend(options: RedisOptions): Promise<Backend> 
       return worker.on("error", options.onError);
     },
 
-    alone: (work) => work(), // a Lua script is alone by itself
+    runExclusive: (work) => work(), // a Lua script is alone by itself
 
     async memoryPressure() {
-      if (performance.now() - pressure.readAt < MEMORY_LOOK_MS) return pressure.value;
+      if (performance.now() - pressure.readAt < MEMORY_POLL_MS) return pressure.value;
       const { used_memory: used, maxmemory: limit } = parseInfo(await producer.info("memory"));
       pressure = { value: Number(limit) > 0 ? Number(used) / Number(limit) : 0, readAt: performance.now() };
       return pressure.value;
@@ -61,12 +61,12 @@ export async function openRedisBackend(options: RedisOptions): Promise<Backend> 
 /** Without the option that chooses how replies are typed. */
 type ConnectOptions = Omit<IoredisOptions, "replyMapping">;
 
-function connect({ url, onError }: RedisOptions, more: ConnectOptions): Redis {
+function connect({ url, onError }: RedisOptions, overrides: ConnectOptions): Redis {
   const options: ConnectOptions = {
     connectTimeout: 5_000,
     keepAlive: 10_000,
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2_000),
-    ...more,
+    ...overrides,
   };
   return new Redis(url, options).on("error", onError);
 }
@@ -84,8 +84,8 @@ async function openProducer(options: RedisOptions): Promise<Redis> {
     },
   );
   try {
-    await orFailAfter(OPEN_TIMEOUT_MS, client.connect());
-    await assertUsable(client);
+    await withTimeout(OPEN_TIMEOUT_MS, client.connect());
+    await assertRedisUsable(client);
   } catch (cause) {
     client.disconnect();
     if (cause instanceof FleetError) throw cause;
@@ -97,16 +97,16 @@ async function openProducer(options: RedisOptions): Promise<Redis> {
   return client.on("error", options.onError);
 }
 
-async function assertUsable(client: Redis): Promise<void> {
+async function assertRedisUsable(client: Redis): Promise<void> {
   const info = parseInfo(await client.info());
   const [major = 0, minor = 0] = (info["redis_version"] ?? "").split(".").map(Number);
-  const [oldestMajor, oldestMinor] = OLDEST_VERSION;
-  if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor)) {
-    const sentence = `Redis ${info["redis_version"]} is too old: Fleetwright needs ${OLDEST_VERSION.join(".")} or newer. Upgrade it.`;
+  const [minMajor, minMinor] = MIN_VERSION;
+  if (major < minMajor || (major === minMajor && minor < minMinor)) {
+    const sentence = `Redis ${info["redis_version"]} is too old: Fleetwright needs ${MIN_VERSION.join(".")} or newer. Upgrade it.`;
     throw new FleetError("queue-unusable", sentence, { version: info["redis_version"] });
   }
 
-  const policy = info["maxmemory_policy"] ?? (await askPolicy(client));
+  const policy = info["maxmemory_policy"] ?? (await readEvictionPolicy(client));
   if (policy === "noeviction") return;
   const sentence =
     `Redis may throw away queued jobs: its maxmemory-policy is ${policy ?? "unknown"}. ` +
@@ -115,7 +115,7 @@ async function assertUsable(client: Redis): Promise<void> {
 }
 
 /** INFO names the policy wherever it was looked at; CONFIG, which hosted servers often forbid, is the second way. */
-async function askPolicy(client: Redis): Promise<string | undefined> {
+async function readEvictionPolicy(client: Redis): Promise<string | undefined> {
   const answer = await client.config("GET", "maxmemory-policy").catch(() => []);
   return Array.isArray(answer) ? String(answer[1]) : undefined;
 }

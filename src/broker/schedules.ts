@@ -19,26 +19,26 @@ export interface Scheduler {
   readonly nextAt: Date | undefined;
 }
 
-type OptionsOf = (schedule: Schedule) => JobSchedulerTemplateOptions;
+type ToJobOptions = (schedule: Schedule) => JobSchedulerTemplateOptions;
 
 /** One queue's schedulers. A scheduler whose next job was lost is silent for ever, so it counts as changed. */
 export async function applyToQueue(
   queue: Queue,
   wanted: readonly Schedule[],
-  optionsOf: OptionsOf,
+  toOptions: ToJobOptions,
 ): Promise<AppliedSchedules> {
   const found = new Map((await queue.getJobSchedulers()).map((scheduler) => [scheduler.key, scheduler]));
   const ids = new Set(wanted.map(({ id }) => id));
-  const gone = [...found.keys()].filter((id) => id.startsWith(`${queue.name}/`) && !ids.has(id));
-  for (const id of gone) await queue.removeJobScheduler(id);
+  const removedIds = [...found.keys()].filter((id) => id.startsWith(`${queue.name}/`) && !ids.has(id));
+  for (const id of removedIds) await queue.removeJobScheduler(id);
 
   let added = 0;
   let changed = 0;
   for (const schedule of wanted) {
     const scheduler = found.get(schedule.id);
     if (scheduler && !differs(schedule, scheduler) && (await isAlive(queue, schedule, scheduler))) continue;
-    const opts = optionsOf(schedule);
-    await queue.upsertJobScheduler(schedule.id, repeatOf(schedule), {
+    const opts = toOptions(schedule);
+    await queue.upsertJobScheduler(schedule.id, toRepeatOptions(schedule), {
       name: queue.name,
       data: schedule.payload,
       opts,
@@ -46,10 +46,10 @@ export async function applyToQueue(
     if (scheduler) changed += 1;
     else added += 1;
   }
-  return { added, changed, removed: gone.length };
+  return { added, changed, removed: removedIds.length };
 }
 
-export async function listOf(queue: Queue): Promise<Scheduler[]> {
+export async function readSchedulers(queue: Queue): Promise<Scheduler[]> {
   const schedulers = await queue.getJobSchedulers();
   return schedulers.map(({ key, every, pattern, template, next }) => ({
     id: key,
@@ -61,7 +61,7 @@ export async function listOf(queue: Queue): Promise<Scheduler[]> {
   }));
 }
 
-function repeatOf({ everyMs, pattern }: Schedule): { every: number } | { pattern: string; tz: string } {
+function toRepeatOptions({ everyMs, pattern }: Schedule): { every: number } | { pattern: string; tz: string } {
   return pattern === undefined ? { every: everyMs } : { pattern, tz: "UTC" };
 }
 

@@ -6,19 +6,19 @@ export async function settlesWithin(ms: number, promise: Promise<unknown>): Prom
     () => true,
     () => true,
   );
-  return Promise.race([settled, after(ms).then(() => false)]);
+  return Promise.race([settled, sleep(ms).then(() => false)]);
 }
 
 /** The promise's value, or an error when it takes too long. */
-export async function orFailAfter<Value>(ms: number, promise: Promise<Value>): Promise<Value> {
+export async function withTimeout<Value>(ms: number, promise: Promise<Value>): Promise<Value> {
   promise.catch(() => {}); // when it loses the race, its own failure comes too late to matter
-  const tooLong = after(ms).then(() => {
+  const timeout = sleep(ms).then(() => {
     throw new Error(`no answer within ${ms} ms`);
   });
-  return Promise.race([promise, tooLong]);
+  return Promise.race([promise, timeout]);
 }
 
-function after(ms: number): Promise<void> {
+function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms).unref();
   });

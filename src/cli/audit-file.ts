@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { truncate } from "node:fs/promises";
-import { followChain } from "../domain/audit/audit.ts";
+import { verifyLinks } from "../domain/audit/audit.ts";
 import { AuditEntryView, AuditExportEnd } from "../views/audit.ts";
 
 export interface FileProof {
@@ -20,7 +20,7 @@ export interface FileProof {
   readonly file: string | null;
 }
 
-const MOST_BROKEN = 1_000;
+const MAX_BROKEN = 1_000;
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
 /** Remembers one chain at a time: an export has them one after the other, in the order of their names. */
@@ -28,12 +28,12 @@ export async function verifyFile(path: string): Promise<FileProof> {
   const check = new FileCheck();
   let line = 0;
   let file: string | undefined;
-  for await (const { text } of linesOf(path)) {
+  for await (const { text } of readLines(path)) {
     line += 1;
-    file = check.take(parseLine(text), line);
+    file = check.checkLine(parseLine(text), line);
     if (file !== undefined) break;
   }
-  file ??= check.whyUnfinished();
+  file ??= check.incompleteReason();
   const { broken, chains, entries } = check;
   return { ok: broken.length === 0 && file === undefined, chains, entries, broken, file: file ?? null };
 }
@@ -47,7 +47,7 @@ class FileCheck {
   #end: AuditExportEnd["end"] | undefined;
 
   /** Says why the file as a whole is no export, when it is none. */
-  take(parsed: AuditEntryView | AuditExportEnd | undefined, line: number): string | undefined {
+  checkLine(parsed: AuditEntryView | AuditExportEnd | undefined, line: number): string | undefined {
     if (this.#end) return `line ${line} comes after the last line of the export`;
     if (!parsed) return `line ${line} is no entry of an audit log`;
     if ("end" in parsed) {
@@ -71,14 +71,14 @@ class FileCheck {
     }
     if (this.#current.isBroken) return;
     const before = this.#current.hash;
-    const next = followChain([{ seq, atText: at, actor, action, detailText: detail, hash }], this.#current, sha256);
+    const next = verifyLinks([{ seq, atText: at, actor, action, detailText: detail, hash }], this.#current, sha256);
     const why = next.broken?.why ?? (entry.prev_hash === before ? undefined : "it says that it follows another entry");
-    if (why !== undefined && this.broken.length < MOST_BROKEN)
+    if (why !== undefined && this.broken.length < MAX_BROKEN)
       this.broken.push({ chain, seq: next.broken?.seq ?? seq, line, why });
     this.#current = { chain, seq: next.seq, hash: next.hash, isBroken: why !== undefined };
   }
 
-  whyUnfinished(): string | undefined {
+  incompleteReason(): string | undefined {
     if (!this.#end) return "its last line is missing: it was cut, or never finished. Go on: fleet audit export --out";
     const { entries, chains } = this.#end;
     if (entries === this.entries && chains === this.chains) return undefined;
@@ -95,46 +95,52 @@ function parseLine(text: string): AuditEntryView | AuditExportEnd | undefined {
   }
 }
 
-export interface Begun {
+export interface ExportProgress {
   readonly entries: number;
   readonly chains: number;
   readonly last: AuditEntryView | undefined;
-  readonly isWhole: boolean;
+  readonly isComplete: boolean;
 }
 
 /** What an earlier, broken-off export left in the file; half a line at its end is taken off. */
-export async function goOnWith(path: string): Promise<Begun> {
-  let begun: Begun = { entries: 0, chains: 0, last: undefined, isWhole: false };
-  let whole = 0;
-  for await (const { text, end } of linesOf(path)) {
+export async function resumeExport(path: string): Promise<ExportProgress> {
+  let progress: ExportProgress = { entries: 0, chains: 0, last: undefined, isComplete: false };
+  let validBytes = 0;
+  for await (const { text, end } of readLines(path)) {
     const parsed = end === undefined ? undefined : parseLine(text);
     if (!parsed || end === undefined) break;
-    whole = end;
-    if ("end" in parsed) return { ...begun, isWhole: true };
-    const isNew = parsed.chain !== begun.last?.chain;
-    begun = { entries: begun.entries + 1, chains: begun.chains + (isNew ? 1 : 0), last: parsed, isWhole: false };
+    validBytes = end;
+    if ("end" in parsed) return { ...progress, isComplete: true };
+    const isNew = parsed.chain !== progress.last?.chain;
+    progress = {
+      entries: progress.entries + 1,
+      chains: progress.chains + (isNew ? 1 : 0),
+      last: parsed,
+      isComplete: false,
+    };
   }
-  await truncate(path, whole);
-  return begun;
+  await truncate(path, validBytes);
+  return progress;
 }
 
 /** More than any entry has; what has no line feed for longer is no export. */
-const MOST_LINE = 8 * 1024 * 1024;
+const MAX_LINE_BYTES = 8 * 1024 * 1024;
 
 /** `end`: the byte behind its line feed; undefined when it has none. */
-async function* linesOf(path: string): AsyncGenerator<{ text: string; end: number | undefined }> {
+async function* readLines(path: string): AsyncGenerator<{ text: string; end: number | undefined }> {
   let rest = Buffer.alloc(0);
-  let at = 0;
+  let offset = 0;
   for await (const chunk of createReadStream(path)) {
     rest = Buffer.concat([rest, Buffer.from(chunk)]);
     let from = 0;
-    for (let feed = rest.indexOf(10); feed >= 0; feed = rest.indexOf(10, from)) {
-      yield { text: rest.toString("utf8", from, feed), end: at + feed + 1 };
-      from = feed + 1;
+    for (let newline = rest.indexOf(10); newline >= 0; newline = rest.indexOf(10, from)) {
+      yield { text: rest.toString("utf8", from, newline), end: offset + newline + 1 };
+      from = newline + 1;
     }
-    at += from;
+    offset += from;
     rest = rest.subarray(from);
-    if (rest.length > MOST_LINE) throw new Error(`${path} has a line of more than ${MOST_LINE} bytes: no export.`);
+    if (rest.length > MAX_LINE_BYTES)
+      throw new Error(`${path} has a line of more than ${MAX_LINE_BYTES} bytes: no export.`);
   }
   if (rest.length > 0) yield { text: rest.toString("utf8"), end: undefined };
 }

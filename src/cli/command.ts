@@ -12,10 +12,10 @@ export interface Command {
    * Whatever is heavy (schemas, tables) is imported inside, so that `--help` stays fast.
    * Resolves to the exit code; nothing means 0.
    */
-  readonly run: (shell: Shell, args: readonly string[], options: Options) => Promise<number | void>;
+  readonly run: (shell: Shell, args: readonly string[], options: CommandOptions) => Promise<number | void>;
 }
 
-export type Options = Readonly<Record<string, unknown>>;
+export type CommandOptions = Readonly<Record<string, unknown>>;
 
 /** The outside of one call of `fleet`; tests hand in their own. */
 export interface World {
@@ -47,11 +47,11 @@ export interface Shell {
   readonly json: boolean;
 }
 
-export function textOf(value: unknown): string | undefined {
+export function asString(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
 /** For figures typed on the command line; what is no number is left for the schema to refuse by name. */
-export function numberOf(value: unknown): number | undefined {
+export function asNumber(value: unknown): number | undefined {
   return typeof value === "string" ? Number(value) : undefined;
 }

@@ -5,8 +5,8 @@ import { VERSION } from "./main.ts";
 
 type Verbs = Readonly<Record<string, () => Promise<Command | readonly Command[]>>>;
 
-const USAGE = 2;
-const SHOWN: ReadonlySet<string> = new Set(["commander.helpDisplayed", "commander.version"]);
+const USAGE_EXIT_CODE = 2;
+const HELP_CODES: ReadonlySet<string> = new Set(["commander.helpDisplayed", "commander.version"]);
 
 export async function parse(verbs: Verbs, argv: readonly string[], world: World): Promise<number> {
   const typed = argv[0] === "help" && argv[1] ? [argv[1], "--help"] : argv;
@@ -24,7 +24,7 @@ export async function parse(verbs: Verbs, argv: readonly string[], world: World)
     return exit;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    return SHOWN.has(error.code) ? 0 : USAGE;
+    return HELP_CODES.has(error.code) ? 0 : USAGE_EXIT_CODE;
   }
 }
 
@@ -45,9 +45,9 @@ function programFor({ stdout, stderr }: World): Program {
     .addHelpText("after", "\nExit codes: 0 ok, 1 failure, 2 usage, 3 not found or denied, 4 not verified");
 }
 
-type Run = (args: readonly string[], options: Record<string, unknown>) => Promise<void>;
+type CommandAction = (args: readonly string[], options: Record<string, unknown>) => Promise<void>;
 
-function addCommand(program: Program, { usage, summary, options, examples }: Command, run: Run): void {
+function addCommand(program: Program, { usage, summary, options, examples }: Command, run: CommandAction): void {
   const words = usage.split(" ");
   const grouped = /^\w/.test(words[1] ?? "");
   const parent = grouped ? group(program, words.shift() ?? "", `${words[0]}: ${summary}`) : program;

@@ -8,8 +8,8 @@ import { escapeForTerminal } from "../domain/text/escape.ts";
 
 export function report(error: unknown, json: boolean, world: World): number {
   const terminal = openTerminal({ ...world, stdout: world.stderr });
-  if (json) terminal.line(jsonText(problemOf(error)));
-  else for (const line of linesOf(error, terminal)) terminal.line(line);
+  if (json) terminal.line(jsonText(toProblem(error)));
+  else for (const line of errorLines(error, terminal)) terminal.line(line);
   return exitCodeOf(error);
 }
 
@@ -21,10 +21,10 @@ export function exitCodeOf(error: unknown): number {
   return Object.entries(FAILURES).find(([known]) => known === code)?.[1].exit ?? 1;
 }
 
-function problemOf(error: unknown): Problem {
+function toProblem(error: unknown): Problem {
   if (error instanceof ProblemError) return error.problem;
   if (!(error instanceof FleetError)) {
-    return { type: "/problems/internal", title: "A bug in fleet", status: 500, detail: wordsOf(error) };
+    return { type: "/problems/internal", title: "A bug in fleet", status: 500, detail: messageOf(error) };
   }
   return {
     type: `/problems/${error.code}`,
@@ -34,8 +34,8 @@ function problemOf(error: unknown): Problem {
   };
 }
 
-function linesOf(error: unknown, { paint }: Terminal): string[] {
-  const [first = "", ...rest] = escapeForTerminal(wordsOf(error)).split("\n");
+function errorLines(error: unknown, { paint }: Terminal): string[] {
+  const [first = "", ...rest] = escapeForTerminal(messageOf(error)).split("\n");
   // Of several wrong fields each brings its own mark.
   const lines = [`${paint("red", "✖")} ${first.replace(/^✖ /, "")}`, ...rest.map((line) => `  ${line}`)];
   // 501 is a refusal: there is nothing more to know.
@@ -53,6 +53,6 @@ function linesOf(error: unknown, { paint }: Terminal): string[] {
   return lines;
 }
 
-function wordsOf(error: unknown): string {
+function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

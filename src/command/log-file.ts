@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { StringDecoder } from "node:string_decoder";
 import type { Redactor } from "../domain/text/redact.ts";
 
-export interface Log {
+export interface CommandLog {
   /** Begins a new section, with its heading. */
   section: (heading: string) => void;
   write: (text: string | Buffer) => void;
@@ -14,41 +14,41 @@ export interface Log {
 }
 
 /** A flood of output must not fill the disk; who needs more runs the command by hand. */
-const MOST_BYTES = 8 * 1_024 * 1_024;
+const MAX_BYTES = 8 * 1_024 * 1_024;
 /** Of a section in memory, for each of its ends. */
-const MOST_KEPT = 256 * 1_024;
+const MAX_SECTION_CHARS = 256 * 1_024;
 
-export function openLog(path: string, redactor: Redactor): Log {
+export function openCommandLog(path: string, redactor: Redactor): CommandLog {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const file = openSync(path, "w", 0o600);
-  let left = MOST_BYTES;
+  let left = MAX_BYTES;
   let closed = false;
   let head = "";
   let tail = "";
   let stream = redactor.stream();
   let decoder = new StringDecoder("utf8");
 
-  function keep(text: string): void {
-    const room = Math.max(0, MOST_KEPT - head.length);
+  function record(text: string): void {
+    const room = Math.max(0, MAX_SECTION_CHARS - head.length);
     head += text.slice(0, room);
-    tail = (tail + text.slice(room)).slice(-MOST_KEPT);
-    if (left > 0) append(text);
+    tail = (tail + text.slice(room)).slice(-MAX_SECTION_CHARS);
+    if (left > 0) writeToFile(text);
   }
 
   /** A disk that is full costs the rest of the log, not the process that writes it. */
-  function append(text: string): void {
+  function writeToFile(text: string): void {
     const bytes = Buffer.from(text);
     try {
       writeSync(file, bytes.subarray(0, left));
       left -= bytes.length;
-      if (left <= 0) writeSync(file, `\n[… the log is cut here, at ${MOST_BYTES} bytes …]\n`);
+      if (left <= 0) writeSync(file, `\n[… the log is cut here, at ${MAX_BYTES} bytes …]\n`);
     } catch {
       left = 0;
     }
   }
 
   function flush(): void {
-    keep(stream.push(decoder.end()) + stream.end());
+    record(stream.push(decoder.end()) + stream.end());
   }
 
   return {
@@ -56,9 +56,9 @@ export function openLog(path: string, redactor: Redactor): Log {
       flush();
       [head, tail] = ["", ""];
       [stream, decoder] = [redactor.stream(), new StringDecoder("utf8")];
-      keep(redactor.redact(heading));
+      record(redactor.redact(heading));
     },
-    write: (text) => keep(stream.push(typeof text === "string" ? text : decoder.write(text))),
+    write: (text) => record(stream.push(typeof text === "string" ? text : decoder.write(text))),
     lastSection() {
       flush();
       return head + tail;

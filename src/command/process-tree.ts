@@ -32,7 +32,7 @@ export interface Marker {
 /** Linux has reported times to user space in 1/100 s on every architecture Node runs on. */
 const TICK_MS = 10;
 const PAGE_BYTES = 4_096;
-const LOOK_EVERY_MS = 20;
+const POLL_MS = 20;
 /** After SIGKILL only uninterruptible sleep keeps a process; two seconds tell that from a slow machine. */
 const KILL_WAIT_MS = 2_000;
 
@@ -74,7 +74,7 @@ export function readProcess(pid: number): ProcessInfo | undefined {
 /** A zombie is not alive: it runs nothing and only waits to be read. */
 export function isAlive(pid: number, startTime?: number): boolean {
   const info = readProcess(pid);
-  return info !== undefined && isSame(info, startTime);
+  return info !== undefined && isRunning(info, startTime);
 }
 
 /** Everything below `pid`, itself not included. */
@@ -119,17 +119,17 @@ export interface KillResult {
  * is found, because what is being killed may still fork.
  */
 export async function killTree(roots: readonly ProcessRef[], options: KillOptions): Promise<KillResult> {
-  const hunt = openHunt(roots, options.marker);
+  const scanner = openTreeScanner(roots, options.marker);
   if (options.graceMs > 0) {
-    signalAll(hunt.look(), "SIGTERM");
-    await waitUntilGone(hunt, options.graceMs);
+    signalAll(scanner.scan(), "SIGTERM");
+    await waitUntilEnded(scanner, options.graceMs);
   }
   const deadline = performance.now() + KILL_WAIT_MS;
-  for (let left = hunt.look(); left.length > 0 && performance.now() < deadline; left = hunt.look()) {
+  for (let left = scanner.scan(); left.length > 0 && performance.now() < deadline; left = scanner.scan()) {
     signalAll(left, "SIGKILL");
-    await pause(LOOK_EVERY_MS);
+    await pause(POLL_MS);
   }
-  return { signalled: [...hunt.seen.values()], survivors: hunt.look() };
+  return { signalled: [...scanner.seen.values()], survivors: scanner.scan() };
 }
 
 /** Sends one signal to the whole tree, as pausing and resuming need it; says to whom. */
@@ -138,41 +138,41 @@ export function signalTree(
   signal: "SIGSTOP" | "SIGCONT" | "SIGTERM",
   marker?: Marker,
 ): readonly ProcessInfo[] {
-  const targets = openHunt(roots, marker).look();
+  const targets = openTreeScanner(roots, marker).scan();
   signalAll(targets, signal);
   return targets;
 }
 
 /** How often a tree that is being stopped is looked at again; what forked meanwhile is found by the next look. */
-const MOST_LOOKS = 20;
+const MAX_SCANS = 20;
 
 /** Stops the whole tree, and whoever was forked while it was being stopped; true when nothing of it runs any more. */
 export function freezeTree(roots: readonly ProcessRef[], marker: Marker): boolean {
-  const hunt = openHunt(roots, marker);
-  for (let look = 0; look < MOST_LOOKS; look += 1) {
-    const moving = hunt.look().filter(({ state }) => state !== "T" && state !== "t");
+  const scanner = openTreeScanner(roots, marker);
+  for (let round = 0; round < MAX_SCANS; round += 1) {
+    const moving = scanner.scan().filter(({ state }) => state !== "T" && state !== "t");
     if (moving.length === 0) return true;
     signalAll(moving, "SIGSTOP");
   }
   return false;
 }
 
-interface Hunt {
+interface TreeScanner {
   readonly seen: Map<number, ProcessInfo>;
-  look: () => ProcessInfo[];
+  scan: () => ProcessInfo[];
 }
 
 /** Remembers whom it has seen: a child whose parent is gone is still known by its group or session. */
-function openHunt(roots: readonly ProcessRef[], marker: Marker | undefined): Hunt {
+function openTreeScanner(roots: readonly ProcessRef[], marker: Marker | undefined): TreeScanner {
   const seen = new Map<number, ProcessInfo>();
-  const look = (): ProcessInfo[] => {
+  const scan = (): ProcessInfo[] => {
     const processes = listProcesses();
-    const spared = ownLine(processes);
+    const protectedPids = selfAndAncestors(processes);
     const targets = new Map<number, ProcessInfo>();
     const add = (info: ProcessInfo) => {
-      if (info.state !== "Z" && info.state !== "X" && !spared.has(info.pid)) targets.set(info.pid, info);
+      if (info.state !== "Z" && info.state !== "X" && !protectedPids.has(info.pid)) targets.set(info.pid, info);
     };
-    for (const info of membersOf(roots, seen, processes)) {
+    for (const info of findMembers(roots, seen, processes)) {
       add(info);
       for (const below of descendants(info.pid, processes)) add(below);
     }
@@ -180,16 +180,17 @@ function openHunt(roots: readonly ProcessRef[], marker: Marker | undefined): Hun
     for (const info of targets.values()) seen.set(info.pid, info);
     return [...targets.values()];
   };
-  return { seen, look };
+  return { seen, scan };
 }
 
-function membersOf(
+function findMembers(
   roots: readonly ProcessRef[],
   seen: ReadonlyMap<number, ProcessInfo>,
   processes: readonly ProcessInfo[],
 ): ProcessInfo[] {
   const leaders = new Set<number>();
-  const isRoot = (info: ProcessInfo) => roots.some((root) => root.pid === info.pid && isStarted(info, root.startTime));
+  const isRoot = (info: ProcessInfo) =>
+    roots.some((root) => root.pid === info.pid && startTimeMatches(info, root.startTime));
   for (const info of processes) if (isRoot(info) && info.pgid === info.pid) leaders.add(info.pid);
   // A group or session outlives its leader; its number is not given away while a member lives.
   for (const info of seen.values()) if (info.pgid === info.pid) leaders.add(info.pid);
@@ -200,16 +201,16 @@ function membersOf(
 }
 
 /** This process and those above it: whatever the markers say, they are never the target. */
-function ownLine(processes: readonly ProcessInfo[]): Set<number> {
+function selfAndAncestors(processes: readonly ProcessInfo[]): Set<number> {
   const parents = new Map(processes.map((info) => [info.pid, info.ppid]));
-  const line = new Set<number>([0, 1]);
-  for (let at: number | undefined = process.pid; at !== undefined && !line.has(at); at = parents.get(at)) line.add(at);
-  return line;
+  const pids = new Set<number>([0, 1]);
+  for (let at: number | undefined = process.pid; at !== undefined && !pids.has(at); at = parents.get(at)) pids.add(at);
+  return pids;
 }
 
-async function waitUntilGone(hunt: Hunt, graceMs: number): Promise<void> {
+async function waitUntilEnded(scanner: TreeScanner, graceMs: number): Promise<void> {
   const deadline = performance.now() + graceMs;
-  while (hunt.look().length > 0 && performance.now() < deadline) await pause(LOOK_EVERY_MS);
+  while (scanner.scan().length > 0 && performance.now() < deadline) await pause(POLL_MS);
 }
 
 function signalAll(targets: readonly ProcessInfo[], signal: NodeJS.Signals): void {
@@ -224,11 +225,11 @@ function signalAll(targets: readonly ProcessInfo[], signal: NodeJS.Signals): voi
   if (signal === "SIGTERM") signalAll(targets, "SIGCONT");
 }
 
-function isSame(info: ProcessInfo, startTime: number | undefined): boolean {
-  return info.state !== "Z" && info.state !== "X" && isStarted(info, startTime);
+function isRunning(info: ProcessInfo, startTime: number | undefined): boolean {
+  return info.state !== "Z" && info.state !== "X" && startTimeMatches(info, startTime);
 }
 
-function isStarted(info: ProcessInfo, startTime: number | undefined): boolean {
+function startTimeMatches(info: ProcessInfo, startTime: number | undefined): boolean {
   return startTime === undefined || info.startTime === startTime;
 }
 

@@ -41,33 +41,33 @@ const DRAIN_MS = 250;
 export async function runCommand(argv: readonly string[], options: CommandOptions): Promise<CommandResult> {
   const [program, ...args] = argv;
   if (program === undefined) throw new Error("A command needs a program; the list of arguments is empty.");
-  if (options.signal?.aborted) return { ...NOTHING, aborted: true };
+  if (options.signal?.aborted) return { ...EMPTY_RESULT, aborted: true };
 
   const marker: Marker = { name: "FLEET_COMMAND", value: randomUUID() };
   const env = options.leavesServer ? options.env : { ...options.env, [marker.name]: marker.value };
   const startedAt = performance.now();
   const child = launch(program, args, { ...options, env });
-  const output = collect(child, options);
-  const end = await waitForEnd(child, options, options.leavesServer ? undefined : marker);
-  if (end.failure) throw new Error(startFailure(program, options.cwd, end.failure), { cause: end.failure });
+  const output = collectOutput(child, options);
+  const end = await waitForExit(child, options, options.leavesServer ? undefined : marker);
+  if (end.failure) throw new Error(describeStartFailure(program, options.cwd, end.failure), { cause: end.failure });
   return {
     exitCode: end.exitCode,
     signal: end.signal,
     stdout: output.stdout.text(),
     stderr: output.stderr.text(),
-    timedOut: end.stopped === "timeout",
-    aborted: end.stopped === "abort",
+    timedOut: end.stoppedBy === "timeout",
+    aborted: end.stoppedBy === "abort",
     truncated: output.stdout.truncated() || output.stderr.truncated(),
     durationMs: Math.round(performance.now() - startedAt),
   };
 }
 
 /** The last lines of what a command said, for the sentence that reports its failure. */
-export function lastLines(text: string, most = 10): string {
-  return text.trimEnd().split("\n").slice(-most).join("\n");
+export function lastLines(text: string, max = 10): string {
+  return text.trimEnd().split("\n").slice(-max).join("\n");
 }
 
-const NOTHING: CommandResult = {
+const EMPTY_RESULT: CommandResult = {
   exitCode: null,
   signal: null,
   stdout: "",
@@ -93,15 +93,15 @@ function launch(program: string, args: readonly string[], { cwd, env, input }: C
   });
 }
 
-interface End {
+interface ChildExit {
   readonly exitCode: number | null;
   readonly signal: string | null;
-  readonly stopped: "timeout" | "abort" | undefined;
+  readonly stoppedBy: "timeout" | "abort" | undefined;
   readonly failure: Error | undefined;
 }
 
-async function waitForEnd(child: Child, options: CommandOptions, marker: Marker | undefined): Promise<End> {
-  let stopped: End["stopped"];
+async function waitForExit(child: Child, options: CommandOptions, marker: Marker | undefined): Promise<ChildExit> {
+  let stopped: ChildExit["stoppedBy"];
   let killing: Promise<unknown> | undefined;
   const end = (why: "timeout" | "abort") => {
     if (stopped !== undefined || child.pid === undefined) return;
@@ -117,12 +117,12 @@ async function waitForEnd(child: Child, options: CommandOptions, marker: Marker 
   try {
     const result = await child;
     await killing;
-    await endGroup(child.pid);
+    await killGroup(child.pid);
     return {
       exitCode: result.exitCode ?? null,
       signal: result.signal ?? null,
-      stopped,
-      failure: child.pid === undefined ? startError(result.cause) : undefined,
+      stoppedBy: stopped,
+      failure: child.pid === undefined ? toStartError(result.cause) : undefined,
     };
   } finally {
     clearTimeout(timer);
@@ -130,16 +130,16 @@ async function waitForEnd(child: Child, options: CommandOptions, marker: Marker 
   }
 }
 
-function startError(cause: unknown): Error {
+function toStartError(cause: unknown): Error {
   return cause instanceof Error ? cause : new Error("it did not start", { cause });
 }
 
 /** What a command started in the background ends with it. Asking for the group costs one system call. */
-async function endGroup(pid: number | undefined): Promise<void> {
+async function killGroup(pid: number | undefined): Promise<void> {
   if (pid === undefined) return;
   try {
     process.kill(-pid, "SIGKILL");
-    for (let look = 0; look < 50; look += 1) {
+    for (let round = 0; round < 50; round += 1) {
       await pause(5);
       process.kill(-pid, 0);
     }
@@ -153,9 +153,9 @@ function closePipes(child: Child): void {
   child.stderr?.destroy();
 }
 
-function collect(child: Child, options: CommandOptions) {
-  const most = options.maxOutputBytes ?? MAX_OUTPUT_BYTES;
-  const streams = { stdout: openBuffer(most), stderr: openBuffer(most) };
+function collectOutput(child: Child, options: CommandOptions) {
+  const maxBytes = options.maxOutputBytes ?? MAX_OUTPUT_BYTES;
+  const streams = { stdout: openCappedBuffer(maxBytes), stderr: openCappedBuffer(maxBytes) };
   for (const name of ["stdout", "stderr"] as const) {
     child[name]?.on("data", (chunk: Buffer) => {
       streams[name].add(chunk);
@@ -166,8 +166,8 @@ function collect(child: Child, options: CommandOptions) {
 }
 
 /** Keeps the first and the last half of the cap: errors stand at the end, causes often at the beginning. */
-function openBuffer(mostBytes: number) {
-  const half = Math.floor(mostBytes / 2);
+function openCappedBuffer(maxBytes: number) {
+  const half = Math.floor(maxBytes / 2);
   const head: Buffer[] = [];
   let tail: Buffer[] = [];
   let headBytes = 0;
@@ -190,7 +190,7 @@ function openBuffer(mostBytes: number) {
       if (chunk.length <= room) return;
       tail.push(chunk.subarray(room));
       tailBytes += chunk.length - room;
-      if (tailBytes > mostBytes) trim();
+      if (tailBytes > maxBytes) trim();
     },
     truncated: () => dropped > 0,
     text(): string {
@@ -201,7 +201,7 @@ function openBuffer(mostBytes: number) {
   };
 }
 
-function startFailure(program: string, cwd: string, failure: Error): string {
+function describeStartFailure(program: string, cwd: string, failure: Error): string {
   const code = "code" in failure ? failure.code : undefined;
   if (code === "ENOENT") return `${program} cannot be started: no such program on PATH, or no directory ${cwd}.`;
   if (code === "EACCES") return `${program} cannot be started: it is not executable, or ${cwd} may not be entered.`;

@@ -10,23 +10,27 @@ export const UnixUser = z.object({ name: z.string(), uid: z.int().min(1), gid: z
 export type UnixUser = z.infer<typeof UnixUser>;
 
 const SETPRIV = "/usr/bin/setpriv";
-const AT = { cwd: "/", env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" }, timeoutMs: 120_000 };
+const RUN_OPTIONS = { cwd: "/", env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" }, timeoutMs: 120_000 };
 /** Below a home these are entered by users of tenants, each as far as their own folder; PostgreSQL's has its own user. */
-const PASSED: ReadonlySet<string> = new Set(["workspaces", "users", "checks", "postgres"]);
+const TRAVERSABLE: ReadonlySet<string> = new Set(["workspaces", "users", "checks", "postgres"]);
 
 /** Throws a sentence that says what is missing: root, the program that becomes others, or the user. */
-export async function findUnixUser(name: string, mine = process.getuid?.()): Promise<UnixUser> {
-  if (mine !== 0) throw unusable(name, `it needs root to become another user, and runs as uid ${mine ?? "unknown"}`);
-  const there = await access(SETPRIV, constants.X_OK).then(
+export async function findUnixUser(name: string, ownUid = process.getuid?.()): Promise<UnixUser> {
+  if (ownUid !== 0)
+    throw unusableUser(name, `it needs root to become another user, and runs as uid ${ownUid ?? "unknown"}`);
+  const isInstalled = await access(SETPRIV, constants.X_OK).then(
     () => true,
     () => false,
   );
-  if (!there) throw unusable(name, `${SETPRIV} is not here; it comes with util-linux`);
-  const [uid, gid] = await Promise.all([idOf("-u", name), idOf("-g", name)]);
+  if (!isInstalled) throw unusableUser(name, `${SETPRIV} is not here; it comes with util-linux`);
+  const [uid, gid] = await Promise.all([readId("-u", name), readId("-g", name)]);
   if (uid === undefined || gid === undefined) {
-    throw unusable(name, `this host has no such user. Make one: useradd --system --shell /usr/sbin/nologin ${name}`);
+    throw unusableUser(
+      name,
+      `this host has no such user. Make one: useradd --system --shell /usr/sbin/nologin ${name}`,
+    );
   }
-  if (uid === 0 || gid === 0) throw unusable(name, "that user, or its group, is root's");
+  if (uid === 0 || gid === 0) throw unusableUser(name, "that user, or its group, is root's");
   return { name, uid, gid };
 }
 
@@ -37,34 +41,34 @@ export function asUser(user: UnixUser | undefined, argv: readonly string[]): rea
 }
 
 /** The folder and all in it become that user's, and nobody else (but root) can look in. */
-export async function giveTo(user: UnixUser, path: string): Promise<void> {
-  await run(["chown", "-R", "-h", "-P", `${user.uid}:${user.gid}`, "--", path]);
+export async function chownTree(user: UnixUser, path: string): Promise<void> {
+  await runOrThrow(["chown", "-R", "-h", "-P", `${user.uid}:${user.gid}`, "--", path]);
   await chmod(path, 0o700);
 }
 
 /** Users of tenants pass through the home to their own folders; what else is directly in it is closed to them. */
-export async function openHome(home: string, user: UnixUser): Promise<void> {
+export async function allowTraversal(home: string, user: UnixUser): Promise<void> {
   for (const entry of await readdir(home, { withFileTypes: true })) {
     const path = join(home, entry.name);
-    const wanted = PASSED.has(entry.name) ? 0o711 : 0o700;
+    const wanted = TRAVERSABLE.has(entry.name) ? 0o711 : 0o700;
     if (entry.isDirectory() && ((await stat(path)).mode & 0o777) !== wanted) await chmod(path, wanted);
   }
   await chmod(home, 0o711);
-  const { exitCode } = await runCommand(asUser(user, ["test", "-x", home]), AT);
+  const { exitCode } = await runCommand(asUser(user, ["test", "-x", home]), RUN_OPTIONS);
   if (exitCode === 0) return;
-  throw unusable(user.name, `it cannot enter ${home}: make every folder above it enterable (chmod o+x)`);
+  throw unusableUser(user.name, `it cannot enter ${home}: make every folder above it enterable (chmod o+x)`);
 }
 
-async function run(argv: readonly string[]): Promise<void> {
-  const { exitCode, stderr } = await runCommand(argv, AT);
+async function runOrThrow(argv: readonly string[]): Promise<void> {
+  const { exitCode, stderr } = await runCommand(argv, RUN_OPTIONS);
   if (exitCode !== 0) throw new FleetError("runtime-unavailable", `${argv[0]}: ${lastLines(stderr, 3)}`);
 }
 
-async function idOf(flag: "-u" | "-g", name: string): Promise<number | undefined> {
-  const { exitCode, stdout } = await runCommand(["id", flag, "--", name], AT);
+async function readId(flag: "-u" | "-g", name: string): Promise<number | undefined> {
+  const { exitCode, stdout } = await runCommand(["id", flag, "--", name], RUN_OPTIONS);
   return exitCode === 0 ? Number(stdout) : undefined;
 }
 
-function unusable(name: string, why: string): FleetError {
+function unusableUser(name: string, why: string): FleetError {
   return new FleetError("runtime-unavailable", `Nothing can run as Unix user ${name}: ${why}.`, { unixUser: name });
 }

@@ -36,7 +36,7 @@ export interface Fleet {
   readonly kickRelay: () => void;
   /** Where faults are injected on purpose (`FLEET_KILL_AT=step:position`), and to whom; does nothing otherwise. */
   readonly faultPoint: (point: string, subject?: string) => Promise<void>;
-  readonly log: Log;
+  readonly log: Logger;
 }
 
 /** Signs for the house, with its current key, and checks what any of its keys signed. */
@@ -51,9 +51,9 @@ export interface Seal {
   readonly keyId: string;
   /** What opens. */
   readonly keyIds: readonly string[];
-  close(text: string, bound: string): Buffer;
+  encrypt(text: string, bound: string): Buffer;
   /** Throws "encryption-key-missing" for a key that is not there, and anything else for bytes that are not its own. */
-  open(sealed: Buffer, of: { readonly keyId: string; readonly bound: string }): string;
+  decrypt(sealed: Buffer, of: { readonly keyId: string; readonly bound: string }): string;
 }
 
 export interface HostIdentity {
@@ -63,7 +63,7 @@ export interface HostIdentity {
   readonly slots: number;
 }
 
-export interface Log {
+export interface Logger {
   debug(facts: object, message: string): void;
   info(facts: object, message: string): void;
   warn(facts: object, message: string): void;

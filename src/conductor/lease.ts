@@ -9,11 +9,11 @@ export interface Lease {
   stop(): void;
 }
 
-export function keepLease(outer: AbortSignal, leaseMs: number, renew: () => Promise<boolean>): Lease {
+export function autoRenewLease(outer: AbortSignal, leaseMs: number, renew: () => Promise<boolean>): Lease {
   const lost = new AbortController();
   const lose = () => lost.abort(new FleetError("stale-version", "Another worker has taken this over."));
   let missedSince: number | undefined;
-  async function keep(): Promise<void> {
+  async function renewOrLose(): Promise<void> {
     try {
       if (!(await renew())) lose();
       missedSince = undefined;
@@ -24,7 +24,7 @@ export function keepLease(outer: AbortSignal, leaseMs: number, renew: () => Prom
     }
   }
   const timer = setInterval(() => {
-    void keep();
+    void renewOrLose();
   }, leaseMs / 3);
   timer.unref();
   return {

@@ -3,15 +3,15 @@ import { hostQueue } from "../../queues/host.ts";
 import { QUEUES } from "../../queues/index.ts";
 import type { QueueDefinition } from "../../queues/define.ts";
 import { FleetError } from "../domain/errors.ts";
-import { markHintsFailed, takeHints, type OutboxRow } from "../store/outbox.ts";
-import { WORKER } from "../store/store.ts";
+import { markHintsFailed, claimHints, type OutboxRow } from "../store/outbox.ts";
+import { SYSTEM } from "../store/store.ts";
 import type { Fleet } from "./fleet.ts";
 
 const BATCH = 500;
 /** Poisoned rows only: a queue that is away is waited for, not counted. */
-const MOST_TRIES = 5;
+const MAX_TRIES = 5;
 /** A Redis this full soon refuses writes, and then the workers stand still too: leave it what it has. */
-const MOST_PRESSURE = 0.75;
+const MAX_MEMORY_PRESSURE = 0.75;
 
 /**
  * Relays until nothing waits; how many rows it took. While full batches wait, one is claimed in PostgreSQL as another is with
@@ -22,14 +22,14 @@ export async function relayWaiting(fleet: Fleet): Promise<number> {
   for (let rows = await relayOnce(fleet); rows > 0; rows = await relayOnce(fleet)) {
     total += rows;
     if (rows < BATCH) continue;
-    const lanes = await Promise.all([relayFull(fleet), relayFull(fleet)]);
+    const lanes = await Promise.all([relayWhileFull(fleet), relayWhileFull(fleet)]);
     total += lanes[0] + lanes[1];
   }
   return total;
 }
 
 /** Batch after batch, while they are full. */
-async function relayFull(fleet: Fleet): Promise<number> {
+async function relayWhileFull(fleet: Fleet): Promise<number> {
   let total = 0;
   let rows = BATCH;
   while (rows === BATCH) {
@@ -41,17 +41,17 @@ async function relayFull(fleet: Fleet): Promise<number> {
 
 /** Relays one batch; how many rows it took. Committed once the queue has them, so nothing is told that was not; told twice when we die in between. */
 export async function relayOnce(fleet: Fleet): Promise<number> {
-  if ((await fleet.broker.memoryPressure()) > MOST_PRESSURE) {
+  if ((await fleet.broker.memoryPressure()) > MAX_MEMORY_PRESSURE) {
     throw new FleetError(
       "queue-unavailable",
       "Redis is above 75 % of maxmemory: relaying pauses. Raise maxmemory or clean queues.",
     );
   }
-  return fleet.store.transaction(WORKER, async (tx) => {
-    const rows = await takeHints(tx, BATCH);
+  return fleet.store.transaction(SYSTEM, async (tx) => {
+    const rows = await claimHints(tx, BATCH);
     if (rows.length === 0) return 0;
-    const { good, poisoned } = sort(rows);
-    await fleet.broker.addJobs(good.map(({ row, queue }) => ({ queue, payload: row.payload, delayMs: row.delayMs })));
+    const { valid, poisoned } = partition(rows);
+    await fleet.broker.addJobs(valid.map(({ row, queue }) => ({ queue, payload: row.payload, delayMs: row.delayMs })));
     await fleet.faultPoint("relay:between");
     for (const { row, error } of poisoned) {
       fleet.log.error(
@@ -62,31 +62,31 @@ export async function relayOnce(fleet: Fleet): Promise<number> {
         ids: [row.id],
         error,
         pauseMs: 60_000 * (row.retryCount + 1),
-        mostTries: MOST_TRIES,
+        maxTries: MAX_TRIES,
       });
     }
     return rows.length;
   });
 }
 
-interface Sorted {
-  readonly good: { readonly row: OutboxRow; readonly queue: QueueDefinition }[];
+interface PartitionedRows {
+  readonly valid: { readonly row: OutboxRow; readonly queue: QueueDefinition }[];
   readonly poisoned: { readonly row: OutboxRow; readonly error: string }[];
 }
 
 /** What no queue would take is told apart before, so that one bad row cannot hold up the others. */
-function sort(rows: readonly OutboxRow[]): Sorted {
-  const sorted: Sorted = { good: [], poisoned: [] };
+function partition(rows: readonly OutboxRow[]): PartitionedRows {
+  const batch: PartitionedRows = { valid: [], poisoned: [] };
   for (const row of rows) {
-    const queue = queueNamed(row.topic);
+    const queue = findQueue(row.topic);
     const parsed = queue?.payload.safeParse(row.payload);
-    if (queue && parsed?.success) sorted.good.push({ row, queue });
-    else sorted.poisoned.push({ row, error: parsed?.error?.message ?? `there is no queue ${row.topic}` });
+    if (queue && parsed?.success) batch.valid.push({ row, queue });
+    else batch.poisoned.push({ row, error: parsed?.error?.message ?? `there is no queue ${row.topic}` });
   }
-  return sorted;
+  return batch;
 }
 
-function queueNamed(name: string): QueueDefinition | undefined {
+function findQueue(name: string): QueueDefinition | undefined {
   const host = /^host\.(?<id>[A-Za-z0-9-]+)$/.exec(name)?.groups?.["id"];
   return host ? hostQueue(host) : QUEUES.find((queue) => queue.name === name);
 }

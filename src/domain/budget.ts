@@ -40,48 +40,52 @@ export type Cap = z.infer<typeof Cap>;
 /** From here on people are warned. */
 export const WARN_SHARE = 0.8;
 
-const WHATS = ["tokens", "cost", "minutes"] as const;
-type What = (typeof WHATS)[number];
+const BUDGET_UNITS = ["tokens", "cost", "minutes"] as const;
+type BudgetUnit = (typeof BUDGET_UNITS)[number];
 
-type Figures = Readonly<Record<string, unknown>>;
+type Amounts = Readonly<Record<string, unknown>>;
 
 /** The first figure of which `share` or more of the budget is used. Limits that are no numbers limit nothing. */
-export function reached(budget: Figures, spend: Figures, share = 1): (Cap & { readonly what: What }) | undefined {
-  return allReached(budget, spend, share)[0];
+export function firstReachedCap(
+  budget: Amounts,
+  spend: Amounts,
+  share = 1,
+): (Cap & { readonly what: BudgetUnit }) | undefined {
+  return reachedCaps(budget, spend, share)[0];
 }
 
-export function allReached(budget: Figures, spend: Figures, share: number): (Cap & { readonly what: What })[] {
-  return WHATS.flatMap((what) => {
+export function reachedCaps(budget: Amounts, spend: Amounts, share: number): (Cap & { readonly what: BudgetUnit })[] {
+  return BUDGET_UNITS.flatMap((what) => {
     const [limit, used] = [budget[what], spend[what] ?? 0];
     if (typeof limit !== "number" || typeof used !== "number" || used < limit * share) return [];
     return [{ scope: "task" as const, what, daily: false, limit, used }];
   });
 }
 
-const NAMES = { tokens: "tokens", cost: "US dollars", minutes: "minutes", tasks: "tasks" } as const;
+const UNIT_LABELS = { tokens: "tokens", cost: "US dollars", minutes: "minutes", tasks: "tasks" } as const;
 
 /** As a sentence without its full stop. */
-export function sayCap(cap: Cap): string {
+export function describeCap(cap: Cap): string {
   const { limit, used } = cap;
-  if (used >= limit) return `${whose(cap)} is used up (${said(used)})`;
-  return `${whose(cap)} has not as much left: ${said(used)} are used`;
+  if (used >= limit) return `${capLabel(cap)} is used up (${formatAmount(used)})`;
+  return `${capLabel(cap)} has not as much left: ${formatAmount(used)} are used`;
 }
 
 /** The same when a warning is all. */
-export function sayNearly(cap: Cap): string {
-  return `${said(cap.used)} are used of ${whose(cap).replace("The", "the")}`;
+export function describeCapWarning(cap: Cap): string {
+  return `${formatAmount(cap.used)} are used of ${capLabel(cap).replace("The", "the")}`;
 }
 
-function whose({ scope, what, daily, limit }: Cap): string {
-  return `The ${scope}'s ${daily ? "daily cap" : "budget"} of ${said(limit)} ${NAMES[what]}`;
+function capLabel({ scope, what, daily, limit }: Cap): string {
+  return `The ${scope}'s ${daily ? "daily cap" : "budget"} of ${formatAmount(limit)} ${UNIT_LABELS[what]}`;
 }
 
 /** What to do about it. */
-export function nextOf(cap: Pick<Cap, "scope" | "daily">): string {
-  return cap.scope === "task" ? "Ask for a new task with a larger budget" : `Free again ${resetOf(cap)}`;
+export function capAdvice(cap: Pick<Cap, "scope" | "daily">): string {
+  return cap.scope === "task" ? "Ask for a new task with a larger budget" : `Free again ${describeReset(cap)}`;
 }
 
-export function resetOf({ daily }: Pick<Cap, "daily">): string {
+export function describeReset({ daily }: Pick<Cap, "daily">): string {
   return daily ? "after midnight UTC, when the day's caps begin anew" : "when an admin raises it (fleet budget set)";
 }
 
@@ -90,7 +94,7 @@ export function resetAt({ daily }: Pick<Cap, "daily">, now: Date): Date | null {
   return daily ? new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() + 1)) : null;
 }
 
-function said(figure: number): string {
+function formatAmount(figure: number): string {
   return String(Math.round(figure * 100) / 100);
 }
 
@@ -100,7 +104,7 @@ export interface Usage {
   readonly cost: number | null;
 }
 
-const Said = z
+const UsageLine = z
   .object({ tokens_in: Tokens.optional(), tokens_out: Tokens.optional(), cost_usd: Cost.optional() })
   .transform(({ tokens_in: read, tokens_out: written, cost_usd: cost = null }): Usage => {
     return { tokens: read === undefined && written === undefined ? null : (read ?? 0) + (written ?? 0), cost };
@@ -108,13 +112,13 @@ const Said = z
 
 /** The largest figures of the lines that are whole and make sense; undefined when none does. Agents may write anything. */
 export function parseUsage(text: string): Usage | undefined {
-  let most: Usage | undefined;
+  let highest: Usage | undefined;
   for (const line of text.split("\n")) {
-    const usage = Said.safeParse(jsonOf(line)).data;
+    const usage = UsageLine.safeParse(parseJsonLine(line)).data;
     if (!usage || (usage.tokens === null && usage.cost === null)) continue;
-    most = { tokens: larger(most?.tokens, usage.tokens), cost: larger(most?.cost, usage.cost) };
+    highest = { tokens: larger(highest?.tokens, usage.tokens), cost: larger(highest?.cost, usage.cost) };
   }
-  return most;
+  return highest;
 }
 
 function larger(one: number | null | undefined, other: number | null): number | null {
@@ -122,7 +126,7 @@ function larger(one: number | null | undefined, other: number | null): number | 
   return other === null ? one : Math.max(one, other);
 }
 
-function jsonOf(line: string): unknown {
+function parseJsonLine(line: string): unknown {
   if (!line.startsWith("{")) return undefined;
   try {
     return JSON.parse(line);
@@ -134,7 +138,7 @@ function jsonOf(line: string): unknown {
 /** Refused by a budget or a daily cap rather than by the tier. */
 export class CapReachedError extends FleetError {
   constructor(cap: Cap, now: Date) {
-    super("cap-reached", `${sayCap(cap)}. ${nextOf(cap)}.`, {
+    super("cap-reached", `${describeCap(cap)}. ${capAdvice(cap)}.`, {
       ...cap,
       resetsAt: resetAt(cap, now)?.toISOString() ?? null,
     });

@@ -135,26 +135,28 @@ export type SpawnErrorCode =
   "WORKSPACE_FAILED" | "INSTALL_FAILED" | "PROCESS_FAILED" | "TIMEOUT" | "NO_SECRET" | "NO_UNIX_USER" | "DISK_FULL";
 
 /** Reads what came from outside (a body, a job, an argument), or refuses it and says which field is wrong. */
-export function read<Shape extends z.ZodType>(shape: Shape, input: unknown): z.output<Shape> {
-  const parsed = shape.safeParse(input);
+export function parseInput<Shape extends z.ZodType>(schema: Shape, input: unknown): z.output<Shape> {
+  const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
   const { issues } = parsed.error;
-  throw new FleetError("invalid-input", cut(z.prettifyError(parsed.error), MOST_SAID), {
-    issues: issues.slice(0, MOST_ISSUES).map(({ path, code, message }) => ({
-      path: path.slice(0, MOST_ISSUES).map((key) => (typeof key === "number" ? key : cut(String(key), MOST_SHOWN))),
+  throw new FleetError("invalid-input", truncate(z.prettifyError(parsed.error), MAX_MESSAGE_CHARS), {
+    issues: issues.slice(0, MAX_ISSUES).map(({ path, code, message }) => ({
+      path: path
+        .slice(0, MAX_ISSUES)
+        .map((key) => (typeof key === "number" ? key : truncate(String(key), MAX_ISSUE_CHARS))),
       code,
-      message: cut(message, MOST_SHOWN),
+      message: truncate(message, MAX_ISSUE_CHARS),
     })),
   });
 }
 
 /** What was refused names its own fields, a megabyte of them if it likes: the refusal goes into logs and answers. */
-const MOST_SAID = 1_500;
-const MOST_SHOWN = 300;
-const MOST_ISSUES = 32;
+const MAX_MESSAGE_CHARS = 1_500;
+const MAX_ISSUE_CHARS = 300;
+const MAX_ISSUES = 32;
 
-function cut(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, most)}…`.toWellFormed();
+function truncate(text: string, maxChars: number): string {
+  return text.length <= maxChars ? text : `${text.slice(0, maxChars)}…`.toWellFormed();
 }
 
 /** The code of an error that is not ours: "ENOENT" of the file system, "23505" of PostgreSQL, "ECONNREFUSED" of a socket. */

@@ -1,7 +1,7 @@
 /** Who is next when hosts are short: the tenant that was served longest ago, within it the operator, within that the oldest task. */
 
 /** A task that waits for a host, with when its tenant and its operator were last served; 0 is never. */
-export interface InLine {
+export interface WaitingTask {
   readonly id: string;
   readonly tenantId: string;
   readonly operatorId: string;
@@ -12,30 +12,30 @@ export interface InLine {
   readonly isCalledAgain: boolean;
 }
 
-interface Operator {
+interface OperatorQueue {
   served: number;
   /** Oldest first; `next` is the first that was not called. */
-  readonly tasks: readonly InLine[];
+  readonly tasks: readonly WaitingTask[];
   next: number;
 }
 
-interface Tenant {
+interface TenantQueue {
   served: number;
-  readonly operators: readonly Operator[];
+  readonly operators: readonly OperatorQueue[];
 }
 
 /** The next ones in the order in which they are called; at most `most`. Whoever is called goes to the end of their line. */
-export function inTurn(waiting: readonly InLine[], most: number): InLine[] {
+export function nextInLine(waiting: readonly WaitingTask[], limit: number): WaitingTask[] {
   const called = waiting
     .filter(({ isCalledAgain }) => isCalledAgain)
-    .toSorted(older)
-    .slice(0, most);
-  const tenants = tenantsOf(waiting.filter(({ isCalledAgain }) => !isCalledAgain));
+    .toSorted(compareByAge)
+    .slice(0, limit);
+  const tenants = groupByTenant(waiting.filter(({ isCalledAgain }) => !isCalledAgain));
   let now = waiting.reduce((last, { tenantServed, operatorServed }) => Math.max(last, tenantServed, operatorServed), 0);
-  while (called.length < most) {
-    const tenant = longestWaiting(tenants, ({ operators }) => longestWaiting(operators, headOf));
-    const operator = tenant && longestWaiting(tenant.operators, headOf);
-    const task = operator && headOf(operator);
+  while (called.length < limit) {
+    const tenant = longestWaiting(tenants, ({ operators }) => longestWaiting(operators, nextTask));
+    const operator = tenant && longestWaiting(tenant.operators, nextTask);
+    const task = operator && nextTask(operator);
     if (!task) break;
     called.push(task);
     operator.next += 1;
@@ -46,10 +46,10 @@ export function inTurn(waiting: readonly InLine[], most: number): InLine[] {
   return called;
 }
 
-function tenantsOf(waiting: readonly InLine[]): Tenant[] {
-  return groupsOf(waiting.toSorted(older), ({ tenantId }) => tenantId).map((ofTenant) => ({
+function groupByTenant(waiting: readonly WaitingTask[]): TenantQueue[] {
+  return groupBy(waiting.toSorted(compareByAge), ({ tenantId }) => tenantId).map((ofTenant) => ({
     served: ofTenant[0]?.tenantServed ?? 0,
-    operators: groupsOf(ofTenant, ({ operatorId }) => operatorId).map((tasks) => ({
+    operators: groupBy(ofTenant, ({ operatorId }) => operatorId).map((tasks) => ({
       served: tasks[0]?.operatorServed ?? 0,
       tasks,
       next: 0,
@@ -58,8 +58,8 @@ function tenantsOf(waiting: readonly InLine[]): Tenant[] {
 }
 
 /** In the order of their first. */
-function groupsOf(tasks: readonly InLine[], by: (task: InLine) => string): InLine[][] {
-  const groups = new Map<string, InLine[]>();
+function groupBy(tasks: readonly WaitingTask[], by: (task: WaitingTask) => string): WaitingTask[][] {
+  const groups = new Map<string, WaitingTask[]>();
   for (const task of tasks) {
     const group = groups.get(by(task));
     if (group) group.push(task);
@@ -78,10 +78,10 @@ function longestWaiting<One extends { readonly served: number }>(
   return best;
 }
 
-function headOf({ tasks, next }: Operator): InLine | undefined {
+function nextTask({ tasks, next }: OperatorQueue): WaitingTask | undefined {
   return tasks[next];
 }
 
-function older(one: InLine, other: InLine): number {
+function compareByAge(one: WaitingTask, other: WaitingTask): number {
   return one.createdAt.getTime() - other.createdAt.getTime() || (one.id < other.id ? -1 : 1);
 }

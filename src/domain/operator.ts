@@ -8,15 +8,15 @@ export const Role = z.enum(["admin", "queue-operator"]);
 export type Role = z.infer<typeof Role>;
 
 /** Of an operator, or of a tenant. */
-export const Name = z
+export const OwnerName = z
   .string()
   .min(1)
   .max(128)
   .regex(/^[A-Za-z0-9][A-Za-z0-9._@-]*$/);
 
 export const Operator = z.object({
-  id: Name,
-  tenantId: Name,
+  id: OwnerName,
+  tenantId: OwnerName,
   tier: Tier,
   role: Role.optional(),
 });
@@ -31,12 +31,12 @@ export const SLOTS_BY_TIER: Readonly<Record<Tier, number>> = {
   sovereign: 10,
 };
 
-export function tierReaches(actual: Tier, needed: Tier): boolean {
+export function isTierAtLeast(actual: Tier, needed: Tier): boolean {
   return Tier.options.indexOf(actual) >= Tier.options.indexOf(needed);
 }
 
 /** What the house has written down of an operator: the most that a token of theirs may claim. */
-export interface Standing {
+export interface OperatorRecord {
   readonly tenantId: string;
   readonly tier: Tier;
   readonly role: Role | null;
@@ -44,19 +44,19 @@ export interface Standing {
 }
 
 /** The lower of what a token claims and what the house knows; undefined when the house knows of no such operator. */
-export function heldTo(claimed: Operator, standing: Standing | undefined): Operator | undefined {
-  if (!standing || standing.tenantId !== claimed.tenantId || standing.disabledAt) return undefined;
+export function effectiveOperator(claimed: Operator, record: OperatorRecord | undefined): Operator | undefined {
+  if (!record || record.tenantId !== claimed.tenantId || record.disabledAt) return undefined;
   const { id, tenantId } = claimed;
-  const tier = tierReaches(claimed.tier, standing.tier) ? standing.tier : claimed.tier;
-  const role = roleReaches(claimed.role, standing.role) ? standing.role : claimed.role;
+  const tier = isTierAtLeast(claimed.tier, record.tier) ? record.tier : claimed.tier;
+  const role = isRoleAtLeast(claimed.role, record.role) ? record.role : claimed.role;
   return { id, tenantId, tier, ...(role ? { role } : {}) };
 }
 
 type MaybeRole = Role | null | undefined;
 
 /** An admin may whatever a queue operator may. */
-export function roleReaches(actual: MaybeRole, needed: MaybeRole): boolean {
-  return RANK[actual ?? "none"] >= RANK[needed ?? "none"];
+export function isRoleAtLeast(actual: MaybeRole, needed: MaybeRole): boolean {
+  return ROLE_RANK[actual ?? "none"] >= ROLE_RANK[needed ?? "none"];
 }
 
-const RANK = { none: 0, "queue-operator": 1, admin: 2 } as const;
+const ROLE_RANK = { none: 0, "queue-operator": 1, admin: 2 } as const;

@@ -1,7 +1,7 @@
 /** What fleet.yaml says about a tenant: as whom its agents run. */
 import { z } from "zod";
 
-const Tenant = z.strictObject({
+const TenantSettings = z.strictObject({
   unixUser: z
     .string()
     .regex(/^[a-z_][a-z0-9_-]{0,31}$/)
@@ -11,7 +11,7 @@ const Tenant = z.strictObject({
 });
 
 /** A user that two tenants share would read the one's files for the other. */
-function ownUsers(tenants: Tenants, context: z.RefinementCtx): void {
+function checkUniqueUsers(tenants: Tenants, context: z.RefinementCtx): void {
   const seen = new Map<string, string>();
   for (const [id, { unixUser }] of Object.entries(tenants)) {
     if (unixUser === undefined) continue;
@@ -23,11 +23,11 @@ function ownUsers(tenants: Tenants, context: z.RefinementCtx): void {
 }
 
 export const Tenants = z
-  .record(z.string().min(1).max(128), Tenant)
-  .superRefine(ownUsers)
+  .record(z.string().min(1).max(128), TenantSettings)
+  .superRefine(checkUniqueUsers)
   .default({})
   .describe("by the id of the tenant");
-type Tenants = Readonly<Record<string, z.infer<typeof Tenant>>>;
+type Tenants = Readonly<Record<string, z.infer<typeof TenantSettings>>>;
 
 /** As whom the agents and commands of this tenant run; undefined: as the worker does. */
 export function unixUserOf({ tenants }: { readonly tenants: Tenants }, tenantId: string): string | undefined {

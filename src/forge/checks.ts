@@ -3,10 +3,10 @@ import { runCommand } from "../command/run.ts";
 import { excerptLog, type CiResult, type CiStep } from "../domain/task/ci.ts";
 import type { Redactor } from "../domain/text/redact.ts";
 import type { Product } from "../domain/product.ts";
-import { openLog, type Log } from "../command/log-file.ts";
-import { openWorkingCopy, type CopyAsk, type WorkingCopy } from "../git/working-copy.ts";
+import { openCommandLog, type CommandLog } from "../command/log-file.ts";
+import { openWorkingCopy, type WorkingCopyOptions, type WorkingCopy } from "../git/working-copy.ts";
 
-export interface ChecksAsk extends CopyAsk {
+export interface ChecksRequest extends WorkingCopyOptions {
   readonly commands: Product["commands"];
   /** For each command. */
   readonly timeoutMs: number;
@@ -21,69 +21,71 @@ const STEPS = ["setup", "validate", "test"] as const;
 /** Shells answer so when there is no such program, or it may not be run: that says nothing about the code. */
 const NOT_RUNNABLE = new Set([126, 127]);
 /** Killed from outside, by the kernel's out-of-memory killer as a rule. */
-const KILLED = 137;
+const EXIT_KILLED = 137;
 
 /** Stops at the first command that fails. Never throws: what goes wrong around the commands is status `error`. */
-export async function runChecks(ask: ChecksAsk): Promise<CiResult> {
+export async function runChecks(request: ChecksRequest): Promise<CiResult> {
   const startedAt = performance.now();
   const steps: CiStep[] = [];
-  const log = openLog(ask.logPath, ask.redactor);
+  const log = openCommandLog(request.logPath, request.redactor);
   const result = (status: CiResult["status"], reason: string): CiResult => ({
     status,
-    headSha: ask.headSha,
+    headSha: request.headSha,
     reason: reason.slice(0, 500),
     steps,
     logExcerpt: status === "passing" ? "" : excerptLog(log.lastSection()),
-    logPath: ask.logPath,
+    logPath: request.logPath,
     durationMs: Math.round(performance.now() - startedAt),
   });
   try {
-    await using copy = await openWorkingCopy(ask, ask.env);
+    await using copy = await openWorkingCopy(request, request.env);
     for (const name of STEPS) {
-      const argv = ask.commands[name];
+      const argv = request.commands[name];
       if (!argv) continue;
-      const step = await runStep({ name, argv }, ask, copy, log);
+      const step = await runCheckStep({ name, argv }, request, copy, log);
       steps.push(step);
-      const verdict = judge(step, ask.signal);
-      if (verdict) return result(verdict.status, verdict.reason);
+      const failure = classifyStep(step, request.signal);
+      if (failure) return result(failure.status, failure.reason);
     }
     return result("passing", steps.length === 0 ? "nothing to check" : "all checks pass");
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     log.write(`\n${why}\n`);
-    return result("error", ask.redactor.redact(why));
+    return result("error", request.redactor.redact(why));
   } finally {
     log.close();
   }
 }
 
-async function runStep(
+async function runCheckStep(
   { name, argv }: Pick<CiStep, "name" | "argv">,
-  ask: ChecksAsk,
-  copy: Pick<WorkingCopy, "path" | "env" | "as">,
-  log: Log,
+  request: ChecksRequest,
+  copy: Pick<WorkingCopy, "path" | "env" | "wrapArgv">,
+  log: CommandLog,
 ): Promise<CiStep> {
   log.section(`$ ${argv.join(" ")}   (${name})\n`);
-  const { exitCode, signal, timedOut, durationMs } = await runCommand(copy.as(argv), {
+  const { exitCode, signal, timedOut, durationMs } = await runCommand(copy.wrapArgv(argv), {
     cwd: copy.path,
     env: copy.env,
-    timeoutMs: ask.timeoutMs,
+    timeoutMs: request.timeoutMs,
     maxOutputBytes: 0,
     onOutput: (chunk) => log.write(chunk),
-    ...(ask.signal ? { signal: ask.signal } : {}),
+    ...(request.signal ? { signal: request.signal } : {}),
   });
-  log.write(timedOut ? `\n[stopped after ${ask.timeoutMs} ms]\n` : `\n[${name} ended with ${exitCode ?? signal}]\n`);
+  log.write(
+    timedOut ? `\n[stopped after ${request.timeoutMs} ms]\n` : `\n[${name} ended with ${exitCode ?? signal}]\n`,
+  );
   return { name, argv: [...argv], exitCode, signal, durationMs, timedOut };
 }
 
 /** Undefined when it passed. */
-function judge(step: CiStep, signal: AbortSignal | undefined): Pick<CiResult, "status" | "reason"> | undefined {
+function classifyStep(step: CiStep, signal: AbortSignal | undefined): Pick<CiResult, "status" | "reason"> | undefined {
   const { name, exitCode, timedOut } = step;
   if (timedOut) return { status: "error", reason: `${name} took too long` };
   if (signal?.aborted) return { status: "error", reason: `${name} was stopped` };
   if (exitCode === 0) return undefined;
-  if (exitCode === null || exitCode === KILLED)
-    return { status: "error", reason: `${name} was killed (${step.signal ?? KILLED})` };
+  if (exitCode === null || exitCode === EXIT_KILLED)
+    return { status: "error", reason: `${name} was killed (${step.signal ?? EXIT_KILLED})` };
   if (NOT_RUNNABLE.has(exitCode)) return { status: "error", reason: `${name} cannot be run (exit ${exitCode})` };
   return { status: "failing", reason: `${name} failed with exit ${exitCode}` };
 }

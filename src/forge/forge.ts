@@ -1,5 +1,5 @@
 /** What Fleetwright needs of the place where branches and pull requests live. Only git here: the rows are the store's. */
-import type { CutDiff, DiffCaps } from "../domain/text/diff.ts";
+import type { TruncatedDiff, DiffCaps } from "../domain/text/diff.ts";
 
 export interface Forge {
   readonly kind: "local" | "github";
@@ -13,9 +13,9 @@ export interface Forge {
   listBranches(repository: ForgeRepository, prefix: string): Promise<BranchHead[]>;
   compare(repository: ForgeRepository, base: string, head: string): Promise<Comparison>;
   /** What the head changes since it left the base. */
-  diff(repository: ForgeRepository, ask: DiffAsk): Promise<CutDiff>;
+  diff(repository: ForgeRepository, ask: DiffRequest): Promise<TruncatedDiff>;
   /** All at once or not at all; refuses conflicts and a head that moved; asked again it says that it is merged. */
-  merge(repository: ForgeRepository, ask: MergeAsk): Promise<Merged>;
+  merge(repository: ForgeRepository, ask: MergeRequest): Promise<MergeResult>;
 }
 
 export interface RepositoryName {
@@ -49,7 +49,7 @@ export interface Comparison {
   readonly behind: number;
 }
 
-export interface DiffAsk {
+export interface DiffRequest {
   /** Branch names or full commit ids. */
   readonly base: string;
   readonly head: string;
@@ -58,7 +58,7 @@ export interface DiffAsk {
   readonly redact?: (text: string) => string;
 }
 
-export interface MergeAsk {
+export interface MergeRequest {
   readonly base: string;
   readonly head: string;
   /** What was checked and reviewed; anything else on the branch is refused. */
@@ -67,11 +67,11 @@ export interface MergeAsk {
   readonly message: string;
 }
 
-export interface Merged {
+export interface MergeResult {
   readonly mergeSha: string;
   readonly baseSha: string;
   /** It was there before this call. */
   readonly already: boolean;
   /** What brings it to the operator's checkout; undefined when it is there. */
-  readonly bringHome: string | undefined;
+  readonly pullCommand: string | undefined;
 }

@@ -1,23 +1,23 @@
 /** The local forge: a bare repository per repository, so that the whole loop works without network or account. */
 import { fileURLToPath } from "node:url";
 import { isBranchName } from "../domain/task/branch.ts";
-import { cutDiffByFile } from "../domain/text/diff.ts";
+import { truncateDiffByFile } from "../domain/text/diff.ts";
 import { FleetError } from "../domain/errors.ts";
 import { git, gitFailed, tryGit } from "../git/git.ts";
-import { refsPrint } from "../git/refs-print.ts";
-import type { BranchHead, Comparison, DiffAsk, Forge, ForgeRepository, RepositoryName } from "./forge.ts";
+import { refsFingerprint } from "../git/refs-print.ts";
+import type { BranchHead, Comparison, DiffRequest, Forge, ForgeRepository, RepositoryName } from "./forge.ts";
 import { mergeBranch } from "./merge.ts";
 import { identifyRepository, openRepository } from "./repositories.ts";
 
 /** Of a diff more than this is not even read; what a reviewer can take is far less. */
-const MOST_DIFF_BYTES = 16 * 1_024 * 1_024;
-const DIFF_MS = 120_000;
+const MAX_DIFF_BYTES = 16 * 1_024 * 1_024;
+const DIFF_TIMEOUT_MS = 120_000;
 const COMMIT_ID = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
 
 /** `home` is FLEET_HOME; the operator's own checkouts are only ever read. */
 export function openLocalForge(home: string): Forge {
-  const { identify, ensure, look } = followLocal(home);
-  const listBranches = rememberBranches();
+  const { identify, ensure, refresh } = openRepositoryCache(home);
+  const listBranches = cacheBranches();
   return {
     kind: "local",
     identify,
@@ -26,12 +26,12 @@ export function openLocalForge(home: string): Forge {
     listBranches,
     compare,
     diff,
-    async merge(repository, ask) {
-      refuseBadNames(ask.base, ask.head);
+    async merge(repository, request) {
+      assertBranchNames(request.base, request.head);
       // What the operator committed meanwhile belongs under the merge, or forbids it.
-      const current = await look(repository.repository);
-      refuseDiverged(current, ask.base);
-      return mergeBranch(current, ask);
+      const current = await refresh(repository.repository);
+      assertNotDiverged(current, request.base);
+      return mergeBranch(current, request);
     },
   };
 }
@@ -43,16 +43,16 @@ const URL_FRESH_MS = 10_000;
  * What did not move since the last look is answered from memory, without starting git: looks are many (every tick, every
  * spawn), and moves are few.
  */
-function followLocal(home: string): Pick<Forge, "identify" | "ensure"> & { readonly look: Forge["ensure"] } {
+function openRepositoryCache(home: string): Pick<Forge, "identify" | "ensure"> & { readonly refresh: Forge["ensure"] } {
   const names = new Map<string, RepositoryName>();
-  const known = new Map<string, { readonly source: string; readonly repository: ForgeRepository }>();
+  const opened = new Map<string, { readonly source: string; readonly repository: ForgeRepository }>();
   const identifying = new Map<string, Promise<RepositoryName>>();
-  const looking = new Map<string, Promise<ForgeRepository>>();
+  const refreshing = new Map<string, Promise<ForgeRepository>>();
 
   async function identify(given: string): Promise<RepositoryName> {
     const found = names.get(given);
-    if (found && (found.kind === "url" || refsPrint(found.repository) !== undefined)) return found;
-    const name = await shared(identifying, given, () => identifyRepository(given));
+    if (found && (found.kind === "url" || refsFingerprint(found.repository) !== undefined)) return found;
+    const name = await singleFlight(identifying, given, () => identifyRepository(given));
     names.set(given, name);
     return name;
   }
@@ -60,29 +60,35 @@ function followLocal(home: string): Pick<Forge, "identify" | "ensure"> & { reado
   async function look(given: string): Promise<ForgeRepository> {
     const name = await identify(given);
     // As it was before: should it move while it is fetched, the next look fetches again.
-    const source = sourcePrint(name);
+    const source = sourceFingerprint(name);
     const repository = await openRepository(home, name);
-    if (source !== undefined) known.set(name.repository, { source, repository });
+    if (source !== undefined) opened.set(name.repository, { source, repository });
     return repository;
   }
 
   return {
     identify,
-    look,
+    refresh: look,
     async ensure(given) {
       const name = await identify(given);
-      const before = known.get(name.repository);
-      const isThere = before !== undefined && refsPrint(before.repository.gitDir) !== undefined;
-      const source = sourcePrint(name);
+      const before = opened.get(name.repository);
+      const isThere = before !== undefined && refsFingerprint(before.repository.gitDir) !== undefined;
+      const source = sourceFingerprint(name);
       if (isThere && before.source === source) return before.repository;
       // Of two hundred who ask at once one looks. Whoever asks after the source moved looks for themselves.
-      return source === undefined ? look(given) : shared(looking, `${name.repository}\n${source}`, () => look(given));
+      return source === undefined
+        ? look(given)
+        : singleFlight(refreshing, `${name.repository}\n${source}`, () => look(given));
     },
   };
 }
 
 /** Whoever asks for the same while somebody is at it waits for that answer. */
-function shared<Value>(running: Map<string, Promise<Value>>, key: string, work: () => Promise<Value>): Promise<Value> {
+function singleFlight<Value>(
+  running: Map<string, Promise<Value>>,
+  key: string,
+  work: () => Promise<Value>,
+): Promise<Value> {
   const before = running.get(key);
   if (before) return before;
   const started = work().finally(() => running.delete(key));
@@ -91,24 +97,24 @@ function shared<Value>(running: Map<string, Promise<Value>>, key: string, work: 
 }
 
 /** Undefined: it cannot be told whether it moved, so it is looked at each time. */
-function sourcePrint({ repository, kind }: RepositoryName): string | undefined {
-  if (kind !== "url") return refsPrint(repository);
-  if (repository.startsWith("file://")) return refsPrint(fileURLToPath(repository));
+function sourceFingerprint({ repository, kind }: RepositoryName): string | undefined {
+  if (kind !== "url") return refsFingerprint(repository);
+  if (repository.startsWith("file://")) return refsFingerprint(fileURLToPath(repository));
   return String(Math.floor(performance.now() / URL_FRESH_MS));
 }
 
-function rememberBranches(): Forge["listBranches"] {
-  const known = new Map<string, { readonly print: string; readonly branches: BranchHead[] }>();
+function cacheBranches(): Forge["listBranches"] {
+  const cache = new Map<string, { readonly fingerprint: string; readonly branches: BranchHead[] }>();
   const reading = new Map<string, Promise<BranchHead[]>>();
   return async (repository, prefix) => {
     const key = `${repository.gitDir}\n${prefix}`;
-    const print = refsPrint(repository.gitDir);
-    const before = known.get(key);
-    if (before && before.print === print) return before.branches;
+    const print = refsFingerprint(repository.gitDir);
+    const cached = cache.get(key);
+    if (cached && cached.fingerprint === print) return cached.branches;
     const branches = await (print === undefined
       ? readBranches(repository, prefix)
-      : shared(reading, `${key}\n${print}`, () => readBranches(repository, prefix)));
-    if (print !== undefined) known.set(key, { print, branches });
+      : singleFlight(reading, `${key}\n${print}`, () => readBranches(repository, prefix)));
+    if (print !== undefined) cache.set(key, { fingerprint: print, branches });
     return branches;
   };
 }
@@ -118,8 +124,8 @@ async function headOf(
   branch: string,
   listBranches: Forge["listBranches"],
 ): Promise<string> {
-  refuseBadNames(branch);
-  refuseDiverged(repository, branch);
+  assertBranchNames(branch);
+  assertNotDiverged(repository, branch);
   const tip = (await listBranches(repository, "")).find((head) => head.branch === branch);
   if (tip !== undefined) return tip.headSha;
   const message = `${repository.repository} has no branch ${branch}; its default branch is ${repository.defaultBranch}.`;
@@ -151,7 +157,7 @@ async function compare({ gitDir }: ForgeRepository, base: string, head: string):
   return { mergeBase, ahead: ahead ?? 0, behind: behind ?? 0 };
 }
 
-async function diff(repository: ForgeRepository, { base, head, caps, redact }: DiffAsk) {
+async function diff(repository: ForgeRepository, { base, head, caps, redact }: DiffRequest) {
   const { mergeBase } = await compare(repository, base, head);
   const from = mergeBase ?? revision(base);
   const plain = [
@@ -164,31 +170,31 @@ async function diff(repository: ForgeRepository, { base, head, caps, redact }: D
   ];
   const args = ["diff", ...plain, "--end-of-options", from, revision(head)];
   const { gitDir } = repository;
-  const shown = await tryGit(args, { gitDir, timeoutMs: DIFF_MS, maxOutputBytes: MOST_DIFF_BYTES });
+  const shown = await tryGit(args, { gitDir, timeoutMs: DIFF_TIMEOUT_MS, maxOutputBytes: MAX_DIFF_BYTES });
   if (shown.exitCode !== 0) throw gitFailed(args, shown);
-  const cut = cutDiffByFile(redact ? redact(shown.stdout) : shown.stdout, caps);
+  const cut = truncateDiffByFile(redact ? redact(shown.stdout) : shown.stdout, caps);
   return shown.truncated ? { ...cut, truncated: true } : cut;
 }
 
 /** A branch by its full name, or a commit: never anything that git would have to guess. */
 function revision(name: string): string {
   if (COMMIT_ID.test(name)) return name;
-  refuseBadNames(name);
+  assertBranchNames(name);
   return `refs/heads/${name}`;
 }
 
-function refuseBadNames(...branches: readonly string[]): void {
+function assertBranchNames(...branches: readonly string[]): void {
   for (const branch of branches) {
     if (!isBranchName(branch)) throw new FleetError("invalid-input", `${branch} is not a branch name.`);
   }
 }
 
-function refuseDiverged({ diverged, repository, gitDir }: ForgeRepository, branch: string): void {
+function assertNotDiverged({ diverged, repository, gitDir }: ForgeRepository, branch: string): void {
   if (!diverged.includes(branch)) return;
-  const mend = `Bring them together there first: git -C ${repository} pull --rebase ${gitDir} ${branch}`;
+  const fix = `Bring them together there first: git -C ${repository} pull --rebase ${gitDir} ${branch}`;
   throw new FleetError(
     "branch-diverged",
-    `${branch} of ${repository} and of the forge have different commits. ${mend}`,
+    `${branch} of ${repository} and of the forge have different commits. ${fix}`,
     {
       branch,
     },

@@ -2,37 +2,38 @@
 import { lastLines } from "../command/run.ts";
 import { FleetError } from "../domain/errors.ts";
 import { FLEETWRIGHT_IDENTITY, git, gitFailed, tryGit } from "../git/git.ts";
-import type { ForgeRepository, MergeAsk, Merged } from "./forge.ts";
+import type { ForgeRepository, MergeRequest, MergeResult } from "./forge.ts";
 import { isAncestor } from "./repositories.ts";
 
 /** Somebody else may merge at the same moment; each loss means that another merge went through. */
-const TRIES = 10;
+const MAX_TRIES = 10;
 /** A large merge of long histories. */
-const MERGE_MS = 120_000;
+const MERGE_TIMEOUT_MS = 120_000;
 /** Names the head in the merge's message: a squash leaves no other trace of what it holds. */
 const TRAILER = "Fleetwright-Head";
 
-export async function mergeBranch(repository: ForgeRepository, ask: MergeAsk): Promise<Merged> {
+export async function mergeBranch(repository: ForgeRepository, request: MergeRequest): Promise<MergeResult> {
   const { gitDir } = repository;
-  const bringHome = commandFor(repository, ask.base);
-  for (let left = TRIES; ; left--) {
-    const baseSha = await tipOf(gitDir, ask.base);
+  const pullCommand = pullCommandFor(repository, request.base);
+  for (let left = MAX_TRIES; ; left--) {
+    const baseSha = await readTip(gitDir, request.base);
     if (baseSha === undefined)
-      throw new FleetError("branch-not-found", `There is no branch ${ask.base} to merge into.`);
-    const before = await findMerge(gitDir, baseSha, ask.expectedHead);
-    if (before !== undefined) return { mergeSha: before, baseSha, already: true, bringHome };
+      throw new FleetError("branch-not-found", `There is no branch ${request.base} to merge into.`);
+    const existing = await findMerge(gitDir, baseSha, request.expectedHead);
+    if (existing !== undefined) return { mergeSha: existing, baseSha, already: true, pullCommand };
 
-    await refuseMovedHead(gitDir, ask);
-    const tree = await mergeTrees(gitDir, baseSha, ask);
-    if (tree === (await treeOf(gitDir, baseSha))) return { mergeSha: baseSha, baseSha, already: true, bringHome };
-    const mergeSha = await commit(gitDir, ask, { tree, baseSha });
-    const refused = await moveBranch(gitDir, ask, { from: baseSha, to: mergeSha });
-    if (refused === undefined) return { mergeSha, baseSha, already: false, bringHome };
-    if (left <= 1) throw new FleetError("forge-unavailable", `${ask.base} could not be moved to the merge: ${refused}`);
+    await assertHeadUnmoved(gitDir, request);
+    const tree = await mergeTrees(gitDir, baseSha, request);
+    if (tree === (await readTree(gitDir, baseSha))) return { mergeSha: baseSha, baseSha, already: true, pullCommand };
+    const mergeSha = await commit(gitDir, request, { tree, baseSha });
+    const failure = await moveBranch(gitDir, request, { from: baseSha, to: mergeSha });
+    if (failure === undefined) return { mergeSha, baseSha, already: false, pullCommand };
+    if (left <= 1)
+      throw new FleetError("forge-unavailable", `${request.base} could not be moved to the merge: ${failure}`);
   }
 }
 
-async function tipOf(gitDir: string, branch: string): Promise<string | undefined> {
+async function readTip(gitDir: string, branch: string): Promise<string | undefined> {
   const args = ["rev-parse", "--quiet", "--verify", "--end-of-options", `refs/heads/${branch}^{commit}`];
   return (await tryGit(args, { gitDir })).stdout.trim() || undefined;
 }
@@ -51,8 +52,8 @@ async function findMerge(gitDir: string, baseSha: string, headSha: string): Prom
   return (await git(["rev-list", ...grep, baseSha, `^${headSha}`], { gitDir })).trim() || undefined;
 }
 
-async function refuseMovedHead(gitDir: string, { head, expectedHead }: MergeAsk): Promise<void> {
-  const tip = await tipOf(gitDir, head);
+async function assertHeadUnmoved(gitDir: string, { head, expectedHead }: MergeRequest): Promise<void> {
+  const tip = await readTip(gitDir, head);
   if (tip === undefined) throw new FleetError("branch-not-found", `There is no branch ${head} to merge.`);
   if (tip === expectedHead) return;
   const message = `${head} is at ${tip.slice(0, 8)}; checked and reviewed was ${expectedHead.slice(0, 8)}.`;
@@ -60,28 +61,30 @@ async function refuseMovedHead(gitDir: string, { head, expectedHead }: MergeAsk)
 }
 
 /** `merge-tree` writes the merged tree and touches nothing else; with conflicts it names the files. */
-async function mergeTrees(gitDir: string, baseSha: string, ask: MergeAsk): Promise<string> {
-  const args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", baseSha, ask.expectedHead];
-  const merged = await tryGit(args, { gitDir, timeoutMs: MERGE_MS });
+async function mergeTrees(gitDir: string, baseSha: string, request: MergeRequest): Promise<string> {
+  const args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", baseSha, request.expectedHead];
+  const merged = await tryGit(args, { gitDir, timeoutMs: MERGE_TIMEOUT_MS });
   const [tree = "", ...files] = merged.stdout.split("\0").filter(Boolean);
   if (merged.exitCode === 0 && tree) return tree;
   if (merged.exitCode !== 1) throw gitFailed(args, merged);
   const conflicts = [...new Set(files)];
   const named = conflicts.slice(0, 5).join(", ") + (conflicts.length > 5 ? ` and ${conflicts.length - 5} more` : "");
-  throw new FleetError("merge-conflict", `${ask.head} conflicts with ${ask.base} in ${named}.`, { files: conflicts });
+  throw new FleetError("merge-conflict", `${request.head} conflicts with ${request.base} in ${named}.`, {
+    files: conflicts,
+  });
 }
 
-async function treeOf(gitDir: string, sha: string): Promise<string> {
+async function readTree(gitDir: string, sha: string): Promise<string> {
   return (await git(["rev-parse", `${sha}^{tree}`], { gitDir })).trim();
 }
 
-async function commit(gitDir: string, ask: MergeAsk, at: { tree: string; baseSha: string }): Promise<string> {
-  const parents = ["-p", at.baseSha, ...(ask.strategy === "merge" ? ["-p", ask.expectedHead] : [])];
-  const said = ask.message
+async function commit(gitDir: string, request: MergeRequest, at: { tree: string; baseSha: string }): Promise<string> {
+  const parents = ["-p", at.baseSha, ...(request.strategy === "merge" ? ["-p", request.expectedHead] : [])];
+  const body = request.message
     .replaceAll("\0", "")
     .toWellFormed()
     .replaceAll(new RegExp(`^\\s*${TRAILER}:.*$`, "gim"), "");
-  const message = `${said.trimEnd()}\n\n${TRAILER}: ${ask.expectedHead}\n`;
+  const message = `${body.trimEnd()}\n\n${TRAILER}: ${request.expectedHead}\n`;
   const args = ["commit-tree", at.tree, ...parents, "-F", "-"];
   return (await git(args, { gitDir, input: message, identity: FLEETWRIGHT_IDENTITY })).trim();
 }
@@ -89,13 +92,13 @@ async function commit(gitDir: string, ask: MergeAsk, at: { tree: string; baseSha
 /** Says why not when somebody moved the base first, or the head: both are checked in the same step as the move. */
 async function moveBranch(
   gitDir: string,
-  ask: MergeAsk,
+  request: MergeRequest,
   move: { from: string; to: string },
 ): Promise<string | undefined> {
   const input = [
     "start",
-    `update refs/heads/${ask.base} ${move.to} ${move.from}`,
-    `verify refs/heads/${ask.head} ${ask.expectedHead}`,
+    `update refs/heads/${request.base} ${move.to} ${move.from}`,
+    `verify refs/heads/${request.head} ${request.expectedHead}`,
     "prepare",
     "commit",
     "",
@@ -104,13 +107,14 @@ async function moveBranch(
   return moved.exitCode === 0 ? undefined : lastLines(moved.stderr, 2);
 }
 
-function commandFor({ kind, repository, gitDir }: ForgeRepository, base: string): string | undefined {
+function pullCommandFor({ kind, repository, gitDir }: ForgeRepository, base: string): string | undefined {
   if (kind === "bare") return undefined;
-  if (kind === "url") return `git --git-dir=${quoted(gitDir)} push ${quoted(repository)} ${quoted(`${base}:${base}`)}`;
-  return `git -C ${quoted(repository)} pull --ff-only ${quoted(gitDir)} ${quoted(base)}`;
+  if (kind === "url")
+    return `git --git-dir=${shellQuote(gitDir)} push ${shellQuote(repository)} ${shellQuote(`${base}:${base}`)}`;
+  return `git -C ${shellQuote(repository)} pull --ff-only ${shellQuote(gitDir)} ${shellQuote(base)}`;
 }
 
 /** For a POSIX shell; what needs no quotes has none. */
-function quoted(text: string): string {
+function shellQuote(text: string): string {
   return /^[A-Za-z0-9_./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

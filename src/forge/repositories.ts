@@ -9,11 +9,11 @@ import { withLock } from "../git/lock.ts";
 import type { ForgeRepository, RepositoryName } from "./forge.ts";
 
 /** Of a large repository over a slow line; a local one takes milliseconds. */
-const FETCH_MS = 600_000;
+const FETCH_TIMEOUT_MS = 600_000;
 /** Where the operator's branches are kept beside ours, to tell ahead from behind from diverged. */
-const THEIRS = "refs/fleetwright/source/";
+const SOURCE_REFS = "refs/fleetwright/source/";
 /** Agents' branches are made here and nowhere else: an operator's copy of one is no news about it. */
-const NOT_THEIRS = ["^refs/heads/fleet", "^refs/heads/fleet/*"];
+const EXCLUDED_REFSPECS = ["^refs/heads/fleet", "^refs/heads/fleet/*"];
 
 /** Refuses pushes to branches that come from the operator: agents deliver on their own, merging is Fleetwright's. */
 const UPDATE_HOOK = `#!/bin/sh
@@ -22,7 +22,7 @@ case "$1" in
   refs/heads/*) ;;
   *) echo "Fleetwright: only branches can be pushed here." >&2; exit 1 ;;
 esac
-if git rev-parse --quiet --verify "${THEIRS}\${1#refs/heads/}" >/dev/null; then
+if git rev-parse --quiet --verify "${SOURCE_REFS}\${1#refs/heads/}" >/dev/null; then
   echo "Fleetwright: \${1#refs/heads/} is the operator's branch. Push your own; it is merged after review." >&2
   exit 1
 fi
@@ -38,7 +38,7 @@ export async function identifyRepository(repository: string): Promise<Repository
   if (OPTION_SHAPE.test(repository)) {
     throw new FleetError("not-a-repository", "A user, host or path of a URL may not begin with a dash.");
   }
-  if (URL_SHAPE.test(repository) || SCP_SHAPE.test(repository)) return nameUrl(repository);
+  if (URL_SHAPE.test(repository) || SCP_SHAPE.test(repository)) return identifyUrl(repository);
   if (/^[a-z][a-z0-9+.-]*:/i.test(repository)) {
     throw new FleetError("not-a-repository", `${repository} is no path, and no URL with https, ssh or file.`);
   }
@@ -48,20 +48,20 @@ export async function identifyRepository(repository: string): Promise<Repository
       `${repository} is no absolute path: Fleetwright does not run where you do.`,
     );
   }
-  return namePath(repository);
+  return identifyPath(repository);
 }
 
-function nameUrl(url: string): RepositoryName {
+function identifyUrl(url: string): RepositoryName {
   if (/^https:\/\/[^/]*@/.test(url)) {
     throw new FleetError(
       "not-a-repository",
       "The URL holds credentials. Leave them out; they would be stored and shown.",
     );
   }
-  return { repository: url, kind: "url", slug: slugOf(url) };
+  return { repository: url, kind: "url", slug: toSlug(url) };
 }
 
-async function namePath(given: string): Promise<RepositoryName> {
+async function identifyPath(given: string): Promise<RepositoryName> {
   const path = await realpath(given).catch(() => undefined);
   if (path === undefined) throw new FleetError("not-a-repository", `There is no ${given} on this machine.`);
   const isFolder = await stat(path).then(
@@ -69,14 +69,14 @@ async function namePath(given: string): Promise<RepositoryName> {
     () => false,
   );
   if (!isFolder) throw new FleetError("not-a-repository", `${given} is no folder.`);
-  const asked = await tryGit(["rev-parse", "--is-bare-repository", "--absolute-git-dir"], { cwd: path });
-  const [isBare, gitDir] = asked.stdout.split("\n");
-  if (asked.exitCode !== 0 || !gitDir) throw new FleetError("not-a-repository", `${given} is no git repository.`);
-  if (isBare === "true") return { repository: gitDir, kind: "bare", slug: slugOf(gitDir) };
+  const result = await tryGit(["rev-parse", "--is-bare-repository", "--absolute-git-dir"], { cwd: path });
+  const [isBare, gitDir] = result.stdout.split("\n");
+  if (result.exitCode !== 0 || !gitDir) throw new FleetError("not-a-repository", `${given} is no git repository.`);
+  if (isBare === "true") return { repository: gitDir, kind: "bare", slug: toSlug(gitDir) };
   const top = await tryGit(["rev-parse", "--show-toplevel"], { cwd: path });
   if (top.exitCode !== 0) throw new FleetError("not-a-repository", `${given} lies inside a .git directory.`);
   const checkout = top.stdout.trimEnd();
-  return { repository: checkout, kind: "checkout", slug: slugOf(checkout) };
+  return { repository: checkout, kind: "checkout", slug: toSlug(checkout) };
 }
 
 /** The forge's copy of what is no bare repository, brought up to date; a bare one as it is. */
@@ -88,11 +88,11 @@ export async function openRepository(home: string, name: RepositoryName): Promis
   const hash = createHash("sha256").update(name.repository).digest("hex").slice(0, 12);
   const key = `${name.slug}-${hash}`;
   const gitDir = join(home, "forge", `${key}.git`);
-  return withLock(join(home, "forge", "locks", key), { timeoutMs: FETCH_MS }, async () => {
+  return withLock(join(home, "forge", "locks", key), { timeoutMs: FETCH_TIMEOUT_MS }, async () => {
     const isNew = (await tryGit(["rev-parse", "--git-dir"], { gitDir, cwd: "/" })).exitCode !== 0;
     if (isNew) await createBare(gitDir, name);
     else await fetchSource(gitDir, name);
-    const diverged = await followSource(gitDir);
+    const diverged = await fastForwardBranches(gitDir);
     if (isNew) await setDefaultBranch(gitDir, name);
     const head = await git(["symbolic-ref", "--short", "HEAD"], { gitDir });
     return { ...name, gitDir, url: gitDir, defaultBranch: head.trim(), diverged };
@@ -117,9 +117,9 @@ async function createBare(gitDir: string, name: RepositoryName): Promise<void> {
 
 async function fetchSource(gitDir: string, { repository, kind }: RepositoryName): Promise<void> {
   const quiet = ["--quiet", "--no-tags", "--no-auto-maintenance", "--no-recurse-submodules", "--no-write-fetch-head"];
-  const refspecs = [`+refs/heads/*:${THEIRS}*`, ...NOT_THEIRS];
+  const refspecs = [`+refs/heads/*:${SOURCE_REFS}*`, ...EXCLUDED_REFSPECS];
   const args = ["fetch", ...quiet, "--update-shallow", "--prune", "--end-of-options", repository, ...refspecs];
-  const options = { gitDir, allowProtocol: kind === "url" ? REMOTE_PROTOCOLS : "file", timeoutMs: FETCH_MS };
+  const options = { gitDir, allowProtocol: kind === "url" ? REMOTE_PROTOCOLS : "file", timeoutMs: FETCH_TIMEOUT_MS };
   const fetched = await tryGit(args, options);
   if (fetched.exitCode === 0) return;
   const why = fetched.timedOut ? "it takes too long" : fetched.stderr.trim().split("\n").at(-1);
@@ -127,9 +127,9 @@ async function fetchSource(gitDir: string, { repository, kind }: RepositoryName)
 }
 
 /** Moves our branches to the operator's where that is a fast-forward, and names those that went two ways. */
-async function followSource(gitDir: string): Promise<string[]> {
+async function fastForwardBranches(gitDir: string): Promise<string[]> {
   const format = "--format=%(refname) %(objectname)";
-  const listed = await git(["for-each-ref", format, "refs/heads/", THEIRS], { gitDir });
+  const listed = await git(["for-each-ref", format, "refs/heads/", SOURCE_REFS], { gitDir });
   const refs = new Map(
     listed
       .split("\n")
@@ -139,7 +139,7 @@ async function followSource(gitDir: string): Promise<string[]> {
   const diverged: string[] = [];
   const updates: string[] = [];
   for (const [ref, theirs] of refs) {
-    const branch = ref.startsWith(THEIRS) ? ref.slice(THEIRS.length) : undefined;
+    const branch = ref.startsWith(SOURCE_REFS) ? ref.slice(SOURCE_REFS.length) : undefined;
     if (branch === undefined) continue;
     const ours = refs.get(`refs/heads/${branch}`);
     if (ours === theirs) continue;
@@ -170,8 +170,8 @@ async function checkoutHeads(repository: string): Promise<string[]> {
 
 async function remoteHead(url: string): Promise<string[]> {
   const options = { allowProtocol: REMOTE_PROTOCOLS, timeoutMs: 60_000 };
-  const said = await tryGit(["ls-remote", "--symref", "--end-of-options", url, "HEAD"], options);
-  const head = /^ref: refs\/heads\/(\S+)\tHEAD$/m.exec(said.stdout)?.[1] ?? "";
+  const output = await tryGit(["ls-remote", "--symref", "--end-of-options", url, "HEAD"], options);
+  const head = /^ref: refs\/heads\/(\S+)\tHEAD$/m.exec(output.stdout)?.[1] ?? "";
   return [head, "main", "master", head];
 }
 
@@ -184,7 +184,7 @@ function splitOnce(line: string): [string, string] {
   return [line.slice(0, at), line.slice(at + 1)];
 }
 
-function slugOf(repository: string): string {
+function toSlug(repository: string): string {
   const name = basename(repository.replace(/\/+$/, "").replace(/\/\.git$/, "")).replace(/\.git$/, "");
   const slug = name
     .toLowerCase()

@@ -37,8 +37,8 @@ const TIMEOUT_MS = 30_000;
 const TRUSTED_CONFIG = fileURLToPath(new URL("trusted.gitconfig", import.meta.url));
 
 /** Said again on the command line, because a repository's own configuration outweighs the global file. */
-const SECOND_LINE = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "protocol.ext.allow=never", "gc.auto=0"];
-const SECOND_LINE_ARGS = SECOND_LINE.flatMap((setting) => ["-c", setting]);
+const FORCED_CONFIG = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "protocol.ext.allow=never", "gc.auto=0"];
+const FORCED_CONFIG_ARGS = FORCED_CONFIG.flatMap((setting) => ["-c", setting]);
 
 /** What git wrote to stdout; a failure is a FleetError with git's last lines. */
 export async function git(args: readonly string[], options: GitOptions = {}): Promise<string> {
@@ -52,9 +52,9 @@ export async function git(args: readonly string[], options: GitOptions = {}): Pr
 export async function tryGit(args: readonly string[], options: GitOptions = {}): Promise<CommandResult> {
   const { input, signal, maxOutputBytes } = options;
   try {
-    return await runCommand(["git", ...SECOND_LINE_ARGS, ...args], {
+    return await runCommand(["git", ...FORCED_CONFIG_ARGS, ...args], {
       cwd: options.cwd ?? options.gitDir ?? "/",
-      env: environment(options),
+      env: gitEnv(options),
       timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
       ...(input === undefined ? {} : { input }),
       ...(signal === undefined ? {} : { signal }),
@@ -72,7 +72,7 @@ export function gitFailed(args: readonly string[], result: CommandResult): Fleet
   return new FleetError("git-failed", `git ${args[0] ?? ""}: ${why}`, { exitCode: result.exitCode });
 }
 
-function environment(options: GitOptions): Record<string, string> {
+function gitEnv(options: GitOptions): Record<string, string> {
   const env: Record<string, string> = {
     PATH: SYSTEM_PATH,
     HOME: "/nonexistent",
@@ -87,10 +87,10 @@ function environment(options: GitOptions): Record<string, string> {
   if (options.gitDir !== undefined) env["GIT_DIR"] = options.gitDir;
   if (options.workTree !== undefined) env["GIT_WORK_TREE"] = options.workTree;
   if (options.indexFile !== undefined) env["GIT_INDEX_FILE"] = options.indexFile;
-  return { ...env, ...authorship(options.identity) };
+  return { ...env, ...identityEnv(options.identity) };
 }
 
-function authorship(identity: GitIdentity | undefined): Record<string, string> {
+function identityEnv(identity: GitIdentity | undefined): Record<string, string> {
   if (!identity) return {};
   const date = identity.date === undefined ? {} : { date: identity.date.toISOString() };
   const env: Record<string, string> = {};

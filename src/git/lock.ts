@@ -13,7 +13,7 @@ export interface LockOptions {
   readonly timeoutMs: number;
 }
 
-const LONGEST_PAUSE_MS = 50;
+const MAX_PAUSE_MS = 50;
 const RELEASED = "released";
 
 /** `dir` belongs to the lock alone. */
@@ -29,18 +29,21 @@ export async function withLock<Value>(dir: string, options: LockOptions, work: (
 async function acquire(dir: string, { timeoutMs }: LockOptions): Promise<number> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const deadline = performance.now() + timeoutMs;
-  for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS)) {
+  for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
     const holding = await tryAcquire(dir);
     if (holding !== undefined) return holding;
     if (performance.now() > deadline) {
-      throw new FleetError("git-failed", `The lock ${dir} was not free within ${timeoutMs} ms: ${await holder(dir)}`);
+      throw new FleetError(
+        "git-failed",
+        `The lock ${dir} was not free within ${timeoutMs} ms: ${await describeHolder(dir)}`,
+      );
     }
     await pause(pauseMs);
   }
 }
 
 async function tryAcquire(dir: string): Promise<number | undefined> {
-  const last = await newest(dir);
+  const last = await newestHolding(dir);
   if (last > 0 && !(await isFree(dir, last))) return undefined;
 
   const mine = last + 1;
@@ -55,11 +58,11 @@ async function tryAcquire(dir: string): Promise<number | undefined> {
     await rm(draft, { force: true });
   }
   // Somebody may have gone through two holdings while we were between look and link: then ours is not the newest.
-  if ((await newest(dir)) !== mine) {
+  if ((await newestHolding(dir)) !== mine) {
     await rm(join(dir, String(mine)), { force: true });
     return undefined;
   }
-  await forgetOlder(dir, mine);
+  await removeOlder(dir, mine);
   return mine;
 }
 
@@ -78,7 +81,7 @@ async function isFree(dir: string, number: number): Promise<boolean> {
   return pid === undefined || !isAlive(pid, startTime);
 }
 
-async function newest(dir: string): Promise<number> {
+async function newestHolding(dir: string): Promise<number> {
   return Math.max(0, ...(await holdings(dir)));
 }
 
@@ -86,11 +89,11 @@ async function holdings(dir: string): Promise<number[]> {
   return (await readdir(dir)).map(Number).filter((number) => Number.isSafeInteger(number) && number > 0);
 }
 
-async function forgetOlder(dir: string, mine: number): Promise<void> {
+async function removeOlder(dir: string, mine: number): Promise<void> {
   for (const number of await holdings(dir)) if (number < mine) await rm(join(dir, String(number)), { force: true });
 }
 
-async function holder(dir: string): Promise<string> {
-  const text = await readFile(join(dir, String(await newest(dir))), "utf8").catch(() => RELEASED);
+async function describeHolder(dir: string): Promise<string> {
+  const text = await readFile(join(dir, String(await newestHolding(dir))), "utf8").catch(() => RELEASED);
   return text === RELEASED ? "it was just released" : `process ${text.split(" ")[0] ?? "?"} holds it`;
 }

@@ -6,8 +6,8 @@ import { lastLines, type CommandResult } from "../command/run.ts";
 import { FleetError } from "../domain/errors.ts";
 import { git, gitFailed, REMOTE_PROTOCOLS, tryGit } from "./git.ts";
 import { withLock } from "./lock.ts";
-import { refsPrint } from "./refs-print.ts";
-import { repositorySlug, repositoryUrl, shownUrl } from "./repository-url.ts";
+import { refsFingerprint } from "./refs-print.ts";
+import { repositorySlug, normalizeRepositoryUrl, redactUrl } from "./repository-url.ts";
 
 export interface Mirror {
   readonly url: string;
@@ -22,54 +22,54 @@ export interface Mirrors {
   /** Brings it up to date. Callers who ask while one fetch waits to begin share that fetch. */
   fetch(url: string, signal?: AbortSignal): Promise<Mirror>;
   /** One at a time per mirror, over all processes of this machine: for adding and removing worktrees. */
-  exclusively<Value>(mirror: Mirror, work: () => Promise<Value>): Promise<Value>;
+  runExclusive<Value>(mirror: Mirror, work: () => Promise<Value>): Promise<Value>;
 }
 
 const FETCH_TIMEOUT_MS = 10 * 60_000;
 /** A lock file this old belongs to a git that was killed: the slowest fetch is given up before that. */
 const STALE_LOCK_MS = 10 * 60_000;
 const LOCK_TIMEOUT_MS = FETCH_TIMEOUT_MS + 30_000;
-const BRANCHES_NAMED = 12;
+const MAX_LISTED_BRANCHES = 12;
 const SHA = /^[0-9a-f]{40,64}$/;
 
 export function openMirrors({ home }: { home: string }): Mirrors {
   const waiting = new Map<string, Promise<void>>();
   const running = new Map<string, Promise<void>>();
-  const turns = new Map<string, Promise<unknown>>();
+  const queues = new Map<string, Promise<unknown>>();
   /** What a local source looked like when it was last fetched from: as long as it does, there is nothing to fetch. */
   const fetched = new Map<string, string>();
 
   /** Within this process callers queue here, so that the lock file is contended only between processes. */
-  async function inTurn<Value>(key: string, work: () => Promise<Value>): Promise<Value> {
-    const before = turns.get(key) ?? Promise.resolve();
+  async function withQueuedLock<Value>(key: string, work: () => Promise<Value>): Promise<Value> {
+    const before = queues.get(key) ?? Promise.resolve();
     const mine = before.then(() => withLock(key, { timeoutMs: LOCK_TIMEOUT_MS }, work));
     const settled = mine.catch(() => undefined);
-    turns.set(key, settled);
+    queues.set(key, settled);
     try {
       return await mine;
     } finally {
-      if (turns.get(key) === settled) turns.delete(key);
+      if (queues.get(key) === settled) queues.delete(key);
     }
   }
 
   async function ensure(address: string): Promise<Mirror> {
     const mirror = mirrorOf(home, address);
-    if (await isThere(mirror.path)) return mirror;
-    await inTurn(lockDir(mirror, "fetch"), async () => {
-      if (!(await isThere(mirror.path))) await create(mirror);
+    if (await mirrorExists(mirror.path)) return mirror;
+    await withQueuedLock(lockDir(mirror, "fetch"), async () => {
+      if (!(await mirrorExists(mirror.path))) await createMirror(mirror);
     });
     return mirror;
   }
 
   async function fetch(address: string, signal?: AbortSignal): Promise<Mirror> {
     const mirror = mirrorOf(home, address);
-    if (!(await isThere(mirror.path))) return ensure(address);
-    const print = localPrint(mirror.url);
-    if (print !== undefined && fetched.get(mirror.path) === print) return mirror;
+    if (!(await mirrorExists(mirror.path))) return ensure(address);
+    const fingerprint = localFingerprint(mirror.url);
+    if (fingerprint !== undefined && fetched.get(mirror.path) === fingerprint) return mirror;
     const shared = waiting.get(mirror.path) ?? queueFetch(mirror, signal);
     await shared;
     // As it was before: should it have moved meanwhile, the next caller fetches again.
-    if (print !== undefined) fetched.set(mirror.path, print);
+    if (fingerprint !== undefined) fetched.set(mirror.path, fingerprint);
     return mirror;
   }
 
@@ -78,7 +78,7 @@ export function openMirrors({ home }: { home: string }): Mirrors {
     const mine = before
       .catch(() => undefined)
       .then(() =>
-        inTurn(lockDir(mirror, "fetch"), async () => {
+        withQueuedLock(lockDir(mirror, "fetch"), async () => {
           waiting.delete(mirror.path);
           await fetchInto(mirror, signal);
         }),
@@ -92,11 +92,11 @@ export function openMirrors({ home }: { home: string }): Mirrors {
     return mine;
   }
 
-  return { home, ensure, fetch, exclusively: (mirror, work) => inTurn(lockDir(mirror, "worktrees"), work) };
+  return { home, ensure, fetch, runExclusive: (mirror, work) => withQueuedLock(lockDir(mirror, "worktrees"), work) };
 }
 
 export function mirrorOf(home: string, address: string): Mirror {
-  const url = repositoryUrl(address);
+  const url = normalizeRepositoryUrl(address);
   return { url, path: join(home, "mirrors", `${repositorySlug(url)}.git`) };
 }
 
@@ -122,22 +122,22 @@ export async function readRefs(mirror: Mirror, names: readonly string[]): Promis
 }
 
 /** The refusal for a base branch that is not there; it names those that are. */
-export async function missingBranch(mirror: Mirror, branch: string): Promise<FleetError> {
+export async function missingBranchError(mirror: Mirror, branch: string): Promise<FleetError> {
   const out = await git(["for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/origin"], {
     gitDir: mirror.path,
   });
   const branches = out.split("\n").filter((name) => name !== "" && name !== "HEAD");
-  const named = branches.slice(0, BRANCHES_NAMED).join(", ");
-  const more = branches.length > BRANCHES_NAMED ? ` and ${branches.length - BRANCHES_NAMED} more` : "";
+  const named = branches.slice(0, MAX_LISTED_BRANCHES).join(", ");
+  const more = branches.length > MAX_LISTED_BRANCHES ? ` and ${branches.length - MAX_LISTED_BRANCHES} more` : "";
   const has = branches.length > 0 ? `It has: ${named}${more}.` : "It has no branches yet: make a first commit.";
-  return new FleetError("workspace-refused", `There is no branch ${branch} in ${shownUrl(mirror.url)}. ${has}`, {
+  return new FleetError("workspace-refused", `There is no branch ${branch} in ${redactUrl(mirror.url)}. ${has}`, {
     branch,
-    branches: branches.slice(0, BRANCHES_NAMED),
+    branches: branches.slice(0, MAX_LISTED_BRANCHES),
   });
 }
 
 /** Built aside and put in place by one rename: a crash leaves nothing that looks like a mirror. */
-async function create(mirror: Mirror): Promise<void> {
+async function createMirror(mirror: Mirror): Promise<void> {
   const draft: Mirror = { url: mirror.url, path: `${mirror.path}.new` };
   await rm(draft.path, { recursive: true, force: true });
   await mkdir(join(mirror.path, ".."), { recursive: true, mode: 0o700 });
@@ -215,15 +215,16 @@ async function removeStaleLocks(mirror: Mirror): Promise<number> {
   return removed;
 }
 
-const GONE = /does not appear to be a git repository|repository .* (?:not found|does not exist)|not a git repository/i;
+const NOT_FOUND =
+  /does not appear to be a git repository|repository .* (?:not found|does not exist)|not a git repository/i;
 const DENIED = /permission denied|authentication failed|could not read (?:username|password)|access denied/i;
 
 function fetchFailed(url: string, result: CommandResult): FleetError {
-  const shown = shownUrl(url);
+  const shown = redactUrl(url);
   const reasons = result.stderr.split("\n").filter((line) => /^(?:fatal|error):/.test(line));
-  const said = shownUrl(reasons.length > 0 ? reasons.slice(0, 3).join("\n") : lastLines(result.stderr, 4));
+  const said = redactUrl(reasons.length > 0 ? reasons.slice(0, 3).join("\n") : lastLines(result.stderr, 4));
   if (result.timedOut || result.aborted) return gitFailed(["fetch"], result);
-  if (GONE.test(result.stderr)) {
+  if (NOT_FOUND.test(result.stderr)) {
     return new FleetError("workspace-refused", `There is no git repository at ${shown}.`, { url: shown, said });
   }
   if (DENIED.test(result.stderr)) {
@@ -232,15 +233,15 @@ function fetchFailed(url: string, result: CommandResult): FleetError {
   return new FleetError("forge-unavailable", `The repository ${shown} cannot be reached: ${said}`, { url: shown });
 }
 
-function localPrint(url: string): string | undefined {
+function localFingerprint(url: string): string | undefined {
   const path = url.startsWith("file://") ? fileURLToPath(url) : url;
-  return isAbsolute(path) ? refsPrint(path) : undefined;
+  return isAbsolute(path) ? refsFingerprint(path) : undefined;
 }
 
 function lockDir(mirror: Mirror, what: "fetch" | "worktrees"): string {
   return `${mirror.path}.${what}-lock`;
 }
 
-async function isThere(path: string): Promise<boolean> {
+async function mirrorExists(path: string): Promise<boolean> {
   return (await stat(join(path, "config")).catch(() => undefined)) !== undefined;
 }

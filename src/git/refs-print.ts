@@ -3,11 +3,11 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 
 /** Equal prints, equal branches; undefined when that cannot be told this way (no local repository, no access). */
-export function refsPrint(repository: string): string | undefined {
+export function refsFingerprint(repository: string): string | undefined {
   try {
-    const gitDir = commonDirOf(repository);
+    const gitDir = findCommonDir(repository);
     // git replaces packed-refs and reftable's list by rename: another inode, whatever the clock says.
-    const files = ["packed-refs", "reftable/tables.list"].map((name) => stamp(join(gitDir, name)));
+    const files = ["packed-refs", "reftable/tables.list"].map((name) => fileStamp(join(gitDir, name)));
     return [
       gitDir,
       readFileSync(join(gitDir, "HEAD"), "utf8"),
@@ -20,18 +20,18 @@ export function refsPrint(repository: string): string | undefined {
 }
 
 /** The folder that holds the branches: of a bare repository itself, of a checkout its .git, of a worktree the main one's. */
-function commonDirOf(repository: string): string {
+function findCommonDir(repository: string): string {
   const dotGit = join(repository, ".git");
-  const there = statSync(dotGit, { throwIfNoEntry: false });
-  if (!there) return repository;
-  if (there.isDirectory()) return dotGit;
+  const stats = statSync(dotGit, { throwIfNoEntry: false });
+  if (!stats) return repository;
+  if (stats.isDirectory()) return dotGit;
   const named = /^gitdir: (?<path>.+)$/m.exec(readFileSync(dotGit, "utf8"))?.groups?.["path"] ?? "";
   const own = isAbsolute(named) ? named : resolve(dirname(dotGit), named);
   const common = statSync(join(own, "commondir"), { throwIfNoEntry: false });
   return common ? resolve(own, readFileSync(join(own, "commondir"), "utf8").trim()) : own;
 }
 
-function stamp(file: string): string {
+function fileStamp(file: string): string {
   const { ino, size, mtimeNs } = statSync(file, { bigint: true, throwIfNoEntry: false }) ?? {};
   return `${ino ?? "-"} ${size ?? "-"} ${mtimeNs ?? "-"}`;
 }

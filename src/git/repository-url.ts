@@ -8,22 +8,23 @@ const PROTOCOLS = new Set(["https:", "ssh:", "file:"]);
 const SCP_LIKE = /^[\w.][\w.-]*@[\w.][\w.-]*:[^\s:-][^\s]*$/;
 
 /** The address as git gets it, in one spelling; refuses what git would take for an option or a command. */
-export function repositoryUrl(address: string): string {
-  if (/[\p{Cc}]/u.test(address)) throw refused(address, "it holds control characters");
+export function normalizeRepositoryUrl(address: string): string {
+  if (/[\p{Cc}]/u.test(address)) throw repositoryRefused(address, "it holds control characters");
   if (isAbsolute(address)) return normalize(address).replace(/(?<=.)\/+$/, "");
   if (SCP_LIKE.test(address)) return address;
-  if (!URL.canParse(address)) throw refused(address, "it must be an absolute path, or an https, ssh or file address");
+  if (!URL.canParse(address))
+    throw repositoryRefused(address, "it must be an absolute path, or an https, ssh or file address");
   const url = new URL(address);
-  if (!PROTOCOLS.has(url.protocol)) throw refused(address, `${url.protocol.slice(0, -1)} is not allowed`);
+  if (!PROTOCOLS.has(url.protocol)) throw repositoryRefused(address, `${url.protocol.slice(0, -1)} is not allowed`);
   if (/^-|^[^/]*@-/.test(address.slice(url.protocol.length).replace(/^\/\//, ""))) {
-    throw refused(address, "a user or host may not begin with a dash");
+    throw repositoryRefused(address, "a user or host may not begin with a dash");
   }
   return address;
 }
 
 /** The folder's name: readable, and different for every address. */
 export function repositorySlug(address: string): string {
-  const url = repositoryUrl(address);
+  const url = normalizeRepositoryUrl(address);
   const name =
     url
       .replace(/(\/?\.git)?\/*$/, "")
@@ -37,10 +38,13 @@ export function repositorySlug(address: string): string {
 }
 
 /** For messages and logs: without the credentials that an address may carry. */
-export function shownUrl(address: string): string {
+export function redactUrl(address: string): string {
   return address.replaceAll(/(?<=:\/\/)[^/@\s]+@/g, "");
 }
 
-function refused(address: string, why: string): FleetError {
-  return new FleetError("workspace-refused", `The repository ${JSON.stringify(shownUrl(address))} is refused: ${why}.`);
+function repositoryRefused(address: string, why: string): FleetError {
+  return new FleetError(
+    "workspace-refused",
+    `The repository ${JSON.stringify(redactUrl(address))} is refused: ${why}.`,
+  );
 }

@@ -1,12 +1,12 @@
 /** What a route is: data, from which the server mounts it and the OpenAPI document describes it. */
 import { z } from "zod";
-import { read, type FailureCode } from "../domain/errors.ts";
+import { parseInput, type FailureCode } from "../domain/errors.ts";
 import type { Operator, Tier } from "../domain/operator.ts";
 
 type Shape = z.ZodType;
 
 /** How a route is described. What is left out is empty: unknown parameters and fields are refused, not ignored. */
-export interface RouteFace<
+export interface RouteSpec<
   Params extends Shape = Shape,
   Query extends Shape = Shape,
   Body extends Shape = Shape,
@@ -19,7 +19,7 @@ export interface RouteFace<
   /** Only the owner of what the path names may do it; the use case holds it, the document says it. */
   readonly owner?: boolean;
   /** It is done once per `Idempotency-Key`, however often it is asked. */
-  readonly keyed?: boolean;
+  readonly idempotent?: boolean;
   readonly summary: string;
   readonly description?: string;
   readonly params?: Params;
@@ -31,7 +31,7 @@ export interface RouteFace<
    * What of the reply decides whether it has changed, where that is not all of it: a time of asking, or an age, would make
    * every answer a new one.
    */
-  lasting?(this: void, reply: z.output<Reply>): unknown;
+  etagOf?(this: void, reply: z.output<Reply>): unknown;
   /** The statuses of success, with their meaning, where they are not 200 alone: `{ 201: "a new task" }`. */
   readonly statuses?: Readonly<Record<number, string>>;
   /** What it may refuse with, besides what every route may. */
@@ -39,7 +39,7 @@ export interface RouteFace<
 }
 
 /** What a handler is handed: already identified, already parsed. */
-export interface Ask<Params, Query, Body> {
+export interface RouteRequest<Params, Query, Body> {
   readonly operator: Operator;
   readonly params: Params;
   readonly query: Query;
@@ -50,14 +50,14 @@ export interface Ask<Params, Query, Body> {
   readonly signal: AbortSignal;
 }
 
-export interface Answer<Body> {
+export interface RouteResponse<Body> {
   readonly status?: number;
   readonly body: Body;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** As it leaves the route: parsed, and what of it counts as a change. */
-export interface ParsedAnswer extends Answer<unknown> {
+export interface ParsedResponse extends RouteResponse<unknown> {
   readonly lasting?: unknown;
 }
 
@@ -69,79 +69,74 @@ export interface StreamEvent<Data> {
 }
 
 /** Before parsing: what the server hands in. */
-export interface RawAsk extends Omit<Ask<unknown, unknown, unknown>, "params" | "query" | "body"> {
+export interface RawRequest extends Omit<RouteRequest<unknown, unknown, unknown>, "params" | "query" | "body"> {
   readonly params: unknown;
   readonly query: unknown;
   readonly body: unknown;
   readonly lastEventId: string | undefined;
 }
 
-export interface JsonRoute<Context> extends RouteFace {
+export interface JsonRoute<Context> extends RouteSpec {
   readonly kind: "json";
-  readonly answer: (context: Context, ask: RawAsk) => Promise<ParsedAnswer>;
+  readonly answer: (context: Context, ask: RawRequest) => Promise<ParsedResponse>;
 }
 
-export interface StreamRoute<Context> extends RouteFace {
+export interface StreamRoute<Context> extends RouteSpec {
   readonly kind: "sse";
   /** Parses at once, so that a wrong question is a problem document and not a broken stream. */
-  readonly open: (context: Context, ask: RawAsk) => Promise<AsyncIterable<StreamEvent<unknown>>>;
+  readonly open: (context: Context, ask: RawRequest) => Promise<AsyncIterable<StreamEvent<unknown>>>;
 }
 
 export type Route<Context> = JsonRoute<Context> | StreamRoute<Context>;
 
-const Nothing = z.strictObject({});
-type Nothing = typeof Nothing;
+const Empty = z.strictObject({});
+type Empty = typeof Empty;
 
 /** A route that answers with JSON. `Context` is what the handler's first parameter says it is (a Fleet). */
 export function defineRoute<
   Context,
   Reply extends Shape,
-  Params extends Shape = Nothing,
-  Query extends Shape = Nothing,
-  Body extends Shape = Nothing,
+  Params extends Shape = Empty,
+  Query extends Shape = Empty,
+  Body extends Shape = Empty,
 >(
-  face: RouteFace<Params, Query, Body, Reply>,
+  spec: RouteSpec<Params, Query, Body, Reply>,
   handle: (
     context: Context,
-    ask: Ask<z.output<Params>, z.output<Query>, z.output<Body>>,
-  ) => Promise<Answer<z.input<Reply>>>,
+    ask: RouteRequest<z.output<Params>, z.output<Query>, z.output<Body>>,
+  ) => Promise<RouteResponse<z.input<Reply>>>,
 ): JsonRoute<Context> {
   return {
-    ...face,
+    ...spec,
     kind: "json",
     async answer(context, raw) {
-      const { body, ...rest } = await handle(context, readAsk(face, raw));
-      const reply = face.reply.parse(body);
-      return { ...rest, body: reply, ...(face.lasting ? { lasting: face.lasting(reply) } : {}) };
+      const { body, ...rest } = await handle(context, parseRequest(spec, raw));
+      const reply = spec.reply.parse(body);
+      return { ...rest, body: reply, ...(spec.etagOf ? { lasting: spec.etagOf(reply) } : {}) };
     },
   };
 }
 
 /** A route that streams server-sent events; `reply` is the shape of each event's data. */
-export function defineStream<
-  Context,
-  Reply extends Shape,
-  Params extends Shape = Nothing,
-  Query extends Shape = Nothing,
->(
-  face: Omit<RouteFace<Params, Query, Nothing, Reply>, "method" | "body">,
+export function defineStream<Context, Reply extends Shape, Params extends Shape = Empty, Query extends Shape = Empty>(
+  spec: Omit<RouteSpec<Params, Query, Empty, Reply>, "method" | "body">,
   handle: (
     context: Context,
-    ask: Ask<z.output<Params>, z.output<Query>, unknown> & { readonly lastEventId: string | undefined },
+    ask: RouteRequest<z.output<Params>, z.output<Query>, unknown> & { readonly lastEventId: string | undefined },
   ) => Promise<AsyncIterable<StreamEvent<z.input<Reply>>>>,
 ): StreamRoute<Context> {
   return {
-    ...face,
+    ...spec,
     method: "get",
     kind: "sse",
     async open(context, raw) {
-      const events = await handle(context, { ...readAsk(face, raw), lastEventId: raw.lastEventId });
-      return parsed(face.reply, events);
+      const events = await handle(context, { ...parseRequest(spec, raw), lastEventId: raw.lastEventId });
+      return parseEvents(spec.reply, events);
     },
   };
 }
 
-async function* parsed(
+async function* parseEvents(
   reply: Shape,
   events: AsyncIterable<StreamEvent<unknown>>,
 ): AsyncGenerator<StreamEvent<unknown>, void> {
@@ -149,24 +144,24 @@ async function* parsed(
 }
 
 /** The defaults above are `Nothing`, so what is left out of a face is read as `Nothing` and typed as it. */
-function readAsk<Params extends Shape, Query extends Shape, Body extends Shape>(
-  face: Pick<RouteFace<Params, Query, Body>, "params" | "query" | "body">,
-  raw: RawAsk,
-): Ask<z.output<Params>, z.output<Query>, z.output<Body>> {
+function parseRequest<Params extends Shape, Query extends Shape, Body extends Shape>(
+  spec: Pick<RouteSpec<Params, Query, Body>, "params" | "query" | "body">,
+  raw: RawRequest,
+): RouteRequest<z.output<Params>, z.output<Query>, z.output<Body>> {
   const { operator, idempotencyKey, requestId, signal } = raw;
   return {
     operator,
     idempotencyKey,
     requestId,
     signal,
-    params: readPart(face.params, raw.params),
-    query: readPart(face.query, raw.query),
-    body: readPart(face.body, raw.body),
+    params: parsePart(spec.params, raw.params),
+    query: parsePart(spec.query, raw.query),
+    body: parsePart(spec.body, raw.body),
   };
 }
 
-function readPart<Part extends Shape>(shape: Part | undefined, input: unknown): z.output<Part> {
+function parsePart<Part extends Shape>(shape: Part | undefined, input: unknown): z.output<Part> {
   // True: a part is undefined only where its type parameter fell back to its default, Nothing.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  return read(shape ?? Nothing, input ?? {}) as z.output<Part>;
+  return parseInput(shape ?? Empty, input ?? {}) as z.output<Part>;
 }

@@ -15,10 +15,10 @@ export interface ChannelOptions {
 const CHANNELS: Readonly<Record<ChannelName, (options: ChannelOptions) => Channel>> = {
   terminal: ({ write }) => terminalChannel(write),
   webhook: ({ webhook }) => webhookChannel(webhook),
-  email: ({ email }) => (email ? emailChannel(email) : withoutServer),
+  email: ({ email }) => (email ? emailChannel(email) : emailNotConfigured),
 };
 
-const withoutServer: Channel = {
+const emailNotConfigured: Channel = {
   name: "email",
   deliver: () => Promise.resolve(permanent("no SMTP server is configured")),
 };

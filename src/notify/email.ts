@@ -28,7 +28,7 @@ export function emailChannel(options: EmailOptions): Channel {
       const mail = composeMail(message, options.from, parsed.data.to);
       const breaking = Object.values(mail.headers).find((value) => /[\r\n\0]/.test(value));
       if (breaking !== undefined) return permanent("a header field holds a line break");
-      return send(mail, options, signal);
+      return sendMail(mail, options, signal);
     },
   };
 }
@@ -44,7 +44,7 @@ interface Mail {
   readonly html: string;
 }
 
-async function send(
+async function sendMail(
   { headers, text, html }: Mail,
   options: EmailOptions,
   signal: AbortSignal,
@@ -60,25 +60,25 @@ async function send(
     disableFileAccess: true,
     disableUrlAccess: true,
   });
-  const whole = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const combined = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
   const stopped = new Promise<never>((_resolve, reject) => {
-    whole.addEventListener("abort", () => {
+    combined.addEventListener("abort", () => {
       reject(new Error("the mail server took too long"));
     });
   });
   try {
-    whole.throwIfAborted();
+    combined.throwIfAborted();
     await Promise.race([transport.sendMail({ ...headers, text, html }), stopped]);
     return { kind: "delivered" };
   } catch (error) {
-    return outcomeOfError(error);
+    return classifyMailError(error);
   } finally {
     transport.close();
   }
 }
 
 /** SMTP's own rule: 4xx may pass, 5xx will not. Without an answer the network is at fault. */
-function outcomeOfError(error: unknown): DeliveryOutcome {
+function classifyMailError(error: unknown): DeliveryOutcome {
   const status = error instanceof Error && "responseCode" in error ? error.responseCode : undefined;
   if (typeof status === "number" && status >= 500) return permanent(`the mail server refuses it (${status})`);
   if (typeof status === "number") return retryable(`the mail server answers ${status}`);
@@ -95,12 +95,12 @@ export function composeMail({ id, at, notification }: Message, from: string, to:
       subject: `[fleet] ${title}: ${notification.summary}`.slice(0, 200).toWellFormed(),
       messageId: `<${id}@${from.slice(from.lastIndexOf("@") + 1)}>`,
     },
-    text: `${[notification.summary, ...lines(notification, at)].map(escapeForTerminal).join("\n")}\n`,
-    html: htmlOf(notification, at),
+    text: `${[notification.summary, ...detailLines(notification, at)].map(escapeForTerminal).join("\n")}\n`,
+    html: renderHtml(notification, at),
   };
 }
 
-function lines(notification: Notification, at: Date): string[] {
+function detailLines(notification: Notification, at: Date): string[] {
   const { taskId, branch, attempt, cost, prUrl, command } = notification;
   return [
     `Type: ${notification.type}`,
@@ -114,9 +114,9 @@ function lines(notification: Notification, at: Date): string[] {
   ];
 }
 
-function htmlOf(notification: Notification, at: Date): string {
+function renderHtml(notification: Notification, at: Date): string {
   const colour = SEVERITY_COLOUR[NOTIFICATION_KINDS[notification.type].severity];
-  const items = lines(notification, at).map((line) => `<li>${escapeHtml(line)}</li>`);
+  const items = detailLines(notification, at).map((line) => `<li>${escapeHtml(line)}</li>`);
   return [
     `<div style="border-left:4px solid ${colour};padding-left:12px;font-family:sans-serif">`,
     `<p><strong>${escapeHtml(notification.summary)}</strong></p>`,

@@ -3,9 +3,9 @@ import { type IncomingMessage, type RequestOptions, request as requestHttp } fro
 import { request as requestHttps } from "node:https";
 import type { GuardedUrl } from "./url-guard.ts";
 
-const MOST_ANSWER_BYTES = 65_536;
+const MAX_RESPONSE_BYTES = 65_536;
 
-export interface Post {
+export interface PostRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
   readonly signal: AbortSignal;
@@ -13,14 +13,17 @@ export interface Post {
   readonly ca?: string | undefined;
 }
 
-export interface Answer {
+export interface PostResponse {
   readonly status: number;
   readonly retryAfter: string | undefined;
   /** At most 64 KB of it; the rest was not waited for. */
   readonly body: string;
 }
 
-export async function post({ url, address }: GuardedUrl, { headers, body, signal, ca }: Post): Promise<Answer> {
+export async function post(
+  { url, address }: GuardedUrl,
+  { headers, body, signal, ca }: PostRequest,
+): Promise<PostResponse> {
   const options: RequestOptions & { ca?: string; rejectUnauthorized: boolean } = {
     method: "POST",
     headers: { ...headers, "content-length": String(Buffer.byteLength(body)) },
@@ -39,21 +42,21 @@ export async function post({ url, address }: GuardedUrl, { headers, body, signal
   return new Promise((resolve, reject) => {
     request.on("error", reject);
     request.on("response", (response) => {
-      readAnswer(response).then(resolve, reject);
+      readResponse(response).then(resolve, reject);
     });
     request.end(body);
   });
 }
 
-async function readAnswer(response: IncomingMessage): Promise<Answer> {
+async function readResponse(response: IncomingMessage): Promise<PostResponse> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
     chunks.push(chunk);
     bytes += chunk.length;
     // Leaving the loop closes the socket.
-    if (bytes >= MOST_ANSWER_BYTES) break;
+    if (bytes >= MAX_RESPONSE_BYTES) break;
   }
-  const body = Buffer.concat(chunks).subarray(0, MOST_ANSWER_BYTES).toString("utf8");
+  const body = Buffer.concat(chunks).subarray(0, MAX_RESPONSE_BYTES).toString("utf8");
   return { status: response.statusCode ?? 0, retryAfter: response.headers["retry-after"], body };
 }

@@ -1,7 +1,7 @@
 /** Which URLs a webhook may go to. Resolved once here; the socket then goes to the address that was judged. */
 import { lookup as systemLookup } from "node:dns/promises";
 import { BlockList, isIP } from "node:net";
-import { faultOfWebhookUrl } from "../domain/text/webhook-url.ts";
+import { checkWebhookUrl } from "../domain/text/webhook-url.ts";
 
 export interface GuardOptions {
   /** For receivers in one's own network, by configuration. */
@@ -27,7 +27,7 @@ export class UrlRefusedError extends Error {
 }
 
 export async function guardUrl(text: string, options: GuardOptions = {}): Promise<GuardedUrl> {
-  const fault = faultOfWebhookUrl(text, options);
+  const fault = checkWebhookUrl(text, options);
   if (fault !== undefined) throw new UrlRefusedError(fault);
   const url = new URL(text);
   const host = url.hostname.replace(/^\[|\]$/g, "");
@@ -36,8 +36,9 @@ export async function guardUrl(text: string, options: GuardOptions = {}): Promis
   if (addresses.length === 0) throw new Error(`${host} has no address`);
   if (!options.allowPrivate) {
     // One private address among public ones is a trap as well: which one is dialled is not the writer's to choose.
-    const hidden = addresses.find(({ address }) => !isPublicAddress(address));
-    if (hidden) throw new UrlRefusedError(`${host} is at ${hidden.address}, which is not a public address`);
+    const privateAddress = addresses.find(({ address }) => !isPublicAddress(address));
+    if (privateAddress)
+      throw new UrlRefusedError(`${host} is at ${privateAddress.address}, which is not a public address`);
   }
   const [address] = addresses;
   if (!address) throw new Error(`${host} has no address`);

@@ -3,7 +3,7 @@ import { createHmac } from "node:crypto";
 import { z } from "zod";
 import { type DeliveryOutcome, parseRetryAfter } from "../domain/notify/delivery.ts";
 import { type Channel, type Message, permanent, reasonOf, retryable } from "./channel.ts";
-import { type Answer, post } from "./post.ts";
+import { type PostResponse, post } from "./post.ts";
 import { type GuardOptions, guardUrl, UrlRefusedError } from "./url-guard.ts";
 
 export const WebhookTarget = z.strictObject({
@@ -29,22 +29,22 @@ export function webhookChannel(options: WebhookOptions): Channel {
       if (!parsed.success)
         return permanent("the webhook's settings need a `url` and a `secret` of at least 16 characters");
       try {
-        return await send(message, parsed.data, options, signal);
+        return await sendWebhook(message, parsed.data, options, signal);
       } catch (error) {
-        return outcomeOfError(error);
+        return classifyError(error);
       }
     },
   };
 }
 
-async function send(
+async function sendWebhook(
   message: Message,
   { url, secret }: WebhookTarget,
   options: WebhookOptions,
   signal: AbortSignal,
 ): Promise<DeliveryOutcome> {
   const timeout = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS)]);
-  const guarded = await withSignal(guardUrl(url, options), timeout);
+  const guarded = await raceWithSignal(guardUrl(url, options), timeout);
   const body = webhookBody(message);
   const timestamp = String(Math.floor(options.clock().getTime() / 1_000));
   const headers = {
@@ -54,8 +54,8 @@ async function send(
     "fleet-webhook-timestamp": timestamp,
     "fleet-webhook-signature": signWebhook(secret, timestamp, body),
   };
-  const answer = await post(guarded, { headers, body, signal: timeout, ca: options.ca });
-  return outcomeOfAnswer(answer, options.clock());
+  const response = await post(guarded, { headers, body, signal: timeout, ca: options.ca });
+  return classifyResponse(response, options.clock());
 }
 
 export function webhookBody({ id, at, notification }: Message): string {
@@ -67,7 +67,7 @@ export function signWebhook(secret: string, timestamp: string, body: string): st
   return `v1=${createHmac("sha256", secret).update(`${timestamp}.${body}`).digest("hex")}`;
 }
 
-function outcomeOfAnswer({ status, retryAfter }: Answer, now: Date): DeliveryOutcome {
+function classifyResponse({ status, retryAfter }: PostResponse, now: Date): DeliveryOutcome {
   if (status >= 200 && status < 300) return { kind: "delivered" };
   if (status >= 300 && status < 400) return permanent(`the receiver redirects (${status}), which is not followed`);
   const mayPass = status === 408 || status === 425 || status === 429 || status >= 500;
@@ -78,7 +78,7 @@ function outcomeOfAnswer({ status, retryAfter }: Answer, now: Date): DeliveryOut
 /** A certificate does not mend itself within the time of our tries. */
 const BAD_CERTIFICATE = /^(?:CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT|HOSTNAME_MISMATCH)/;
 
-function outcomeOfError(error: unknown): DeliveryOutcome {
+function classifyError(error: unknown): DeliveryOutcome {
   if (error instanceof UrlRefusedError) return permanent(error.message);
   if (error instanceof Error && "code" in error && typeof error.code === "string" && BAD_CERTIFICATE.test(error.code)) {
     return permanent(`the receiver's certificate is not valid (${error.code})`);
@@ -87,14 +87,14 @@ function outcomeOfError(error: unknown): DeliveryOutcome {
 }
 
 /** A name server cannot be told to stop, but nobody has to wait for it. */
-async function withSignal<Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value> {
+async function raceWithSignal<Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value> {
   signal.throwIfAborted();
   const settled = new AbortController();
   const aborted = new Promise<never>((_resolve, reject) => {
-    const refuse = (): void => {
+    const rejectAborted = (): void => {
       reject(signal.reason instanceof Error ? signal.reason : new Error("stopped"));
     };
-    signal.addEventListener("abort", refuse, { once: true, signal: settled.signal });
+    signal.addEventListener("abort", rejectAborted, { once: true, signal: settled.signal });
   });
   try {
     return await Promise.race([work, aborted]);

@@ -3,17 +3,17 @@ import { homedir, hostname } from "node:os";
 import { type Config, readConfig } from "../environment.ts";
 
 /** The settings of this process; FleetError("invalid-input") names every wrong one. What was typed comes before the environment. */
-export function processConfig(typed: Readonly<Record<string, string>> = {}): Config {
-  return readConfig({ ...process.env, ...typed }, { homeDir: homedir(), hostName: hostname() });
+export function processConfig(overrides: Readonly<Record<string, string>> = {}): Config {
+  return readConfig({ ...process.env, ...overrides }, { homeDir: homedir(), hostName: hostname() });
 }
 
 /**
  * What a program we start may inherit: enough to find programs, a home and a language, and none of our settings,
  * which hold passwords and keys.
  */
-export function harmlessEnv(): Record<string, string> {
-  const kept = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TERM", "TMPDIR", "TZ"];
-  return Object.fromEntries(kept.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+export function baseEnv(): Record<string, string> {
+  const allowed = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TERM", "TMPDIR", "TZ"];
+  return Object.fromEntries(allowed.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 }
 
 /** From here agents get what their type needs, by name; everything else stays. */

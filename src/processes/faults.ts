@@ -8,10 +8,10 @@ export function faultFromEnvironment(): (point: string, subject?: string) => Pro
   const kills = new Set(killAt?.split(","));
   const stops = new Set(stopAt?.split(","));
   if (kills.size + stops.size === 0) return async () => undefined;
-  let happened = false;
+  let fired = false;
   return async (point, subject) => {
-    if (happened || !(kills.has(point) || stops.has(point))) return;
-    happened = true;
+    if (fired || !(kills.has(point) || stops.has(point))) return;
+    fired = true;
     // Told synchronously: nothing that waits is written any more.
     writeSync(1, `${JSON.stringify({ fault: point, subject })}\n`);
     process.kill(process.pid, kills.has(point) ? "SIGKILL" : "SIGSTOP");

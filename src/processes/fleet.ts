@@ -12,11 +12,11 @@ import type { Settings } from "../domain/settings/settings.ts";
 import { openLocalForge } from "../forge/local.ts";
 import type { Log } from "../log.ts";
 import { openChannels } from "../notify/channels.ts";
-import { openEmbedded } from "../store/embedded/embedded.ts";
+import { openEmbeddedPostgres } from "../store/embedded/embedded.ts";
 import { migrateUp } from "../store/migrate.ts";
-import { assertUsable, LOCK_CONNECTIONS, openStore, type Store } from "../store/store.ts";
-import { seeded } from "./seeded-random.ts";
-import { harmlessEnv, secretEnv } from "./env.ts";
+import { assertDatabaseUsable, LOCK_CONNECTIONS, openStore, type Store } from "../store/store.ts";
+import { seededRandom } from "./seeded-random.ts";
+import { baseEnv, secretEnv } from "./env.ts";
 import { faultFromEnvironment } from "./faults.ts";
 import { openScheduleFolder, schedulesFolder } from "./schedules.ts";
 import { openSeal, requireKeys } from "./auth/seal.ts";
@@ -48,7 +48,7 @@ export interface OpenFleetOptions {
 /** PostgreSQL as configured, or the embedded one, started when it does not run. `stop` is the embedded one's. */
 export async function openDatabase(config: Config, log: Log): Promise<{ url: string; stop: () => Promise<void> }> {
   if (config.DATABASE_URL) return { url: config.DATABASE_URL, stop: async () => undefined };
-  const embedded = await openEmbedded({
+  const embedded = await openEmbeddedPostgres({
     home: config.FLEET_HOME,
     log: (message) => log.info({ component: "postgres" }, message),
   });
@@ -71,7 +71,7 @@ export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
     await settings.close();
     throw error;
   });
-  let kick = nothing;
+  let kick = noop;
   try {
     const { store, broker } = await openStores(options, database.url);
     const seal = await openSeal(config);
@@ -84,7 +84,7 @@ export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
       socket: config.FLEET_TMUX_SOCKET,
       heartbeatIntervalMs: config.FLEET_HEARTBEAT_INTERVAL_MS,
       clock: now,
-      baseEnv: harmlessEnv(),
+      baseEnv: baseEnv(),
     });
     const kickRelay = () => kick();
     const fleet: Fleet = {
@@ -94,7 +94,7 @@ export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
       signer: openSigner(store, config),
       seal,
       kickRelay,
-      ...(await surroundings(options)),
+      ...(await openServices(options)),
       get settings() {
         return settings.current();
       },
@@ -124,21 +124,21 @@ export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
 
 /** The file as it stands from look to look, or what was handed in. The environment says how often agents report. */
 async function openSettings({ config, log, settings: given }: OpenFleetOptions): Promise<WatchedSettings> {
-  const of = (settings: Settings): Settings => ({
+  const withHeartbeat = (settings: Settings): Settings => ({
     ...settings,
     monitor: { ...settings.monitor, heartbeatIntervalMs: config.FLEET_HEARTBEAT_INTERVAL_MS },
   });
   if (given) {
-    const fixed = of(given);
+    const fixed = withHeartbeat(given);
     return { current: () => fixed, close: async () => undefined };
   }
-  const watched = await watchSettings({ named: config.FLEET_CONFIG, folder: process.cwd(), log });
-  let [from, made] = [watched.current(), of(watched.current())];
+  const watched = await watchSettings({ configFile: config.FLEET_CONFIG, folder: process.cwd(), log });
+  let [source, derived] = [watched.current(), withHeartbeat(watched.current())];
   return {
     current() {
       const found = watched.current();
-      if (found !== from) [from, made] = [found, of(found)];
-      return made;
+      if (found !== source) [source, derived] = [found, withHeartbeat(found)];
+      return derived;
     },
     close: () => watched.close(),
   };
@@ -148,7 +148,7 @@ async function openStores(options: OpenFleetOptions, url: string): Promise<{ sto
   const { config, log, statementTimeoutMs, onStuck } = options;
   const onError = (component: string) => (error: Error) =>
     log.warn({ component, error: error.message }, "connection lost");
-  const usable = await assertUsable(url);
+  const usable = await assertDatabaseUsable(url);
   if (config.DATABASE_URL && usable.privilegedLogin) {
     const facts = { component: "postgres", login: usable.privilegedLogin };
     log.info(facts, "this login could leave its role: docs/governance.md says how to give Fleetwright one that cannot");
@@ -168,7 +168,7 @@ async function openStores(options: OpenFleetOptions, url: string): Promise<{ sto
       ...(onStuck ? { onStuck } : {}),
     });
     const ours = config.DATABASE_POOL_MAX + LOCK_CONNECTIONS + broker.databaseConnections;
-    warnOfConnections(log, ours, usable.maxConnections);
+    warnAboutConnections(log, ours, usable.maxConnections);
     return { store, broker };
   } catch (error) {
     await store.close();
@@ -177,7 +177,7 @@ async function openStores(options: OpenFleetOptions, url: string): Promise<{ sto
 }
 
 /** What a use case reaches for beside stores and agents. */
-async function surroundings({
+async function openServices({
   config,
   log,
   write,
@@ -200,7 +200,7 @@ async function surroundings({
     heartbeatIntervalMs,
     tickMs: config.FLEET_TICK_MS,
     clock: now,
-    random: config.FLEET_SEED === undefined ? Math.random : seeded(config.FLEET_SEED),
+    random: config.FLEET_SEED === undefined ? Math.random : seededRandom(config.FLEET_SEED),
     newId: () => uuidv7(),
     sha256: (text) => createHash("sha256").update(text).digest("hex"),
     faultPoint: faultFromEnvironment(),
@@ -208,14 +208,14 @@ async function surroundings({
   };
 }
 
-function nothing(): void {}
+function noop(): void {}
 
 function now(): Date {
   return new Date();
 }
 
 /** Above 80 % of what PostgreSQL allows, a few more processes would lock everybody out. */
-function warnOfConnections(log: Log, ours: number, allowed: number): void {
+function warnAboutConnections(log: Log, ours: number, allowed: number): void {
   const processes = Math.floor((allowed * 0.8) / ours);
   log.info(
     { component: "postgres", perProcess: ours, allowed, processes },

@@ -7,7 +7,7 @@ export interface Loop {
   stop(): Promise<void>;
 }
 
-export interface LoopTerms {
+export interface LoopOptions {
   /** Between steps when nothing kicks. */
   readonly everyMs: number;
   /** Rejecting is allowed: it is told, and the next step waits longer (up to 10 s). */
@@ -15,9 +15,9 @@ export interface LoopTerms {
   readonly onError: (error: unknown) => void;
 }
 
-const LONGEST_WAIT_MS = 10_000;
+const MAX_WAIT_MS = 10_000;
 
-export function startLoop({ everyMs, step, onError }: LoopTerms): Loop {
+export function startLoop({ everyMs, step, onError }: LoopOptions): Loop {
   let kicked = false;
   let stopped = false;
   let wake: (() => void) | undefined;
@@ -36,7 +36,7 @@ export function startLoop({ everyMs, step, onError }: LoopTerms): Loop {
         onError(error);
       }
       if (!kicked || failures > 0)
-        await pause(failures === 0 ? everyMs : Math.min(everyMs * 2 ** failures, LONGEST_WAIT_MS));
+        await pause(failures === 0 ? everyMs : Math.min(everyMs * 2 ** failures, MAX_WAIT_MS));
     }
   }
 

@@ -3,18 +3,18 @@ import { randomUUID } from "node:crypto";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { codeOf, FleetError } from "../domain/errors.ts";
-import { versionOf } from "./versions.ts";
+import { readVersion } from "./versions.ts";
 
 /** git and tmux, as agents need them. Every missing one is named at once. */
 export async function requirePrograms(): Promise<void> {
-  const versions = await Promise.all([versionOf(["git", "--version"]), versionOf(["tmux", "-V"])]);
+  const versions = await Promise.all([readVersion(["git", "--version"]), readVersion(["tmux", "-V"])]);
   const missing = ["git", "tmux"].filter((_, at) => versions[at] === undefined);
   if (missing.length === 0) return;
   const names = missing.join(" and ");
-  throw new FleetError("runtime-unavailable", `${names} cannot be found. ${howToInstall(missing)}`, { missing });
+  throw new FleetError("runtime-unavailable", `${names} cannot be found. ${installHint(missing)}`, { missing });
 }
 
-export function howToInstall(programs: readonly string[]): string {
+export function installHint(programs: readonly string[]): string {
   const words = programs.join(" ");
   return process.platform === "darwin"
     ? `Install: brew install ${words}`
@@ -30,7 +30,7 @@ export async function prepareHome(home: string): Promise<void> {
     await writeFile(probe, "");
     await rm(probe);
   } catch (error) {
-    const why = HOME_TROUBLE[codeOf(error) ?? ""] ?? (error instanceof Error ? error.message : String(error));
+    const why = HOME_ERRORS[codeOf(error) ?? ""] ?? (error instanceof Error ? error.message : String(error));
     throw new FleetError(
       "invalid-input",
       `${home} cannot be used as home: ${why}. Name another one: FLEET_HOME=… fleet up`,
@@ -40,7 +40,7 @@ export async function prepareHome(home: string): Promise<void> {
   }
 }
 
-const HOME_TROUBLE: Readonly<Record<string, string>> = {
+const HOME_ERRORS: Readonly<Record<string, string>> = {
   EEXIST: "it is a file",
   ENOTDIR: "a part of the path is a file",
   EACCES: "you may not write there",

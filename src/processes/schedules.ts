@@ -6,14 +6,14 @@ import { codeOf } from "../domain/errors.ts";
 import type { ScheduleSource } from "../conductor/fleet.ts";
 
 /** A schedule is a page at most; more is a mistake. */
-const MOST_BYTES = 65_536;
+const MAX_BYTES = 65_536;
 
 /** Beside fleet.yaml, unless FLEET_SCHEDULES says otherwise. */
 export function schedulesFolder(config: Pick<Config, "FLEET_SCHEDULES" | "FLEET_CONFIG">, folder: string): string {
   return config.FLEET_SCHEDULES ?? join(dirname(resolve(folder, config.FLEET_CONFIG ?? "fleet.yaml")), "schedules");
 }
 
-interface Known {
+interface CachedFile {
   readonly stamp: string;
   readonly source: ScheduleSource;
 }
@@ -23,7 +23,7 @@ interface Known {
  * schedules, since others may have the files. Files that did not change are not read again.
  */
 export function openScheduleFolder(folder: string): () => Promise<readonly ScheduleSource[] | undefined> {
-  let known = new Map<string, Known>();
+  let cache = new Map<string, CachedFile>();
   return async () => {
     const names = await readdir(folder).catch((error: unknown) => {
       if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
@@ -31,23 +31,27 @@ export function openScheduleFolder(folder: string): () => Promise<readonly Sched
     });
     if (!names) return undefined;
     const files = names.filter((name) => name.endsWith(".json") && !name.startsWith(".")).toSorted();
-    const found = new Map<string, Known>();
+    const found = new Map<string, CachedFile>();
     for (const file of files) {
-      const next = await look(join(folder, file), file.slice(0, -".json".length), known.get(file));
+      const next = await readIfChanged(join(folder, file), file.slice(0, -".json".length), cache.get(file));
       if (next) found.set(file, next);
     }
-    known = found;
+    cache = found;
     return [...found.values()].map(({ source }) => source);
   };
 }
 
 /** Undefined when it was removed meanwhile. */
-async function look(file: string, name: string, before: Known | undefined): Promise<Known | undefined> {
+async function readIfChanged(
+  file: string,
+  name: string,
+  cached: CachedFile | undefined,
+): Promise<CachedFile | undefined> {
   try {
     const { mtimeMs, size, ino } = await stat(file);
     const stamp = `${mtimeMs} ${size} ${ino}`;
-    if (before?.stamp === stamp) return before;
-    if (size > MOST_BYTES) return { stamp, source: { name, file, unreadable: `is larger than ${MOST_BYTES} bytes` } };
+    if (cached?.stamp === stamp) return cached;
+    if (size > MAX_BYTES) return { stamp, source: { name, file, unreadable: `is larger than ${MAX_BYTES} bytes` } };
     return { stamp, source: { name, file, text: await readFile(file, "utf8") } };
   } catch (error) {
     if (codeOf(error) === "ENOENT") return undefined;

@@ -1,7 +1,7 @@
 /** Chance that can be repeated: jitter, drills and tests with a seed. */
 
 /** From [0, 1), the same sequence for the same seed: mulberry32, small and good enough for jitter. */
-export function seeded(seed: number): () => number {
+export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

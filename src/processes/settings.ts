@@ -5,56 +5,65 @@ import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit, typ
 import { codeOf, FleetError } from "../domain/errors.ts";
 import { parseSettings, type Settings } from "../domain/settings/settings.ts";
 import { startLoop } from "./loop.ts";
-import type { PlacedProblem } from "../domain/input-problems.ts";
-import { placed } from "../domain/input-problems.ts";
+import type { KeyedProblem } from "../domain/input-problems.ts";
+import { keyedProblem } from "../domain/input-problems.ts";
 
 /** Hundreds of products fit well; more is a mistake, and would be parsed again at each change. */
-const MOST_CHARACTERS = 1_048_576;
+const MAX_CHARACTERS = 1_048_576;
 
 /** The defaults when there is no file and none was named. Paths of products are relative to the file. */
-export async function loadSettings(named: string | undefined, folder: string): Promise<Settings> {
-  const file = fileOf(named, folder);
+export async function loadSettings(configFile: string | undefined, folder: string): Promise<Settings> {
+  const file = settingsPath(configFile, folder);
   const text = await readFile(file, "utf8").catch((error: unknown) => {
-    if (!named && codeOf(error) === "ENOENT") return "";
+    if (!configFile && codeOf(error) === "ENOENT") return "";
     throw new FleetError("invalid-input", `${file} cannot be read: ${String(error)}`, { file }, error);
   });
-  return settingsFrom(text, resolve(folder, file));
+  return parseSettingsFile(text, resolve(folder, file));
 }
 
-function fileOf(named: string | undefined, folder: string): string {
-  return named ?? resolve(folder, "fleet.yaml");
+function settingsPath(configFile: string | undefined, folder: string): string {
+  return configFile ?? resolve(folder, "fleet.yaml");
 }
 
 /** What a file of this text and name means. Throws "invalid-input" with all that is wrong, by line and field. */
-export function settingsFrom(text: string, file: string): Settings {
-  if (text.length > MOST_CHARACTERS) {
-    throw new FleetError("invalid-input", `${file} is larger than ${MOST_CHARACTERS} characters.`, { file });
+export function parseSettingsFile(text: string, file: string): Settings {
+  if (text.length > MAX_CHARACTERS) {
+    throw new FleetError("invalid-input", `${file} is larger than ${MAX_CHARACTERS} characters.`, { file });
   }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   if (document.errors.length > 0) {
-    const broken = document.errors.map(({ message, pos }) => ({ ...placed([], message), ...at(lines, pos[0]) }));
-    throw invalid(file, broken);
+    const syntaxErrors = document.errors.map(({ message, pos }) => ({
+      ...keyedProblem([], message),
+      ...positionAt(lines, pos[0]),
+    }));
+    throw invalidFileError(file, syntaxErrors);
   }
-  const isOdd = (offset: number): Located => ({ ...placed([], ODD_TEXT), ...at(lines, offset) });
-  const odd = oddTexts(document).map(isOdd);
-  if (odd.length > 0) throw invalid(file, odd);
-  const whereIs = (problem: PlacedProblem): Located => ({ ...problem, ...at(lines, offsetOf(document, problem.keys)) });
-  const parsed = parseSettings(unfolded(document, file));
-  if (!parsed.ok) throw invalid(file, parsed.problems.map(whereIs));
+  const invalidTextAt = (offset: number): LocatedProblem => ({
+    ...keyedProblem([], INVALID_TEXT),
+    ...positionAt(lines, offset),
+  });
+  const invalidTexts = findInvalidTexts(document).map(invalidTextAt);
+  if (invalidTexts.length > 0) throw invalidFileError(file, invalidTexts);
+  const withPosition = (problem: KeyedProblem): LocatedProblem => ({
+    ...problem,
+    ...positionAt(lines, findOffset(document, problem.keys)),
+  });
+  const parsed = parseSettings(expandDocument(document, file));
+  if (!parsed.ok) throw invalidFileError(file, parsed.problems.map(withPosition));
   const products = parsed.settings.products.map((product) => ({
     ...product,
-    repository: locate(product.repository, dirname(file)),
+    repository: resolveRepository(product.repository, dirname(file)),
   }));
-  const twice = sameRepositories(products);
-  if (twice.length > 0) throw invalid(file, twice.map(whereIs));
+  const duplicates = findDuplicateRepositories(products);
+  if (duplicates.length > 0) throw invalidFileError(file, duplicates.map(withPosition));
   return { ...parsed.settings, products };
 }
 
-const ODD_TEXT = "holds a NUL character, or half a character";
+const INVALID_TEXT = "holds a NUL character, or half a character";
 
 /** Where texts stand that no store can hold, in keys as in values. */
-function oddTexts(document: Document): number[] {
+function findInvalidTexts(document: Document): number[] {
   const found: number[] = [];
   visit(document, {
     Scalar(_key, { value, range }) {
@@ -65,7 +74,7 @@ function oddTexts(document: Document): number[] {
 }
 
 /** Refuses what refers to nothing, and what unfolds into more values than a machine holds. */
-function unfolded(document: Document, file: string): unknown {
+function expandDocument(document: Document, file: string): unknown {
   try {
     return document.toJS();
   } catch (error) {
@@ -74,29 +83,29 @@ function unfolded(document: Document, file: string): unknown {
   }
 }
 
-interface Located extends PlacedProblem {
+interface LocatedProblem extends KeyedProblem {
   readonly line: number;
   readonly column: number;
 }
 
-function at(lines: LineCounter, offset: number): { line: number; column: number } {
+function positionAt(lines: LineCounter, offset: number): { line: number; column: number } {
   const { line, col } = lines.linePos(offset);
   return { line: Math.max(1, line), column: Math.max(1, col) };
 }
 
-function invalid(file: string, problems: readonly Located[]): FleetError {
+function invalidFileError(file: string, problems: readonly LocatedProblem[]): FleetError {
   const sorted = problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
-  const said = sorted.map(
+  const lines = sorted.map(
     ({ line, column, path, message }) => `  ${line}:${column} ${path ? `${path}: ` : ""}${message}`,
   );
   const issues = sorted.map(({ keys, path, message, line, column }) => {
     return { path: [...keys], code: "custom", field: path, message, line, column };
   });
-  return new FleetError("invalid-input", `${file} is not valid:\n${said.join("\n")}`, { issues });
+  return new FleetError("invalid-input", `${file} is not valid:\n${lines.join("\n")}`, { issues });
 }
 
 /** Where the key stands; of what is missing, where the nearest thing around it begins. */
-function offsetOf(document: Document, keys: readonly (string | number)[]): number {
+function findOffset(document: Document, keys: readonly (string | number)[]): number {
   let node: unknown = document.contents;
   let offset = startOf(node) ?? 0;
   for (const key of keys) {
@@ -120,17 +129,19 @@ function startOf(node: unknown): number | undefined {
 }
 
 /** Two spellings of one place. */
-function sameRepositories(products: Settings["products"]): PlacedProblem[] {
+function findDuplicateRepositories(products: Settings["products"]): KeyedProblem[] {
   const seen = new Map<string, string>();
   return products.flatMap(({ id, repository }, index) => {
     const first = seen.get(repository);
     seen.set(repository, first ?? id);
-    return first === undefined ? [] : [placed(["products", index, "repository"], `is the repository of ${first}, too`)];
+    return first === undefined
+      ? []
+      : [keyedProblem(["products", index, "repository"], `is the repository of ${first}, too`)];
   });
 }
 
 /** URLs and absolute paths as they are; `user@host:path` is a URL too. */
-function locate(repository: string, folder: string): string {
+function resolveRepository(repository: string, folder: string): string {
   const isUrl = /^[a-z][a-z0-9+.-]*:\/\//i.test(repository) || /^[^/\s]+@[^/\s]+:/.test(repository);
   return isUrl || isAbsolute(repository) ? repository : resolve(folder, repository);
 }
@@ -141,8 +152,8 @@ export interface WatchedSettings {
   close(): Promise<void>;
 }
 
-interface WatchTerms {
-  readonly named: string | undefined;
+interface WatchOptions {
+  readonly configFile: string | undefined;
   readonly folder: string;
   readonly log: {
     info(facts: object, message: string): void;
@@ -153,27 +164,27 @@ interface WatchTerms {
 }
 
 /** A kill switch in the file holds within two of these: a file is read when it has kept still from one look to the next. */
-const LOOK_MS = 1_000;
+const POLL_MS = 1_000;
 
 /** Throws when the file is not valid now; later that is told once for each state of the file. */
-export async function watchSettings(terms: WatchTerms): Promise<WatchedSettings> {
-  const { named, folder, log, everyMs = LOOK_MS } = terms;
-  const file = fileOf(named, folder);
-  let read = await stampOf(file);
-  let seen = read;
-  let current = await loadSettings(named, folder);
+export async function watchSettings(options: WatchOptions): Promise<WatchedSettings> {
+  const { configFile, folder, log, everyMs = POLL_MS } = options;
+  const file = settingsPath(configFile, folder);
+  let loadedStamp = await readStamp(file);
+  let lastStamp = loadedStamp;
+  let current = await loadSettings(configFile, folder);
   const loop = startLoop({
     everyMs,
     async step() {
-      const stamp = await stampOf(file);
-      const isStill = stamp === seen;
-      seen = stamp;
-      if (stamp === read || !isStill) return;
-      read = stamp;
+      const stamp = await readStamp(file);
+      const isStill = stamp === lastStamp;
+      lastStamp = stamp;
+      if (stamp === loadedStamp || !isStill) return;
+      loadedStamp = stamp;
       try {
         // An editor that replaces a file takes it away for a moment; whoever means to have none starts without.
-        if (stamp === NONE) throw new FleetError("invalid-input", `${file} is not there any more.`);
-        current = await loadSettings(named, folder);
+        if (stamp === MISSING) throw new FleetError("invalid-input", `${file} is not there any more.`);
+        current = await loadSettings(configFile, folder);
         log.info({ component: "settings", file }, "fleet.yaml was read again");
       } catch (error) {
         log.warn({ component: "settings", file, error: String(error) }, "what fleet.yaml said before goes on to hold");
@@ -184,12 +195,12 @@ export async function watchSettings(terms: WatchTerms): Promise<WatchedSettings>
   return { current: () => current, close: () => loop.stop() };
 }
 
-const NONE = "none";
+const MISSING = "none";
 
-async function stampOf(file: string): Promise<string> {
+async function readStamp(file: string): Promise<string> {
   const found = await stat(file).catch((error: unknown) => {
     if (codeOf(error) === "ENOENT") return undefined;
     throw error;
   });
-  return found ? `${found.mtimeMs} ${found.ctimeMs} ${found.size} ${found.ino}` : NONE;
+  return found ? `${found.mtimeMs} ${found.ctimeMs} ${found.size} ${found.ino}` : MISSING;
 }

@@ -5,7 +5,7 @@ import type { Log } from "../log.ts";
 const HARD_STOP_MS = 25_000;
 
 /** Resolves when a signal came and `drain` is done. */
-export function untilSignalled(log: Log, drain: () => Promise<void>): Promise<void> {
+export function drainOnSignal(log: Log, drain: () => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     let stopping = false;
     const stop = (signal: NodeJS.Signals) => {

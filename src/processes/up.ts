@@ -23,13 +23,13 @@ export interface RunningStack {
   close(): Promise<void>;
 }
 
-export interface UpTerms {
+export interface UpOptions {
   readonly config: Config;
   readonly log: Log;
   readonly write: (line: string) => void;
   readonly settings?: Settings;
   /** A sentence about each longer step. */
-  readonly say?: (sentence: string) => void;
+  readonly onProgress?: (sentence: string) => void;
   readonly onStuck?: (queue: string, sentence: string) => void;
 }
 
@@ -39,29 +39,29 @@ export const LOCAL_OPERATOR: Operator = { id: "local", tenantId: "local", tier: 
 const TOKEN_MS = 24 * 3_600_000;
 const REFRESH_MS = 6 * 3_600_000;
 
-export async function startUp(terms: UpTerms): Promise<RunningStack> {
-  const { config, log, say = () => undefined } = terms;
+export async function startStack(options: UpOptions): Promise<RunningStack> {
+  const { config, log, onProgress = () => undefined } = options;
   // What needs no server is refused before one is started.
   await prepareHome(config.FLEET_HOME);
   await requirePrograms();
-  if (!terms.settings) await loadSettings(config.FLEET_CONFIG, process.cwd());
-  say(config.DATABASE_URL ? "Reaching PostgreSQL" : "Starting the embedded PostgreSQL");
+  if (!options.settings) await loadSettings(config.FLEET_CONFIG, process.cwd());
+  onProgress(config.DATABASE_URL ? "Reaching PostgreSQL" : "Starting the embedded PostgreSQL");
   const database = await openDatabase(config, log);
   let open: OpenFleet | undefined;
   let web: RunningWeb | undefined;
   try {
     const applied = await migrateAll(config, database.url, (message) => log.info({ component: "migrate" }, message));
-    if (applied.length > 0) say(`Applied ${applied.length} migrations`);
-    const { write, onStuck } = terms;
+    if (applied.length > 0) onProgress(`Applied ${applied.length} migrations`);
+    const { write, onStuck } = options;
     open = await openFleet({
       config: { ...config, DATABASE_URL: database.url },
       log,
       write,
       statementTimeoutMs: 30_000,
-      ...(terms.settings ? { settings: terms.settings } : {}),
+      ...(options.settings ? { settings: options.settings } : {}),
       ...(onStuck ? { onStuck } : {}),
     });
-    say("Starting API and worker");
+    onProgress("Starting API and worker");
     web = await startWeb(open, config, { relays: false });
     const worker = await startWorker(open, { tickMs: config.FLEET_TICK_MS, versions: await hostVersions() });
     const [opened, served] = [open, web];

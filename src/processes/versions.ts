@@ -1,25 +1,25 @@
 /** What this machine runs: shown by doctor and reported by hosts. */
 import { readFile } from "node:fs/promises";
 import { runCommand } from "../command/run.ts";
-import { harmlessEnv } from "./env.ts";
+import { baseEnv } from "./env.ts";
 
 const TIMEOUT_MS = 5_000;
 
 /** The package's own version, from beside the built or the source tree. */
 export async function ownVersion(): Promise<string> {
-  for (const place of ["../../package.json", "../../../package.json"]) {
-    const text = await readFile(new URL(place, import.meta.url), "utf8").catch(() => undefined);
+  for (const path of ["../../package.json", "../../../package.json"]) {
+    const text = await readFile(new URL(path, import.meta.url), "utf8").catch(() => undefined);
     if (text) return String(JSON.parse(text).version);
   }
   return "unknown";
 }
 
 /** The first line a program says of its version, or undefined when it is not there. */
-export async function versionOf(argv: readonly string[]): Promise<string | undefined> {
+export async function readVersion(argv: readonly string[]): Promise<string | undefined> {
   try {
     const { exitCode, stdout, stderr } = await runCommand(argv, {
       cwd: "/",
-      env: harmlessEnv(),
+      env: baseEnv(),
       timeoutMs: TIMEOUT_MS,
     });
     return exitCode === 0 ? (stdout || stderr).split("\n")[0]?.trim() : undefined;
@@ -39,7 +39,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
 
 export async function hostVersions(): Promise<Record<string, string>> {
   const names = Object.keys(PROGRAMS);
-  const [fleetwright, ...found] = await Promise.all([ownVersion(), ...Object.values(PROGRAMS).map(versionOf)]);
+  const [fleetwright, ...found] = await Promise.all([ownVersion(), ...Object.values(PROGRAMS).map(readVersion)]);
   const programs = names.map((name, at) => [name, found[at] ?? "missing"]);
   return { fleetwright, node: process.version, ...Object.fromEntries(programs) };
 }

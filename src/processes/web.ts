@@ -7,18 +7,18 @@ import type { Config } from "../environment.ts";
 import { codeOf, FleetError } from "../domain/errors.ts";
 import type { Operator } from "../domain/operator.ts";
 import { mountBoard } from "../http/board/board.ts";
-import { openLimits } from "../http/server/limits.ts";
+import { openRateLimits } from "../http/server/limits.ts";
 import { webRoutes } from "../http/routes/index.ts";
 import { createServer } from "../http/server/server.ts";
-import { loginLink, mountLogin, type SessionTerms } from "../http/auth/session.ts";
+import { loginLink, mountLogin, type SessionOptions } from "../http/auth/session.ts";
 import { listHosts } from "../store/hosts.ts";
 import { upsertOperator } from "../store/operators.ts";
-import { WORKER } from "../store/store.ts";
+import { SYSTEM } from "../store/store.ts";
 import type { OpenFleet } from "./fleet.ts";
 import { openIdentities } from "./auth/identities.ts";
-import { openKeyRing } from "./auth/signing-key-cache.ts";
+import { openSigningKeyCache } from "./auth/signing-key-cache.ts";
 import { startLoop } from "./loop.ts";
-import { startWatch } from "./watch.ts";
+import { startSelfMonitoring } from "./watch.ts";
 import { startRelay } from "./worker.ts";
 
 export interface RunningWeb {
@@ -33,43 +33,43 @@ export interface RunningWeb {
 }
 
 /** How soon the board shows the queue of a new host. */
-const HOSTS_MS = 10_000;
+const HOSTS_POLL_MS = 10_000;
 
 /** `relays: false` when a worker in the same process does. */
 export async function startWeb(open: OpenFleet, config: Config, { relays = true } = {}): Promise<RunningWeb> {
   const { fleet, store, broker } = open;
   const { newId, log } = fleet;
-  const keys = await openKeyRing(store, config);
-  const { tokens, hold, identify, identifyVisitor } = await openIdentities(fleet, config, keys);
+  const keys = await openSigningKeyCache(store, config);
+  const { tokens, resolveOperator, identify, identifyVisitor } = await openIdentities(fleet, config, keys);
 
   let hostIds: readonly string[] = [];
-  const lookForHosts = async () => {
-    hostIds = (await store.transaction(WORKER, (tx) => listHosts(tx))).map(({ id }) => id);
+  const refreshHosts = async () => {
+    hostIds = (await store.transaction(SYSTEM, (tx) => listHosts(tx))).map(({ id }) => id);
   };
-  const watch = startWatch(fleet);
-  const hosts = startLoop({ everyMs: HOSTS_MS, step: lookForHosts, onError: () => undefined });
+  const watch = startSelfMonitoring(fleet);
+  const hosts = startLoop({ everyMs: HOSTS_POLL_MS, step: refreshHosts, onError: () => undefined });
 
   const publicUrl = config.FLEET_PUBLIC_URL ?? `http://${config.FLEET_HOST}:${config.PORT}`;
-  const sessions: SessionTerms = { ...tokens, identify: identifyVisitor, publicUrl };
+  const sessions: SessionOptions = { ...tokens, identify: identifyVisitor, publicUrl };
   const findTask = (by: Operator, id: string) => getTaskNamed(fleet, by, id);
   const queues = () => broker.bullQueues([...QUEUES, ...hostIds.map((id) => hostQueue(id))]);
   // With PORT=0 the address is known only once the server listens.
-  const linkFor = (operator: Operator): Promise<string> => loginLink(operator, { ...sessions, publicUrl: url });
+  const createLoginLink = (operator: Operator): Promise<string> => loginLink(operator, { ...sessions, publicUrl: url });
   const http = createServer({
     context: fleet,
-    limits: openLimits({ perAddress: config.FLEET_RATE_PER_ADDRESS, perOperator: config.FLEET_RATE_PER_OPERATOR }),
-    routes: webRoutes(linkFor, { ...keys, tokens }),
+    limits: openRateLimits({ perAddress: config.FLEET_RATE_PER_ADDRESS, perOperator: config.FLEET_RATE_PER_OPERATOR }),
+    routes: webRoutes(createLoginLink, { ...keys, tokens }),
     identify,
-    hold,
-    keys: keys.set,
+    resolveOperator,
+    keys: keys.keySet,
     health: {
-      postgres: () => store.transaction(WORKER, async (tx) => `${(await listHosts(tx)).length} hosts`),
+      postgres: () => store.transaction(SYSTEM, async (tx) => `${(await listHosts(tx)).length} hosts`),
       queues: async () => `${broker.backend}, ${(await broker.depth(QUEUES[0] ?? hostQueue("none"))).waiting} waiting`,
     },
     log,
     newId,
     trustProxy: config.FLEET_TRUST_PROXY,
-    doors: [
+    mounts: [
       (app) => mountLogin(app, sessions),
       (app) => mountBoard(app, { identify: identifyVisitor, queues, publicUrl, findTask }),
     ],
@@ -83,14 +83,15 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
   const relay = relays ? startRelay(open) : undefined;
   log.info({ component: "web", url }, "listening");
 
-  const known = async (operator: Operator) => store.transaction(WORKER, (tx) => upsertOperator(tx, operator));
+  const registerOperator = async (operator: Operator) =>
+    store.transaction(SYSTEM, (tx) => upsertOperator(tx, operator));
   return {
     server: http.server,
     url,
     issueFor: tokens.issueFor,
     async loginLinkFor(operator) {
-      await known(operator);
-      return linkFor(operator);
+      await registerOperator(operator);
+      return createLoginLink(operator);
     },
     async close() {
       await http.close();
@@ -101,7 +102,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
 
 function listen(server: ReturnType<typeof createServer>["server"], config: Config): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error) => reject(cannotListen(error, config)));
+    server.once("error", (error) => reject(toListenError(error, config)));
     server.listen(config.PORT, config.FLEET_HOST, () => {
       server.removeAllListeners("error");
       const address = server.address();
@@ -110,7 +111,7 @@ function listen(server: ReturnType<typeof createServer>["server"], config: Confi
   });
 }
 
-function cannotListen(error: Error, { PORT, FLEET_HOST }: Config): Error {
+function toListenError(error: Error, { PORT, FLEET_HOST }: Config): Error {
   const advice: Readonly<Record<string, string>> = {
     EADDRINUSE: `Port ${PORT} of ${FLEET_HOST} is taken by another program. Choose another: PORT=0 takes any free one.`,
     EACCES: `Port ${PORT} may not be used by you: ports below 1024 are for root. Choose another: PORT=8080`,

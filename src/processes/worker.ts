@@ -3,16 +3,16 @@ import { statfs } from "node:fs/promises";
 import { loadavg } from "node:os";
 import { hostProcessor, PROCESSORS } from "../../processors/index.ts";
 import { fleetSchedules } from "../../schedules/fleet.ts";
-import { configurationPrint } from "../conductor/drift/fleet-survey.ts";
-import { enforceSwitches } from "../conductor/attempts/enforce-kill-switches.ts";
-import { leaveHost, tendHost, tickHost } from "../conductor/monitor/host.ts";
+import { configFingerprint } from "../conductor/drift/fleet-survey.ts";
+import { enforceKillSwitches } from "../conductor/attempts/enforce-kill-switches.ts";
+import { releaseHostLease, runHostDuties, tickHost } from "../conductor/monitor/host.ts";
 import { relayWaiting } from "../conductor/relay.ts";
 import { syncSchedules } from "../conductor/schedules/files.ts";
 import { startLoop, type Loop } from "./loop.ts";
 import type { OpenFleet } from "./fleet.ts";
-import { startWatch } from "./watch.ts";
+import { startSelfMonitoring } from "./watch.ts";
 
-export interface WorkerTerms {
+export interface WorkerOptions {
   /** Only these queues; all when left out. */
   readonly queues?: readonly string[] | undefined;
   readonly tickMs: number;
@@ -25,22 +25,25 @@ export interface RunningWorker {
 }
 
 /** Between looks at the outbox when nothing in this process kicked. */
-const RELAY_MS = 250;
+const RELAY_POLL_MS = 250;
 /** A kill switch is to be true everywhere within five seconds: a look that fails may be repeated. */
-const ESTOP_MS = 1_000;
+const ESTOP_POLL_MS = 1_000;
 /** A lost delayed job stops a scheduler silently, so schedules are asserted again and again. */
 const PERIODS_PER_ASSERTION = 2;
 
 /** The print of the settings as they are; computed anew only when they were read anew. */
-function configurationOf(fleet: OpenFleet["fleet"]): () => string {
-  let [from, print] = [fleet.settings, configurationPrint(fleet)];
+function cachedFingerprint(fleet: OpenFleet["fleet"]): () => string {
+  let [source, fingerprint] = [fleet.settings, configFingerprint(fleet)];
   return () => {
-    if (fleet.settings !== from) [from, print] = [fleet.settings, configurationPrint(fleet)];
-    return print;
+    if (fleet.settings !== source) [source, fingerprint] = [fleet.settings, configFingerprint(fleet)];
+    return fingerprint;
   };
 }
 
-export async function startWorker(open: OpenFleet, { queues, tickMs, versions }: WorkerTerms): Promise<RunningWorker> {
+export async function startWorker(
+  open: OpenFleet,
+  { queues, tickMs, versions }: WorkerOptions,
+): Promise<RunningWorker> {
   const { fleet, broker } = open;
   const { log } = fleet;
   const onError = (component: string) => (error: unknown) =>
@@ -49,27 +52,29 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
       "it failed and is tried again",
     );
 
-  const leaving = new AbortController();
-  const printed = configurationOf(fleet);
+  const draining = new AbortController();
+  const readFingerprint = cachedFingerprint(fleet);
   const relay = startRelay(open);
   const loops: Loop[] = [relay];
   const holdsAgents = fleet.host.slots > 0;
   const own = holdsAgents ? [...PROCESSORS, hostProcessor(fleet.host.id)] : PROCESSORS;
-  const wanted = own.filter(({ queue }) => {
+  const selected = own.filter(({ queue }) => {
     if (!holdsAgents && queue.name === "spawn") return false;
     return !queues || queues.includes(queue.name) || queue.name.startsWith("host.");
   });
   if (holdsAgents) {
     // Before the first claim: the host's row is what slots are counted on.
-    const tick = () => report(open, tickMs, { ...versions, config: printed() });
+    const tick = () => reportHost(open, tickMs, { ...versions, config: readFingerprint() });
     await tick().catch(onError("host"));
     loops.push(startLoop({ everyMs: tickMs, step: tick, onError: onError("host") }));
-    loops.push(startLoop({ everyMs: tickMs, step: () => tendHost(fleet, leaving.signal), onError: onError("host") }));
+    loops.push(
+      startLoop({ everyMs: tickMs, step: () => runHostDuties(fleet, draining.signal), onError: onError("host") }),
+    );
   }
-  loops.push(startLoop({ everyMs: ESTOP_MS, step: () => enforceSwitches(fleet), onError: onError("estop") }));
-  loops.push(startWatch(fleet));
+  loops.push(startLoop({ everyMs: ESTOP_POLL_MS, step: () => enforceKillSwitches(fleet), onError: onError("estop") }));
+  loops.push(startSelfMonitoring(fleet));
   await Promise.all(
-    wanted.map(({ queue, answer }) => broker.consume(queue, (data, signal) => answer(fleet, data, signal))),
+    selected.map(({ queue, handle }) => broker.consume(queue, (data, signal) => handle(fleet, data, signal))),
   );
   const assertSchedules = async () => {
     const ours = fleetSchedules({ tickMs, planner: fleet.settings.planner });
@@ -79,13 +84,16 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
   loops.push(
     startLoop({ everyMs: tickMs * PERIODS_PER_ASSERTION, step: assertSchedules, onError: onError("schedules") }),
   );
-  log.info({ component: "worker", queues: wanted.map(({ queue }) => queue.name), slots: fleet.host.slots }, "working");
+  log.info(
+    { component: "worker", queues: selected.map(({ queue }) => queue.name), slots: fleet.host.slots },
+    "working",
+  );
 
   return {
     async drain() {
-      leaving.abort();
+      draining.abort();
       await Promise.all([...loops.map((loop) => loop.stop()), broker.drain()]);
-      if (holdsAgents) await leaveHost(fleet).catch(onError("host"));
+      if (holdsAgents) await releaseHostLease(fleet).catch(onError("host"));
       log.info({ component: "worker" }, "drained; agents run on");
     },
   };
@@ -95,7 +103,7 @@ export async function startWorker(open: OpenFleet, { queues, tickMs, versions }:
 export function startRelay(open: OpenFleet): Loop {
   const { fleet } = open;
   const loop = startLoop({
-    everyMs: RELAY_MS,
+    everyMs: RELAY_POLL_MS,
     step: () => relayWaiting(fleet),
     onError: (error) =>
       fleet.log.warn(
@@ -107,7 +115,7 @@ export function startRelay(open: OpenFleet): Loop {
   return loop;
 }
 
-async function report(open: OpenFleet, tickMs: number, versions: Readonly<Record<string, string>>): Promise<void> {
+async function reportHost(open: OpenFleet, tickMs: number, versions: Readonly<Record<string, string>>): Promise<void> {
   const disk = await statfs(open.fleet.home);
   await tickHost(open.fleet, {
     tickMs,

@@ -2,9 +2,9 @@
 import { runCommand, type CommandResult } from "../command/run.ts";
 import type { BudgetLimit } from "../domain/orders/transient-failures.ts";
 import type { OrderBudget } from "../domain/orders/order.ts";
-import { NOTHING_SPENT, type Spent } from "../domain/orders/run.ts";
+import { NO_SPEND, type RunSpend } from "../domain/orders/run.ts";
 
-export interface MeteredAsk {
+export interface MeteredRequest {
   readonly argv: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
@@ -14,14 +14,14 @@ export interface MeteredAsk {
   readonly onOutput: (chunk: Buffer) => void;
 }
 
-export interface MeteredEnd extends CommandResult {
+export interface MeteredResult extends CommandResult {
   readonly over: BudgetLimit | undefined;
 }
 
 export interface BudgetMeter {
   /** Runs a command within what is left. Without an action left it is not started. */
-  run(ask: MeteredAsk): Promise<MeteredEnd>;
-  readonly spent: Spent;
+  run(ask: MeteredRequest): Promise<MeteredResult>;
+  readonly spent: RunSpend;
 }
 
 const NOT_STARTED: CommandResult = {
@@ -36,14 +36,14 @@ const NOT_STARTED: CommandResult = {
 };
 
 /** `before`: seconds and output that an earlier try of the same order used; they are not given twice. Actions count per try. */
-export function openBudget(budget: OrderBudget, before: Spent = NOTHING_SPENT): BudgetMeter {
+export function openBudgetMeter(budget: OrderBudget, spentBefore: RunSpend = NO_SPEND): BudgetMeter {
   let actions = 0;
   let ms = 0;
   let bytes = 0;
-  const msLeft = () => (budget.max_seconds ?? Infinity) * 1_000 - before.seconds * 1_000 - ms;
-  const bytesLeft = () => (budget.max_output_bytes ?? Infinity) - before.outputBytes - bytes;
+  const msLeft = () => (budget.max_seconds ?? Infinity) * 1_000 - spentBefore.seconds * 1_000 - ms;
+  const bytesLeft = () => (budget.max_output_bytes ?? Infinity) - spentBefore.outputBytes - bytes;
 
-  function usedUp(): BudgetLimit | undefined {
+  function exceededLimit(): BudgetLimit | undefined {
     if (actions >= budget.max_actions) return "max_actions";
     if (msLeft() <= 0) return "max_seconds";
     return bytesLeft() < 0 ? "max_output_bytes" : undefined;
@@ -54,10 +54,10 @@ export function openBudget(budget: OrderBudget, before: Spent = NOTHING_SPENT): 
       return { actions, seconds: Math.round(ms) / 1_000, outputBytes: bytes };
     },
     async run({ argv, timeoutMs, onOutput, signal, cwd, env }) {
-      const over = usedUp();
+      const over = exceededLimit();
       if (over) return { ...NOT_STARTED, over };
       actions += 1;
-      const flood = new AbortController();
+      const overflow = new AbortController();
       const allowed = msLeft();
       const startedAt = performance.now();
       try {
@@ -66,16 +66,16 @@ export function openBudget(budget: OrderBudget, before: Spent = NOTHING_SPENT): 
           env,
           timeoutMs: Math.min(timeoutMs, allowed),
           maxOutputBytes: 0,
-          signal: AbortSignal.any([signal, flood.signal]),
+          signal: AbortSignal.any([signal, overflow.signal]),
           onOutput(chunk) {
             const room = bytesLeft();
             bytes += chunk.length;
             // What goes over is counted, and not kept.
             if (room > 0) onOutput(chunk.length > room ? chunk.subarray(0, room) : chunk);
-            if (chunk.length > room) flood.abort();
+            if (chunk.length > room) overflow.abort();
           },
         });
-        if (flood.signal.aborted) return { ...result, over: "max_output_bytes" };
+        if (overflow.signal.aborted) return { ...result, over: "max_output_bytes" };
         return { ...result, over: result.timedOut && allowed <= timeoutMs ? "max_seconds" : undefined };
       } finally {
         ms += performance.now() - startedAt;

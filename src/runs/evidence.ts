@@ -8,17 +8,17 @@ import { mkdir, open, readdir, readFile, realpath, rename, rm, writeFile } from 
 import { extname, join, sep } from "node:path";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import { openLog, type Log } from "../command/log-file.ts";
+import { openCommandLog, type CommandLog } from "../command/log-file.ts";
 import type { Redactor } from "../domain/text/redact.ts";
 
 export interface EvidenceFolder {
   readonly path: string;
   /** What the commands say; `output.log`, made when it is first used. Redacted and capped. */
-  readonly log: Log;
+  readonly log: CommandLog;
   /** Keeps a file: in the folder at once, in the artifacts when the run ends. The same name again replaces it. */
   write(name: string, content: string | Buffer, mediaType: string): Promise<void>;
   /** Keeps a file that a command left below `root`; says why not when it cannot be kept. Text is redacted. */
-  collect(root: string, path: string, name: string): Promise<Collected>;
+  collect(root: string, path: string, name: string): Promise<CollectResult>;
 }
 
 export interface OpenEvidence extends EvidenceFolder {
@@ -29,7 +29,7 @@ export interface OpenEvidence extends EvidenceFolder {
   close(): void;
 }
 
-export type Collected =
+export type CollectResult =
   { readonly kept: true; readonly text: string | undefined } | { readonly kept: false; readonly why: string };
 
 /** One piece of evidence as it goes into the database. */
@@ -50,9 +50,9 @@ const RESERVED: ReadonlySet<string> = new Set([MANIFEST, LAST_RUN, LOG, "order.j
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
 /** A database row must hold it, also when it does not shrink by packing. */
-const MOST_FILE_BYTES = 15 * 1_024 * 1_024;
-const MOST_RUN_BYTES = 48 * 1_024 * 1_024;
-const MOST_FILES = 200;
+const MAX_FILE_BYTES = 15 * 1_024 * 1_024;
+const MAX_RUN_BYTES = 48 * 1_024 * 1_024;
+const MAX_FILES = 200;
 const MEDIA_TYPES: Readonly<Record<string, string>> = {
   ".json": "application/json",
   ".xml": "application/xml",
@@ -64,7 +64,7 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
   ".info": "text/plain",
   ".tap": "text/plain",
 };
-const packed = promisify(gzip);
+const gzipAsync = promisify(gzip);
 
 export function evidenceDir(home: string, productId: string, runId: string): string {
   return join(runsDir(home, productId), runId);
@@ -78,30 +78,30 @@ export function mediaTypeOf(name: string): string {
   return MEDIA_TYPES[extname(name).toLowerCase()] ?? "application/octet-stream";
 }
 
-export function sha256Of(bytes: Buffer | string): string {
+export function sha256Hex(bytes: Buffer | string): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
 export async function openEvidence(dir: string, redactor: Redactor): Promise<OpenEvidence> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  let log: Log | undefined;
+  let log: CommandLog | undefined;
   let closed = false;
   let bytes = 0;
-  const kept = new Set<string>();
+  const savedNames = new Set<string>();
   const mediaTypes = new Map<string, string>();
 
   async function put(name: string, content: Buffer): Promise<void> {
     if (closed) throw new Error(`The run is over: ${name} comes too late.`);
     if (!NAME.test(name)) throw new Error(`${name} cannot name a piece of evidence.`);
     await replaceFile(join(dir, name), content);
-    kept.add(name);
+    savedNames.add(name);
     bytes += content.length;
   }
 
   return {
     path: dir,
     get log() {
-      return (log ??= openLog(join(dir, LOG), redactor));
+      return (log ??= openCommandLog(join(dir, LOG), redactor));
     },
     mediaTypes,
     async write(name, content, mediaType) {
@@ -110,16 +110,16 @@ export async function openEvidence(dir: string, redactor: Redactor): Promise<Ope
     },
     async collect(root, path, name) {
       if (!NAME.test(name)) return { kept: false, why: "its name is not one that can be kept" };
-      if (RESERVED.has(name) || kept.has(name)) return { kept: false, why: "there is evidence of that name" };
-      if (kept.size >= MOST_FILES) return { kept: false, why: `there are ${MOST_FILES} files already` };
+      if (RESERVED.has(name) || savedNames.has(name)) return { kept: false, why: "there is evidence of that name" };
+      if (savedNames.size >= MAX_FILES) return { kept: false, why: `there are ${MAX_FILES} files already` };
       const content = await readBelow(root, path);
       if (typeof content === "string") return { kept: false, why: content };
-      if (bytes + content.length > MOST_RUN_BYTES) return { kept: false, why: "the run's evidence would be too large" };
+      if (bytes + content.length > MAX_RUN_BYTES) return { kept: false, why: "the run's evidence would be too large" };
       const text = isText(name) ? redactor.redact(content.toString("utf8")) : undefined;
       await put(name, text === undefined ? content : Buffer.from(text));
       return { kept: true, text };
     },
-    names: () => namesIn(dir),
+    names: () => listFileNames(dir),
     close() {
       closed = true;
       log?.close();
@@ -127,7 +127,7 @@ export async function openEvidence(dir: string, redactor: Redactor): Promise<Ope
   };
 }
 
-interface SealAbout {
+interface SealOptions {
   readonly runId: string;
   readonly at: Date;
   readonly mediaTypes?: ReadonlyMap<string, string>;
@@ -137,14 +137,14 @@ interface SealAbout {
  * Reads what is there, writes the manifest, and packs everything. The files are made anew while they are read: whoever still
  * holds one open (a worker that does not know yet that it was given up) writes into nothing from now on.
  */
-export async function sealEvidence(dir: string, about: SealAbout): Promise<SealedFile[]> {
-  const typeOf = (name: string) => about.mediaTypes?.get(name) ?? mediaTypeOf(name);
+export async function sealEvidence(dir: string, options: SealOptions): Promise<SealedFile[]> {
+  const typeOf = (name: string) => options.mediaTypes?.get(name) ?? mediaTypeOf(name);
   const sealed: SealedFile[] = [];
-  for (const name of await namesIn(dir)) {
+  for (const name of await listFileNames(dir)) {
     if (name === MANIFEST) continue;
     const content = await readFile(join(dir, name));
     await replaceFile(join(dir, name), content);
-    sealed.push(await sealedFile(name, typeOf(name), content));
+    sealed.push(await sealFile(name, typeOf(name), content));
   }
   const files = sealed.map(({ name, mediaType, sizeBytes, sha256 }) => ({
     name,
@@ -152,18 +152,18 @@ export async function sealEvidence(dir: string, about: SealAbout): Promise<Seale
     size_bytes: sizeBytes,
     sha256,
   }));
-  const manifest = { schema_version: 1, run_id: about.runId, sealed_at: about.at.toISOString(), files };
+  const manifest = { schema_version: 1, run_id: options.runId, sealed_at: options.at.toISOString(), files };
   const content = Buffer.from(`${JSON.stringify(manifest, undefined, 2)}\n`);
   await replaceFile(join(dir, MANIFEST), content);
-  return [...sealed, await sealedFile(MANIFEST, typeOf(MANIFEST), content)];
+  return [...sealed, await sealFile(MANIFEST, typeOf(MANIFEST), content)];
 }
 
 /** What stands on the disk, by name; undefined when the folder is not there. */
 export async function hashEvidence(dir: string): Promise<Map<string, string> | undefined> {
-  const names = await namesIn(dir).catch(() => undefined);
+  const names = await listFileNames(dir).catch(() => undefined);
   if (!names) return undefined;
   const hashes = new Map<string, string>();
-  for (const name of names) hashes.set(name, sha256Of(await readFile(join(dir, name))));
+  for (const name of names) hashes.set(name, sha256Hex(await readFile(join(dir, name))));
   return hashes;
 }
 
@@ -179,17 +179,17 @@ export async function replaceFile(path: string, content: Buffer | string): Promi
   }
 }
 
-async function sealedFile(name: string, mediaType: string, content: Buffer): Promise<SealedFile> {
+async function sealFile(name: string, mediaType: string, content: Buffer): Promise<SealedFile> {
   return {
     name,
     mediaType,
     sizeBytes: content.length,
-    sha256: sha256Of(content),
-    gzipped: await packed(content),
+    sha256: sha256Hex(content),
+    gzipped: await gzipAsync(content),
   };
 }
 
-async function namesIn(dir: string): Promise<string[]> {
+async function listFileNames(dir: string): Promise<string[]> {
   const entries: Dirent[] = await readdir(dir, { withFileTypes: true });
   return entries
     .filter((entry) => entry.isFile() && !entry.name.endsWith(".draft"))
@@ -207,7 +207,7 @@ async function readBelow(root: string, path: string): Promise<Buffer | string> {
   try {
     const stats = await file.stat();
     if (!stats.isFile()) return "it is no file";
-    if (stats.size > MOST_FILE_BYTES) return `it is larger than ${MOST_FILE_BYTES} bytes`;
+    if (stats.size > MAX_FILE_BYTES) return `it is larger than ${MAX_FILE_BYTES} bytes`;
     return await file.readFile();
   } finally {
     await file.close();

@@ -1,15 +1,15 @@
 /** Carries out the commands of an order: on a fresh copy of one commit, within its budget, and keeps what they leave. */
 import { readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { judgeEnd, type Judged, type TransientRules } from "../domain/orders/transient-failures.ts";
+import { classifyOutcome, type CommandFailure, type TransientRules } from "../domain/orders/transient-failures.ts";
 import type { OrderBudget } from "../domain/orders/order.ts";
-import { nameOf, type Action, type Spent, type Step, type TestTotals } from "../domain/orders/run.ts";
+import { evidenceName, type Action, type RunSpend, type Step, type TestTotals } from "../domain/orders/run.ts";
 import { openWorkingCopy, type WorkingCopy } from "../git/working-copy.ts";
-import { openBudget, type BudgetMeter, type MeteredEnd } from "./budget.ts";
+import { openBudgetMeter, type BudgetMeter, type MeteredResult } from "./budget.ts";
 import type { EvidenceFolder } from "./evidence.ts";
 import { addTotals, readJunit } from "./junit.ts";
 
-export interface ExecuteAsk {
+export interface ExecuteRequest {
   readonly home: string;
   readonly runId: string;
   readonly gitDir: string;
@@ -19,19 +19,19 @@ export interface ExecuteAsk {
   readonly actions: readonly Action[];
   readonly budget: OrderBudget;
   /** Of the budget, by earlier tries. */
-  readonly before: Spent;
+  readonly spentBefore: RunSpend;
   /** For one command. */
   readonly timeoutMs: number;
   readonly transient: TransientRules;
   /** Paths in the working copy. */
-  readonly leaves: readonly string[];
+  readonly artifactPaths: readonly string[];
   readonly evidence: EvidenceFolder;
   /** Added to the clean environment. */
   readonly env: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
 
-export interface StepEnd {
+export interface StepResult {
   readonly step: Step;
   readonly argv: readonly string[];
   readonly exitCode: number | null;
@@ -39,69 +39,69 @@ export interface StepEnd {
   readonly seconds: number;
 }
 
-export interface Executed {
-  readonly steps: readonly StepEnd[];
-  readonly spent: Spent;
+export interface ExecutionResult {
+  readonly steps: readonly StepResult[];
+  readonly spent: RunSpend;
   /** Undefined when every command went well. */
-  readonly failed: (Judged & { readonly message: string }) | undefined;
+  readonly failed: (CommandFailure & { readonly message: string }) | undefined;
   readonly tests: TestTotals | undefined;
   /** What could not be kept, and why. */
   readonly notKept: readonly string[];
 }
 
-const MOST_LEFT = 200;
+const MAX_DROPPED_FILES = 200;
 
 /** What a working copy of this run is called; whoever sweeps copies knows by it whose they are. */
-export function copyNameOf(runId: string): string {
+export function workingCopyName(runId: string): string {
   return `order-${runId}`;
 }
 
 /** Stops at the first command that fails. Throws only when the copy cannot be made, or the signal's reason when it is aborted. */
-export async function executeActions(ask: ExecuteAsk): Promise<Executed> {
-  const { evidence, signal, budget, before } = ask;
+export async function executeActions(request: ExecuteRequest): Promise<ExecutionResult> {
+  const { evidence, signal, budget, spentBefore } = request;
   const { log } = evidence;
-  const meter = openBudget(budget, before);
-  const steps: StepEnd[] = [];
-  let failed: Executed["failed"];
-  await using copy = await openWorkingCopy({ ...ask, runId: copyNameOf(ask.runId) }, ask.env);
-  for (const action of ask.actions) {
-    const end = await runStep(action, ask, { copy, meter });
-    steps.push({ ...action, exitCode: end.exitCode, signal: end.signal, seconds: end.durationMs / 1_000 });
+  const meter = openBudgetMeter(budget, spentBefore);
+  const steps: StepResult[] = [];
+  let failed: ExecutionResult["failed"];
+  await using copy = await openWorkingCopy({ ...request, runId: workingCopyName(request.runId) }, request.env);
+  for (const action of request.actions) {
+    const result = await runStep(action, request, { copy, meter });
+    steps.push({ ...action, exitCode: result.exitCode, signal: result.signal, seconds: result.durationMs / 1_000 });
     signal.throwIfAborted();
-    const judged = judgeEnd({ ...end, output: log.lastSection() }, ask.transient);
-    if (!judged) continue;
-    failed = { ...judged, message: sentence(action.step, end, budget) };
+    const failure = classifyOutcome({ ...result, output: log.lastSection() }, request.transient);
+    if (!failure) continue;
+    failed = { ...failure, message: describeStepFailure(action.step, result, budget) };
     break;
   }
   // Nothing may write any more to what is read now.
-  await copy.quiet();
-  const kept = await keepLeft(ask, copy);
-  return { steps, spent: meter.spent, failed, ...kept };
+  await copy.killProcesses();
+  const artifacts = await collectArtifacts(request, copy);
+  return { steps, spent: meter.spent, failed, ...artifacts };
 }
 
 async function runStep(
   { step, argv }: Action,
-  { evidence: { log }, timeoutMs, signal }: ExecuteAsk,
+  { evidence: { log }, timeoutMs, signal }: ExecuteRequest,
   { copy, meter }: { readonly copy: WorkingCopy; readonly meter: BudgetMeter },
-): Promise<MeteredEnd> {
+): Promise<MeteredResult> {
   log.section(`$ ${argv.join(" ")}   (${step})\n`);
-  const env = { ...copy.env, FLEET_EVIDENCE: copy.drop };
+  const env = { ...copy.env, FLEET_EVIDENCE: copy.dropDir };
   const onOutput = (chunk: Buffer) => log.write(chunk);
-  const end = await meter
-    .run({ argv: copy.as(argv), cwd: copy.path, env, timeoutMs, signal, onOutput })
+  const result = await meter
+    .run({ argv: copy.wrapArgv(argv), cwd: copy.path, env, timeoutMs, signal, onOutput })
     .catch((error: unknown) => {
       // It could not be started: its name or its folder is wrong, and so it will be the next time.
       log.write(`${error instanceof Error ? error.message : String(error)}\n`);
       return { ...CANNOT_START };
     });
   log.write(
-    `\n[${step} ${end.over ? `stopped: ${end.over}` : `ended with ${end.exitCode ?? end.signal ?? "nothing"}`}]\n`,
+    `\n[${step} ${result.over ? `stopped: ${result.over}` : `ended with ${result.exitCode ?? result.signal ?? "nothing"}`}]\n`,
   );
-  return end;
+  return result;
 }
 
 /** As a shell says it. */
-const CANNOT_START: MeteredEnd = {
+const CANNOT_START: MeteredResult = {
   exitCode: 127,
   signal: null,
   stdout: "",
@@ -113,9 +113,9 @@ const CANNOT_START: MeteredEnd = {
   over: undefined,
 };
 
-function sentence(
+function describeStepFailure(
   step: Step,
-  { over, timedOut, exitCode, signal, durationMs }: MeteredEnd,
+  { over, timedOut, exitCode, signal, durationMs }: MeteredResult,
   budget: OrderBudget,
 ): string {
   if (over) return `${step} used up its budget: ${over} is ${budget[over]}`;
@@ -125,24 +125,26 @@ function sentence(
 }
 
 /** What the product declares, and whatever lies in the drop folder; JUnit among it is read. */
-async function keepLeft(
-  { evidence, leaves }: ExecuteAsk,
+async function collectArtifacts(
+  { evidence, artifactPaths }: ExecuteRequest,
   copy: WorkingCopy,
-): Promise<Pick<Executed, "tests" | "notKept">> {
+): Promise<Pick<ExecutionResult, "tests" | "notKept">> {
   const notKept: string[] = [];
   const totals: TestTotals[] = [];
-  async function keep(root: string, path: string, name: string): Promise<void> {
-    const kept = await evidence.collect(root, path, name);
-    if (!kept.kept) notKept.push(`${name}: ${kept.why}`);
+  async function collectOne(root: string, path: string, name: string): Promise<void> {
+    const collected = await evidence.collect(root, path, name);
+    if (!collected.kept) notKept.push(`${name}: ${collected.why}`);
     const junit =
-      kept.kept && kept.text !== undefined && name.endsWith(".xml") ? readJunit(name, kept.text) : undefined;
+      collected.kept && collected.text !== undefined && name.endsWith(".xml")
+        ? readJunit(name, collected.text)
+        : undefined;
     if (junit) totals.push(junit);
   }
-  for (const path of leaves) await keep(copy.path, path, nameOf(path));
-  const dropped = await readdir(copy.drop, { recursive: true, withFileTypes: true });
-  for (const entry of dropped.filter((one) => one.isFile()).slice(0, MOST_LEFT)) {
-    const path = relative(copy.drop, join(entry.parentPath, entry.name));
-    await keep(copy.drop, path, path.replaceAll("/", "-"));
+  for (const path of artifactPaths) await collectOne(copy.path, path, evidenceName(path));
+  const dropped = await readdir(copy.dropDir, { recursive: true, withFileTypes: true });
+  for (const entry of dropped.filter((one) => one.isFile()).slice(0, MAX_DROPPED_FILES)) {
+    const path = relative(copy.dropDir, join(entry.parentPath, entry.name));
+    await collectOne(copy.dropDir, path, path.replaceAll("/", "-"));
   }
   return { tests: addTotals(totals), notKept };
 }

@@ -3,15 +3,15 @@ import sax from "sax";
 import type { TestTotals } from "../domain/orders/run.ts";
 import { toStorable } from "../domain/text/untrusted.ts";
 
-const MOST_BYTES = 16 * 1_024 * 1_024;
-const MOST_TESTS = 200_000;
-const MOST_NAMES = 50;
-const MOST_NAME_BYTES = 300;
+const MAX_BYTES = 16 * 1_024 * 1_024;
+const MAX_TESTS = 200_000;
+const MAX_NAMES = 50;
+const MAX_NAME_BYTES = 300;
 /** Its type does not name the second one: only the five entities that XML itself has. */
 const STRICT = { position: false, strictEntities: true };
 const ROOTS: ReadonlySet<string> = new Set(["testsuites", "testsuite"]);
 
-interface Test {
+interface TestCase {
   readonly name: string;
   readonly seconds: number;
   outcome: "passed" | "failed" | "errors" | "skipped";
@@ -19,15 +19,15 @@ interface Test {
 
 /** Undefined when it is no JUnit file, is broken or too large. The tests are counted; what the file says of its sums is not believed. */
 export function readJunit(file: string, xml: string): TestTotals | undefined {
-  if (xml.length > MOST_BYTES || /<!(?:DOCTYPE|ENTITY)/i.test(xml)) return undefined;
-  const tests: Test[] = [];
+  if (xml.length > MAX_BYTES || /<!(?:DOCTYPE|ENTITY)/i.test(xml)) return undefined;
+  const tests: TestCase[] = [];
   let root: string | undefined;
-  let open: Test | undefined;
+  let open: TestCase | undefined;
   const parser = sax.parser(true, STRICT);
   parser.onopentag = ({ name, attributes }) => {
     root ??= name;
-    if (name === "testcase" && tests.length < MOST_TESTS) {
-      open = testOf(attributes);
+    if (name === "testcase" && tests.length < MAX_TESTS) {
+      open = parseTestCase(attributes);
       tests.push(open);
     } else if (open && name === "failure") open.outcome = "failed";
     else if (open && name === "error") open.outcome = "errors";
@@ -46,7 +46,7 @@ export function readJunit(file: string, xml: string): TestTotals | undefined {
   } catch {
     return undefined;
   }
-  return !broken && root !== undefined && ROOTS.has(root) ? totalsOf(file, tests) : undefined;
+  return !broken && root !== undefined && ROOTS.has(root) ? computeTotals(file, tests) : undefined;
 }
 
 /** Of several files, as if they were one. */
@@ -62,7 +62,7 @@ export function addTotals(all: readonly TestTotals[]): TestTotals | undefined {
       errors: sum.errors + next.errors,
       skipped: sum.skipped + next.skipped,
       seconds: sum.seconds + next.seconds,
-      failedNames: [...sum.failedNames, ...next.failedNames].slice(0, MOST_NAMES),
+      failedNames: [...sum.failedNames, ...next.failedNames].slice(0, MAX_NAMES),
       files: [...sum.files, ...next.files],
     };
   }
@@ -71,7 +71,7 @@ export function addTotals(all: readonly TestTotals[]): TestTotals | undefined {
 
 type Attributes = Readonly<Record<string, string | sax.QualifiedAttribute>>;
 
-function testOf(attributes: Attributes): Test {
+function parseTestCase(attributes: Attributes): TestCase {
   const text = (name: string) => {
     const value = attributes[name];
     return typeof value === "string" ? value : "";
@@ -79,15 +79,15 @@ function testOf(attributes: Attributes): Test {
   const name = [text("classname"), text("name")].filter(Boolean).join(" › ");
   const seconds = Number(text("time"));
   return {
-    name: toStorable(name || "(unnamed)", MOST_NAME_BYTES),
+    name: toStorable(name || "(unnamed)", MAX_NAME_BYTES),
     seconds: Number.isFinite(seconds) && seconds > 0 ? seconds : 0,
     outcome: "passed",
   };
 }
 
-function totalsOf(file: string, tests: readonly Test[]): TestTotals {
-  const count = (outcome: Test["outcome"]) => tests.filter((test) => test.outcome === outcome).length;
-  const red = tests.filter(({ outcome }) => outcome === "failed" || outcome === "errors");
+function computeTotals(file: string, tests: readonly TestCase[]): TestTotals {
+  const count = (outcome: TestCase["outcome"]) => tests.filter((test) => test.outcome === outcome).length;
+  const failing = tests.filter(({ outcome }) => outcome === "failed" || outcome === "errors");
   return {
     total: tests.length,
     passed: count("passed"),
@@ -95,7 +95,7 @@ function totalsOf(file: string, tests: readonly Test[]): TestTotals {
     errors: count("errors"),
     skipped: count("skipped"),
     seconds: Math.round(tests.reduce((sum, { seconds }) => sum + seconds, 0) * 1_000) / 1_000,
-    failedNames: red.slice(0, MOST_NAMES).map(({ name }) => name),
+    failedNames: failing.slice(0, MAX_NAMES).map(({ name }) => name),
     files: [file],
   };
 }

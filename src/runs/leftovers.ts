@@ -1,23 +1,23 @@
 /** What dead runs left on this host: processes, working copies. Found by their names, so none can be lost. */
 import { removeWorkingCopy, sweepWorkingCopies } from "../git/working-copy.ts";
-import { copyNameOf } from "./execute.ts";
+import { workingCopyName } from "./execute.ts";
 
 const RUN_COPY = /^(?:order|ci)-(?<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 /** Ends what still runs of it and removes its working copy. */
-export async function endRemains(home: string, runId: string): Promise<void> {
-  await removeWorkingCopy(home, copyNameOf(runId));
+export async function removeLeftovers(home: string, runId: string): Promise<void> {
+  await removeWorkingCopy(home, workingCopyName(runId));
 }
 
 /** Removes the working copies of runs that are over; `open` says which of the found ones are not. Others' folders stay. */
-export async function sweepRemains(
+export async function sweepLeftovers(
   home: string,
-  open: (runIds: readonly string[]) => Promise<readonly string[]>,
+  findOpen: (runIds: readonly string[]) => Promise<readonly string[]>,
 ): Promise<string[]> {
   return sweepWorkingCopies(home, async (found) => {
     const ids = new Map(found.map((name) => [name, RUN_COPY.exec(name)?.groups?.["id"]]));
     const known = [...ids.values()].filter((id) => id !== undefined);
-    const alive = new Set(known.length > 0 ? await open(known) : []);
+    const alive = new Set(known.length > 0 ? await findOpen(known) : []);
     return new Set(
       found.filter((name) => {
         const id = ids.get(name);

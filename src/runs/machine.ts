@@ -44,17 +44,19 @@ const TOOLS: Readonly<Record<string, readonly string[]>> = {
   dotnet: ["dotnet", "--version"],
   docker: ["docker", "--version"],
 };
-const ASK_MS = 3_000;
-const MOST_CHARS = 120;
+const VERSION_TIMEOUT_MS = 3_000;
+const MAX_CHARS = 120;
 
 /** The commands' own PATH is asked, so the same programs answer. */
-export async function readMachine(host: string, actions: readonly Action[]): Promise<MachineFacts> {
-  const asks = new Map<string, readonly string[]>([["git", ["git", "--version"]]]);
+export async function readMachineFacts(host: string, actions: readonly Action[]): Promise<MachineFacts> {
+  const versionCommands = new Map<string, readonly string[]>([["git", ["git", "--version"]]]);
   for (const word of actions.flatMap(({ argv }) => argv.flatMap((part) => part.split(/[\s;&|()]+/)))) {
-    const ask = Object.hasOwn(TOOLS, word) ? TOOLS[word] : undefined;
-    if (ask?.[0] !== undefined) asks.set(ask[0], ask);
+    const command = Object.hasOwn(TOOLS, word) ? TOOLS[word] : undefined;
+    if (command?.[0] !== undefined) versionCommands.set(command[0], command);
   }
-  const versions = await Promise.all([...asks].map(async ([name, argv]) => [name, await versionOf(argv)]));
+  const versions = await Promise.all(
+    [...versionCommands].map(async ([name, argv]) => [name, await readToolVersion(argv)]),
+  );
   const [cpu] = cpus();
   return {
     host,
@@ -67,17 +69,17 @@ export async function readMachine(host: string, actions: readonly Action[]): Pro
   };
 }
 
-async function versionOf(argv: readonly string[]): Promise<string | null> {
+async function readToolVersion(argv: readonly string[]): Promise<string | null> {
   const env = { PATH: programPath(), HOME: "/nonexistent", LC_ALL: "C" };
   try {
     const { exitCode, stdout, stderr } = await runCommand(argv, {
       cwd: "/",
       env,
-      timeoutMs: ASK_MS,
+      timeoutMs: VERSION_TIMEOUT_MS,
       maxOutputBytes: 8_192,
     });
     if (exitCode !== 0) return null;
-    return (stdout.trim() || stderr.trim()).split("\n")[0]?.slice(0, MOST_CHARS) ?? null;
+    return (stdout.trim() || stderr.trim()).split("\n")[0]?.slice(0, MAX_CHARS) ?? null;
   } catch {
     return null;
   }

@@ -1,6 +1,6 @@
 /** alerts: what is wrong now, or was. An episode begins once and ends once, whoever sees it and however often. Worker role. */
 import { z } from "zod";
-import type { Notice, NoticeKind } from "../domain/notify/alert.ts";
+import type { AlertContent, AlertKind } from "../domain/notify/alert.ts";
 import { sql, type Tx } from "./sql.ts";
 
 export const Alert = z.object({
@@ -18,7 +18,7 @@ export type Alert = z.infer<typeof Alert>;
 const columns = sql`key, tenant_id, operator_id, kind, episode, summary, facts, raised_at`;
 
 /** The number of the episode that begins with this; undefined when it is under way, and then it says what is known now. */
-export async function openAlert(tx: Tx, kind: NoticeKind, notice: Notice): Promise<number | undefined> {
+export async function openAlert(tx: Tx, kind: AlertKind, notice: AlertContent): Promise<number | undefined> {
   const { key, tenantId, operatorId, summary } = notice;
   const facts = JSON.stringify(notice.facts);
   const row = await tx.maybeOne(z.object({ episode: z.int() }))`
@@ -37,6 +37,6 @@ export async function closeAlert(tx: Tx, key: string): Promise<Alert | undefined
     update alerts set is_open = false, ended_at = now() where key = ${key} and is_open returning ${columns}`;
 }
 
-export async function listOpenAlerts(tx: Tx, kinds: readonly NoticeKind[]): Promise<Alert[]> {
+export async function listOpenAlerts(tx: Tx, kinds: readonly AlertKind[]): Promise<Alert[]> {
   return tx.many(Alert)`select ${columns} from alerts where is_open and kind = any(${kinds}) order by raised_at, key`;
 }

@@ -28,7 +28,7 @@ const Page = z.object({ last: z.string().nullable() });
  * Takes the next tasks' heads over. One that is kept already moves on only when the entry it names is still there: what a
  * checkpoint has signed is not forgotten because a chain was written anew.
  */
-export async function coverTasks(tx: Tx, after: string, limit: number): Promise<string | undefined> {
+export async function upsertTaskHeads(tx: Tx, after: string, limit: number): Promise<string | undefined> {
   const page = await tx.one(Page)`
     with page as (
       select t.id, 'task:' || t.id as chain, t.tenant_id, t.operator_id, t.audit_seq as seq, t.audit_head as head
@@ -46,7 +46,7 @@ export async function coverTasks(tx: Tx, after: string, limit: number): Promise<
 }
 
 /** The same for the operators' own chains; there are few. */
-export async function coverOperators(tx: Tx): Promise<void> {
+export async function upsertOperatorHeads(tx: Tx): Promise<void> {
   await tx.run`
     insert into audit_heads as known (chain, tenant_id, operator_id, seq, head)
     select 'operator:' || o.id, o.tenant_id, o.id, o.audit_seq, o.audit_head
@@ -57,21 +57,21 @@ export async function coverOperators(tx: Tx): Promise<void> {
       where a.chain = known.chain collate "default" and a.seq = known.seq and a.hash = known.head)`;
 }
 
-const KeptHead = z.object({
+const AuditHead = z.object({
   chain: z.string(),
   seq: z.int(),
   head: z.string(),
   removedSeq: z.int(),
   removedHash: z.string(),
 });
-export type KeptHead = z.infer<typeof KeptHead>;
+export type AuditHead = z.infer<typeof AuditHead>;
 
-export async function listKeptHeads(tx: Tx, after: string, limit: number): Promise<KeptHead[]> {
-  return tx.many(KeptHead)`
+export async function listAuditHeads(tx: Tx, after: string, limit: number): Promise<AuditHead[]> {
+  return tx.many(AuditHead)`
     select chain, seq, head, removed_seq, removed_hash from audit_heads where chain > ${after} order by chain limit ${limit}`;
 }
 
-const HeldHead = KeptHead.extend({
+const HeadComparison = AuditHead.extend({
   /** The hash that the log has at this place now. */
   found: z.string().nullable(),
   /** The last entry of the chain in the log. */
@@ -79,14 +79,14 @@ const HeldHead = KeptHead.extend({
   /** Its task or operator is still there, and remembers the head itself. */
   isLive: z.boolean(),
 });
-export type HeldHead = z.infer<typeof HeldHead>;
+export type HeadComparison = z.infer<typeof HeadComparison>;
 
 /** Heads as a checkpoint knew them, beside what the log says now. */
-export async function listHeldHeads(
+export async function listHeadComparisons(
   tx: Tx,
   { after, limit, only }: { readonly after: string; readonly limit: number; readonly only?: string | undefined },
-): Promise<HeldHead[]> {
-  return tx.many(HeldHead)`
+): Promise<HeadComparison[]> {
+  return tx.many(HeadComparison)`
     select h.chain, h.seq, h.head, h.removed_seq, h.removed_hash,
       (select a.hash from audit_log a where a.chain = h.chain collate "default" and a.seq = h.seq limit 1) as found,
       (select a.seq from audit_log a where a.chain = h.chain collate "default" order by a.seq desc limit 1) as last_seq,
@@ -100,29 +100,29 @@ export async function listHeldHeads(
 const Anchor = z.object({ removedSeq: z.int(), removedHash: z.string() });
 
 /** From where on a chain's entries have to be there. */
-export async function findAnchor(tx: Tx, chain: string): Promise<{ seq: number; hash: string }> {
+export async function getChainAnchor(tx: Tx, chain: string): Promise<{ seq: number; hash: string }> {
   const anchor = await tx.maybeOne(Anchor)`
     select removed_seq, removed_hash from audit_heads where chain = ${chain} and removed_seq > 0`;
   return { seq: anchor?.removedSeq ?? 0, hash: anchor?.removedHash ?? "" };
 }
 
-export async function insertCheckpoint(tx: Tx, made: Omit<Checkpoint, "id">): Promise<number> {
+export async function insertCheckpoint(tx: Tx, checkpoint: Omit<Checkpoint, "id">): Promise<number> {
   const row = await tx.one(z.object({ id: z.coerce.number() }))`
     insert into audit_checkpoints (at, heads, digest, previous, removed, key_id, signature)
-    values (${made.atText}::timestamptz, ${made.heads}, ${made.digest}, ${made.previous}, ${made.removedText}::jsonb,
-      ${made.keyId}, ${made.signature})
+    values (${checkpoint.atText}::timestamptz, ${checkpoint.heads}, ${checkpoint.digest}, ${checkpoint.previous}, ${checkpoint.removedText}::jsonb,
+      ${checkpoint.keyId}, ${checkpoint.signature})
     returning id`;
   return row.id;
 }
 
 /** The newest, whoever signed it. */
 export async function findLastCheckpoint(tx: Tx): Promise<SignedCheckpoint | undefined> {
-  const [last] = await listSigned(tx, { before: Number.MAX_SAFE_INTEGER, limit: 1 });
+  const [last] = await listSignedCheckpoints(tx, { before: Number.MAX_SAFE_INTEGER, limit: 1 });
   return last;
 }
 
 /** Newest first. */
-export async function listSigned(
+export async function listSignedCheckpoints(
   tx: Tx,
   { before, limit }: { before: number; limit: number },
 ): Promise<SignedCheckpoint[]> {

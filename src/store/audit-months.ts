@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Tx } from "./sql.ts";
 
 /** 'again': another call, in a transaction of its own, goes on. */
-export async function makeAuditMonths(tx: Tx, ahead: number): Promise<"done" | "again"> {
+export async function createAuditMonths(tx: Tx, ahead: number): Promise<"done" | "again"> {
   const row = await tx.one(z.object({ state: z.enum(["done", "again"]) }))`
     select fleet_audit_months(${ahead}) as state`;
   return row.state;
@@ -24,7 +24,7 @@ export async function listAuditMonths(tx: Tx): Promise<AuditMonth[]> {
 }
 
 /** Chains of which the month has entries that no checkpoint knows. */
-export async function listUncovered(tx: Tx, { from, until }: AuditMonth, limit: number): Promise<string[]> {
+export async function listUncoveredChains(tx: Tx, { from, until }: AuditMonth, limit: number): Promise<string[]> {
   const rows = await tx.many(z.object({ chain: z.string() }))`
     select last.chain from (
       select chain, max(seq) as seq from audit_log
@@ -43,7 +43,10 @@ export async function wasExportedSince(tx: Tx, since: Date): Promise<boolean> {
 }
 
 /** From now on chains are held to from behind what this month has of them. Returns how many, and how many entries. */
-export async function noteRemoved(tx: Tx, { from, until }: AuditMonth): Promise<{ chains: number; entries: number }> {
+export async function markMonthRemoved(
+  tx: Tx,
+  { from, until }: AuditMonth,
+): Promise<{ chains: number; entries: number }> {
   return tx.one(z.object({ chains: z.int(), entries: z.int() }))`
     with gone as (
       select chain, max(seq) as seq, (array_agg(hash order by seq desc))[1] as hash, count(*)::int as entries from audit_log
@@ -56,7 +59,7 @@ export async function noteRemoved(tx: Tx, { from, until }: AuditMonth): Promise<
 }
 
 /** As the database prints it: what a checkpoint signs. */
-export async function printJson(tx: Tx, value: unknown): Promise<string> {
+export async function formatJsonb(tx: Tx, value: unknown): Promise<string> {
   return (await tx.one(z.object({ text: z.string() }))`select ${JSON.stringify(value)}::jsonb::text as text`).text;
 }
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { sql, type Tx } from "./sql.ts";
 
-export const ReadEntry = z.object({
+export const AuditRecord = z.object({
   id: z.coerce.number(),
   tenantId: z.string(),
   operatorId: z.string(),
@@ -18,7 +18,7 @@ export const ReadEntry = z.object({
   previousHash: z.string(),
   hash: z.string(),
 });
-export type ReadEntry = z.infer<typeof ReadEntry>;
+export type AuditRecord = z.infer<typeof AuditRecord>;
 
 /** Where entries were taken away on purpose, what is left follows the hash that was kept of them. */
 const columns = sql`a.id, a.tenant_id, a.operator_id, a.chain, a.seq, a.task_id,
@@ -37,26 +37,26 @@ export interface AuditFilter {
 }
 
 /** The number behind the newest entry, whoever may see it: where a listing begins. */
-export async function nextAuditId(tx: Tx): Promise<number> {
+export async function getNextAuditId(tx: Tx): Promise<number> {
   const row = await tx.one(z.object({ id: z.coerce.number() }))`
     select coalesce((select id from audit_log order by id desc limit 1), 0) + 1 as id`;
   return row.id;
 }
 
 /** When the newest entry before this one was written: how far back a look has come. */
-export async function findTimeBefore(tx: Tx, id: number): Promise<Date | undefined> {
+export async function findEntryTimeBefore(tx: Tx, id: number): Promise<Date | undefined> {
   const row = await tx.maybeOne(z.object({ at: z.date() }))`
     select at from audit_log where id < ${id} order by id desc limit 1`;
   return row?.at;
 }
 
 /** Those from `from` to before `before`, newest first: the look is bounded by the numbers, however few are in sight. */
-export async function listEntries(
+export async function listAuditRecords(
   tx: Tx,
   { operatorId, act, since }: AuditFilter,
   range: { readonly from: number; readonly before: number; readonly limit: number },
-): Promise<ReadEntry[]> {
-  return tx.many(ReadEntry)`
+): Promise<AuditRecord[]> {
+  return tx.many(AuditRecord)`
     select ${columns} from audit_log a
     where a.id >= ${range.from} and a.id < ${range.before}
       and (${operatorId ?? null}::text is null or a.operator_id = ${operatorId ?? null})
@@ -66,13 +66,13 @@ export async function listEntries(
 }
 
 /** One chain's, newest first; by its own index, so that no range is needed. */
-export async function listChainEntries(
+export async function listChainRecords(
   tx: Tx,
   chain: string,
   { operatorId, act, since }: AuditFilter,
   range: { readonly before: number; readonly limit: number },
-): Promise<ReadEntry[]> {
-  return tx.many(ReadEntry)`
+): Promise<AuditRecord[]> {
+  return tx.many(AuditRecord)`
     select ${columns} from audit_log a
     where a.chain = ${chain} and a.id < ${range.before}
       and (${operatorId ?? null}::text is null or a.operator_id = ${operatorId ?? null})
@@ -100,12 +100,12 @@ export async function listChains(tx: Tx, after: string, limit: number): Promise<
 }
 
 /** Of these chains, in the order of the names and their numbers, those behind a place. */
-export async function listEntriesOf(
+export async function listExportRecords(
   tx: Tx,
   chains: readonly string[],
   { after, since, until, limit }: ExportRange,
-): Promise<ReadEntry[]> {
-  return tx.many(ReadEntry)`
+): Promise<AuditRecord[]> {
+  return tx.many(AuditRecord)`
     select ${columns} from audit_log a
     where a.chain = any(${chains}) and (a.chain <> ${after.chain} or a.seq > ${after.seq})
       and (${since ?? null}::timestamptz is null or a.at >= ${since ?? null})

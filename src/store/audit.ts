@@ -18,7 +18,7 @@ export const AuditEntry = z.object({
 export type AuditEntry = z.infer<typeof AuditEntry>;
 
 /** Entries after one and up to another of a chain: what is appended meanwhile is left out. */
-export async function listAudit(
+export async function listAuditEntries(
   tx: Tx,
   chain: string,
   range: { after: number; upTo?: number; limit: number },

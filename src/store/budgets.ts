@@ -23,7 +23,7 @@ export const BudgetRow = OwnerBudget.extend({
 });
 export type BudgetRow = z.infer<typeof BudgetRow>;
 
-const rows = sql`
+const selectBudgets = sql`
   select b.tenant_id, b.operator_id, b.tokens, b.cost, b.minutes, b.daily_tokens, b.daily_cost, b.daily_tasks,
     coalesce(e.tokens, 0) as used_tokens, coalesce(e.cost, 0) as used_cost, coalesce(e.minutes, 0) as used_minutes,
     coalesce(d.tokens, 0) as today_tokens, coalesce(d.cost, 0) as today_cost, coalesce(d.tasks, 0) as today_tasks,
@@ -34,12 +34,12 @@ const rows = sql`
 
 export async function listBudgets(tx: Tx, tenantId?: string): Promise<BudgetRow[]> {
   const where = tenantId === undefined ? sql`true` : sql`b.tenant_id = ${tenantId}`;
-  return tx.many(BudgetRow)`${rows} where ${where} order by b.tenant_id, b.operator_id collate "C"`;
+  return tx.many(BudgetRow)`${selectBudgets} where ${where} order by b.tenant_id, b.operator_id collate "C"`;
 }
 
 /** Those of which this share of something is used, or more. */
-export async function listNearlyUsed(tx: Tx, share: number): Promise<BudgetRow[]> {
-  return tx.many(BudgetRow)`${rows}
+export async function listNearlyUsedBudgets(tx: Tx, share: number): Promise<BudgetRow[]> {
+  return tx.many(BudgetRow)`${selectBudgets}
     where coalesce(e.tokens, 0) >= b.tokens * ${share}::float8 or coalesce(e.cost, 0) >= b.cost * ${share}::float8
       or coalesce(e.minutes, 0) >= b.minutes * ${share}::float8 or coalesce(d.tokens, 0) >= b.daily_tokens * ${share}::float8
       or coalesce(d.cost, 0) >= b.daily_cost * ${share}::float8 or coalesce(d.tasks, 0) >= b.daily_tasks * ${share}::float8
@@ -47,7 +47,7 @@ export async function listNearlyUsed(tx: Tx, share: number): Promise<BudgetRow[]
 }
 
 /** The whole of it is what counts from now on; a day's tasks that were admitted before count, too. */
-export async function putBudget(
+export async function upsertBudget(
   tx: Tx,
   { tenantId, operatorId, by, ...budget }: OwnerBudget & { tenantId: string; operatorId: string; by: string },
 ): Promise<void> {
@@ -58,11 +58,11 @@ export async function putBudget(
     on conflict on constraint budgets_pkey do update set tokens = excluded.tokens, cost = excluded.cost,
       minutes = excluded.minutes, daily_tokens = excluded.daily_tokens, daily_cost = excluded.daily_cost,
       daily_tasks = excluded.daily_tasks, updated_by = excluded.updated_by, updated_at = now()`;
-  const whose = operatorId === WHOLE_TENANT ? sql`true` : sql`t.operator_id = ${operatorId}`;
+  const ownerFilter = operatorId === WHOLE_TENANT ? sql`true` : sql`t.operator_id = ${operatorId}`;
   await tx.run`
     insert into spending as s (tenant_id, operator_id, period, tasks)
     select ${tenantId}, ${operatorId}, fleet_today(), count(*) from fleet_tasks t
-    where t.tenant_id = ${tenantId} and ${whose} and t.created_at >= date_trunc('day', now() at time zone 'utc') at time zone 'utc'
+    where t.tenant_id = ${tenantId} and ${ownerFilter} and t.created_at >= date_trunc('day', now() at time zone 'utc') at time zone 'utc'
     on conflict on constraint spending_pkey do update set tasks = greatest(s.tasks, excluded.tasks)`;
   // Who waits for it asks again at once.
   await tx.run`
@@ -72,11 +72,11 @@ export async function putBudget(
 }
 
 export async function findBudget(tx: Tx, tenantId: string, operatorId: string): Promise<BudgetRow | undefined> {
-  return tx.maybeOne(BudgetRow)`${rows} where b.tenant_id = ${tenantId} and b.operator_id = ${operatorId}`;
+  return tx.maybeOne(BudgetRow)`${selectBudgets} where b.tenant_id = ${tenantId} and b.operator_id = ${operatorId}`;
 }
 
 /** What keeps anything of this operator from starting: a budget or daily cap of theirs, or of their tenant, that is used up. */
-export async function findUsedUp(
+export async function findReachedCap(
   tx: Tx,
   { tenantId, operatorId }: { readonly tenantId: string; readonly operatorId: string },
 ): Promise<Cap | undefined> {
@@ -85,12 +85,12 @@ export async function findUsedUp(
   return row.cap ?? undefined;
 }
 
-const Exhausted = z.object({ tenantId: z.string(), operatorId: z.string(), cap: Cap });
-export type Exhausted = z.infer<typeof Exhausted>;
+const ExhaustedBudget = z.object({ tenantId: z.string(), operatorId: z.string(), cap: Cap });
+export type ExhaustedBudget = z.infer<typeof ExhaustedBudget>;
 
 /** Whose budgets (not their daily caps) are used up, among these tenants: what runs of them is stopped. */
-export async function listExhausted(tx: Tx, tenantIds: readonly string[]): Promise<Exhausted[]> {
-  return tx.many(Exhausted)`
+export async function listExhaustedBudgets(tx: Tx, tenantIds: readonly string[]): Promise<ExhaustedBudget[]> {
+  return tx.many(ExhaustedBudget)`
     select b.tenant_id, b.operator_id, jsonb_build_object('scope', case when b.operator_id = '*' then 'tenant' else 'operator' end,
       'what', c.what, 'daily', false, 'limit', c.most, 'used', c.used) as cap
     from budgets b
@@ -101,10 +101,10 @@ export async function listExhausted(tx: Tx, tenantIds: readonly string[]): Promi
     where b.tenant_id = any(${tenantIds}) and c.used >= c.most`;
 }
 
-type Told = Pick<AgentFacts, "taskId" | "attempt" | "usage"> & { readonly dispatchId?: string };
+type AgentUsage = Pick<AgentFacts, "taskId" | "attempt" | "usage"> & { readonly dispatchId?: string };
 
 /** What the agents of one host have used, and how long they ran: one statement for all. Grows only; told twice, counted once. */
-export async function recordUsage(tx: Tx, facts: readonly Told[]): Promise<number> {
+export async function recordUsage(tx: Tx, facts: readonly AgentUsage[]): Promise<number> {
   if (facts.length === 0) return 0;
   const batch = facts.map(({ taskId, attempt, dispatchId = null, usage }) => {
     return { taskId, attempt, dispatchId, tokens: usage?.tokens ?? null, cost: usage?.cost ?? null };

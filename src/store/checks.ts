@@ -16,7 +16,7 @@ export type Check = z.infer<typeof Check>;
 const age = sql`greatest(0, extract(epoch from now() - coalesce(last_good_at, since)) * 1000)::float8 as age_ms`;
 
 /** These are expected from now on, and no others. */
-export async function expectChecks(
+export async function syncExpectedChecks(
   tx: Tx,
   expected: readonly { readonly name: string; readonly periodMs: number }[],
 ): Promise<void> {
@@ -34,7 +34,7 @@ export async function expectChecks(
 
 export async function recordCheck(
   tx: Tx,
-  ran: {
+  check: {
     readonly name: string;
     readonly periodMs: number;
     readonly tookMs: number;
@@ -42,10 +42,10 @@ export async function recordCheck(
     readonly result?: object;
   },
 ): Promise<void> {
-  const result = ran.result === undefined ? null : JSON.stringify(ran.result);
+  const result = check.result === undefined ? null : JSON.stringify(check.result);
   await tx.run`
     insert into checks as c (name, period_ms, last_good_at, took_ms, worker, result)
-    values (${ran.name}, ${ran.periodMs}, now(), ${ran.tookMs}, ${ran.worker}, coalesce(${result}::jsonb, '{}'))
+    values (${check.name}, ${check.periodMs}, now(), ${check.tookMs}, ${check.worker}, coalesce(${result}::jsonb, '{}'))
     on conflict on constraint checks_pkey do update set last_good_at = now(), took_ms = excluded.took_ms,
       worker = excluded.worker, result = coalesce(${result}::jsonb, c.result)`;
 }
@@ -64,7 +64,7 @@ export async function listHostChecks(tx: Tx, tickMs: number): Promise<Check[]> {
 }
 
 /** How many wait for a host, and the one that waits longest: over the index of the line alone. */
-export async function measureLine(tx: Tx): Promise<Load> {
+export async function measureSlotQueue(tx: Tx): Promise<Load> {
   return tx.one(z.object({ waiting: z.int(), oldestMs: z.number() }))`
     select count(*)::int as waiting,
       coalesce(greatest(0, extract(epoch from now() - min(coalesce(condition_since, created_at))) * 1000), 0)::float8 as oldest_ms

@@ -21,14 +21,14 @@ export type CiRun = z.infer<typeof CiRun>;
 const columns = sql`c.id, c.task_id, c.head_sha, c.status, c.tries, c.steps, c.log_excerpt, c.log_path, c.started_at,
   c.ended_at, c.created_at`;
 
-interface Owner {
+interface TaskOwner {
   readonly taskId: string;
   readonly tenantId: string;
   readonly operatorId: string;
 }
 
 /** The run for this head, made if there is none; one that the environment spoilt is open again. */
-export async function ensureCiRun(tx: Tx, id: string, owner: Owner, headSha: string): Promise<CiRun> {
+export async function ensureCiRun(tx: Tx, id: string, owner: TaskOwner, headSha: string): Promise<CiRun> {
   await tx.run`
     insert into ci_runs (id, task_id, tenant_id, operator_id, head_sha)
     values (${id}, ${owner.taskId}, ${owner.tenantId}, ${owner.operatorId}, ${headSha})
@@ -40,18 +40,18 @@ export async function ensureCiRun(tx: Tx, id: string, owner: Owner, headSha: str
 /** Claims it when nobody works on it; undefined when somebody does, or it is done. */
 export async function claimCiRun(
   tx: Tx,
-  ask: { taskId: string; headSha: string; worker: string; leaseMs: number },
+  claim: { taskId: string; headSha: string; worker: string; leaseMs: number },
 ): Promise<CiRun | undefined> {
   return tx.maybeOne(CiRun)`
-    update ci_runs c set status = 'running', worker = ${ask.worker}, tries = tries + 1, started_at = now(),
-      lease_until = now() + ${ask.leaseMs}::float8 * interval '1 ms'
-    where c.task_id = ${ask.taskId} and c.head_sha = ${ask.headSha}
+    update ci_runs c set status = 'running', worker = ${claim.worker}, tries = tries + 1, started_at = now(),
+      lease_until = now() + ${claim.leaseMs}::float8 * interval '1 ms'
+    where c.task_id = ${claim.taskId} and c.head_sha = ${claim.headSha}
       and (c.status = 'pending' or (c.status = 'running' and c.lease_until < now()))
     returning ${columns}`;
 }
 
 /** False when the claim was lost meanwhile: the result then belongs to nobody. */
-export async function renewCiRun(tx: Tx, id: string, worker: string, leaseMs: number): Promise<boolean> {
+export async function renewCiRunLease(tx: Tx, id: string, worker: string, leaseMs: number): Promise<boolean> {
   const renewed = await tx.run`
     update ci_runs set lease_until = now() + ${leaseMs}::float8 * interval '1 ms'
     where id = ${id} and worker = ${worker} and status = 'running'`;
@@ -61,17 +61,17 @@ export async function renewCiRun(tx: Tx, id: string, worker: string, leaseMs: nu
 export async function settleCiRun(
   tx: Tx,
   { id, worker }: { id: string; worker: string },
-  end: Pick<CiRun, "status" | "steps" | "logExcerpt" | "logPath">,
+  outcome: Pick<CiRun, "status" | "steps" | "logExcerpt" | "logPath">,
 ): Promise<boolean> {
   const settled = await tx.run`
-    update ci_runs set status = ${end.status}, steps = ${JSON.stringify(end.steps)}::jsonb, log_excerpt = ${end.logExcerpt},
-      log_path = ${end.logPath}, ended_at = now(), lease_until = null
+    update ci_runs set status = ${outcome.status}, steps = ${JSON.stringify(outcome.steps)}::jsonb, log_excerpt = ${outcome.logExcerpt},
+      log_path = ${outcome.logPath}, ended_at = now(), lease_until = null
     where id = ${id} and worker = ${worker} and status = 'running'`;
   return settled > 0;
 }
 
 /** Gives a run that could not be carried out back to whoever comes next. */
-export async function returnCiRun(tx: Tx, id: string, worker: string): Promise<void> {
+export async function releaseCiRun(tx: Tx, id: string, worker: string): Promise<void> {
   await tx.run`
     update ci_runs set status = 'pending', worker = null, lease_until = null
     where id = ${id} and worker = ${worker} and status = 'running'`;

@@ -1,7 +1,7 @@
 /** What time the database has: leases and due times are compared by its clock, whatever a machine's own says. */
 import { Client } from "pg";
 
-export async function databaseClock(url: string): Promise<Date> {
+export async function readDatabaseTime(url: string): Promise<Date> {
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
   client.on("error", () => undefined);
   try {

@@ -57,7 +57,7 @@ export async function upsertConfig(tx: Tx, owner: ConfigOwner, setting: NewConfi
       set value = excluded.value, sealed = null, key_id = null, updated_by = excluded.updated_by, updated_at = now()`;
 }
 
-export async function upsertSealed(
+export async function upsertSealedConfig(
   tx: Tx,
   owner: ConfigOwner,
   setting: { readonly key: string; readonly sealed: Buffer; readonly keyId: string; readonly by: string },
@@ -80,14 +80,14 @@ export async function deleteConfig(tx: Tx, owner: ConfigOwner, key: string): Pro
 }
 
 /** Sealed under another key than `keyId`, but one of `openable`; locked until the transaction ends. */
-export async function claimSealedOtherwise(tx: Tx, { keyId, openable, limit }: Resealing): Promise<ConfigRow[]> {
+export async function claimConfigToReseal(tx: Tx, { keyId, openable, limit }: ResealRequest): Promise<ConfigRow[]> {
   return tx.many(ConfigRow)`
     select ${columns} from fleet_config c
     where c.sealed is not null and c.key_id <> ${keyId} and c.key_id = any(${openable})
     order by c.tenant_id, c.operator_id, c.key limit ${limit} for update skip locked`;
 }
 
-export interface Resealing {
+export interface ResealRequest {
   readonly keyId: string;
   readonly openable: readonly string[];
   readonly limit: number;

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { DossierProblem, DossierStatus } from "../domain/science/science.ts";
 import { sql, type Tx } from "./sql.ts";
 
-const Design = z.object({ run_id: z.uuid(), artifact: z.string() });
+const DesignRef = z.object({ run_id: z.uuid(), artifact: z.string() });
 
 export const Dossier = z.object({
   tenantId: z.string(),
@@ -21,7 +21,7 @@ export const Dossier = z.object({
   commitSha: z.string(),
   problems: z.array(DossierProblem).nullable(),
   /** The design it was handed to, which this house made from it. */
-  design: Design.nullable(),
+  design: DesignRef.nullable(),
   orderId: z.uuid().nullable(),
   statusSince: z.date(),
   seenAt: z.date(),
@@ -31,7 +31,7 @@ export type Dossier = z.infer<typeof Dossier>;
 const columns = sql`d.tenant_id, d.operator_id, d.product_id, d.path, d.dossier_id, d.topic, d.status, d.owner, d.hypothesis,
   d.evidence, d.written_at, d.commit_sha, d.problems, d.design, d.order_id, d.status_since, d.seen_at`;
 
-interface Owner {
+interface DossierOwner {
   readonly tenantId: string;
   readonly operatorId: string;
 }
@@ -63,7 +63,7 @@ export async function findDossier(
 }
 
 /** What a look found in one file. `statusSince`: when the file last changed, which no status can be older than. */
-export type SeenDossier = Pick<
+export type ScannedDossier = Pick<
   Dossier,
   | "productId"
   | "path"
@@ -85,12 +85,12 @@ export type SeenDossier = Pick<
  */
 export async function syncDossiers(
   tx: Tx,
-  owner: Owner,
+  owner: DossierOwner,
   {
     at,
     products,
     dossiers,
-  }: { readonly at: Date; readonly products: readonly string[]; readonly dossiers: readonly SeenDossier[] },
+  }: { readonly at: Date; readonly products: readonly string[]; readonly dossiers: readonly ScannedDossier[] },
 ): Promise<void> {
   await tx.run`
     with seen as (
@@ -126,7 +126,7 @@ export async function syncDossiers(
 export async function handOffDossier(
   tx: Tx,
   { tenantId, productId, path }: Pick<Dossier, "tenantId" | "productId" | "path">,
-  { design, orderId }: { readonly design: z.infer<typeof Design>; readonly orderId: string },
+  { design, orderId }: { readonly design: z.infer<typeof DesignRef>; readonly orderId: string },
 ): Promise<boolean> {
   const rows = await tx.run`
     update dossiers set design = ${JSON.stringify(design)}::jsonb, order_id = ${orderId}

@@ -1,6 +1,6 @@
 /** drift_reports, drift_baselines, looks: what was found to differ, what counts as right, and when somebody last looked. */
 import { z } from "zod";
-import { Baseline, type Finding, NotChecked, Severity } from "../domain/drift/drift.ts";
+import { Baseline, type Finding, NotChecked, DriftSeverity } from "../domain/drift/drift.ts";
 import { DriftStatus } from "../domain/drift/report.ts";
 import { sql, type Tx } from "./sql.ts";
 
@@ -13,7 +13,7 @@ export const Drift = z.object({
   productId: z.string().nullable(),
   declared: z.string().nullable(),
   actual: z.string().nullable(),
-  severity: Severity,
+  severity: DriftSeverity,
   command: z.string().nullable(),
   host: z.string().nullable(),
   status: DriftStatus,
@@ -26,7 +26,7 @@ export type Drift = z.infer<typeof Drift>;
 const columns = sql`d.id, d.tenant_id, d.operator_id, d.subject, d.what, d.product_id, d.declared, d.actual, d.severity,
   d.command, d.host, d.status, d.since, d.seen_at, d.accepted`;
 
-interface Owner {
+interface DriftOwner {
   readonly tenantId: string;
   readonly operatorId: string;
 }
@@ -58,13 +58,13 @@ export async function listDrift(tx: Tx, { tenantId, productId, statuses, limit }
 }
 
 /** By its id, or the end of it that listings show; two are more than one. */
-export async function findDriftNamed(tx: Tx, name: string): Promise<Drift[]> {
+export async function listDriftByName(tx: Tx, name: string): Promise<Drift[]> {
   return tx.many(Drift)`
     select ${columns} from drift_reports d where d.id::text = ${name} or right(d.id::text, 8) = ${name}
     order by d.status = 'open' desc limit 2`;
 }
 
-export interface Sighting {
+export interface ScanFindings {
   readonly at: Date;
   /** What was looked at: open findings of these subjects that were not found again are gone. */
   readonly subjects: readonly string[];
@@ -73,7 +73,11 @@ export interface Sighting {
 }
 
 /** One statement, however many there are: known ones keep their `since`, gone ones are marked. Answers with the new ones. */
-export async function mergeFindings(tx: Tx, owner: Owner, { at, subjects, findings }: Sighting): Promise<Drift[]> {
+export async function mergeFindings(
+  tx: Tx,
+  owner: DriftOwner,
+  { at, subjects, findings }: ScanFindings,
+): Promise<Drift[]> {
   return tx.many(Drift)`
     with found as (
       select * from jsonb_to_recordset(${JSON.stringify(findings)}::jsonb) as f (id uuid, subject text, what text,
@@ -125,9 +129,9 @@ export async function listBaselines(tx: Tx, tenantId: string, subjects: readonly
 }
 
 /** What is seen for the first time counts as right; what is known stays as it is. */
-export async function recordBaselines(
+export async function insertBaselines(
   tx: Tx,
-  owner: Owner,
+  owner: DriftOwner,
   { at, by, baselines }: { readonly at: Date; readonly by: string; readonly baselines: readonly Baseline[] },
 ): Promise<void> {
   await tx.run`
@@ -137,38 +141,38 @@ export async function recordBaselines(
     on conflict on constraint drift_baselines_pkey do nothing`;
 }
 
-export const LookKind = z.enum(["drift", "science"]);
-export type LookKind = z.infer<typeof LookKind>;
+export const ScanKind = z.enum(["drift", "science"]);
+export type ScanKind = z.infer<typeof ScanKind>;
 
-export const Look = z.object({
+export const ScanRecord = z.object({
   tenantId: z.string(),
-  kind: LookKind,
+  kind: ScanKind,
   subject: z.string(),
   at: z.date(),
   commitSha: z.string().nullable(),
   notChecked: z.array(NotChecked),
 });
-export type Look = z.infer<typeof Look>;
+export type ScanRecord = z.infer<typeof ScanRecord>;
 
 /** The last looks within sight, or of one tenant (worker role). */
-export async function listLooks(tx: Tx, kind: LookKind, tenantId?: string): Promise<Look[]> {
-  return tx.many(Look)`
+export async function listScans(tx: Tx, kind: ScanKind, tenantId?: string): Promise<ScanRecord[]> {
+  return tx.many(ScanRecord)`
     select tenant_id, kind, subject, at, commit_sha, not_checked from looks
     where kind = ${kind} and (${tenantId ?? null}::text is null or tenant_id = ${tenantId ?? null})
     order by tenant_id, subject collate "C"`;
 }
 
 /** Later looks take the place of earlier ones; a slow one never that of a newer. */
-export async function recordLooks(
+export async function upsertScans(
   tx: Tx,
-  owner: Owner,
-  kind: LookKind,
-  looks: readonly Pick<Look, "subject" | "at" | "commitSha" | "notChecked">[],
+  owner: DriftOwner,
+  kind: ScanKind,
+  scans: readonly Pick<ScanRecord, "subject" | "at" | "commitSha" | "notChecked">[],
 ): Promise<void> {
   await tx.run`
     insert into looks as l (tenant_id, operator_id, kind, subject, at, commit_sha, not_checked)
     select ${owner.tenantId}, ${owner.operatorId}, ${kind}, subject, at, "commitSha", "notChecked"
-    from jsonb_to_recordset(${JSON.stringify(looks)}::jsonb)
+    from jsonb_to_recordset(${JSON.stringify(scans)}::jsonb)
       as look (subject text, at timestamptz, "commitSha" text, "notChecked" jsonb)
     on conflict on constraint looks_pkey do update set operator_id = excluded.operator_id, at = excluded.at,
       commit_sha = excluded.commit_sha, not_checked = excluded.not_checked

@@ -24,7 +24,7 @@ const markColumns = sql`m.id, m.host, m.kind, m.subject, m.path, m.quarantine, m
   m.swept_at`;
 
 /** Before anything is renamed. False while something of the same path waits in the trash. */
-export async function insertMark(tx: Tx, mark: GcMark): Promise<boolean> {
+export async function insertGcMark(tx: Tx, mark: GcMark): Promise<boolean> {
   const inserted = await tx.run`
     insert into gc_marks (id, host, kind, subject, path, quarantine, reason, restore, bytes, marked_at, swept_at)
     values (${mark.id}, ${mark.host}, ${mark.kind}, ${mark.subject}, ${mark.path}, ${mark.quarantine}, ${mark.reason},
@@ -33,38 +33,38 @@ export async function insertMark(tx: Tx, mark: GcMark): Promise<boolean> {
   return inserted > 0;
 }
 
-export async function listOpenMarks(tx: Tx, host: string): Promise<GcMark[]> {
+export async function listOpenGcMarks(tx: Tx, host: string): Promise<GcMark[]> {
   return tx.many(GcMark)`
     select ${markColumns} from gc_marks m where m.host = ${host} and m.swept_at is null order by m.marked_at, m.id`;
 }
 
 /** Of those in the trash of a host, which a row tells of. */
-export async function listKnownMarks(tx: Tx, ids: readonly string[]): Promise<Set<string>> {
+export async function listKnownMarkIds(tx: Tx, ids: readonly string[]): Promise<Set<string>> {
   const rows = await tx.many(z.object({ id: z.uuid() }))`select id from gc_marks where id = any(${ids}::uuid[])`;
   return new Set(rows.map(({ id }) => id));
 }
 
-export async function dropMark(tx: Tx, id: string): Promise<void> {
+export async function deleteGcMark(tx: Tx, id: string): Promise<void> {
   await tx.run`delete from gc_marks where id = ${id}`;
 }
 
-export async function markSwept(tx: Tx, id: string, at: Date): Promise<void> {
+export async function markGcSwept(tx: Tx, id: string, at: Date): Promise<void> {
   await tx.run`update gc_marks set swept_at = coalesce(swept_at, ${at}) where id = ${id}`;
 }
 
 /** A run whose folder is put aside is no longer listed. */
-export async function collectRun(tx: Tx, id: string, at: Date): Promise<void> {
+export async function markRunCollected(tx: Tx, id: string, at: Date): Promise<void> {
   await tx.run`update runs set collected_at = coalesce(collected_at, ${at}) where id = ${id}`;
 }
 
 /** Somebody took its folder back out of the trash: they want it, so it is pinned. */
-export async function bringBackRun(tx: Tx, id: string): Promise<boolean> {
-  const back = await tx.run`
+export async function restoreRun(tx: Tx, id: string): Promise<boolean> {
+  const restored = await tx.run`
     update runs set collected_at = null, pinned = true where id = ${id} and collected_at is not null`;
-  return back > 0;
+  return restored > 0;
 }
 
-export async function dropArtifacts(tx: Tx, runId: string): Promise<number> {
+export async function deleteCollectedArtifacts(tx: Tx, runId: string): Promise<number> {
   return tx.run`delete from artifacts where run_id = ${runId} and exists (
     select 1 from runs where id = ${runId} and collected_at is not null)`;
 }
@@ -76,7 +76,7 @@ export interface GcScope {
 }
 
 /** All that are not collected: the place of each among its product's runs decides. */
-export async function listRunsToJudge(tx: Tx, { tenantId, productId }: GcScope, limit: number): Promise<Run[]> {
+export async function listUncollectedRuns(tx: Tx, { tenantId, productId }: GcScope, limit: number): Promise<Run[]> {
   return tx.many(Run)`
     select ${runColumns} from runs r
     where r.collected_at is null and (${tenantId ?? null}::text is null or r.tenant_id = ${tenantId ?? null})
@@ -85,7 +85,7 @@ export async function listRunsToJudge(tx: Tx, { tenantId, productId }: GcScope, 
 }
 
 /** Which of these run ids have a row, collected or not. */
-export async function listKnownRuns(tx: Tx, ids: readonly string[]): Promise<Set<string>> {
+export async function listKnownRunIds(tx: Tx, ids: readonly string[]): Promise<Set<string>> {
   const rows = await tx.many(z.object({ id: z.uuid() }))`select id from runs where id = any(${ids}::uuid[])`;
   return new Set(rows.map(({ id }) => id));
 }
@@ -113,7 +113,7 @@ export async function listTasksInUse(
     where t.completed_at is null or t.id = any(${named.ids}::uuid[]) or t.branch = any(${named.branches}::text[])`;
 }
 
-export const GcAsk = z.object({
+export const HostGcRequest = z.object({
   dryRun: z.boolean(),
   /** Null: everybody's. */
   tenantId: z.string().nullable(),
@@ -121,13 +121,13 @@ export const GcAsk = z.object({
   /** Also what belongs to the machine and not to a product. */
   machine: z.boolean(),
 });
-export type GcAsk = z.infer<typeof GcAsk>;
+export type HostGcRequest = z.infer<typeof HostGcRequest>;
 
 const GcReport = z.object({
   id: z.uuid(),
   host: z.string(),
   askedBy: z.string(),
-  ask: GcAsk,
+  ask: HostGcRequest,
   report: z.unknown(),
   askedAt: z.date(),
   doneAt: z.date().nullable(),
@@ -135,11 +135,16 @@ const GcReport = z.object({
 export type GcReport = z.infer<typeof GcReport>;
 
 /** The row and the hint to the host, in one transaction. */
-export async function askHosts(
+export async function insertGcRequests(
   tx: Tx,
-  asks: readonly { readonly id: string; readonly host: string; readonly askedBy: string; readonly ask: GcAsk }[],
+  requests: readonly {
+    readonly id: string;
+    readonly host: string;
+    readonly askedBy: string;
+    readonly ask: HostGcRequest;
+  }[],
 ): Promise<void> {
-  for (const { id, host, askedBy, ask } of asks) {
+  for (const { id, host, askedBy, ask } of requests) {
     const queue = hostQueue(host);
     const payload = { act: "gc", reportId: id } as const;
     await tx.run`
@@ -152,19 +157,19 @@ export async function askHosts(
   }
 }
 
-export async function listReports(tx: Tx, ids: readonly string[]): Promise<GcReport[]> {
+export async function listGcReports(tx: Tx, ids: readonly string[]): Promise<GcReport[]> {
   return tx.many(GcReport)`
     select id, host, asked_by, ask, report, asked_at, done_at from gc_reports where id = any(${ids}::uuid[]) order by host`;
 }
 
 /** What this host was asked and has not done for a while: its hint may be lost. */
-export async function listOpenReports(tx: Tx, host: string, limit: number): Promise<GcReport[]> {
+export async function listOpenGcReports(tx: Tx, host: string, limit: number): Promise<GcReport[]> {
   return tx.many(GcReport)`
     select id, host, asked_by, ask, report, asked_at, done_at from gc_reports
     where host = ${host} and done_at is null and asked_at < now() - interval '5 seconds' order by asked_at limit ${limit}`;
 }
 
-export async function finishReport(tx: Tx, id: string, report: unknown): Promise<void> {
+export async function completeGcReport(tx: Tx, id: string, report: unknown): Promise<void> {
   await tx.run`
     update gc_reports set report = ${JSON.stringify(report)}::jsonb, done_at = now() where id = ${id} and done_at is null`;
 }

@@ -1,9 +1,9 @@
 /** heartbeats: the latest facts per task's agent, one statement per host and tick. */
 import { z } from "zod";
-import { SeenFacts, type AgentFacts } from "../domain/monitor/facts.ts";
+import { StoredAgentFacts, type AgentFacts } from "../domain/monitor/facts.ts";
 import { sql, type Tx } from "./sql.ts";
 
-const Speaking = z.object({ taskId: z.uuid(), attempt: z.int() });
+const ActiveAgent = z.object({ taskId: z.uuid(), attempt: z.int() });
 
 const columns = sql`h.task_id, h.attempt, h.dispatch_id, h.host, h.pane, h.process, h.pid, h.heartbeat_at, h.heartbeat_status,
   h.exit, h.out_bytes::float8 as out_bytes, h.cpu_ms::float8 as cpu_ms, h.last_output_at, h.head_sha, h.commits_ahead,
@@ -43,8 +43,8 @@ export async function upsertFacts(tx: Tx, host: string, batch: readonly AgentFac
       observed_at = now()`;
 }
 
-export async function listFacts(tx: Tx, taskIds: readonly string[]): Promise<SeenFacts[]> {
-  return tx.many(SeenFacts)`select ${columns} from heartbeats h where h.task_id = any(${taskIds}::uuid[])`;
+export async function listFacts(tx: Tx, taskIds: readonly string[]): Promise<StoredAgentFacts[]> {
+  return tx.many(StoredAgentFacts)`select ${columns} from heartbeats h where h.task_id = any(${taskIds}::uuid[])`;
 }
 
 export async function markNudged(tx: Tx, taskId: string): Promise<void> {
@@ -52,8 +52,8 @@ export async function markNudged(tx: Tx, taskId: string): Promise<void> {
 }
 
 /** Agents of this host that wrote something in its last tick: theirs is the only output worth reading again. */
-export async function listSpeaking(tx: Tx, host: string): Promise<{ taskId: string; attempt: number }[]> {
-  return tx.many(Speaking)`
+export async function listActiveAgents(tx: Tx, host: string): Promise<{ taskId: string; attempt: number }[]> {
+  return tx.many(ActiveAgent)`
     select task_id, attempt from heartbeats
     where host = ${host} and process = 'alive' and (progress_at = observed_at or needs_input is not null)`;
 }
@@ -61,10 +61,10 @@ export async function listSpeaking(tx: Tx, host: string): Promise<{ taskId: stri
 /** What each of these asks now; null: nothing, or no longer. */
 export async function markQuestions(
   tx: Tx,
-  asked: readonly { readonly taskId: string; readonly question: unknown }[],
+  questions: readonly { readonly taskId: string; readonly question: unknown }[],
 ): Promise<void> {
   await tx.run`
     update heartbeats h set needs_input = nullif(q.question, 'null'::jsonb)
-    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as q ("taskId" uuid, question jsonb)
+    from jsonb_to_recordset(${JSON.stringify(questions)}::jsonb) as q ("taskId" uuid, question jsonb)
     where h.task_id = q."taskId" and h.needs_input is distinct from nullif(q.question, 'null'::jsonb)`;
 }

@@ -7,65 +7,65 @@ import type { Tx } from "./sql.ts";
 const Violation = z.object({ violation: z.string() });
 
 /** Enough to act on; a broken house need not print a million lines. */
-const MOST = 100;
+const MAX_VIOLATIONS = 100;
 
-async function said(rows: Promise<readonly z.output<typeof Violation>[]>): Promise<string[]> {
+async function readViolations(rows: Promise<readonly z.output<typeof Violation>[]>): Promise<string[]> {
   return (await rows).map(({ violation }) => violation);
 }
 
-export function overTier(tx: Tx, limits: Readonly<Record<Tier, number>>): Promise<string[]> {
+export function listOverTierSlots(tx: Tx, limits: Readonly<Record<Tier, number>>): Promise<string[]> {
   // A limit that was lowered later blocks new admissions and violates nothing: compare with what was allowed at admission.
-  return said(
+  return readViolations(
     tx.many(Violation)`
       select s.operator_id || ' holds ' || s.active || ' slots; tier ' || o.tier || ' allows ' || l.value as violation
       from slots s join operators o on o.id = s.operator_id
         join jsonb_each_text(${JSON.stringify(limits)}::jsonb) as l on l.key = o.tier
       where s.active > l.value::int and o.updated_at < (select max(t.created_at) from fleet_tasks t where t.operator_id = o.id)
-      limit ${MOST}`,
+      limit ${MAX_VIOLATIONS}`,
   );
 }
 
-export function agentsWithoutRow(tx: Tx): Promise<string[]> {
-  return said(
+export function listUnregisteredAgents(tx: Tx): Promise<string[]> {
+  return readViolations(
     tx.many(Violation)`
       select 'an agent of task ' || h.task_id || ' was seen on ' || h.host || ' without its attempt' as violation
       from heartbeats h left join attempts a on a.task_id = h.task_id and a.attempt = h.attempt
-      where h.process = 'alive' and (a.task_id is null or a.started_at > h.observed_at) limit ${MOST}`,
+      where h.process = 'alive' and (a.task_id is null or a.started_at > h.observed_at) limit ${MAX_VIOLATIONS}`,
   );
 }
 
-export function endsWithoutAudit(tx: Tx, terminal: readonly TaskStatus[]): Promise<string[]> {
-  return said(
+export function listUnauditedEnds(tx: Tx, terminal: readonly TaskStatus[]): Promise<string[]> {
+  return readViolations(
     tx.many(Violation)`
       select t.id || ' is ' || t.status || ' and the log does not say how' as violation from fleet_tasks t
       where t.status = any(${terminal}) and not exists (
         select from audit_log a where a.chain = 'task:' || t.id and a.detail->>'to' = t.status)
-      limit ${MOST}`,
+      limit ${MAX_VIOLATIONS}`,
   );
 }
 
-export function overRetried(tx: Tx): Promise<string[]> {
-  return said(
+export function listOverRetriedTasks(tx: Tx): Promise<string[]> {
+  return readViolations(
     tx.many(Violation)`
       select id || ' was retried ' || retry_count || ' times of ' || max_retries as violation
-      from fleet_tasks where retry_count > max_retries limit ${MOST}`,
+      from fleet_tasks where retry_count > max_retries limit ${MAX_VIOLATIONS}`,
   );
 }
 
-export function endsWithoutNotification(tx: Tx, terminal: readonly TaskStatus[]): Promise<string[]> {
+export function listUnnotifiedEnds(tx: Tx, terminal: readonly TaskStatus[]): Promise<string[]> {
   // By the key, which says what the row was written for: one that came to speak for several has another type by then.
-  return said(
+  return readViolations(
     tx.many(Violation)`
       select t.id || ' is ' || t.status || ' and nobody was to be told' as violation from fleet_tasks t
       where t.status = any(${terminal}) and not exists (
         select from fleet_notifications n where n.task_id = t.id
           and split_part(n.dedup_key, '/', 2) in ('merged', 'abandoned', 'cancelled'))
-      limit ${MOST}`,
+      limit ${MAX_VIOLATIONS}`,
   );
 }
 
-export function stranded(tx: Tx, recoveryMs: number): Promise<string[]> {
-  return said(
+export function listStrandedTasks(tx: Tx, recoveryMs: number): Promise<string[]> {
+  return readViolations(
     tx.many(Violation)`
       select t.id || ' is ' || t.status || ' since ' || t.updated_at || ' and nobody is due to move it' as violation
       from fleet_tasks t
@@ -78,23 +78,23 @@ export function stranded(tx: Tx, recoveryMs: number): Promise<string[]> {
         and not coalesce(t.condition = 'paused' and (t.condition_detail #>> '{estop,by}' = 'fleet.yaml' or exists (
           select from kill_switches k where k.tenant_id in (t.tenant_id, '*')
             and k.scope = t.condition_detail #>> '{estop,scope}' and k.subject = t.condition_detail #>> '{estop,subject}')), false)
-      limit ${MOST}`,
+      limit ${MAX_VIOLATIONS}`,
   );
 }
 
-export function doubleAttempts(tx: Tx, recoveryMs: number): Promise<string[]> {
-  return said(
+export function listDuplicateAttempts(tx: Tx, recoveryMs: number): Promise<string[]> {
+  return readViolations(
     tx.many(Violation)`
       select a.task_id || ' has attempt ' || a.attempt || ' open beside its current ' || t.attempt as violation
       from attempts a join fleet_tasks t on t.id = a.task_id
         join heartbeats h on h.task_id = t.id and h.attempt = t.attempt and h.process = 'alive'
       where a.closed_at is null and a.attempt < t.attempt
-        and h.observed_at > a.started_at + ${recoveryMs}::float8 * interval '1 ms' limit ${MOST}`,
+        and h.observed_at > a.started_at + ${recoveryMs}::float8 * interval '1 ms' limit ${MAX_VIOLATIONS}`,
   );
 }
 
-export function doubleEffects(tx: Tx): Promise<string[]> {
-  return said(
+export function listDuplicateEffects(tx: Tx): Promise<string[]> {
+  return readViolations(
     tx.many(Violation)`
       select 'branch ' || head_branch || ' has ' || count(*) || ' open pull requests' as violation from pull_requests
       where state = 'open' group by repository, head_branch having count(*) > 1
@@ -105,41 +105,44 @@ export function doubleEffects(tx: Tx): Promise<string[]> {
       select 'task ' || task_id || ' came to ' || (detail->>'to') || ' ' || count(*) || ' times' from audit_log
       where detail->>'to' in ('merged', 'abandoned', 'cancelled') and task_id is not null
       group by task_id, detail->>'to' having count(*) > 1
-      limit ${MOST}`,
+      limit ${MAX_VIOLATIONS}`,
   );
 }
 
-export function slotDrift(tx: Tx, holding: readonly TaskStatus[]): Promise<string[]> {
-  return said(
+export function listSlotMismatches(tx: Tx, holding: readonly TaskStatus[]): Promise<string[]> {
+  return readViolations(
     tx.many(Violation)`
       select s.operator_id || ' has ' || s.active || ' slots in use; ' || count(t.id) || ' tasks hold one' as violation
       from slots s left join fleet_tasks t on t.operator_id = s.operator_id and t.status = any(${holding})
-      group by s.operator_id, s.active having s.active <> count(t.id) limit ${MOST}`,
+      group by s.operator_id, s.active having s.active <> count(t.id) limit ${MAX_VIOLATIONS}`,
   );
 }
 
-export function stuckOutbox(tx: Tx, recoveryMs: number): Promise<string[]> {
-  return said(
+export function listStuckOutboxRows(tx: Tx, recoveryMs: number): Promise<string[]> {
+  return readViolations(
     tx.many(Violation)`
       select 'outbox row ' || id || ' (' || topic || ') ' || case when dead_at is not null then 'is dead: ' ||
         coalesce(last_error, '') else 'waits since ' || created_at end as violation
       from outbox where processed_at is null
-        and (dead_at is not null or next_attempt_at < now() - ${recoveryMs}::float8 * interval '1 ms') limit ${MOST}`,
+        and (dead_at is not null or next_attempt_at < now() - ${recoveryMs}::float8 * interval '1 ms') limit ${MAX_VIOLATIONS}`,
   );
 }
 
-export function illegalMoves(tx: Tx, ways: Readonly<Record<TaskStatus, readonly TaskStatus[]>>): Promise<string[]> {
-  return said(
+export function listIllegalTransitions(
+  tx: Tx,
+  allowed: Readonly<Record<TaskStatus, readonly TaskStatus[]>>,
+): Promise<string[]> {
+  return readViolations(
     tx.many(Violation)`
       select a.task_id || ' went from ' || (a.detail->>'from') || ' to ' || (a.detail->>'to') as violation
       from audit_log a
       where a.detail->>'from' is not null and a.detail->>'from' <> a.detail->>'to'
-        and not (${JSON.stringify(ways)}::jsonb -> (a.detail->>'from')) ? (a.detail->>'to') limit ${MOST}`,
+        and not (${JSON.stringify(allowed)}::jsonb -> (a.detail->>'from')) ? (a.detail->>'to') limit ${MAX_VIOLATIONS}`,
   );
 }
 
-export function forgottenOrders(tx: Tx, recoveryMs: number): Promise<string[]> {
-  return said(
+export function listAbandonedOrders(tx: Tx, recoveryMs: number): Promise<string[]> {
+  return readViolations(
     tx.many(Violation)`
       select 'order ' || o.id || ' runs without a lease since ' || o.updated_at as violation from work_orders o
       where o.status = 'running'
@@ -153,6 +156,6 @@ export function forgottenOrders(tx: Tx, recoveryMs: number): Promise<string[]> {
       select 'order ' || o.id || ' is ' || o.status || ' without a run that says so' from work_orders o
       where o.status in ('completed', 'failed') and o.reason is null
         and not exists (select from runs r where r.order_id = o.id and r.status in ('success', 'failed'))
-      limit ${MOST}`,
+      limit ${MAX_VIOLATIONS}`,
   );
 }

@@ -61,7 +61,7 @@ export async function markKeyRevoked(tx: Tx, id: string): Promise<boolean> {
 }
 
 /** Usable ones that are sealed under another key than `keyId`, but one of `openable`; locked until the transaction ends. */
-export async function claimKeysSealedOtherwise(
+export async function claimKeysToReseal(
   tx: Tx,
   { keyId, openable, limit }: { readonly keyId: string; readonly openable: readonly string[]; readonly limit: number },
 ): Promise<SigningKeyRow[]> {

@@ -2,22 +2,22 @@
 import { z } from "zod";
 import { sql, type Sql } from "./sql.ts";
 
-export interface Place {
+export interface PageCursor {
   /** What the place of a row says; a Date is cut to its millisecond, and rows of one may be passed over. */
   readonly at: Date | string;
   readonly id: string;
 }
 
 /** What a listing tells of each row besides the row itself. */
-export const Placed = { place: z.string() };
+export const cursorShape = { place: z.string() };
 
 /** `2026-11-20T12:00:00.123456Z` */
-export function placeOf(at: Sql): Sql {
+export function cursorColumn(at: Sql): Sql {
   return sql`to_char(${at} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as place`;
 }
 
 /** Undefined when `rows` has no more than a page of `limit`. */
-export function nextPlace(
+export function nextPageCursor(
   rows: readonly { readonly place: string; readonly id: string }[],
   limit: number,
 ): { readonly at: string; readonly id: string } | undefined {

@@ -19,8 +19,8 @@ export type KillSwitch = z.infer<typeof KillSwitch>;
 const columns = sql`tenant_id, scope, subject, mode, reason, ends_orders, operator_id, at`;
 
 /** A second one of the same scope replaces the first: the newest mode and reason count. */
-export async function putKillSwitch(tx: Tx, made: Omit<KillSwitch, "at">): Promise<void> {
-  const { tenantId, operatorId, scope, subject, mode, reason, endsOrders } = made;
+export async function upsertKillSwitch(tx: Tx, killSwitch: Omit<KillSwitch, "at">): Promise<void> {
+  const { tenantId, operatorId, scope, subject, mode, reason, endsOrders } = killSwitch;
   await tx.run`
     insert into kill_switches (tenant_id, operator_id, scope, subject, mode, reason, ends_orders)
     values (${tenantId}, ${operatorId}, ${scope}, ${subject}, ${mode}, ${reason}, ${endsOrders})
@@ -30,7 +30,7 @@ export async function putKillSwitch(tx: Tx, made: Omit<KillSwitch, "at">): Promi
 }
 
 /** The one that was there. */
-export async function dropKillSwitch(
+export async function deleteKillSwitch(
   tx: Tx,
   { tenantId, scope, subject }: EstopTarget,
 ): Promise<KillSwitch | undefined> {
@@ -47,7 +47,7 @@ export async function listKillSwitches(tx: Tx, tenantId?: string): Promise<KillS
 }
 
 /** What stopped one task has nothing left to stop once that is over. */
-export async function dropSpentSwitches(tx: Tx): Promise<void> {
+export async function deleteSpentSwitches(tx: Tx): Promise<void> {
   await tx.run`
     delete from kill_switches k using fleet_tasks t
     where k.scope = 'agent' and t.id::text = k.subject and t.status = any(${TERMINAL_STATUSES})`;

@@ -6,11 +6,11 @@ import { Client, DatabaseError } from "pg";
 import { FleetError } from "../domain/errors.ts";
 
 const MIGRATIONS_TABLE = "fleet_migrations";
-const OUR_MIGRATIONS = fileURLToPath(new URL("./migrations", import.meta.url));
+const MIGRATIONS_DIR = fileURLToPath(new URL("./migrations", import.meta.url));
 const FILE_NAME = /^(\d{4}_[a-z0-9_]+)\.(up|down)\.sql$/;
 
-const nothing = () => {};
-const QUIET = { info: nothing, warn: nothing, error: nothing };
+const noop = () => {};
+const SILENT_LOGGER = { info: noop, warn: noop, error: noop };
 
 export interface MigrateOptions {
   /** Told about each migration, in a sentence. Nothing is printed otherwise. */
@@ -22,12 +22,12 @@ export interface MigrateOptions {
 /** Applies what is not applied yet, in order, and returns their names. A second runner waits for the first. */
 export async function migrateUp(databaseUrl: string, options: MigrateOptions = {}): Promise<string[]> {
   return withMigrationLock(databaseUrl, options, async ({ client, dir, log }) => {
-    const files = await listMigrations(dir);
-    const applied = await listApplied(client);
-    refuseUnknown(applied, files);
+    const files = await listMigrationFiles(dir);
+    const applied = await readAppliedMigrations(client);
+    assertKnownMigrations(applied, files);
 
     const pending = files.filter((name) => !applied.includes(name));
-    for (const name of pending) await step({ client, dir, log }, name, "up");
+    for (const name of pending) await runMigration({ client, dir, log }, name, "up");
     return pending;
   });
 }
@@ -35,24 +35,24 @@ export async function migrateUp(databaseUrl: string, options: MigrateOptions = {
 /** Takes back the last migration, or all after `to` (which stays); `to` "0000" takes back everything. Returns their names. */
 export async function migrateDown(databaseUrl: string, to?: string, options: MigrateOptions = {}): Promise<string[]> {
   return withMigrationLock(databaseUrl, options, async ({ client, dir, log }) => {
-    const files = await listMigrations(dir);
-    const applied = await listApplied(client);
-    refuseUnknown(applied, files);
-    const stays =
+    const files = await listMigrationFiles(dir);
+    const applied = await readAppliedMigrations(client);
+    assertKnownMigrations(applied, files);
+    const keepCount =
       to === undefined ? applied.length - 1 : applied.filter((name) => name.slice(0, 4) <= to.slice(0, 4)).length;
 
-    const undone = applied.slice(Math.max(0, stays)).toReversed();
-    for (const name of undone) await step({ client, dir, log }, name, "down");
+    const undone = applied.slice(Math.max(0, keepCount)).toReversed();
+    for (const name of undone) await runMigration({ client, dir, log }, name, "down");
     return undone;
   });
 }
 
 /** What `migrateUp` would apply. Changes nothing, not even when the database is empty. */
-export async function pendingMigrations(databaseUrl: string, options: MigrateOptions = {}): Promise<string[]> {
-  const files = await listMigrations(options.dir ?? OUR_MIGRATIONS);
+export async function listPendingMigrations(databaseUrl: string, options: MigrateOptions = {}): Promise<string[]> {
+  const files = await listMigrationFiles(options.dir ?? MIGRATIONS_DIR);
   const client = await connect(databaseUrl);
   try {
-    const applied = await listApplied(client);
+    const applied = await readAppliedMigrations(client);
     return files.filter((name) => !applied.includes(name));
   } finally {
     await client.end();
@@ -60,11 +60,11 @@ export async function pendingMigrations(databaseUrl: string, options: MigrateOpt
 }
 
 /** The migrations that this Fleetwright has. */
-export async function knownMigrations(): Promise<string[]> {
-  return listMigrations(OUR_MIGRATIONS);
+export async function listKnownMigrations(): Promise<string[]> {
+  return listMigrationFiles(MIGRATIONS_DIR);
 }
 
-interface Run {
+interface MigrationContext {
   readonly client: Client;
   readonly dir: string;
   readonly log: (message: string) => void;
@@ -72,8 +72,8 @@ interface Run {
 
 async function withMigrationLock(
   databaseUrl: string,
-  { log = () => {}, dir = OUR_MIGRATIONS }: MigrateOptions,
-  work: (run: Run) => Promise<string[]>,
+  { log = () => {}, dir = MIGRATIONS_DIR }: MigrateOptions,
+  work: (run: MigrationContext) => Promise<string[]>,
 ): Promise<string[]> {
   const client = await connect(databaseUrl);
   try {
@@ -89,7 +89,11 @@ async function withMigrationLock(
   }
 }
 
-async function step({ client, dir, log }: Run, name: string, direction: "up" | "down"): Promise<void> {
+async function runMigration(
+  { client, dir, log }: MigrationContext,
+  name: string,
+  direction: "up" | "down",
+): Promise<void> {
   const startedAt = performance.now();
   try {
     await runner({
@@ -102,15 +106,15 @@ async function step({ client, dir, log }: Run, name: string, direction: "up" | "
       singleTransaction: false, // so that each migration is a transaction of its own
       advisoryLockMode: "wait",
       migrationLoaderStrategies: [{ extensions: [".sql"], loader: "sql" }],
-      logger: QUIET,
+      logger: SILENT_LOGGER,
     });
   } catch (cause) {
-    throw failedMigration(`${name}.${direction}.sql`, cause);
+    throw migrationError(`${name}.${direction}.sql`, cause);
   }
   log(`Migration ${name} ${direction}: done in ${Math.round(performance.now() - startedAt)} ms.`);
 }
 
-function failedMigration(file: string, cause: unknown): FleetError {
+function migrationError(file: string, cause: unknown): FleetError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   const about = cause instanceof DatabaseError && cause.where ? ` (${cause.where.split("\n")[0]})` : "";
   return new FleetError(
@@ -140,7 +144,7 @@ async function connect(databaseUrl: string): Promise<Client> {
   }
 }
 
-async function listApplied(client: Client): Promise<string[]> {
+async function readAppliedMigrations(client: Client): Promise<string[]> {
   const { rows: found } = await client.query("select to_regclass($1) as table", [`public.${MIGRATIONS_TABLE}`]);
   if (found[0].table === null) return [];
   const { rows } = await client.query<{ name: string }>(`select name from public.${MIGRATIONS_TABLE} order by name`);
@@ -148,12 +152,12 @@ async function listApplied(client: Client): Promise<string[]> {
 }
 
 /** Names of the migrations, in order. Each must have both files: without its down file the library would run the up file again. */
-async function listMigrations(dir: string): Promise<string[]> {
+async function listMigrationFiles(dir: string): Promise<string[]> {
   const files = (await readdir(dir).catch(() => [])).filter((file) => file.endsWith(".sql")).toSorted();
   const found = new Map<string, Set<string>>();
   for (const file of files) {
     const [, name, direction] = FILE_NAME.exec(file) ?? [];
-    if (!name || !direction) throw new FleetError("database-unusable", misnamed(file), { file });
+    if (!name || !direction) throw new FleetError("database-unusable", misnamedMessage(file), { file });
     found.set(name, (found.get(name) ?? new Set()).add(direction));
   }
   for (const [name, directions] of found) {
@@ -164,11 +168,11 @@ async function listMigrations(dir: string): Promise<string[]> {
   return [...found.keys()];
 }
 
-function misnamed(file: string): string {
+function misnamedMessage(file: string): string {
   return `Migration file ${file} is not named like 0001_words.up.sql or 0001_words.down.sql.`;
 }
 
-function refuseUnknown(applied: readonly string[], files: readonly string[]): void {
+function assertKnownMigrations(applied: readonly string[], files: readonly string[]): void {
   const unknown = applied.filter((name) => !files.includes(name));
   if (unknown.length === 0) return;
   const sentence =

@@ -26,7 +26,7 @@ const columns = sql`n.id, n.tenant_id, n.operator_id, n.task_id, n.type, n.chann
   n.tries, n.last_error, n.due_at, n.delivered_at, n.created_at`;
 
 /** The pending row of this epoch, when it is due; undefined when it is told, on its way, or waits under another epoch. */
-export async function findPending(
+export async function findPendingNotification(
   tx: Tx,
   { notificationId, epoch }: { notificationId: string; epoch: number },
 ): Promise<Notification | undefined> {
@@ -79,11 +79,11 @@ export async function insertNotifications(
 export async function settleNotification(
   tx: Tx,
   row: { id: string; epoch: number },
-  end: { status: "delivered" | "failed" | "merged"; error?: string },
+  outcome: { status: "delivered" | "failed" | "merged"; error?: string },
 ): Promise<void> {
   await tx.run`
-    update fleet_notifications set status = ${end.status}, last_error = ${end.error ?? null},
-      delivered_at = case when ${end.status} = 'delivered' then now() end
+    update fleet_notifications set status = ${outcome.status}, last_error = ${outcome.error ?? null},
+      delivered_at = case when ${outcome.status} = 'delivered' then now() end
     where id = ${row.id} and epoch = ${row.epoch} and status = 'pending'`;
 }
 
@@ -91,16 +91,20 @@ export async function settleNotification(
 export async function postponeNotification(
   tx: Tx,
   row: { id: string; epoch: number },
-  again: { inMs: number; error: string },
+  retry: { inMs: number; error: string },
 ): Promise<void> {
   await tx.run`
-    update fleet_notifications set epoch = epoch + 1, last_error = ${again.error},
-      due_at = now() + ${again.inMs}::float8 * interval '1 ms'
+    update fleet_notifications set epoch = epoch + 1, last_error = ${retry.error},
+      due_at = now() + ${retry.inMs}::float8 * interval '1 ms'
     where id = ${row.id} and epoch = ${row.epoch} and status = 'pending'`;
 }
 
 /** The same message on another channel: the fallback when the chosen one is done for. */
-export async function insertFallback(tx: Tx, row: Notification, channel: string): Promise<string | undefined> {
+export async function insertFallbackNotification(
+  tx: Tx,
+  row: Notification,
+  channel: string,
+): Promise<string | undefined> {
   const made = await tx.maybeOne(z.object({ id: z.uuid() }))`
     insert into fleet_notifications (tenant_id, operator_id, task_id, type, channel, dedup_key, summary, facts)
     select tenant_id, operator_id, task_id, type, ${channel}, dedup_key || '/fallback-' || channel, summary,
@@ -119,7 +123,7 @@ export async function listOverdueNotifications(tx: Tx, graceMs: number, limit: n
     order by n.due_at limit ${limit}`;
 }
 
-export async function bumpNotification(tx: Tx, id: string): Promise<number> {
+export async function bumpNotificationEpoch(tx: Tx, id: string): Promise<number> {
   const row = await tx.one(z.object({ epoch: z.int() }))`
     update fleet_notifications set epoch = epoch + 1 where id = ${id} returning epoch`;
   return row.epoch;
@@ -133,7 +137,7 @@ export async function lockReceiver(tx: Tx, { operatorId, channel }: Receiver): P
 type Receiver = Pick<Notification, "operatorId" | "channel">;
 
 /** When this receiver was sent something in the last minute; what is on its way counts as sent. */
-export async function listSent(tx: Tx, { operatorId, channel }: Receiver): Promise<Date[]> {
+export async function listRecentSendTimes(tx: Tx, { operatorId, channel }: Receiver): Promise<Date[]> {
   const rows = await tx.many(z.object({ at: z.date() }))`
     select coalesce(delivered_at, now()) as at from fleet_notifications
     where operator_id = ${operatorId} and channel = ${channel} and created_at > now() - interval '1 day'
@@ -143,7 +147,7 @@ export async function listSent(tx: Tx, { operatorId, channel }: Receiver): Promi
 }
 
 /** Too many for one minute: it waits, and is marked as one that may be summed up with others. */
-export async function holdNotification(tx: Tx, row: { id: string; epoch: number }, untilMs: number): Promise<void> {
+export async function throttleNotification(tx: Tx, row: { id: string; epoch: number }, untilMs: number): Promise<void> {
   await tx.run`
     update fleet_notifications set epoch = epoch + 1, due_at = now() + ${untilMs}::float8 * interval '1 ms',
       facts = facts || '{"held": true}'
@@ -151,7 +155,7 @@ export async function holdNotification(tx: Tx, row: { id: string; epoch: number 
 }
 
 /** The held ones of this receiver besides `row`, now merged into it: it speaks for all of them. */
-export async function mergeHeld(tx: Tx, row: Notification, limit: number): Promise<Notification[]> {
+export async function mergeHeldNotifications(tx: Tx, row: Notification, limit: number): Promise<Notification[]> {
   return tx.many(Notification)`
     update fleet_notifications n set status = 'merged', last_error = null
     where n.id in (
@@ -173,7 +177,7 @@ export async function rewriteNotification(
 }
 
 /** One message, on each of its channels. */
-export async function listByKey(tx: Tx, key: string): Promise<Notification[]> {
+export async function listNotificationsByKey(tx: Tx, key: string): Promise<Notification[]> {
   return tx.many(Notification)`
     select ${columns} from fleet_notifications n where n.dedup_key = ${key} order by n.channel`;
 }

@@ -38,12 +38,12 @@ export type OperatorRow = z.infer<typeof OperatorRow>;
 const columns = sql`o.id, o.tenant_id, o.tier, o.role, o.disabled_at, o.created_at`;
 
 /** The most that a token of this operator may claim. */
-export async function findStanding(tx: Tx, id: string): Promise<OperatorRow | undefined> {
+export async function findOperatorRow(tx: Tx, id: string): Promise<OperatorRow | undefined> {
   return tx.maybeOne(OperatorRow)`select ${columns} from operators o where o.id = ${id}`;
 }
 
 /** The same, and nobody else changes it until commit. */
-export async function lockStanding(tx: Tx, id: string): Promise<OperatorRow | undefined> {
+export async function lockOperator(tx: Tx, id: string): Promise<OperatorRow | undefined> {
   return tx.maybeOne(OperatorRow)`select ${columns} from operators o where o.id = ${id} for update`;
 }
 
@@ -54,7 +54,7 @@ export async function listOperators(tx: Tx, after: string, limit: number): Promi
 }
 
 /** New, or other than it was. The tenant of one that is there stays. */
-export async function putStanding(tx: Tx, operator: Omit<OperatorRow, "createdAt">): Promise<void> {
+export async function upsertOperatorRow(tx: Tx, operator: Omit<OperatorRow, "createdAt">): Promise<void> {
   const { id, tenantId, tier, role, disabledAt } = operator;
   await tx.run`
     insert into operators (id, tenant_id, tier, role, disabled_at)

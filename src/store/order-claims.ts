@@ -4,10 +4,10 @@
  */
 import { z } from "zod";
 import type { OrderResult } from "../domain/orders/order.ts";
-import { hintOrders, Order, orderColumns } from "./orders.ts";
+import { insertOrderHints, Order, orderColumns } from "./orders.ts";
 import type { Tx } from "./sql.ts";
 
-export interface Claim {
+export interface OrderClaim {
   readonly orderId: string;
   readonly epoch: number;
   readonly worker: string;
@@ -16,7 +16,7 @@ export interface Claim {
 /** Claims it when its turn has come and nobody works on it; undefined otherwise. */
 export async function claimOrder(
   tx: Tx,
-  claim: Claim & { readonly host: string; readonly leaseMs: number },
+  claim: OrderClaim & { readonly host: string; readonly leaseMs: number },
 ): Promise<Order | undefined> {
   return tx.maybeOne(Order)`
     update work_orders o set status = 'running', worker = ${claim.worker}, host = ${claim.host}, due_at = null, reason = null,
@@ -26,14 +26,18 @@ export async function claimOrder(
 }
 
 /** False when the claim was lost meanwhile: the result then belongs to nobody. */
-export async function renewOrder(tx: Tx, { orderId, epoch, worker }: Claim, leaseMs: number): Promise<boolean> {
+export async function renewOrderLease(
+  tx: Tx,
+  { orderId, epoch, worker }: OrderClaim,
+  leaseMs: number,
+): Promise<boolean> {
   const renewed = await tx.run`
     update work_orders set lease_until = now() + ${leaseMs}::float8 * interval '1 ms'
     where id = ${orderId} and epoch = ${epoch} and worker = ${worker} and status = 'running'`;
   return renewed > 0;
 }
 
-export interface OrderEnd {
+export interface OrderOutcome {
   readonly status: "completed" | "failed" | "skipped";
   readonly reason: string | null;
   readonly result: OrderResult;
@@ -42,31 +46,31 @@ export interface OrderEnd {
 /** Undefined when the claim was lost meanwhile. */
 export async function settleOrder(
   tx: Tx,
-  { orderId, epoch, worker }: Claim,
-  end: OrderEnd,
+  { orderId, epoch, worker }: OrderClaim,
+  outcome: OrderOutcome,
 ): Promise<Order | undefined> {
   return tx.maybeOne(Order)`
-    update work_orders o set status = ${end.status}, reason = ${end.reason}, result = ${JSON.stringify(end.result)}::jsonb,
+    update work_orders o set status = ${outcome.status}, reason = ${outcome.reason}, result = ${JSON.stringify(outcome.result)}::jsonb,
       lease_until = null, completed_at = now(), version = version + 1, updated_at = now()
     where o.id = ${orderId} and o.epoch = ${epoch} and o.worker = ${worker} and o.status = 'running'
     returning ${orderColumns}`;
 }
 
 /** Gives a claimed order back: to be tried once more (`healed`), or because this process is leaving. Its job stays the same. */
-export async function returnOrder(
+export async function releaseOrder(
   tx: Tx,
-  { orderId, epoch, worker }: Claim,
-  { healed, dueMs }: { readonly healed: boolean; readonly dueMs: number },
+  { orderId, epoch, worker }: OrderClaim,
+  { healed: isRetry, dueMs }: { readonly healed: boolean; readonly dueMs: number },
 ): Promise<Order | undefined> {
   return tx.maybeOne(Order)`
-    update work_orders o set status = 'pending', attempt = attempt + ${healed ? 1 : 0}, worker = null, lease_until = null,
+    update work_orders o set status = 'pending', attempt = attempt + ${isRetry ? 1 : 0}, worker = null, lease_until = null,
       due_at = now() + ${dueMs}::float8 * interval '1 ms', version = version + 1, updated_at = now()
     where o.id = ${orderId} and o.epoch = ${epoch} and o.worker = ${worker} and o.status = 'running'
     returning ${orderColumns}`;
 }
 
 /** A claimed order that may not begin: as it was before, with the reason for its waiting. */
-export async function holdOrder(
+export async function deferOrder(
   tx: Tx,
   { id, version }: Order,
   { reason, dueMs }: { readonly reason: string; readonly dueMs: number },
@@ -79,29 +83,33 @@ export async function holdOrder(
 }
 
 /** What is left of a batch is not done, and says why. */
-export async function skipBatch(tx: Tx, batchId: string, { reason, at }: Skipped): Promise<Order[]> {
+export async function skipBatch(tx: Tx, batchId: string, { reason, at }: SkipReason): Promise<Order[]> {
   return tx.many(Order)`
     update work_orders o set status = 'skipped', reason = ${reason}, due_at = null, completed_at = now(),
-      result = ${notRun(reason, at)}::jsonb, version = version + 1, updated_at = now()
+      result = ${skippedResult(reason, at)}::jsonb, version = version + 1, updated_at = now()
     where o.batch_id = ${batchId} and o.status = 'pending'
     returning ${orderColumns}`;
 }
 
 /** The same for one; undefined when it moved meanwhile. */
-export async function skipOrder(tx: Tx, { id, version }: Order, { reason, at }: Skipped): Promise<Order | undefined> {
+export async function skipOrder(
+  tx: Tx,
+  { id, version }: Order,
+  { reason, at }: SkipReason,
+): Promise<Order | undefined> {
   return tx.maybeOne(Order)`
     update work_orders o set status = 'skipped', reason = ${reason}, due_at = null, lease_until = null,
-      completed_at = now(), result = ${notRun(reason, at)}::jsonb, version = version + 1, updated_at = now()
+      completed_at = now(), result = ${skippedResult(reason, at)}::jsonb, version = version + 1, updated_at = now()
     where o.id = ${id} and o.version = ${version}
     returning ${orderColumns}`;
 }
 
-interface Skipped {
+interface SkipReason {
   readonly reason: string;
   readonly at: Date;
 }
 
-function notRun(reason: string, at: Date): string {
+function skippedResult(reason: string, at: Date): string {
   const result: OrderResult = {
     exit_code: null,
     started_at: null,
@@ -135,7 +143,7 @@ export async function reissueOrders(tx: Tx, ids: readonly string[], ms: number):
     update work_orders set epoch = epoch + 1, due_at = now() + ${ms}::float8 * interval '1 ms', version = version + 1,
       updated_at = now()
     where id = any(${ids}::uuid[]) and status = 'pending' and due_at is not null`;
-  await hintOrders(tx, ids);
+  await insertOrderHints(tx, ids);
 }
 
 const Ids = z.object({ id: z.uuid() });
@@ -155,7 +163,7 @@ export async function lockExpiredOrders(tx: Tx, limit: number): Promise<string[]
 export async function takeOverOrders(
   tx: Tx,
   ids: readonly string[],
-  { mostCrashes, reason, at }: { readonly mostCrashes: number; readonly reason: string; readonly at: Date },
+  { mostCrashes: maxCrashes, reason, at }: { readonly mostCrashes: number; readonly reason: string; readonly at: Date },
 ): Promise<Order[]> {
   await tx.run`
     update runs set status = 'cancelled', failure = 'worker_died', message = 'Its worker died.', ended_at = now(),
@@ -163,11 +171,11 @@ export async function takeOverOrders(
     where order_id = any(${ids}::uuid[]) and status = 'in_progress'`;
   return tx.many(Order)`
     update work_orders o set epoch = epoch + 1, crashes = crashes + 1, worker = null, lease_until = null,
-      status = case when crashes >= ${mostCrashes} then 'failed' else 'pending' end,
-      reason = case when crashes >= ${mostCrashes} then ${reason} end,
-      result = case when crashes >= ${mostCrashes} then ${notRun(reason, at)}::jsonb end,
-      completed_at = case when crashes >= ${mostCrashes} then now() end,
-      due_at = case when crashes < ${mostCrashes} then now() end,
+      status = case when crashes >= ${maxCrashes} then 'failed' else 'pending' end,
+      reason = case when crashes >= ${maxCrashes} then ${reason} end,
+      result = case when crashes >= ${maxCrashes} then ${skippedResult(reason, at)}::jsonb end,
+      completed_at = case when crashes >= ${maxCrashes} then now() end,
+      due_at = case when crashes < ${maxCrashes} then now() end,
       version = version + 1, updated_at = now()
     where o.id = any(${ids}::uuid[])
     returning ${orderColumns}`;

@@ -11,7 +11,7 @@ import {
   type WorkOrder,
 } from "../domain/orders/order.ts";
 import { insertEvents } from "./outbox.ts";
-import { placeOf, Placed, type Place } from "./keyset.ts";
+import { cursorColumn, cursorShape, type PageCursor } from "./keyset.ts";
 import { sql, type Sql, type Tx } from "./sql.ts";
 
 export const OrderSource = z.enum(["plan", "schedule", "manual", "push"]);
@@ -113,15 +113,15 @@ export async function insertOrders(
  * may end the rest. One that was asked for already stays as it is. Worker role.
  */
 export async function requestOrders(tx: Tx, ids: readonly string[], batchId: string): Promise<Order[]> {
-  const asked = await tx.many(Order)`
+  const requested = await tx.many(Order)`
     with asked as (
       update work_orders o set requested_at = now(), batch_id = ${batchId}, version = version + 1, updated_at = now()
       where id = any(${ids}::uuid[]) and status = 'pending' and requested_at is null
       returning ${orderColumns}
     )
     select * from asked order by priority desc, created_at, id`;
-  if (asked.length > 0) await advanceBatches(tx, [batchId]);
-  return asked;
+  if (requested.length > 0) await advanceBatches(tx, [batchId]);
+  return requested;
 }
 
 /** The next of each batch has its turn, unless one of the batch has it now: the row says so, and the hint goes to the queue. */
@@ -137,20 +137,20 @@ export async function advanceBatches(tx: Tx, batchIds: readonly string[]): Promi
       update work_orders o set due_at = now() from next where o.id = next.id
       returning o.id, o.tenant_id, o.operator_id, o.epoch
     )
-    ${hintsFrom(sql`due`)}`;
+    ${hintsInsert(sql`due`)}`;
 }
 
 /** The hints of orders that are due, under the epoch they have. */
-export async function hintOrders(tx: Tx, ids: readonly string[]): Promise<void> {
+export async function insertOrderHints(tx: Tx, ids: readonly string[]): Promise<void> {
   await tx.run`
     with due as (
       select id, tenant_id, operator_id, epoch from work_orders
       where id = any(${ids}::uuid[]) and status = 'pending' and due_at is not null
     )
-    ${hintsFrom(sql`due`)}`;
+    ${hintsInsert(sql`due`)}`;
 }
 
-function hintsFrom(rows: Sql): Sql {
+function hintsInsert(rows: Sql): Sql {
   return sql`insert into outbox (tenant_id, operator_id, topic, dedup_key, payload)
     select tenant_id, operator_id, ${ordersQueue.name}, ${`${ordersQueue.name}/order_`} || id || '_e' || epoch,
       jsonb_build_object('orderId', id, 'epoch', epoch)
@@ -177,7 +177,7 @@ export async function findOpenOrder(
 }
 
 /** By a prefix of the id or of its short name, as people type it. */
-export async function listOrdersNamed(tx: Tx, tenantId: string, name: string, limit: number): Promise<Order[]> {
+export async function listOrdersByName(tx: Tx, tenantId: string, name: string, limit: number): Promise<Order[]> {
   return tx.many(Order)`
     select ${orderColumns} from work_orders o
     where o.tenant_id = ${tenantId}
@@ -193,13 +193,13 @@ export interface OrderFilter {
   readonly planId?: string | undefined;
   readonly batchId?: string | undefined;
   /** Those before this one, newest first. */
-  readonly before?: Place | undefined;
+  readonly before?: PageCursor | undefined;
   readonly limit: number;
 }
 
-const PlacedOrder = Order.extend(Placed);
+const ListedOrder = Order.extend(cursorShape);
 
-export async function listOrders(tx: Tx, filter: OrderFilter): Promise<z.infer<typeof PlacedOrder>[]> {
+export async function listOrders(tx: Tx, filter: OrderFilter): Promise<z.infer<typeof ListedOrder>[]> {
   const { productId, intent, status, planId, batchId, before, limit } = filter;
   const conditions = [
     productId === undefined ? sql`` : sql` and o.product_id = ${productId}`,
@@ -210,8 +210,8 @@ export async function listOrders(tx: Tx, filter: OrderFilter): Promise<z.infer<t
     before === undefined ? sql`` : sql` and (o.created_at, o.id) < (${before.at}, ${before.id}::uuid)`,
   ];
   const [a, b, c, d, e, f] = conditions;
-  return tx.many(PlacedOrder)`
-    select ${orderColumns}, ${placeOf(sql`o.created_at`)} from work_orders o where true${a}${b}${c}${d}${e}${f}
+  return tx.many(ListedOrder)`
+    select ${orderColumns}, ${cursorColumn(sql`o.created_at`)} from work_orders o where true${a}${b}${c}${d}${e}${f}
     order by o.created_at desc, o.id desc limit ${limit}`;
 }
 
@@ -244,17 +244,17 @@ export async function adoptOrders(
 /** Those nobody asked to run yet, the most urgent first. */
 export async function listPendingOrders(
   tx: Tx,
-  ask: { readonly tenantId: string; readonly products: readonly string[]; readonly limit: number },
+  filter: { readonly tenantId: string; readonly products: readonly string[]; readonly limit: number },
 ): Promise<Order[]> {
   return tx.many(Order)`
     select ${orderColumns} from work_orders o
-    where o.tenant_id = ${ask.tenantId} and o.product_id = any(${ask.products}) and o.status = 'pending'
+    where o.tenant_id = ${filter.tenantId} and o.product_id = any(${filter.products}) and o.status = 'pending'
       and o.requested_at is null
-    order by o.priority desc, o.created_at, o.id limit ${ask.limit}`;
+    order by o.priority desc, o.created_at, o.id limit ${filter.limit}`;
 }
 
 /** The record as it is shown, stored as a file, and checked against the published schema. */
-export function recordOf(order: Order): WorkOrder {
+export function toWorkOrder(order: Order): WorkOrder {
   return {
     job_id: order.id,
     product_id: order.productId,

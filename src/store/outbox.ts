@@ -11,7 +11,7 @@ export interface Hint {
   readonly delayMs?: number;
 }
 
-export function hint<Payload extends z.ZodType>(
+export function createHint<Payload extends z.ZodType>(
   queue: QueueDefinition<Payload>,
   payload: z.output<Payload>,
   delayMs?: number,
@@ -38,7 +38,7 @@ export type OutboxRow = z.infer<typeof OutboxRow>;
  * other relay sees them; roll back, and they wait as before. Other relays pass them over until this transaction ends.
  * (`outbox.id`: a bare `id` would be the text of the answer, "10" before "9".)
  */
-export async function takeHints(tx: Tx, limit: number): Promise<OutboxRow[]> {
+export async function claimHints(tx: Tx, limit: number): Promise<OutboxRow[]> {
   return tx.many(OutboxRow)`
     with taken as materialized (
       select id, topic, payload, retry_count, run_at, next_attempt_at from outbox
@@ -55,12 +55,12 @@ export async function takeHints(tx: Tx, limit: number): Promise<OutboxRow[]> {
 /** It waits again; after `mostTries` it is dead: kept, counted, shown to a human. */
 export async function markHintsFailed(
   tx: Tx,
-  failure: { ids: readonly string[]; error: string; pauseMs: number; mostTries: number },
+  failure: { ids: readonly string[]; error: string; pauseMs: number; maxTries: number },
 ): Promise<void> {
   await tx.run`
     update outbox set processed_at = null, retry_count = retry_count + 1, last_error = ${failure.error},
       next_attempt_at = now() + ${failure.pauseMs}::float8 * interval '1 ms',
-      dead_at = case when retry_count + 1 >= ${failure.mostTries} then now() end
+      dead_at = case when retry_count + 1 >= ${failure.maxTries} then now() end
     where id = any(${failure.ids}::bigint[])`;
 }
 
@@ -92,10 +92,10 @@ export async function insertEvents(
     on conflict on constraint outbox_dedup_key do nothing`;
 }
 
-const Lag = z.object({ waiting: z.int(), dead: z.int(), oldestMs: z.number() });
+const OutboxLag = z.object({ waiting: z.int(), dead: z.int(), oldestMs: z.number() });
 
-export async function outboxLag(tx: Tx): Promise<z.output<typeof Lag>> {
-  return tx.one(Lag)`
+export async function measureOutboxLag(tx: Tx): Promise<z.output<typeof OutboxLag>> {
+  return tx.one(OutboxLag)`
     select count(*)::int as waiting, (select count(*)::int from outbox where dead_at is not null) as dead,
       coalesce(extract(epoch from now() - min(created_at) filter (where coalesce(run_at, created_at) <= now())) * 1000, 0)::float8
         as oldest_ms
@@ -139,10 +139,10 @@ export async function listLatestEvents(
   return rows.toReversed();
 }
 
-const Cursor = z.object({ cursor: z.string() });
+const EventCursor = z.object({ cursor: z.string() });
 
 /** Where a reader starts who wants only what comes from now on. */
-export async function latestEventCursor(tx: Tx): Promise<string> {
-  const row = await tx.one(Cursor)`select pg_snapshot_xmin(pg_current_snapshot())::text || '-0' as cursor`;
+export async function getLatestEventCursor(tx: Tx): Promise<string> {
+  const row = await tx.one(EventCursor)`select pg_snapshot_xmin(pg_current_snapshot())::text || '-0' as cursor`;
   return row.cursor;
 }

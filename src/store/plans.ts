@@ -4,7 +4,7 @@ import { gunzip, gzip } from "node:zlib";
 import { z } from "zod";
 import { OrderStatus } from "../domain/orders/order.ts";
 import { PlanSource } from "../domain/plan/inputs.ts";
-import { placeOf, Placed, type Place } from "./keyset.ts";
+import { cursorColumn, cursorShape, type PageCursor } from "./keyset.ts";
 import { sql, type Tx } from "./sql.ts";
 
 export const StoredPlan = z.object({
@@ -34,7 +34,7 @@ const pack = promisify(gzip);
 const unpack = promisify(gunzip);
 
 /** Outside the transaction, because it may take a while: what insertPlan stores. */
-export async function packTexts({ inputs, output }: PlanTexts): Promise<{ inputs: Buffer; output: Buffer }> {
+export async function packPlanTexts({ inputs, output }: PlanTexts): Promise<{ inputs: Buffer; output: Buffer }> {
   const [packedInputs, packedOutput] = await Promise.all([pack(inputs), pack(output)]);
   return { inputs: packedInputs, output: packedOutput };
 }
@@ -54,44 +54,44 @@ export async function insertPlan(
 }
 
 /** Within sight, by id or a beginning of it; `name` is hexadecimal without hyphens. */
-export async function listPlansNamed(tx: Tx, name: string, limit: number): Promise<StoredPlan[]> {
+export async function listPlansByName(tx: Tx, name: string, limit: number): Promise<StoredPlan[]> {
   return tx.many(StoredPlan)`
     select ${columns} from plans p
     where p.id between ${name.padEnd(32, "0")}::uuid and ${name.padEnd(32, "f")}::uuid
     order by p.created_at desc, p.id desc limit ${limit}`;
 }
 
-const Bytes = z.object({ inputs: z.instanceof(Buffer), output: z.instanceof(Buffer) });
+const PackedPlan = z.object({ inputs: z.instanceof(Buffer), output: z.instanceof(Buffer) });
 
 /** Undefined where the bytes are no longer what was stored, and cannot even be unpacked. */
-export async function readTexts(tx: Tx, id: string): Promise<Partial<PlanTexts>> {
-  const { inputs, output } = await tx.one(Bytes)`select inputs, output from plans where id = ${id}`;
-  const [readInputs, readOutput] = await Promise.all([unpacked(inputs), unpacked(output)]);
+export async function readPlanTexts(tx: Tx, id: string): Promise<Partial<PlanTexts>> {
+  const { inputs, output } = await tx.one(PackedPlan)`select inputs, output from plans where id = ${id}`;
+  const [readInputs, readOutput] = await Promise.all([tryUnpack(inputs), tryUnpack(output)]);
   return {
     ...(readInputs === undefined ? {} : { inputs: readInputs }),
     ...(readOutput === undefined ? {} : { output: readOutput }),
   };
 }
 
-async function unpacked(bytes: Buffer): Promise<string | undefined> {
+async function tryUnpack(bytes: Buffer): Promise<string | undefined> {
   return unpack(bytes).then(
     (text) => text.toString("utf8"),
     () => undefined,
   );
 }
 
-export interface PlanPage {
+export interface PlanFilter {
   /** Those before this one, newest first. */
-  readonly before?: Place | undefined;
+  readonly before?: PageCursor | undefined;
   readonly limit: number;
 }
 
-const PlacedPlan = StoredPlan.extend(Placed);
+const ListedPlan = StoredPlan.extend(cursorShape);
 
-export async function listPlans(tx: Tx, { before, limit }: PlanPage): Promise<z.infer<typeof PlacedPlan>[]> {
+export async function listPlans(tx: Tx, { before, limit }: PlanFilter): Promise<z.infer<typeof ListedPlan>[]> {
   const earlier = before === undefined ? sql`` : sql` where (p.created_at, p.id) < (${before.at}, ${before.id}::uuid)`;
-  return tx.many(PlacedPlan)`
-    select ${columns}, ${placeOf(sql`p.created_at`)} from plans p${earlier} order by p.created_at desc, p.id desc limit ${limit}`;
+  return tx.many(ListedPlan)`
+    select ${columns}, ${cursorColumn(sql`p.created_at`)} from plans p${earlier} order by p.created_at desc, p.id desc limit ${limit}`;
 }
 
 export interface OrderSubject {
@@ -101,17 +101,17 @@ export interface OrderSubject {
   readonly subject: string;
 }
 
-const Standing = z.object({ jobId: z.uuid(), orderId: z.uuid(), status: OrderStatus });
+const SubjectOrder = z.object({ jobId: z.uuid(), orderId: z.uuid(), status: OrderStatus });
 
 /** For each of these: the order of that id, or else the open one in whose place none is stored. One statement. */
-export async function listStandings(
+export async function listOrdersForSubjects(
   tx: Tx,
   tenantId: string,
-  asked: readonly OrderSubject[],
-): Promise<z.infer<typeof Standing>[]> {
-  return tx.many(Standing)`
+  subjects: readonly OrderSubject[],
+): Promise<z.infer<typeof SubjectOrder>[]> {
+  return tx.many(SubjectOrder)`
     select distinct on (ask.job_id) ask.job_id, o.id as order_id, o.status
-    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as ask (job_id uuid, product_id text, intent text, subject text)
+    from jsonb_to_recordset(${JSON.stringify(subjects)}::jsonb) as ask (job_id uuid, product_id text, intent text, subject text)
     join work_orders o on o.tenant_id = ${tenantId} and (o.id = ask.job_id or (o.product_id = ask.product_id
       and o.intent = ask.intent and o.subject = ask.subject and o.status in ('pending', 'running')))
     order by ask.job_id, o.id = ask.job_id desc`;

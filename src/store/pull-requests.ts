@@ -43,15 +43,15 @@ type NewPullRequest = Pick<
 >;
 
 /** Opens one for the branch, or moves the open one's head: asking twice makes no second one. Numbers rise per repository. */
-export async function openPullRequest(tx: Tx, ask: NewPullRequest): Promise<PullRequest> {
-  await tx.run`select pg_advisory_xact_lock(hashtextextended(${`pull-request-number/${ask.repository}`}, 0))`;
+export async function openPullRequest(tx: Tx, request: NewPullRequest): Promise<PullRequest> {
+  await tx.run`select pg_advisory_xact_lock(hashtextextended(${`pull-request-number/${request.repository}`}, 0))`;
   return tx.one(PullRequest)`
     insert into pull_requests as p (repository, number, task_id, tenant_id, operator_id, title, head_branch, base_branch,
       head_sha, base_sha, opened_by, attempt)
-    values (${ask.repository},
-      (select coalesce(max(number), 0) + 1 from pull_requests where repository = ${ask.repository}),
-      ${ask.taskId}, ${ask.tenantId}, ${ask.operatorId}, ${ask.title}, ${ask.headBranch}, ${ask.baseBranch},
-      ${ask.headSha}, ${ask.baseSha}, ${ask.openedBy}, ${ask.attempt})
+    values (${request.repository},
+      (select coalesce(max(number), 0) + 1 from pull_requests where repository = ${request.repository}),
+      ${request.taskId}, ${request.tenantId}, ${request.operatorId}, ${request.title}, ${request.headBranch}, ${request.baseBranch},
+      ${request.headSha}, ${request.baseSha}, ${request.openedBy}, ${request.attempt})
     on conflict (repository, head_branch) where state = 'open'
     do update set head_sha = excluded.head_sha, base_sha = excluded.base_sha, attempt = excluded.attempt, updated_at = now()
     returning ${columns}`;
@@ -62,12 +62,12 @@ export async function listPullRequests(tx: Tx, taskIds: readonly string[]): Prom
     select ${columns} from pull_requests p where p.task_id = any(${taskIds}::uuid[]) order by p.number`;
 }
 
-const Wave = z.object({ open: z.int(), lastUpdate: z.date().nullable() });
-export type Wave = z.infer<typeof Wave>;
+const OpenPullRequests = z.object({ open: z.int(), lastUpdate: z.date().nullable() });
+export type OpenPullRequests = z.infer<typeof OpenPullRequests>;
 
 /** How many are open in a repository, and when one of them moved last. */
-export async function countOpenPullRequests(tx: Tx, tenantId: string, repository: string): Promise<Wave> {
-  return tx.one(Wave)`
+export async function countOpenPullRequests(tx: Tx, tenantId: string, repository: string): Promise<OpenPullRequests> {
+  return tx.one(OpenPullRequests)`
     select count(*)::int as open, max(updated_at) as last_update from pull_requests
     where tenant_id = ${tenantId} and repository = ${repository} and state = 'open'`;
 }
@@ -76,10 +76,10 @@ export async function countOpenPullRequests(tx: Tx, tenantId: string, repository
 export async function closePullRequest(
   tx: Tx,
   pr: { repository: string; number: number },
-  end: { state: "merged" | "closed"; mergeSha?: string },
+  outcome: { state: "merged" | "closed"; mergeSha?: string },
 ): Promise<void> {
   await tx.run`
-    update pull_requests set state = ${end.state}, merge_sha = ${end.mergeSha ?? null}, closed_at = now(), updated_at = now()
+    update pull_requests set state = ${outcome.state}, merge_sha = ${outcome.mergeSha ?? null}, closed_at = now(), updated_at = now()
     where repository = ${pr.repository} and number = ${pr.number} and state = 'open'`;
 }
 

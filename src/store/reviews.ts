@@ -44,16 +44,16 @@ export async function insertReviews(
 
 export async function claimReview(
   tx: Tx,
-  ask: { id: string; worker: string; leaseMs: number },
+  claim: { id: string; worker: string; leaseMs: number },
 ): Promise<Review | undefined> {
   return tx.maybeOne(Review)`
-    update reviews r set status = 'running', worker = ${ask.worker}, started_at = now(),
-      lease_until = now() + ${ask.leaseMs}::float8 * interval '1 ms'
-    where r.id = ${ask.id} and (r.status = 'pending' or (r.status = 'running' and r.lease_until < now()))
+    update reviews r set status = 'running', worker = ${claim.worker}, started_at = now(),
+      lease_until = now() + ${claim.leaseMs}::float8 * interval '1 ms'
+    where r.id = ${claim.id} and (r.status = 'pending' or (r.status = 'running' and r.lease_until < now()))
     returning ${columns}`;
 }
 
-export async function renewReview(tx: Tx, id: string, worker: string, leaseMs: number): Promise<boolean> {
+export async function renewReviewLease(tx: Tx, id: string, worker: string, leaseMs: number): Promise<boolean> {
   const renewed = await tx.run`
     update reviews set lease_until = now() + ${leaseMs}::float8 * interval '1 ms'
     where id = ${id} and worker = ${worker} and status = 'running'`;
@@ -63,23 +63,23 @@ export async function renewReview(tx: Tx, id: string, worker: string, leaseMs: n
 export async function settleReview(
   tx: Tx,
   { id, worker }: { id: string; worker: string },
-  end: Pick<Review, "status" | "verdict" | "summary" | "findings" | "error">,
+  outcome: Pick<Review, "status" | "verdict" | "summary" | "findings" | "error">,
 ): Promise<boolean> {
   const settled = await tx.run`
-    update reviews set status = ${end.status}, verdict = ${end.verdict}, summary = ${end.summary},
-      findings = ${JSON.stringify(end.findings)}::jsonb, error = ${end.error}, ended_at = now(), lease_until = null
+    update reviews set status = ${outcome.status}, verdict = ${outcome.verdict}, summary = ${outcome.summary},
+      findings = ${JSON.stringify(outcome.findings)}::jsonb, error = ${outcome.error}, ended_at = now(), lease_until = null
     where id = ${id} and worker = ${worker} and status = 'running'`;
   return settled > 0;
 }
 
-export async function returnReview(tx: Tx, id: string, worker: string): Promise<void> {
+export async function releaseReview(tx: Tx, id: string, worker: string): Promise<void> {
   await tx.run`
     update reviews set status = 'pending', worker = null, lease_until = null
     where id = ${id} and worker = ${worker} and status = 'running'`;
 }
 
 /** The reviews of the newest round, locked: of two last verdicts at once, one sees both and decides. */
-export async function lockRound(tx: Tx, taskId: string, round: number): Promise<Review[]> {
+export async function lockReviewRound(tx: Tx, taskId: string, round: number): Promise<Review[]> {
   return tx.many(Review)`
     select ${columns} from reviews r where r.task_id = ${taskId} and r.round = ${round} order by r.reviewer for update`;
 }

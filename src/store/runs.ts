@@ -1,7 +1,7 @@
 /** runs: each execution of a work order, with how it ended. */
 import { z } from "zod";
 import { Intent } from "../domain/orders/order.ts";
-import { placeOf, Placed, type Place } from "./keyset.ts";
+import { cursorColumn, cursorShape, type PageCursor } from "./keyset.ts";
 import { sql, type Tx } from "./sql.ts";
 
 export const RunStatus = z.enum(["in_progress", "success", "failed", "cancelled"]);
@@ -58,14 +58,14 @@ export async function insertRun(tx: Tx, run: NewRun): Promise<Run> {
     returning ${runColumns}`;
 }
 
-export type RunEnding = Pick<Run, "status" | "headSha" | "exitCode" | "failure" | "message" | "transient" | "summary">;
+export type RunOutcome = Pick<Run, "status" | "headSha" | "exitCode" | "failure" | "message" | "transient" | "summary">;
 
 /** Undefined when it was ended already, by whoever took its order over. */
-export async function endRun(tx: Tx, id: string, end: RunEnding): Promise<Run | undefined> {
+export async function endRun(tx: Tx, id: string, outcome: RunOutcome): Promise<Run | undefined> {
   return tx.maybeOne(Run)`
-    update runs r set status = ${end.status}, head_sha = ${end.headSha}, exit_code = ${end.exitCode},
-      failure = ${end.failure}, message = ${end.message}, transient = ${end.transient},
-      summary = ${JSON.stringify(end.summary)}::jsonb, ended_at = now()
+    update runs r set status = ${outcome.status}, head_sha = ${outcome.headSha}, exit_code = ${outcome.exitCode},
+      failure = ${outcome.failure}, message = ${outcome.message}, transient = ${outcome.transient},
+      summary = ${JSON.stringify(outcome.summary)}::jsonb, ended_at = now()
     where r.id = ${id} and r.status = 'in_progress'
     returning ${runColumns}`;
 }
@@ -83,14 +83,14 @@ export interface RunFilter {
   readonly orderId?: string | undefined;
   /** Also those that gc has put aside. */
   readonly collected?: boolean | undefined;
-  readonly before?: Place | undefined;
+  readonly before?: PageCursor | undefined;
   readonly limit: number;
 }
 
-const PlacedRun = Run.extend(Placed);
+const ListedRun = Run.extend(cursorShape);
 
 /** Newest first. */
-export async function listRuns(tx: Tx, tenantId: string, filter: RunFilter): Promise<z.infer<typeof PlacedRun>[]> {
+export async function listRuns(tx: Tx, tenantId: string, filter: RunFilter): Promise<z.infer<typeof ListedRun>[]> {
   const { productId, intent, status, orderId, collected, before, limit } = filter;
   const conditions = [
     productId === undefined ? sql`` : sql` and r.product_id = ${productId}`,
@@ -101,13 +101,13 @@ export async function listRuns(tx: Tx, tenantId: string, filter: RunFilter): Pro
     before === undefined ? sql`` : sql` and (r.started_at, r.id) < (${before.at}, ${before.id}::uuid)`,
   ];
   const [a, b, c, d, e, f] = conditions;
-  return tx.many(PlacedRun)`
-    select ${runColumns}, ${placeOf(sql`r.started_at`)} from runs r where r.tenant_id = ${tenantId}${a}${b}${c}${d}${e}${f}
+  return tx.many(ListedRun)`
+    select ${runColumns}, ${cursorColumn(sql`r.started_at`)} from runs r where r.tenant_id = ${tenantId}${a}${b}${c}${d}${e}${f}
     order by r.started_at desc, r.id desc limit ${limit}`;
 }
 
 /** By a prefix of the id or of its short name, as people type it. */
-export async function listRunsNamed(tx: Tx, tenantId: string, name: string, limit: number): Promise<Run[]> {
+export async function listRunsByName(tx: Tx, tenantId: string, name: string, limit: number): Promise<Run[]> {
   return tx.many(Run)`
     select ${runColumns} from runs r
     where r.tenant_id = ${tenantId}
@@ -134,14 +134,14 @@ export async function listUnsealedRuns(tx: Tx, host: string, limit: number): Pro
     select ${runColumns} from runs r where r.host = ${host} and r.unsealed order by r.started_at limit ${limit}`;
 }
 
-export async function markSealed(tx: Tx, id: string): Promise<void> {
+export async function markRunSealed(tx: Tx, id: string): Promise<void> {
   await tx.run`update runs set unsealed = false where id = ${id}`;
 }
 
 const Ids = z.object({ id: z.uuid() });
 
 /** Which of these are not over, of runs of orders and of checks alike. */
-export async function listOpenRuns(tx: Tx, ids: readonly string[]): Promise<string[]> {
+export async function listOpenRunIds(tx: Tx, ids: readonly string[]): Promise<string[]> {
   const rows = await tx.many(Ids)`
     select id from runs where id = any(${ids}::uuid[]) and status = 'in_progress'
     union all select id from ci_runs where id = any(${ids}::uuid[]) and status = 'running'`;

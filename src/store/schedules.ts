@@ -56,7 +56,7 @@ export async function lockSchedule(tx: Tx, { tenantId, id }: ScheduleKey): Promi
 }
 
 /** What a look at the file found. */
-export type ReadSchedule = Pick<
+export type ScannedSchedule = Pick<
   Schedule,
   "id" | "tenantId" | "operatorId" | "productId" | "definition" | "file" | "sha256" | "problems"
 >;
@@ -65,14 +65,14 @@ export type ReadSchedule = Pick<
  * As the file says now. `passedAt` is the slot that counts as made when its timing is new: an old slot of a new timing is
  * nobody's. An invalid file leaves the definition as it was.
  */
-export async function putSchedule(tx: Tx, found: ReadSchedule, at: Date, passedAt: Date | null): Promise<void> {
-  const { definition } = found;
-  const problems = found.problems ? JSON.stringify(found.problems) : null;
+export async function upsertSchedule(tx: Tx, scanned: ScannedSchedule, at: Date, passedAt: Date | null): Promise<void> {
+  const { definition } = scanned;
+  const problems = scanned.problems ? JSON.stringify(scanned.problems) : null;
   await tx.run`
     insert into schedules as s (id, tenant_id, operator_id, product_id, cadence, definition, file, sha256, problems, enabled,
       created_at, updated_at)
-    values (${found.id}, ${found.tenantId}, ${found.operatorId}, ${found.productId}, ${definition?.cadence ?? null},
-      ${definition ? JSON.stringify(definition) : null}::jsonb, ${found.file}, ${found.sha256}, ${problems}::jsonb,
+    values (${scanned.id}, ${scanned.tenantId}, ${scanned.operatorId}, ${scanned.productId}, ${definition?.cadence ?? null},
+      ${definition ? JSON.stringify(definition) : null}::jsonb, ${scanned.file}, ${scanned.sha256}, ${problems}::jsonb,
       ${definition?.enabled ?? false}, ${at}, ${at})
     on conflict (tenant_id, id) do update set operator_id = excluded.operator_id, product_id = excluded.product_id,
       cadence = coalesce(excluded.cadence, s.cadence), definition = coalesce(excluded.definition, s.definition),
@@ -81,12 +81,12 @@ export async function putSchedule(tx: Tx, found: ReadSchedule, at: Date, passedA
       last_slot_at = greatest(s.last_slot_at, ${passedAt}::timestamptz), updated_at = excluded.updated_at`;
 }
 
-export async function dropSchedule(tx: Tx, { tenantId, id }: ScheduleKey): Promise<void> {
+export async function deleteSchedule(tx: Tx, { tenantId, id }: ScheduleKey): Promise<void> {
   await tx.run`delete from schedules where tenant_id = ${tenantId} and id = ${id}`;
 }
 
 /** `passedAt` when it goes on: what was missed meanwhile was meant to be. */
-export async function pauseSchedule(
+export async function setSchedulePause(
   tx: Tx,
   { tenantId, id }: ScheduleKey,
   paused: z.infer<typeof Paused> | null,
@@ -99,7 +99,7 @@ export async function pauseSchedule(
 }
 
 /** A push wants it to run; several before it does are one. */
-export async function notePush(tx: Tx, { tenantId, id }: ScheduleKey, at: Date): Promise<void> {
+export async function recordPush(tx: Tx, { tenantId, id }: ScheduleKey, at: Date): Promise<void> {
   await tx.run`
     update schedules set pushed_at = greatest(pushed_at, ${at}), updated_at = now()
     where tenant_id = ${tenantId} and id = ${id}`;
@@ -114,7 +114,7 @@ export interface SlotOutcome {
 }
 
 /** Whoever made (or passed over) a slot says so in the same transaction; a push that came before it is answered. */
-export async function noteSlot(
+export async function recordSlot(
   tx: Tx,
   { tenantId, id }: ScheduleKey,
   { slotAt, ranAt, outcome }: SlotOutcome,

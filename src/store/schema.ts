@@ -3,16 +3,16 @@ import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import type { Tx } from "./sql.ts";
 
-export type SchemaPrint = Readonly<Record<string, string>>;
+export type SchemaFingerprint = Readonly<Record<string, string>>;
 
-const Printed = z.object({ object: z.string(), print: z.string() });
+const FingerprintRow = z.object({ object: z.string(), print: z.string() });
 
 /**
  * Names, types and texts as they were written; nothing that PostgreSQL deparses, since that reads differently from version to
  * version. Partitions and other people's objects are left out.
  */
-export async function readSchema(tx: Tx): Promise<SchemaPrint> {
-  const rows = await tx.many(Printed)`
+export async function readSchema(tx: Tx): Promise<SchemaFingerprint> {
+  const rows = await tx.many(FingerprintRow)`
     with ours as (
       select c.oid, c.relname, c.relrowsecurity, c.relforcerowsecurity from pg_class c
       where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition
@@ -42,7 +42,7 @@ export async function readSchema(tx: Tx): Promise<SchemaPrint> {
 }
 
 /** What the migrations of this Fleetwright make. `schema.json` is written by its test. */
-export async function expectedSchema(): Promise<SchemaPrint> {
+export async function readExpectedSchema(): Promise<SchemaFingerprint> {
   const text = await readFile(new URL("schema.json", import.meta.url), "utf8");
   return z.record(z.string(), z.string()).parse(JSON.parse(text));
 }

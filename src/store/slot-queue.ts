@@ -1,9 +1,9 @@
 /** The line before the hosts: who waits for a slot, who was called, and who was served when. Worker role. */
 import { z } from "zod";
-import type { InLine } from "../domain/fair-queue.ts";
+import type { WaitingTask } from "../domain/fair-queue.ts";
 import { sql, type Tx } from "./sql.ts";
 
-const Waiting = z.object({
+const SlotWaiter = z.object({
   id: z.uuid(),
   tenantId: z.string(),
   operatorId: z.string(),
@@ -14,18 +14,18 @@ const Waiting = z.object({
 });
 
 /** As the index fleet_tasks_in_line says it. */
-const waits = sql`t.condition = 'waiting_slot' and t.waiting_for = 'spawn' and t.condition_detail ? 'host'`;
-const called = sql`t.condition = 'ok' and t.waiting_for = 'spawn' and t.condition_detail ? 'called'`;
+const isWaiting = sql`t.condition = 'waiting_slot' and t.waiting_for = 'spawn' and t.condition_detail ? 'host'`;
+const isCalled = sql`t.condition = 'ok' and t.waiting_for = 'spawn' and t.condition_detail ? 'called'`;
 
 /** Each operator's oldest, at most `each` of them: one step in the index per operator who waits, however many tasks they have. */
-export async function listLine(tx: Tx, each: number): Promise<InLine[]> {
-  return tx.many(Waiting)`
+export async function listSlotQueue(tx: Tx, perOperator: number): Promise<WaitingTask[]> {
+  return tx.many(SlotWaiter)`
     with recursive who as (
-      (select t.tenant_id, t.operator_id from fleet_tasks t where ${waits} order by t.tenant_id, t.operator_id limit 1)
+      (select t.tenant_id, t.operator_id from fleet_tasks t where ${isWaiting} order by t.tenant_id, t.operator_id limit 1)
       union all
       select next.tenant_id, next.operator_id from who cross join lateral (
         select t.tenant_id, t.operator_id from fleet_tasks t
-        where ${waits} and (t.tenant_id, t.operator_id) > (who.tenant_id, who.operator_id)
+        where ${isWaiting} and (t.tenant_id, t.operator_id) > (who.tenant_id, who.operator_id)
         order by t.tenant_id, t.operator_id limit 1) as next
     )
     select first.id, who.tenant_id, who.operator_id, first.created_at, first.is_called_again,
@@ -34,20 +34,20 @@ export async function listLine(tx: Tx, each: number): Promise<InLine[]> {
         as operator_served
     from who cross join lateral (
       select t.id, t.created_at, coalesce(t.condition_detail ? 'again', false) as is_called_again from fleet_tasks t
-      where ${waits} and t.tenant_id = who.tenant_id and t.operator_id = who.operator_id
-      order by t.created_at, t.id limit ${each}) as first`;
+      where ${isWaiting} and t.tenant_id = who.tenant_id and t.operator_id = who.operator_id
+      order by t.created_at, t.id limit ${perOperator}) as first`;
 }
 
-export async function isAnybodyInLine(tx: Tx): Promise<boolean> {
+export async function hasSlotWaiters(tx: Tx): Promise<boolean> {
   const row = await tx.one(z.object({ any: z.boolean() }))`
-    select exists (select from fleet_tasks t where ${waits}) as any`;
+    select exists (select from fleet_tasks t where ${isWaiting}) as any`;
   return row.any;
 }
 
 /** Called to a slot and not there yet: those slots are not free. */
-export async function countCalled(tx: Tx): Promise<number> {
+export async function countCalledTasks(tx: Tx): Promise<number> {
   const row = await tx.one(z.object({ called: z.int() }))`
-    select count(*)::int as called from fleet_tasks t where ${called}`;
+    select count(*)::int as called from fleet_tasks t where ${isCalled}`;
   return row.called;
 }
 

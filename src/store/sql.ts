@@ -46,12 +46,12 @@ export function sql(strings: TemplateStringsArray, ...slots: readonly unknown[])
   return new Sql(parts, values);
 }
 
-export function transactionOn(client: PoolClient): Tx {
-  async function rows<Shape extends z.ZodType>(shape: Shape, query: Sql, most: number): Promise<z.output<Shape>[]> {
+export function openTx(client: PoolClient): Tx {
+  async function rows<Shape extends z.ZodType>(shape: Shape, query: Sql, maxRows: number): Promise<z.output<Shape>[]> {
     const result = await client.query<unknown[]>({ text: query.text, values: [...query.values], rowMode: "array" });
-    if (result.rows.length > most) throw new Error(`${result.rows.length} rows where one was meant: ${query.text}`);
+    if (result.rows.length > maxRows) throw new Error(`${result.rows.length} rows where one was meant: ${query.text}`);
     const names = result.fields.map((field) => camelCase(field.name));
-    return result.rows.map((cells) => shape.parse(named(names, cells)));
+    return result.rows.map((cells) => shape.parse(toRecord(names, cells)));
   }
 
   return {
@@ -80,20 +80,20 @@ export function transactionOn(client: PoolClient): Tx {
 }
 
 /** Key by key: a row of fifty columns costs a third of what Object.fromEntries takes, and listings have thousands. */
-function named(names: readonly string[], cells: readonly unknown[]): Record<string, unknown> {
+function toRecord(names: readonly string[], cells: readonly unknown[]): Record<string, unknown> {
   const row: Record<string, unknown> = {};
   for (const [index, name] of names.entries()) row[name] = cells[index];
   return row;
 }
 
 /** Columns as statements name them: a few hundred, asked for with every row set. */
-const spelled = new Map<string, string>();
+const camelCaseCache = new Map<string, string>();
 
 export function camelCase(name: string): string {
-  const known = spelled.get(name);
-  if (known !== undefined) return known;
+  const cached = camelCaseCache.get(name);
+  if (cached !== undefined) return cached;
   const camel = name.replaceAll(/_(?<letter>[a-z])/g, (_, letter: string) => letter.toUpperCase());
-  spelled.set(name, camel);
+  camelCaseCache.set(name, camel);
   return camel;
 }
 

@@ -6,13 +6,13 @@ import type { Tx } from "./sql.ts";
 import { taskColumns } from "./tasks.ts";
 
 /** Whether anything is stopped, or still paused because something was. */
-export async function anyStops(tx: Tx): Promise<boolean> {
+export async function hasActiveStops(tx: Tx): Promise<boolean> {
   const row = await tx.one(z.object({ any: z.boolean() }))`
     select exists (select from kill_switches) or exists (select from fleet_tasks where condition = 'paused') as any`;
   return row.any;
 }
 
-export async function listPausedOnHost(tx: Tx, host: string): Promise<Task[]> {
+export async function listPausedTasksOnHost(tx: Tx, host: string): Promise<Task[]> {
   return tx.many(Task)`
     select ${taskColumns} from fleet_tasks t
     where t.condition = 'paused' and t.host = ${host} and t.status in ('spawning', 'running', 'pr_created', 'reviewing')`;
@@ -22,7 +22,7 @@ export async function listPausedOnHost(tx: Tx, host: string): Promise<Task[]> {
  * Held by a switch that is gone, or is another one by now; and nobody's to see to: no host has them, or theirs is not among
  * those alive. Whom fleet.yaml holds is looked at each time, since no row says so.
  */
-export async function listForsaken(tx: Tx, alive: readonly string[], limit: number): Promise<Task[]> {
+export async function listOrphanedPauses(tx: Tx, alive: readonly string[], limit: number): Promise<Task[]> {
   return tx.many(Task)`
     select ${taskColumns} from fleet_tasks t
     where t.condition = 'paused' and t.condition_detail ? 'estop'
@@ -34,7 +34,7 @@ export async function listForsaken(tx: Tx, alive: readonly string[], limit: numb
 }
 
 /** Where an agent may be at work, within reach of these switches; and the tasks that they name. */
-export async function listAbortable(tx: Tx, aborts: readonly EstopTarget[], limit: number): Promise<Task[]> {
+export async function listAbortableTasks(tx: Tx, aborts: readonly EstopTarget[], limit: number): Promise<Task[]> {
   const named = aborts.flatMap(({ scope, subject }) => (scope === "agent" ? [subject] : []));
   const tenants = aborts.flatMap(({ scope, tenantId }) => (scope === "agent" ? [] : [tenantId]));
   return tx.many(Task)`

@@ -2,12 +2,12 @@
 import { Client, Pool, type PoolClient } from "pg";
 import { z } from "zod";
 import { FleetError } from "../domain/errors.ts";
-import { isAway, mayTryAgain, survives, translate } from "./failures.ts";
-import { transactionOn, type Tx } from "./sql.ts";
+import { isUnavailable, isRetryable, isConnectionUsable, toDomainError } from "./failures.ts";
+import { openTx, type Tx } from "./sql.ts";
 import { openTransitions, type Transitions } from "./transitions.ts";
 
 /** On whose behalf: a processor of the house (sees all tenants), or an operator's request (sees what row security shows). */
-export type Behalf =
+export type Principal =
   | { readonly role: "fleet_worker" }
   | {
       readonly role: "fleet_app";
@@ -16,20 +16,23 @@ export type Behalf =
       readonly scope: "operator" | "tenant";
     };
 
-export const WORKER: Behalf = { role: "fleet_worker" };
+export const SYSTEM: Principal = { role: "fleet_worker" };
 
 /** A request: reads within the tenant, writes as the operator. */
-export function requestBy(operator: { readonly id: string; readonly tenantId: string }): Behalf {
+export function asOperator(operator: { readonly id: string; readonly tenantId: string }): Principal {
   return { role: "fleet_app", tenantId: operator.tenantId, operatorId: operator.id, scope: "tenant" };
 }
 
+/** Runs in one transaction, and touches nothing but `tx`: it may run again. */
+type Work<Result> = (tx: Tx) => Promise<Result>;
+
 export interface Store {
   /** Runs `work` in one transaction; `work` may run again (deadlock, serialization), so it must touch nothing but `tx`. */
-  transaction<Result>(on: Behalf, work: (tx: Tx) => Promise<Result>): Promise<Result>;
+  transaction<Result>(on: Principal, work: Work<Result>): Promise<Result>;
   /** Moves or patches one task; concurrent calls share statements (group commit). */
   readonly transitions: Transitions;
   /** Runs `work` while this process alone holds the named lock, or returns undefined at once when another holds it. */
-  exclusively<Result>(name: string, work: (tx: Tx) => Promise<Result>): Promise<Result | undefined>;
+  tryWithLock<Result>(name: string, work: Work<Result>): Promise<Result | undefined>;
   readonly pool: { readonly total: number; readonly idle: number; readonly waiting: number };
   close(): Promise<void>;
 }
@@ -42,13 +45,13 @@ export interface StoreOptions {
   readonly onLostConnection: (error: Error) => void;
 }
 
-const Locked = z.object({ held: z.boolean() });
+const LockRow = z.object({ held: z.boolean() });
 
-const TRIES = 4;
+const MAX_TRIES = 4;
 /** Nothing waits for anything here: who does not answer to it hangs, however long its statements may take. */
-const BEGIN_MS = 6_000;
+const BEGIN_TIMEOUT_MS = 6_000;
 /** A transaction that idles (a hung queue behind the relay) must not hold its row locks for ever. */
-const IDLE_IN_TRANSACTION_MS = 10_000;
+const IDLE_TRANSACTION_TIMEOUT_MS = 10_000;
 
 /**
  * Connections that do nothing but hold a lock while the work they guard uses others. A pool of their own: from a shared one
@@ -58,26 +61,26 @@ export const LOCK_CONNECTIONS = 8;
 
 export function openStore(options: StoreOptions): Store {
   const pool = openPool(options, options.maxConnections);
-  const locks = openPool(options, LOCK_CONNECTIONS);
+  const lockPool = openPool(options, LOCK_CONNECTIONS);
   const held = new Set<string>();
   let closed: Promise<unknown> | undefined;
 
-  async function once<Result>(from: Pool, on: Behalf, work: (tx: Tx) => Promise<Result>): Promise<Result> {
+  async function runTransaction<Result>(from: Pool, principal: Principal, work: Work<Result>): Promise<Result> {
     const client = await from.connect();
     client.on("error", options.onLostConnection);
     let broken = true;
     try {
-      const answerMs = Math.min(BEGIN_MS, options.statementTimeoutMs + 1_000);
-      const begin = { text: beginAs(client, on, options.statementTimeoutMs), query_timeout: answerMs };
+      const answerMs = Math.min(BEGIN_TIMEOUT_MS, options.statementTimeoutMs + 1_000);
+      const begin = { text: beginStatement(client, principal, options.statementTimeoutMs), query_timeout: answerMs };
       await client.query(begin);
-      const result = await work(transactionOn(client));
+      const result = await work(openTx(client));
       await client.query("commit");
       broken = false;
       return result;
     } catch (error) {
       // A connection that cannot roll back is broken: the pool must throw it away, not lend it again. One that does not
       // answer is not asked once more, which would take as long again.
-      broken = isAway(error) && !survives(error) ? true : await cannotRollBack(client);
+      broken = isUnavailable(error) && !isConnectionUsable(error) ? true : await rollbackFails(client);
       throw error;
     } finally {
       client.off("error", options.onLostConnection);
@@ -85,24 +88,24 @@ export function openStore(options: StoreOptions): Store {
     }
   }
 
-  async function transactionFrom<Result>(from: Pool, on: Behalf, work: (tx: Tx) => Promise<Result>): Promise<Result> {
+  async function transactionFrom<Result>(from: Pool, principal: Principal, work: Work<Result>): Promise<Result> {
     for (let tries = 1; ; tries += 1) {
       try {
-        return await once(from, on, work);
+        return await runTransaction(from, principal, work);
       } catch (error) {
-        if (tries >= TRIES || !mayTryAgain(error)) throw translate(error);
+        if (tries >= MAX_TRIES || !isRetryable(error)) throw toDomainError(error);
         await new Promise((resolve) => setTimeout(resolve, tries * 20));
       }
     }
   }
 
-  async function exclusively<Result>(name: string, work: (tx: Tx) => Promise<Result>): Promise<Result | undefined> {
+  async function tryWithLock<Result>(name: string, work: Work<Result>): Promise<Result | undefined> {
     // Held in this process already: no connection is needed to know the answer.
     if (held.has(name)) return undefined;
     held.add(name);
     try {
-      return await transactionFrom(locks, WORKER, async (tx) => {
-        const [lock] = await tx.many(Locked)`select pg_try_advisory_xact_lock(hashtextextended(${name}, 0)) as held`;
+      return await transactionFrom(lockPool, SYSTEM, async (tx) => {
+        const [lock] = await tx.many(LockRow)`select pg_try_advisory_xact_lock(hashtextextended(${name}, 0)) as held`;
         if (!lock?.held) return undefined;
         // This transaction only holds the lock; the work uses others, and may take as long as one look may.
         await tx.run`select set_config('idle_in_transaction_session_timeout', '60s', true)`;
@@ -115,16 +118,16 @@ export function openStore(options: StoreOptions): Store {
 
   return {
     transaction: (on, work) => transactionFrom(pool, on, work),
-    transitions: openTransitions((text, values) => queryAlone(pool, options, text, values)),
-    exclusively,
+    transitions: openTransitions((text, values) => queryOnce(pool, options, text, values)),
+    tryWithLock,
     get pool() {
       return { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
     },
-    close: async () => void (await (closed ??= Promise.all([pool.end(), locks.end()]))),
+    close: async () => void (await (closed ??= Promise.all([pool.end(), lockPool.end()]))),
   };
 }
 
-function cannotRollBack(client: PoolClient): Promise<boolean> {
+function rollbackFails(client: PoolClient): Promise<boolean> {
   return client.query("rollback").then(
     () => false,
     () => true,
@@ -132,7 +135,7 @@ function cannotRollBack(client: PoolClient): Promise<boolean> {
 }
 
 /** One statement that is its own transaction. */
-async function queryAlone(
+async function queryOnce(
   pool: Pool,
   options: StoreOptions,
   text: string,
@@ -144,7 +147,7 @@ async function queryAlone(
   try {
     return (await client.query<Record<string, unknown>>(text, values)).rows;
   } catch (error) {
-    broken = !survives(error);
+    broken = !isConnectionUsable(error);
     throw error;
   } finally {
     client.off("error", options.onLostConnection);
@@ -169,23 +172,23 @@ function openPool(options: StoreOptions, max: number): Pool {
 }
 
 /** One round trip: begin, and who we are until commit (fleet_enter also sets the lock time-out). Values are literals because a batch takes no parameters. */
-function beginAs(client: PoolClient, on: Behalf, statementTimeoutMs: number): string {
-  const context = client.escapeLiteral(JSON.stringify(on));
+function beginStatement(client: PoolClient, principal: Principal, statementTimeoutMs: number): string {
+  const context = client.escapeLiteral(JSON.stringify(principal));
   return `begin;
     set local statement_timeout = ${statementTimeoutMs};
-    set local idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS};
+    set local idle_in_transaction_session_timeout = ${IDLE_TRANSACTION_TIMEOUT_MS};
     select fleet_enter(${context}::jsonb)`;
 }
 
 /** What the roles are that a transaction takes on, and what they could become: `fleet_app` and `fleet_worker` after they were entered. */
-const Entered = z.object({
+const EnteredRole = z.object({
   role: z.string(),
   privileged: z.boolean(),
   owns: z.boolean(),
   becomes: z.array(z.string()),
 });
 
-const ENTERED = `select current_user as role,
+const ENTERED_ROLE_QUERY = `select current_user as role,
   exists (select from pg_roles where rolname = current_user and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb))
     as privileged,
   exists (select from pg_class where relnamespace = 'public'::regnamespace and pg_has_role(current_user, relowner, 'member'))
@@ -193,7 +196,7 @@ const ENTERED = `select current_user as role,
   array(select rolname::text from pg_roles where rolname <> current_user and not rolsuper
     and pg_has_role(current_user, oid, 'member') order by 1) as becomes`;
 
-export interface Usable {
+export interface DatabaseInfo {
   readonly version: string;
   readonly maxConnections: number;
   /** Who logs in, when that is a superuser or an owner: SQL that leaves its role then leaves row security behind. */
@@ -204,7 +207,7 @@ export interface Usable {
  * Refuses to serve when row security would not hold: the roles are entered as transactions enter them, and must then be
  * neither privileged, nor owner of a table, nor able to become anybody else.
  */
-export async function assertUsable(url: string): Promise<Usable> {
+export async function assertDatabaseUsable(url: string): Promise<DatabaseInfo> {
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
   client.on("error", () => undefined);
   try {
@@ -212,7 +215,7 @@ export async function assertUsable(url: string): Promise<Usable> {
     await assertRoles(client);
     for (const role of ["fleet_app", "fleet_worker"]) {
       await client.query("begin");
-      await assertHolds(client, role);
+      await assertRoleIsolated(client, role);
       await client.query("rollback");
     }
     const about = await client.query<{ version: string; most: string; login: string | null }>(
@@ -223,7 +226,7 @@ export async function assertUsable(url: string): Promise<Usable> {
     const { version = "unknown", most = 0, login } = about.rows[0] ?? {};
     return { version, maxConnections: Number(most), privilegedLogin: login ?? undefined };
   } catch (error) {
-    throw translate(error);
+    throw toDomainError(error);
   } finally {
     await client.end().catch(() => undefined);
   }
@@ -242,10 +245,10 @@ async function assertRoles(client: Client): Promise<void> {
 }
 
 /** In an open transaction: who the connection is after it entered, said by PostgreSQL; not who it was asked to become. */
-export async function assertHolds(client: Pick<Client, "query">, role: string): Promise<void> {
+export async function assertRoleIsolated(client: Pick<Client, "query">, role: string): Promise<void> {
   await client.query("select fleet_enter($1::jsonb)", [JSON.stringify({ role })]);
-  const { rows } = await client.query(ENTERED);
-  const entered = Entered.parse(rows[0]);
+  const { rows } = await client.query(ENTERED_ROLE_QUERY);
+  const entered = EnteredRole.parse(rows[0]);
   const wrong = [
     entered.role === role ? "" : `a transaction that enters ${role} is ${entered.role}`,
     entered.privileged

@@ -1,9 +1,9 @@
 /** Listings of tasks page by page, newest first, at a cost that does not grow with the years. */
 import { z } from "zod";
 import { Task } from "../domain/task/task.ts";
-import { nextPlace, placeOf, Placed } from "./keyset.ts";
+import { nextPageCursor, cursorColumn, cursorShape } from "./keyset.ts";
 import { sql, type Sql, type Tx } from "./sql.ts";
-import { listTasks, narrowed, taskColumns, type TaskFilter } from "./tasks.ts";
+import { listTasks, taskConditions, taskColumns, type TaskFilter } from "./tasks.ts";
 
 export interface TaskSearch extends TaskFilter {
   readonly host?: string | undefined;
@@ -23,17 +23,17 @@ export interface TaskPage {
  * What no index serves (host, agent, type, words) is looked for among so many of the newest; the next page looks further.
  * An index for each would be written by every transition, and row security lets none serve a search for words.
  */
-export const MOST_LOOKED_AT = 2_000;
+export const MAX_SCANNED_TASKS = 2_000;
 
-export async function pageOfTasks(tx: Tx, filter: TaskSearch): Promise<TaskPage> {
-  const wanted = soughtIn(filter);
-  if (wanted) return lookThrough(tx, filter, wanted);
+export async function listTaskPage(tx: Tx, filter: TaskSearch): Promise<TaskPage> {
+  const wanted = unindexedConditions(filter);
+  if (wanted) return scanTasks(tx, filter, wanted);
   const rows = await listTasks(tx, { ...filter, limit: filter.limit + 1 });
-  return { tasks: rows.slice(0, filter.limit), next: nextPlace(rows, filter.limit) };
+  return { tasks: rows.slice(0, filter.limit), next: nextPageCursor(rows, filter.limit) };
 }
 
 /** The conditions that are judged row by row; undefined when there are none. */
-function soughtIn({ host, agentType, taskType, text }: TaskSearch): Sql | undefined {
+function unindexedConditions({ host, agentType, taskType, text }: TaskSearch): Sql | undefined {
   const conditions: Sql[] = [];
   if (host) conditions.push(sql`t.host = ${host}`);
   if (agentType) conditions.push(sql`t.agent_type = ${agentType}`);
@@ -43,19 +43,19 @@ function soughtIn({ host, agentType, taskType, text }: TaskSearch): Sql | undefi
   return first && rest.reduce((all, condition) => sql`${all} and ${condition}`, first);
 }
 
-const Looked = z.object({ id: z.uuid(), ...Placed, fits: z.boolean(), nth: z.int() });
+const ScannedTask = z.object({ id: z.uuid(), ...cursorShape, fits: z.boolean(), nth: z.int() });
 
-async function lookThrough(tx: Tx, filter: TaskFilter, wanted: Sql): Promise<TaskPage> {
+async function scanTasks(tx: Tx, filter: TaskFilter, wanted: Sql): Promise<TaskPage> {
   // Of those that do not fit only the last one is told: where the next page goes on.
-  const looked = await tx.many(Looked)`
+  const scanned = await tx.many(ScannedTask)`
     with looked as materialized (
       select t.id, t.created_at, coalesce(${wanted}, false) as fits, (row_number() over (order by t.created_at desc, t.id desc))::int as nth
       from (
-        select * from fleet_tasks t where ${narrowed(filter)} order by t.created_at desc, t.id desc limit ${MOST_LOOKED_AT}
+        select * from fleet_tasks t where ${taskConditions(filter)} order by t.created_at desc, t.id desc limit ${MAX_SCANNED_TASKS}
       ) t
     )
-    select id, ${placeOf(sql`created_at`)}, fits, nth from looked where fits or nth = ${MOST_LOOKED_AT} order by nth limit ${filter.limit + 1}`;
-  const fitting = looked.filter(({ fits }) => fits);
+    select id, ${cursorColumn(sql`created_at`)}, fits, nth from looked where fits or nth = ${MAX_SCANNED_TASKS} order by nth limit ${filter.limit + 1}`;
+  const fitting = scanned.filter(({ fits }) => fits);
   const page = fitting.slice(0, filter.limit);
   const ids = page.map(({ id }) => id);
   const tasks =
@@ -63,8 +63,8 @@ async function lookThrough(tx: Tx, filter: TaskFilter, wanted: Sql): Promise<Tas
       ? []
       : await tx.many(Task)`
           select ${taskColumns} from fleet_tasks t where t.id = any(${ids}::uuid[]) order by t.created_at desc, t.id desc`;
-  const next = nextPlace(fitting, filter.limit);
+  const next = nextPageCursor(fitting, filter.limit);
   if (next) return { tasks, next };
-  const last = looked.at(-1);
-  return { tasks, next: last?.nth === MOST_LOOKED_AT ? { at: last.place, id: last.id } : undefined };
+  const last = scanned.at(-1);
+  return { tasks, next: last?.nth === MAX_SCANNED_TASKS ? { at: last.place, id: last.id } : undefined };
 }

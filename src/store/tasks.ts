@@ -3,7 +3,7 @@ import { z } from "zod";
 import { SLOT_HOLDING_STATUSES, Task, type TaskStatus } from "../domain/task/task.ts";
 import { Cap, type TaskBudget } from "../domain/budget.ts";
 import { TaskNotFoundError } from "../domain/errors.ts";
-import { placeOf, Placed, type Place } from "./keyset.ts";
+import { cursorColumn, cursorShape, type PageCursor } from "./keyset.ts";
 import type { Hint } from "./outbox.ts";
 import { snakeKeys, sql, type Sql, type Tx } from "./sql.ts";
 
@@ -68,13 +68,13 @@ export async function getTask(tx: Tx, id: string): Promise<Task> {
 }
 
 /** The task for a job of this epoch; undefined when the task has moved on, so the job is a no-op. */
-export async function findTaskAt(tx: Tx, job: { taskId: string; epoch: number }): Promise<Task | undefined> {
+export async function findTaskAtEpoch(tx: Tx, job: { taskId: string; epoch: number }): Promise<Task | undefined> {
   return tx.maybeOne(Task)`
     select ${taskColumns} from fleet_tasks t where t.id = ${job.taskId} and t.epoch = ${job.epoch} and t.removed_at is null`;
 }
 
 /** By a prefix of the id (with or without its dashes) or of the short id (its last eight digits); at most `limit`. */
-export async function listTasksNamed(tx: Tx, name: string, limit: number): Promise<Task[]> {
+export async function listTasksByName(tx: Tx, name: string, limit: number): Promise<Task[]> {
   const digits = name.replaceAll("-", "");
   if (!/^[0-9a-f]{1,32}$/.test(digits)) return [];
   // As ranges: row security lets no index serve `like`, and an id has no prefix.
@@ -93,21 +93,21 @@ export interface TaskFilter {
   readonly operatorId?: string | undefined;
   readonly since?: Date | undefined;
   /** Keyset: only tasks older than this one. */
-  readonly before?: Place | undefined;
+  readonly before?: PageCursor | undefined;
   readonly limit: number;
 }
 
-const PlacedTask = Task.extend(Placed);
+const ListedTask = Task.extend(cursorShape);
 
 /** Newest first. */
-export async function listTasks(tx: Tx, filter: TaskFilter): Promise<z.infer<typeof PlacedTask>[]> {
-  return tx.many(PlacedTask)`
-    select ${taskColumns}, ${placeOf(sql`t.created_at`)} from fleet_tasks t where ${narrowed(filter)}
+export async function listTasks(tx: Tx, filter: TaskFilter): Promise<z.infer<typeof ListedTask>[]> {
+  return tx.many(ListedTask)`
+    select ${taskColumns}, ${cursorColumn(sql`t.created_at`)} from fleet_tasks t where ${taskConditions(filter)}
     order by t.created_at desc, t.id desc limit ${filter.limit}`;
 }
 
 /** Conditions are added only when asked, so that each filter meets its own index. */
-export function narrowed({ statuses, tenantId, operatorId, since, before }: TaskFilter): Sql {
+export function taskConditions({ statuses, tenantId, operatorId, since, before }: TaskFilter): Sql {
   const conditions: Sql[] = [sql`t.removed_at is null`];
   // One status has its rows in order in the index; several have to be sorted.
   if (statuses)
@@ -121,7 +121,7 @@ export function narrowed({ statuses, tenantId, operatorId, since, before }: Task
 
 const StatusCount = z.object({ status: z.string(), count: z.int() });
 
-export async function countByStatus(tx: Tx): Promise<Record<string, number>> {
+export async function countTasksByStatus(tx: Tx): Promise<Record<string, number>> {
   const rows = await tx.many(StatusCount)`
     select status, count(*)::int as count from fleet_tasks where removed_at is null group by status`;
   return Object.fromEntries(rows.map(({ status, count }) => [status, count]));
@@ -167,18 +167,22 @@ export async function postponeTasks(tx: Tx, ids: readonly string[], byMs: number
 }
 
 /** Prolongs the lease while the claim still holds; false when somebody else has taken over. */
-export async function renewLease(tx: Tx, claim: { taskId: string; epoch: number }, leaseMs: number): Promise<boolean> {
+export async function renewTaskLease(
+  tx: Tx,
+  claim: { taskId: string; epoch: number },
+  leaseMs: number,
+): Promise<boolean> {
   const renewed = await tx.run`
     update fleet_tasks set lease_until = now() + ${leaseMs}::float8 * interval '1 ms'
     where id = ${claim.taskId} and epoch = ${claim.epoch}`;
   return renewed > 0;
 }
 
-const Drift = z.object({ operatorId: z.string(), active: z.int(), counted: z.int() });
+const SlotDrift = z.object({ operatorId: z.string(), active: z.int(), counted: z.int() });
 
 /** Where the slot counter is not the count of tasks that hold one. Empty, unless something bypassed the gate. */
-export async function listSlotDrift(tx: Tx): Promise<z.output<typeof Drift>[]> {
-  return tx.many(Drift)`
+export async function listSlotDrift(tx: Tx): Promise<z.output<typeof SlotDrift>[]> {
+  return tx.many(SlotDrift)`
     select s.operator_id, s.active, count(t.id)::int as counted
     from slots s left join fleet_tasks t
       on t.operator_id = s.operator_id and t.status = any(${SLOT_HOLDING_STATUSES})
@@ -195,7 +199,7 @@ export async function repairSlots(tx: Tx, operatorId: string): Promise<void> {
 }
 
 /** Hides a finished task; history and audit stay until retention. */
-export async function markRemoved(tx: Tx, id: string): Promise<void> {
+export async function markTaskRemoved(tx: Tx, id: string): Promise<void> {
   await tx.run`update fleet_tasks set removed_at = now(), version = version + 1 where id = ${id} and completed_at is not null`;
 }
 

@@ -52,7 +52,7 @@ export async function listTokens(tx: Tx, { operatorId, over, before, limit }: To
 }
 
 /** By the whole name, by how it begins or by how it ends (the short name). */
-export async function listTokensNamed(tx: Tx, name: string, limit: number): Promise<TokenRow[]> {
+export async function listTokensByName(tx: Tx, name: string, limit: number): Promise<TokenRow[]> {
   return tx.many(TokenRow)`
     select ${columns} from tokens k where starts_with(k.jti, ${name}) or right(k.jti, 8) = ${name}
     order by k.jti desc limit ${limit}`;
@@ -87,12 +87,12 @@ export async function insertRevocation(tx: Tx, { issuer, jti, until, by }: Revoc
 const Revoked = z.object({ issuer: z.string(), jti: z.string() });
 
 /** All that may still matter. */
-export async function listRevoked(tx: Tx): Promise<z.infer<typeof Revoked>[]> {
+export async function listRevokedTokens(tx: Tx): Promise<z.infer<typeof Revoked>[]> {
   return tx.many(Revoked)`select issuer, jti from revoked_tokens where until > now()`;
 }
 
 /** True exactly once for a link. */
-export async function spendLogin(tx: Tx, jti: string, by: Revocation["by"], until: Date): Promise<boolean> {
+export async function consumeLogin(tx: Tx, jti: string, by: Revocation["by"], until: Date): Promise<boolean> {
   return (
     (await tx.run`
       insert into spent_logins (jti, tenant_id, operator_id, until) values (${jti}, ${by.tenantId}, ${by.id}, ${until})

@@ -3,10 +3,10 @@ import { z } from "zod";
 import { Cap, CapReachedError } from "../domain/budget.ts";
 import { FleetError, InvalidTransitionError, StaleVersionError } from "../domain/errors.ts";
 import { assertTransition, type Task, type TaskStatus, VALID_TRANSITIONS } from "../domain/task/task.ts";
-import { codeOf, isAway, isRefusedValue, mayTryAgain, translate } from "./failures.ts";
+import { pgErrorCode, isUnavailable, isInvalidValue, isRetryable, toDomainError } from "./failures.ts";
 import type { Hint } from "./outbox.ts";
 import { camelCase, snakeKeys, type Tx } from "./sql.ts";
-import type { Behalf } from "./store.ts";
+import type { Principal } from "./store.ts";
 
 /** Columns a transition or patch may set; whatever is left out stays. */
 export type TaskPatch = Partial<
@@ -39,7 +39,7 @@ export type TaskPatch = Partial<
   >
 >;
 
-export interface Note {
+export interface TaskNotification {
   readonly type: string;
   readonly summary: string;
   readonly facts: Readonly<Record<string, unknown>>;
@@ -63,10 +63,10 @@ export interface Transition {
   readonly dueMs?: number | undefined;
   readonly hints?: readonly Hint[];
   readonly events?: readonly unknown[] | undefined;
-  readonly notes?: readonly Note[];
+  readonly notes?: readonly TaskNotification[];
 }
 
-const Moved = z.object({
+const TransitionRow = z.object({
   ord: z.int(),
   version: z.int(),
   epoch: z.int(),
@@ -79,149 +79,154 @@ const Moved = z.object({
   conditionSince: z.date().nullable(),
   updatedAt: z.date(),
 });
-type Moved = z.infer<typeof Moved>;
+type TransitionRow = z.infer<typeof TransitionRow>;
 
 export interface Transitions {
   /** The task as it now is, or StaleVersionError when another was first, or InvalidTransitionError. */
-  move(on: Behalf, asked: Transition): Promise<Task>;
+  transition(on: Principal, asked: Transition): Promise<Task>;
 }
 
 type Query = (text: string, values: unknown[]) => Promise<Record<string, unknown>[]>;
 
-interface Waiting {
-  readonly asked: Transition;
-  readonly done: (task: Task) => void;
-  readonly failed: (error: unknown) => void;
+interface PendingTransition {
+  readonly transition: Transition;
+  readonly resolve: (task: Task) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 interface Lane {
-  readonly context: Behalf;
-  queue: Waiting[];
+  readonly context: Principal;
+  queue: PendingTransition[];
   inFlight: number;
 }
 
 /** Two in flight keep the pipe full; more only makes batches smaller (measured: no gain from a third connection). */
-const MOST_IN_FLIGHT = 2;
-const MOST_IN_BATCH = 128;
+const MAX_IN_FLIGHT = 2;
+const MAX_BATCH_SIZE = 128;
 
 export function openTransitions(query: Query): Transitions {
   const lanes = new Map<string, Lane>();
 
   function pump(lane: Lane): void {
-    while (lane.inFlight < MOST_IN_FLIGHT && lane.queue.length > 0) {
+    while (lane.inFlight < MAX_IN_FLIGHT && lane.queue.length > 0) {
       const batch = takeBatch(lane);
       lane.inFlight += 1;
-      void settle(query, lane.context, batch).finally(() => {
+      void runBatch(query, lane.context, batch).finally(() => {
         lane.inFlight -= 1;
         if (lane.queue.length > 0) pump(lane);
-        else if (lane.inFlight === 0) lanes.delete(keyOf(lane.context));
+        else if (lane.inFlight === 0) lanes.delete(laneKey(lane.context));
       });
     }
   }
 
   return {
-    move(on, asked) {
-      if (asked.to) assertTransition(asked.task.id, asked.task.status, asked.to);
-      return new Promise((done, failed) => {
-        const key = keyOf(on);
-        const lane = lanes.get(key) ?? { context: on, queue: [], inFlight: 0 };
+    transition(principal, transition) {
+      if (transition.to) assertTransition(transition.task.id, transition.task.status, transition.to);
+      return new Promise((resolve, reject) => {
+        const key = laneKey(principal);
+        const lane = lanes.get(key) ?? { context: principal, queue: [], inFlight: 0 };
         lanes.set(key, lane);
-        lane.queue.push({ asked, done, failed });
+        lane.queue.push({ transition, resolve, reject });
         pump(lane);
       });
     },
   };
 }
 
-function keyOf(on: Behalf): string {
-  return on.role === "fleet_worker" ? on.role : `${on.tenantId}/${on.operatorId}/${on.scope}`;
+function laneKey(principal: Principal): string {
+  return principal.role === "fleet_worker"
+    ? principal.role
+    : `${principal.tenantId}/${principal.operatorId}/${principal.scope}`;
 }
 
 /** Never two transitions of one task in a batch; sorted by id, so that two batches lock in one order. */
-function takeBatch(lane: Lane): Waiting[] {
-  const batch = new Map<string, Waiting>();
-  const left: Waiting[] = [];
+function takeBatch(lane: Lane): PendingTransition[] {
+  const batch = new Map<string, PendingTransition>();
+  const remaining: PendingTransition[] = [];
   for (const waiting of lane.queue) {
-    const { id } = waiting.asked.task;
-    if (batch.size < MOST_IN_BATCH && !batch.has(id)) batch.set(id, waiting);
-    else left.push(waiting);
+    const { id } = waiting.transition.task;
+    if (batch.size < MAX_BATCH_SIZE && !batch.has(id)) batch.set(id, waiting);
+    else remaining.push(waiting);
   }
-  lane.queue = left;
-  return [...batch.values()].toSorted((a, b) => (a.asked.task.id < b.asked.task.id ? -1 : 1));
+  lane.queue = remaining;
+  return [...batch.values()].toSorted((a, b) => (a.transition.task.id < b.transition.task.id ? -1 : 1));
 }
 
 /**
  * One bad row fails the statement: halves are asked until it is alone, and only it learns of that. When PostgreSQL is away
  * all of them learn it at once; whether the statement was committed is then not known, so nothing is asked again here.
  */
-async function settle(query: Query, context: Behalf, batch: readonly Waiting[]): Promise<void> {
+async function runBatch(query: Query, context: Principal, batch: readonly PendingTransition[]): Promise<void> {
   try {
-    await tell(query, context, batch);
+    await executeBatch(query, context, batch);
   } catch (error) {
-    if (batch.length > 1 && !isAway(error)) {
+    if (batch.length > 1 && !isUnavailable(error)) {
       const half = Math.ceil(batch.length / 2);
-      await settle(query, context, batch.slice(0, half));
-      await settle(query, context, batch.slice(half));
+      await runBatch(query, context, batch.slice(0, half));
+      await runBatch(query, context, batch.slice(half));
       return;
     }
-    if (batch.length === 1 && mayTryAgain(error)) {
-      await tell(query, context, batch).catch((again: unknown) => failAll(batch, again));
+    if (batch.length === 1 && isRetryable(error)) {
+      await executeBatch(query, context, batch).catch((retryError: unknown) => rejectAll(batch, retryError));
       return;
     }
-    failAll(batch, error);
+    rejectAll(batch, error);
   }
 }
 
-function failAll(batch: readonly Waiting[], error: unknown): void {
-  for (const { asked, failed } of batch) failed(explain(error, asked));
+function rejectAll(batch: readonly PendingTransition[], error: unknown): void {
+  for (const { transition, reject } of batch) reject(toTransitionError(error, transition));
 }
 
-async function tell(query: Query, context: Behalf, batch: readonly Waiting[]): Promise<void> {
+async function executeBatch(query: Query, context: Principal, batch: readonly PendingTransition[]): Promise<void> {
   const rows = await query("select * from fleet_transition($1, $2)", [
     JSON.stringify(context),
-    JSON.stringify(batch.map(({ asked }, ord) => toAsk(asked, ord))),
+    JSON.stringify(batch.map(({ transition }, ord) => toTransitionInput(transition, ord))),
   ]);
-  const moved = new Map(rows.map((row) => Moved.parse(camelKeys(row))).map((row) => [row.ord, row]));
-  for (const [ord, { asked, done, failed }] of batch.entries()) {
+  const moved = new Map(rows.map((row) => TransitionRow.parse(toCamelKeys(row))).map((row) => [row.ord, row]));
+  for (const [ord, { transition, resolve, reject }] of batch.entries()) {
     const row = moved.get(ord);
-    if (row) done(after(asked, row));
-    else failed(new StaleVersionError(asked.task.id, asked.task.version, asked.task.version + 1));
+    if (row) resolve(mergeTransitionRow(transition, row));
+    else reject(new StaleVersionError(transition.task.id, transition.task.version, transition.task.version + 1));
   }
 }
 
 /** The same act inside an open transaction, together with other rows. */
-export async function transitionTask(tx: Tx, asked: Transition): Promise<Task> {
-  if (asked.to) assertTransition(asked.task.id, asked.task.status, asked.to);
-  const row = await tx.maybeOne(Moved)`
-    select * from fleet_transition(null, ${JSON.stringify([toAsk(asked, 0)])}::jsonb)`;
-  if (!row) throw new StaleVersionError(asked.task.id, asked.task.version, asked.task.version + 1);
-  return after(asked, row);
+export async function transitionTask(tx: Tx, transition: Transition): Promise<Task> {
+  if (transition.to) assertTransition(transition.task.id, transition.task.status, transition.to);
+  const row = await tx.maybeOne(TransitionRow)`
+    select * from fleet_transition(null, ${JSON.stringify([toTransitionInput(transition, 0)])}::jsonb)`;
+  if (!row) throw new StaleVersionError(transition.task.id, transition.task.version, transition.task.version + 1);
+  return mergeTransitionRow(transition, row);
 }
 
 /** Back into a slot-holding state through the gate; undefined when the operator has no free slot. Throws CapReachedError. */
-export async function readmitTask(tx: Tx, asked: Transition, limit: number): Promise<Task | undefined> {
-  if (asked.to) assertTransition(asked.task.id, asked.task.status, asked.to);
+export async function readmitTask(tx: Tx, transition: Transition, limit: number): Promise<Task | undefined> {
+  if (transition.to) assertTransition(transition.task.id, transition.task.status, transition.to);
   await tx.run`savepoint readmission`;
   try {
-    const row = await tx.one(Moved)`
-      select * from fleet_readmit(null, ${asked.task.operatorId}, ${limit}, ${JSON.stringify([toAsk(asked, 0)])}::jsonb)`;
-    return after(asked, row);
+    const row = await tx.one(TransitionRow)`
+      select * from fleet_readmit(null, ${transition.task.operatorId}, ${limit}, ${JSON.stringify([toTransitionInput(transition, 0)])}::jsonb)`;
+    return mergeTransitionRow(transition, row);
   } catch (error) {
     await tx.run`rollback to savepoint readmission`;
-    if (codeOf(error) === "FW002") return undefined;
-    if (codeOf(error) === "FW004") throw new CapReachedError(capOf(error), new Date());
-    throw explain(error, asked);
+    if (pgErrorCode(error) === "FW002") return undefined;
+    if (pgErrorCode(error) === "FW004") throw new CapReachedError(parseCap(error), new Date());
+    throw toTransitionError(error, transition);
   }
 }
 
-function capOf(error: unknown): Cap {
-  const said = typeof error === "object" && error !== null && "detail" in error ? String(error.detail) : "";
-  return Cap.parse(JSON.parse(said));
+function parseCap(error: unknown): Cap {
+  const detail = typeof error === "object" && error !== null && "detail" in error ? String(error.detail) : "";
+  return Cap.parse(JSON.parse(detail));
 }
 
-function toAsk({ task, to, takeOver, patch, detail, ...asked }: Transition, ord: number): Record<string, unknown> {
+function toTransitionInput(
+  { task, to, takeOver, patch, detail, ...rest }: Transition,
+  ord: number,
+): Record<string, unknown> {
   return {
-    ...asked,
+    ...rest,
     ord,
     id: task.id,
     from: task.status,
@@ -233,25 +238,25 @@ function toAsk({ task, to, takeOver, patch, detail, ...asked }: Transition, ord:
   };
 }
 
-function after({ task, to, patch }: Transition, { ord: _ord, ...row }: Moved): Task {
+function mergeTransitionRow({ task, to, patch }: Transition, { ord: _ord, ...row }: TransitionRow): Task {
   return { ...task, ...patch, ...row, status: to ?? task.status };
 }
 
-function explain(error: unknown, { task, to }: Transition): unknown {
-  const code = codeOf(error);
+function toTransitionError(error: unknown, { task, to }: Transition): unknown {
+  const code = pgErrorCode(error);
   if (code === "FW001")
     return new InvalidTransitionError(task.id, task.status, to ?? task.status, VALID_TRANSITIONS[task.status]);
   if (code === "FW003") return new StaleVersionError(task.id, task.version, task.version + 1);
-  if (isRefusedValue(error)) {
+  if (isInvalidValue(error)) {
     return new FleetError("invalid-input", `Task ${task.id} cannot be stored so: ${messageOf(error)}`, {}, error);
   }
-  return translate(error);
+  return toDomainError(error);
 }
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function camelKeys(row: Record<string, unknown>): Record<string, unknown> {
+function toCamelKeys(row: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(row).map(([key, value]) => [camelCase(key), value]));
 }

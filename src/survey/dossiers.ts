@@ -1,8 +1,13 @@
 /** The research dossiers of a repository at one commit: found, bounded, and read; what cannot be read says where and why. */
 import { isMap, LineCounter, parseDocument } from "yaml";
 import { splitFrontMatter } from "../domain/science/front-matter.ts";
-import { readDossierHead, type DossierHead, type DossierProblem, type ReadDossier } from "../domain/science/science.ts";
-import { lastChanges, listFiles, readText, type FileEntry, type Place } from "./repository.ts";
+import {
+  parseDossierHead,
+  type DossierHead,
+  type DossierProblem,
+  type ParsedDossier,
+} from "../domain/science/science.ts";
+import { lastChanges, listFiles, readText, type FileEntry, type CommitRef } from "./repository.ts";
 
 export interface FoundDossier {
   readonly path: string;
@@ -13,28 +18,28 @@ export interface FoundDossier {
 }
 
 export const SCIENCE_FOLDER = "docs/science";
-const MOST_FILES = 500;
-const MOST_BYTES = 262_144;
-const AT_ONCE = 4;
+const MAX_FILES = 500;
+const MAX_BYTES = 262_144;
+const CONCURRENCY = 4;
 /** Of one file: enough to mend it. */
-const MOST_PROBLEMS = 8;
+const MAX_PROBLEMS = 8;
 
-export interface FoundDossiers {
+export interface DossierSurvey {
   readonly dossiers: readonly FoundDossier[];
   /** How many more there are than are read. */
   readonly leftOut: number;
 }
 
-export async function surveyDossiers(place: Place): Promise<FoundDossiers> {
-  const all = (await listFiles(place, { folder: SCIENCE_FOLDER, deep: true })).filter(({ path }) => isDossier(path));
-  const entries = all.slice(0, MOST_FILES);
-  const changes = entries.length > 0 ? await lastChanges(place, SCIENCE_FOLDER) : new Map<string, Date>();
+export async function surveyDossiers(commit: CommitRef): Promise<DossierSurvey> {
+  const all = (await listFiles(commit, { folder: SCIENCE_FOLDER, deep: true })).filter(({ path }) => isDossier(path));
+  const entries = all.slice(0, MAX_FILES);
+  const changes = entries.length > 0 ? await lastChanges(commit, SCIENCE_FOLDER) : new Map<string, Date>();
   const dossiers: FoundDossier[] = [];
-  for (let from = 0; from < entries.length; from += AT_ONCE) {
-    const read = entries.slice(from, from + AT_ONCE).map((entry) => readOne(place, entry, changes));
+  for (let from = 0; from < entries.length; from += CONCURRENCY) {
+    const read = entries.slice(from, from + CONCURRENCY).map((entry) => readDossierFile(commit, entry, changes));
     dossiers.push(...(await Promise.all(read)));
   }
-  return { dossiers: withoutTwins(dossiers), leftOut: all.length - entries.length };
+  return { dossiers: markDuplicates(dossiers), leftOut: all.length - entries.length };
 }
 
 /** A README says what the folder is for. */
@@ -42,41 +47,45 @@ function isDossier(path: string): boolean {
   return /\.md$/i.test(path) && !/(?:^|\/)readme\.md$/i.test(path);
 }
 
-async function readOne(place: Place, entry: FileEntry, changes: ReadonlyMap<string, Date>): Promise<FoundDossier> {
+async function readDossierFile(
+  commit: CommitRef,
+  entry: FileEntry,
+  changes: ReadonlyMap<string, Date>,
+): Promise<FoundDossier> {
   const { path } = entry;
-  const text = await readText(place, entry, MOST_BYTES);
-  const read: ReadDossier =
+  const text = await readText(commit, entry, MAX_BYTES);
+  const read: ParsedDossier =
     text === undefined
-      ? { ok: false, problems: [{ line: null, message: `is larger than ${MOST_BYTES} bytes` }] }
-      : readDossier(text);
+      ? { ok: false, problems: [{ line: null, message: `is larger than ${MAX_BYTES} bytes` }] }
+      : parseDossier(text);
   const changedAt = changes.get(path) ?? null;
   if (read.ok) return { path, changedAt, head: read.head, problems: [] };
-  return { path, changedAt, head: null, problems: read.problems.slice(0, MOST_PROBLEMS) };
+  return { path, changedAt, head: null, problems: read.problems.slice(0, MAX_PROBLEMS) };
 }
 
 /** Never throws, whatever the text. */
-export function readDossier(text: string): ReadDossier {
+export function parseDossier(text: string): ParsedDossier {
   const split = splitFrontMatter(text);
   if (!split.ok) return { ok: false, problems: [split.problem] };
   const lines = new LineCounter();
   const document = parseDocument(split.yaml, { lineCounter: lines, stringKeys: true, logLevel: "silent" });
   const lineAt = (offset: number) => lines.linePos(offset).line + split.firstLine - 1;
-  const faults = document.errors.map(({ pos, message }) => ({ line: lineAt(pos[0]), message: firstLine(message) }));
-  if (faults.length > 0) return { ok: false, problems: faults };
+  const problems = document.errors.map(({ pos, message }) => ({ line: lineAt(pos[0]), message: firstLine(message) }));
+  if (problems.length > 0) return { ok: false, problems };
   try {
-    const places = new Map<string, number>();
+    const keyLines = new Map<string, number>();
     for (const { key } of isMap(document.contents) ? document.contents.items : []) {
-      if (isPlaced(key)) places.set(String(key.value), lineAt(key.range[0]));
+      if (hasRange(key)) keyLines.set(String(key.value), lineAt(key.range[0]));
     }
     // A few aliases are fine; a document that unfolds into millions of values is not.
-    return readDossierHead(document.toJS({ maxAliasCount: 16 }), (key) => places.get(key) ?? split.firstLine);
+    return parseDossierHead(document.toJS({ maxAliasCount: 16 }), (key) => keyLines.get(key) ?? split.firstLine);
   } catch (error) {
     const message = firstLine(error instanceof Error ? error.message : String(error));
     return { ok: false, problems: [{ line: split.firstLine, message }] };
   }
 }
 
-function isPlaced(key: unknown): key is { value: unknown; range: readonly [number, number, number] } {
+function hasRange(key: unknown): key is { value: unknown; range: readonly [number, number, number] } {
   return typeof key === "object" && key !== null && "range" in key && Array.isArray(key.range) && "value" in key;
 }
 
@@ -86,7 +95,7 @@ function firstLine(message: string): string {
 }
 
 /** An id names one dossier: the second file that claims it is an error, by the order of paths. */
-function withoutTwins(dossiers: readonly FoundDossier[]): FoundDossier[] {
+function markDuplicates(dossiers: readonly FoundDossier[]): FoundDossier[] {
   const first = new Map<string, string>();
   return dossiers.map((dossier) => {
     const id = dossier.head?.dossier_id;

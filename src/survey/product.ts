@@ -1,19 +1,19 @@
 /** What a product's repository says of its tools, and the hashes of its locks, at one commit. */
 import type { ObservedProduct } from "../domain/drift/product-drift.ts";
 import { LOCKFILES, readToolchain, TOOLCHAIN_FILES } from "../domain/drift/toolchain.ts";
-import { listFiles, readText, type Place } from "./repository.ts";
+import { listFiles, readText, type CommitRef } from "./repository.ts";
 
 /** A lock of the largest products has some megabytes; reading more would hold up the process. */
-const MOST_BYTES = 8 * 1_024 * 1_024;
+const MAX_BYTES = 8 * 1_024 * 1_024;
 
-export async function surveyProduct(id: string, place: Place): Promise<ObservedProduct> {
-  const entries = await listFiles(place);
+export async function surveyProduct(id: string, commit: CommitRef): Promise<ObservedProduct> {
+  const entries = await listFiles(commit);
   const known: readonly string[] = LOCKFILES;
   const lockfiles = entries.filter(({ path }) => known.includes(path)).map(({ path, hash }) => ({ path, hash }));
   const files = new Map<string, string>();
   for (const entry of entries.filter(({ path }) => TOOLCHAIN_FILES.includes(path))) {
-    const text = await readText(place, entry, MOST_BYTES);
+    const text = await readText(commit, entry, MAX_BYTES);
     if (text !== undefined) files.set(entry.path, text);
   }
-  return { id, headSha: place.commitSha, lockfiles, ...readToolchain(files) };
+  return { id, headSha: commit.commitSha, lockfiles, ...readToolchain(files) };
 }

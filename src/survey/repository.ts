@@ -1,7 +1,7 @@
 /** Looking into a repository at one commit: through git's objects, without a working copy, within bounds. Changes nothing. */
 import { git, tryGit } from "../git/git.ts";
 
-export interface Place {
+export interface CommitRef {
   /** A repository of ours: the forge's. */
   readonly gitDir: string;
   readonly commitSha: string;
@@ -19,25 +19,25 @@ const SHA = /^[0-9a-f]{40,64}$/;
 
 /** The regular files of a folder (its own, or all below with `deep`); of the root when left out. Symbolic links are none. */
 export async function listFiles(
-  place: Place,
+  commit: CommitRef,
   { folder, deep }: { folder?: string; deep?: true } = {},
 ): Promise<FileEntry[]> {
-  assertSha(place.commitSha);
+  assertSha(commit.commitSha);
   const args = [
     "ls-tree",
     "-z",
     "-l",
     ...(deep ? ["-r"] : []),
-    place.commitSha,
+    commit.commitSha,
     "--",
     ...(folder ? [`${folder}/`] : []),
   ];
-  const out = await git(args, { gitDir: place.gitDir, maxOutputBytes: LISTING_BYTES });
-  return out.split("\0").flatMap((line) => entryOf(line));
+  const out = await git(args, { gitDir: commit.gitDir, maxOutputBytes: LISTING_BYTES });
+  return out.split("\0").flatMap((line) => parseEntry(line));
 }
 
 /** `100644 blob <hash> <size>\t<path>` */
-function entryOf(line: string): FileEntry[] {
+function parseEntry(line: string): FileEntry[] {
   const tab = line.indexOf("\t");
   const [mode = "", type = "", hash = "", size = ""] = line.slice(0, Math.max(0, tab)).split(/ +/);
   if (type !== "blob" || !mode.startsWith("100")) return [];
@@ -46,19 +46,19 @@ function entryOf(line: string): FileEntry[] {
 
 /** Its text; undefined when it is larger than that. Bytes that are no UTF-8 come as replacement characters. */
 export async function readText(
-  place: Place,
+  commit: CommitRef,
   { hash, sizeBytes }: FileEntry,
-  mostBytes: number,
+  maxBytes: number,
 ): Promise<string | undefined> {
-  if (sizeBytes > mostBytes) return undefined;
+  if (sizeBytes > maxBytes) return undefined;
   assertSha(hash);
   // Twice: the reader of output keeps head and tail, half each.
-  return git(["cat-file", "blob", hash], { gitDir: place.gitDir, maxOutputBytes: 2 * mostBytes });
+  return git(["cat-file", "blob", hash], { gitDir: commit.gitDir, maxOutputBytes: 2 * maxBytes });
 }
 
 /** When the newest commit that touched each file was made; those outside of the last `commits` are missing. */
-export async function lastChanges(place: Place, folder: string, commits = 1_000): Promise<Map<string, Date>> {
-  assertSha(place.commitSha);
+export async function lastChanges(commit: CommitRef, folder: string, commits = 1_000): Promise<Map<string, Date>> {
+  assertSha(commit.commitSha);
   const args = [
     "log",
     "-z",
@@ -66,11 +66,11 @@ export async function lastChanges(place: Place, folder: string, commits = 1_000)
     "--no-renames",
     "--format=%x01%ct",
     `-n${commits}`,
-    place.commitSha,
+    commit.commitSha,
     "--",
     folder,
   ];
-  const { exitCode, stdout } = await tryGit(args, { gitDir: place.gitDir, maxOutputBytes: LISTING_BYTES });
+  const { exitCode, stdout } = await tryGit(args, { gitDir: commit.gitDir, maxOutputBytes: LISTING_BYTES });
   const changes = new Map<string, Date>();
   if (exitCode !== 0) return changes;
   let at = new Date(Number.NaN);

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { Condition, isTerminal, shortId, TaskStatus, type Task } from "../domain/task/task.ts";
 import type { EstopSwitch } from "../domain/task/kill-switch.ts";
 import { healthOf } from "../domain/monitor/heartbeat.ts";
-import { outlookOf } from "../domain/task/explain-task.ts";
+import { explainTask } from "../domain/task/explain-task.ts";
 import { HoldView, Stops, viewHold } from "./estop.ts";
 import { Spend, viewSpend } from "./task.ts";
 
@@ -108,20 +108,20 @@ export type PsQuery = z.infer<typeof PsQuery>;
  * What makes an answer another one. When something was last seen, and how loaded a machine is, changes all the time and
  * changes nothing; that it was not seen for too long is in `health` and `state`.
  */
-export function lastingAgent({ idleMs: _i, heartbeatAgeMs: _h, observedAt: _o, ...rest }: AgentView): object {
+export function stableAgent({ idleMs: _i, heartbeatAgeMs: _h, observedAt: _o, ...rest }: AgentView): object {
   return rest;
 }
 
-export function lastingHost({ load: _l, diskFreeBytes: _d, seenAgoMs: _s, ...rest }: HostView): object {
+export function stableHost({ load: _l, diskFreeBytes: _d, seenAgoMs: _s, ...rest }: HostView): object {
   return rest;
 }
 
-export function lastingPs({ at: _at, agents, hosts, ...rest }: PsView): object {
-  return { ...rest, agents: agents.map((agent) => lastingAgent(agent)), hosts: hosts.map((host) => lastingHost(host)) };
+export function stablePs({ at: _at, agents, hosts, ...rest }: PsView): object {
+  return { ...rest, agents: agents.map((agent) => stableAgent(agent)), hosts: hosts.map((host) => stableHost(host)) };
 }
 
 /** What a host last saw of an agent; everything may be missing. */
-export interface AgentSight {
+export interface AgentObservation {
   readonly paneAlive?: boolean | null;
   readonly pid?: number | null;
   readonly beatAt?: Date | null;
@@ -134,7 +134,7 @@ export interface AgentSight {
 
 export function viewTaskAgent(
   task: Task,
-  sight: AgentSight,
+  observation: AgentObservation,
   { now, intervalMs }: { now: Date; intervalMs: number },
 ): AgentView {
   return {
@@ -152,28 +152,33 @@ export function viewTaskAgent(
     condition: task.condition,
     since: task.updatedAt.toISOString(),
     systemd: null,
-    pane: sight.paneAlive === undefined || sight.paneAlive === null ? "unknown" : sight.paneAlive ? "alive" : "dead",
-    pid: sight.pid ?? null,
-    idleMs: ageMs(sight.progressAt, now),
-    heartbeatAgeMs: ageMs(sight.beatAt, now),
-    health: healthOf(sight.beatAt ?? undefined, intervalMs, now),
+    pane:
+      observation.paneAlive === undefined || observation.paneAlive === null
+        ? "unknown"
+        : observation.paneAlive
+          ? "alive"
+          : "dead",
+    pid: observation.pid ?? null,
+    idleMs: ageMs(observation.progressAt, now),
+    heartbeatAgeMs: ageMs(observation.beatAt, now),
+    health: healthOf(observation.beatAt ?? undefined, intervalMs, now),
     attempt: task.attempt,
     maxRetries: task.maxRetries,
     spend: viewSpend(task.spend),
     prNumber: task.prNumber,
     ciStatus: task.ciStatus,
-    stopped: viewHold(sight.hold),
-    waits: viewWait(task, sight.position),
-    drift: sight.drift ?? null,
+    stopped: viewHold(observation.hold),
+    waits: viewWait(task, observation.position),
+    drift: observation.drift ?? null,
     bootEnable: null,
-    observedAt: sight.observedAt?.toISOString() ?? null,
+    observedAt: observation.observedAt?.toISOString() ?? null,
   };
 }
 
 /** Of a task that has not begun, or not begun again. */
 export function viewWait(task: Task, position: number | undefined): AgentView["waits"] {
   const waits = task.condition === "waiting_slot" || task.status === "proposed" || task.status === "retrying";
-  return waits && !isTerminal(task.status) ? { why: outlookOf(task).why, position: position ?? null } : null;
+  return waits && !isTerminal(task.status) ? { why: explainTask(task).why, position: position ?? null } : null;
 }
 
 function ageMs(at: Date | null | undefined, now: Date): number | null {

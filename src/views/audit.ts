@@ -20,7 +20,7 @@ export const AuditEntryView = z
   .meta({ id: "AuditEntry" });
 export type AuditEntryView = z.infer<typeof AuditEntryView>;
 
-interface Read {
+interface AuditEntryRow {
   readonly chain: string;
   readonly seq: number;
   readonly atText: string;
@@ -34,7 +34,7 @@ interface Read {
   readonly taskId: string | null;
 }
 
-export function viewAuditEntry(entry: Read): AuditEntryView {
+export function viewAuditEntry(entry: AuditEntryRow): AuditEntryView {
   const { chain, seq, actor, action, hash } = entry;
   return {
     chain,

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { OwnerBudget } from "../domain/budget.ts";
 
-const used = (description: string) =>
+const usageSchema = (description: string) =>
   z.object({ tokens: z.number(), cost: z.number(), minutes: z.number().nullable(), tasks: z.int().nullable() }).meta({
     description,
   });
@@ -10,8 +10,8 @@ const used = (description: string) =>
 export const BudgetView = OwnerBudget.extend({
   tenantId: z.string(),
   operatorId: z.string().nullable().meta({ description: "null: the whole tenant" }),
-  used: used("Ever; tasks are counted by the day only"),
-  today: used("Since midnight UTC; minutes have no daily cap"),
+  used: usageSchema("Ever; tasks are counted by the day only"),
+  today: usageSchema("Since midnight UTC; minutes have no daily cap"),
   updatedBy: z.string(),
   updatedAt: z.iso.datetime(),
 }).meta({ id: "Budget", description: "null: as much as they like; cost in US dollars" });
@@ -34,7 +34,7 @@ export const BudgetRequest = OwnerBudget.partial()
   .strict()
   .meta({ id: "BudgetRequest", description: "What is left out stays as it is; null takes a limit away" });
 
-interface Kept extends OwnerBudget {
+interface BudgetRow extends OwnerBudget {
   readonly tenantId: string;
   readonly operatorId: string;
   readonly usedTokens: number;
@@ -47,7 +47,7 @@ interface Kept extends OwnerBudget {
   readonly updatedAt: Date;
 }
 
-export function viewBudget(row: Kept): BudgetView {
+export function viewBudget(row: BudgetRow): BudgetView {
   return {
     tenantId: row.tenantId,
     operatorId: row.operatorId === "*" ? null : row.operatorId,

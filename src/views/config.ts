@@ -40,7 +40,7 @@ export const ResealedView = z
   .meta({ id: "Resealed" });
 export type ResealedView = z.infer<typeof ResealedView>;
 
-interface Row {
+interface SettingRow {
   readonly key: string;
   readonly sealed: boolean;
   readonly value: unknown;
@@ -50,6 +50,6 @@ interface Row {
   readonly by: string;
 }
 
-export function viewSetting(row: Row): SettingView {
+export function viewSetting(row: SettingRow): SettingView {
   return SettingView.parse({ ...row, since: row.since.toISOString() });
 }

@@ -9,7 +9,7 @@ export const DriftQuery = z.strictObject({
   all: z.stringbool().default(false).meta({ description: "Also what was accepted, and what is gone" }),
 });
 
-export const LookRequest = z.strictObject({ product: ProductId.optional() });
+export const ScanRequest = z.strictObject({ product: ProductId.optional() });
 
 export const LookAsked = z
   .object({

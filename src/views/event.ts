@@ -15,7 +15,7 @@ export const EventView = z
   .meta({ id: "Event", description: "CloudEvents 1.0" });
 export type EventView = z.infer<typeof EventView>;
 
-export interface Happening {
+export interface EventRow {
   readonly id: string;
   readonly type: string;
   readonly tenantId: string;
@@ -24,7 +24,7 @@ export interface Happening {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-export function viewEvent({ id, type, tenantId, taskId, at, data }: Happening): EventView {
+export function viewEvent({ id, type, tenantId, taskId, at, data }: EventRow): EventView {
   return {
     specversion: "1.0",
     id,

@@ -1,11 +1,11 @@
 /** What gc did, or would do, host by host. */
 import { z } from "zod";
 import { HostGcReport } from "../domain/gc/report.ts";
-import { Name } from "../domain/product.ts";
+import { Slug } from "../domain/product.ts";
 
 export const GcRequest = z.strictObject({
   dryRun: z.boolean().default(false).meta({ description: "Say what would go, and change nothing" }),
-  product: Name.optional().meta({ description: "Only the runs of one product" }),
+  product: Slug.optional().meta({ description: "Only the runs of one product" }),
 });
 export type GcRequest = z.infer<typeof GcRequest>;
 

@@ -40,7 +40,7 @@ export function viewKeys(rows: readonly KeyRow[], now: Date): z.input<typeof Key
   return {
     keys: rows.map((row) => ({
       kid: row.id,
-      standing: standingOf(row, row === signing, now),
+      standing: keyStatus(row, row === signing, now),
       since: row.activeFrom.toISOString(),
       until: row.retireAt?.toISOString() ?? null,
       revokedAt: row.revokedAt?.toISOString() ?? null,
@@ -48,7 +48,7 @@ export function viewKeys(rows: readonly KeyRow[], now: Date): z.input<typeof Key
   };
 }
 
-function standingOf({ retireAt, revokedAt }: KeyRow, signs: boolean, now: Date): KeyView["standing"] {
+function keyStatus({ retireAt, revokedAt }: KeyRow, signs: boolean, now: Date): KeyView["standing"] {
   if (revokedAt) return "revoked";
   if (signs) return "signs";
   return retireAt && retireAt <= now ? "retired" : "verifies";

@@ -31,7 +31,7 @@ export const NotifyTestView = z
   .meta({ id: "NotifyTest" });
 export type NotifyTestView = z.infer<typeof NotifyTestView>;
 
-interface Test {
+interface TestNotification {
   readonly chosenBy: NotifyTestView["chosenBy"];
   readonly deliveries: readonly {
     readonly row: Pick<NotifyTestView["deliveries"][number], "id" | "channel" | "status" | "tries"> & {
@@ -41,7 +41,7 @@ interface Test {
   }[];
 }
 
-export function viewNotifyTest({ chosenBy, deliveries }: Test): NotifyTestView {
+export function viewNotifyTest({ chosenBy, deliveries }: TestNotification): NotifyTestView {
   return NotifyTestView.parse({
     chosenBy,
     deliveries: deliveries.map(({ row, leads }) => ({ ...row, error: row.lastError, leads })),

@@ -1,11 +1,11 @@
 /** The whole story of a task, as `fleet show` tells it: what happened when, how long it took, why it is where it is. */
 import { z } from "zod";
 import type { EstopSwitch } from "../domain/task/kill-switch.ts";
-import { outlookOf } from "../domain/task/explain-task.ts";
+import { explainTask } from "../domain/task/explain-task.ts";
 import { isTerminal, TaskStatus, type FailureContext, type Task } from "../domain/task/task.ts";
 import { AgentView, viewWait, WaitView } from "./agent.ts";
 import { HoldView, viewHold } from "./estop.ts";
-import { FailureSummary, moment, TaskView, viewFailure, viewTask } from "./task.ts";
+import { FailureSummary, toIsoOrNull, TaskView, viewFailure, viewTask } from "./task.ts";
 
 export const TimelineEntry = z
   .object({
@@ -90,7 +90,7 @@ export const TaskDetailView = TaskView.extend({ why: z.string(), next: z.string(
 });
 
 export function viewTaskDetail(task: Task, position: number | undefined): z.infer<typeof TaskDetailView> {
-  return { ...viewTask(task), ...outlookOf(task), waits: viewWait(task, position) };
+  return { ...viewTask(task), ...explainTask(task), waits: viewWait(task, position) };
 }
 
 /** One entry of the task's history, oldest first, as the audit log has it. */
@@ -122,7 +122,7 @@ export function viewStory(parts: StoryParts): StoryView {
   const { task, history, hold, position, agent, pullRequest, ci = [], reviews = [], done = [], learnt = [] } = parts;
   return {
     task: viewTask(task),
-    ...outlookOf(task),
+    ...explainTask(task),
     stopped: viewHold(hold),
     waits: viewWait(task, position),
     timeline: viewTimeline(history),
@@ -151,7 +151,7 @@ function viewTimeline(history: readonly HistoryEntry[]): StoryView["timeline"] {
   });
 }
 
-const ENDS: ReadonlySet<TaskStatus | null | undefined> = new Set<TaskStatus>([
+const ATTEMPT_END_STATUSES: ReadonlySet<TaskStatus | null | undefined> = new Set<TaskStatus>([
   "failed",
   "rejected",
   "ready",
@@ -166,13 +166,13 @@ function viewAttempts(task: Task, history: readonly HistoryEntry[]): StoryView["
   return starts.map((start, index) => {
     const next = starts[index + 1];
     const span = history.slice(history.indexOf(start) + 1, next ? history.indexOf(next) : undefined);
-    const end = span.find(({ to }) => ENDS.has(to));
+    const end = span.find(({ to }) => ATTEMPT_END_STATUSES.has(to));
     const attempt = start.attempt ?? index;
     const unended = next || isTerminal(task.status) ? "ended" : task.status;
     return {
       attempt,
-      startedAt: moment(start.at),
-      endedAt: moment(end?.at),
+      startedAt: toIsoOrNull(start.at),
+      endedAt: toIsoOrNull(end?.at),
       tookMs: end ? end.at.getTime() - start.at.getTime() : null,
       outcome: end?.to ?? unended,
       failure: viewFailure(end?.failure ?? failureOf(task, attempt)),

@@ -92,9 +92,9 @@ export function viewTask(task: Task): TaskView {
     status: task.status,
     condition: task.condition,
     conditionDetail: task.conditionDetail,
-    conditionSince: moment(task.conditionSince),
+    conditionSince: toIsoOrNull(task.conditionSince),
     waitingFor: task.waitingFor,
-    dueAt: moment(task.dueAt),
+    dueAt: toIsoOrNull(task.dueAt),
     host: task.host,
     runtime: task.runtime,
     session: task.tmuxSession ?? task.containerId,
@@ -112,8 +112,8 @@ export function viewTask(task: Task): TaskView {
     budget: viewSpend(task.budget),
     orderId: task.orderId,
     createdAt: task.createdAt.toISOString(),
-    spawnedAt: moment(task.spawnedAt),
-    completedAt: moment(task.completedAt),
+    spawnedAt: toIsoOrNull(task.spawnedAt),
+    completedAt: toIsoOrNull(task.completedAt),
     updatedAt: task.updatedAt.toISOString(),
   };
 }
@@ -125,14 +125,18 @@ export function viewFailure(failure: Task["failureContext"]): z.infer<typeof Fai
 }
 
 export function viewSpend(spend: Readonly<Record<string, unknown>>): Spend {
-  return { tokens: figure(spend["tokens"]), cost: figure(spend["cost"]), minutes: figure(spend["minutes"]) };
+  return {
+    tokens: finiteOrNull(spend["tokens"]),
+    cost: finiteOrNull(spend["cost"]),
+    minutes: finiteOrNull(spend["minutes"]),
+  };
 }
 
-export function moment(date: Date | null | undefined): string | null {
+export function toIsoOrNull(date: Date | null | undefined): string | null {
   return date?.toISOString() ?? null;
 }
 
-function figure(value: unknown): number | null {
+function finiteOrNull(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 

@@ -1,6 +1,6 @@
 /** Tokens and operators as they are shown. The text of a token is shown once, to whoever asked for it. */
 import { z } from "zod";
-import { Name, Role, Tier } from "../domain/operator.ts";
+import { OwnerName, Role, Tier } from "../domain/operator.ts";
 import { PageQuery } from "./page.ts";
 
 const Moment = z.iso.datetime();
@@ -29,8 +29,8 @@ export const TokensQuery = PageQuery.extend({
 });
 
 export const TokenRequest = z.strictObject({
-  operator: Name,
-  tenant: Name,
+  operator: OwnerName,
+  tenant: OwnerName,
   tier: Tier,
   role: Role.optional(),
   ttlMinutes: z.int().min(1).max(1_440).default(1_440),
@@ -58,8 +58,8 @@ export const OperatorView = z
 export type OperatorView = z.infer<typeof OperatorView>;
 
 export const OperatorChange = z.strictObject({
-  operator: Name,
-  tenant: Name.optional().meta({ description: "Needed for a new one" }),
+  operator: OwnerName,
+  tenant: OwnerName.optional().meta({ description: "Needed for a new one" }),
   tier: Tier.optional().meta({ description: "Needed for a new one" }),
   role: z.union([Role, z.literal("none")]).optional(),
 });

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { v7 as newId } from "uuid";
 import { openAgents, type Agents } from "../../src/agents/agents.ts";
-import type { RunRequest } from "../../src/agents/attempt/start-agent.ts";
+import type { AttemptRequest } from "../../src/agents/attempt/start-agent.ts";
 import { openTmux } from "../../src/agents/runtime/tmux.ts";
 import type { WorkspaceRequest } from "../../src/agents/workspace/workspace.ts";
 import { killTree } from "../../src/command/process-tree.ts";
@@ -30,18 +30,18 @@ export async function anAgentWorld(files?: Readonly<Record<string, string>>) {
     tmux,
     options,
     /** Steps 2 to 6 of one attempt. */
-    async spawn(changes: Partial<RunRequest> = {}, workspace: Partial<WorkspaceRequest> = {}) {
+    async spawn(changes: Partial<AttemptRequest> = {}, workspace: Partial<WorkspaceRequest> = {}) {
       const taskId = changes.taskId ?? newId();
       tasks.push(taskId);
       const run = { taskId, attempt: changes.attempt ?? 0 };
-      const ask = world.ask({ ...run, ...workspace });
-      const prepared = await agents.prepareWorkspace(ask);
-      await agents.writeRun(aRunRequest({ ...changes, ...run }));
+      const request = world.ask({ ...run, ...workspace });
+      const prepared = await agents.prepareWorkspace(request);
+      await agents.writeAttempt(aRunRequest({ ...changes, ...run }));
       await agents.start(run);
       await agents.waitForHeartbeat(run, 10_000);
       return {
         ...run,
-        branch: ask.branch,
+        branch: request.branch,
         path: prepared.path,
         dir: join(home, "attempts", taskId, String(run.attempt)),
       };
@@ -55,7 +55,7 @@ export async function anAgentWorld(files?: Readonly<Record<string, string>>) {
   };
 }
 
-export function aRunRequest(changes: Partial<RunRequest> & { taskId: string; attempt: number }): RunRequest {
+export function aRunRequest(changes: Partial<AttemptRequest> & { taskId: string; attempt: number }): AttemptRequest {
   return {
     dispatchId: newId(),
     epoch: 1,
@@ -71,15 +71,15 @@ export function aRunRequest(changes: Partial<RunRequest> & { taskId: string; att
 
 export const sh = (script: string) => ({ agentType: "command" as const, command: ["sh", "-c", script] });
 
-export function factsOf(agents: Agents, taskId: string) {
+export function readFacts(agents: Agents, taskId: string) {
   return agents.observe().then(({ facts }) => facts.find((one) => one.taskId === taskId));
 }
 
-export function ended(agents: Agents, taskId: string) {
+export function waitUntilEnded(agents: Agents, taskId: string) {
   return eventually(async () => {
-    const facts = await factsOf(agents, taskId);
+    const facts = await readFacts(agents, taskId);
     return facts?.exit ? facts : undefined;
   });
 }
 
-export const markerOf = (taskId: string) => ({ name: "FLEET_TASK", value: taskId });
+export const taskMarker = (taskId: string) => ({ name: "FLEET_TASK", value: taskId });

@@ -5,18 +5,18 @@ import { execa } from "execa";
 import { expect, test } from "vitest";
 import { findUnixUser } from "../../src/command/unix-user.ts";
 import { findMarked } from "../../src/command/process-tree.ts";
-import { openServers } from "../../src/agents/runtime/tmux-servers.ts";
+import { openTmuxServers } from "../../src/agents/runtime/tmux-servers.ts";
 import { git } from "../../src/git/git.ts";
 import { isRoot, unixUsers } from "../support/unix-users.ts";
 import { eventually } from "../support/eventually.ts";
-import { anAgentWorld, ended, factsOf, markerOf, sh } from "./agent-world.ts";
+import { anAgentWorld, waitUntilEnded, readFacts, taskMarker, sh } from "./agent-world.ts";
 
 type World = Awaited<ReturnType<typeof anAgentWorld>>;
 
 /** Other users pass through the world's own folder as they would through any home's. */
 async function aSharedWorld(): Promise<World & AsyncDisposable> {
   const world = await anAgentWorld({ "README.md": "hello\n" });
-  const servers = openServers({ home: world.home, socket: "fleetwright" });
+  const servers = openTmuxServers({ home: world.home, socket: "fleetwright" });
   return {
     ...world,
     async [Symbol.asyncDispose]() {
@@ -66,7 +66,7 @@ test("an agent runs as its tenant's user, in a folder and on a tmux server of it
   await eventually(async () => (await stat(join(run.path, "left.txt")).catch(() => undefined)) ?? undefined);
   const uid = Number((await execa("id", ["-u", name])).stdout);
 
-  const processes = findMarked(markerOf(run.taskId));
+  const processes = findMarked(taskMarker(run.taskId));
   const owners = await Promise.all(processes.map(async ({ pid }) => (await stat(`/proc/${pid}`)).uid));
   expect(owners).toContain(uid);
   expect((await readFile(join(run.path, "who.txt"), "utf8")).split("\n")).toEqual([
@@ -90,7 +90,7 @@ test("an agent runs as its tenant's user, in a folder and on a tmux server of it
   }
   // The house's own server has no session of it; its own has.
   expect(await world.tmux.listActive()).toEqual([]);
-  expect(await factsOf(world.agents, run.taskId)).toMatchObject({ pane: "alive", process: "alive" });
+  expect(await readFacts(world.agents, run.taskId)).toMatchObject({ pane: "alive", process: "alive" });
 
   expect(await world.agents.readUsage(run)).toMatchObject({ tokens: 7 });
 
@@ -103,7 +103,7 @@ test("an agent runs as its tenant's user, in a folder and on a tmux server of it
   expect(await git(["show", `${run.branch}:who.txt`], { gitDir: world.forge.url })).toContain(name);
 
   expect(await world.agents.stop(run)).toMatchObject({ hadStarted: true, survivors: [] });
-  expect(findMarked(markerOf(run.taskId))).toEqual([]);
+  expect(findMarked(taskMarker(run.taskId))).toEqual([]);
   const cleaned = await world.agents.cleanUp(run);
   expect(cleaned).toMatchObject({ decision: { do: "remove" }, facts: { untracked: 1, snapshot: "verified" } });
   expect(await stat(run.path).catch(() => undefined)).toBeUndefined();
@@ -124,7 +124,7 @@ test("an agent of one tenant reaches nothing of another's nor of the house, and 
   );
   await eventually(async () => (await stat(join(victim.path, "ready")).catch(() => undefined)) ?? undefined);
   await writeFile(join(home, "credentials.json"), "{}", { mode: 0o600 });
-  const { pid } = (await factsOf(world.agents, victim.taskId)) ?? { pid: null };
+  const { pid } = (await readFacts(world.agents, victim.taskId)) ?? { pid: null };
   const secret = (await git(["rev-parse", "HEAD"], { cwd: victim.path })).trim();
   const reach = [
     ...["who.txt", ".git/HEAD", ".git/config"].map((file) => `cat ${victim.path}/${file}`),
@@ -150,11 +150,11 @@ test("an agent of one tenant reaches nothing of another's nor of the house, and 
     `echo ${secret} > .git/refs/heads/$FLEET_BRANCH`,
   ];
   const spy = await world.spawn(sh([...tries, ...lures].join("; ")), { unixUser: second });
-  await ended(world.agents, spy.taskId);
+  await waitUntilEnded(world.agents, spy.taskId);
 
   const lines = (await said(world, spy)).trim().split("\n");
   expect(lines).toEqual(reach.map((_, at) => `refused ${at}`));
-  expect(await factsOf(world.agents, victim.taskId)).toMatchObject({ pane: "alive", process: "alive" });
+  expect(await readFacts(world.agents, victim.taskId)).toMatchObject({ pane: "alive", process: "alive" });
   await expect(world.agents.publish({ taskId: spy.taskId })).rejects.toMatchObject({ code: "git-failed" });
   const heads = await git(["for-each-ref", "--format=%(objectname)"], { gitDir: world.forge.url });
   expect(heads).not.toContain(secret);

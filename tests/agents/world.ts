@@ -1,14 +1,14 @@
 /** A world for the agents' tests: a home, a forge repository, and a place to work in. */
 import { v7 as newId } from "uuid";
 import { openMirrors } from "../../src/git/mirror.ts";
-import type { Place, WorkspaceRequest } from "../../src/agents/workspace/workspace.ts";
+import type { AgentsContext, WorkspaceRequest } from "../../src/agents/workspace/workspace.ts";
 import { aForgeRepository } from "../git/repositories.ts";
 import { temporaryHome } from "../support/home.ts";
 
 export async function aWorld(files?: Readonly<Record<string, string>>) {
   const home = await temporaryHome();
   const forge = await aForgeRepository(home.path, files);
-  const place: Place = {
+  const place: AgentsContext = {
     home: `${home.path}/fleet`,
     mirrors: openMirrors({ home: `${home.path}/fleet` }),
     minFreeMb: 1,

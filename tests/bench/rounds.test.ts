@@ -1,19 +1,19 @@
 /** The arithmetic of the scoreboard: quartiles, ratios of pairs, verdicts. Nothing here is timed. */
 import { expect, test } from "vitest";
-import { lineOf, verdictOf, type Target, type Verdict } from "../../bench/line.ts";
-import { interleave, quartilesOf, ratiosOf, spreadOf, turned } from "../../bench/rounds.ts";
-import { number, tableLines } from "../../bench/table.ts";
+import { toScoreLine, computeVerdict, type Target, type Verdict } from "../../bench/line.ts";
+import { interleave, computeQuartiles, computeRatios, computePercentiles, rotate } from "../../bench/rounds.ts";
+import { formatNumber, tableLines } from "../../bench/table.ts";
 
 test("quartiles lie between the values in proportion, in whatever order they came", () => {
-  expect(quartilesOf([4, 1, 3, 2])).toEqual({ low: 1.75, median: 2.5, high: 3.25 });
-  expect(quartilesOf([7])).toEqual({ low: 7, median: 7, high: 7 });
-  expect(spreadOf(Array.from({ length: 101 }, (_, at) => at))).toEqual({ p50: 50, p95: 95, p99: 99 });
+  expect(computeQuartiles([4, 1, 3, 2])).toEqual({ low: 1.75, median: 2.5, high: 3.25 });
+  expect(computeQuartiles([7])).toEqual({ low: 7, median: 7, high: 7 });
+  expect(computePercentiles(Array.from({ length: 101 }, (_, at) => at))).toEqual({ p50: 50, p95: 95, p99: 99 });
 });
 
 test("without a value there is no quartile, and without its pair no ratio", () => {
-  expect(() => quartilesOf([])).toThrow("Nothing was measured.");
-  expect(() => ratiosOf([1, 2], [1])).toThrow("in every round");
-  expect(ratiosOf([6, 2], [3, 4])).toEqual([2, 0.5]);
+  expect(() => computeQuartiles([])).toThrow("Nothing was measured.");
+  expect(() => computeRatios([1, 2], [1])).toThrow("in every round");
+  expect(computeRatios([6, 2], [3, 4])).toEqual([2, 0.5]);
 });
 
 test("contenders take turns in going first", async () => {
@@ -25,7 +25,7 @@ test("contenders take turns in going first", async () => {
   const samples = await interleave(3, contender("ours"), contender("theirs"));
   expect(order).toEqual(["ours0", "theirs0", "theirs1", "ours1", "ours2", "theirs2"]);
   expect(samples.ours).toEqual([{ ms: 0 }, { ms: 1 }, { ms: 2 }]);
-  expect(turned(["a", "b", "c"], 4)).toEqual(["b", "c", "a"]);
+  expect(rotate(["a", "b", "c"], 4)).toEqual(["b", "c", "a"]);
 });
 
 test.each<[number, Target, Verdict]>([
@@ -38,11 +38,11 @@ test.each<[number, Target, Verdict]>([
   [0, { atMost: 0 }, "met"],
   [1, { atMost: 0 }, "missed"],
 ])("%d against %o is %s", (value, target, verdict) => {
-  expect(verdictOf(value, target)).toBe(verdict);
+  expect(computeVerdict(value, target)).toBe(verdict);
 });
 
 test("what is wrong scores nothing, however fast it was", () => {
-  expect(verdictOf(100, { atLeast: 1 }, ["3 rows, not 4"])).toBe("wrong");
+  expect(computeVerdict(100, { atLeast: 1 }, ["3 rows, not 4"])).toBe("wrong");
 });
 
 test("a line compares pairs of one round, and says why it misses", () => {
@@ -54,13 +54,13 @@ test("a line compares pairs of one round, and says why it misses", () => {
     target: { atMost: 1.5 },
     reason: "it is slow",
   };
-  const line = lineOf(said, [2, 40], [1, 10]);
+  const line = toScoreLine(said, [2, 40], [1, 10]);
   expect(line.result.median).toBe(3);
   expect(tableLines([line]).join("\n")).toContain("why: it is slow");
-  expect(tableLines([lineOf(said, [1], [1])]).join("\n")).not.toContain("it is slow");
-  expect(lineOf({ ...said, compared: "difference" }, [3, 5], [1, 1]).result.median).toBe(3);
+  expect(tableLines([toScoreLine(said, [1], [1])]).join("\n")).not.toContain("it is slow");
+  expect(toScoreLine({ ...said, compared: "difference" }, [3, 5], [1, 1]).result.median).toBe(3);
 });
 
 test("figures are shown with three digits", () => {
-  expect([0.123, 12.34, 123.4, 12_345].map(number)).toEqual(["0.12", "12.3", "123", "12,345"]);
+  expect([0.123, 12.34, 123.4, 12_345].map(formatNumber)).toEqual(["0.12", "12.3", "123", "12,345"]);
 });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { migrateQueueBackend } from "../../src/broker/broker.ts";
 import { testBrokerEnding } from "../contracts/broker-ending.ts";
 import { testBrokerSchedules } from "../contracts/broker-schedules.ts";
-import { aJob, aQueue, recorder, testBroker, type Farm } from "../contracts/broker-support.ts";
+import { aJob, aQueue, recorder, testBroker, type BrokerFactory } from "../contracts/broker-support.ts";
 import { testBrokerJobs } from "../contracts/broker.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => database[Symbol.asyncDispose]());
 
 const where = () => ({ databaseUrl: database.url, prefix });
-const farm: Farm = (more) => testBroker({ ...where(), ...more });
+const farm: BrokerFactory = (more) => testBroker({ ...where(), ...more });
 
 describe.concurrent("every backend, on PostgreSQL", () => {
   testBrokerJobs(farm);

@@ -3,13 +3,13 @@ import { randomBytes } from "node:crypto";
 import { describe, expect, inject, test } from "vitest";
 import { testBrokerEnding } from "../contracts/broker-ending.ts";
 import { testBrokerSchedules } from "../contracts/broker-schedules.ts";
-import { onRedis, testBroker, type Farm } from "../contracts/broker-support.ts";
+import { onRedis, testBroker, type BrokerFactory } from "../contracts/broker-support.ts";
 import { testBrokerJobs } from "../contracts/broker.ts";
 import { ownRedis } from "../support/redis.ts";
 
 const prefix = `test-${randomBytes(4).toString("hex")}`;
 const where = () => ({ redisUrl: inject("redisUrl"), prefix });
-const farm: Farm = (more) => testBroker({ ...where(), ...more });
+const farm: BrokerFactory = (more) => testBroker({ ...where(), ...more });
 
 describe.concurrent("every backend, on Redis", () => {
   testBrokerJobs(farm);

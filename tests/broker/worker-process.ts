@@ -3,14 +3,14 @@ import { z } from "zod";
 import { openBroker } from "../../src/broker/broker.ts";
 import { aQueue } from "../contracts/broker-support.ts";
 
-const Asked = z.object({
+const WorkerInput = z.object({
   redisUrl: z.string().optional(),
   databaseUrl: z.string().optional(),
   prefix: z.string(),
   queue: z.string(),
 });
 
-const { queue, ...where } = Asked.parse(JSON.parse(process.argv[2] ?? ""));
+const { queue, ...where } = WorkerInput.parse(JSON.parse(process.argv[2] ?? ""));
 const broker = await openBroker({ ...where, onError: () => {} });
 await broker.consume(aQueue({ name: queue }), (data) => {
   process.send?.({ claimed: data });

@@ -1,8 +1,8 @@
 /** Clients: ask for tasks through the API with an Idempotency-Key each, and ask again when they hear nothing or a failure. */
 import { setTimeout as pause } from "node:timers/promises";
-import type { Stage } from "./environment.ts";
+import type { ChaosEnvironment } from "./environment.ts";
 
-export interface Asked {
+export interface ClientResults {
   /** Answered with a task, per key. */
   readonly tasks: ReadonlyMap<string, string>;
   /** What must never be: two ids for one key, a refusal that is none. */
@@ -13,7 +13,7 @@ export interface Asked {
   stop(): void;
 }
 
-export interface Kind {
+export interface TaskKind {
   readonly script: string;
   /** Of an agent of type command instead of a stub. */
   readonly command?: readonly string[];
@@ -22,32 +22,32 @@ export interface Kind {
   readonly maxRetries: number;
 }
 
-const WELL = { taskType: "bug_fix", repository: "plain", maxRetries: 5 } as const;
+const DEFAULT_KIND = { taskType: "bug_fix", repository: "plain", maxRetries: 5 } as const;
 
 /** Of twenty tasks: most deliver at once, some need Fleetwright to push, checks, a reviewer, a retry, or leave processes behind. */
-const KINDS: readonly Kind[] = [
-  ...Array.from({ length: 12 }, () => ({ ...WELL, script: "succeed" })),
-  { ...WELL, script: "succeed-no-push" },
-  { ...WELL, script: "succeed-no-push" },
-  { ...WELL, script: "fail-then-fix", repository: "checked" },
-  { ...WELL, script: "succeed", repository: "checked" },
-  { ...WELL, script: "objectionable-then-fix", taskType: "refactor" },
-  { ...WELL, script: "fork" },
-  { ...WELL, script: "exit-1", maxRetries: 1 },
-  { ...WELL, script: "cannot start", command: ["/nonexistent/agent"], maxRetries: 1 },
+const KINDS: readonly TaskKind[] = [
+  ...Array.from({ length: 12 }, () => ({ ...DEFAULT_KIND, script: "succeed" })),
+  { ...DEFAULT_KIND, script: "succeed-no-push" },
+  { ...DEFAULT_KIND, script: "succeed-no-push" },
+  { ...DEFAULT_KIND, script: "fail-then-fix", repository: "checked" },
+  { ...DEFAULT_KIND, script: "succeed", repository: "checked" },
+  { ...DEFAULT_KIND, script: "objectionable-then-fix", taskType: "refactor" },
+  { ...DEFAULT_KIND, script: "fork" },
+  { ...DEFAULT_KIND, script: "exit-1", maxRetries: 1 },
+  { ...DEFAULT_KIND, script: "cannot start", command: ["/nonexistent/agent"], maxRetries: 1 },
 ];
 
-export function kindOf(index: number): Kind {
+export function taskKindAt(index: number): TaskKind {
   // Spread, so that each kind is there from the beginning.
-  return KINDS[(index * 7) % KINDS.length] ?? { ...WELL, script: "succeed" };
+  return KINDS[(index * 7) % KINDS.length] ?? { ...DEFAULT_KIND, script: "succeed" };
 }
 
 const CLIENTS = 6;
-const MAY_ASK_AGAIN = new Set([403, 409, 429, 502, 503, 504]);
+const RETRYABLE_STATUSES = new Set([403, 409, 429, 502, 503, 504]);
 /** One of so many answers is asked for again with the same key, as by a client that did not hear it. */
-const AGAIN_EVERY = 9;
+const REPEAT_EVERY = 9;
 
-export function startAskers(stage: Stage, count: number, name: string): Asked {
+export function startClients(stage: ChaosEnvironment, count: number, name: string): ClientResults {
   const tasks = new Map<string, string>();
   const wrong: string[] = [];
   const counts = { refusals: 0, failures: 0 };
@@ -58,23 +58,24 @@ export function startAskers(stage: Stage, count: number, name: string): Asked {
     while (next < count && !stopping.signal.aborted) {
       const index = next;
       next += 1;
-      await askUntilHeard(index);
+      await requestUntilAnswered(index);
     }
   }
 
-  async function askUntilHeard(index: number): Promise<void> {
+  async function requestUntilAnswered(index: number): Promise<void> {
     const key = `${name}-${index}`;
     while (!stopping.signal.aborted) {
-      const answer = await ask(stage, index, key).catch(() => undefined);
+      const answer = await requestTask(stage, index, key).catch(() => undefined);
       if (answer?.id) {
-        note(key, answer.id);
-        const again = index % AGAIN_EVERY === 0 ? await ask(stage, index, key).catch(() => undefined) : undefined;
-        if (again?.id) note(key, again.id);
+        record(key, answer.id);
+        const again =
+          index % REPEAT_EVERY === 0 ? await requestTask(stage, index, key).catch(() => undefined) : undefined;
+        if (again?.id) record(key, again.id);
         return;
       }
       if (answer?.status === 403) counts.refusals += 1;
       else counts.failures += 1;
-      if (answer && !MAY_ASK_AGAIN.has(answer.status)) {
+      if (answer && !RETRYABLE_STATUSES.has(answer.status)) {
         wrong.push(`${key} was answered ${answer.status}: ${answer.text}`);
         return;
       }
@@ -82,7 +83,7 @@ export function startAskers(stage: Stage, count: number, name: string): Asked {
     }
   }
 
-  function note(key: string, id: string): void {
+  function record(key: string, id: string): void {
     const known = tasks.get(key);
     if (known !== undefined && known !== id) wrong.push(`${key} has two tasks: ${known} and ${id}`);
     tasks.set(key, id);
@@ -103,13 +104,13 @@ export function startAskers(stage: Stage, count: number, name: string): Asked {
   };
 }
 
-async function ask(
-  stage: Stage,
+async function requestTask(
+  stage: ChaosEnvironment,
   index: number,
   key: string,
 ): Promise<{ status: number; id: string | undefined; text: string }> {
   const operator = stage.operators[index % stage.operators.length];
-  const { script, command, taskType, repository, maxRetries } = kindOf(index);
+  const { script, command, taskType, repository, maxRetries } = taskKindAt(index);
   const body = {
     repository: stage.repositories[repository],
     description: `Task ${key}: make the change called ${script}.`,
@@ -124,10 +125,10 @@ async function ask(
     signal: AbortSignal.timeout(10_000),
   });
   const text = await response.text();
-  const id = response.ok ? idIn(text) : undefined;
+  const id = response.ok ? parseId(text) : undefined;
   return { status: response.status, id, text: text.slice(0, 300) };
 }
 
-function idIn(text: string): string | undefined {
+function parseId(text: string): string | undefined {
   return /"id":"([0-9a-f-]{36})"/.exec(text)?.[1];
 }

@@ -2,18 +2,18 @@
 import { hostQueue } from "../../queues/host.ts";
 import { QUEUES } from "../../queues/index.ts";
 import { startLoop, type Loop } from "../../src/processes/loop.ts";
-import { shuffled } from "./options.ts";
-import { HOST_ID, type Stage } from "./environment.ts";
+import { shuffle } from "./options.ts";
+import { HOST_ID, type ChaosEnvironment } from "./environment.ts";
 
 const COPIES = 3;
-const LONGEST_DELAY_MS = 4_000;
+const MAX_DELAY_MS = 4_000;
 
 export interface Duplicates {
   readonly count: number;
   stop(): Promise<void>;
 }
 
-export async function startDuplicates(stage: Stage, random: () => number): Promise<Duplicates> {
+export async function startDuplicates(stage: ChaosEnvironment, random: () => number): Promise<Duplicates> {
   const definitions = [...QUEUES, hostQueue(HOST_ID)];
   const queues = new Map(stage.open.broker.bullQueues(definitions).map((queue) => [queue.name, queue]));
   let last = String((await stage.query("select coalesce(max(id), 0)::text as id from outbox"))[0]?.["id"]);
@@ -26,10 +26,10 @@ export async function startDuplicates(stage: Stage, random: () => number): Promi
       [last],
     );
     const copies = rows.flatMap((row) => Array.from({ length: COPIES }, (_, copy) => ({ row, copy })));
-    for (const { row, copy } of shuffled(copies, random)) {
+    for (const { row, copy } of shuffle(copies, random)) {
       const options = {
         jobId: `again_${String(row["id"])}_${copy}`,
-        delay: Math.round(random() * LONGEST_DELAY_MS),
+        delay: Math.round(random() * MAX_DELAY_MS),
         removeOnComplete: true,
       };
       await queues.get(String(row["topic"]))?.add(String(row["topic"]), row["payload"], options);

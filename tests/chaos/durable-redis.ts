@@ -5,7 +5,7 @@ import { readdir, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { freePort } from "../../src/store/embedded/postgres-server.ts";
+import { findFreePort } from "../../src/store/embedded/postgres-server.ts";
 
 export interface DurableRedis {
   readonly url: string;
@@ -17,16 +17,16 @@ export interface DurableRedis {
 }
 
 export async function openDurableRedis(dir: string): Promise<DurableRedis> {
-  const port = await freePort();
+  const port = await findFreePort();
   const url = `redis://127.0.0.1:${port}`;
   let server: ChildProcess | undefined;
 
   async function start(): Promise<void> {
     const durable = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--aof-load-truncated", "yes"];
-    const place = ["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--maxmemory-policy", "noeviction"];
-    server = spawn("redis-server", [...place, ...durable], { stdio: "ignore" });
+    const address = ["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--maxmemory-policy", "noeviction"];
+    server = spawn("redis-server", [...address, ...durable], { stdio: "ignore" });
     for (let tries = 0; tries < 200; tries += 1) {
-      if (await answers(url)) return;
+      if (await isReachable(url)) return;
       await pause(50);
     }
     throw new Error(`redis-server does not come up on port ${port}.`);
@@ -34,9 +34,9 @@ export async function openDurableRedis(dir: string): Promise<DurableRedis> {
 
   async function stop(): Promise<void> {
     if (!server || server.exitCode !== null || server.signalCode !== null) return;
-    const gone = once(server, "exit");
+    const exited = once(server, "exit");
     server.kill("SIGKILL");
-    await gone;
+    await exited;
   }
 
   await start();
@@ -60,7 +60,7 @@ async function lastIncrement(dir: string): Promise<string | undefined> {
   return name === undefined ? undefined : join(folder, name);
 }
 
-async function answers(url: string): Promise<boolean> {
+async function isReachable(url: string): Promise<boolean> {
   return withClient(url, async (client) => (await client.ping()) === "PONG").catch(() => false);
 }
 

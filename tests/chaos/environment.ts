@@ -10,12 +10,12 @@ import { readConfig, type Config } from "../../src/environment.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { issueToken } from "../../src/http/auth/tokens.ts";
 import { openLog } from "../../src/log.ts";
-import { harmlessEnv } from "../../src/processes/env.ts";
+import { baseEnv } from "../../src/processes/env.ts";
 import { migrateAll, openFleet, type OpenFleet } from "../../src/processes/fleet.ts";
-import { openKeys } from "../../src/processes/auth/keys.ts";
-import { freePort } from "../../src/store/embedded/postgres-server.ts";
+import { loadSigningKeys } from "../../src/processes/auth/keys.ts";
+import { findFreePort } from "../../src/store/embedded/postgres-server.ts";
 import { upsertOperator } from "../../src/store/operators.ts";
-import { WORKER } from "../../src/store/store.ts";
+import { SYSTEM } from "../../src/store/store.ts";
 import { commitFiles, newCheckout, runGit } from "../support/repositories.ts";
 import { startPostgres } from "../support/servers.ts";
 import { openDurableRedis, type DurableRedis } from "./durable-redis.ts";
@@ -24,7 +24,7 @@ import { startProgram, type Program } from "./program.ts";
 export const TICK_MS = 500;
 export const HOST_ID = "stage";
 
-export interface Stage extends AsyncDisposable {
+export interface ChaosEnvironment extends AsyncDisposable {
   readonly dir: string;
   readonly home: string;
   readonly databaseUrl: string;
@@ -41,7 +41,7 @@ export interface Stage extends AsyncDisposable {
   readonly programs: ReadonlySet<Program>;
 }
 
-export interface StageTerms {
+export interface EnvironmentOptions {
   readonly queue: "postgres" | "redis";
   readonly slots: number;
   readonly keep?: boolean;
@@ -58,7 +58,8 @@ const OPERATORS: readonly Operator[] = [
 /** A crash must lose nothing that was committed; a power cut is not played. */
 const POSTGRES = { synchronous_commit: "on", autovacuum: "on", idle_session_timeout: "0" };
 
-export async function openStage({ queue, slots, keep = false, perOperator = 40 }: StageTerms): Promise<Stage> {
+export async function openEnvironment(options: EnvironmentOptions): Promise<ChaosEnvironment> {
+  const { queue, slots, keep = false, perOperator = 40 } = options;
   const dir = await realpath(await mkdtemp(join(tmpdir(), "fleet-chaos-")));
   await chmod(dir, 0o711);
   const undo: (() => Promise<unknown>)[] = [
@@ -77,28 +78,23 @@ export async function openStage({ queue, slots, keep = false, perOperator = 40 }
     const home = folder(dir, "home");
     const repositories = makeRepositories(folder(dir, "repositories"));
     const configFile = join(dir, "fleet.json");
-    writeFileSync(configFile, JSON.stringify(settings(repositories.checked, perOperator)));
-    const port = await freePort();
+    writeFileSync(configFile, JSON.stringify(makeSettings(repositories.checked, perOperator)));
+    const port = await findFreePort();
     const urls = { DATABASE_URL: postgres.url, ...(redis ? { REDIS_URL: redis.url } : {}) };
-    const env = environmentOf(dir, {
-      ...urls,
-      FLEET_HOME: home,
-      FLEET_CONFIG: configFile,
-      FLEET_SLOTS: String(slots),
-      PORT: String(port),
-    });
+    const places = { FLEET_HOME: home, FLEET_CONFIG: configFile, PORT: String(port) };
+    const env = makeEnv(dir, { ...urls, ...places, FLEET_SLOTS: String(slots) });
     const config = readConfig(env, { homeDir: dir, hostName: HOST_ID });
     await migrateAll(config, postgres.url, () => undefined);
     const log = await openLog({ level: "silent" });
     const open = await openFleet({ config, log, write: () => undefined, statementTimeoutMs: 60_000 });
     undo.push(() => open.close());
-    undo.push(async () => endAgents(home));
+    undo.push(async () => killAgents(home));
     const pool = openPool(postgres.url);
     undo.push(() => pool.end());
 
     const operators = await makeOperators(open, config);
-    const crew = openPrograms(dir, env);
-    undo.push(() => crew.endAll());
+    const processes = openPrograms(dir, env);
+    undo.push(() => processes.endAll());
     return {
       dir,
       home,
@@ -109,9 +105,9 @@ export async function openStage({ queue, slots, keep = false, perOperator = 40 }
       webUrl: `http://127.0.0.1:${port}`,
       operators,
       query: async (text, values = []) => (await pool.query<Record<string, unknown>>(text, [...values])).rows,
-      startWorker: (more = {}) => crew.start("worker", ["worker"], more),
-      startWeb: () => crew.start("web", ["web"], {}),
-      programs: crew.programs,
+      startWorker: (more = {}) => processes.start("worker", ["worker"], more),
+      startWeb: () => processes.start("web", ["web"], {}),
+      programs: processes.programs,
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {
@@ -125,9 +121,9 @@ function openPool(url: string): Pool {
   return pool.on("error", () => undefined);
 }
 
-function environmentOf(dir: string, more: Readonly<Record<string, string>>): Record<string, string> {
+function makeEnv(dir: string, more: Readonly<Record<string, string>>): Record<string, string> {
   return {
-    PATH: harmlessEnv()["PATH"] ?? "/usr/bin:/bin",
+    PATH: baseEnv()["PATH"] ?? "/usr/bin:/bin",
     HOME: dir,
     FLEET_HOST_ID: HOST_ID,
     FLEET_TICK_MS: String(TICK_MS),
@@ -138,9 +134,9 @@ function environmentOf(dir: string, more: Readonly<Record<string, string>>): Rec
   };
 }
 
-async function makeOperators(open: OpenFleet, config: Config): Promise<Stage["operators"]> {
-  const keys = await openKeys(open.store, config);
-  const terms = {
+async function makeOperators(open: OpenFleet, config: Config): Promise<ChaosEnvironment["operators"]> {
+  const keys = await loadSigningKeys(open.store, config);
+  const options = {
     kind: "access",
     ttlMs: 6 * 3_600_000,
     issuer: "fleetwright",
@@ -150,8 +146,8 @@ async function makeOperators(open: OpenFleet, config: Config): Promise<Stage["op
   } as const;
   return Promise.all(
     OPERATORS.map(async (operator) => {
-      await open.store.transaction(WORKER, (tx) => upsertOperator(tx, operator));
-      return { id: operator.id, token: await issueToken(keys.signing, operator, terms) };
+      await open.store.transaction(SYSTEM, (tx) => upsertOperator(tx, operator));
+      return { id: operator.id, token: await issueToken(keys.signing, operator, options) };
     }),
   );
 }
@@ -184,7 +180,7 @@ function folder(dir: string, name: string): string {
   return path;
 }
 
-function makeRepositories(dir: string): Stage["repositories"] {
+function makeRepositories(dir: string): ChaosEnvironment["repositories"] {
   const make = (name: string) => {
     const checkout = newCheckout(join(dir, `${name}-checkout`));
     commitFiles(
@@ -200,7 +196,7 @@ function makeRepositories(dir: string): Stage["repositories"] {
 }
 
 /** Everything goes all the way to `merged`; the second repository has checks, refactorings have a reviewer. */
-function settings(checked: string, perOperator: number): unknown {
+function makeSettings(checked: string, perOperator: number): unknown {
   const validate = 'for c in checks/*.sh; do [ ! -e "$c" ] || sh "$c" || exit 1; done';
   return {
     version: 1,
@@ -214,7 +210,7 @@ function settings(checked: string, perOperator: number): unknown {
   };
 }
 
-function endAgents(home: string): void {
+function killAgents(home: string): void {
   try {
     execFileSync("tmux", ["-S", join(home, "tmux", "fleet.sock"), "kill-server"], { stdio: "ignore", timeout: 5_000 });
   } catch {

@@ -1,12 +1,12 @@
 /** The faults themselves: each strikes once, waits until it is over, and notes when. What recovered is measured from the log later. */
 import { setTimeout as pause } from "node:timers/promises";
 import { monitorQueue } from "../../queues/monitor.ts";
-import type { Crew } from "./workers.ts";
+import type { WorkerPool } from "./workers.ts";
 import type { Fault } from "./options.ts";
 import type { Program } from "./program.ts";
-import { TICK_MS, type Stage } from "./environment.ts";
+import { TICK_MS, type ChaosEnvironment } from "./environment.ts";
 
-export interface Strike {
+export interface FaultRecord {
   readonly fault: Fault;
   readonly at: number;
   readonly point?: string;
@@ -18,10 +18,10 @@ export interface Strike {
   readonly wrong?: string;
 }
 
-export interface Arena {
-  readonly stage: Stage;
-  readonly crew: Crew;
-  readonly strikes: Strike[];
+export interface ChaosContext {
+  readonly stage: ChaosEnvironment;
+  readonly crew: WorkerPool;
+  readonly strikes: FaultRecord[];
   readonly random: () => number;
   readonly isOver: () => boolean;
   /** How often each point of F1 is to be met. */
@@ -33,14 +33,14 @@ const STEPS =
   "claim workspace install prompt process heartbeat compensate publish merge ci review retry notify cleanup".split(" ");
 export const KILL_POINTS = ["relay:between", ...STEPS.flatMap((step) => [`${step}:before`, `${step}:after`])];
 /** Some steps are rare; and a worker that meets none of its points is not waited for to the end. */
-const PATIENCE_MS = 20_000;
+const KILL_TIMEOUT_MS = 20_000;
 
-export const dyingAt = (points: readonly string[]) => ({ FLEET_KILL_AT: points.join(",") });
+export const killAtEnv = (points: readonly string[]) => ({ FLEET_KILL_AT: points.join(",") });
 
 /** F1: waits for a worker that kills itself at the first of its points; undefined when it met none. */
-export async function awaitDeath(arena: Arena, armed: Program): Promise<string | undefined> {
-  arena.crew.expectEnd(armed);
-  await Promise.race([armed.ended, pause(PATIENCE_MS, undefined, { ref: false }), over(arena)]);
+export async function awaitDeath(arena: ChaosContext, armed: Program): Promise<string | undefined> {
+  arena.crew.expectExit(armed);
+  await Promise.race([armed.ended, pause(KILL_TIMEOUT_MS, undefined, { ref: false }), untilOver(arena)]);
   const struck = armed.struck();
   if (!struck) return undefined;
   await armed.ended;
@@ -48,19 +48,19 @@ export async function awaitDeath(arena: Arena, armed: Program): Promise<string |
   return struck.point;
 }
 
-export async function killRandomly(arena: Arena): Promise<void> {
+export async function killRandomly(arena: ChaosContext): Promise<void> {
   const worker = pick(arena, arena.crew.workers());
   if (!worker) return;
-  arena.crew.expectEnd(worker);
+  arena.crew.expectExit(worker);
   worker.signal("SIGKILL");
   const { at } = await worker.ended;
   arena.strikes.push({ fault: "F1r", at, pid: worker.pid });
   await arena.crew.successor(worker);
 }
 
-export async function killWeb(arena: Arena): Promise<void> {
+export async function killWeb(arena: ChaosContext): Promise<void> {
   const web = arena.crew.web();
-  arena.crew.expectEnd(web);
+  arena.crew.expectExit(web);
   web.signal("SIGKILL");
   const { at } = await web.ended;
   await arena.crew.successor(web);
@@ -68,12 +68,12 @@ export async function killWeb(arena: Arena): Promise<void> {
 }
 
 /** F2: longer than lock (6 s + 1.5 s), lease (4 s) and the host's lease (three ticks); then it wakes and goes on where it was. */
-export async function stopAndContinue(arena: Arena, place: Program, point: string): Promise<Program> {
-  const armed = await arena.crew.replace(place, { FLEET_STOP_AT: point });
+export async function stopAndContinue(arena: ChaosContext, target: Program, point: string): Promise<Program> {
+  const armed = await arena.crew.replace(target, { FLEET_STOP_AT: point });
   await Promise.race([
     until(() => armed.struck() !== undefined || armed.isOver()),
     pause(20_000, undefined, { ref: false }),
-    over(arena),
+    untilOver(arena),
   ]);
   const struck = armed.struck();
   if (!struck) return armed;
@@ -84,7 +84,7 @@ export async function stopAndContinue(arena: Arena, place: Program, point: strin
   return armed;
 }
 
-export async function rollWorkers(arena: Arena): Promise<void> {
+export async function rollWorkers(arena: ChaosContext): Promise<void> {
   for (const worker of arena.crew.workers()) {
     // One that only just starts has nothing to hand over, and a polite signal simply ends it.
     const isUp = await worker.ready.then(
@@ -92,7 +92,7 @@ export async function rollWorkers(arena: Arena): Promise<void> {
       () => false,
     );
     if (!isUp || worker.isOver()) continue;
-    arena.crew.expectEnd(worker);
+    arena.crew.expectExit(worker);
     const at = Date.now();
     worker.signal("SIGTERM");
     const { code, signal, at: endedAt } = await worker.ended;
@@ -102,7 +102,7 @@ export async function rollWorkers(arena: Arena): Promise<void> {
   }
 }
 
-export async function cutRedis(arena: Arena): Promise<void> {
+export async function cutRedis(arena: ChaosContext): Promise<void> {
   const { redis } = arena.stage;
   if (!redis) return;
   await redis.kill(Math.round(200 + arena.random() * 4_000));
@@ -112,7 +112,7 @@ export async function cutRedis(arena: Arena): Promise<void> {
   await pause(4_000);
 }
 
-export async function flushRedis(arena: Arena): Promise<void> {
+export async function flushRedis(arena: ChaosContext): Promise<void> {
   const { redis, open } = arena.stage;
   if (!redis) return;
   await redis.flush();
@@ -130,7 +130,7 @@ export async function flushRedis(arena: Arena): Promise<void> {
   await pause(2_500);
 }
 
-export async function cutPostgres(arena: Arena): Promise<void> {
+export async function cutPostgres(arena: ChaosContext): Promise<void> {
   const before = new Set([...arena.crew.workers(), arena.crew.web()]);
   await arena.stage.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
@@ -142,14 +142,14 @@ export async function cutPostgres(arena: Arena): Promise<void> {
   arena.strikes.push({ fault: "F10", at, ...(gone.length > 0 ? { wrong: `ended: ${gone.join(", ")}` } : {}) });
 }
 
-function pick<Item>(arena: Arena, items: readonly Item[]): Item | undefined {
+function pick<Item>(arena: ChaosContext, items: readonly Item[]): Item | undefined {
   return items[Math.floor(arena.random() * items.length)];
 }
 
-async function over(arena: Arena): Promise<void> {
+async function untilOver(arena: ChaosContext): Promise<void> {
   await until(arena.isOver);
 }
 
-async function until(look: () => boolean): Promise<void> {
-  while (!look()) await pause(50, undefined, { ref: false });
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await pause(50, undefined, { ref: false });
 }

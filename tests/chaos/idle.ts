@@ -1,17 +1,17 @@
 /** Waiting until it is quiet: every task ended and cleaned up, everybody told, nothing left to relay. */
 import { setTimeout as pause } from "node:timers/promises";
-import type { Stage } from "./environment.ts";
+import type { ChaosEnvironment } from "./environment.ts";
 
-export interface Progress {
+export interface ChaosProgress {
   readonly open: number;
   readonly byStatus: Readonly<Record<string, number>>;
   readonly toClean: number;
-  readonly toTell: number;
+  readonly toNotify: number;
   readonly toRelay: number;
   readonly entries: number;
 }
 
-export async function progressOf(stage: Stage): Promise<Progress> {
+export async function readProgress(stage: ChaosEnvironment): Promise<ChaosProgress> {
   const [row = {}] = await stage.query(
     `select (select count(*)::int from fleet_tasks where completed_at is null) as open,
        (select count(*)::int from fleet_tasks where completed_at is not null and workspace_path is not null) as to_clean,
@@ -28,23 +28,23 @@ export async function progressOf(stage: Stage): Promise<Progress> {
     open: number("open"),
     byStatus,
     toClean,
-    toTell: number("to_tell"),
+    toNotify: number("to_tell"),
     toRelay: number("to_relay"),
     entries: number("entries"),
   };
 }
 
 /** Undefined when all is quiet; else what it still waits for after `withinMs` without any progress. */
-export async function untilQuiet(stage: Stage, withinMs: number): Promise<Progress | undefined> {
-  let last = await progressOf(stage);
-  let movedAt = Date.now();
+export async function waitUntilIdle(stage: ChaosEnvironment, withinMs: number): Promise<ChaosProgress | undefined> {
+  let last = await readProgress(stage);
+  let progressedAt = Date.now();
   for (;;) {
-    if (last.open + last.toClean + last.toTell + last.toRelay === 0) return undefined;
-    if (Date.now() - movedAt > withinMs) return last;
+    if (last.open + last.toClean + last.toNotify + last.toRelay === 0) return undefined;
+    if (Date.now() - progressedAt > withinMs) return last;
     await pause(300);
-    const now = await progressOf(stage);
-    const left = (progress: Progress) => progress.open + progress.toClean + progress.toTell;
-    if (left(now) < left(last)) movedAt = Date.now();
+    const now = await readProgress(stage);
+    const left = (progress: ChaosProgress) => progress.open + progress.toClean + progress.toNotify;
+    if (left(now) < left(last)) progressedAt = Date.now();
     last = now;
   }
 }

@@ -14,7 +14,7 @@ export const FAULTS = {
 } as const;
 export type Fault = keyof typeof FAULTS;
 
-export interface Options {
+export interface ChaosOptions {
   readonly tasks: number;
   readonly faults: readonly Fault[];
   readonly seed: number;
@@ -26,7 +26,7 @@ export interface Options {
 
 const NEEDS_REDIS: ReadonlySet<Fault> = new Set(["F5", "F6"]);
 
-export function readOptions(args: readonly string[]): Options {
+export function readOptions(args: readonly string[]): ChaosOptions {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -40,15 +40,15 @@ export function readOptions(args: readonly string[]): Options {
     },
   });
   const queue = values.queue === "postgres" ? "postgres" : "redis";
-  const asked = values.faults === "none" ? [] : (values.faults?.split(",") ?? Object.keys(FAULTS));
-  const unknown = asked.filter((name) => !isFault(name));
+  const requested = values.faults === "none" ? [] : (values.faults?.split(",") ?? Object.keys(FAULTS));
+  const unknown = requested.filter((name) => !isFault(name));
   if (unknown.length > 0)
     throw new Error(`There is no fault ${unknown.join(", ")}. There are: ${Object.keys(FAULTS).join(", ")}`);
-  const faults = asked.filter(isFault).filter((fault) => queue === "redis" || !NEEDS_REDIS.has(fault));
-  const seed = values.seed === undefined ? Math.floor(Math.random() * 1e9) : numberOf("seed", values.seed);
+  const faults = requested.filter(isFault).filter((fault) => queue === "redis" || !NEEDS_REDIS.has(fault));
+  const seed = values.seed === undefined ? Math.floor(Math.random() * 1e9) : parseWholeNumber("seed", values.seed);
   return {
-    tasks: numberOf("tasks", values.tasks),
-    slots: numberOf("slots", values.slots),
+    tasks: parseWholeNumber("tasks", values.tasks),
+    slots: parseWholeNumber("slots", values.slots),
     faults,
     seed,
     queue,
@@ -61,13 +61,13 @@ function isFault(name: string): name is Fault {
   return Object.hasOwn(FAULTS, name);
 }
 
-function numberOf(name: string, text: string): number {
+function parseWholeNumber(name: string, text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 0) throw new Error(`--${name} must be a whole number.`);
   return value;
 }
 
-export function shuffled<Item>(items: readonly Item[], random: () => number): Item[] {
+export function shuffle<Item>(items: readonly Item[], random: () => number): Item[] {
   const list = [...items];
   for (let at = list.length - 1; at > 0; at -= 1) {
     const other = Math.floor(random() * (at + 1));

@@ -6,14 +6,14 @@ import { fileURLToPath } from "node:url";
 import { builtProgram } from "../support/built.ts";
 
 /** What a process said when a fault struck it (see src/processes/faults.ts). */
-export interface Struck {
+export interface FaultHit {
   readonly point: string;
   /** The task or notification it was about. */
   readonly subject: string | undefined;
   readonly at: number;
 }
 
-export interface Ended {
+export interface ProcessExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly at: number;
@@ -25,14 +25,14 @@ export interface Program {
   readonly startedAt: number;
   /** Resolves when it says that it works. Rejects when it ends before. */
   readonly ready: Promise<void>;
-  readonly ended: Promise<Ended>;
+  readonly ended: Promise<ProcessExit>;
   isOver(): boolean;
   /** When and where it was struck; undefined until then. */
-  struck(): Struck | undefined;
+  struck(): FaultHit | undefined;
   signal(signal: NodeJS.Signals): void;
 }
 
-export interface ProgramTerms {
+export interface ProgramOptions {
   readonly name: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -44,27 +44,27 @@ export interface ProgramTerms {
 const programFile = () =>
   import.meta.url.endsWith(".ts") ? builtProgram() : fileURLToPath(new URL("../../src/cli/bin.js", import.meta.url));
 
-const SAYS_READY = new Set(["working", "listening", "ready"]);
+const READY_MESSAGES = new Set(["working", "listening", "ready"]);
 
-export function startProgram({ name, args, env, cwd, logFile }: ProgramTerms): Program {
+export function startProgram({ name, args, env, cwd, logFile }: ProgramOptions): Program {
   const child: ChildProcess = spawn(process.execPath, [programFile(), ...args], {
     cwd,
     env,
     stdio: ["ignore", "pipe", "pipe"],
   });
   const log = createWriteStream(logFile, { flags: "a" });
-  let struck: Struck | undefined;
+  let struck: FaultHit | undefined;
   let over = false;
-  let sayReady: (() => void) | undefined;
+  let resolveReady: (() => void) | undefined;
   const ready = new Promise<void>((resolve, reject) => {
-    sayReady = resolve;
+    resolveReady = resolve;
     child.once("exit", (code, signal) =>
       reject(new Error(`${name} ended with ${code ?? signal} before it was ready: see ${logFile}`)),
     );
   });
   ready.catch(() => undefined);
   // Known to have ended once its last words are read: at its exit the line that says what struck it may still be in the pipe.
-  const ended = new Promise<Ended>((resolve) => {
+  const ended = new Promise<ProcessExit>((resolve) => {
     let at = 0;
     child.once("exit", () => {
       over = true;
@@ -79,9 +79,9 @@ export function startProgram({ name, args, env, cwd, logFile }: ProgramTerms): P
     if (!stream) continue;
     createInterface({ input: stream }).on("line", (line) => {
       if (!log.writableEnded) log.write(`${line}\n`);
-      const said = readLine(line);
-      if (said?.fault) struck = { point: said.fault, subject: said.subject, at: Date.now() };
-      if (said?.msg && SAYS_READY.has(said.msg)) sayReady?.();
+      const entry = parseLogLine(line);
+      if (entry?.fault) struck = { point: entry.fault, subject: entry.subject, at: Date.now() };
+      if (entry?.msg && READY_MESSAGES.has(entry.msg)) resolveReady?.();
     });
   }
   return {
@@ -98,13 +98,13 @@ export function startProgram({ name, args, env, cwd, logFile }: ProgramTerms): P
   };
 }
 
-interface Line {
+interface LogLine {
   readonly msg?: string;
   readonly fault?: string;
   readonly subject?: string;
 }
 
-function readLine(line: string): Line | undefined {
+function parseLogLine(line: string): LogLine | undefined {
   if (!line.startsWith("{")) return undefined;
   try {
     const parsed: unknown = JSON.parse(line);

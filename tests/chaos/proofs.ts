@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { listProcesses, readEnvironment } from "../../src/command/process-tree.ts";
 import { checkInvariants } from "../../src/conductor/watch/invariants.ts";
 import { runGit } from "../support/repositories.ts";
-import type { Stage } from "./environment.ts";
+import type { ChaosEnvironment } from "./environment.ts";
 
 export interface Proof {
   readonly id: string;
@@ -12,9 +12,9 @@ export interface Proof {
   readonly violations: readonly string[];
 }
 
-const MOST = 20;
+const MAX_VIOLATIONS = 20;
 
-export async function proveAll(stage: Stage, asked: ReadonlyMap<string, string>): Promise<Proof[]> {
+export async function proveAll(stage: ChaosEnvironment, requested: ReadonlyMap<string, string>): Promise<Proof[]> {
   const library = (await checkInvariants(stage.open.fleet)).map(({ id, statement, violations }) => ({
     id,
     statement,
@@ -22,42 +22,42 @@ export async function proveAll(stage: Stage, asked: ReadonlyMap<string, string>)
   }));
   return [
     ...library,
-    proof("asked", "every asked task is there exactly once, and no other", await lostOrDoubled(stage, asked)),
-    proof("ends", "every task ended, once", await endsOf(stage)),
-    proof("runs", "an attempt's agent was started at most once", runsOf(stage)),
+    proof("asked", "every asked task is there exactly once, and no other", await lostOrDuplicated(stage, requested)),
+    proof("ends", "every task ended, once", await wrongEndings(stage)),
+    proof("runs", "an attempt's agent was started at most once", duplicateRuns(stage)),
     proof(
       "commits",
       "a branch has at most one commit per attempt, and what is merged is there once",
-      await commitsOf(stage),
+      await wrongCommits(stage),
     ),
-    proof("pulls", "no branch has two pull requests that count", await pullsOf(stage)),
-    proof("told", "every notification is delivered", await untold(stage)),
+    proof("pulls", "no branch has two pull requests that count", await duplicatePulls(stage)),
+    proof("told", "every notification is delivered", await undelivered(stage)),
     proof("R4", "no process, session, workspace, slot or lock is left", await leftovers(stage)),
   ];
 }
 
 function proof(id: string, statement: string, violations: readonly string[]): Proof {
-  return { id, statement, violations: violations.slice(0, MOST) };
+  return { id, statement, violations: violations.slice(0, MAX_VIOLATIONS) };
 }
 
-async function texts(stage: Stage, sql: string): Promise<string[]> {
+async function texts(stage: ChaosEnvironment, sql: string): Promise<string[]> {
   return (await stage.query(sql)).map((row) => String(row["violation"]));
 }
 
-async function lostOrDoubled(stage: Stage, asked: ReadonlyMap<string, string>): Promise<string[]> {
+async function lostOrDuplicated(stage: ChaosEnvironment, requested: ReadonlyMap<string, string>): Promise<string[]> {
   const rows = await stage.query("select id, idempotency_key as key from fleet_tasks");
   const byKey = new Map<string, string[]>();
   for (const { id, key } of rows) byKey.set(String(key), [...(byKey.get(String(key)) ?? []), String(id)]);
   const wrong: string[] = [];
-  for (const [key, id] of asked) {
+  for (const [key, id] of requested) {
     const ids = byKey.get(key) ?? [];
     if (ids.length !== 1 || ids[0] !== id) wrong.push(`${key} was answered ${id}, and is ${ids.join(", ") || "lost"}`);
   }
-  for (const key of byKey.keys()) if (!asked.has(key)) wrong.push(`${key} is there and nobody was told`);
+  for (const key of byKey.keys()) if (!requested.has(key)) wrong.push(`${key} is there and nobody was told`);
   return wrong;
 }
 
-function endsOf(stage: Stage): Promise<string[]> {
+function wrongEndings(stage: ChaosEnvironment): Promise<string[]> {
   return texts(
     stage,
     `select t.id || ' (' || (t.metadata->>'script') || ') is ' || t.status || ' with ' || count(a.*) || ' ends: ' ||
@@ -71,17 +71,17 @@ function endsOf(stage: Stage): Promise<string[]> {
 }
 
 /** The stub says one line when it begins: two of them in one run mean two agents. */
-function runsOf({ home }: Stage): string[] {
+function duplicateRuns({ home }: ChaosEnvironment): string[] {
   const wrong: string[] = [];
   const root = join(home, "attempts");
   for (const task of list(root)) {
     if (task.startsWith(".")) continue;
     for (const attempt of list(join(root, task))) {
       const log = join(root, task, attempt, "output.log");
-      const begun = readIf(log).match(/^Stub agent, script/gm)?.length ?? 0;
+      const begun = readIfFile(log).match(/^Stub agent, script/gm)?.length ?? 0;
       if (begun > 1) wrong.push(`attempt ${attempt} of ${task} began ${begun} times`);
     }
-    const dispatches = list(join(root, task)).filter((name) => readIf(join(root, task, name, "output.log")) !== "");
+    const dispatches = list(join(root, task)).filter((name) => readIfFile(join(root, task, name, "output.log")) !== "");
     const numbers = dispatches.map((name) => name.split("~")[0]);
     if (new Set(numbers).size < numbers.length)
       wrong.push(`${task} has attempts that ran under two dispatches: ${dispatches.join(", ")}`);
@@ -89,12 +89,12 @@ function runsOf({ home }: Stage): string[] {
   return wrong;
 }
 
-async function commitsOf(stage: Stage): Promise<string[]> {
+async function wrongCommits(stage: ChaosEnvironment): Promise<string[]> {
   const wrong: string[] = [];
   const tasks = await stage.query("select id, repository, branch, base_branch, attempt, status from fleet_tasks");
   for (const repository of Object.values(stage.repositories)) {
-    const said = runGit(repository, "log", "--format=%B", "main");
-    const merged = countBy([...said.matchAll(/^Fleet-Task: (.+)$/gm)].map(([, id = ""]) => id));
+    const log = runGit(repository, "log", "--format=%B", "main");
+    const merged = countBy([...log.matchAll(/^Fleet-Task: (.+)$/gm)].map(([, id = ""]) => id));
     const branches = new Set(runGit(repository, "for-each-ref", "--format=%(refname:short)", "refs/heads").split("\n"));
     for (const task of tasks.filter((one) => one["repository"] === repository)) {
       const id = String(task["id"]);
@@ -111,7 +111,7 @@ async function commitsOf(stage: Stage): Promise<string[]> {
   return wrong;
 }
 
-function pullsOf(stage: Stage): Promise<string[]> {
+function duplicatePulls(stage: ChaosEnvironment): Promise<string[]> {
   return texts(
     stage,
     `select head_branch || ' has ' || count(*) || ' pull requests' as violation from pull_requests
@@ -120,7 +120,7 @@ function pullsOf(stage: Stage): Promise<string[]> {
   );
 }
 
-function untold(stage: Stage): Promise<string[]> {
+function undelivered(stage: ChaosEnvironment): Promise<string[]> {
   return texts(
     stage,
     `select id || ' (' || type || ' to ' || channel || ') is ' || status || ' after ' || tries || ' tries: ' || coalesce(last_error, '')
@@ -128,7 +128,7 @@ function untold(stage: Stage): Promise<string[]> {
   );
 }
 
-async function leftovers(stage: Stage): Promise<string[]> {
+async function leftovers(stage: ChaosEnvironment): Promise<string[]> {
   const { home } = stage;
   const found: string[] = [];
   const ours = `FLEET_RUN=${join(home, "attempts")}/`;
@@ -171,6 +171,6 @@ function list(path: string): string[] {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(path) : [];
 }
 
-function readIf(path: string): string {
+function readIfFile(path: string): string {
   return statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, "utf8") : "";
 }

@@ -1,8 +1,8 @@
 /** The table at the end: what struck how often, how soon it was over, and what holds. */
 import { FAULTS, type Fault } from "./options.ts";
-import type { Strike } from "./faults.ts";
+import type { FaultRecord } from "./faults.ts";
 import type { Proof } from "./proofs.ts";
-import type { Stage } from "./environment.ts";
+import type { ChaosEnvironment } from "./environment.ts";
 
 export interface FaultRow {
   readonly fault: Fault;
@@ -12,19 +12,23 @@ export interface FaultRow {
 }
 
 /** Of each strike: the first move of what it hit, by anybody, after it; from the audit log and the notifications. */
-export async function rowsOf(stage: Stage, strikes: readonly Strike[], faults: readonly Fault[]): Promise<FaultRow[]> {
+export async function buildFaultRows(
+  stage: ChaosEnvironment,
+  strikes: readonly FaultRecord[],
+  faults: readonly Fault[],
+): Promise<FaultRow[]> {
   const rows: FaultRow[] = [];
   for (const fault of faults) {
     const own = strikes.filter((strike) => strike.fault === fault);
     const recoveries: number[] = [];
-    for (const strike of own) recoveries.push(...(await recoveriesOf(stage, strike)));
+    for (const strike of own) recoveries.push(...(await measureRecoveries(stage, strike)));
     const wrong = own.flatMap((strike) => (strike.wrong ? [strike.wrong] : []));
     rows.push({ fault, count: own.length, recoveriesMs: recoveries, wrong });
   }
   return rows;
 }
 
-export async function recoveriesOf(stage: Stage, strike: Strike): Promise<number[]> {
+export async function measureRecoveries(stage: ChaosEnvironment, strike: FaultRecord): Promise<number[]> {
   if (strike.tookMs !== undefined) return [strike.tookMs];
   const at = new Date(strike.at).toISOString();
   if (strike.subject !== undefined) return numbers(await stage.query(NEXT_OF_SUBJECT, [strike.subject, at]));
@@ -81,7 +85,7 @@ export function printProofs(proofs: readonly Proof[], say: (line: string) => voi
 }
 
 /** Where the time of an attempt went: medians of the spawn's steps, and of the waits between one move and the next. */
-export async function printTimes(stage: Stage, say: (line: string) => void): Promise<void> {
+export async function printTimes(stage: ChaosEnvironment, say: (line: string) => void): Promise<void> {
   const steps = await stage.query(
     `select step->>'step' as name, percentile_cont(0.5) within group (order by (step->>'ms')::float8) as ms
      from audit_log a cross join lateral jsonb_array_elements(a.detail->'steps') as step
@@ -92,10 +96,10 @@ export async function printTimes(stage: Stage, say: (line: string) => void): Pro
        select action, extract(epoch from at - lag(at) over (partition by task_id order by seq)) * 1000 as ms from audit_log) a
      where ms is not null group by action having count(*) > 2 order by 2 desc`,
   );
-  say(`median ms of the steps: ${shown(steps)}`);
-  say(`median ms until: ${shown(moves)}`);
+  say(`median ms of the steps: ${formatMedians(steps)}`);
+  say(`median ms until: ${formatMedians(moves)}`);
 }
 
-function shown(rows: readonly Record<string, unknown>[]): string {
+function formatMedians(rows: readonly Record<string, unknown>[]): string {
   return rows.map((row) => `${String(row["name"])} ${Math.round(Number(row["ms"]))}`).join(", ");
 }

@@ -1,9 +1,9 @@
 /** Keeps the wished number of workers and one web process running: each place has one process at a time, and whoever dies is followed. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Program } from "./program.ts";
-import type { Stage } from "./environment.ts";
+import type { ChaosEnvironment } from "./environment.ts";
 
-export interface Crew {
+export interface WorkerPool {
   workers(): readonly Program[];
   web(): Program;
   /** Ends `old` in order; the next one at its place has these settings besides. Resolves with it when it works, or ended already. */
@@ -13,54 +13,56 @@ export interface Crew {
   /** Who comes after `old` at its place, when it works. */
   successor(old: Program): Promise<Program>;
   /** Ends of processes that nobody meant. */
-  readonly accidents: string[];
+  readonly unexpectedExits: string[];
   /** It may end now without that being an accident. */
-  expectEnd(program: Program): void;
+  expectExit(program: Program): void;
   stop(): Promise<void>;
 }
 
-interface Place {
+interface ProcessSlot {
   current: Program;
   /** For the next one that is started here. */
   more: Readonly<Record<string, string>>;
 }
 
 /** A store may be away just now: a supervisor tries again, and not at once. */
-const AGAIN_MS = 1_000;
-const HARD_STOP_MS = 15_000;
+const RESTART_DELAY_MS = 1_000;
+const KILL_AFTER_MS = 15_000;
 
-export async function startCrew(stage: Stage, size: number): Promise<Crew> {
-  const accidents: string[] = [];
+type Start = (more: Readonly<Record<string, string>>) => Program;
+
+export async function startWorkerPool(stage: ChaosEnvironment, size: number): Promise<WorkerPool> {
+  const unexpectedExits: string[] = [];
   const expected = new Set<Program>();
   let stopped = false;
 
-  function open(start: (more: Readonly<Record<string, string>>) => Program): Place {
-    const place: Place = { current: start({}), more: {} };
-    void keep(place, start);
-    return place;
+  function openSlot(start: Start): ProcessSlot {
+    const slot: ProcessSlot = { current: start({}), more: {} };
+    void supervise(slot, start);
+    return slot;
   }
 
-  async function keep(place: Place, start: (more: Readonly<Record<string, string>>) => Program): Promise<void> {
+  async function supervise(slot: ProcessSlot, start: Start): Promise<void> {
     for (;;) {
-      const program = place.current;
+      const program = slot.current;
       const wasReady = await isReady(program);
       const { code, signal } = await program.ended;
       if (stopped) return;
       if (wasReady && !expected.has(program) && !program.struck())
-        accidents.push(`${program.name} ended by itself with ${code ?? signal}`);
-      if (!wasReady && !program.struck()) await pause(AGAIN_MS);
+        unexpectedExits.push(`${program.name} ended by itself with ${code ?? signal}`);
+      if (!wasReady && !program.struck()) await pause(RESTART_DELAY_MS);
       if (stopped) return;
-      const { more } = place;
-      Object.assign(place, { more: {}, current: start(more) });
+      const { more } = slot;
+      Object.assign(slot, { more: {}, current: start(more) });
     }
   }
 
-  const workers = Array.from({ length: size }, () => open((more) => stage.startWorker(more)));
-  const web = open(() => stage.startWeb());
-  const placeOf = (program: Program) => [...workers, web].find(({ current }) => current === program);
+  const workers = Array.from({ length: size }, () => openSlot((more) => stage.startWorker(more)));
+  const web = openSlot(() => stage.startWeb());
+  const slotOf = (program: Program) => [...workers, web].find(({ current }) => current === program);
 
   async function successor(old: Program): Promise<Program> {
-    const place = placeOf(old) ?? workers[0];
+    const place = slotOf(old) ?? workers[0];
     for (;;) {
       if (!place || stopped) return old;
       const { current } = place;
@@ -74,7 +76,7 @@ export async function startCrew(stage: Stage, size: number): Promise<Crew> {
     workers: () => workers.map(({ current }) => current).filter((program) => !program.isOver()),
     web: () => web.current,
     async replace(old, more) {
-      const place = placeOf(old);
+      const place = slotOf(old);
       if (!place) return successor(old);
       place.more = more;
       expected.add(old);
@@ -83,25 +85,25 @@ export async function startCrew(stage: Stage, size: number): Promise<Crew> {
       old.signal("SIGTERM");
       return next;
     },
-    armNext: (program, more) => void Object.assign(placeOf(program) ?? {}, { more }),
+    armNext: (program, more) => void Object.assign(slotOf(program) ?? {}, { more }),
     successor,
-    accidents,
-    expectEnd: (program) => void expected.add(program),
+    unexpectedExits,
+    expectExit: (program) => void expected.add(program),
     async stop() {
       stopped = true;
-      await endAll([...workers, web].map(({ current }) => current));
+      await stopAll([...workers, web].map(({ current }) => current));
     },
   };
 }
 
-async function endAll(programs: readonly Program[]): Promise<void> {
+async function stopAll(programs: readonly Program[]): Promise<void> {
   for (const program of programs) {
     program.signal("SIGCONT");
     program.signal("SIGTERM");
   }
-  const hard = setTimeout(() => programs.forEach((program) => program.signal("SIGKILL")), HARD_STOP_MS);
+  const killTimer = setTimeout(() => programs.forEach((program) => program.signal("SIGKILL")), KILL_AFTER_MS);
   await Promise.all(programs.map(({ ended }) => ended));
-  clearTimeout(hard);
+  clearTimeout(killTimer);
 }
 
 function isReady(program: Program): Promise<boolean> {

@@ -12,13 +12,13 @@ import { eventually } from "../support/eventually.ts";
 import { anAgentView, aPsView, aStoryView, aTaskView, NOW, TASK_ID } from "../support/views.ts";
 
 /** What the server was asked, and what it is to answer next. */
-export interface Server {
-  readonly asked: { body?: unknown; key?: string | undefined; query?: unknown }[];
+export interface FakeServer {
+  readonly requests: { body?: unknown; key?: string | undefined; query?: unknown }[];
   failures: Error[];
   /** The statuses the task goes through; then it is ready. Each stays until it was looked at, the last for a moment only. */
   flow: TaskView["status"][];
   /** How often the task was looked at. */
-  looks: number;
+  taskReads: number;
 }
 
 /** Everything that could steer, hide or reorder what a terminal shows. */
@@ -27,16 +27,16 @@ export const EVIL = "red \u001B[31m bidi \u202E clip \u001B]52;c;eA==\u0007 nul 
 const Id = z.object({ id: z.string() });
 
 const observer = { tier: "observer", summary: "-" } as const;
-export function answers(server: Server): readonly Route<unknown>[] {
+export function fakeRoutes(server: FakeServer): readonly Route<unknown>[] {
   return [...tasks(server), ...story(server), ...CHANGES, ...PROOFS, rejecting(server)];
 }
 
-function tasks(server: Server): readonly Route<unknown>[] {
+function tasks(server: FakeServer): readonly Route<unknown>[] {
   return [
     defineRoute(
       { ...observer, method: "get", path: "/api/fleet/ps", query: PsQuery, reply: PsView },
       async (_c: unknown, { query }) => {
-        server.asked.push({ query });
+        server.requests.push({ query });
         if (query.host === "none") return { body: aPsView({ agents: [], hosts: [] }) };
         return { body: query.host === "well" ? aPsView({ agents: [anAgentView()] }) : aPsView() };
       },
@@ -44,7 +44,7 @@ function tasks(server: Server): readonly Route<unknown>[] {
     defineRoute(
       { ...observer, method: "post", path: "/api/fleet/spawn", body: SpawnRequest, reply: TaskView },
       async (_c: unknown, { body, idempotencyKey }) => {
-        server.asked.push({ body, key: idempotencyKey });
+        server.requests.push({ body, key: idempotencyKey });
         const failure = server.failures.shift();
         if (failure) throw failure;
         return { status: 201, body: aTaskView({ status: "proposed", title: EVIL, attempt: 0 }) };
@@ -54,14 +54,14 @@ function tasks(server: Server): readonly Route<unknown>[] {
       { ...observer, method: "get", path: "/api/fleet/tasks/:id", params: Id, reply: TaskView },
       async (_c: unknown, { params }) => {
         if (params.id !== TASK_ID) throw new TaskNotFoundError(params.id);
-        server.looks += 1;
+        server.taskReads += 1;
         return { body: aTaskView({ status: server.flow.at(0) ?? "ready" }) };
       },
     ),
   ];
 }
 
-function story(server: Server): readonly Route<unknown>[] {
+function story(server: FakeServer): readonly Route<unknown>[] {
   return [
     defineRoute(
       { ...observer, method: "get", path: "/api/fleet/tasks/:id/story", params: Id, reply: StoryView },
@@ -97,8 +97,8 @@ function story(server: Server): readonly Route<unknown>[] {
               id: String(server.flow.length),
               data: viewEvent({ id: "e", type: "fleet.task.moved", tenantId: "acme", at: NOW, data: { text: EVIL } }),
             };
-            const { looks } = server;
-            if (server.flow.length > 1) await eventually(async () => server.looks > looks || undefined);
+            const { taskReads } = server;
+            if (server.flow.length > 1) await eventually(async () => server.taskReads > taskReads || undefined);
             else await new Promise((resolve) => setTimeout(resolve, 30));
             server.flow.shift();
           }
@@ -107,7 +107,7 @@ function story(server: Server): readonly Route<unknown>[] {
   ];
 }
 
-function rejecting(server: Server): Route<unknown> {
+function rejecting(server: FakeServer): Route<unknown> {
   return defineRoute(
     {
       ...observer,
@@ -118,7 +118,7 @@ function rejecting(server: Server): Route<unknown> {
       reply: TaskView,
     },
     async (_c: unknown, { body }) => {
-      server.asked.push({ body });
+      server.requests.push({ body });
       const failure = server.failures.shift();
       if (failure) throw failure;
       return { body: aTaskView({ status: "rejected" }) };

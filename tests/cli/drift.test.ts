@@ -1,10 +1,10 @@
 /** fleet drift and fleet science: what they print, what they ask, and that nothing in a report can steer a terminal. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { main } from "../../src/cli/main.ts";
-import { driftReport, DriftFinding, DriftReportDocument, reportedFinding } from "../../src/domain/drift/report.ts";
+import { driftReport, DriftFinding, DriftReportDocument, toDriftFinding } from "../../src/domain/drift/report.ts";
 import { scienceIndex, ScienceIndex } from "../../src/domain/science/science-index.ts";
 import { defineRoute, type Route } from "../../src/http/route.ts";
-import { Acceptance, LookAsked, LookRequest } from "../../src/views/drift.ts";
+import { Acceptance, LookAsked, ScanRequest } from "../../src/views/drift.ts";
 import { z } from "zod";
 import { testApi, type TestApi } from "../support/api.ts";
 import { NOW } from "../support/views.ts";
@@ -60,7 +60,7 @@ const routes: readonly Route<unknown>[] = [
     },
   ),
   defineRoute(
-    { ...observer, method: "post", path: "/api/fleet/drift/check", body: LookRequest, reply: LookAsked },
+    { ...observer, method: "post", path: "/api/fleet/drift/check", body: ScanRequest, reply: LookAsked },
     async (_c: unknown, { body }) => {
       asked.push(body);
       return looked();
@@ -77,7 +77,7 @@ const routes: readonly Route<unknown>[] = [
     },
     async (_c: unknown, { params, body }) => {
       asked.push({ ...params, ...body });
-      return { body: reportedFinding({ ...finding, status: "accepted" }) };
+      return { body: toDriftFinding({ ...finding, status: "accepted" }) };
     },
   ),
   defineRoute(
@@ -88,7 +88,7 @@ const routes: readonly Route<unknown>[] = [
     },
   ),
   defineRoute(
-    { ...observer, method: "post", path: "/api/fleet/science/refresh", body: LookRequest, reply: LookAsked },
+    { ...observer, method: "post", path: "/api/fleet/science/refresh", body: ScanRequest, reply: LookAsked },
     looked,
   ),
 ];

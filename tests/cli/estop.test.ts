@@ -1,13 +1,13 @@
 /** fleet estop, from what is typed to every surface that shows it. */
 import { expect, test } from "vitest";
-import { throwEstop } from "../../src/conductor/attempts/estop.ts";
+import { engageEstop } from "../../src/conductor/attempts/estop.ts";
 import { addProduct } from "../support/factory.ts";
 import { testFleet } from "../support/fleet.ts";
-import { typing } from "../support/typed.ts";
+import { openTestCli } from "../support/typed.ts";
 
 test("what is stopped is shown wherever it holds something, until it is released", async () => {
   await using fleet = await testFleet();
-  await using typed = await typing(fleet);
+  await using typed = await openTestCli(fleet);
   const { by } = typed;
   const type = (...words: string[]) => typed.fleet(...words);
   const repository = await fleet.aRepository();
@@ -24,7 +24,7 @@ test("what is stopped is shown wherever it holds something, until it is released
     stops: [{ scope: "agent", subject: task.id, mode: "freeze", reason: "it mails everybody", by: by.id }],
     agents: [{ stopped: { scope: "agent", mode: "freeze", reason: "it mails everybody" } }],
   });
-  await fleet.answer();
+  await fleet.processHints();
   const story = await type("show", task.id);
   expect(story.out).toContain("is frozen: it mails everybody");
   expect(story.out).toContain("Why   Stopped on purpose by");
@@ -40,7 +40,7 @@ test("what is stopped is shown wherever it holds something, until it is released
 
 test("what is not said wholly is refused, and nobody stops what is not theirs", async () => {
   await using fleet = await testFleet();
-  await using typed = await typing(fleet);
+  await using typed = await openTestCli(fleet);
   const { by } = typed;
   const type = (...words: string[]) => typed.fleet(...words);
   const exits = await Promise.all([
@@ -56,7 +56,7 @@ test("what is not said wholly is refused, and nobody stops what is not theirs", 
   expect(exits.map(({ exit }) => exit)).toEqual([2, 2, 2, 2, 2, 3, 3, 3]);
 
   const admin = await fleet.operator({ role: "admin" });
-  await throwEstop(fleet.fleet, admin, { scope: "fleet", mode: "park", reason: "drill" });
+  await engageEstop(fleet.fleet, admin, { scope: "fleet", mode: "park", reason: "drill" });
   expect((await type("estop")).out).toContain(`■ the whole fleet is parked: drill (by ${admin.id}`);
   expect(await type("spawn", await fleet.aRepository(), "do it", "--agent-type", "stub")).toMatchObject({
     exit: 3,

@@ -8,13 +8,13 @@ import { PsView } from "../../src/views/agent.ts";
 import { testApi, type TestApi } from "../support/api.ts";
 import { temporaryHome } from "../support/home.ts";
 import { aPsView, NOW, TASK_ID } from "../support/views.ts";
-import { answers, type Server } from "./answers.ts";
+import { fakeRoutes, type FakeServer } from "./answers.ts";
 
-const server: Server = { asked: [], failures: [], flow: [], looks: 0 };
+const server: FakeServer = { requests: [], failures: [], flow: [], taskReads: 0 };
 let api: TestApi;
 let token: string;
 beforeAll(async () => {
-  api = await testApi(answers(server));
+  api = await testApi(fakeRoutes(server));
   token = await api.token();
 });
 afterAll(() => api.close());
@@ -100,10 +100,10 @@ test("an error is a sentence on stderr, or a problem document under --json", asy
 });
 
 test("spawn sends what was typed, and the schema's defaults for the rest", async () => {
-  server.asked.length = 0;
+  server.requests.length = 0;
   await fleet(["spawn", "/srv/git/shop.git", "do it", "--command", "npm test", "--max-retries", "1", "--type", "docs"]);
 
-  expect(server.asked[0]?.body).toMatchObject({
+  expect(server.requests[0]?.body).toMatchObject({
     repository: "/srv/git/shop.git",
     agentType: "command",
     command: ["sh", "-c", "npm test"],
@@ -114,21 +114,21 @@ test("spawn sends what was typed, and the schema's defaults for the rest", async
 });
 
 test("spawn asks again with the same key when the server is away for a moment", async () => {
-  server.asked.length = 0;
+  server.requests.length = 0;
   server.failures = [new FleetError("database-unavailable", "away", { retryAfterSeconds: 1 })];
   const { exit } = await fleet(["spawn", "/x", "do it"]);
 
   expect(exit).toBe(0);
-  expect(new Set(server.asked.map(({ key }) => key)).size).toBe(1);
-  expect(server.asked).toHaveLength(2);
+  expect(new Set(server.requests.map(({ key }) => key)).size).toBe(1);
+  expect(server.requests).toHaveLength(2);
 });
 
 test("what has no key is asked once, whatever happens", async () => {
-  server.asked.length = 0;
+  server.requests.length = 0;
   server.failures = [new FleetError("database-unavailable", "PostgreSQL does not answer.")];
 
   expect((await fleet(["reject", TASK_ID, "stream it"])).exit).toBe(1);
-  expect(server.asked).toHaveLength(1);
+  expect(server.requests).toHaveLength(1);
 });
 
 test("spawn --wait shows each step once, and exits by how it ended", async () => {
@@ -142,9 +142,9 @@ test("spawn --wait shows each step once, and exits by how it ended", async () =>
 });
 
 test("reject takes its comment along; rm says how to bring the work back", async () => {
-  server.asked.length = 0;
+  server.requests.length = 0;
   await fleet(["reject", TASK_ID, "stream it"]);
-  expect(server.asked[0]?.body).toEqual({ comment: "stream it" });
+  expect(server.requests[0]?.body).toEqual({ comment: "stream it" });
 
   expect((await fleet(["rm", TASK_ID])).out).toContain("Bring it back: git fetch /s/1.bundle");
 });

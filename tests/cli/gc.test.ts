@@ -4,26 +4,26 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { hostQueue } from "../../queues/host.ts";
-import { answerOpenGc } from "../../src/conductor/gc/ask.ts";
+import { runOpenGcRequests } from "../../src/conductor/gc/ask.ts";
 import { HostGcReport } from "../../src/domain/gc/report.ts";
 import { collectRuns } from "../../src/conductor/orders/intents/gc-runs.ts";
 import { Product } from "../../src/domain/product.ts";
 import { aRun } from "../support/collected.ts";
 import { eventually } from "../support/eventually.ts";
 import { testFleet } from "../support/fleet.ts";
-import { anAsk } from "../support/intents.ts";
-import { typing } from "../support/typed.ts";
+import { anIntentRequest } from "../support/intents.ts";
+import { openTestCli } from "../support/typed.ts";
 
 const shop = Product.parse({ id: "shop", repository: "/nowhere/shop" });
 
 test("a dry run lists what the real one then does, through the host's own queue", async () => {
   await using fleet = await testFleet({ settings: { gc: { keepRuns: 2 } } });
   fleet.fleet.settings.products.push(shop);
-  await using typed = await typing(fleet);
+  await using typed = await openTestCli(fleet);
   const ids = [];
   for (const hours of [1, 2, 3, 4]) ids.push(await aRun(fleet, { hours }));
   await aRun(fleet, { hours: 9, productId: "other" });
-  await fleet.work(fleet, []);
+  await fleet.startWorker(fleet, []);
 
   const dry = await typed.fleet("gc", "--dry-run", "--product", "shop");
   expect(dry).toMatchObject({ exit: 0, err: "" });
@@ -52,8 +52,8 @@ test("what a host was asked it finds in its rows, when the hint is lost", async 
      '{"dryRun": false, "tenantId": null, "productId": null, "machine": true}', now() - interval '1 minute')`,
   );
 
-  expect(await answerOpenGc(fleet.fleet)).toBe(1);
-  expect(await answerOpenGc(fleet.fleet)).toBe(0);
+  expect(await runOpenGcRequests(fleet.fleet)).toBe(1);
+  expect(await runOpenGcRequests(fleet.fleet)).toBe(0);
 
   expect(await fleet.query("select subject from gc_marks")).toEqual([{ subject: old }]);
   const [row] = await fleet.query("select report from gc_reports where done_at is not null");
@@ -64,7 +64,7 @@ test("by the clock every host that is alive is asked", async () => {
   await using fleet = await testFleet({ settings: { gc: { keepRuns: 1 } } });
   await aRun(fleet, { hours: 1 });
   await aRun(fleet, { hours: 2 });
-  await fleet.work(fleet, ["gc"]);
+  await fleet.startWorker(fleet, ["gc"]);
 
   await eventually(async () => (await fleet.query("select id from gc_marks")).length === 1 || undefined);
   const { completed } = await eventually(async () => {
@@ -78,7 +78,7 @@ test("gc_runs collects its own product and keeps what it did as evidence", async
   await using fleet = await testFleet({ settings: { gc: { keepRuns: 2 } } });
   for (const hours of [1, 2, 3]) await aRun(fleet, { hours });
   for (const hours of [1, 2, 3]) await aRun(fleet, { hours, productId: "other" });
-  const ask = await anAsk(fleet, shop, "gc_runs");
+  const ask = await anIntentRequest(fleet, shop, "gc_runs");
 
   const outcome = await collectRuns(ask);
 

@@ -5,15 +5,15 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { WorkOrder } from "../../src/domain/orders/order.ts";
 import { Plan } from "../../src/domain/plan/plan.ts";
-import { addProduct, addRun, everythingStored } from "../support/factory.ts";
+import { addProduct, addRun, hashTables } from "../support/factory.ts";
 import { testFleet } from "../support/fleet.ts";
-import { typing } from "../support/typed.ts";
+import { openTestCli } from "../support/typed.ts";
 
 const NOW = new Date("2026-05-01T12:34:56Z");
 
 async function aFactory() {
   const fleet = await testFleet({ parts: { clock: () => NOW } });
-  const typed = await typing(fleet);
+  const typed = await openTestCli(fleet);
   const { by } = typed;
   return {
     fleet,
@@ -54,12 +54,12 @@ test("--dry-run changes no row, --out writes one valid file for each order", asy
   for (const id of ["a", "b"]) addProduct(world.fleet, world.by, { id });
   const folder = await mkdtemp(join(tmpdir(), "fleet-orders-"));
   await world.type("products");
-  const before = await everythingStored(world.fleet);
+  const before = await hashTables(world.fleet);
 
   const { exit } = await world.type("plan", "--budget", "2", "--dry-run", "--out", folder);
 
   expect(exit).toBe(0);
-  expect(await everythingStored(world.fleet)).toEqual(before);
+  expect(await hashTables(world.fleet)).toEqual(before);
   const files = (await readdir(folder)).toSorted();
   expect(files).toEqual([
     expect.stringMatching(/^1-a-validate-[0-9a-f]{8}\.json$/),

@@ -7,14 +7,14 @@ import { ordersQueue } from "../../queues/orders.ts";
 import { killProduct } from "../../src/conductor/products/products.ts";
 import { OrderView } from "../../src/views/orders/order.ts";
 import { RunStory } from "../../src/views/orders/run.ts";
-import { everythingStored } from "../support/factory.ts";
+import { hashTables } from "../support/factory.ts";
 import { testFleet, type TestFleetOptions } from "../support/fleet.ts";
-import { aProduct, readOrder, runsOf, stored } from "../support/orders.ts";
-import { typing } from "../support/typed.ts";
+import { aProduct, readOrder, runsOfOrder, storeOrders } from "../support/orders.ts";
+import { openTestCli } from "../support/typed.ts";
 
 async function aDesk(options: TestFleetOptions = {}) {
   const fleet = await testFleet(options);
-  const typed = await typing(fleet);
+  const typed = await openTestCli(fleet);
   return {
     fleet,
     by: typed.by,
@@ -39,7 +39,7 @@ test.each(["redis", "postgres"] as const)(
     const { id, repository } = await aProduct(fleet, by, { commands: { setup: ["npm", "ci"], test: "npm test" } });
     const stopped = await aProduct(fleet, by);
     await killProduct(fleet.fleet, by, stopped.id, "on purpose");
-    const [order] = await stored(
+    const [order] = await storeOrders(
       fleet,
       by,
       { product_id: id, intent: "test", priority: 70 },
@@ -47,7 +47,7 @@ test.each(["redis", "postgres"] as const)(
     );
     await desk.type("orders");
     const look = async () => ({
-      rows: await everythingStored(fleet),
+      rows: await hashTables(fleet),
       files: [await filesIn(fleet.home), await filesIn(repository)],
       jobs: await fleet.fleet.broker.depth(ordersQueue),
     });
@@ -73,7 +73,7 @@ test("run carries out what is pending, says how each ends, and exits 1 when one 
   const { id } = await aProduct(fleet, by, {
     commands: { validate: "echo looks good", test: "echo 'red \u001B[31m one'; exit 4" },
   });
-  await fleet.work();
+  await fleet.startWorker();
   const added = await desk.type("orders", "add", id, "validate");
   await desk.type("orders", "add", id, "test", "--max-seconds", "30", "--priority", "10");
   const again = await desk.type("orders", "add", id, "validate");
@@ -114,7 +114,7 @@ test("of several pending orders the budget takes the most urgent, and --no-wait 
   await using desk = await aDesk();
   const { fleet, by } = desk;
   const products = [await aProduct(fleet, by), await aProduct(fleet, by), await aProduct(fleet, by)];
-  const orders = await stored(
+  const orders = await storeOrders(
     fleet,
     by,
     ...products.map(({ id }, at) => ({ product_id: id, intent: "test" as const, priority: at * 10 })),
@@ -135,7 +135,7 @@ test("what cannot be done is refused with its reason", async () => {
   await using desk = await aDesk();
   const { fleet, by } = desk;
   const { id } = await aProduct(fleet, by);
-  const [order] = await stored(fleet, by, { product_id: id, intent: "test" });
+  const [order] = await storeOrders(fleet, by, { product_id: id, intent: "test" });
   await killProduct(fleet.fleet, by, id, "the wheel came off");
 
   expect(await desk.type("orders", "add", "nowhere", "test")).toMatchObject({ exit: 3 });
@@ -147,5 +147,5 @@ test("what cannot be done is refused with its reason", async () => {
   });
   expect(await desk.type("run", "--budget", "0")).toMatchObject({ exit: 2 });
   expect(await desk.type("run", "nonsense")).toMatchObject({ exit: 2 });
-  expect(order && (await runsOf(fleet, order))).toEqual([]);
+  expect(order && (await runsOfOrder(fleet, order))).toEqual([]);
 });

@@ -1,16 +1,16 @@
 /** fleet schedules and fleet pushed, from what is typed to what a real server did. */
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { aScheduleOf, scheduledFleet } from "../support/schedules.ts";
-import { typing } from "../support/typed.ts";
+import { aScheduleFile, scheduledFleet } from "../support/schedules.ts";
+import { openTestCli } from "../support/typed.ts";
 
 test("the listing shows what runs when, what is wrong, and what differs; the verbs change it", async () => {
   await using world = await scheduledFleet();
-  await using typed = await typing(world);
+  await using typed = await openTestCli(world);
   expect((await typed.fleet("schedules")).out).toMatch(/^No schedules\. Write schedules\/<product>\.json/);
   const [good, bad] = [world.product(), world.product()];
-  await world.file(good, aScheduleOf(good, { cadence: "daily", at: "02:30" }));
-  await world.file(bad, aScheduleOf(bad, { jobs: [{ intent: "deploy" }] }));
+  await world.writeSchedule(good, aScheduleFile(good, { cadence: "daily", at: "02:30" }));
+  await world.writeSchedule(bad, aScheduleFile(bad, { jobs: [{ intent: "deploy" }] }));
 
   const { out, exit } = await typed.fleet("schedules");
   expect(exit).toBe(0);
@@ -40,9 +40,9 @@ test("the listing shows what runs when, what is wrong, and what differs; the ver
 
 test("a hook that is installed as it is printed is a shell script; what it says makes the orders", async () => {
   await using world = await scheduledFleet();
-  await using typed = await typing(world);
+  await using typed = await openTestCli(world);
   const id = world.product({ baseBranch: "trunk" });
-  await world.file(id, aScheduleOf(id, { cadence: "on_push" }));
+  await world.writeSchedule(id, aScheduleFile(id, { cadence: "on_push" }));
 
   const { out: script, err } = await typed.fleet("schedules", "hook", id);
   expect(err).toBe("");

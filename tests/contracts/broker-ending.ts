@@ -3,15 +3,23 @@ import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { aGate, aJob, aQueue, recorder, untilAborted, type Farm, type Where } from "./broker-support.ts";
+import {
+  aGate,
+  aJob,
+  aQueue,
+  recorder,
+  untilAborted,
+  type BrokerFactory,
+  type BrokerLocation,
+} from "./broker-support.ts";
 
-export function testBrokerEnding(farm: Farm, where: () => Where): void {
+export function testBrokerEnding(farm: BrokerFactory, where: () => BrokerLocation): void {
   testLeaving(farm);
   testStopping(farm);
   testDying(farm, where);
 }
 
-function testLeaving(farm: Farm): void {
+function testLeaving(farm: BrokerFactory): void {
   test("draining waits for the job that runs, and claims no other", async () => {
     await using broker = await farm();
     const queue = aQueue({ concurrency: 1 });
@@ -63,7 +71,7 @@ function testLeaving(farm: Farm): void {
   });
 }
 
-function testStopping(farm: Farm): void {
+function testStopping(farm: BrokerFactory): void {
   test("a consumer that pauses claims nothing until it resumes", async () => {
     await using broker = await farm();
     const queue = aQueue();
@@ -91,7 +99,7 @@ function testStopping(farm: Farm): void {
   });
 }
 
-function testDying(farm: Farm, where: () => Where): void {
+function testDying(farm: BrokerFactory, where: () => BrokerLocation): void {
   test("the job of a worker that was killed is run again by another", async () => {
     await using broker = await farm();
     const queue = aQueue();
@@ -108,8 +116,8 @@ function testDying(farm: Farm, where: () => Where): void {
   });
 }
 
-async function startWorkerProcess(asked: Where & { queue: string }): Promise<ChildProcess> {
-  const worker = fork("tests/support/run-ts.mjs", ["tests/broker/worker-process.ts", JSON.stringify(asked)]);
+async function startWorkerProcess(options: BrokerLocation & { queue: string }): Promise<ChildProcess> {
+  const worker = fork("tests/support/run-ts.mjs", ["tests/broker/worker-process.ts", JSON.stringify(options)]);
   await once(worker, "message"); // it consumes
   return worker;
 }

@@ -1,19 +1,19 @@
 /** What every backend of the broker must do with schedules. */
 import { expect, test } from "vitest";
 import type { Schedule } from "../../schedules/define.ts";
-import { aQueue, recorder, type Farm, type NoteQueue } from "./broker-support.ts";
+import { aQueue, recorder, type BrokerFactory, type NoteQueue } from "./broker-support.ts";
 import { eventually } from "../support/eventually.ts";
 
 /** Takes a job out of the store behind BullMQ's back, which refuses to remove a scheduler's. */
 export type LoseJob = (queue: string, jobId: string) => Promise<void>;
 
-export function testBrokerSchedules(farm: Farm, lose: LoseJob): void {
+export function testBrokerSchedules(farm: BrokerFactory, lose: LoseJob): void {
   testApplying(farm);
   testPatterns(farm);
   testApplyingAgain(farm, lose);
 }
 
-function testApplying(farm: Farm): void {
+function testApplying(farm: BrokerFactory): void {
   test("a schedule shorter than a second ticks", async () => {
     await using broker = await farm();
     const queue = aQueue();
@@ -65,7 +65,7 @@ function testApplying(farm: Farm): void {
   });
 }
 
-function testPatterns(farm: Farm): void {
+function testPatterns(farm: BrokerFactory): void {
   test("a schedule with a pattern ticks at those times of the day, in UTC", async () => {
     await using broker = await farm();
     const queue = aQueue();
@@ -104,7 +104,7 @@ function aPatternFarFromNow(): string {
   return `0 0 1 ${((new Date().getUTCMonth() + 6) % 12) + 1} *`;
 }
 
-function testApplyingAgain(farm: Farm, lose: LoseJob): void {
+function testApplyingAgain(farm: BrokerFactory, lose: LoseJob): void {
   test("workers that apply the same schedules at once make one scheduler and one job", async () => {
     await using first = await farm();
     await using second = await farm();

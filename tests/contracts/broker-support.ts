@@ -5,13 +5,13 @@ import { Redis } from "ioredis";
 import { z } from "zod";
 import { defineQueue, type QueueDefinition } from "../../queues/define.ts";
 import { openBroker, type Broker, type BrokerOptions } from "../../src/broker/broker.ts";
-import { read } from "../../src/domain/errors.ts";
+import { parseInput } from "../../src/domain/errors.ts";
 
 /** Opens brokers of one farm: all with the same store and prefix. */
-export type Farm = (more?: Partial<BrokerOptions>) => Promise<TestBroker>;
+export type BrokerFactory = (more?: Partial<BrokerOptions>) => Promise<TestBroker>;
 
 /** Where a farm's jobs lie, to tell it to another process. */
-export type Where = Pick<BrokerOptions, "redisUrl" | "databaseUrl" | "prefix">;
+export type BrokerLocation = Pick<BrokerOptions, "redisUrl" | "databaseUrl" | "prefix">;
 
 export interface TestBroker extends Broker, AsyncDisposable {
   readonly errors: Error[];
@@ -27,9 +27,9 @@ export const Note = z.strictObject({ note: z.string() });
 export type NoteQueue = QueueDefinition<typeof Note>;
 
 /** A queue that no other test has. */
-export function aQueue(but: Partial<NoteQueue> = {}): NoteQueue {
+export function aQueue(overrides: Partial<NoteQueue> = {}): NoteQueue {
   const name = `play-${randomBytes(4).toString("hex")}`;
-  return defineQueue({ name, payload: Note, backoffMs: 20, jobId: ({ note }) => `job_${note}`, ...but });
+  return defineQueue({ name, payload: Note, backoffMs: 20, jobId: ({ note }) => `job_${note}`, ...overrides });
 }
 
 export function aJob(queue: NoteQueue, note: string, delayMs = 0) {
@@ -40,7 +40,7 @@ export function aJob(queue: NoteQueue, note: string, delayMs = 0) {
 export function recorder() {
   const notes: string[] = [];
   const answer = async (data: unknown) => {
-    notes.push(read(Note, data).note);
+    notes.push(parseInput(Note, data).note);
   };
   return { notes, answer };
 }
@@ -58,10 +58,10 @@ export function untilAborted(signal: AbortSignal): Promise<never> {
 }
 
 /** Past the broker, as somebody else at the same Redis. */
-export async function onRedis<Result>(url: string, ask: (client: Redis) => Promise<Result>): Promise<Result> {
+export async function onRedis<Result>(url: string, work: (client: Redis) => Promise<Result>): Promise<Result> {
   const client = new Redis(url);
   try {
-    return await ask(client);
+    return await work(client);
   } finally {
     client.disconnect();
   }

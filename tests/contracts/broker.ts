@@ -1,17 +1,17 @@
 /** What every backend of the broker must do with jobs. */
 import { expect, test } from "vitest";
-import { FleetError, read } from "../../src/domain/errors.ts";
+import { FleetError, parseInput } from "../../src/domain/errors.ts";
 import { eventually } from "../support/eventually.ts";
-import { aJob, aQueue, Note, recorder, untilAborted, type Farm } from "./broker-support.ts";
+import { aJob, aQueue, Note, recorder, untilAborted, type BrokerFactory } from "./broker-support.ts";
 
-export function testBrokerJobs(farm: Farm): void {
+export function testBrokerJobs(farm: BrokerFactory): void {
   testAdding(farm);
   testRefusing(farm);
   testAnswering(farm);
-  testLooking(farm);
+  testInspecting(farm);
 }
 
-function testAdding(farm: Farm): void {
+function testAdding(farm: BrokerFactory): void {
   test("a job is answered once, though it is added twice", async () => {
     await using broker = await farm();
     const queue = aQueue();
@@ -62,13 +62,13 @@ function testAdding(farm: Farm): void {
     await broker.addJobs([aJob(queue, "later", 1_500), aJob(queue, "now")]);
     await eventually(async () => notes.length === 1 || undefined);
 
-    expect((await broker.stateOf(queue, ["job_later"])).get("job_later")).toBe("delayed");
+    expect((await broker.getJobStatuses(queue, ["job_later"])).get("job_later")).toBe("delayed");
     await eventually(async () => notes.length === 2 || undefined, 5_000);
     expect(notes).toEqual(["now", "later"]);
   });
 }
 
-function testAnswering(farm: Farm): void {
+function testAnswering(farm: BrokerFactory): void {
   test("a smaller priority is served first", async () => {
     await using broker = await farm();
     const queue = aQueue({ priority: ({ note }) => Number(note), concurrency: 1 });
@@ -115,7 +115,7 @@ function testAnswering(farm: Farm): void {
   });
 }
 
-function testRefusing(farm: Farm): void {
+function testRefusing(farm: BrokerFactory): void {
   test("a payload that does not fit is refused with its place, and nothing is added", async () => {
     await using broker = await farm();
     const queue = aQueue();
@@ -151,12 +151,12 @@ function testRefusing(farm: Farm): void {
   });
 }
 
-function testLooking(farm: Farm): void {
+function testInspecting(farm: BrokerFactory): void {
   test("the state of each id is told", async () => {
     await using broker = await farm();
     const queue = aQueue({ attempts: 1, concurrency: 3 });
     const consumer = await broker.consume(queue, async (data, signal) => {
-      const { note } = read(Note, data);
+      const { note } = parseInput(Note, data);
       if (note === "failed") throw new Error("a bug");
       if (note === "active") await untilAborted(signal);
     });
@@ -169,7 +169,7 @@ function testLooking(farm: Farm): void {
     await broker.addJobs([aJob(queue, "delayed", 60_000), aJob(queue, "waiting"), aJob(queue, "waiting2")]);
 
     const names = ["completed", "failed", "active", "delayed", "waiting2", "missing"];
-    const states = await broker.stateOf(
+    const states = await broker.getJobStatuses(
       queue,
       names.map((name) => `job_${name}`),
     );

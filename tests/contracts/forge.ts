@@ -1,6 +1,6 @@
 /** What every forge promises. Each implementation hands in how it is opened, and how an agent's branch gets there. */
 import { describe, expect, test } from "vitest";
-import type { Forge, ForgeRepository, MergeAsk } from "../../src/forge/forge.ts";
+import type { Forge, ForgeRepository, MergeRequest } from "../../src/forge/forge.ts";
 
 export interface ForgeWorld extends AsyncDisposable {
   readonly forge: Forge;
@@ -13,11 +13,11 @@ export interface ForgeWorld extends AsyncDisposable {
 }
 
 export function testForge(name: string, open: () => Promise<ForgeWorld>): void {
-  testLooking(name, open);
+  testReading(name, open);
   testMerging(name, open);
 }
 
-function testLooking(name: string, open: () => Promise<ForgeWorld>): void {
+function testReading(name: string, open: () => Promise<ForgeWorld>): void {
   describe(`${name} forge: looking`, () => {
     test("ensuring twice gives the same repository, and its default branch", async () => {
       await using world = await open();
@@ -68,7 +68,7 @@ function testLooking(name: string, open: () => Promise<ForgeWorld>): void {
       const ask = {
         base: "main",
         head: "fleet/one",
-        caps: { mostPerFile: 400, mostTotal: 10_000 },
+        caps: { maxPerFile: 400, maxTotal: 10_000 },
         redact: hideSecret,
       };
       const diff = await world.forge.diff(repository, ask);
@@ -152,11 +152,11 @@ function hideSecret(text: string): string {
 
 async function aChange(
   world: ForgeWorld,
-  ask: Partial<MergeAsk>,
+  overrides: Partial<MergeRequest>,
   files: Readonly<Record<string, string>> = { "a.txt": "a\n" },
-): Promise<{ repository: ForgeRepository; ask: MergeAsk }> {
-  const head = ask.head ?? "fleet/one";
+): Promise<{ repository: ForgeRepository; ask: MergeRequest }> {
+  const head = overrides.head ?? "fleet/one";
   const expectedHead = await world.push(head, files);
   const repository = await world.forge.ensure(world.repository);
-  return { repository, ask: { base: "main", head, expectedHead, strategy: "squash", message: "Add it", ...ask } };
+  return { repository, ask: { base: "main", head, expectedHead, strategy: "squash", message: "Add it", ...overrides } };
 }

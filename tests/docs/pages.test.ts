@@ -22,10 +22,10 @@ import {
   VALID_TRANSITIONS,
   type TaskStatus,
 } from "../../src/domain/task/task.ts";
-import { openApiOf } from "../../src/http/docs/openapi.ts";
+import { buildOpenApi } from "../../src/http/docs/openapi.ts";
 import { webRoutes } from "../../src/http/routes/index.ts";
 import { NO_KEYS } from "../support/api.ts";
-import { clientTypesOf } from "../support/client-types.ts";
+import { generateClientTypes } from "../support/client-types.ts";
 import { expectJson, expectPage, expectSource } from "../support/pages.ts";
 
 test("docs/states.md is the table of transitions", async () => {
@@ -47,7 +47,7 @@ test("docs/cli.md is what --help says", async () => {
 test("docs/openapi.json is written from the routes", async () => {
   await expectJson(
     "docs/openapi.json",
-    openApiOf(
+    buildOpenApi(
       webRoutes(async () => "", NO_KEYS),
       VERSION,
     ),
@@ -57,7 +57,7 @@ test("docs/openapi.json is written from the routes", async () => {
 test("src/cli/client/routes.ts, by which the verbs ask, is written from docs/openapi.json", async () => {
   await expectSource(
     "src/cli/client/routes.ts",
-    clientTypesOf(JSON.parse(await readFile("docs/openapi.json", "utf8"))),
+    generateClientTypes(JSON.parse(await readFile("docs/openapi.json", "utf8"))),
   );
 });
 

@@ -1,7 +1,7 @@
 /** Budgets: what agents say that they used is read with doubt; limits are reached at 100 % and told of at 80 %. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { allReached, parseUsage, reached, resetAt, WARN_SHARE } from "../../src/domain/budget.ts";
+import { reachedCaps, parseUsage, firstReachedCap, resetAt, WARN_SHARE } from "../../src/domain/budget.ts";
 
 test.each([
   ["one line", '{"tokens_in":10,"tokens_out":5,"cost_usd":0.5}\n', { tokens: 15, cost: 0.5 }],
@@ -42,13 +42,13 @@ test("whatever an agent writes, nothing is thrown and nothing is below zero", ()
 });
 
 test("a budget is reached when all of it is used, and its warning at four fifths", () => {
-  expect(reached({ tokens: 100 }, { tokens: 99 })).toBeUndefined();
-  expect(reached({ tokens: 100 }, { tokens: 100 })).toMatchObject({ what: "tokens", limit: 100, used: 100 });
-  expect(allReached({ tokens: 100, cost: 1 }, { tokens: 80, cost: 0.79 }, WARN_SHARE)).toMatchObject([
+  expect(firstReachedCap({ tokens: 100 }, { tokens: 99 })).toBeUndefined();
+  expect(firstReachedCap({ tokens: 100 }, { tokens: 100 })).toMatchObject({ what: "tokens", limit: 100, used: 100 });
+  expect(reachedCaps({ tokens: 100, cost: 1 }, { tokens: 80, cost: 0.79 }, WARN_SHARE)).toMatchObject([
     { what: "tokens" },
   ]);
-  expect(reached({}, { tokens: 1e9 })).toBeUndefined();
-  expect(reached({ tokens: 5 }, {})).toBeUndefined();
+  expect(firstReachedCap({}, { tokens: 1e9 })).toBeUndefined();
+  expect(firstReachedCap({ tokens: 5 }, {})).toBeUndefined();
 });
 
 test("daily caps begin anew at midnight UTC, budgets never by themselves", () => {

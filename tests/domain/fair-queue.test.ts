@@ -1,11 +1,11 @@
 /** Whose turn it is: tenants one after the other, however much one of them waits for. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { inTurn, type InLine } from "../../src/domain/fair-queue.ts";
+import { nextInLine, type WaitingTask } from "../../src/domain/fair-queue.ts";
 
 let made = 0;
 
-function waiting(tenantId: string, operatorId: string, more: Partial<InLine> = {}): InLine {
+function waiting(tenantId: string, operatorId: string, more: Partial<WaitingTask> = {}): WaitingTask {
   made += 1;
   const id = String(made).padStart(8, "0");
   return {
@@ -20,13 +20,13 @@ function waiting(tenantId: string, operatorId: string, more: Partial<InLine> = {
   };
 }
 
-const tenantsOf = (line: readonly InLine[]) => line.map(({ tenantId }) => tenantId);
+const tenantsOf = (line: readonly WaitingTask[]) => line.map(({ tenantId }) => tenantId);
 
 test("one greedy tenant that came first is served once in a round of ten", () => {
   const greedy = Array.from({ length: 300 }, () => waiting("greedy", "ann"));
   const modest = Array.from({ length: 9 }, (_, n) => waiting(`modest-${n}`, "bob"));
 
-  const called = inTurn([...greedy, ...modest], 30);
+  const called = nextInLine([...greedy, ...modest], 30);
 
   expect(new Set(tenantsOf(called.slice(0, 10))).size).toBe(10);
   expect(tenantsOf(called.slice(10))).toEqual(Array.from({ length: 20 }, () => "greedy"));
@@ -35,19 +35,19 @@ test("one greedy tenant that came first is served once in a round of ten", () =>
 test("whoever was served longest ago is next, also when asked one at a time", () => {
   const line = [waiting("a", "x", { tenantServed: 7 }), waiting("b", "x", { tenantServed: 3 }), waiting("c", "x")];
 
-  expect(tenantsOf(inTurn(line, 3))).toEqual(["c", "b", "a"]);
+  expect(tenantsOf(nextInLine(line, 3))).toEqual(["c", "b", "a"]);
 });
 
 test("within a tenant operators take turns, and each one's oldest task is first", () => {
   const [first, second, third] = [waiting("t", "ann"), waiting("t", "ann"), waiting("t", "bob")];
 
-  expect(inTurn([second, third, first], 3)).toEqual([first, third, second]);
+  expect(nextInLine([second, third, first], 3)).toEqual([first, third, second]);
 });
 
 test("who was called and found the slot gone is first, whatever was served meanwhile", () => {
   const again = waiting("a", "x", { tenantServed: 9, isCalledAgain: true });
 
-  expect(inTurn([waiting("b", "x"), again], 2)[0]).toBe(again);
+  expect(nextInLine([waiting("b", "x"), again], 2)[0]).toBe(again);
 });
 
 const Line = fc
@@ -66,7 +66,7 @@ const Line = fc
 test("nobody is forgotten or called twice, and no tenant is called again before every other that waits", () => {
   fc.assert(
     fc.property(Line, fc.integer({ min: 0, max: 70 }), (line, most) => {
-      const called = inTurn(line, most);
+      const called = nextInLine(line, most);
 
       expect(called).toHaveLength(Math.min(most, line.length));
       expect(new Set(called).size).toBe(called.length);
@@ -80,7 +80,7 @@ test("nobody is forgotten or called twice, and no tenant is called again before 
   );
 });
 
-function serve(one: InLine, next: InLine, served: number): InLine {
+function serve(one: WaitingTask, next: WaitingTask, served: number): WaitingTask {
   if (one.tenantId !== next.tenantId) return one;
   const operatorServed = one.operatorId === next.operatorId ? served : one.operatorServed;
   return { ...one, tenantServed: served, operatorServed };
@@ -89,11 +89,11 @@ function serve(one: InLine, next: InLine, served: number): InLine {
 test("calling one by one, with what was served kept, is the same as calling all at once", () => {
   fc.assert(
     fc.property(Line, (line) => {
-      const atOnce = inTurn(line, line.length).map(({ id }) => id);
-      let left: InLine[] = [...line];
+      const atOnce = nextInLine(line, line.length).map(({ id }) => id);
+      let left: WaitingTask[] = [...line];
       const oneByOne: string[] = [];
       for (let served = 1; left.length > 0; served += 1) {
-        const [next] = inTurn(left, 1);
+        const [next] = nextInLine(left, 1);
         if (!next) break;
         oneByOne.push(next.id);
         left = left.filter(({ id }) => id !== next.id).map((one) => serve(one, next, served));

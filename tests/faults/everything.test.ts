@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { z } from "zod";
 import { startProgram, type Program } from "../chaos/program.ts";
 import { findMarked, readProcess } from "../../src/command/process-tree.ts";
-import { harmlessEnv } from "../../src/processes/env.ts";
+import { baseEnv } from "../../src/processes/env.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryHome } from "../support/home.ts";
 import { newCheckout, runGit, testFolder } from "../support/repositories.ts";
@@ -111,7 +111,7 @@ function cpuOf(taskId: string): number {
 
 function environmentOf(home: string, folder: string) {
   return {
-    PATH: harmlessEnv()["PATH"] ?? "",
+    PATH: baseEnv()["PATH"] ?? "",
     HOME: folder,
     FLEET_HOME: home,
     FLEET_HOST_ID: "here",

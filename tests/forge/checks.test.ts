@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { listProcesses } from "../../src/command/process-tree.ts";
-import { redactor } from "../../src/domain/text/redact.ts";
-import { runChecks, type ChecksAsk } from "../../src/forge/checks.ts";
+import { createRedactor } from "../../src/domain/text/redact.ts";
+import { runChecks, type ChecksRequest } from "../../src/forge/checks.ts";
 import { openWorkingCopy, sweepWorkingCopies } from "../../src/git/working-copy.ts";
 import { commitFiles, newCheckout, runGit, testFolder } from "../support/repositories.ts";
 
@@ -44,7 +44,7 @@ test("the first command that fails ends the run, and its output is the excerpt, 
         test: ["touch", "never"],
       },
       env: { TOKEN: "opensesame-1234" },
-      redactor: redactor({ values: ["opensesame-1234"] }),
+      redactor: createRedactor({ values: ["opensesame-1234"] }),
     }),
   );
 
@@ -184,7 +184,7 @@ function aWorld() {
   const home = folder.folder("home");
   const checkout = newCheckout(join(folder.path, "shop"));
   const logPath = join(folder.path, "logs", "run.log");
-  const ask = (given: Partial<ChecksAsk>): ChecksAsk => ({
+  const ask = (given: Partial<ChecksRequest>): ChecksRequest => ({
     home,
     runId: "run-1",
     gitDir: join(checkout, ".git"),
@@ -192,7 +192,7 @@ function aWorld() {
     commands: {},
     timeoutMs: 30_000,
     logPath,
-    redactor: redactor(),
+    redactor: createRedactor(),
     ...given,
   });
   const leftovers = () =>

@@ -27,7 +27,7 @@ describe("a checkout", () => {
 
     expect(runGit(checkout, "rev-parse", "HEAD")).toBe(before);
     expect(runGit(checkout, "for-each-ref", "--format=%(refname)")).toBe("refs/heads/main");
-    expect(merged.bringHome).toBe(`git -C ${checkout} pull --ff-only ${repository.gitDir} main`);
+    expect(merged.pullCommand).toBe(`git -C ${checkout} pull --ff-only ${repository.gitDir} main`);
     runGit(checkout, "pull", "--quiet", "--ff-only", repository.gitDir, "main");
     expect(runGit(checkout, "rev-parse", "HEAD")).toBe(merged.mergeSha);
   });

@@ -2,10 +2,10 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { redactor } from "../../src/domain/text/redact.ts";
+import { createRedactor } from "../../src/domain/text/redact.ts";
 import { Reviewer } from "../../src/domain/settings/settings.ts";
 import { openLocalForge } from "../../src/forge/local.ts";
-import { runReviewer, type ReviewAsk } from "../../src/forge/reviewers.ts";
+import { runReviewer, type ReviewerRequest } from "../../src/forge/reviewers.ts";
 import { commitFiles, newCheckout, runGit, testFolder } from "../support/repositories.ts";
 
 const clean = { "a.ts": "export const one = 1;\n" };
@@ -85,7 +85,7 @@ describe("a command reviewer", () => {
     const reviewed = await runReviewer({
       ...world.ask({ type: "command", role: "logic", command: [process.execPath, "-e", script] }),
       env: { KEY: "opensesame-1234" },
-      redactor: redactor({ values: ["opensesame-1234"] }),
+      redactor: createRedactor({ values: ["opensesame-1234"] }),
     });
 
     expect(reviewed).toMatchObject({
@@ -158,7 +158,7 @@ async function aWorld(files: Readonly<Record<string, string>>) {
   const diff = await forge.diff(repository, {
     base: "main",
     head: headSha,
-    caps: { mostPerFile: 1_000_000, mostTotal: 1_000_000 },
+    caps: { maxPerFile: 1_000_000, maxTotal: 1_000_000 },
   });
   const task = {
     title: "Add one",
@@ -167,14 +167,14 @@ async function aWorld(files: Readonly<Record<string, string>>) {
     baseBranch: "main",
     branch: "fleet/one",
   };
-  const ask = (reviewer: Partial<Reviewer>): ReviewAsk => ({
+  const ask = (reviewer: Partial<Reviewer>): ReviewerRequest => ({
     home,
     runId: "review-1",
     gitDir: repository.gitDir,
     headSha,
     reviewer: Reviewer.parse({ name: "a", type: "stub", ...reviewer }),
     brief: { task, diff, nonce: "0123456789abcdef" },
-    redactor: redactor(),
+    redactor: createRedactor(),
   });
   const leftovers = () => readdirSync(join(home, "checks")).filter((name) => name !== ".trash");
   return { ask, leftovers, [Symbol.dispose]: () => folder[Symbol.dispose]() };

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { git } from "../../src/git/git.ts";
 import { withLock } from "../../src/git/lock.ts";
-import { missingBranch, mirrorOf, openMirrors, readRefs } from "../../src/git/mirror.ts";
+import { missingBranchError, mirrorOf, openMirrors, readRefs } from "../../src/git/mirror.ts";
 import { temporaryHome } from "../support/home.ts";
 import { aForgeRepository, commitFiles } from "./repositories.ts";
 
@@ -72,8 +72,8 @@ test("the refusal of a missing branch says which there are", async () => {
   const forge = await aForgeRepository(home.path);
   const mirror = await openMirrors({ home: home.path }).fetch(forge.url);
 
-  expect((await missingBranch(mirror, "master")).message).toContain("There is no branch master in");
-  expect((await missingBranch(mirror, "master")).message).toContain("It has: main.");
+  expect((await missingBranchError(mirror, "master")).message).toContain("There is no branch master in");
+  expect((await missingBranchError(mirror, "master")).message).toContain("It has: main.");
 });
 
 test("a lock file of a git that was killed long ago does not stop the next fetch", async () => {

@@ -5,24 +5,24 @@ import { startWeb } from "../../src/processes/web.ts";
 import { Problem } from "../../src/views/problem.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
 
-export interface Answer {
+export interface ClientResponse {
   readonly status: number;
   readonly body: unknown;
   /** Of a refusal: its name. */
   readonly code: string | undefined;
 }
 
-export interface Asker extends AsyncDisposable {
+export interface TestClient extends AsyncDisposable {
   readonly fleet: TestFleet;
   readonly by: Operator;
   readonly repository: string;
-  ask(method: string, path: string, body?: unknown): Promise<Answer>;
+  ask(method: string, path: string, body?: unknown): Promise<ClientResponse>;
   /** Types `fleet …`. */
   type(...words: readonly string[]): Promise<{ exit: number; out: string; err: string }>;
   tasks(): Promise<number>;
 }
 
-export async function anAsker(): Promise<Asker> {
+export async function aTestClient(): Promise<TestClient> {
   const fleet = await testFleet({ settings: { tiers: { sovereign: 1_000 } } });
   const web = await startWeb(fleet.open, fleet.config, { relays: false });
   const by = await fleet.operator();

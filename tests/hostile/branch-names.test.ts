@@ -3,20 +3,20 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { branchFor, isBranchName } from "../../src/domain/task/branch.ts";
 import { tryGit } from "../../src/git/git.ts";
-import { anAsker, type Asker } from "./asker.ts";
-import { About, aTrap, casesOf, Text } from "./cases.ts";
+import { aTestClient, type TestClient } from "./asker.ts";
+import { About, aTrap, parseCases, Text } from "./cases.ts";
 import file from "./branch-names.json" with { type: "json" };
 
-const cases = casesOf(z.strictObject({ ...About, branch: Text, taken: z.boolean() }), file);
+const cases = parseCases(z.strictObject({ ...About, branch: Text, taken: z.boolean() }), file);
 const refused = cases.filter(({ taken }) => !taken);
 const taken = cases.filter((hostile) => hostile.taken);
 /** The kernel hands no program a NUL, half a character, or an argument of a megabyte. */
 const typed = refused.filter(({ branch }) => !/\0|\{half\}/.test(branch) && branch.length < 10_000);
 
 const trap = aTrap();
-let asker: Asker;
+let asker: TestClient;
 beforeAll(async () => {
-  asker = await anAsker();
+  asker = await aTestClient();
 });
 afterAll(async () => {
   trap.expectUnsprung();

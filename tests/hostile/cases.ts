@@ -16,14 +16,14 @@ export const Text = Pieces.transform((pieces) =>
 /** What every case says about itself. */
 export const About = { name: z.string().min(1), proves: z.string().min(1) };
 
-const LEAST = 30;
+const MIN_CASES = 30;
 /** Half a character, which a JSON file cannot always hold: `{half}` in the cases. */
 const HALF = "\ud800";
 
 /** The cases of one file; too few of them, or two of one name, prove less than they seem to. */
-export function casesOf<Case extends z.ZodType<{ name: string }>>(shape: Case, file: unknown): z.output<Case>[] {
+export function parseCases<Case extends z.ZodType<{ name: string }>>(shape: Case, file: unknown): z.output<Case>[] {
   const { cases } = z.looseObject({ about: z.string(), cases: z.array(shape) }).parse(file);
-  expect(cases.length).toBeGreaterThanOrEqual(LEAST);
+  expect(cases.length).toBeGreaterThanOrEqual(MIN_CASES);
   expect(new Set(cases.map(({ name }) => name)).size).toBe(cases.length);
   return cases;
 }

@@ -9,11 +9,11 @@ import { openScheduleFolder } from "../../src/processes/schedules.ts";
 import { loadSettings } from "../../src/processes/settings.ts";
 import { surveyDossiers } from "../../src/survey/dossiers.ts";
 import { commitFiles, newCheckout } from "../support/repositories.ts";
-import { About, aTrap, casesOf, Text } from "./cases.ts";
+import { About, aTrap, parseCases, Text } from "./cases.ts";
 import file from "./files.json" with { type: "json" };
 
 const Kind = z.enum(["fleet.yaml", "schedule", "dossier"]);
-const cases = casesOf(z.strictObject({ ...About, kind: Kind, text: Text, refused: z.boolean() }), file);
+const cases = parseCases(z.strictObject({ ...About, kind: Kind, text: Text, refused: z.boolean() }), file);
 const of = (kind: z.output<typeof Kind>) => cases.filter((hostile) => hostile.kind === kind);
 /** What is said of a file goes into answers, logs and events. */
 const MOST_SAID = 10_000;

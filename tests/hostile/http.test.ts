@@ -6,7 +6,7 @@ import { z } from "zod";
 import type { Operator } from "../../src/domain/operator.ts";
 import { startWeb, type RunningWeb } from "../../src/processes/web.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
-import { About, aTrap, casesOf, Text } from "./cases.ts";
+import { About, aTrap, parseCases, Text } from "./cases.ts";
 import file from "./http.json" with { type: "json" };
 
 const Case = z.strictObject({
@@ -96,7 +96,7 @@ function faultsOf(text: string, { status: wanted, code, answers }: Case["expect"
 }
 
 describe("refused by name or answered safely:", () => {
-  test.each(casesOf(Case, file))("$name", async (hostile) => {
+  test.each(parseCases(Case, file))("$name", async (hostile) => {
     expect(faultsOf(await exchange(bytesOf(hostile)), hostile.expect)).toEqual([]);
   });
 });

@@ -30,48 +30,53 @@ export interface Signers {
   readonly stranger: SigningKey;
 }
 
-const In = z.strictObject({ in: z.int() });
-const Times = z.tuple([z.string(), z.int()]);
+const RelativeTime = z.strictObject({ in: z.int() });
+const RepeatedText = z.tuple([z.string(), z.int()]);
 
 /** `fill` puts names into braces. */
-export async function tokenOf(
+export async function buildToken(
   hostile: TokenCase,
   signers: Signers,
   good: Readonly<Record<string, unknown>>,
   fill: (text: string) => string,
 ): Promise<string> {
   const header = { alg: "ES256", kid: signers.ours.kid, typ: "at+jwt", ...hostile.header };
-  const head = await textOf(hostile, header, hostile.twiceHeader, signers);
+  const head = await serializeMembers(hostile, header, hostile.twiceHeader, signers);
   const claims = { ...good, ...hostile.claims };
-  const body = hostile.body ?? (await textOf(hostile, claims, hostile.twice, signers));
+  const body = hostile.body ?? (await serializeMembers(hostile, claims, hostile.twice, signers));
   const bytes = Buffer.from(fill(body), hostile.latin1 ? "latin1" : "utf8");
   const text = `${Buffer.from(fill(head)).toString("base64url")}.${bytes.toString("base64url")}`;
-  const token = `${text}.${(await signatureOf(hostile, text, signers)).toString("base64url")}`;
-  return hostile.change ? changed(token, hostile.change) : token;
+  const token = `${text}.${(await signText(hostile, text, signers)).toString("base64url")}`;
+  return hostile.change ? tamper(token, hostile.change) : token;
 }
 
-async function textOf(hostile: TokenCase, members: object, twice: Readonly<Record<string, string>>, signers: Signers) {
+async function serializeMembers(
+  hostile: TokenCase,
+  members: object,
+  twice: Readonly<Record<string, string>>,
+  signers: Signers,
+) {
   const parts: string[] = [];
   for (const [name, value] of Object.entries(members)) {
     if (value !== null)
-      parts.push(`${JSON.stringify(name)}:${hostile.raw[name] ?? (await valueOf(hostile, value, signers))}`);
+      parts.push(`${JSON.stringify(name)}:${hostile.raw[name] ?? (await serializeValue(hostile, value, signers))}`);
   }
   for (const [name, value] of Object.entries(twice)) parts.push(`"${name}":${JSON.stringify(value)}`);
   return `{${parts.join(",")}}`;
 }
 
-async function valueOf({ pieces }: TokenCase, value: unknown, { stranger }: Signers): Promise<string> {
-  const at = In.safeParse(value);
+async function serializeValue({ pieces }: TokenCase, value: unknown, { stranger }: Signers): Promise<string> {
+  const at = RelativeTime.safeParse(value);
   if (at.success) return String(Math.floor(Date.now() / 1_000) + at.data.in);
-  const times = pieces ? Times.safeParse(value) : undefined;
+  const times = pieces ? RepeatedText.safeParse(value) : undefined;
   if (times?.success) return JSON.stringify(times.data[0].repeat(times.data[1]));
   return JSON.stringify(value === "{stranger}" ? await exportJWK(stranger.publicKey) : value);
 }
 
-async function signatureOf({ sign }: TokenCase, text: string, { ours, stranger }: Signers): Promise<Buffer> {
+async function signText({ sign }: TokenCase, text: string, { ours, stranger }: Signers): Promise<Buffer> {
   if (sign === "nothing") return Buffer.from("{}");
-  if (sign === "ours") return low(text, await exportJWK(ours.privateKey));
-  if (sign === "stranger") return low(text, await exportJWK(stranger.privateKey));
+  if (sign === "ours") return signLowS(text, await exportJWK(ours.privateKey));
+  if (sign === "stranger") return signLowS(text, await exportJWK(stranger.privateKey));
   const secrets = {
     "hmac-jwk": JSON.stringify(await exportJWK(ours.publicKey)),
     "hmac-pem": await exportSPKI(ours.publicKey),
@@ -80,41 +85,41 @@ async function signatureOf({ sign }: TokenCase, text: string, { ours, stranger }
   return createHmac("sha256", secrets[sign]).update(text).digest();
 }
 
-const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+const CURVE_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 
 /** As ours are: with the smaller s. */
-function low(text: string, key: JWK): Buffer {
+function signLowS(text: string, key: JWK): Buffer {
   const signature = signBytes("sha256", Buffer.from(text), {
     key: createPrivateKey({ key: { ...key }, format: "jwk" }),
     dsaEncoding: "ieee-p1363",
   });
   const s = BigInt(`0x${signature.subarray(32).toString("hex")}`);
-  return s <= ORDER / 2n ? signature : mirrored(signature);
+  return s <= CURVE_ORDER / 2n ? signature : negateS(signature);
 }
 
-function mirrored(signature: Buffer): Buffer {
-  const s = ORDER - BigInt(`0x${signature.subarray(32).toString("hex")}`);
+function negateS(signature: Buffer): Buffer {
+  const s = CURVE_ORDER - BigInt(`0x${signature.subarray(32).toString("hex")}`);
   return Buffer.concat([signature.subarray(0, 32), Buffer.from(s.toString(16).padStart(64, "0"), "hex")]);
 }
 
-function derOf(signature: Buffer): Buffer {
-  const both = Buffer.concat([integerOf(signature.subarray(0, 32)), integerOf(signature.subarray(32))]);
+function toDer(signature: Buffer): Buffer {
+  const both = Buffer.concat([toDerInteger(signature.subarray(0, 32)), toDerInteger(signature.subarray(32))]);
   return Buffer.concat([Buffer.from([0x30, both.length]), both]);
 }
 
-function integerOf(part: Buffer): Buffer {
+function toDerInteger(part: Buffer): Buffer {
   const bytes = (part[0] ?? 0) > 127 ? Buffer.concat([Buffer.alloc(1), part]) : part;
   return Buffer.concat([Buffer.from([2, bytes.length]), bytes]);
 }
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-function changed(token: string, change: string): string {
+function tamper(token: string, change: string): string {
   const [head = "", body = "", last = ""] = token.split(".");
   const signature = Buffer.from(last, "base64url");
   const ways: Readonly<Record<string, () => string>> = {
-    "high-s": () => `${head}.${body}.${mirrored(signature).toString("base64url")}`,
-    der: () => `${head}.${body}.${derOf(signature).toString("base64url")}`,
+    "high-s": () => `${head}.${body}.${negateS(signature).toString("base64url")}`,
+    der: () => `${head}.${body}.${toDer(signature).toString("base64url")}`,
     zeros: () => `${head}.${body}.${Buffer.alloc(64).toString("base64url")}`,
     cut: () => token.slice(0, -8),
     none: () => `${head}.${body}.`,

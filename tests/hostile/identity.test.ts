@@ -3,12 +3,12 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Operator } from "../../src/domain/operator.ts";
 import { createSigningKey } from "../../src/http/auth/tokens.ts";
-import { openKeys } from "../../src/processes/auth/keys.ts";
+import { loadSigningKeys } from "../../src/processes/auth/keys.ts";
 import { startWeb, type RunningWeb } from "../../src/processes/web.ts";
 import { eventually } from "../support/eventually.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
-import { aTrap, casesOf } from "./cases.ts";
-import { tokenOf, TokenCase, type Signers } from "./identity-tokens.ts";
+import { aTrap, parseCases } from "./cases.ts";
+import { buildToken, TokenCase, type Signers } from "./identity-tokens.ts";
 import file from "./identity.json" with { type: "json" };
 
 const trap = aTrap();
@@ -26,7 +26,10 @@ beforeAll(async () => {
   ada = await fleet.operator();
   eve = await fleet.operator();
   root = await fleet.operator({ role: "admin" });
-  signers = { ours: (await openKeys(fleet.fleet.store, fleet.config)).signing, stranger: await createSigningKey() };
+  signers = {
+    ours: (await loadSigningKeys(fleet.fleet.store, fleet.config)).signing,
+    stranger: await createSigningKey(),
+  };
   taskId = (await fleet.spawn(ada, { repository: await fleet.aRepository() })).id;
 });
 afterAll(async () => {
@@ -85,7 +88,7 @@ async function ask({ method, path }: Kind, headers: Readonly<Record<string, stri
 const everywhere = (token: string) => Promise.all(KINDS.map((kind) => ask(kind, { authorization: `Bearer ${token}` })));
 const REFUSED = KINDS.map(() => [401, "unauthenticated"]);
 const tokenFor = (made: Partial<TokenCase>) =>
-  tokenOf(TokenCase.parse({ name: "x", proves: "x", ...made }), signers, goodClaims(), fill);
+  buildToken(TokenCase.parse({ name: "x", proves: "x", ...made }), signers, goodClaims(), fill);
 
 test("what the cases are made from is believed, as long as nothing is wrong with it", async () => {
   const token = await tokenFor({});
@@ -94,8 +97,8 @@ test("what the cases are made from is believed, as long as nothing is wrong with
 });
 
 describe("refused on every kind of route:", () => {
-  test.each(casesOf(TokenCase, file))("$name", async (hostile) => {
-    expect(await everywhere(await tokenOf(hostile, signers, goodClaims(), fill))).toEqual(REFUSED);
+  test.each(parseCases(TokenCase, file))("$name", async (hostile) => {
+    expect(await everywhere(await buildToken(hostile, signers, goodClaims(), fill))).toEqual(REFUSED);
   });
 });
 
@@ -141,7 +144,7 @@ test("a spoofed header changes nothing: tier, tenant and role stay what the toke
 
 test("a token that was revoked is refused on every kind of route", async () => {
   const claims = { ...goodClaims(), jti: randomUUID() };
-  const token = await tokenOf(TokenCase.parse({ name: "x", proves: "x" }), signers, claims, fill);
+  const token = await buildToken(TokenCase.parse({ name: "x", proves: "x" }), signers, claims, fill);
   const authorization = `Bearer ${await web.issueFor(root, 60_000)}`;
   const revoked = await fetch(new URL(`/api/fleet/tokens/${claims.jti}/revoke`, web.url), {
     method: "POST",

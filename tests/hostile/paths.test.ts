@@ -4,23 +4,23 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSy
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { redactor } from "../../src/domain/text/redact.ts";
+import { createRedactor } from "../../src/domain/text/redact.ts";
 import { openWorkingCopy } from "../../src/git/working-copy.ts";
 import { openEvidence } from "../../src/runs/evidence.ts";
 import { commitFiles, runGit } from "../support/repositories.ts";
-import { anAsker, type Asker } from "./asker.ts";
-import { About, aTrap, casesOf, Text } from "./cases.ts";
+import { aTestClient, type TestClient } from "./asker.ts";
+import { About, aTrap, parseCases, Text } from "./cases.ts";
 import file from "./paths.json" with { type: "json" };
 
 const Kind = z.enum(["repository", "evidence", "evidence-name", "working-copy"]);
-const cases = casesOf(z.strictObject({ ...About, kind: Kind, value: Text }), file);
+const cases = parseCases(z.strictObject({ ...About, kind: Kind, value: Text }), file);
 const of = (kind: z.output<typeof Kind>) => cases.filter((hostile) => hostile.kind === kind);
 
 const trap = aTrap();
 const root = join(trap.folder, "copy");
-let asker: Asker;
+let asker: TestClient;
 beforeAll(async () => {
-  asker = await anAsker();
+  asker = await aTestClient();
   const { folder } = trap;
   mkdirSync(join(root, "sub"), { recursive: true });
   mkdirSync(join(folder, "away"));
@@ -65,7 +65,7 @@ describe("no evidence:", () => {
     ...of("evidence").map(({ name, value }) => ({ name, from: value, to: "kept.txt" })),
     ...of("evidence-name").map(({ name, value }) => ({ name, from: "good.txt", to: value })),
   ])("$name", async ({ from, to }) => {
-    const evidence = await openEvidence(join(trap.folder, "run"), redactor());
+    const evidence = await openEvidence(join(trap.folder, "run"), createRedactor());
 
     expect(await evidence.collect(root, from, to)).toMatchObject({ kept: false });
     expect(await evidence.names()).toEqual([]);

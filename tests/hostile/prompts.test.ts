@@ -4,12 +4,12 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { fenceUntrusted } from "../../src/domain/text/fence.ts";
 import { buildPrompt } from "../../src/domain/task/prompt.ts";
-import { anAsker, type Asker } from "./asker.ts";
-import { About, aTrap, casesOf, Text } from "./cases.ts";
+import { aTestClient, type TestClient } from "./asker.ts";
+import { About, aTrap, parseCases, Text } from "./cases.ts";
 import file from "./prompts.json" with { type: "json" };
 
 const Where = z.enum(["description", "title", "acceptance", "finding", "log"]);
-const cases = casesOf(z.strictObject({ ...About, where: Where, text: Text, taken: z.boolean() }), file);
+const cases = parseCases(z.strictObject({ ...About, where: Where, text: Text, taken: z.boolean() }), file);
 const asked = cases.filter(({ where }) => ["description", "title", "acceptance"].includes(where));
 const told = cases.filter(({ where }) => where === "finding" || where === "log");
 
@@ -19,9 +19,9 @@ const STEERS = /[\p{Cc}\p{Cs}\p{Cf}\u2028\u2029\u115f\u1160\u3164\uffa0]/u;
 const TaskBody = z.object({ id: z.string(), title: z.string(), description: z.string() });
 
 const trap = aTrap();
-let asker: Asker;
+let asker: TestClient;
 beforeAll(async () => {
-  asker = await anAsker();
+  asker = await aTestClient();
 });
 afterAll(async () => {
   trap[Symbol.dispose]();

@@ -5,11 +5,11 @@ import { z } from "zod";
 import { hostProcessor, PROCESSORS } from "../../processors/index.ts";
 import { eventually } from "../support/eventually.ts";
 import { testFleet } from "../support/fleet.ts";
-import { About, aTrap, casesOf, type Trap } from "./cases.ts";
+import { About, aTrap, parseCases, type Trap } from "./cases.ts";
 import file from "./queue-payloads.json" with { type: "json" };
 
 const Case = z.strictObject({ ...About, queue: z.string(), data: z.unknown(), end: z.enum(["refused", "quiet"]) });
-const cases = casesOf(Case, file);
+const cases = parseCases(Case, file);
 
 const Repeated = z.strictObject({ repeat: z.tuple([z.string(), z.int()]) });
 const Nested = z.strictObject({ nest: z.int() });
@@ -57,8 +57,8 @@ describe.each(["redis", "postgres"] as const)("on %s", (queues) => {
     const keptOut = jobs.filter(({ isIn }) => !isIn).map(({ name }) => name);
     expect(keptOut).toEqual(queues === "postgres" ? ["a task id: NUL"] : []);
     const asked = new Set(cases.map(({ queue }) => queue));
-    for (const [name, { queue, answer }] of processors) {
-      if (asked.has(name)) await broker.consume(queue, (payload, signal) => answer(fleet.fleet, payload, signal));
+    for (const [name, { queue, handle }] of processors) {
+      if (asked.has(name)) await broker.consume(queue, (payload, signal) => handle(fleet.fleet, payload, signal));
     }
 
     const ended = await Promise.all(

@@ -11,10 +11,10 @@ import type { Task } from "../../src/domain/task/task.ts";
 import { openChannels } from "../../src/notify/channels.ts";
 import { startWeb, type RunningWeb } from "../../src/processes/web.ts";
 import { upsertConfig } from "../../src/store/config.ts";
-import { requestBy } from "../../src/store/store.ts";
-import { answering, aReceiver, type Receiver } from "../notify/receiver.ts";
+import { asOperator } from "../../src/store/store.ts";
+import { respondWith, aReceiver, type Receiver } from "../notify/receiver.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
-import { typing, type Typed } from "../support/typed.ts";
+import { openTestCli, type TestCli } from "../support/typed.ts";
 import { About } from "./cases.ts";
 import file from "./secrets.json" with { type: "json" };
 
@@ -42,7 +42,7 @@ function leaksIn(text: string): string[] {
 }
 
 let fleet: TestFleet;
-let typed: Typed;
+let typed: TestCli;
 let receiver: Receiver;
 let web: RunningWeb;
 let by: Operator;
@@ -51,7 +51,7 @@ let reviewed: Task;
 const token = { text: "" };
 
 beforeAll(async () => {
-  receiver = await aReceiver(answering(204));
+  receiver = await aReceiver(respondWith(204));
   const said: string[] = [];
   const channels = openChannels({
     write: (line) => said.push(line),
@@ -61,11 +61,11 @@ beforeAll(async () => {
   const provider = environmentSecrets({ environment, commandVariables: Object.keys(environment) });
   fleet = await testFleet({ parts: { channels, secrets: provider } });
   fleet.lines.push(...said);
-  typed = await typing(fleet);
+  typed = await openTestCli(fleet);
   by = typed.by;
   web = await startWeb({ ...fleet.open, fleet: fleet.fleet }, fleet.config, { relays: false });
   token.text = await web.issueFor(by, 600_000);
-  await fleet.fleet.store.transaction(requestBy(by), async (tx) => {
+  await fleet.fleet.store.transaction(asOperator(by), async (tx) => {
     const owner = { tenantId: by.tenantId, operatorId: by.id };
     const webhook = { url: receiver.url, secret: "a-shared-secret-of-enough-length" };
     await upsertConfig(tx, owner, { key: "notify.channels", value: ["terminal", "webhook"], by: by.id });
@@ -228,7 +228,7 @@ test("it is in no answer of the API, and in nothing the verbs print", async () =
 });
 
 test("it is in no notification, on the terminal or to a webhook", async () => {
-  await fleet.answer();
+  await fleet.processHints();
   const bodies = receiver.received.map(({ body }) => body);
 
   expect(bodies.length).toBeGreaterThan(0);

@@ -30,7 +30,7 @@ const ROUTE = defineRoute(
 let api: TestApi;
 let auth: string;
 beforeAll(async () => {
-  api = await testApi([ROUTE], () => ({ patience: PATIENCE }));
+  api = await testApi([ROUTE], () => ({ timeouts: PATIENCE }));
   auth = `Host: x\r\nAuthorization: Bearer ${await api.token()}\r\n`;
 });
 afterAll(() => api.close());

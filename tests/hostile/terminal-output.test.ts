@@ -10,14 +10,14 @@ import { main } from "../../src/cli/main.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import type { Task } from "../../src/domain/task/task.ts";
 import { startWeb, type RunningWeb } from "../../src/processes/web.ts";
-import { freePort } from "../../src/store/embedded/postgres-server.ts";
+import { findFreePort } from "../../src/store/embedded/postgres-server.ts";
 import { builtProgram } from "../support/built.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
-import { aProduct, asked, carryOut, runsOf } from "../support/orders.ts";
-import { About, casesOf } from "./cases.ts";
+import { aProduct, requestOrders, carryOut, runsOfOrder } from "../support/orders.ts";
+import { About, parseCases } from "./cases.ts";
 import file from "./terminal-output.json" with { type: "json" };
 
-const cases = casesOf(z.strictObject({ ...About, text: z.string(), plain: z.string() }), file);
+const cases = parseCases(z.strictObject({ ...About, text: z.string(), plain: z.string() }), file);
 /** By category of Unicode, written apart from the code under test. Emoji styles carry nothing. */
 const STEERS = /(?![\ufe0e\ufe0f])[\p{Cc}\p{Cs}\p{Cf}\p{Mn}\u2028\u2029\u115f\u1160\u3164\uffa0]/u;
 
@@ -38,7 +38,7 @@ beforeAll(async () => {
   web = await startWeb(fleet.open, fleet.config, { relays: false });
   const by = await fleet.operator();
   token = await web.issueFor(by, 600_000);
-  const port = await freePort();
+  const port = await findFreePort();
   carelessUrl = `http://127.0.0.1:${port}`;
   careless = createServer((request, response) => void answerRaw(request.url ?? "/").then((text) => response.end(text)));
   await new Promise<void>((resolve) => void careless.listen(port, "127.0.0.1", resolve));
@@ -75,10 +75,10 @@ afterAll(async () => {
 /** The run of a work order whose command wrote it all. */
 async function anOrder(by: Operator, command: string): Promise<string> {
   const { id } = await aProduct(fleet, by, { commands: { test: command } });
-  const [order] = await asked(fleet, by, { product_id: id, intent: "test" });
+  const [order] = await requestOrders(fleet, by, { product_id: id, intent: "test" });
   if (!order) throw new Error("No order was made.");
   await carryOut(fleet, order);
-  return (await runsOf(fleet, order))[0]?.id ?? "none";
+  return (await runsOfOrder(fleet, order))[0]?.id ?? "none";
 }
 
 async function answerRaw(path: string): Promise<string> {

@@ -13,15 +13,15 @@ import { openChannels } from "../../src/notify/channels.ts";
 import type { GuardOptions } from "../../src/notify/url-guard.ts";
 import { webhookChannel } from "../../src/notify/webhook.ts";
 import { loadSettings } from "../../src/processes/settings.ts";
-import { freePort } from "../../src/store/embedded/postgres-server.ts";
+import { findFreePort } from "../../src/store/embedded/postgres-server.ts";
 import { upsertConfig } from "../../src/store/config.ts";
 import { insertNotifications } from "../../src/store/notifications.ts";
-import { WORKER } from "../../src/store/store.ts";
+import { SYSTEM } from "../../src/store/store.ts";
 import { aMessage } from "../notify/message.ts";
-import { answering, aReceiver } from "../notify/receiver.ts";
+import { respondWith, aReceiver } from "../notify/receiver.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
-import { typing, type Typed } from "../support/typed.ts";
-import { About, casesOf, Text } from "./cases.ts";
+import { openTestCli, type TestCli } from "../support/typed.ts";
+import { About, parseCases, Text } from "./cases.ts";
 import file from "./webhook-urls.json" with { type: "json" };
 
 const Kind = z.enum(["spelling", "address", "name", "rebinding", "redirect"]);
@@ -33,7 +33,7 @@ const Case = z.strictObject({
   status: z.int().optional(),
   location: z.string().optional(),
 });
-const cases = casesOf(Case, file);
+const cases = parseCases(Case, file);
 const of = (...kinds: readonly z.output<typeof Kind>[]) => cases.filter(({ kind }) => kinds.includes(kind));
 
 const secret = "a-shared-secret-of-enough-length";
@@ -51,13 +51,13 @@ const inside = ["127.0.0.1", "::1"].map((host) => ({
 }));
 let port = 0;
 let fleet: TestFleet;
-let typed: Typed;
+let typed: TestCli;
 const folder = mkdtempSync(join(tmpdir(), "fleet-urls-"));
 beforeAll(async () => {
-  port = await freePort();
+  port = await findFreePort();
   for (const { host, server } of inside) await once(server.listen(port, host), "listening");
   fleet = await testFleet();
-  typed = await typing(fleet);
+  typed = await openTestCli(fleet);
 });
 afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
@@ -86,7 +86,7 @@ function nameServer(answers: readonly (readonly string[])[]) {
 /** As an operator's own setting, past whatever judges settings, and something to tell. */
 async function aNotification(by: Operator, url: string, key: string): Promise<NotifyJob> {
   const owner = { tenantId: by.tenantId, operatorId: by.id };
-  await fleet.fleet.store.transaction(WORKER, async (tx) => {
+  await fleet.fleet.store.transaction(SYSTEM, async (tx) => {
     const value = { url: url.toWellFormed(), secret };
     await upsertConfig(tx, owner, { key: "notify.webhook", value, by: by.id });
     const message = { key, type: "drift_found", summary: "Drift found", facts: {}, channels: ["webhook"] };
@@ -165,7 +165,7 @@ describe("a name that changes its mind is asked for once, and what was judged is
 
 describe("a receiver that sends us on is not obeyed:", () => {
   test.each(of("redirect"))("$name", async ({ url, status = 302, location = "" }) => {
-    await using receiver = await aReceiver(answering(status, { location: fill(location) }));
+    await using receiver = await aReceiver(respondWith(status, { location: fill(location) }));
     const trusting = { allowHttp: true, allowPrivate: true, resolve: nameServer([["127.0.0.1"]]).resolve };
 
     const outcome = await channel(trusting).deliver(

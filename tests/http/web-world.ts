@@ -5,9 +5,9 @@ import type { Operator } from "../../src/domain/operator.ts";
 import { startWeb } from "../../src/processes/web.ts";
 import { addProduct } from "../support/factory.ts";
 import { testFleet } from "../support/fleet.ts";
-import { aProduct, asked, carryOut, runsOf } from "../support/orders.ts";
+import { aProduct, requestOrders, carryOut, runsOfOrder } from "../support/orders.ts";
 
-export interface Asking {
+export interface AskOptions {
   readonly method?: string;
   readonly by?: Operator | undefined;
   readonly body?: unknown;
@@ -29,12 +29,12 @@ export async function aWebWorld() {
   const second = await fleet.spawn(ada, { repository, script: "hang" });
   addProduct(fleet, ada, { id: "shop" });
   const { id: product } = await aProduct(fleet, ada);
-  const [order] = await asked(fleet, ada, { product_id: product, intent: "test" });
+  const [order] = await requestOrders(fleet, ada, { product_id: product, intent: "test" });
   if (order) await carryOut(fleet, order);
-  const [run] = order ? await runsOf(fleet, order) : [];
+  const [run] = order ? await runsOfOrder(fleet, order) : [];
   const { plan } = await makePlan(fleet.fleet, ada, { wanted: 1, source: "state" });
 
-  async function ask(path: string, { method = "GET", by = ada, body, text, headers = {}, signal }: Asking = {}) {
+  async function ask(path: string, { method = "GET", by = ada, body, text, headers = {}, signal }: AskOptions = {}) {
     const token = await web.issueFor(by, 60_000);
     return fetch(new URL(`/api/fleet${path}`, web.url), {
       method,
@@ -66,7 +66,7 @@ export async function aWebWorld() {
     },
     ask,
     /** Status and, of a refusal, its name; both belong together. */
-    async outcome(path: string, asking: Asking = {}): Promise<[status: number, body: unknown]> {
+    async outcome(path: string, asking: AskOptions = {}): Promise<[status: number, body: unknown]> {
       const response = await ask(path, asking);
       const body: unknown = await response.json();
       const name = z.looseObject({ type: z.string() }).safeParse(body).data?.type.split(/[:/#]/).at(-1);

@@ -15,9 +15,9 @@ export interface Receiver extends AsyncDisposable {
   readonly received: Received[];
 }
 
-export type Answering = (response: ServerResponse) => void;
+export type Responder = (response: ServerResponse) => void;
 
-export async function aReceiver(answer: Answering, tls?: { key: string; cert: string }): Promise<Receiver> {
+export async function aReceiver(respond: Responder, tls?: { key: string; cert: string }): Promise<Receiver> {
   const received: Received[] = [];
   const listener: RequestListener = (request, response) => {
     const chunks: Buffer[] = [];
@@ -25,7 +25,7 @@ export async function aReceiver(answer: Answering, tls?: { key: string; cert: st
     request.on("end", () => {
       const { method, url, headers } = request;
       received.push({ method, url, headers, body: Buffer.concat(chunks).toString() });
-      answer(response);
+      respond(response);
     });
   };
   const server = tls ? createTlsServer(tls, listener) : createServer(listener);
@@ -45,6 +45,6 @@ export async function aReceiver(answer: Answering, tls?: { key: string; cert: st
   };
 }
 
-export function answering(status: number, headers: Record<string, string> = {}, body = ""): Answering {
+export function respondWith(status: number, headers: Record<string, string> = {}, body = ""): Responder {
   return (response) => response.writeHead(status, headers).end(body);
 }

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { webhookChannel, type WebhookOptions } from "../../src/notify/webhook.ts";
 import { aMessage } from "./message.ts";
-import { answering, aReceiver } from "./receiver.ts";
+import { respondWith, aReceiver } from "./receiver.ts";
 
 const secret = "a-shared-secret-of-enough-length";
 const now = new Date("2026-01-02T03:04:05Z");
@@ -22,7 +22,7 @@ function channel(options: Partial<WebhookOptions> = {}) {
 }
 
 test("the receiver gets the notification as JSON, and can check who sent it and when", async () => {
-  await using receiver = await aReceiver(answering(204));
+  await using receiver = await aReceiver(respondWith(204));
   const message = aMessage();
 
   const outcome = await channel().deliver(message, { url: receiver.url, secret }, never);
@@ -41,7 +41,7 @@ test("the receiver gets the notification as JSON, and can check who sent it and 
 });
 
 test("a repeat carries the same id and body", async () => {
-  await using receiver = await aReceiver(answering(200));
+  await using receiver = await aReceiver(respondWith(200));
 
   await channel().deliver(aMessage(), { url: receiver.url, secret }, never);
   await channel().deliver(aMessage(), { url: receiver.url, secret }, never);
@@ -78,7 +78,7 @@ describe("an answer of", () => {
     [500, {}, { kind: "retryable", reason: "the receiver answers 500" }],
     [503, { "retry-after": "nonsense" }, { kind: "retryable", reason: "the receiver answers 503" }],
   ] as const)("%i with %j", async (status, headers, outcome) => {
-    await using receiver = await aReceiver(answering(status, headers));
+    await using receiver = await aReceiver(respondWith(status, headers));
 
     expect(await channel().deliver(aMessage(), { url: receiver.url, secret }, never)).toEqual(outcome);
     expect(receiver.received).toHaveLength(1);
@@ -134,7 +134,7 @@ test("whoever asked to stop is obeyed at once", async () => {
 });
 
 test("the socket goes to the address that was judged, whatever the name says by then", async () => {
-  await using receiver = await aReceiver(answering(200));
+  await using receiver = await aReceiver(respondWith(200));
   let asked = 0;
   const resolve = (): Promise<{ address: string; family: number }[]> => {
     asked += 1;
@@ -150,7 +150,7 @@ test("the socket goes to the address that was judged, whatever the name says by 
 });
 
 test("a name that leads to a private address is refused for good, and nothing is sent", async () => {
-  await using receiver = await aReceiver(answering(200));
+  await using receiver = await aReceiver(respondWith(200));
 
   const url = `http://hooks.example.com:${receiver.port}/hook`;
   const outcome = await channel({ allowPrivate: false, resolve: toLoopback }).deliver(
@@ -165,7 +165,7 @@ test("a name that leads to a private address is refused for good, and nothing is
 
 test("a certificate that nobody vouches for is refused for good; one that is trusted works", async () => {
   const tls = { key: pem("key"), cert: pem("cert") };
-  await using receiver = await aReceiver(answering(200), tls);
+  await using receiver = await aReceiver(respondWith(200), tls);
   const to = (host: string) => ({ url: `https://${host}:${receiver.port}/hook`, secret });
 
   const strange = await channel({ resolve: toLoopback }).deliver(aMessage(), to("hooks.example.com"), never);

@@ -3,7 +3,7 @@ import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { FleetError } from "../../src/domain/errors.ts";
-import { loadSettings, settingsFrom, watchSettings } from "../../src/processes/settings.ts";
+import { loadSettings, parseSettingsFile, watchSettings } from "../../src/processes/settings.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryHome } from "../support/home.ts";
 
@@ -14,7 +14,7 @@ const ofRepositories = (...repositories: string[]) =>
 
 function refusalOf(text: string): string[] {
   try {
-    settingsFrom(text, "/srv/fleet.yaml");
+    parseSettingsFile(text, "/srv/fleet.yaml");
   } catch (error) {
     if (error instanceof FleetError) return error.message.split("\n").map((line) => line.trim());
     throw error;
@@ -82,7 +82,7 @@ test("a mistake behind an anchor is named where it is written", () => {
 test("paths are relative to the file, URLs are not, and two spellings of one place are one", () => {
   const urls = ["https://example.org/shop.git", "git@example.org:shop.git"];
 
-  const { products } = settingsFrom(ofRepositories("../shop", "/srv/admin", ...urls), "/home/ada/fleet.yaml");
+  const { products } = parseSettingsFile(ofRepositories("../shop", "/srv/admin", ...urls), "/home/ada/fleet.yaml");
 
   expect(products.map(({ repository }) => repository)).toEqual(["/home/shop", "/srv/admin", ...urls]);
   expect(refusalOf(ofRepositories("shop", "./shop/"))[1]).toMatch(
@@ -103,7 +103,7 @@ test("a changed file holds within moments; one that is not valid, or gone, leave
   await writeFile(file, withProduct(""));
   const warned: object[] = [];
   const log = { info: () => {}, warn: (facts: object) => void warned.push(facts) };
-  const watched = await watchSettings({ named: undefined, folder: home.path, log, everyMs: 20 });
+  const watched = await watchSettings({ configFile: undefined, folder: home.path, log, everyMs: 20 });
   const stop = () => watched.current().products[0]?.killSwitch;
   const before = watched.current();
 

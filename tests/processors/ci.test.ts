@@ -10,7 +10,7 @@ test("after the checks the task goes on without waiting for a sweep", async () =
   const asked = await fleet.runUntil(task.id, "pr_created");
   expect(asked.waitingFor).toBe("ci");
 
-  await ciProcessor.answer(fleet.fleet, { taskId: task.id, epoch: asked.epoch }, signal);
+  await ciProcessor.handle(fleet.fleet, { taskId: task.id, epoch: asked.epoch }, signal);
 
   expect(await fleet.read(task.id)).toMatchObject({ status: "ready", ciStatus: "passing" });
 });
@@ -19,7 +19,7 @@ test("a job of another epoch runs nothing, and a malformed one is refused", asyn
   await using fleet = await testFleet();
   const { task, job } = await aStaleJob(fleet);
 
-  await ciProcessor.answer(fleet.fleet, job, signal);
+  await ciProcessor.handle(fleet.fleet, job, signal);
 
   expect(await fleet.read(task.id)).toEqual(task);
   expect(await fleet.query("select tries from ci_runs")).toEqual([{ tries: 1 }]);

@@ -11,7 +11,7 @@ import { testFleet } from "../support/fleet.ts";
 test.each(["redis", "postgres"] as const)("a scheduler removed from %s is found, and not put back", async (queues) => {
   await using fleet = await testFleet({ queues });
   const { broker } = fleet.fleet;
-  const look = () => driftProcessor.answer(fleet.fleet, { look: "fleet" }, signal);
+  const look = () => driftProcessor.handle(fleet.fleet, { kind: "fleet" }, signal);
   await broker.applySchedules(fleetSchedules({ tickMs: fleet.config.FLEET_TICK_MS }));
   await look();
   expect(await fleet.query("select what from drift_reports where subject = 'schedules'")).toEqual([]);
@@ -38,16 +38,16 @@ test("what somebody asks for concerns their tenant's product alone", async () =>
   for (const repository of [first, second]) commitFiles(repository, { "go.sum": "one\n" });
   const productId = first.slice(-11);
 
-  const job = { look: "asked", tenantId: "local", productId, lookId: randomUUID() };
-  await driftProcessor.answer(fleet.fleet, job, signal);
+  const job = { kind: "requested", tenantId: "local", productId, lookId: randomUUID() };
+  await driftProcessor.handle(fleet.fleet, job, signal);
 
   expect(await fleet.query("select subject from looks")).toEqual([{ subject: `product:${productId}` }]);
-  await driftProcessor.answer(fleet.fleet, { look: "science" }, signal);
+  await driftProcessor.handle(fleet.fleet, { kind: "science" }, signal);
   expect(await fleet.query("select subject from looks where kind = 'science'")).toHaveLength(2);
 });
 
 test("a look at nothing in particular is refused", async () => {
   await using fleet = await testFleet();
 
-  await expectRefusal(fleet, driftProcessor, { look: "around" }, "look");
+  await expectRefusal(fleet, driftProcessor, { kind: "around" }, "kind");
 });

@@ -17,7 +17,7 @@ test("told hints of this morning and events of last month go; the rest stays", a
     "update outbox set processed_at = now() - interval '8 days', created_at = now() - interval '8 days' where id = (select min(id) from outbox where topic = 'event')",
   );
 
-  await gcProcessor.answer(fleet.fleet, { what: "rows" }, signal);
+  await gcProcessor.handle(fleet.fleet, { what: "rows" }, signal);
 
   const events = Number(before.find(({ topic }) => topic === "event")?.["n"]);
   expect(await fleet.query("select topic, count(*)::int as n from outbox group by topic")).toEqual([
@@ -41,7 +41,7 @@ test("tasks and orders that are long over go with all that told of them; what is
     "insert into gc_reports (id, host, asked_by, ask, asked_at) values (gen_random_uuid(), 'here', 'ada', '{}', now() - interval '31 days')",
   );
 
-  await gcProcessor.answer(fleet.fleet, { what: "rows" }, signal);
+  await gcProcessor.handle(fleet.fleet, { what: "rows" }, signal);
 
   expect(await fleet.query("select id from fleet_tasks")).toEqual([{ id: recent.id }]);
   expect(await fleet.query("select id from runs")).toEqual([{ id: kept }]);

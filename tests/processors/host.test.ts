@@ -11,13 +11,13 @@ test("a stop reaches the agent through its host's queue, before any tick, and co
   const by = await fleet.operator();
   const task = await fleet.spawn(by, { repository: await fleet.aRepository(), script: "hang" });
   const running = await fleet.runUntil(task.id, "running");
-  await fleet.answer();
+  await fleet.processHints();
   expect(fleet.processesOf(task.id)).not.toEqual([]);
 
   await stopTask(fleet.fleet, by, running);
-  await fleet.answer();
+  await fleet.processHints();
   const { epoch } = await fleet.read(task.id);
-  await hostProcessor("here").answer(fleet.fleet, { taskId: task.id, epoch, act: "stop" }, signal);
+  await hostProcessor("here").handle(fleet.fleet, { taskId: task.id, epoch, act: "stop" }, signal);
 
   await eventually(async () => (fleet.processesOf(task.id).length === 0 ? true : undefined));
   expect(await fleet.read(task.id)).toMatchObject({ status: "cancelled", workspacePath: null });
@@ -29,7 +29,7 @@ test("an old hint to go on with a spawn is passed over, and an unknown act is re
   const running = await fleet.runUntil(task.id, "running");
   const job = { taskId: task.id, epoch: running.epoch - 1, act: "resume-spawn" };
 
-  await hostProcessor("here").answer(fleet.fleet, job, signal);
+  await hostProcessor("here").handle(fleet.fleet, job, signal);
 
   expect(await fleet.read(task.id)).toMatchObject({ status: "running", epoch: running.epoch });
   await expectRefusal(fleet, hostProcessor("here"), { ...job, act: "explode" }, "act");

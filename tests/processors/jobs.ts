@@ -10,7 +10,7 @@ export const signal = new AbortController().signal;
 
 /** Refused with the wrong field's name, and as something that trying again cannot mend. */
 export async function expectRefusal({ fleet }: TestFleet, processor: Processor, payload: unknown, field: string) {
-  const refusal = await processor.answer(fleet, payload, signal).catch((error: unknown) => error);
+  const refusal = await processor.handle(fleet, payload, signal).catch((error: unknown) => error);
 
   expect(refusal).toBeInstanceOf(FleetError);
   expect(refusal).toMatchObject({ code: "invalid-input", failure: { retry: false } });
@@ -18,11 +18,11 @@ export async function expectRefusal({ fleet }: TestFleet, processor: Processor, 
 }
 
 /** On a real queue, past the broker's own check, as a job of another version of the house would lie there. */
-export async function failedJob(fleet: TestFleet, { queue, answer }: Processor, data: object) {
+export async function failedJob(fleet: TestFleet, { queue, handle }: Processor, data: object) {
   const [bull] = fleet.fleet.broker.bullQueues([queue]);
   const jobId = `odd_${randomUUID()}`;
   await bull?.add(queue.name, data, { jobId, attempts: 5, backoff: 10 });
-  await fleet.fleet.broker.consume(queue, (payload, aborted) => answer(fleet.fleet, payload, aborted));
+  await fleet.fleet.broker.consume(queue, (payload, aborted) => handle(fleet.fleet, payload, aborted));
   return eventually(async () => {
     const job = await bull?.getJob(jobId);
     return job?.failedReason

@@ -7,8 +7,8 @@ import { testFleet } from "../support/fleet.ts";
 test("a sweep of a shard, a reconciliation and the invariants can be asked for", async () => {
   await using fleet = await testFleet();
 
-  for (const look of [{ look: "sweep", shard: 0, of: 1 }, { look: "reconcile" }, { look: "invariants" }]) {
-    await monitorProcessor.answer(fleet.fleet, look, signal);
+  for (const look of [{ kind: "sweep", shard: 0, of: 1 }, { kind: "reconcile" }, { kind: "invariants" }]) {
+    await monitorProcessor.handle(fleet.fleet, look, signal);
   }
 
   expect(fleet.logged).toEqual([]);
@@ -19,11 +19,11 @@ test("the two shards of a sweep see every live task, and each one once", async (
   const by = await fleet.operator();
   const repository = await fleet.aRepository();
   const tasks = await Promise.all([1, 2, 3, 4].map(() => fleet.spawn(by, { repository })));
-  await fleet.answer();
+  await fleet.processHints();
   await fleet.tick();
 
   // Facts say that each agent is done: whoever looks at it opens its pull request.
-  for (const shard of [0, 1]) await monitorProcessor.answer(fleet.fleet, { look: "sweep", shard, of: 2 }, signal);
+  for (const shard of [0, 1]) await monitorProcessor.handle(fleet.fleet, { kind: "sweep", shard, of: 2 }, signal);
   for (const task of tasks) await fleet.runUntil(task.id, ["pr_created", "reviewing", "ready"]);
 
   expect(await fleet.query("select count(*)::int as n from pull_requests")).toEqual([{ n: 4 }]);
@@ -32,6 +32,6 @@ test("the two shards of a sweep see every live task, and each one once", async (
 test("a look that there is not is refused", async () => {
   await using fleet = await testFleet();
 
-  await expectRefusal(fleet, monitorProcessor, { look: "away" }, "look");
-  await expectRefusal(fleet, monitorProcessor, { look: "sweep", shard: -1, of: 2 }, "shard");
+  await expectRefusal(fleet, monitorProcessor, { kind: "away" }, "kind");
+  await expectRefusal(fleet, monitorProcessor, { kind: "sweep", shard: -1, of: 2 }, "shard");
 });

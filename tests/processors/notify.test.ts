@@ -14,8 +14,8 @@ test("a job that comes twice, also at once, prints one line", async () => {
   expect(row).toMatchObject({ status: "pending" });
   const job = { notificationId: String(row?.["id"]), epoch: 1 };
 
-  await Promise.all([1, 2, 3].map(() => notifyProcessor.answer(fleet.fleet, job, signal)));
-  await notifyProcessor.answer(fleet.fleet, job, signal);
+  await Promise.all([1, 2, 3].map(() => notifyProcessor.handle(fleet.fleet, job, signal)));
+  await notifyProcessor.handle(fleet.fleet, job, signal);
 
   expect(fleet.lines).toHaveLength(1);
   expect(fleet.lines[0]).toContain("cancelled");
@@ -27,7 +27,7 @@ test("a job of another epoch tells nothing, and a malformed one is refused", asy
   await stopTask(fleet.fleet, by, await fleet.spawn(by, { repository: await fleet.aRepository() }));
   const [row] = await fleet.query("select id from fleet_notifications");
 
-  await notifyProcessor.answer(fleet.fleet, { notificationId: String(row?.["id"]), epoch: 2 }, signal);
+  await notifyProcessor.handle(fleet.fleet, { notificationId: String(row?.["id"]), epoch: 2 }, signal);
 
   expect(fleet.lines).toEqual([]);
   await expectRefusal(fleet, notifyProcessor, { epoch: 1 }, "notificationId");

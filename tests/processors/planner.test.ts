@@ -4,7 +4,7 @@ import { expect, inject, test } from "vitest";
 import { plannerProcessor } from "../../processors/planner.ts";
 import { plannerQueue } from "../../queues/planner.ts";
 import { eventually } from "../support/eventually.ts";
-import { aScheduleOf, scheduledFleet, type ScheduledFleet } from "../support/schedules.ts";
+import { aScheduleFile, scheduledFleet, type ScheduledFleet } from "../support/schedules.ts";
 import { expectRefusal, signal } from "./jobs.ts";
 
 const ticks = async ({ fleet }: ScheduledFleet) =>
@@ -15,27 +15,27 @@ test.each(["redis", "postgres"] as const)(
   async (queues) => {
     await using fleet = await scheduledFleet({ queues });
     const [daily, often, byHand, off] = [1, 2, 3, 4].map(() => fleet.product());
-    await fleet.file(String(daily), aScheduleOf(String(daily), { cadence: "daily", at: "02:30" }));
-    await fleet.file(String(often), aScheduleOf(String(often), { every: 45 }));
-    await fleet.file(String(byHand), aScheduleOf(String(byHand), { cadence: "manual" }));
-    await fleet.file(String(off), aScheduleOf(String(off), { enabled: false }));
-    await fleet.work(fleet, ["planner"]);
+    await fleet.writeSchedule(String(daily), aScheduleFile(String(daily), { cadence: "daily", at: "02:30" }));
+    await fleet.writeSchedule(String(often), aScheduleFile(String(often), { every: 45 }));
+    await fleet.writeSchedule(String(byHand), aScheduleFile(String(byHand), { cadence: "manual" }));
+    await fleet.writeSchedule(String(off), aScheduleFile(String(off), { enabled: false }));
+    await fleet.startWorker(fleet, ["planner"]);
 
     expect(await ticks(fleet)).toMatchObject([
       { id: `planner/local/${daily}`, pattern: "30 2 * * *", everyMs: undefined },
       { id: `planner/local/${often}`, everyMs: 45 * 60_000, pattern: undefined },
     ]);
 
-    await fleet.file(String(daily), undefined);
-    await fleet.file(String(often), "not JSON");
-    await fleet.file(String(off), aScheduleOf(String(off)));
+    await fleet.writeSchedule(String(daily), undefined);
+    await fleet.writeSchedule(String(often), "not JSON");
+    await fleet.writeSchedule(String(off), aScheduleFile(String(off)));
     const left = await eventually(async () => {
       const found = await ticks(fleet);
       // One by one: for a moment another one may be the last.
       return found.length === 1 && found[0]?.id === `planner/local/${off}` ? found : undefined;
     });
     expect(left).toMatchObject([
-      { id: `planner/local/${off}`, payload: { look: "schedule", tenantId: "local", scheduleId: off } },
+      { id: `planner/local/${off}`, payload: { kind: "schedule", tenantId: "local", scheduleId: off } },
     ]);
   },
 );
@@ -43,13 +43,13 @@ test.each(["redis", "postgres"] as const)(
 test("a tick makes the slot's orders, once however often it comes", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
-  await fleet.file(id, aScheduleOf(id));
-  fleet.at("2026-03-29T00:00:00Z");
+  await fleet.writeSchedule(id, aScheduleFile(id));
+  fleet.setTime("2026-03-29T00:00:00Z");
 
-  const tick = { look: "schedule", tenantId: "local", scheduleId: id };
-  await plannerProcessor.answer(fleet.fleet, tick, signal);
-  await plannerProcessor.answer(fleet.fleet, tick, signal);
-  await plannerProcessor.answer(fleet.fleet, { look: "due" }, signal);
+  const tick = { kind: "schedule", tenantId: "local", scheduleId: id };
+  await plannerProcessor.handle(fleet.fleet, tick, signal);
+  await plannerProcessor.handle(fleet.fleet, tick, signal);
+  await plannerProcessor.handle(fleet.fleet, { kind: "due" }, signal);
 
   expect(await fleet.orders()).toHaveLength(1);
 });
@@ -57,7 +57,7 @@ test("a tick makes the slot's orders, once however often it comes", async () => 
 test("a tick of a schedule that is gone asks for nothing", async () => {
   await using fleet = await scheduledFleet();
 
-  await plannerProcessor.answer(fleet.fleet, { look: "schedule", tenantId: "local", scheduleId: "gone" }, signal);
+  await plannerProcessor.handle(fleet.fleet, { kind: "schedule", tenantId: "local", scheduleId: "gone" }, signal);
 
   expect(await fleet.orders()).toEqual([]);
 });
@@ -65,13 +65,13 @@ test("a tick of a schedule that is gone asks for nothing", async () => {
 test("when Redis has lost everything, the slot is made up and the schedules tick again", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
-  await fleet.file(id, aScheduleOf(id));
-  await fleet.work(fleet, ["planner"]);
+  await fleet.writeSchedule(id, aScheduleFile(id));
+  await fleet.startWorker(fleet, ["planner"]);
   await eventually(async () => (await ticks(fleet)).length === 1 || undefined);
   await eventually(async () => (await fleet.fleet.broker.depth(plannerQueue)).completed > 0 || undefined);
 
   await forgetAll(fleet.config.FLEET_QUEUE_PREFIX);
-  fleet.at("2026-03-29T00:20:00Z");
+  fleet.setTime("2026-03-29T00:20:00Z");
 
   const made = await eventually(async () => {
     const orders = await fleet.orders();
@@ -84,7 +84,7 @@ test("when Redis has lost everything, the slot is made up and the schedules tick
 test("what is no look is refused", async () => {
   await using fleet = await scheduledFleet();
 
-  await expectRefusal(fleet, plannerProcessor, { look: "everywhere" }, "look");
+  await expectRefusal(fleet, plannerProcessor, { kind: "everywhere" }, "kind");
 });
 
 /** What FLUSHALL does, to this farm alone. */
@@ -107,21 +107,21 @@ test("planning by the clock makes each order once, on the account of the house, 
       "select product_id, source, operator_id, requested_at is not null as asked from work_orders where intent = 'validate'",
     );
 
-  await plannerProcessor.answer(fleet.fleet, { look: "state", budget: 5, run: false }, signal);
+  await plannerProcessor.handle(fleet.fleet, { kind: "state", budget: 5, run: false }, signal);
   expect(await orders()).toEqual([{ product_id: id, source: "plan", operator_id: "factory.local", asked: false }]);
 
-  await plannerProcessor.answer(fleet.fleet, { look: "state", budget: 5, run: true }, signal);
-  await plannerProcessor.answer(fleet.fleet, { look: "state", budget: 5, run: true }, signal);
+  await plannerProcessor.handle(fleet.fleet, { kind: "state", budget: 5, run: true }, signal);
+  await plannerProcessor.handle(fleet.fleet, { kind: "state", budget: 5, run: true }, signal);
   expect(await orders()).toEqual([{ product_id: id, source: "plan", operator_id: "factory.local", asked: true }]);
 });
 
 test("fleet.yaml decides whether the clock plans, while the worker runs", async () => {
   await using fleet = await scheduledFleet({ settings: { planner: { everyMinutes: 30, budget: 3 } } });
-  await fleet.work(fleet, ["planner"]);
+  await fleet.startWorker(fleet, ["planner"]);
   const planned = async () =>
     (await fleet.fleet.broker.listSchedulers([plannerQueue])).find(({ id }) => id === "planner/state");
 
-  expect(await planned()).toMatchObject({ everyMs: 1_800_000, payload: { look: "state", budget: 3, run: true } });
+  expect(await planned()).toMatchObject({ everyMs: 1_800_000, payload: { kind: "state", budget: 3, run: true } });
   delete fleet.fleet.settings.planner.everyMinutes;
   await eventually(async () => ((await planned()) === undefined ? true : undefined));
 });

@@ -10,8 +10,8 @@ test("a retry job that comes twice, also at once, makes one more attempt", async
   const failed = await fleet.runUntil(task.id, "failed");
   const job = { taskId: task.id, epoch: failed.epoch };
 
-  await Promise.allSettled([1, 2, 3].map(() => retryProcessor.answer(fleet.fleet, job, signal)));
-  await retryProcessor.answer(fleet.fleet, job, signal);
+  await Promise.allSettled([1, 2, 3].map(() => retryProcessor.handle(fleet.fleet, job, signal)));
+  await retryProcessor.handle(fleet.fleet, job, signal);
 
   expect(await fleet.read(task.id)).toMatchObject({ status: "retrying", attempt: 1, retryCount: 1 });
   expect(await fleet.query("select active from slots")).toEqual([{ active: 1 }]);
@@ -21,8 +21,8 @@ test("a job about a task that has moved on changes nothing, and a malformed one 
   await using fleet = await testFleet();
   const { task, job } = await aStaleJob(fleet);
 
-  await retryProcessor.answer(fleet.fleet, job, signal);
-  await retryProcessor.answer(fleet.fleet, { ...job, epoch: task.epoch }, signal);
+  await retryProcessor.handle(fleet.fleet, job, signal);
+  await retryProcessor.handle(fleet.fleet, { ...job, epoch: task.epoch }, signal);
 
   expect(await fleet.read(task.id)).toEqual(task);
   await expectRefusal(fleet, retryProcessor, { epoch: 1 }, "taskId");

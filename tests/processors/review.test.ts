@@ -10,8 +10,8 @@ test("a job of another epoch asks nobody, and a malformed one is refused", async
   const [review] = await fleet.query("select id, ended_at from reviews");
   const payload = { ...job, reviewId: String(review?.["id"]) };
 
-  await reviewProcessor.answer(fleet.fleet, payload, signal);
-  await reviewProcessor.answer(fleet.fleet, { ...payload, epoch: task.epoch }, signal);
+  await reviewProcessor.handle(fleet.fleet, payload, signal);
+  await reviewProcessor.handle(fleet.fleet, { ...payload, epoch: task.epoch }, signal);
 
   expect(await fleet.read(task.id)).toEqual(task);
   expect(await fleet.query("select id, ended_at from reviews")).toEqual([review]);

@@ -18,7 +18,7 @@ test.each(["redis", "postgres"] as const)("on %s a spawn job that comes twice st
     // The same hint under another id, as after a lost and found outbox row.
     { queue: { ...spawnQueue, jobId: () => `again_${task.id}` }, payload },
   ]);
-  await broker.consume(spawnQueue, (data, aborted) => spawnProcessor.answer(fleet.fleet, data, aborted));
+  await broker.consume(spawnQueue, (data, aborted) => spawnProcessor.handle(fleet.fleet, data, aborted));
 
   const running = await eventually(async () => {
     const seen = await fleet.read(task.id);
@@ -48,8 +48,8 @@ test("a job of another epoch, or about nothing, changes nothing", async () => {
   await using fleet = await testFleet();
   const task = await fleet.spawn(await fleet.operator(), { repository: await fleet.aRepository() });
 
-  await spawnProcessor.answer(fleet.fleet, { taskId: task.id, epoch: 7 }, signal);
-  await spawnProcessor.answer(fleet.fleet, { taskId: crypto.randomUUID(), epoch: 1 }, signal);
+  await spawnProcessor.handle(fleet.fleet, { taskId: task.id, epoch: 7 }, signal);
+  await spawnProcessor.handle(fleet.fleet, { taskId: crypto.randomUUID(), epoch: 1 }, signal);
 
   expect(await fleet.read(task.id)).toEqual(task);
 });

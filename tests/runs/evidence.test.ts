@@ -3,14 +3,14 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { redactor } from "../../src/domain/text/redact.ts";
+import { createRedactor } from "../../src/domain/text/redact.ts";
 import { hashEvidence, openEvidence, sealEvidence } from "../../src/runs/evidence.ts";
 import { testFolder } from "../support/repositories.ts";
 
 test("only files below the root are kept, under names that can be kept, each once, without secrets", async () => {
   using world = testFolder();
   const root = world.folder("copy");
-  const evidence = await openEvidence(join(world.path, "run"), redactor());
+  const evidence = await openEvidence(join(world.path, "run"), createRedactor());
   writeFileSync(join(world.path, "passwd"), "secret");
   writeFileSync(join(root, "good.txt"), "token=ghp_abcdefghijklmnopqrstuvwxyz0123456789\n");
   symlinkSync("../passwd", join(root, "away.txt"));
@@ -38,7 +38,7 @@ test("only files below the root are kept, under names that can be kept, each onc
 test("what was sealed is what its hashes say, and whoever still holds a file open changes nothing", async () => {
   using world = testFolder();
   const dir = join(world.path, "run");
-  const evidence = await openEvidence(dir, redactor());
+  const evidence = await openEvidence(dir, createRedactor());
   evidence.log.write("said\n");
   await evidence.write("report.md", "# report\n", "text/markdown");
 

@@ -24,9 +24,9 @@ test("a faster tick makes everything faster, and each shard knows how many there
 
   expect(schedules.find(({ id }) => id === "monitor/reconcile")?.everyMs).toBe(200);
   expect(schedules.filter(({ id }) => id.startsWith("monitor/sweep")).map(({ payload }) => payload)).toEqual([
-    { look: "sweep", shard: 0, of: 3 },
-    { look: "sweep", shard: 1, of: 3 },
-    { look: "sweep", shard: 2, of: 3 },
+    { kind: "sweep", shard: 0, of: 3 },
+    { kind: "sweep", shard: 1, of: 3 },
+    { kind: "sweep", shard: 2, of: 3 },
   ]);
 });
 

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { SLOT_HOLDING_STATUSES, TaskStatus, VALID_TRANSITIONS, type Task } from "../../src/domain/task/task.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { countHeldSlots, upsertOperator } from "../../src/store/operators.ts";
-import { requestBy, WORKER } from "../../src/store/store.ts";
+import { asOperator, SYSTEM } from "../../src/store/store.ts";
 import { admitTask, listSlotDrift, repairSlots, type Admission } from "../../src/store/tasks.ts";
 import { readmitTask, transitionTask } from "../../src/store/transitions.ts";
 import { aHint, aNewTask, anEvent, anOperator } from "../support/builders.ts";
@@ -33,7 +33,7 @@ test("1,000 requests of 20 operators through two processes meet every operator's
       const limit = 1 + (index % 20);
       const task = aNewTask(operator);
       const store = index % 3 ? world.store : other;
-      return store.transaction(requestBy(operator), (tx) =>
+      return store.transaction(asOperator(operator), (tx) =>
         admitTask(tx, task, { limit, hints: [aHint({ id: task.id, epoch: 0 })], event: anEvent() }),
       );
     }),
@@ -94,7 +94,7 @@ test("every way between states counts the slot exactly when it is left or entere
       const task = await world.task(operator, from);
       expect(await heldBy(world, operator), from).toBe(holds(from));
       const patch = { host: "host-1", dispatchId: "0199b3a0-0000-4000-8000-000000000001" };
-      await world.store.transitions.move(WORKER, { task, to, ...how, patch });
+      await world.store.transitions.transition(SYSTEM, { task, to, ...how, patch });
       expect(await heldBy(world, operator), `${from} to ${to}`).toBe(holds(to));
     }),
   );
@@ -128,7 +128,7 @@ test("back into a slot goes through the same gate: exact when many ask at once, 
   expect(await heldBy(world, operator)).toBe(4);
   const now = await Promise.all(failed.map(({ id }) => world.read(id)));
   expect(now).toEqual(failed.map((before, index) => outcomes[index] ?? before));
-  await world.store.transitions.move(WORKER, { task: running, to: "failed", ...how });
+  await world.store.transitions.transition(SYSTEM, { task: running, to: "failed", ...how });
   expect(await heldBy(world, operator)).toBe(3);
 });
 
@@ -150,7 +150,9 @@ test("readmissions and stops of the same operator's tasks do not wait for each o
     const failed = await world.tasks(operator, 10, "failed");
     const running = await world.tasks(operator, 10, "running");
     await Promise.allSettled([
-      ...[...failed, ...running].map((task) => world.store.transitions.move(WORKER, { task, to: "cancelled", ...how })),
+      ...[...failed, ...running].map((task) =>
+        world.store.transitions.transition(SYSTEM, { task, to: "cancelled", ...how }),
+      ),
       ...failed.map((task) => readmit(world, task, 1_000)),
     ]);
   }
@@ -168,12 +170,12 @@ test("a lowered tier takes nothing away; it only admits nobody until enough have
   const tasks: Task[] = [];
   for (let n = 0; n < 3; n += 1) tasks.push(await world.task(operator, "running"));
 
-  await world.store.transaction(WORKER, (tx) => upsertOperator(tx, { ...operator, tier: "builder" }));
+  await world.store.transaction(SYSTEM, (tx) => upsertOperator(tx, { ...operator, tier: "builder" }));
 
   expect(await heldBy(world, operator)).toBe(3);
   expect(await world.admit(operator, {}, 1)).toMatchObject({ outcome: "denied", held: 3 });
   for (const task of tasks)
-    await world.store.transaction(WORKER, (tx) => transitionTask(tx, { task, to: "failed", ...how }));
+    await world.store.transaction(SYSTEM, (tx) => transitionTask(tx, { task, to: "failed", ...how }));
   expect(await world.admit(operator, {}, 1)).toMatchObject({ outcome: "admitted" });
 });
 
@@ -185,20 +187,20 @@ test("the counter never goes below nothing, and a counter that is wrong is found
   await expect(world.query("update slots set active = -1")).rejects.toThrow("slots_active_not_negative");
   await world.query("update slots set active = 7");
   expect(await drift(world)).toEqual([{ operatorId: operator.id, active: 7, counted: 1 }]);
-  await world.store.transaction(WORKER, (tx) => repairSlots(tx, operator.id));
+  await world.store.transaction(SYSTEM, (tx) => repairSlots(tx, operator.id));
   expect(await drift(world)).toEqual([]);
 });
 
 function readmit(world: TestStore, task: Task, limit: number): Promise<Task | undefined> {
-  return world.store.transaction(WORKER, (tx) => readmitTask(tx, { task, to: "retrying", ...how }, limit));
+  return world.store.transaction(SYSTEM, (tx) => readmitTask(tx, { task, to: "retrying", ...how }, limit));
 }
 
 function heldBy(world: TestStore, operator: Operator): Promise<number> {
-  return world.store.transaction(WORKER, (tx) => countHeldSlots(tx, operator.id));
+  return world.store.transaction(SYSTEM, (tx) => countHeldSlots(tx, operator.id));
 }
 
 function drift(world: TestStore) {
-  return world.store.transaction(WORKER, (tx) => listSlotDrift(tx));
+  return world.store.transaction(SYSTEM, (tx) => listSlotDrift(tx));
 }
 
 function tally(outcomes: readonly Admission[]): Record<string, number> {

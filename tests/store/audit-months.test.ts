@@ -2,12 +2,12 @@
 import { Client } from "pg";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { dropOldMonth, tendAuditMonths } from "../../src/conductor/audit/months.ts";
-import { makeCheckpoint } from "../../src/conductor/audit/checkpoints.ts";
+import { dropOldMonth, ensureAuditMonths } from "../../src/conductor/audit/months.ts";
+import { createCheckpoint } from "../../src/conductor/audit/checkpoints.ts";
 import { verifyAudit } from "../../src/conductor/audit/verify.ts";
 import { exportAudit } from "../../src/conductor/audit/read.ts";
 import { auditOperator } from "../../src/store/operators.ts";
-import { WORKER } from "../../src/store/store.ts";
+import { SYSTEM } from "../../src/store/store.ts";
 import { eventually } from "../support/eventually.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
 
@@ -41,7 +41,7 @@ async function aFilledLog(fleet: TestFleet) {
   const repository = await fleet.aRepository();
   let task = await fleet.spawn(by, { repository });
   const write = async (action: string) => {
-    task = await fleet.fleet.store.transitions.move(WORKER, { task, actor: "test", action, detail: {} });
+    task = await fleet.fleet.store.transitions.transition(SYSTEM, { task, actor: "test", action, detail: {} });
   };
   for (const action of ["test.one", "test.two"]) await write(action);
   return { task, write };
@@ -50,11 +50,11 @@ async function aFilledLog(fleet: TestFleet) {
 test("a filled log keeps its rows where they are, and the months to come are there before they begin", async () => {
   await using fleet = await testFleet();
   const { task, write } = await aFilledLog(fleet);
-  await makeCheckpoint(fleet.fleet);
+  await createCheckpoint(fleet.fleet);
   const [before] = await fleet.query("select count(*)::int as n from audit_log");
 
-  expect([await tendAuditMonths(fleet.fleet), fleet.logged]).toEqual([true, []]);
-  expect(await tendAuditMonths(fleet.fleet)).toBe(true);
+  expect([await ensureAuditMonths(fleet.fleet), fleet.logged]).toEqual([true, []]);
+  expect(await ensureAuditMonths(fleet.fleet)).toBe(true);
 
   const made = await partitions(fleet);
   expect(made.map(({ name }) => name)).toEqual(
@@ -68,7 +68,7 @@ test("a filled log keeps its rows where they are, and the months to come are the
   await write("test.three");
   expect(await fleet.query("select count(*)::int as n from audit_log")).toEqual([{ n: Number(before?.["n"]) + 1 }]);
   expect(await fleet.query("select count(*)::int as n from only audit_log_rest")).toEqual([{ n: 0 }]);
-  expect(await verifyAudit(fleet.fleet, WORKER)).toMatchObject({ ok: true, checkpoint: { broken: [] } });
+  expect(await verifyAudit(fleet.fleet, SYSTEM)).toMatchObject({ ok: true, checkpoint: { broken: [] } });
   for (const { name } of made) {
     for (const statement of [`update ${name} set actor = 'x'`, `delete from ${name}`, `truncate ${name}`]) {
       const outcome = await fleet.query(statement).then(
@@ -86,7 +86,7 @@ test("a filled log keeps its rows where they are, and the months to come are the
 
 test("an empty log begins with this month, and what comes later goes into the month of its time", async () => {
   await using fleet = await testFleet();
-  expect(await tendAuditMonths(fleet.fleet)).toBe(true);
+  expect(await ensureAuditMonths(fleet.fleet)).toBe(true);
 
   expect((await partitions(fleet)).map(({ name }) => name)).toEqual(
     [...[0, 1, 2, 3].map((n) => `audit_log_${monthOf(n)}`), "audit_log_rest"].toSorted(),
@@ -105,7 +105,7 @@ test("who writes while the months are made waits, and is not refused", async () 
   await maker.query("begin; set local role fleet_worker; select fleet_audit_months(3)");
 
   const entry = { operatorId: id, actor: id, action: "test.written", detail: {} };
-  const written = fleet.fleet.store.transaction(WORKER, (tx) => auditOperator(tx, entry));
+  const written = fleet.fleet.store.transaction(SYSTEM, (tx) => auditOperator(tx, entry));
   await eventually(async () => {
     const waiting =
       "select 1 from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())";
@@ -138,10 +138,10 @@ test("a large log is looked through beforehand, in steps of their own, and nothi
     `audit_log_${monthOf(1)}_and_before`,
     "audit_log_rest",
   ]);
-  expect(await tendAuditMonths(fleet.fleet)).toBe(true);
+  expect(await ensureAuditMonths(fleet.fleet)).toBe(true);
   await write("test.five");
 
-  expect(await verifyAudit(fleet.fleet, WORKER)).toMatchObject({ ok: true });
+  expect(await verifyAudit(fleet.fleet, SYSTEM)).toMatchObject({ ok: true });
 });
 
 const inMonths = (months: number) => {
@@ -173,7 +173,7 @@ async function anOldLog(settings: object) {
     alter table audit_log attach partition audit_log_old for values from (minvalue) to ('${inMonths(-10).toISOString().slice(0, 7)}-01Z');
     set role fleet_owner; create table audit_log_rest partition of audit_log default; select fleet_audit_guard('audit_log_rest'); reset role`);
   const fresh = await fleet.read(task.id);
-  const now = await fleet.fleet.store.transitions.move(WORKER, {
+  const now = await fleet.fleet.store.transitions.transition(SYSTEM, {
     task: fresh,
     actor: "test",
     action: "test.now",
@@ -186,7 +186,7 @@ test("a month that is past its keeping goes with a signed checkpoint, and what s
   const { fleet, task } = await anOldLog({ keepAuditMonths: 6 });
   await using _ = fleet;
   const root = await fleet.operator({ role: "admin", tenantId: task.tenantId });
-  expect(await tendAuditMonths(fleet.fleet)).toBe(true);
+  expect(await ensureAuditMonths(fleet.fleet)).toBe(true);
 
   expect(await dropOldMonth(fleet.fleet)).toMatchObject({ why: expect.stringContaining("nobody has exported it") });
   await exportAudit(fleet.fleet, root, { all: true, limit: 5 });
@@ -198,18 +198,18 @@ test("a month that is past its keeping goes with a signed checkpoint, and what s
   expect(outcome).toMatchObject({ dropped: "audit_log_old", chains: 2, entries: 7 });
   expect((await partitions(fleet)).map(({ name }) => name)).not.toContain("audit_log_old");
   expect(await dropOldMonth(fleet.fleet)).toBeUndefined();
-  expect(await verifyAudit(fleet.fleet, WORKER)).toMatchObject({ ok: true, checkpoint: { broken: [] } });
+  expect(await verifyAudit(fleet.fleet, SYSTEM)).toMatchObject({ ok: true, checkpoint: { broken: [] } });
   const { entries } = await exportAudit(fleet.fleet, root, { all: true, limit: 100 });
   expect(entries.map(({ action, seq }) => `${seq} ${action}`)).toContain("4 test.now");
   expect(entries.find(({ action }) => action === "test.now")?.previousHash).toMatch(/^[0-9a-f]{64}$/);
   expect(entries.map(({ action }) => action)).toContain("audit.month_dropped");
-  await makeCheckpoint(fleet.fleet);
+  await createCheckpoint(fleet.fleet);
 
   // What is taken by nobody's leave is still named.
   await fleet.query(
     `begin; set local session_replication_role = replica; delete from audit_log where task_id = '${task.id}'; commit`,
   );
-  expect(await verifyAudit(fleet.fleet, WORKER)).toMatchObject({ ok: false, broken: [{ taskId: task.id, seq: 4 }] });
+  expect(await verifyAudit(fleet.fleet, SYSTEM)).toMatchObject({ ok: false, broken: [{ taskId: task.id, seq: 4 }] });
 });
 
 test("nothing goes while the log does not hold, before its time, or without a checkpoint that says so", async () => {

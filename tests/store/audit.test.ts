@@ -2,10 +2,10 @@
 import { createHash } from "node:crypto";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { followChain, linkText, type BrokenLink } from "../../src/domain/audit/audit.ts";
-import { listAudit, listChainHeads } from "../../src/store/audit.ts";
+import { verifyLinks, auditHashInput, type BrokenLink } from "../../src/domain/audit/audit.ts";
+import { listAuditEntries, listChainHeads } from "../../src/store/audit.ts";
 import { auditOperator } from "../../src/store/operators.ts";
-import { WORKER } from "../../src/store/store.ts";
+import { SYSTEM } from "../../src/store/store.ts";
 import { anEvent } from "../support/builders.ts";
 import { testStore, type TestStore } from "../support/store.ts";
 
@@ -23,7 +23,7 @@ test("the database and the verifier make the same text of any entry", async () =
 
   await fc.assert(
     fc.asyncProperty(text, text, details, async (actor, action, detail) => {
-      await world.store.transaction(WORKER, (tx) =>
+      await world.store.transaction(SYSTEM, (tx) =>
         auditOperator(tx, { operatorId: operator.id, actor, action, detail: { ...detail } }),
       );
     }),
@@ -32,7 +32,7 @@ test("the database and the verifier make the same text of any entry", async () =
 
   const [entry] = await entriesOf(world, `operator:${operator.id}`);
   if (!entry) throw new Error("No entry.");
-  expect(sha256(linkText("", entry))).toBe(entry.hash);
+  expect(sha256(auditHashInput("", entry))).toBe(entry.hash);
   expect(await verify(world)).toEqual({ chains: 1, broken: [] });
 });
 
@@ -47,8 +47,8 @@ test("chains of tasks that many processes move at once have no gap and no double
       for (let n = 0; n < 6; n += 1) {
         const task = await world.read(id);
         await Promise.allSettled([
-          world.store.transitions.move(WORKER, { task, ...how, events: [anEvent()] }),
-          other.transitions.move(WORKER, { task, ...how, detail: { by: "other" } }),
+          world.store.transitions.transition(SYSTEM, { task, ...how, events: [anEvent()] }),
+          other.transitions.transition(SYSTEM, { task, ...how, detail: { by: "other" } }),
         ]);
       }
     }),
@@ -72,7 +72,7 @@ test("one changed byte, a missing entry, a cut end and a forged one are each nam
   for (const task of tasks) {
     let now = task;
     for (let n = 0; n < 4; n += 1)
-      now = await world.store.transitions.move(WORKER, { task: now, ...how, detail: { n } });
+      now = await world.store.transitions.transition(SYSTEM, { task: now, ...how, detail: { n } });
   }
   const [changed, missing, cut, forged, whole] = tasks.map(({ id }) => `task:${id}`);
 
@@ -110,7 +110,7 @@ test("heads are listed page by page, operators first, each once", async () => {
   await using world = await testStore();
   const operators = await Promise.all(Array.from({ length: 3 }, () => world.operator()));
   for (const operator of operators) {
-    await world.store.transaction(WORKER, (tx) =>
+    await world.store.transaction(SYSTEM, (tx) =>
       auditOperator(tx, { operatorId: operator.id, actor: "test", action: "test", detail: {} }),
     );
     await world.tasks(operator, 4);
@@ -120,21 +120,21 @@ test("heads are listed page by page, operators first, each once", async () => {
   expect(pages).toEqual(await heads(world, 100));
   expect(pages).toHaveLength(15);
   const [, , , one] = pages;
-  const only = await world.store.transaction(WORKER, (tx) => listChainHeads(tx, "", 10, one?.chain));
+  const only = await world.store.transaction(SYSTEM, (tx) => listChainHeads(tx, "", 10, one?.chain));
   expect(only).toEqual([one]);
 });
 
 async function heads({ store }: TestStore, limit: number) {
   const all: { chain: string; seq: number; head: string }[] = [];
   for (;;) {
-    const page = await store.transaction(WORKER, (tx) => listChainHeads(tx, all.at(-1)?.chain ?? "", limit));
+    const page = await store.transaction(SYSTEM, (tx) => listChainHeads(tx, all.at(-1)?.chain ?? "", limit));
     all.push(...page);
     if (page.length < limit) return all;
   }
 }
 
 function entriesOf({ store }: TestStore, chain: string) {
-  return store.transaction(WORKER, (tx) => listAudit(tx, chain, { after: 0, limit: 10_000 }));
+  return store.transaction(SYSTEM, (tx) => listAuditEntries(tx, chain, { after: 0, limit: 10_000 }));
 }
 
 /** As `fleet audit verify` does: each chain recomputed, then held to the head its task or operator remembers. */
@@ -142,7 +142,7 @@ async function verify(world: TestStore): Promise<{ chains: number; broken: ({ ch
   const broken: ({ chain: string } & BrokenLink)[] = [];
   const all = await heads(world, 100);
   for (const { chain, seq, head } of all) {
-    const end = followChain(await entriesOf(world, chain), { seq: 0, hash: "" }, sha256);
+    const end = verifyLinks(await entriesOf(world, chain), { seq: 0, hash: "" }, sha256);
     if (end.broken) broken.push({ chain, ...end.broken });
     else if (end.seq !== seq || end.hash !== head)
       broken.push({ chain, seq: end.seq + 1, why: "the head says otherwise" });

@@ -4,15 +4,15 @@ import { expect, test } from "vitest";
 import type { AgentFacts } from "../../src/domain/monitor/facts.ts";
 import type { Task } from "../../src/domain/task/task.ts";
 import { listAttempts } from "../../src/store/attempts.ts";
-import { claimCiRun, ensureCiRun, renewCiRun, returnCiRun, settleCiRun } from "../../src/store/ci-runs.ts";
+import { claimCiRun, ensureCiRun, renewCiRunLease, releaseCiRun, settleCiRun } from "../../src/store/ci-runs.ts";
 import { listFacts, markNudged, upsertFacts } from "../../src/store/heartbeats.ts";
 import { listHosts, lockFreeSlots, releaseHost, renewHost } from "../../src/store/hosts.ts";
 import { closePullRequest, openPullRequest, upsertComment } from "../../src/store/pull-requests.ts";
 import type { Tx } from "../../src/store/sql.ts";
-import { WORKER } from "../../src/store/store.ts";
-import { findTaskAt, listTasksNamed, renewLease } from "../../src/store/tasks.ts";
+import { SYSTEM } from "../../src/store/store.ts";
+import { findTaskAtEpoch, listTasksByName, renewTaskLease } from "../../src/store/tasks.ts";
 import { shortId } from "../../src/domain/task/task.ts";
-import { someFacts } from "../support/builders.ts";
+import { someAgentFacts } from "../support/builders.ts";
 import { testStore, type TestStore } from "../support/store.ts";
 
 const how = { actor: "test", action: "test.move" };
@@ -23,7 +23,7 @@ test("progress moves with output, CPU time or a commit, and stands still otherwi
   await using world = await testStore();
   const task = await world.task(await world.operator(), "running");
   const progress = async (facts: Partial<AgentFacts>) => {
-    await as(world, (tx) => upsertFacts(tx, "host-1", [someFacts(task, facts)]));
+    await as(world, (tx) => upsertFacts(tx, "host-1", [someAgentFacts(task, facts)]));
     const [seen] = await as(world, (tx) => listFacts(tx, [task.id]));
     return seen?.progressAt.getTime() ?? 0;
   };
@@ -42,7 +42,7 @@ test("dead probes count only in a row, and a new dispatch starts everything anew
   await using world = await testStore();
   const task = await world.task(await world.operator(), "running");
   const probe = async (about: Task, facts: Partial<AgentFacts>) => {
-    await as(world, (tx) => upsertFacts(tx, "host-1", [someFacts(about, facts)]));
+    await as(world, (tx) => upsertFacts(tx, "host-1", [someAgentFacts(about, facts)]));
     const [seen] = await as(world, (tx) => listFacts(tx, [task.id]));
     return seen;
   };
@@ -53,7 +53,7 @@ test("dead probes count only in a row, and a new dispatch starts everything anew
   expect((await probe(task, { pane: "unknown", process: "unknown" }))?.deadProbes).toBe(0);
   expect((await probe(task, dead))?.deadProbes).toBe(1);
   await as(world, (tx) => markNudged(tx, task.id));
-  const next = await world.store.transitions.move(WORKER, {
+  const next = await world.store.transitions.transition(SYSTEM, {
     task,
     ...how,
     patch: { attempt: 2, dispatchId: randomUUID() },
@@ -64,11 +64,11 @@ test("dead probes count only in a row, and a new dispatch starts everything anew
 test("facts about another dispatch, another attempt or no task are dropped, and one said twice is written once", async () => {
   await using world = await testStore();
   const task = await world.task(await world.operator(), "running");
-  const mine = someFacts(task, { pid: 7 });
+  const mine = someAgentFacts(task, { pid: 7 });
   const strangers = [
-    someFacts({ ...task, dispatchId: randomUUID() }, { pid: 1 }),
-    someFacts({ ...task, attempt: 0 }, { pid: 2 }),
-    someFacts({ ...task, id: randomUUID() }, { pid: 3 }),
+    someAgentFacts({ ...task, dispatchId: randomUUID() }, { pid: 1 }),
+    someAgentFacts({ ...task, attempt: 0 }, { pid: 2 }),
+    someAgentFacts({ ...task, id: randomUUID() }, { pid: 3 }),
   ];
 
   for (const stranger of strangers) expect(await as(world, (tx) => upsertFacts(tx, "host-1", [stranger]))).toBe(0);
@@ -107,7 +107,7 @@ test("of many claims of a host's last slot one finds it free", async () => {
   const taken = await times(12, async (index) => {
     const task = waiting[index];
     if (!task) return false;
-    return world.store.transaction(WORKER, async (tx) => {
+    return world.store.transaction(SYSTEM, async (tx) => {
       if ((await lockFreeSlots(tx, "host-1")) < 1) return false;
       await tx.run`update fleet_tasks set status = 'spawning', host = 'host-1' where id = ${task.id}`;
       return true;
@@ -169,12 +169,12 @@ test("the checks of a head are one run that one worker holds, until it settles, 
   const claims = await times(8, (index) => claim(`w${index}`));
   expect(claims.filter(Boolean)).toHaveLength(1);
   const holder = `w${claims.findIndex(Boolean)}`;
-  expect(await as(world, (tx) => renewCiRun(tx, id, "somebody", 1_000))).toBe(false);
-  expect(await as(world, (tx) => renewCiRun(tx, id, holder, -1_000))).toBe(true);
+  expect(await as(world, (tx) => renewCiRunLease(tx, id, "somebody", 1_000))).toBe(false);
+  expect(await as(world, (tx) => renewCiRunLease(tx, id, holder, -1_000))).toBe(true);
   expect(await claim("late")).toMatchObject({ tries: 2 });
   const end: Parameters<typeof settleCiRun>[2] = { status: "passing", steps: [], logExcerpt: null, logPath: null };
   expect(await as(world, (tx) => settleCiRun(tx, { id, worker: holder }, end))).toBe(false);
-  await as(world, (tx) => returnCiRun(tx, id, "late"));
+  await as(world, (tx) => releaseCiRun(tx, id, "late"));
   expect(await claim("last")).toMatchObject({ tries: 3 });
   expect(await as(world, (tx) => settleCiRun(tx, { id, worker: "last" }, end))).toBe(true);
   expect(await claim("nobody")).toBeUndefined();
@@ -189,12 +189,17 @@ test("an attempt is written with its start and its end", async () => {
     attempt: 1,
     metadata: { saga: { done: [], startSha: "s" } },
   };
-  task = await world.store.transitions.move(WORKER, { task, to: "spawning", ...how, patch, leaseMs: 60_000 });
-  expect(await as(world, (tx) => renewLease(tx, { taskId: task.id, epoch: task.epoch - 1 }, 1_000))).toBe(false);
-  expect(await as(world, (tx) => renewLease(tx, { taskId: task.id, epoch: task.epoch }, 1_000))).toBe(true);
-  task = await world.store.transitions.move(WORKER, { task, to: "running", ...how });
+  task = await world.store.transitions.transition(SYSTEM, { task, to: "spawning", ...how, patch, leaseMs: 60_000 });
+  expect(await as(world, (tx) => renewTaskLease(tx, { taskId: task.id, epoch: task.epoch - 1 }, 1_000))).toBe(false);
+  expect(await as(world, (tx) => renewTaskLease(tx, { taskId: task.id, epoch: task.epoch }, 1_000))).toBe(true);
+  task = await world.store.transitions.transition(SYSTEM, { task, to: "running", ...how });
   const failure = { class: "stall", reason: "stalled", summary: "s", attempt: 1, signature: "x" } as const;
-  task = await world.store.transitions.move(WORKER, { task, to: "failed", ...how, patch: { failureContext: failure } });
+  task = await world.store.transitions.transition(SYSTEM, {
+    task,
+    to: "failed",
+    ...how,
+    patch: { failureContext: failure },
+  });
 
   const [attempt] = await as(world, (tx) => listAttempts(tx, task.id));
   expect(attempt).toMatchObject({
@@ -212,7 +217,7 @@ test("a task is found by id, by any prefix of it, by its short name, and by the 
   await using world = await testStore();
   const [task, other] = await world.tasks(await world.operator(), 2);
   if (!task || !other) throw new Error("No tasks.");
-  const named = (name: string) => as(world, async (tx) => (await listTasksNamed(tx, name, 10)).map(({ id }) => id));
+  const named = (name: string) => as(world, async (tx) => (await listTasksByName(tx, name, 10)).map(({ id }) => id));
 
   expect(await named(task.id)).toEqual([task.id]);
   expect(await named(task.id.slice(0, 35))).toContain(task.id);
@@ -221,12 +226,12 @@ test("a task is found by id, by any prefix of it, by its short name, and by the 
   expect(await named(shortId(task.id).slice(0, 6))).toEqual([task.id]);
   for (const name of ["", "-", "zz", "%", "_", `${task.id}0`, `${shortId(task.id)}0`])
     expect(await named(name)).toEqual([]);
-  expect(await as(world, (tx) => findTaskAt(tx, { taskId: task.id, epoch: task.epoch }))).toEqual(task);
-  expect(await as(world, (tx) => findTaskAt(tx, { taskId: task.id, epoch: task.epoch + 1 }))).toBeUndefined();
+  expect(await as(world, (tx) => findTaskAtEpoch(tx, { taskId: task.id, epoch: task.epoch }))).toEqual(task);
+  expect(await as(world, (tx) => findTaskAtEpoch(tx, { taskId: task.id, epoch: task.epoch + 1 }))).toBeUndefined();
 });
 
 function as<Result>({ store }: TestStore, work: (tx: Tx) => Promise<Result>): Promise<Result> {
-  return store.transaction(WORKER, work);
+  return store.transaction(SYSTEM, work);
 }
 
 function report(reporter: string) {

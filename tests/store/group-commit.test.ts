@@ -13,7 +13,7 @@ import {
   type TaskStatus,
 } from "../../src/domain/task/task.ts";
 import * as invariants from "../../src/store/invariants.ts";
-import { openStore, requestBy, WORKER } from "../../src/store/store.ts";
+import { openStore, asOperator, SYSTEM } from "../../src/store/store.ts";
 import { aHint, aNote, anEvent } from "../support/builders.ts";
 import { testStore, type TestStore } from "../support/store.ts";
 
@@ -30,7 +30,7 @@ test("200 moves at once are a handful of statements, and each caller learns its 
   const before = await transactionsOf(world);
 
   const moved = await Promise.all(
-    tasks.map((task) => world.store.transitions.move(WORKER, { task, to: "failed", ...how })),
+    tasks.map((task) => world.store.transitions.transition(SYSTEM, { task, to: "failed", ...how })),
   );
 
   expect((await transactionsOf(world)) - before).toBeLessThanOrEqual(6);
@@ -54,7 +54,7 @@ test("of many moves of one task at once exactly one wins, also from two processe
 
   const outcomes = await Promise.allSettled(
     Array.from({ length: 20 }, (_, index) =>
-      (index % 2 ? world.store : other).transitions.move(WORKER, {
+      (index % 2 ? world.store : other).transitions.transition(SYSTEM, {
         task,
         to: index % 3 ? "failed" : "cancelled",
         ...how,
@@ -75,7 +75,7 @@ test("one bad row among a hundred fails alone", async () => {
 
   const outcomes = await Promise.allSettled(
     tasks.map((task, index) =>
-      world.store.transitions.move(WORKER, {
+      world.store.transitions.transition(SYSTEM, {
         task,
         to: "failed",
         ...how,
@@ -106,7 +106,7 @@ test("moves on behalf of two operators never share a statement: neither can move
   });
 
   const outcomes = await Promise.allSettled(
-    asks.map(({ on, task }) => world.store.transitions.move(requestBy(on), { task, to: "failed", ...how })),
+    asks.map(({ on, task }) => world.store.transitions.transition(asOperator(on), { task, to: "failed", ...how })),
   );
 
   for (const [index, { on, task }] of asks.entries()) {
@@ -126,8 +126,8 @@ test("two processes that move the same tasks in opposite order do not deadlock",
 
   for (const round of ["failed", "cancelled"] as const) {
     const now = await Promise.all(tasks.map(({ id }) => world.read(id)));
-    const one = now.map((task) => world.store.transitions.move(WORKER, { task, to: round, ...how }));
-    const two = now.toReversed().map((task) => other.transitions.move(WORKER, { task, to: round, ...how }));
+    const one = now.map((task) => world.store.transitions.transition(SYSTEM, { task, to: round, ...how }));
+    const two = now.toReversed().map((task) => other.transitions.transition(SYSTEM, { task, to: round, ...how }));
     const outcomes = await Promise.allSettled([...one, ...two]);
     expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(120);
   }
@@ -158,7 +158,7 @@ test("a connection that is cut in mid-flight leaves each move whole or not at al
   for (let at = 0; at < tasks.length; at += 10) {
     outcomes.push(
       ...(await Promise.allSettled(
-        tasks.slice(at, at + 10).map((task) => world.store.transitions.move(WORKER, stopping(task))),
+        tasks.slice(at, at + 10).map((task) => world.store.transitions.transition(SYSTEM, stopping(task))),
       )),
     );
   }
@@ -194,7 +194,7 @@ test("when PostgreSQL is away, every caller of a full batch learns it at once", 
 
   const outcomes = await Promise.allSettled(
     Array.from({ length: 50 }, () =>
-      nowhere.transitions.move(WORKER, { task: { ...task, id: randomUUID() }, to: "failed", ...how }),
+      nowhere.transitions.transition(SYSTEM, { task: { ...task, id: randomUUID() }, to: "failed", ...how }),
     ),
   );
   await Promise.all([nowhere.close(), nowhere.close()]);
@@ -213,7 +213,7 @@ test("a setting that is no list of channels stops no transition, and an empty on
     );
     const task = await world.task(operator, "running");
 
-    await world.store.transitions.move(WORKER, stopping(task));
+    await world.store.transitions.transition(SYSTEM, stopping(task));
 
     const rows = await world.query("select channel from fleet_notifications where task_id = $1", [task.id]);
     expect(rows).toEqual([{ channel: "terminal" }]);
@@ -240,7 +240,11 @@ test("after any storm of moves by several processes every invariant holds", asyn
               const ways = VALID_TRANSITIONS[task.status].filter((to) => to !== "retrying");
               const to = ways[way % Math.max(ways.length, 1)];
               return to
-                ? (second ? other : world.store).transitions.move(WORKER, { ...stopping(task), to, ...spawned(to) })
+                ? (second ? other : world.store).transitions.transition(SYSTEM, {
+                    ...stopping(task),
+                    to,
+                    ...spawned(to),
+                  })
                 : undefined;
             }),
           );
@@ -258,24 +262,24 @@ function spawned(to: TaskStatus) {
 }
 
 async function violations({ store }: TestStore): Promise<string[]> {
-  return store.transaction(WORKER, async (tx) => {
+  return store.transaction(SYSTEM, async (tx) => {
     const found = [
-      await invariants.overTier(tx, { ...SLOTS_BY_TIER, sovereign: 1_000 }),
-      await invariants.agentsWithoutRow(tx),
-      await invariants.endsWithoutAudit(tx, TERMINAL_STATUSES),
-      await invariants.overRetried(tx),
-      await invariants.endsWithoutNotification(tx, TERMINAL_STATUSES),
-      await invariants.doubleAttempts(tx, 0),
-      await invariants.doubleEffects(tx),
-      await invariants.slotDrift(tx, SLOT_HOLDING_STATUSES),
-      await invariants.illegalMoves(tx, VALID_TRANSITIONS),
+      await invariants.listOverTierSlots(tx, { ...SLOTS_BY_TIER, sovereign: 1_000 }),
+      await invariants.listUnregisteredAgents(tx),
+      await invariants.listUnauditedEnds(tx, TERMINAL_STATUSES),
+      await invariants.listOverRetriedTasks(tx),
+      await invariants.listUnnotifiedEnds(tx, TERMINAL_STATUSES),
+      await invariants.listDuplicateAttempts(tx, 0),
+      await invariants.listDuplicateEffects(tx),
+      await invariants.listSlotMismatches(tx, SLOT_HOLDING_STATUSES),
+      await invariants.listIllegalTransitions(tx, VALID_TRANSITIONS),
     ];
     return found.flat();
   });
 }
 
 async function slotDrift({ store }: TestStore): Promise<string[]> {
-  return store.transaction(WORKER, (tx) => invariants.slotDrift(tx, SLOT_HOLDING_STATUSES));
+  return store.transaction(SYSTEM, (tx) => invariants.listSlotMismatches(tx, SLOT_HOLDING_STATUSES));
 }
 
 /** Distinct transactions that wrote audit entries: with group commit one per batch. */

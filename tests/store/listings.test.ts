@@ -8,17 +8,17 @@ import { listAttempts } from "../../src/store/attempts.ts";
 import { listDenials } from "../../src/store/audit.ts";
 import * as reading from "../../src/store/audit-reading.ts";
 import { listCiRuns } from "../../src/store/ci-runs.ts";
-import { listKnownRuns } from "../../src/store/gc.ts";
-import { listSpeaking } from "../../src/store/heartbeats.ts";
-import { listByKey } from "../../src/store/notifications.ts";
+import { listKnownRunIds } from "../../src/store/gc.ts";
+import { listActiveAgents } from "../../src/store/heartbeats.ts";
+import { listNotificationsByKey } from "../../src/store/notifications.ts";
 import { countOpenOfSchedule } from "../../src/store/orders.ts";
 import { listPullRequests } from "../../src/store/pull-requests.ts";
 import { listReviews } from "../../src/store/reviews.ts";
 import { listLatestRuns } from "../../src/store/runs.ts";
 import type { Tx } from "../../src/store/sql.ts";
-import { requestBy } from "../../src/store/store.ts";
+import { asOperator } from "../../src/store/store.ts";
 import { listTasksById } from "../../src/store/tasks.ts";
-import { plansOf, readWhole } from "../support/plans.ts";
+import { explainStatements, seqScannedTables } from "../support/plans.ts";
 import { testStore, type TestStore } from "../support/store.ts";
 
 const STORE = join(import.meta.dirname, "..", "..", "src", "store");
@@ -37,14 +37,14 @@ const SERVED: Readonly<Record<string, (tx: Tx) => Promise<unknown>>> = {
   listReviews: (tx) => listReviews(tx, [id]),
   listPullRequests: (tx) => listPullRequests(tx, [id]),
   listDenials: (tx) => listDenials(tx, { from: 1, minutes: 5 }),
-  listByKey: (tx) => listByKey(tx, "test/1"),
+  listByKey: (tx) => listNotificationsByKey(tx, "test/1"),
   listTasksById: (tx) => listTasksById(tx, [id]),
-  listKnownRuns: (tx) => listKnownRuns(tx, [id]),
-  listSpeaking: (tx) => listSpeaking(tx, "host-1"),
+  listKnownRuns: (tx) => listKnownRunIds(tx, [id]),
+  listSpeaking: (tx) => listActiveAgents(tx, "host-1"),
   listLatestRuns: (tx) => listLatestRuns(tx, "acme"),
   countOpenOfSchedule: (tx) => countOpenOfSchedule(tx, "acme", "nightly"),
-  listEntries: (tx) => reading.listEntries(tx, {}, { from: 1, before: 2, limit: 1 }),
-  listChainEntries: (tx) => reading.listChainEntries(tx, `task:${id}`, {}, { before: 2, limit: 1 }),
+  listEntries: (tx) => reading.listAuditRecords(tx, {}, { from: 1, before: 2, limit: 1 }),
+  listChainEntries: (tx) => reading.listChainRecords(tx, `task:${id}`, {}, { before: 2, limit: 1 }),
   listChains: (tx) => reading.listChains(tx, "", 1),
 };
 
@@ -93,11 +93,11 @@ test("nothing is named that is not there any more", () => {
 
 describe("an index can serve", () => {
   test.each(Object.entries(SERVED))("%s", async (_, ask) => {
-    const plans = await plansOf(world.store, requestBy({ id: "ada", tenantId: "acme" }), async (tx) => {
+    const plans = await explainStatements(world.store, asOperator({ id: "ada", tenantId: "acme" }), async (tx) => {
       await tx.many(z.unknown())`select set_config('enable_seqscan', 'off', true)`;
       await ask(tx);
     });
 
-    expect(readWhole(plans)).toEqual([]);
+    expect(seqScannedTables(plans)).toEqual([]);
   });
 });

@@ -2,17 +2,17 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import {
-  bumpNotification,
+  bumpNotificationEpoch,
   claimNotification,
-  insertFallback,
+  insertFallbackNotification,
   listNotifications,
   listOverdueNotifications,
   postponeNotification,
   settleNotification,
 } from "../../src/store/notifications.ts";
-import { claimReview, insertReviews, lockRound, settleReview } from "../../src/store/reviews.ts";
+import { claimReview, insertReviews, lockReviewRound, settleReview } from "../../src/store/reviews.ts";
 import type { Tx } from "../../src/store/sql.ts";
-import { WORKER } from "../../src/store/store.ts";
+import { SYSTEM } from "../../src/store/store.ts";
 import { aNote } from "../support/builders.ts";
 import { testStore, type TestStore } from "../support/store.ts";
 
@@ -31,7 +31,7 @@ test("of two last verdicts at once exactly one reviewer sees the whole round", a
     headSha: "a".repeat(40),
   };
   await times(3, () => as(world, (tx) => insertReviews(tx, round, reviewers())));
-  const rows = await as(world, (tx) => lockRound(tx, task.id, 1));
+  const rows = await as(world, (tx) => lockReviewRound(tx, task.id, 1));
   expect(rows).toHaveLength(3);
   const claims = await times(6, (index) =>
     as(world, (tx) => claimReview(tx, { id: rows[index % 3]?.id ?? "", worker: `w${index}`, leaseMs: 60_000 })),
@@ -46,10 +46,10 @@ test("of two last verdicts at once exactly one reviewer sees the whole round", a
     error: null,
   };
   const seen = await times(6, (index) =>
-    world.store.transaction(WORKER, async (tx) => {
-      await lockRound(tx, task.id, 1);
+    world.store.transaction(SYSTEM, async (tx) => {
+      await lockReviewRound(tx, task.id, 1);
       const settled = await settleReview(tx, { id: rows[index % 3]?.id ?? "", worker: `w${index}` }, end);
-      const now = await lockRound(tx, task.id, 1);
+      const now = await lockReviewRound(tx, task.id, 1);
       return settled && now.every(({ status }) => status === "done");
     }),
   );
@@ -59,7 +59,7 @@ test("of two last verdicts at once exactly one reviewer sees the whole round", a
 test("a notification is sent by one worker at a time, tried again under a new epoch, and settled once", async () => {
   await using world = await testStore();
   const task = await world.task(await world.operator(), "running");
-  await world.store.transitions.move(WORKER, {
+  await world.store.transitions.transition(SYSTEM, {
     task,
     to: "cancelled",
     ...how,
@@ -80,7 +80,7 @@ test("a notification is sent by one worker at a time, tried again under a new ep
   expect(await as(world, (tx) => listOverdueNotifications(tx, 60_000, 10))).toMatchObject([{ id: row.id, epoch: 2 }]);
   expect(await claim(2)).toMatchObject({ tries: 2, lastError: "429" });
   await as(world, (tx) => settleNotification(tx, row, { status: "failed", error: "late" })); // of epoch 1
-  expect(await as(world, (tx) => bumpNotification(tx, row.id))).toBe(3);
+  expect(await as(world, (tx) => bumpNotificationEpoch(tx, row.id))).toBe(3);
   await as(world, (tx) => settleNotification(tx, { ...row, epoch: 3 }, { status: "delivered" }));
   await as(world, (tx) => settleNotification(tx, { ...row, epoch: 3 }, { status: "failed", error: "later" }));
   const [end] = await world.query(
@@ -89,7 +89,7 @@ test("a notification is sent by one worker at a time, tried again under a new ep
   );
   expect(end).toEqual({ status: "delivered", told: true });
 
-  const fallbacks = await times(3, () => as(world, (tx) => insertFallback(tx, row, "email")));
+  const fallbacks = await times(3, () => as(world, (tx) => insertFallbackNotification(tx, row, "email")));
   expect(fallbacks.filter(Boolean)).toHaveLength(1);
 });
 
@@ -98,5 +98,5 @@ function reviewers() {
 }
 
 function as<Result>({ store }: TestStore, work: (tx: Tx) => Promise<Result>): Promise<Result> {
-  return store.transaction(WORKER, work);
+  return store.transaction(SYSTEM, work);
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Client } from "pg";
 import { expect, test } from "vitest";
 import { FleetError } from "../../src/domain/errors.ts";
-import { migrateDown, migrateUp, pendingMigrations } from "../../src/store/migrate.ts";
+import { migrateDown, migrateUp, listPendingMigrations } from "../../src/store/migrate.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
 
 const OURS = "src/store/migrations";
@@ -15,10 +15,10 @@ test("our migrations go up, all the way down without leaving a thing, and up aga
   const before = await schemaOf(database);
   const all = (await readdir(OURS)).filter((file) => file.endsWith(".up.sql")).map((file) => file.slice(0, -7));
 
-  expect(await pendingMigrations(database.url)).toEqual(all.toSorted());
+  expect(await listPendingMigrations(database.url)).toEqual(all.toSorted());
   expect(await migrateUp(database.url)).toEqual(all.toSorted());
   const after = await schemaOf(database);
-  expect(await pendingMigrations(database.url)).toEqual([]);
+  expect(await listPendingMigrations(database.url)).toEqual([]);
   expect(await migrateUp(database.url)).toEqual([]);
 
   expect(await migrateDown(database.url, "0000")).toEqual(all.toSorted().toReversed());
@@ -48,7 +48,7 @@ test("going down without saying how far takes back the last one, and to a name k
   await migrateUp(database.url, dir);
 
   expect(await migrateDown(database.url, undefined, dir)).toEqual(["0003_c"]);
-  expect(await pendingMigrations(database.url, dir)).toEqual(["0003_c"]);
+  expect(await listPendingMigrations(database.url, dir)).toEqual(["0003_c"]);
   await migrateUp(database.url, dir);
   expect(await migrateDown(database.url, "0001_a", dir)).toEqual(["0003_c", "0002_b"]);
 });
@@ -65,7 +65,7 @@ test("a migration that fails is named, leaves nothing of itself, and keeps those
   expect(await database.query("select to_regclass('a')::text as a, to_regclass('b')::text as b")).toEqual([
     { a: "a", b: null },
   ]);
-  expect(await pendingMigrations(database.url, dir)).toEqual(["0002_b"]);
+  expect(await listPendingMigrations(database.url, dir)).toEqual(["0002_b"]);
 });
 
 test("no statement timeout of the database or its user cuts a long migration", async () => {

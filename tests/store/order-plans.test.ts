@@ -7,14 +7,14 @@ import * as orders from "../../src/store/orders.ts";
 import { countOpenPullRequests } from "../../src/store/pull-requests.ts";
 import * as runs from "../../src/store/runs.ts";
 import type { Tx } from "../../src/store/sql.ts";
-import { requestBy, WORKER, type Behalf } from "../../src/store/store.ts";
-import { plansOf, readWhole } from "../support/plans.ts";
+import { asOperator, SYSTEM, type Principal } from "../../src/store/store.ts";
+import { explainStatements, seqScannedTables } from "../support/plans.ts";
 import { testStore, type TestStore } from "../support/store.ts";
 
 let world: TestStore;
 
 const id = randomUUID();
-const ada = requestBy({ id: "op-7", tenantId: "tenant-7" });
+const ada = asOperator({ id: "op-7", tenantId: "tenant-7" });
 const claim = { orderId: id, epoch: 1, worker: "w" };
 
 beforeAll(async () => {
@@ -47,40 +47,40 @@ afterAll(async () => {
 });
 
 const before = { at: new Date(), id };
-const LISTINGS: Readonly<Record<string, readonly [Behalf, (tx: Tx) => Promise<unknown>]>> = {
+const LISTINGS: Readonly<Record<string, readonly [Principal, (tx: Tx) => Promise<unknown>]>> = {
   "a tenant's orders": [ada, (tx) => orders.listOrders(tx, { limit: 50 })],
   "the next page of them": [ada, (tx) => orders.listOrders(tx, { before, limit: 50 })],
   "those of a product": [ada, (tx) => orders.listOrders(tx, { productId: "p7", limit: 50 })],
   "those in a status": [ada, (tx) => orders.listOrders(tx, { status: "running", limit: 50 })],
   "those of a batch": [ada, (tx) => orders.listOrders(tx, { batchId: id, limit: 50 })],
-  "one by short name": [ada, (tx) => orders.listOrdersNamed(tx, "tenant-7", "12ab34cd", 6)],
+  "one by short name": [ada, (tx) => orders.listOrdersByName(tx, "tenant-7", "12ab34cd", 6)],
   "what is pending": [ada, (tx) => orders.listPendingOrders(tx, { tenantId: "tenant-7", products: ["p7"], limit: 10 })],
-  "asking for some": [WORKER, (tx) => orders.requestOrders(tx, [id], id)],
-  "whose turn is next": [WORKER, (tx) => orders.advanceBatches(tx, [id])],
-  "a claim": [WORKER, (tx) => claims.claimOrder(tx, { ...claim, host: "h", leaseMs: 1 })],
-  "a lease": [WORKER, (tx) => claims.renewOrder(tx, claim, 1)],
-  "the rest of a batch": [WORKER, (tx) => claims.skipBatch(tx, id, { reason: "r", at: new Date() })],
-  "overdue orders": [WORKER, (tx) => claims.listOverdueOrders(tx, 1_000, 100)],
-  "expired orders": [WORKER, (tx) => claims.lockExpiredOrders(tx, 100)],
+  "asking for some": [SYSTEM, (tx) => orders.requestOrders(tx, [id], id)],
+  "whose turn is next": [SYSTEM, (tx) => orders.advanceBatches(tx, [id])],
+  "a claim": [SYSTEM, (tx) => claims.claimOrder(tx, { ...claim, host: "h", leaseMs: 1 })],
+  "a lease": [SYSTEM, (tx) => claims.renewOrderLease(tx, claim, 1)],
+  "the rest of a batch": [SYSTEM, (tx) => claims.skipBatch(tx, id, { reason: "r", at: new Date() })],
+  "overdue orders": [SYSTEM, (tx) => claims.listOverdueOrders(tx, 1_000, 100)],
+  "expired orders": [SYSTEM, (tx) => claims.lockExpiredOrders(tx, 100)],
   "orders that are taken over": [
-    WORKER,
+    SYSTEM,
     (tx) => claims.takeOverOrders(tx, [id], { mostCrashes: 5, reason: "r", at: new Date() }),
   ],
   "a tenant's runs": [ada, (tx) => runs.listRuns(tx, "tenant-7", { limit: 50 })],
   "the next page of runs": [ada, (tx) => runs.listRuns(tx, "tenant-7", { before: { at: new Date(), id }, limit: 50 })],
   "a product's runs": [ada, (tx) => runs.listRuns(tx, "tenant-7", { productId: "p7", limit: 50 })],
   "an order's runs": [ada, (tx) => runs.listRunsOfOrder(tx, id)],
-  "a run by short name": [ada, (tx) => runs.listRunsNamed(tx, "tenant-7", "12ab34cd", 6)],
-  "a host's runs without evidence": [WORKER, (tx) => runs.listUnsealedRuns(tx, "host-7", 20)],
-  "which runs are open": [WORKER, (tx) => runs.listOpenRuns(tx, [id])],
+  "a run by short name": [ada, (tx) => runs.listRunsByName(tx, "tenant-7", "12ab34cd", 6)],
+  "a host's runs without evidence": [SYSTEM, (tx) => runs.listUnsealedRuns(tx, "host-7", 20)],
+  "which runs are open": [SYSTEM, (tx) => runs.listOpenRunIds(tx, [id])],
   "a run's evidence": [ada, (tx) => listArtifacts(tx, id)],
   "one piece of it": [ada, (tx) => findArtifact(tx, id, "output.log")],
-  "open pull requests": [WORKER, (tx) => countOpenPullRequests(tx, "tenant-7", "r7")],
+  "open pull requests": [SYSTEM, (tx) => countOpenPullRequests(tx, "tenant-7", "r7")],
 };
 
 test.each(Object.entries(LISTINGS))("among 30,000 orders an index finds %s", async (_, [on, ask]) => {
-  const plans = await plansOf(world.store, on, ask);
+  const plans = await explainStatements(world.store, on, ask);
 
   expect(plans.length).toBeGreaterThan(0);
-  expect(readWhole(plans).filter((table) => table !== "ci_runs")).toEqual([]);
+  expect(seqScannedTables(plans).filter((table) => table !== "ci_runs")).toEqual([]);
 });

@@ -2,20 +2,20 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { listStaleAttempts } from "../../src/store/attempts.ts";
-import { listAudit, listChainHeads } from "../../src/store/audit.ts";
+import { listAuditEntries, listChainHeads } from "../../src/store/audit.ts";
 import { listFacts } from "../../src/store/heartbeats.ts";
 import { listHosts, lockFreeSlots } from "../../src/store/hosts.ts";
-import { listNotifications, listOverdueNotifications, listSent } from "../../src/store/notifications.ts";
-import { listEvents, listLatestEvents, outboxLag, takeHints } from "../../src/store/outbox.ts";
+import { listNotifications, listOverdueNotifications, listRecentSendTimes } from "../../src/store/notifications.ts";
+import { listEvents, listLatestEvents, measureOutboxLag, claimHints } from "../../src/store/outbox.ts";
 import { pruneOutbox } from "../../src/store/retention.ts";
 import type { Tx } from "../../src/store/sql.ts";
-import { requestBy, WORKER, type Behalf } from "../../src/store/store.ts";
+import { asOperator, SYSTEM, type Principal } from "../../src/store/store.ts";
 import * as budgets from "../../src/store/budgets.ts";
 import * as checks from "../../src/store/checks.ts";
 import * as line from "../../src/store/slot-queue.ts";
 import * as pages from "../../src/store/task-pages.ts";
 import * as tasks from "../../src/store/tasks.ts";
-import { plansOf, readWhole } from "../support/plans.ts";
+import { explainStatements, seqScannedTables } from "../support/plans.ts";
 import { testStore, type TestStore } from "../support/store.ts";
 
 let world: TestStore;
@@ -67,67 +67,67 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-const ada = requestBy({ id: "op-7", tenantId: "tenant-7" });
+const ada = asOperator({ id: "op-7", tenantId: "tenant-7" });
 const [shown, page] = [
   { limit: 50 },
   { before: { at: new Date(), id: "ffffffff-ffff-ffff-ffff-ffffffffffff" }, limit: 50 },
 ];
 
 /** Everything a surface may ask for, as the one who asks. */
-const LISTINGS: Readonly<Record<string, readonly [Behalf, (tx: Tx) => Promise<unknown>]>> = {
+const LISTINGS: Readonly<Record<string, readonly [Principal, (tx: Tx) => Promise<unknown>]>> = {
   "a request's tasks": [ada, (tx) => tasks.listTasks(tx, shown)],
   "the next page of them": [ada, (tx) => tasks.listTasks(tx, page)],
   "its own": [ada, (tx) => tasks.listTasks(tx, { ...shown, operatorId: "op-7" })],
   "its running ones": [ada, (tx) => tasks.listTasks(tx, { ...shown, statuses: ["running"] })],
   "its live ones": [ada, (tx) => tasks.listTasks(tx, { ...shown, statuses: ["spawning", "running", "reviewing"] })],
-  "those on a host": [ada, (tx) => pages.pageOfTasks(tx, { ...shown, host: "host-3" })],
-  "those of an agent type": [ada, (tx) => pages.pageOfTasks(tx, { ...shown, agentType: "codex" })],
-  "those of a task type": [ada, (tx) => pages.pageOfTasks(tx, { ...shown, taskType: "docs" })],
+  "those on a host": [ada, (tx) => pages.listTaskPage(tx, { ...shown, host: "host-3" })],
+  "those of an agent type": [ada, (tx) => pages.listTaskPage(tx, { ...shown, agentType: "codex" })],
+  "those of a task type": [ada, (tx) => pages.listTaskPage(tx, { ...shown, taskType: "docs" })],
   "those since a time": [ada, (tx) => tasks.listTasks(tx, { ...shown, since: new Date(Date.now() - 3_600_000) })],
-  "those with a word": [ada, (tx) => pages.pageOfTasks(tx, { ...shown, text: "hello" })],
+  "those with a word": [ada, (tx) => pages.listTaskPage(tx, { ...shown, text: "hello" })],
   "its task by id": [ada, (tx) => tasks.findTask(tx, aTask.id)],
-  "its task by short name": [ada, (tx) => tasks.listTasksNamed(tx, "12ab34cd", 6)],
-  "its counts": [ada, (tx) => tasks.countByStatus(tx)],
+  "its task by short name": [ada, (tx) => tasks.listTasksByName(tx, "12ab34cd", 6)],
+  "its counts": [ada, (tx) => tasks.countTasksByStatus(tx)],
   "its latest events": [ada, (tx) => listLatestEvents(tx, { limit: 100 })],
   "one task's latest events": [ada, (tx) => listLatestEvents(tx, { limit: 100, taskId: aTask.id })],
   "its events": [ada, (tx) => listEvents(tx, { cursor: "45000-0", limit: 100 })],
   "one task's events": [ada, (tx) => listEvents(tx, { cursor: "0-0", limit: 100, taskId: aTask.id })],
-  "one task's history": [ada, (tx) => listAudit(tx, `task:${aTask.id}`, { after: 0, limit: 100 })],
+  "one task's history": [ada, (tx) => listAuditEntries(tx, `task:${aTask.id}`, { after: 0, limit: 100 })],
   "one task's notifications": [ada, (tx) => listNotifications(tx, aTask.id)],
-  "who is next in the line": [WORKER, (tx) => line.listLine(tx, 50)],
-  "whether anybody is in it": [WORKER, (tx) => line.isAnybodyInLine(tx)],
-  "who was called": [WORKER, (tx) => line.countCalled(tx)],
-  "how long the line is": [WORKER, (tx) => checks.measureLine(tx)],
-  "what is used up": [WORKER, (tx) => budgets.findUsedUp(tx, { tenantId: "tenant-7", operatorId: "op-7" })],
-  "a budget": [WORKER, (tx) => budgets.findBudget(tx, "tenant-7", "op-7")],
-  "whose budgets are used up": [WORKER, (tx) => budgets.listExhausted(tx, ["tenant-7"])],
+  "who is next in the line": [SYSTEM, (tx) => line.listSlotQueue(tx, 50)],
+  "whether anybody is in it": [SYSTEM, (tx) => line.hasSlotWaiters(tx)],
+  "who was called": [SYSTEM, (tx) => line.countCalledTasks(tx)],
+  "how long the line is": [SYSTEM, (tx) => checks.measureSlotQueue(tx)],
+  "what is used up": [SYSTEM, (tx) => budgets.findReachedCap(tx, { tenantId: "tenant-7", operatorId: "op-7" })],
+  "a budget": [SYSTEM, (tx) => budgets.findBudget(tx, "tenant-7", "op-7")],
+  "whose budgets are used up": [SYSTEM, (tx) => budgets.listExhaustedBudgets(tx, ["tenant-7"])],
   "what agents used": [
-    WORKER,
+    SYSTEM,
     (tx) => budgets.recordUsage(tx, [{ taskId: aTask.id, attempt: 1, usage: { tokens: 5, cost: null } }]),
   ],
-  "whose turn it was": [WORKER, (tx) => line.markServed(tx, [{ tenantId: "tenant-7", operatorId: "op-7" }])],
-  "everybody's tasks": [WORKER, (tx) => tasks.listTasks(tx, shown)],
-  "the next page of everybody's": [WORKER, (tx) => tasks.listTasks(tx, page)],
-  "one tenant's tasks": [WORKER, (tx) => tasks.listTasks(tx, { ...shown, tenantId: "tenant-3", statuses: ["failed"] })],
-  "everybody's running ones": [WORKER, (tx) => tasks.listTasks(tx, { ...shown, statuses: ["running"] })],
-  "any task by a prefix": [WORKER, (tx) => tasks.listTasksNamed(tx, "12ab34", 6)],
-  "a task for a job": [WORKER, (tx) => tasks.findTaskAt(tx, { taskId: aTask.id, epoch: 1 })],
-  "a shard's live tasks": [WORKER, (tx) => tasks.listLiveTasks(tx, { shard: 1, of: 4 })],
-  "tasks on a host": [WORKER, (tx) => tasks.listTasksOnHost(tx, "host-3")],
-  "overdue tasks": [WORKER, (tx) => tasks.listOverdueTasks(tx, 1_000, 1_000)],
-  "expired spawns": [WORKER, (tx) => tasks.listExpiredSpawns(tx, 100)],
-  "tasks to clean": [WORKER, (tx) => tasks.listTasksToClean(tx, "host-0", 100)],
-  "stale attempts": [WORKER, (tx) => listStaleAttempts(tx, "host-3", 100)],
-  "facts of a shard": [WORKER, (tx) => listFacts(tx, [aTask.id])],
-  "hosts with what they hold": [WORKER, (tx) => listHosts(tx)],
-  "a host's free slots": [WORKER, (tx) => lockFreeSlots(tx, "host-3")],
-  "waiting hints": [WORKER, (tx) => takeHints(tx, 200)],
-  "the lag of the outbox": [WORKER, (tx) => outboxLag(tx)],
-  "everybody's events": [WORKER, (tx) => listEvents(tx, { cursor: "45000-0", limit: 100 })],
-  "what may be pruned": [WORKER, (tx) => pruneOutbox(tx, { hintsMs: 3_600_000, eventsMs: 86_400_000, limit: 1_000 })],
-  "overdue notifications": [WORKER, (tx) => listOverdueNotifications(tx, 1_000, 100)],
-  "what a channel was sent": [WORKER, (tx) => listSent(tx, { operatorId: "op-7", channel: "terminal" })],
-  "chain heads": [WORKER, (tx) => listChainHeads(tx, `task:${aTask.id}`, 500)],
+  "whose turn it was": [SYSTEM, (tx) => line.markServed(tx, [{ tenantId: "tenant-7", operatorId: "op-7" }])],
+  "everybody's tasks": [SYSTEM, (tx) => tasks.listTasks(tx, shown)],
+  "the next page of everybody's": [SYSTEM, (tx) => tasks.listTasks(tx, page)],
+  "one tenant's tasks": [SYSTEM, (tx) => tasks.listTasks(tx, { ...shown, tenantId: "tenant-3", statuses: ["failed"] })],
+  "everybody's running ones": [SYSTEM, (tx) => tasks.listTasks(tx, { ...shown, statuses: ["running"] })],
+  "any task by a prefix": [SYSTEM, (tx) => tasks.listTasksByName(tx, "12ab34", 6)],
+  "a task for a job": [SYSTEM, (tx) => tasks.findTaskAtEpoch(tx, { taskId: aTask.id, epoch: 1 })],
+  "a shard's live tasks": [SYSTEM, (tx) => tasks.listLiveTasks(tx, { shard: 1, of: 4 })],
+  "tasks on a host": [SYSTEM, (tx) => tasks.listTasksOnHost(tx, "host-3")],
+  "overdue tasks": [SYSTEM, (tx) => tasks.listOverdueTasks(tx, 1_000, 1_000)],
+  "expired spawns": [SYSTEM, (tx) => tasks.listExpiredSpawns(tx, 100)],
+  "tasks to clean": [SYSTEM, (tx) => tasks.listTasksToClean(tx, "host-0", 100)],
+  "stale attempts": [SYSTEM, (tx) => listStaleAttempts(tx, "host-3", 100)],
+  "facts of a shard": [SYSTEM, (tx) => listFacts(tx, [aTask.id])],
+  "hosts with what they hold": [SYSTEM, (tx) => listHosts(tx)],
+  "a host's free slots": [SYSTEM, (tx) => lockFreeSlots(tx, "host-3")],
+  "waiting hints": [SYSTEM, (tx) => claimHints(tx, 200)],
+  "the lag of the outbox": [SYSTEM, (tx) => measureOutboxLag(tx)],
+  "everybody's events": [SYSTEM, (tx) => listEvents(tx, { cursor: "45000-0", limit: 100 })],
+  "what may be pruned": [SYSTEM, (tx) => pruneOutbox(tx, { hintsMs: 3_600_000, eventsMs: 86_400_000, limit: 1_000 })],
+  "overdue notifications": [SYSTEM, (tx) => listOverdueNotifications(tx, 1_000, 100)],
+  "what a channel was sent": [SYSTEM, (tx) => listRecentSendTimes(tx, { operatorId: "op-7", channel: "terminal" })],
+  "chain heads": [SYSTEM, (tx) => listChainHeads(tx, `task:${aTask.id}`, 500)],
 };
 
 /** So few that reading them whole is the best plan. */
@@ -135,15 +135,15 @@ const SMALL = new Set(["hosts", "operators", "slots", "fleet_config"]);
 
 describe("among 50,000 tasks an index finds", () => {
   test.each(Object.entries(LISTINGS))("%s", async (_, [on, ask]) => {
-    const plans = await plansOf(world.store, on, ask);
+    const plans = await explainStatements(world.store, on, ask);
 
     expect(plans.length).toBeGreaterThan(0);
-    expect(readWhole(plans).filter((table) => !SMALL.has(table))).toEqual([]);
+    expect(seqScannedTables(plans).filter((table) => !SMALL.has(table))).toEqual([]);
   });
 
   test("the tasks of a batch of transitions, whatever the statistics said when it was planned", async () => {
     const task = await world.read(aTask.id);
-    await world.store.transaction(WORKER, async (tx) => {
+    await world.store.transaction(SYSTEM, async (tx) => {
       // Counted on the table itself, because the plan is inside the function.
       const scans = async () =>
         (await tx.many(Scans)`select pg_stat_get_xact_numscans('fleet_tasks'::regclass)::int as n`)[0]?.n;
@@ -176,7 +176,7 @@ async function readAll(search: Omit<pages.TaskSearch, "limit" | "before">) {
   do {
     const from = before;
     const seen = await world.store.transaction(ada, (tx) =>
-      pages.pageOfTasks(tx, { ...search, limit: 50, before: from }),
+      pages.listTaskPage(tx, { ...search, limit: 50, before: from }),
     );
     found.push(...seen.tasks.map(({ title }) => title));
     before = seen.next;
@@ -186,7 +186,7 @@ async function readAll(search: Omit<pages.TaskSearch, "limit" | "before">) {
 }
 
 /** How many pages a tenant's tasks fill. */
-const ALL_PAGES = Math.ceil(TASKS / 10 / pages.MOST_LOOKED_AT);
+const ALL_PAGES = Math.ceil(TASKS / 10 / pages.MAX_SCANNED_TASKS);
 
 describe("what no index serves is looked for page by page, to the end:", () => {
   test("what is not there takes as many pages as the tenant's tasks fill", async () => {

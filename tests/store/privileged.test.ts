@@ -1,6 +1,6 @@
 /** A program that could pass row security by does not start; one that cannot needs nothing more. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { assertHolds, assertUsable, openStore, requestBy } from "../../src/store/store.ts";
+import { assertRoleIsolated, assertDatabaseUsable, openStore, asOperator } from "../../src/store/store.ts";
 import { testStore, type TestStore } from "../support/store.ts";
 
 let world: TestStore;
@@ -23,10 +23,10 @@ test("a login with the two roles and nothing else is all that a process needs", 
     onLostConnection: () => {},
   });
   try {
-    expect(await assertUsable(urlOf(name))).toMatchObject({ privilegedLogin: undefined });
+    expect(await assertDatabaseUsable(urlOf(name))).toMatchObject({ privilegedLogin: undefined });
     const ada = await world.operator();
     const task = await world.task(ada);
-    const moved = await store.transitions.move(requestBy(ada), {
+    const moved = await store.transitions.transition(asOperator(ada), {
       task,
       to: "cancelled",
       actor: "test",
@@ -37,7 +37,7 @@ test("a login with the two roles and nothing else is all that a process needs", 
     await store.close();
     await world.query(`drop role ${name}`);
   }
-  expect((await assertUsable(world.url)).privilegedLogin).toBe("fleetwright");
+  expect((await assertDatabaseUsable(world.url)).privilegedLogin).toBe("fleetwright");
 });
 
 test.each([
@@ -57,10 +57,10 @@ test.each([
   // Roles belong to the whole server: what is done here is seen by nobody else, and undone.
   const client = await world.client();
   await client.query("begin");
-  await assertHolds(client, "fleet_app");
+  await assertRoleIsolated(client, "fleet_app");
   await client.query("reset role");
   await client.query(statement);
-  await expect(assertHolds(client, "fleet_app")).rejects.toMatchObject({
+  await expect(assertRoleIsolated(client, "fleet_app")).rejects.toMatchObject({
     code: "database-unusable",
     message: expect.stringContaining(words),
   });

@@ -2,7 +2,7 @@
 import { Client } from "pg";
 import { expect, test } from "vitest";
 import type { Operator } from "../../src/domain/operator.ts";
-import { assertUsable, requestBy, WORKER } from "../../src/store/store.ts";
+import { assertDatabaseUsable, asOperator, SYSTEM } from "../../src/store/store.ts";
 import { listEvents } from "../../src/store/outbox.ts";
 import { listTasks } from "../../src/store/tasks.ts";
 import { eventually } from "../support/eventually.ts";
@@ -87,7 +87,7 @@ test("a login that is only a request's cannot become a processor or the owner", 
     await expectRefused(login, "set role fleet_owner");
     await expectRefused(login, `select fleet_enter('{"role": "fleet_worker"}')`);
     await expectRefused(login, "set session authorization fleetwright");
-    await expect(assertUsable(url)).rejects.toMatchObject({ code: "database-unusable" });
+    await expect(assertDatabaseUsable(url)).rejects.toMatchObject({ code: "database-unusable" });
   } finally {
     await login.end();
     await world.query(`drop role ${name}`);
@@ -117,7 +117,7 @@ test("a context ends with its transaction, whichever way that ends", async () =>
 
   for (const end of ["commit", "rollback"]) {
     await client.query("begin");
-    await client.query("select fleet_enter($1)", [JSON.stringify(requestBy(ada))]);
+    await client.query("select fleet_enter($1)", [JSON.stringify(asOperator(ada))]);
     await client.query(end);
     const { rows } = await client.query(`select current_user as who, session_user as login,
       coalesce(current_setting('app.tenant_id', true), '') || coalesce(current_setting('app.operator_id', true), '') as context`);
@@ -130,11 +130,11 @@ test("a processor sees all tenants and still cannot rewrite history", async () =
   for (let n = 0; n < 3; n += 1) await world.task(await world.operator());
   const client = await world.client();
 
-  const tasks = await world.store.transaction(WORKER, (tx) => listTasks(tx, { limit: 10 }));
+  const tasks = await world.store.transaction(SYSTEM, (tx) => listTasks(tx, { limit: 10 }));
   expect(tasks).toHaveLength(3);
   // Events are held back while older transactions of the server, also those of other tests, are open.
   await eventually(async () => {
-    const events = await world.store.transaction(WORKER, (tx) => listEvents(tx, { cursor: "0-0", limit: 10 }));
+    const events = await world.store.transaction(SYSTEM, (tx) => listEvents(tx, { cursor: "0-0", limit: 10 }));
     return events.length === 3 || undefined;
   });
   await client.query("begin; set local role fleet_worker");
@@ -146,7 +146,7 @@ test("a processor sees all tenants and still cannot rewrite history", async () =
 async function asRequest(world: TestStore, operator: Operator): Promise<Client> {
   const client = await world.client();
   await client.query("begin");
-  await client.query("select fleet_enter($1)", [JSON.stringify(requestBy(operator))]);
+  await client.query("select fleet_enter($1)", [JSON.stringify(asOperator(operator))]);
   return client;
 }
 

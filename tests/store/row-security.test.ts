@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import type { Operator } from "../../src/domain/operator.ts";
-import { assertUsable, openStore, requestBy, type Store } from "../../src/store/store.ts";
+import { assertDatabaseUsable, openStore, asOperator, type Store } from "../../src/store/store.ts";
 import { findTask, listTasks } from "../../src/store/tasks.ts";
 import { testPooler } from "../support/pgbouncer.ts";
 import { testStore, type TestStore } from "../support/store.ts";
@@ -80,8 +80,8 @@ test("the same through pgbouncer in transaction mode", async () => {
   try {
     expect(await foreignRows(store, tenants, 2_000)).toBe(0);
     const { operator, taskId } = tenants[0] ?? fail();
-    const task = (await store.transaction(requestBy(operator), (tx) => findTask(tx, taskId))) ?? fail();
-    const moved = await store.transitions.move(requestBy(operator), { task, to: "cancelled", ...how });
+    const task = (await store.transaction(asOperator(operator), (tx) => findTask(tx, taskId))) ?? fail();
+    const moved = await store.transitions.transition(asOperator(operator), { task, to: "cancelled", ...how });
     expect(await world.read(taskId)).toEqual(moved);
   } finally {
     await store.close();
@@ -110,7 +110,7 @@ async function foreignRows(store: Store, tenants: readonly Tenant[], requests: n
   const one = async (index: number): Promise<void> => {
     const { operator, taskId } = tenants[index % tenants.length] ?? fail();
     const other = tenants[(index * 7 + 1) % tenants.length] ?? fail();
-    const on = requestBy(operator);
+    const on = asOperator(operator);
     const stranger = other.operator.tenantId !== operator.tenantId;
     await store
       .transaction(on, async (tx) => {
@@ -143,14 +143,16 @@ async function foreignRows(store: Store, tenants: readonly Tenant[], requests: n
 
 test("serving is refused to a login that was not given the two roles, and the refusal says what to do", async () => {
   await using world = await testStore();
-  expect(await assertUsable(world.url)).toMatchObject({ maxConnections: 300 });
+  expect(await assertDatabaseUsable(world.url)).toMatchObject({ maxConnections: 300 });
 
   const name = `login_${world.url.slice(-12)}`;
   await world.query(`create role ${name} login password 'x'`);
   const url = Object.assign(new URL(world.url), { username: name, password: "x" }).toString();
-  await expect(assertUsable(url)).rejects.toThrow("fleet migrate");
+  await expect(assertDatabaseUsable(url)).rejects.toThrow("fleet migrate");
   await world.query(`drop role ${name}`);
-  await expect(assertUsable("postgres://nobody@127.0.0.1:1/x")).rejects.toMatchObject({ code: "database-unavailable" });
+  await expect(assertDatabaseUsable("postgres://nobody@127.0.0.1:1/x")).rejects.toMatchObject({
+    code: "database-unavailable",
+  });
 });
 
 test("nobody but the store and its migrations reaches for a connection, and only store.ts for the pool", async () => {

@@ -1,9 +1,9 @@
 /** The schema that the migrations make, held to a page that people read: UPDATE_SCHEMA=1 writes it, every other run compares. */
 import { readFile, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
-import { knownMigrations, migrateDown, migrateUp } from "../../src/store/migrate.ts";
-import { expectedSchema, listAppliedMigrations, readSchema } from "../../src/store/schema.ts";
-import { WORKER } from "../../src/store/store.ts";
+import { listKnownMigrations, migrateDown, migrateUp } from "../../src/store/migrate.ts";
+import { readExpectedSchema, listAppliedMigrations, readSchema } from "../../src/store/schema.ts";
+import { SYSTEM } from "../../src/store/store.ts";
 import { testStore } from "../support/store.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
 
@@ -25,7 +25,7 @@ test("the migrations make the schema that was agreed, and nothing else", async (
 
 test("the print of the schema that drift is told by is that of the migrations", async () => {
   await using world = await testStore();
-  const [print, applied] = await world.store.transaction(WORKER, async (tx) => [
+  const [print, applied] = await world.store.transaction(SYSTEM, async (tx) => [
     await readSchema(tx),
     await listAppliedMigrations(tx),
   ]);
@@ -33,9 +33,9 @@ test("the print of the schema that drift is told by is that of the migrations", 
   // oxlint-disable-next-line node/no-process-env -- how a person says that the change is meant
   if (process.env["UPDATE_SCHEMA"]) await writeFile(PRINT, `${JSON.stringify(sorted, undefined, 2)}\n`);
 
-  expect(print).toEqual(await expectedSchema());
+  expect(print).toEqual(await readExpectedSchema());
   expect(Object.keys(print).length).toBeGreaterThan(30);
-  expect(applied).toEqual(await knownMigrations());
+  expect(applied).toEqual(await listKnownMigrations());
 });
 
 test("taking everything back leaves only the bookkeeping, and going up again makes the same", async () => {

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, test, beforeAll, afterAll } from "vitest";
 import { InvalidTransitionError, StaleVersionError } from "../../src/domain/errors.ts";
 import { SLOT_HOLDING_STATUSES, TaskStatus, VALID_TRANSITIONS, type Task } from "../../src/domain/task/task.ts";
-import { WORKER } from "../../src/store/store.ts";
+import { SYSTEM } from "../../src/store/store.ts";
 import { transitionTask } from "../../src/store/transitions.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { testStore, type TestStore } from "../support/store.ts";
@@ -39,11 +39,11 @@ function asked(task: Task, to: TaskStatus) {
 describe.each([
   {
     way: "together with others",
-    move: (task: Task, to: TaskStatus) => world.store.transitions.move(WORKER, asked(task, to)),
+    move: (task: Task, to: TaskStatus) => world.store.transitions.transition(SYSTEM, asked(task, to)),
   },
   {
     way: "inside a transaction",
-    move: (task: Task, to: TaskStatus) => world.store.transaction(WORKER, (tx) => transitionTask(tx, asked(task, to))),
+    move: (task: Task, to: TaskStatus) => world.store.transaction(SYSTEM, (tx) => transitionTask(tx, asked(task, to))),
   },
 ])("moving $way", ({ move }) => {
   const tell = async (task: Task, to: TaskStatus): Promise<unknown> => {
@@ -141,7 +141,11 @@ test("the states that hold a slot are the same in the database and in the code",
 
 test("a state that does not exist and a retry beyond the limit are refused as invalid input, not stored", async () => {
   const task = await world.task(operator, "running");
-  const patched = world.store.transitions.move(WORKER, { task, ...how, patch: { retryCount: task.maxRetries + 1 } });
+  const patched = world.store.transitions.transition(SYSTEM, {
+    task,
+    ...how,
+    patch: { retryCount: task.maxRetries + 1 },
+  });
 
   await expect(patched).rejects.toMatchObject({ code: "invalid-input" });
   await expect(world.query("update fleet_tasks set status = 'lost' where id = $1", [task.id])).rejects.toThrow(
@@ -155,7 +159,7 @@ test("text that the database cannot hold is refused as invalid input and leaves 
   const hostile = [{ reason: "a\u0000b" }, { reason: "\ud800" }];
 
   for (const detail of hostile) {
-    const moved = world.store.transitions.move(WORKER, { task, to: "failed", ...how, detail });
+    const moved = world.store.transitions.transition(SYSTEM, { task, to: "failed", ...how, detail });
     await expect(moved).rejects.toMatchObject({ code: "invalid-input" });
   }
   expect(await world.read(task.id)).toEqual(task);
@@ -189,11 +193,11 @@ test("every column that may be patched takes its value, keeps it when left out, 
     failureContext: { class: "stall", reason: "r", summary: "s", attempt: 1, signature: "x" },
     metadata: { crashes: 1 },
   } as const;
-  const filled = await world.store.transitions.move(WORKER, { task, ...how, patch });
+  const filled = await world.store.transitions.transition(SYSTEM, { task, ...how, patch });
   expect(filled).toMatchObject(patch);
   expect(await world.read(task.id)).toEqual(filled);
 
-  const kept = await world.store.transitions.move(WORKER, { task: filled, ...how });
+  const kept = await world.store.transitions.transition(SYSTEM, { task: filled, ...how });
   expect(kept).toMatchObject(patch);
   expect(await world.read(task.id)).toEqual(kept);
 
@@ -215,7 +219,7 @@ test("every column that may be patched takes its value, keeps it when left out, 
     contextHash: null,
     failureContext: null,
   } as const;
-  const emptied = await world.store.transitions.move(WORKER, { task: kept, ...how, patch: empty });
+  const emptied = await world.store.transitions.transition(SYSTEM, { task: kept, ...how, patch: empty });
   expect(emptied).toMatchObject(empty);
   expect(await world.read(task.id)).toEqual(emptied);
 });

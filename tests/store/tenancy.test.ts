@@ -3,9 +3,9 @@ import { Client } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import type { Operator } from "../../src/domain/operator.ts";
-import { openStore, requestBy, type Store } from "../../src/store/store.ts";
+import { openStore, asOperator, type Store } from "../../src/store/store.ts";
 import { findTask, listTasks } from "../../src/store/tasks.ts";
-import { fillWith, tenantTables } from "../support/marked-rows.ts";
+import { insertMarkedRows, tenantTables } from "../support/marked-rows.ts";
 import { testPooler } from "../support/pgbouncer.ts";
 import { testStore, type TestStore } from "../support/store.ts";
 
@@ -19,8 +19,8 @@ beforeAll(async () => {
   world = await testStore();
   [ada, eve] = [await world.operator(), await world.operator()];
   tables = await tenantTables(world.query);
-  await fillWith(world.query, ada, MARKS.ada);
-  await fillWith(world.query, eve, MARKS.eve);
+  await insertMarkedRows(world.query, ada, MARKS.ada);
+  await insertMarkedRows(world.query, eve, MARKS.eve);
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
@@ -168,7 +168,7 @@ async function onlyRequests(): Promise<Client> {
   }
   await requestsOnly.query("rollback").catch(() => {});
   await requestsOnly.query("begin");
-  await requestsOnly.query("select fleet_enter($1)", [JSON.stringify(requestBy(eve))]);
+  await requestsOnly.query("select fleet_enter($1)", [JSON.stringify(asOperator(eve))]);
   return requestsOnly;
 }
 
@@ -179,7 +179,7 @@ function as(login: string): string {
 async function asRequest(operator: Operator): Promise<Client> {
   const client = await world.client();
   await client.query("begin");
-  await client.query("select fleet_enter($1)", [JSON.stringify(requestBy(operator))]);
+  await client.query("select fleet_enter($1)", [JSON.stringify(asOperator(operator))]);
   return client;
 }
 
@@ -208,7 +208,7 @@ test.each(["the pool", "pgbouncer in transaction mode"])(
       for (const [name, end] of ENDINGS) {
         await end(store, ada).catch(() => undefined);
         const seen = await store.transaction(
-          requestBy(eve),
+          asOperator(eve),
           (tx) => tx.many(Seen)`select tenant_id from fleet_tasks union select tenant_id from audit_log`,
         );
         expect([name, seen]).toEqual([name, [{ tenantId: eve.tenantId }]]);
@@ -221,23 +221,23 @@ test.each(["the pool", "pgbouncer in transaction mode"])(
 );
 
 const ENDINGS: readonly (readonly [string, (store: Store, by: Operator) => Promise<unknown>])[] = [
-  ["a commit", (store, by) => store.transaction(requestBy(by), (tx) => listTasks(tx, { limit: 1 }))],
-  ["an error of SQL", (store, by) => store.transaction(requestBy(by), (tx) => tx.run`select 1 / 0`)],
-  ["an error of ours", (store, by) => store.transaction(requestBy(by), () => Promise.reject(new Error("ours")))],
+  ["a commit", (store, by) => store.transaction(asOperator(by), (tx) => listTasks(tx, { limit: 1 }))],
+  ["an error of SQL", (store, by) => store.transaction(asOperator(by), (tx) => tx.run`select 1 / 0`)],
+  ["an error of ours", (store, by) => store.transaction(asOperator(by), () => Promise.reject(new Error("ours")))],
   [
     "a savepoint rolled back to",
     (store, by) =>
-      store.transaction(requestBy(by), async (tx) => {
+      store.transaction(asOperator(by), async (tx) => {
         await tx.run`savepoint a`;
         await tx.run`select set_config('app.scope', 'operator', true)`;
         await tx.run`rollback to savepoint a`;
       }),
   ],
-  ["a statement's time-out", (store, by) => store.transaction(requestBy(by), (tx) => tx.run`select pg_sleep(5)`)],
+  ["a statement's time-out", (store, by) => store.transaction(asOperator(by), (tx) => tx.run`select pg_sleep(5)`)],
   [
     "a query that was cancelled",
     (store, by) =>
-      store.transaction(requestBy(by), async (tx) => {
+      store.transaction(asOperator(by), async (tx) => {
         await tx.run`select pg_cancel_backend(pg_backend_pid())`;
         await tx.run`select pg_sleep(0.2)`;
       }),
@@ -245,14 +245,14 @@ const ENDINGS: readonly (readonly [string, (store: Store, by: Operator) => Promi
   [
     "a transaction that ended itself and went on",
     (store, by) =>
-      store.transaction(requestBy(by), async (tx) => {
+      store.transaction(asOperator(by), async (tx) => {
         await tx.run`commit`;
         await findTask(tx, "00000000-0000-7000-8000-000000000000");
       }),
   ],
   [
     "a connection that was cut",
-    (store, by) => store.transaction(requestBy(by), (tx) => tx.run`select pg_terminate_backend(pg_backend_pid())`),
+    (store, by) => store.transaction(asOperator(by), (tx) => tx.run`select pg_terminate_backend(pg_backend_pid())`),
   ],
 ];
 

@@ -1,10 +1,16 @@
 /** A listening API for tests: real server, real keys, real tokens; the routes are the test's own. */
 import { randomUUID } from "node:crypto";
 import type { Operator } from "../../src/domain/operator.ts";
-import { identifyBy } from "../../src/http/auth/identity.ts";
+import { createIdentify } from "../../src/http/auth/identity.ts";
 import type { Route } from "../../src/http/route.ts";
-import { createServer, type HttpTerms } from "../../src/http/server/server.ts";
-import { createSigningKey, issueToken, keySetOf, type SigningKey, type TokenKind } from "../../src/http/auth/tokens.ts";
+import { createServer, type HttpOptions } from "../../src/http/server/server.ts";
+import {
+  createSigningKey,
+  issueToken,
+  staticKeySet,
+  type SigningKey,
+  type TokenKind,
+} from "../../src/http/auth/tokens.ts";
 
 export const ISSUER = "fleetwright-test";
 export const AUDIENCE = "fleetwright-api";
@@ -20,24 +26,27 @@ export interface TestApi extends AsyncDisposable {
 export const someOperator: Operator = { id: "ada", tenantId: "acme", tier: "builder" };
 
 /** What the server gets besides its defaults may need its keys: hence a function. */
-type More<Context> = (parts: {
+type ServerOverrides<Context> = (parts: {
   key: SigningKey;
-  identify: ReturnType<typeof identifyBy>;
-}) => Partial<HttpTerms<Context>>;
+  identify: ReturnType<typeof createIdentify>;
+}) => Partial<HttpOptions<Context>>;
 
-export async function testApi(routes: readonly Route<unknown>[], more: More<unknown> = () => ({})): Promise<TestApi> {
+export async function testApi(
+  routes: readonly Route<unknown>[],
+  more: ServerOverrides<unknown> = () => ({}),
+): Promise<TestApi> {
   const key = await createSigningKey();
   const logged: TestApi["logged"] = [];
-  const note = (level: string) => (facts: object, message: string) => void logged.push({ level, facts, message });
-  const keys = keySetOf([key]);
-  const identify = identifyBy({ keys, issuer: ISSUER, audience: AUDIENCE, clock: () => new Date() });
+  const record = (level: string) => (facts: object, message: string) => void logged.push({ level, facts, message });
+  const keys = staticKeySet([key]);
+  const identify = createIdentify({ keys, issuer: ISSUER, audience: AUDIENCE, clock: () => new Date() });
   const { server, close } = createServer({
     context: {},
     routes,
     identify,
     keys,
     health: {},
-    log: { debug: note("debug"), info: note("info"), warn: note("warn"), error: note("error") },
+    log: { debug: record("debug"), info: record("info"), warn: record("warn"), error: record("error") },
     newId: randomUUID,
     ...more({ key, identify }),
   });
@@ -67,11 +76,11 @@ export function testToken(key: SigningKey, operator: Operator, kind: TokenKind =
 
 /** For lists of routes that nobody calls. */
 export const NO_KEYS = {
-  make: () => Promise.reject(new Error("No key is made here.")),
-  reread: () => Promise.resolve(),
+  createKey: () => Promise.reject(new Error("No key is made here.")),
+  refresh: () => Promise.resolve(),
   tokens: {
     issuer: ISSUER,
     sign: () => Promise.reject(new Error("No token is signed here.")),
-    reread: () => Promise.resolve(),
+    refresh: () => Promise.resolve(),
   },
 };

@@ -4,9 +4,9 @@ import { v7 } from "uuid";
 import type { AgentFacts } from "../../src/domain/monitor/facts.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { shortId, type Task } from "../../src/domain/task/task.ts";
-import type { Note } from "../../src/store/transitions.ts";
+import type { TaskNotification } from "../../src/store/transitions.ts";
 import type { NewTask } from "../../src/store/tasks.ts";
-import { hint, type Hint } from "../../src/store/outbox.ts";
+import { createHint, type Hint } from "../../src/store/outbox.ts";
 import { spawnQueue } from "../../queues/spawn.ts";
 
 /** An operator of a tenant that no other test has. */
@@ -44,17 +44,17 @@ export function anEvent(type = "fleet.task.state"): Record<string, unknown> {
   return { specversion: "1.0", id: randomUUID(), type, source: "/tests", data: {} };
 }
 
-export function aNote(note: Partial<Note> = {}): Note {
+export function aNote(note: Partial<TaskNotification> = {}): TaskNotification {
   return { type: "cancelled", summary: "It was stopped.", facts: {}, channels: ["terminal"], ...note };
 }
 
 /** The hint that asks for the task's spawn under the epoch it will have. */
 export function aHint(task: Pick<Task, "id" | "epoch">, epoch = task.epoch + 1): Hint {
-  return hint(spawnQueue, { taskId: task.id, epoch });
+  return createHint(spawnQueue, { taskId: task.id, epoch });
 }
 
 /** What its host sees of a healthy agent of this task. */
-export function someFacts(
+export function someAgentFacts(
   task: Pick<Task, "id" | "attempt" | "dispatchId">,
   facts: Partial<AgentFacts> = {},
 ): AgentFacts {

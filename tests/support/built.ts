@@ -4,25 +4,25 @@ import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
-const NAME = "FLEET_TEST_PROGRAM";
+const PROGRAM_ENV = "FLEET_TEST_PROGRAM";
 
-export interface Built {
+export interface BuiltProgram {
   remove(): void;
 }
 
 /** From the tree as it is now; once per run, before the test workers, which find it by their environment. */
-export async function build(): Promise<Built> {
+export async function build(): Promise<BuiltProgram> {
   // Inside node_modules, so that packages are found from there as from the real one.
   const folder = join(process.cwd(), "node_modules", ".cache", "fleet-test", String(process.pid));
   await promisify(execFile)("npx", ["tsc", "-p", "tsconfig.build.json", "--outDir", folder]);
   cpSync("src", join(folder, "src"), { recursive: true, filter: (path) => !path.endsWith(".ts") });
-  process.env[NAME] = join(folder, "src", "cli", "bin.js");
+  process.env[PROGRAM_ENV] = join(folder, "src", "cli", "bin.js");
   return { remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 /** The path of its bin.js. */
 export function builtProgram(): string {
-  const path = process.env[NAME];
+  const path = process.env[PROGRAM_ENV];
   if (path === undefined) throw new Error("The program was not built: tests/support/prepare.ts does it.");
   return path;
 }

@@ -25,37 +25,37 @@ const HEAD = `/**
 type Word = string | number | boolean | undefined;
 `;
 
-export function clientTypesOf(document: unknown): string {
+export function generateClientTypes(document: unknown): string {
   const { paths, components } = Document.parse(document);
   const routes = Object.entries(paths).flatMap(([path, operations]) =>
-    Object.entries(operations).map(([method, operation]) => routeOf(method, path, operation)),
+    Object.entries(operations).map(([method, operation]) => routeType(method, path, operation)),
   );
-  const types = new Map(Object.entries(components.schemas).map(([name, schema]) => [name, typeOf(schema)]));
-  const named = [...namesIn(routes.join("\n"), types)].map((name) => `type ${name} = ${types.get(name)};`);
+  const types = new Map(Object.entries(components.schemas).map(([name, schema]) => [name, toType(schema)]));
+  const named = [...referencedNames(routes.join("\n"), types)].map((name) => `type ${name} = ${types.get(name)};`);
   return `${HEAD}\nexport interface Routes {\n${routes.join("\n")}\n}\n\n${named.join("\n\n")}\n`;
 }
 
 /** Those that are used, also by each other. */
-function namesIn(text: string, types: ReadonlyMap<string, string>, known = new Set<string>()): Set<string> {
+function referencedNames(text: string, types: ReadonlyMap<string, string>, known = new Set<string>()): Set<string> {
   for (const [name, type] of types) {
     if (known.has(name) || !new RegExp(`\\b${name}\\b`).test(text)) continue;
     known.add(name);
-    namesIn(type, types, known);
+    referencedNames(type, types, known);
   }
   return known;
 }
 
-function routeOf(method: string, path: string, operation: Operation): string {
+function routeType(method: string, path: string, operation: Operation): string {
   const replies = Object.entries(operation.responses).flatMap(([status, { content = {} }]) =>
     status.startsWith("2") ? Object.entries(content) : [],
   );
   const streams = replies.some(([type]) => type === "text/event-stream");
-  const reply = [...new Set(replies.map(([, { schema }]) => typeOf(schema)))].join(" | ") || "undefined";
+  const reply = [...new Set(replies.map(([, { schema }]) => toType(schema)))].join(" | ") || "undefined";
   const name = `${streams ? "STREAM" : method.toUpperCase()} ${path}`;
-  return `"${name}": { readonly ask: ${askOf(operation)}; readonly reply: ${reply} };`;
+  return `"${name}": { readonly ask: ${requestType(operation)}; readonly reply: ${reply} };`;
 }
 
-function askOf({ parameters, requestBody }: Operation): string {
+function requestType({ parameters, requestBody }: Operation): string {
   const named = (where: string) => parameters.filter((one) => one.in === where);
   const fields = [];
   if (named("path").length > 0) fields.push(`readonly path: ${record(named("path"), "string")}`);
@@ -67,7 +67,7 @@ function askOf({ parameters, requestBody }: Operation): string {
     fields.push("readonly idempotencyKey?: string | undefined");
   }
   const body = requestBody?.content["application/json"];
-  if (body) fields.push(`readonly body: ${typeOf(body.schema)}`);
+  if (body) fields.push(`readonly body: ${toType(body.schema)}`);
   return `{ ${fields.join("; ")} }`;
 }
 
@@ -76,37 +76,37 @@ function record(parameters: Operation["parameters"], type: string): string {
 }
 
 /** The part of JSON Schema that our schemas are written in; whatever else is unknown. */
-function typeOf(schema: Schema): string {
+function toType(schema: Schema): string {
   const { $ref } = schema;
   if (typeof $ref === "string") return $ref.split("/").at(-1) ?? "unknown";
   if ("const" in schema) return JSON.stringify(schema["const"]);
-  const choices = partsOf(schema["enum"]);
+  const choices = asArray(schema["enum"]);
   if (choices.length > 0) return choices.map((choice) => JSON.stringify(choice)).join(" | ");
-  const either = schemasOf(schema["anyOf"] ?? schema["oneOf"]);
-  if (either.length > 0) return joined(either, "|");
-  const all = schemasOf(schema["allOf"]);
-  if (all.length > 0) return joined(all, "&");
-  return ofType(schema);
+  const either = asSchemas(schema["anyOf"] ?? schema["oneOf"]);
+  if (either.length > 0) return joinTypes(either, "|");
+  const all = asSchemas(schema["allOf"]);
+  if (all.length > 0) return joinTypes(all, "&");
+  return typeByName(schema);
 }
 
-function joined(schemas: readonly Schema[], sign: "|" | "&"): string {
-  return `(${[...new Set(schemas.map((one) => typeOf(one)))].join(` ${sign} `)})`;
+function joinTypes(schemas: readonly Schema[], sign: "|" | "&"): string {
+  return `(${[...new Set(schemas.map((one) => toType(one)))].join(` ${sign} `)})`;
 }
 
-function ofType(schema: Schema): string {
+function typeByName(schema: Schema): string {
   const { type } = schema;
   if (Array.isArray(type)) {
-    return joined(
+    return joinTypes(
       type.map((one) => ({ ...schema, type: one })),
       "|",
     );
   }
-  if (type === "object") return objectOf(schema);
-  if (type === "array") return arrayOf(schema);
-  return typeof type === "string" ? (SIMPLE[type] ?? "unknown") : "unknown";
+  if (type === "object") return objectType(schema);
+  if (type === "array") return arrayType(schema);
+  return typeof type === "string" ? (PRIMITIVE_TYPES[type] ?? "unknown") : "unknown";
 }
 
-const SIMPLE: Readonly<Record<string, string>> = {
+const PRIMITIVE_TYPES: Readonly<Record<string, string>> = {
   string: "string",
   number: "number",
   integer: "number",
@@ -114,28 +114,28 @@ const SIMPLE: Readonly<Record<string, string>> = {
   null: "null",
 };
 
-function objectOf({ properties, required, additionalProperties }: Schema): string {
-  const needed = new Set(partsOf(required));
+function objectType({ properties, required, additionalProperties }: Schema): string {
+  const needed = new Set(asArray(required));
   const fields = Object.entries(Schema.parse(properties ?? {})).map(([name, part]) => {
-    const type = typeOf(Schema.parse(part));
+    const type = toType(Schema.parse(part));
     return `readonly ${JSON.stringify(name)}${needed.has(name) ? `: ${type}` : `?: ${type} | undefined`}`;
   });
   if (fields.length > 0) return `{ ${fields.join("; ")} }`;
   const others = Schema.safeParse(additionalProperties);
   // Not Record: a type may name itself only in braces.
-  return `{ readonly [name: string]: ${others.success ? typeOf(others.data) : "unknown"} }`;
+  return `{ readonly [name: string]: ${others.success ? toType(others.data) : "unknown"} }`;
 }
 
-function arrayOf({ items, prefixItems }: Schema): string {
-  const first = schemasOf(prefixItems);
-  if (first.length > 0) return `[${first.map((one) => typeOf(one)).join(", ")}]`;
-  return `(${typeOf(Schema.parse(items ?? {}))})[]`;
+function arrayType({ items, prefixItems }: Schema): string {
+  const first = asSchemas(prefixItems);
+  if (first.length > 0) return `[${first.map((one) => toType(one)).join(", ")}]`;
+  return `(${toType(Schema.parse(items ?? {}))})[]`;
 }
 
-function partsOf(value: unknown): readonly unknown[] {
+function asArray(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function schemasOf(value: unknown): Schema[] {
-  return partsOf(value).map((one) => Schema.parse(one));
+function asSchemas(value: unknown): Schema[] {
+  return asArray(value).map((one) => Schema.parse(one));
 }

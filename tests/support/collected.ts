@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { v7 as newId } from "uuid";
 import { collectGarbage } from "../../src/conductor/gc/collect.ts";
 import type { HostGcReport } from "../../src/domain/gc/report.ts";
-import type { GcAsk } from "../../src/store/gc.ts";
+import type { HostGcRequest } from "../../src/store/gc.ts";
 import type { TestFleet } from "./fleet.ts";
 
-export const EVERYTHING: GcAsk = { dryRun: false, tenantId: null, productId: null, machine: true };
+export const EVERYTHING: HostGcRequest = { dryRun: false, tenantId: null, productId: null, machine: true };
 const HOUR_MS = 3_600_000;
 
-export interface ARun {
+export interface RunInput {
   readonly id?: string;
   readonly productId?: string;
   readonly intent?: string;
@@ -23,7 +23,7 @@ export interface ARun {
 }
 
 /** Its row, its order's row, an artifact, and its folder; answers with its id. */
-export async function aRun(fleet: TestFleet, run: ARun): Promise<string> {
+export async function aRun(fleet: TestFleet, run: RunInput): Promise<string> {
   const {
     productId = "shop",
     intent = "validate",
@@ -74,14 +74,14 @@ export async function runFolder(fleet: TestFleet, id: string, productId = "shop"
   return join(await realpath(fleet.home), "runs", productId, id);
 }
 
-export async function collect(fleet: TestFleet, ask: Partial<GcAsk> = {}): Promise<HostGcReport> {
-  const report = await collectGarbage(fleet.fleet, { ...EVERYTHING, ...ask });
+export async function collect(fleet: TestFleet, request: Partial<HostGcRequest> = {}): Promise<HostGcReport> {
+  const report = await collectGarbage(fleet.fleet, { ...EVERYTHING, ...request });
   if (!report) throw new Error("Another process is at it.");
   return report;
 }
 
 /** What a report is about, without what a dry run cannot know. */
-export function subjectsOf({ gone }: HostGcReport) {
+export function reportSubjects({ gone }: HostGcReport) {
   return gone.map(({ kind, subject, path, reason, bytes, product }) => ({
     kind,
     subject,

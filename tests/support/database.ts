@@ -14,7 +14,7 @@ export interface TestDatabase extends AsyncDisposable {
 export async function testDatabase(from: "template" | "empty" = "template"): Promise<TestDatabase> {
   const name = `fleet_test_${randomBytes(6).toString("hex")}`;
   const url = serverUrl().replace(/\/\w+$/, `/${name}`);
-  await onServer(`create database ${name} template ${from === "template" ? "fleet_template" : "template0"}`);
+  await runOnServer(`create database ${name} template ${from === "template" ? "fleet_template" : "template0"}`);
 
   const pool = new Pool({ connectionString: url, max: 2 }).on("error", ignore);
   return {
@@ -22,7 +22,7 @@ export async function testDatabase(from: "template" | "empty" = "template"): Pro
     query: async (text, values) => (await pool.query<Record<string, unknown>>(text, values)).rows,
     async [Symbol.asyncDispose]() {
       await pool.end();
-      await onServer(`drop database ${name} with (force)`);
+      await runOnServer(`drop database ${name} with (force)`);
     },
   };
 }
@@ -35,7 +35,7 @@ function serverUrl(): string {
   return url;
 }
 
-async function onServer(statement: string): Promise<void> {
+async function runOnServer(statement: string): Promise<void> {
   const server = new Client({ connectionString: serverUrl() });
   await server.connect();
   try {

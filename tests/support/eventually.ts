@@ -1,10 +1,10 @@
 /** Waits for something to become true, by looking, never by sleeping a guessed time. */
-export async function eventually<Value>(look: () => Promise<Value | undefined>, withinMs = 10_000): Promise<Value> {
+export async function eventually<Value>(check: () => Promise<Value | undefined>, withinMs = 10_000): Promise<Value> {
   const deadline = Date.now() + withinMs;
   for (;;) {
-    const value = await look();
+    const value = await check();
     if (value !== undefined) return value;
-    if (Date.now() > deadline) throw new Error(`Still not so after ${withinMs} ms: ${look.toString()}`);
+    if (Date.now() > deadline) throw new Error(`Still not so after ${withinMs} ms: ${check.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -21,7 +21,7 @@ export function addProduct(
   return added;
 }
 
-export interface RanBefore {
+export interface PastRun {
   readonly product: string;
   readonly intent?: Intent;
   readonly status?: "success" | "failed";
@@ -33,7 +33,7 @@ export interface RanBefore {
 export async function addRun(
   fleet: TestFleet,
   by: Operator,
-  { product, intent = "validate", status = "success", hoursAgo = 1, failure }: RanBefore,
+  { product, intent = "validate", status = "success", hoursAgo = 1, failure }: PastRun,
 ): Promise<string> {
   const [order, run] = [randomUUID(), randomUUID()];
   const ended = new Date(fleet.fleet.clock().getTime() - hoursAgo * 3_600_000);
@@ -51,7 +51,7 @@ export async function addRun(
 }
 
 /** Every table with a hash of its rows: two of these are equal when nothing was changed in between. */
-export async function everythingStored(fleet: TestFleet): Promise<Record<string, unknown>> {
+export async function hashTables(fleet: TestFleet): Promise<Record<string, unknown>> {
   const tables = await fleet.query(
     "select quote_ident(tablename) as name from pg_tables where schemaname = 'public' order by 1",
   );

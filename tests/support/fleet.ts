@@ -6,8 +6,8 @@ import { inject } from "vitest";
 import { hostProcessor, PROCESSORS } from "../../processors/index.ts";
 import { openTmux } from "../../src/agents/runtime/tmux.ts";
 import { findMarked, killTree } from "../../src/command/process-tree.ts";
-import type { Fleet, Log } from "../../src/conductor/fleet.ts";
-import { tendHost, tickHost, type HostTick } from "../../src/conductor/monitor/host.ts";
+import type { Fleet, Logger } from "../../src/conductor/fleet.ts";
+import { runHostDuties, tickHost, type HostTick } from "../../src/conductor/monitor/host.ts";
 import { sweepShard } from "../../src/conductor/monitor/sweep.ts";
 import { requestSpawn } from "../../src/conductor/attempts/spawn.ts";
 import { readConfig, type Config } from "../../src/environment.ts";
@@ -21,8 +21,8 @@ import { migrateQueueBackend } from "../../src/broker/broker.ts";
 import { openFleet, type OpenFleet } from "../../src/processes/fleet.ts";
 import { startWorker, type RunningWorker } from "../../src/processes/worker.ts";
 import { upsertOperator } from "../../src/store/operators.ts";
-import { takeHints } from "../../src/store/outbox.ts";
-import { WORKER } from "../../src/store/store.ts";
+import { claimHints } from "../../src/store/outbox.ts";
+import { SYSTEM } from "../../src/store/store.ts";
 import { getTask } from "../../src/store/tasks.ts";
 import { anOperator } from "./builders.ts";
 import { testDatabase, type TestDatabase } from "./database.ts";
@@ -64,13 +64,13 @@ export interface TestFleet extends TestProcess, AsyncDisposable {
   /** This host's tick, and then its duties. */
   tick(process?: TestProcess): Promise<HostTick & { readonly ended: number; readonly cleaned: number }>;
   /** What the outbox holds, answered by the processors at once, delays or not; how many there were. */
-  answer(process?: TestProcess): Promise<number>;
+  processHints(process?: TestProcess): Promise<number>;
   /** Answers, ticks and sweeps by turns until the task has come to `status`. */
   runUntil(taskId: string, status: TaskStatus | readonly TaskStatus[], withinMs?: number): Promise<Task>;
   /** A second process over the same stores: another host unless `env` says otherwise. */
   another(more?: Pick<TestFleetOptions, "env" | "parts">): Promise<TestProcess>;
   /** A real worker with quick ticks, drained at the end. */
-  work(process?: TestProcess, queues?: readonly string[]): Promise<RunningWorker>;
+  startWorker(process?: TestProcess, queues?: readonly string[]): Promise<RunningWorker>;
   /** Processes of this task that are alive. */
   processesOf(taskId: string): number[];
 }
@@ -88,7 +88,7 @@ export async function testFleet(options: TestFleetOptions = {}): Promise<TestFle
   const { database, config, lines, logged, start } = farm;
   const own = await start();
   const { fleet } = own;
-  const read = (taskId: string) => fleet.store.transaction(WORKER, (tx) => getTask(tx, taskId));
+  const read = (taskId: string) => fleet.store.transaction(SYSTEM, (tx) => getTask(tx, taskId));
   await tickOnce(own);
 
   return {
@@ -101,7 +101,7 @@ export async function testFleet(options: TestFleetOptions = {}): Promise<TestFle
     query: (text, values) => database.query(text, values),
     async operator(operator = {}) {
       const made = anOperator(operator);
-      await fleet.store.transaction(WORKER, (tx) => upsertOperator(tx, made));
+      await fleet.store.transaction(SYSTEM, (tx) => upsertOperator(tx, made));
       return made;
     },
     aRepository: (product) => aProduct(farm, product),
@@ -116,10 +116,10 @@ export async function testFleet(options: TestFleetOptions = {}): Promise<TestFle
     },
     read,
     tick: (ticking = own) => tickOnce(ticking),
-    answer: ({ fleet: answering } = own) => answerHints(answering),
+    processHints: ({ fleet: answering } = own) => processHints(answering),
     runUntil: (taskId, status, withinMs = 30_000) => runUntil(own, () => read(taskId), [status].flat(), withinMs),
     another: ({ env = {}, parts = {} } = {}) => start({ FLEET_HOST_ID: "there", ...env }, parts),
-    async work({ open } = own, only) {
+    async startWorker({ open } = own, only) {
       const worker = await startWorker(open, { tickMs: TICK_MS, versions: {}, queues: only });
       farm.workers.push(worker);
       return worker;
@@ -129,7 +129,7 @@ export async function testFleet(options: TestFleetOptions = {}): Promise<TestFle
   };
 }
 
-type Farm = Awaited<ReturnType<typeof openFarm>>;
+type TestFarm = Awaited<ReturnType<typeof openFarm>>;
 
 /** Stores and a home of their own, and how a process over them is started. */
 async function openFarm(options: TestFleetOptions) {
@@ -144,7 +144,7 @@ async function openFarm(options: TestFleetOptions) {
   const processes: OpenFleet[] = [];
   const workers: RunningWorker[] = [];
 
-  const configOf = (env: Readonly<Record<string, string>> = {}) =>
+  const makeConfig = (env: Readonly<Record<string, string>> = {}) =>
     readConfig(
       {
         DATABASE_URL: database.url,
@@ -165,32 +165,32 @@ async function openFarm(options: TestFleetOptions) {
 
   async function start(env: Readonly<Record<string, string>> = {}, parts: Partial<Fleet> = {}): Promise<TestProcess> {
     const open = await openFleet({
-      config: configOf(env),
+      config: makeConfig(env),
       log: await openLog({ level: "silent" }),
       write: (line) => lines.push(line),
       statementTimeoutMs: 30_000,
       settings,
     });
     processes.push(open);
-    const fleet: Fleet = { ...open.fleet, log: logInto(logged), ...options.parts, ...parts };
+    const fleet: Fleet = { ...open.fleet, log: recordLog(logged), ...options.parts, ...parts };
     return { fleet, open: { ...open, fleet } };
   }
 
-  const config = configOf();
+  const config = makeConfig();
   await mkdir(config.FLEET_HOME, { recursive: true });
   return { database, home, config, settings, lines, logged, processes, workers, start };
 }
 
-async function closeFarm({ workers, processes, database, config, home }: Farm): Promise<void> {
+async function closeFarm({ workers, processes, database, config, home }: TestFarm): Promise<void> {
   await Promise.all(workers.map((worker) => worker.drain()));
-  await endAgents(database, config);
+  await killAgents(database, config);
   await Promise.all(processes.map((open) => open.close()));
   await database[Symbol.asyncDispose]();
   await home[Symbol.asyncDispose]();
 }
 
 async function aProduct(
-  { home, settings }: Farm,
+  { home, settings }: TestFarm,
   { test = CHECK, validate }: { readonly test?: string | null; readonly validate?: string } = {},
 ): Promise<string> {
   const repository = join(await realpath(home.path), `shop-${randomBytes(3).toString("hex")}`);
@@ -205,7 +205,7 @@ async function aProduct(
 
 async function tickOnce({ fleet }: TestProcess) {
   const seen = await tickHost(fleet, { tickMs: 60_000, versions: {}, load: 0, diskFreeMb: 10_000 });
-  const tended = seen.reporting ? await tendHost(fleet) : undefined;
+  const tended = seen.reporting ? await runHostDuties(fleet) : undefined;
   return { ...seen, ended: 0, cleaned: 0, ...tended };
 }
 
@@ -225,7 +225,7 @@ async function runUntil(
       throw new Error(`It is ${found}, not ${wanted.join(" or ")}: ${why?.reason} ${why?.summary}`);
     }
     // Looked at after each answer, since the next one may lead on from there.
-    if ((await answerHints(own.fleet)) > 0) continue;
+    if ((await processHints(own.fleet)) > 0) continue;
     await tickOnce(own);
     await sweepShard(own.fleet, { shard: 0, of: 1 });
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -239,26 +239,26 @@ function settingsFor(more: TestFleetOptions["settings"] = {}): Settings {
 }
 
 /** Each hint once, by the processor of its queue, as a worker would get it; a refusal of one is the test's to see. */
-async function answerHints(fleet: Fleet): Promise<number> {
-  const rows = await fleet.store.transaction(WORKER, (tx) => takeHints(tx, 100));
+async function processHints(fleet: Fleet): Promise<number> {
+  const rows = await fleet.store.transaction(SYSTEM, (tx) => claimHints(tx, 100));
   // A retry that waits for its time, here it has come.
   await Promise.all(
     rows.map(async ({ topic, payload }) => {
       const processor = [...PROCESSORS, hostProcessor(fleet.host.id)].find(({ queue }) => queue.name === topic);
-      await processor?.answer(fleet, payload, new AbortController().signal);
+      await processor?.handle(fleet, payload, new AbortController().signal);
     }),
   );
   return rows.length;
 }
 
-function logInto(logged: TestFleet["logged"]): Log {
+function recordLog(logged: TestFleet["logged"]): Logger {
   const note = (level: "warn" | "error") => (facts: object, message: string) =>
     void logged.push({ level, facts: { ...facts }, message });
   return { debug: () => {}, info: () => {}, warn: note("warn"), error: note("error") };
 }
 
 /** Whatever still runs is ended, and what survives even that fails the test. */
-async function endAgents(
+async function killAgents(
   database: TestDatabase,
   { FLEET_HOME: home, FLEET_TMUX_SOCKET: socket }: Config,
 ): Promise<void> {

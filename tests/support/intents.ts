@@ -3,35 +3,35 @@ import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { v7 } from "uuid";
-import { factoryOperator } from "../../src/conductor/system-operator.ts";
-import type { IntentAsk } from "../../src/conductor/orders/intents/intent.ts";
-import { DEFAULT_BUDGET, type Intent } from "../../src/domain/orders/order.ts";
+import { ensureSystemOperator } from "../../src/conductor/system-operator.ts";
+import type { IntentContext } from "../../src/conductor/orders/intents/intent.ts";
+import { DEFAULT_ORDER_BUDGET, type Intent } from "../../src/domain/orders/order.ts";
 import type { Product } from "../../src/domain/product.ts";
-import { redactor } from "../../src/domain/text/redact.ts";
+import { createRedactor } from "../../src/domain/text/redact.ts";
 import { evidenceDir, openEvidence } from "../../src/runs/evidence.ts";
 import { insertOrders } from "../../src/store/orders.ts";
 import { findRun } from "../../src/store/runs.ts";
-import { WORKER } from "../../src/store/store.ts";
+import { SYSTEM } from "../../src/store/store.ts";
 import type { TestFleet } from "./fleet.ts";
 
-export interface TestAsk extends IntentAsk {
+export interface TestIntentRequest extends IntentContext {
   /** Evidence that was kept. */
   read(name: string): Promise<string>;
 }
 
-export async function anAsk(
+export async function anIntentRequest(
   { fleet, query }: TestFleet,
   product: Product,
   intent: Intent,
   subject: string = randomUUID(),
-): Promise<TestAsk> {
-  const { id: operatorId, tenantId } = await factoryOperator(fleet, product.tenant);
+): Promise<TestIntentRequest> {
+  const { id: operatorId, tenantId } = await ensureSystemOperator(fleet, product.tenant);
   const work = {
     job_id: v7(),
     product_id: product.id,
     intent,
     inputs: {},
-    budget: DEFAULT_BUDGET[intent],
+    budget: DEFAULT_ORDER_BUDGET[intent],
     stop_conditions: [],
     priority: 50,
     evidence_expectations: [],
@@ -41,7 +41,7 @@ export async function anAsk(
     plan_id: null,
     policy_refs: [],
   };
-  const [order] = await fleet.store.transaction(WORKER, (tx) =>
+  const [order] = await fleet.store.transaction(SYSTEM, (tx) =>
     insertOrders(tx, { tenantId, operatorId }, [{ order: work, source: "manual", subject }]),
   );
   if (!order) throw new Error("The order was not stored.");
@@ -50,9 +50,9 @@ export async function anAsk(
     "insert into runs (id, tenant_id, operator_id, order_id, product_id, intent) values ($1, $2, $3, $4, $5, $6)",
     [runId, tenantId, operatorId, order.id, product.id, intent],
   );
-  const run = await fleet.store.transaction(WORKER, (tx) => findRun(tx, runId));
+  const run = await fleet.store.transaction(SYSTEM, (tx) => findRun(tx, runId));
   if (!run) throw new Error("The run was not stored.");
-  const evidence = await openEvidence(evidenceDir(fleet.home, product.id, runId), redactor());
+  const evidence = await openEvidence(evidenceDir(fleet.home, product.id, runId), createRedactor());
   const read = (name: string) => readFile(join(evidence.path, name), "utf8");
   return { fleet, order, run, product, evidence, signal: new AbortController().signal, read };
 }

@@ -49,12 +49,12 @@ export async function tenantTables(query: Query): Promise<string[]> {
 }
 
 /** Past foreign keys and triggers, as a replica would apply it: the rows are put there. */
-export async function fillWith(query: Query, owner: Owner, marker: string): Promise<void> {
+export async function insertMarkedRows(query: Query, owner: Owner, marker: string): Promise<void> {
   const columns = z.array(Column).parse(await query(COLUMNS));
   const inserts = [...new Set(columns.map(({ table }) => table))].map((table) => {
     const its = columns.filter((column) => column.table === table);
     const pairs = its.flatMap((column) => {
-      const value = valueOf(column, owner, marker);
+      const value = columnValue(column, owner, marker);
       return value === undefined ? [] : [{ name: escapeIdentifier(column.column), value }];
     });
     return `insert into ${table} (${pairs.map(({ name }) => name).join(", ")})
@@ -63,17 +63,17 @@ export async function fillWith(query: Query, owner: Owner, marker: string): Prom
   await query(`begin; set local session_replication_role = replica; ${inserts.join("\n")} commit`);
 }
 
-function valueOf(column: Column, owner: Owner, marker: string): string | undefined {
+function columnValue(column: Column, owner: Owner, marker: string): string | undefined {
   const { table, column: name, type, allowed } = column;
   if (column.generated !== "" || column.identity === "a") return undefined;
   if (column.entangled && !CHOSEN.has(`${table}.${name}`)) return undefined;
   // When it was removed, paused or ended: it was not.
   if (column.nullable && type.startsWith("timestamp")) return undefined;
-  const fixed = fixedOf(`${table}.${name}`, owner, marker) ?? fixedOf(name, owner, marker) ?? allowed;
+  const fixed = fixedValue(`${table}.${name}`, owner, marker) ?? fixedValue(name, owner, marker) ?? allowed;
   return fixed === null ? BY_TYPE[type]?.(owner, name, marker) : escapeLiteral(fixed);
 }
 
-function fixedOf(name: string, owner: Owner, marker: string): string | null {
+function fixedValue(name: string, owner: Owner, marker: string): string | null {
   const fixed = new Map([
     ["tenant_id", owner.tenantId],
     ["operator_id", owner.id],

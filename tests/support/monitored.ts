@@ -1,6 +1,6 @@
 /** Tasks and facts as the monitor sees them: a healthy running agent unless a test says otherwise. */
 import type { MonitoredTask, MonitorPolicy, TaskFacts } from "../../src/domain/monitor/decision.ts";
-import type { SeenFacts } from "../../src/domain/monitor/facts.ts";
+import type { StoredAgentFacts } from "../../src/domain/monitor/facts.ts";
 import { DEFAULT_SETTINGS } from "../../src/domain/settings/settings.ts";
 
 export const now = new Date("2026-01-01T12:00:00Z");
@@ -32,7 +32,7 @@ export function aTask(task: Partial<MonitoredTask> = {}): MonitoredTask {
   };
 }
 
-export function anAgent(agent: Partial<SeenFacts> = {}): SeenFacts {
+export function anAgent(agent: Partial<StoredAgentFacts> = {}): StoredAgentFacts {
   return {
     taskId: "0199b3a0-0000-7000-8000-000000000000",
     attempt: 0,
@@ -58,7 +58,7 @@ export function anAgent(agent: Partial<SeenFacts> = {}): SeenFacts {
   };
 }
 
-export function someFacts(facts: Partial<TaskFacts> = {}): TaskFacts {
+export function someTaskFacts(facts: Partial<TaskFacts> = {}): TaskFacts {
   return {
     agent: anAgent(),
     host: { leaseUntil: new Date(now.getTime() + 15_000) },

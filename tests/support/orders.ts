@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { v7 } from "uuid";
 import { runOrder } from "../../src/conductor/orders/run.ts";
 import { requestBatch } from "../../src/conductor/orders/requests.ts";
-import { DEFAULT_BUDGET, DEFAULT_STOPS, WorkOrder } from "../../src/domain/orders/order.ts";
+import { DEFAULT_ORDER_BUDGET, DEFAULT_STOP_CONDITIONS, WorkOrder } from "../../src/domain/orders/order.ts";
 import { Product } from "../../src/domain/product.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { getOrder, insertOrders, type Order } from "../../src/store/orders.ts";
 import { listRunsOfOrder, type Run } from "../../src/store/runs.ts";
-import { WORKER } from "../../src/store/store.ts";
+import { SYSTEM } from "../../src/store/store.ts";
 import type { TestFleet, TestProcess } from "./fleet.ts";
 import { newCheckout } from "./repositories.ts";
 
@@ -30,21 +30,21 @@ export async function aProduct(
   return made;
 }
 
-export type OrderAsk = Partial<WorkOrder> & Pick<WorkOrder, "product_id" | "intent">;
+export type OrderInput = Partial<WorkOrder> & Pick<WorkOrder, "product_id" | "intent">;
 
-export async function stored(fleet: TestFleet, by: Operator, ...asks: readonly OrderAsk[]): Promise<Order[]> {
-  const orders = asks.map((ask) =>
+export async function storeOrders(fleet: TestFleet, by: Operator, ...inputs: readonly OrderInput[]): Promise<Order[]> {
+  const orders = inputs.map((ask) =>
     WorkOrder.parse({
       job_id: v7(),
-      budget: DEFAULT_BUDGET[ask.intent],
-      stop_conditions: DEFAULT_STOPS[ask.intent],
+      budget: DEFAULT_ORDER_BUDGET[ask.intent],
+      stop_conditions: DEFAULT_STOP_CONDITIONS[ask.intent],
       priority: 50,
       created_at: new Date().toISOString(),
       ...ask,
     }),
   );
   const owner = { tenantId: by.tenantId, operatorId: by.id };
-  return fleet.fleet.store.transaction(WORKER, (tx) =>
+  return fleet.fleet.store.transaction(SYSTEM, (tx) =>
     insertOrders(
       tx,
       owner,
@@ -54,8 +54,12 @@ export async function stored(fleet: TestFleet, by: Operator, ...asks: readonly O
 }
 
 /** Stored and asked for, as one batch. */
-export async function asked(fleet: TestFleet, by: Operator, ...asks: readonly OrderAsk[]): Promise<Order[]> {
-  const orders = await stored(fleet, by, ...asks);
+export async function requestOrders(
+  fleet: TestFleet,
+  by: Operator,
+  ...inputs: readonly OrderInput[]
+): Promise<Order[]> {
+  const orders = await storeOrders(fleet, by, ...inputs);
   await requestBatch(
     fleet.fleet,
     by,
@@ -65,12 +69,12 @@ export async function asked(fleet: TestFleet, by: Operator, ...asks: readonly Or
 }
 
 export async function readOrder(fleet: TestFleet, id: string): Promise<Order> {
-  return fleet.fleet.store.transaction(WORKER, (tx) => getOrder(tx, id));
+  return fleet.fleet.store.transaction(SYSTEM, (tx) => getOrder(tx, id));
 }
 
 /** Latest first. */
-export async function runsOf(fleet: TestFleet, { id }: Pick<Order, "id">): Promise<Run[]> {
-  return fleet.fleet.store.transaction(WORKER, (tx) => listRunsOfOrder(tx, id));
+export async function runsOfOrder(fleet: TestFleet, { id }: Pick<Order, "id">): Promise<Run[]> {
+  return fleet.fleet.store.transaction(SYSTEM, (tx) => listRunsOfOrder(tx, id));
 }
 
 /** As its job would; answers with the order as it is then. What the queue would try again is not an error here. */
@@ -86,7 +90,7 @@ export async function carryOut(
 }
 
 /** Of the folder, without what gc or time may have left. */
-export async function evidenceOf(run: Run | undefined): Promise<Record<string, string>> {
+export async function readEvidence(run: Run | undefined): Promise<Record<string, string>> {
   const dir = run?.dir ?? "";
   const names = await readdir(dir);
   const texts = await Promise.all(names.map(async (name) => [name, await readFile(join(dir, name), "utf8")]));

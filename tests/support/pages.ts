@@ -7,8 +7,8 @@ export async function expectPage(path: string, markdown: string): Promise<void> 
   const page = await format(markdown, { parser: "markdown", printWidth: 120 });
   if (process.env["UPDATE_DOCS"]) await writeFile(path, page);
 
-  const kept = await readFile(path, "utf8").catch(() => "");
-  expect(kept, `${path} is not what the code says. Write it again: UPDATE_DOCS=1 npx vitest run`).toBe(page);
+  const current = await readFile(path, "utf8").catch(() => "");
+  expect(current, `${path} is not what the code says. Write it again: UPDATE_DOCS=1 npx vitest run`).toBe(page);
 }
 
 /** The same for source that is written from the document of the API. */
@@ -16,9 +16,9 @@ export async function expectSource(path: string, source: string): Promise<void> 
   const text = await format(source, { parser: "typescript", printWidth: 120 });
   if (process.env["UPDATE_DOCS"]) await writeFile(path, text);
 
-  const kept = await readFile(path, "utf8").catch(() => "");
+  const current = await readFile(path, "utf8").catch(() => "");
   expect(
-    kept === text,
+    current === text,
     `${path} is not what docs/openapi.json says. Write it again: UPDATE_DOCS=1 npx vitest run tests/docs`,
   ).toBe(true);
 }
@@ -28,9 +28,9 @@ export async function expectJson(path: string, value: unknown): Promise<void> {
   const text = `${JSON.stringify(value, undefined, 2)}\n`;
   if (process.env["UPDATE_DOCS"]) await writeFile(path, text);
 
-  const kept = await readFile(path, "utf8").catch(() => "");
+  const current = await readFile(path, "utf8").catch(() => "");
   expect(
-    kept === text,
+    current === text,
     `${path} is not what the code says. Write it again: UPDATE_DOCS=1 npx vitest run tests/docs`,
   ).toBe(true);
 }

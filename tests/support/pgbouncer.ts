@@ -4,7 +4,7 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
-import { freePort } from "../../src/store/embedded/postgres-server.ts";
+import { findFreePort } from "../../src/store/embedded/postgres-server.ts";
 import { findRunAs } from "../../src/store/embedded/postgres-binaries.ts";
 import { eventually } from "./eventually.ts";
 import { ensurePrograms } from "./servers.ts";
@@ -19,7 +19,7 @@ export async function testPooler(databaseUrl: string, connections: number): Prom
   const server = new URL(databaseUrl);
   const dir = await mkdtemp(join(tmpdir(), "fleet-bouncer-"));
   await chmod(dir, 0o755);
-  const port = await freePort();
+  const port = await findFreePort();
   const config = join(dir, "pgbouncer.ini");
   await writeFile(join(dir, "users"), `"${server.username}" "${server.password}"\n`);
   await writeFile(

@@ -1,16 +1,20 @@
 /** How PostgreSQL would find the rows of a statement: each is explained before it is run, and what it changes is undone. */
 import { z } from "zod";
 import { sql, type Tx } from "../../src/store/sql.ts";
-import type { Behalf, Store } from "../../src/store/store.ts";
+import type { Principal, Store } from "../../src/store/store.ts";
 
 const Explained = z.object({ "QUERY PLAN": z.array(z.looseObject({ Plan: z.looseObject({}) })) });
-type Node = Record<string, unknown>;
+type PlanNode = Record<string, unknown>;
 
 /** Runs `ask` on a transaction that explains each statement before it runs it. */
-export async function plansOf(store: Store, on: Behalf, ask: (tx: Tx) => Promise<unknown>): Promise<Node[]> {
-  const plans: Node[] = [];
+export async function explainStatements(
+  store: Store,
+  principal: Principal,
+  work: (tx: Tx) => Promise<unknown>,
+): Promise<PlanNode[]> {
+  const plans: PlanNode[] = [];
   await store
-    .transaction(on, async (real) => {
+    .transaction(principal, async (real) => {
       const explain = async (strings: TemplateStringsArray, slots: readonly unknown[]) => {
         const { "QUERY PLAN": plan } = await real.one(Explained)`explain (format json) ${sql(strings, ...slots)}`;
         plans.push(...plan.map((one) => one.Plan));
@@ -39,36 +43,36 @@ export async function plansOf(store: Store, on: Behalf, ask: (tx: Tx) => Promise
           return 0;
         },
       };
-      await ask(tx);
-      throw new Undo();
+      await work(tx);
+      throw new Rollback();
     })
     .catch((error: unknown) => {
-      if (!(error instanceof Undo)) throw error;
+      if (!(error instanceof Rollback)) throw error;
     });
   return plans;
 }
 
-class Undo extends Error {}
+class Rollback extends Error {}
 
 const Children = z.array(z.looseObject({})).optional();
 
-function* nodesOf(node: Node): Generator<Node> {
+function* walkNodes(node: PlanNode): Generator<PlanNode> {
   yield node;
-  for (const child of Children.parse(node["Plans"]) ?? []) yield* nodesOf(child);
+  for (const child of Children.parse(node["Plans"]) ?? []) yield* walkNodes(child);
 }
 
 /** The tables that are read from their first row to their last. */
-export function readWhole(plans: readonly Node[]): string[] {
+export function seqScannedTables(plans: readonly PlanNode[]): string[] {
   return plans
-    .flatMap((plan) => Array.from(nodesOf(plan)))
+    .flatMap((plan) => Array.from(walkNodes(plan)))
     .filter((node) => node["Node Type"] === "Seq Scan")
     .map((node) => String(node["Relation Name"]));
 }
 
 /** In a few words: by which means rows are found. */
-export function sayPlans(plans: readonly Node[]): string {
+export function summarizePlans(plans: readonly PlanNode[]): string {
   const means = plans
-    .flatMap((plan) => Array.from(nodesOf(plan)))
+    .flatMap((plan) => Array.from(walkNodes(plan)))
     .filter((node) => /^(?:Seq|Index|Bitmap Index)/.test(String(node["Node Type"])))
     .map((node) => `${String(node["Node Type"])} ${String(node["Index Name"] ?? node["Relation Name"])}`);
   return [...new Set(means)].join(", ");

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { Client } from "pg";
 import type { TestProject } from "vitest/node";
 import { migrateUp } from "../../src/store/migrate.ts";
-import { build, type Built } from "./built.ts";
+import { build, type BuiltProgram } from "./built.ts";
 import { ensurePrograms, startPostgres, startRedis, type TestServer } from "./servers.ts";
 
 declare module "vitest" {
@@ -15,19 +15,19 @@ declare module "vitest" {
 }
 
 /** With one for each worker, an open transaction of one test holds back no events of another: the horizon is the server's. */
-const MOST_SERVERS = 4;
+const MAX_SERVERS = 4;
 
 export default async function prepare(project: TestProject): Promise<() => Promise<void>> {
   await ensurePrograms({ "redis-server": "redis-server", tmux: "tmux", git: "git" });
 
   const servers: TestServer[] = [];
-  let built: Built | undefined;
+  let built: BuiltProgram | undefined;
   const stop = async () => {
     built?.remove();
     await Promise.all(servers.map((server) => server.stop()));
   };
   try {
-    const count = Math.min(availableParallelism() + 1, MOST_SERVERS);
+    const count = Math.min(availableParallelism() + 1, MAX_SERVERS);
     const databases = Array.from({ length: count }, () => startPostgres());
     const [compiled, ...started] = await Promise.allSettled([build(), startRedis(), ...databases]);
     if (compiled.status === "fulfilled") built = compiled.value;

@@ -7,9 +7,9 @@ import { testFleet, type TestFleet, type TestFleetOptions, type TestProcess } fr
 
 export interface ScheduledFleet extends TestFleet {
   /** Moves the fleet's clock there; it stands still otherwise. */
-  at(text: string): void;
+  setTime(text: string): void;
   /** Writes (or with undefined removes) a file of the folder, and lets a worker read the folder. */
-  file(product: string, content: object | string | undefined, process?: TestProcess): Promise<void>;
+  writeSchedule(addProduct: string, content: object | string | undefined, process?: TestProcess): Promise<void>;
   /** A product that is not there on disk: enough for orders that nobody carries out. */
   product(product?: object): string;
   /** What every schedule has made so far, oldest first. */
@@ -25,8 +25,8 @@ export async function scheduledFleet(options: TestFleetOptions = {}): Promise<Sc
   await mkdir(folder);
   return {
     ...fleet,
-    at: (text) => void (now = new Date(text)),
-    async file(product, content, process = fleet) {
+    setTime: (text) => void (now = new Date(text)),
+    async writeSchedule(product, content, process = fleet) {
       const file = join(folder, `${product}.json`);
       if (content === undefined) await rm(file);
       else await writeFile(file, typeof content === "string" ? content : JSON.stringify(content));
@@ -51,6 +51,6 @@ export async function scheduledFleet(options: TestFleetOptions = {}): Promise<Sc
 }
 
 /** A schedule's file, valid by default. */
-export function aScheduleOf(product: string, more: object = {}): object {
+export function aScheduleFile(product: string, more: object = {}): object {
   return { schema_version: 1, product_id: product, cadence: "hourly", jobs: [{ intent: "validate" }], ...more };
 }

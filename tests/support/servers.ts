@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { Redis } from "ioredis";
 import { findBinaries, findRunAs } from "../../src/store/embedded/postgres-binaries.ts";
-import { freePort, initCluster, startServer, stopServer } from "../../src/store/embedded/postgres-server.ts";
+import { findFreePort, initCluster, startServer, stopServer } from "../../src/store/embedded/postgres-server.ts";
 
 const run = promisify(execFile);
 
@@ -42,7 +42,7 @@ export interface RedisServer extends TestServer {
 /** A PostgreSQL of its own, in a temporary folder that is removed at the end; `more` settings go before the fast ones. */
 export async function startPostgres(more: Readonly<Record<string, string>> = {}): Promise<TestServer> {
   const dir = await temporaryDir("fleet-pg-");
-  endWithUs(dir, { pidFile: join(dir, "data", "postmaster.pid") });
+  stopWhenWeExit(dir, { pidFile: join(dir, "data", "postmaster.pid") });
   const runAs = await findRunAs(join(dir, "data"));
   const binaries = await findBinaries(dir, runAs);
   const cluster = { dir, data: join(dir, "data"), runAs, binaries, settings: { ...FAST_SETTINGS, ...more } };
@@ -62,9 +62,9 @@ export async function startPostgres(more: Readonly<Record<string, string>> = {})
 }
 
 /** A redis-server of its own, as production must be configured except for the append-only file. */
-export async function startRedis(wished?: { port: number }): Promise<RedisServer> {
+export async function startRedis(options?: { port: number }): Promise<RedisServer> {
   for (let attempt = 0; ; attempt += 1) {
-    const port = wished?.port ?? (await freePort());
+    const port = options?.port ?? (await findFreePort());
     const server = await tryRedis(port);
     if (server) return server;
     if (attempt === 5) throw new Error(`redis-server does not start on port ${port}.`);
@@ -93,8 +93,8 @@ export async function ensurePrograms(packages: Readonly<Record<string, string>>)
 
 async function tryRedis(port: number): Promise<RedisServer | undefined> {
   const dir = await temporaryDir("fleet-redis-");
-  const durable = ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"];
-  const options = ["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, ...durable];
+  const persistence = ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"];
+  const options = ["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, ...persistence];
   const server = spawn("redis-server", options, { stdio: "ignore" });
   const ended = new Promise<"ended">((resolve) => {
     server.once("exit", () => resolve("ended"));
@@ -107,16 +107,16 @@ async function tryRedis(port: number): Promise<RedisServer | undefined> {
   };
 
   const url = `redis://127.0.0.1:${port}`;
-  const outcome = await Promise.race([ended, answersPing(url).then(() => "ready" as const)]);
+  const outcome = await Promise.race([ended, waitForPing(url).then(() => "ready" as const)]);
   if (outcome === "ready") {
-    endWithUs(dir, { pid: server.pid });
+    stopWhenWeExit(dir, { pid: server.pid });
     return { url, port, dir, process: server, stop };
   }
   await stop();
   return undefined;
 }
 
-async function answersPing(url: string): Promise<void> {
+async function waitForPing(url: string): Promise<void> {
   const client = new Redis(url, { lazyConnect: true, retryStrategy: () => 20, maxRetriesPerRequest: null });
   client.on("error", () => {});
   const giveUp = setTimeout(() => client.disconnect(), 10_000);
@@ -132,7 +132,7 @@ async function answersPing(url: string): Promise<void> {
  * A test run that is killed cannot clean up, and the servers do not die with it: this small process ends them then.
  * It ends by itself when the folder is gone, which is how a run that ends well leaves it.
  */
-function endWithUs(dir: string, server: { pid?: number | undefined; pidFile?: string }): void {
+function stopWhenWeExit(dir: string, server: { pid?: number | undefined; pidFile?: string }): void {
   const script = `
     while [ -d "$1" ] && kill -0 "$2" 2>/dev/null; do sleep 1; done
     [ -d "$1" ] || exit 0

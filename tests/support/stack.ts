@@ -15,7 +15,7 @@ import { temporaryHome } from "./home.ts";
 import { newCheckout } from "./repositories.ts";
 
 const run = promisify(execFile);
-export interface Said {
+export interface CommandResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
@@ -88,7 +88,7 @@ export async function aStack(queues: { redisUrl?: string }, prefix: string) {
       if (up) await once(up, "exit");
     },
     /** One verb, as typed. */
-    async fleet(...words: string[]): Promise<Said> {
+    async fleet(...words: string[]): Promise<CommandResult> {
       return run(process.execPath, [bin, ...words], { env, cwd: repository, maxBuffer: 16_000_000 }).then(
         ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
         (error: { code: number; stdout: string; stderr: string }) => error,

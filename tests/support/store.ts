@@ -4,7 +4,7 @@ import { Client, escapeLiteral } from "pg";
 import type { Operator } from "../../src/domain/operator.ts";
 import { SLOT_HOLDING_STATUSES, type Task, type TaskStatus, TERMINAL_STATUSES } from "../../src/domain/task/task.ts";
 import { upsertOperator } from "../../src/store/operators.ts";
-import { openStore, WORKER, type Store } from "../../src/store/store.ts";
+import { openStore, SYSTEM, type Store } from "../../src/store/store.ts";
 import { admitTask, getTask, type Admission, type NewTask } from "../../src/store/tasks.ts";
 import { aHint, aNewTask, anEvent, anOperator } from "./builders.ts";
 import { testDatabase, type TestDatabase } from "./database.ts";
@@ -31,30 +31,30 @@ export async function testStore({ maxConnections = 10 } = {}): Promise<TestStore
   const database = await testDatabase();
   const stores: Store[] = [];
   const clients: Client[] = [];
-  const another = (most = maxConnections) => {
+  const openAnother = (connections = maxConnections) => {
     const store = openStore({
       url: database.url,
-      maxConnections: most,
+      maxConnections: connections,
       statementTimeoutMs: 30_000,
       onLostConnection: () => {},
     });
     stores.push(store);
     return store;
   };
-  const store = another();
-  const read = (id: string) => store.transaction(WORKER, (tx) => getTask(tx, id));
+  const store = openAnother();
+  const read = (id: string) => store.transaction(SYSTEM, (tx) => getTask(tx, id));
 
   async function admit(operator: Operator, task: Partial<NewTask> = {}, limit = 1_000_000): Promise<Admission> {
-    const asked = aNewTask(operator, task);
-    const hints = [aHint({ id: asked.id, epoch: 0 })];
-    return store.transaction(WORKER, (tx) => admitTask(tx, asked, { limit, hints, event: anEvent() }));
+    const newTask = aNewTask(operator, task);
+    const hints = [aHint({ id: newTask.id, epoch: 0 })];
+    return store.transaction(SYSTEM, (tx) => admitTask(tx, newTask, { limit, hints, event: anEvent() }));
   }
 
   return {
     url: database.url,
     store,
     query: (text, values) => database.query(text, values),
-    another,
+    another: openAnother,
     async client() {
       const client = new Client({ connectionString: database.url });
       client.on("error", () => {});
@@ -64,14 +64,14 @@ export async function testStore({ maxConnections = 10 } = {}): Promise<TestStore
     },
     async operator(operator = {}) {
       const made = anOperator(operator);
-      await store.transaction(WORKER, (tx) => upsertOperator(tx, made));
+      await store.transaction(SYSTEM, (tx) => upsertOperator(tx, made));
       return made;
     },
     admit,
     async task(operator, status = "proposed", columns = {}) {
       const { taskId } = await admit(operator);
       if (!taskId) throw new Error("The task was not admitted.");
-      await putInto(database, [taskId], status, columns);
+      await forceStatus(database, [taskId], status, columns);
       return read(taskId);
     },
     tasks: (operator, count, status = "proposed") => manyTasks(store, database, { operator, count, status }),
@@ -90,7 +90,7 @@ export async function manyTasks(
   database: TestDatabase,
   { operator, count, status }: { operator: Operator; count: number; status: TaskStatus },
 ): Promise<Task[]> {
-  const ids = await store.transaction(WORKER, async (tx) => {
+  const ids = await store.transaction(SYSTEM, async (tx) => {
     const made: string[] = [];
     for (let n = 0; n < count; n += 1) {
       const { taskId } = await admitTask(tx, aNewTask(operator), { limit: 1_000_000, hints: [], event: anEvent() });
@@ -98,8 +98,8 @@ export async function manyTasks(
     }
     return made;
   });
-  await putInto(database, ids, status, {});
-  return store.transaction(WORKER, async (tx) => {
+  await forceStatus(database, ids, status, {});
+  return store.transaction(SYSTEM, async (tx) => {
     const tasks: Task[] = [];
     for (const id of ids) tasks.push(await getTask(tx, id));
     return tasks;
@@ -107,7 +107,7 @@ export async function manyTasks(
 }
 
 /** Puts the rows there, past the guard of the ways and the release of slots: they are not moved. */
-export async function putInto(
+export async function forceStatus(
   { query }: Pick<TestDatabase, "query">,
   ids: readonly string[],
   status: TaskStatus,
@@ -121,14 +121,14 @@ export async function putInto(
     ...(started ? { attempt: 1, dispatch_id: randomUUID(), host: "host-1" } : {}),
     ...columns,
   };
-  const these = ids.map((id) => literal(id)).join(", ");
+  const idList = ids.map((id) => literal(id)).join(", ");
   const sets = Object.entries(all).map(([column, value]) => `${column} = ${literal(value)}`);
   const holds = SLOT_HOLDING_STATUSES.some((holding) => holding === status);
   // As a replica applies it, past the guard of the ways and the release of slots: the row is put there, not moved.
   await query(`begin; set local session_replication_role = replica;
-    update fleet_tasks set ${sets.join(", ")} where id in (${these});
+    update fleet_tasks set ${sets.join(", ")} where id in (${idList});
     update slots set active = active - ${holds ? 0 : ids.length}
-      where operator_id = (select operator_id from fleet_tasks where id in (${these}) limit 1);
+      where operator_id = (select operator_id from fleet_tasks where id in (${idList}) limit 1);
     commit`);
 }
 

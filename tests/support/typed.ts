@@ -4,7 +4,7 @@ import type { Operator } from "../../src/domain/operator.ts";
 import { startWeb } from "../../src/processes/web.ts";
 import type { TestFleet } from "./fleet.ts";
 
-export interface Typed extends AsyncDisposable {
+export interface TestCli extends AsyncDisposable {
   readonly by: Operator;
   readonly url: string;
   readonly token: string;
@@ -12,7 +12,7 @@ export interface Typed extends AsyncDisposable {
 }
 
 /** As an operator of the given tenant. */
-export async function typing(fleet: TestFleet, { tenantId = "local", columns = 120 } = {}): Promise<Typed> {
+export async function openTestCli(fleet: TestFleet, { tenantId = "local", columns = 120 } = {}): Promise<TestCli> {
   const web = await startWeb(fleet.open, fleet.config, { relays: false });
   const by = await fleet.operator({ tenantId });
   const token = await web.issueFor(by, 600_000);

@@ -6,7 +6,7 @@ import type { TaskView } from "../../src/views/task.ts";
 export const NOW = new Date("2026-05-01T12:30:00.000Z");
 export const TASK_ID = "01969f7e-0000-7000-8000-0000a1b2c3d4";
 
-export function aTaskView(but: Partial<TaskView> = {}): TaskView {
+export function aTaskView(overrides: Partial<TaskView> = {}): TaskView {
   return {
     id: TASK_ID,
     shortId: "a1b2c3d4",
@@ -47,11 +47,11 @@ export function aTaskView(but: Partial<TaskView> = {}): TaskView {
     spawnedAt: "2026-05-01T12:15:02.000Z",
     completedAt: null,
     updatedAt: "2026-05-01T12:15:04.000Z",
-    ...but,
+    ...overrides,
   };
 }
 
-export function anAgentView(but: Partial<AgentView> = {}): AgentView {
+export function anAgentView(overrides: Partial<AgentView> = {}): AgentView {
   return {
     name: "a1b2c3d4",
     kind: "task",
@@ -82,7 +82,7 @@ export function anAgentView(but: Partial<AgentView> = {}): AgentView {
     drift: null,
     bootEnable: null,
     observedAt: "2026-05-01T12:29:58.000Z",
-    ...but,
+    ...overrides,
   };
 }
 
@@ -148,8 +148,8 @@ const PS: PsView = {
   missing: [],
 };
 
-export function aPsView(but: Partial<PsView> = {}): PsView {
-  return { ...PS, ...but };
+export function aPsView(overrides: Partial<PsView> = {}): PsView {
+  return { ...PS, ...overrides };
 }
 
 const at = (clock: string) => `2026-05-01T${clock}.000Z`;
@@ -246,6 +246,6 @@ const STORY: StoryView = {
   learnt: ["The session cookie is set twice; do not add a third."],
 };
 
-export function aStoryView(but: Partial<StoryView> = {}): StoryView {
-  return { ...STORY, ...but };
+export function aStoryView(overrides: Partial<StoryView> = {}): StoryView {
+  return { ...STORY, ...overrides };
 }

@@ -2,7 +2,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { splitFrontMatter } from "../../src/domain/science/front-matter.ts";
-import { readDossier } from "../../src/survey/dossiers.ts";
+import { parseDossier } from "../../src/survey/dossiers.ts";
 
 const HEAD = `dossier_id: D-1
 topic: Prices
@@ -43,7 +43,7 @@ test("no text makes it throw; what it refuses has a reason", () => {
   fc.assert(
     fc.property(yaml, (text) => {
       for (const whole of [text, `---\n${text}\n---\n`]) {
-        const read = readDossier(whole);
+        const read = parseDossier(whole);
         if (read.ok) continue;
         expect(read.problems.length).toBeGreaterThan(0);
         for (const { line, message } of read.problems) {
@@ -56,7 +56,7 @@ test("no text makes it throw; what it refuses has a reason", () => {
 });
 
 test("a dossier is read with its own keys left out, an id that is a number, and one link instead of a list", () => {
-  const read = readDossier(`---\n${HEAD.replace("D-1", "17")}\nevidence: https://example.com\nmine: {a: 1}\n---\n`);
+  const read = parseDossier(`---\n${HEAD.replace("D-1", "17")}\nevidence: https://example.com\nmine: {a: 1}\n---\n`);
 
   expect(read).toEqual({
     ok: true,
@@ -79,7 +79,7 @@ test.each([
   ["text that is far too long", `---\n${HEAD.replace("Prices", "p".repeat(400))}\n---\n`, 3, "longer than 300"],
   ["megabytes of keys", `---\n${"k: v\n".repeat(20)}${"x".repeat(20_000)}: 1\n---\n`, 1, "longer than"],
 ])("%s is refused at its line", (_what, text, line, why) => {
-  const read = readDossier(text);
+  const read = parseDossier(text);
 
   expect(read.ok).toBe(false);
   if (read.ok) return;

@@ -1,6 +1,6 @@
 /** What leaves the house: complete, without secrets, and with an explanation for every state. */
 import { describe, expect, test } from "vitest";
-import { outlookOf } from "../../src/domain/task/explain-task.ts";
+import { explainTask } from "../../src/domain/task/explain-task.ts";
 import { Condition, TaskStatus, type FailureContext, type Task } from "../../src/domain/task/task.ts";
 import { StoryView, viewStory, type HistoryEntry } from "../../src/views/task-details.ts";
 import { TaskView, viewTask } from "../../src/views/task.ts";
@@ -86,7 +86,7 @@ test("a story says how long each status lasted, and how each attempt ended", () 
 
 describe("outlookOf", () => {
   test.each(TaskStatus.options)("says why a task is %s, and what happens next", (status) => {
-    const { why, next } = outlookOf(aTask({ status, failureContext: failure }));
+    const { why, next } = explainTask(aTask({ status, failureContext: failure }));
     expect(why).toMatch(/^[A-Z].+[.]$/);
     expect(next).toMatch(/^[A-Z].+[.]$/);
   });
@@ -94,8 +94,8 @@ describe("outlookOf", () => {
   test.each(Condition.options.filter((condition) => condition !== "ok"))(
     "explains %s before the status",
     (condition) => {
-      expect(outlookOf(aTask({ condition }))).not.toEqual(outlookOf(aTask()));
-      expect(outlookOf(aTask({ condition, status: "merged" }))).toEqual(outlookOf(aTask({ status: "merged" })));
+      expect(explainTask(aTask({ condition }))).not.toEqual(explainTask(aTask()));
+      expect(explainTask(aTask({ condition, status: "merged" }))).toEqual(explainTask(aTask({ status: "merged" })));
     },
   );
 
@@ -112,7 +112,7 @@ describe("outlookOf", () => {
       const task = { status: "failed", retryCount, failureContext, ...used } as const;
       const detail = { text: "The budget is used up", held: true };
       for (const shown of [aTask(task), aTask({ ...task, condition: "needs_input", conditionDetail: detail })]) {
-        expect(outlookOf(shown)).toEqual({
+        expect(explainTask(shown)).toEqual({
           why: "Attempt 2 failed: budget exceeded.",
           next: expect.stringMatching(next),
         });
@@ -122,11 +122,13 @@ describe("outlookOf", () => {
 
   test("says that a refusal waits for a person", () => {
     const failureContext = { ...failure, class: "policy_refusal" } as const;
-    expect(outlookOf(aTask({ status: "failed", failureContext })).next).toContain("fleet retry");
+    expect(explainTask(aTask({ status: "failed", failureContext })).next).toContain("fleet retry");
   });
 
   test("knows when no retry is left", () => {
-    expect(outlookOf(aTask({ status: "failed", retryCount: 3 })).next).toBe("No retry is left: it will be abandoned.");
-    expect(outlookOf(aTask({ status: "failed", retryCount: 2 })).next).toContain("1 retry left");
+    expect(explainTask(aTask({ status: "failed", retryCount: 3 })).next).toBe(
+      "No retry is left: it will be abandoned.",
+    );
+    expect(explainTask(aTask({ status: "failed", retryCount: 2 })).next).toContain("1 retry left");
   });
 });

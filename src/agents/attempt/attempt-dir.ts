@@ -9,11 +9,11 @@ import type { ExitRecord } from "../../domain/monitor/facts.ts";
 import { parseHeartbeat, type Heartbeat } from "../../domain/monitor/heartbeat.ts";
 import type { ProcessRef } from "../../command/process-tree.ts";
 import { asUser, UnixUser } from "../../command/unix-user.ts";
-import { attemptRoot, runDirOf } from "../paths.ts";
+import { attemptRoot, attemptDir } from "../paths.ts";
 import { readUsage } from "./usage.ts";
 
 /** Everything about one dispatch of one attempt that may be known without asking PostgreSQL. No secret, no prompt. */
-export const RunSpec = z.object({
+export const AttemptSpec = z.object({
   taskId: z.string(),
   attempt: z.int(),
   dispatchId: z.string(),
@@ -32,16 +32,16 @@ export const RunSpec = z.object({
   /** As whom the agent runs; left out: as the worker does. */
   unixUser: UnixUser.optional(),
 });
-export type RunSpec = z.infer<typeof RunSpec>;
+export type AttemptSpec = z.infer<typeof AttemptSpec>;
 
-export interface RunFiles {
-  readonly spec: RunSpec;
+export interface AttemptFiles {
+  readonly spec: AttemptSpec;
   readonly prompt: string;
   readonly env: Readonly<Record<string, string>>;
   readonly heartbeatIntervalMs: number;
 }
 
-export interface RunReport {
+export interface AttemptReport {
   readonly heartbeat: Heartbeat | undefined;
   readonly exit: ExitRecord | undefined;
   /** The agent, as the supervisor started it. */
@@ -53,40 +53,40 @@ export interface RunReport {
   readonly fenced: boolean;
 }
 
-export interface OpenRun {
+export interface OpenAttempt {
   readonly taskId: string;
   readonly attempt: number;
   readonly dir: string;
 }
 
 /** Two files of half this size at most; what is older is dropped. */
-const LOG_BYTES = 20 * 1_024 * 1_024;
+const MAX_LOG_BYTES = 20 * 1_024 * 1_024;
 
 /** Whole or not at all, by one rename. The same dispatch again changes nothing; another one needs the first to be closed. */
-export async function writeRunDir(home: string, files: RunFiles): Promise<string> {
+export async function writeAttemptDir(home: string, files: AttemptFiles): Promise<string> {
   const { taskId, attempt, dispatchId } = files.spec;
-  const dir = runDirOf(home, taskId, attempt);
-  const earlier = await readRunSpec(dir);
+  const dir = attemptDir(home, taskId, attempt);
+  const earlier = await readAttemptSpec(dir);
   if (earlier?.dispatchId !== dispatchId) {
-    if (await stat(dir).catch(() => undefined)) await moveAside(dir, earlier);
-    await writeFresh(dir, files);
+    if (await stat(dir).catch(() => undefined)) await archiveEarlierDispatch(dir, earlier);
+    await writeNewDir(dir, files);
   }
-  await closeOtherRuns(home, taskId, attempt);
-  await mkdir(openRoot(home), { recursive: true, mode: 0o700 });
-  await writeFile(join(openRoot(home), `${taskId}_${attempt}`), "", { mode: 0o600 });
+  await closeOtherAttemptDirs(home, taskId, attempt);
+  await mkdir(openAttemptsRoot(home), { recursive: true, mode: 0o700 });
+  await writeFile(join(openAttemptsRoot(home), `${taskId}_${attempt}`), "", { mode: 0o600 });
   return dir;
 }
 
-export async function readRunSpec(dir: string): Promise<RunSpec | undefined> {
+export async function readAttemptSpec(dir: string): Promise<AttemptSpec | undefined> {
   return parseSpec(await readFile(join(dir, "run.json"), "utf8").catch(() => ""));
 }
 
-export function readRunSpecSync(dir: string): RunSpec | undefined {
+export function readAttemptSpecSync(dir: string): AttemptSpec | undefined {
   return parseSpec(readText(join(dir, "run.json")) ?? "");
 }
 
 /** Closes the attempt unless its agent was started already. Only one of starting and closing ever wins. */
-export async function fenceRun(dir: string): Promise<"closed" | "had-started"> {
+export async function fenceAttempt(dir: string): Promise<"closed" | "had-started"> {
   try {
     await mkdir(join(dir, "started"), { mode: 0o700 });
     return "closed";
@@ -97,8 +97,8 @@ export async function fenceRun(dir: string): Promise<"closed" | "had-started"> {
 }
 
 /** One synchronous pass over small files: for 200 agents ten times faster than awaiting each. */
-export function readRun(dir: string): RunReport {
-  const log = statIf(join(dir, "output.log"));
+export function readAttempt(dir: string): AttemptReport {
+  const log = tryStat(join(dir, "output.log"));
   const base = Number(readText(join(dir, "log.base")) ?? "0") || 0;
   const beat = readText(join(dir, "agent.hb"));
   return {
@@ -108,7 +108,7 @@ export function readRun(dir: string): RunReport {
     outBytes: base + (log?.size ?? 0),
     lastOutputAt: log && base + log.size > 0 ? log.mtime : undefined,
     usage: readUsage(dir),
-    fenced: statIf(join(dir, "started")) !== undefined,
+    fenced: tryStat(join(dir, "started")) !== undefined,
   };
 }
 
@@ -117,25 +117,25 @@ export function readExit(dir: string): ExitRecord | undefined {
 }
 
 /** Runs that have been written and not been closed. */
-export function listOpenRuns(home: string): OpenRun[] {
-  const found: OpenRun[] = [];
-  for (const name of readDirectory(openRoot(home))) {
+export function listOpenAttempts(home: string): OpenAttempt[] {
+  const found: OpenAttempt[] = [];
+  for (const name of readDirectory(openAttemptsRoot(home))) {
     const [taskId, number] = name.split("_");
     const attempt = Number(number);
     if (!taskId || !Number.isInteger(attempt)) continue;
-    found.push({ taskId, attempt, dir: runDirOf(home, taskId, attempt) });
+    found.push({ taskId, attempt, dir: attemptDir(home, taskId, attempt) });
   }
   return found;
 }
 
 /** Nobody observes it any more; its files stay. */
-export async function closeRun(home: string, taskId: string, attempt: number): Promise<void> {
-  await rm(join(openRoot(home), `${taskId}_${attempt}`), { force: true });
+export async function closeAttemptDir(home: string, taskId: string, attempt: number): Promise<void> {
+  await rm(join(openAttemptsRoot(home), `${taskId}_${attempt}`), { force: true });
 }
 
-export async function closeOtherRuns(home: string, taskId: string, except: number | null): Promise<void> {
-  for (const run of listOpenRuns(home)) {
-    if (run.taskId === taskId && run.attempt !== except) await closeRun(home, taskId, run.attempt);
+export async function closeOtherAttemptDirs(home: string, taskId: string, except: number | null): Promise<void> {
+  for (const open of listOpenAttempts(home)) {
+    if (open.taskId === taskId && open.attempt !== except) await closeAttemptDir(home, taskId, open.attempt);
   }
 }
 
@@ -148,7 +148,7 @@ export async function touchProbe(dir: string): Promise<void> {
 
 /** Overwritten before it is unlinked. What the disk and the memory keep of it is beyond us, and is not promised. */
 export function shred(path: string): void {
-  const size = statIf(path)?.size;
+  const size = tryStat(path)?.size;
   if (size === undefined) return;
   const file = openSync(path, "r+");
   try {
@@ -159,20 +159,20 @@ export function shred(path: string): void {
   }
 }
 
-export async function shredRunDir(dir: string): Promise<void> {
+export async function shredAttemptDir(dir: string): Promise<void> {
   for (const name of ["env", "prompt"]) {
     shred(join(dir, name));
     await rm(join(dir, name), { force: true });
   }
 }
 
-async function writeFresh(dir: string, files: RunFiles): Promise<void> {
+async function writeNewDir(dir: string, files: AttemptFiles): Promise<void> {
   const draft = `${dir}.new`;
   await rm(draft, { recursive: true, force: true });
   await mkdir(draft, { recursive: true, mode: 0o700 });
   const write = (name: string, text: string) => writeFile(join(draft, name), text, { mode: 0o600 });
   await write("run.json", JSON.stringify(files.spec));
-  await write("run.sh", runScript(files));
+  await write("run.sh", launchScript(files));
   await write("env", envScript(files.env));
   await write("prompt", files.prompt);
   await mkdir(dirname(dir), { recursive: true, mode: 0o700 });
@@ -180,29 +180,29 @@ async function writeFresh(dir: string, files: RunFiles): Promise<void> {
 }
 
 /** What an earlier dispatch of this attempt left. Its supervisor would write into the new folder, so it must be over. */
-async function moveAside(dir: string, earlier: RunSpec | undefined): Promise<void> {
-  const report = readRun(dir);
+async function archiveEarlierDispatch(dir: string, earlier: AttemptSpec | undefined): Promise<void> {
+  const report = readAttempt(dir);
   const isOver = report.exit !== undefined || report.process === undefined;
-  if ((await fenceRun(dir)) === "had-started" && !isOver) {
+  if ((await fenceAttempt(dir)) === "had-started" && !isOver) {
     throw new SpawnError(
       "PROCESS_FAILED",
       "prompt",
       "An earlier dispatch of this attempt has not ended: stop it first.",
     );
   }
-  await shredRunDir(dir);
+  await shredAttemptDir(dir);
   await rename(dir, `${dir}~${(earlier?.dispatchId ?? "unknown").slice(-8)}`);
 }
 
-function runScript({ spec, heartbeatIntervalMs }: RunFiles): string {
+function launchScript({ spec, heartbeatIntervalMs }: AttemptFiles): string {
   const settings = [
-    `fleet_task=${quote(spec.taskId)}`,
-    `fleet_cwd=${quote(spec.cwd)}`,
+    `fleet_task=${shellQuote(spec.taskId)}`,
+    `fleet_cwd=${shellQuote(spec.cwd)}`,
     `fleet_interval_ms=${Math.max(50, Math.round(heartbeatIntervalMs))}`,
-    `fleet_log_bytes=${LOG_BYTES}`,
+    `fleet_log_bytes=${MAX_LOG_BYTES}`,
     `fleet_user=${spec.unixUser ? `${spec.unixUser.uid}:${spec.unixUser.gid}` : ""}`,
   ];
-  return `${settings.join("\n")}\nset -- ${asUser(spec.unixUser, spec.argv).map(quote).join(" ")}\n`;
+  return `${settings.join("\n")}\nset -- ${asUser(spec.unixUser, spec.argv).map(shellQuote).join(" ")}\n`;
 }
 
 function envScript(env: Readonly<Record<string, string>>): string {
@@ -211,13 +211,13 @@ function envScript(env: Readonly<Record<string, string>>): string {
       if (!/^[A-Za-z_]\w*$/.test(name)) {
         throw new SpawnError("PROCESS_FAILED", "prompt", `${JSON.stringify(name)} cannot be an environment variable.`);
       }
-      return `export ${name}=${quote(value)}\n`;
+      return `export ${name}=${shellQuote(value)}\n`;
     })
     .join("");
 }
 
 /** For POSIX sh: between single quotes nothing has a meaning. */
-function quote(text: string): string {
+function shellQuote(text: string): string {
   if (text.includes("\0"))
     throw new SpawnError("PROCESS_FAILED", "prompt", "An argument or variable holds a NUL character.");
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;
@@ -236,8 +236,8 @@ function parseProcess(text: string | undefined): ProcessRef | undefined {
   return found ? { pid: Number(found[1]), startTime: Number(found[2]) } : undefined;
 }
 
-function parseSpec(text: string): RunSpec | undefined {
-  return RunSpec.safeParse(parseJson(text)).data;
+function parseSpec(text: string): AttemptSpec | undefined {
+  return AttemptSpec.safeParse(parseJson(text)).data;
 }
 
 function parseJson(text: string): unknown {
@@ -248,13 +248,13 @@ function parseJson(text: string): unknown {
   }
 }
 
-function openRoot(home: string): string {
+function openAttemptsRoot(home: string): string {
   return join(attemptRoot(home), ".open");
 }
 
 /** Asked first, because most of the time most of these are not there, and a failed read costs ten times as much. */
 function readText(path: string): string | undefined {
-  if (!statIf(path)) return undefined;
+  if (!tryStat(path)) return undefined;
   try {
     return readFileSync(path, "utf8");
   } catch {
@@ -270,6 +270,6 @@ function readDirectory(path: string): string[] {
   }
 }
 
-function statIf(path: string) {
+function tryStat(path: string) {
   return statSync(path, { throwIfNoEntry: false });
 }

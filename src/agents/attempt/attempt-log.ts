@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { open, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 
-export type LogRange = { readonly tailBytes: number } | { readonly from: number; readonly mostBytes?: number };
+export type LogRange = { readonly tailBytes: number } | { readonly from: number; readonly maxBytes?: number };
 
 export interface LogChunk {
   readonly bytes: Buffer;
@@ -15,31 +15,31 @@ export interface LogChunk {
   readonly total: number;
 }
 
-const MOST_BYTES = 256 * 1_024;
-const TRIES = 5;
+const MAX_BYTES = 256 * 1_024;
+const MAX_TRIES = 5;
 
 /** The supervisor writes `output.log`, moves it to `output.log.1` when full, and counts in `log.base` what went before it. */
-export async function readRunLog(runDir: string, range: LogRange): Promise<LogChunk> {
+export async function readAttemptLog(attemptDir: string, range: LogRange): Promise<LogChunk> {
   for (let attempt = 1; ; attempt += 1) {
-    const base = await readBase(runDir);
-    const chunk = await readOnce(runDir, base, range);
+    const base = await readBase(attemptDir);
+    const chunk = await readOnce(attemptDir, base, range);
     // Rotated while we read: what was read may belong to another offset.
-    if ((await readBase(runDir)) === base || attempt === TRIES) return chunk;
+    if ((await readBase(attemptDir)) === base || attempt === MAX_TRIES) return chunk;
   }
 }
 
 /** The last of it, in one synchronous pass: a tick that asks this of 200 agents must not await each small read. */
-export function readLogTail(runDir: string, bytes: number): Buffer {
-  const current = tailOf(join(runDir, "output.log"), bytes);
+export function readLogTail(attemptDir: string, bytes: number): Buffer {
+  const current = readFileTail(join(attemptDir, "output.log"), bytes);
   const missing = bytes - current.bytes.length;
-  const older = missing > 0 ? tailOf(join(runDir, "output.log.1"), missing) : NOTHING;
+  const older = missing > 0 ? readFileTail(join(attemptDir, "output.log.1"), missing) : NOTHING;
   // Rotated between the two: then the older one is what was read just now.
   return older.inode === current.inode ? current.bytes : Buffer.concat([older.bytes, current.bytes]);
 }
 
 const NOTHING = { bytes: Buffer.alloc(0), inode: 0 };
 
-function tailOf(path: string, most: number): { readonly bytes: Buffer; readonly inode: number } {
+function readFileTail(path: string, maxBytes: number): { readonly bytes: Buffer; readonly inode: number } {
   // Asked first, because a failed open costs ten times as much as this question.
   if (!statSync(path, { throwIfNoEntry: false })?.size) return NOTHING;
   let file: number;
@@ -50,22 +50,22 @@ function tailOf(path: string, most: number): { readonly bytes: Buffer; readonly 
   }
   try {
     const { size, ino } = fstatSync(file);
-    const buffer = Buffer.alloc(Math.min(size, most));
+    const buffer = Buffer.alloc(Math.min(size, maxBytes));
     return { bytes: buffer.subarray(0, readSync(file, buffer, 0, buffer.length, size - buffer.length)), inode: ino };
   } finally {
     closeSync(file);
   }
 }
 
-async function readOnce(runDir: string, base: number, range: LogRange): Promise<LogChunk> {
-  const current = join(runDir, "output.log");
-  const older = join(runDir, "output.log.1");
+async function readOnce(attemptDir: string, base: number, range: LogRange): Promise<LogChunk> {
+  const current = join(attemptDir, "output.log");
+  const older = join(attemptDir, "output.log.1");
   const total = base + (await sizeOf(current));
   const oldest = base - (await sizeOf(older));
   const wanted = "tailBytes" in range ? total - range.tailBytes : range.from;
   const from = Math.min(total, Math.max(oldest, wanted));
-  const most = "tailBytes" in range ? range.tailBytes : (range.mostBytes ?? MOST_BYTES);
-  const end = Math.min(total, from + most);
+  const maxBytes = "tailBytes" in range ? range.tailBytes : (range.maxBytes ?? MAX_BYTES);
+  const end = Math.min(total, from + maxBytes);
   const parts = [
     await readPart(older, from - oldest, Math.min(end, base) - oldest),
     await readPart(current, Math.max(from, base) - base, end - base),
@@ -87,8 +87,8 @@ async function readPart(path: string, start: number, end: number): Promise<Buffe
   }
 }
 
-async function readBase(runDir: string): Promise<number> {
-  return Number(await readFile(join(runDir, "log.base"), "utf8").catch(() => "0")) || 0;
+async function readBase(attemptDir: string): Promise<number> {
+  return Number(await readFile(join(attemptDir, "log.base"), "utf8").catch(() => "0")) || 0;
 }
 
 async function sizeOf(path: string): Promise<number> {

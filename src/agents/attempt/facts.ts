@@ -5,9 +5,15 @@ import { isAlive, listProcesses, readEnvironment, type ProcessInfo } from "../..
 import type { AgentFacts } from "../../domain/monitor/facts.ts";
 import { git } from "../../git/git.ts";
 import { mirrorOf } from "../../git/mirror.ts";
-import { refsPrint } from "../../git/refs-print.ts";
+import { refsFingerprint } from "../../git/refs-print.ts";
 import { attemptRoot } from "../paths.ts";
-import { listOpenRuns, readRun, readRunSpecSync, type RunReport, type RunSpec } from "./attempt-dir.ts";
+import {
+  listOpenAttempts,
+  readAttempt,
+  readAttemptSpecSync,
+  type AttemptReport,
+  type AttemptSpec,
+} from "./attempt-dir.ts";
 import type { Pane, Runtime } from "../runtime/runtime.ts";
 import { sessionName } from "./stop.ts";
 
@@ -36,7 +42,7 @@ export interface ObserverOptions {
   readonly clock: () => Date;
 }
 
-interface Look {
+interface HostState {
   readonly at: Date;
   /** Undefined: the runtime did not answer, which proves nothing about any agent. */
   readonly panes: ReadonlyMap<string, Pane> | undefined;
@@ -51,114 +57,119 @@ interface ProcessTable {
   readonly cpuMs: ReadonlyMap<number, number>;
 }
 
-interface KnownHeads {
-  readonly print: string;
+interface CachedHeads {
+  readonly fingerprint: string;
   readonly lines: readonly string[];
 }
 
-interface HeadsAsked {
+interface HeadsRequest {
   readonly home: string;
-  readonly runs: readonly Seen[];
-  readonly known: Map<string, KnownHeads>;
-  readonly note: (error: unknown) => void;
+  readonly attempts: readonly ObservedAttempt[];
+  readonly cache: Map<string, CachedHeads>;
+  readonly onError: (error: unknown) => void;
 }
 
-interface Seen {
+interface ObservedAttempt {
   readonly dir: string;
-  readonly spec: RunSpec;
+  readonly spec: AttemptSpec;
 }
 
 /** Keeps what never changes (a run's spec, how far a commit is ahead), so that a quiet tick costs almost nothing. */
 export function openObserver({ home, runtime, clock }: ObserverOptions): Observer {
-  const specs = new Map<string, RunSpec>();
-  const ahead = new Map<string, number>();
-  const knownHeads = new Map<string, KnownHeads>();
+  const specs = new Map<string, AttemptSpec>();
+  const aheadCounts = new Map<string, number>();
+  const knownHeads = new Map<string, CachedHeads>();
 
-  function openRuns(): Seen[] {
-    const seen: Seen[] = [];
-    for (const { dir } of listOpenRuns(home)) {
-      const spec = specs.get(dir) ?? readRunSpecSync(dir);
-      if (spec) seen.push({ dir, spec });
+  function readOpenAttempts(): ObservedAttempt[] {
+    const attempts: ObservedAttempt[] = [];
+    for (const { dir } of listOpenAttempts(home)) {
+      const spec = specs.get(dir) ?? readAttemptSpecSync(dir);
+      if (spec) attempts.push({ dir, spec });
     }
     specs.clear();
-    for (const { dir, spec } of seen) specs.set(dir, spec);
-    return seen;
+    for (const { dir, spec } of attempts) specs.set(dir, spec);
+    return attempts;
   }
 
-  async function countAhead(spec: RunSpec, head: string | null): Promise<number> {
+  async function countAhead(spec: AttemptSpec, head: string | null): Promise<number> {
     if (head === null || head === spec.baseSha) return 0;
     const key = `${spec.baseSha}..${head}`;
-    const known = ahead.get(key);
+    const known = aheadCounts.get(key);
     if (known !== undefined) return known;
     const gitDir = mirrorOf(home, spec.repositoryUrl).path;
     // A clone's commits are not in the mirror before they are published: then one is all that can be said.
     const counted = await git(["rev-list", "--count", key, "--"], { gitDir }).then(Number, () => 1);
-    if (ahead.size > 10_000) ahead.clear();
-    ahead.set(key, counted);
+    if (aheadCounts.size > 10_000) aheadCounts.clear();
+    aheadCounts.set(key, counted);
     return counted;
   }
 
   async function observe(): Promise<Observation> {
     const problems: string[] = [];
-    const runs = openRuns();
-    const note = (error: unknown) => void problems.push(error instanceof Error ? error.message : String(error));
+    const attempts = readOpenAttempts();
+    const reportProblem = (error: unknown) =>
+      void problems.push(error instanceof Error ? error.message : String(error));
     // Before the branches: an agent that commits and ends in between must not be seen as ended without a commit.
-    const reports = new Map(runs.map(({ dir }) => [dir, readRun(dir)]));
+    const reports = new Map(attempts.map(({ dir }) => [dir, readAttempt(dir)]));
     const [panes, heads] = await Promise.all([
-      runtime.listActive().catch((error: unknown) => note(error)),
-      readHeads({ home, runs, known: knownHeads, note }),
+      runtime.listActive().catch((error: unknown) => reportProblem(error)),
+      readHeads({ home, attempts, cache: knownHeads, onError: reportProblem }),
     ]);
     const bySession = panes ? new Map(panes.map((pane) => [pane.session, pane])) : undefined;
-    const look: Look = { at: clock(), panes: bySession, processes: tableOf(listProcesses()), heads };
+    const host: HostState = { at: clock(), panes: bySession, processes: toProcessTable(listProcesses()), heads };
     const facts: AgentFacts[] = [];
-    for (const run of runs) {
+    for (const run of attempts) {
       // An agent that ended with its branch unread would look like one that did nothing: nothing is said of it this time.
       if (run.spec.kind === "worktree" && !heads.has(run.spec.repositoryUrl)) continue;
-      const headSha = headOf(run.spec, look);
-      const report = reports.get(run.dir) ?? readRun(run.dir);
-      facts.push({ ...factsOf(run.spec, report, look), headSha, commitsAhead: await countAhead(run.spec, headSha) });
+      const headSha = readHead(run.spec, host);
+      const report = reports.get(run.dir) ?? readAttempt(run.dir);
+      facts.push({ ...toFacts(run.spec, report, host), headSha, commitsAhead: await countAhead(run.spec, headSha) });
     }
-    return { facts, orphans: findOrphans(home, runs, look), problems };
+    return { facts, orphans: findOrphans(home, attempts, host), problems };
   }
 
   return { observe };
 }
 
-function factsOf(spec: RunSpec, report: RunReport, look: Look): Omit<AgentFacts, "headSha" | "commitsAhead"> {
+function toFacts(
+  spec: AttemptSpec,
+  report: AttemptReport,
+  host: HostState,
+): Omit<AgentFacts, "headSha" | "commitsAhead"> {
   const { taskId, attempt, dispatchId } = spec;
   return {
     taskId,
     attempt,
     dispatchId,
-    ...heartbeatOf(report),
-    pane: paneState(spec, look),
-    process: processState(report, look),
+    ...heartbeatFields(report),
+    pane: paneState(spec, host),
+    process: processState(report, host),
     exit: report.exit ?? null,
     outBytes: report.outBytes,
-    cpuMs: Math.max(Number(report.heartbeat?.extra["cpu_ms"]) || 0, cpuOf(report, look)),
+    cpuMs: Math.max(Number(report.heartbeat?.extra["cpu_ms"]) || 0, sumCpuMs(report, host)),
     lastOutputAt: report.lastOutputAt ?? null,
     ...(report.usage ? { usage: report.usage } : {}),
-    observedAt: look.at,
+    observedAt: host.at,
   };
 }
 
-function heartbeatOf({
+function heartbeatFields({
   heartbeat,
   process: agent,
-}: RunReport): Pick<AgentFacts, "pid" | "heartbeatAt" | "heartbeatStatus"> {
+}: AttemptReport): Pick<AgentFacts, "pid" | "heartbeatAt" | "heartbeatStatus"> {
   const pid = agent?.pid ?? null;
   if (!heartbeat) return { pid, heartbeatAt: null, heartbeatStatus: null };
   return { pid: pid ?? heartbeat.pid, heartbeatAt: heartbeat.ts, heartbeatStatus: heartbeat.status };
 }
 
-function paneState(spec: RunSpec, { panes }: Look): AgentFacts["pane"] {
+function paneState(spec: AttemptSpec, { panes }: HostState): AgentFacts["pane"] {
   if (!panes) return "unknown";
   const pane = panes.get(sessionName(spec.taskId, spec.attempt));
   if (!pane) return "missing";
   return pane.isDead ? "dead" : "alive";
 }
 
-function tableOf(all: readonly ProcessInfo[]): ProcessTable {
+function toProcessTable(all: readonly ProcessInfo[]): ProcessTable {
   const cpuMs = new Map<number, number>();
   for (const info of all) {
     cpuMs.set(info.session, (cpuMs.get(info.session) ?? 0) + info.cpuMs + info.endedChildrenCpuMs);
@@ -167,7 +178,7 @@ function tableOf(all: readonly ProcessInfo[]): ProcessTable {
 }
 
 /** A process that was never noted down, because its supervisor died too early or has not begun, is not known to be dead. */
-function processState({ process: agent, exit }: RunReport, { processes }: Look): AgentFacts["process"] {
+function processState({ process: agent, exit }: AttemptReport, { processes }: HostState): AgentFacts["process"] {
   if (!agent) return exit ? "dead" : "unknown";
   const seen = processes.byPid.get(agent.pid);
   if (seen && seen.state !== "Z" && seen.startTime === agent.startTime) return "alive";
@@ -176,7 +187,7 @@ function processState({ process: agent, exit }: RunReport, { processes }: Look):
 }
 
 /** Of everything in the agent's session; a compiler that an agent runs for minutes counts as work. */
-function cpuOf({ process: agent }: RunReport, { processes }: Look): number {
+function sumCpuMs({ process: agent }: AttemptReport, { processes }: HostState): number {
   if (!agent) return 0;
   const own = processes.byPid.get(agent.pid);
   const ownMs = own && own.session !== agent.pid ? own.cpuMs + own.endedChildrenCpuMs : 0;
@@ -184,23 +195,23 @@ function cpuOf({ process: agent }: RunReport, { processes }: Look): number {
 }
 
 /** All branches of the mirrors that open runs use, and the mirrors that could be read: one git per mirror however many agents, none where no branch moved. */
-async function readHeads({ home, runs, known, note }: HeadsAsked): Promise<ReadonlyMap<string, string>> {
+async function readHeads({ home, attempts, cache, onError }: HeadsRequest): Promise<ReadonlyMap<string, string>> {
   const heads = new Map<string, string>();
-  const urls = new Set(runs.filter(({ spec }) => spec.kind === "worktree").map(({ spec }) => spec.repositoryUrl));
+  const urls = new Set(attempts.filter(({ spec }) => spec.kind === "worktree").map(({ spec }) => spec.repositoryUrl));
   for (const url of urls) {
     const gitDir = mirrorOf(home, url).path;
-    const print = refsPrint(gitDir);
-    const before = known.get(url);
+    const fingerprint = refsFingerprint(gitDir);
+    const cached = cache.get(url);
     try {
-      const lines = before && print === before.print ? before.lines : await listHeads(gitDir);
-      if (print !== undefined) known.set(url, { print, lines });
+      const lines = cached && fingerprint === cached.fingerprint ? cached.lines : await listHeads(gitDir);
+      if (fingerprint !== undefined) cache.set(url, { fingerprint, lines });
       heads.set(url, gitDir);
       for (const line of lines) {
         const [sha, ref] = line.split(" ");
         if (sha && ref) heads.set(`${url} ${ref}`, sha);
       }
     } catch (error) {
-      note(error);
+      onError(error);
     }
   }
   return heads;
@@ -210,12 +221,12 @@ async function listHeads(gitDir: string): Promise<readonly string[]> {
   return (await git(["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads"], { gitDir })).split("\n");
 }
 
-function headOf(spec: RunSpec, look: Look): string | null {
+function readHead(spec: AttemptSpec, host: HostState): string | null {
   const ref = `refs/heads/${spec.branch}`;
-  if (spec.kind === "worktree") return look.heads.get(`${spec.repositoryUrl} ${ref}`) ?? null;
+  if (spec.kind === "worktree") return host.heads.get(`${spec.repositoryUrl} ${ref}`) ?? null;
   try {
     // An agent's own repository is read as text only; a sha is the one thing taken from it.
-    const text = readPlain(join(spec.cwd, ".git", ref)).trim();
+    const text = readRegularFile(join(spec.cwd, ".git", ref)).trim();
     return /^[0-9a-f]{40,64}$/.test(text) ? text : null;
   } catch {
     return null;
@@ -223,7 +234,7 @@ function headOf(spec: RunSpec, look: Look): string | null {
 }
 
 /** What an agent may have put in its place instead, a link or a pipe that nobody writes to, is not waited for. */
-function readPlain(path: string): string {
+function readRegularFile(path: string): string {
   const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     return readFileSync(file, "latin1");
@@ -233,16 +244,16 @@ function readPlain(path: string): string {
 }
 
 /** Of this home only: another fleet on the same machine looks after its own. */
-function findOrphans(home: string, runs: readonly Seen[], look: Look): Orphan[] {
-  const sessions = new Set(runs.map(({ spec }) => sessionName(spec.taskId, spec.attempt)));
-  const tasks = new Set(runs.map(({ spec }) => spec.taskId));
+function findOrphans(home: string, attempts: readonly ObservedAttempt[], host: HostState): Orphan[] {
+  const sessions = new Set(attempts.map(({ spec }) => sessionName(spec.taskId, spec.attempt)));
+  const tasks = new Set(attempts.map(({ spec }) => spec.taskId));
   const orphans: Orphan[] = [];
-  for (const pane of look.panes?.values() ?? []) {
+  for (const pane of host.panes?.values() ?? []) {
     if (sessions.has(pane.session)) continue;
     orphans.push({ kind: "session", name: pane.session, pid: pane.pid, taskId: null });
   }
   const ours = `FLEET_RUN=${attemptRoot(home)}/`;
-  for (const info of look.processes.all) {
+  for (const info of host.processes.all) {
     // Who leads a session stands for it: reading every environment at each tick would double its cost.
     if (info.session !== info.pid || info.state === "Z") continue;
     const env = readEnvironment(info.pid);

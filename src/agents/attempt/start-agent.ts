@@ -7,16 +7,23 @@ import { SpawnError } from "../../domain/errors.ts";
 import type { AgentType } from "../../domain/task/task.ts";
 import { mirrorOf } from "../../git/mirror.ts";
 import {
-  absorbClone,
+  fetchFromClone,
   branchHead,
   diffExcerpt,
   diffStat,
   publishBranch,
-  type Published,
+  type PublishResult,
 } from "../workspace/branches.ts";
-import { runDirOf, userRoot } from "../paths.ts";
+import { attemptDir, userRoot } from "../paths.ts";
 import { PORTS_PER_WORKSPACE } from "../workspace/ports.ts";
-import { readExit, readRun, readRunSpec, readRunSpecSync, writeRunDir, type RunSpec } from "./attempt-dir.ts";
+import {
+  readExit,
+  readAttempt,
+  readAttemptSpec,
+  readAttemptSpecSync,
+  writeAttemptDir,
+  type AttemptSpec,
+} from "./attempt-dir.ts";
 import { readLogTail } from "./attempt-log.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { findUnsaved } from "../workspace/snapshot.ts";
@@ -24,17 +31,17 @@ import { sessionName } from "./stop.ts";
 import { NO_RESULT, type AgentResult } from "../types/agent-cli.ts";
 import { AGENT_CLIS, agentArgv } from "../types/index.ts";
 import { userEnv } from "../users.ts";
-import type { Place } from "../workspace/workspace.ts";
-import { usageElsewhere, usageFile } from "./usage.ts";
+import type { AgentsContext } from "../workspace/workspace.ts";
+import { usagePathFile, usageFile } from "./usage.ts";
 import { readWorkspaceRecord, type WorkspaceRecord } from "../workspace/record.ts";
 
 /** One attempt of one task. */
-export interface RunRef {
+export interface AttemptRef {
   readonly taskId: string;
   readonly attempt: number;
 }
 
-export interface RunRequest extends RunRef {
+export interface AttemptRequest extends AttemptRef {
   readonly dispatchId: string;
   readonly epoch: number;
   readonly hostId: string;
@@ -52,13 +59,13 @@ export interface RunRequest extends RunRef {
   readonly secrets?: Readonly<Record<string, string>>;
 }
 
-export interface Started {
+export interface StartResult {
   readonly session: string;
   /** True when this dispatch was running already: a crash came between its start and its record. */
   readonly adopted: boolean;
 }
 
-export interface FirstBeat {
+export interface FirstHeartbeat {
   readonly pid: number;
   readonly at: Date;
   /** The agent had ended already when it was first seen. */
@@ -76,23 +83,23 @@ export interface CollectedFailure {
 }
 
 const SUPERVISOR = fileURLToPath(new URL("supervisor.sh", import.meta.url));
-const LOOK_EVERY_MS = 5;
+const POLL_MS = 5;
 const TAIL_BYTES = 8_000;
-const MOST_FILES = 200;
+const MAX_FILES = 200;
 /** A shell's way to say that the program is not there or may not be run. */
 const CANNOT_RUN = new Set([126, 127]);
 
-export async function writeRun(
+export async function writeAttempt(
   home: string,
   settings: { readonly baseEnv: Readonly<Record<string, string>>; readonly heartbeatIntervalMs: number },
-  ask: RunRequest,
+  request: AttemptRequest,
 ): Promise<void> {
-  const workspace = await readWorkspaceRecord(home, ask.taskId);
+  const workspace = await readWorkspaceRecord(home, request.taskId);
   if (!workspace) throw new SpawnError("PROCESS_FAILED", "prompt", "There is no workspace for this task yet.");
-  const { taskId, attempt, dispatchId, epoch, hostId, bootId, startedBy, agentType, prompt } = ask;
-  const argv = [...agentArgv(agentType, ask)];
+  const { taskId, attempt, dispatchId, epoch, hostId, bootId, startedBy, agentType, prompt } = request;
+  const argv = [...agentArgv(agentType, request)];
   const { repositoryUrl, branch, kind, startSha, baseSha, unixUser } = workspace;
-  const spec: RunSpec = {
+  const spec: AttemptSpec = {
     taskId,
     attempt,
     dispatchId,
@@ -112,21 +119,21 @@ export async function writeRun(
   };
   const usage = unixUser
     ? join(userRoot(home, unixUser.name), `usage-${taskId}-${attempt}.jsonl`)
-    : usageFile(runDirOf(home, taskId, attempt));
-  const own = { ...userEnv(home, unixUser), ...workspaceEnv(workspace, ask, usage) };
-  const env = { ...settings.baseEnv, ...own, ...ask.secrets };
-  const dir = await writeRunDir(home, { spec, prompt, env, heartbeatIntervalMs: settings.heartbeatIntervalMs });
-  if (unixUser) await writeFile(usageElsewhere(dir), usage, { mode: 0o600 });
+    : usageFile(attemptDir(home, taskId, attempt));
+  const agentEnv = { ...userEnv(home, unixUser), ...workspaceEnv(workspace, request, usage) };
+  const env = { ...settings.baseEnv, ...agentEnv, ...request.secrets };
+  const dir = await writeAttemptDir(home, { spec, prompt, env, heartbeatIntervalMs: settings.heartbeatIntervalMs });
+  if (unixUser) await writeFile(usagePathFile(dir), usage, { mode: 0o600 });
 }
 
 /** Looks first: an agent of this dispatch that runs, or has run, is adopted. */
-export async function startAttempt(home: string, runtime: Runtime, run: RunRef): Promise<Started> {
-  const dir = runDirOf(home, run.taskId, run.attempt);
-  const session = sessionName(run.taskId, run.attempt);
-  const spec = await readRunSpec(dir);
+export async function startAgent(home: string, runtime: Runtime, ref: AttemptRef): Promise<StartResult> {
+  const dir = attemptDir(home, ref.taskId, ref.attempt);
+  const session = sessionName(ref.taskId, ref.attempt);
+  const spec = await readAttemptSpec(dir);
   if (!spec) throw new SpawnError("PROCESS_FAILED", "process", "The run was not written, or was undone.");
 
-  const report = readRun(dir);
+  const report = readAttempt(dir);
   if (report.process || report.exit) return { session, adopted: true };
   if (report.fenced && !(await runtime.listActive()).some((pane) => pane.session === session && !pane.isDead)) {
     throw new SpawnError("PROCESS_FAILED", "process", "The attempt was closed before it began.");
@@ -137,54 +144,54 @@ export async function startAttempt(home: string, runtime: Runtime, run: RunRef):
   return { session, adopted };
 }
 
-export async function waitForFirstBeat(dir: string, withinMs: number, signal?: AbortSignal): Promise<FirstBeat> {
+export async function waitForHeartbeat(dir: string, withinMs: number, signal?: AbortSignal): Promise<FirstHeartbeat> {
   const deadline = performance.now() + withinMs;
   for (;;) {
-    const beat = await lookForBeat(dir);
+    const beat = await checkForHeartbeat(dir);
     if (beat) return beat;
     if (signal?.aborted) throw new SpawnError("TIMEOUT", "heartbeat", "Waiting for the first heartbeat was given up.");
     if (performance.now() > deadline) {
       throw new SpawnError("TIMEOUT", "heartbeat", `No heartbeat came within ${withinMs} ms.`);
     }
-    await pause(LOOK_EVERY_MS);
+    await pause(POLL_MS);
   }
 }
 
-async function lookForBeat(dir: string): Promise<FirstBeat | undefined> {
-  const { heartbeat, exit, process: agent } = readRun(dir);
+async function checkForHeartbeat(dir: string): Promise<FirstHeartbeat | undefined> {
+  const { heartbeat, exit, process: agent } = readAttempt(dir);
   if (exit?.code && CANNOT_RUN.has(exit.code)) {
-    const said = readTail(dir).trim() || `exit ${exit.code}`;
-    throw new SpawnError("PROCESS_FAILED", "heartbeat", `The agent's program cannot be run: ${said}`);
+    const output = readOutputTail(dir).trim() || `exit ${exit.code}`;
+    throw new SpawnError("PROCESS_FAILED", "heartbeat", `The agent's program cannot be run: ${output}`);
   }
   const pid = agent?.pid ?? 0;
   if (heartbeat) return { pid, at: heartbeat.ts, ended: exit !== undefined };
   return exit && { pid, at: exit.endedAt, ended: true };
 }
 
-export async function publishTask(
-  place: Place,
-  ask: { readonly taskId: string; readonly expectedOld?: string | null },
-): Promise<Published> {
-  const record = await readWorkspaceRecord(place.home, ask.taskId);
+export async function publishTaskBranch(
+  context: AgentsContext,
+  request: { readonly taskId: string; readonly expectedOld?: string | null },
+): Promise<PublishResult> {
+  const record = await readWorkspaceRecord(context.home, request.taskId);
   if (!record) throw new SpawnError("WORKSPACE_FAILED", "workspace", "There is no workspace to publish from.");
   const { repositoryUrl, branch, kind, path, unixUser } = record;
-  return publishBranch(place.mirrors, {
+  return publishBranch(context.mirrors, {
     repositoryUrl,
     branch,
     ...(kind === "clone" ? { clone: { path, user: unixUser } } : {}),
-    ...(ask.expectedOld === undefined ? {} : { expectedOld: ask.expectedOld }),
+    ...(request.expectedOld === undefined ? {} : { expectedOld: request.expectedOld }),
   });
 }
 
 /** As much as can be had: what is missing is left empty, because a failure must be recorded in any case. */
-export async function collectFailure(place: Place, dir: string): Promise<CollectedFailure> {
-  const spec = await readRunSpec(dir);
-  const { exit } = readRun(dir);
-  const work = spec ? await collectWork(place, spec).catch(() => undefined) : undefined;
+export async function collectFailure(context: AgentsContext, dir: string): Promise<CollectedFailure> {
+  const spec = await readAttemptSpec(dir);
+  const { exit } = readAttempt(dir);
+  const work = spec ? await collectChanges(context, spec).catch(() => undefined) : undefined;
   return {
     diff: work?.diff ?? "",
     filesChanged: work?.filesChanged ?? [],
-    outputTail: readTail(dir),
+    outputTail: readOutputTail(dir),
     exitCode: exit?.code ?? null,
     signal: exit?.signal ?? null,
     outOfMemory: exit?.oom ?? false,
@@ -192,38 +199,38 @@ export async function collectFailure(place: Place, dir: string): Promise<Collect
 }
 
 export function readResult(dir: string): AgentResult {
-  const spec = readRunSpecSync(dir);
+  const spec = readAttemptSpecSync(dir);
   const cli = Object.values(AGENT_CLIS).find(({ type }) => type === spec?.agentType);
-  return cli ? cli.parseResult(readTail(dir), readExit(dir) ?? null) : NO_RESULT;
+  return cli ? cli.parseResult(readOutputTail(dir), readExit(dir) ?? null) : NO_RESULT;
 }
 
-function workspaceEnv(workspace: WorkspaceRecord, ask: RunRequest, usage: string): Record<string, string> {
+function workspaceEnv(workspace: WorkspaceRecord, request: AttemptRequest, usage: string): Record<string, string> {
   return {
-    FLEET_ATTEMPT: String(ask.attempt),
-    FLEET_DISPATCH: ask.dispatchId,
+    FLEET_ATTEMPT: String(request.attempt),
+    FLEET_DISPATCH: request.dispatchId,
     FLEET_WORKSPACE: workspace.path,
     FLEET_BRANCH: workspace.branch,
     FLEET_BASE_BRANCH: workspace.baseBranch,
     FLEET_PORT_BASE: String(workspace.portBase),
     FLEET_PORT_COUNT: String(PORTS_PER_WORKSPACE),
-    FLEET_MODEL: ask.model ?? "",
+    FLEET_MODEL: request.model ?? "",
     FLEET_USAGE: usage,
     // An agent that waits for a password waits for ever.
     GIT_TERMINAL_PROMPT: "0",
   };
 }
 
-async function collectWork(place: Place, spec: RunSpec) {
-  const mirror = mirrorOf(place.home, spec.repositoryUrl);
-  if (spec.kind === "clone") await absorbClone(mirror, { path: spec.cwd, user: spec.unixUser }, spec.branch);
+async function collectChanges(context: AgentsContext, spec: AttemptSpec) {
+  const mirror = mirrorOf(context.home, spec.repositoryUrl);
+  if (spec.kind === "clone") await fetchFromClone(mirror, { path: spec.cwd, user: spec.unixUser }, spec.branch);
   const head = await branchHead(mirror, spec.branch);
   if (head === null) return undefined;
   const { files } = await diffStat(mirror, spec.startSha, head);
-  const unsaved = await findUnsaved(place.home, mirror, spec.cwd, head).catch(() => ({ changed: [], untracked: [] }));
-  const filesChanged = [...new Set([...files, ...unsaved.changed, ...unsaved.untracked])].slice(0, MOST_FILES);
+  const unsaved = await findUnsaved(context.home, mirror, spec.cwd, head).catch(() => ({ changed: [], untracked: [] }));
+  const filesChanged = [...new Set([...files, ...unsaved.changed, ...unsaved.untracked])].slice(0, MAX_FILES);
   return { diff: await diffExcerpt(mirror, spec.startSha, head), filesChanged };
 }
 
-function readTail(dir: string): string {
+function readOutputTail(dir: string): string {
   return readLogTail(dir, TAIL_BYTES).toString("utf8").slice(-TAIL_BYTES);
 }

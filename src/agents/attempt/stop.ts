@@ -12,8 +12,8 @@ import {
   type ProcessRef,
 } from "../../command/process-tree.ts";
 import { shortId } from "../../domain/task/task.ts";
-import { runDirOf } from "../paths.ts";
-import { fenceRun, readRun } from "./attempt-dir.ts";
+import { attemptDir } from "../paths.ts";
+import { fenceAttempt, readAttempt } from "./attempt-dir.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 
 export interface StopRequest {
@@ -24,7 +24,7 @@ export interface StopRequest {
   readonly graceMs: number;
 }
 
-export interface Stopped {
+export interface StopResult {
   /** False when the attempt was closed before anything had been started. */
   readonly hadStarted: boolean;
   readonly killed: number;
@@ -33,17 +33,17 @@ export interface Stopped {
 }
 
 /** Between the fence and its notes the supervisor needs a few milliseconds. */
-const NOTES_WITHIN_MS = 1_000;
+const AGENT_PID_TIMEOUT_MS = 1_000;
 /** How long the supervisor gets to write down how the agent ended. */
-const RECORD_WITHIN_MS = 2_000;
-const LOOK_EVERY_MS = 15;
+const EXIT_RECORD_TIMEOUT_MS = 2_000;
+const POLL_MS = 15;
 
 export function sessionName(taskId: string, attempt: number): string {
   return `fleet-${shortId(taskId)}-${attempt}`;
 }
 
 /** Everything an attempt starts carries this in its environment. Its own, not its task's: the next attempt may run already. */
-function runMarker(dir: string): Marker {
+function attemptMarker(dir: string): Marker {
   return { name: "FLEET_RUN", value: dir };
 }
 
@@ -52,41 +52,44 @@ export function taskMarker(taskId: string): Marker {
   return { name: "FLEET_TASK", value: taskId };
 }
 
-export async function stopAttempt(ask: StopRequest): Promise<Stopped> {
-  const dir = runDirOf(ask.home, ask.taskId, ask.attempt);
-  const session = sessionName(ask.taskId, ask.attempt);
-  const marker = runMarker(dir);
+export async function stopAttempt(request: StopRequest): Promise<StopResult> {
+  const dir = attemptDir(request.home, request.taskId, request.attempt);
+  const session = sessionName(request.taskId, request.attempt);
+  const marker = attemptMarker(dir);
   // No run directory: nothing was ever written, so nothing can start from it.
-  const fence = await fenceRun(dir).catch(() => "closed" as const);
-  const supervisor = await findSupervisor(ask.runtime, session);
+  const fence = await fenceAttempt(dir).catch(() => "closed" as const);
+  const supervisor = await findSupervisor(request.runtime, session);
   if (fence === "closed") {
     const { signalled } = await killTree([], { graceMs: 0, marker });
-    await ask.runtime.kill(session);
+    await request.runtime.kill(session);
     return { hadStarted: false, killed: signalled.length, survivors: pidsOf(findMarked(marker)) };
   }
 
   await writeFile(join(dir, "stopping"), "", { mode: 0o600 }).catch(() => undefined);
   const agent = await findAgent(dir, supervisor);
-  const ended = await killTree(agent ? [agent] : [], { graceMs: ask.graceMs, marker });
-  await until(() => readRun(dir).exit !== undefined || !supervisor || !isAlive(supervisor.pid), RECORD_WITHIN_MS);
+  const killed = await killTree(agent ? [agent] : [], { graceMs: request.graceMs, marker });
+  await waitUntil(
+    () => readAttempt(dir).exit !== undefined || !supervisor || !isAlive(supervisor.pid),
+    EXIT_RECORD_TIMEOUT_MS,
+  );
   const rest = await killTree(supervisor ? [supervisor] : [], { graceMs: 0, marker });
-  await ask.runtime.kill(session);
-  const survivors = new Set([...pidsOf(ended.survivors), ...pidsOf(rest.survivors), ...pidsOf(findMarked(marker))]);
-  return { hadStarted: true, killed: ended.signalled.length, survivors: [...survivors].filter((pid) => isAlive(pid)) };
+  await request.runtime.kill(session);
+  const survivors = new Set([...pidsOf(killed.survivors), ...pidsOf(rest.survivors), ...pidsOf(findMarked(marker))]);
+  return { hadStarted: true, killed: killed.signalled.length, survivors: [...survivors].filter((pid) => isAlive(pid)) };
 }
 
 /** Stops the agent and everything it started; false when something of it still moves. The supervisor goes on and can be asked. */
-export function freezeAttempt(home: string, run: { taskId: string; attempt: number }): boolean {
-  const dir = runDirOf(home, run.taskId, run.attempt);
-  const agent = readRun(dir).process;
-  return freezeTree(agent ? [agent] : [], runMarker(dir));
+export function freezeAttempt(home: string, ref: { taskId: string; attempt: number }): boolean {
+  const dir = attemptDir(home, ref.taskId, ref.attempt);
+  const agent = readAttempt(dir).process;
+  return freezeTree(agent ? [agent] : [], attemptMarker(dir));
 }
 
 /** Lets it go on; says how many processes. */
-export function thawAttempt(home: string, run: { taskId: string; attempt: number }): number {
-  const dir = runDirOf(home, run.taskId, run.attempt);
-  const agent = readRun(dir).process;
-  return signalTree(agent ? [agent] : [], "SIGCONT", runMarker(dir)).length;
+export function thawAttempt(home: string, ref: { taskId: string; attempt: number }): number {
+  const dir = attemptDir(home, ref.taskId, ref.attempt);
+  const agent = readAttempt(dir).process;
+  return signalTree(agent ? [agent] : [], "SIGCONT", attemptMarker(dir)).length;
 }
 
 /** The runtime may be away: then the processes are found without it. */
@@ -97,14 +100,14 @@ async function findSupervisor(runtime: Runtime, session: string): Promise<Proces
 }
 
 async function findAgent(dir: string, supervisor: ProcessRef | undefined): Promise<ProcessRef | undefined> {
-  const known = () => readRun(dir).process;
-  await until(() => known() !== undefined || !supervisor || !isAlive(supervisor.pid), NOTES_WITHIN_MS);
-  return known();
+  const readAgent = () => readAttempt(dir).process;
+  await waitUntil(() => readAgent() !== undefined || !supervisor || !isAlive(supervisor.pid), AGENT_PID_TIMEOUT_MS);
+  return readAgent();
 }
 
-async function until(look: () => boolean, withinMs: number): Promise<void> {
+async function waitUntil(condition: () => boolean, withinMs: number): Promise<void> {
   const deadline = performance.now() + withinMs;
-  while (!look() && performance.now() < deadline) await pause(LOOK_EVERY_MS);
+  while (!condition() && performance.now() < deadline) await pause(POLL_MS);
 }
 
 function pidsOf(processes: readonly { readonly pid: number }[]): number[] {

@@ -11,18 +11,18 @@ export function usageFile(dir: string): string {
 }
 
 /** An agent of another Unix user cannot write into its run's folder: here stands where it writes instead. */
-export function usageElsewhere(dir: string): string {
+export function usagePathFile(dir: string): string {
   return join(dir, "usage.path");
 }
 
-function placeOf(dir: string): string {
-  const elsewhere = usageElsewhere(dir);
+function resolveUsageFile(dir: string): string {
+  const elsewhere = usagePathFile(dir);
   return statSync(elsewhere, { throwIfNoEntry: false }) ? readFileSync(elsewhere, "utf8") : usageFile(dir);
 }
 
 /** Undefined when it said nothing that can be read. It may have put anything there: a link, a pipe, another program's file. */
 export function readUsage(dir: string): Usage | undefined {
-  const path = placeOf(dir);
+  const path = resolveUsageFile(dir);
   // Asked first: most of the time it is not there, and a failed open costs ten times as much.
   if (!statSync(path, { throwIfNoEntry: false })) return undefined;
   let file: number | undefined;

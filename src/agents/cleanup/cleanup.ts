@@ -7,16 +7,16 @@ import { FleetError } from "../../domain/errors.ts";
 import { shortId } from "../../domain/task/task.ts";
 import { git, tryGit } from "../../git/git.ts";
 import { readRefs, type Mirror } from "../../git/mirror.ts";
-import { absorbClone, branchHead, isAncestor } from "../workspace/branches.ts";
+import { fetchFromClone, branchHead, isAncestor } from "../workspace/branches.ts";
 import { trashRoot } from "../paths.ts";
 import { releasePorts } from "../workspace/ports.ts";
 import { findUnsaved, takeSnapshot, type Snapshot, type UnsavedFiles } from "../workspace/snapshot.ts";
 import { taskMarker } from "../attempt/stop.ts";
 import { deleteTree, isMarkId } from "./trash.ts";
-import { forgetWorktree, openWorkspaceRoot, worktreeDir, type Place } from "../workspace/workspace.ts";
+import { forgetWorktree, openWorkspaceRoot, worktreeDir, type AgentsContext } from "../workspace/workspace.ts";
 import { forgetWorkspaceRecord, readWorkspaceRecord, type WorkspaceRecord } from "../workspace/record.ts";
 
-export interface CleanUpFacts {
+export interface CleanupFacts {
   readonly exists: boolean;
   readonly agentAlive: boolean;
   /** Why the workspace could not be read; null when it could. */
@@ -30,21 +30,21 @@ export interface CleanUpFacts {
   readonly snapshot: "none" | "verified" | { readonly failed: string };
 }
 
-export type CleanUpDecision =
+export type CleanupDecision =
   | { readonly do: "nothing"; readonly reason: string }
   | { readonly do: "keep"; readonly reason: string }
   | { readonly do: "snapshot"; readonly reason: string }
   | { readonly do: "remove"; readonly deleteBranch: boolean };
 
-export interface CleanUpResult {
-  readonly decision: CleanUpDecision;
-  readonly facts: CleanUpFacts;
+export interface CleanupResult {
+  readonly decision: CleanupDecision;
+  readonly facts: CleanupFacts;
   readonly snapshot: Snapshot | null;
   readonly removedPath: string | null;
   readonly deletedBranch: string | null;
 }
 
-export function decideCleanup(facts: CleanUpFacts): CleanUpDecision {
+export function decideCleanup(facts: CleanupFacts): CleanupDecision {
   if (!facts.exists) return { do: "nothing", reason: "there is no workspace" };
   if (facts.agentAlive) return { do: "keep", reason: "something of its agent still runs" };
   if (facts.unreadable !== null) return { do: "keep", reason: `it cannot be read: ${facts.unreadable}` };
@@ -58,42 +58,54 @@ export function decideCleanup(facts: CleanUpFacts): CleanUpDecision {
 
 /** With `dryRun` it looks and decides, and touches nothing. */
 export async function removeWorkspace(
-  place: Place,
-  ask: { readonly taskId: string; readonly attempt: number; readonly dryRun?: boolean },
-): Promise<CleanUpResult> {
-  const record = await readWorkspaceRecord(place.home, ask.taskId);
-  if (!record) return { decision: decideCleanup(NOTHING_THERE), facts: NOTHING_THERE, ...NOTHING_DONE };
+  context: AgentsContext,
+  request: { readonly taskId: string; readonly attempt: number; readonly dryRun?: boolean },
+): Promise<CleanupResult> {
+  const record = await readWorkspaceRecord(context.home, request.taskId);
+  if (!record) return { decision: decideCleanup(NO_WORKSPACE), facts: NO_WORKSPACE, ...NO_REMOVAL };
 
-  const mirror = await place.mirrors
+  const mirror = await context.mirrors
     .fetch(record.repositoryUrl)
-    .catch(() => place.mirrors.ensure(record.repositoryUrl));
-  const look = await lookAt(place, mirror, record);
-  let facts = look.facts;
+    .catch(() => context.mirrors.ensure(record.repositoryUrl));
+  const state = await inspectWorkspace(context, mirror, record);
+  let facts = state.facts;
   let decision = decideCleanup(facts);
-  if (ask.dryRun) return { decision, facts, ...NOTHING_DONE };
+  if (request.dryRun) return { decision, facts, ...NO_REMOVAL };
 
   let snapshot: Snapshot | null = null;
-  if (decision.do === "snapshot" && look.head !== null) {
+  if (decision.do === "snapshot" && state.head !== null) {
     const { taskId, branch, path } = record;
-    const what = { home: place.home, mirror, taskId, branch, path, head: look.head, attempt: ask.attempt };
+    const snapshotRequest = {
+      home: context.home,
+      mirror,
+      taskId,
+      branch,
+      path,
+      head: state.head,
+      attempt: request.attempt,
+    };
     try {
-      snapshot = await takeSnapshot({ ...what, unpushed: facts.unpushed, untracked: look.unsaved.untracked });
+      snapshot = await takeSnapshot({
+        ...snapshotRequest,
+        unpushed: facts.unpushed,
+        untracked: state.unsaved.untracked,
+      });
       facts = { ...facts, snapshot: "verified" };
     } catch (error) {
       facts = { ...facts, snapshot: { failed: error instanceof Error ? error.message : String(error) } };
     }
     decision = decideCleanup(facts);
   }
-  if (decision.do === "nothing") await forget(place, mirror, record);
+  if (decision.do === "nothing") await forgetWorkspace(context, mirror, record);
   if (decision.do !== "remove") return { decision, facts, snapshot, removedPath: null, deletedBranch: null };
-  await remove(place, mirror, record);
+  await trashWorkspace(context, mirror, record);
   const deletedBranch =
-    decision.deleteBranch && look.head !== null ? await deleteBranch(mirror, record.branch, look.head) : null;
+    decision.deleteBranch && state.head !== null ? await deleteBranch(mirror, record.branch, state.head) : null;
   return { decision, facts, snapshot, removedPath: record.path, deletedBranch };
 }
 
-const NOTHING_DONE = { snapshot: null, removedPath: null, deletedBranch: null };
-const NOTHING_THERE: CleanUpFacts = {
+const NO_REMOVAL = { snapshot: null, removedPath: null, deletedBranch: null };
+const NO_WORKSPACE: CleanupFacts = {
   exists: false,
   agentAlive: false,
   unreadable: null,
@@ -105,40 +117,49 @@ const NOTHING_THERE: CleanUpFacts = {
   snapshot: "none",
 };
 
-interface Sight {
-  readonly facts: CleanUpFacts;
+interface WorkspaceState {
+  readonly facts: CleanupFacts;
   readonly head: string | null;
   readonly unsaved: UnsavedFiles;
 }
 
-async function lookAt(place: Place, mirror: Mirror, record: WorkspaceRecord): Promise<Sight> {
+async function inspectWorkspace(
+  context: AgentsContext,
+  mirror: Mirror,
+  record: WorkspaceRecord,
+): Promise<WorkspaceState> {
   const unsaved: UnsavedFiles = { changed: [], untracked: [] };
   const exists = (await lstat(record.path).catch(() => undefined)) !== undefined;
   const agentAlive = findMarked(taskMarker(record.taskId)).length > 0;
-  const facts = { ...NOTHING_THERE, exists, agentAlive };
+  const facts = { ...NO_WORKSPACE, exists, agentAlive };
   if (!exists || agentAlive) return { facts, head: null, unsaved };
   try {
-    return await readWork(place, mirror, record);
+    return await readWorkspaceState(context, mirror, record);
   } catch (error) {
     // A worker that was believed dead may have removed it just now.
     if ((await lstat(record.path).catch(() => undefined)) === undefined)
-      return { facts: NOTHING_THERE, head: null, unsaved };
+      return { facts: NO_WORKSPACE, head: null, unsaved };
     const unreadable = error instanceof Error ? error.message : String(error);
     return { facts: { ...facts, unreadable }, head: null, unsaved };
   }
 }
 
-async function readWork(place: Place, mirror: Mirror, record: WorkspaceRecord): Promise<Sight> {
-  if (record.kind === "clone") await absorbClone(mirror, { path: record.path, user: record.unixUser }, record.branch);
+async function readWorkspaceState(
+  context: AgentsContext,
+  mirror: Mirror,
+  record: WorkspaceRecord,
+): Promise<WorkspaceState> {
+  if (record.kind === "clone")
+    await fetchFromClone(mirror, { path: record.path, user: record.unixUser }, record.branch);
   const head = await branchHead(mirror, record.branch);
   if (head === null) throw new FleetError("git-failed", `the branch ${record.branch} is gone`);
   await assertOnBranch(mirror, record);
   const remote = [`refs/remotes/origin/${record.baseBranch}`, `refs/remotes/origin/${record.branch}`];
   const refs = await readRefs(mirror, remote);
   const [base, pushed] = remote.map((name) => refs.get(name));
-  const unsaved = await findUnsaved(place.home, mirror, record.path, head);
-  const facts: CleanUpFacts = {
-    ...NOTHING_THERE,
+  const unsaved = await findUnsaved(context.home, mirror, record.path, head);
+  const facts: CleanupFacts = {
+    ...NO_WORKSPACE,
     exists: true,
     unpushed: Number(await git(["rev-list", "--count", head, "--not", "--remotes=origin"], { gitDir: mirror.path })),
     changed: unsaved.changed.length,
@@ -157,22 +178,22 @@ async function assertOnBranch(mirror: Mirror, record: WorkspaceRecord): Promise<
 }
 
 /** Never deletes in place: what is renamed into the trash can no longer be swapped for something else by an agent. */
-async function remove(place: Place, mirror: Mirror, record: WorkspaceRecord): Promise<void> {
-  const root = await openWorkspaceRoot(place.home);
+async function trashWorkspace(context: AgentsContext, mirror: Mirror, record: WorkspaceRecord): Promise<void> {
+  const root = await openWorkspaceRoot(context.home);
   const path = join(root, shortId(record.taskId));
   if (path !== record.path) throw new FleetError("workspace-refused", `${record.path} is not below ${root}.`);
-  await mkdir(trashRoot(place.home), { recursive: true, mode: 0o700 });
-  const trash = join(trashRoot(place.home), `${basename(path)}-${randomBytes(4).toString("hex")}`);
+  await mkdir(trashRoot(context.home), { recursive: true, mode: 0o700 });
+  const trash = join(trashRoot(context.home), `${basename(path)}-${randomBytes(4).toString("hex")}`);
   await rename(path, trash);
-  await forget(place, mirror, record);
+  await forgetWorkspace(context, mirror, record);
 }
 
 /** Also finishes what a crash interrupted between the rename and here. */
-async function forget(place: Place, mirror: Mirror, record: WorkspaceRecord): Promise<void> {
-  if (record.kind === "worktree") await forgetWorktree(place, mirror, record.taskId);
-  await releasePorts(place.home, shortId(record.taskId));
-  await forgetWorkspaceRecord(place.home, record.taskId);
-  const root = trashRoot(place.home);
+async function forgetWorkspace(context: AgentsContext, mirror: Mirror, record: WorkspaceRecord): Promise<void> {
+  if (record.kind === "worktree") await forgetWorktree(context, mirror, record.taskId);
+  await releasePorts(context.home, shortId(record.taskId));
+  await forgetWorkspaceRecord(context.home, record.taskId);
+  const root = trashRoot(context.home);
   // What gc put aside waits there for its time.
   for (const name of await readdir(root).catch(() => [])) if (!isMarkId(name)) await deleteTree(join(root, name));
 }
@@ -183,12 +204,12 @@ async function deleteBranch(mirror: Mirror, branch: string, head: string): Promi
   return result.exitCode === 0 ? branch : null;
 }
 
-function describeUnsaved({ unpushed, changed, untracked }: CleanUpFacts): string | null {
+function describeUnsaved({ unpushed, changed, untracked }: CleanupFacts): string | null {
   const parts = [
     [unpushed, "unpushed commits"],
     [changed, "changed files"],
     [untracked, "untracked files"],
   ] as const;
-  const told = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
-  return told.length > 0 ? told.join(", ") : null;
+  const counts = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+  return counts.length > 0 ? counts.join(", ") : null;
 }

@@ -10,7 +10,7 @@ import { isAncestor } from "../workspace/branches.ts";
 import { attemptRoot, snapshotRoot, workspaceRoot } from "../paths.ts";
 import { serverName } from "../runtime/tmux-servers.ts";
 import { readManifest } from "../workspace/snapshot.ts";
-import type { Place } from "../workspace/workspace.ts";
+import type { AgentsContext } from "../workspace/workspace.ts";
 import { listWorkspaceRecords } from "../workspace/record.ts";
 
 export interface FoundWorkspace {
@@ -40,7 +40,7 @@ export interface FoundFolder {
   readonly changedAt: Date;
 }
 
-export interface Remains {
+export interface Leftovers {
   readonly workspaces: readonly FoundWorkspace[];
   readonly mirrors: readonly FoundMirror[];
   readonly snapshots: readonly (FoundFolder & { readonly taskId: string | null })[];
@@ -52,7 +52,7 @@ export interface Remains {
 }
 
 /** The kinds that are folders or files of their own, each below one root. */
-export function rootOf(home: string, kind: Exclude<GcKind, "branch">): string {
+export function gcRoot(home: string, kind: Exclude<GcKind, "branch">): string {
   const roots = {
     run: join(home, "runs"),
     workspace: workspaceRoot(home),
@@ -65,7 +65,7 @@ export function rootOf(home: string, kind: Exclude<GcKind, "branch">): string {
 }
 
 /** One look at everything. `socket` is the one in use: it is nobody's to judge. */
-export async function lookAtRemains({ home }: Pick<Place, "home">, socket: string): Promise<Remains> {
+export async function scanLeftovers({ home }: Pick<AgentsContext, "home">, socket: string): Promise<Leftovers> {
   const [workspaces, mirrors, snapshots, sockets, attempts, runs] = await Promise.all([
     findWorkspaces(home),
     findMirrors(home),
@@ -78,7 +78,7 @@ export async function lookAtRemains({ home }: Pick<Place, "home">, socket: strin
 }
 
 async function findRuns(home: string): Promise<(FoundFolder & { productId: string })[]> {
-  const root = rootOf(home, "run");
+  const root = gcRoot(home, "run");
   const products = await findFolders(root);
   const found = await Promise.all(
     products.map(async (product) => {
@@ -90,7 +90,7 @@ async function findRuns(home: string): Promise<(FoundFolder & { productId: strin
 }
 
 /** Is what it holds elsewhere too? `base` is what its task was to change; unknown when the task is. */
-export async function reachOf(
+export async function checkReachability(
   mirror: Pick<Mirror, "path">,
   head: string,
   base: string | undefined,
@@ -105,7 +105,7 @@ export async function reachOf(
 }
 
 /** Only while it stands where it stood when that was decided. */
-export async function dropBranch(mirrorPath: string, branch: string, head: string): Promise<boolean> {
+export async function deleteBranchAt(mirrorPath: string, branch: string, head: string): Promise<boolean> {
   const ref = `refs/heads/${branch}`;
   return (await tryGit(["update-ref", "-d", ref, head], { gitDir: mirrorPath })).exitCode === 0;
 }
@@ -120,7 +120,7 @@ async function findWorkspaces(home: string): Promise<FoundWorkspace[]> {
 }
 
 async function findMirrors(home: string): Promise<FoundMirror[]> {
-  const folders = (await findFolders(rootOf(home, "mirror"))).filter(({ name }) => name.endsWith(".git"));
+  const folders = (await findFolders(gcRoot(home, "mirror"))).filter(({ name }) => name.endsWith(".git"));
   const clones = (await listWorkspaceRecords(home)).map(({ branch }) => branch);
   const found = await Promise.all(folders.map((folder) => readMirror(folder, clones)));
   return found.flatMap((mirror) => mirror ?? []);
@@ -135,13 +135,13 @@ async function readMirror({ name, path, changedAt }: FoundFolder, clones: string
     const [head = "", ...rest] = line.split(" ");
     return rest.length > 0 ? [{ name: rest.join(" "), head }] : [];
   });
-  const checkedOut = new Set([...clones, ...(await headsOfWorktrees(path))]);
-  const touched = await Promise.all([path, `${path}.fetch-lock`, `${path}.worktrees-lock`].map(changeOf));
+  const checkedOut = new Set([...clones, ...(await readWorktreeBranches(path))]);
+  const touched = await Promise.all([path, `${path}.fetch-lock`, `${path}.worktrees-lock`].map(readMtime));
   const usedAt = touched.reduce<Date>((last, at) => (at && at > last ? at : last), changedAt);
   return { name, path, url: url.stdout.trim(), usedAt, branches, checkedOut };
 }
 
-async function headsOfWorktrees(mirrorPath: string): Promise<string[]> {
+async function readWorktreeBranches(mirrorPath: string): Promise<string[]> {
   const names = await readdir(join(mirrorPath, "worktrees")).catch(() => []);
   const heads = await Promise.all(
     names.map((name) => readFile(join(mirrorPath, "worktrees", name, "HEAD"), "latin1").catch(() => "")),
@@ -160,16 +160,16 @@ export async function findSnapshots(home: string): Promise<(FoundFolder & { task
 }
 
 async function findSockets(home: string, inUse: string) {
-  const root = rootOf(home, "socket");
+  const root = gcRoot(home, "socket");
   const names = (await readdir(root).catch(() => [])).filter((name) => name.endsWith(".sock"));
   const others = names.filter((name) => join(root, name) !== inUse && !name.startsWith(serverName("")));
   return Promise.all(
-    others.map(async (name) => ({ name, path: join(root, name), answers: await answers(join(root, name)) })),
+    others.map(async (name) => ({ name, path: join(root, name), answers: await isListening(join(root, name)) })),
   );
 }
 
 /** Only a plain refusal says that nobody is there. */
-function answers(path: string): Promise<boolean> {
+function isListening(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
     const end = (alive: boolean) => {
@@ -188,13 +188,13 @@ async function findFolders(root: string): Promise<FoundFolder[]> {
   const found = await Promise.all(
     names.map(async (name) => {
       const path = join(root, name);
-      const there = await lstat(path).catch(() => undefined);
-      return there?.isDirectory() ? { name, path, changedAt: there.mtime } : undefined;
+      const stats = await lstat(path).catch(() => undefined);
+      return stats?.isDirectory() ? { name, path, changedAt: stats.mtime } : undefined;
     }),
   );
   return found.flatMap((folder) => folder ?? []);
 }
 
-async function changeOf(path: string): Promise<Date | undefined> {
+async function readMtime(path: string): Promise<Date | undefined> {
   return (await stat(path).catch(() => undefined))?.mtime;
 }

@@ -16,7 +16,7 @@ export function isMarkId(name: string): boolean {
 }
 
 /** Where it goes, decided before it goes there. On the same file system as its root. */
-export function quarantineOf(root: string, id: string): string {
+export function quarantinePath(root: string, id: string): string {
   return join(root, TRASH, id);
 }
 
@@ -24,16 +24,16 @@ export function quarantineOf(root: string, id: string): string {
  * Renames `path` to its quarantine; false when it is not there (any more). What is not, with every link resolved, below
  * `root` is refused, and so is a root or a trash that is itself a link.
  */
-export async function putAside(root: string, path: string, id: string): Promise<boolean> {
-  if (!MARK_ID.test(id)) throw refused(id, "that is no id of a mark");
+export async function quarantine(root: string, path: string, id: string): Promise<boolean> {
+  if (!MARK_ID.test(id)) throw deletionRefused(id, "that is no id of a mark");
   const real = await resolveRoot(root);
-  if (!(await lstatOf(path))) return false;
+  if (!(await tryLstat(path))) return false;
   await assertBelow(real, path);
   const trash = join(real, TRASH);
   await mkdir(trash, { mode: 0o700 }).catch((error: unknown) => {
     if (codeOf(error) !== "EEXIST") throw error;
   });
-  if (!(await lstat(trash)).isDirectory()) throw refused(trash, "it is no folder");
+  if (!(await lstat(trash)).isDirectory()) throw deletionRefused(trash, "it is no folder");
   try {
     await rename(path, join(trash, id));
     return true;
@@ -44,24 +44,24 @@ export async function putAside(root: string, path: string, id: string): Promise<
 }
 
 /** Deletes what was put aside, and nothing else; idempotent. */
-export async function deleteAside(root: string, id: string): Promise<void> {
-  if (!MARK_ID.test(id)) throw refused(id, "that is no id of a mark");
+export async function deleteQuarantined(root: string, id: string): Promise<void> {
+  if (!MARK_ID.test(id)) throw deletionRefused(id, "that is no id of a mark");
   const real = await resolveRoot(root).catch((error: unknown) => {
     if (codeOf(error) === "ENOENT") return undefined;
     throw error;
   });
   if (real === undefined) return;
   const trash = join(real, TRASH, id);
-  if (!(await lstatOf(trash))) return;
+  if (!(await tryLstat(trash))) return;
   await assertBelow(join(real, TRASH), trash);
   await deleteTree(trash);
 }
 
 /** What lies in the trash of a root under the id of a mark, and since when. */
-export async function listAside(root: string): Promise<{ id: string; since: Date }[]> {
+export async function listQuarantined(root: string): Promise<{ id: string; since: Date }[]> {
   const names = (await readdir(join(root, TRASH)).catch(() => [])).filter((name) => MARK_ID.test(name));
   const found = await Promise.all(
-    names.map(async (id) => ({ id, since: (await lstatOf(join(root, TRASH, id)))?.ctime })),
+    names.map(async (id) => ({ id, since: (await tryLstat(join(root, TRASH, id)))?.ctime })),
   );
   return found.flatMap(({ id, since }) => (since ? [{ id, since }] : []));
 }
@@ -76,16 +76,16 @@ export async function deleteTree(trash: string): Promise<void> {
     result = await runCommand(rm, at);
   }
   if (result.exitCode === 0) return;
-  throw refused(trash, lastLines(result.stderr, 3));
+  throw deletionRefused(trash, lastLines(result.stderr, 3));
 }
 
 /** Bytes on the disk, of each; 0 for what cannot be measured. Links are measured, not followed. */
-export async function sizesOf(paths: readonly string[]): Promise<Map<string, number>> {
+export async function measureSizes(paths: readonly string[]): Promise<Map<string, number>> {
   const sizes = new Map<string, number>();
   const at = { cwd: "/", env: { PATH: SYSTEM_PATH, LC_ALL: "C" }, timeoutMs: SIZE_TIMEOUT_MS };
   for (let from = 0; from < paths.length; from += 200) {
-    const some = paths.slice(from, from + 200);
-    const { stdout } = await runCommand(["du", "-s", "-k", "-P", "--", ...some], at);
+    const batch = paths.slice(from, from + 200);
+    const { stdout } = await runCommand(["du", "-s", "-k", "-P", "--", ...batch], at);
     for (const line of stdout.split("\n")) {
       const [kilobytes = "", ...rest] = line.split("\t");
       if (rest.length > 0) sizes.set(rest.join("\t"), Number(kilobytes) * 1_024);
@@ -96,7 +96,7 @@ export async function sizesOf(paths: readonly string[]): Promise<Map<string, num
 
 async function resolveRoot(root: string): Promise<string> {
   const real = await realpath(root);
-  if (!(await lstat(root)).isDirectory()) throw refused(root, "it is no folder");
+  if (!(await lstat(root)).isDirectory()) throw deletionRefused(root, "it is no folder");
   return real;
 }
 
@@ -106,14 +106,14 @@ async function assertBelow(real: string, path: string): Promise<void> {
   const parent = await realpath(dirname(path));
   const isInside = parent === real || parent.startsWith(real + sep);
   if (!isInside || name === "" || name === "." || name === ".." || name === TRASH) {
-    throw refused(path, `it is not below ${real}`);
+    throw deletionRefused(path, `it is not below ${real}`);
   }
 }
 
-async function lstatOf(path: string) {
+async function tryLstat(path: string) {
   return lstat(path).catch(() => undefined);
 }
 
-function refused(path: string, why: string): FleetError {
+function deletionRefused(path: string, why: string): FleetError {
   return new FleetError("workspace-refused", `${path} is not deleted: ${why}.`, { path });
 }

@@ -19,7 +19,7 @@ const TIMEOUT_MS = 10_000;
 /** What a Unix socket's address can hold on Linux, without its closing NUL. */
 const SOCKET_PATH_BYTES = 107;
 /** Also a server without any session: it says that it has no current target. */
-const SERVER_GONE =
+const NO_SERVER =
   /no server running|error connecting to .*\((?:No such file or directory|Connection refused)\)|server exited|lost server|no current target/;
 const NO_SESSION = /can't find (?:session|window|pane)|session not found/;
 
@@ -59,34 +59,34 @@ export function openTmux(options: TmuxOptions): Runtime {
   async function listActive(): Promise<readonly Pane[]> {
     const format = "#{session_name}|#{@fleet_dispatch}|#{pane_dead}|#{pane_pid}";
     const result = await tmux("list-panes", "-a", "-F", format);
-    if (result.exitCode === 0) return result.stdout.split("\n").filter(Boolean).map(readPane);
-    if (SERVER_GONE.test(result.stderr)) return [];
-    throw unavailable("list-panes", result);
+    if (result.exitCode === 0) return result.stdout.split("\n").filter(Boolean).map(parsePane);
+    if (NO_SERVER.test(result.stderr)) return [];
+    throw tmuxUnavailable("list-panes", result);
   }
 
-  async function start(ask: StartRequest): Promise<{ adopted: boolean }> {
-    const session = ["new-session", "-d", "-s", ask.session, "-x", "200", "-y", "50", "-c", ask.cwd];
-    const target = `=${ask.session}:`;
-    const owner = ["set-option", "-t", target, "@fleet_dispatch", ask.dispatchId];
+  async function start(request: StartRequest): Promise<{ adopted: boolean }> {
+    const session = ["new-session", "-d", "-s", request.session, "-x", "200", "-y", "50", "-c", request.cwd];
+    const target = `=${request.session}:`;
+    const owner = ["set-option", "-t", target, "@fleet_dispatch", request.dispatchId];
     const size = ["set-option", "-w", "-t", target, "window-size", "manual"];
     // tmux makes the session or says that there is one: asking first would be another call and still a race.
-    const result = await tmux(...session, ...ask.argv, ";", ...owner, ";", ...size);
+    const result = await tmux(...session, ...request.argv, ";", ...owner, ";", ...size);
     if (result.exitCode === 0) return { adopted: false };
-    if (!result.stderr.includes("duplicate session")) throw unavailable("new-session", result);
-    const there = (await listActive()).find((pane) => pane.session === ask.session);
-    if (there?.dispatchId === ask.dispatchId) return { adopted: true };
-    throw new SpawnError("PROCESS_FAILED", "process", `The session ${ask.session} belongs to another dispatch.`);
+    if (!result.stderr.includes("duplicate session")) throw tmuxUnavailable("new-session", result);
+    const existing = (await listActive()).find((pane) => pane.session === request.session);
+    if (existing?.dispatchId === request.dispatchId) return { adopted: true };
+    throw new SpawnError("PROCESS_FAILED", "process", `The session ${request.session} belongs to another dispatch.`);
   }
 
   async function kill(session: string): Promise<void> {
     const result = await tmux("kill-session", "-t", `=${session}`);
-    if (result.exitCode === 0 || SERVER_GONE.test(result.stderr) || NO_SESSION.test(result.stderr)) return;
-    throw unavailable("kill-session", result);
+    if (result.exitCode === 0 || NO_SERVER.test(result.stderr) || NO_SESSION.test(result.stderr)) return;
+    throw tmuxUnavailable("kill-session", result);
   }
 
   async function shutDown(): Promise<void> {
     const result = await tmux("kill-server");
-    if (result.exitCode !== 0 && !SERVER_GONE.test(result.stderr)) throw unavailable("kill-server", result);
+    if (result.exitCode !== 0 && !NO_SERVER.test(result.stderr)) throw tmuxUnavailable("kill-server", result);
   }
 
   return { start, kill, listActive, shutDown };
@@ -107,12 +107,12 @@ async function prepare(socket: string, config: string): Promise<void> {
   await writeFile(config, CONFIG, { mode: 0o600 });
 }
 
-function readPane(line: string): Pane {
+function parsePane(line: string): Pane {
   const [session = "", dispatch = "", dead, pid] = line.split("|");
   return { session, dispatchId: dispatch || null, isDead: dead === "1", pid: Number(pid) || null };
 }
 
-function unavailable(what: string, result: CommandResult): FleetError {
+function tmuxUnavailable(what: string, result: CommandResult): FleetError {
   const why = result.timedOut ? "it does not answer" : lastLines(result.stderr, 3) || `exit code ${result.exitCode}`;
   return new FleetError("runtime-unavailable", `tmux ${what}: ${why}`);
 }

@@ -1,6 +1,6 @@
 /** Agent type `command`: any program that the task names. The prompt comes on its stdin; its exit code says little. */
 import type { AgentCli } from "./agent-cli.ts";
-import { readSaid } from "./markers.ts";
+import { parseMarkers } from "./markers.ts";
 
 export const commandCli: AgentCli = {
   type: "command",
@@ -8,5 +8,5 @@ export const commandCli: AgentCli = {
   probe: [],
   argv: ({ command }) =>
     command && command.length > 0 ? command : { refused: "agent type command needs a program (--command)" },
-  parseResult: readSaid,
+  parseResult: parseMarkers,
 };

@@ -39,10 +39,10 @@ export function agentArgv(type: AgentType, context: LaunchContext): readonly str
 
 /** Which agent programs are on PATH, and which version each says it is. */
 export async function detectAgentClis(env: Readonly<Record<string, string>>): Promise<readonly DetectedAgentCli[]> {
-  const asked = Object.values(AGENT_CLIS).flatMap(({ type, binary, probe }) =>
+  const candidates = Object.values(AGENT_CLIS).flatMap(({ type, binary, probe }) =>
     binary === null ? [] : [{ type, binary, probe }],
   );
-  return Promise.all(asked.map((cli) => detect(cli, env)));
+  return Promise.all(candidates.map((cli) => detect(cli, env)));
 }
 
 async function detect(

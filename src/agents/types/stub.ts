@@ -1,7 +1,7 @@
 /** Agent type `stub`: a small shell program that comes with Fleetwright and plays a script, well-behaved or not. */
 import { fileURLToPath } from "node:url";
 import type { AgentCli } from "./agent-cli.ts";
-import { readSaid } from "./markers.ts";
+import { parseMarkers } from "./markers.ts";
 
 export const STUB_SCRIPTS = [
   "succeed",
@@ -38,5 +38,5 @@ export const stubCli: AgentCli = {
     return { refused: `there is no stub script ${name}; there are ${STUB_SCRIPTS.join(", ")}` };
   },
 
-  parseResult: readSaid,
+  parseResult: parseMarkers,
 };

@@ -3,7 +3,7 @@ import { asUser, type UnixUser } from "../../command/unix-user.ts";
 import { FleetError } from "../../domain/errors.ts";
 import { git, gitFailed, REMOTE_PROTOCOLS, tryGit } from "../../git/git.ts";
 import { readRefs, type Mirror, type Mirrors } from "../../git/mirror.ts";
-import { shownUrl } from "../../git/repository-url.ts";
+import { redactUrl } from "../../git/repository-url.ts";
 
 export interface PublishRequest {
   readonly repositoryUrl: string;
@@ -20,7 +20,7 @@ export interface AgentClone {
   readonly user?: UnixUser | undefined;
 }
 
-export interface Published {
+export interface PublishResult {
   readonly sha: string;
   /** False when the forge had it already, for instance because the agent pushed itself. */
   readonly pushed: boolean;
@@ -38,15 +38,15 @@ const EXCERPT_CHARS = 2_000;
 const EXCERPT_READ_BYTES = 512 * 1_024;
 
 /** Pushes the branch from the mirror; nothing that stands in the agent's folder is run or trusted. */
-export async function publishBranch(mirrors: Mirrors, ask: PublishRequest): Promise<Published> {
-  const mirror = await mirrors.ensure(ask.repositoryUrl);
-  if (ask.clone !== undefined) await absorbClone(mirror, ask.clone, ask.branch);
-  const sha = await branchHead(mirror, ask.branch);
+export async function publishBranch(mirrors: Mirrors, request: PublishRequest): Promise<PublishResult> {
+  const mirror = await mirrors.ensure(request.repositoryUrl);
+  if (request.clone !== undefined) await fetchFromClone(mirror, request.clone, request.branch);
+  const sha = await branchHead(mirror, request.branch);
   if (sha === null)
-    throw new FleetError("git-failed", `There is no branch ${ask.branch} to publish.`, { branch: ask.branch });
+    throw new FleetError("git-failed", `There is no branch ${request.branch} to publish.`, { branch: request.branch });
 
-  const ref = `refs/heads/${ask.branch}`;
-  const lease = ask.expectedOld === undefined ? [] : [`--force-with-lease=${ref}:${ask.expectedOld ?? ""}`];
+  const ref = `refs/heads/${request.branch}`;
+  const lease = request.expectedOld === undefined ? [] : [`--force-with-lease=${ref}:${request.expectedOld ?? ""}`];
   const args = ["push", "--porcelain", "--no-verify", ...lease, "origin", `${sha}:${ref}`];
   const result = await tryGit(args, {
     gitDir: mirror.path,
@@ -57,14 +57,14 @@ export async function publishBranch(mirrors: Mirrors, ask: PublishRequest): Prom
   if (result.exitCode === 0) return { sha, pushed: !line.startsWith("=") };
   if (line.startsWith("!")) {
     const why = /\((.*)\)/.exec(line)?.[1] ?? "rejected";
-    const message = `The forge refuses ${ask.branch} at ${shownUrl(mirror.url)}: ${why}.`;
-    throw new FleetError("merge-conflict", message, { branch: ask.branch, sha, why });
+    const message = `The forge refuses ${request.branch} at ${redactUrl(mirror.url)}: ${why}.`;
+    throw new FleetError("merge-conflict", message, { branch: request.branch, sha, why });
   }
   throw gitFailed(["push"], result);
 }
 
 /** Fetches the branch from an agent's own clone into the mirror; every object is checked on the way. */
-export async function absorbClone(mirror: Mirror, { path, user }: AgentClone, branch: string): Promise<void> {
+export async function fetchFromClone(mirror: Mirror, { path, user }: AgentClone, branch: string): Promise<void> {
   const serve = user
     ? [`--upload-pack=${asUser(user, ["env", "GIT_CONFIG_GLOBAL=/dev/null", "git", "upload-pack"]).join(" ")}`]
     : [];
@@ -118,7 +118,7 @@ export async function diffExcerpt(
   mirror: Mirror,
   base: string,
   head: string,
-  mostChars = EXCERPT_CHARS,
+  maxChars = EXCERPT_CHARS,
 ): Promise<string> {
   const args = [
     "log",
@@ -132,8 +132,8 @@ export async function diffExcerpt(
   ];
   const { exitCode, stdout } = await tryGit(args, { gitDir: mirror.path, maxOutputBytes: EXCERPT_READ_BYTES });
   if (exitCode !== 0) return "";
-  const kept: string[] = [];
-  let room = mostChars;
+  const hunks: string[] = [];
+  let room = maxChars;
   let header = "";
   for (const part of stdout.split(/^(?=diff --git |@@ )/m)) {
     if (part.startsWith("diff --git ")) {
@@ -142,12 +142,12 @@ export async function diffExcerpt(
     }
     const hunk = header + part;
     if (hunk.length > room) {
-      if (kept.length === 0) kept.push(hunk.slice(0, room));
+      if (hunks.length === 0) hunks.push(hunk.slice(0, room));
       break;
     }
-    kept.push(hunk);
+    hunks.push(hunk);
     room -= hunk.length;
     header = "";
   }
-  return kept.join("");
+  return hunks.join("");
 }

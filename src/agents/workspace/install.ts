@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { lastLines, runCommand } from "../../command/run.ts";
 import { asUser } from "../../command/unix-user.ts";
 import { SpawnError } from "../../domain/errors.ts";
-import { cacheOf, userEnv } from "../users.ts";
+import { installerCacheDir, userEnv } from "../users.ts";
 import { readWorkspaceRecord, writeWorkspaceRecord, type WorkspaceRecord } from "./record.ts";
 
 export interface InstallRequest {
@@ -20,7 +20,7 @@ export interface InstallRequest {
   readonly env: Readonly<Record<string, string>>;
 }
 
-export interface Installed {
+export interface InstallResult {
   /** The commands that ran; empty when there was nothing to do. */
   readonly commands: readonly string[];
   readonly durationMs: number;
@@ -46,22 +46,22 @@ const INSTALLERS: readonly Installer[] = [
   { ecosystem: "go", lockFile: "go.sum", argv: ["go", "mod", "download"] },
 ];
 
-export async function installDependencies(ask: InstallRequest): Promise<Installed> {
+export async function installDependencies(request: InstallRequest): Promise<InstallResult> {
   const startedAt = performance.now();
-  const record = await readWorkspaceRecord(ask.home, ask.taskId);
+  const record = await readWorkspaceRecord(request.home, request.taskId);
   if (!record) throw new SpawnError("INSTALL_FAILED", "install", "There is no workspace to install into.");
 
-  const plan = await planInstall(record.path, ask.setupCommand);
-  const done = (commands: readonly string[], skipped: Installed["skipped"]): Installed => ({
+  const plan = await planInstall(record.path, request.setupCommand);
+  const toResult = (commands: readonly string[], skipped: InstallResult["skipped"]): InstallResult => ({
     commands,
     skipped,
     durationMs: Math.round(performance.now() - startedAt),
   });
-  if (plan.commands.length === 0) return done([], "nothing to install");
-  if (record.installed === plan.fingerprint) return done([], "installed already");
-  for (const argv of plan.commands) await runInstaller(ask, record, argv);
-  await writeWorkspaceRecord(ask.home, { ...record, installed: plan.fingerprint });
-  return done(
+  if (plan.commands.length === 0) return toResult([], "nothing to install");
+  if (record.installed === plan.fingerprint) return toResult([], "installed already");
+  for (const argv of plan.commands) await runInstaller(request, record, argv);
+  await writeWorkspaceRecord(request.home, { ...record, installed: plan.fingerprint });
+  return toResult(
     plan.commands.map((argv) => argv.join(" ")),
     null,
   );
@@ -71,14 +71,14 @@ export async function installDependencies(ask: InstallRequest): Promise<Installe
 async function planInstall(path: string, setup: readonly string[] | undefined) {
   const hash = createHash("sha256").update(JSON.stringify(setup ?? null));
   const commands: (readonly string[])[] = [];
-  const served = new Set<string>();
+  const covered = new Set<string>();
   for (const { lockFile, argv, ecosystem } of INSTALLERS) {
     const text = await readFile(join(path, lockFile)).catch(() => undefined);
     if (text === undefined) continue;
     hash.update(text);
-    if (served.has(ecosystem) || isEmptyNpmLock(lockFile, text)) continue;
-    served.add(ecosystem);
-    commands.push(lockFile === "yarn.lock" ? await yarn(path, argv) : argv);
+    if (covered.has(ecosystem) || isEmptyNpmLock(lockFile, text)) continue;
+    covered.add(ecosystem);
+    commands.push(lockFile === "yarn.lock" ? await yarnArgv(path, argv) : argv);
   }
   return { commands: setup ? [setup] : commands, fingerprint: hash.digest("hex") };
 }
@@ -100,29 +100,34 @@ function isEmptyNpmLock(lockFile: string, text: Buffer): boolean {
 }
 
 /** From version 2 on (it has a .yarnrc.yml) the old flag is gone. */
-async function yarn(path: string, argv: readonly string[]): Promise<readonly string[]> {
+async function yarnArgv(path: string, argv: readonly string[]): Promise<readonly string[]> {
   const isModern = await stat(join(path, ".yarnrc.yml")).catch(() => undefined);
   return isModern ? ["yarn", "install", "--immutable"] : argv;
 }
 
-async function runInstaller(ask: InstallRequest, record: WorkspaceRecord, argv: readonly string[]): Promise<void> {
-  const shown = argv.join(" ");
-  await mkdir(dirname(ask.logFile), { recursive: true, mode: 0o700 });
+async function runInstaller(request: InstallRequest, record: WorkspaceRecord, argv: readonly string[]): Promise<void> {
+  const commandLine = argv.join(" ");
+  await mkdir(dirname(request.logFile), { recursive: true, mode: 0o700 });
   const user = record.unixUser;
-  const env = { ...ask.env, ...userEnv(ask.home, user), ...cacheEnv(cacheOf(ask.home, user)), CI: "1" };
-  const { timeoutMs, signal } = ask;
+  const env = {
+    ...request.env,
+    ...userEnv(request.home, user),
+    ...cacheEnv(installerCacheDir(request.home, user)),
+    CI: "1",
+  };
+  const { timeoutMs, signal } = request;
   const options = { cwd: record.path, env, timeoutMs, ...(signal ? { signal } : {}) };
   const result = await runCommand(asUser(user, argv), options).catch((error: unknown) => {
     const why = error instanceof Error ? error.message : String(error);
-    throw new SpawnError("INSTALL_FAILED", "install", `${shown}: ${why}`, error);
+    throw new SpawnError("INSTALL_FAILED", "install", `${commandLine}: ${why}`, error);
   });
   const output = `${result.stdout}${result.stderr}`;
-  await appendFile(ask.logFile, `$ ${shown}\n${output}\n`, { mode: 0o600 });
+  await appendFile(request.logFile, `$ ${commandLine}\n${output}\n`, { mode: 0o600 });
   if (result.exitCode === 0) return;
   const why = result.timedOut
-    ? `took longer than ${Math.round(ask.timeoutMs / 1_000)} s`
+    ? `took longer than ${Math.round(request.timeoutMs / 1_000)} s`
     : `ended with ${result.exitCode}`;
-  throw new SpawnError("INSTALL_FAILED", "install", `${shown} ${why}:\n${lastLines(output)}`);
+  throw new SpawnError("INSTALL_FAILED", "install", `${commandLine} ${why}:\n${lastLines(output)}`);
 }
 
 /** One download cache for all workspaces; the installers themselves keep parallel use of it safe. */

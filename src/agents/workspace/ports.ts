@@ -16,23 +16,23 @@ const ORPHAN_MS = 3_600_000;
 export async function leasePorts(home: string, shortName: string): Promise<number> {
   const root = portRoot(home);
   await mkdir(root, { recursive: true, mode: 0o700 });
-  const taken = await leases(home);
+  const taken = await readLeases(home);
   const own = [...taken].find(([, holder]) => holder === shortName);
   if (own) return own[0];
   for (let base = FIRST_PORT; base < LAST_PORT; base += PORTS_PER_WORKSPACE) {
-    if (!taken.has(base) && (await claim(root, base, shortName))) return base;
+    if (!taken.has(base) && (await claimBlock(root, base, shortName))) return base;
   }
   throw new SpawnError("WORKSPACE_FAILED", "workspace", "All port blocks are leased: remove workspaces that are done.");
 }
 
 export async function releasePorts(home: string, shortName: string): Promise<void> {
-  for (const [base, holder] of await leases(home)) {
+  for (const [base, holder] of await readLeases(home)) {
     if (holder === shortName) await rm(join(portRoot(home), String(base)), { force: true });
   }
 }
 
 /** A file that appears with its content: whoever links first has the block. */
-async function claim(root: string, base: number, shortName: string): Promise<boolean> {
+async function claimBlock(root: string, base: number, shortName: string): Promise<boolean> {
   const draft = join(root, `.draft-${randomUUID()}`);
   await writeFile(draft, shortName, { mode: 0o600 });
   try {
@@ -46,7 +46,7 @@ async function claim(root: string, base: number, shortName: string): Promise<boo
   }
 }
 
-async function leases(home: string): Promise<Map<number, string>> {
+async function readLeases(home: string): Promise<Map<number, string>> {
   const found = new Map<number, string>();
   for (const name of await readdir(portRoot(home)).catch(() => [])) {
     const base = Number(name);

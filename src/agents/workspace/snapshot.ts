@@ -43,12 +43,12 @@ const Manifest = z.object({
 
 export type SnapshotManifest = z.infer<typeof Manifest>;
 
-const MOST_FILES = 20_000;
-const MOST_BYTES = 512 * 1_024 * 1_024;
+const MAX_FILES = 20_000;
+const MAX_BYTES = 512 * 1_024 * 1_024;
 const TIMEOUT_MS = 5 * 60_000;
 
 /** A git that reads an agent's files: the mirror is the repository, the index is ours, attributes cannot name programs. */
-function reader(mirror: Mirror, workTree: string, indexFile: string) {
+function gitReadOptions(mirror: Mirror, workTree: string, indexFile: string) {
   return { gitDir: mirror.path, workTree, indexFile, cwd: workTree, timeoutMs: TIMEOUT_MS };
 }
 
@@ -59,8 +59,8 @@ export interface UnsavedFiles {
 
 /** Which files differ from `head`, and which are not known to git and not ignored. */
 export async function findUnsaved(home: string, mirror: Mirror, path: string, head: string): Promise<UnsavedFiles> {
-  return withIndex(home, async (index) => {
-    const at = reader(mirror, path, index);
+  return withTempIndex(home, async (index) => {
+    const at = gitReadOptions(mirror, path, index);
     await git(["read-tree", head], at);
     const list = async (...args: string[]) => (await git(args, at)).split("\0").filter(Boolean);
     const changed = await list("diff", "--name-only", "-z", "--no-ext-diff", "--no-textconv");
@@ -70,19 +70,19 @@ export async function findUnsaved(home: string, mirror: Mirror, path: string, he
 }
 
 /** Throws when anything could not be saved, or does not read back: then nothing may be deleted. */
-export async function takeSnapshot(ask: SnapshotRequest): Promise<Snapshot> {
-  const root = snapshotRoot(ask.home);
-  const draft = join(root, `.new-${shortId(ask.taskId)}-${randomBytes(4).toString("hex")}`);
+export async function takeSnapshot(request: SnapshotRequest): Promise<Snapshot> {
+  const root = snapshotRoot(request.home);
+  const draft = join(root, `.new-${shortId(request.taskId)}-${randomBytes(4).toString("hex")}`);
   await mkdir(draft, { recursive: true, mode: 0o700 });
   try {
-    const bundle = ask.unpushed > 0 && (await saveCommits(ask, draft));
-    const patch = await savePatch(ask, draft);
-    const untracked = await saveUntracked(ask, draft);
-    const dir = await freeName(join(root, `${shortId(ask.taskId)}-${ask.attempt}`));
+    const bundle = request.unpushed > 0 && (await saveCommits(request, draft));
+    const patch = await savePatch(request, draft);
+    const untracked = await saveUntracked(request, draft);
+    const dir = await findFreeName(join(root, `${shortId(request.taskId)}-${request.attempt}`));
     const parts = { bundle, patch, untracked };
-    const restoreCommand = restoreCommandFor(ask, dir, parts);
-    const { taskId, attempt, branch, head } = ask;
-    const manifest = { taskId, attempt, repositoryUrl: ask.mirror.url, branch, head, parts, restoreCommand };
+    const restoreCommand = restoreCommandFor(request, dir, parts);
+    const { taskId, attempt, branch, head } = request;
+    const manifest = { taskId, attempt, repositoryUrl: request.mirror.url, branch, head, parts, restoreCommand };
     await writeFile(join(draft, "manifest.json"), JSON.stringify(manifest, null, 2), { mode: 0o600 });
     await rename(draft, dir);
     return { dir, restoreCommand };
@@ -94,17 +94,17 @@ export async function takeSnapshot(ask: SnapshotRequest): Promise<Snapshot> {
 
 /** The commits of a branch whose working copy is gone already: what no forge has of them. */
 export async function takeBranchSnapshot(
-  ask: Pick<SnapshotRequest, "home" | "mirror" | "taskId" | "branch" | "head">,
+  request: Pick<SnapshotRequest, "home" | "mirror" | "taskId" | "branch" | "head">,
 ): Promise<Snapshot> {
-  const { home, mirror, taskId, branch, head } = ask;
+  const { home, mirror, taskId, branch, head } = request;
   const root = snapshotRoot(home);
   const draft = join(root, `.new-${shortId(taskId)}-${randomBytes(4).toString("hex")}`);
   await mkdir(draft, { recursive: true, mode: 0o700 });
   try {
-    await saveCommits(ask, draft);
-    const dir = await freeName(join(root, `${shortId(taskId)}-branch`));
+    await saveCommits(request, draft);
+    const dir = await findFreeName(join(root, `${shortId(taskId)}-branch`));
     const parts = { bundle: true, patch: false, untracked: 0 };
-    const restoreCommand = restoreCommandFor(ask, dir, parts);
+    const restoreCommand = restoreCommandFor(request, dir, parts);
     const manifest = { taskId, attempt: 0, repositoryUrl: mirror.url, branch, head, parts, restoreCommand };
     await writeFile(join(draft, "manifest.json"), JSON.stringify(manifest, null, 2), { mode: 0o600 });
     await rename(draft, dir);
@@ -135,58 +135,59 @@ export async function restoreSnapshot(dir: string, into: string): Promise<void> 
   if (parts.untracked > 0) await tar(["--extract", "--keep-old-files", "--file", join(dir, "untracked.tar")], into);
 }
 
-type Commits = Pick<SnapshotRequest, "mirror" | "taskId" | "branch" | "head">;
+type CommitSource = Pick<SnapshotRequest, "mirror" | "taskId" | "branch" | "head">;
 
-async function saveCommits(ask: Commits, draft: string): Promise<true> {
+async function saveCommits(request: CommitSource, draft: string): Promise<true> {
   const file = join(draft, "commits.bundle");
-  const ref = `refs/heads/${ask.branch}`;
-  const at = { gitDir: ask.mirror.path, timeoutMs: TIMEOUT_MS };
+  const ref = `refs/heads/${request.branch}`;
+  const at = { gitDir: request.mirror.path, timeoutMs: TIMEOUT_MS };
   await git(["bundle", "create", "--quiet", file, ref, "--not", "--remotes=origin"], at);
   await git(["bundle", "verify", "--quiet", file], at);
   const heads = await git(["bundle", "list-heads", file], at);
-  if (!heads.includes(`${ask.head} ${ref}`)) throw doubt("the bundle does not hold the branch as it is");
+  if (!heads.includes(`${request.head} ${ref}`)) throw unverifiedError("the bundle does not hold the branch as it is");
   return true;
 }
 
-async function savePatch(ask: SnapshotRequest, draft: string): Promise<boolean> {
+async function savePatch(request: SnapshotRequest, draft: string): Promise<boolean> {
   const file = join(draft, "changes.patch");
-  await withIndex(ask.home, async (index) => {
-    const at = reader(ask.mirror, ask.path, index);
-    await git(["read-tree", ask.head], at);
+  await withTempIndex(request.home, async (index) => {
+    const at = gitReadOptions(request.mirror, request.path, index);
+    await git(["read-tree", request.head], at);
     await git(["diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", `--output=${file}`], at);
   });
   const { size } = await stat(file);
-  if (size > MOST_BYTES) throw doubt("the uncommitted changes are too large");
+  if (size > MAX_BYTES) throw unverifiedError("the uncommitted changes are too large");
   if (size === 0) {
     await rm(file);
     return false;
   }
-  await withIndex(ask.home, async (index) => {
-    const at = { gitDir: ask.mirror.path, indexFile: index, timeoutMs: TIMEOUT_MS };
-    await git(["read-tree", ask.head], at);
+  await withTempIndex(request.home, async (index) => {
+    const at = { gitDir: request.mirror.path, indexFile: index, timeoutMs: TIMEOUT_MS };
+    await git(["read-tree", request.head], at);
     await git(["apply", "--cached", "--check", "--whitespace=nowarn", file], at);
   });
   return true;
 }
 
 /** Regular files and symlinks as such; nothing is followed, and what is neither is a doubt. */
-async function saveUntracked(ask: SnapshotRequest, draft: string): Promise<number> {
-  if (ask.untracked.length === 0) return 0;
-  if (ask.untracked.length > MOST_FILES) throw doubt(`${ask.untracked.length} untracked files are too many`);
+async function saveUntracked(request: SnapshotRequest, draft: string): Promise<number> {
+  if (request.untracked.length === 0) return 0;
+  if (request.untracked.length > MAX_FILES)
+    throw unverifiedError(`${request.untracked.length} untracked files are too many`);
   let bytes = 0;
-  for (const name of ask.untracked) {
-    const file = await lstat(join(ask.path, name));
-    if (!file.isFile() && !file.isSymbolicLink()) throw doubt(`${JSON.stringify(name)} is not a plain file`);
+  for (const name of request.untracked) {
+    const file = await lstat(join(request.path, name));
+    if (!file.isFile() && !file.isSymbolicLink()) throw unverifiedError(`${JSON.stringify(name)} is not a plain file`);
     bytes += file.size;
   }
-  if (bytes > MOST_BYTES) throw doubt("the untracked files are too large");
+  if (bytes > MAX_BYTES) throw unverifiedError("the untracked files are too large");
   const archive = join(draft, "untracked.tar");
-  const list = ask.untracked.map((name) => `./${name}\0`).join("");
-  await tar(["--create", "--file", archive, "--no-recursion", "--null", "--files-from=-"], ask.path, list);
+  const list = request.untracked.map((name) => `./${name}\0`).join("");
+  await tar(["--create", "--file", archive, "--no-recursion", "--null", "--files-from=-"], request.path, list);
   const names = (await tar(["--list", "--quoting-style=literal", "--null", "--file", archive], draft)).split(/[\0\n]/);
-  if (names.filter(Boolean).length < ask.untracked.length)
-    throw doubt("the archive does not hold every untracked file");
-  return ask.untracked.length;
+  if (names.filter(Boolean).length < request.untracked.length)
+    throw unverifiedError("the archive does not hold every untracked file");
+  return request.untracked.length;
 }
 
 async function tar(args: readonly string[], cwd: string, input?: string): Promise<string> {
@@ -197,11 +198,11 @@ async function tar(args: readonly string[], cwd: string, input?: string): Promis
     timeoutMs: TIMEOUT_MS,
     ...(input === undefined ? {} : { input }),
   });
-  if (result.exitCode !== 0) throw doubt(`tar: ${lastLines(result.stderr, 3)}`);
+  if (result.exitCode !== 0) throw unverifiedError(`tar: ${lastLines(result.stderr, 3)}`);
   return result.stdout;
 }
 
-async function withIndex<Value>(home: string, work: (index: string) => Promise<Value>): Promise<Value> {
+async function withTempIndex<Value>(home: string, work: (index: string) => Promise<Value>): Promise<Value> {
   await mkdir(snapshotRoot(home), { recursive: true, mode: 0o700 });
   const index = join(snapshotRoot(home), `.index-${randomBytes(8).toString("hex")}`);
   try {
@@ -211,23 +212,23 @@ async function withIndex<Value>(home: string, work: (index: string) => Promise<V
   }
 }
 
-async function freeName(wished: string): Promise<string> {
+async function findFreeName(preferred: string): Promise<string> {
   for (let number = 1; ; number += 1) {
-    const name = number === 1 ? wished : `${wished}.${number}`;
+    const name = number === 1 ? preferred : `${preferred}.${number}`;
     if (!(await stat(name).catch(() => undefined))) return name;
   }
 }
 
-function restoreCommandFor(ask: Commits, dir: string, parts: z.infer<typeof Manifest>["parts"]): string {
-  const into = `restored-${shortId(ask.taskId)}`;
-  const steps = [`git clone --no-checkout ${shellWord(ask.mirror.url)} ${into}`, `cd ${into}`];
-  if (parts.bundle) steps.push(`git fetch ${shellWord(join(dir, "commits.bundle"))} refs/heads/${ask.branch}`);
-  steps.push(`git checkout -B ${ask.branch} ${ask.head}`);
+function restoreCommandFor(request: CommitSource, dir: string, parts: z.infer<typeof Manifest>["parts"]): string {
+  const into = `restored-${shortId(request.taskId)}`;
+  const steps = [`git clone --no-checkout ${shellWord(request.mirror.url)} ${into}`, `cd ${into}`];
+  if (parts.bundle) steps.push(`git fetch ${shellWord(join(dir, "commits.bundle"))} refs/heads/${request.branch}`);
+  steps.push(`git checkout -B ${request.branch} ${request.head}`);
   if (parts.patch) steps.push(`git apply ${shellWord(join(dir, "changes.patch"))}`);
   if (parts.untracked > 0) steps.push(`tar -xf ${shellWord(join(dir, "untracked.tar"))}`);
   return steps.join(" && ");
 }
 
-function doubt(why: string): FleetError {
+function unverifiedError(why: string): FleetError {
   return new FleetError("not-verified", `The snapshot cannot be trusted: ${why}.`);
 }

@@ -2,20 +2,20 @@
 import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readFile, realpath, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { giveTo, type UnixUser } from "../../command/unix-user.ts";
+import { chownTree, type UnixUser } from "../../command/unix-user.ts";
 import { codeOf, FleetError, SpawnError } from "../../domain/errors.ts";
 import { isBranchName } from "../../domain/task/branch.ts";
 import { shortId } from "../../domain/task/task.ts";
 import { git } from "../../git/git.ts";
-import { missingBranch, readRefs, type Mirror, type Mirrors } from "../../git/mirror.ts";
-import { keptRoot, trashRoot, workspaceRoot } from "../paths.ts";
-import { absorbClone, branchHead, isAncestor } from "./branches.ts";
+import { missingBranchError, readRefs, type Mirror, type Mirrors } from "../../git/mirror.ts";
+import { preservedRoot, trashRoot, workspaceRoot } from "../paths.ts";
+import { fetchFromClone, branchHead, isAncestor } from "./branches.ts";
 import { leasePorts } from "./ports.ts";
 import { prepareUser } from "../users.ts";
 import { readWorkspaceRecord, writeWorkspaceRecord, type WorkspaceRecord } from "./record.ts";
 
 /** What the functions of this folder need to reach. */
-export interface Place {
+export interface AgentsContext {
   readonly home: string;
   readonly mirrors: Mirrors;
   /** Below this much free space nothing new is started. */
@@ -48,12 +48,12 @@ export interface Workspace {
 const AGENT_CONFIG = "[user]\n\tname = Fleetwright agent\n\temail = agent@fleetwright.invalid\n";
 
 /** Idempotent: after a crash at any point, the same call finishes what was begun. */
-export async function prepareWorkspace(place: Place, ask: WorkspaceRequest): Promise<Workspace> {
+export async function prepareWorkspace(context: AgentsContext, request: WorkspaceRequest): Promise<Workspace> {
   try {
-    await assertFreeSpace(place);
-    assertBranch(ask);
-    const user = ask.unixUser === undefined ? undefined : await prepareUser(place.home, ask.unixUser);
-    return await findOrMake(place, user ? { ...ask, kind: "clone" } : ask, user);
+    await assertFreeSpace(context);
+    assertBranch(request);
+    const user = request.unixUser === undefined ? undefined : await prepareUser(context.home, request.unixUser);
+    return await findOrCreate(context, user ? { ...request, kind: "clone" } : request, user);
   } catch (error) {
     if (error instanceof SpawnError) throw error;
     const why = error instanceof Error ? error.message : String(error);
@@ -74,40 +74,45 @@ export async function openWorkspaceRoot(home: string): Promise<string> {
 }
 
 /** Moves it out of the way, still complete, for a human to look at. Commits that no branch holds get a ref. */
-export async function setAside(place: Place, mirror: Mirror, taskId: string, path: string): Promise<string> {
+export async function preserveWorkspace(
+  context: AgentsContext,
+  mirror: Mirror,
+  taskId: string,
+  path: string,
+): Promise<string> {
   const name = `${shortId(taskId)}-${randomBytes(3).toString("hex")}`;
-  await mkdir(keptRoot(place.home), { recursive: true, mode: 0o700 });
-  const kept = join(keptRoot(place.home), name);
+  await mkdir(preservedRoot(context.home), { recursive: true, mode: 0o700 });
+  const preserved = join(preservedRoot(context.home), name);
   const head = await readFile(join(worktreeDir(mirror, taskId), "HEAD"), "utf8").catch(() => "");
   if (/^[0-9a-f]{40,64}\n$/.test(head)) {
     await git(["update-ref", `refs/fleet/kept/${name}`, head.trim()], { gitDir: mirror.path });
   }
-  await rename(path, kept);
-  await forgetWorktree(place, mirror, taskId);
-  return kept;
+  await rename(path, preserved);
+  await forgetWorktree(context, mirror, taskId);
+  return preserved;
 }
 
 /**
  * What the mirror keeps about one worktree goes into the trash. `git worktree prune` would do it too, but looks at all of them,
  * and under the mirror's lock: with a thousand tasks that is what cleaning up and starting wait for.
  */
-export async function forgetWorktree(place: Place, mirror: Mirror, taskId: string): Promise<void> {
-  await mkdir(trashRoot(place.home), { recursive: true, mode: 0o700 });
-  const trash = join(trashRoot(place.home), `admin-${shortId(taskId)}-${randomBytes(4).toString("hex")}`);
+export async function forgetWorktree(context: AgentsContext, mirror: Mirror, taskId: string): Promise<void> {
+  await mkdir(trashRoot(context.home), { recursive: true, mode: 0o700 });
+  const trash = join(trashRoot(context.home), `admin-${shortId(taskId)}-${randomBytes(4).toString("hex")}`);
   await rename(worktreeDir(mirror, taskId), trash).catch((error: unknown) => {
     if (codeOf(error) !== "ENOENT") throw error;
   });
 }
 
-async function assertFreeSpace(place: Place): Promise<void> {
-  await mkdir(place.home, { recursive: true, mode: 0o700 });
-  const disk = await statfs(place.home);
+async function assertFreeSpace(context: AgentsContext): Promise<void> {
+  await mkdir(context.home, { recursive: true, mode: 0o700 });
+  const disk = await statfs(context.home);
   const freeMb = Math.floor((disk.bavail * disk.bsize) / 1_048_576);
-  if (freeMb >= place.minFreeMb) return;
+  if (freeMb >= context.minFreeMb) return;
   throw new SpawnError(
     "DISK_FULL",
     "workspace",
-    `Only ${freeMb} MB are free at ${place.home}; ${place.minFreeMb} are needed.`,
+    `Only ${freeMb} MB are free at ${context.home}; ${context.minFreeMb} are needed.`,
   );
 }
 
@@ -119,46 +124,53 @@ function assertBranch({ branch, baseBranch }: WorkspaceRequest): void {
   }
 }
 
-async function findOrMake(place: Place, ask: WorkspaceRequest, user: UnixUser | undefined): Promise<Workspace> {
-  const path = join(await openWorkspaceRoot(place.home), shortId(ask.taskId));
-  const mirror = await place.mirrors.fetch(ask.repositoryUrl);
-  const refs = await readBranches(mirror, ask);
-  const record = await readWorkspaceRecord(place.home, ask.taskId);
-  const intact = await clearTheWay(place, { mirror, ask, path, record });
-  if (intact) return reuse(place, { mirror, ask, path, record: intact });
+async function findOrCreate(
+  context: AgentsContext,
+  request: WorkspaceRequest,
+  user: UnixUser | undefined,
+): Promise<Workspace> {
+  const path = join(await openWorkspaceRoot(context.home), shortId(request.taskId));
+  const mirror = await context.mirrors.fetch(request.repositoryUrl);
+  const refs = await readBranchHeads(mirror, request);
+  const record = await readWorkspaceRecord(context.home, request.taskId);
+  const intact = await findIntactOrClear(context, { mirror, request, path, record });
+  if (intact) return reuseWorkspace(context, { mirror, request, path, record: intact });
 
-  const startSha = await chooseStart(mirror, ask, refs);
-  if (ask.kind === "worktree") await addWorktree(place, mirror, ask, { path, startSha, isNew: !refs.own });
-  else await addClone(mirror, ask, path, startSha);
-  if (user) await giveTo(user, path);
-  const portBase = await leasePorts(place.home, shortId(ask.taskId));
-  const { taskId, attempt, branch, baseBranch, kind } = ask;
-  const made = { path, kind, startSha, baseSha: refs.base, portBase };
+  const startSha = await chooseStartSha(mirror, request, refs);
+  if (request.kind === "worktree") await addWorktree(context, mirror, request, { path, startSha, isNew: !refs.own });
+  else await addClone(mirror, request, path, startSha);
+  if (user) await chownTree(user, path);
+  const portBase = await leasePorts(context.home, shortId(request.taskId));
+  const { taskId, attempt, branch, baseBranch, kind } = request;
+  const created = { path, kind, startSha, baseSha: refs.base, portBase };
   const owner = user ? { unixUser: user } : {};
-  const of = { taskId, attempt, branch, baseBranch, repositoryUrl: mirror.url, ...owner };
-  await writeWorkspaceRecord(place.home, { ...made, ...of });
-  return { ...made, reused: false };
+  const identity = { taskId, attempt, branch, baseBranch, repositoryUrl: mirror.url, ...owner };
+  await writeWorkspaceRecord(context.home, { ...created, ...identity });
+  return { ...created, reused: false };
 }
 
-interface Found {
+interface WorkspaceCandidate {
   readonly mirror: Mirror;
-  readonly ask: WorkspaceRequest;
+  readonly request: WorkspaceRequest;
   readonly path: string;
   readonly record: WorkspaceRecord | undefined;
 }
 
 /** The record of the intact workspace that stands there; otherwise nothing stands there any more. */
-async function clearTheWay(place: Place, { mirror, ask, path, record }: Found): Promise<WorkspaceRecord | undefined> {
-  const there = await lstat(path).catch(() => undefined);
-  if (!there) return undefined;
-  if (record && there.isDirectory() && (await isIntact(mirror, ask, path, record))) return record;
+async function findIntactOrClear(
+  context: AgentsContext,
+  { mirror, request, path, record }: WorkspaceCandidate,
+): Promise<WorkspaceRecord | undefined> {
+  const stats = await lstat(path).catch(() => undefined);
+  if (!stats) return undefined;
+  if (record && stats.isDirectory() && (await isIntact(mirror, request, path, record))) return record;
   if (record) {
-    await setAside(place, mirror, ask.taskId, path);
+    await preserveWorkspace(context, mirror, request.taskId, path);
     return undefined;
   }
   // No record: a crash interrupted its making, so no agent was ever in it.
-  await mkdir(trashRoot(place.home), { recursive: true, mode: 0o700 });
-  const trash = join(trashRoot(place.home), `${basename(path)}-${randomBytes(3).toString("hex")}`);
+  await mkdir(trashRoot(context.home), { recursive: true, mode: 0o700 });
+  const trash = join(trashRoot(context.home), `${basename(path)}-${randomBytes(3).toString("hex")}`);
   await rename(path, trash);
   await rm(trash, { recursive: true, force: true });
   return undefined;
@@ -167,62 +179,73 @@ async function clearTheWay(place: Place, { mirror, ask, path, record }: Found): 
 /** Read as plain files: git itself would already trust what stands in them. */
 async function isIntact(
   mirror: Mirror,
-  ask: WorkspaceRequest,
+  request: WorkspaceRequest,
   path: string,
   record: WorkspaceRecord,
 ): Promise<boolean> {
-  if (!isMeant(record, mirror, ask)) return false;
+  if (!matchesRequest(record, mirror, request)) return false;
   const dotGit = await lstat(join(path, ".git")).catch(() => undefined);
   const onBranch = async (dir: string) =>
-    (await readFile(join(dir, "HEAD"), "utf8").catch(() => "")) === `ref: refs/heads/${ask.branch}\n`;
-  if (ask.kind === "clone") return dotGit?.isDirectory() === true && (await onBranch(join(path, ".git")));
+    (await readFile(join(dir, "HEAD"), "utf8").catch(() => "")) === `ref: refs/heads/${request.branch}\n`;
+  if (request.kind === "clone") return dotGit?.isDirectory() === true && (await onBranch(join(path, ".git")));
   if (!dotGit?.isFile()) return false;
-  const admin = worktreeDir(mirror, ask.taskId);
+  const admin = worktreeDir(mirror, request.taskId);
   const named = /^gitdir: (.+)\n$/.exec(await readFile(join(path, ".git"), "utf8"))?.[1];
   if (named === undefined || !(await onBranch(admin))) return false;
   return (await realpath(named).catch(() => named)) === (await realpath(admin).catch(() => undefined));
 }
 
-function isMeant(record: WorkspaceRecord, mirror: Mirror, ask: WorkspaceRequest): boolean {
+function matchesRequest(record: WorkspaceRecord, mirror: Mirror, request: WorkspaceRequest): boolean {
   const { kind, branch, repositoryUrl, unixUser } = record;
-  return kind === ask.kind && branch === ask.branch && repositoryUrl === mirror.url && unixUser?.name === ask.unixUser;
+  return (
+    kind === request.kind &&
+    branch === request.branch &&
+    repositoryUrl === mirror.url &&
+    unixUser?.name === request.unixUser
+  );
 }
 
-async function reuse(place: Place, found: Found & { readonly record: WorkspaceRecord }): Promise<Workspace> {
-  const { mirror, ask, path, record } = found;
-  const admin = ask.kind === "worktree" ? worktreeDir(mirror, ask.taskId) : join(path, ".git");
+async function reuseWorkspace(
+  context: AgentsContext,
+  found: WorkspaceCandidate & { readonly record: WorkspaceRecord },
+): Promise<Workspace> {
+  const { mirror, request, path, record } = found;
+  const admin = request.kind === "worktree" ? worktreeDir(mirror, request.taskId) : join(path, ".git");
   // A git of the last attempt that was killed leaves it behind; nobody else works here now.
   await rm(join(admin, "index.lock"), { force: true });
-  if (ask.kind === "clone") await absorbClone(mirror, { path, user: record.unixUser }, ask.branch);
-  const head = await branchHead(mirror, ask.branch);
-  const startSha = record.attempt === ask.attempt ? record.startSha : (head ?? record.startSha);
-  const next: WorkspaceRecord = { ...record, attempt: ask.attempt, startSha };
-  if (record.attempt !== ask.attempt) await writeWorkspaceRecord(place.home, next);
+  if (request.kind === "clone") await fetchFromClone(mirror, { path, user: record.unixUser }, request.branch);
+  const head = await branchHead(mirror, request.branch);
+  const startSha = record.attempt === request.attempt ? record.startSha : (head ?? record.startSha);
+  const next: WorkspaceRecord = { ...record, attempt: request.attempt, startSha };
+  if (record.attempt !== request.attempt) await writeWorkspaceRecord(context.home, next);
   const { kind, baseSha, portBase } = next;
   return { path, kind, startSha, baseSha, portBase, reused: true };
 }
 
-interface Branches {
+interface BranchHeads {
   readonly base: string;
   /** The branch as an earlier attempt left it in the mirror. */
   readonly own: string | undefined;
   readonly pushed: string | undefined;
 }
 
-async function readBranches(mirror: Mirror, { branch, baseBranch }: WorkspaceRequest): Promise<Branches> {
+async function readBranchHeads(mirror: Mirror, { branch, baseBranch }: WorkspaceRequest): Promise<BranchHeads> {
   const names = [`refs/remotes/origin/${baseBranch}`, `refs/heads/${branch}`, `refs/remotes/origin/${branch}`];
   const refs = await readRefs(mirror, names);
   const [base, own, pushed] = names.map((name) => refs.get(name));
-  if (base === undefined) throw await missingBranch(mirror, baseBranch);
+  if (base === undefined) throw await missingBranchError(mirror, baseBranch);
   return { base, own, pushed };
 }
 
 /** What exists is gone on with; where the mirror and the forge differ, the mirror's unless the forge's contains it. */
-async function chooseStart(mirror: Mirror, ask: WorkspaceRequest, refs: Branches): Promise<string> {
+async function chooseStartSha(mirror: Mirror, request: WorkspaceRequest, refs: BranchHeads): Promise<string> {
   const existing = refs.own ?? refs.pushed;
   if (existing === undefined) return refs.base;
-  if (ask.fromBranchIfExists === false && !(await isAncestor(mirror, existing, refs.base))) {
-    throw new FleetError("workspace-refused", `The branch ${ask.branch} exists already and has commits of its own.`);
+  if (request.fromBranchIfExists === false && !(await isAncestor(mirror, existing, refs.base))) {
+    throw new FleetError(
+      "workspace-refused",
+      `The branch ${request.branch} exists already and has commits of its own.`,
+    );
   }
   if (!refs.own || !refs.pushed || refs.own === refs.pushed) return existing;
   return (await isAncestor(mirror, refs.own, refs.pushed)) ? refs.pushed : refs.own;
@@ -230,18 +253,18 @@ async function chooseStart(mirror: Mirror, ask: WorkspaceRequest, refs: Branches
 
 /** Only registering is exclusive (16 at once without a lock: 6 % fail); the checkout, which takes long, is not. */
 async function addWorktree(
-  place: Place,
+  context: AgentsContext,
   mirror: Mirror,
-  ask: WorkspaceRequest,
+  request: WorkspaceRequest,
   { path, startSha, isNew }: { path: string; startSha: string; isNew: boolean },
 ): Promise<void> {
-  const admin = worktreeDir(mirror, ask.taskId);
+  const admin = worktreeDir(mirror, request.taskId);
   const flags = ["worktree", "add", "--quiet", "--no-checkout"];
-  await place.mirrors.exclusively(mirror, async () => {
+  await context.mirrors.runExclusive(mirror, async () => {
     if (await lstat(admin).catch(() => undefined)) {
       await git(["worktree", "prune", "--expire=now"], { gitDir: mirror.path });
     }
-    const what = isNew ? ["-b", ask.branch, path, startSha] : [path, ask.branch];
+    const what = isNew ? ["-b", request.branch, path, startSha] : [path, request.branch];
     await git([...flags, ...what], { gitDir: mirror.path });
   });
   await writeFile(join(admin, "config.worktree"), AGENT_CONFIG, { mode: 0o600 });
@@ -249,10 +272,10 @@ async function addWorktree(
 }
 
 /** Its own repository with no link to ours; objects are copied, so that nothing outside the folder is needed. */
-async function addClone(mirror: Mirror, ask: WorkspaceRequest, path: string, startSha: string): Promise<void> {
-  const base = `refs/remotes/origin/${ask.baseBranch}`;
-  const refspecs = [`+${base}:${base}`, `+${startSha}:refs/heads/${ask.branch}`];
-  await git(["init", "--quiet", "--template=", "-b", ask.branch, path], { cwd: dirname(path) });
+async function addClone(mirror: Mirror, request: WorkspaceRequest, path: string, startSha: string): Promise<void> {
+  const base = `refs/remotes/origin/${request.baseBranch}`;
+  const refspecs = [`+${base}:${base}`, `+${startSha}:refs/heads/${request.branch}`];
+  await git(["init", "--quiet", "--template=", "-b", request.branch, path], { cwd: dirname(path) });
   const origin = `[remote "origin"]\n\turl = ${JSON.stringify(mirror.url)}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n`;
   await writeFile(join(path, ".git", "config"), `${AGENT_CONFIG}[core]\n\trepositoryformatversion = 0\n${origin}`);
   const fetch = [

@@ -3,12 +3,12 @@ import type { IncomingMessage } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import type { z } from "zod";
 import type { Problem } from "../../views/problem.ts";
-import { failure, type Credentials } from "./credentials.ts";
+import { fleetError, type Credentials } from "./credentials.ts";
 import type { Routes } from "./routes.ts";
-import { addressOf, ask, textFrom, type Address, type Wish } from "./http-client.ts";
+import { buildPath, sendRequest, readText, type UrlParams, type HttpRequest } from "./http-client.ts";
 
 /** A schema, or how to load it: then it is loaded while the server answers. */
-export type Reply<Shape extends z.ZodType> = Shape | (() => Promise<Shape>);
+export type LazySchema<Shape extends z.ZodType> = Shape | (() => Promise<Shape>);
 
 export interface ApiEvent<Data> {
   readonly id: string | undefined;
@@ -19,26 +19,26 @@ export interface ApiEvent<Data> {
 type JsonRoute = Exclude<keyof Routes, `STREAM ${string}`>;
 type StreamRoute = Extract<keyof Routes, `STREAM ${string}`>;
 /** A view that cannot read what the document says that the route answers does not compile. */
-type Reads<Name extends keyof Routes, Shape extends z.ZodType> =
-  Routes[Name]["reply"] extends z.input<Shape> ? Reply<Shape> : never;
+type CompatibleSchema<Name extends keyof Routes, Shape extends z.ZodType> =
+  Routes[Name]["reply"] extends z.input<Shape> ? LazySchema<Shape> : never;
 
 export interface Api {
   /** One question to a route of the document, with what it takes. */
-  ask<Name extends JsonRoute, Shape extends z.ZodType>(
+  request<Name extends JsonRoute, Shape extends z.ZodType>(
     route: Name,
-    asked: Routes[Name]["ask"],
-    reply: Reply<Shape> & Reads<Name, Shape>,
+    params: Routes[Name]["ask"],
+    reply: LazySchema<Shape> & CompatibleSchema<Name, Shape>,
   ): Promise<z.output<Shape>>;
   /** Every event once, over breaks; ends when the server says that it is over. */
   follow<Name extends StreamRoute, Shape extends z.ZodType>(
     route: Name,
-    asked: Routes[Name]["ask"],
-    reply: Reply<Shape> & Reads<Name, Shape>,
-    terms?: StreamTerms,
+    params: Routes[Name]["ask"],
+    reply: LazySchema<Shape> & CompatibleSchema<Name, Shape>,
+    terms?: StreamOptions,
   ): AsyncGenerator<ApiEvent<z.output<Shape>>, void>;
 }
 
-export interface StreamTerms {
+export interface StreamOptions {
   readonly signal?: AbortSignal;
 }
 
@@ -53,97 +53,105 @@ export class ProblemError extends Error {
   }
 }
 
-const ANSWER_MS = 35_000;
-export const TRIES = 5;
+const RESPONSE_TIMEOUT_MS = 35_000;
+export const MAX_TRIES = 5;
 
-export function connectApi(of: Credentials | (() => Promise<Credentials>)): Api {
-  const target = async () => (typeof of === "function" ? of() : of);
+export function connectApi(source: Credentials | (() => Promise<Credentials>)): Api {
+  const target = async () => (typeof source === "function" ? source() : source);
   return {
-    ask: (route, asked, reply) => send(target, questionOf(route, asked), reply),
-    async *follow(route, asked, reply, { signal } = {}) {
+    request: (route, params, reply) => send(target, buildRequest(route, params), reply),
+    async *follow(route, params, reply, { signal } = {}) {
       const { followStream } = await import("./stream.ts");
-      const [credentials, shape] = await Promise.all([target(), loaded(reply)]);
-      const url = new URL(questionOf(route, asked).path, credentials.url);
-      yield* followStream({ url, headers: headersFor(credentials), signal, problemOf }, shape);
+      const [credentials, shape] = await Promise.all([target(), loadSchema(reply)]);
+      const url = new URL(buildRequest(route, params).path, credentials.url);
+      yield* followStream({ url, headers: headersFor(credentials), signal, parseProblem }, shape);
     },
   };
 }
 
 /** What a route may be asked with, whichever it is. */
-interface Asked extends Address {
+interface RequestParams extends UrlParams {
   readonly body?: object;
   readonly idempotencyKey?: string | undefined;
 }
 
 /** `POST /api/fleet/tasks/{task}/stop` and what is asked, as a request. */
-function questionOf(route: string, asked: Asked): Question {
+function buildRequest(route: string, params: RequestParams): ApiRequest {
   const [method = "", template = ""] = route.split(" ");
-  const { body, idempotencyKey } = asked;
-  const again = method !== "POST" || idempotencyKey !== undefined;
-  return { method, path: addressOf(template, asked), ...(body ? { body } : {}), idempotencyKey, again };
+  const { body, idempotencyKey } = params;
+  const retryable = method !== "POST" || idempotencyKey !== undefined;
+  return { method, path: buildPath(template, params), ...(body ? { body } : {}), idempotencyKey, retryable };
 }
 
-interface Question {
+interface ApiRequest {
   readonly method: string;
   readonly path: string;
   readonly body?: object;
   readonly idempotencyKey?: string | undefined;
-  readonly again: boolean;
+  readonly retryable: boolean;
 }
 
 async function send<Shape extends z.ZodType>(
   target: () => Promise<Credentials>,
-  question: Question,
-  reply: Reply<Shape>,
+  request: ApiRequest,
+  reply: LazySchema<Shape>,
 ): Promise<z.output<Shape>> {
   const credentials = await target();
-  const answering = tryToAsk(credentials, question);
-  const [answer, shape] = await Promise.all([answering, loaded(reply)]);
+  const answering = sendWithRetries(credentials, request);
+  const [answer, shape] = await Promise.all([answering, loadSchema(reply)]);
   const parsed = shape.safeParse(answer);
   if (parsed.success) return parsed.data;
   throw new Error(
-    `The server answered ${question.method} ${question.path} in a shape this fleet does not know. Are both the same version?`,
+    `The server answered ${request.method} ${request.path} in a shape this fleet does not know. Are both the same version?`,
     {
       cause: parsed.error,
     },
   );
 }
 
-async function tryToAsk(credentials: Credentials, question: Question): Promise<unknown> {
-  for (let tried = 1; ; tried += 1) {
-    const outcome = await askOnce(credentials, question).catch((error: unknown) => ({ error, retryAfter: undefined }));
+async function sendWithRetries(credentials: Credentials, request: ApiRequest): Promise<unknown> {
+  for (let attempt = 1; ; attempt += 1) {
+    const outcome = await sendOnce(credentials, request).catch((error: unknown) => ({ error, retryAfter: undefined }));
     if ("answer" in outcome) return outcome.answer;
     const { error, retryAfter } = outcome;
-    if (!question.again || tried === TRIES || !mayPass(error)) throw error;
-    await pause(waitMs(tried, retryAfter));
+    if (!request.retryable || attempt === MAX_TRIES || !isTransient(error)) throw error;
+    await pause(retryDelayMs(attempt, retryAfter));
   }
 }
 
-type Outcome = { readonly answer: unknown } | { readonly error: Error; readonly retryAfter: string | undefined };
+type SendOutcome = { readonly answer: unknown } | { readonly error: Error; readonly retryAfter: string | undefined };
 
-async function askOnce(credentials: Credentials, { method, path, body, idempotencyKey }: Question): Promise<Outcome> {
+async function sendOnce(
+  credentials: Credentials,
+  { method, path, body, idempotencyKey }: ApiRequest,
+): Promise<SendOutcome> {
   const headers = {
     ...headersFor(credentials),
     ...(body ? { "content-type": "application/json" } : {}),
     ...(idempotencyKey ? { "idempotency-key": idempotencyKey } : {}),
   };
-  const wish = { method, headers, body: body && JSON.stringify(body), timeoutMs: ANSWER_MS };
-  const response = await reach(new URL(path, credentials.url), wish);
-  const text = await textFrom(response);
+  const request = { method, headers, body: body && JSON.stringify(body), timeoutMs: RESPONSE_TIMEOUT_MS };
+  const response = await sendToServer(new URL(path, credentials.url), request);
+  const text = await readText(response);
   const status = response.statusCode ?? 0;
   if (status < 400) return { answer: JSON.parse(text) };
-  return { error: await problemOf(status, text), retryAfter: response.headers["retry-after"] };
+  return { error: await parseProblem(status, text), retryAfter: response.headers["retry-after"] };
 }
 
 /** Like ask(), but where nobody listens it says so in words. */
-export async function reach(url: URL, wish: Wish): Promise<IncomingMessage> {
+export async function sendToServer(url: URL, request: HttpRequest): Promise<IncomingMessage> {
   try {
-    return await ask(url, wish);
+    return await sendRequest(url, request);
   } catch (error) {
-    const code = codeOf(error);
+    const code = networkErrorCode(error);
     if (code !== "ECONNREFUSED" && code !== "ENOTFOUND") throw error;
     const facts = { url: url.origin };
-    throw await failure("stack-not-running", "Fleetwright is not running here. Start it: npx fleet up", facts, error);
+    throw await fleetError(
+      "stack-not-running",
+      "Fleetwright is not running here. Start it: npx fleet up",
+      facts,
+      error,
+    );
   }
 }
 
@@ -151,11 +159,11 @@ function headersFor({ token }: Credentials): Record<string, string> {
   return { authorization: `Bearer ${token}`, accept: "application/json" };
 }
 
-async function loaded<Shape extends z.ZodType>(reply: Reply<Shape>): Promise<Shape> {
+async function loadSchema<Shape extends z.ZodType>(reply: LazySchema<Shape>): Promise<Shape> {
   return typeof reply === "function" ? reply() : reply;
 }
 
-async function problemOf(status: number, text: string): Promise<Error> {
+async function parseProblem(status: number, text: string): Promise<Error> {
   const { Problem } = await import("../../views/problem.ts");
   try {
     return new ProblemError(Problem.parse(JSON.parse(text)));
@@ -167,19 +175,19 @@ async function problemOf(status: number, text: string): Promise<Error> {
 }
 
 /** A broken connection, or a server that asks to come back. */
-export function mayPass(error: unknown): boolean {
-  return codeOf(error) !== undefined || (error instanceof ProblemError && error.problem.status === 503);
+export function isTransient(error: unknown): boolean {
+  return networkErrorCode(error) !== undefined || (error instanceof ProblemError && error.problem.status === 503);
 }
 
 /** Of a broken connection; undefined for anything else. */
-function codeOf(error: unknown): string | undefined {
+function networkErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
   return /^(?:E[A-Z]+|UND_ERR_.*)$/.test(error.code) ? error.code : undefined;
 }
 
 /** 200 ms, doubling, at most 5 s; or what the server asks for, at most 10 s. */
-export function waitMs(tried: number, retryAfter?: string): number {
-  const asked = Number(retryAfter);
-  if (Number.isFinite(asked) && asked > 0) return Math.min(asked, 10) * 1_000;
-  return Math.min(200 * 2 ** tried, 5_000);
+export function retryDelayMs(attempt: number, retryAfter?: string): number {
+  const retryAfterSeconds = Number(retryAfter);
+  if (Number.isFinite(retryAfterSeconds) && retryAfterSeconds > 0) return Math.min(retryAfterSeconds, 10) * 1_000;
+  return Math.min(200 * 2 ** attempt, 5_000);
 }

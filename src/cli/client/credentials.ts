@@ -24,9 +24,12 @@ export async function readCredentials(env: Env): Promise<Credentials> {
 
   const local = await readLocal(credentialsFile(env));
   if (url && local?.url !== url) {
-    throw await failure("unauthenticated", `There is no token for ${url}. Set FLEET_TOKEN to one that server issued.`);
+    throw await fleetError(
+      "unauthenticated",
+      `There is no token for ${url}. Set FLEET_TOKEN to one that server issued.`,
+    );
   }
-  if (!local) throw await failure("stack-not-running", "Fleetwright is not running here. Start it: npx fleet up");
+  if (!local) throw await fleetError("stack-not-running", "Fleetwright is not running here. Start it: npx fleet up");
   return { url: local.url, token: token || local.token };
 }
 
@@ -35,7 +38,7 @@ async function readLocal(file: string): Promise<Credentials | undefined> {
   try {
     const { mode } = await stat(file);
     if ((mode & 0o077) !== 0) {
-      throw await failure("unauthenticated", `${file} can be read by others. Mend it: chmod 600 ${file}`);
+      throw await fleetError("unauthenticated", `${file} can be read by others. Mend it: chmod 600 ${file}`);
     }
     text = await readFile(file, "utf8");
   } catch (error) {
@@ -44,7 +47,7 @@ async function readLocal(file: string): Promise<Credentials | undefined> {
   }
   const found: unknown = JSON.parse(text);
   if (isCredentials(found)) return { url: found.url, token: found.token };
-  throw await failure("stack-not-running", `${file} is not a credentials file. Write it anew: npx fleet up`);
+  throw await fleetError("stack-not-running", `${file} is not a credentials file. Write it anew: npx fleet up`);
 }
 
 /** By hand: a schema would cost every verb 50 ms before its question is even asked. */
@@ -54,7 +57,7 @@ function isCredentials(found: unknown): found is Credentials {
 }
 
 /** The errors' table brings its schemas along; who gets through never loads it. */
-export async function failure(...of: ConstructorParameters<typeof FleetError>): Promise<Error> {
+export async function fleetError(...args: ConstructorParameters<typeof FleetError>): Promise<Error> {
   const errors = await import("../../domain/errors.ts");
-  return new errors.FleetError(...of);
+  return new errors.FleetError(...args);
 }

@@ -3,18 +3,18 @@ import { setTimeout as pause } from "node:timers/promises";
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import type { IncomingMessage } from "node:http";
 import type { z } from "zod";
-import { mayPass, reach, TRIES, waitMs, type ApiEvent } from "./api.ts";
-import { textFrom } from "./http-client.ts";
+import { isTransient, sendToServer, MAX_TRIES, retryDelayMs, type ApiEvent } from "./api.ts";
+import { readText } from "./http-client.ts";
 
 export interface StreamSource {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal | undefined;
-  readonly problemOf: (status: number, text: string) => Promise<Error>;
+  readonly parseProblem: (status: number, text: string) => Promise<Error>;
 }
 
 /** Three of the server's heartbeats. */
-const SILENCE_MS = 45_000;
+const IDLE_TIMEOUT_MS = 45_000;
 
 export async function* followStream<Shape extends z.ZodType>(
   source: StreamSource,
@@ -23,42 +23,42 @@ export async function* followStream<Shape extends z.ZodType>(
   const { signal } = source;
   let lastId: string | undefined;
   let failures = 0;
-  const isOver = () => signal?.aborted === true;
-  while (!isOver()) {
+  const isAborted = () => signal?.aborted === true;
+  while (!isAborted()) {
     try {
-      for await (const { id, event, data } of messages(await open(source, lastId))) {
+      for await (const { id, event, data } of readMessages(await openStream(source, lastId))) {
         if (event === "end") return;
         failures = 0;
         yield { id, event, data: shape.parse(JSON.parse(data)) };
         lastId = id ?? lastId;
       }
     } catch (error) {
-      if (isOver()) return;
+      if (isAborted()) return;
       failures += 1;
       // Once it was reached, a server that is away for a moment (a deploy) is waited for.
-      if (failures >= TRIES || !(mayPass(error) || (lastId !== undefined && isAway(error)))) throw error;
+      if (failures >= MAX_TRIES || !(isTransient(error) || (lastId !== undefined && isServerDown(error)))) throw error;
     }
-    await pause(waitMs(failures), undefined, signal ? { signal } : {}).catch(() => {});
+    await pause(retryDelayMs(failures), undefined, signal ? { signal } : {}).catch(() => {});
   }
 }
 
-async function open(
-  { url, headers, signal, problemOf }: StreamSource,
+async function openStream(
+  { url, headers, signal, parseProblem }: StreamSource,
   lastId: string | undefined,
 ): Promise<IncomingMessage> {
   const resume = lastId === undefined ? {} : { "last-event-id": lastId };
-  const wish = {
+  const request = {
     method: "GET",
     headers: { ...headers, accept: "text/event-stream", ...resume },
     signal,
-    timeoutMs: SILENCE_MS,
+    timeoutMs: IDLE_TIMEOUT_MS,
   };
-  const response = await reach(url, wish);
+  const response = await sendToServer(url, request);
   if (response.statusCode === 200) return response;
-  throw await problemOf(response.statusCode ?? 0, await textFrom(response));
+  throw await parseProblem(response.statusCode ?? 0, await readText(response));
 }
 
-async function* messages(response: IncomingMessage): AsyncGenerator<EventSourceMessage, void> {
+async function* readMessages(response: IncomingMessage): AsyncGenerator<EventSourceMessage, void> {
   response.setEncoding("utf8");
   const arrived: EventSourceMessage[] = [];
   const parser = createParser({ onEvent: (event) => arrived.push(event) });
@@ -68,6 +68,6 @@ async function* messages(response: IncomingMessage): AsyncGenerator<EventSourceM
   }
 }
 
-function isAway(error: unknown): boolean {
+function isServerDown(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "stack-not-running";
 }

@@ -5,56 +5,56 @@ import type { Api } from "./api.ts";
 import type { Shell } from "../command.ts";
 import { openProgress } from "../progress.ts";
 import type { Terminal } from "../print/terminal.ts";
-import { span } from "../print/format.ts";
+import { formatDuration } from "../print/format.ts";
 
-const GOOD: ReadonlySet<string> = new Set(["ready", "merged"]);
-const OVER: ReadonlySet<string> = new Set(["ready", "merged", "abandoned", "cancelled"]);
-const LOOK_MS = 10_000;
+const SUCCESS_STATUSES: ReadonlySet<string> = new Set(["ready", "merged"]);
+const SETTLED_STATUSES: ReadonlySet<string> = new Set(["ready", "merged", "abandoned", "cancelled"]);
+const POLL_MS = 10_000;
 
 /** The exit code: 0 when ready or merged, 1 otherwise. */
-export async function waitFor(first: TaskView, shell: Shell): Promise<number> {
+export async function waitForTask(first: TaskView, shell: Shell): Promise<number> {
   const { terminal, json, world } = shell;
-  const begun = world.clock().getTime();
+  const startedAt = world.clock().getTime();
   const progress = json ? undefined : openProgress(terminal, world.clock);
-  if (!json) terminal.line(`${terminal.paint("bold", first.shortId)}  ${terminal.shown(first.title)}`);
+  if (!json) terminal.line(`${terminal.paint("bold", first.shortId)}  ${terminal.sanitize(first.title)}`);
 
   let task = first;
-  progress?.say(sentence(terminal, first));
-  for await (const now of changes(first, shell)) {
+  progress?.update(statusLine(terminal, first));
+  for await (const now of watchTask(first, shell)) {
     task = now;
-    if (!OVER.has(task.status)) progress?.say(sentence(terminal, task));
+    if (!SETTLED_STATUSES.has(task.status)) progress?.update(statusLine(terminal, task));
   }
   if (json) terminal.json(task);
-  else progress?.end(lastWord(terminal, task, span(world.clock().getTime() - begun)));
-  return GOOD.has(task.status) ? 0 : 1;
+  else progress?.end(finalLine(terminal, task, formatDuration(world.clock().getTime() - startedAt)));
+  return SUCCESS_STATUSES.has(task.status) ? 0 : 1;
 }
 
 /** The task, each time there may be news; ends when it is over, or the operator has enough. */
-async function* changes(first: TaskView, { api, world }: Shell): AsyncGenerator<TaskView, void> {
-  const over = new AbortController();
+async function* watchTask(first: TaskView, { api, world }: Shell): AsyncGenerator<TaskView, void> {
+  const cancellation = new AbortController();
   const bell = openBell();
   const stop = () => {
-    over.abort();
+    cancellation.abort();
     bell.ring();
   };
   world.signal.addEventListener("abort", stop, { once: true });
-  const listening = listen(api, first.id, bell, over.signal);
+  const listening = ringOnTaskEvents(api, first.id, bell, cancellation.signal);
   try {
-    for (let task = first; !OVER.has(task.status) && !world.signal.aborted; yield task) {
-      await bell.rungWithin(LOOK_MS);
+    for (let task = first; !SETTLED_STATUSES.has(task.status) && !world.signal.aborted; yield task) {
+      await bell.waitForRing(POLL_MS);
       if (!world.signal.aborted) {
-        task = await api.ask("GET /api/fleet/tasks/{task}", { path: { task: first.id } }, TaskView);
+        task = await api.request("GET /api/fleet/tasks/{task}", { path: { task: first.id } }, TaskView);
       }
     }
   } finally {
-    over.abort();
+    cancellation.abort();
     world.signal.removeEventListener("abort", stop);
     await listening;
   }
 }
 
 /** A stream that cannot be had costs speed, not truth: looking every ten seconds goes on. */
-async function listen(api: Api, taskId: string, bell: Bell, signal: AbortSignal): Promise<void> {
+async function ringOnTaskEvents(api: Api, taskId: string, bell: Bell, signal: AbortSignal): Promise<void> {
   try {
     const events = api.follow("STREAM /api/fleet/tasks/{task}/events", { path: { task: taskId } }, EventView, {
       signal,
@@ -66,24 +66,24 @@ async function listen(api: Api, taskId: string, bell: Bell, signal: AbortSignal)
   bell.ring();
 }
 
-function sentence(terminal: Terminal, { status, condition, attempt, prNumber, shortId }: TaskView): string {
-  const again = attempt > 0 ? ` · attempt ${attempt + 1}` : "";
+function statusLine(terminal: Terminal, { status, condition, attempt, prNumber, shortId }: TaskView): string {
+  const retryNote = attempt > 0 ? ` · attempt ${attempt + 1}` : "";
   const pr = prNumber === null ? "" : ` · PR #${prNumber}`;
-  const asks = condition === "needs_input" ? ` · see: fleet show ${shortId}` : "";
-  return `${terminal.status(status, condition)}${again}${pr}${asks}`;
+  const inputNote = condition === "needs_input" ? ` · see: fleet show ${shortId}` : "";
+  return `${terminal.status(status, condition)}${retryNote}${pr}${inputNote}`;
 }
 
-function lastWord(terminal: Terminal, { status, shortId, failure }: TaskView, after: string): string {
-  if (!OVER.has(status)) return `Left after ${after}; it goes on. See: fleet show ${shortId}`;
+function finalLine(terminal: Terminal, { status, shortId, failure }: TaskView, after: string): string {
+  if (!SETTLED_STATUSES.has(status)) return `Left after ${after}; it goes on. See: fleet show ${shortId}`;
   const next = status === "ready" ? `fleet merge ${shortId}` : `fleet show ${shortId}`;
-  const why = failure && !GOOD.has(status) ? `: ${terminal.shown(failure.reason)}` : "";
+  const why = failure && !SUCCESS_STATUSES.has(status) ? `: ${terminal.sanitize(failure.reason)}` : "";
   return `${terminal.status(status)} after ${after}${why}. ${terminal.paint("dim", `Next: ${next}`)}`;
 }
 
 export interface Bell {
   readonly ring: () => void;
   /** Rung, or the time is over. */
-  readonly rungWithin: (ms: number) => Promise<void>;
+  readonly waitForRing: (ms: number) => Promise<void>;
 }
 
 /** Rung while nobody listens, it is still heard once. */
@@ -95,7 +95,7 @@ export function openBell(): Bell {
       pending = waiting === undefined;
       waiting?.();
     },
-    async rungWithin(ms) {
+    async waitForRing(ms) {
       if (!pending) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, ms);

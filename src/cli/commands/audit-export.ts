@@ -1,12 +1,12 @@
 /** fleet audit list and export: who did what; and all of it as JSON lines, to be kept and checked elsewhere. */
 import { open } from "node:fs/promises";
 import type { AuditEntryView } from "../../views/audit.ts";
-import { numberOf, textOf, type Command, type Shell } from "../command.ts";
+import { asNumber, asString, type Command, type Shell } from "../command.ts";
 import { ago, plural } from "../print/format.ts";
 
-const PAGE = 1_000;
+const PAGE_SIZE = 1_000;
 
-const pages = async () =>
+const loadPageSchema = async () =>
   (await import("../../views/page.ts")).pageOf((await import("../../views/audit.ts")).AuditEntryView);
 
 export const listAuditCommand: Command = {
@@ -23,21 +23,21 @@ export const listAuditCommand: Command = {
   examples: ["fleet audit list", "fleet audit list --act estop --since 2026-11-01 --all", "fleet audit list --json"],
 
   async run({ api, terminal, json, world }, _args, options) {
-    const wanted = numberOf(options["limit"]) ?? 50;
+    const wanted = asNumber(options["limit"]) ?? 50;
     const items: AuditEntryView[] = [];
     let cursor: string | undefined;
     do {
       const query = {
-        task: textOf(options["task"]),
-        operator: textOf(options["operator"]),
-        act: textOf(options["act"]),
-        since: timeOf(options["since"]),
+        task: asString(options["task"]),
+        operator: asString(options["operator"]),
+        act: asString(options["act"]),
+        since: parseTime(options["since"]),
         all: options["all"] === true,
         // What is no number is left for the server to refuse by name.
-        limit: Number.isNaN(wanted) ? String(options["limit"]) : Math.min(wanted - items.length, PAGE),
+        limit: Number.isNaN(wanted) ? String(options["limit"]) : Math.min(wanted - items.length, PAGE_SIZE),
         cursor,
       };
-      const page = await api.ask("GET /api/fleet/audit", { query }, pages);
+      const page = await api.request("GET /api/fleet/audit", { query }, loadPageSchema);
       items.push(...page.items);
       cursor = page.nextCursor ?? undefined;
     } while (cursor !== undefined && items.length < wanted && !world.signal.aborted);
@@ -46,7 +46,7 @@ export const listAuditCommand: Command = {
       return;
     }
     const now = world.clock();
-    for (const entry of items) terminal.line(lineOf(terminal, entry, now));
+    for (const entry of items) terminal.line(entryLine(terminal, entry, now));
     if (items.length === 0) terminal.note("Nothing is written of that.");
   },
 };
@@ -69,27 +69,30 @@ export const exportAuditCommand: Command = {
 
   async run(shell, _args, options) {
     const query = {
-      task: textOf(options["task"]),
-      since: timeOf(options["since"]),
-      until: timeOf(options["until"]),
+      task: asString(options["task"]),
+      since: parseTime(options["since"]),
+      until: parseTime(options["until"]),
       all: options["all"] === true,
     };
-    const out = textOf(options["out"]);
+    const out = asString(options["out"]);
     if (out === undefined) {
-      await writeAll(shell, query, { write: async (text) => shell.terminal.raw(text) });
+      await exportEntries(shell, query, { write: async (text) => shell.terminal.raw(text) });
       return;
     }
     const file = await open(out, "a", 0o600);
     try {
-      const { goOnWith } = await import("../audit-file.ts");
-      const begun = await goOnWith(out);
-      if (begun.isWhole) {
+      const { resumeExport } = await import("../audit-file.ts");
+      const progress = await resumeExport(out);
+      if (progress.isComplete) {
         const { FleetError } = await import("../../domain/errors.ts");
         throw new FleetError("invalid-input", `${out} is a whole export already. Name another file.`);
       }
-      if (begun.entries > 0)
-        shell.terminal.note(`Going on behind ${plural(begun.entries, "entry", "entries")} of ${out}.`);
-      const { entries, chains } = await writeAll(shell, query, { write: (text) => file.appendFile(text), ...begun });
+      if (progress.entries > 0)
+        shell.terminal.note(`Going on behind ${plural(progress.entries, "entry", "entries")} of ${out}.`);
+      const { entries, chains } = await exportEntries(shell, query, {
+        write: (text) => file.appendFile(text),
+        ...progress,
+      });
       await file.sync();
       if (shell.json) shell.terminal.json({ file: out, entries, chains });
       else {
@@ -111,7 +114,7 @@ interface Sink {
 }
 
 /** Page by page, so that a year of entries does not fill the memory. */
-async function writeAll(
+async function exportEntries(
   { api, world }: Shell,
   query: Readonly<Record<string, string | boolean | undefined>>,
   sink: Sink,
@@ -120,8 +123,8 @@ async function writeAll(
   let cursor = last && `${last.seq}@${last.chain}`;
   do {
     world.signal.throwIfAborted();
-    const asked = { query: { ...query, limit: PAGE, cursor } };
-    const page = await api.ask("GET /api/fleet/audit/export", asked, pages);
+    const params = { query: { ...query, limit: PAGE_SIZE, cursor } };
+    const page = await api.request("GET /api/fleet/audit/export", params, loadPageSchema);
     for (const entry of page.items) {
       chains += entry.chain === last?.chain ? 0 : 1;
       last = entry;
@@ -134,14 +137,14 @@ async function writeAll(
   return { entries, chains };
 }
 
-function lineOf({ paint, shown }: Shell["terminal"], entry: AuditEntryView, now: Date): string {
+function entryLine({ paint, sanitize }: Shell["terminal"], entry: AuditEntryView, now: Date): string {
   const about = entry.task_id === null ? "" : `  ${paint("bold", entry.task_id.replaceAll("-", "").slice(-8))}`;
-  const facts = shown(entry.detail).slice(0, 160);
-  return `${paint("dim", ago(entry.at, now).padStart(10))}  ${shown(entry.actor)}  ${shown(entry.action)}${about}  ${paint("dim", facts)}`;
+  const facts = sanitize(entry.detail).slice(0, 160);
+  return `${paint("dim", ago(entry.at, now).padStart(10))}  ${sanitize(entry.actor)}  ${sanitize(entry.action)}${about}  ${paint("dim", facts)}`;
 }
 
 /** A day is its first moment, in UTC; what is no time is left for the server to refuse by name. */
-function timeOf(value: unknown): string | undefined {
-  const text = textOf(value);
+function parseTime(value: unknown): string | undefined {
+  const text = asString(value);
   return text !== undefined && /^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00Z` : text;
 }

@@ -1,5 +1,5 @@
 /** fleet audit: recompute the chains and hold them to the signed checkpoints, naming what does not hold; sign one now; take them along. */
-import { textOf, type Command, type Shell } from "../command.ts";
+import { asString, type Command, type Shell } from "../command.ts";
 import type { AuditProof } from "../../views/integrity.ts";
 import { plural } from "../print/format.ts";
 import { exportAuditCommand, listAuditCommand } from "./audit-export.ts";
@@ -22,16 +22,16 @@ const verifyCommand: Command = {
 
   async run(shell, _args, { task, file }) {
     const { api, terminal, json } = shell;
-    const path = textOf(file);
+    const path = asString(file);
     if (path !== undefined) return verifyExport(shell, path);
-    const query = { task: textOf(task) };
-    const proof = await api.ask("GET /api/fleet/audit/verify", { query }, proofView);
+    const query = { task: asString(task) };
+    const proof = await api.request("GET /api/fleet/audit/verify", { query }, proofView);
     if (json) terminal.json(proof);
     else {
       const size = `${plural(proof.chains, "chain")}, ${plural(proof.entries, "entry", "entries")}`;
       terminal.line(`${terminal.mark(proof.ok)} ${size}: ${proof.ok ? "all hold" : `${proof.broken.length} broken`}`);
       for (const { taskId, seq, why } of proof.broken)
-        terminal.line(`  ${terminal.shown(taskId)}  entry ${seq}: ${terminal.shown(why)}`);
+        terminal.line(`  ${terminal.sanitize(taskId)}  entry ${seq}: ${terminal.sanitize(why)}`);
       if (proof.checkpoint) for (const line of checkpointLines(terminal, proof.checkpoint)) terminal.line(line);
     }
     return proof.ok ? 0 : NOT_VERIFIED;
@@ -47,7 +47,7 @@ const checkpointCommand: Command = {
   examples: ["fleet audit checkpoint"],
 
   async run({ api, terminal, json }) {
-    const made = await api.ask("POST /api/fleet/audit/checkpoint", {}, checkpointView);
+    const made = await api.request("POST /api/fleet/audit/checkpoint", {}, checkpointView);
     if (json) terminal.json(made);
     else
       terminal.line(
@@ -71,8 +71,8 @@ async function verifyExport({ terminal, json }: Shell, path: string): Promise<nu
     const size = `${plural(proof.chains, "chain")}, ${plural(proof.entries, "entry", "entries")}`;
     terminal.line(`${terminal.mark(proof.ok)} ${size}: ${proof.ok ? "all hold" : "not as they were written"}`);
     for (const { chain, seq, line, why } of proof.broken)
-      terminal.line(`  ${terminal.shown(chain)}  entry ${seq} (line ${line}): ${terminal.shown(why)}`);
-    if (proof.file !== null) terminal.line(`  ${terminal.shown(path)}: ${terminal.shown(proof.file)}`);
+      terminal.line(`  ${terminal.sanitize(chain)}  entry ${seq} (line ${line}): ${terminal.sanitize(why)}`);
+    if (proof.file !== null) terminal.line(`  ${terminal.sanitize(path)}: ${terminal.sanitize(proof.file)}`);
   }
   return proof.ok ? 0 : NOT_VERIFIED;
 }
@@ -81,5 +81,5 @@ function checkpointLines(terminal: Terminal, { id, at, chains, broken }: Checkpo
   const [first] = broken;
   if (!first)
     return [`${terminal.mark(true)} checkpoint ${id} of ${at} over ${plural(chains, "chain")}: signed and kept to`];
-  return broken.map((one) => `${terminal.mark(false)} checkpoint ${one.id}: ${terminal.shown(one.why)}`);
+  return broken.map((one) => `${terminal.mark(false)} checkpoint ${one.id}: ${terminal.sanitize(one.why)}`);
 }

@@ -1,10 +1,10 @@
 /** fleet budget: what operators and tenants may use, and what of it is used. */
-import { textOf, type Command, type Options, type Shell } from "../command.ts";
+import { asString, type Command, type CommandOptions, type Shell } from "../command.ts";
 import type { BudgetsView } from "../../views/budget.ts";
 
 const allView = async () => (await import("../../views/budget.ts")).BudgetsView;
 
-const FIGURES = ["tokens", "cost", "minutes", "dailyTokens", "dailyCost", "dailyTasks"] as const;
+const LIMITS = ["tokens", "cost", "minutes", "dailyTokens", "dailyCost", "dailyTasks"] as const;
 
 const listCommand: Command = {
   usage: "budget list",
@@ -14,7 +14,7 @@ const listCommand: Command = {
 
   async run(shell, _args, options) {
     const query = { all: options["all"] === true };
-    await print(shell, await shell.api.ask("GET /api/fleet/budgets", { query }, allView));
+    await printBudgets(shell, await shell.api.request("GET /api/fleet/budgets", { query }, allView));
   },
 };
 
@@ -38,29 +38,29 @@ const setCommand: Command = {
   ],
 
   async run(shell, _args, options) {
-    const figures = figuresOf(options);
-    if (Object.keys(figures).length === 0) {
+    const limits = parseLimits(options);
+    if (Object.keys(limits).length === 0) {
       const { FleetError } = await import("../../domain/errors.ts");
       throw new FleetError("invalid-input", "Say what to set: for instance --daily-cost 50, or --daily-cost none.");
     }
-    const body = { tenant: textOf(options["tenant"]), operator: textOf(options["operator"]), ...figures };
-    await print(shell, await shell.api.ask("POST /api/fleet/budgets", { body }, allView));
+    const body = { tenant: asString(options["tenant"]), operator: asString(options["operator"]), ...limits };
+    await printBudgets(shell, await shell.api.request("POST /api/fleet/budgets", { body }, allView));
   },
 };
 
 export const budgetCommands: readonly Command[] = [listCommand, setCommand];
 
 /** What is no number is left for the server to refuse by name. */
-function figuresOf(options: Options): Record<string, unknown> {
-  const typed = FIGURES.flatMap((name) => {
-    const text = textOf(options[name]);
+function parseLimits(options: CommandOptions): Record<string, unknown> {
+  const typed = LIMITS.flatMap((name) => {
+    const text = asString(options[name]);
     if (text === undefined) return [];
     return [[name, text === "none" ? null : Number.isNaN(Number(text)) ? text : Number(text)] as const];
   });
   return Object.fromEntries(typed);
 }
 
-async function print({ json, terminal }: Shell, view: BudgetsView): Promise<void> {
+async function printBudgets({ json, terminal }: Shell, view: BudgetsView): Promise<void> {
   if (json) {
     terminal.json(view);
     return;
@@ -69,34 +69,44 @@ async function print({ json, terminal }: Shell, view: BudgetsView): Promise<void
     terminal.line("No budgets: everybody may use as much as they like. Set one: fleet budget set --help");
     return;
   }
-  const { tableOf } = await import("../print/table.ts");
-  const lines = tableOf(
+  const { renderTable } = await import("../print/table.ts");
+  const lines = renderTable(
     terminal,
     [
-      { head: "TENANT", drop: 0, cell: ({ tenantId }) => terminal.shown(tenantId) },
+      { head: "TENANT", drop: 0, cell: ({ tenantId }) => terminal.sanitize(tenantId) },
       {
         head: "OPERATOR",
         drop: 0,
-        cell: ({ operatorId }) => (operatorId === null ? "all" : terminal.shown(operatorId)),
+        cell: ({ operatorId }) => (operatorId === null ? "all" : terminal.sanitize(operatorId)),
       },
-      { head: "TOKENS", drop: 0, align: "right", cell: ({ used, tokens }) => figure(used.tokens, tokens) },
-      { head: "DOLLARS", drop: 0, align: "right", cell: ({ used, cost }) => figure(used.cost, cost) },
-      { head: "MINUTES", drop: 1, align: "right", cell: ({ used, minutes }) => figure(used.minutes, minutes) },
+      { head: "TOKENS", drop: 0, align: "right", cell: ({ used, tokens }) => formatUsage(used.tokens, tokens) },
+      { head: "DOLLARS", drop: 0, align: "right", cell: ({ used, cost }) => formatUsage(used.cost, cost) },
+      { head: "MINUTES", drop: 1, align: "right", cell: ({ used, minutes }) => formatUsage(used.minutes, minutes) },
       {
         head: "TOKENS/DAY",
         drop: 0,
         align: "right",
-        cell: ({ today, dailyTokens }) => figure(today.tokens, dailyTokens),
+        cell: ({ today, dailyTokens }) => formatUsage(today.tokens, dailyTokens),
       },
-      { head: "DOLLARS/DAY", drop: 0, align: "right", cell: ({ today, dailyCost }) => figure(today.cost, dailyCost) },
-      { head: "TASKS/DAY", drop: 0, align: "right", cell: ({ today, dailyTasks }) => figure(today.tasks, dailyTasks) },
+      {
+        head: "DOLLARS/DAY",
+        drop: 0,
+        align: "right",
+        cell: ({ today, dailyCost }) => formatUsage(today.cost, dailyCost),
+      },
+      {
+        head: "TASKS/DAY",
+        drop: 0,
+        align: "right",
+        cell: ({ today, dailyTasks }) => formatUsage(today.tasks, dailyTasks),
+      },
     ],
     view.budgets,
   );
   for (const line of lines) terminal.line(line);
 }
 
-function figure(used: number | null, limit: number | null): string {
+function formatUsage(used: number | null, limit: number | null): string {
   return limit === null ? "–" : `${round(used)} of ${limit}`;
 }
 

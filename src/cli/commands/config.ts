@@ -1,13 +1,13 @@
 /** fleet config: what you, or your tenant, have set; secrets are read from standard input and never shown again. */
 import type { SettingView } from "../../views/config.ts";
-import { textOf, type Command, type Shell } from "../command.ts";
-import { tableOf } from "../print/table.ts";
+import { asString, type Command, type Shell } from "../command.ts";
+import { renderTable } from "../print/table.ts";
 import { ago, plural } from "../print/format.ts";
 
 const settingView = async () => (await views()).SettingView;
 
 const TENANT = ["--tenant", "for every operator of your tenant (tier sovereign)"] as const;
-const MOST_READ = 64 * 1024;
+const MAX_INPUT_LENGTH = 64 * 1024;
 
 const views = () => import("../../views/config.ts");
 const configView = async () => (await views()).ConfigView;
@@ -19,9 +19,9 @@ const listCommand: Command = {
   examples: ["fleet config list", "fleet config list --tenant --json"],
 
   async run(shell, _args, { tenant }) {
-    const view = await shell.api.ask("GET /api/fleet/config", { query: { tenant: tenant === true } }, configView);
+    const view = await shell.api.request("GET /api/fleet/config", { query: { tenant: tenant === true } }, configView);
     if (shell.json) shell.terminal.json(view);
-    else await told(shell, view.settings);
+    else await printSettings(shell, view.settings);
   },
 };
 
@@ -32,16 +32,16 @@ const getCommand: Command = {
   examples: ["fleet config get notify.channels"],
 
   async run({ api, terminal, json }, [key = ""], { tenant }) {
-    const { preferenceOf } = await import("../../domain/settings/preferences.ts");
-    preferenceOf(key);
-    const { settings } = await api.ask("GET /api/fleet/config", { query: { tenant: tenant === true } }, configView);
+    const { getPreference } = await import("../../domain/settings/preferences.ts");
+    getPreference(key);
+    const { settings } = await api.request("GET /api/fleet/config", { query: { tenant: tenant === true } }, configView);
     const setting = settings.find((one) => one.key === key);
     if (!setting) {
       const { FleetError } = await import("../../domain/errors.ts");
       throw new FleetError("not-found", `${key} is not set. Set it: fleet config set ${key} …`);
     }
     if (json) terminal.json(setting);
-    else terminal.line(terminal.shown(saidOf(setting)));
+    else terminal.line(terminal.sanitize(formatSetting(setting)));
   },
 };
 
@@ -56,11 +56,14 @@ const setCommand: Command = {
   ],
 
   async run(shell, [key = "", typed], { tenant, secretFromStdin }) {
-    const value = await valueOf(shell, key, typed, secretFromStdin === true);
-    const asked = { path: { key }, body: { value, tenant: tenant === true } };
-    const setting = await shell.api.ask("PUT /api/fleet/config/{key}", asked, settingView);
+    const value = await readValue(shell, key, typed, secretFromStdin === true);
+    const params = { path: { key }, body: { value, tenant: tenant === true } };
+    const setting = await shell.api.request("PUT /api/fleet/config/{key}", params, settingView);
     if (shell.json) shell.terminal.json(setting);
-    else shell.terminal.line(`${shell.terminal.mark(true)} ${setting.key}  ${shell.terminal.shown(saidOf(setting))}`);
+    else
+      shell.terminal.line(
+        `${shell.terminal.mark(true)} ${setting.key}  ${shell.terminal.sanitize(formatSetting(setting))}`,
+      );
   },
 };
 
@@ -71,10 +74,10 @@ const unsetCommand: Command = {
   examples: ["fleet config unset notify.channels"],
 
   async run(shell, [key = ""], { tenant }) {
-    const asked = { path: { key }, query: { tenant: tenant === true } };
-    const view = await shell.api.ask("DELETE /api/fleet/config/{key}", asked, configView);
+    const params = { path: { key }, query: { tenant: tenant === true } };
+    const view = await shell.api.request("DELETE /api/fleet/config/{key}", params, configView);
     if (shell.json) shell.terminal.json(view);
-    else shell.terminal.line(`${shell.terminal.mark(true)} ${shell.terminal.shown(key)} is not set any more`);
+    else shell.terminal.line(`${shell.terminal.mark(true)} ${shell.terminal.sanitize(key)} is not set any more`);
   },
 };
 
@@ -85,14 +88,14 @@ const resealCommand: Command = {
   examples: ["fleet config reseal"],
 
   async run({ api, terminal, json }) {
-    const done = await api.ask("POST /api/fleet/config/reseal", {}, async () => (await views()).ResealedView);
+    const done = await api.request("POST /api/fleet/config/reseal", {}, async () => (await views()).ResealedView);
     if (json) terminal.json(done);
     else {
       const what = `${plural(done.settings, "setting")} and ${plural(done.signingKeys, "signing key")} sealed anew`;
       terminal.line(`${terminal.mark(true)} ${what}; all under key ${done.keyId}`);
       for (const { keyId, settings, signingKeys } of done.left) {
         const rest = `${plural(settings, "setting")}, ${plural(signingKeys, "signing key")}`;
-        terminal.line(`${terminal.mark(false)} under key ${terminal.shown(keyId)}, which is not there: ${rest}`);
+        terminal.line(`${terminal.mark(false)} under key ${terminal.sanitize(keyId)}, which is not there: ${rest}`);
       }
     }
     return done.left.length === 0 ? 0 : 1;
@@ -102,12 +105,17 @@ const resealCommand: Command = {
 export const configCommands: readonly Command[] = [listCommand, getCommand, setCommand, unsetCommand, resealCommand];
 
 /** What stands on a command line is read by every process of the machine, and kept in its history. */
-async function valueOf({ world }: Shell, key: string, typed: string | undefined, fromStdin: boolean): Promise<string> {
-  const [{ preferenceOf }, { FleetError }] = await Promise.all([
+async function readValue(
+  { world }: Shell,
+  key: string,
+  typed: string | undefined,
+  fromStdin: boolean,
+): Promise<string> {
+  const [{ getPreference }, { FleetError }] = await Promise.all([
     import("../../domain/settings/preferences.ts"),
     import("../../domain/errors.ts"),
   ]);
-  const isSecret = preferenceOf(key).sealed?.secret === true;
+  const isSecret = getPreference(key).sealed?.secret === true;
   if (isSecret && !fromStdin) {
     throw new FleetError("invalid-input", `${key} is a secret: give it on standard input, with --secret-from-stdin.`);
   }
@@ -121,26 +129,27 @@ async function valueOf({ world }: Shell, key: string, typed: string | undefined,
   let text = "";
   for await (const chunk of world.stdin ?? []) {
     text += String(chunk);
-    if (text.length > MOST_READ) throw new FleetError("invalid-input", "What came on standard input is too long.");
+    if (text.length > MAX_INPUT_LENGTH)
+      throw new FleetError("invalid-input", "What came on standard input is too long.");
   }
   return text.replace(/\r?\n$/, "");
 }
 
-function saidOf({ value, sealed, fingerprint }: SettingView): string {
-  const print = fingerprint === null ? "set, cannot be opened here" : `set (…${fingerprint})`;
-  if (sealed) return textOf(value) === undefined ? print : `${textOf(value)} ${print}`;
-  return Array.isArray(value) ? value.map(String).join(",") : (textOf(value) ?? JSON.stringify(value));
+function formatSetting({ value, sealed, fingerprint }: SettingView): string {
+  const label = fingerprint === null ? "set, cannot be opened here" : `set (…${fingerprint})`;
+  if (sealed) return asString(value) === undefined ? label : `${asString(value)} ${label}`;
+  return Array.isArray(value) ? value.map(String).join(",") : (asString(value) ?? JSON.stringify(value));
 }
 
-async function told({ terminal, world }: Shell, settings: readonly SettingView[]): Promise<void> {
+async function printSettings({ terminal, world }: Shell, settings: readonly SettingView[]): Promise<void> {
   const now = world.clock();
-  const rows = tableOf<SettingView>(
+  const rows = renderTable<SettingView>(
     terminal,
     [
-      { head: "SETTING", drop: 0, cell: ({ key }) => terminal.shown(key) },
-      { head: "VALUE", drop: 0, cell: (setting) => terminal.shown(saidOf(setting)) },
+      { head: "SETTING", drop: 0, cell: ({ key }) => terminal.sanitize(key) },
+      { head: "VALUE", drop: 0, cell: (setting) => terminal.sanitize(formatSetting(setting)) },
       { head: "SINCE", drop: 1, cell: ({ since }) => ago(since, now) },
-      { head: "BY", drop: 2, cell: ({ by }) => terminal.shown(by) },
+      { head: "BY", drop: 2, cell: ({ by }) => terminal.sanitize(by) },
     ],
     settings,
   );

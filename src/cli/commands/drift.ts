@@ -1,12 +1,12 @@
 /** fleet drift: what differs from what is declared, since when, and what to type next; and taking a difference for right. */
-import { textOf, type Command, type Shell } from "../command.ts";
+import { asString, type Command, type Shell } from "../command.ts";
 import type { DriftFinding, DriftReportDocument } from "../../domain/drift/report.ts";
-import { ago, plural, span, type Colour } from "../print/format.ts";
+import { ago, plural, formatDuration, type Colour } from "../print/format.ts";
 
 const NOT_VERIFIED = 4;
 
-const documentOf = async () => (await import("../../domain/drift/report.ts")).DriftReportDocument;
-const findingOf = async () => (await import("../../domain/drift/report.ts")).DriftFinding;
+const loadReportSchema = async () => (await import("../../domain/drift/report.ts")).DriftReportDocument;
+const loadFindingSchema = async () => (await import("../../domain/drift/report.ts")).DriftFinding;
 
 const listCommand: Command = {
   usage: "drift",
@@ -20,9 +20,9 @@ const listCommand: Command = {
   examples: ["fleet drift --check", "fleet drift --product shop", "fleet drift --json | jq '.findings[].what'"],
 
   async run(shell, _args, { check, product, all, exitCode }) {
-    const query = { product: textOf(product), all: all === true };
-    const read = () => shell.api.ask("GET /api/fleet/drift", { query }, documentOf);
-    const report = check === true ? await look(shell, textOf(product), read) : await read();
+    const query = { product: asString(product), all: all === true };
+    const read = () => shell.api.request("GET /api/fleet/drift", { query }, loadReportSchema);
+    const report = check === true ? await scanDrift(shell, asString(product), read) : await read();
     if (shell.json) shell.terminal.json(report);
     else for (const line of reportLines(shell, report)) shell.terminal.line(line);
     return exitCode && report.counts.open > 0 ? NOT_VERIFIED : 0;
@@ -36,28 +36,28 @@ const acceptCommand: Command = {
   examples: ['fleet drift accept 1f2e3d4c --reason "libraries were updated on purpose"'],
 
   async run({ api, terminal, json }, [finding = ""], { reason }) {
-    const asked = { path: { finding }, body: { reason: textOf(reason) ?? "" } };
-    const accepted = await api.ask("POST /api/fleet/drift/{finding}/accept", asked, findingOf);
+    const params = { path: { finding }, body: { reason: asString(reason) ?? "" } };
+    const accepted = await api.request("POST /api/fleet/drift/{finding}/accept", params, loadFindingSchema);
     if (json) {
       terminal.json(accepted);
       return;
     }
-    const { shown } = terminal;
-    const value = accepted.actual === null ? "Its absence" : shown(accepted.actual);
-    terminal.line(`${terminal.mark(true)} ${shown(accepted.subject)} ${shown(accepted.what)}`);
+    const { sanitize } = terminal;
+    const value = accepted.actual === null ? "Its absence" : sanitize(accepted.actual);
+    terminal.line(`${terminal.mark(true)} ${sanitize(accepted.subject)} ${sanitize(accepted.what)}`);
     terminal.line(`  ${value} counts as right from now on. See what is left: fleet drift`);
   },
 };
 
 export const driftCommands: readonly Command[] = [listCommand, acceptCommand];
 
-async function look(
+async function scanDrift(
   shell: Shell,
   product: string | undefined,
   read: () => Promise<DriftReportDocument>,
 ): Promise<DriftReportDocument> {
-  const { lookAndRead } = await import("../client/wait-for-scan.ts");
-  return lookAndRead(shell, { route: "POST /api/fleet/drift/check", product }, read);
+  const { scanAndRead } = await import("../client/wait-for-scan.ts");
+  return scanAndRead(shell, { route: "POST /api/fleet/drift/check", product }, read);
 }
 
 const COLOURS: Readonly<Record<DriftFinding["severity"], Colour>> = { high: "red", medium: "yellow", low: "blue" };
@@ -65,32 +65,32 @@ const COLOURS: Readonly<Record<DriftFinding["severity"], Colour>> = { high: "red
 function reportLines({ terminal, world }: Shell, report: DriftReportDocument): string[] {
   const now = world.clock();
   const { counts, findings, looked_at: lookedAt, not_checked: notChecked } = report;
-  const by = (["high", "medium", "low"] as const).flatMap((severity) =>
+  const counted = (["high", "medium", "low"] as const).flatMap((severity) =>
     counts[severity] > 0 ? [terminal.paint(COLOURS[severity], `${counts[severity]} ${severity}`)] : [],
   );
-  const total = counts.open === 0 ? "Nothing differs" : `${plural(counts.open, "finding")} (${by.join(", ")})`;
+  const total = counts.open === 0 ? "Nothing differs" : `${plural(counts.open, "finding")} (${counted.join(", ")})`;
   const when =
     lookedAt === null ? "not everything was looked at yet: fleet drift --check" : `looked at ${ago(lookedAt, now)}`;
   const lines = [`${terminal.mark(counts.open === 0)} ${total}; ${when}`];
   for (const finding of findings) lines.push("", ...findingLines(terminal, finding, now));
   if (notChecked.length > 0) lines.push("", terminal.paint("dim", "Not looked at:"));
   for (const { what, why } of notChecked) {
-    lines.push(terminal.paint("dim", `  ○ ${terminal.shown(what)}: ${terminal.shown(why)}`));
+    lines.push(terminal.paint("dim", `  ○ ${terminal.sanitize(what)}: ${terminal.sanitize(why)}`));
   }
   if (counts.open > 0) lines.push("", "Take one for right: fleet drift accept <finding> --reason …");
   return lines;
 }
 
-function findingLines({ paint, shown }: Shell["terminal"], finding: DriftFinding, now: Date): string[] {
+function findingLines({ paint, sanitize }: Shell["terminal"], finding: DriftFinding, now: Date): string[] {
   const { severity, subject, what, since, status, declared, actual, command, accepted } = finding;
   const colour = status === "open" ? COLOURS[severity] : "gray";
-  const age = status === "open" ? `for ${span(now.getTime() - Date.parse(since))}` : status;
-  const title = `${paint("bold", shown(subject))} ${shown(what)}`;
+  const age = status === "open" ? `for ${formatDuration(now.getTime() - Date.parse(since))}` : status;
+  const title = `${paint("bold", sanitize(subject))} ${sanitize(what)}`;
   const lines = [`${paint(colour, severity.padEnd(6))} ${finding.short_id}  ${title}  ${paint("dim", age)}`];
-  lines.push(`       declared  ${declared === null ? paint("dim", "nothing") : shown(declared)}`);
-  lines.push(`       actual    ${actual === null ? paint("dim", "is not there") : shown(actual)}`);
+  lines.push(`       declared  ${declared === null ? paint("dim", "nothing") : sanitize(declared)}`);
+  lines.push(`       actual    ${actual === null ? paint("dim", "is not there") : sanitize(actual)}`);
   if (accepted)
-    lines.push(`       accepted  by ${shown(accepted.by)}, ${ago(accepted.at, now)}: ${shown(accepted.reason)}`);
-  else if (command !== null && status === "open") lines.push(`       ${paint("dim", "$")} ${shown(command)}`);
+    lines.push(`       accepted  by ${sanitize(accepted.by)}, ${ago(accepted.at, now)}: ${sanitize(accepted.reason)}`);
+  else if (command !== null && status === "open") lines.push(`       ${paint("dim", "$")} ${sanitize(command)}`);
   return lines;
 }

@@ -1,5 +1,5 @@
 /** fleet estop: the kill switch. What is stopped, stopping, releasing. */
-import { textOf, type Command, type Options, type Shell } from "../command.ts";
+import { asString, type Command, type CommandOptions, type Shell } from "../command.ts";
 import type { EstopsView } from "../../views/estop.ts";
 
 const allView = async () => (await import("../../views/estop.ts")).EstopsView;
@@ -29,19 +29,23 @@ const stopCommand: Command = {
   ],
 
   async run(shell, _args, options) {
-    const { scope, subject } = await targetOf(options);
+    const { scope, subject } = await parseTarget(options);
     const modes = (["park", "freeze", "abort"] as const).filter((mode) => options[mode] === true);
-    const reason = textOf(options["reason"]);
+    const reason = asString(options["reason"]);
     if (scope === undefined && modes.length === 0 && reason === undefined) {
-      await told(shell, await shell.api.ask("GET /api/fleet/estop", {}, allView), "Nothing is stopped.");
+      await printKillSwitches(
+        shell,
+        await shell.api.request("GET /api/fleet/estop", {}, allView),
+        "Nothing is stopped.",
+      );
       return;
     }
-    if (scope === undefined) throw await refusal("Say what to stop: --agent, --product, --tenant or --fleet.");
-    if (modes.length > 1) throw await refusal(`Say one of --park, --freeze and --abort, not ${modes.length}.`);
+    if (scope === undefined) throw await usageError("Say what to stop: --agent, --product, --tenant or --fleet.");
+    if (modes.length > 1) throw await usageError(`Say one of --park, --freeze and --abort, not ${modes.length}.`);
     if (reason === undefined)
-      throw await refusal('Say why: --reason "…". It is shown wherever the switch holds something.');
+      throw await usageError('Say why: --reason "…". It is shown wherever the switch holds something.');
     const body = { scope, subject, mode: modes[0], reason };
-    await told(shell, await shell.api.ask("POST /api/fleet/estop", { body }, allView), "");
+    await printKillSwitches(shell, await shell.api.request("POST /api/fleet/estop", { body }, allView), "");
   },
 };
 
@@ -52,12 +56,12 @@ const releaseCommand: Command = {
   examples: ["fleet estop release --tenant acme", 'fleet estop release --fleet --reason "the disks are moved"'],
 
   async run(shell, _args, options) {
-    const { scope, subject } = await targetOf(options);
-    if (scope === undefined) throw await refusal("Say what to release: --agent, --product, --tenant or --fleet.");
-    const body = { scope, subject, reason: textOf(options["reason"]) };
-    await told(
+    const { scope, subject } = await parseTarget(options);
+    if (scope === undefined) throw await usageError("Say what to release: --agent, --product, --tenant or --fleet.");
+    const body = { scope, subject, reason: asString(options["reason"]) };
+    await printKillSwitches(
       shell,
-      await shell.api.ask("POST /api/fleet/estop/release", { body }, allView),
+      await shell.api.request("POST /api/fleet/estop/release", { body }, allView),
       "Released. Nothing is stopped now.",
     );
   },
@@ -71,26 +75,26 @@ interface Target {
   readonly subject: string | undefined;
 }
 
-async function targetOf(options: Options): Promise<Target> {
+async function parseTarget(options: CommandOptions): Promise<Target> {
   const named = (["agent", "product", "tenant", "fleet"] as const).filter((scope) => options[scope] !== undefined);
   if (named.length > 1)
-    throw await refusal(`Say one of --agent, --product, --tenant and --fleet, not ${named.length}.`);
+    throw await usageError(`Say one of --agent, --product, --tenant and --fleet, not ${named.length}.`);
   const [scope] = named;
-  return { scope, subject: scope === undefined ? undefined : textOf(options[scope]) };
+  return { scope, subject: scope === undefined ? undefined : asString(options[scope]) };
 }
 
-async function refusal(sentence: string): Promise<Error> {
+async function usageError(sentence: string): Promise<Error> {
   const { FleetError } = await import("../../domain/errors.ts");
   return new FleetError("invalid-input", sentence);
 }
 
-async function told({ terminal, json, world }: Shell, view: EstopsView, none: string): Promise<void> {
+async function printKillSwitches({ terminal, json, world }: Shell, view: EstopsView, none: string): Promise<void> {
   if (json) {
     terminal.json(view);
     return;
   }
-  const { stopLines } = await import("../print/estop-lines.ts");
-  for (const line of stopLines(terminal, view.stops, world.clock())) terminal.line(line);
+  const { killSwitchLines } = await import("../print/estop-lines.ts");
+  for (const line of killSwitchLines(terminal, view.stops, world.clock())) terminal.line(line);
   if (view.stops.length === 0) terminal.line(none);
   else terminal.line(terminal.paint("dim", "  Let it go on: fleet estop release, and what was stopped"));
 }

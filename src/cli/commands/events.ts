@@ -1,5 +1,5 @@
 /** fleet events: what happens, as it happens. */
-import { textOf, type Command, type Shell } from "../command.ts";
+import { asString, type Command, type Shell } from "../command.ts";
 import type { EventView } from "../../views/event.ts";
 
 const eventView = async () => (await views()).EventView;
@@ -15,14 +15,14 @@ export const eventsCommand: Command = {
   examples: ["fleet events -f", "fleet events --task 3f9a1c2b", "fleet events -f --json | jq .type"],
 
   async run(shell, _args, { follow, task, lines }) {
-    const name = textOf(task);
-    const recent = { limit: textOf(lines) ?? 50, task: name };
+    const name = asString(task);
+    const recent = { limit: asString(lines) ?? 50, task: name };
     if (!follow) {
       const { pageOf } = await import("../../views/page.ts");
-      const page = await shell.api.ask("GET /api/fleet/events/recent", { query: recent }, async () =>
+      const page = await shell.api.request("GET /api/fleet/events/recent", { query: recent }, async () =>
         pageOf((await views()).EventView),
       );
-      for (const event of page.items) print(shell, event);
+      for (const event of page.items) printEvent(shell, event);
       return;
     }
     const { signal } = shell.world;
@@ -30,11 +30,11 @@ export const eventsCommand: Command = {
       name === undefined
         ? shell.api.follow("STREAM /api/fleet/events", {}, eventView, { signal })
         : shell.api.follow("STREAM /api/fleet/tasks/{task}/events", { path: { task: name } }, eventView, { signal });
-    for await (const { data } of stream) print(shell, data);
+    for await (const { data } of stream) printEvent(shell, data);
   },
 };
 
-function print({ terminal, json }: Shell, event: EventView): void {
+function printEvent({ terminal, json }: Shell, event: EventView): void {
   if (json) {
     terminal.json(event);
     return;
@@ -42,11 +42,13 @@ function print({ terminal, json }: Shell, event: EventView): void {
   const { time, type, subject, data } = event;
   const facts = Object.entries(data)
     .filter(([, value]) => ["string", "number", "boolean"].includes(typeof value))
-    .map(([key, value]) => `${key}=${terminal.shown(String(value)).slice(0, 80)}`);
+    .map(([key, value]) => `${key}=${terminal.sanitize(String(value)).slice(0, 80)}`);
   const name =
-    subject === undefined ? "" : `  ${terminal.paint("bold", terminal.shown(subject.replaceAll("-", "").slice(-8)))}`;
+    subject === undefined
+      ? ""
+      : `  ${terminal.paint("bold", terminal.sanitize(subject.replaceAll("-", "").slice(-8)))}`;
   terminal.line(
-    `${terminal.paint("dim", time.slice(11, 19))}${name}  ${terminal.shown(type)}  ${terminal.paint("dim", facts.join(" "))}`,
+    `${terminal.paint("dim", time.slice(11, 19))}${name}  ${terminal.sanitize(type)}  ${terminal.paint("dim", facts.join(" "))}`,
   );
 }
 

@@ -1,5 +1,5 @@
 /** fleet gc: what is past its keeping goes, or is listed. */
-import { textOf, type Command } from "../command.ts";
+import { asString, type Command } from "../command.ts";
 
 export const gcCommand: Command = {
   usage: "gc",
@@ -11,8 +11,12 @@ export const gcCommand: Command = {
   examples: ["fleet gc --dry-run", "fleet gc --product shop", "fleet gc --json | jq '.hosts[].gone[].restore'"],
 
   async run({ api, terminal, json }, _args, { dryRun, product }) {
-    const body = { dryRun: dryRun === true, product: textOf(product) };
-    const view = await api.ask("POST /api/fleet/gc", { body }, async () => (await import("../../views/gc.ts")).GcView);
+    const body = { dryRun: dryRun === true, product: asString(product) };
+    const view = await api.request(
+      "POST /api/fleet/gc",
+      { body },
+      async () => (await import("../../views/gc.ts")).GcView,
+    );
     if (json) terminal.json(view);
     else {
       const { gcLines } = await import("../print/gc-table.ts");

@@ -1,8 +1,8 @@
 /** fleet keys: the keys that sign tokens; a new one, and one that is believed no longer. */
 import type { KeysView } from "../../views/key.ts";
-import { textOf, type Command, type Shell } from "../command.ts";
-import { tableOf } from "../print/table.ts";
-import { ago, span, type Colour } from "../print/format.ts";
+import { asString, type Command, type Shell } from "../command.ts";
+import { renderTable } from "../print/table.ts";
+import { ago, formatDuration, type Colour } from "../print/format.ts";
 
 const keysView = async () => (await import("../../views/key.ts")).KeysView;
 
@@ -13,7 +13,7 @@ const listCommand: Command = {
   examples: ["fleet keys", "fleet keys --json | jq -r '.keys[] | select(.standing == \"signs\").kid'"],
 
   async run(shell) {
-    await told(shell, await shell.api.ask("GET /api/fleet/keys", {}, keysView));
+    await printKeys(shell, await shell.api.request("GET /api/fleet/keys", {}, keysView));
   },
 };
 
@@ -24,9 +24,9 @@ const rotateCommand: Command = {
   examples: ["fleet keys rotate", "fleet keys rotate --overlap 48"],
 
   async run(shell, _args, { overlap }) {
-    const hours = textOf(overlap);
+    const hours = asString(overlap);
     const body = hours === undefined ? {} : { overlapHours: Number(hours) };
-    await told(shell, await shell.api.ask("POST /api/fleet/keys/rotate", { body }, keysView));
+    await printKeys(shell, await shell.api.request("POST /api/fleet/keys/rotate", { body }, keysView));
   },
 };
 
@@ -37,7 +37,10 @@ const revokeCommand: Command = {
   examples: ["fleet keys revoke NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"],
 
   async run(shell, [kid = ""]) {
-    await told(shell, await shell.api.ask("POST /api/fleet/keys/{key}/revoke", { path: { key: kid } }, keysView));
+    await printKeys(
+      shell,
+      await shell.api.request("POST /api/fleet/keys/{key}/revoke", { path: { key: kid } }, keysView),
+    );
     if (!shell.json) shell.terminal.note("Whoever holds a token that it signed needs a new one.");
   },
 };
@@ -47,39 +50,39 @@ export const keysCommands: readonly Command[] = [listCommand, rotateCommand, rev
 
 type Key = KeysView["keys"][number];
 
-const LOOKS: Readonly<Record<Key["standing"], readonly [glyph: string, colour: Colour]>> = {
+const KEY_STYLES: Readonly<Record<Key["standing"], readonly [glyph: string, colour: Colour]>> = {
   signs: ["●", "green"],
   verifies: ["○", "blue"],
   retired: ["−", "gray"],
   revoked: ["✖", "red"],
 };
 
-async function told({ terminal, json, world }: Shell, view: KeysView): Promise<void> {
+async function printKeys({ terminal, json, world }: Shell, view: KeysView): Promise<void> {
   if (json) {
     terminal.json(view);
     return;
   }
   const now = world.clock();
-  const rows = tableOf<Key>(
+  const rows = renderTable<Key>(
     terminal,
     [
-      { head: "KEY", drop: 0, cell: ({ kid }) => terminal.shown(kid) },
-      { head: "STANDING", drop: 0, cell: ({ standing }) => standingOf(terminal, standing) },
+      { head: "KEY", drop: 0, cell: ({ kid }) => terminal.sanitize(kid) },
+      { head: "STANDING", drop: 0, cell: ({ standing }) => paintKeyStatus(terminal, standing) },
       { head: "SINCE", drop: 2, cell: ({ since }) => ago(since, now) },
-      { head: "UNTIL", drop: 1, cell: (key) => untilOf(key, now) },
+      { head: "UNTIL", drop: 1, cell: (key) => formatUntil(key, now) },
     ],
     view.keys,
   );
   for (const line of rows) terminal.line(line);
 }
 
-function standingOf({ paint }: Shell["terminal"], standing: Key["standing"]): string {
-  const [glyph, colour] = LOOKS[standing];
+function paintKeyStatus({ paint }: Shell["terminal"], standing: Key["standing"]): string {
+  const [glyph, colour] = KEY_STYLES[standing];
   return paint(colour, `${glyph} ${standing}`);
 }
 
-function untilOf({ standing, until, revokedAt }: Key, now: Date): string {
+function formatUntil({ standing, until, revokedAt }: Key, now: Date): string {
   if (revokedAt !== null) return ago(revokedAt, now);
   if (until === null) return "";
-  return standing === "verifies" ? `in ${span(Date.parse(until) - now.getTime())}` : ago(until, now);
+  return standing === "verifies" ? `in ${formatDuration(Date.parse(until) - now.getTime())}` : ago(until, now);
 }

@@ -8,7 +8,7 @@ export const loginCommand: Command = {
   examples: ["fleet login", 'xdg-open "$(fleet login)"'],
 
   async run({ api, terminal, json }) {
-    const link = await api.ask(
+    const link = await api.request(
       "POST /api/fleet/login-links",
       {},
       async () => (await import("../../views/login.ts")).LoginLink,

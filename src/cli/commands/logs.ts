@@ -1,5 +1,5 @@
 /** fleet logs: what the agent wrote. */
-import { numberOf, type Command } from "../command.ts";
+import { asNumber, type Command } from "../command.ts";
 
 export const logsCommand: Command = {
   usage: "logs <task>",
@@ -13,18 +13,18 @@ export const logsCommand: Command = {
 
   async run({ api, terminal, json, world }, [task = ""], { follow, lines, attempt }) {
     const { escapeForTerminal } = await import("../../domain/text/escape.ts");
-    const asked = { path: { task }, query: { lines: numberOf(lines), attempt: numberOf(attempt) } };
+    const params = { path: { task }, query: { lines: asNumber(lines), attempt: asNumber(attempt) } };
     if (follow) {
       const line = async () => (await views()).LogLine;
-      const terms = { signal: world.signal };
-      const stream = api.follow("STREAM /api/fleet/tasks/{task}/logs/follow", asked, line, terms);
+      const options = { signal: world.signal };
+      const stream = api.follow("STREAM /api/fleet/tasks/{task}/logs/follow", params, line, options);
       for await (const { data } of stream) {
         if (json) terminal.json(data);
         else terminal.line(escapeForTerminal(data.text));
       }
       return;
     }
-    const logs = await api.ask("GET /api/fleet/tasks/{task}/logs", asked, async () => (await views()).LogsView);
+    const logs = await api.request("GET /api/fleet/tasks/{task}/logs", params, async () => (await views()).LogsView);
     if (json) {
       terminal.json(logs);
       return;

@@ -10,10 +10,10 @@ export const mergeCommand: Command = {
 
   async run({ api, terminal, json }, [task = ""]) {
     const { MergedView } = await import("../../views/task.ts");
-    const merged = await api.ask("POST /api/fleet/tasks/{task}/merge", { path: { task }, body: {} }, MergedView);
+    const merged = await api.request("POST /api/fleet/tasks/{task}/merge", { path: { task }, body: {} }, MergedView);
     if (json) return terminal.json(merged);
     terminal.line(taskLine(terminal, merged));
     if (merged.bringHome)
-      terminal.line(`  ${terminal.paint("dim", "Bring it home:")} ${terminal.shown(merged.bringHome)}`);
+      terminal.line(`  ${terminal.paint("dim", "Bring it home:")} ${terminal.sanitize(merged.bringHome)}`);
   },
 };

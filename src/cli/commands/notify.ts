@@ -14,29 +14,31 @@ const testCommand: Command = {
   examples: ["fleet notify test", "fleet notify test --json | jq '.deliveries[] | select(.status != \"delivered\")'"],
 
   async run(shell, _args, { wait }) {
-    const stays = wait !== false;
+    const waits = wait !== false;
     const { terminal, json, api } = shell;
-    if (stays && !json && terminal.isTty) terminal.note(terminal.paint("dim", "Sending a test message …"));
-    const view = await api.ask(
+    if (waits && !json && terminal.isTty) terminal.note(terminal.paint("dim", "Sending a test message …"));
+    const view = await api.request(
       "POST /api/fleet/notifications/test",
-      { body: { waitSeconds: stays ? WAIT_SECONDS : 0 } },
+      { body: { waitSeconds: waits ? WAIT_SECONDS : 0 } },
       async () => (await import("../../views/notification.ts")).NotifyTestView,
     );
     if (json) terminal.json(view);
-    else told(shell, view);
-    const isWell = ({ status }: Delivery) => (stays ? status !== "pending" : true) && status !== "failed";
-    return view.deliveries.every(isWell) ? 0 : 1;
+    else printDeliveries(shell, view);
+    const succeeded = ({ status }: Delivery) => (waits ? status !== "pending" : true) && status !== "failed";
+    return view.deliveries.every(succeeded) ? 0 : 1;
   },
 };
 
 export const notifyCommands: readonly Command[] = [testCommand];
 
-function told({ terminal }: Shell, { chosenBy, deliveries }: NotifyTestView): void {
+function printDeliveries({ terminal }: Shell, { chosenBy, deliveries }: NotifyTestView): void {
   for (const delivery of deliveries) {
     const { status, channel } = delivery;
     const holds = status === "pending" ? null : status !== "failed";
-    terminal.line(`${terminal.mark(holds)} ${terminal.shown(channel)}  ${terminal.shown(faredOf(delivery))}`);
-    if (!delivery.leads) terminal.line(`  Say where it leads: ${settingOf(channel)}`);
+    terminal.line(
+      `${terminal.mark(holds)} ${terminal.sanitize(channel)}  ${terminal.sanitize(formatDelivery(delivery))}`,
+    );
+    if (!delivery.leads) terminal.line(`  Say where it leads: ${setupCommand(channel)}`);
   }
   if (chosenBy === "fleet" && deliveries.every(({ channel }) => channel === "terminal")) {
     terminal.line(
@@ -45,7 +47,7 @@ function told({ terminal }: Shell, { chosenBy, deliveries }: NotifyTestView): vo
   }
 }
 
-function faredOf({ status, error, tries }: Delivery): string {
+function formatDelivery({ status, error, tries }: Delivery): string {
   if (status === "delivered") return "delivered";
   if (status === "merged") return "told in one summary with others: there were many in this minute";
   if (status === "failed") return `not delivered: ${error ?? "no reason"}`;
@@ -53,7 +55,7 @@ function faredOf({ status, error, tries }: Delivery): string {
   return `not yet, and tried again by itself: ${error ?? "the try is under way"}`;
 }
 
-function settingOf(channel: string): string {
+function setupCommand(channel: string): string {
   if (channel === "email") return "fleet config set notify.email.to you@example.com";
   return "fleet config set notify.webhook.url https://…, then notify.webhook.secret with --secret-from-stdin";
 }

@@ -1,7 +1,7 @@
 /** fleet operators: who is known to the house, and the most that their tokens may claim. */
 import type { OperatorView } from "../../views/token.ts";
-import { textOf, type Command, type Shell } from "../command.ts";
-import { tableOf } from "../print/table.ts";
+import { asString, type Command, type Shell } from "../command.ts";
+import { renderTable } from "../print/table.ts";
 import { ago } from "../print/format.ts";
 
 const views = () => import("../../views/token.ts");
@@ -15,13 +15,13 @@ const listCommand: Command = {
   examples: ["fleet operators", "fleet operators --json | jq -r '.items[] | select(.disabledAt != null).id'"],
 
   async run(shell, _args, options) {
-    const query = { limit: textOf(options["limit"]) };
-    const page = await shell.api.ask("GET /api/fleet/operators", { query }, async () => {
+    const query = { limit: asString(options["limit"]) };
+    const page = await shell.api.request("GET /api/fleet/operators", { query }, async () => {
       const [{ pageOf }, { OperatorView: View }] = await Promise.all([import("../../views/page.ts"), views()]);
       return pageOf(View);
     });
     if (shell.json) return shell.terminal.json(page);
-    tellAll(shell, page.items);
+    printOperators(shell, page.items);
     if (page.nextCursor !== null) shell.terminal.note("There are more: --limit 200");
   },
 };
@@ -37,9 +37,9 @@ const setCommand: Command = {
   examples: ["fleet operators set ada --tier observer", "fleet operators set bob --tenant acme --tier builder"],
 
   async run(shell, [operator = ""], { tenant, tier, role }) {
-    const [{ read }, { OperatorChange }] = await Promise.all([import("../../domain/errors.ts"), views()]);
-    const body = read(OperatorChange, { operator, tenant, tier, role });
-    told(shell, await shell.api.ask("POST /api/fleet/operators", { body }, operatorView));
+    const [{ parseInput }, { OperatorChange }] = await Promise.all([import("../../domain/errors.ts"), views()]);
+    const body = parseInput(OperatorChange, { operator, tenant, tier, role });
+    printOperator(shell, await shell.api.request("POST /api/fleet/operators", { body }, operatorView));
   },
 };
 
@@ -50,8 +50,8 @@ const disableCommand: Command = {
   examples: ["fleet operators disable ada"],
 
   async run(shell, [operator = ""]) {
-    const asked = { path: { operator } };
-    told(shell, await shell.api.ask("POST /api/fleet/operators/{operator}/disable", asked, operatorView));
+    const params = { path: { operator } };
+    printOperator(shell, await shell.api.request("POST /api/fleet/operators/{operator}/disable", params, operatorView));
   },
 };
 
@@ -62,25 +62,25 @@ const enableCommand: Command = {
   examples: ["fleet operators enable ada"],
 
   async run(shell, [operator = ""]) {
-    const asked = { path: { operator } };
-    told(shell, await shell.api.ask("POST /api/fleet/operators/{operator}/enable", asked, operatorView));
+    const params = { path: { operator } };
+    printOperator(shell, await shell.api.request("POST /api/fleet/operators/{operator}/enable", params, operatorView));
   },
 };
 
 /** The one that is called by the word alone comes first. */
 export const operatorsCommands: readonly Command[] = [listCommand, setCommand, disableCommand, enableCommand];
 
-function told(shell: Shell, operator: OperatorView): void {
+function printOperator(shell: Shell, operator: OperatorView): void {
   if (shell.json) shell.terminal.json(operator);
-  else tellAll(shell, [operator]);
+  else printOperators(shell, [operator]);
 }
 
-function tellAll({ terminal, world }: Shell, operators: readonly OperatorView[]): void {
-  const rows = tableOf<OperatorView>(
+function printOperators({ terminal, world }: Shell, operators: readonly OperatorView[]): void {
+  const rows = renderTable<OperatorView>(
     terminal,
     [
-      { head: "OPERATOR", drop: 0, cell: ({ id }) => terminal.shown(id) },
-      { head: "TENANT", drop: 0, cell: ({ tenant }) => terminal.shown(tenant) },
+      { head: "OPERATOR", drop: 0, cell: ({ id }) => terminal.sanitize(id) },
+      { head: "TENANT", drop: 0, cell: ({ tenant }) => terminal.sanitize(tenant) },
       { head: "TIER", drop: 0, cell: ({ tier }) => tier },
       { head: "ROLE", drop: 1, cell: ({ role }) => role ?? "" },
       { head: "DISABLED", drop: 1, cell: ({ disabledAt }) => (disabledAt ? ago(disabledAt, world.clock()) : "") },

@@ -1,5 +1,5 @@
 /** fleet orders: what is to be done, was done, or was not; and making one by hand. */
-import { numberOf, textOf, type Command, type Options } from "../command.ts";
+import { asNumber, asString, type Command, type CommandOptions } from "../command.ts";
 
 const listCommand: Command = {
   usage: "orders",
@@ -16,14 +16,14 @@ const listCommand: Command = {
 
   async run({ api, terminal, json, world }, _args, options) {
     const query = {
-      status: textOf(options["status"]),
-      product: textOf(options["product"]),
-      intent: textOf(options["intent"]),
-      plan: textOf(options["plan"]),
-      limit: numberOf(options["limit"]),
-      cursor: textOf(options["cursor"]),
+      status: asString(options["status"]),
+      product: asString(options["product"]),
+      intent: asString(options["intent"]),
+      plan: asString(options["plan"]),
+      limit: asNumber(options["limit"]),
+      cursor: asString(options["cursor"]),
     };
-    const page = await api.ask("GET /api/fleet/orders", { query }, async () => {
+    const page = await api.request("GET /api/fleet/orders", { query }, async () => {
       const [{ pageOf }, { OrderView }] = await Promise.all([
         import("../../views/page.ts"),
         import("../../views/orders/order.ts"),
@@ -64,25 +64,25 @@ const addCommand: Command = {
   ],
 
   async run(shell, [product, intent], options) {
-    const [{ read }, { OrderRequest }, { AddedOrder, BatchView }] = await Promise.all([
+    const [{ parseInput }, { OrderRequest }, { AddedOrder, BatchView }] = await Promise.all([
       import("../../domain/errors.ts"),
       import("../../domain/orders/order.ts"),
       import("../../views/orders/order.ts"),
     ]);
     const { api, terminal, json } = shell;
-    const request = read(OrderRequest, { productId: product, intent, ...requestOf(options) });
-    const order = await api.ask("POST /api/fleet/orders", { body: request }, AddedOrder);
+    const request = parseInput(OrderRequest, { productId: product, intent, ...buildOrderRequest(options) });
+    const order = await api.request("POST /api/fleet/orders", { body: request }, AddedOrder);
     if (options["run"]) {
-      const asked = { path: { order: order.id }, body: {} };
-      const batch = await api.ask("POST /api/fleet/orders/{order}/run", asked, BatchView);
-      const { follow } = await import("./run.ts");
-      return follow(shell, batch, { wait: options["wait"] !== false });
+      const params = { path: { order: order.id }, body: {} };
+      const batch = await api.request("POST /api/fleet/orders/{order}/run", params, BatchView);
+      const { followBatch } = await import("./run.ts");
+      return followBatch(shell, batch, { wait: options["wait"] !== false });
     }
     if (json) terminal.json(order);
     else {
       const known = order.repeated ? "  was there already, and stays as it was made" : "";
       terminal.line(
-        `${terminal.paint("bold", order.shortId)}  ${terminal.shown(order.productId)} ${order.intent}${known}`,
+        `${terminal.paint("bold", order.shortId)}  ${terminal.sanitize(order.productId)} ${order.intent}${known}`,
       );
       terminal.line(terminal.paint("dim", `  Have it carried out: fleet run --order ${order.shortId}`));
     }
@@ -91,25 +91,25 @@ const addCommand: Command = {
 };
 
 /** What was not typed is left out, so that the defaults stay in one place: the schema. */
-function requestOf(options: Options): Record<string, unknown> {
-  const budget = given({
-    max_actions: numberOf(options["maxActions"]),
-    max_seconds: numberOf(options["maxSeconds"]),
-    max_output_bytes: numberOf(options["maxOutputBytes"]),
+function buildOrderRequest(options: CommandOptions): Record<string, unknown> {
+  const budget = withoutUndefined({
+    max_actions: asNumber(options["maxActions"]),
+    max_seconds: asNumber(options["maxSeconds"]),
+    max_output_bytes: asNumber(options["maxOutputBytes"]),
   });
-  return given({
-    inputs: inputsOf(options["input"]),
+  return withoutUndefined({
+    inputs: parseInputs(options["input"]),
     budget,
-    priority: numberOf(options["priority"]),
+    priority: asNumber(options["priority"]),
     stopConditions: options["stopOn"],
   });
 }
 
-function given(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
+function withoutUndefined(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
 
-function inputsOf(typed: unknown): Record<string, string> | undefined {
+function parseInputs(typed: unknown): Record<string, string> | undefined {
   if (!Array.isArray(typed)) return undefined;
   return Object.fromEntries(
     typed.map((pair) => {

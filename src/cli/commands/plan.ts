@@ -1,6 +1,6 @@
 /** fleet plan: which work orders are next, and why; and the proof that a plan follows from its inputs. */
 import { join, resolve } from "node:path";
-import { numberOf, textOf, type Command, type Options, type Shell } from "../command.ts";
+import { asNumber, asString, type Command, type CommandOptions, type Shell } from "../command.ts";
 import type { PlanView } from "../../views/orders/plan.ts";
 
 const replayView = async () => (await import("../../views/orders/plan.ts")).ReplayView;
@@ -30,20 +30,24 @@ export const planCommand: Command = {
   ],
 
   async run(shell, _args, options) {
-    const replay = textOf(options["replay"]);
-    if (replay !== undefined) return proof(shell, replay);
-    if (options["list"]) return list(shell);
-    return plan(shell, options);
+    const replay = asString(options["replay"]);
+    if (replay !== undefined) return replayPlan(shell, replay);
+    if (options["list"]) return listPlans(shell);
+    return createPlan(shell, options);
   },
 };
 
-async function plan({ api, terminal, json, world }: Shell, options: Options): Promise<number> {
-  const [{ read }, { PlanRequest, PlanView: View }] = await Promise.all([
+async function createPlan({ api, terminal, json, world }: Shell, options: CommandOptions): Promise<number> {
+  const [{ parseInput }, { PlanRequest, PlanView: View }] = await Promise.all([
     import("../../domain/errors.ts"),
     import("../../views/orders/plan.ts"),
   ]);
-  const made = await api.ask("POST /api/fleet/plan", { body: read(PlanRequest, requestOf(options)) }, View);
-  const out = textOf(options["out"]);
+  const made = await api.request(
+    "POST /api/fleet/plan",
+    { body: parseInput(PlanRequest, buildPlanRequest(options)) },
+    View,
+  );
+  const out = asString(options["out"]);
   const files = out === undefined ? [] : await writeOrders(made, world.cwd, out);
   if (json) terminal.json(made.plan);
   else {
@@ -55,15 +59,15 @@ async function plan({ api, terminal, json, world }: Shell, options: Options): Pr
 }
 
 /** What was not typed is left out, so that the defaults stay in one place: the schema. */
-function requestOf(options: Options): Record<string, unknown> {
-  const asked = {
-    budget: numberOf(options["budget"]),
+function buildPlanRequest(options: CommandOptions): Record<string, unknown> {
+  const fields = {
+    budget: asNumber(options["budget"]),
     product: options["product"],
     source: options["fromSchedules"] ? "schedules" : undefined,
     dryRun: options["dryRun"] === true ? true : undefined,
     asOf: options["asOf"],
   };
-  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
 /** One file each, named so that they sort as they are planned; each is checked before it is written. */
@@ -88,22 +92,22 @@ async function writeOrders({ plan: made }: PlanView, cwd: string, out: string): 
   return files;
 }
 
-async function proof({ api, terminal, json }: Shell, id: string): Promise<number> {
-  const replay = await api.ask("POST /api/fleet/plans/{plan}/replay", { path: { plan: id } }, replayView);
+async function replayPlan({ api, terminal, json }: Shell, id: string): Promise<number> {
+  const replay = await api.request("POST /api/fleet/plans/{plan}/replay", { path: { plan: id } }, replayView);
   if (json) terminal.json(replay);
   else {
     const verdict = replay.holds ? "follows from its inputs, byte by byte" : "does not hold";
     terminal.line(`${terminal.mark(replay.holds)} Plan ${replay.planId} ${verdict}`);
     for (const { what, holds, why } of replay.checks) {
-      const because = why === null ? "" : terminal.paint("dim", `: ${terminal.shown(why)}`);
+      const because = why === null ? "" : terminal.paint("dim", `: ${terminal.sanitize(why)}`);
       terminal.line(`  ${terminal.mark(holds)} ${what}${because}`);
     }
   }
   return replay.holds ? 0 : NOT_VERIFIED;
 }
 
-async function list({ api, terminal, json, world }: Shell): Promise<number> {
-  const page = await api.ask("GET /api/fleet/plans", { query: { limit: 50 } }, async () => {
+async function listPlans({ api, terminal, json, world }: Shell): Promise<number> {
+  const page = await api.request("GET /api/fleet/plans", { query: { limit: 50 } }, async () => {
     const [{ pageOf }, { PlanSummary }] = await Promise.all([
       import("../../views/page.ts"),
       import("../../views/orders/plan.ts"),

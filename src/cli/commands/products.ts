@@ -1,5 +1,5 @@
 /** fleet products: what the factory looks after; and its kill switch. */
-import { textOf, type Command, type Shell } from "../command.ts";
+import { asString, type Command, type Shell } from "../command.ts";
 import type { ProductView } from "../../views/orders/product.ts";
 
 const oneView = async () => (await import("../../views/orders/product.ts")).ProductView;
@@ -11,7 +11,7 @@ const listCommand: Command = {
   examples: ["fleet products", "fleet products --json | jq '.products[] | select(.stopped).id'"],
 
   async run({ api, terminal, json, world }) {
-    const view = await api.ask(
+    const view = await api.request(
       "GET /api/fleet/products",
       {},
       async () => (await import("../../views/orders/product.ts")).ProductsView,
@@ -32,9 +32,9 @@ const killCommand: Command = {
   examples: ['fleet products kill shop --reason "its tests write to production"'],
 
   async run(shell, [product = ""], { reason }) {
-    const asked = { path: { product }, body: { reason: textOf(reason) ?? "" } };
-    const view = await shell.api.ask("POST /api/fleet/products/{product}/kill", asked, oneView);
-    await told(shell, view, `Let it go on: fleet products release ${view.id}`);
+    const params = { path: { product }, body: { reason: asString(reason) ?? "" } };
+    const view = await shell.api.request("POST /api/fleet/products/{product}/kill", params, oneView);
+    await printProduct(shell, view, `Let it go on: fleet products release ${view.id}`);
   },
 };
 
@@ -45,11 +45,11 @@ const releaseCommand: Command = {
   examples: ["fleet products release shop"],
 
   async run(shell, [product = ""]) {
-    const view = await shell.api.ask("POST /api/fleet/products/{product}/release", { path: { product } }, oneView);
+    const view = await shell.api.request("POST /api/fleet/products/{product}/release", { path: { product } }, oneView);
     const step = view.stopped
       ? "fleet.yaml itself stops it: mend products[].killSwitch there"
       : `Plan for it: fleet plan --product ${view.id}`;
-    await told(shell, view, step);
+    await printProduct(shell, view, step);
     return view.stopped ? 1 : 0;
   },
 };
@@ -57,13 +57,13 @@ const releaseCommand: Command = {
 /** The one that is called by the word alone comes first. */
 export const productsCommands: readonly Command[] = [listCommand, killCommand, releaseCommand];
 
-async function told({ terminal, json }: Shell, view: ProductView, step: string): Promise<void> {
+async function printProduct({ terminal, json }: Shell, view: ProductView, step: string): Promise<void> {
   if (json) {
     terminal.json(view);
     return;
   }
-  const { standingOf } = await import("../print/product-table.ts");
-  terminal.line(`${standingOf(terminal, view)}  ${terminal.paint("bold", terminal.shown(view.id))}`);
-  if (view.stopped) terminal.line(`  ${terminal.shown(view.stopped.reason)}`);
+  const { productStatus } = await import("../print/product-table.ts");
+  terminal.line(`${productStatus(terminal, view)}  ${terminal.paint("bold", terminal.sanitize(view.id))}`);
+  if (view.stopped) terminal.line(`  ${terminal.sanitize(view.stopped.reason)}`);
   terminal.line(terminal.paint("dim", `  ${step}`));
 }

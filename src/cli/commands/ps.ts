@@ -1,6 +1,6 @@
 /** fleet ps: one row per agent, what needs a human first. */
 import { setTimeout as pause } from "node:timers/promises";
-import { textOf, type Command, type Options, type Shell } from "../command.ts";
+import { asString, type Command, type CommandOptions, type Shell } from "../command.ts";
 import type { PsView } from "../../views/agent.ts";
 
 const psView = async () => (await import("../../views/agent.ts")).PsView;
@@ -28,34 +28,38 @@ export const psCommand: Command = {
   ],
 
   async run(shell, _args, options) {
-    const query = filterOf(options);
-    const look = () => shell.api.ask("GET /api/fleet/ps", { query }, psView);
-    let seen = await look();
-    await print(shell, seen, options);
+    const query = buildFilter(options);
+    const fetchAgents = () => shell.api.request("GET /api/fleet/ps", { query }, psView);
+    let seen = await fetchAgents();
+    await printAgents(shell, seen, options);
     while (options["watch"] && !shell.world.signal.aborted) {
       await pause(REFRESH_MS, undefined, { signal: shell.world.signal }).catch(() => {});
       if (shell.world.signal.aborted) break;
-      seen = await look();
+      seen = await fetchAgents();
       // Home first and clear what is left below: no flicker.
       if (shell.terminal.isTty && !shell.json) shell.terminal.raw("\u001B[H");
-      await print(shell, seen, options);
+      await printAgents(shell, seen, options);
       if (shell.terminal.isTty && !shell.json) shell.terminal.raw("\u001B[J");
     }
-    return options["exitCode"] && seen.agents.some((agent) => isUnwell(agent)) ? 1 : 0;
+    return options["exitCode"] && seen.agents.some((agent) => isUnhealthy(agent)) ? 1 : 0;
   },
 };
 
-function filterOf({ all, tenant, host, status, orphans }: Options) {
+function buildFilter({ all, tenant, host, status, orphans }: CommandOptions) {
   return {
     all: all === true,
-    tenant: textOf(tenant),
-    host: textOf(host),
-    status: textOf(status),
+    tenant: asString(tenant),
+    host: asString(host),
+    status: asString(status),
     orphans: orphans === true,
   };
 }
 
-async function print({ json, terminal, world }: Shell, seen: PsView, { wide, watch }: Options): Promise<void> {
+async function printAgents(
+  { json, terminal, world }: Shell,
+  seen: PsView,
+  { wide, watch }: CommandOptions,
+): Promise<void> {
   if (json) {
     terminal.json(seen);
     return;
@@ -69,7 +73,7 @@ async function print({ json, terminal, world }: Shell, seen: PsView, { wide, wat
 }
 
 /** A frozen agent is silent on purpose. A task that waits for its turn has no agent yet, and so none that is unwell. */
-function isUnwell({ status, health, pane, drift, condition }: PsView["agents"][number]): boolean {
+function isUnhealthy({ status, health, pane, drift, condition }: PsView["agents"][number]): boolean {
   if (drift !== null) return true;
   if (condition === "paused") return false;
   if (status !== null && status !== "running") return false;

@@ -1,6 +1,6 @@
 /** fleet pushed: how a git hook says that something was pushed. */
-import { textOf, type Command } from "../command.ts";
-import { tellRun } from "./schedules.ts";
+import { asString, type Command } from "../command.ts";
+import { printScheduleRun } from "./schedules.ts";
 
 const runView = async () => (await import("../../views/orders/schedule.ts")).ScheduleRunView;
 
@@ -11,7 +11,7 @@ export const pushedCommand: Command = {
   examples: ["fleet pushed shop", 'fleet pushed shop --sha "$(git rev-parse HEAD)"'],
 
   async run(shell, [product = ""], { sha }) {
-    const asked = { path: { product }, body: { sha: textOf(sha) } };
-    tellRun(shell, await shell.api.ask("POST /api/fleet/products/{product}/pushed", asked, runView));
+    const params = { path: { product }, body: { sha: asString(sha) } };
+    printScheduleRun(shell, await shell.api.request("POST /api/fleet/products/{product}/pushed", params, runView));
   },
 };

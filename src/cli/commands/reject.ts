@@ -1,5 +1,5 @@
 /** fleet reject: send what is ready back, with a comment that the next attempt is told. */
-import { act, taskView } from "../print/print-task.ts";
+import { printTask, taskView } from "../print/print-task.ts";
 import type { Command } from "../command.ts";
 
 export const rejectCommand: Command = {
@@ -9,5 +9,8 @@ export const rejectCommand: Command = {
   examples: ['fleet reject 3f9a1c2b "The export must stream; files of 2 GB are common"'],
 
   run: (shell, [task = "", comment = ""]) =>
-    act(shell, shell.api.ask("POST /api/fleet/tasks/{task}/reject", { path: { task }, body: { comment } }, taskView)),
+    printTask(
+      shell,
+      shell.api.request("POST /api/fleet/tasks/{task}/reject", { path: { task }, body: { comment } }, taskView),
+    ),
 };

@@ -1,6 +1,6 @@
 /** fleet retry: try a failed or rejected task again, now. */
-import { act, taskView } from "../print/print-task.ts";
-import { textOf, type Command } from "../command.ts";
+import { printTask, taskView } from "../print/print-task.ts";
+import { asString, type Command } from "../command.ts";
 
 export const retryCommand: Command = {
   usage: "retry <task>",
@@ -9,7 +9,7 @@ export const retryCommand: Command = {
   examples: ["fleet retry 3f9a1c2b", 'fleet retry 3f9a1c2b --reason "the registry is back"'],
 
   async run(shell, [task = ""], { reason }) {
-    const asked = { path: { task }, body: { reason: textOf(reason) } };
-    await act(shell, shell.api.ask("POST /api/fleet/tasks/{task}/retry", asked, taskView));
+    const params = { path: { task }, body: { reason: asString(reason) } };
+    await printTask(shell, shell.api.request("POST /api/fleet/tasks/{task}/retry", params, taskView));
   },
 };

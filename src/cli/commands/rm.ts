@@ -10,13 +10,14 @@ export const rmCommand: Command = {
   examples: ["fleet rm 3f9a1c2b"],
 
   async run({ api, terminal, json }, [task = ""]) {
-    const gone = await api.ask("DELETE /api/fleet/tasks/{task}", { path: { task } }, removedView);
+    const result = await api.request("DELETE /api/fleet/tasks/{task}", { path: { task } }, removedView);
     if (json) {
-      terminal.json(gone);
+      terminal.json(result);
       return;
     }
-    terminal.line(`Removed: ${gone.removed.map((what) => terminal.shown(what)).join(", ") || "nothing was left"}`);
-    if (gone.snapshot !== null) terminal.line(`Saved first: ${terminal.shown(gone.snapshot)}`);
-    if (gone.restore !== null) terminal.line(terminal.paint("dim", `  Bring it back: ${terminal.shown(gone.restore)}`));
+    terminal.line(`Removed: ${result.removed.map((what) => terminal.sanitize(what)).join(", ") || "nothing was left"}`);
+    if (result.snapshot !== null) terminal.line(`Saved first: ${terminal.sanitize(result.snapshot)}`);
+    if (result.restore !== null)
+      terminal.line(terminal.paint("dim", `  Bring it back: ${terminal.sanitize(result.restore)}`));
   },
 };

@@ -1,5 +1,5 @@
 /** fleet run: have pending orders carried out, and watch; behind it, looking at one run and keeping it. */
-import { numberOf, textOf, type Command, type Options, type Shell } from "../command.ts";
+import { asNumber, asString, type Command, type CommandOptions, type Shell } from "../command.ts";
 import type { BatchView, OrderView } from "../../views/orders/order.ts";
 import type { RunView } from "../../views/orders/run.ts";
 
@@ -28,68 +28,74 @@ const startCommand: Command = {
   ],
 
   async run(shell, _args, options) {
-    const batch = await ask(shell, options);
-    return options["dryRun"] ? tell(shell, batch) : follow(shell, batch, { wait: options["wait"] !== false });
+    const batch = await requestBatch(shell, options);
+    return options["dryRun"]
+      ? printDryRun(shell, batch)
+      : followBatch(shell, batch, { wait: options["wait"] !== false });
   },
 };
 
-async function ask({ api }: Shell, options: Options): Promise<BatchView> {
-  const [{ read }, { BatchView: View, OneRunRequest, RunRequest }] = await Promise.all([
+async function requestBatch({ api }: Shell, options: CommandOptions): Promise<BatchView> {
+  const [{ parseInput }, { BatchView: View, OneRunRequest, RunRequest }] = await Promise.all([
     import("../../domain/errors.ts"),
     import("../../views/orders/order.ts"),
   ]);
-  const order = textOf(options["order"]);
+  const order = asString(options["order"]);
   const dryRun = options["dryRun"] === true;
   if (order !== undefined) {
-    return api.ask(
+    return api.request(
       "POST /api/fleet/orders/{order}/run",
-      { path: { order }, body: read(OneRunRequest, { dryRun }) },
+      { path: { order }, body: parseInput(OneRunRequest, { dryRun }) },
       View,
     );
   }
-  const asked = { budget: numberOf(options["budget"]), product: textOf(options["product"]), dryRun };
-  const given = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
-  return api.ask("POST /api/fleet/orders/run", { body: read(RunRequest, given) }, View);
+  const fields = { budget: asNumber(options["budget"]), product: asString(options["product"]), dryRun };
+  const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+  return api.request("POST /api/fleet/orders/run", { body: parseInput(RunRequest, given) }, View);
 }
 
-async function tell({ terminal, json }: Shell, batch: BatchView): Promise<number> {
+async function printDryRun({ terminal, json }: Shell, batch: BatchView): Promise<number> {
   if (json) {
     terminal.json(batch);
     return 0;
   }
-  const { planned } = await import("../print/run-lines.ts");
-  for (const line of planned(terminal, batch)) terminal.line(line);
-  const said = batch.orders.length > 0 ? "Dry run: nothing was changed." : NOTHING;
-  terminal.line(terminal.paint("dim", said));
+  const { dryRunLines } = await import("../print/run-lines.ts");
+  for (const line of dryRunLines(terminal, batch)) terminal.line(line);
+  const summary = batch.orders.length > 0 ? "Dry run: nothing was changed." : NOTHING_PENDING;
+  terminal.line(terminal.paint("dim", summary));
   return 0;
 }
 
-const NOTHING = "No order is pending. Plan some: fleet plan";
+const NOTHING_PENDING = "No order is pending. Plan some: fleet plan";
 
 /** 0 when all of them went well. */
-export async function follow(shell: Shell, batch: BatchView, { wait }: { readonly wait: boolean }): Promise<number> {
+export async function followBatch(
+  shell: Shell,
+  batch: BatchView,
+  { wait }: { readonly wait: boolean },
+): Promise<number> {
   const { terminal, json } = shell;
   const orders = batch.orders.map(({ order }) => order);
   if (!wait || batch.batchId === null) {
-    await started(shell, batch, orders);
+    await printStarted(shell, batch, orders);
     return 0;
   }
   const { waitForBatch } = await import("../client/run-wait.ts");
-  if (!json) await refusals(shell, batch);
+  if (!json) await printRefused(shell, batch);
   const ended = await waitForBatch(batch.batchId, shell);
   if (json) terminal.json({ batchId: batch.batchId, orders: ended, refused: batch.refused });
   return ended.every(({ status }) => status === "completed") ? 0 : 1;
 }
 
-async function started(shell: Shell, batch: BatchView, orders: readonly OrderView[]): Promise<void> {
+async function printStarted(shell: Shell, batch: BatchView, orders: readonly OrderView[]): Promise<void> {
   const { terminal, json, world } = shell;
   if (json) {
     terminal.json({ batchId: batch.batchId, orders, refused: batch.refused });
     return;
   }
-  await refusals(shell, batch);
+  await printRefused(shell, batch);
   if (orders.length === 0) {
-    terminal.line(NOTHING);
+    terminal.line(NOTHING_PENDING);
     return;
   }
   const { orderLines } = await import("../print/run-lines.ts");
@@ -97,9 +103,9 @@ async function started(shell: Shell, batch: BatchView, orders: readonly OrderVie
   terminal.line(terminal.paint("dim", "  They go on by themselves. See: fleet orders"));
 }
 
-async function refusals({ terminal }: Shell, batch: BatchView): Promise<void> {
-  const { planned } = await import("../print/run-lines.ts");
-  for (const line of planned(terminal, { ...batch, orders: [] })) terminal.line(line);
+async function printRefused({ terminal }: Shell, batch: BatchView): Promise<void> {
+  const { dryRunLines } = await import("../print/run-lines.ts");
+  for (const line of dryRunLines(terminal, { ...batch, orders: [] })) terminal.line(line);
 }
 
 const showCommand: Command = {
@@ -117,25 +123,25 @@ const showCommand: Command = {
   ],
 
   async run(shell, [run = ""], { verify, log, file }) {
-    const name = log ? "output.log" : textOf(file);
+    const name = log ? "output.log" : asString(file);
     if (name !== undefined) {
-      await print(shell, run, name);
+      await printEvidence(shell, run, name);
       return 0;
     }
-    const asked = { path: { run }, query: { verify: verify === true } };
-    const story = await shell.api.ask("GET /api/fleet/runs/{run}", asked, storyView);
+    const params = { path: { run }, query: { verify: verify === true } };
+    const story = await shell.api.request("GET /api/fleet/runs/{run}", params, storyView);
     const { terminal, json, world } = shell;
     if (json) terminal.json(story);
     else {
-      const { storyLines } = await import("../print/run-lines.ts");
-      for (const line of storyLines(terminal, story, world.clock())) terminal.line(line);
+      const { runStoryLines } = await import("../print/run-lines.ts");
+      for (const line of runStoryLines(terminal, story, world.clock())) terminal.line(line);
     }
     return story.verified?.ok === false ? NOT_VERIFIED : 0;
   },
 };
 
-async function print({ api, terminal, json }: Shell, run: string, name: string): Promise<void> {
-  const found = await api.ask("GET /api/fleet/runs/{run}/artifacts/{name}", { path: { run, name } }, evidenceView);
+async function printEvidence({ api, terminal, json }: Shell, run: string, name: string): Promise<void> {
+  const found = await api.request("GET /api/fleet/runs/{run}/artifacts/{name}", { path: { run, name } }, evidenceView);
   if (json) terminal.json(found);
   else if (found.text === null) terminal.note(`${name} is no text (${found.sizeBytes} bytes). Take it with --json.`);
   else {
@@ -151,8 +157,8 @@ const pinCommand: Command = {
   examples: ["fleet run pin 3f9a1c2b", "fleet run pin 3f9a1c2b --release 2.4.0"],
 
   async run(shell, [run = ""], { release }) {
-    const asked = { path: { run }, body: { release: textOf(release) } };
-    pinned(shell, await shell.api.ask("POST /api/fleet/runs/{run}/pin", asked, runView));
+    const params = { path: { run }, body: { release: asString(release) } };
+    printPinned(shell, await shell.api.request("POST /api/fleet/runs/{run}/pin", params, runView));
   },
 };
 
@@ -163,21 +169,21 @@ const unpinCommand: Command = {
   examples: ["fleet run unpin 3f9a1c2b"],
 
   async run(shell, [run = ""]) {
-    pinned(shell, await shell.api.ask("POST /api/fleet/runs/{run}/unpin", { path: { run } }, runView));
+    printPinned(shell, await shell.api.request("POST /api/fleet/runs/{run}/unpin", { path: { run } }, runView));
   },
 };
 
 const runView = async () => (await import("../../views/orders/run.ts")).RunView;
 
-function pinned({ terminal, json }: Shell, run: RunView): void {
+function printPinned({ terminal, json }: Shell, run: RunView): void {
   if (json) {
     terminal.json(run);
     return;
   }
-  const kept = run.pinned
-    ? `is kept${run.release === null ? "" : ` as release ${terminal.shown(run.release)}`}`
+  const retention = run.pinned
+    ? `is kept${run.release === null ? "" : ` as release ${terminal.sanitize(run.release)}`}`
     : "may be collected";
-  terminal.line(`${terminal.paint("bold", run.shortId)} ${kept}`);
+  terminal.line(`${terminal.paint("bold", run.shortId)} ${retention}`);
 }
 
 /** The one that is called by the word alone comes first. */

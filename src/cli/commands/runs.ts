@@ -1,5 +1,5 @@
 /** fleet runs: what was carried out, and how it went. */
-import { numberOf, textOf, type Command } from "../command.ts";
+import { asNumber, asString, type Command } from "../command.ts";
 
 export const runsCommand: Command = {
   usage: "runs",
@@ -16,14 +16,14 @@ export const runsCommand: Command = {
 
   async run({ api, terminal, json, world }, _args, options) {
     const query = {
-      product: textOf(options["product"]),
-      status: textOf(options["status"]),
-      intent: textOf(options["intent"]),
+      product: asString(options["product"]),
+      status: asString(options["status"]),
+      intent: asString(options["intent"]),
       collected: options["all"] === true,
-      limit: numberOf(options["limit"]),
-      cursor: textOf(options["cursor"]),
+      limit: asNumber(options["limit"]),
+      cursor: asString(options["cursor"]),
     };
-    const page = await api.ask("GET /api/fleet/runs", { query }, async () => {
+    const page = await api.request("GET /api/fleet/runs", { query }, async () => {
       const [{ pageOf }, { RunView }] = await Promise.all([
         import("../../views/page.ts"),
         import("../../views/orders/run.ts"),

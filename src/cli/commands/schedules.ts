@@ -1,5 +1,5 @@
 /** fleet schedules: when products are looked after by themselves; pausing, resuming and running one; the hook for pushes. */
-import { textOf, type Command, type Shell } from "../command.ts";
+import { asString, type Command, type Shell } from "../command.ts";
 import type { ScheduleRunView, ScheduleView } from "../../views/orders/schedule.ts";
 
 const NOT_VERIFIED = 4;
@@ -18,7 +18,7 @@ const listCommand: Command = {
   ],
 
   async run({ api, terminal, json, world }, _args, { exitCode }) {
-    const view = await api.ask("GET /api/fleet/schedules", {}, allView);
+    const view = await api.request("GET /api/fleet/schedules", {}, allView);
     if (json) terminal.json(view);
     else {
       const { scheduleLines } = await import("../print/schedule-table.ts");
@@ -36,9 +36,9 @@ const pauseCommand: Command = {
   examples: ['fleet schedules pause shop --reason "the build machine moves"'],
 
   async run(shell, [product = ""], { reason }) {
-    const asked = { path: { product }, body: { reason: textOf(reason) ?? "" } };
-    const view = await shell.api.ask("POST /api/fleet/schedules/{product}/pause", asked, oneView);
-    await told(shell, view, `Go on: fleet schedules resume ${view.product}`);
+    const params = { path: { product }, body: { reason: asString(reason) ?? "" } };
+    const view = await shell.api.request("POST /api/fleet/schedules/{product}/pause", params, oneView);
+    await printSchedule(shell, view, `Go on: fleet schedules resume ${view.product}`);
   },
 };
 
@@ -49,8 +49,8 @@ const resumeCommand: Command = {
   examples: ["fleet schedules resume shop"],
 
   async run(shell, [product = ""]) {
-    const view = await shell.api.ask("POST /api/fleet/schedules/{product}/resume", { path: { product } }, oneView);
-    await told(shell, view, view.next === null ? "It waits to be asked for." : `Next: ${view.next}`);
+    const view = await shell.api.request("POST /api/fleet/schedules/{product}/resume", { path: { product } }, oneView);
+    await printSchedule(shell, view, view.next === null ? "It waits to be asked for." : `Next: ${view.next}`);
   },
 };
 
@@ -61,7 +61,10 @@ const runCommand: Command = {
   examples: ["fleet schedules run shop"],
 
   async run(shell, [product = ""]) {
-    tellRun(shell, await shell.api.ask("POST /api/fleet/schedules/{product}/run", { path: { product } }, runView));
+    printScheduleRun(
+      shell,
+      await shell.api.request("POST /api/fleet/schedules/{product}/run", { path: { product } }, runView),
+    );
   },
 };
 
@@ -72,7 +75,7 @@ const hookCommand: Command = {
   examples: ["fleet schedules hook shop > /srv/git/shop.git/hooks/post-receive && chmod +x $_"],
 
   async run({ api, terminal, json }, [product = ""]) {
-    const { schedules } = await api.ask("GET /api/fleet/schedules", {}, allView);
+    const { schedules } = await api.request("GET /api/fleet/schedules", {}, allView);
     const found = schedules.find((schedule) => schedule.product === product);
     if (!found) {
       const { FleetError } = await import("../../domain/errors.ts");
@@ -110,22 +113,22 @@ exit 0
 `;
 }
 
-async function told({ terminal, json }: Shell, view: ScheduleView, step: string): Promise<void> {
+async function printSchedule({ terminal, json }: Shell, view: ScheduleView, step: string): Promise<void> {
   if (json) {
     terminal.json(view);
     return;
   }
-  const { stateOf } = await import("../print/schedule-table.ts");
-  terminal.line(`${stateOf(terminal, view.standing)}  ${terminal.paint("bold", terminal.shown(view.product))}`);
+  const { paintState } = await import("../print/schedule-table.ts");
+  terminal.line(`${paintState(terminal, view.standing)}  ${terminal.paint("bold", terminal.sanitize(view.product))}`);
   terminal.line(terminal.paint("dim", `  ${step}`));
 }
 
-export function tellRun({ terminal, json }: Shell, run: ScheduleRunView): void {
+export function printScheduleRun({ terminal, json }: Shell, run: ScheduleRunView): void {
   if (json) {
     terminal.json(run);
     return;
   }
-  terminal.line(`${terminal.paint("bold", terminal.shown(run.product))}  ${terminal.shown(run.outcome)}`);
+  terminal.line(`${terminal.paint("bold", terminal.sanitize(run.product))}  ${terminal.sanitize(run.outcome)}`);
   for (const { id, intent } of run.orders) terminal.line(`  ${intent.padEnd(18)} ${id}`);
   if (run.orders.length > 0) terminal.line(terminal.paint("dim", `  Follow them: fleet runs --product ${run.product}`));
 }

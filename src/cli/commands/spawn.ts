@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { numberOf, textOf, type Command, type Options, type World } from "../command.ts";
+import { asNumber, asString, type Command, type CommandOptions, type World } from "../command.ts";
 
 export const spawnCommand: Command = {
   usage: "spawn <repository> <description>",
@@ -33,20 +33,23 @@ export const spawnCommand: Command = {
   ],
 
   async run({ api, terminal, json, world }, [repository = "", description = ""], options) {
-    const { read } = await import("../../domain/errors.ts");
+    const { parseInput } = await import("../../domain/errors.ts");
     const { SpawnRequest } = await import("../../domain/task/spawn.ts");
     const { TaskView } = await import("../../views/task.ts");
-    const request = read(SpawnRequest, requestOf(wherever(repository, world.cwd), description, options));
-    const asked = { body: request, idempotencyKey: keyOf(description, world) };
-    const task = await api.ask("POST /api/fleet/spawn", asked, TaskView);
+    const request = parseInput(
+      SpawnRequest,
+      buildSpawnRequest(resolveRepository(repository, world.cwd), description, options),
+    );
+    const params = { body: request, idempotencyKey: makeIdempotencyKey(description, world) };
+    const task = await api.request("POST /api/fleet/spawn", params, TaskView);
     if (options["wait"]) {
-      const { waitFor } = await import("../client/wait.ts");
-      return waitFor(task, { api, terminal, json, world });
+      const { waitForTask } = await import("../client/wait.ts");
+      return waitForTask(task, { api, terminal, json, world });
     }
     if (json) terminal.json(task);
     else {
       terminal.line(
-        `${terminal.status(task.status)}  ${terminal.paint("bold", task.shortId)}  ${terminal.shown(task.title)}`,
+        `${terminal.status(task.status)}  ${terminal.paint("bold", task.shortId)}  ${terminal.sanitize(task.title)}`,
       );
       terminal.line(terminal.paint("dim", `  Follow it: fleet show ${task.shortId} · fleet logs ${task.shortId} -f`));
     }
@@ -55,9 +58,9 @@ export const spawnCommand: Command = {
 };
 
 /** What was not typed is left out, so that the defaults stay in one place: the schema. */
-function requestOf(repository: string, description: string, options: Options): Record<string, unknown> {
-  const line = textOf(options["command"]);
-  const asked = {
+function buildSpawnRequest(repository: string, description: string, options: CommandOptions): Record<string, unknown> {
+  const line = asString(options["command"]);
+  const fields = {
     repository,
     description,
     title: options["title"],
@@ -70,18 +73,18 @@ function requestOf(repository: string, description: string, options: Options): R
     workspace: options["workspace"],
     command: line === undefined ? undefined : ["sh", "-c", line],
     script: options["script"],
-    maxRetries: numberOf(options["maxRetries"]),
-    timeoutMinutes: numberOf(options["timeout"]),
-    budget: budgetOf(options),
+    maxRetries: asNumber(options["maxRetries"]),
+    timeoutMinutes: asNumber(options["timeout"]),
+    budget: parseBudget(options),
   };
-  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
-function budgetOf(options: Options): Record<string, number> | undefined {
+function parseBudget(options: CommandOptions): Record<string, number> | undefined {
   const limits = {
-    tokens: numberOf(options["maxTokens"]),
-    cost: numberOf(options["maxCost"]),
-    minutes: numberOf(options["maxMinutes"]),
+    tokens: asNumber(options["maxTokens"]),
+    cost: asNumber(options["maxCost"]),
+    minutes: asNumber(options["maxMinutes"]),
   };
   const given = Object.entries(limits).flatMap(([what, limit]) =>
     limit === undefined ? [] : [[what, limit] as const],
@@ -90,13 +93,13 @@ function budgetOf(options: Options): Record<string, number> | undefined {
 }
 
 /** A path means the same to the server as to whoever typed it. */
-function wherever(repository: string, cwd: string): string {
+function resolveRepository(repository: string, cwd: string): string {
   const path = resolve(cwd, repository);
   return !repository.includes("://") && existsSync(path) ? path : repository;
 }
 
 /** One per call: its own retries make one task, two calls make two. */
-function keyOf(description: string, { clock, random, env }: World): string {
+function makeIdempotencyKey(description: string, { clock, random, env }: World): string {
   const parts = [description, clock().toISOString(), env["USER"] ?? "", String(random())];
   return createHash("sha256").update(parts.join("\n")).digest("hex");
 }

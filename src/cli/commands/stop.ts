@@ -1,6 +1,6 @@
 /** fleet stop: stop a task and its agent. */
-import { act, taskView } from "../print/print-task.ts";
-import { textOf, type Command } from "../command.ts";
+import { printTask, taskView } from "../print/print-task.ts";
+import { asString, type Command } from "../command.ts";
 
 export const stopCommand: Command = {
   usage: "stop <task>",
@@ -9,7 +9,7 @@ export const stopCommand: Command = {
   examples: ["fleet stop 3f9a1c2b", 'fleet stop 3f9a1c2b --reason "no longer needed"'],
 
   async run(shell, [task = ""], { reason }) {
-    const asked = { path: { task }, body: { reason: textOf(reason) } };
-    await act(shell, shell.api.ask("POST /api/fleet/tasks/{task}/stop", asked, taskView));
+    const params = { path: { task }, body: { reason: asString(reason) } };
+    await printTask(shell, shell.api.request("POST /api/fleet/tasks/{task}/stop", params, taskView));
   },
 };

@@ -1,8 +1,8 @@
 /** fleet token: tokens for people and programs; issued, listed, taken back. */
 import type { TokenView } from "../../views/token.ts";
-import { textOf, type Command } from "../command.ts";
-import { tableOf } from "../print/table.ts";
-import { ago, span } from "../print/format.ts";
+import { asString, type Command } from "../command.ts";
+import { renderTable } from "../print/table.ts";
+import { ago, formatDuration } from "../print/format.ts";
 
 const views = () => import("../../views/token.ts");
 
@@ -16,22 +16,22 @@ const listCommand: Command = {
   examples: ["fleet token list", "fleet token list --over --json | jq '.items[] | select(.purpose == \"session\")'"],
 
   async run({ api, terminal, json, world }, _args, options) {
-    const query = { over: options["over"] === true, limit: textOf(options["limit"]) };
-    const page = await api.ask("GET /api/fleet/tokens", { query }, async () => {
+    const query = { over: options["over"] === true, limit: asString(options["limit"]) };
+    const page = await api.request("GET /api/fleet/tokens", { query }, async () => {
       const [{ pageOf }, { TokenView: View }] = await Promise.all([import("../../views/page.ts"), views()]);
       return pageOf(View);
     });
     if (json) return terminal.json(page);
     const now = world.clock();
-    const rows = tableOf<TokenView>(
+    const rows = renderTable<TokenView>(
       terminal,
       [
-        { head: "TOKEN", drop: 0, cell: ({ id }) => terminal.shown(id.slice(-8)) },
-        { head: "OPERATOR", drop: 0, cell: ({ operator, tenant }) => terminal.shown(`${operator} of ${tenant}`) },
+        { head: "TOKEN", drop: 0, cell: ({ id }) => terminal.sanitize(id.slice(-8)) },
+        { head: "OPERATOR", drop: 0, cell: ({ operator, tenant }) => terminal.sanitize(`${operator} of ${tenant}`) },
         { head: "TIER", drop: 1, cell: ({ tier, role }) => (role ? `${tier}, ${role}` : tier) },
-        { head: "FOR", drop: 3, cell: ({ name, purpose }) => terminal.shown(name === "" ? purpose : name) },
+        { head: "FOR", drop: 3, cell: ({ name, purpose }) => terminal.sanitize(name === "" ? purpose : name) },
         { head: "ISSUED", drop: 2, cell: ({ issuedAt }) => ago(issuedAt, now) },
-        { head: "ENDS", drop: 0, cell: (token) => endOf(token, now) },
+        { head: "ENDS", drop: 0, cell: (token) => formatExpiry(token, now) },
       ],
       page.items,
     );
@@ -40,9 +40,9 @@ const listCommand: Command = {
   },
 };
 
-function endOf({ standing, expiresAt, revokedAt }: TokenView, now: Date): string {
+function formatExpiry({ standing, expiresAt, revokedAt }: TokenView, now: Date): string {
   if (revokedAt !== null) return `revoked ${ago(revokedAt, now)}`;
-  return standing === "valid" ? `in ${span(Date.parse(expiresAt) - now.getTime())}` : ago(expiresAt, now);
+  return standing === "valid" ? `in ${formatDuration(Date.parse(expiresAt) - now.getTime())}` : ago(expiresAt, now);
 }
 
 const issueCommand: Command = {
@@ -62,16 +62,16 @@ const issueCommand: Command = {
   ],
 
   async run({ api, terminal, json }, _args, options) {
-    const [{ read, FleetError }, { TokenRequest, IssuedToken }] = await Promise.all([
+    const [{ parseInput, FleetError }, { TokenRequest, IssuedToken }] = await Promise.all([
       import("../../domain/errors.ts"),
       views(),
     ]);
-    const ttl = textOf(options["ttl"]);
-    const ttlMinutes = ttl === undefined ? undefined : minutesOf(ttl);
+    const ttl = asString(options["ttl"]);
+    const ttlMinutes = ttl === undefined ? undefined : parseMinutes(ttl);
     if (Number.isNaN(ttlMinutes)) {
       throw new FleetError("invalid-input", `--ttl is a span such as 45m or 8h, at most 24h; not ${ttl}.`);
     }
-    const body = read(TokenRequest, {
+    const body = parseInput(TokenRequest, {
       operator: options["operator"],
       tenant: options["tenant"],
       tier: options["tier"],
@@ -79,7 +79,7 @@ const issueCommand: Command = {
       ttlMinutes,
       name: options["name"],
     });
-    const issued = await api.ask("POST /api/fleet/tokens", { body }, IssuedToken);
+    const issued = await api.request("POST /api/fleet/tokens", { body }, IssuedToken);
     if (json) return terminal.json(issued);
     terminal.line(issued.token);
     if (terminal.isTty) {
@@ -90,7 +90,7 @@ const issueCommand: Command = {
 };
 
 /** Of 45m or 8h; NaN when it is no such span. */
-function minutesOf(text: string): number {
+function parseMinutes(text: string): number {
   const [, figure, unit] = /^(\d{1,5})(m|h)$/.exec(text) ?? [];
   return Number(figure) * (unit === "h" ? 60 : 1);
 }
@@ -104,10 +104,10 @@ const revokeCommand: Command = {
   examples: ["fleet token revoke 3f9a1c2b", "fleet token revoke 8a1f… --issuer https://login.example.com/"],
 
   async run({ api, terminal, json }, [token = ""], options) {
-    const asked = { path: { token }, body: { issuer: textOf(options["issuer"]) } };
-    const revoked = await api.ask("POST /api/fleet/tokens/{token}/revoke", asked, revokedView);
+    const params = { path: { token }, body: { issuer: asString(options["issuer"]) } };
+    const revoked = await api.request("POST /api/fleet/tokens/{token}/revoke", params, revokedView);
     if (json) return terminal.json(revoked);
-    terminal.line(`Token ${terminal.shown(revoked.id)} is refused from now on.`);
+    terminal.line(`Token ${terminal.sanitize(revoked.id)} is refused from now on.`);
   },
 };
 

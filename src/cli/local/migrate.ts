@@ -1,5 +1,5 @@
 /** fleet migrate: brings the schema up to date; once per deploy, before the new processes start. */
-import { textOf, type Command } from "../command.ts";
+import { asString, type Command } from "../command.ts";
 
 export const migrateCommand: Command = {
   usage: "migrate",
@@ -16,7 +16,7 @@ export const migrateCommand: Command = {
     const config = processConfig();
     const database = await openDatabase(config, await openLog({ level: "warn" }));
     try {
-      const to = textOf(down);
+      const to = asString(down);
       const url = config.DATABASE_DIRECT_URL ?? database.url;
       const say = (message: string) => void (json || terminal.line(message));
       const names =

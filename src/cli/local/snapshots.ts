@@ -1,8 +1,8 @@
 /** fleet snapshots: what was saved on this machine before its working copy went, and having it back. */
-import type { SavedWork } from "../../agents/cleanup/snapshots.ts";
+import type { SnapshotInfo } from "../../agents/cleanup/snapshots.ts";
 import type { Command, Shell } from "../command.ts";
-import { tableOf, type Column } from "../print/table.ts";
-import { ago, plural, sizeOf } from "../print/format.ts";
+import { renderTable, type Column } from "../print/table.ts";
+import { ago, plural, formatBytes } from "../print/format.ts";
 
 const listCommand: Command = {
   usage: "snapshots",
@@ -12,9 +12,9 @@ const listCommand: Command = {
 
   async run(shell) {
     const { listSnapshots } = await import("../../agents/cleanup/snapshots.ts");
-    const found = await listSnapshots(await homeOf());
+    const found = await listSnapshots(await readHome());
     if (shell.json) shell.terminal.json(found);
-    else for (const line of linesOf(shell, found)) shell.terminal.line(line);
+    else for (const line of snapshotLines(shell, found)) shell.terminal.line(line);
   },
 };
 
@@ -25,48 +25,51 @@ const restoreCommand: Command = {
   examples: ["fleet snapshots restore 3f9a1c2b-0 ./back"],
 
   async run({ world, terminal, json }, [name = "", dir = ""]) {
-    const [path, { restoreNamed }] = await Promise.all([
+    const [path, { restoreSnapshotByName }] = await Promise.all([
       import("node:path"),
       import("../../agents/cleanup/snapshots.ts"),
     ]);
     const into = path.resolve(world.cwd, dir);
-    const saved = await restoreNamed(await homeOf(), name, into);
+    const saved = await restoreSnapshotByName(await readHome(), name, into);
     if (json) {
       terminal.json({ ...saved, into });
       return;
     }
     terminal.line(
-      `${terminal.mark(true)} ${terminal.shown(saved.name)} is back in ${terminal.shown(into)}: ${holdsOf(saved)}.`,
+      `${terminal.mark(true)} ${terminal.sanitize(saved.name)} is back in ${terminal.sanitize(into)}: ${describeContents(saved)}.`,
     );
     terminal.line(
-      terminal.paint("dim", `  On branch ${terminal.shown(saved.branch)}. Look: git -C ${terminal.shown(into)} status`),
+      terminal.paint(
+        "dim",
+        `  On branch ${terminal.sanitize(saved.branch)}. Look: git -C ${terminal.sanitize(into)} status`,
+      ),
     );
   },
 };
 
 export const snapshotsCommands: readonly Command[] = [listCommand, restoreCommand];
 
-async function homeOf(): Promise<string> {
+async function readHome(): Promise<string> {
   const { processConfig } = await import("../../processes/env.ts");
   return processConfig().FLEET_HOME;
 }
 
-function linesOf({ terminal, world }: Shell, found: readonly SavedWork[]): string[] {
+function snapshotLines({ terminal, world }: Shell, found: readonly SnapshotInfo[]): string[] {
   if (found.length === 0) return ["No snapshots: no work was ever removed that was not elsewhere too."];
-  const { paint, shown } = terminal;
-  const columns: Column<SavedWork>[] = [
-    { head: "NAME", drop: 0, cell: ({ name }) => paint("bold", shown(name)) },
+  const { paint, sanitize } = terminal;
+  const columns: Column<SnapshotInfo>[] = [
+    { head: "NAME", drop: 0, cell: ({ name }) => paint("bold", sanitize(name)) },
     { head: "TAKEN", drop: 1, cell: ({ takenAt }) => ago(takenAt, world.clock()) },
-    { head: "BRANCH", drop: 0, shrinkTo: 16, cell: ({ branch }) => shown(branch) },
-    { head: "HOLDS", drop: 0, cell: holdsOf },
-    { head: "SIZE", drop: 3, align: "right", cell: ({ bytes }) => sizeOf(bytes) },
-    { head: "REPOSITORY", drop: 2, shrinkTo: 16, cell: ({ repositoryUrl }) => shown(repositoryUrl) },
+    { head: "BRANCH", drop: 0, shrinkTo: 16, cell: ({ branch }) => sanitize(branch) },
+    { head: "HOLDS", drop: 0, cell: describeContents },
+    { head: "SIZE", drop: 3, align: "right", cell: ({ bytes }) => formatBytes(bytes) },
+    { head: "REPOSITORY", drop: 2, shrinkTo: 16, cell: ({ repositoryUrl }) => sanitize(repositoryUrl) },
   ];
   const last = paint("dim", `${plural(found.length, "snapshot")}. Have one back: fleet snapshots restore <name> <dir>`);
-  return [...tableOf(terminal, columns, found), "", last];
+  return [...renderTable(terminal, columns, found), "", last];
 }
 
-function holdsOf({ commits, changes, untracked }: SavedWork): string {
+function describeContents({ commits, changes, untracked }: SnapshotInfo): string {
   const parts = [
     commits ? "commits" : "",
     changes ? "changes" : "",

@@ -1,7 +1,7 @@
 /** fleet up: the whole of Fleetwright in one process, for this machine. */
 import type { Config } from "../../environment.ts";
 import type { RunningStack } from "../../processes/up.ts";
-import { textOf, type Command, type Shell } from "../command.ts";
+import { asString, type Command, type Shell } from "../command.ts";
 import type { Terminal } from "../print/terminal.ts";
 
 export const upCommand: Command = {
@@ -14,8 +14,8 @@ export const upCommand: Command = {
     const [
       { processConfig },
       { openLog, openLogFile },
-      { startUp },
-      { dieOnUnhandled, untilSignalled },
+      { startStack },
+      { dieOnUnhandled, drainOnSignal },
       { openProgress },
     ] = await Promise.all([
       import("../../processes/env.ts"),
@@ -24,9 +24,9 @@ export const upCommand: Command = {
       import("../../processes/shutdown.ts"),
       import("../progress.ts"),
     ]);
-    const typed = textOf(slots);
+    const typed = asString(slots);
     const config = processConfig(typed === undefined ? {} : { FLEET_SLOTS: typed });
-    await refuseSecond(shell, config.FLEET_HOME);
+    await assertNotRunning(shell, config.FLEET_HOME);
     const { terminal } = shell;
     // On a terminal people read the banner and the notifications; everything else is in the file.
     const { prepareHome } = await import("../../processes/preflight.ts");
@@ -36,18 +36,18 @@ export const upCommand: Command = {
       : await openLog({ level: config.FLEET_LOG_LEVEL });
     dieOnUnhandled(log);
     const progress = terminal.isTty ? openProgress(terminal, shell.world.clock) : undefined;
-    const starting = startUp({
+    const starting = startStack({
       config,
       log,
       write: terminal.raw,
-      say: (sentence) => progress?.say(`${sentence} …`),
+      onProgress: (sentence) => progress?.update(`${sentence} …`),
       onStuck(_queue, sentence) {
         log.fatal({ component: "queue" }, sentence);
         process.exit(1);
       },
     });
     // Already now: a signal during the start waits for it, so that whatever was started is stopped.
-    const stopped = untilSignalled(log, async () => (await starting).close());
+    const stopped = drainOnSignal(log, async () => (await starting).close());
     const stack = await starting.catch((error: unknown) => {
       progress?.end("");
       throw error;
@@ -86,8 +86,8 @@ function banner({ paint, isTty }: Terminal, config: Config, { web, embedded, que
 }
 
 /** Two of them would serve the same home from two ports, and the commands would talk to the last one. */
-async function refuseSecond({ world }: Shell, home: string): Promise<void> {
-  const { readCredentials, failure } = await import("../client/credentials.ts");
+async function assertNotRunning({ world }: Shell, home: string): Promise<void> {
+  const { readCredentials, fleetError } = await import("../client/credentials.ts");
   const known = await readCredentials({ ...world.env, FLEET_HOME: home, FLEET_URL: "", FLEET_TOKEN: "" }).catch(
     () => undefined,
   );
@@ -97,7 +97,7 @@ async function refuseSecond({ world }: Shell, home: string): Promise<void> {
     () => false,
   );
   if (alive) {
-    throw await failure(
+    throw await fleetError(
       "queue-unusable",
       `Fleetwright already runs for ${home}, at ${known.url}. Another one needs a home of its own: FLEET_HOME=… PORT=0 fleet up`,
     );

@@ -8,7 +8,7 @@ export const webCommand: Command = {
   examples: ["DATABASE_URL=postgres://… REDIS_URL=redis://… PORT=8080 fleet web"],
 
   async run({ terminal }) {
-    const [{ processConfig }, { openLog }, { openFleet }, { startWeb }, { dieOnUnhandled, untilSignalled }] =
+    const [{ processConfig }, { openLog }, { openFleet }, { startWeb }, { dieOnUnhandled, drainOnSignal }] =
       await Promise.all([
         import("../../processes/env.ts"),
         import("../../log.ts"),
@@ -21,7 +21,7 @@ export const webCommand: Command = {
     dieOnUnhandled(log);
     const open = await openFleet({ config, log, write: terminal.raw, statementTimeoutMs: 5_000 });
     const web = await startWeb(open, config);
-    await untilSignalled(log, async () => {
+    await drainOnSignal(log, async () => {
       await web.close();
       await open.close();
     });

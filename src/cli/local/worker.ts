@@ -1,5 +1,5 @@
 /** fleet worker: processors, relay, and this host's reporter. */
-import { textOf, type Command } from "../command.ts";
+import { asString, type Command } from "../command.ts";
 import type { Terminal } from "../print/terminal.ts";
 
 export const workerCommand: Command = {
@@ -13,14 +13,14 @@ export const workerCommand: Command = {
   examples: ["fleet worker --slots 8", "fleet worker --queues ci,review --slots 0", "fleet worker --drain"],
 
   async run({ terminal }, _args, { queues, slots, drain }) {
-    if (drain) return drainHere(terminal);
+    if (drain) return drainLocalWorkers(terminal);
     const [
       { processConfig },
       { openLog },
       { openFleet },
       { startWorker },
       { hostVersions },
-      { dieOnUnhandled, untilSignalled },
+      { dieOnUnhandled, drainOnSignal },
     ] = await Promise.all([
       import("../../processes/env.ts"),
       import("../../log.ts"),
@@ -30,14 +30,14 @@ export const workerCommand: Command = {
       import("../../processes/shutdown.ts"),
     ]);
     const { QUEUES } = await import("../../../queues/index.ts");
-    const wanted = textOf(queues)?.split(",");
+    const wanted = asString(queues)?.split(",");
     const unknown = wanted?.filter((name) => !QUEUES.some((queue) => queue.name === name)) ?? [];
     if (unknown.length > 0) {
-      const { failure } = await import("../client/credentials.ts");
+      const { fleetError } = await import("../client/credentials.ts");
       const names = QUEUES.map(({ name }) => name).join(", ");
-      throw await failure("invalid-input", `There is no queue ${unknown.join(", ")}. There are: ${names}`);
+      throw await fleetError("invalid-input", `There is no queue ${unknown.join(", ")}. There are: ${names}`);
     }
-    const typed = textOf(slots);
+    const typed = asString(slots);
     const config = processConfig(typed === undefined ? {} : { FLEET_SLOTS: typed });
     const log = await openLog({ level: config.FLEET_LOG_LEVEL });
     dieOnUnhandled(log);
@@ -59,7 +59,7 @@ export const workerCommand: Command = {
       versions: await hostVersions(),
       ...(wanted ? { queues: wanted } : {}),
     });
-    await untilSignalled(log, async () => {
+    await drainOnSignal(log, async () => {
       await worker.drain();
       await open.close();
       await unregister();
@@ -68,15 +68,15 @@ export const workerCommand: Command = {
   },
 };
 
-async function drainHere(terminal: Terminal): Promise<void> {
+async function drainLocalWorkers(terminal: Terminal): Promise<void> {
   const [{ processConfig }, { drainWorkers }] = await Promise.all([
     import("../../processes/env.ts"),
     import("../../processes/worker-pids.ts"),
   ]);
-  let said = -1;
+  let reported = -1;
   const drained = await drainWorkers(processConfig().FLEET_HOME, (left) => {
-    if (left > 0 && left !== said) terminal.note(`Waiting for ${left} to finish what they have …`);
-    said = left;
+    if (left > 0 && left !== reported) terminal.note(`Waiting for ${left} to finish what they have …`);
+    reported = left;
   });
   terminal.line(drained === 0 ? "No worker of this home runs here." : `${drained} drained. Agents run on.`);
 }

@@ -1,47 +1,47 @@
 /** Plans as lines: the orders by urgency, what their scores are made of, and what to type next. */
 import { shortId } from "../../domain/task/task.ts";
 import type { PlanSummary, PlanView } from "../../views/orders/plan.ts";
-import { stopHeader } from "./estop-lines.ts";
-import { tableOf, type Column } from "./table.ts";
+import { killSwitchHeader } from "./estop-lines.ts";
+import { renderTable, type Column } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 import { ago, plural, type Colour } from "./format.ts";
 
-type Planned = PlanView["plan"]["orders"][number];
+type PlannedOrder = PlanView["plan"]["orders"][number];
 
-interface Row extends Planned {
+interface PlanRow extends PlannedOrder {
   readonly place: number;
   readonly state: "planned" | "open" | "done";
 }
 
-export interface Shown {
+export interface PlanDisplayOptions {
   readonly explain: boolean;
   readonly now: Date;
   /** Where the orders were written. */
   readonly files: readonly string[];
 }
 
-export function planLines(terminal: Terminal, made: PlanView, { explain, files, now }: Shown): string[] {
-  const rows = made.plan.orders.map((planned, at): Row => ({
+export function planLines(terminal: Terminal, made: PlanView, { explain, files, now }: PlanDisplayOptions): string[] {
+  const rows = made.plan.orders.map((planned, at): PlanRow => ({
     ...planned,
     place: at + 1,
     state: made.standings[at]?.state ?? "planned",
   }));
   return [
-    ...stopHeader(terminal, made.stops, now),
-    ...(rows.length > 0 ? [...tableOf(terminal, columnsFor(terminal, explain), rows), ""] : []),
-    ...(explain ? explained(terminal, rows) : []),
+    ...killSwitchHeader(terminal, made.stops, now),
+    ...(rows.length > 0 ? [...renderTable(terminal, columnsFor(terminal, explain), rows), ""] : []),
+    ...(explain ? explanationLines(terminal, rows) : []),
     countLine(made),
     ...leftOutLine(terminal, made),
-    ...(files.length > 0 ? [`${plural(files.length, "file")} written to ${terminal.shown(folderOf(files))}`] : []),
-    ...lastLines(terminal, made, rows),
+    ...(files.length > 0 ? [`${plural(files.length, "file")} written to ${terminal.sanitize(folderOf(files))}`] : []),
+    ...summaryLines(terminal, made, rows),
   ];
 }
 
-function columnsFor(terminal: Terminal, explain: boolean): Column<Row>[] {
-  const { paint, shown } = terminal;
-  const always: Column<Row>[] = [
+function columnsFor(terminal: Terminal, explain: boolean): Column<PlanRow>[] {
+  const { paint, sanitize } = terminal;
+  const always: Column<PlanRow>[] = [
     { head: "#", drop: 0, align: "right", cell: ({ place }) => paint("dim", String(place)) },
-    { head: "PRODUCT", drop: 0, shrinkTo: 12, cell: ({ order }) => paint("bold", shown(order.product_id)) },
+    { head: "PRODUCT", drop: 0, shrinkTo: 12, cell: ({ order }) => paint("bold", sanitize(order.product_id)) },
     { head: "INTENT", drop: 0, cell: ({ order }) => order.intent },
     { head: "SCORE", drop: 1, cell: ({ score }) => scoreBar(terminal, score) },
     {
@@ -51,26 +51,29 @@ function columnsFor(terminal: Terminal, explain: boolean): Column<Row>[] {
     },
   ];
   if (explain) return always;
-  return [...always, { head: "WHY", drop: 2, shrinkTo: 20, cell: ({ reasons }) => shown(withoutPoints(reasons[0])) }];
+  return [
+    ...always,
+    { head: "WHY", drop: 2, shrinkTo: 20, cell: ({ reasons }) => sanitize(withoutPoints(reasons[0])) },
+  ];
 }
 
-const BAR = 7;
+const BAR_WIDTH = 7;
 
 /** A block for each thousand: the reason; what product it is counts in the hundreds and below. */
 function scoreBar({ paint }: Terminal, score: number): string {
-  const blocks = Math.max(1, Math.min(BAR, Math.floor(score / 1_000)));
+  const blocks = Math.max(1, Math.min(BAR_WIDTH, Math.floor(score / 1_000)));
   const colour: Colour = score >= 6_000 ? "red" : score >= 3_000 ? "yellow" : "green";
-  return `${paint(colour, "█".repeat(blocks))}${" ".repeat(BAR - blocks)} ${score}`;
+  return `${paint(colour, "█".repeat(blocks))}${" ".repeat(BAR_WIDTH - blocks)} ${score}`;
 }
 
 function withoutPoints(reason = ""): string {
   return reason.replace(/^\+\d+ /, "");
 }
 
-function explained({ paint, shown }: Terminal, rows: readonly Row[]): string[] {
+function explanationLines({ paint, sanitize }: Terminal, rows: readonly PlanRow[]): string[] {
   return rows.flatMap(({ place, order, subject, score, reasons }) => [
-    `${place}. ${paint("bold", shown(order.product_id))} ${order.intent}${subject ? ` ${shown(subject)}` : ""}  ${score}`,
-    ...reasons.map((reason) => `     ${paint("dim", shown(reason))}`),
+    `${place}. ${paint("bold", sanitize(order.product_id))} ${order.intent}${subject ? ` ${sanitize(subject)}` : ""}  ${score}`,
+    ...reasons.map((reason) => `     ${paint("dim", sanitize(reason))}`),
     "",
   ]);
 }
@@ -91,13 +94,13 @@ function leftOutLine({ paint }: Terminal, { plan: { left_out: out } }: PlanView)
   return parts.length === 0 ? [] : [paint("yellow", `Left out: ${parts.join(", ")}. See: fleet products`)];
 }
 
-function lastLines({ paint }: Terminal, made: PlanView, rows: readonly Row[]): string[] {
+function summaryLines({ paint }: Terminal, made: PlanView, rows: readonly PlanRow[]): string[] {
   if (rows.length === 0) return [];
   const open = rows.filter(({ state }) => state === "open").length;
-  const said = made.dryRun
+  const summary = made.dryRun
     ? "Nothing was stored. Without --dry-run they are kept."
     : `Plan ${made.plan.plan_id.slice(0, 8)}: ${made.stored} new${open > 0 ? `, ${open} open already` : ""}. Run them: fleet run`;
-  return [paint("dim", said)];
+  return [paint("dim", summary)];
 }
 
 function folderOf(files: readonly string[]): string {
@@ -112,7 +115,7 @@ export function planListLines(terminal: Terminal, plans: readonly PlanSummary[],
     { head: "FROM", drop: 2, cell: ({ source }) => source },
     { head: "WANTED", drop: 1, align: "right", cell: ({ wanted }) => String(wanted) },
     { head: "CANDIDATES", drop: 1, align: "right", cell: ({ candidates }) => String(candidates) },
-    { head: "BY", drop: 3, shrinkTo: 8, cell: ({ operatorId }) => terminal.shown(operatorId) },
+    { head: "BY", drop: 3, shrinkTo: 8, cell: ({ operatorId }) => terminal.sanitize(operatorId) },
   ];
-  return [...tableOf(terminal, columns, plans), "", terminal.paint("dim", "Prove one: fleet plan --replay <plan>")];
+  return [...renderTable(terminal, columns, plans), "", terminal.paint("dim", "Prove one: fleet plan --replay <plan>")];
 }

@@ -5,12 +5,12 @@ import type { Terminal } from "./terminal.ts";
 
 export const taskView = async () => (await import("../../views/task.ts")).TaskView;
 
-export async function act({ terminal, json }: Shell, asking: Promise<TaskView>): Promise<void> {
-  const now = await asking;
-  if (json) terminal.json(now);
-  else terminal.line(taskLine(terminal, now));
+export async function printTask({ terminal, json }: Shell, pending: Promise<TaskView>): Promise<void> {
+  const task = await pending;
+  if (json) terminal.json(task);
+  else terminal.line(taskLine(terminal, task));
 }
 
 export function taskLine(terminal: Terminal, { status, condition, shortId, title }: TaskView): string {
-  return `${terminal.status(status, condition)}  ${terminal.paint("bold", shortId)}  ${terminal.shown(title)}`;
+  return `${terminal.status(status, condition)}  ${terminal.paint("bold", shortId)}  ${terminal.sanitize(title)}`;
 }

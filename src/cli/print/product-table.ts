@@ -1,68 +1,68 @@
 /** Products as lines: a row each, then why some are stopped. */
 import type { ProductView } from "../../views/orders/product.ts";
-import { tableOf, type Column } from "./table.ts";
+import { renderTable, type Column } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
-import { ago, plural, span, type Colour } from "./format.ts";
+import { ago, plural, formatDuration, type Colour } from "./format.ts";
 
 export function productLines(terminal: Terminal, products: readonly ProductView[], now: Date): string[] {
   if (products.length === 0) return ["No products. Declare one in fleet.yaml; in its repository: fleet init"];
   const stopped = products.filter((product) => product.stopped);
   return [
-    ...tableOf(terminal, columnsFor(terminal, now), products),
+    ...renderTable(terminal, columnsFor(terminal, now), products),
     ...(stopped.length > 0 ? ["", ...stopped.map((product) => stopLine(terminal, product, now))] : []),
     "",
-    lastLine(terminal, products),
+    summaryLine(terminal, products),
   ];
 }
 
 function columnsFor(terminal: Terminal, now: Date): Column<ProductView>[] {
   return [
-    { head: "PRODUCT", drop: 0, shrinkTo: 12, cell: ({ id }) => terminal.paint("bold", terminal.shown(id)) },
-    { head: "STATUS", drop: 0, cell: (product) => standingOf(terminal, product) },
+    { head: "PRODUCT", drop: 0, shrinkTo: 12, cell: ({ id }) => terminal.paint("bold", terminal.sanitize(id)) },
+    { head: "STATUS", drop: 0, cell: (product) => productStatus(terminal, product) },
     { head: "CRITICALITY", drop: 3, cell: ({ criticality }) => criticality },
     { head: "SLA", drop: 4, align: "right", cell: ({ slaTier }) => String(slaTier) },
-    { head: "VALIDATE", drop: 0, cell: (product) => runOf(terminal, product, "validate", now) },
-    { head: "TEST", drop: 0, cell: (product) => runOf(terminal, product, "test", now) },
-    { head: "NEXT", drop: 2, cell: ({ next }) => nextOf(next, now) },
-    { head: "OWNER", drop: 5, shrinkTo: 8, cell: ({ owner }) => terminal.shown(owner ?? "") },
+    { head: "VALIDATE", drop: 0, cell: (product) => lastRunCell(terminal, product, "validate", now) },
+    { head: "TEST", drop: 0, cell: (product) => lastRunCell(terminal, product, "test", now) },
+    { head: "NEXT", drop: 2, cell: ({ next }) => nextRunCell(next, now) },
+    { head: "OWNER", drop: 5, shrinkTo: 8, cell: ({ owner }) => terminal.sanitize(owner ?? "") },
   ];
 }
 
 /** That it is stopped says more than its status. */
-export function standingOf(terminal: Terminal, { stopped, enabled, planned, status }: ProductView): string {
+export function productStatus(terminal: Terminal, { stopped, enabled, planned, status }: ProductView): string {
   if (stopped) return terminal.paint("red", "■ stopped");
   if (!enabled) return terminal.paint("gray", "− disabled");
   return terminal.paint(planned ? "green" : "gray", `${planned ? "●" : "○"} ${status}`);
 }
 
-const LOOKS: Readonly<Record<"success" | "failed", readonly [glyph: string, colour: Colour]>> = {
+const RUN_STYLES: Readonly<Record<"success" | "failed", readonly [glyph: string, colour: Colour]>> = {
   success: ["✔", "green"],
   failed: ["✖", "red"],
 };
 
-function runOf({ paint }: Terminal, product: ProductView, intent: "validate" | "test", now: Date): string {
+function lastRunCell({ paint }: Terminal, product: ProductView, intent: "validate" | "test", now: Date): string {
   const run = product.lastRuns.find((ran) => ran.intent === intent);
   if (run) {
-    const [glyph, colour] = LOOKS[run.status];
+    const [glyph, colour] = RUN_STYLES[run.status];
     return paint(colour, `${glyph} ${ago(run.endedAt, now)}`);
   }
   return product.commands.includes(intent) ? "never" : paint("gray", "–");
 }
 
-function nextOf(next: string | null, now: Date): string {
+function nextRunCell(next: string | null, now: Date): string {
   if (next === null) return "–";
   const ms = Date.parse(next) - now.getTime();
-  return ms <= 0 ? "due" : `in ${span(ms)}`;
+  return ms <= 0 ? "due" : `in ${formatDuration(ms)}`;
 }
 
-function stopLine({ paint, shown }: Terminal, { id, stopped }: ProductView, now: Date): string {
+function stopLine({ paint, sanitize }: Terminal, { id, stopped }: ProductView, now: Date): string {
   if (!stopped) return "";
-  const who = stopped.by === "fleet.yaml" ? "fleet.yaml" : shown(stopped.who ?? "");
+  const who = stopped.by === "fleet.yaml" ? "fleet.yaml" : sanitize(stopped.who ?? "");
   const when = stopped.at === null ? "" : `, ${ago(stopped.at, now)}`;
-  return `${paint("red", "■")} ${paint("bold", shown(id))}: ${paint("red", shown(stopped.reason))} (by ${who}${when})`;
+  return `${paint("red", "■")} ${paint("bold", sanitize(id))}: ${paint("red", sanitize(stopped.reason))} (by ${who}${when})`;
 }
 
-function lastLine({ paint }: Terminal, products: readonly ProductView[]): string {
+function summaryLine({ paint }: Terminal, products: readonly ProductView[]): string {
   const planned = products.filter((product) => product.planned).length;
   return paint("dim", `${plural(products.length, "product")}, ${planned} planned for. Plan: fleet plan`);
 }

@@ -1,11 +1,11 @@
 /** Schedules as lines: a row each, then what is wrong with files, then what is not as the files say. */
-import type { SchedulesView, ScheduleStanding, ScheduleView } from "../../views/orders/schedule.ts";
-import { stopHeader } from "./estop-lines.ts";
-import { tableOf, type Column } from "./table.ts";
+import type { SchedulesView, ScheduleStatus, ScheduleView } from "../../views/orders/schedule.ts";
+import { killSwitchHeader } from "./estop-lines.ts";
+import { renderTable, type Column } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
-import { ago, plural, span, type Colour } from "./format.ts";
+import { ago, plural, formatDuration, type Colour } from "./format.ts";
 
-const LOOKS: Readonly<Record<ScheduleStanding, { readonly glyph: string; readonly colour: Colour }>> = {
+const SCHEDULE_STYLES: Readonly<Record<ScheduleStatus, { readonly glyph: string; readonly colour: Colour }>> = {
   on: { glyph: "●", colour: "green" },
   paused: { glyph: "⏸", colour: "yellow" },
   disabled: { glyph: "−", colour: "gray" },
@@ -14,78 +14,83 @@ const LOOKS: Readonly<Record<ScheduleStanding, { readonly glyph: string; readonl
 
 export function scheduleLines(terminal: Terminal, view: SchedulesView, now: Date): string[] {
   const { schedules, strays, stops } = view;
-  const header = stopHeader(terminal, stops, now);
+  const header = killSwitchHeader(terminal, stops, now);
   if (schedules.length + strays.length === 0) {
     return [...header, "No schedules. Write schedules/<product>.json beside fleet.yaml; docs/factory.md shows how."];
   }
-  const table = schedules.length > 0 ? tableOf(terminal, columnsFor(terminal, now), schedules) : [];
+  const table = schedules.length > 0 ? renderTable(terminal, columnsFor(terminal, now), schedules) : [];
   return [
     ...header,
     ...table,
-    ...wrongs(terminal, schedules),
-    ...differences(terminal, view),
+    ...problemLines(terminal, schedules),
+    ...differenceLines(terminal, view),
     "",
-    lastLine(terminal, view),
+    summaryLine(terminal, view),
   ];
 }
 
 function columnsFor(terminal: Terminal, now: Date): Column<ScheduleView>[] {
   return [
-    { head: "PRODUCT", drop: 0, shrinkTo: 12, cell: ({ product }) => terminal.paint("bold", terminal.shown(product)) },
-    { head: "STATE", drop: 0, cell: ({ standing }) => stateOf(terminal, standing) },
-    { head: "CADENCE", drop: 0, cell: cadenceOf },
+    {
+      head: "PRODUCT",
+      drop: 0,
+      shrinkTo: 12,
+      cell: ({ product }) => terminal.paint("bold", terminal.sanitize(product)),
+    },
+    { head: "STATE", drop: 0, cell: ({ standing }) => paintState(terminal, standing) },
+    { head: "CADENCE", drop: 0, cell: formatCadence },
     { head: "LAST", drop: 1, cell: ({ lastRun }) => (lastRun === null ? "never" : ago(lastRun, now)) },
-    { head: "NEXT", drop: 0, cell: (schedule) => nextOf(schedule, now) },
+    { head: "NEXT", drop: 0, cell: (schedule) => nextRunCell(schedule, now) },
     { head: "JOBS", drop: 3, shrinkTo: 10, cell: ({ jobs }) => jobs.map(({ intent }) => intent).join(", ") },
-    { head: "OUTCOME", drop: 2, shrinkTo: 16, cell: ({ lastOutcome }) => terminal.shown(lastOutcome ?? "") },
+    { head: "OUTCOME", drop: 2, shrinkTo: 16, cell: ({ lastOutcome }) => terminal.sanitize(lastOutcome ?? "") },
   ];
 }
 
-export function stateOf(terminal: Terminal, standing: ScheduleStanding): string {
-  const { glyph, colour } = LOOKS[standing];
+export function paintState(terminal: Terminal, standing: ScheduleStatus): string {
+  const { glyph, colour } = SCHEDULE_STYLES[standing];
   return terminal.paint(colour, `${glyph} ${standing}`);
 }
 
-function cadenceOf({ cadence, at, every }: ScheduleView): string {
+function formatCadence({ cadence, at, every }: ScheduleView): string {
   if (cadence === null) return "–";
   if (every !== null) return `every ${every} min`;
   return at === null ? cadence.replace("_", " ") : `${cadence} ${at}`;
 }
 
-function nextOf({ next, pushedAt, cadence }: ScheduleView, now: Date): string {
+function nextRunCell({ next, pushedAt, cadence }: ScheduleView, now: Date): string {
   if (cadence === "on_push" && pushedAt !== null) return "after its orders";
   if (next === null) return "–";
   const ms = Date.parse(next) - now.getTime();
-  return ms <= 0 ? "due" : `in ${span(ms)}`;
+  return ms <= 0 ? "due" : `in ${formatDuration(ms)}`;
 }
 
-function wrongs(terminal: Terminal, schedules: readonly ScheduleView[]): string[] {
+function problemLines(terminal: Terminal, schedules: readonly ScheduleView[]): string[] {
   const lines = schedules.flatMap(({ file, problems, paused, product }) => [
     ...problems.map(({ path, message }) => {
-      const where = path === "" ? "" : `${terminal.shown(path)} `;
-      return `${terminal.paint("red", "✖")} ${terminal.shown(file)}: ${where}${terminal.shown(message)}`;
+      const where = path === "" ? "" : `${terminal.sanitize(path)} `;
+      return `${terminal.paint("red", "✖")} ${terminal.sanitize(file)}: ${where}${terminal.sanitize(message)}`;
     }),
     ...(paused
       ? [
-          `${terminal.paint("yellow", "⏸")} ${product}: paused by ${terminal.shown(paused.by)}: ${terminal.shown(paused.reason)}`,
+          `${terminal.paint("yellow", "⏸")} ${product}: paused by ${terminal.sanitize(paused.by)}: ${terminal.sanitize(paused.reason)}`,
         ]
       : []),
   ]);
   return lines.length > 0 ? ["", ...lines] : [];
 }
 
-function differences(terminal: Terminal, { schedules, strays }: SchedulesView): string[] {
-  const said = [
+function differenceLines(terminal: Terminal, { schedules, strays }: SchedulesView): string[] {
+  const entries = [
     ...schedules.flatMap(({ product, differences: found }) => found.map((what) => ({ id: product, what }))),
     ...strays,
   ];
-  const lines = said.map(
-    ({ id, what }) => `${terminal.paint("yellow", "≠")} ${terminal.shown(id)}: ${terminal.shown(what)}`,
+  const lines = entries.map(
+    ({ id, what }) => `${terminal.paint("yellow", "≠")} ${terminal.sanitize(id)}: ${terminal.sanitize(what)}`,
   );
   return lines.length > 0 ? ["", ...lines] : [];
 }
 
-function lastLine(terminal: Terminal, { schedules, differences: count }: SchedulesView): string {
+function summaryLine(terminal: Terminal, { schedules, differences: count }: SchedulesView): string {
   const invalid = schedules.filter(({ standing }) => standing === "invalid").length;
   const parts = [plural(schedules.length, "schedule")];
   if (invalid > 0) parts.push(`${invalid} not valid`);

@@ -1,75 +1,74 @@
 /** A task's story on a terminal: what it is, why it is where it is, what happened, what it left. */
-import { sayHold } from "../../domain/task/kill-switch.ts";
+import { describeHold } from "../../domain/task/kill-switch.ts";
 import type { StoryView } from "../../views/task-details.ts";
-import { tableOf } from "./table.ts";
-import { shown, type Terminal } from "./terminal.ts";
-import { ago, plural, span, spendOf } from "./format.ts";
+import { renderTable } from "./table.ts";
+import { sanitize, type Terminal } from "./terminal.ts";
+import { ago, plural, formatDuration, formatSpend } from "./format.ts";
 
-type Part = (terminal: Terminal, story: StoryView, now: Date) => string[];
+type Section = (terminal: Terminal, story: StoryView, now: Date) => string[];
 
-const PARTS: readonly (readonly [title: string, part: Part])[] = [
+const SECTIONS: readonly (readonly [title: string, part: Section])[] = [
   ["Timeline", timeline],
   ["Attempts", attempts],
   ["Agent", agent],
   ["Pull request", pullRequest],
   ["CI", checks],
   ["Reviews", reviews],
-  ["Definition of done", done],
-  ["Learnt", learnt],
+  ["Definition of done", definitionOfDone],
+  ["Learnt", lessons],
 ];
 
 export function storyLines(terminal: Terminal, story: StoryView, now: Date): string[] {
-  return [...head(terminal, story, now), ...partLines(terminal, story, { now, parts: PARTS })];
+  return [...headerLines(terminal, story, now), ...sectionLines(terminal, story, { now, parts: SECTIONS })];
 }
 
 /** What became of it, without how: for several stories in a row. */
 export function shortStoryLines(terminal: Terminal, story: StoryView, now: Date): string[] {
-  const [title = "", status = ""] = head(terminal, story, now);
-  const parts = PARTS.filter(([name]) => name === "Attempts" || name === "Reviews");
-  return [`${title}  ${status}`, ...partLines(terminal, story, { now, parts }).filter((line) => line !== "")];
+  const [title = "", status = ""] = headerLines(terminal, story, now);
+  const parts = SECTIONS.filter(([name]) => name === "Attempts" || name === "Reviews");
+  return [`${title}  ${status}`, ...sectionLines(terminal, story, { now, parts }).filter((line) => line !== "")];
 }
 
-function partLines(
+function sectionLines(
   terminal: Terminal,
   story: StoryView,
-  { now, parts }: { readonly now: Date; readonly parts: typeof PARTS },
+  { now, parts }: { readonly now: Date; readonly parts: typeof SECTIONS },
 ): string[] {
   const lines: string[] = [];
   for (const [title, part] of parts) {
-    const inside = part(terminal, story, now);
-    if (inside.length > 0)
-      lines.push("", terminal.paint("bold", title), ...inside.map((line) => `  ${line}`.trimEnd()));
+    const body = part(terminal, story, now);
+    if (body.length > 0) lines.push("", terminal.paint("bold", title), ...body.map((line) => `  ${line}`.trimEnd()));
   }
   return lines;
 }
 
-function placeOf(waits: StoryView["waits"]): string {
+function queuePosition(waits: StoryView["waits"]): string {
   if (typeof waits?.position !== "number") return "";
   return waits.position === 0
     ? " It is next."
     : ` ${waits.position} ${waits.position === 1 ? "is" : "are"} called before it.`;
 }
 
-function head(terminal: Terminal, { task, why, next, stopped, waits }: StoryView, now: Date): string[] {
+function headerLines(terminal: Terminal, { task, why, next, stopped, waits }: StoryView, now: Date): string[] {
   const { paint } = terminal;
-  const model = task.model === null ? "" : ` (${shown(task.model)})`;
+  const model = task.model === null ? "" : ` (${sanitize(task.model)})`;
   const facts = [
     `attempt ${task.attempt + 1} of ${task.maxRetries + 1}`,
     `${task.agentType}${model}`,
-    ...(task.host === null ? [] : [`on ${shown(task.host)}`]),
-    spendOf(task.spend),
+    ...(task.host === null ? [] : [`on ${sanitize(task.host)}`]),
+    formatSpend(task.spend),
   ].filter((fact) => fact !== "–");
   return [
-    `${paint("bold", shown(task.title))}  ${paint("dim", task.shortId)}`,
+    `${paint("bold", sanitize(task.title))}  ${paint("dim", task.shortId)}`,
     `${terminal.status(task.status, task.condition)} · ${facts.join(" · ")}`,
     paint(
       "dim",
-      `${shown(task.repository)} · ${shown(task.branch)} → ${shown(task.baseBranch)} · asked ${ago(task.createdAt, now)}`,
+      `${sanitize(task.repository)} · ${sanitize(task.branch)} → ${sanitize(task.baseBranch)} · asked ${ago(task.createdAt, now)}`,
     ),
     "",
-    ...(stopped ? [`${paint("red", "■")} ${paint("red", shown(sayHold(stopped)))}`] : []),
-    `${paint("dim", "Why ")}  ${shown(why)}${placeOf(waits)}`,
-    `${paint("dim", "Next")}  ${shown(next)}`,
+    ...(stopped ? [`${paint("red", "■")} ${paint("red", sanitize(describeHold(stopped)))}`] : []),
+    `${paint("dim", "Why ")}  ${sanitize(why)}${queuePosition(waits)}`,
+    `${paint("dim", "Next")}  ${sanitize(next)}`,
   ];
 }
 
@@ -77,46 +76,48 @@ function timeline(terminal: Terminal, story: StoryView, now: Date): string[] {
   const { paint } = terminal;
   const current = story.timeline.findLast(({ status }) => status !== null);
   const columns = [
-    { head: "", drop: 0, cell: ({ at }: Entry) => paint("dim", at.slice(11, 19)) },
+    { head: "", drop: 0, cell: ({ at }: TimelineEntry) => paint("dim", at.slice(11, 19)) },
     {
       head: "",
       drop: 0,
-      cell: ({ status }: Entry) => (status === null ? paint("gray", "·") : terminal.status(status)),
+      cell: ({ status }: TimelineEntry) => (status === null ? paint("gray", "·") : terminal.status(status)),
     },
-    { head: "", drop: 0, align: "right" as const, cell: (entry: Entry) => tookOf(entry) },
-    { head: "", drop: 1, shrinkTo: 10, cell: ({ actor }: Entry) => paint("dim", shown(actor ?? "")) },
-    { head: "", drop: 0, shrinkTo: 20, cell: ({ text }: Entry) => shown(text) },
+    { head: "", drop: 0, align: "right" as const, cell: (entry: TimelineEntry) => entryDuration(entry) },
+    { head: "", drop: 1, shrinkTo: 10, cell: ({ actor }: TimelineEntry) => paint("dim", sanitize(actor ?? "")) },
+    { head: "", drop: 0, shrinkTo: 20, cell: ({ text }: TimelineEntry) => sanitize(text) },
   ];
   const { columns: width } = terminal;
-  const lines = tableOf({ ...terminal, columns: width - 2 }, columns, story.timeline).slice(1);
+  const lines = renderTable({ ...terminal, columns: width - 2 }, columns, story.timeline).slice(1);
   const day = story.timeline[0]?.at.slice(0, 10);
   return day === undefined ? [] : [paint("dim", `${day} (UTC)`), ...lines];
 
-  function tookOf(entry: Entry): string {
-    if (entry.tookMs !== null) return span(entry.tookMs);
+  function entryDuration(entry: TimelineEntry): string {
+    if (entry.tookMs !== null) return formatDuration(entry.tookMs);
     const lasts = entry === current && story.task.completedAt === null;
-    return lasts ? paint("cyan", `${span(now.getTime() - Date.parse(entry.at))}…`) : "";
+    return lasts ? paint("cyan", `${formatDuration(now.getTime() - Date.parse(entry.at))}…`) : "";
   }
 }
-type Entry = StoryView["timeline"][number];
+type TimelineEntry = StoryView["timeline"][number];
 
 function attempts({ paint }: Terminal, story: StoryView): string[] {
   return story.attempts.map(({ attempt, outcome, tookMs, failure }) => {
-    const took = tookMs === null ? "" : paint("dim", ` after ${span(tookMs)}`);
-    const why = failure ? `: ${shown(failure.class)} · ${shown(failure.summary || failure.reason)}` : "";
-    return `${attempt + 1}  ${shown(outcome)}${took}${why}`;
+    const took = tookMs === null ? "" : paint("dim", ` after ${formatDuration(tookMs)}`);
+    const why = failure ? `: ${sanitize(failure.class)} · ${sanitize(failure.summary || failure.reason)}` : "";
+    return `${attempt + 1}  ${sanitize(outcome)}${took}${why}`;
   });
 }
 
 function agent({ paint }: Terminal, { agent: seen, task }: StoryView): string[] {
   if (!seen) return [];
   const beat =
-    seen.heartbeatAgeMs === null ? "no heartbeat yet" : `heartbeat ${seen.health}, ${span(seen.heartbeatAgeMs)} old`;
-  const idle = seen.idleMs === null ? "" : ` · last progress ${span(seen.idleMs)} ago`;
-  const session = task.session === null ? "" : ` · ${shown(task.session)}`;
+    seen.heartbeatAgeMs === null
+      ? "no heartbeat yet"
+      : `heartbeat ${seen.health}, ${formatDuration(seen.heartbeatAgeMs)} old`;
+  const idle = seen.idleMs === null ? "" : ` · last progress ${formatDuration(seen.idleMs)} ago`;
+  const session = task.session === null ? "" : ` · ${sanitize(task.session)}`;
   return [
     `${seen.runtime}${session} · pane ${seen.pane} · ${beat}${idle}`,
-    ...(seen.drift ? [paint("yellow", shown(seen.drift))] : []),
+    ...(seen.drift ? [paint("yellow", sanitize(seen.drift))] : []),
   ];
 }
 
@@ -127,15 +128,15 @@ function pullRequest({ paint }: Terminal, { pullRequest: request }: StoryView): 
       ? ""
       : ` · ${paint("green", `+${request.additions ?? 0}`)} ${paint("red", `−${request.deletions ?? 0}`)} in ${plural(request.files, "file")}`;
   return [
-    `#${request.number} ${request.state} · ${shown(request.title)}${size}`,
-    ...(request.url ? [shown(request.url)] : []),
+    `#${request.number} ${request.state} · ${sanitize(request.title)}${size}`,
+    ...(request.url ? [sanitize(request.url)] : []),
   ];
 }
 
 function checks(terminal: Terminal, { ci }: StoryView): string[] {
   return ci.map(({ name, state, tookMs }) => {
-    const took = tookMs === null ? "" : terminal.paint("dim", ` ${span(tookMs)}`);
-    return `${terminal.mark(state === "pending" ? null : state === "passing")} ${shown(name)}${took}`;
+    const took = tookMs === null ? "" : terminal.paint("dim", ` ${formatDuration(tookMs)}`);
+    return `${terminal.mark(state === "pending" ? null : state === "passing")} ${sanitize(name)}${took}`;
   });
 }
 
@@ -143,21 +144,21 @@ const VERDICTS: Readonly<Record<string, boolean>> = { approve: true, request_cha
 
 function reviews(terminal: Terminal, story: StoryView): string[] {
   return story.reviews.flatMap(({ reviewer, verdict, summary, findings }) => [
-    `${terminal.mark(VERDICTS[verdict] ?? null)} ${shown(reviewer)}  ${verdict.replace("_", " ")}  ${terminal.paint("dim", shown(summary))}`,
+    `${terminal.mark(VERDICTS[verdict] ?? null)} ${sanitize(reviewer)}  ${verdict.replace("_", " ")}  ${terminal.paint("dim", sanitize(summary))}`,
     ...findings.map(({ file, line, severity, message }) => {
-      const where = file === null ? "" : `${shown(file)}${line === null ? "" : `:${line}`}  `;
-      return `    ${terminal.paint("yellow", shown(severity))}  ${where}${shown(message)}`;
+      const where = file === null ? "" : `${sanitize(file)}${line === null ? "" : `:${line}`}  `;
+      return `    ${terminal.paint("yellow", sanitize(severity))}  ${where}${sanitize(message)}`;
     }),
   ]);
 }
 
-function done(terminal: Terminal, story: StoryView): string[] {
+function definitionOfDone(terminal: Terminal, story: StoryView): string[] {
   return story.done.map(({ name, state, evidence }) => {
     const holds = state === "open" ? null : state === "holds";
-    return `${terminal.mark(holds)} ${shown(name)}  ${terminal.paint("dim", shown(evidence))}`;
+    return `${terminal.mark(holds)} ${sanitize(name)}  ${terminal.paint("dim", sanitize(evidence))}`;
   });
 }
 
-function learnt(_terminal: Terminal, story: StoryView): string[] {
-  return story.learnt.map((lesson) => `• ${shown(lesson)}`);
+function lessons(_terminal: Terminal, story: StoryView): string[] {
+  return story.learnt.map((lesson) => `• ${sanitize(lesson)}`);
 }

@@ -18,7 +18,7 @@ export interface Column<Row> {
 const GAP = 2;
 
 /** The lines of the table, without borders. */
-export function tableOf<Row>(terminal: Terminal, columns: readonly Column<Row>[], rows: readonly Row[]): string[] {
+export function renderTable<Row>(terminal: Terminal, columns: readonly Column<Row>[], rows: readonly Row[]): string[] {
   const texts = rows.map((row) => columns.map((column) => column.cell(row)));
   const filled = columns
     .map((column, at) => ({ column, at, width: widest(column.head, texts, at) }))
@@ -27,38 +27,45 @@ export function tableOf<Row>(terminal: Terminal, columns: readonly Column<Row>[]
 
   const heads = kept.map(({ column }) => terminal.paint("dim", column.head));
   return [heads, ...texts.map((cells) => kept.map(({ at }) => cells[at] ?? ""))].map((cells) =>
-    lineOf(cells, kept, widths),
+    renderRow(cells, kept, widths),
   );
 }
 
-function lineOf<Row>(cells: readonly string[], kept: readonly Sized<Row>[], widths: readonly number[]): string {
+function renderRow<Row>(
+  cells: readonly string[],
+  kept: readonly SizedColumn<Row>[],
+  widths: readonly number[],
+): string {
   let line = "";
   for (const [at, cell] of cells.entries()) {
-    const room = widths[at] ?? 0;
-    const text = cut(cell, room);
-    const space = " ".repeat(Math.max(0, room - widthOf(text)));
+    const width = widths[at] ?? 0;
+    const text = truncate(cell, width);
+    const space = " ".repeat(Math.max(0, width - widthOf(text)));
     line += kept[at]?.column.align === "right" ? space + text : text + space;
     if (at < cells.length - 1) line += " ".repeat(GAP);
   }
   return line.trimEnd();
 }
 
-interface Sized<Row> {
+interface SizedColumn<Row> {
   readonly column: Column<Row>;
   readonly at: number;
   readonly width: number;
 }
 
-function fit<Row>(columns: readonly Sized<Row>[], room: number): { kept: Sized<Row>[]; widths: number[] } {
+function fit<Row>(
+  columns: readonly SizedColumn<Row>[],
+  available: number,
+): { kept: SizedColumn<Row>[]; widths: number[] } {
   let kept = [...columns];
-  const least = () =>
+  const minWidth = () =>
     kept.reduce((sum, { column, width }) => sum + Math.min(column.shrinkTo ?? width, width) + GAP, -GAP);
-  while (least() > room) {
+  while (minWidth() > available) {
     const first = kept.filter(({ column }) => column.drop > 0).toSorted((a, b) => b.column.drop - a.column.drop)[0];
     if (!first) break;
     kept = kept.filter((one) => one !== first);
   }
-  let excess = kept.reduce((sum, { width }) => sum + width + GAP, -GAP) - room;
+  let excess = kept.reduce((sum, { width }) => sum + width + GAP, -GAP) - available;
   // From the right: what matters most stands left, and gives way last.
   const widths = kept.toReversed().map(({ column, width }) => {
     const give = Math.max(0, Math.min(excess, width - Math.min(column.shrinkTo ?? width, width)));
@@ -69,7 +76,7 @@ function fit<Row>(columns: readonly Sized<Row>[], room: number): { kept: Sized<R
 }
 
 function widest(head: string, texts: readonly (readonly string[])[], at: number): number {
-  return texts.reduce((most, cells) => Math.max(most, widthOf(cells[at] ?? "")), widthOf(head));
+  return texts.reduce((max, cells) => Math.max(max, widthOf(cells[at] ?? "")), widthOf(head));
 }
 
 // oxlint-disable-next-line eslint/no-control-regex
@@ -91,7 +98,7 @@ export function widthOf(text: string): number {
 }
 
 /** Shortened to a width; the colours stay, so that they also end. */
-function cut(text: string, width: number): string {
+function truncate(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   let room = width - 1;
   let shorter = "";

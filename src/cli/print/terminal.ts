@@ -2,7 +2,7 @@
 import pc from "picocolors";
 import { escapeForTerminal, isControl, isInvisible } from "../../domain/text/escape.ts";
 import type { Output, World } from "../command.ts";
-import { CONDITION_LOOKS, STATUS_LOOKS, type Colour } from "./format.ts";
+import { CONDITION_STYLES, STATUS_STYLES, type Colour } from "./format.ts";
 import type { Condition, TaskStatus } from "../../domain/task/task.ts";
 
 export interface Terminal {
@@ -11,7 +11,7 @@ export interface Terminal {
   readonly columns: number;
   readonly paint: (colour: Colour, text: string) => string;
   /** Text of agents, pull requests, people: on one line, and unable to steer the terminal. */
-  readonly shown: (text: string) => string;
+  readonly sanitize: (text: string) => string;
   readonly status: (status: TaskStatus, condition?: Condition | null) => string;
   /** ✔ for what holds, ✖ for what does not, ○ for what is not known yet. */
   readonly mark: (holds: boolean | null) => string;
@@ -22,17 +22,17 @@ export interface Terminal {
   readonly raw: (text: string) => void;
 }
 
-const PIPED = Number.POSITIVE_INFINITY;
+const UNLIMITED_WIDTH = Number.POSITIVE_INFINITY;
 
 export function openTerminal({ stdout, stderr, env }: World): Terminal {
   const isTty = stdout.isTTY === true;
-  const colours = pc.createColors(wantsColour(stdout, env));
+  const colours = pc.createColors(supportsColour(stdout, env));
   const paint = (colour: Colour, text: string) => colours[colour](text);
   return {
     isTty,
-    columns: isTty ? (stdout.columns ?? 80) : PIPED,
+    columns: isTty ? (stdout.columns ?? 80) : UNLIMITED_WIDTH,
     paint,
-    shown,
+    sanitize,
     status: (status, condition) => statusMark(paint, status, condition),
     mark: (holds) => markFor(paint, holds),
     line: (text = "") => void stdout.write(`${text}\n`),
@@ -42,13 +42,13 @@ export function openTerminal({ stdout, stderr, env }: World): Terminal {
   };
 }
 
-function wantsColour(output: Output, env: World["env"]): boolean {
+function supportsColour(output: Output, env: World["env"]): boolean {
   if (env["NO_COLOR"]) return false;
   if (env["FORCE_COLOR"]) return env["FORCE_COLOR"] !== "0";
   return output.isTTY === true && env["TERM"] !== "dumb";
 }
 
-export function shown(text: string): string {
+export function sanitize(text: string): string {
   return escapeForTerminal(text).replaceAll(/\s+/g, " ").trim();
 }
 
@@ -68,9 +68,12 @@ export function jsonText(data: unknown, pretty = false): string {
 type Paint = Terminal["paint"];
 
 function statusMark(paint: Paint, status: TaskStatus, condition: Condition | null = "ok"): string {
-  const { glyph, colour, word } = STATUS_LOOKS[status];
-  const held = condition === null ? undefined : CONDITION_LOOKS[condition];
-  return paint(held?.colour ?? colour, held ? `${held.glyph} ${word}: ${held.word}` : `${glyph} ${word}`);
+  const { glyph, colour, label } = STATUS_STYLES[status];
+  const conditionStyle = condition === null ? undefined : CONDITION_STYLES[condition];
+  return paint(
+    conditionStyle?.colour ?? colour,
+    conditionStyle ? `${conditionStyle.glyph} ${label}: ${conditionStyle.label}` : `${glyph} ${label}`,
+  );
 }
 
 function markFor(paint: Paint, holds: boolean | null): string {

@@ -12,18 +12,18 @@ import {
   type SigningKeyRow,
 } from "../../store/keys.ts";
 import { auditOperator } from "../../store/operators.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 
 export async function listKeys(fleet: Fleet, by: Operator): Promise<SigningKeyRow[]> {
   assertAdmin(by);
-  return fleet.store.transaction(WORKER, (tx) => listAllKeys(tx));
+  return fleet.store.transaction(SYSTEM, (tx) => listAllKeys(tx));
 }
 
 /** The new key signs from now on; the others verify for `overlapMs` more. */
 export async function rotateKeys(fleet: Fleet, by: Operator, key: NewSigningKey, overlapMs: number): Promise<void> {
   assertAdmin(by);
-  await fleet.store.transaction(WORKER, async (tx) => {
+  await fleet.store.transaction(SYSTEM, async (tx) => {
     await lockKeys(tx);
     const [before] = await listUsableKeys(tx);
     await insertKey(tx, key);
@@ -37,17 +37,17 @@ export async function rotateKeys(fleet: Fleet, by: Operator, key: NewSigningKey,
  * Nothing that it signed is believed from now on. When it was the one that signs, `spare` takes its place in the same
  * transaction, so that there is always one. Revoking again changes nothing. Throws "not-found".
  */
-export async function revokeKey(fleet: Fleet, by: Operator, id: string, spare: NewSigningKey): Promise<void> {
+export async function revokeKey(fleet: Fleet, by: Operator, id: string, replacement: NewSigningKey): Promise<void> {
   assertAdmin(by);
-  await fleet.store.transaction(WORKER, async (tx) => {
+  await fleet.store.transaction(SYSTEM, async (tx) => {
     await lockKeys(tx);
     if (!(await listAllKeys(tx)).some((key) => key.id === id)) {
       throw new FleetError("not-found", `There is no key ${id}. See them: fleet keys`, { kid: id });
     }
     if (!(await markKeyRevoked(tx, id))) return;
-    const signs = (await listUsableKeys(tx)).find(({ retireAt }) => retireAt === null);
-    if (!signs) await insertKey(tx, spare);
-    const detail = { kid: id, signs: signs?.id ?? spare.id };
+    const signingKey = (await listUsableKeys(tx)).find(({ retireAt }) => retireAt === null);
+    if (!signingKey) await insertKey(tx, replacement);
+    const detail = { kid: id, signs: signingKey?.id ?? replacement.id };
     await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "key.revoked", detail });
   });
 }

@@ -2,21 +2,21 @@
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import {
-  claimSealedOtherwise,
+  claimConfigToReseal,
   countSealed,
   resealConfig,
   type ConfigRow,
   type SealedCount,
 } from "../../store/config.ts";
-import { claimKeysSealedOtherwise, resealKey, type NewSigningKey, type SigningKeyRow } from "../../store/keys.ts";
+import { claimKeysToReseal, resealKey, type NewSigningKey, type SigningKeyRow } from "../../store/keys.ts";
 import { auditOperator } from "../../store/operators.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet, Seal } from "../fleet.ts";
 
 /** One transaction's worth: killed in between, the next run goes on with the rest. */
 const BATCH = 200;
 
-export interface Resealed {
+export interface ResealResult {
   readonly keyId: string;
   readonly settings: number;
   readonly signingKeys: number;
@@ -25,29 +25,29 @@ export interface Resealed {
 }
 
 /** Asked twice, the second run has nothing to do. */
-export async function resealAll(fleet: Fleet, by: Operator): Promise<Resealed> {
+export async function resealAll(fleet: Fleet, by: Operator): Promise<ResealResult> {
   if (by.role !== "admin") throw new FleetError("tier-too-low", "Sealing everything anew is for role admin.");
   const { seal, store } = fleet;
-  const ask = { keyId: seal.keyId, openable: seal.keyIds, limit: BATCH };
-  const settings = await untilNone(() =>
-    store.transaction(WORKER, async (tx) => {
-      const rows = await claimSealedOtherwise(tx, ask);
+  const filter = { keyId: seal.keyId, openable: seal.keyIds, limit: BATCH };
+  const settings = await repeatUntilDone(() =>
+    store.transaction(SYSTEM, async (tx) => {
+      const rows = await claimConfigToReseal(tx, filter);
       for (const row of rows) {
-        const sealed = seal.close(openSetting(seal, row), boundTo(row));
+        const sealed = seal.encrypt(openSetting(seal, row), settingAad(row));
         await resealConfig(tx, row, { sealed, keyId: seal.keyId });
       }
       return rows.length;
     }),
   );
-  const signingKeys = await untilNone(() =>
-    store.transaction(WORKER, async (tx) => {
-      const rows = await claimKeysSealedOtherwise(tx, ask);
+  const signingKeys = await repeatUntilDone(() =>
+    store.transaction(SYSTEM, async (tx) => {
+      const rows = await claimKeysToReseal(tx, filter);
       for (const row of rows)
         await resealKey(tx, row.id, sealSigningKeyWith(seal, row.id, openSigningKeyWith(seal, row)));
       return rows.length;
     }),
   );
-  return store.transaction(WORKER, async (tx) => {
+  return store.transaction(SYSTEM, async (tx) => {
     const detail = { keyId: seal.keyId, settings, signingKeys };
     await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "config.resealed", detail });
     const left = (await countSealed(tx)).filter(({ keyId }) => keyId !== seal.keyId);
@@ -55,7 +55,7 @@ export async function resealAll(fleet: Fleet, by: Operator): Promise<Resealed> {
   });
 }
 
-async function untilNone(batch: () => Promise<number>): Promise<number> {
+async function repeatUntilDone(batch: () => Promise<number>): Promise<number> {
   let all = 0;
   for (;;) {
     const done = await batch();
@@ -65,15 +65,15 @@ async function untilNone(batch: () => Promise<number>): Promise<number> {
 }
 
 /** A sealed value opens only in the row it was made for. */
-export function boundTo({ tenantId, operatorId, key }: Pick<ConfigRow, "tenantId" | "operatorId" | "key">): string {
+export function settingAad({ tenantId, operatorId, key }: Pick<ConfigRow, "tenantId" | "operatorId" | "key">): string {
   return JSON.stringify(["fleet_config", tenantId, operatorId, key]);
 }
 
 /** Throws "encryption-key-missing", or "not-verified" when it is not the value that was sealed for this row. */
 export function openSetting(seal: Seal, row: ConfigRow): string {
   if (!row.sealed || row.keyId === null) throw new Error(`The setting ${row.key} is not sealed.`);
-  return opened(
-    () => seal.open(row.sealed ?? Buffer.alloc(0), { keyId: row.keyId ?? "", bound: boundTo(row) }),
+  return openOrThrow(
+    () => seal.decrypt(row.sealed ?? Buffer.alloc(0), { keyId: row.keyId ?? "", bound: settingAad(row) }),
     row.key,
   );
 }
@@ -83,10 +83,10 @@ export function openSigningKeyWith(
   seal: Seal,
   { id, sealedPrivate, sealedWith }: Pick<SigningKeyRow, "id" | "sealedPrivate" | "sealedWith">,
 ): string {
-  const openAs = (bound: string) => seal.open(sealedPrivate, { keyId: sealedWith, bound });
-  return opened(() => {
+  const openAs = (bound: string) => seal.decrypt(sealedPrivate, { keyId: sealedWith, bound });
+  return openOrThrow(() => {
     try {
-      return openAs(boundToKey(id));
+      return openAs(signingKeyAad(id));
     } catch (error) {
       if (error instanceof FleetError) throw error;
       return openAs("");
@@ -99,14 +99,14 @@ export function sealSigningKeyWith(
   id: string,
   text: string,
 ): Pick<NewSigningKey, "sealedPrivate" | "sealedWith"> {
-  return { sealedPrivate: seal.close(text, boundToKey(id)), sealedWith: seal.keyId };
+  return { sealedPrivate: seal.encrypt(text, signingKeyAad(id)), sealedWith: seal.keyId };
 }
 
-function boundToKey(id: string): string {
+function signingKeyAad(id: string): string {
   return JSON.stringify(["signing_keys", id]);
 }
 
-function opened(open: () => string, what: string): string {
+function openOrThrow(open: () => string, what: string): string {
   try {
     return open();
   } catch (error) {

@@ -1,14 +1,21 @@
 /** Tokens: issued for somebody, listed, taken back before their time; and sessions of browsers, which are tokens, too. */
 import { FleetError } from "../../domain/errors.ts";
-import { roleReaches, tierReaches, type Operator, type Role, type Standing, type Tier } from "../../domain/operator.ts";
-import { auditOperator, lockStanding, putStanding } from "../../store/operators.ts";
+import {
+  isRoleAtLeast,
+  isTierAtLeast,
+  type Operator,
+  type Role,
+  type OperatorRecord,
+  type Tier,
+} from "../../domain/operator.ts";
+import { auditOperator, lockOperator, upsertOperatorRow } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import {
   insertRevocation,
   insertToken,
   listTokens,
-  listTokensNamed,
+  listTokensByName,
   markTokenRevoked,
   type TokenFilter,
   type TokenRow,
@@ -21,7 +28,7 @@ export interface SignedToken {
   readonly expiresAt: Date;
 }
 
-export interface TokenAsk {
+export interface IssueTokenRequest {
   readonly operator: string;
   readonly tenant: string;
   readonly tier: Tier;
@@ -36,15 +43,20 @@ type Sign = (operator: Operator, ttlMs: number) => Promise<SignedToken>;
  * A token for that operator, who is known to the house afterwards. Nobody gives more than they have, and nobody gets more than
  * the house has written down of them: "tier-too-low". Throws "invalid-input" for an operator of another tenant.
  */
-export async function issueTokenFor(fleet: Fleet, by: Operator, ask: TokenAsk, sign: Sign): Promise<SignedToken> {
+export async function issueTokenFor(
+  fleet: Fleet,
+  by: Operator,
+  request: IssueTokenRequest,
+  sign: Sign,
+): Promise<SignedToken> {
   assertAdmin(by);
-  refuseMoreThan(by, ask);
-  const { operator: id, tenant: tenantId, tier, role, ttlMs, name } = ask;
+  assertMayGrant(by, request);
+  const { operator: id, tenant: tenantId, tier, role, ttlMs, name } = request;
   const signed = await sign({ id, tenantId, tier, ...(role ? { role } : {}) }, ttlMs);
-  await fleet.store.transaction(WORKER, async (tx) => {
-    const standing = await lockStanding(tx, id);
-    if (standing) assertWithin(standing, ask);
-    else await putStanding(tx, { id, tenantId, tier, role: role ?? null, disabledAt: null });
+  await fleet.store.transaction(SYSTEM, async (tx) => {
+    const record = await lockOperator(tx, id);
+    if (record) assertWithin(record, request);
+    else await upsertOperatorRow(tx, { id, tenantId, tier, role: role ?? null, disabledAt: null });
     const { jti, expiresAt } = signed;
     const claims = { tier, role: role ?? null, name };
     await insertToken(tx, {
@@ -56,36 +68,36 @@ export async function issueTokenFor(fleet: Fleet, by: Operator, ask: TokenAsk, s
       issuedBy: by.id,
       expiresAt,
     });
-    const detail = { jti, operator: id, tenant: tenantId, ...claims, until: expiresAt.toISOString(), isNew: !standing };
+    const detail = { jti, operator: id, tenant: tenantId, ...claims, until: expiresAt.toISOString(), isNew: !record };
     await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "token.issued", detail });
   });
   return signed;
 }
 
 /** Nobody raises anybody above themselves. */
-export function refuseMoreThan(by: Operator, { tier, role }: { tier: Tier; role?: Role | null | undefined }): void {
-  if (tierReaches(by.tier, tier) && roleReaches(by.role, role)) return;
+export function assertMayGrant(by: Operator, { tier, role }: { tier: Tier; role?: Role | null | undefined }): void {
+  if (isTierAtLeast(by.tier, tier) && isRoleAtLeast(by.role, role)) return;
   throw new FleetError("tier-too-low", `You have tier ${by.tier}, and can give no more than that.`, {
     needed: tier,
     tier: by.tier,
   });
 }
 
-function assertWithin(standing: Standing, { operator, tenant, tier, role }: TokenAsk): void {
-  if (standing.tenantId !== tenant) {
-    throw new FleetError("invalid-input", `Operator ${operator} is of tenant ${standing.tenantId}, not ${tenant}.`);
+function assertWithin(record: OperatorRecord, { operator, tenant, tier, role }: IssueTokenRequest): void {
+  if (record.tenantId !== tenant) {
+    throw new FleetError("invalid-input", `Operator ${operator} is of tenant ${record.tenantId}, not ${tenant}.`);
   }
-  if (standing.disabledAt) {
+  if (record.disabledAt) {
     throw new FleetError(
       "invalid-input",
       `Operator ${operator} is disabled. First: fleet operators enable ${operator}`,
     );
   }
-  if (tierReaches(standing.tier, tier) && roleReaches(standing.role, role)) return;
-  const has = `tier ${standing.tier} and ${standing.role ? `role ${standing.role}` : "no role"}`;
+  if (isTierAtLeast(record.tier, tier) && isRoleAtLeast(record.role, role)) return;
+  const has = `tier ${record.tier} and ${record.role ? `role ${record.role}` : "no role"}`;
   throw new FleetError("tier-too-low", `Operator ${operator} has ${has}. Raise it first: fleet operators set`, {
     needed: tier,
-    tier: standing.tier,
+    tier: record.tier,
   });
 }
 
@@ -96,57 +108,57 @@ export async function listTokensFor(
   filter: Omit<TokenFilter, "operatorId">,
 ): Promise<TokenRow[]> {
   const operatorId = by.role === "admin" ? undefined : by.id;
-  return fleet.store.transaction(WORKER, (tx) => listTokens(tx, { ...filter, operatorId }));
+  return fleet.store.transaction(SYSTEM, (tx) => listTokens(tx, { ...filter, operatorId }));
 }
 
 /** Whose token it is, and who gave it. */
-export interface TokenName {
+export interface TokenRef {
   /** Its whole name, the beginning of it or the end. Of another issuer's token the whole. */
   readonly jti: string;
   readonly issuer: string;
 }
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const MOST_NAMED = 6;
+const MAX_MATCHES = 6;
 /** No token lives longer than a day; a while more for clocks that differ. */
-const LONGEST_MS = 24 * 3_600_000 + 60_000;
+const MAX_TOKEN_MS = 24 * 3_600_000 + 60_000;
 
 /**
  * Refused from now on, in every web process within seconds. An admin may name anybody's, also one that is not in our list: of
  * another issuer, or older than the list. Again changes nothing. Throws "not-found", "ambiguous-name".
  */
-export async function revokeToken(fleet: Fleet, by: Operator, name: TokenName, own: string): Promise<TokenName> {
-  return fleet.store.transaction(WORKER, async (tx) => {
-    const row = name.issuer === own ? await named(tx, by, name.jti) : undefined;
+export async function revokeToken(fleet: Fleet, by: Operator, name: TokenRef, own: string): Promise<TokenRef> {
+  return fleet.store.transaction(SYSTEM, async (tx) => {
+    const row = name.issuer === own ? await findTokenByName(tx, by, name.jti) : undefined;
     if (!row) {
       assertAdmin(by);
-      if (name.issuer === own && !UUID.test(name.jti)) throw noToken(name.jti);
+      if (name.issuer === own && !UUID.test(name.jti)) throw tokenNotFound(name.jti);
     }
-    const { jti, expiresAt } = row ?? { jti: name.jti, expiresAt: new Date(fleet.clock().getTime() + LONGEST_MS) };
+    const { jti, expiresAt } = row ?? { jti: name.jti, expiresAt: new Date(fleet.clock().getTime() + MAX_TOKEN_MS) };
     if (row) await markTokenRevoked(tx, jti, by.id);
-    await revokeIn(tx, by, { issuer: name.issuer, jti, expiresAt });
+    await recordRevocation(tx, by, { issuer: name.issuer, jti, expiresAt });
     return { jti, issuer: name.issuer };
   });
 }
 
-async function named(tx: Tx, by: Operator, name: string): Promise<TokenRow | undefined> {
-  const rows = await listTokensNamed(tx, name, MOST_NAMED);
-  const seen = rows.filter(({ operatorId }) => by.role === "admin" || operatorId === by.id);
-  const [row] = seen;
-  if (seen.length > 1) {
+async function findTokenByName(tx: Tx, by: Operator, name: string): Promise<TokenRow | undefined> {
+  const rows = await listTokensByName(tx, name, MAX_MATCHES);
+  const visible = rows.filter(({ operatorId }) => by.role === "admin" || operatorId === by.id);
+  const [row] = visible;
+  if (visible.length > 1) {
     throw new FleetError("ambiguous-name", `${name} fits several tokens. Give one more letter.`, {
-      candidates: seen.map(({ jti }) => jti),
+      candidates: visible.map(({ jti }) => jti),
     });
   }
-  if (!row && by.role !== "admin") throw noToken(name);
+  if (!row && by.role !== "admin") throw tokenNotFound(name);
   return row;
 }
 
-function noToken(name: string): FleetError {
+function tokenNotFound(name: string): FleetError {
   return new FleetError("not-found", `There is no token ${name}. See them: fleet token list`);
 }
 
-async function revokeIn(tx: Tx, by: Operator, { issuer, jti, expiresAt }: TokenName & { expiresAt: Date }) {
+async function recordRevocation(tx: Tx, by: Operator, { issuer, jti, expiresAt }: TokenRef & { expiresAt: Date }) {
   const until = new Date(expiresAt.getTime() + 60_000);
   if (!(await insertRevocation(tx, { issuer, jti, until, by }))) return;
   await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "token.revoked", detail: { jti, issuer } });
@@ -154,7 +166,7 @@ async function revokeIn(tx: Tx, by: Operator, { issuer, jti, expiresAt }: TokenN
 
 /** A browser was let in: its session is listed and can be revoked like any token. */
 export async function recordSession(fleet: Pick<Fleet, "store">, of: Operator, session: SignedToken): Promise<void> {
-  await fleet.store.transaction(WORKER, async (tx) => {
+  await fleet.store.transaction(SYSTEM, async (tx) => {
     const { jti, expiresAt } = session;
     const { id, tenantId, tier, role = null } = of;
     await insertToken(tx, {
@@ -177,11 +189,11 @@ export async function recordSession(fleet: Pick<Fleet, "store">, of: Operator, s
 export async function endSession(
   fleet: Pick<Fleet, "store">,
   of: Operator,
-  session: TokenName & { expiresAt: Date },
+  session: TokenRef & { expiresAt: Date },
 ): Promise<void> {
-  await fleet.store.transaction(WORKER, async (tx) => {
+  await fleet.store.transaction(SYSTEM, async (tx) => {
     await markTokenRevoked(tx, session.jti, of.id);
-    await revokeIn(tx, of, session);
+    await recordRevocation(tx, of, session);
   });
 }
 

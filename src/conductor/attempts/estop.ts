@@ -7,30 +7,30 @@ import {
   type EstopSwitch,
   type EstopTarget,
 } from "../../domain/task/kill-switch.ts";
-import { tierReaches, type Operator } from "../../domain/operator.ts";
+import { isTierAtLeast, type Operator } from "../../domain/operator.ts";
 import { isTerminal, shortId, type Task } from "../../domain/task/task.ts";
-import { dropKillSwitch, putKillSwitch } from "../../store/kill-switches.ts";
+import { deleteKillSwitch, upsertKillSwitch } from "../../store/kill-switches.ts";
 import { auditOperator } from "../../store/operators.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { getProduct } from "../products/products.ts";
-import { holdOnTask, switchesNow } from "../products/kill-switches.ts";
+import { killSwitchOnTask, currentKillSwitches } from "../products/kill-switches.ts";
 import { getOwnTask } from "../tasks/find.ts";
 
 /** What somebody names: a task, a product or a tenant; nothing for the fleet. */
-export interface EstopAsk {
+export interface EstopRequest {
   readonly scope: EstopScope;
   readonly subject?: string | undefined;
 }
 
 /** The switches that may hold something of the asker's tenant; an admin sees all. Widest first. */
 export async function listEstops(fleet: Fleet, by: Operator): Promise<EstopSwitch[]> {
-  const switches = await switchesNow(fleet, by.role === "admin" ? undefined : by.tenantId);
-  return switches.toSorted((a, b) => WIDTH[b.scope] - WIDTH[a.scope] || (a.subject < b.subject ? -1 : 1));
+  const switches = await currentKillSwitches(fleet, by.role === "admin" ? undefined : by.tenantId);
+  return switches.toSorted((a, b) => SCOPE_RANK[b.scope] - SCOPE_RANK[a.scope] || (a.subject < b.subject ? -1 : 1));
 }
 
 /** What is stopped, and which of these tasks that holds. */
-export async function lookAtStops(
+export async function findEstopHolds(
   fleet: Fleet,
   by: Operator,
   tasks: readonly Task[],
@@ -38,24 +38,24 @@ export async function lookAtStops(
   const stops = await listEstops(fleet, by);
   const holds = new Map<string, EstopSwitch>();
   for (const task of stops.length === 0 ? [] : tasks) {
-    const hold = isTerminal(task.status) ? undefined : await holdOnTask(fleet, stops, task);
+    const hold = isTerminal(task.status) ? undefined : await killSwitchOnTask(fleet, stops, task);
     if (hold) holds.set(task.id, hold);
   }
   return { stops, holds };
 }
 
-const WIDTH: Readonly<Record<EstopScope, number>> = { agent: 0, product: 1, tenant: 2, fleet: 3 };
+const SCOPE_RANK: Readonly<Record<EstopScope, number>> = { agent: 0, product: 1, tenant: 2, fleet: 3 };
 
 /** Holds from the commit on, for every process: claims read it, and hosts look every second. */
-export async function throwEstop(
+export async function engageEstop(
   fleet: Fleet,
   by: Operator,
-  ask: EstopAsk & { readonly mode: EstopMode; readonly reason: string },
+  request: EstopRequest & { readonly mode: EstopMode; readonly reason: string },
 ): Promise<EstopSwitch[]> {
-  const target = await targetOf(fleet, by, ask);
-  const { mode, reason } = ask;
-  await fleet.store.transaction(WORKER, async (tx) => {
-    await putKillSwitch(tx, { ...target, mode, reason, endsOrders: false, operatorId: by.id });
+  const target = await resolveTarget(fleet, by, request);
+  const { mode, reason } = request;
+  await fleet.store.transaction(SYSTEM, async (tx) => {
+    await upsertKillSwitch(tx, { ...target, mode, reason, endsOrders: false, operatorId: by.id });
     await auditOperator(tx, {
       operatorId: by.id,
       actor: by.id,
@@ -71,14 +71,14 @@ export async function throwEstop(
 export async function releaseEstop(
   fleet: Fleet,
   by: Operator,
-  ask: EstopAsk & { readonly reason?: string | undefined },
+  request: EstopRequest & { readonly reason?: string | undefined },
 ): Promise<EstopSwitch[]> {
-  const target = await targetOf(fleet, by, ask);
-  const dropped = await fleet.store.transaction(WORKER, async (tx) => {
-    const found = await dropKillSwitch(tx, target);
+  const target = await resolveTarget(fleet, by, request);
+  const dropped = await fleet.store.transaction(SYSTEM, async (tx) => {
+    const found = await deleteKillSwitch(tx, target);
     if (!found) return undefined;
     const { mode, reason: was, operatorId: thrownBy } = found;
-    const detail = { ...target, mode, was, thrownBy, ...(ask.reason ? { reason: ask.reason } : {}) };
+    const detail = { ...target, mode, was, thrownBy, ...(request.reason ? { reason: request.reason } : {}) };
     await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "estop.released", detail });
     return found;
   });
@@ -90,7 +90,7 @@ export async function releaseEstop(
 }
 
 /** Throws "not-found", "not-owner" or "tier-too-low": what somebody may not stop they may not release either. */
-async function targetOf(fleet: Fleet, by: Operator, { scope, subject }: EstopAsk): Promise<EstopTarget> {
+async function resolveTarget(fleet: Fleet, by: Operator, { scope, subject }: EstopRequest): Promise<EstopTarget> {
   if (scope === "fleet") return fleetTarget(by);
   if (scope === "tenant") return tenantTarget(by, subject ?? by.tenantId);
   if (subject === undefined) {
@@ -112,7 +112,7 @@ function fleetTarget(by: Operator): EstopTarget {
 }
 
 function tenantTarget(by: Operator, tenantId: string): EstopTarget {
-  const isOwn = tenantId === by.tenantId && tierReaches(by.tier, "sovereign");
+  const isOwn = tenantId === by.tenantId && isTierAtLeast(by.tier, "sovereign");
   if (by.role !== "admin" && !isOwn) {
     const sentence = "Stopping a tenant is for its operators of tier sovereign, and for role admin.";
     throw new FleetError("tier-too-low", sentence, { needed: "sovereign" });

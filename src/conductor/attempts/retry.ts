@@ -1,6 +1,6 @@
 /** Retrying: a failed or rejected task comes back through the gate, or is given up. */
 import type { TaskJob } from "../../../queues/task-job.ts";
-import { reached, sayCap, CapReachedError } from "../../domain/budget.ts";
+import { firstReachedCap, describeCap, CapReachedError } from "../../domain/budget.ts";
 import { SpawnDeniedError } from "../../domain/errors.ts";
 import type { EstopSwitch } from "../../domain/task/kill-switch.ts";
 import type { Operator } from "../../domain/operator.ts";
@@ -10,13 +10,13 @@ import { listAttempts } from "../../store/attempts.ts";
 import { listHosts } from "../../store/hosts.ts";
 import { findOperator } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
-import { WORKER } from "../../store/store.ts";
-import { findTaskAt, getTask } from "../../store/tasks.ts";
+import { SYSTEM } from "../../store/store.ts";
+import { findTaskAtEpoch, getTask } from "../../store/tasks.ts";
 import { readmitTask } from "../../store/transitions.ts";
-import { parkedMove } from "./enforce-kill-switches.ts";
+import { parkedTransition } from "./enforce-kill-switches.ts";
 import type { Fleet } from "../fleet.ts";
-import { moveTask, transitionOf, type Move } from "../tasks/transition.ts";
-import { holdOnTask, refusal, switchesNow } from "../products/kill-switches.ts";
+import { applyTransition, buildTransition, type TransitionRequest } from "../tasks/transition.ts";
+import { killSwitchOnTask, killSwitchError, currentKillSwitches } from "../products/kill-switches.ts";
 
 /** How long a task waits before it asks the gate again. */
 const NO_SLOT_PAUSE_MS = 5_000;
@@ -24,21 +24,21 @@ const NO_BUDGET_PAUSE_MS = 10 * 60_000;
 
 /** Answers a retry job. Undefined when the task has moved on. */
 export async function attemptRetry(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
-  const found = await fleet.store.transaction(WORKER, async (tx) => {
-    const task = await findTaskAt(tx, job);
+  const found = await fleet.store.transaction(SYSTEM, async (tx) => {
+    const task = await findTaskAtEpoch(tx, job);
     return task && (task.status === "failed" || task.status === "rejected")
-      ? { task, ...(await decide(fleet, tx, task)) }
+      ? { task, ...(await gatherDecision(fleet, tx, task)) }
       : undefined;
   });
   if (!found) return undefined;
   const { task, decision, operator } = found;
-  const hold = decision.do === "retry" ? await findHold(fleet, task) : undefined;
-  if (hold) return moveTask(fleet, parkedMove(fleet, task, hold));
+  const hold = decision.do === "retry" ? await findKillSwitch(fleet, task) : undefined;
+  if (hold) return applyTransition(fleet, parkedTransition(fleet, task, hold));
   if (decision.do === "retry") return readmit(fleet, task, operator, decision);
   if (decision.do === "abandon") return abandon(fleet, task, decision.reason);
   if (decision.do === "hold") {
     const conditionDetail = { text: decision.reason, held: true };
-    return moveTask(fleet, {
+    return applyTransition(fleet, {
       task,
       actor: fleet.worker,
       action: "retry.held",
@@ -50,26 +50,26 @@ export async function attemptRetry(fleet: Fleet, job: TaskJob): Promise<Task | u
 
 /** An operator asks: at once, whatever class it failed with, as long as the budget and a slot are there. */
 export async function retryNow(fleet: Fleet, task: Task, by: Operator): Promise<Task> {
-  const hold = await findHold(fleet, task);
-  if (hold) throw refusal(hold);
-  const spent = reached(task.budget, task.spend);
+  const hold = await findKillSwitch(fleet, task);
+  if (hold) throw killSwitchError(hold);
+  const spent = firstReachedCap(task.budget, task.spend);
   if (spent) throw new CapReachedError(spent, fleet.clock());
   const limit = fleet.settings.tiers[by.tier];
   const burnsRetry = task.retryCount < task.maxRetries;
-  const moved = await fleet.store.transaction(WORKER, async (tx) => {
+  const moved = await fleet.store.transaction(SYSTEM, async (tx) => {
     const fresh = await getTask(tx, task.id);
-    return readmitTask(tx, transitionOf(fleet, retryingMove(fresh, { burnsRetry, actor: by.id })), limit);
+    return readmitTask(tx, buildTransition(fleet, retryTransition(fresh, { burnsRetry, actor: by.id })), limit);
   });
   if (!moved) throw new SpawnDeniedError(limit, limit, by.tier);
   fleet.kickRelay();
   return moved;
 }
 
-async function findHold(fleet: Fleet, task: Task): Promise<EstopSwitch | undefined> {
-  return holdOnTask(fleet, await switchesNow(fleet, task.tenantId), task);
+async function findKillSwitch(fleet: Fleet, task: Task): Promise<EstopSwitch | undefined> {
+  return killSwitchOnTask(fleet, await currentKillSwitches(fleet, task.tenantId), task);
 }
 
-async function decide(
+async function gatherDecision(
   fleet: Fleet,
   tx: Tx,
   task: Task,
@@ -79,8 +79,8 @@ async function decide(
   const operator = await findOperator(tx, task.operatorId);
   const slots = hosts.reduce((sum, host) => sum + host.slots, 0);
   const held = hosts.reduce((sum, host) => sum + host.held, 0);
-  const spent = reached(task.budget, task.spend);
-  if (spent) return { decision: { do: "hold", reason: sayCap(spent) }, operator };
+  const spent = firstReachedCap(task.budget, task.spend);
+  if (spent) return { decision: { do: "hold", reason: describeCap(spent) }, operator };
   if (!task.failureContext) return { decision: { do: "abandon", reason: "no failure was recorded" }, operator };
   const history = attempts
     .filter(({ attempt }) => attempt < task.attempt)
@@ -103,16 +103,16 @@ async function readmit(
 ): Promise<Task> {
   const limit = operator ? fleet.settings.tiers[operator.tier] : 0;
   await fleet.faultPoint("retry:before", task.id);
-  const move = retryingMove(task, { burnsRetry, actor: fleet.worker, reason });
-  const moved = await readmitted(fleet, move, limit);
-  if (moved instanceof CapReachedError) return waitForBudgetOf(fleet, task, moved);
+  const move = retryTransition(task, { burnsRetry, actor: fleet.worker, reason });
+  const moved = await tryReadmit(fleet, move, limit);
+  if (moved instanceof CapReachedError) return deferForBudget(fleet, task, moved);
   await fleet.faultPoint("retry:after", task.id);
   if (moved) {
     fleet.kickRelay();
     return moved;
   }
   // Stays failed, visibly waiting; the reconciler asks again under a new epoch.
-  return moveTask(fleet, {
+  return applyTransition(fleet, {
     task,
     takeOver: true,
     actor: fleet.worker,
@@ -122,9 +122,13 @@ async function readmit(
   });
 }
 
-async function readmitted(fleet: Fleet, move: Move, limit: number): Promise<Task | CapReachedError | undefined> {
+async function tryReadmit(
+  fleet: Fleet,
+  move: TransitionRequest,
+  limit: number,
+): Promise<Task | CapReachedError | undefined> {
   try {
-    return await fleet.store.transaction(WORKER, (tx) => readmitTask(tx, transitionOf(fleet, move), limit));
+    return await fleet.store.transaction(SYSTEM, (tx) => readmitTask(tx, buildTransition(fleet, move), limit));
   } catch (error) {
     if (error instanceof CapReachedError) return error;
     throw error;
@@ -132,8 +136,8 @@ async function readmitted(fleet: Fleet, move: Move, limit: number): Promise<Task
 }
 
 /** Stays failed, says why, and asks again now and then. */
-function waitForBudgetOf(fleet: Fleet, task: Task, { facts }: CapReachedError): Promise<Task> {
-  return moveTask(fleet, {
+function deferForBudget(fleet: Fleet, task: Task, { facts }: CapReachedError): Promise<Task> {
+  return applyTransition(fleet, {
     task,
     takeOver: true,
     actor: fleet.worker,
@@ -143,13 +147,13 @@ function waitForBudgetOf(fleet: Fleet, task: Task, { facts }: CapReachedError): 
   });
 }
 
-function retryingMove(task: Task, how: { burnsRetry: boolean; actor: string; reason?: string }): Move {
+function retryTransition(task: Task, how: { burnsRetry: boolean; actor: string; reason?: string }): TransitionRequest {
   return {
     task,
     to: "retrying",
     actor: how.actor,
     action: "task.retrying",
-    told: `attempt ${task.attempt + 2} of at most ${task.maxRetries + 1}${how.reason ? ` after ${how.reason.replaceAll("_", " ")}` : ""}`,
+    message: `attempt ${task.attempt + 2} of at most ${task.maxRetries + 1}${how.reason ? ` after ${how.reason.replaceAll("_", " ")}` : ""}`,
     patch: {
       attempt: task.attempt + 1,
       retryCount: task.retryCount + (how.burnsRetry ? 1 : 0),
@@ -163,12 +167,12 @@ function retryingMove(task: Task, how: { burnsRetry: boolean; actor: string; rea
 }
 
 async function abandon(fleet: Fleet, task: Task, reason: string): Promise<Task> {
-  return moveTask(fleet, {
+  return applyTransition(fleet, {
     task,
     to: "abandoned",
     actor: fleet.worker,
     action: "task.abandoned",
-    told: reason,
+    message: reason,
     patch: { condition: "ok", conditionDetail: null },
   });
 }

@@ -8,15 +8,15 @@ import type { Operator } from "../../domain/operator.ts";
 import { findProduct } from "../../domain/settings/settings.ts";
 import type { SpawnRequest } from "../../domain/task/spawn.ts";
 import type { Task } from "../../domain/task/task.ts";
-import { hint } from "../../store/outbox.ts";
-import { requestBy } from "../../store/store.ts";
+import { createHint } from "../../store/outbox.ts";
+import { asOperator } from "../../store/store.ts";
 import { admitTask, getTask, type NewTask } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
-import { assertGoesOnAt } from "../products/products.ts";
+import { assertNotStoppedAt } from "../products/products.ts";
 import { CapReachedError } from "../../domain/budget.ts";
 
 /** The new task, or (`repeated`) the one that the same key and request made before. */
-export interface Requested {
+export interface SpawnResult {
   readonly task: Task;
   readonly repeated: boolean;
 }
@@ -28,13 +28,13 @@ export interface Requested {
 export async function requestSpawn(
   fleet: Fleet,
   by: Operator,
-  ask: SpawnRequest,
+  request: SpawnRequest,
   idempotencyKey?: string,
-): Promise<Requested> {
-  refuseIncomplete(ask);
-  const base = await findBase(fleet, ask);
-  await assertGoesOnAt(fleet, by.tenantId, base.repository);
-  const task = newTask(fleet, by, { ...ask, ...base }, idempotencyKey);
+): Promise<SpawnResult> {
+  assertComplete(request);
+  const base = await resolveBase(fleet, request);
+  await assertNotStoppedAt(fleet, by.tenantId, base.repository);
+  const task = newTask(fleet, by, { ...request, ...base }, idempotencyKey);
   const limit = fleet.settings.tiers[by.tier];
   const event = taskEvent("fleet.task.proposed", {
     task: { ...task, attempt: 0, version: 1, prUrl: null },
@@ -43,9 +43,9 @@ export async function requestSpawn(
     actor: by.id,
     at: fleet.clock(),
   });
-  const hints = [hint(spawnQueue, { taskId: task.id, epoch: 1 })];
+  const hints = [createHint(spawnQueue, { taskId: task.id, epoch: 1 })];
 
-  const { outcome, held, cap, stored } = await fleet.store.transaction(requestBy(by), async (tx) => {
+  const { outcome, held, cap, stored } = await fleet.store.transaction(asOperator(by), async (tx) => {
     const admission = await admitTask(tx, task, { limit, hints, event });
     const found = admission.taskId ? await getTask(tx, admission.taskId) : undefined;
     return { ...admission, stored: found };
@@ -65,20 +65,25 @@ export async function requestSpawn(
   return { task: stored, repeated: outcome === "repeated" };
 }
 
-type Based = SpawnRequest & { readonly baseBranch: string };
+type ResolvedRequest = SpawnRequest & { readonly baseBranch: string };
 
 /** Where the work starts. What is on this machine is looked at now, so that a wrong name is refused to the asker's face. */
-async function findBase(fleet: Fleet, ask: SpawnRequest): Promise<Pick<Based, "repository" | "baseBranch">> {
-  const named = await fleet.forge.identify(findProduct(fleet.settings, ask.repository)?.repository ?? ask.repository);
-  if (named.kind === "url") return { repository: named.repository, baseBranch: ask.baseBranch ?? "main" };
+async function resolveBase(
+  fleet: Fleet,
+  request: SpawnRequest,
+): Promise<Pick<ResolvedRequest, "repository" | "baseBranch">> {
+  const named = await fleet.forge.identify(
+    findProduct(fleet.settings, request.repository)?.repository ?? request.repository,
+  );
+  if (named.kind === "url") return { repository: named.repository, baseBranch: request.baseBranch ?? "main" };
   const repository = await fleet.forge.ensure(named.repository);
-  const baseBranch = ask.baseBranch ?? repository.defaultBranch;
+  const baseBranch = request.baseBranch ?? repository.defaultBranch;
   await fleet.forge.headOf(repository, baseBranch);
   return { repository: named.repository, baseBranch };
 }
 
 /** What nobody could ever start is refused when it is asked for, and not after an hour in a queue. */
-export function assertDriven({ agentType, command, script, model }: SpawnRequest): void {
+export function assertAgentSupported({ agentType, command, script, model }: SpawnRequest): void {
   const argv = AGENT_CLIS[agentType].argv({ command, script, model });
   if (agentType === "command" || !("refused" in argv)) return;
   throw new FleetError(
@@ -88,8 +93,8 @@ export function assertDriven({ agentType, command, script, model }: SpawnRequest
   );
 }
 
-function refuseIncomplete(ask: SpawnRequest): void {
-  if (ask.agentType === "command" && !ask.command) {
+function assertComplete(request: SpawnRequest): void {
+  if (request.agentType === "command" && !request.command) {
     throw new FleetError(
       "invalid-input",
       "Agent type command needs the program to run: --command <program> [arguments]",
@@ -97,33 +102,33 @@ function refuseIncomplete(ask: SpawnRequest): void {
   }
 }
 
-function newTask(fleet: Fleet, by: Operator, ask: Based, idempotencyKey: string | undefined): NewTask {
+function newTask(fleet: Fleet, by: Operator, request: ResolvedRequest, idempotencyKey: string | undefined): NewTask {
   const id = fleet.newId();
-  const title = ask.title ?? firstLine(ask.description);
+  const title = request.title ?? firstLine(request.description);
   return {
     id,
     tenantId: by.tenantId,
     operatorId: by.id,
-    agentType: ask.agentType,
-    model: ask.model ?? modelFor(fleet, ask),
-    routingReason: ask.model ? "asked for" : "routing table",
-    taskType: ask.taskType,
+    agentType: request.agentType,
+    model: request.model ?? modelFor(fleet, request),
+    routingReason: request.model ? "asked for" : "routing table",
+    taskType: request.taskType,
     title,
-    description: ask.description,
-    repository: ask.repository,
-    baseBranch: ask.baseBranch,
-    branch: ask.branch ?? branchFor(id, title),
-    maxRetries: ask.maxRetries,
-    timeoutMinutes: ask.timeoutMinutes,
-    ...(ask.budget ? { budget: ask.budget } : {}),
+    description: request.description,
+    repository: request.repository,
+    baseBranch: request.baseBranch,
+    branch: request.branch ?? branchFor(id, title),
+    maxRetries: request.maxRetries,
+    timeoutMinutes: request.timeoutMinutes,
+    ...(request.budget ? { budget: request.budget } : {}),
     metadata: {
-      workspaceKind: ask.workspace,
-      ...(ask.command ? { command: ask.command } : {}),
-      ...(ask.script ? { script: ask.script } : {}),
-      ...(ask.acceptance ? { acceptance: ask.acceptance } : {}),
+      workspaceKind: request.workspace,
+      ...(request.command ? { command: request.command } : {}),
+      ...(request.script ? { script: request.script } : {}),
+      ...(request.acceptance ? { acceptance: request.acceptance } : {}),
     },
     idempotencyKey: idempotencyKey ?? null,
-    requestHash: fleet.sha256(JSON.stringify(ask)),
+    requestHash: fleet.sha256(JSON.stringify(request)),
     traceId: null,
   };
 }
@@ -133,7 +138,7 @@ function firstLine(description: string): string {
 }
 
 /** The first entry of the routing table for this kind of task that is of the asked agent type. */
-function modelFor(fleet: Fleet, ask: SpawnRequest): string | null {
-  const route = fleet.settings.routing[ask.taskType]?.find(({ agentType }) => agentType === ask.agentType);
+function modelFor(fleet: Fleet, request: SpawnRequest): string | null {
+  const route = fleet.settings.routing[request.taskType]?.find(({ agentType }) => agentType === request.agentType);
   return route?.model ?? null;
 }

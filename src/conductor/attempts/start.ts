@@ -1,44 +1,44 @@
 /** Starting one attempt: claim, then work. A saga of idempotent steps; whoever holds the claim finishes it or undoes it. */
 import type { TaskJob } from "../../../queues/task-job.ts";
 import { FleetError, SpawnError, StaleVersionError } from "../../domain/errors.ts";
-import { heldBy } from "../../domain/task/kill-switch.ts";
+import { killSwitchOnRow } from "../../domain/task/kill-switch.ts";
 import { findProduct } from "../../domain/settings/settings.ts";
 import type { FailureClass, SpawnStep, Task } from "../../domain/task/task.ts";
 import { unixUserOf } from "../../domain/tenant.ts";
 import type { Workspace } from "../../agents/workspace/workspace.ts";
 import { closeAttempt, listAttempts } from "../../store/attempts.ts";
-import { findUsedUp } from "../../store/budgets.ts";
+import { findReachedCap } from "../../store/budgets.ts";
 import { lockFreeSlots } from "../../store/hosts.ts";
-import { WORKER } from "../../store/store.ts";
-import { findTaskAt, renewLease } from "../../store/tasks.ts";
+import { SYSTEM } from "../../store/store.ts";
+import { findTaskAtEpoch, renewTaskLease } from "../../store/tasks.ts";
 import { transitionTask } from "../../store/transitions.ts";
 import { failTask } from "../tasks/fail.ts";
-import { parkedMove, yieldsToSwitch } from "./enforce-kill-switches.ts";
+import { parkedTransition, yieldToKillSwitch } from "./enforce-kill-switches.ts";
 import type { Fleet } from "../fleet.ts";
-import { keepLease, type Lease } from "../lease.ts";
-import { moveTask, transitionOf, unlessStale } from "../tasks/transition.ts";
+import { autoRenewLease, type Lease } from "../lease.ts";
+import { applyTransition, buildTransition, ignoreStale } from "../tasks/transition.ts";
 import { writePrompt } from "./prompt.ts";
 import { mustWait, offerSlots, waitForBudget, waitForSlot } from "../tasks/slots.ts";
-import { holdOnTask, readSwitches } from "../products/kill-switches.ts";
+import { killSwitchOnTask, readKillSwitches } from "../products/kill-switches.ts";
 
 /** A dead worker's spawn is taken over after this, so a task loses at most this and one reconciler tick. */
 const LEASE_MS = 4_000;
 /** How long a spawn job waits for the first heartbeat itself; after that the monitor does. */
-const FIRST_BEAT_MS = 5_000;
+const FIRST_HEARTBEAT_MS = 5_000;
 const INSTALL_MS = 10 * 60_000;
 
 /** Answers a spawn job. Undefined when the task has moved on, or this host has no free slot. */
 export async function startAttempt(fleet: Fleet, job: TaskJob, signal: AbortSignal): Promise<Task | undefined> {
   const claimed = await claim(fleet, job);
-  return claimed && carryOut(fleet, claimed, signal);
+  return claimed && executeSpawn(fleet, claimed, signal);
 }
 
 /** A dead worker's claim, taken over by this one: every step looks first at what is there already. */
 export async function resumeAttempt(fleet: Fleet, job: TaskJob, signal: AbortSignal): Promise<Task | undefined> {
-  const task = await fleet.store.transaction(WORKER, (tx) => findTaskAt(tx, job));
-  if (task?.status !== "spawning" || task.host !== fleet.host.id || heldBy(task)) return undefined;
-  const mine = await unlessStale(
-    moveTask(fleet, {
+  const task = await fleet.store.transaction(SYSTEM, (tx) => findTaskAtEpoch(tx, job));
+  if (task?.status !== "spawning" || task.host !== fleet.host.id || killSwitchOnRow(task)) return undefined;
+  const mine = await ignoreStale(
+    applyTransition(fleet, {
       task,
       takeOver: true,
       actor: fleet.worker,
@@ -47,26 +47,26 @@ export async function resumeAttempt(fleet: Fleet, job: TaskJob, signal: AbortSig
       patch: { waitingFor: null },
     }),
   );
-  return mine && carryOut(fleet, mine, signal);
+  return mine && executeSpawn(fleet, mine, signal);
 }
 
 /** proposed or retrying → spawning, when the host has a free slot: counted under the host row's lock. */
 async function claim(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
   await fleet.faultPoint("claim:before", job.taskId);
   let free = 0;
-  const claimed = await fleet.store.transaction(WORKER, async (tx) => {
-    const task = await findTaskAt(tx, job);
+  const claimed = await fleet.store.transaction(SYSTEM, async (tx) => {
+    const task = await findTaskAtEpoch(tx, job);
     if (task?.status !== "proposed" && task?.status !== "retrying") return undefined;
-    const hold = await holdOnTask(fleet, await readSwitches(fleet, tx, task.tenantId), task);
-    if (hold) return void (await transitionTask(tx, transitionOf(fleet, parkedMove(fleet, task, hold))));
-    const cap = await findUsedUp(tx, task);
+    const hold = await killSwitchOnTask(fleet, await readKillSwitches(fleet, tx, task.tenantId), task);
+    if (hold) return void (await transitionTask(tx, buildTransition(fleet, parkedTransition(fleet, task, hold))));
+    const cap = await findReachedCap(tx, task);
     if (cap) return waitForBudget(fleet, tx, task, cap);
     free = await lockFreeSlots(tx, fleet.host.id);
     if (await mustWait(tx, task, free)) return waitForSlot(fleet, tx, task);
     const metadata = { ...task.metadata, saga: { done: ["claim" as const] }, excusedMs: 0 };
     return transitionTask(
       tx,
-      transitionOf(fleet, {
+      buildTransition(fleet, {
         task,
         to: "spawning",
         actor: fleet.worker,
@@ -84,8 +84,8 @@ async function claim(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
   return claimed;
 }
 
-async function carryOut(fleet: Fleet, claimed: Task, signal: AbortSignal): Promise<Task | undefined> {
-  const lease = keepLease(signal, LEASE_MS, () => isMine(fleet, claimed));
+async function executeSpawn(fleet: Fleet, claimed: Task, signal: AbortSignal): Promise<Task | undefined> {
+  const lease = autoRenewLease(signal, LEASE_MS, () => renewClaim(fleet, claimed));
   const saga = new Saga(fleet, claimed, lease);
   try {
     return await runSteps(fleet, saga, lease);
@@ -94,15 +94,15 @@ async function carryOut(fleet: Fleet, claimed: Task, signal: AbortSignal): Promi
     if (lease.signal.aborted || error instanceof StaleVersionError) return undefined;
     if (error instanceof FleetError && error.failure.retry && !(error instanceof SpawnError)) throw error;
     // A worker that slept past its lease must not undo what its successor is doing.
-    if (!(await isMine(fleet, saga.task))) return undefined;
+    if (!(await renewClaim(fleet, saga.task))) return undefined;
     return await compensate(fleet, saga, error);
   } finally {
     lease.stop();
   }
 }
 
-function isMine(fleet: Fleet, { id, epoch }: Task): Promise<boolean> {
-  return fleet.store.transaction(WORKER, (tx) => renewLease(tx, { taskId: id, epoch }, LEASE_MS));
+function renewClaim(fleet: Fleet, { id, epoch }: Task): Promise<boolean> {
+  return fleet.store.transaction(SYSTEM, (tx) => renewTaskLease(tx, { taskId: id, epoch }, LEASE_MS));
 }
 
 /** The task as this worker last wrote it, and which steps are behind it. */
@@ -141,7 +141,7 @@ async function runSteps(fleet: Fleet, saga: Saga, lease: Lease): Promise<Task | 
   const product = findProduct(fleet.settings, saga.task.repository);
   await endEarlierAttempts(fleet, saga.task);
 
-  const workspace = await saga.step("workspace", () => prepare(fleet, saga.task));
+  const workspace = await saga.step("workspace", () => prepareWorkspace(fleet, saga.task));
   await saga.step("install", () =>
     fleet.agents.install({
       ...saga.run,
@@ -152,39 +152,39 @@ async function runSteps(fleet: Fleet, saga: Saga, lease: Lease): Promise<Task | 
   );
   const contextHash = await saga.step("prompt", () => writePrompt(fleet, saga.task));
   // Before anything runs: where it is and what it was told, so that it can be found and ended whatever happens next.
-  saga.task = await moveTask(fleet, {
+  saga.task = await applyTransition(fleet, {
     task: saga.task,
     actor: fleet.worker,
     action: "spawn.prepared",
     detail: { startSha: workspace.startSha, reused: workspace.reused, steps: saga.steps },
-    patch: { workspacePath: workspace.path, contextHash, metadata: metadataOf(saga, workspace) },
+    patch: { workspacePath: workspace.path, contextHash, metadata: sagaMetadata(saga, workspace) },
     leaseMs: LEASE_MS,
   });
-  if (await yieldsToSwitch(fleet, saga.task)) return undefined;
+  if (await yieldToKillSwitch(fleet, saga.task)) return undefined;
   const { session } = await saga.step("process", () => fleet.agents.start(saga.run));
-  const beat = await saga.step("heartbeat", () => firstBeat(fleet, saga, lease));
-  return moveTask(fleet, {
+  const heartbeat = await saga.step("heartbeat", () => waitForFirstHeartbeat(fleet, saga, lease));
+  return applyTransition(fleet, {
     task: saga.task,
-    ...(beat ? { to: "running" } : {}),
+    ...(heartbeat ? { to: "running" } : {}),
     actor: fleet.worker,
-    action: beat ? "task.running" : "spawn.awaits_heartbeat",
-    detail: { session, pid: beat?.pid ?? null, steps: saga.steps },
-    patch: { tmuxSession: session, metadata: metadataOf(saga, workspace) },
-    ...(beat ? {} : { leaseMs: fleet.settings.monitor.spawnTimeoutMs + LEASE_MS }),
+    action: heartbeat ? "task.running" : "spawn.awaits_heartbeat",
+    detail: { session, pid: heartbeat?.pid ?? null, steps: saga.steps },
+    patch: { tmuxSession: session, metadata: sagaMetadata(saga, workspace) },
+    ...(heartbeat ? {} : { leaseMs: fleet.settings.monitor.spawnTimeoutMs + LEASE_MS }),
   });
 }
 
 /** Whatever of this task still runs here from before must be gone before something new works in its place. */
 async function endEarlierAttempts(fleet: Fleet, task: Task): Promise<void> {
-  const attempts = await fleet.store.transaction(WORKER, (tx) => listAttempts(tx, task.id));
+  const attempts = await fleet.store.transaction(SYSTEM, (tx) => listAttempts(tx, task.id));
   for (const { attempt, host, closedAt } of attempts) {
     if (attempt >= task.attempt || host !== fleet.host.id || closedAt) continue;
     await fleet.agents.stop({ taskId: task.id, attempt });
-    await fleet.store.transaction(WORKER, (tx) => closeAttempt(tx, task.id, attempt));
+    await fleet.store.transaction(SYSTEM, (tx) => closeAttempt(tx, task.id, attempt));
   }
 }
 
-async function prepare(fleet: Fleet, task: Task): Promise<Workspace> {
+async function prepareWorkspace(fleet: Fleet, task: Task): Promise<Workspace> {
   const repository = await fleet.forge.ensure(task.repository);
   return fleet.agents.prepareWorkspace({
     taskId: task.id,
@@ -199,16 +199,16 @@ async function prepare(fleet: Fleet, task: Task): Promise<Workspace> {
 }
 
 /** Undefined when it did not come within a job's patience: the agent may still be starting. */
-async function firstBeat(fleet: Fleet, saga: Saga, lease: Lease) {
+async function waitForFirstHeartbeat(fleet: Fleet, saga: Saga, lease: Lease) {
   try {
-    return await fleet.agents.waitForHeartbeat(saga.run, FIRST_BEAT_MS, lease.signal);
+    return await fleet.agents.waitForHeartbeat(saga.run, FIRST_HEARTBEAT_MS, lease.signal);
   } catch (error) {
     if (error instanceof SpawnError && error.facts["spawnCode"] === "TIMEOUT") return undefined;
     throw error;
   }
 }
 
-function metadataOf(saga: Saga, workspace: Workspace): Task["metadata"] {
+function sagaMetadata(saga: Saga, workspace: Workspace): Task["metadata"] {
   const done = [...saga.done];
   return { ...saga.task.metadata, saga: { done, startSha: workspace.startSha, steps: [...saga.steps] } };
 }
@@ -228,7 +228,7 @@ async function compensate(fleet: Fleet, saga: Saga, cause: unknown): Promise<Tas
   };
   await fleet.faultPoint("compensate:before", saga.task.id);
   await undo("process", () => fleet.agents.stop(saga.run));
-  await undo("prompt", () => fleet.agents.shredRun(saga.run));
+  await undo("prompt", () => fleet.agents.shredAttempt(saga.run));
   if (saga.task.attempt === 0) await undo("workspace", () => fleet.agents.cleanUp(saga.run));
   await fleet.faultPoint("compensate:after", saga.task.id);
 
@@ -238,9 +238,9 @@ async function compensate(fleet: Fleet, saga: Saga, cause: unknown): Promise<Tas
     { event: "spawn.failed", taskId: saga.task.id, attempt: saga.task.attempt, ...facts, undone },
     message,
   );
-  const failed = await unlessStale(
+  const failed = await ignoreStale(
     failTask(fleet, saga.task, {
-      class: classOf(cause),
+      class: classifySpawnError(cause),
       reason: `spawn_failed_after_${saga.done.at(-1) ?? "claim"}`,
       summary: message,
       detail: { undone, ...facts },
@@ -250,7 +250,7 @@ async function compensate(fleet: Fleet, saga: Saga, cause: unknown): Promise<Tas
   return failed;
 }
 
-function classOf(cause: unknown): FailureClass {
+function classifySpawnError(cause: unknown): FailureClass {
   return cause instanceof SpawnError && cause.facts["spawnCode"] === "NO_SECRET"
     ? "policy_refusal"
     : "environment_error";

@@ -3,18 +3,18 @@ import { checkpointText, digestHead } from "../../domain/audit/checkpoint.ts";
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import * as heads from "../../store/audit-checkpoints.ts";
-import { printJson } from "../../store/audit-months.ts";
+import { formatJsonb } from "../../store/audit-months.ts";
 import { auditOperator } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 
-const COVERED_AT_ONCE = 2_000;
-const DIGESTED_AT_ONCE = 5_000;
-const CHECKPOINTS_AT_ONCE = 500;
-const FIRST_TASK = "00000000-0000-0000-0000-000000000000";
+const COVER_BATCH = 2_000;
+const DIGEST_BATCH = 5_000;
+const CHECKPOINT_BATCH = 500;
+const NIL_UUID = "00000000-0000-0000-0000-000000000000";
 
-export interface MadeCheckpoint {
+export interface CheckpointSummary {
   readonly id: number;
   readonly at: string;
   readonly chains: number;
@@ -22,19 +22,19 @@ export interface MadeCheckpoint {
 }
 
 /** One at a time, in one transaction: heads and checkpoint change together. Undefined when another worker is at it. */
-export async function makeCheckpoint(fleet: Fleet): Promise<MadeCheckpoint | undefined> {
-  const made = await withCheckpointLock(fleet, (tx) => checkpointIn(fleet, tx));
+export async function createCheckpoint(fleet: Fleet): Promise<CheckpointSummary | undefined> {
+  const made = await withCheckpointLock(fleet, (tx) => writeCheckpoint(fleet, tx));
   if (made) fleet.log.info({ event: "audit.checkpoint", ...made }, "checkpoint signed");
   return made;
 }
 
 /** Asked for by somebody, and told so in their chain. */
-export async function requestCheckpoint(fleet: Fleet, by: Operator): Promise<MadeCheckpoint> {
+export async function requestCheckpoint(fleet: Fleet, by: Operator): Promise<CheckpointSummary> {
   if (by.role !== "admin") throw new FleetError("tier-too-low", "A checkpoint over all tenants is for role admin.");
-  await fleet.store.transaction(WORKER, (tx) =>
+  await fleet.store.transaction(SYSTEM, (tx) =>
     auditOperator(tx, { operatorId: by.id, actor: by.id, action: "audit.checkpoint", detail: {} }),
   );
-  const made = await makeCheckpoint(fleet);
+  const made = await createCheckpoint(fleet);
   if (!made) throw new FleetError("stale-version", "A checkpoint is being made right now. Ask again in a moment.");
   return made;
 }
@@ -44,24 +44,24 @@ export function withCheckpointLock<Result>(
   fleet: Fleet,
   work: (tx: Tx) => Promise<Result>,
 ): Promise<Result | undefined> {
-  return fleet.store.exclusively("audit/checkpoint", work);
+  return fleet.store.tryWithLock("audit/checkpoint", work);
 }
 
 /**
  * In the transaction of the caller, who holds the lock. `remove`, between taking the heads over and signing them, says what
  * retention takes away with this one.
  */
-export async function checkpointIn(
+export async function writeCheckpoint(
   fleet: Fleet,
   tx: Tx,
   remove: () => Promise<readonly object[]> = async () => [],
-): Promise<MadeCheckpoint> {
-  let after: string | undefined = FIRST_TASK;
-  while (after !== undefined) after = await heads.coverTasks(tx, after, COVERED_AT_ONCE);
-  await heads.coverOperators(tx);
-  const removedText = await printJson(tx, await remove());
+): Promise<CheckpointSummary> {
+  let after: string | undefined = NIL_UUID;
+  while (after !== undefined) after = await heads.upsertTaskHeads(tx, after, COVER_BATCH);
+  await heads.upsertOperatorHeads(tx);
+  const removedText = await formatJsonb(tx, await remove());
 
-  const [{ digest, count }, last] = [await digestOf(fleet, tx), await heads.findLastCheckpoint(tx)];
+  const [{ digest, count }, last] = [await computeDigest(fleet, tx), await heads.findLastCheckpoint(tx)];
   const atText = fleet.clock().toISOString();
   const text = { atText, heads: count, digest, previous: last?.signature ?? "", removedText };
   const signed = await fleet.signer.sign(checkpointText(text));
@@ -69,14 +69,14 @@ export async function checkpointIn(
   return { id, at: atText, chains: count, keyId: signed.keyId };
 }
 
-async function digestOf(fleet: Fleet, tx: Tx): Promise<{ digest: string; count: number }> {
+async function computeDigest(fleet: Fleet, tx: Tx): Promise<{ digest: string; count: number }> {
   let [digest, count, after] = ["", 0, ""];
   for (;;) {
-    const page = await heads.listKeptHeads(tx, after, DIGESTED_AT_ONCE);
+    const page = await heads.listAuditHeads(tx, after, DIGEST_BATCH);
     for (const head of page) digest = digestHead(digest, head, fleet.sha256);
     count += page.length;
     after = page.at(-1)?.chain ?? "";
-    if (page.length < DIGESTED_AT_ONCE) return { digest, count };
+    if (page.length < DIGEST_BATCH) return { digest, count };
   }
 }
 
@@ -91,7 +91,7 @@ export interface CheckpointVerdict {
 /** The last checkpoint against the heads it signed, and the signatures of all, each of which names the one before. */
 export async function verifyCheckpoints(fleet: Fleet, tx: Tx): Promise<CheckpointVerdict | undefined> {
   const last = await heads.findLastCheckpoint(tx);
-  const { digest, count } = await digestOf(fleet, tx);
+  const { digest, count } = await computeDigest(fleet, tx);
   if (!last) {
     return count === 0
       ? undefined
@@ -102,33 +102,33 @@ export async function verifyCheckpoints(fleet: Fleet, tx: Tx): Promise<Checkpoin
           broken: [{ id: 0, why: `${count} heads are kept, but no checkpoint is there` }],
         };
   }
-  const broken = await brokenSignatures(fleet, tx);
+  const broken = await findBrokenSignatures(fleet, tx);
   if (digest !== last.digest || count !== last.heads) {
     broken.unshift({ id: last.id, why: `the heads were changed: it signed ${last.heads}, there are ${count}` });
   }
   return { id: last.id, at: last.atText, chains: last.heads, broken };
 }
 
-async function brokenSignatures(fleet: Fleet, tx: Tx): Promise<CheckpointVerdict["broken"][number][]> {
+async function findBrokenSignatures(fleet: Fleet, tx: Tx): Promise<CheckpointVerdict["broken"][number][]> {
   const broken: CheckpointVerdict["broken"][number][] = [];
   let before = Number.MAX_SAFE_INTEGER;
   let next: heads.SignedCheckpoint | undefined;
   for (;;) {
-    const page = await heads.listSigned(tx, { before, limit: CHECKPOINTS_AT_ONCE });
+    const page = await heads.listSignedCheckpoints(tx, { before, limit: CHECKPOINT_BATCH });
     for (const one of page) {
-      const why = await whyNotSigned(fleet, one);
+      const why = await signatureProblem(fleet, one);
       if (why) broken.push({ id: one.id, why });
       if (next && next.previous !== one.signature) broken.push({ id: next.id, why: "the one before it is gone" });
       next = one;
     }
     before = page.at(-1)?.id ?? 0;
-    if (page.length < CHECKPOINTS_AT_ONCE) break;
+    if (page.length < CHECKPOINT_BATCH) break;
   }
   if (next && next.previous !== "") broken.push({ id: next.id, why: "the one before it is gone" });
   return broken;
 }
 
-async function whyNotSigned(fleet: Fleet, one: heads.SignedCheckpoint): Promise<string | undefined> {
+async function signatureProblem(fleet: Fleet, one: heads.SignedCheckpoint): Promise<string | undefined> {
   if (!one.publicJwk) return `its key ${one.keyId} is not known`;
   if (one.wasRevoked) return `its key ${one.keyId} had been revoked`;
   const holds = await fleet.signer.verify(one.publicJwk, checkpointText(one), one.signature);

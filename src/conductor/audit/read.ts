@@ -1,26 +1,26 @@
 /** Reading the audit log: lately, by filter; and all of it, chain by chain, as it is taken out of the house. */
 import type { Operator } from "../../domain/operator.ts";
 import {
-  findTimeBefore,
-  listChainEntries,
+  findEntryTimeBefore,
+  listChainRecords,
   listChains,
-  listEntries,
-  listEntriesOf,
-  nextAuditId,
+  listAuditRecords,
+  listExportRecords,
+  getNextAuditId,
   type AuditFilter,
-  type ReadEntry,
+  type AuditRecord,
 } from "../../store/audit-reading.ts";
 import { auditOperator } from "../../store/operators.ts";
-import { requestBy, WORKER, type Behalf } from "../../store/store.ts";
+import { asOperator, SYSTEM, type Principal } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { getTaskNamed } from "../tasks/find.ts";
 
 /** Looked at by one statement, and by one request: whoever has few entries among many goes on from there. */
 const WINDOW = 20_000;
-const MOST_WINDOWS = 25;
-const CHAINS_AT_ONCE = 200;
+const MAX_WINDOWS = 25;
+const CHAIN_BATCH = 200;
 
-export interface AuditQuestion extends AuditFilter {
+export interface AuditQuery extends AuditFilter {
   readonly task?: string | undefined;
   readonly all?: boolean | undefined;
   /** Entries before this one. */
@@ -29,35 +29,37 @@ export interface AuditQuestion extends AuditFilter {
 }
 
 export interface AuditPage {
-  readonly entries: readonly ReadEntry[];
+  readonly entries: readonly AuditRecord[];
   /** Where the next page begins; undefined when there is none. A page may be short and yet have a next one. */
   readonly next: number | undefined;
 }
 
 /** Newest first. */
-export async function readAudit(fleet: Fleet, by: Operator, ask: AuditQuestion): Promise<AuditPage> {
-  return ask.task === undefined ? readByTime(fleet, by, ask) : readTask(fleet, by, ask.task, ask);
+export async function readAudit(fleet: Fleet, by: Operator, query: AuditQuery): Promise<AuditPage> {
+  return query.task === undefined ? readByTime(fleet, by, query) : readTaskEntries(fleet, by, query.task, query);
 }
 
-async function readTask(fleet: Fleet, by: Operator, task: string, ask: AuditQuestion): Promise<AuditPage> {
-  const { before = Number.MAX_SAFE_INTEGER, limit } = ask;
+async function readTaskEntries(fleet: Fleet, by: Operator, task: string, query: AuditQuery): Promise<AuditPage> {
+  const { before = Number.MAX_SAFE_INTEGER, limit } = query;
   const { id } = await getTaskNamed(fleet, by, task);
-  const entries = await fleet.store.transaction(taskSight(by), (tx) =>
-    listChainEntries(tx, `task:${id}`, ask, { before, limit }),
+  const entries = await fleet.store.transaction(taskAuditVisibleTo(by), (tx) =>
+    listChainRecords(tx, `task:${id}`, query, { before, limit }),
   );
   return { entries, next: entries.length === limit ? entries.at(-1)?.id : undefined };
 }
 
-async function readByTime(fleet: Fleet, by: Operator, ask: AuditQuestion): Promise<AuditPage> {
-  const { all, before, limit, since } = ask;
-  const entries: ReadEntry[] = [];
-  let upTo = before ?? (await fleet.store.transaction(WORKER, (tx) => nextAuditId(tx)));
-  for (let windows = 0; windows < MOST_WINDOWS && upTo > 1; windows += 1) {
+async function readByTime(fleet: Fleet, by: Operator, query: AuditQuery): Promise<AuditPage> {
+  const { all, before, limit, since } = query;
+  const entries: AuditRecord[] = [];
+  let upTo = before ?? (await fleet.store.transaction(SYSTEM, (tx) => getNextAuditId(tx)));
+  for (let windows = 0; windows < MAX_WINDOWS && upTo > 1; windows += 1) {
     const range = { from: Math.max(1, upTo - WINDOW), before: upTo, limit: limit - entries.length };
-    entries.push(...(await fleet.store.transaction(auditSight(by, all), (tx) => listEntries(tx, ask, range))));
+    entries.push(
+      ...(await fleet.store.transaction(auditVisibleTo(by, all), (tx) => listAuditRecords(tx, query, range))),
+    );
     if (entries.length >= limit) return { entries, next: entries.at(-1)?.id };
     upTo = range.from;
-    if (since && (await isPast(fleet, upTo, since))) return { entries, next: undefined };
+    if (since && (await isOlderThan(fleet, upTo, since))) return { entries, next: undefined };
   }
   return { entries, next: upTo > 1 ? upTo : undefined };
 }
@@ -65,12 +67,12 @@ async function readByTime(fleet: Fleet, by: Operator, ask: AuditQuestion): Promi
 /** Entries are numbered as they are written and timed as their transaction began: a little later than its first one. */
 const SLACK_MS = 3_600_000;
 
-async function isPast(fleet: Fleet, before: number, since: Date): Promise<boolean> {
-  const at = await fleet.store.transaction(WORKER, (tx) => findTimeBefore(tx, before));
+async function isOlderThan(fleet: Fleet, before: number, since: Date): Promise<boolean> {
+  const at = await fleet.store.transaction(SYSTEM, (tx) => findEntryTimeBefore(tx, before));
   return at === undefined || at.getTime() < since.getTime() - SLACK_MS;
 }
 
-export interface ExportQuestion {
+export interface AuditExportQuery {
   readonly task?: string | undefined;
   readonly all?: boolean | undefined;
   readonly since?: Date | undefined;
@@ -81,7 +83,7 @@ export interface ExportQuestion {
 }
 
 export interface ExportPage {
-  readonly entries: readonly ReadEntry[];
+  readonly entries: readonly AuditRecord[];
   readonly next: { readonly chain: string; readonly seq: number } | undefined;
 }
 
@@ -89,43 +91,43 @@ export interface ExportPage {
  * Chain by chain and not by time: an entry is seen only with all before it in its chain, so what is written meanwhile
  * leaves no gap; and who checks it later needs to remember one chain only.
  */
-export async function exportAudit(fleet: Fleet, by: Operator, ask: ExportQuestion): Promise<ExportPage> {
-  const { task, all, after = { chain: "", seq: 0 }, limit, since, until } = ask;
+export async function exportAudit(fleet: Fleet, by: Operator, query: AuditExportQuery): Promise<ExportPage> {
+  const { task, all, after = { chain: "", seq: 0 }, limit, since, until } = query;
   const only = task && `task:${(await getTaskNamed(fleet, by, task)).id}`;
-  return fleet.store.transaction(only ? taskSight(by) : auditSight(by, all), async (tx) => {
-    const further = only ? [] : await listChains(tx, after.chain, CHAINS_AT_ONCE);
-    const begun = only ?? after.chain;
-    const chains = begun ? [begun, ...further] : further;
-    const entries = await listEntriesOf(tx, chains, { after, since, until, limit });
+  return fleet.store.transaction(only ? taskAuditVisibleTo(by) : auditVisibleTo(by, all), async (tx) => {
+    const nextChains = only ? [] : await listChains(tx, after.chain, CHAIN_BATCH);
+    const currentChain = only ?? after.chain;
+    const chains = currentChain ? [currentChain, ...nextChains] : nextChains;
+    const entries = await listExportRecords(tx, chains, { after, since, until, limit });
     const last = entries.at(-1);
     if (last && entries.length === limit) return { entries, next: { chain: last.chain, seq: last.seq } };
-    const end = further.length === CHAINS_AT_ONCE ? further.at(-1) : undefined;
+    const end = nextChains.length === CHAIN_BATCH ? nextChains.at(-1) : undefined;
     // Whoever has all that was ever done here has taken it along; retention asks for it, too.
-    if (!end && isWhole(by, ask)) {
+    if (!end && isFullExport(by, query)) {
       await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "audit.exported", detail: {} });
     }
-    return { entries, next: end ? { chain: end, seq: MOST_SEQ } : undefined };
+    return { entries, next: end ? { chain: end, seq: MAX_SEQ } : undefined };
   });
 }
 
-function isWhole(by: Operator, { task, all, since, until }: ExportQuestion): boolean {
+function isFullExport(by: Operator, { task, all, since, until }: AuditExportQuery): boolean {
   return by.role === "admin" && all === true && !task && !since && !until;
 }
 
 /** Behind the last entry of any chain: an integer of PostgreSQL. */
-const MOST_SEQ = 2_147_483_647;
+const MAX_SEQ = 2_147_483_647;
 
 /** Their own acts and tasks; an admin's tenant, or every tenant when asked. */
-function auditSight(by: Operator, all = false): Behalf {
-  if (by.role !== "admin") return { ...appOf(by), scope: "operator" };
-  return all ? WORKER : appOf(by);
+function auditVisibleTo(by: Operator, all = false): Principal {
+  if (by.role !== "admin") return { ...tenantPrincipal(by), scope: "operator" };
+  return all ? SYSTEM : tenantPrincipal(by);
 }
 
 /** A task's entries are its story, which the tenant may read. */
-function taskSight(by: Operator): Behalf {
-  return by.role === "admin" ? WORKER : requestBy(by);
+function taskAuditVisibleTo(by: Operator): Principal {
+  return by.role === "admin" ? SYSTEM : asOperator(by);
 }
 
-function appOf(by: Operator): Extract<Behalf, { role: "fleet_app" }> {
+function tenantPrincipal(by: Operator): Extract<Principal, { role: "fleet_app" }> {
   return { role: "fleet_app", tenantId: by.tenantId, operatorId: by.id, scope: "tenant" };
 }

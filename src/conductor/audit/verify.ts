@@ -1,16 +1,21 @@
 /** Verifying the audit log: every chain is recomputed, and held to its head and to what the last checkpoint knew of it. */
-import { followChain } from "../../domain/audit/audit.ts";
-import { missedOf } from "../../domain/audit/checkpoint.ts";
-import { findAnchor, findLastCheckpoint, listHeldHeads, type HeldHead } from "../../store/audit-checkpoints.ts";
-import { listAudit, listChainHeads, type ChainHead } from "../../store/audit.ts";
+import { verifyLinks } from "../../domain/audit/audit.ts";
+import { findChainMismatch } from "../../domain/audit/checkpoint.ts";
+import {
+  getChainAnchor,
+  findLastCheckpoint,
+  listHeadComparisons,
+  type HeadComparison,
+} from "../../store/audit-checkpoints.ts";
+import { listAuditEntries, listChainHeads, type ChainHead } from "../../store/audit.ts";
 import type { Tx } from "../../store/sql.ts";
-import { WORKER, type Behalf } from "../../store/store.ts";
+import { SYSTEM, type Principal } from "../../store/store.ts";
 import { verifyCheckpoints, type CheckpointVerdict } from "./checkpoints.ts";
 import type { Fleet } from "../fleet.ts";
 
 const PAGE = 500;
 /** A checkpoint made meanwhile changes what is compared: then it is looked at again. */
-const TRIES = 3;
+const MAX_TRIES = 3;
 
 export interface AuditVerdict {
   readonly ok: boolean;
@@ -23,49 +28,53 @@ export interface AuditVerdict {
 }
 
 /** What `on` may see, or one task's chain. Reads page by page, so a year of entries does not fill the memory. */
-export async function verifyAudit(fleet: Fleet, on: Behalf, taskId?: string): Promise<AuditVerdict> {
+export async function verifyAudit(fleet: Fleet, principal: Principal, taskId?: string): Promise<AuditVerdict> {
   for (let tries = 1; ; tries += 1) {
-    const before = await lastSigned(fleet);
-    const verdict = await fleet.store.transaction(on, (tx) =>
-      verifyIn(fleet, tx, {
-        since: before?.atText ?? "",
-        only: taskId && `task:${taskId}`,
-        whole: on === WORKER && !taskId,
+    const before = await latestCheckpoint(fleet);
+    const verdict = await fleet.store.transaction(principal, (tx) =>
+      verifyChains(fleet, tx, {
+        signedAt: before?.atText ?? "",
+        onlyChain: taskId && `task:${taskId}`,
+        allTenants: principal === SYSTEM && !taskId,
       }),
     );
-    if (verdict.ok || tries === TRIES || (await lastSigned(fleet))?.id === before?.id) return verdict;
+    if (verdict.ok || tries === MAX_TRIES || (await latestCheckpoint(fleet))?.id === before?.id) return verdict;
   }
 }
 
-async function lastSigned(fleet: Fleet): Promise<{ id: number; atText: string } | undefined> {
-  return fleet.store.transaction(WORKER, (tx) => findLastCheckpoint(tx));
+async function latestCheckpoint(fleet: Fleet): Promise<{ id: number; atText: string } | undefined> {
+  return fleet.store.transaction(SYSTEM, (tx) => findLastCheckpoint(tx));
 }
 
-interface Scope {
+interface VerifyScope {
   /** When the last checkpoint was signed. */
-  readonly since: string;
-  readonly only: string | undefined;
+  readonly signedAt: string;
+  readonly onlyChain: string | undefined;
   /** All chains of all tenants are in sight. */
-  readonly whole: boolean;
+  readonly allTenants: boolean;
 }
 
-async function verifyIn(fleet: Fleet, tx: Tx, { since, only, whole }: Scope): Promise<AuditVerdict> {
+async function verifyChains(
+  fleet: Fleet,
+  tx: Tx,
+  { signedAt, onlyChain, allTenants }: VerifyScope,
+): Promise<AuditVerdict> {
   const broken = new Map<string, { seq: number; why: string }>();
   let [chains, entries] = [0, 0];
-  const follow = async (head: ChainHead) => {
+  const verifyHead = async (head: ChainHead) => {
     const verdict = await verifyChain(tx, head, fleet.sha256);
     chains += 1;
     entries += verdict.entries;
     if (verdict.broken) broken.set(head.chain, verdict.broken);
   };
-  for await (const head of headsOf(tx, only)) await follow(head);
-  for await (const held of heldHeads(tx, only)) {
-    const missed = missedOf(held, since);
+  for await (const head of iterateHeads(tx, onlyChain)) await verifyHead(head);
+  for await (const held of iterateHeldHeads(tx, onlyChain)) {
+    const missed = findChainMismatch(held, signedAt);
     // The task is gone, as tasks go in time; its entries stay.
-    if (!held.isLive && held.lastSeq !== null) await follow({ ...held, seq: held.lastSeq, head: "" });
+    if (!held.isLive && held.lastSeq !== null) await verifyHead({ ...held, seq: held.lastSeq, head: "" });
     if (missed && !broken.has(held.chain)) broken.set(held.chain, missed);
   }
-  const checkpoint = whole ? await verifyCheckpoints(fleet, tx) : undefined;
+  const checkpoint = allTenants ? await verifyCheckpoints(fleet, tx) : undefined;
   const unsigned = checkpoint?.broken.length ?? 0;
   return {
     ok: broken.size + unsigned === 0,
@@ -76,7 +85,7 @@ async function verifyIn(fleet: Fleet, tx: Tx, { since, only, whole }: Scope): Pr
   };
 }
 
-async function* headsOf(tx: Tx, only: string | undefined): AsyncGenerator<ChainHead> {
+async function* iterateHeads(tx: Tx, only: string | undefined): AsyncGenerator<ChainHead> {
   if (only) {
     yield* (await listChainHeads(tx, "", PAGE, only)).filter((head) => head.chain === only);
     return;
@@ -91,10 +100,10 @@ async function* headsOf(tx: Tx, only: string | undefined): AsyncGenerator<ChainH
   }
 }
 
-async function* heldHeads(tx: Tx, only: string | undefined): AsyncGenerator<HeldHead> {
+async function* iterateHeldHeads(tx: Tx, only: string | undefined): AsyncGenerator<HeadComparison> {
   let after = "";
   for (;;) {
-    const page = await listHeldHeads(tx, { after, limit: PAGE, only });
+    const page = await listHeadComparisons(tx, { after, limit: PAGE, only });
     yield* page;
     const last = page.at(-1);
     if (!last || page.length < PAGE) return;
@@ -104,11 +113,11 @@ async function* heldHeads(tx: Tx, only: string | undefined): AsyncGenerator<Held
 
 /** From the first entry, or from where retention has left off, to the head; without a head, to the end. */
 async function verifyChain(tx: Tx, head: ChainHead, sha256: (text: string) => string) {
-  const from = await findAnchor(tx, head.chain);
+  const from = await getChainAnchor(tx, head.chain);
   let state = from;
   for (;;) {
-    const page = await listAudit(tx, head.chain, { after: state.seq, upTo: head.seq, limit: PAGE });
-    const followed = followChain(page, state, sha256);
+    const page = await listAuditEntries(tx, head.chain, { after: state.seq, upTo: head.seq, limit: PAGE });
+    const followed = verifyLinks(page, state, sha256);
     state = { seq: followed.seq, hash: followed.hash };
     if (followed.broken) return { entries: state.seq - from.seq, broken: followed.broken };
     if (page.length < PAGE) break;

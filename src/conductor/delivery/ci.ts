@@ -2,30 +2,30 @@
 import { join } from "node:path";
 import type { TaskJob } from "../../../queues/task-job.ts";
 import { FleetError } from "../../domain/errors.ts";
-import { heldBy } from "../../domain/task/kill-switch.ts";
+import { killSwitchOnRow } from "../../domain/task/kill-switch.ts";
 import { findProduct } from "../../domain/settings/settings.ts";
 import type { Task } from "../../domain/task/task.ts";
 import { unixUserOf } from "../../domain/tenant.ts";
 import { runChecks } from "../../forge/checks.ts";
-import { claimCiRun, ensureCiRun, renewCiRun, returnCiRun, settleCiRun } from "../../store/ci-runs.ts";
-import { WORKER } from "../../store/store.ts";
-import { findTaskAt } from "../../store/tasks.ts";
+import { claimCiRun, ensureCiRun, renewCiRunLease, releaseCiRun, settleCiRun } from "../../store/ci-runs.ts";
+import { SYSTEM } from "../../store/store.ts";
+import { findTaskAtEpoch } from "../../store/tasks.ts";
 import { transitionTask } from "../../store/transitions.ts";
 import type { Fleet } from "../fleet.ts";
-import { keepLease } from "../lease.ts";
-import { masksOf } from "../redactor.ts";
-import { transitionOf } from "../tasks/transition.ts";
+import { autoRenewLease } from "../lease.ts";
+import { redactorOf } from "../redactor.ts";
+import { buildTransition } from "../tasks/transition.ts";
 
 /** Renewed at a third; short, because a dead worker's job is done again only when its lease is over. */
 const LEASE_MS = 5_000;
 
 /** Asks for the checks of a head. The epoch rises, so that a job about the head before is a no-op. */
 export async function startCi(fleet: Fleet, task: Task, headSha: string): Promise<Task> {
-  const moved = await fleet.store.transaction(WORKER, async (tx) => {
+  const moved = await fleet.store.transaction(SYSTEM, async (tx) => {
     await ensureCiRun(tx, fleet.newId(), { ...task, taskId: task.id }, headSha);
     return transitionTask(
       tx,
-      transitionOf(fleet, {
+      buildTransition(fleet, {
         task,
         takeOver: true,
         actor: fleet.worker,
@@ -42,9 +42,9 @@ export async function startCi(fleet: Fleet, task: Task, headSha: string): Promis
 
 /** Answers a ci job. Undefined when the task has moved on or another worker runs these checks. */
 export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Promise<Task | undefined> {
-  const claimed = await fleet.store.transaction(WORKER, async (tx) => {
-    const task = await findTaskAt(tx, job);
-    if (!task?.headSha || task.waitingFor !== "ci" || heldBy(task)) return undefined;
+  const claimed = await fleet.store.transaction(SYSTEM, async (tx) => {
+    const task = await findTaskAtEpoch(tx, job);
+    if (!task?.headSha || task.waitingFor !== "ci" || killSwitchOnRow(task)) return undefined;
     const run = await claimCiRun(tx, {
       taskId: task.id,
       headSha: task.headSha,
@@ -58,8 +58,8 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
   const product = findProduct(fleet.settings, task.repository);
   if (!product) throw new FleetError("not-found", `${task.repository} is no product of fleet.yaml any more.`);
 
-  const lease = keepLease(signal, LEASE_MS, () =>
-    fleet.store.transaction(WORKER, (tx) => renewCiRun(tx, run.id, fleet.worker, LEASE_MS)),
+  const lease = autoRenewLease(signal, LEASE_MS, () =>
+    fleet.store.transaction(SYSTEM, (tx) => renewCiRunLease(tx, run.id, fleet.worker, LEASE_MS)),
   );
   try {
     const { gitDir } = await fleet.forge.ensure(task.repository);
@@ -72,19 +72,19 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
       commands: product.commands,
       timeoutMs: product.ci.timeoutMinutes * 60_000,
       logPath: join(fleet.home, "ci", task.id, `${run.headSha}.log`),
-      redactor: masksOf(fleet),
+      redactor: redactorOf(fleet),
       signal: lease.signal,
     });
     lease.assertHeld();
     await fleet.faultPoint("ci:before", task.id);
-    const settled = await fleet.store.transaction(WORKER, async (tx) => {
+    const settled = await fleet.store.transaction(SYSTEM, async (tx) => {
       const mine = await settleCiRun(tx, { id: run.id, worker: fleet.worker }, result);
-      const current = await findTaskAt(tx, job);
+      const current = await findTaskAtEpoch(tx, job);
       if (!mine || !current) return undefined;
       const ciStatus = result.status === "passing" ? "passing" : "failing";
       return transitionTask(
         tx,
-        transitionOf(fleet, {
+        buildTransition(fleet, {
           task: current,
           actor: fleet.worker,
           action: `ci.${result.status}`,
@@ -96,7 +96,7 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
     await fleet.faultPoint("ci:after", task.id);
     return settled;
   } catch (error) {
-    await fleet.store.transaction(WORKER, (tx) => returnCiRun(tx, run.id, fleet.worker));
+    await fleet.store.transaction(SYSTEM, (tx) => releaseCiRun(tx, run.id, fleet.worker));
     throw error;
   } finally {
     lease.stop();

@@ -2,41 +2,41 @@
 import { FleetError, InvalidTransitionError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { VALID_TRANSITIONS, type Task } from "../../domain/task/task.ts";
-import type { Merged } from "../../forge/forge.ts";
+import type { MergeResult } from "../../forge/forge.ts";
 import { closePullRequest, listPullRequests } from "../../store/pull-requests.ts";
 import { listSchedules } from "../../store/schedules.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import { failTask } from "../tasks/fail.ts";
-import { factoryOperator } from "../system-operator.ts";
+import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
 import { productsAt, productsOf } from "../products/products.ts";
-import { notePushed } from "../schedules/requests.ts";
-import { moveTask } from "../tasks/transition.ts";
+import { handlePush } from "../schedules/requests.ts";
+import { applyTransition } from "../tasks/transition.ts";
 
 export interface MergedTask {
   readonly task: Task;
   /** What brings it to the operator's own checkout; undefined when it is there. */
-  readonly bringHome: string | undefined;
+  readonly pullCommand: string | undefined;
 }
 
 /** One step from ready to merged. The forge's merge is idempotent, so a crash in between is finished by asking again. */
 export async function mergeTask(fleet: Fleet, by: Operator, task: Task): Promise<MergedTask> {
-  const { task: merged, bringHome } = await merge(fleet, task, by.id);
-  return { task: merged, bringHome };
+  const { task: merged, pullCommand } = await mergePullRequest(fleet, task, by.id);
+  return { task: merged, pullCommand };
 }
 
 export async function mergeReady(fleet: Fleet, task: Task, actor: string): Promise<Task> {
-  return (await merge(fleet, task, actor)).task;
+  return (await mergePullRequest(fleet, task, actor)).task;
 }
 
-async function merge(fleet: Fleet, task: Task, actor: string): Promise<MergedTask> {
-  if (task.status === "merged") return { task, bringHome: undefined };
+async function mergePullRequest(fleet: Fleet, task: Task, actor: string): Promise<MergedTask> {
+  if (task.status === "merged") return { task, pullCommand: undefined };
   if (task.status !== "ready")
     throw new InvalidTransitionError(task.id, task.status, "merged", VALID_TRANSITIONS[task.status]);
-  const pullRequest = (await fleet.store.transaction(WORKER, (tx) => listPullRequests(tx, [task.id]))).at(-1);
+  const pullRequest = (await fleet.store.transaction(SYSTEM, (tx) => listPullRequests(tx, [task.id]))).at(-1);
   if (!pullRequest) throw new FleetError("not-found", `Task ${task.id} has no pull request to merge.`);
   await fleet.faultPoint("merge:before", task.id);
-  const result: Merged = await fleet.forge.merge(await fleet.forge.ensure(task.repository), {
+  const result: MergeResult = await fleet.forge.merge(await fleet.forge.ensure(task.repository), {
     base: task.baseBranch,
     head: task.branch,
     expectedHead: pullRequest.headSha,
@@ -44,31 +44,35 @@ async function merge(fleet: Fleet, task: Task, actor: string): Promise<MergedTas
     message: `${task.title} (#${pullRequest.number})\n\nFleet-Task: ${task.id}`,
   });
   await fleet.faultPoint("merge:after", task.id);
-  await fleet.store.transaction(WORKER, (tx) =>
+  await fleet.store.transaction(SYSTEM, (tx) =>
     closePullRequest(tx, pullRequest, { state: "merged", mergeSha: result.mergeSha }),
   );
-  const merged = await moveTask(fleet, {
+  const merged = await applyTransition(fleet, {
     task,
     to: "merged",
     actor,
     action: "task.merged",
     detail: { mergeSha: result.mergeSha, already: result.already },
-    told: `pull request #${pullRequest.number} into ${task.baseBranch}`,
+    message: `pull request #${pullRequest.number} into ${task.baseBranch}`,
   });
-  await tellProducts(fleet, merged, result.mergeSha);
-  return { task: merged, bringHome: result.bringHome };
+  await notifyProducts(fleet, merged, result.mergeSha);
+  return { task: merged, pullCommand: result.pullCommand };
 }
 
 /** A merge is a push: what is looked after on pushes is due. The merge is done, whatever becomes of this. */
-async function tellProducts(fleet: Fleet, { id, tenantId, repository, baseBranch }: Task, sha: string): Promise<void> {
+async function notifyProducts(
+  fleet: Fleet,
+  { id, tenantId, repository, baseBranch }: Task,
+  sha: string,
+): Promise<void> {
   try {
-    const schedules = await fleet.store.transaction(WORKER, (tx) => listSchedules(tx, tenantId));
+    const schedules = await fleet.store.transaction(SYSTEM, (tx) => listSchedules(tx, tenantId));
     const waiting = new Set(schedules.filter(({ cadence }) => cadence === "on_push").map(({ productId }) => productId));
     const products = productsOf(fleet, tenantId).filter((one) => waiting.has(one.id) && one.baseBranch === baseBranch);
     if (products.length === 0) return;
-    const house = await factoryOperator(fleet, tenantId);
+    const system = await ensureSystemOperator(fleet, tenantId);
     for (const product of await productsAt(fleet, products, repository))
-      await notePushed(fleet, house, product.id, sha);
+      await handlePush(fleet, system, product.id, sha);
   } catch (error) {
     const facts = { event: "merge.untold", taskId: id, error: String(error) };
     fleet.log.warn(facts, "the schedules of a product could not be told of a merge");

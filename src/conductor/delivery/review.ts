@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { ReviewJob } from "../../../queues/review.ts";
 import { reviewQueue } from "../../../queues/review.ts";
 import { evaluateDone, type DoneStatus } from "../../domain/task/definition-of-done.ts";
-import { heldBy } from "../../domain/task/kill-switch.ts";
+import { killSwitchOnRow } from "../../domain/task/kill-switch.ts";
 import { classifyReview } from "../../domain/task/failure.ts";
 import { aggregateReviews, ReviewFinding, type ReviewOutcome, type ReviewState } from "../../domain/task/review.ts";
 import { doneCriteriaFor, type Reviewer } from "../../domain/settings/settings.ts";
@@ -11,47 +11,47 @@ import type { Task } from "../../domain/task/task.ts";
 import { unixUserOf } from "../../domain/tenant.ts";
 import { runReviewer } from "../../forge/reviewers.ts";
 import { listCiRuns } from "../../store/ci-runs.ts";
-import { hint } from "../../store/outbox.ts";
+import { createHint } from "../../store/outbox.ts";
 import { listPullRequests, upsertComment } from "../../store/pull-requests.ts";
 import {
   claimReview,
   insertReviews,
-  lockRound,
-  renewReview,
-  returnReview,
+  lockReviewRound,
+  renewReviewLease,
+  releaseReview,
   settleReview,
   type Review,
 } from "../../store/reviews.ts";
 import type { Tx } from "../../store/sql.ts";
-import { WORKER } from "../../store/store.ts";
-import { findTaskAt } from "../../store/tasks.ts";
+import { SYSTEM } from "../../store/store.ts";
+import { findTaskAtEpoch } from "../../store/tasks.ts";
 import { transitionTask } from "../../store/transitions.ts";
 import { ciFacts, reviewersOf } from "../tasks/facts.ts";
-import { failingMove } from "../tasks/fail.ts";
+import { failureTransition } from "../tasks/fail.ts";
 import type { Fleet } from "../fleet.ts";
-import { keepLease } from "../lease.ts";
-import { masksOf } from "../redactor.ts";
-import { transitionOf, type Move } from "../tasks/transition.ts";
+import { autoRenewLease } from "../lease.ts";
+import { redactorOf } from "../redactor.ts";
+import { buildTransition, type TransitionRequest } from "../tasks/transition.ts";
 
 /** Renewed at a third; short, because a dead worker's job is done again only when its lease is over. */
 const LEASE_MS = 5_000;
 /** What a reviewer can take in; the cut is stated in the diff. */
-const DIFF_CAPS = { mostPerFile: 20_000, mostTotal: 120_000 };
+const DIFF_CAPS = { maxPerFile: 20_000, maxTotal: 120_000 };
 
 /** pr_created → reviewing, or the next round for a new head. With nobody to ask, the round is settled at once. */
 export async function startReview(fleet: Fleet, task: Task, headSha: string, round: number): Promise<Task> {
-  const asked = reviewersOf(fleet, task).map(({ name, role }) => ({ id: fleet.newId(), reviewer: name, role }));
-  const started = await fleet.store.transaction(WORKER, async (tx) => {
-    await insertReviews(tx, { ...task, taskId: task.id, round, headSha }, asked);
+  const requested = reviewersOf(fleet, task).map(({ name, role }) => ({ id: fleet.newId(), reviewer: name, role }));
+  const started = await fleet.store.transaction(SYSTEM, async (tx) => {
+    await insertReviews(tx, { ...task, taskId: task.id, round, headSha }, requested);
     return transitionTask(
       tx,
-      transitionOf(fleet, {
+      buildTransition(fleet, {
         task,
         ...(task.status === "reviewing" ? { takeOver: true } : { to: "reviewing" }),
         actor: fleet.worker,
         action: "review.asked",
-        detail: { round, headSha, reviewers: asked.map(({ reviewer }) => reviewer) },
-        told: `round ${round}: ${asked.map(({ reviewer }) => reviewer).join(", ") || "no reviewers"}`,
+        detail: { round, headSha, reviewers: requested.map(({ reviewer }) => reviewer) },
+        message: `round ${round}: ${requested.map(({ reviewer }) => reviewer).join(", ") || "no reviewers"}`,
         patch: {
           headSha,
           reviewStatus: { round, headSha, outcome: "waiting" },
@@ -61,21 +61,21 @@ export async function startReview(fleet: Fleet, task: Task, headSha: string, rou
           waitingFor: "review",
         },
         dueMs: LEASE_MS,
-        hints: (epoch) => asked.map(({ id }) => hint(reviewQueue, { taskId: task.id, epoch, reviewId: id })),
+        hints: (epoch) => requested.map(({ id }) => createHint(reviewQueue, { taskId: task.id, epoch, reviewId: id })),
       }),
     );
   });
   fleet.kickRelay();
-  return asked.length > 0
+  return requested.length > 0
     ? started
     : ((await settleRound(fleet, { taskId: task.id, epoch: started.epoch })) ?? started);
 }
 
 /** Answers a review job. Undefined when the task has moved on or somebody else reviews it. */
 export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSignal): Promise<Task | undefined> {
-  const claimed = await fleet.store.transaction(WORKER, async (tx) => {
-    const task = await findTaskAt(tx, job);
-    if (task?.status !== "reviewing" || heldBy(task)) return undefined;
+  const claimed = await fleet.store.transaction(SYSTEM, async (tx) => {
+    const task = await findTaskAtEpoch(tx, job);
+    if (task?.status !== "reviewing" || killSwitchOnRow(task)) return undefined;
     const review = await claimReview(tx, { id: job.reviewId, worker: fleet.worker, leaseMs: LEASE_MS });
     return review && review.round === task.metadata.reviewRound ? { task, review } : undefined;
   });
@@ -83,18 +83,18 @@ export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSigna
   const { task, review } = claimed;
   const reviewer = reviewersOf(fleet, task).find(({ name }) => name === review.reviewer);
 
-  const lease = keepLease(signal, LEASE_MS, () =>
-    fleet.store.transaction(WORKER, (tx) => renewReview(tx, review.id, fleet.worker, LEASE_MS)),
+  const lease = autoRenewLease(signal, LEASE_MS, () =>
+    fleet.store.transaction(SYSTEM, (tx) => renewReviewLease(tx, review.id, fleet.worker, LEASE_MS)),
   );
   try {
     const end = reviewer
-      ? await ask(fleet, { task, review, reviewer }, lease.signal)
-      : missing("it is not in fleet.yaml any more");
+      ? await requestReview(fleet, { task, review, reviewer }, lease.signal)
+      : missingReview("it is not in fleet.yaml any more");
     lease.assertHeld();
     await fleet.faultPoint("review:before", task.id);
-    await fleet.store.transaction(WORKER, (tx) => settleReview(tx, { id: review.id, worker: fleet.worker }, end));
+    await fleet.store.transaction(SYSTEM, (tx) => settleReview(tx, { id: review.id, worker: fleet.worker }, end));
   } catch (error) {
-    await fleet.store.transaction(WORKER, (tx) => returnReview(tx, review.id, fleet.worker));
+    await fleet.store.transaction(SYSTEM, (tx) => releaseReview(tx, review.id, fleet.worker));
     throw error;
   } finally {
     lease.stop();
@@ -103,17 +103,21 @@ export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSigna
   return settleRound(fleet, job);
 }
 
-type ReviewEnd = Pick<Review, "status" | "verdict" | "summary" | "findings" | "error">;
+type ReviewResult = Pick<Review, "status" | "verdict" | "summary" | "findings" | "error">;
 
-interface Question {
+interface ReviewRequest {
   readonly task: Task;
   readonly review: Review;
   readonly reviewer: Reviewer;
 }
 
-async function ask(fleet: Fleet, { task, review, reviewer }: Question, signal: AbortSignal): Promise<ReviewEnd> {
+async function requestReview(
+  fleet: Fleet,
+  { task, review, reviewer }: ReviewRequest,
+  signal: AbortSignal,
+): Promise<ReviewResult> {
   const repository = await fleet.forge.ensure(task.repository);
-  const masks = masksOf(fleet);
+  const masks = redactorOf(fleet);
   const diff = await fleet.forge.diff(repository, {
     base: task.baseBranch,
     head: review.headSha,
@@ -131,31 +135,31 @@ async function ask(fleet: Fleet, { task, review, reviewer }: Question, signal: A
     redactor: masks,
     signal,
   });
-  if (answer.state === "missing") return missing(answer.error);
+  if (answer.state === "missing") return missingReview(answer.error);
   const { verdict, summary, findings } = answer.verdict;
   return { status: "done", verdict, summary, findings, error: null };
 }
 
-function missing(error: string): ReviewEnd {
+function missingReview(error: string): ReviewResult {
   return { status: "missing", verdict: null, summary: null, findings: [], error: error.slice(0, 2_000) };
 }
 
 /** Decides when the round allows it: ready, rejected, or waiting on. `onTimeout`: the monitor says that time is up. */
 export async function settleRound(
   fleet: Fleet,
-  aim: { taskId: string; epoch: number },
+  target: { taskId: string; epoch: number },
   onTimeout?: "ready" | "hold",
 ): Promise<Task | undefined> {
-  const moved = await fleet.store.transaction(WORKER, async (tx) => {
-    const seen = await findTaskAt(tx, aim);
+  const moved = await fleet.store.transaction(SYSTEM, async (tx) => {
+    const seen = await findTaskAtEpoch(tx, target);
     if (seen?.status !== "reviewing") return undefined;
-    const rows = await lockRound(tx, seen.id, seen.metadata.reviewRound ?? 0);
+    const rows = await lockReviewRound(tx, seen.id, seen.metadata.reviewRound ?? 0);
     // Whoever held the round until now may have moved the task: then there is nothing left to decide.
-    const task = await findTaskAt(tx, aim);
-    if (!task || heldBy(task)) return undefined;
+    const task = await findTaskAtEpoch(tx, target);
+    if (!task || killSwitchOnRow(task)) return undefined;
     const outcome = aggregate(fleet, task, rows);
-    const move = await moveFor(fleet, tx, { task, rows, outcome, onTimeout });
-    return move && transitionTask(tx, transitionOf(fleet, move));
+    const move = await transitionFor(fleet, tx, { task, rows, outcome, onTimeout });
+    return move && transitionTask(tx, buildTransition(fleet, move));
   });
   if (moved) fleet.kickRelay();
   return moved;
@@ -165,7 +169,7 @@ function aggregate(fleet: Fleet, task: Task, rows: readonly Review[]): ReviewOut
   const { requiredApprovals, timeoutMinutes } = fleet.settings.review;
   return aggregateReviews(
     {
-      reviews: rows.map(stateOf),
+      reviews: rows.map(toReviewState),
       // More approvals than reviewers can never come.
       requiredApprovals: Math.min(requiredApprovals, rows.length),
       startedAt: rows[0]?.createdAt ?? task.updatedAt,
@@ -175,7 +179,7 @@ function aggregate(fleet: Fleet, task: Task, rows: readonly Review[]): ReviewOut
   );
 }
 
-function stateOf({ reviewer, status, verdict, summary, findings }: Review): ReviewState {
+function toReviewState({ reviewer, status, verdict, summary, findings }: Review): ReviewState {
   if (status === "missing") return { reviewer, state: "missing", verdict: undefined };
   if (status !== "done" || !verdict) return { reviewer, state: "waiting", verdict: undefined };
   const parsed = findings.map((finding) => ReviewFinding.parse(finding));
@@ -189,14 +193,14 @@ interface Round {
   readonly onTimeout: "ready" | "hold" | undefined;
 }
 
-async function moveFor(fleet: Fleet, tx: Tx, round: Round): Promise<Move | undefined> {
+async function transitionFor(fleet: Fleet, tx: Tx, round: Round): Promise<TransitionRequest | undefined> {
   const { task, rows, outcome, onTimeout } = round;
   if (outcome.outcome === "waiting") return undefined;
-  await comment(tx, task, rows, outcome);
+  await postComment(tx, task, rows, outcome);
   const reviewStatus = { round: task.metadata.reviewRound ?? 0, headSha: task.metadata.reviewedHead, ...outcome };
   if (outcome.outcome === "rejected") {
     const { by, findings } = outcome;
-    const move = failingMove(
+    const move = failureTransition(
       fleet,
       task,
       { ...classifyReview(by), findings, summary: `${by.join(", ")} asked for changes: ${findings[0]?.message ?? ""}` },
@@ -206,7 +210,7 @@ async function moveFor(fleet: Fleet, tx: Tx, round: Round): Promise<Move | undef
   }
   if (outcome.outcome === "timed_out" && onTimeout === "hold") {
     return {
-      ...held(fleet, task, outcome.warning),
+      ...holdTransition(fleet, task, outcome.warning),
       patch: {
         condition: "needs_input",
         conditionDetail: { text: outcome.warning, held: true },
@@ -220,7 +224,7 @@ async function moveFor(fleet: Fleet, tx: Tx, round: Round): Promise<Move | undef
     const open = Object.entries(done.criteria).filter(([, { state }]) => state === "unmet" || state === "unknown");
     const text = `Approved, but not done: ${open.map(([name, { evidence }]) => `${name.replaceAll("_", " ")} (${evidence})`).join("; ")}`;
     return {
-      ...held(fleet, task, text),
+      ...holdTransition(fleet, task, text),
       patch: {
         condition: "needs_input",
         conditionDetail: { text, held: true },
@@ -235,7 +239,7 @@ async function moveFor(fleet: Fleet, tx: Tx, round: Round): Promise<Move | undef
     to: "ready",
     actor: fleet.worker,
     action: "task.ready",
-    told:
+    message:
       outcome.outcome === "timed_out"
         ? outcome.warning
         : rows.length === 0
@@ -245,8 +249,8 @@ async function moveFor(fleet: Fleet, tx: Tx, round: Round): Promise<Move | undef
   };
 }
 
-function held(fleet: Fleet, task: Task, text: string): Move {
-  return { task, actor: fleet.worker, action: "review.held", told: text, notify: "needs_input" };
+function holdTransition(fleet: Fleet, task: Task, text: string): TransitionRequest {
+  return { task, actor: fleet.worker, action: "review.held", message: text, notify: "needs_input" };
 }
 
 async function checkDone(fleet: Fleet, tx: Tx, task: Task, rows: readonly Review[]): Promise<DoneStatus> {
@@ -271,7 +275,7 @@ async function checkDone(fleet: Fleet, tx: Tx, task: Task, rows: readonly Review
 }
 
 /** Posted once; a re-review replaces it. */
-async function comment(tx: Tx, task: Task, rows: readonly Review[], outcome: ReviewOutcome): Promise<void> {
+async function postComment(tx: Tx, task: Task, rows: readonly Review[], outcome: ReviewOutcome): Promise<void> {
   if (task.prNumber === null || rows.length === 0) return;
   const lines = rows.map(
     ({ reviewer, role, verdict, summary, error }) =>

@@ -4,18 +4,18 @@ import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { Product } from "../../domain/product.ts";
 import { shortId } from "../../domain/task/task.ts";
-import { acceptFinding, findDriftNamed, listDrift, listLooks, type Drift } from "../../store/drift.ts";
+import { acceptFinding, listDriftByName, listDrift, listScans, type Drift } from "../../store/drift.ts";
 import { auditOperator } from "../../store/operators.ts";
-import { WORKER } from "../../store/store.ts";
-import type { Looked } from "./scan.ts";
+import { SYSTEM } from "../../store/store.ts";
+import type { DriftScan } from "./scan.ts";
 import type { Fleet } from "../fleet.ts";
-import { looksOf } from "./rounds.ts";
+import { readScanStatus } from "./rounds.ts";
 import { getProduct } from "../products/products.ts";
-import { sightOf } from "../scope.ts";
+import { visibleTo } from "../scope.ts";
 
-const MOST = 2_000;
+const MAX_FINDINGS = 2_000;
 
-export interface ReportAsk {
+export interface DriftReportRequest {
   readonly productId?: string | undefined;
   /** Also what was accepted, and what is gone. */
   readonly all: boolean;
@@ -24,23 +24,27 @@ export interface ReportAsk {
 export async function readDriftReport(
   fleet: Fleet,
   by: Operator,
-  { productId, all }: ReportAsk,
+  { productId, all }: DriftReportRequest,
 ): Promise<DriftReportDocument> {
   if (productId !== undefined) getProduct(fleet, by.tenantId, productId);
   const statuses = all ? (["open", "accepted", "gone"] as const) : (["open"] as const);
-  const findings = await fleet.store.transaction(sightOf(by), (tx) =>
-    listDrift(tx, { productId, statuses, limit: MOST }),
+  const findings = await fleet.store.transaction(visibleTo(by), (tx) =>
+    listDrift(tx, { productId, statuses, limit: MAX_FINDINGS }),
   );
   const scope = { tenantId: by.tenantId, productId };
-  return driftReport(findings, { ...scope, ...(await looksOf(fleet, "drift", scope)) });
+  return driftReport(findings, { ...scope, ...(await readScanStatus(fleet, "drift", scope)) });
 }
 
 /** The report about one product as a run keeps it. */
-export async function productReport(fleet: Fleet, product: Product, { report }: Looked): Promise<DriftReportDocument> {
+export async function readProductReport(
+  fleet: Fleet,
+  product: Product,
+  { report }: DriftScan,
+): Promise<DriftReportDocument> {
   const { tenant: tenantId, id: productId } = product;
-  const { findings, looks } = await fleet.store.transaction(WORKER, async (tx) => ({
-    findings: await listDrift(tx, { tenantId, productId, statuses: ["open"], limit: MOST }),
-    looks: await listLooks(tx, "drift", tenantId),
+  const { findings, looks } = await fleet.store.transaction(SYSTEM, async (tx) => ({
+    findings: await listDrift(tx, { tenantId, productId, statuses: ["open"], limit: MAX_FINDINGS }),
+    looks: await listScans(tx, "drift", tenantId),
   }));
   const lookedAt = looks.find(({ subject }) => subject === `product:${productId}`)?.at;
   return driftReport(findings, { tenantId, productId, lookedAt, notChecked: report.notChecked });
@@ -48,8 +52,8 @@ export async function productReport(fleet: Fleet, product: Product, { report }: 
 
 /** What is there counts as right from now on; the audit says who said so, and why. */
 export async function acceptDrift(fleet: Fleet, by: Operator, name: string, reason: string): Promise<Drift> {
-  const finding = await findNamed(fleet, by, name);
-  return fleet.store.transaction(WORKER, async (tx) => {
+  const finding = await getFindingNamed(fleet, by, name);
+  return fleet.store.transaction(SYSTEM, async (tx) => {
     const accepted = await acceptFinding(
       tx,
       { id: finding.id, tenantId: by.tenantId },
@@ -68,8 +72,8 @@ export async function acceptDrift(fleet: Fleet, by: Operator, name: string, reas
   });
 }
 
-async function findNamed(fleet: Fleet, by: Operator, name: string): Promise<Drift> {
-  const found = await fleet.store.transaction(sightOf(by), (tx) => findDriftNamed(tx, name.toLowerCase()));
+async function getFindingNamed(fleet: Fleet, by: Operator, name: string): Promise<Drift> {
+  const found = await fleet.store.transaction(visibleTo(by), (tx) => listDriftByName(tx, name.toLowerCase()));
   const [finding, other] = found;
   if (!finding) throw new FleetError("not-found", `There is no finding ${name}. See them: fleet drift`);
   if (other) throw new FleetError("ambiguous-name", `${name} fits several findings; name one by its whole id.`);

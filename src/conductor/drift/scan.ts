@@ -8,124 +8,128 @@ import {
   listBaselines,
   listOpenDrift,
   mergeFindings,
-  recordBaselines,
-  recordLooks,
+  insertBaselines,
+  upsertScans,
   type Drift,
 } from "../../store/drift.ts";
 import { listHosts, type Host } from "../../store/hosts.ts";
 import { insertNotifications } from "../../store/notifications.ts";
 import { insertEvents } from "../../store/outbox.ts";
 import type { Tx } from "../../store/sql.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import { surveyProduct } from "../../survey/product.ts";
-import { factoryOperator } from "../system-operator.ts";
+import { ensureSystemOperator } from "../system-operator.ts";
 import { surveyFleet, type FleetSurvey } from "./fleet-survey.ts";
 import type { Fleet } from "../fleet.ts";
 import {
   FLEET_SUBJECT,
-  glance,
-  inRounds,
-  lookedAt,
-  lookRound,
+  scanProduct,
+  scanInRounds,
+  scannableProducts,
+  scanRound,
   productSubject,
-  tenantsOf,
-  unseen,
-  type Glance,
+  listTenants,
+  listUnreadable,
+  type ProductScan,
 } from "./rounds.ts";
 import { getProduct } from "../products/products.ts";
-import { HOUSE_TENANT } from "../scope.ts";
+import { SYSTEM_TENANT } from "../scope.ts";
 
 type ObservedProduct = Awaited<ReturnType<typeof surveyProduct>>;
 
 /** What a look found out: its report, and those of its findings that nobody knew. */
-export interface Looked {
+export interface DriftScan {
   readonly report: DriftReport;
-  readonly fresh: readonly Drift[];
+  readonly newFindings: readonly Drift[];
 }
 
 /** Answers a job of the queue. What another worker is looking at is left to that one. */
-export async function lookForDrift(
+export async function scanForDrift(
   fleet: Fleet,
-  job: Extract<DriftJob, { look: "fleet" | "asked" }>,
+  job: Extract<DriftJob, { kind: "fleet" | "requested" }>,
   signal: AbortSignal,
 ): Promise<void> {
-  if (job.look === "fleet") {
-    for (const tenantId of tenantsOf(fleet)) {
-      if (!signal.aborted) await lookAtTenant(fleet, tenantId, { lock: `drift/${tenantId}`, signal });
+  if (job.kind === "fleet") {
+    for (const tenantId of listTenants(fleet)) {
+      if (!signal.aborted) await scanTenantDrift(fleet, tenantId, { lock: `drift/${tenantId}`, signal });
     }
   } else if (job.productId === undefined) {
-    await lookAtTenant(fleet, job.tenantId, { signal });
+    await scanTenantDrift(fleet, job.tenantId, { signal });
   } else {
-    await lookAtProduct(fleet, getProduct(fleet, job.tenantId, job.productId));
+    await scanProductDrift(fleet, getProduct(fleet, job.tenantId, job.productId));
   }
 }
 
-interface Terms {
+interface ScanOptions {
   /** Nobody else looks meanwhile; left out when somebody waits for this very look. */
   readonly lock?: string;
   readonly signal?: AbortSignal;
 }
 
 /** All products of a tenant; for the house's, the fleet itself too. Each round keeps and tells what it found. */
-export async function lookAtTenant(fleet: Fleet, tenantId: string, { lock, signal }: Terms = {}): Promise<void> {
-  await inRounds(fleet, lock, lookedAt(fleet, tenantId), async (products, isFirst) => {
+export async function scanTenantDrift(
+  fleet: Fleet,
+  tenantId: string,
+  { lock, signal }: ScanOptions = {},
+): Promise<void> {
+  await scanInRounds(fleet, lock, scannableProducts(fleet, tenantId), async (products, isFirst) => {
     const at = fleet.clock();
-    const { glances, rest } = await lookRound(fleet, products, ({ id }, place) => surveyProduct(id, place), signal);
-    const survey = isFirst && tenantId === HOUSE_TENANT ? await surveyFleet(fleet) : undefined;
-    await keep(fleet, { tenantId, at, glances, survey, isWhole: isFirst });
+    const { scans, rest } = await scanRound(fleet, products, ({ id }, place) => surveyProduct(id, place), signal);
+    const survey = isFirst && tenantId === SYSTEM_TENANT ? await surveyFleet(fleet) : undefined;
+    await saveScan(fleet, { tenantId, at, scans, survey, coversAllProducts: isFirst });
     return rest;
   });
 }
 
 /** One product, now, for an order or because somebody asked. Throws when it cannot be looked at. */
-export async function lookAtProduct(
+export async function scanProductDrift(
   fleet: Fleet,
   product: Product,
-): Promise<Looked & { readonly headSha: string | null }> {
+): Promise<DriftScan & { readonly headSha: string | null }> {
   const at = fleet.clock();
-  const found = await glance(fleet, product, ({ id }, place) => surveyProduct(id, place));
-  const looked = await keep(fleet, {
+  const scan = await scanProduct(fleet, product, ({ id }, place) => surveyProduct(id, place));
+  const saved = await saveScan(fleet, {
     tenantId: product.tenant,
     at,
-    glances: [found],
+    scans: [scan],
     survey: undefined,
-    isWhole: false,
+    coversAllProducts: false,
   });
-  return { ...looked, headSha: found.commitSha };
+  return { ...saved, headSha: scan.commitSha };
 }
 
-interface Kept {
+interface TenantScan {
   readonly tenantId: string;
   readonly at: Date;
-  readonly glances: readonly Glance<ObservedProduct>[];
+  readonly scans: readonly ProductScan<ObservedProduct>[];
   readonly survey: FleetSurvey | undefined;
   /** It knows of all products of the tenant: findings about others are gone. */
-  readonly isWhole: boolean;
+  readonly coversAllProducts: boolean;
 }
 
 /** Compared and kept in one transaction, with whom to tell of what is new; as many statements whatever the number of products. */
-async function keep(fleet: Fleet, kept: Kept): Promise<Looked> {
-  const { tenantId, at, glances } = kept;
-  const { id: operatorId } = await factoryOperator(fleet, tenantId);
+async function saveScan(fleet: Fleet, scan: TenantScan): Promise<DriftScan> {
+  const { tenantId, at, scans } = scan;
+  const { id: operatorId } = await ensureSystemOperator(fleet, tenantId);
   const owner = { tenantId, operatorId };
-  const looked = await fleet.store.transaction(WORKER, async (tx) => {
-    const report = await compare(tx, fleet, kept);
+  const result = await fleet.store.transaction(SYSTEM, async (tx) => {
+    const report = await compare(tx, fleet, scan);
     const findings = report.findings.map((finding) => Object.assign({ id: fleet.newId() }, finding));
-    const subjects = [...report.subjects, ...(await strays(tx, fleet, kept))];
-    const fresh = await mergeFindings(tx, owner, { at, subjects, findings });
-    await recordBaselines(tx, owner, { at, by: fleet.worker, baselines: report.firstSeen });
-    const notChecked = [...unseen(glances), ...report.notChecked];
-    await recordLooks(tx, owner, "drift", looksFrom(kept, notChecked));
-    await tell(tx, fleet, { ...owner, at, fresh });
-    return { report: { ...report, notChecked }, fresh };
+    const subjects = [...report.subjects, ...(await findRemovedSubjects(tx, fleet, scan))];
+    const newFindings = await mergeFindings(tx, owner, { at, subjects, findings });
+    await insertBaselines(tx, owner, { at, by: fleet.worker, baselines: report.firstSeen });
+    const notChecked = [...listUnreadable(scans), ...report.notChecked];
+    await upsertScans(tx, owner, "drift", toScanRows(scan, notChecked));
+    await publishNewDrift(tx, fleet, { ...owner, at, newFindings });
+    return { report: { ...report, notChecked }, newFindings };
   });
   fleet.kickRelay();
-  return looked;
+  return result;
 }
 
-async function compare(tx: Tx, fleet: Fleet, { tenantId, at, glances, survey }: Kept): Promise<DriftReport> {
-  const seen = glances.flatMap((one) => one.seen ?? []);
-  const hosts = (await listHosts(tx)).map((host) => asOfNow(host, fleet, survey));
+async function compare(tx: Tx, fleet: Fleet, { tenantId, at, scans, survey }: TenantScan): Promise<DriftReport> {
+  const seen = scans.flatMap((one) => one.seen ?? []);
+  const hosts = (await listHosts(tx)).map((host) => withCurrentConfig(host, fleet, survey));
   const subjects = [
     ...seen.map(({ id }) => productSubject(id)),
     ...(survey ? ["schedules", "database"] : []),
@@ -133,37 +137,41 @@ async function compare(tx: Tx, fleet: Fleet, { tenantId, at, glances, survey }: 
     ...(survey ? hosts.map(({ id }) => `host:${id}`) : []),
   ];
   const baselines: readonly Baseline[] = await listBaselines(tx, tenantId, subjects);
-  const declared = { products: glances.map(({ product }) => product), fleet: survey?.declared };
+  const declared = { products: scans.map(({ product }) => product), fleet: survey?.declared };
   return compareDrift(declared, { products: seen, hosts, fleet: survey?.actual }, baselines, at);
 }
 
 /** What this very process reported is a tick old; a fleet.yaml that was read anew since then is no drift. */
-function asOfNow(host: Host, { worker }: Fleet, survey: FleetSurvey | undefined): Host {
+function withCurrentConfig(host: Host, { worker }: Fleet, survey: FleetSurvey | undefined): Host {
   if (!survey || host.reporter !== worker || host.versions["config"] === undefined) return host;
   return { ...host, versions: { ...host.versions, config: survey.declared.configuration } };
 }
 
-type NewLook = Parameters<typeof recordLooks>[3][number];
+type NewScan = Parameters<typeof upsertScans>[3][number];
 
 /** Each product's own, and what belongs to none of them under the fleet's. */
-function looksFrom({ at, glances, survey }: Kept, notChecked: readonly NotChecked[]): NewLook[] {
-  const own = new Map<string, NotChecked[]>();
+function toScanRows({ at, scans, survey }: TenantScan, notChecked: readonly NotChecked[]): NewScan[] {
+  const bySubject = new Map<string, NotChecked[]>();
   for (const one of notChecked) {
     const [first = ""] = one.what.split(" ");
     const subject = first.startsWith("product:") ? first : FLEET_SUBJECT;
-    own.set(subject, [...(own.get(subject) ?? []), one]);
+    bySubject.set(subject, [...(bySubject.get(subject) ?? []), one]);
   }
-  const look = (subject: string, commitSha: string | null): NewLook => {
-    return { subject, at, commitSha, notChecked: own.get(subject) ?? [] };
+  const toRow = (subject: string, commitSha: string | null): NewScan => {
+    return { subject, at, commitSha, notChecked: bySubject.get(subject) ?? [] };
   };
-  const products = glances.map(({ product, commitSha }) => look(productSubject(product.id), commitSha));
-  return survey ? [...products, look(FLEET_SUBJECT, null)] : products;
+  const products = scans.map(({ product, commitSha }) => toRow(productSubject(product.id), commitSha));
+  return survey ? [...products, toRow(FLEET_SUBJECT, null)] : products;
 }
 
 /** Subjects of findings that are declared no more: removed products and roster agents, hosts that are gone. */
-async function strays(tx: Tx, fleet: Fleet, { tenantId, survey, isWhole }: Kept): Promise<string[]> {
-  if (!isWhole) return [];
-  const products = new Set(lookedAt(fleet, tenantId).map(({ id }) => productSubject(id)));
+async function findRemovedSubjects(
+  tx: Tx,
+  fleet: Fleet,
+  { tenantId, survey, coversAllProducts }: TenantScan,
+): Promise<string[]> {
+  if (!coversAllProducts) return [];
+  const products = new Set(scannableProducts(fleet, tenantId).map(({ id }) => productSubject(id)));
   const roster = new Set(survey?.declared.roster.map(({ name }) => `roster:${name}`));
   const hosts = new Set((await listHosts(tx)).flatMap(({ id, alive }) => (alive ? [`host:${id}`] : [])));
   const open = await listOpenDrift(tx, tenantId);
@@ -176,18 +184,18 @@ async function strays(tx: Tx, fleet: Fleet, { tenantId, survey, isWhole }: Kept)
     });
 }
 
-interface News {
+interface DriftNews {
   readonly tenantId: string;
   readonly operatorId: string;
   readonly at: Date;
-  readonly fresh: readonly Drift[];
+  readonly newFindings: readonly Drift[];
 }
 
 /** One message for the whole look, written before anybody tries to deliver it; machines hear of it too. */
-async function tell(tx: Tx, fleet: Fleet, { fresh, ...owner }: News): Promise<void> {
-  if (fresh.length === 0) return;
-  const lookId = fleet.newId();
-  await insertEvents(tx, [driftEvent(lookId, fresh, owner)]);
+async function publishNewDrift(tx: Tx, fleet: Fleet, { newFindings, ...owner }: DriftNews): Promise<void> {
+  if (newFindings.length === 0) return;
+  const scanId = fleet.newId();
+  await insertEvents(tx, [driftEvent(scanId, newFindings, owner)]);
   const { channels, mute } = fleet.settings.notify;
   if (mute.includes("drift_found")) return;
   const {
@@ -196,7 +204,7 @@ async function tell(tx: Tx, fleet: Fleet, { fresh, ...owner }: News): Promise<vo
     taskId: _none,
     ...facts
   } = composeNotification("drift_found", null, {
-    detail: driftMessage(fresh),
+    detail: driftMessage(newFindings),
   });
-  await insertNotifications(tx, owner, { key: `drift/${lookId}`, type, summary, facts, channels });
+  await insertNotifications(tx, owner, { key: `drift/${scanId}`, type, summary, facts, channels });
 }

@@ -1,106 +1,113 @@
 /** Asking hosts to collect: those who hold files are asked through their own queues, and answer in a row. */
 import { setTimeout as pause } from "node:timers/promises";
-import { read } from "../../domain/errors.ts";
+import { parseInput } from "../../domain/errors.ts";
 import { HostGcReport } from "../../domain/gc/report.ts";
 import type { Operator } from "../../domain/operator.ts";
-import { askHosts, finishReport, listOpenReports, listReports, type GcAsk, type GcReport } from "../../store/gc.ts";
+import {
+  insertGcRequests,
+  completeGcReport,
+  listOpenGcReports,
+  listGcReports,
+  type HostGcRequest,
+  type GcReport,
+} from "../../store/gc.ts";
 import { listHosts } from "../../store/hosts.ts";
 import { auditOperator } from "../../store/operators.ts";
-import { WORKER } from "../../store/store.ts";
-import { factoryOperator } from "../system-operator.ts";
+import { SYSTEM } from "../../store/store.ts";
+import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
 import { getProduct } from "../products/products.ts";
 import { collectGarbage } from "./collect.ts";
-import { HOUSE_TENANT } from "./marks.ts";
+import { SYSTEM_TENANT } from "./marks.ts";
 
 /** Behind a request: as long as its asker waits. */
-const PATIENCE_MS = 20_000;
-const LOOK_EVERY_MS = 50;
-const MOST_OPEN = 20;
+const REPORT_TIMEOUT_MS = 20_000;
+const POLL_MS = 50;
+const MAX_OPEN_REPORTS = 20;
 
-export interface GcAnswer {
+export interface GcResult {
   readonly dryRun: boolean;
   readonly reports: readonly HostGcReport[];
   /** Hosts that have not answered yet; what they were asked, they do. */
   readonly waiting: readonly string[];
 }
 
-export interface GcWish {
+export interface GcOptions {
   readonly dryRun: boolean;
   readonly product?: string | undefined;
 }
 
 /** A tenant's builder collects the runs of its products; who may see everything, also what belongs to the machines. */
-export async function askGc(
+export async function runGc(
   fleet: Fleet,
   by: Operator,
-  { dryRun, product }: GcWish,
+  { dryRun, product }: GcOptions,
   signal?: AbortSignal,
-): Promise<GcAnswer> {
+): Promise<GcResult> {
   const productId = product === undefined ? null : getProduct(fleet, by.tenantId, product).id;
   const isAdmin = by.role === "admin";
   const tenantId = isAdmin && productId === null ? null : by.tenantId;
-  const ask: GcAsk = { dryRun, tenantId, productId, machine: isAdmin && productId === null };
-  const ids = await sendAsk(fleet, by, ask);
-  const reports = await waitFor(fleet, ids, signal);
+  const ask: HostGcRequest = { dryRun, tenantId, productId, machine: isAdmin && productId === null };
+  const ids = await sendGcRequests(fleet, by, ask);
+  const reports = await waitForReports(fleet, ids, signal);
   return {
     dryRun,
-    reports: reports.flatMap(({ doneAt, report }) => (doneAt ? [read(HostGcReport, report)] : [])),
+    reports: reports.flatMap(({ doneAt, report }) => (doneAt ? [parseInput(HostGcReport, report)] : [])),
     waiting: reports.filter(({ doneAt }) => !doneAt).map(({ host }) => host),
   };
 }
 
 /** By the clock: every host, everything. */
-export async function askAllHosts(fleet: Fleet): Promise<void> {
-  const house = await factoryOperator(fleet, HOUSE_TENANT);
-  await sendAsk(fleet, house, { dryRun: false, tenantId: null, productId: null, machine: true });
+export async function requestFullGc(fleet: Fleet): Promise<void> {
+  const system = await ensureSystemOperator(fleet, SYSTEM_TENANT);
+  await sendGcRequests(fleet, system, { dryRun: false, tenantId: null, productId: null, machine: true });
 }
 
 /** A host job: what was asked is done once, and a second hint finds it done. Undefined when another process is at it. */
-export async function answerGc(fleet: Fleet, reportId: string): Promise<boolean> {
-  const [open] = await fleet.store.transaction(WORKER, (tx) => listReports(tx, [reportId]));
+export async function handleGcJob(fleet: Fleet, reportId: string): Promise<boolean> {
+  const [open] = await fleet.store.transaction(SYSTEM, (tx) => listGcReports(tx, [reportId]));
   if (!open || open.doneAt || open.host !== fleet.host.id) return false;
-  return answer(fleet, open);
+  return runGcRequest(fleet, open);
 }
 
 /** A duty of the host: what it was asked, and whose hint was lost or whose worker died. */
-export async function answerOpenGc(fleet: Fleet): Promise<number> {
-  const open = await fleet.store.transaction(WORKER, (tx) => listOpenReports(tx, fleet.host.id, MOST_OPEN));
-  let answered = 0;
-  for (const report of open) if (await answer(fleet, report)) answered += 1;
-  return answered;
+export async function runOpenGcRequests(fleet: Fleet): Promise<number> {
+  const open = await fleet.store.transaction(SYSTEM, (tx) => listOpenGcReports(tx, fleet.host.id, MAX_OPEN_REPORTS));
+  let completed = 0;
+  for (const report of open) if (await runGcRequest(fleet, report)) completed += 1;
+  return completed;
 }
 
-async function answer(fleet: Fleet, { id, ask }: GcReport): Promise<boolean> {
+async function runGcRequest(fleet: Fleet, { id, ask }: GcReport): Promise<boolean> {
   const report = await collectGarbage(fleet, ask);
   if (!report) return false; // another process of this host is at it; the duty comes back to this one
-  await fleet.store.transaction(WORKER, (tx) => finishReport(tx, id, report));
+  await fleet.store.transaction(SYSTEM, (tx) => completeGcReport(tx, id, report));
   const { gone, swept, more } = report;
   fleet.log.info({ event: "gc.host", dryRun: ask.dryRun, gone: gone.length, swept: swept.length, more }, "collected");
   return true;
 }
 
-async function sendAsk(fleet: Fleet, by: Operator, ask: GcAsk): Promise<string[]> {
-  const ids = await fleet.store.transaction(WORKER, async (tx) => {
+async function sendGcRequests(fleet: Fleet, by: Operator, ask: HostGcRequest): Promise<string[]> {
+  const ids = await fleet.store.transaction(SYSTEM, async (tx) => {
     const hosts = (await listHosts(tx)).filter(({ alive }) => alive);
-    const asks = hosts.map((host) => ({ id: fleet.newId(), host: host.id, askedBy: by.id, ask }));
-    await askHosts(tx, asks);
+    const requests = hosts.map((host) => ({ id: fleet.newId(), host: host.id, askedBy: by.id, ask }));
+    await insertGcRequests(tx, requests);
     if (!ask.dryRun) {
       const detail = { product: ask.productId, hosts: hosts.map(({ id }) => id) };
       await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "gc.asked", detail });
     }
-    return asks.map(({ id }) => id);
+    return requests.map(({ id }) => id);
   });
   fleet.kickRelay();
   return ids;
 }
 
-async function waitFor(fleet: Fleet, ids: readonly string[], signal?: AbortSignal): Promise<GcReport[]> {
-  const deadline = performance.now() + PATIENCE_MS;
+async function waitForReports(fleet: Fleet, ids: readonly string[], signal?: AbortSignal): Promise<GcReport[]> {
+  const deadline = performance.now() + REPORT_TIMEOUT_MS;
   for (;;) {
-    const reports = await fleet.store.transaction(WORKER, (tx) => listReports(tx, ids));
+    const reports = await fleet.store.transaction(SYSTEM, (tx) => listGcReports(tx, ids));
     const isOver = reports.every(({ doneAt }) => doneAt !== null) || performance.now() > deadline;
     if (isOver || signal?.aborted) return reports;
-    await pause(LOOK_EVERY_MS);
+    await pause(POLL_MS);
   }
 }

@@ -11,20 +11,20 @@ import {
 } from "../../store/retention.ts";
 import type { Tx } from "../../store/sql.ts";
 import { pruneTokens } from "../../store/tokens.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 
 /** Hints are evidence for a while; events are what a reader may resume from. */
-const KEEP_HINTS_MS = 6 * 3_600_000;
-const KEEP_EVENTS_MS = 7 * 24 * 3_600_000;
+const HINT_RETENTION_MS = 6 * 3_600_000;
+const EVENT_RETENTION_MS = 7 * 24 * 3_600_000;
 const BATCH = 5_000;
 
 /** What hosts were asked, and what they deleted, is told for a month. */
-const KEEP_REPORTS_DAYS = 30;
+const REPORT_RETENTION_DAYS = 30;
 /** Tasks and orders take much with them. */
 const SMALL_BATCH = 500;
 
-export interface Pruned {
+export interface PruneResult {
   readonly outbox: number;
   /** Tasks, orders, and what told of them. */
   readonly past: number;
@@ -32,12 +32,12 @@ export interface Pruned {
 }
 
 /** Bounded per run; undefined when another worker is at it. */
-export async function pruneRows(fleet: Fleet): Promise<Pruned | undefined> {
-  return fleet.store.exclusively("gc/rows", async () => {
-    const outbox = await fleet.store.transaction(WORKER, (tx) =>
-      pruneOutbox(tx, { hintsMs: KEEP_HINTS_MS, eventsMs: KEEP_EVENTS_MS, limit: BATCH }),
+export async function pruneRows(fleet: Fleet): Promise<PruneResult | undefined> {
+  return fleet.store.tryWithLock("gc/rows", async () => {
+    const outbox = await fleet.store.transaction(SYSTEM, (tx) =>
+      pruneOutbox(tx, { hintsMs: HINT_RETENTION_MS, eventsMs: EVENT_RETENTION_MS, limit: BATCH }),
     );
-    const past = await prunePast(fleet);
+    const past = await pruneExpired(fleet);
     let jobs = 0;
     for (const queue of QUEUES) jobs += await fleet.broker.clean(queue);
     fleet.log.info({ event: "gc.rows", outbox, past, jobs }, "pruned");
@@ -46,15 +46,15 @@ export async function pruneRows(fleet: Fleet): Promise<Pruned | undefined> {
 }
 
 /** Each in a transaction of its own: none waits for another's rows. */
-async function prunePast(fleet: Fleet): Promise<number> {
+async function pruneExpired(fleet: Fleet): Promise<number> {
   const days = fleet.settings.gc.keepRowsDays;
-  const prune = (work: (tx: Tx) => Promise<number>) => fleet.store.transaction(WORKER, work);
+  const prune = (work: (tx: Tx) => Promise<number>) => fleet.store.transaction(SYSTEM, work);
   const counts = [
     await prune((tx) => pruneHeartbeats(tx, days, BATCH)),
     await prune((tx) => pruneNotifications(tx, days, BATCH)),
     await prune((tx) => pruneOrders(tx, days, SMALL_BATCH)),
     await prune((tx) => pruneTasks(tx, days, SMALL_BATCH)),
-    await prune((tx) => pruneGc(tx, KEEP_REPORTS_DAYS)),
+    await prune((tx) => pruneGc(tx, REPORT_RETENTION_DAYS)),
     await prune((tx) => pruneSpending(tx, days)),
     await prune((tx) => pruneTokens(tx, days, BATCH)),
   ];

@@ -1,37 +1,40 @@
 /** Acting on the monitor's decisions: what each verb does, in one table. */
-import { sayNearly } from "../../domain/budget.ts";
+import { describeCapWarning } from "../../domain/budget.ts";
 import type { Decision } from "../../domain/monitor/decision.ts";
-import { noticeEvent } from "../../domain/notify/alert.ts";
+import { alertEvent } from "../../domain/notify/alert.ts";
 import type { Task } from "../../domain/task/task.ts";
 import { markNudged } from "../../store/heartbeats.ts";
 import { closePullRequest, openPullRequest } from "../../store/pull-requests.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import { transitionTask } from "../../store/transitions.ts";
 import { startCi } from "../delivery/ci.ts";
-import { failEnded, isMine } from "../attempts/ended.ts";
-import type { Known } from "../tasks/facts.ts";
+import { failEndedAttempt, isOnThisHost } from "../attempts/ended.ts";
+import type { TaskObservation } from "../tasks/facts.ts";
 import type { Fleet } from "../fleet.ts";
 import { mergeReady } from "../delivery/merge.ts";
-import { moveTask, transitionOf, excusedMs } from "../tasks/transition.ts";
+import { applyTransition, buildTransition, computeExcusedMs } from "../tasks/transition.ts";
 import { settleRound, startReview } from "../delivery/review.ts";
 
 /** One task, and all that is known of it. */
-export interface Case {
+export interface ActionContext {
   readonly fleet: Fleet;
   readonly task: Task;
-  readonly known: Known;
+  readonly observed: TaskObservation;
 }
 
 type Verb = Decision["do"];
-type Act<Said extends Verb> = (about: Case, decision: Extract<Decision, { do: Said }>) => Promise<Task | undefined>;
+type DecisionHandler<Said extends Verb> = (
+  about: ActionContext,
+  decision: Extract<Decision, { do: Said }>,
+) => Promise<Task | undefined>;
 
 /** The task as it is afterwards; undefined: nothing was to be done, or nothing by this host. */
-const ACTS: { readonly [Said in Verb]: Act<Said> } = {
+const HANDLERS: { readonly [Said in Verb]: DecisionHandler<Said> } = {
   run: ({ fleet, task }, decision) =>
-    moveTask(fleet, { task, to: "running", action: "task.running", ...because(fleet, decision) }),
-  open_pull_request: (about, { headSha }) => openFor(about, headSha),
-  pr_created: deliver,
-  publish,
+    applyTransition(fleet, { task, to: "running", action: "task.running", ...auditFields(fleet, decision) }),
+  open_pull_request: (about, { headSha }) => openPullRequestFor(about, headSha),
+  pr_created: markPrCreated,
+  publish: publishBranch,
   start_ci: ({ fleet, task }, { headSha }) => startCi(fleet, task, headSha),
   start_review: ({ fleet, task }, { headSha, round }) => startReview(fleet, task, headSha, round),
   settle_review: ({ fleet, task }, { onTimeout }) =>
@@ -39,32 +42,35 @@ const ACTS: { readonly [Said in Verb]: Act<Said> } = {
   merged: recordMerged,
   merge: ({ fleet, task }) => mergeReady(fleet, task, "policy:auto-merge"),
   nudge,
-  warn_budget: warnOfBudget,
+  warn_budget: warnBudget,
   set_condition: setCondition,
-  hold,
-  fail: ({ fleet, task, known }, decision) => failEnded(fleet, task, known, decision),
+  hold: holdForInput,
+  fail: ({ fleet, task, observed }, decision) => failEndedAttempt(fleet, task, observed, decision),
 };
 
-export function act<Said extends Verb>(
-  about: Case,
+export function applyDecision<Said extends Verb>(
+  context: ActionContext,
   decision: Extract<Decision, { do: Said }>,
 ): Promise<Task | undefined> {
   // True: a decision's verb names the entry that was made for decisions with this verb.
-  return (ACTS[decision.do] as Act<Said>)(about, decision);
+  return (HANDLERS[decision.do] as DecisionHandler<Said>)(context, decision);
 }
 
-function because(fleet: Fleet, { reason, evidence }: Decision) {
+function auditFields(fleet: Fleet, { reason, evidence }: Decision) {
   return { actor: fleet.worker, detail: { reason, evidence } };
 }
 
-function deliver({ fleet, task }: Case, decision: Extract<Decision, { do: "pr_created" }>): Promise<Task> {
+function markPrCreated(
+  { fleet, task }: ActionContext,
+  decision: Extract<Decision, { do: "pr_created" }>,
+): Promise<Task> {
   const { number, headSha } = decision;
-  return moveTask(fleet, {
+  return applyTransition(fleet, {
     task,
     to: "pr_created",
     action: "task.pr_created",
-    ...because(fleet, decision),
-    told: `pull request #${number}`,
+    ...auditFields(fleet, decision),
+    message: `pull request #${number}`,
     patch: {
       prNumber: number,
       prUrl: `${task.repository}#${number}`,
@@ -76,69 +82,82 @@ function deliver({ fleet, task }: Case, decision: Extract<Decision, { do: "pr_cr
   });
 }
 
-async function nudge({ fleet, task }: Case): Promise<undefined> {
-  await fleet.store.transaction(WORKER, (tx) => markNudged(tx, task.id));
-  if (isMine(fleet, task)) await fleet.agents.probe({ taskId: task.id, attempt: task.attempt });
+async function nudge({ fleet, task }: ActionContext): Promise<undefined> {
+  await fleet.store.transaction(SYSTEM, (tx) => markNudged(tx, task.id));
+  if (isOnThisHost(fleet, task)) await fleet.agents.probe({ taskId: task.id, attempt: task.attempt });
 }
 
 /** Once for each figure: the row says which were told, and is written with the message. */
-function warnOfBudget({ fleet, task }: Case, decision: Extract<Decision, { do: "warn_budget" }>): Promise<Task> {
+function warnBudget({ fleet, task }: ActionContext, decision: Extract<Decision, { do: "warn_budget" }>): Promise<Task> {
   const { cap } = decision;
   const warned = [...(task.metadata.budgetWarned ?? []), cap.what];
-  const told = sayNearly(cap);
+  const message = describeCapWarning(cap);
   const owner = { tenantId: task.tenantId, operatorId: task.operatorId };
-  const event = { ...owner, key: `${task.id}/${cap.what}`, subject: task.id, summary: told, facts: { ...cap } };
-  return moveTask(fleet, {
+  const event = { ...owner, key: `${task.id}/${cap.what}`, subject: task.id, summary: message, facts: { ...cap } };
+  return applyTransition(fleet, {
     task,
     action: "budget.nearly_used",
-    ...because(fleet, decision),
-    told,
+    ...auditFields(fleet, decision),
+    message,
     notify: "budget_warning",
-    events: [noticeEvent("BUDGET_WARNING", { ...event, state: "raised", episode: 1, at: fleet.clock() })],
+    events: [alertEvent("BUDGET_WARNING", { ...event, state: "raised", episode: 1, at: fleet.clock() })],
     patch: { metadata: { ...task.metadata, budgetWarned: warned } },
   });
 }
 
-function setCondition({ fleet, task }: Case, decision: Extract<Decision, { do: "set_condition" }>): Promise<Task> {
+function setCondition(
+  { fleet, task }: ActionContext,
+  decision: Extract<Decision, { do: "set_condition" }>,
+): Promise<Task> {
   const { condition, detail: conditionDetail, reason } = decision;
-  return moveTask(fleet, {
+  return applyTransition(fleet, {
     task,
     action: `condition.${condition}`,
-    ...because(fleet, decision),
-    patch: { condition, conditionDetail, metadata: { ...task.metadata, excusedMs: excusedMs(task, fleet.clock()) } },
-    ...(condition === "needs_input" ? { notify: "needs_input" as const, told: reason } : {}),
+    ...auditFields(fleet, decision),
+    patch: {
+      condition,
+      conditionDetail,
+      metadata: { ...task.metadata, excusedMs: computeExcusedMs(task, fleet.clock()) },
+    },
+    ...(condition === "needs_input" ? { notify: "needs_input" as const, message: reason } : {}),
   });
 }
 
-function hold({ fleet, task }: Case, decision: Decision): Promise<Task> {
+function holdForInput({ fleet, task }: ActionContext, decision: Decision): Promise<Task> {
   const text = decision.reason.replaceAll("_", " ");
-  return moveTask(fleet, {
+  return applyTransition(fleet, {
     task,
     action: "task.held",
-    ...because(fleet, decision),
-    told: text,
+    ...auditFields(fleet, decision),
+    message: text,
     notify: "needs_input",
     patch: { condition: "needs_input", conditionDetail: { text, held: true } },
   });
 }
 
 /** The agent's commits are on its host only: that host pushes them and opens the pull request; others leave it to it. */
-async function publish(about: Case): Promise<Task | undefined> {
-  const { fleet, task, known } = about;
-  if (!isMine(fleet, task)) return undefined;
+async function publishBranch(context: ActionContext): Promise<Task | undefined> {
+  const { fleet, task, observed } = context;
+  if (!isOnThisHost(fleet, task)) return undefined;
   await fleet.faultPoint("publish:before", task.id);
-  const published = await fleet.agents.publish({ taskId: task.id, expectedOld: known.facts.branch?.headSha ?? null });
+  const published = await fleet.agents.publish({
+    taskId: task.id,
+    expectedOld: observed.facts.branch?.headSha ?? null,
+  });
   await fleet.faultPoint("publish:after", task.id);
-  return openFor(about, published.sha);
+  return openPullRequestFor(context, published.sha);
 }
 
 /** Opens the pull request of this head, or moves the open one's; then the task itself is patched, so that the look goes on. */
-async function openFor({ fleet, task, known }: Case, headSha: string): Promise<Task | undefined> {
-  const { repository } = known;
+async function openPullRequestFor(
+  { fleet, task, observed }: ActionContext,
+  headSha: string,
+): Promise<Task | undefined> {
+  const { repository } = observed;
   if (!repository) return undefined;
   const { mergeBase } = await fleet.forge.compare(repository, task.baseBranch, headSha);
   // Together with the task's own row: whoever looks with old eyes, at a branch that is merged by now, opens no second one.
-  const moved = await fleet.store.transaction(WORKER, async (tx) => {
+  const moved = await fleet.store.transaction(SYSTEM, async (tx) => {
     const { number } = await openPullRequest(tx, {
       repository: task.repository,
       taskId: task.id,
@@ -154,7 +173,7 @@ async function openFor({ fleet, task, known }: Case, headSha: string): Promise<T
     });
     return transitionTask(
       tx,
-      transitionOf(fleet, {
+      buildTransition(fleet, {
         task,
         actor: fleet.worker,
         action: "pull_request.opened",
@@ -168,13 +187,19 @@ async function openFor({ fleet, task, known }: Case, headSha: string): Promise<T
 }
 
 async function recordMerged(
-  { fleet, task, known }: Case,
+  { fleet, task, observed }: ActionContext,
   { mergeSha }: Extract<Decision, { do: "merged" }>,
 ): Promise<Task> {
-  const { pullRequest } = known;
+  const { pullRequest } = observed;
   if (pullRequest?.state === "open") {
-    const end = { state: "merged" as const, ...(mergeSha ? { mergeSha } : {}) };
-    await fleet.store.transaction(WORKER, (tx) => closePullRequest(tx, pullRequest, end));
+    const closing = { state: "merged" as const, ...(mergeSha ? { mergeSha } : {}) };
+    await fleet.store.transaction(SYSTEM, (tx) => closePullRequest(tx, pullRequest, closing));
   }
-  return moveTask(fleet, { task, to: "merged", actor: fleet.worker, action: "task.merged", told: "merged outside" });
+  return applyTransition(fleet, {
+    task,
+    to: "merged",
+    actor: fleet.worker,
+    action: "task.merged",
+    message: "merged outside",
+  });
 }

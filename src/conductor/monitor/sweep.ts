@@ -2,37 +2,37 @@
 import { StaleVersionError } from "../../domain/errors.ts";
 import { decideTask } from "../../domain/monitor/decide-task.ts";
 import { isTerminal, type Task, type TaskStatus } from "../../domain/task/task.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import { listLiveTasks } from "../../store/tasks.ts";
-import { act } from "./act.ts";
-import { gatherFacts, type Known } from "../tasks/facts.ts";
+import { applyDecision } from "./act.ts";
+import { gatherFacts, type TaskObservation } from "../tasks/facts.ts";
 import type { Fleet } from "../fleet.ts";
 import { offerSlots } from "../tasks/slots.ts";
 
 /** A decision may make the next one possible (pull request → checks → review); more than this in one look is a bug. */
-const MOST_STEPS = 6;
-export interface Swept {
+const MAX_STEPS = 6;
+export interface SweepResult {
   readonly looked: number;
   readonly acted: number;
   readonly errors: number;
 }
 
 /** One look at a shard of live tasks; undefined when another worker is looking at it. */
-export async function sweepShard(fleet: Fleet, shard: { shard: number; of: number }): Promise<Swept | undefined> {
-  return fleet.store.exclusively(`sweep/${shard.shard}/${shard.of}`, async () => {
-    const tasks = await fleet.store.transaction(WORKER, (tx) => listLiveTasks(tx, shard));
+export async function sweepShard(fleet: Fleet, shard: { shard: number; of: number }): Promise<SweepResult | undefined> {
+  return fleet.store.tryWithLock(`sweep/${shard.shard}/${shard.of}`, async () => {
+    const tasks = await fleet.store.transaction(SYSTEM, (tx) => listLiveTasks(tx, shard));
     return superviseTasks(fleet, tasks);
   });
 }
 
 /** Looks at these tasks until nothing more follows from what is known. */
-export async function superviseTasks(fleet: Fleet, tasks: readonly Task[]): Promise<Swept> {
+export async function superviseTasks(fleet: Fleet, tasks: readonly Task[]): Promise<SweepResult> {
   let open = tasks;
   let acted = 0;
   let errors = 0;
   let freed = false;
   const before = new Map(tasks.map(({ id, status }) => [id, status]));
-  for (let step = 0; step < MOST_STEPS && open.length > 0; step += 1) {
+  for (let step = 0; step < MAX_STEPS && open.length > 0; step += 1) {
     const known = await gatherFacts(fleet, open);
     const moved: Task[] = [];
     for (const task of open) {
@@ -61,10 +61,11 @@ function holdsHost(status: TaskStatus | undefined): boolean {
 }
 
 /** The task as it is after acting on what follows first; undefined when nothing was done. */
-async function superviseOne(fleet: Fleet, task: Task, known: Known | undefined): Promise<Task | undefined> {
+async function superviseOne(fleet: Fleet, task: Task, known: TaskObservation | undefined): Promise<Task | undefined> {
   if (!known) return undefined;
   const decisions = decideTask(task, known.facts, fleet.settings, fleet.clock());
   let after: Task | undefined;
-  for (const decision of decisions) after = (await act({ fleet, task: after ?? task, known }, decision)) ?? after;
+  for (const decision of decisions)
+    after = (await applyDecision({ fleet, task: after ?? task, observed: known }, decision)) ?? after;
   return after;
 }

@@ -7,19 +7,19 @@ import { isChannelName } from "../../notify/channels.ts";
 import { permanent } from "../../notify/channel.ts";
 import {
   claimNotification,
-  findPending,
-  holdNotification,
-  insertFallback,
-  listSent,
+  findPendingNotification,
+  throttleNotification,
+  insertFallbackNotification,
+  listRecentSendTimes,
   lockReceiver,
-  mergeHeld,
+  mergeHeldNotifications,
   postponeNotification,
   rewriteNotification,
   settleNotification,
   type Notification,
 } from "../../store/notifications.ts";
-import { WORKER } from "../../store/store.ts";
-import { hint, insertHints } from "../../store/outbox.ts";
+import { SYSTEM } from "../../store/store.ts";
+import { createHint, insertHints } from "../../store/outbox.ts";
 import type { Tx } from "../../store/sql.ts";
 import { channelTarget } from "../access/preferences.ts";
 import type { Fleet } from "../fleet.ts";
@@ -28,14 +28,14 @@ import type { Fleet } from "../fleet.ts";
 const LEASE_MS = 30_000;
 
 /** In one summary; the next one tells the rest. */
-const MOST_MERGED = 1_000;
+const MAX_MERGED = 1_000;
 
 /** Answers a notify job; false when there was nothing due under this epoch. */
 export async function deliverNotification(fleet: Fleet, job: NotifyJob, signal: AbortSignal): Promise<boolean> {
-  const claimed = await fleet.store.transaction(WORKER, async (tx) => {
-    const row = await claim(fleet, tx, job);
+  const claimed = await fleet.store.transaction(SYSTEM, async (tx) => {
+    const row = await claimOrHold(fleet, tx, job);
     return (
-      row && { row, target: (await channelTarget(fleet, tx, row, row.channel)) ?? usualTarget(fleet, row.channel) }
+      row && { row, target: (await channelTarget(fleet, tx, row, row.channel)) ?? defaultTarget(fleet, row.channel) }
     );
   });
   fleet.kickRelay();
@@ -44,66 +44,66 @@ export async function deliverNotification(fleet: Fleet, job: NotifyJob, signal: 
   const channel = isChannelName(row.channel) ? fleet.channels[row.channel] : undefined;
   await fleet.faultPoint("notify:before", row.id);
   const outcome = channel
-    ? await channel.deliver({ id: row.id, at: row.createdAt, notification: messageOf(row) }, target, signal)
+    ? await channel.deliver({ id: row.id, at: row.createdAt, notification: toMessage(row) }, target, signal)
     : permanent(`there is no channel ${row.channel}`);
   await fleet.faultPoint("notify:after", row.id);
   const decision = decideDelivery(outcome, row.tries, { now: fleet.clock(), random: fleet.random() });
 
-  await fleet.store.transaction(WORKER, async (tx) => {
+  await fleet.store.transaction(SYSTEM, async (tx) => {
     if (decision.do === "finish") return settleNotification(tx, row, { status: "delivered" });
     const error = outcome.kind === "delivered" ? "" : outcome.reason;
     if (decision.do === "retry") {
       const inMs = Math.max(0, decision.at.getTime() - fleet.clock().getTime());
       await postponeNotification(tx, row, { inMs, error });
-      return tell(tx, row, row.epoch + 1, inMs);
+      return enqueueDelivery(tx, row, row.epoch + 1, inMs);
     }
     await settleNotification(tx, row, { status: "failed", error: decision.reason });
     fleet.log.warn(
       { event: "notification.failed", notificationId: row.id, channel: row.channel, error: decision.reason },
       "a notification could not be delivered",
     );
-    const fallback = row.channel === "terminal" ? undefined : await insertFallback(tx, row, "terminal");
-    if (fallback) await tell(tx, { ...row, id: fallback }, 1);
+    const fallback = row.channel === "terminal" ? undefined : await insertFallbackNotification(tx, row, "terminal");
+    if (fallback) await enqueueDelivery(tx, { ...row, id: fallback }, 1);
   });
   fleet.kickRelay();
   return true;
 }
 
 /** Where fleet.yaml says that a channel leads, for operators who have not chosen. */
-export function usualTarget({ settings }: Fleet, channel: string): unknown {
+export function defaultTarget({ settings }: Fleet, channel: string): unknown {
   if (channel === "webhook") return settings.notify.webhook;
   return channel === "email" ? settings.notify.email : undefined;
 }
 
 /** A burst is held back and told as one: whichever is due first then speaks for all that wait for the same receiver. */
-async function claim(fleet: Fleet, tx: Tx, job: NotifyJob): Promise<Notification | undefined> {
-  const asked = await findPending(tx, job);
-  if (!asked) return undefined;
+async function claimOrHold(fleet: Fleet, tx: Tx, job: NotifyJob): Promise<Notification | undefined> {
+  const pending = await findPendingNotification(tx, job);
+  if (!pending) return undefined;
   // Before the row itself: whoever merges holds this lock and then takes rows.
-  await lockReceiver(tx, asked);
-  const decision = decideCoalescing(await listSent(tx, asked), fleet.clock());
+  await lockReceiver(tx, pending);
+  const decision = decideCoalescing(await listRecentSendTimes(tx, pending), fleet.clock());
   if (decision.do === "summarise") {
     const untilMs = Math.max(0, decision.at.getTime() - fleet.clock().getTime());
-    await holdNotification(tx, asked, untilMs);
-    await tell(tx, asked, asked.epoch + 1, untilMs);
+    await throttleNotification(tx, pending, untilMs);
+    await enqueueDelivery(tx, pending, pending.epoch + 1, untilMs);
     return undefined;
   }
   const row = await claimNotification(tx, job, LEASE_MS);
   if (!row?.facts["held"]) return row;
-  const merged = await mergeHeld(tx, row, MOST_MERGED);
-  const summary = merged.length > 0 ? summarise([row, ...merged].map(messageOf)) : undefined;
+  const merged = await mergeHeldNotifications(tx, row, MAX_MERGED);
+  const summary = merged.length > 0 ? summarise([row, ...merged].map(toMessage)) : undefined;
   if (!summary) return row;
-  const { type, taskId: _none, summary: said, ...facts } = summary;
-  const spoken = { ...row, type, summary: said, facts: { ...facts, merged: merged.length } };
-  await rewriteNotification(tx, spoken);
-  return spoken;
+  const { type, taskId: _none, summary: text, ...facts } = summary;
+  const combined = { ...row, type, summary: text, facts: { ...facts, merged: merged.length } };
+  await rewriteNotification(tx, combined);
+  return combined;
 }
 
-function tell(tx: Tx, to: Notification, epoch: number, delayMs?: number): Promise<void> {
-  return insertHints(tx, to, [hint(notifyQueue, { notificationId: to.id, epoch }, delayMs)]);
+function enqueueDelivery(tx: Tx, to: Notification, epoch: number, delayMs?: number): Promise<void> {
+  return insertHints(tx, to, [createHint(notifyQueue, { notificationId: to.id, epoch }, delayMs)]);
 }
 
-function messageOf(row: Notification): Message {
+function toMessage(row: Notification): Message {
   const { fallbackFrom, why, held: _held, merged, ...facts } = row.facts;
   const failed =
     typeof fallbackFrom === "string" ? ` (${fallbackFrom} failed: ${typeof why === "string" ? why : "no reason"})` : "";

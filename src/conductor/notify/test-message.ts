@@ -3,15 +3,15 @@ import { setTimeout as pause } from "node:timers/promises";
 import { composeNotification } from "../../domain/notify/notification.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { listConfig, WHOLE_TENANT } from "../../store/config.ts";
-import { insertNotifications, listByKey, type Notification } from "../../store/notifications.ts";
+import { insertNotifications, listNotificationsByKey, type Notification } from "../../store/notifications.ts";
 import { auditOperator } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
-import { requestBy } from "../../store/store.ts";
+import { asOperator } from "../../store/store.ts";
 import { channelTarget } from "../access/preferences.ts";
 import type { Fleet } from "../fleet.ts";
-import { usualTarget } from "./deliver.ts";
+import { defaultTarget } from "./deliver.ts";
 
-const LOOK_EVERY_MS = 100;
+const POLL_MS = 100;
 
 export interface TestDelivery {
   readonly row: Notification;
@@ -34,31 +34,31 @@ export async function sendTestNotification(
 ): Promise<NotifyTest> {
   const key = `test/${fleet.newId()}`;
   const { type, summary, taskId: _none, ...facts } = composeNotification("test", null, { detail: `asked by ${by.id}` });
-  const told = await fleet.store.transaction(requestBy(by), async (tx) => {
+  const sent = await fleet.store.transaction(asOperator(by), async (tx) => {
     const to = { tenantId: by.tenantId, operatorId: by.id };
     await insertNotifications(tx, to, { key, type, summary, facts, channels: fleet.settings.notify.channels });
-    const rows = await listByKey(tx, key);
+    const rows = await listNotificationsByKey(tx, key);
     const detail = { channels: rows.map(({ channel }) => channel) };
     await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "notify.tested", detail });
     const leads = new Map<string, boolean>();
-    for (const { channel } of rows) leads.set(channel, await isLeading(fleet, tx, by, channel));
-    return { chosenBy: await chooserOf(tx, by), leads };
+    for (const { channel } of rows) leads.set(channel, await hasTarget(fleet, tx, by, channel));
+    return { chosenBy: await findChooser(tx, by), leads };
   });
   fleet.kickRelay();
-  const rows = await settled(fleet, by, key, { untilMs: performance.now() + waitSeconds * 1_000, signal });
+  const rows = await waitUntilSettled(fleet, by, key, { untilMs: performance.now() + waitSeconds * 1_000, signal });
   return {
-    chosenBy: told.chosenBy,
-    deliveries: rows.map((row) => ({ row, leads: told.leads.get(row.channel) ?? false })),
+    chosenBy: sent.chosenBy,
+    deliveries: rows.map((row) => ({ row, leads: sent.leads.get(row.channel) ?? false })),
   };
 }
 
-async function isLeading(fleet: Fleet, tx: Tx, by: Operator, channel: string): Promise<boolean> {
+async function hasTarget(fleet: Fleet, tx: Tx, by: Operator, channel: string): Promise<boolean> {
   if (channel === "terminal") return true;
   const target = await channelTarget(fleet, tx, { tenantId: by.tenantId, operatorId: by.id }, channel);
-  return (target ?? usualTarget(fleet, channel)) !== undefined;
+  return (target ?? defaultTarget(fleet, channel)) !== undefined;
 }
 
-async function chooserOf(tx: Tx, { tenantId, id }: Operator): Promise<NotifyTest["chosenBy"]> {
+async function findChooser(tx: Tx, { tenantId, id }: Operator): Promise<NotifyTest["chosenBy"]> {
   for (const [operatorId, chooser] of [
     [id, "operator"],
     [WHOLE_TENANT, "tenant"],
@@ -69,15 +69,15 @@ async function chooserOf(tx: Tx, { tenantId, id }: Operator): Promise<NotifyTest
   return "fleet";
 }
 
-async function settled(
+async function waitUntilSettled(
   fleet: Fleet,
   by: Operator,
   key: string,
   { untilMs, signal }: { readonly untilMs: number; readonly signal: AbortSignal },
 ): Promise<Notification[]> {
   for (;;) {
-    const rows = await fleet.store.transaction(requestBy(by), (tx) => listByKey(tx, key));
+    const rows = await fleet.store.transaction(asOperator(by), (tx) => listNotificationsByKey(tx, key));
     if (rows.every(({ status }) => status !== "pending") || signal.aborted || performance.now() >= untilMs) return rows;
-    await pause(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+    await pause(POLL_MS, undefined, { signal }).catch(() => {});
   }
 }

@@ -6,29 +6,29 @@ import { gunzip } from "node:zlib";
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { shortId } from "../../domain/task/task.ts";
-import { hashEvidence, sha256Of } from "../../runs/evidence.ts";
+import { hashEvidence, sha256Hex } from "../../runs/evidence.ts";
 import { findArtifact, listArtifacts, type Artifact } from "../../store/artifacts.ts";
-import { nextPlace } from "../../store/keyset.ts";
+import { nextPageCursor } from "../../store/keyset.ts";
 import { auditOperator } from "../../store/operators.ts";
 import { findOrder, type Order } from "../../store/orders.ts";
-import { listRuns, listRunsNamed, listRunsOfOrder, pinRun, type Run, type RunFilter } from "../../store/runs.ts";
-import { WORKER } from "../../store/store.ts";
+import { listRuns, listRunsByName, listRunsOfOrder, pinRun, type Run, type RunFilter } from "../../store/runs.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
-import { sightOf } from "../scope.ts";
+import { visibleTo } from "../scope.ts";
 
-const MOST_NAMED = 6;
-const unpacked = promisify(gunzip);
+const MAX_MATCHES = 6;
+const gunzipAsync = promisify(gunzip);
 
 /** Newest first; a page is full when there is a next one. */
 export async function listRunsFor(
   fleet: Fleet,
   by: Operator,
   filter: RunFilter,
-): Promise<{ readonly runs: readonly Run[]; readonly next: ReturnType<typeof nextPlace> }> {
-  const rows = await fleet.store.transaction(sightOf(by), (tx) =>
+): Promise<{ readonly runs: readonly Run[]; readonly next: ReturnType<typeof nextPageCursor> }> {
+  const rows = await fleet.store.transaction(visibleTo(by), (tx) =>
     listRuns(tx, by.tenantId, { ...filter, limit: filter.limit + 1 }),
   );
-  return { runs: rows.slice(0, filter.limit), next: nextPlace(rows, filter.limit) };
+  return { runs: rows.slice(0, filter.limit), next: nextPageCursor(rows, filter.limit) };
 }
 
 /** By id, by a prefix of it, or by short name, within the tenant. */
@@ -36,7 +36,9 @@ export async function getRunNamed(fleet: Fleet, by: Operator, name: string): Pro
   const digits = name.toLowerCase().replaceAll("-", "");
   const missing = () => new FleetError("not-found", `There is no run ${name}. See yours: fleet runs`, { name });
   if (!/^[0-9a-f]{2,32}$/.test(digits)) throw missing();
-  const found = await fleet.store.transaction(sightOf(by), (tx) => listRunsNamed(tx, by.tenantId, digits, MOST_NAMED));
+  const found = await fleet.store.transaction(visibleTo(by), (tx) =>
+    listRunsByName(tx, by.tenantId, digits, MAX_MATCHES),
+  );
   const [run] = found;
   if (!run) throw missing();
   if (found.length === 1) return run;
@@ -44,7 +46,7 @@ export async function getRunNamed(fleet: Fleet, by: Operator, name: string): Pro
   throw new FleetError("ambiguous-name", `${name} fits several runs: ${candidates}. Give one more letter.`);
 }
 
-export interface RunStory {
+export interface RunDetails {
   readonly run: Run;
   readonly order: Order;
   readonly artifacts: readonly Artifact[];
@@ -52,9 +54,9 @@ export interface RunStory {
   readonly tries: readonly Run[];
 }
 
-export async function tellRun(fleet: Fleet, by: Operator, name: string): Promise<RunStory> {
+export async function getRunDetails(fleet: Fleet, by: Operator, name: string): Promise<RunDetails> {
   const run = await getRunNamed(fleet, by, name);
-  return fleet.store.transaction(sightOf(by), async (tx) => {
+  return fleet.store.transaction(visibleTo(by), async (tx) => {
     const order = await findOrder(tx, run.orderId);
     if (!order) throw new FleetError("not-found", `The order of run ${name} is gone.`, { name });
     const artifacts = await listArtifacts(tx, run.id);
@@ -72,80 +74,85 @@ export interface EvidenceBytes {
 /** From the database; of a run that is not over yet, as it stands on this host. */
 export async function readEvidence(fleet: Fleet, by: Operator, runName: string, name: string): Promise<EvidenceBytes> {
   const run = await getRunNamed(fleet, by, runName);
-  const found = await fleet.store.transaction(sightOf(by), (tx) => findArtifact(tx, run.id, name));
-  if (found) return { name, mediaType: found.mediaType, sha256: found.sha256, bytes: await unpacked(found.gzipped) };
-  const there = run.status === "in_progress" && run.host === fleet.host.id && name === "output.log" && run.dir;
-  const bytes = there ? await readFile(join(there, name)).catch(() => undefined) : undefined;
-  if (bytes) return { name, mediaType: "text/plain", sha256: sha256Of(bytes), bytes };
+  const found = await fleet.store.transaction(visibleTo(by), (tx) => findArtifact(tx, run.id, name));
+  if (found) return { name, mediaType: found.mediaType, sha256: found.sha256, bytes: await gunzipAsync(found.gzipped) };
+  const liveDir = run.status === "in_progress" && run.host === fleet.host.id && name === "output.log" && run.dir;
+  const bytes = liveDir ? await readFile(join(liveDir, name)).catch(() => undefined) : undefined;
+  if (bytes) return { name, mediaType: "text/plain", sha256: sha256Hex(bytes), bytes };
   throw new FleetError("not-found", `Run ${shortId(run.id)} has no ${name}. See: fleet run show ${shortId(run.id)}`);
 }
 
-export interface Broken {
+export interface BrokenEvidence {
   readonly name: string;
   readonly where: "database" | "disk";
   readonly why: string;
 }
 
-export interface Verified {
+export interface VerificationResult {
   readonly ok: boolean;
   readonly files: number;
   /** False: the folder is on another host, or gc has put it aside; then only the database was checked. */
   readonly disk: boolean;
-  readonly broken: readonly Broken[];
+  readonly broken: readonly BrokenEvidence[];
 }
 
 /** Hashes everything anew: what the database holds, and what stands on the disk of this host. */
-export async function verifyEvidence(fleet: Fleet, run: Run): Promise<Verified> {
-  const artifacts = await fleet.store.transaction(WORKER, (tx) => listArtifacts(tx, run.id));
-  const broken: Broken[] = [];
+export async function verifyEvidence(fleet: Fleet, run: Run): Promise<VerificationResult> {
+  const artifacts = await fleet.store.transaction(SYSTEM, (tx) => listArtifacts(tx, run.id));
+  const broken: BrokenEvidence[] = [];
   if (artifacts.length === 0) broken.push({ name: "evidence.json", where: "database", why: "there is no evidence" });
   for (const artifact of artifacts) {
-    const why = await whyNotStored(fleet, run, artifact);
+    const why = await findStorageFault(fleet, run, artifact);
     if (why !== undefined) broken.push({ name: artifact.name, where: "database", why });
   }
   const dir = run.host === fleet.host.id && run.collectedAt === null ? run.dir : null;
   if (dir === null) return { ok: broken.length === 0, files: artifacts.length, disk: false, broken };
   const disk = await hashEvidence(dir);
-  broken.push(...(disk ? brokenOnDisk(artifacts, disk) : [{ name: ".", where: "disk", why: "it is gone" } as const]));
+  broken.push(
+    ...(disk ? findBrokenOnDisk(artifacts, disk) : [{ name: ".", where: "disk", why: "it is gone" } as const]),
+  );
   return { ok: broken.length === 0, files: artifacts.length, disk: true, broken };
 }
 
-async function whyNotStored(fleet: Fleet, run: Run, { name, sha256 }: Artifact): Promise<string | undefined> {
-  const found = await fleet.store.transaction(WORKER, (tx) => findArtifact(tx, run.id, name));
-  const bytes = found && (await unpacked(found.gzipped).catch(() => undefined));
+async function findStorageFault(fleet: Fleet, run: Run, { name, sha256 }: Artifact): Promise<string | undefined> {
+  const found = await fleet.store.transaction(SYSTEM, (tx) => findArtifact(tx, run.id, name));
+  const bytes = found && (await gunzipAsync(found.gzipped).catch(() => undefined));
   if (!bytes) return "it cannot be read";
-  return sha256Of(bytes) === sha256 ? undefined : "its bytes are not those of its hash";
+  return sha256Hex(bytes) === sha256 ? undefined : "its bytes are not those of its hash";
 }
 
-function brokenOnDisk(artifacts: readonly Artifact[], disk: ReadonlyMap<string, string>): Verified["broken"] {
+function findBrokenOnDisk(
+  artifacts: readonly Artifact[],
+  disk: ReadonlyMap<string, string>,
+): VerificationResult["broken"] {
   const known = new Set(artifacts.map(({ name }) => name));
   const changed = artifacts.flatMap(({ name, sha256 }) => {
-    const there = disk.get(name);
-    if (there === sha256) return [];
-    return [{ name, where: "disk" as const, why: there === undefined ? "it is gone" : "it was changed" }];
+    const actual = disk.get(name);
+    if (actual === sha256) return [];
+    return [{ name, where: "disk" as const, why: actual === undefined ? "it is gone" : "it was changed" }];
   });
   const added = [...disk.keys()].filter((name) => !known.has(name));
   return [...changed, ...added.map((name) => ({ name, where: "disk" as const, why: "nobody recorded it" }))];
 }
 
-export interface PinAsk {
+export interface PinOptions {
   readonly pinned: boolean;
   readonly release?: string | undefined;
 }
 
 /** A pinned run, or one of a release, is never collected. Asked twice it stays as it is. */
-export async function pinRunNamed(fleet: Fleet, by: Operator, name: string, ask: PinAsk): Promise<Run> {
+export async function pinRunNamed(fleet: Fleet, by: Operator, name: string, options: PinOptions): Promise<Run> {
   const run = await getRunNamed(fleet, by, name);
-  const release = ask.pinned ? (ask.release ?? run.release) : null;
-  return fleet.store.transaction(WORKER, async (tx) => {
-    const pinned = await pinRun(tx, { id: run.id, tenantId: by.tenantId }, { pinned: ask.pinned, release });
+  const release = options.pinned ? (options.release ?? run.release) : null;
+  return fleet.store.transaction(SYSTEM, async (tx) => {
+    const pinned = await pinRun(tx, { id: run.id, tenantId: by.tenantId }, { pinned: options.pinned, release });
     if (!pinned) {
       throw new FleetError(
         "invalid-transition",
         `Run ${shortId(run.id)} was put aside by gc already: restore it first.`,
       );
     }
-    const action = ask.pinned ? "run.pinned" : "run.unpinned";
+    const action = options.pinned ? "run.pinned" : "run.unpinned";
     await auditOperator(tx, { operatorId: by.id, actor: by.id, action, detail: { runId: run.id, release } });
     return pinned;
   });

@@ -1,28 +1,28 @@
 /** What is written down of a run when it begins and when it ends: the order, the machine, last_run.json, and the seal. */
 import { join } from "node:path";
-import { MOST_HEALS } from "../../domain/orders/transient-failures.ts";
+import { MAX_HEAL_ATTEMPTS } from "../../domain/orders/transient-failures.ts";
 import type { LastRun } from "../../domain/orders/last-run.ts";
-import { HEALED_INTENTS } from "../../domain/orders/order.ts";
+import { HEALABLE_INTENTS } from "../../domain/orders/order.ts";
 import type { Product } from "../../domain/product.ts";
-import { actionsOf } from "../../domain/orders/run.ts";
+import { toActions } from "../../domain/orders/run.ts";
 import { LAST_RUN, MANIFEST, replaceFile, runsDir, sealEvidence, type OpenEvidence } from "../../runs/evidence.ts";
-import { readMachine } from "../../runs/machine.ts";
+import { readMachineFacts } from "../../runs/machine.ts";
 import type { NewArtifact } from "../../store/artifacts.ts";
-import { recordOf, type Order } from "../../store/orders.ts";
-import { countOpenPullRequests, type Wave } from "../../store/pull-requests.ts";
+import { toWorkOrder, type Order } from "../../store/orders.ts";
+import { countOpenPullRequests, type OpenPullRequests } from "../../store/pull-requests.ts";
 import type { Run } from "../../store/runs.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 
 /** A run as it goes. */
-export interface Work {
+export interface RunContext {
   readonly order: Order;
   readonly run: Run;
   readonly product: Product;
   readonly evidence: OpenEvidence;
 }
 
-export interface RunStanding {
+export interface RunState {
   readonly status: LastRun["status"];
   readonly sentence: string;
   readonly seconds: number;
@@ -32,24 +32,24 @@ export interface RunStanding {
 
 const JSON_TYPE = "application/json";
 
-export async function recordBeginning(fleet: Fleet, work: Work): Promise<void> {
+export async function recordStart(fleet: Fleet, work: RunContext): Promise<void> {
   const { order, product, evidence } = work;
-  await evidence.write("order.json", jsonText(recordOf(order)), JSON_TYPE);
-  const machine = await readMachine(fleet.host.id, actionsOf(order.intent, product));
+  await evidence.write("order.json", jsonText(toWorkOrder(order)), JSON_TYPE);
+  const machine = await readMachineFacts(fleet.host.id, toActions(order.intent, product));
   await evidence.write("machine.json", jsonText(machine), JSON_TYPE);
   const sentence = `${order.intent} is running`;
-  const standing = { status: "in_progress", sentence, seconds: 0, stopped: undefined } as const;
-  await publish(fleet, work, await lastRunOf(fleet, work, standing));
+  const state = { status: "in_progress", sentence, seconds: 0, stopped: undefined } as const;
+  await publishLastRun(fleet, work, await buildLastRun(fleet, work, state));
 }
 
 /** Writes last_run.json, and packs everything; the folder takes nothing more. */
 export async function recordEnd(
   fleet: Fleet,
-  work: Work,
-  standing: RunStanding,
+  work: RunContext,
+  state: RunState,
 ): Promise<{ readonly lastRun: LastRun; readonly files: readonly NewArtifact[] }> {
   const { run, evidence } = work;
-  const lastRun = await lastRunOf(fleet, work, standing);
+  const lastRun = await buildLastRun(fleet, work, state);
   await evidence.write(LAST_RUN, jsonText(lastRun), JSON_TYPE);
   evidence.close();
   const about = { runId: run.id, at: fleet.clock(), mediaTypes: evidence.mediaTypes };
@@ -58,36 +58,40 @@ export async function recordEnd(
 }
 
 /** The product's latest: replaced at once, so that no reader meets half of it. */
-export async function publish(fleet: Fleet, { product }: Pick<Work, "product">, lastRun: LastRun): Promise<void> {
+export async function publishLastRun(
+  fleet: Fleet,
+  { product }: Pick<RunContext, "product">,
+  lastRun: LastRun,
+): Promise<void> {
   await replaceFile(join(runsDir(fleet.home, product.id), LAST_RUN), jsonText(lastRun));
 }
 
-async function lastRunOf(fleet: Fleet, work: Work, standing: RunStanding): Promise<LastRun> {
+async function buildLastRun(fleet: Fleet, work: RunContext, state: RunState): Promise<LastRun> {
   const { order, run, product, evidence } = work;
   const { max_tokens: tokens, max_seconds: seconds } = order.budget;
   const names = new Set([...(await evidence.names()), LAST_RUN, MANIFEST]);
-  const wave = await waveOf(fleet, product);
+  const wave = await readWave(fleet, product);
   const { killSwitch } = product;
   return {
     schema_version: 1,
     product_id: product.id,
     run_id: run.id,
     started_at: run.startedAt.toISOString(),
-    ended_at: standing.status === "in_progress" ? null : fleet.clock().toISOString(),
-    status: standing.status,
-    summary: standing.sentence.slice(0, 2_000),
+    ended_at: state.status === "in_progress" ? null : fleet.clock().toISOString(),
+    status: state.status,
+    summary: state.sentence.slice(0, 2_000),
     evidence: { paths: [...names].toSorted().map((name) => `${run.id}/${name}`) },
     economy: {
       budget_tokens: tokens ?? null,
       spent_tokens: 0,
       budget_minutes: seconds === undefined ? null : minutes(seconds),
-      spent_minutes: minutes(standing.seconds),
-      max_heal_attempts: HEALED_INTENTS.includes(order.intent) ? MOST_HEALS : 0,
+      spent_minutes: minutes(state.seconds),
+      max_heal_attempts: HEALABLE_INTENTS.includes(order.intent) ? MAX_HEAL_ATTEMPTS : 0,
       heal_attempts_used: order.attempt,
     },
     kill_switch: {
-      enabled: standing.stopped !== undefined || killSwitch.enabled,
-      reason: standing.stopped ?? killSwitch.reason,
+      enabled: state.stopped !== undefined || killSwitch.enabled,
+      reason: state.stopped ?? killSwitch.reason,
     },
     pr_wave: {
       state: wave.open > 0 ? "open" : "idle",
@@ -97,11 +101,11 @@ async function lastRunOf(fleet: Fleet, work: Work, standing: RunStanding): Promi
   };
 }
 
-async function waveOf(fleet: Fleet, product: Product): Promise<Wave> {
+async function readWave(fleet: Fleet, product: Product): Promise<OpenPullRequests> {
   // A repository that cannot be named now has no pull requests that anybody could count.
   const name = await fleet.forge.identify(product.repository).catch(() => undefined);
   if (!name) return { open: 0, lastUpdate: null };
-  return fleet.store.transaction(WORKER, (tx) => countOpenPullRequests(tx, product.tenant, name.repository));
+  return fleet.store.transaction(SYSTEM, (tx) => countOpenPullRequests(tx, product.tenant, name.repository));
 }
 
 function minutes(seconds: number): number {

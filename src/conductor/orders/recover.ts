@@ -3,43 +3,45 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Product } from "../../domain/product.ts";
 import { LAST_RUN, openEvidence, runsDir } from "../../runs/evidence.ts";
-import { endRemains, sweepRemains } from "../../runs/leftovers.ts";
+import { removeLeftovers, sweepLeftovers } from "../../runs/leftovers.ts";
 import { insertArtifacts } from "../../store/artifacts.ts";
 import { findOrder } from "../../store/orders.ts";
-import { listOpenRuns, listUnsealedRuns, markSealed, type Run } from "../../store/runs.ts";
-import { WORKER } from "../../store/store.ts";
+import { listOpenRunIds, listUnsealedRuns, markRunSealed, type Run } from "../../store/runs.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
-import { masksOf } from "../redactor.ts";
+import { redactorOf } from "../redactor.ts";
 import { productsOf } from "../products/products.ts";
-import { publish, recordEnd, type Work } from "./record.ts";
+import { publishLastRun, recordEnd, type RunContext } from "./record.ts";
 
 /** In one go: the lock that keeps others away is not held for long. */
-const MOST = 20;
+const MAX_RUNS = 20;
 
 /** A duty of the host, found in the rows and in the folders. Done twice it does nothing twice. */
-export async function tendRuns(fleet: Fleet, signal?: AbortSignal): Promise<number> {
-  const dead = await fleet.store.transaction(WORKER, (tx) => listUnsealedRuns(tx, fleet.host.id, MOST));
+export async function recoverRuns(fleet: Fleet, signal?: AbortSignal): Promise<number> {
+  const dead = await fleet.store.transaction(SYSTEM, (tx) => listUnsealedRuns(tx, fleet.host.id, MAX_RUNS));
   for (const run of dead) {
     if (signal?.aborted) return dead.length;
-    await sealDead(fleet, run).catch((error: unknown) =>
+    await sealDeadRun(fleet, run).catch((error: unknown) =>
       fleet.log.warn({ event: "run.unsealed", runId: run.id, error: String(error) }, "a dead run is not sealed yet"),
     );
   }
-  const swept = await sweepRemains(fleet.home, (ids) => fleet.store.transaction(WORKER, (tx) => listOpenRuns(tx, ids)));
+  const swept = await sweepLeftovers(fleet.home, (ids) =>
+    fleet.store.transaction(SYSTEM, (tx) => listOpenRunIds(tx, ids)),
+  );
   if (swept.length > 0) fleet.log.info({ event: "runs.swept", copies: swept }, "copies of dead runs are gone");
   return dead.length;
 }
 
-async function sealDead(fleet: Fleet, run: Run): Promise<void> {
-  await endRemains(fleet.home, run.id);
+async function sealDeadRun(fleet: Fleet, run: Run): Promise<void> {
+  await removeLeftovers(fleet.home, run.id);
   const known = productsOf(fleet, run.tenantId).find(({ id }) => id === run.productId);
   // One that left fleet.yaml meanwhile is still told how its last run ended.
   const product = known ?? Product.parse({ id: run.productId, repository: run.productId, tenant: run.tenantId });
-  const order = await fleet.store.transaction(WORKER, (tx) => findOrder(tx, run.orderId));
+  const order = await fleet.store.transaction(SYSTEM, (tx) => findOrder(tx, run.orderId));
   if (!order || !run.dir) return;
   // Nothing is asked of the log, so what the dead one wrote stays as it is.
-  const evidence = await openEvidence(run.dir, masksOf(fleet));
-  const work: Work = { order, run, product, evidence };
+  const evidence = await openEvidence(run.dir, redactorOf(fleet));
+  const work: RunContext = { order, run, product, evidence };
   const sentence = run.message ?? "its worker died";
   const seconds = ((run.endedAt ?? fleet.clock()).getTime() - run.startedAt.getTime()) / 1_000;
   const { lastRun, files } = await recordEnd(fleet, work, {
@@ -48,11 +50,11 @@ async function sealDead(fleet: Fleet, run: Run): Promise<void> {
     seconds,
     stopped: undefined,
   });
-  await fleet.store.transaction(WORKER, async (tx) => {
+  await fleet.store.transaction(SYSTEM, async (tx) => {
     await insertArtifacts(tx, run, files);
-    await markSealed(tx, run.id);
+    await markRunSealed(tx, run.id);
   });
-  if (await isLatest(fleet, run)) await publish(fleet, work, lastRun);
+  if (await isLatest(fleet, run)) await publishLastRun(fleet, work, lastRun);
 }
 
 /** Whether nobody has run the product since. */

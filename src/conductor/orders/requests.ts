@@ -2,48 +2,48 @@
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import {
-  DEFAULT_BUDGET,
-  DEFAULT_STOPS,
+  DEFAULT_ORDER_BUDGET,
+  DEFAULT_STOP_CONDITIONS,
   OrderBudget,
   type OrderRequest,
   type WorkOrder,
 } from "../../domain/orders/order.ts";
-import { actionsOf, canCarryOut, owedEvidence, type Action } from "../../domain/orders/run.ts";
+import { toActions, supportsIntent, requiredEvidence, type Action } from "../../domain/orders/run.ts";
 import { shortId } from "../../domain/task/task.ts";
-import { nextPlace } from "../../store/keyset.ts";
+import { nextPageCursor } from "../../store/keyset.ts";
 import { auditOperator } from "../../store/operators.ts";
 import * as orders from "../../store/orders.ts";
 import type { Order, OrderFilter } from "../../store/orders.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { assertNotStopped, getProduct, listProducts, type ProductState } from "../products/products.ts";
-import { sightOf } from "../scope.ts";
+import { visibleTo } from "../scope.ts";
 
 /** Enough to say which ones a short prefix fits. */
-const MOST_NAMED = 6;
+const MAX_MATCHES = 6;
 
 /** An open order of the same product, intent and subject takes the place of a new one. */
 export async function addOrder(
   fleet: Fleet,
   by: Operator,
-  ask: OrderRequest,
+  request: OrderRequest,
 ): Promise<{ readonly order: Order; readonly repeated: boolean }> {
-  const product = getProduct(fleet, by.tenantId, ask.productId);
+  const product = getProduct(fleet, by.tenantId, request.productId);
   await assertNotStopped(fleet, product);
-  if (!canCarryOut(ask.intent, product)) {
-    throw new FleetError("invalid-input", `${product.id} has no ${ask.intent} command. Add one to fleet.yaml.`);
+  if (!supportsIntent(request.intent, product)) {
+    throw new FleetError("invalid-input", `${product.id} has no ${request.intent} command. Add one to fleet.yaml.`);
   }
-  const subject = String(ask.inputs["dossier_id"] ?? "");
+  const subject = String(request.inputs["dossier_id"] ?? "");
   const order: WorkOrder = {
     job_id: fleet.newId(),
     product_id: product.id,
-    intent: ask.intent,
-    inputs: ask.inputs,
-    budget: OrderBudget.parse({ ...DEFAULT_BUDGET[ask.intent], ...ask.budget }),
-    stop_conditions: [...(ask.stopConditions ?? DEFAULT_STOPS[ask.intent])],
-    priority: ask.priority,
-    evidence_expectations: owedEvidence(
-      { intent: ask.intent, evidenceExpectations: ask.evidenceExpectations },
+    intent: request.intent,
+    inputs: request.inputs,
+    budget: OrderBudget.parse({ ...DEFAULT_ORDER_BUDGET[request.intent], ...request.budget }),
+    stop_conditions: [...(request.stopConditions ?? DEFAULT_STOP_CONDITIONS[request.intent])],
+    priority: request.priority,
+    evidence_expectations: requiredEvidence(
+      { intent: request.intent, evidenceExpectations: request.evidenceExpectations },
       product,
     ),
     created_at: fleet.clock().toISOString(),
@@ -53,16 +53,16 @@ export async function addOrder(
     policy_refs: [],
   };
   const owner = { tenantId: by.tenantId, operatorId: by.id };
-  const made = await fleet.store.transaction(WORKER, async (tx) => {
+  const made = await fleet.store.transaction(SYSTEM, async (tx) => {
     const [added] = await orders.insertOrders(tx, owner, [{ order, source: "manual", subject }]);
     if (!added) return undefined;
-    const detail = { orderId: added.id, productId: product.id, intent: ask.intent };
+    const detail = { orderId: added.id, productId: product.id, intent: request.intent };
     await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "order.added", detail });
     return added;
   });
   if (made) return { order: made, repeated: false };
-  const open = await fleet.store.transaction(WORKER, (tx) =>
-    orders.findOpenOrder(tx, { tenantId: by.tenantId, productId: product.id, intent: ask.intent, subject }),
+  const open = await fleet.store.transaction(SYSTEM, (tx) =>
+    orders.findOpenOrder(tx, { tenantId: by.tenantId, productId: product.id, intent: request.intent, subject }),
   );
   if (!open) throw new FleetError("stale-version", "An order like this one ended just now. Ask again.");
   return { order: open, repeated: true };
@@ -73,11 +73,11 @@ export async function listOrdersFor(
   fleet: Fleet,
   by: Operator,
   filter: OrderFilter,
-): Promise<{ readonly orders: readonly Order[]; readonly next: ReturnType<typeof nextPlace> }> {
-  const rows = await fleet.store.transaction(sightOf(by), (tx) =>
+): Promise<{ readonly orders: readonly Order[]; readonly next: ReturnType<typeof nextPageCursor> }> {
+  const rows = await fleet.store.transaction(visibleTo(by), (tx) =>
     orders.listOrders(tx, { ...filter, limit: filter.limit + 1 }),
   );
-  return { orders: rows.slice(0, filter.limit), next: nextPlace(rows, filter.limit) };
+  return { orders: rows.slice(0, filter.limit), next: nextPageCursor(rows, filter.limit) };
 }
 
 /** By id, by a prefix of it, or by short name, within the tenant. */
@@ -85,8 +85,8 @@ export async function getOrderNamed(fleet: Fleet, by: Operator, name: string): P
   const digits = name.toLowerCase().replaceAll("-", "");
   const missing = () => new FleetError("not-found", `There is no order ${name}. See yours: fleet orders`, { name });
   if (!/^[0-9a-f]{2,32}$/.test(digits)) throw missing();
-  const found = await fleet.store.transaction(sightOf(by), (tx) =>
-    orders.listOrdersNamed(tx, by.tenantId, digits, MOST_NAMED),
+  const found = await fleet.store.transaction(visibleTo(by), (tx) =>
+    orders.listOrdersByName(tx, by.tenantId, digits, MAX_MATCHES),
   );
   const [order] = found;
   if (!order) throw missing();
@@ -104,14 +104,14 @@ export interface PlannedRun {
   readonly evidence: readonly string[];
 }
 
-export interface RunAsk {
+export interface RunOptions {
   readonly budget: number;
   readonly productId?: string | undefined;
   /** This one, whatever the budget. */
   readonly order?: string | undefined;
 }
 
-export interface Refused {
+export interface SkippedProduct {
   readonly productId: string;
   readonly reason: string;
 }
@@ -120,12 +120,12 @@ export interface Refused {
 export async function planRun(
   fleet: Fleet,
   by: Operator,
-  ask: RunAsk,
-): Promise<{ readonly planned: readonly PlannedRun[]; readonly refused: readonly Refused[] }> {
+  options: RunOptions,
+): Promise<{ readonly planned: readonly PlannedRun[]; readonly refused: readonly SkippedProduct[] }> {
   const states = await listProducts(fleet, by);
   const stateOf = new Map(states.map((state) => [state.product.id, state]));
-  if (ask.order !== undefined) {
-    const order = await getOrderNamed(fleet, by, ask.order);
+  if (options.order !== undefined) {
+    const order = await getOrderNamed(fleet, by, options.order);
     const state = stateOf.get(order.productId);
     if (!state) throw new FleetError("not-found", `${order.productId} is no product of fleet.yaml any more.`);
     await assertNotStopped(fleet, state.product);
@@ -134,24 +134,24 @@ export async function planRun(
     }
     return { planned: [plannedRun(order, state)], refused: [] };
   }
-  if (ask.productId !== undefined) getProduct(fleet, by.tenantId, ask.productId);
-  const wanted = states.filter(({ product }) => ask.productId === undefined || product.id === ask.productId);
-  const products = wanted.filter((state) => whyNot(state) === undefined).map(({ product }) => product.id);
-  const found = await fleet.store.transaction(sightOf(by), (tx) =>
-    orders.listPendingOrders(tx, { tenantId: by.tenantId, products, limit: ask.budget }),
+  if (options.productId !== undefined) getProduct(fleet, by.tenantId, options.productId);
+  const wanted = states.filter(({ product }) => options.productId === undefined || product.id === options.productId);
+  const products = wanted.filter((state) => blockedReason(state) === undefined).map(({ product }) => product.id);
+  const found = await fleet.store.transaction(visibleTo(by), (tx) =>
+    orders.listPendingOrders(tx, { tenantId: by.tenantId, products, limit: options.budget }),
   );
   const planned = found.flatMap((order) => {
     const state = stateOf.get(order.productId);
     return state ? [plannedRun(order, state)] : [];
   });
   const refused = wanted.flatMap((state) => {
-    const reason = whyNot(state);
+    const reason = blockedReason(state);
     return reason === undefined ? [] : [{ productId: state.product.id, reason }];
   });
   return { planned, refused };
 }
 
-function whyNot({ product, stop }: ProductState): string | undefined {
+function blockedReason({ product, stop }: ProductState): string | undefined {
   return stop?.reason ?? (product.enabled ? undefined : "it is not enabled in fleet.yaml");
 }
 
@@ -160,8 +160,8 @@ function plannedRun(order: Order, { product }: ProductState): PlannedRun {
     order,
     repository: product.repository,
     branch: product.baseBranch,
-    actions: actionsOf(order.intent, product),
-    evidence: owedEvidence(order, product),
+    actions: toActions(order.intent, product),
+    evidence: requiredEvidence(order, product),
   };
 }
 
@@ -172,13 +172,13 @@ export async function requestBatch(
   ids: readonly string[],
 ): Promise<{ readonly batchId: string; readonly requested: readonly Order[] }> {
   const batchId = fleet.newId();
-  const requested = await fleet.store.transaction(WORKER, async (tx) => {
-    const asked = await orders.requestOrders(tx, ids, batchId);
-    if (asked.length > 0) {
-      const detail = { batchId, orders: asked.length, first: asked[0]?.id };
+  const requested = await fleet.store.transaction(SYSTEM, async (tx) => {
+    const rows = await orders.requestOrders(tx, ids, batchId);
+    if (rows.length > 0) {
+      const detail = { batchId, orders: rows.length, first: rows[0]?.id };
       await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "orders.requested", detail });
     }
-    return asked;
+    return rows;
   });
   fleet.kickRelay();
   return { batchId, requested };

@@ -6,48 +6,48 @@ import { decideOrder, type OrderDecision } from "../../domain/task/kill-switch.t
 import { mayHeal } from "../../domain/orders/transient-failures.ts";
 import type { Product } from "../../domain/product.ts";
 import { evidenceDir, openEvidence } from "../../runs/evidence.ts";
-import { endRemains } from "../../runs/leftovers.ts";
-import { claimOrder, holdOrder, renewOrder, skipOrder, type Claim } from "../../store/order-claims.ts";
+import { removeLeftovers } from "../../runs/leftovers.ts";
+import { claimOrder, deferOrder, renewOrderLease, skipOrder, type OrderClaim } from "../../store/order-claims.ts";
 import { advanceBatches, type Order } from "../../store/orders.ts";
 import { insertEvents } from "../../store/outbox.ts";
 import { insertRun, listRunsOfOrder, type Run } from "../../store/runs.ts";
 import type { Tx } from "../../store/sql.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
-import { carryOut } from "./intents/index.ts";
+import { executeIntent } from "./intents/index.ts";
 import type { IntentOutcome } from "./intents/intent.ts";
-import { keepLease, type Lease } from "../lease.ts";
-import { masksOf } from "../redactor.ts";
+import { autoRenewLease, type Lease } from "../lease.ts";
+import { redactorOf } from "../redactor.ts";
 import { productsOf } from "../products/products.ts";
-import { recordBeginning, type Work } from "./record.ts";
+import { recordStart, type RunContext } from "./record.ts";
 import { settleRun, type Verdict } from "./settle.ts";
-import { readSwitches, reasonOf, refusal } from "../products/kill-switches.ts";
+import { readKillSwitches, killSwitchReason, killSwitchError } from "../products/kill-switches.ts";
 
 /** Renewed at a third; short, because a dead worker's order is done again only when its lease is over. */
 const LEASE_MS = 5_000;
 
 /** How long an order that is held is left alone. */
-const HELD_MS = 2_000;
+const HOLD_RECHECK_MS = 2_000;
 
 /** Undefined when the order has moved on, another worker has it, or it was taken over meanwhile. Throws when it is to be tried once more. */
 export async function runOrder(fleet: Fleet, job: OrderJob, signal: AbortSignal): Promise<Order | undefined> {
-  const taken = await take(fleet, job);
+  const claimed = await claimForRun(fleet, job);
   fleet.kickRelay();
-  if (!taken) return undefined;
-  if (!("run" in taken)) return taken.order;
-  const { order, run, product } = taken;
-  const claim: Claim = { orderId: order.id, epoch: order.epoch, worker: fleet.worker };
+  if (!claimed) return undefined;
+  if (!("run" in claimed)) return claimed.order;
+  const { order, run, product } = claimed;
+  const claim: OrderClaim = { orderId: order.id, epoch: order.epoch, worker: fleet.worker };
   const stop = new AbortController();
-  const lease = keepLease(signal, LEASE_MS, () => renew(fleet, claim, product, stop));
+  const lease = autoRenewLease(signal, LEASE_MS, () => renewOrderClaim(fleet, claim, product, stop));
   try {
-    if (order.crashes > 0) await endRemainsOf(fleet, order);
-    const evidence = await openEvidence(evidenceDir(fleet.home, product.id, run.id), masksOf(fleet));
+    if (order.crashes > 0) await cleanUpLeftovers(fleet, order);
+    const evidence = await openEvidence(evidenceDir(fleet.home, product.id, run.id), redactorOf(fleet));
     try {
-      const work: Work = { order, run, product, evidence };
-      const verdict = await judge(fleet, work, { lease, stop: stop.signal, leaving: signal });
-      if (!verdict || !(await renew(fleet, claim, product, stop))) return undefined;
+      const work: RunContext = { order, run, product, evidence };
+      const verdict = await executeOrder(fleet, work, { lease, stop: stop.signal, shutdown: signal });
+      if (!verdict || !(await renewOrderClaim(fleet, claim, product, stop))) return undefined;
       const settled = await settleRun(fleet, claim, work, verdict);
-      if (settled && (verdict.do === "heal" || verdict.do === "leave")) throw again(order, verdict.outcome);
+      if (settled && (verdict.do === "heal" || verdict.do === "leave")) throw retryError(order, verdict.outcome);
       return settled;
     } finally {
       evidence.close();
@@ -57,12 +57,12 @@ export async function runOrder(fleet: Fleet, job: OrderJob, signal: AbortSignal)
   }
 }
 
-type Taken = { readonly order: Order } | { readonly order: Order; readonly run: Run; readonly product: Product };
+type ClaimResult = { readonly order: Order } | { readonly order: Order; readonly run: Run; readonly product: Product };
 
 /** Claimed, with a run to its name; or skipped, when nothing may be done for its product. */
-async function take(fleet: Fleet, { orderId, epoch }: OrderJob): Promise<Taken | undefined> {
+async function claimForRun(fleet: Fleet, { orderId, epoch }: OrderJob): Promise<ClaimResult | undefined> {
   const { worker, host } = fleet;
-  return fleet.store.transaction(WORKER, async (tx) => {
+  return fleet.store.transaction(SYSTEM, async (tx) => {
     const claimed = await claimOrder(tx, { orderId, epoch, worker, host: host.id, leaseMs: LEASE_MS });
     if (!claimed) return undefined;
     const product = productsOf(fleet, claimed.tenantId).find(({ id }) => id === claimed.productId);
@@ -70,8 +70,8 @@ async function take(fleet: Fleet, { orderId, epoch }: OrderJob): Promise<Taken |
       return skip(fleet, tx, claimed, `not-found: ${claimed.productId} is no product of fleet.yaml any more`);
     if (!product.enabled) return skip(fleet, tx, claimed, "product-stopped: it is not enabled in fleet.yaml");
     const decided = await decideFor(fleet, tx, product, { isRunning: false });
-    if (decided.do === "skip") return skip(fleet, tx, claimed, `product-stopped: ${reasonOf(decided.hold)}`);
-    if (decided.do !== "go") return hold(tx, claimed, reasonOf(decided.hold));
+    if (decided.do === "skip") return skip(fleet, tx, claimed, `product-stopped: ${killSwitchReason(decided.hold)}`);
+    if (decided.do !== "go") return hold(tx, claimed, killSwitchReason(decided.hold));
     const id = fleet.newId();
     const run = await insertRun(tx, {
       id,
@@ -98,17 +98,17 @@ async function decideFor(
   { tenant, id }: Product,
   order: { readonly isRunning: boolean },
 ): Promise<OrderDecision> {
-  const switches = await readSwitches(fleet, tx, tenant);
+  const switches = await readKillSwitches(fleet, tx, tenant);
   return decideOrder(order, switches, { tenantId: tenant, productIds: [id] });
 }
 
 /** Its turn has come, but nothing may be begun: it stays pending, says why, and is asked about again. */
-async function hold(tx: Tx, claimed: Order, reason: string): Promise<Taken | undefined> {
-  const order = await holdOrder(tx, claimed, { reason, dueMs: HELD_MS });
+async function hold(tx: Tx, claimed: Order, reason: string): Promise<ClaimResult | undefined> {
+  const order = await deferOrder(tx, claimed, { reason, dueMs: HOLD_RECHECK_MS });
   return order && { order };
 }
 
-async function skip(fleet: Fleet, tx: Tx, claimed: Order, reason: string): Promise<Taken | undefined> {
+async function skip(fleet: Fleet, tx: Tx, claimed: Order, reason: string): Promise<ClaimResult | undefined> {
   const at = fleet.clock();
   const order = await skipOrder(tx, claimed, { reason, at });
   if (!order) return undefined;
@@ -117,61 +117,70 @@ async function skip(fleet: Fleet, tx: Tx, claimed: Order, reason: string): Promi
   return { order };
 }
 
-type Ending = Extract<OrderDecision, { do: "skip" | "wait" | "give_back" | "finish" }>;
+type StopDecision = Extract<OrderDecision, { do: "skip" | "wait" | "give_back" | "finish" }>;
 
 /** Why an order is ended before its end. */
-class Stopped extends FleetError {
-  readonly givesBack: boolean;
+class OrderStoppedError extends FleetError {
+  readonly isRequeued: boolean;
 
-  constructor({ do: what, hold: found }: Ending) {
-    super("stopped", refusal(found).message, { reason: reasonOf(found) });
-    this.givesBack = what === "give_back";
+  constructor({ do: what, hold: found }: StopDecision) {
+    super("stopped", killSwitchError(found).message, { reason: killSwitchReason(found) });
+    this.isRequeued = what === "give_back";
   }
 }
 
 /** The lease, and the kill switch: what is stopped is stopped at once, not after the order it is at. */
-async function renew(fleet: Fleet, claim: Claim, product: Product, stop: AbortController): Promise<boolean> {
-  return fleet.store.transaction(WORKER, async (tx) => {
-    if (!(await renewOrder(tx, claim, LEASE_MS))) return false;
+async function renewOrderClaim(
+  fleet: Fleet,
+  claim: OrderClaim,
+  product: Product,
+  stop: AbortController,
+): Promise<boolean> {
+  return fleet.store.transaction(SYSTEM, async (tx) => {
+    if (!(await renewOrderLease(tx, claim, LEASE_MS))) return false;
     const decided = await decideFor(fleet, tx, product, { isRunning: true });
-    if (decided.do === "skip" || decided.do === "give_back") stop.abort(new Stopped(decided));
+    if (decided.do === "skip" || decided.do === "give_back") stop.abort(new OrderStoppedError(decided));
     return true;
   });
 }
 
 /** A worker of this host died over it: what it left running is ended before it is begun again. */
-async function endRemainsOf(fleet: Fleet, order: Order): Promise<void> {
-  const runs = await fleet.store.transaction(WORKER, (tx) => listRunsOfOrder(tx, order.id));
+async function cleanUpLeftovers(fleet: Fleet, order: Order): Promise<void> {
+  const runs = await fleet.store.transaction(SYSTEM, (tx) => listRunsOfOrder(tx, order.id));
   const dead = runs.filter(({ host, failure }) => host === fleet.host.id && failure === "worker_died");
-  for (const { id } of dead) await endRemains(fleet.home, id);
+  for (const { id } of dead) await removeLeftovers(fleet.home, id);
 }
 
-function again({ productId, intent }: Order, { message }: IntentOutcome): FleetError {
+function retryError({ productId, intent }: Order, { message }: IntentOutcome): FleetError {
   return new FleetError("order-tried-again", `${intent} of ${productId} is tried once more: ${message}.`);
 }
 
-interface Ends {
+interface RunSignals {
   readonly lease: Lease;
   readonly stop: AbortSignal;
-  readonly leaving: AbortSignal;
+  readonly shutdown: AbortSignal;
 }
 
 /** How it went. Undefined when the order is somebody else's by now: then nothing of this may be written down. */
-async function judge(fleet: Fleet, work: Work, { lease, stop, leaving }: Ends): Promise<Verdict | undefined> {
+async function executeOrder(
+  fleet: Fleet,
+  work: RunContext,
+  { lease, stop, shutdown }: RunSignals,
+): Promise<Verdict | undefined> {
   const { order } = work;
   const signal = AbortSignal.any([lease.signal, stop]);
   let outcome: IntentOutcome;
   try {
-    await recordBeginning(fleet, work);
+    await recordStart(fleet, work);
     await fleet.faultPoint("order:before", order.id);
-    outcome = await carryOut({ fleet, ...work, signal });
+    outcome = await executeIntent({ fleet, ...work, signal });
   } catch (error) {
-    if (!signal.aborted) return { do: "end", outcome: outcomeOfError(fleet, work, error) };
+    if (!signal.aborted) return { do: "end", outcome: toFailedOutcome(fleet, work, error) };
     outcome = { ok: false, exitCode: null, message: "it was stopped" };
   }
   if (stop.aborted) return stopVerdict(stop, outcome);
-  if (leaving.aborted && !outcome.ok) return { do: "leave", outcome };
-  if (lease.signal.aborted && !leaving.aborted) return undefined;
+  if (shutdown.aborted && !outcome.ok) return { do: "leave", outcome };
+  if (lease.signal.aborted && !shutdown.aborted) return undefined;
   const { ok, transient = false } = outcome;
   if (!ok && mayHeal({ intent: order.intent, attempt: order.attempt, transient })) return { do: "heal", outcome };
   return { do: "end", outcome };
@@ -180,12 +189,12 @@ async function judge(fleet: Fleet, work: Work, { lease, stop, leaving }: Ends): 
 /** Frozen, it is begun anew after the release: what it ran cannot be paused, since its time goes on. */
 function stopVerdict({ reason }: AbortSignal, outcome: IntentOutcome): Verdict {
   const why: unknown = reason;
-  if (!(why instanceof Stopped)) return { do: "stop", reason: "it is stopped", outcome };
-  const said = String(why.facts["reason"]);
-  return why.givesBack ? { do: "leave", why: said, outcome } : { do: "stop", reason: said, outcome };
+  if (!(why instanceof OrderStoppedError)) return { do: "stop", reason: "it is stopped", outcome };
+  const text = String(why.facts["reason"]);
+  return why.isRequeued ? { do: "leave", why: text, outcome } : { do: "stop", reason: text, outcome };
 }
 
-function outcomeOfError(fleet: Fleet, { order, run }: Work, error: unknown): IntentOutcome {
+function toFailedOutcome(fleet: Fleet, { order, run }: RunContext, error: unknown): IntentOutcome {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof FleetError) {
     const { code, failure } = error;

@@ -3,20 +3,20 @@ import { StaleVersionError } from "../../domain/errors.ts";
 import { orderEvent } from "../../domain/notify/event.ts";
 import type { LastRun } from "../../domain/orders/last-run.ts";
 import type { OrderStatus, StopCondition } from "../../domain/orders/order.ts";
-import { firedStops, owedEvidence, readSummary } from "../../domain/orders/run.ts";
+import { metStopConditions, requiredEvidence, parseRunSummary } from "../../domain/orders/run.ts";
 import { shortId } from "../../domain/task/task.ts";
 import { LAST_RUN, MANIFEST } from "../../runs/evidence.ts";
 import { insertArtifacts, type NewArtifact } from "../../store/artifacts.ts";
-import { returnOrder, settleOrder, skipBatch, type Claim } from "../../store/order-claims.ts";
+import { releaseOrder, settleOrder, skipBatch, type OrderClaim } from "../../store/order-claims.ts";
 import { advanceBatches, type Order } from "../../store/orders.ts";
 import { insertEvents } from "../../store/outbox.ts";
-import { endRun, type RunEnding } from "../../store/runs.ts";
+import { endRun, type RunOutcome } from "../../store/runs.ts";
 import type { Tx } from "../../store/sql.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import type { IntentOutcome } from "./intents/intent.ts";
-import { unlessStale } from "../tasks/transition.ts";
-import { publish, recordEnd, type Work } from "./record.ts";
+import { ignoreStale } from "../tasks/transition.ts";
+import { publishLastRun, recordEnd, type RunContext } from "./record.ts";
 
 export type Verdict =
   | { readonly do: "end"; readonly outcome: IntentOutcome }
@@ -28,10 +28,10 @@ export type Verdict =
   | { readonly do: "stop"; readonly outcome: IntentOutcome; readonly reason: string };
 
 /** How long a returned order is not missed: its job comes back after the queue's own pause. */
-const AGAIN_MS = 5_000;
+const REQUEUE_MS = 5_000;
 
 interface Settlement {
-  readonly ending: RunEnding;
+  readonly ending: RunOutcome;
   readonly order: OrderStatus;
   readonly reason: string | null;
   readonly fired: readonly StopCondition[];
@@ -39,33 +39,38 @@ interface Settlement {
 }
 
 /** Undefined when the order was taken over meanwhile: then nothing of this is kept in the database. */
-export async function settleRun(fleet: Fleet, claim: Claim, work: Work, verdict: Verdict): Promise<Order | undefined> {
-  const meant = await settlementOf(work, verdict);
-  const { settlement, lastRun, files } = await sealed(fleet, work, meant);
+export async function settleRun(
+  fleet: Fleet,
+  claim: OrderClaim,
+  work: RunContext,
+  verdict: Verdict,
+): Promise<Order | undefined> {
+  const intended = await decideSettlement(work, verdict);
+  const { settlement, lastRun, files } = await sealRun(fleet, work, intended);
   await fleet.faultPoint("order:sealed", work.order.id);
-  const settled = await unlessStale(
-    fleet.store.transaction(WORKER, (tx) => settle(fleet, tx, { claim, work, settlement, files })),
+  const settled = await ignoreStale(
+    fleet.store.transaction(SYSTEM, (tx) => applySettlement(fleet, tx, { claim, work, settlement, files })),
   );
   if (!settled) return undefined;
   fleet.kickRelay();
-  if (lastRun) await publish(fleet, work, lastRun);
+  if (lastRun) await publishLastRun(fleet, work, lastRun);
   await fleet.faultPoint("order:after", work.order.id);
   return settled;
 }
 
-interface Sealed {
+interface SealedRun {
   readonly settlement: Settlement;
   readonly files: readonly NewArtifact[];
   readonly lastRun?: LastRun;
 }
 
 /** A run whose evidence cannot be kept (a disk that is full) has failed, however well it went. */
-async function sealed(fleet: Fleet, work: Work, settlement: Settlement): Promise<Sealed> {
+async function sealRun(fleet: Fleet, work: RunContext, settlement: Settlement): Promise<SealedRun> {
   const { ending, stopped } = settlement;
-  const seconds = readSummary(ending.summary).spent?.seconds ?? secondsSince(fleet, work);
-  const standing = { status: ending.status, sentence: ending.message ?? "", seconds, stopped };
+  const seconds = parseRunSummary(ending.summary).spent?.seconds ?? secondsSince(fleet, work);
+  const state = { status: ending.status, sentence: ending.message ?? "", seconds, stopped };
   try {
-    return { settlement, ...(await recordEnd(fleet, work, standing)) };
+    return { settlement, ...(await recordEnd(fleet, work, state)) };
   } catch (error) {
     const message = `its evidence cannot be kept: ${error instanceof Error ? error.message : String(error)}`;
     fleet.log.error({ event: "evidence.lost", runId: work.run.id, error: message }, "a run's evidence is lost");
@@ -74,18 +79,22 @@ async function sealed(fleet: Fleet, work: Work, settlement: Settlement): Promise
   }
 }
 
-interface Settling {
-  readonly claim: Claim;
-  readonly work: Work;
+interface SettleRequest {
+  readonly claim: OrderClaim;
+  readonly work: RunContext;
   readonly settlement: Settlement;
   readonly files: readonly NewArtifact[];
 }
 
-async function settle(fleet: Fleet, tx: Tx, { claim, work, settlement, files }: Settling): Promise<Order> {
+async function applySettlement(
+  fleet: Fleet,
+  tx: Tx,
+  { claim, work, settlement, files }: SettleRequest,
+): Promise<Order> {
   const { order, run } = work;
   const lost = () => new StaleVersionError(order.id, order.epoch, order.epoch + 1);
   const at = fleet.clock();
-  const moved = await moveOrder(fleet, tx, { claim, work, settlement, files });
+  const moved = await transitionOrder(fleet, tx, { claim, work, settlement, files });
   if (!moved || !(await endRun(tx, run.id, settlement.ending))) throw lost();
   await insertArtifacts(tx, run, files);
   const event = (changed: Order, from: OrderStatus, runId?: string) =>
@@ -104,13 +113,13 @@ async function settle(fleet: Fleet, tx: Tx, { claim, work, settlement, files }: 
   return moved;
 }
 
-async function moveOrder(
+async function transitionOrder(
   fleet: Fleet,
   tx: Tx,
-  { claim, work, settlement, files }: Settling,
+  { claim, work, settlement, files }: SettleRequest,
 ): Promise<Order | undefined> {
   const { order, reason, ending } = settlement;
-  if (order === "pending") return returnOrder(tx, claim, { healed: ending.status === "failed", dueMs: AGAIN_MS });
+  if (order === "pending") return releaseOrder(tx, claim, { healed: ending.status === "failed", dueMs: REQUEUE_MS });
   if (order === "running") return undefined;
   const { startedAt } = work.run;
   const result = {
@@ -124,54 +133,58 @@ async function moveOrder(
   return settleOrder(tx, claim, { status: order, reason, result });
 }
 
-type Base = Pick<RunEnding, "headSha" | "exitCode" | "failure" | "message" | "transient" | "summary">;
+type EndingBase = Pick<RunOutcome, "headSha" | "exitCode" | "failure" | "message" | "transient" | "summary">;
 
-function baseOf(outcome: IntentOutcome): Base {
+function toEndingBase(outcome: IntentOutcome): EndingBase {
   const { headSha, exitCode, failure, message, transient = false, summary } = outcome;
   const sentence = message.slice(0, 2_000).toWellFormed().replaceAll("\0", "");
   const known = { headSha: headSha ?? null, failure: failure ?? null };
   return { ...known, exitCode, message: sentence, transient, summary: { ...summary } };
 }
 
-async function settlementOf(work: Work, verdict: Verdict): Promise<Settlement> {
+async function decideSettlement(work: RunContext, verdict: Verdict): Promise<Settlement> {
   const { outcome } = verdict;
-  const base = baseOf(outcome);
-  if (verdict.do === "end") return ended(work, outcome, base);
+  const base = toEndingBase(outcome);
+  if (verdict.do === "end") return finishedSettlement(work, outcome, base);
   if (verdict.do === "heal") {
     return { ending: { ...base, status: "failed" }, order: "pending", reason: null, fired: [] };
   }
   if (verdict.do === "leave") {
     const [failure, message] = verdict.why ? ["frozen", verdict.why] : ["shutdown", "its worker was shut down"];
-    return { ...cancelled(base, failure, message), order: "pending", reason: null };
+    return { ...cancelledEnding(base, failure, message), order: "pending", reason: null };
   }
   const reason = `product-stopped: ${verdict.reason}`;
-  return { ...cancelled(base, "product_stopped", reason), order: "skipped", reason, stopped: verdict.reason };
+  return { ...cancelledEnding(base, "product_stopped", reason), order: "skipped", reason, stopped: verdict.reason };
 }
 
-function cancelled(base: Base, failure: string, message: string): Pick<Settlement, "ending" | "fired"> {
+function cancelledEnding(base: EndingBase, failure: string, message: string): Pick<Settlement, "ending" | "fired"> {
   return { ending: { ...base, status: "cancelled", failure, message }, fired: [] };
 }
 
 /** What is owed and not there makes a failure of what went well. */
-async function ended({ order, product, evidence }: Work, outcome: IntentOutcome, base: Base): Promise<Settlement> {
-  const there = new Set([...(await evidence.names()), LAST_RUN, MANIFEST]);
-  const missing = owedEvidence(order, product).filter((name) => !there.has(name));
+async function finishedSettlement(
+  { order, product, evidence }: RunContext,
+  outcome: IntentOutcome,
+  base: EndingBase,
+): Promise<Settlement> {
+  const present = new Set([...(await evidence.names()), LAST_RUN, MANIFEST]);
+  const missing = requiredEvidence(order, product).filter((name) => !present.has(name));
   const ok = outcome.ok && missing.length === 0;
-  const lacking = outcome.ok && !ok;
-  const failure = lacking ? "missing_evidence" : base.failure;
-  const message = lacking ? `${base.message}, but there is no ${missing.join(", no ")}` : base.message;
+  const isIncomplete = outcome.ok && !ok;
+  const failure = isIncomplete ? "missing_evidence" : base.failure;
+  const message = isIncomplete ? `${base.message}, but there is no ${missing.join(", no ")}` : base.message;
   const end = { intent: order.intent, ok, failure: failure ?? undefined, missing, fired: outcome.fired };
-  const fired = firedStops(order.stopConditions, end);
-  const summary = { ...base.summary, ...some({ missing }), ...some({ fired }) };
+  const fired = metStopConditions(order.stopConditions, end);
+  const summary = { ...base.summary, ...omitEmpty({ missing }), ...omitEmpty({ fired }) };
   const ending = { ...base, status: ok ? "success" : "failed", failure, message, summary } as const;
   return { ending, order: ok ? "completed" : "failed", reason: ok ? null : message, fired };
 }
 
 /** Nothing, when the list is empty. */
-function some(named: Readonly<Record<string, readonly string[]>>): Readonly<Record<string, readonly string[]>> {
+function omitEmpty(named: Readonly<Record<string, readonly string[]>>): Readonly<Record<string, readonly string[]>> {
   return Object.values(named).some((list) => list.length > 0) ? named : {};
 }
 
-function secondsSince(fleet: Fleet, { run }: Work): number {
+function secondsSince(fleet: Fleet, { run }: RunContext): number {
   return Math.max(0, fleet.clock().getTime() - run.startedAt.getTime()) / 1_000;
 }

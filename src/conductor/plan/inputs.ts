@@ -1,21 +1,21 @@
 /** What a plan follows from, gathered: a handful of statements, however many products there are. Changes nothing. */
-import { canonical } from "../../domain/text/canonical.ts";
+import { canonicalJson } from "../../domain/text/canonical.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { PlanInputs, PlanProduct, PlanRun, PlanSchedule, PlanSource } from "../../domain/plan/inputs.ts";
 import type { Product } from "../../domain/product.ts";
-import { paceOf } from "../../domain/orders/schedule.ts";
+import { slotIntervalOf } from "../../domain/orders/schedule.ts";
 import { listWaitingDossiers, type Dossier } from "../../store/dossiers.ts";
 import { listOpenDrift, type Drift } from "../../store/drift.ts";
 import { listKillSwitches } from "../../store/kill-switches.ts";
 import { listLatestRuns, type Run } from "../../store/runs.ts";
 import { listSchedules, type Schedule } from "../../store/schedules.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
-import { productsOf, stopOf } from "../products/products.ts";
+import { productsOf, findStop } from "../products/products.ts";
 import { dueSchedules, type DueSchedule } from "../schedules/run.ts";
-import { sightOf } from "../scope.ts";
+import { visibleTo } from "../scope.ts";
 
-export interface PlanAsk {
+export interface PlanOptions {
   readonly wanted: number;
   readonly source: PlanSource;
   /** Only this one. */
@@ -27,39 +27,39 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
 /** What it knows is of now; what counts as old is counted from `asOf`: the full hour, so that asking again finds the same plan. */
-export async function gatherInputs(fleet: Fleet, by: Operator, ask: PlanAsk): Promise<PlanInputs> {
+export async function gatherInputs(fleet: Fleet, by: Operator, options: PlanOptions): Promise<PlanInputs> {
   const { tenantId } = by;
-  const asOf = ask.asOf ?? floor(fleet.clock(), ask.source === "schedules" ? MINUTE_MS : HOUR_MS);
+  const asOf = options.asOf ?? floorTo(fleet.clock(), options.source === "schedules" ? MINUTE_MS : HOUR_MS);
   const all = productsOf(fleet, tenantId);
-  const products = ask.productId === undefined ? all : all.filter(({ id }) => id === ask.productId);
-  const known = await fleet.store.transaction(sightOf(by), async (tx) => ({
+  const products = options.productId === undefined ? all : all.filter(({ id }) => id === options.productId);
+  const known = await fleet.store.transaction(visibleTo(by), async (tx) => ({
     runs: await listLatestRuns(tx, tenantId),
     drift: await listOpenDrift(tx, tenantId),
     dossiers: await listWaitingDossiers(tx, tenantId),
     schedules: new Map((await listSchedules(tx, tenantId)).map((found) => [found.productId, found])),
   }));
-  const switches = await fleet.store.transaction(WORKER, (tx) => listKillSwitches(tx, tenantId));
-  const due = ask.source === "schedules" ? await dueSchedules(fleet, tenantId, asOf) : [];
+  const switches = await fleet.store.transaction(SYSTEM, (tx) => listKillSwitches(tx, tenantId));
+  const due = options.source === "schedules" ? await dueSchedules(fleet, tenantId, asOf) : [];
   const wanted = new Set(products.map(({ id }) => id));
   const isWanted = (item: { readonly product_id: string }) => wanted.has(item.product_id);
   return {
     as_of: asOf.toISOString(),
-    dossiers: known.dossiers.flatMap((dossier) => dossierOf(dossier)).filter(isWanted),
-    latest_runs: known.runs.flatMap((run) => runOf(run)).filter(isWanted),
+    dossiers: known.dossiers.flatMap((dossier) => toPlanDossier(dossier)).filter(isWanted),
+    latest_runs: known.runs.flatMap((run) => toPlanRun(run)).filter(isWanted),
     open_drift: countDrift(known.drift).filter(isWanted),
-    policy_ref: `fleet.yaml#sha256:${fleet.sha256(canonical(sortedById(products)))}`,
+    policy_ref: `fleet.yaml#sha256:${fleet.sha256(canonicalJson(sortedById(products)))}`,
     products: products.map((product) =>
-      productOf(product, stopOf(product, switches)?.reason, known.schedules.get(product.id)),
+      toPlanProduct(product, findStop(product, switches)?.reason, known.schedules.get(product.id)),
     ),
-    schedules: due.map((found) => scheduleOf(found)).filter(isWanted),
+    schedules: due.map((found) => toPlanSchedule(found)).filter(isWanted),
     schema_version: 1,
-    source: ask.source,
+    source: options.source,
     tenant_id: tenantId,
-    wanted: ask.wanted,
+    wanted: options.wanted,
   };
 }
 
-function floor(at: Date, toMs: number): Date {
+function floorTo(at: Date, toMs: number): Date {
   return new Date(Math.floor(at.getTime() / toMs) * toMs);
 }
 
@@ -67,13 +67,13 @@ function sortedById(products: readonly Product[]): Product[] {
   return products.toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-function productOf(product: Product, stopped: string | undefined, schedule: Schedule | undefined): PlanProduct {
+function toPlanProduct(product: Product, stopped: string | undefined, schedule: Schedule | undefined): PlanProduct {
   const { commands, ci } = product;
   return {
     criticality: product.criticality,
     enabled: product.enabled,
     every_seconds: everySeconds(schedule),
-    evidence: { test: evidenceOf(product, "test"), validate: evidenceOf(product, "validate") },
+    evidence: { test: requiredEvidence(product, "test"), validate: requiredEvidence(product, "validate") },
     intents: [...(commands.validate ? ["validate" as const] : []), ...(commands.test ? ["test" as const] : [])],
     product_id: product.id,
     sla_tier: product.slaTier,
@@ -84,23 +84,23 @@ function productOf(product: Product, stopped: string | undefined, schedule: Sche
 }
 
 /** By its last part, as the evidence is kept. */
-function evidenceOf({ evidence }: Product, of: "validate" | "test"): string[] {
+function requiredEvidence({ evidence }: Product, of: "validate" | "test"): string[] {
   const own = evidence.filter((file) => file.of === of && file.required);
   return own.map(({ path }) => (path.split("/").at(-1) ?? path).slice(0, 200));
 }
 
 function everySeconds(schedule: Schedule | undefined): number | null {
   if (!schedule?.definition || !schedule.enabled || schedule.paused) return null;
-  const pace = paceOf(schedule.definition);
+  const pace = slotIntervalOf(schedule.definition);
   return pace ? Math.ceil(pace.everyMs / 1_000) : null;
 }
 
-function runOf({ productId, intent, id, status, failure, endedAt }: Run): PlanRun[] {
+function toPlanRun({ productId, intent, id, status, failure, endedAt }: Run): PlanRun[] {
   if (endedAt === null || (status !== "success" && status !== "failed")) return [];
   return [{ ended_at: endedAt.toISOString(), failure, intent, product_id: productId, run_id: id, status }];
 }
 
-function dossierOf({ dossierId, path, productId, statusSince }: Dossier): PlanInputs["dossiers"] {
+function toPlanDossier({ dossierId, path, productId, statusSince }: Dossier): PlanInputs["dossiers"] {
   if (dossierId === null) return [];
   return [{ dossier_id: dossierId, path, product_id: productId, since: statusSince.toISOString() }];
 }
@@ -119,7 +119,7 @@ function countDrift(drift: readonly Drift[]): PlanInputs["open_drift"] {
   return [...counted].map(([id, { findings, since }]) => ({ findings, product_id: id, since }));
 }
 
-function scheduleOf({ schedule, definition, slotAt }: DueSchedule): PlanSchedule {
+function toPlanSchedule({ schedule, definition, slotAt }: DueSchedule): PlanSchedule {
   return {
     jobs: definition.jobs,
     policy_ref: `schedules/${schedule.id}.json#sha256:${schedule.sha256}`,

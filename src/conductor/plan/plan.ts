@@ -1,30 +1,30 @@
 /** Planning: from what is known to orders that wait to be run; stored once, and made again to prove it. */
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
-import { plan, Plan, type Planned } from "../../domain/plan/plan.ts";
+import { createPlan, Plan, type PlanResult } from "../../domain/plan/plan.ts";
 import { PlanInputs } from "../../domain/plan/inputs.ts";
-import { nextPlace } from "../../store/keyset.ts";
+import { nextPageCursor } from "../../store/keyset.ts";
 import { auditOperator } from "../../store/operators.ts";
 import { insertOrders, type NewOrder } from "../../store/orders.ts";
 import {
   insertPlan,
   listPlans,
-  listPlansNamed,
-  listStandings,
-  packTexts,
-  readTexts,
-  type PlanPage,
+  listPlansByName,
+  listOrdersForSubjects,
+  packPlanTexts,
+  readPlanTexts,
+  type PlanFilter,
   type PlanTexts,
   type StoredPlan,
 } from "../../store/plans.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
-import { gatherInputs, type PlanAsk } from "./inputs.ts";
+import { gatherInputs, type PlanOptions } from "./inputs.ts";
 import { assertNotStopped, getProduct } from "../products/products.ts";
-import { sightOf } from "../scope.ts";
+import { visibleTo } from "../scope.ts";
 
 /** How a planned order stands with those there are. */
-export interface Standing {
+export interface OrderState {
   readonly jobId: string;
   /** `planned`: nothing stands in its way. `open`: there is one already, or this one runs. `done`: this plan was carried out. */
   readonly state: "planned" | "open" | "done";
@@ -32,25 +32,29 @@ export interface Standing {
   readonly orderId: string;
 }
 
-export interface MadePlan {
+export interface PlanWithOrders {
   readonly plan: Plan;
   /** Orders that are new. None the second time, and in a dry run. */
   readonly stored: number;
-  readonly standings: readonly Standing[];
+  readonly standings: readonly OrderState[];
 }
 
-export type Planning = PlanAsk & { readonly dryRun?: boolean };
+export type MakePlanOptions = PlanOptions & { readonly dryRun?: boolean };
 
 /** Orders are stored as pending, and run when somebody asks. A dry run reads, and that is all. */
-export async function makePlan(fleet: Fleet, by: Operator, ask: Planning): Promise<MadePlan> {
-  if (ask.productId !== undefined) await assertNotStopped(fleet, getProduct(fleet, by.tenantId, ask.productId));
-  const planned = plan(await gatherInputs(fleet, by, ask), fleet.sha256);
-  const stored = ask.dryRun ? 0 : await storePlan(fleet, by, planned);
-  return { plan: planned.plan, stored, standings: await standingsOf(fleet, by, planned.plan) };
+export async function makePlan(fleet: Fleet, by: Operator, options: MakePlanOptions): Promise<PlanWithOrders> {
+  if (options.productId !== undefined) await assertNotStopped(fleet, getProduct(fleet, by.tenantId, options.productId));
+  const planned = createPlan(await gatherInputs(fleet, by, options), fleet.sha256);
+  const stored = options.dryRun ? 0 : await storePlan(fleet, by, planned);
+  return { plan: planned.plan, stored, standings: await readOrderStates(fleet, by, planned.plan) };
 }
 
-async function storePlan(fleet: Fleet, by: Operator, { plan: made, inputText, outputText }: Planned): Promise<number> {
-  const packed = await packTexts({ inputs: inputText, output: outputText });
+async function storePlan(
+  fleet: Fleet,
+  by: Operator,
+  { plan: made, inputText, outputText }: PlanResult,
+): Promise<number> {
+  const packed = await packPlanTexts({ inputs: inputText, output: outputText });
   const owner = { tenantId: by.tenantId, operatorId: by.id };
   const row = {
     ...owner,
@@ -69,7 +73,7 @@ async function storePlan(fleet: Fleet, by: Operator, { plan: made, inputText, ou
     score,
     reasons,
   }));
-  return fleet.store.transaction(WORKER, async (tx) => {
+  return fleet.store.transaction(SYSTEM, async (tx) => {
     const isNew = await insertPlan(tx, row, packed);
     const stored = await insertOrders(tx, owner, orders);
     if (isNew || stored.length > 0) {
@@ -80,16 +84,16 @@ async function storePlan(fleet: Fleet, by: Operator, { plan: made, inputText, ou
   });
 }
 
-async function standingsOf(fleet: Fleet, by: Operator, { orders }: Plan): Promise<Standing[]> {
-  const asked = orders.map(({ order: { job_id, product_id, intent }, subject }) => ({
+async function readOrderStates(fleet: Fleet, by: Operator, { orders }: Plan): Promise<OrderState[]> {
+  const keys = orders.map(({ order: { job_id, product_id, intent }, subject }) => ({
     job_id,
     product_id,
     intent,
     subject,
   }));
-  const known = await fleet.store.transaction(sightOf(by), (tx) => listStandings(tx, by.tenantId, asked));
+  const known = await fleet.store.transaction(visibleTo(by), (tx) => listOrdersForSubjects(tx, by.tenantId, keys));
   const found = new Map(known.map((standing) => [standing.jobId, standing]));
-  return asked.map(({ job_id: jobId }): Standing => {
+  return keys.map(({ job_id: jobId }): OrderState => {
     const { orderId = jobId, status = "pending" } = found.get(jobId) ?? {};
     if (orderId === jobId && status === "pending") return { jobId, state: "planned", orderId };
     return { jobId, state: status === "pending" || status === "running" ? "open" : "done", orderId };
@@ -100,14 +104,14 @@ async function standingsOf(fleet: Fleet, by: Operator, { orders }: Plan): Promis
 export async function listPlansFor(
   fleet: Fleet,
   by: Operator,
-  page: PlanPage,
-): Promise<{ plans: readonly StoredPlan[]; next: ReturnType<typeof nextPlace> }> {
-  const rows = await fleet.store.transaction(sightOf(by), (tx) => listPlans(tx, { ...page, limit: page.limit + 1 }));
-  return { plans: rows.slice(0, page.limit), next: nextPlace(rows, page.limit) };
+  page: PlanFilter,
+): Promise<{ plans: readonly StoredPlan[]; next: ReturnType<typeof nextPageCursor> }> {
+  const rows = await fleet.store.transaction(visibleTo(by), (tx) => listPlans(tx, { ...page, limit: page.limit + 1 }));
+  return { plans: rows.slice(0, page.limit), next: nextPageCursor(rows, page.limit) };
 }
 
 /** The document as it was made. Throws "not-found", "ambiguous-name", or "not-verified" when what is kept of it is not what was stored. */
-export async function getPlan(fleet: Fleet, by: Operator, name: string): Promise<MadePlan> {
+export async function getPlan(fleet: Fleet, by: Operator, name: string): Promise<PlanWithOrders> {
   const { row, texts } = await readPlan(fleet, by, name);
   const output =
     texts.output !== undefined && fleet.sha256(texts.output) === row.outputSha256 ? texts.output : undefined;
@@ -118,7 +122,7 @@ export async function getPlan(fleet: Fleet, by: Operator, name: string): Promise
     );
   }
   const made = Plan.parse({ ...readJson(output), output_sha256: row.outputSha256 });
-  return { plan: made, stored: 0, standings: await standingsOf(fleet, by, made) };
+  return { plan: made, stored: 0, standings: await readOrderStates(fleet, by, made) };
 }
 
 export interface Replay {
@@ -130,19 +134,19 @@ export interface Replay {
 /** Plans again from the inputs that were kept, and compares hashes and bytes with what was stored then. */
 export async function replayPlan(fleet: Fleet, by: Operator, name: string): Promise<Replay> {
   const { row, texts } = await readPlan(fleet, by, name);
-  const again = planAgain(fleet, texts.inputs);
+  const replayed = replan(fleet, texts.inputs);
   const checks = [
-    check("the inputs are those that were stored", hashOf(fleet, texts.inputs), row.inputSha256),
-    check("the output is the one that was stored", hashOf(fleet, texts.output), row.outputSha256),
-    check("the same inputs are written down the same", again?.plan.input_sha256, row.inputSha256),
-    check("they make the same plan id", again?.plan.plan_id, row.id),
-    check("they make the same output", again?.plan.output_sha256, row.outputSha256),
-    { what: "byte by byte", holds: again !== undefined && again.outputText === texts.output, why: null },
+    compareHash("the inputs are those that were stored", hashOf(fleet, texts.inputs), row.inputSha256),
+    compareHash("the output is the one that was stored", hashOf(fleet, texts.output), row.outputSha256),
+    compareHash("the same inputs are written down the same", replayed?.plan.input_sha256, row.inputSha256),
+    compareHash("they make the same plan id", replayed?.plan.plan_id, row.id),
+    compareHash("they make the same output", replayed?.plan.output_sha256, row.outputSha256),
+    { what: "byte by byte", holds: replayed !== undefined && replayed.outputText === texts.output, why: null },
   ];
   return { planId: row.id, holds: checks.every(({ holds }) => holds), checks };
 }
 
-function check(what: string, found: string | undefined, meant: string): Replay["checks"][number] {
+function compareHash(what: string, found: string | undefined, meant: string): Replay["checks"][number] {
   if (found === meant) return { what, holds: true, why: null };
   return { what, holds: false, why: `${found ?? "it cannot be read"}, not ${meant}` };
 }
@@ -151,9 +155,9 @@ function hashOf(fleet: Fleet, text: string | undefined): string | undefined {
   return text === undefined ? undefined : fleet.sha256(text);
 }
 
-function planAgain(fleet: Fleet, inputText: string | undefined): Planned | undefined {
+function replan(fleet: Fleet, inputText: string | undefined): PlanResult | undefined {
   const inputs = inputText === undefined ? undefined : PlanInputs.safeParse(readJson(inputText));
-  return inputs?.success ? plan(inputs.data, fleet.sha256) : undefined;
+  return inputs?.success ? createPlan(inputs.data, fleet.sha256) : undefined;
 }
 
 function readJson(text: string): object {
@@ -167,21 +171,21 @@ function readJson(text: string): object {
 
 const NAME = /^[0-9a-f-]{4,36}$/;
 /** Enough to say which ones a short beginning fits. */
-const MOST_NAMED = 6;
+const MAX_MATCHES = 6;
 
 async function readPlan(
   fleet: Fleet,
   by: Operator,
   name: string,
 ): Promise<{ row: StoredPlan; texts: Partial<PlanTexts> }> {
-  return fleet.store.transaction(sightOf(by), async (tx) => {
-    const known = NAME.test(name) ? await listPlansNamed(tx, name.replaceAll("-", ""), MOST_NAMED) : [];
-    const [row] = known;
+  return fleet.store.transaction(visibleTo(by), async (tx) => {
+    const matches = NAME.test(name) ? await listPlansByName(tx, name.replaceAll("-", ""), MAX_MATCHES) : [];
+    const [row] = matches;
     if (!row) throw new FleetError("not-found", `There is no plan ${name}. See yours: fleet plan --list`);
-    if (known.length > 1) {
-      const ids = known.map(({ id }) => id).join(", ");
+    if (matches.length > 1) {
+      const ids = matches.map(({ id }) => id).join(", ");
       throw new FleetError("ambiguous-name", `${name} fits several plans: ${ids}. Give one more letter.`);
     }
-    return { row, texts: await readTexts(tx, row.id) };
+    return { row, texts: await readPlanTexts(tx, row.id) };
   });
 }

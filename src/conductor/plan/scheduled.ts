@@ -1,19 +1,19 @@
 /** Planning by the clock: for each tenant on the account of the house, stored like any other plan, and run when it may be. */
 import type { PlannerJob } from "../../../queues/planner.ts";
 import type { Fleet } from "../fleet.ts";
-import { factoryOperator } from "../system-operator.ts";
+import { ensureSystemOperator } from "../system-operator.ts";
 import { requestBatch } from "../orders/requests.ts";
 import { makePlan } from "./plan.ts";
 
 /** How many orders are new, of all tenants; undefined when another worker is at it. */
-export async function planByTheClock(
+export async function planOnSchedule(
   fleet: Fleet,
-  { budget, run }: Pick<Extract<PlannerJob, { look: "state" }>, "budget" | "run">,
+  { budget, run }: Pick<Extract<PlannerJob, { kind: "state" }>, "budget" | "run">,
 ): Promise<number | undefined> {
-  return fleet.store.exclusively("planner/state", async () => {
+  return fleet.store.tryWithLock("planner/state", async () => {
     let stored = 0;
     for (const tenantId of new Set(fleet.settings.products.map(({ tenant }) => tenant))) {
-      const by = await factoryOperator(fleet, tenantId);
+      const by = await ensureSystemOperator(fleet, tenantId);
       const made = await makePlan(fleet, by, { wanted: budget, source: "state" });
       const waiting = made.standings.filter(({ state }) => state === "planned").map(({ orderId }) => orderId);
       if (run && waiting.length > 0) await requestBatch(fleet, by, waiting);

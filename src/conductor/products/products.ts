@@ -3,19 +3,26 @@ import { FleetError } from "../../domain/errors.ts";
 import type { EstopMode, EstopScope, EstopSwitch } from "../../domain/task/kill-switch.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { Product } from "../../domain/product.ts";
-import { factsOf, nextSlot } from "../../domain/orders/schedule.ts";
-import { dropKillSwitch, listKillSwitches, putKillSwitch } from "../../store/kill-switches.ts";
+import { toScheduleFacts, nextSlot } from "../../domain/orders/schedule.ts";
+import { deleteKillSwitch, listKillSwitches, upsertKillSwitch } from "../../store/kill-switches.ts";
 import { auditOperator } from "../../store/operators.ts";
 import { listLatestRuns, type Run } from "../../store/runs.ts";
 import { listSchedules, type Schedule } from "../../store/schedules.ts";
 import type { Tx } from "../../store/sql.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
-import { holdOnProduct, holdOnTask, livesAt, reasonOf, refusal, switchesNow } from "./kill-switches.ts";
-import { sightOf } from "../scope.ts";
+import {
+  killSwitchOnProduct,
+  killSwitchOnTask,
+  isLocatedAt,
+  killSwitchReason,
+  killSwitchError,
+  currentKillSwitches,
+} from "./kill-switches.ts";
+import { visibleTo } from "../scope.ts";
 
 /** Why nothing is planned or run for a product, and who says so. */
-export interface Stop {
+export interface ProductStop {
   readonly by: "fleet.yaml" | "operator";
   readonly reason: string;
   readonly who: string | null;
@@ -27,7 +34,7 @@ export interface Stop {
 
 export interface ProductState {
   readonly product: Product;
-  readonly stop: Stop | undefined;
+  readonly stop: ProductStop | undefined;
   /** The latest that ended, one for each intent. */
   readonly runs: readonly Run[];
   /** When its schedule asks next; undefined when no clock does. */
@@ -41,57 +48,57 @@ export function productsOf(fleet: Fleet, tenantId: string): Product[] {
 /** Those of the asker's tenant, in the order of fleet.yaml; three statements however many there are. */
 export async function listProducts(fleet: Fleet, by: Operator): Promise<ProductState[]> {
   const products = productsOf(fleet, by.tenantId);
-  return statesOf(fleet, by, products);
+  return readProductStates(fleet, by, products);
 }
 
 export async function findProductState(fleet: Fleet, by: Operator, id: string): Promise<ProductState> {
-  const [state] = await statesOf(fleet, by, [getProduct(fleet, by.tenantId, id)]);
-  if (!state) throw notFound(id);
+  const [state] = await readProductStates(fleet, by, [getProduct(fleet, by.tenantId, id)]);
+  if (!state) throw productNotFound(id);
   return state;
 }
 
 /** By id, within the tenant: a product of another one does not exist. Throws "not-found". */
 export function getProduct(fleet: Fleet, tenantId: string, id: string): Product {
   const product = productsOf(fleet, tenantId).find((known) => known.id === id);
-  if (!product) throw notFound(id);
+  if (!product) throw productNotFound(id);
   return product;
 }
 
-function notFound(id: string): FleetError {
+function productNotFound(id: string): FleetError {
   return new FleetError("not-found", `There is no product ${id}. See yours: fleet products`, { productId: id });
 }
 
-async function statesOf(fleet: Fleet, by: Operator, products: readonly Product[]): Promise<ProductState[]> {
-  const { runs, schedules } = await fleet.store.transaction(sightOf(by), async (tx) => ({
+async function readProductStates(fleet: Fleet, by: Operator, products: readonly Product[]): Promise<ProductState[]> {
+  const { runs, schedules } = await fleet.store.transaction(visibleTo(by), async (tx) => ({
     runs: await listLatestRuns(tx, by.tenantId),
     schedules: await listSchedules(tx, by.tenantId),
   }));
-  const switches = await switchesNow(fleet, by.tenantId);
+  const switches = await currentKillSwitches(fleet, by.tenantId);
   const now = fleet.clock();
   const scheduled = new Map(schedules.map((schedule) => [schedule.productId, schedule]));
   const runsOf = new Map<string, Run[]>();
   for (const run of runs) runsOf.set(run.productId, [...(runsOf.get(run.productId) ?? []), run]);
   return products.map((product) => ({
     product,
-    stop: stopOf(product, switches),
+    stop: findStop(product, switches),
     runs: runsOf.get(product.id) ?? [],
-    next: nextOf(scheduled.get(product.id), now),
+    next: nextRunAt(scheduled.get(product.id), now),
   }));
 }
 
-function nextOf(schedule: Schedule | undefined, now: Date): Date | undefined {
+function nextRunAt(schedule: Schedule | undefined, now: Date): Date | undefined {
   if (!schedule?.definition || schedule.problems) return undefined;
-  return nextSlot(schedule.definition, factsOf(schedule), now);
+  return nextSlot(schedule.definition, toScheduleFacts(schedule), now);
 }
 
 /** Whoever stopped it: the strictest switch, and fleet.yaml before people, since it holds however often somebody releases it. */
-export function stopOf(product: Product, read: readonly EstopSwitch[]): Stop | undefined {
-  const hold = holdOnProduct(product, read);
+export function findStop(product: Product, switches: readonly EstopSwitch[]): ProductStop | undefined {
+  const hold = killSwitchOnProduct(product, switches);
   if (!hold) return undefined;
   const { scope, mode, operatorId, at } = hold;
   return {
     by: operatorId === null ? "fleet.yaml" : "operator",
-    reason: reasonOf(hold),
+    reason: killSwitchReason(hold),
     who: operatorId,
     at,
     scope,
@@ -101,38 +108,38 @@ export function stopOf(product: Product, read: readonly EstopSwitch[]): Stop | u
 
 /** Why nothing may be planned, started or gone on with for this product; undefined when nothing stands against it. */
 export async function stopReason(fleet: Fleet, product: Product): Promise<string | undefined> {
-  return stopOf(product, await switchesNow(fleet, product.tenant))?.reason;
+  return findStop(product, await currentKillSwitches(fleet, product.tenant))?.reason;
 }
 
 /** The same inside a transaction that may see the product's tenant. */
 export async function stopReasonIn(tx: Tx, product: Product): Promise<string | undefined> {
-  return stopOf(product, await listKillSwitches(tx, product.tenant))?.reason;
+  return findStop(product, await listKillSwitches(tx, product.tenant))?.reason;
 }
 
 export async function assertNotStopped(fleet: Fleet, product: Product): Promise<void> {
-  const hold = holdOnProduct(product, await switchesNow(fleet, product.tenant));
-  if (hold) throw refusal(hold);
+  const hold = killSwitchOnProduct(product, await currentKillSwitches(fleet, product.tenant));
+  if (hold) throw killSwitchError(hold);
 }
 
 /** The same for whoever knows only the repository. */
-export async function assertGoesOnAt(fleet: Fleet, tenantId: string, repository: string): Promise<void> {
-  const hold = await holdOnTask(fleet, await switchesNow(fleet, tenantId), { tenantId, repository });
-  if (hold) throw refusal(hold);
+export async function assertNotStoppedAt(fleet: Fleet, tenantId: string, repository: string): Promise<void> {
+  const hold = await killSwitchOnTask(fleet, await currentKillSwitches(fleet, tenantId), { tenantId, repository });
+  if (hold) throw killSwitchError(hold);
 }
 
 /** Those of the list that live at a repository, as the forge names it: a link to it leads to the same product. */
 export async function productsAt(fleet: Fleet, products: readonly Product[], repository: string): Promise<Product[]> {
   const found = [];
-  for (const product of products) if (await livesAt(fleet, product, repository)) found.push(product);
+  for (const product of products) if (await isLocatedAt(fleet, product, repository)) found.push(product);
   return found;
 }
 
 /** Holds at once, for every process, and until somebody releases it. */
 export async function killProduct(fleet: Fleet, by: Operator, id: string, reason: string): Promise<ProductState> {
   const { id: productId } = getProduct(fleet, by.tenantId, id);
-  await fleet.store.transaction(WORKER, async (tx) => {
+  await fleet.store.transaction(SYSTEM, async (tx) => {
     const target = { tenantId: by.tenantId, scope: "product", subject: productId } as const;
-    await putKillSwitch(tx, { ...target, mode: "park", endsOrders: true, operatorId: by.id, reason });
+    await upsertKillSwitch(tx, { ...target, mode: "park", endsOrders: true, operatorId: by.id, reason });
     await auditOperator(tx, {
       operatorId: by.id,
       actor: by.id,
@@ -146,8 +153,8 @@ export async function killProduct(fleet: Fleet, by: Operator, id: string, reason
 /** What fleet.yaml stops stays stopped; the answer says so. Releasing what is not stopped changes nothing. */
 export async function releaseProduct(fleet: Fleet, by: Operator, id: string): Promise<ProductState> {
   const { id: productId } = getProduct(fleet, by.tenantId, id);
-  await fleet.store.transaction(WORKER, async (tx) => {
-    const dropped = await dropKillSwitch(tx, { tenantId: by.tenantId, scope: "product", subject: productId });
+  await fleet.store.transaction(SYSTEM, async (tx) => {
+    const dropped = await deleteKillSwitch(tx, { tenantId: by.tenantId, scope: "product", subject: productId });
     if (!dropped) return;
     await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "product.released", detail: { productId } });
   });

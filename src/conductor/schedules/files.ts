@@ -4,83 +4,89 @@ import { defineSchedule, type Schedule as Ticking } from "../../../schedules/def
 import { plannerQueue } from "../../../queues/planner.ts";
 import type { Scheduler } from "../../broker/broker.ts";
 import type { Product } from "../../domain/product.ts";
-import { paceOf, parseSchedule, patternOf, slotAt, type ScheduleProblem } from "../../domain/orders/schedule.ts";
 import {
-  dropSchedule,
+  slotIntervalOf,
+  parseSchedule,
+  toCronPattern,
+  slotAt,
+  type ScheduleProblem,
+} from "../../domain/orders/schedule.ts";
+import {
+  deleteSchedule,
   listSchedules,
-  putSchedule,
-  type ReadSchedule,
+  upsertSchedule,
+  type ScannedSchedule,
   type Schedule,
   type ScheduleKey,
 } from "../../store/schedules.ts";
 import { auditOperator } from "../../store/operators.ts";
-import { WORKER } from "../../store/store.ts";
-import { factoryOperator } from "../system-operator.ts";
+import { SYSTEM } from "../../store/store.ts";
+import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet, ScheduleSource } from "../fleet.ts";
 
 const DEFAULT_TENANT = "local";
-const MOST_NAME = 128;
+const MAX_NAME_LENGTH = 128;
 
 /** Brings the rows up to date with the files, by one worker at a time; answers with what is to tick. */
 export async function syncSchedules(fleet: Fleet): Promise<Ticking[]> {
   const files = await fleet.scheduleFiles();
-  if (files) await fleet.store.exclusively("schedules/files", () => writeRows(fleet, files));
-  const rows = await fleet.store.transaction(WORKER, (tx) => listSchedules(tx));
-  return rows.flatMap(tickingOf);
+  if (files) await fleet.store.tryWithLock("schedules/files", () => writeRows(fleet, files));
+  const rows = await fleet.store.transaction(SYSTEM, (tx) => listSchedules(tx));
+  return rows.flatMap(toQueueSchedules);
 }
 
 /** Undefined for what does not tick: invalid, disabled, paused, or asked for by people and pushes alone. */
-export function tickingOf(row: Schedule): Ticking[] {
+export function toQueueSchedules(row: Schedule): Ticking[] {
   const { definition, problems, enabled, paused, tenantId, id } = row;
-  const pace = definition && paceOf(definition);
+  const pace = definition && slotIntervalOf(definition);
   if (!pace || problems || !enabled || paused) return [];
   return [
     defineSchedule({
-      id: tickId(row),
+      id: schedulerId(row),
       queue: plannerQueue,
       everyMs: pace.everyMs,
-      pattern: patternOf(definition),
-      payload: { look: "schedule", tenantId, scheduleId: id },
+      pattern: toCronPattern(definition),
+      payload: { kind: "schedule", tenantId, scheduleId: id },
     }),
   ];
 }
 
-function tickId({ tenantId, id }: ScheduleKey): string {
+function schedulerId({ tenantId, id }: ScheduleKey): string {
   return `${plannerQueue.name}/${tenantId}/${id}`;
 }
 
 async function writeRows(fleet: Fleet, files: readonly ScheduleSource[]): Promise<void> {
-  const rows = await fleet.store.transaction(WORKER, (tx) => listSchedules(tx));
-  const known = new Map(rows.map((row) => [tickId(row), row]));
+  const rows = await fleet.store.transaction(SYSTEM, (tx) => listSchedules(tx));
+  const known = new Map(rows.map((row) => [schedulerId(row), row]));
   const wanted = new Set<string>();
   for (const found of readSources(fleet, files)) {
-    const id = tickId(found);
+    const id = schedulerId(found);
     wanted.add(id);
     const row = known.get(id);
     if (!row || differs(row, found)) await writeRow(fleet, row, found);
   }
-  for (const row of rows) if (!wanted.has(tickId(row))) await removeRow(fleet, row);
+  for (const row of rows) if (!wanted.has(schedulerId(row))) await removeRow(fleet, row);
 }
 
-function differs(row: Schedule, found: ReadSchedule): boolean {
+function differs(row: Schedule, found: ScannedSchedule): boolean {
   return row.sha256 !== found.sha256 || row.file !== found.file || !isDeepStrictEqual(row.problems, found.problems);
 }
 
-function readSources(fleet: Fleet, files: readonly ScheduleSource[]): ReadSchedule[] {
+function readSources(fleet: Fleet, files: readonly ScheduleSource[]): ScannedSchedule[] {
   const products = new Map(fleet.settings.products.map((product) => [product.id, product]));
   return files.map((source) => readSource(fleet, source, products.get(source.name)));
 }
 
 /** The row that a file asks for. A schedule of something that is no product belongs to the tenant of the house. */
-function readSource(fleet: Fleet, source: ScheduleSource, product: Product | undefined): ReadSchedule {
+function readSource(fleet: Fleet, source: ScheduleSource, product: Product | undefined): ScannedSchedule {
   const { text = "", file, unreadable } = source;
-  const parsed = unreadable === undefined ? parseSchedule(text, source.name) : refused("", unreadable);
+  const parsed = unreadable === undefined ? parseSchedule(text, source.name) : invalidFile("", unreadable);
   const problems = parsed.ok ? [] : [...parsed.problems];
   if (parsed.ok && !product) {
     problems.push({ path: "product_id", message: `there is no product ${source.name} in fleet.yaml` });
   }
   const tenantId = product?.tenant ?? DEFAULT_TENANT;
-  const id = source.name.slice(0, MOST_NAME);
+  const id = source.name.slice(0, MAX_NAME_LENGTH);
   return {
     id,
     tenantId,
@@ -93,40 +99,40 @@ function readSource(fleet: Fleet, source: ScheduleSource, product: Product | und
   };
 }
 
-function refused(path: string, message: string): { ok: false; problems: readonly ScheduleProblem[] } {
+function invalidFile(path: string, message: string): { ok: false; problems: readonly ScheduleProblem[] } {
   return { ok: false, problems: [{ path, message }] };
 }
 
-async function writeRow(fleet: Fleet, before: Schedule | undefined, found: ReadSchedule): Promise<void> {
-  const { id: operatorId } = await factoryOperator(fleet, found.tenantId);
+async function writeRow(fleet: Fleet, before: Schedule | undefined, found: ScannedSchedule): Promise<void> {
+  const { id: operatorId } = await ensureSystemOperator(fleet, found.tenantId);
   const { definition, problems, file, sha256 } = found;
   const now = fleet.clock();
   // Of another timing, or of a schedule that was off, the slots that are over are nobody's.
   const isNewTiming = before?.definition && definition && !isSameTiming(before, found);
   const passedAt = isNewTiming ? (slotAt(definition, now) ?? null) : null;
-  await fleet.store.transaction(WORKER, async (tx) => {
-    await putSchedule(tx, found, now, passedAt);
+  await fleet.store.transaction(SYSTEM, async (tx) => {
+    await upsertSchedule(tx, found, now, passedAt);
     const detail = { schedule: found.id, file, sha256, problems: problems ?? [] };
     await auditOperator(tx, { operatorId, actor: fleet.worker, action: "schedule.read", detail });
   });
   if (!problems) return;
   const facts = { event: "schedule.invalid", schedule: found.id, file, problems };
-  fleet.log.warn(facts, `${file} is not valid: ${problems.map(sayProblem).join("; ")}`);
+  fleet.log.warn(facts, `${file} is not valid: ${problems.map(describeProblem).join("; ")}`);
 }
 
-function isSameTiming({ definition: a, enabled }: Schedule, { definition: b }: ReadSchedule): boolean {
+function isSameTiming({ definition: a, enabled }: Schedule, { definition: b }: ScannedSchedule): boolean {
   const same = a?.cadence === b?.cadence && a?.at === b?.at && a?.every === b?.every;
   return same && enabled === b?.enabled;
 }
 
-export function sayProblem({ path, message }: ScheduleProblem): string {
+export function describeProblem({ path, message }: ScheduleProblem): string {
   return path === "" ? message : `${path}: ${message}`;
 }
 
 async function removeRow(fleet: Fleet, { tenantId, id, file }: Schedule): Promise<void> {
-  const { id: operatorId } = await factoryOperator(fleet, tenantId);
-  await fleet.store.transaction(WORKER, async (tx) => {
-    await dropSchedule(tx, { tenantId, id });
+  const { id: operatorId } = await ensureSystemOperator(fleet, tenantId);
+  await fleet.store.transaction(SYSTEM, async (tx) => {
+    await deleteSchedule(tx, { tenantId, id });
     const detail = { schedule: id, file };
     await auditOperator(tx, { operatorId, actor: fleet.worker, action: "schedule.removed", detail });
   });
@@ -143,16 +149,16 @@ export interface ScheduleDifference extends ScheduleKey {
 export async function scheduleDifferences(fleet: Fleet, tenantId: string): Promise<ScheduleDifference[]> {
   const [files, rows, schedulers] = await Promise.all([
     fleet.scheduleFiles(),
-    fleet.store.transaction(WORKER, (tx) => listSchedules(tx, tenantId)),
+    fleet.store.transaction(SYSTEM, (tx) => listSchedules(tx, tenantId)),
     fleet.broker.listSchedulers([plannerQueue]),
   ]);
   const found = files && readSources(fleet, files).filter((source) => source.tenantId === tenantId);
-  return [...(found ? againstFiles(rows, found) : []), ...againstQueue(tenantId, rows, schedulers)];
+  return [...(found ? compareWithFiles(rows, found) : []), ...compareWithQueue(tenantId, rows, schedulers)];
 }
 
-function againstFiles(rows: readonly Schedule[], files: readonly ReadSchedule[]): ScheduleDifference[] {
+function compareWithFiles(rows: readonly Schedule[], files: readonly ScannedSchedule[]): ScheduleDifference[] {
   const known = new Map(rows.map((row) => [row.id, row]));
-  const there = new Set(files.map(({ id }) => id));
+  const inFiles = new Set(files.map(({ id }) => id));
   const changed = files.flatMap((found): ScheduleDifference[] => {
     const row = known.get(found.id);
     const { id, tenantId, file } = found;
@@ -160,38 +166,38 @@ function againstFiles(rows: readonly Schedule[], files: readonly ReadSchedule[])
     if (row.sha256 === found.sha256) return [];
     return [{ id, tenantId, what: "file-changed", declared: found.sha256, actual: row.sha256 }];
   });
-  const gone = rows
-    .filter(({ id }) => !there.has(id))
+  const removed = rows
+    .filter(({ id }) => !inFiles.has(id))
     .map(({ id, tenantId, file }): ScheduleDifference => {
       return { id, tenantId, what: "file-gone", declared: null, actual: file };
     });
-  return [...changed, ...gone];
+  return [...changed, ...removed];
 }
 
-function againstQueue(
+function compareWithQueue(
   tenantId: string,
   rows: readonly Schedule[],
   schedulers: readonly Scheduler[],
 ): ScheduleDifference[] {
-  const prefix = tickId({ tenantId, id: "" });
+  const prefix = schedulerId({ tenantId, id: "" });
   const inQueue = new Map(schedulers.filter(({ id }) => id.startsWith(prefix)).map((found) => [found.id, found]));
-  const wanted = new Map(rows.flatMap(tickingOf).map((ticking) => [ticking.id, ticking]));
+  const wanted = new Map(rows.flatMap(toQueueSchedules).map((ticking) => [ticking.id, ticking]));
   const missing = [...wanted.values()].flatMap((ticking): ScheduleDifference[] => {
     const scheduler = inQueue.get(ticking.id);
-    const key = { tenantId, id: ticking.id.slice(prefix.length), declared: sayPace(ticking) };
+    const key = { tenantId, id: ticking.id.slice(prefix.length), declared: describePace(ticking) };
     if (!scheduler) return [{ ...key, what: "not-in-queue", actual: null }];
-    if (sayPace(scheduler) === key.declared) return [];
-    return [{ ...key, what: "other-in-queue", actual: sayPace(scheduler) }];
+    if (describePace(scheduler) === key.declared) return [];
+    return [{ ...key, what: "other-in-queue", actual: describePace(scheduler) }];
   });
   const extra = [...inQueue.values()]
     .filter(({ id }) => !wanted.has(id))
     .map((scheduler): ScheduleDifference => {
       const id = scheduler.id.slice(prefix.length);
-      return { tenantId, id, what: "only-in-queue", declared: null, actual: sayPace(scheduler) };
+      return { tenantId, id, what: "only-in-queue", declared: null, actual: describePace(scheduler) };
     });
   return [...missing, ...extra];
 }
 
-function sayPace({ pattern, everyMs }: Pick<Scheduler, "pattern" | "everyMs"> | Ticking): string {
+function describePace({ pattern, everyMs }: Pick<Scheduler, "pattern" | "everyMs"> | Ticking): string {
   return pattern === undefined ? `every ${(everyMs ?? 0) / 60_000} min` : `at ${pattern} UTC`;
 }

@@ -1,12 +1,12 @@
 /** Schedules at work: which are due, what a slot makes, and what a tick, a push or a person may ask of one. */
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
-import { EVIDENCE_OF, type WorkOrder } from "../../domain/orders/order.ts";
-import { PLANNED_STATUSES } from "../../domain/product.ts";
+import { EVIDENCE_BY_INTENT, type WorkOrder } from "../../domain/orders/order.ts";
+import { PLANNABLE_STATUSES } from "../../domain/product.ts";
 import {
   decideSlot,
   dueSlot,
-  factsOf,
+  toScheduleFacts,
   type ScheduledJob,
   type ScheduleFile,
   type SlotDecision,
@@ -21,11 +21,11 @@ import {
   type Order,
   type OrderSource,
 } from "../../store/orders.ts";
-import { listSchedules, lockSchedule, noteSlot, type Schedule, type ScheduleKey } from "../../store/schedules.ts";
+import { listSchedules, lockSchedule, recordSlot, type Schedule, type ScheduleKey } from "../../store/schedules.ts";
 import type { Tx } from "../../store/sql.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
-import { factoryOperator } from "../system-operator.ts";
+import { ensureSystemOperator } from "../system-operator.ts";
 import { stopReasonIn } from "../products/products.ts";
 
 export interface DueSchedule {
@@ -37,14 +37,14 @@ export interface DueSchedule {
 
 /** Those of a tenant that are due; in the order of their names. Invalid, disabled and paused ones never are. */
 export async function dueSchedules(fleet: Fleet, tenantId: string, asOf: Date): Promise<DueSchedule[]> {
-  const schedules = await fleet.store.transaction(WORKER, (tx) => listSchedules(tx, tenantId));
-  return schedules.flatMap((schedule) => dueOf(schedule, asOf));
+  const schedules = await fleet.store.transaction(SYSTEM, (tx) => listSchedules(tx, tenantId));
+  return schedules.flatMap((schedule) => findDue(schedule, asOf));
 }
 
-function dueOf(schedule: Schedule, asOf: Date): DueSchedule[] {
+function findDue(schedule: Schedule, asOf: Date): DueSchedule[] {
   const { definition, problems } = schedule;
   if (!definition || problems) return [];
-  const slotAt = dueSlot(definition, factsOf(schedule), asOf);
+  const slotAt = dueSlot(definition, toScheduleFacts(schedule), asOf);
   return slotAt ? [{ schedule, definition, slotAt }] : [];
 }
 
@@ -56,19 +56,19 @@ export interface ScheduleRun {
 
 /** A tick is a hint: what is to be done is decided under the row's lock, so twice, late or by two workers makes one slot. */
 export async function runSchedule(fleet: Fleet, key: ScheduleKey): Promise<ScheduleRun> {
-  const house = await factoryOperator(fleet, key.tenantId);
-  const run = await fleet.store.transaction(WORKER, async (tx) => {
+  const system = await ensureSystemOperator(fleet, key.tenantId);
+  const run = await fleet.store.transaction(SYSTEM, async (tx) => {
     const row = await lockSchedule(tx, key);
-    if (!row?.definition || row.problems) return idle("it is not there, or not valid");
-    const sight = {
-      stopped: await whyStopped(fleet, tx, row),
+    if (!row?.definition || row.problems) return idleRun("it is not there, or not valid");
+    const conditions = {
+      stopped: await findStopReason(fleet, tx, row),
       open: await countOpenOfSchedule(tx, key.tenantId, key.id),
     };
-    const decision = decideSlot(row.definition, factsOf(row), sight, fleet.clock());
-    if (decision.do === "nothing") return idle("it is not due");
-    if (decision.do === "wait") return { ...idle(decision.outcome), slotAt: undefined };
+    const decision = decideSlot(row.definition, toScheduleFacts(row), conditions, fleet.clock());
+    if (decision.do === "nothing") return idleRun("it is not due");
+    if (decision.do === "wait") return { ...idleRun(decision.outcome), slotAt: undefined };
     const source = row.definition.cadence === "on_push" ? "push" : "schedule";
-    return settle(fleet, tx, { row, by: house, source, decision });
+    return settleSlot(fleet, tx, { row, by: system, source, decision });
   });
   if (run.orders.length > 0) fleet.kickRelay();
   if (run.slotAt) {
@@ -80,13 +80,13 @@ export async function runSchedule(fleet: Fleet, key: ScheduleKey): Promise<Sched
 
 /** Out of turn: somebody wants it now. The next slot stays what it was. Throws when it cannot be. */
 export async function runNow(fleet: Fleet, by: Operator, key: ScheduleKey): Promise<ScheduleRun> {
-  const run = await fleet.store.transaction(WORKER, async (tx) => {
+  const run = await fleet.store.transaction(SYSTEM, async (tx) => {
     const row = await lockSchedule(tx, key);
-    if (!row) throw noSchedule(key.id);
+    if (!row) throw scheduleNotFound(key.id);
     if (!row.definition || row.problems) {
       throw new FleetError("invalid-transition", `${row.file} is not valid. See why: fleet schedules`);
     }
-    const stopped = await whyStopped(fleet, tx, row);
+    const stopped = await findStopReason(fleet, tx, row);
     if (stopped !== undefined) throw new FleetError("product-stopped", `${row.productId} is not run: ${stopped}`);
     const open = await countOpenOfSchedule(tx, key.tenantId, key.id);
     if (open > 0) {
@@ -94,7 +94,7 @@ export async function runNow(fleet: Fleet, by: Operator, key: ScheduleKey): Prom
       throw new FleetError("invalid-transition", sentence, { schedule: key.id, open });
     }
     const decision = { do: "make", slotAt: fleet.clock() } as const;
-    return settle(fleet, tx, { row, by, source: "manual", decision });
+    return settleSlot(fleet, tx, { row, by, source: "manual", decision });
   });
   fleet.kickRelay();
   return run;
@@ -102,9 +102,9 @@ export async function runNow(fleet: Fleet, by: Operator, key: ScheduleKey): Prom
 
 /** Makes up what lost its tick, or was missed while nothing ran. Undefined when another worker is at it. */
 export async function sweepSchedules(fleet: Fleet): Promise<number | undefined> {
-  return fleet.store.exclusively("schedules/due", async () => {
-    const schedules = await fleet.store.transaction(WORKER, (tx) => listSchedules(tx));
-    const due = schedules.flatMap((schedule) => dueOf(schedule, fleet.clock()));
+  return fleet.store.tryWithLock("schedules/due", async () => {
+    const schedules = await fleet.store.transaction(SYSTEM, (tx) => listSchedules(tx));
+    const due = schedules.flatMap((schedule) => findDue(schedule, fleet.clock()));
     let made = 0;
     for (const { schedule } of due) {
       try {
@@ -119,24 +119,24 @@ export async function sweepSchedules(fleet: Fleet): Promise<number | undefined> 
   });
 }
 
-export function noSchedule(id: string): FleetError {
+export function scheduleNotFound(id: string): FleetError {
   return new FleetError("not-found", `There is no schedule ${id}. See yours: fleet schedules`, { schedule: id });
 }
 
-function idle(outcome: string): ScheduleRun {
+function idleRun(outcome: string): ScheduleRun {
   return { orders: [], slotAt: undefined, outcome };
 }
 
-async function whyStopped(fleet: Fleet, tx: Tx, { productId, tenantId }: Schedule): Promise<string | undefined> {
+async function findStopReason(fleet: Fleet, tx: Tx, { productId, tenantId }: Schedule): Promise<string | undefined> {
   const product = fleet.settings.products.find(({ id, tenant }) => id === productId && tenant === tenantId);
   if (!product) return `there is no product ${productId} in fleet.yaml`;
   const stopped = await stopReasonIn(tx, product);
   if (stopped !== undefined) return `the product is stopped: ${stopped}`;
   if (!product.enabled) return "the product is disabled";
-  return PLANNED_STATUSES.includes(product.status) ? undefined : `the product is ${product.status}`;
+  return PLANNABLE_STATUSES.includes(product.status) ? undefined : `the product is ${product.status}`;
 }
 
-interface Settling {
+interface SlotSettlement {
   readonly row: Schedule;
   readonly by: Operator;
   readonly source: OrderSource;
@@ -144,13 +144,13 @@ interface Settling {
 }
 
 /** The slot's orders, their hints and the slot's end in one transaction: all of it, or none. */
-async function settle(fleet: Fleet, tx: Tx, { row, by, source, decision }: Settling): Promise<ScheduleRun> {
+async function settleSlot(fleet: Fleet, tx: Tx, { row, by, source, decision }: SlotSettlement): Promise<ScheduleRun> {
   const { slotAt } = decision;
   const isMade = decision.do === "make";
-  const orders = isMade ? await makeOrders(fleet, tx, { row, by, source, slotAt }) : [];
-  const outcome = isMade ? sayMade(orders, row.definition?.jobs ?? []) : decision.outcome;
+  const orders = isMade ? await createOrders(fleet, tx, { row, by, source, slotAt }) : [];
+  const outcome = isMade ? describeCreated(orders, row.definition?.jobs ?? []) : decision.outcome;
   // What a person asks for is beside the slots.
-  await noteSlot(tx, row, {
+  await recordSlot(tx, row, {
     slotAt: source === "manual" ? null : slotAt,
     ranAt: isMade ? fleet.clock() : null,
     outcome,
@@ -164,25 +164,25 @@ async function settle(fleet: Fleet, tx: Tx, { row, by, source, decision }: Settl
   return { orders, slotAt, outcome };
 }
 
-async function makeOrders(
+async function createOrders(
   fleet: Fleet,
   tx: Tx,
-  { row, by, source, slotAt }: Omit<Settling, "decision"> & { readonly slotAt: Date },
+  { row, by, source, slotAt }: Omit<SlotSettlement, "decision"> & { readonly slotAt: Date },
 ): Promise<Order[]> {
   const jobs = row.definition?.jobs ?? [];
-  const asked = jobs.map((job): NewOrder => {
+  const requested = jobs.map((job): NewOrder => {
     const reasons = [source === "manual" ? `asked by ${by.id}` : `${row.definition?.cadence} schedule`];
-    return { order: orderOf(fleet, row, job), source, scheduleId: row.id, slotAt, reasons };
+    return { order: buildOrder(fleet, row, job), source, scheduleId: row.id, slotAt, reasons };
   });
   const owner = { tenantId: row.tenantId, operatorId: by.id };
-  const made = await insertOrders(tx, owner, asked);
-  const others = jobs.map(({ intent }) => intent).filter((intent) => !made.some((order) => order.intent === intent));
+  const created = await insertOrders(tx, owner, requested);
+  const others = jobs.map(({ intent }) => intent).filter((intent) => !created.some((order) => order.intent === intent));
   const adopted = others.length === 0 ? [] : await adoptOrders(tx, row, others, { scheduleId: row.id, slotAt });
-  const ids = [...made, ...adopted].map(({ id }) => id);
+  const ids = [...created, ...adopted].map(({ id }) => id);
   return ids.length === 0 ? [] : requestOrders(tx, ids, fleet.newId());
 }
 
-function orderOf(fleet: Fleet, row: Schedule, job: ScheduledJob): WorkOrder {
+function buildOrder(fleet: Fleet, row: Schedule, job: ScheduledJob): WorkOrder {
   return {
     job_id: fleet.newId(),
     product_id: row.productId,
@@ -191,7 +191,7 @@ function orderOf(fleet: Fleet, row: Schedule, job: ScheduledJob): WorkOrder {
     budget: job.budget,
     stop_conditions: job.stop_conditions,
     priority: job.priority,
-    evidence_expectations: [...EVIDENCE_OF[job.intent]],
+    evidence_expectations: [...EVIDENCE_BY_INTENT[job.intent]],
     created_at: fleet.clock().toISOString(),
     status: "pending",
     result: null,
@@ -200,7 +200,7 @@ function orderOf(fleet: Fleet, row: Schedule, job: ScheduledJob): WorkOrder {
   };
 }
 
-function sayMade(orders: readonly Order[], jobs: readonly ScheduledJob[]): string {
+function describeCreated(orders: readonly Order[], jobs: readonly ScheduledJob[]): string {
   const made = orders.map(({ intent }) => intent);
   const missing = jobs.map(({ intent }) => intent).filter((intent) => !made.includes(intent));
   const open =

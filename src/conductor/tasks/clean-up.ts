@@ -1,16 +1,16 @@
 /** Removing the working copy of a task that ended: what would be lost is saved first, and the audit log says how to restore it. */
 import { closeAttempt, type Attempt, listAttempts } from "../../store/attempts.ts";
 import { recordUsage } from "../../store/budgets.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
-import type { CleanUpResult } from "../../agents/cleanup/cleanup.ts";
+import type { CleanupResult } from "../../agents/cleanup/cleanup.ts";
 import type { Task } from "../../domain/task/task.ts";
-import { moveTask } from "./transition.ts";
+import { applyTransition } from "./transition.ts";
 
 /** With what it said last: nothing is used after that. */
-export async function close(fleet: Fleet, run: Pick<Attempt, "taskId" | "attempt">): Promise<void> {
+export async function closeWithUsage(fleet: Fleet, run: Pick<Attempt, "taskId" | "attempt">): Promise<void> {
   const usage = await fleet.agents.readUsage(run);
-  await fleet.store.transaction(WORKER, async (tx) => {
+  await fleet.store.transaction(SYSTEM, async (tx) => {
     await closeAttempt(tx, run.taskId, run.attempt);
     await recordUsage(tx, [{ ...run, usage }]);
   });
@@ -22,33 +22,34 @@ export function cleanUpLock(taskId: string): string {
 }
 
 /** Ends what runs, saves what is nowhere else, removes the working copy, and says in the audit how to restore it. */
-export async function cleanUpTask(fleet: Fleet, task: Task): Promise<CleanUpResult> {
-  const run = { taskId: task.id, attempt: task.attempt };
-  const attempts = await fleet.store.transaction(WORKER, (tx) => listAttempts(tx, task.id));
+export async function cleanUpTask(fleet: Fleet, task: Task): Promise<CleanupResult> {
+  const attemptRef = { taskId: task.id, attempt: task.attempt };
+  const attempts = await fleet.store.transaction(SYSTEM, (tx) => listAttempts(tx, task.id));
   if (!attempts.some(({ attempt, closedAt }) => attempt === task.attempt && closedAt)) {
-    await fleet.agents.stop(run);
-    await close(fleet, run);
+    await fleet.agents.stop(attemptRef);
+    await closeWithUsage(fleet, attemptRef);
   }
   await fleet.faultPoint("cleanup:before", task.id);
-  const cleaned = await fleet.agents.cleanUp(run);
+  const cleaned = await fleet.agents.cleanUp(attemptRef);
   await fleet.faultPoint("cleanup:after", task.id);
   const { decision } = cleaned;
-  const doubt = decision.do === "keep" ? decision.reason : undefined;
-  if (doubt) fleet.log.warn({ event: "workspace.kept", taskId: task.id, reason: doubt }, "a working copy is kept");
-  await moveTask(fleet, {
+  const keepReason = decision.do === "keep" ? decision.reason : undefined;
+  if (keepReason)
+    fleet.log.warn({ event: "workspace.kept", taskId: task.id, reason: keepReason }, "a working copy is kept");
+  await applyTransition(fleet, {
     task,
     actor: fleet.worker,
-    action: doubt ? "workspace.kept" : "workspace.removed",
+    action: keepReason ? "workspace.kept" : "workspace.removed",
     detail: { ...cleaned },
-    patch: doubt ? { metadata: withDoubt(task, doubt) } : { workspacePath: null },
+    patch: keepReason ? { metadata: withKeepReason(task, keepReason) } : { workspacePath: null },
   });
   return cleaned;
 }
 
 /** A doubt may be of the moment (a process that is just ending): it is looked at again a few times, then left for a person. */
-export function withDoubt({ metadata }: Task, doubt: string): Task["metadata"] {
+export function withKeepReason({ metadata }: Task, keepReason: string): Task["metadata"] {
   const tries = (metadata.cleanUpTries ?? 0) + 1;
-  return { ...metadata, cleanUpTries: tries, ...(tries >= MOST_CLEAN_UPS ? { workspaceKept: doubt } : {}) };
+  return { ...metadata, cleanUpTries: tries, ...(tries >= MAX_CLEAN_UPS ? { workspaceKept: keepReason } : {}) };
 }
 
-export const MOST_CLEAN_UPS = 5;
+export const MAX_CLEAN_UPS = 5;

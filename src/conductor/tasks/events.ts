@@ -1,14 +1,14 @@
 /** Reading events: in order, resumable from a cursor, nothing missed and nothing early. */
 import type { Operator } from "../../domain/operator.ts";
-import { latestEventCursor, listEvents, listLatestEvents, type EventRow } from "../../store/outbox.ts";
+import { getLatestEventCursor, listEvents, listLatestEvents, type EventRow } from "../../store/outbox.ts";
 import type { Fleet } from "../fleet.ts";
-import { sightOf } from "../scope.ts";
+import { visibleTo } from "../scope.ts";
 
 const PAGE = 200;
 /** How long a follower waits before it looks again when nothing came. */
-const LOOK_MS = 150;
+const POLL_MS = 150;
 
-export interface EventAsk {
+export interface EventsRequest {
   readonly taskId?: string | undefined;
   /** `Last-Event-ID`; left out: only what comes from now on, or everything kept when `fromStart`. */
   readonly cursor?: string | undefined;
@@ -19,9 +19,14 @@ export interface EventAsk {
 const CURSOR = /^\d{1,20}-\d{1,19}$/;
 
 /** One page: what comes after a cursor, or the latest. A cursor that is none of ours is the beginning. */
-export async function readEvents(fleet: Fleet, by: Operator, ask: EventAsk, limit = PAGE): Promise<EventRow[]> {
-  const { cursor, taskId } = ask;
-  return fleet.store.transaction(sightOf(by, { all: ask.all ?? false }), (tx) =>
+export async function readEvents(
+  fleet: Fleet,
+  by: Operator,
+  request: EventsRequest,
+  limit = PAGE,
+): Promise<EventRow[]> {
+  const { cursor, taskId } = request;
+  return fleet.store.transaction(visibleTo(by, { all: request.all ?? false }), (tx) =>
     cursor === undefined
       ? listLatestEvents(tx, { limit, taskId })
       : listEvents(tx, { cursor: CURSOR.test(cursor) ? cursor : "0-0", limit, taskId }),
@@ -32,26 +37,28 @@ export async function readEvents(fleet: Fleet, by: Operator, ask: EventAsk, limi
 export async function* followEvents(
   fleet: Fleet,
   by: Operator,
-  ask: EventAsk,
+  request: EventsRequest,
   signal: AbortSignal,
 ): AsyncGenerator<EventRow, void> {
-  const on = sightOf(by, { all: ask.all ?? false });
-  const asked = ask.cursor && CURSOR.test(ask.cursor) ? ask.cursor : undefined;
-  let cursor = asked ?? (ask.fromStart ? "0-0" : await fleet.store.transaction(on, (tx) => latestEventCursor(tx)));
+  const principal = visibleTo(by, { all: request.all ?? false });
+  const requested = request.cursor && CURSOR.test(request.cursor) ? request.cursor : undefined;
+  let cursor =
+    requested ??
+    (request.fromStart ? "0-0" : await fleet.store.transaction(principal, (tx) => getLatestEventCursor(tx)));
   while (!signal.aborted) {
     const from = cursor;
-    const page = await fleet.store.transaction(on, (tx) =>
-      listEvents(tx, { cursor: from, limit: PAGE, taskId: ask.taskId }),
+    const page = await fleet.store.transaction(principal, (tx) =>
+      listEvents(tx, { cursor: from, limit: PAGE, taskId: request.taskId }),
     );
     for (const event of page) {
       yield event;
       cursor = event.cursor;
     }
-    if (page.length === 0) await pause(LOOK_MS, signal);
+    if (page.length === 0) await sleep(POLL_MS, signal);
   }
 }
 
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
+async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
     const timer = setTimeout(done, ms);
     function done() {

@@ -3,16 +3,16 @@ import type { TaskFacts } from "../../domain/monitor/decision.ts";
 import { findProduct, reviewersFor } from "../../domain/settings/settings.ts";
 import type { Task } from "../../domain/task/task.ts";
 import type { ForgeRepository } from "../../forge/forge.ts";
-import { listExhausted, WHOLE_TENANT, type Exhausted } from "../../store/budgets.ts";
+import { listExhaustedBudgets, WHOLE_TENANT, type ExhaustedBudget } from "../../store/budgets.ts";
 import { listCiRuns, type CiRun } from "../../store/ci-runs.ts";
 import { listFacts } from "../../store/heartbeats.ts";
 import { listHosts } from "../../store/hosts.ts";
 import { listPullRequests, type PullRequest } from "../../store/pull-requests.ts";
 import { listReviews, type Review } from "../../store/reviews.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 
-export interface Known {
+export interface TaskObservation {
   readonly facts: TaskFacts;
   readonly pullRequest: PullRequest | undefined;
   readonly ciRuns: readonly CiRun[];
@@ -21,17 +21,17 @@ export interface Known {
   readonly repository: ForgeRepository | undefined;
 }
 
-export async function gatherFacts(fleet: Fleet, tasks: readonly Task[]): Promise<ReadonlyMap<string, Known>> {
+export async function gatherFacts(fleet: Fleet, tasks: readonly Task[]): Promise<ReadonlyMap<string, TaskObservation>> {
   const ids = tasks.map(({ id }) => id);
-  const rows = await fleet.store.transaction(WORKER, async (tx) => ({
+  const rows = await fleet.store.transaction(SYSTEM, async (tx) => ({
     seen: new Map((await listFacts(tx, ids)).map((seen) => [seen.taskId, seen])),
     hosts: new Map((await listHosts(tx)).map((host) => [host.id, host])),
     pullRequests: groupByTask(await listPullRequests(tx, ids)),
     ciRuns: groupByTask(await listCiRuns(tx, ids)),
     reviews: groupByTask(await listReviews(tx, ids)),
-    exhausted: await listExhausted(tx, [...new Set(tasks.map(({ tenantId }) => tenantId))]),
+    exhausted: await listExhaustedBudgets(tx, [...new Set(tasks.map(({ tenantId }) => tenantId))]),
   }));
-  const forges = await lookAtForges(fleet, tasks);
+  const forges = await readForges(fleet, tasks);
   return new Map(
     tasks.map((task) => {
       const forge = forges.get(task.repository);
@@ -48,14 +48,17 @@ export async function gatherFacts(fleet: Fleet, tasks: readonly Task[]): Promise
         review: reviewFacts(task, reviews),
         opensOnPush: fleet.forge.kind === "local",
         excusedMs: task.metadata.excusedMs ?? 0,
-        usedUp: usedUpFor(task, rows.exhausted),
+        exhaustedCap: findUsedUpCap(task, rows.exhausted),
       };
       return [task.id, { facts, pullRequest, ciRuns, reviews, repository: forge?.repository }];
     }),
   );
 }
 
-function usedUpFor({ tenantId, operatorId }: Task, exhausted: readonly Exhausted[]): TaskFacts["usedUp"] {
+function findUsedUpCap(
+  { tenantId, operatorId }: Task,
+  exhausted: readonly ExhaustedBudget[],
+): TaskFacts["exhaustedCap"] {
   const mine = exhausted.filter((one) => one.tenantId === tenantId);
   return mine.find((one) => one.operatorId === operatorId || one.operatorId === WHOLE_TENANT)?.cap;
 }
@@ -70,23 +73,23 @@ function groupByTask<Row extends { readonly taskId: string }>(rows: readonly Row
   return groups;
 }
 
-interface ForgeLook {
+interface ForgeSnapshot {
   readonly repository: ForgeRepository;
   readonly heads: ReadonlyMap<string, string>;
 }
 
 /** Statuses in which the forge has something to say. */
-const ASKS_FORGE = new Set(["running", "pr_created", "reviewing", "ready"]);
+const FORGE_STATUSES = new Set(["running", "pr_created", "reviewing", "ready"]);
 
 /** Once per repository, however many tasks it has. One that does not answer leaves only its own tasks undecided. */
-async function lookAtForges(fleet: Fleet, tasks: readonly Task[]): Promise<ReadonlyMap<string, ForgeLook>> {
-  const names = new Set(tasks.filter(({ status }) => ASKS_FORGE.has(status)).map(({ repository }) => repository));
-  const looks = new Map<string, ForgeLook>();
+async function readForges(fleet: Fleet, tasks: readonly Task[]): Promise<ReadonlyMap<string, ForgeSnapshot>> {
+  const names = new Set(tasks.filter(({ status }) => FORGE_STATUSES.has(status)).map(({ repository }) => repository));
+  const snapshots = new Map<string, ForgeSnapshot>();
   for (const name of names) {
     try {
       const repository = await fleet.forge.ensure(name);
       const branches = await fleet.forge.listBranches(repository, "");
-      looks.set(name, { repository, heads: new Map(branches.map(({ branch, headSha }) => [branch, headSha])) });
+      snapshots.set(name, { repository, heads: new Map(branches.map(({ branch, headSha }) => [branch, headSha])) });
     } catch (error) {
       fleet.log.warn(
         { event: "forge.skipped", repository: name, error: String(error) },
@@ -94,7 +97,7 @@ async function lookAtForges(fleet: Fleet, tasks: readonly Task[]): Promise<Reado
       );
     }
   }
-  return looks;
+  return snapshots;
 }
 
 export function ciFacts(fleet: Fleet, task: Task, runs: readonly CiRun[]): TaskFacts["ci"] {

@@ -4,10 +4,10 @@ import { retryDelayMs } from "../../domain/task/retry.ts";
 import { stripTerminal } from "../../domain/text/terminal-text.ts";
 import type { FailureContext, Task } from "../../domain/task/task.ts";
 import type { Fleet } from "../fleet.ts";
-import { masksOf } from "../redactor.ts";
-import { moveTask, type Move } from "./transition.ts";
+import { redactorOf } from "../redactor.ts";
+import { applyTransition, type TransitionRequest } from "./transition.ts";
 
-export interface Evidence extends Omit<FailureEvidence, "attempt"> {
+export interface TaskFailure extends Omit<FailureEvidence, "attempt"> {
   /** Who decided it, when that was a person. */
   readonly actor?: string;
   /** What else belongs into the audit entry: what was seen, what was undone. */
@@ -18,24 +18,29 @@ export interface Evidence extends Omit<FailureEvidence, "attempt"> {
 export async function failTask(
   fleet: Fleet,
   task: Task,
-  evidence: Evidence,
+  failure: TaskFailure,
   to: "failed" | "rejected" = "failed",
 ): Promise<Task> {
-  return moveTask(fleet, failingMove(fleet, task, evidence, to));
+  return applyTransition(fleet, failureTransition(fleet, task, failure, to));
 }
 
 /** The same as a move to be, for a transaction with other rows. */
-export function failingMove(fleet: Fleet, task: Task, evidence: Evidence, to: "failed" | "rejected"): Move {
-  const failureContext = contextOf(fleet, task, evidence);
+export function failureTransition(
+  fleet: Fleet,
+  task: Task,
+  failure: TaskFailure,
+  to: "failed" | "rejected",
+): TransitionRequest {
+  const failureContext = toFailureContext(fleet, task, failure);
   const delayMs = retryDelayMs({ attempt: task.retryCount, fleetUse: 0, random: fleet.random() }, fleet.settings.retry);
   return {
     task,
     to,
-    actor: evidence.actor ?? fleet.worker,
+    actor: failure.actor ?? fleet.worker,
     action: `task.${to}`,
-    told: failureContext.reason.replaceAll("_", " "),
+    message: failureContext.reason.replaceAll("_", " "),
     detail: {
-      ...evidence.detail,
+      ...failure.detail,
       class: failureContext.class,
       reason: failureContext.reason,
       signature: failureContext.signature,
@@ -45,10 +50,10 @@ export function failingMove(fleet: Fleet, task: Task, evidence: Evidence, to: "f
   };
 }
 
-function contextOf(fleet: Fleet, task: Task, evidence: Evidence): FailureContext {
-  const masks = masksOf(fleet);
+function toFailureContext(fleet: Fleet, task: Task, failure: TaskFailure): FailureContext {
+  const redactor = redactorOf(fleet);
   return captureFailure(
-    { attempt: task.attempt, ...evidence },
-    { workspacePath: task.workspacePath, clean: (text) => masks.redact(stripTerminal(text)) },
+    { attempt: task.attempt, ...failure },
+    { workspacePath: task.workspacePath, clean: (text) => redactor.redact(stripTerminal(text)) },
   );
 }

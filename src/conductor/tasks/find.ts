@@ -1,10 +1,10 @@
 /** Finding and listing tasks for somebody: by name, by filter, page by page; and the whole story of one. */
 import { FleetError, TaskNotFoundError } from "../../domain/errors.ts";
-import type { SeenFacts } from "../../domain/monitor/facts.ts";
+import type { StoredAgentFacts } from "../../domain/monitor/facts.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { shortId, type Task } from "../../domain/task/task.ts";
 import { listAttempts, type Attempt } from "../../store/attempts.ts";
-import { listAudit, type AuditEntry } from "../../store/audit.ts";
+import { listAuditEntries, type AuditEntry } from "../../store/audit.ts";
 import { listCiRuns, type CiRun } from "../../store/ci-runs.ts";
 import { listFacts } from "../../store/heartbeats.ts";
 import { listHosts, type Host } from "../../store/hosts.ts";
@@ -12,29 +12,29 @@ import { listNotifications, type Notification } from "../../store/notifications.
 import { listPullRequests, type PullRequest } from "../../store/pull-requests.ts";
 import { listReviews, type Review } from "../../store/reviews.ts";
 import type { Tx } from "../../store/sql.ts";
-import { pageOfTasks, type TaskPage, type TaskSearch } from "../../store/task-pages.ts";
-import { countByStatus, findTask, listTasksNamed } from "../../store/tasks.ts";
+import { listTaskPage, type TaskPage, type TaskSearch } from "../../store/task-pages.ts";
+import { countTasksByStatus, findTask, listTasksByName } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
-import { placesInLine } from "./slots.ts";
-import { sightOf } from "../scope.ts";
+import { queuePositions } from "./slots.ts";
+import { visibleTo } from "../scope.ts";
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const NAME = /^[0-9a-f-]{2,36}$/;
 /** Enough to say which ones a short prefix fits. */
-const MOST_NAMED = 6;
+const MAX_MATCHES = 6;
 
 /** By id, by a prefix of it, or by short name. Throws TaskNotFoundError, or "ambiguous-name" naming the candidates. */
 export async function getTaskNamed(fleet: Fleet, by: Operator, name: string): Promise<Task> {
-  return fleet.store.transaction(sightOf(by, { all: true }), (tx) => named(tx, name.toLowerCase()));
+  return fleet.store.transaction(visibleTo(by, { all: true }), (tx) => findTaskByName(tx, name.toLowerCase()));
 }
 
-async function named(tx: Tx, name: string): Promise<Task> {
+async function findTaskByName(tx: Tx, name: string): Promise<Task> {
   if (UUID.test(name)) {
     const task = await findTask(tx, name);
     if (task) return task;
     throw new TaskNotFoundError(name);
   }
-  const tasks = NAME.test(name) ? await listTasksNamed(tx, name, MOST_NAMED) : [];
+  const tasks = NAME.test(name) ? await listTasksByName(tx, name, MAX_MATCHES) : [];
   const [task] = tasks;
   if (!task) throw new TaskNotFoundError(name);
   if (tasks.length > 1) {
@@ -60,50 +60,50 @@ export async function listTasksFor(
   filter: TaskSearch & { readonly all?: boolean },
 ): Promise<TaskPage> {
   const { all = false, ...search } = filter;
-  return fleet.store.transaction(sightOf(by, { all }), (tx) => pageOfTasks(tx, search));
+  return fleet.store.transaction(visibleTo(by, { all }), (tx) => listTaskPage(tx, search));
 }
 
 /** Counts per status, within sight. */
 export async function countTasksFor(fleet: Fleet, by: Operator, all = false): Promise<Record<string, number>> {
-  return fleet.store.transaction(sightOf(by, { all }), (tx) => countByStatus(tx));
+  return fleet.store.transaction(visibleTo(by, { all }), (tx) => countTasksByStatus(tx));
 }
 
-export interface Roll {
+export interface AgentList {
   readonly tasks: readonly Task[];
-  readonly facts: ReadonlyMap<string, SeenFacts>;
+  readonly facts: ReadonlyMap<string, StoredAgentFacts>;
   readonly hosts: readonly Host[];
   /** How many are called before each of those that wait for a host. */
-  readonly places: ReadonlyMap<string, number>;
+  readonly positions: ReadonlyMap<string, number>;
 }
 
 /** What `ps` shows: tasks, what was last seen of their agents, and the hosts; three statements however many there are. */
-export async function rollCall(
+export async function listAgents(
   fleet: Fleet,
   by: Operator,
   filter: TaskSearch & { readonly all?: boolean },
-): Promise<Roll> {
+): Promise<AgentList> {
   const { all = false, ...search } = filter;
-  const roll = await fleet.store.transaction(sightOf(by, { all }), async (tx) => {
-    const { tasks } = await pageOfTasks(tx, search);
+  const listed = await fleet.store.transaction(visibleTo(by, { all }), async (tx) => {
+    const { tasks } = await listTaskPage(tx, search);
     const facts = await listFacts(
       tx,
       tasks.map(({ id }) => id),
     );
     return { tasks, facts: new Map(facts.map((seen) => [seen.taskId, seen])), hosts: await listHosts(tx) };
   });
-  return { ...roll, places: await placesOf(fleet, roll.tasks) };
+  return { ...listed, positions: await positionsOf(fleet, listed.tasks) };
 }
 
 /** The line is everybody's, so it is looked at by the house; nobody is told more than a number. */
-export async function placesOf(fleet: Fleet, tasks: readonly Task[]): Promise<ReadonlyMap<string, number>> {
-  return tasks.some(({ condition }) => condition === "waiting_slot") ? placesInLine(fleet) : new Map();
+export async function positionsOf(fleet: Fleet, tasks: readonly Task[]): Promise<ReadonlyMap<string, number>> {
+  return tasks.some(({ condition }) => condition === "waiting_slot") ? queuePositions(fleet) : new Map();
 }
 
-export interface Story {
+export interface TaskDetails {
   readonly task: Task;
   readonly history: readonly AuditEntry[];
   readonly attempts: readonly Attempt[];
-  readonly facts: SeenFacts | undefined;
+  readonly facts: StoredAgentFacts | undefined;
   readonly pullRequests: readonly PullRequest[];
   readonly ciRuns: readonly CiRun[];
   readonly reviews: readonly Review[];
@@ -112,15 +112,15 @@ export interface Story {
   readonly position: number | undefined;
 }
 
-const MOST_HISTORY = 1_000;
+const MAX_HISTORY = 1_000;
 
-export async function tellStory(fleet: Fleet, by: Operator, name: string): Promise<Story> {
-  const story = await fleet.store.transaction(sightOf(by, { all: true }), async (tx) => {
-    const task = await named(tx, name.toLowerCase());
+export async function getTaskDetails(fleet: Fleet, by: Operator, name: string): Promise<TaskDetails> {
+  const details = await fleet.store.transaction(visibleTo(by, { all: true }), async (tx) => {
+    const task = await findTaskByName(tx, name.toLowerCase());
     const [facts] = await listFacts(tx, [task.id]);
     return {
       task,
-      history: await listAudit(tx, `task:${task.id}`, { after: 0, limit: MOST_HISTORY }),
+      history: await listAuditEntries(tx, `task:${task.id}`, { after: 0, limit: MAX_HISTORY }),
       attempts: await listAttempts(tx, task.id),
       facts,
       pullRequests: await listPullRequests(tx, [task.id]),
@@ -129,5 +129,5 @@ export async function tellStory(fleet: Fleet, by: Operator, name: string): Promi
       notifications: await listNotifications(tx, task.id),
     };
   });
-  return { ...story, position: (await placesOf(fleet, [story.task])).get(story.task.id) };
+  return { ...details, position: (await positionsOf(fleet, [details.task])).get(details.task.id) };
 }

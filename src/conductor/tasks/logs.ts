@@ -2,10 +2,10 @@
 import { FleetError } from "../../domain/errors.ts";
 import type { RedactingStream } from "../../domain/text/redact.ts";
 import { isTerminal, shortId, type Task } from "../../domain/task/task.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import { getTask } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
-import { masksOf } from "../redactor.ts";
+import { redactorOf } from "../redactor.ts";
 
 export interface LogTail {
   readonly attempt: number;
@@ -15,53 +15,53 @@ export interface LogTail {
 }
 
 const BYTES_PER_LINE = 512;
-const MOST_BYTES = 2_000_000;
+const MAX_BYTES = 2_000_000;
 /** Read before the first line that is shown: a private key that begins there goes on in what is shown. */
 const CONTEXT_BYTES = 20_000;
-const LOOK_MS = 250;
+const POLL_MS = 250;
 
 export async function readTaskLog(
   fleet: Fleet,
   task: Task,
   { attempt = task.attempt, lines }: { attempt?: number | undefined; lines: number },
 ): Promise<LogTail> {
-  refuseElsewhere(fleet, task);
-  const { shown, stream, rest, truncated } = await readEnd(fleet, { taskId: task.id, attempt }, lines);
-  const all = new Lines();
-  const whole = [...all.push(shown + stream.push(rest.toString("utf8")) + stream.end()), ...all.end()];
-  return { attempt, lines: whole.slice(-lines), truncated: truncated || whole.length > lines };
+  assertOnThisHost(fleet, task);
+  const { shown, stream, rest, truncated } = await readTail(fleet, { taskId: task.id, attempt }, lines);
+  const lineBuffer = new LineBuffer();
+  const allLines = [...lineBuffer.push(shown + stream.push(rest.toString("utf8")) + stream.end()), ...lineBuffer.end()];
+  return { attempt, lines: allLines.slice(-lines), truncated: truncated || allLines.length > lines };
 }
 
 /** The tail, then what comes; goes on into the next attempt, and ends when the task is over and all is said. */
 export async function* followTaskLog(
   fleet: Fleet,
   task: Task,
-  { attempt: fixed, lines }: { attempt?: number | undefined; lines: number },
+  { attempt: fixedAttempt, lines }: { attempt?: number | undefined; lines: number },
   signal: AbortSignal,
 ): AsyncGenerator<{ attempt: number; text: string }, void> {
-  refuseElsewhere(fleet, task);
-  let attempt = fixed ?? task.attempt;
-  const { shown, stream, ...end } = await readEnd(fleet, { taskId: task.id, attempt }, lines);
-  const parts = new Lines();
-  for (const text of parts.push(shown).slice(-lines)) yield { attempt, text };
+  assertOnThisHost(fleet, task);
+  let attempt = fixedAttempt ?? task.attempt;
+  const { shown, stream, ...end } = await readTail(fleet, { taskId: task.id, attempt }, lines);
+  const lineBuffer = new LineBuffer();
+  for (const text of lineBuffer.push(shown).slice(-lines)) yield { attempt, text };
   let { rest, next: from } = end;
   while (!signal.aborted) {
     // Before the output: what the task says of itself is then never ahead of what has been read.
-    const now = await fleet.store.transaction(WORKER, (tx) => getTask(tx, task.id));
+    const now = await fleet.store.transaction(SYSTEM, (tx) => getTask(tx, task.id));
     const chunk = await fleet.agents.readLog({ taskId: task.id, attempt }, { from });
-    const parted = partLines(Buffer.concat([rest, chunk.bytes]));
+    const split = splitWholeLines(Buffer.concat([rest, chunk.bytes]));
     from = chunk.next;
-    rest = parted.rest;
-    for (const text of parts.push(stream.push(parted.whole.toString("utf8")))) yield { attempt, text };
+    rest = split.rest;
+    for (const text of lineBuffer.push(stream.push(split.whole.toString("utf8")))) yield { attempt, text };
     if (chunk.bytes.length > 0) continue;
 
-    const { goesOn, isOver } = whereNext(now, attempt, fixed);
+    const { goesOn, isOver } = followState(now, attempt, fixedAttempt);
     if (!goesOn && !isOver) {
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       continue;
     }
-    for (const text of parts.push(stream.push(rest.toString("utf8")) + stream.end())) yield { attempt, text };
-    for (const text of parts.end()) yield { attempt, text };
+    for (const text of lineBuffer.push(stream.push(rest.toString("utf8")) + stream.end())) yield { attempt, text };
+    for (const text of lineBuffer.end()) yield { attempt, text };
     if (!goesOn) return;
     attempt = now.attempt;
     from = 0;
@@ -69,15 +69,19 @@ export async function* followTaskLog(
   }
 }
 
-function whereNext(now: Task, attempt: number, fixed: number | undefined): { goesOn: boolean; isOver: boolean } {
+function followState(
+  now: Task,
+  attempt: number,
+  fixedAttempt: number | undefined,
+): { goesOn: boolean; isOver: boolean } {
   const hasNext = now.attempt > attempt;
   return {
-    goesOn: fixed === undefined && hasNext && now.status !== "retrying",
-    isOver: isTerminal(now.status) || now.status === "ready" || (fixed !== undefined && hasNext),
+    goesOn: fixedAttempt === undefined && hasNext && now.status !== "retrying",
+    isOver: isTerminal(now.status) || now.status === "ready" || (fixedAttempt !== undefined && hasNext),
   };
 }
 
-interface End {
+interface TailState {
   /** Of the last lines what may be shown by now; the stream holds back what is not sure yet. */
   readonly shown: string;
   readonly stream: RedactingStream;
@@ -89,27 +93,27 @@ interface End {
 }
 
 /** All of one look, so that nothing falls between two. */
-async function readEnd(fleet: Fleet, run: { taskId: string; attempt: number }, lines: number): Promise<End> {
-  const wanted = Math.min(lines * BYTES_PER_LINE, MOST_BYTES);
+async function readTail(fleet: Fleet, run: { taskId: string; attempt: number }, lines: number): Promise<TailState> {
+  const wanted = Math.min(lines * BYTES_PER_LINE, MAX_BYTES);
   const { bytes, from, next } = await fleet.agents.readLog(run, { tailBytes: wanted + CONTEXT_BYTES });
-  const { whole, rest } = partLines(bytes);
+  const { whole, rest } = splitWholeLines(bytes);
   const isCut = from > 0 || bytes.length > wanted;
   // The line in whose middle the tail begins is not shown.
   const start = isCut ? bytes.indexOf("\n", Math.max(0, bytes.length - wanted)) + 1 : 0;
   const before = start === 0 ? 0 : Math.min(start, bytes.length - rest.length);
-  const stream = masksOf(fleet).stream();
+  const stream = redactorOf(fleet).stream();
   stream.push(bytes.subarray(0, before).toString("utf8"));
   return { shown: stream.push(whole.subarray(before).toString("utf8")), stream, rest, next, truncated: isCut };
 }
 
 /** In bytes: a chunk may end in the middle of a character. */
-function partLines(bytes: Buffer): { whole: Buffer; rest: Buffer } {
-  const cut = bytes.lastIndexOf("\n") + 1;
-  return { whole: bytes.subarray(0, cut), rest: bytes.subarray(cut) };
+function splitWholeLines(bytes: Buffer): { whole: Buffer; rest: Buffer } {
+  const lineEnd = bytes.lastIndexOf("\n") + 1;
+  return { whole: bytes.subarray(0, lineEnd), rest: bytes.subarray(lineEnd) };
 }
 
 /** Text that comes in pieces, as lines. */
-class Lines {
+class LineBuffer {
   #begun = "";
 
   push(text: string): string[] {
@@ -127,7 +131,7 @@ class Lines {
 }
 
 /** Output lies on the host that ran the agent; it is not carried about. */
-function refuseElsewhere(fleet: Fleet, task: Task): void {
+function assertOnThisHost(fleet: Fleet, task: Task): void {
   if (task.host === null) {
     throw new FleetError(
       "not-found",

@@ -3,14 +3,14 @@ import { hostQueue } from "../../../queues/host.ts";
 import { InvalidTransitionError, StaleVersionError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { isTerminal, VALID_TRANSITIONS, type Task } from "../../domain/task/task.ts";
-import { hint } from "../../store/outbox.ts";
-import { WORKER } from "../../store/store.ts";
+import { createHint } from "../../store/outbox.ts";
+import { SYSTEM } from "../../store/store.ts";
 import { getTask } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
-import { moveTask } from "./transition.ts";
+import { applyTransition } from "./transition.ts";
 
 /** A stop must win against work that goes on meanwhile, so it reads again when it loses a race. */
-const TRIES = 10;
+const MAX_TRIES = 10;
 
 /** To `cancelled`, from wherever that is allowed; a second stop of a cancelled task is fine. Its agent is ended by its host. */
 export async function stopTask(fleet: Fleet, by: Operator, task: Task, reason?: string): Promise<Task> {
@@ -22,19 +22,19 @@ export async function stopTask(fleet: Fleet, by: Operator, task: Task, reason?: 
     }
     try {
       const { host } = current;
-      return await moveTask(fleet, {
+      return await applyTransition(fleet, {
         task: current,
         to: "cancelled",
         actor: by.id,
         action: "task.cancelled",
-        told: reason ?? `stopped by ${by.id}`,
+        message: reason ?? `stopped by ${by.id}`,
         patch: { condition: "ok", conditionDetail: null },
         // At once rather than at the host's next tick; should it be lost, the tick does it.
-        ...(host ? { hints: (epoch) => [hint(hostQueue(host), { taskId: task.id, epoch, act: "stop" })] } : {}),
+        ...(host ? { hints: (epoch) => [createHint(hostQueue(host), { taskId: task.id, epoch, act: "stop" })] } : {}),
       });
     } catch (error) {
-      if (!(error instanceof StaleVersionError) || tries >= TRIES) throw error;
-      current = await fleet.store.transaction(WORKER, (tx) => getTask(tx, task.id));
+      if (!(error instanceof StaleVersionError) || tries >= MAX_TRIES) throw error;
+      current = await fleet.store.transaction(SYSTEM, (tx) => getTask(tx, task.id));
     }
   }
 }

@@ -1,27 +1,27 @@
 /** Moving a task: the one way every use case changes one, with its audit entry, events, notifications and hints. */
 import type { z } from "zod";
 import { ciQueue } from "../../../queues/ci.ts";
-import { hostQueue, type HostAct } from "../../../queues/host.ts";
+import { hostQueue, type HostAction } from "../../../queues/host.ts";
 import { retryQueue } from "../../../queues/retry.ts";
 import { spawnQueue } from "../../../queues/spawn.ts";
 import { StaleVersionError } from "../../domain/errors.ts";
 import { taskEvents } from "../../domain/notify/event.ts";
 import { composeNotification, notificationFor, type NotificationType } from "../../domain/notify/notification.ts";
 import { isTerminal, type Task, type TaskStatus } from "../../domain/task/task.ts";
-import { hint, type Hint } from "../../store/outbox.ts";
-import type { Behalf } from "../../store/store.ts";
-import { WORKER } from "../../store/store.ts";
-import type { Note, TaskPatch, Transition } from "../../store/transitions.ts";
+import { createHint, type Hint } from "../../store/outbox.ts";
+import type { Principal } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
+import type { TaskNotification, TaskPatch, Transition } from "../../store/transitions.ts";
 import type { Fleet } from "../fleet.ts";
-import { masksOf } from "../redactor.ts";
+import { redactorOf } from "../redactor.ts";
 
 /** The queue whose job must move the task on from where it now comes to. */
 export type NextJob =
   | { readonly queue: "spawn" | "retry" | "ci"; readonly delayMs?: number }
   /** Only the task's host can go on. */
-  | { readonly queue: "host"; readonly hostId: string; readonly act: HostAct };
+  | { readonly queue: "host"; readonly hostId: string; readonly act: HostAction };
 
-export interface Move {
+export interface TransitionRequest {
   readonly task: Task;
   readonly to?: TaskStatus;
   /** Fence off whoever works under the old epoch although the status stays. */
@@ -36,7 +36,7 @@ export interface Move {
   /** Further hints; made with the epoch the task will have. */
   readonly hints?: (epoch: number) => readonly Hint[];
   /** One line for people and events: a reason, a question, a number of findings. */
-  readonly told?: string;
+  readonly message?: string;
   /** Tells people although the status stays (a question, a hold). */
   readonly notify?: NotificationType;
   /** Events of their own, although the status stays. */
@@ -44,14 +44,18 @@ export interface Move {
 }
 
 /** Moves it at once (together with what other callers ask meanwhile). Throws StaleVersionError when another was first. */
-export async function moveTask(fleet: Fleet, move: Move, on: Behalf = WORKER): Promise<Task> {
-  const task = await fleet.store.transitions.move(on, transitionOf(fleet, move));
+export async function applyTransition(
+  fleet: Fleet,
+  request: TransitionRequest,
+  principal: Principal = SYSTEM,
+): Promise<Task> {
+  const task = await fleet.store.transitions.transition(principal, buildTransition(fleet, request));
   fleet.kickRelay();
   return task;
 }
 
 /** What `work` gives, or undefined when another writer was first: then what was wanted is done, or no longer wanted. */
-export async function unlessStale<Result>(work: Promise<Result>): Promise<Result | undefined> {
+export async function ignoreStale<Result>(work: Promise<Result>): Promise<Result | undefined> {
   try {
     return await work;
   } catch (error) {
@@ -61,10 +65,10 @@ export async function unlessStale<Result>(work: Promise<Result>): Promise<Result
 }
 
 /** The whole statement to be, for a move inside a transaction with other rows (then kick the relay after commit). */
-export function transitionOf(fleet: Fleet, move: Move): Transition {
-  const { task, to, takeOver, actor, action, next, told, leaseMs } = move;
+export function buildTransition(fleet: Fleet, request: TransitionRequest): Transition {
+  const { task, to, takeOver, actor, action, next, message, leaseMs } = request;
   const epoch = task.epoch + (to || takeOver ? 1 : 0);
-  const after: Task = { ...task, ...move.patch, version: task.version + 1, epoch };
+  const after: Task = { ...task, ...request.patch, version: task.version + 1, epoch };
   return {
     task,
     to,
@@ -72,17 +76,17 @@ export function transitionOf(fleet: Fleet, move: Move): Transition {
     actor,
     action,
     leaseMs,
-    dueMs: move.dueMs ?? (next && delayOf(next)),
-    detail: told ? { ...move.detail, told } : { ...move.detail },
-    patch: patchOf(move),
-    hints: [...hintsFor(next, task, epoch), ...(move.hints?.(epoch) ?? [])],
-    events: to ? eventsOf(fleet, move, after, to) : move.events,
-    notes: notesOf(fleet, move, after, to),
+    dueMs: request.dueMs ?? (next && delayOf(next)),
+    detail: message ? { ...request.detail, told: message } : { ...request.detail },
+    patch: buildPatch(request),
+    hints: [...hintsFor(next, task, epoch), ...(request.hints?.(epoch) ?? [])],
+    events: to ? buildEvents(fleet, request, after, to) : request.events,
+    notes: buildNotes(fleet, request, after, to),
   };
 }
 
 /** What waited for a job waits no longer once the task moves, unless for the next one. */
-function patchOf({ to, next, patch }: Move): TaskPatch | undefined {
+function buildPatch({ to, next, patch }: TransitionRequest): TaskPatch | undefined {
   if (next) return { ...patch, waitingFor: waitingFor(next) };
   return to ? { ...patch, waitingFor: patch?.waitingFor ?? null } : patch;
 }
@@ -99,8 +103,8 @@ function delayOf(next: NextJob): number {
 function hintsFor(next: NextJob | undefined, { id, traceId }: Task, epoch: number): Hint[] {
   if (!next) return [];
   const job = { taskId: id, epoch, ...(traceId ? { traceId } : {}) };
-  if (next.queue === "host") return [hint(hostQueue(next.hostId), { ...job, act: next.act })];
-  return [hint(TASK_QUEUES[next.queue], job, next.delayMs)];
+  if (next.queue === "host") return [createHint(hostQueue(next.hostId), { ...job, act: next.act })];
+  return [createHint(TASK_QUEUES[next.queue], job, next.delayMs)];
 }
 
 const TASK_QUEUES = { spawn: spawnQueue, retry: retryQueue, ci: ciQueue } as const;
@@ -117,7 +121,7 @@ export function jobFor(
 }
 
 /** The next job of a task as its row says it, for issuing it anew under a new epoch. */
-export function nextOf(task: Task): NextJob | undefined {
+export function nextJobFor(task: Task): NextJob | undefined {
   if (task.waitingFor === "spawn" || task.waitingFor === "retry" || task.waitingFor === "ci") {
     return { queue: task.waitingFor };
   }
@@ -127,33 +131,41 @@ export function nextOf(task: Task): NextJob | undefined {
   return undefined;
 }
 
-function eventsOf(fleet: Fleet, move: Move, after: Task, to: TaskStatus): unknown[] {
+function buildEvents(fleet: Fleet, request: TransitionRequest, after: Task, to: TaskStatus): unknown[] {
   return taskEvents({
     task: after,
-    from: move.task.status,
+    from: request.task.status,
     to,
-    actor: move.actor,
+    actor: request.actor,
     at: fleet.clock(),
-    reason: move.told ?? null,
+    reason: request.message ?? null,
   });
 }
 
-function notesOf(fleet: Fleet, move: Move, after: Task, to: TaskStatus | undefined): Note[] {
-  const type = to ? notificationFor(move.task.status, to, move.patch?.failureContext?.class) : move.notify;
+function buildNotes(
+  fleet: Fleet,
+  request: TransitionRequest,
+  after: Task,
+  to: TaskStatus | undefined,
+): TaskNotification[] {
+  const type = to ? notificationFor(request.task.status, to, request.patch?.failureContext?.class) : request.notify;
   if (!type) return [];
   const muted = fleet.settings.notify.mute.includes(type);
   if (muted && !(to && isTerminal(to))) return [];
-  const { summary, ...facts } = composeNotification(type, after, { detail: move.told, redact: masksOf(fleet).redact });
+  const { summary, ...facts } = composeNotification(type, after, {
+    detail: request.message,
+    redact: redactorOf(fleet).redact,
+  });
   // INV-018: an end is recorded even when nobody wants to hear of it; then the terminal has it.
   return [{ type, summary, facts, channels: muted ? ["terminal"] : fleet.settings.notify.channels }];
 }
 
 /** Conditions in which time counts neither as stall nor towards the time-out. */
-export const EXCUSING = new Set(["needs_input", "waiting_quota", "operator_attached", "paused"]);
+export const EXCUSED_CONDITIONS = new Set(["needs_input", "waiting_quota", "operator_attached", "paused"]);
 
 /** Together with the condition that now ends. */
-export function excusedMs(task: Task, now: Date): number {
+export function computeExcusedMs(task: Task, now: Date): number {
   const before = task.metadata.excusedMs ?? 0;
-  if (!EXCUSING.has(task.condition) || !task.conditionSince) return before;
+  if (!EXCUSED_CONDITIONS.has(task.condition) || !task.conditionSince) return before;
   return before + Math.max(0, now.getTime() - task.conditionSince.getTime());
 }

@@ -1,18 +1,18 @@
 /** Budgets and daily caps of operators and tenants: who sets them, who sees them, and who is told when they are nearly used. */
-import { OwnerBudget, sayCap, sayNearly, WARN_SHARE, type Cap } from "../../domain/budget.ts";
+import { OwnerBudget, describeCap, describeCapWarning, WARN_SHARE, type Cap } from "../../domain/budget.ts";
 import { FleetError } from "../../domain/errors.ts";
-import type { Notice, NoticeKind } from "../../domain/notify/alert.ts";
+import type { AlertContent, AlertKind } from "../../domain/notify/alert.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { closeAlert, listOpenAlerts } from "../../store/alerts.ts";
 import * as budgets from "../../store/budgets.ts";
 import { auditOperator, findOperator } from "../../store/operators.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import { raiseAlert } from "./alerts.ts";
-import { factoryOperator } from "../system-operator.ts";
+import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { sightOf } from "../scope.ts";
+import { visibleTo } from "../scope.ts";
 
-export interface BudgetAsk {
+export interface SetBudgetRequest {
   readonly tenantId?: string | undefined;
   /** Left out: the whole tenant. */
   readonly operatorId?: string | undefined;
@@ -33,16 +33,16 @@ const NO_BUDGET: OwnerBudget = {
 export async function setBudget(
   fleet: Fleet,
   by: Operator,
-  { tenantId = by.tenantId, operatorId = budgets.WHOLE_TENANT, change }: BudgetAsk,
+  { tenantId = by.tenantId, operatorId = budgets.WHOLE_TENANT, change }: SetBudgetRequest,
 ): Promise<budgets.BudgetRow> {
   if (by.role !== "admin") throw new FleetError("tier-too-low", "Budgets are set by role admin.", { needed: "admin" });
-  return fleet.store.transaction(WORKER, async (tx) => {
+  return fleet.store.transaction(SYSTEM, async (tx) => {
     if (operatorId !== budgets.WHOLE_TENANT && (await findOperator(tx, operatorId))?.tenantId !== tenantId) {
       throw new FleetError("not-found", `Tenant ${tenantId} has no operator ${operatorId}.`, { tenantId, operatorId });
     }
     const before = await budgets.findBudget(tx, tenantId, operatorId);
-    const budget = OwnerBudget.parse({ ...NO_BUDGET, ...before, ...given(change) });
-    await budgets.putBudget(tx, { tenantId, operatorId, ...budget, by: by.id });
+    const budget = OwnerBudget.parse({ ...NO_BUDGET, ...before, ...definedFields(change) });
+    await budgets.upsertBudget(tx, { tenantId, operatorId, ...budget, by: by.id });
     const detail = { tenantId, operatorId, ...budget };
     await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "budget.set", detail });
     const after = await budgets.findBudget(tx, tenantId, operatorId);
@@ -51,56 +51,56 @@ export async function setBudget(
   });
 }
 
-function given(change: BudgetAsk["change"]): Partial<OwnerBudget> {
+function definedFields(change: SetBudgetRequest["change"]): Partial<OwnerBudget> {
   return Object.fromEntries(Object.entries(change).filter(([, limit]) => limit !== undefined));
 }
 
 /** One's own tenant's, or for an admin everybody's. */
 export async function listBudgetsFor(fleet: Fleet, by: Operator, all: boolean): Promise<budgets.BudgetRow[]> {
   const isAll = all && by.role === "admin";
-  return fleet.store.transaction(sightOf(by, { all: isAll }), (tx) =>
+  return fleet.store.transaction(visibleTo(by, { all: isAll }), (tx) =>
     budgets.listBudgets(tx, isAll ? undefined : by.tenantId),
   );
 }
 
-const KINDS = ["BUDGET_WARNING", "BUDGET_EXCEEDED"] as const;
+const ALERT_KINDS = ["BUDGET_WARNING", "BUDGET_EXCEEDED"] as const;
 
 /** Tells once whose budgets are nearly used, and used up; what was raised meanwhile may be told again. Undefined: another looks. */
 export async function watchBudgets(fleet: Fleet): Promise<number | undefined> {
-  const told = await fleet.store.exclusively("watch-budgets", async () => {
-    const rows = await fleet.store.transaction(WORKER, (tx) => budgets.listNearlyUsed(tx, WARN_SHARE));
+  const raised = await fleet.store.tryWithLock("watch-budgets", async () => {
+    const rows = await fleet.store.transaction(SYSTEM, (tx) => budgets.listNearlyUsedBudgets(tx, WARN_SHARE));
     const owners = new Map<string, string>();
     for (const { tenantId } of rows.filter(({ operatorId }) => operatorId === budgets.WHOLE_TENANT)) {
-      owners.set(tenantId, (await factoryOperator(fleet, tenantId)).id);
+      owners.set(tenantId, (await ensureSystemOperator(fleet, tenantId)).id);
     }
-    const wanted = rows.flatMap((row) => noticesOf(row, owners.get(row.tenantId) ?? row.operatorId));
-    return fleet.store.transaction(WORKER, async (tx) => {
+    const wanted = rows.flatMap((row) => toBudgetAlerts(row, owners.get(row.tenantId) ?? row.operatorId));
+    return fleet.store.transaction(SYSTEM, async (tx) => {
       let count = 0;
       for (const { kind, notice } of wanted) if (await raiseAlert(fleet, tx, kind, notice)) count += 1;
       const keys = new Set(wanted.map(({ notice }) => notice.key));
-      for (const { key } of await listOpenAlerts(tx, KINDS)) if (!keys.has(key)) await closeAlert(tx, key);
+      for (const { key } of await listOpenAlerts(tx, ALERT_KINDS)) if (!keys.has(key)) await closeAlert(tx, key);
       return count;
     });
   });
-  if (told) fleet.kickRelay();
-  return told;
+  if (raised) fleet.kickRelay();
+  return raised;
 }
 
-function noticesOf(row: budgets.BudgetRow, teller: string): { kind: NoticeKind; notice: Notice }[] {
+function toBudgetAlerts(row: budgets.BudgetRow, reporterId: string): { kind: AlertKind; notice: AlertContent }[] {
   const { tenantId, operatorId, today } = row;
   const isTenant = operatorId === budgets.WHOLE_TENANT;
-  return capsOf(row).flatMap((cap) => {
+  return toCaps(row).flatMap((cap) => {
     if (cap.used < cap.limit * WARN_SHARE) return [];
     const kind = cap.used >= cap.limit ? "BUDGET_EXCEEDED" : "BUDGET_WARNING";
     const key = `budget/${tenantId}/${operatorId}/${cap.what}/${cap.daily ? today : "ever"}/${kind}`;
     const subject = isTenant ? `tenant ${tenantId}` : `operator ${operatorId}`;
-    const summary = `${subject}: ${kind === "BUDGET_EXCEEDED" ? sayCap(cap) : sayNearly(cap)}`;
-    const owner = { tenantId, operatorId: isTenant ? teller : operatorId };
+    const summary = `${subject}: ${kind === "BUDGET_EXCEEDED" ? describeCap(cap) : describeCapWarning(cap)}`;
+    const owner = { tenantId, operatorId: isTenant ? reporterId : operatorId };
     return [{ kind, notice: { ...owner, key, subject, summary, facts: { ...cap, subject } } }];
   });
 }
 
-function capsOf(row: budgets.BudgetRow): Cap[] {
+function toCaps(row: budgets.BudgetRow): Cap[] {
   const scope = row.operatorId === budgets.WHOLE_TENANT ? ("tenant" as const) : ("operator" as const);
   const figures = [
     { what: "tokens", daily: false, limit: row.tokens, used: row.usedTokens },

@@ -3,12 +3,12 @@ import { SLOT_HOLDING_STATUSES, TERMINAL_STATUSES, VALID_TRANSITIONS } from "../
 import { listOpenAlerts } from "../../store/alerts.ts";
 import * as broken from "../../store/invariants.ts";
 import type { Tx } from "../../store/sql.ts";
-import { WORKER } from "../../store/store.ts";
+import { SYSTEM } from "../../store/store.ts";
 import { endAlert, raiseAlert } from "./alerts.ts";
 import { verifyAudit } from "../audit/verify.ts";
-import { factoryOperator } from "../system-operator.ts";
+import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { HOUSE_TENANT } from "../scope.ts";
+import { SYSTEM_TENANT } from "../scope.ts";
 
 export interface InvariantVerdict {
   readonly id: string;
@@ -27,78 +27,78 @@ interface Invariant {
 /** A task may be between hands this long before somebody should have picked it up. */
 const RECOVERY_MS = 60_000;
 
-const IN_STORE: readonly Invariant[] = [
+const STORE_INVARIANTS: readonly Invariant[] = [
   {
     id: "INV-014",
     statement: "no operator holds more slots than their tier allows",
-    violations: (tx, fleet) => broken.overTier(tx, fleet.settings.tiers),
+    violations: (tx, fleet) => broken.listOverTierSlots(tx, fleet.settings.tiers),
   },
   {
     id: "INV-015",
     statement: "every live agent process has a registry row that was there before it",
-    violations: (tx) => broken.agentsWithoutRow(tx),
+    violations: (tx) => broken.listUnregisteredAgents(tx),
   },
   {
     id: "INV-016",
     statement: "every terminal task has an audit entry for its terminal transition",
-    violations: (tx) => broken.endsWithoutAudit(tx, TERMINAL_STATUSES),
+    violations: (tx) => broken.listUnauditedEnds(tx, TERMINAL_STATUSES),
   },
   {
     id: "INV-017",
     statement: "retry_count is never above max_retries",
-    violations: (tx) => broken.overRetried(tx),
+    violations: (tx) => broken.listOverRetriedTasks(tx),
   },
   {
     id: "INV-018",
     statement: "every terminal task has a notification record",
-    violations: (tx) => broken.endsWithoutNotification(tx, TERMINAL_STATUSES),
+    violations: (tx) => broken.listUnnotifiedEnds(tx, TERMINAL_STATUSES),
   },
   {
     id: "R1",
     statement: "every accepted task is terminal, or somebody is due to move it on",
-    violations: (tx) => broken.stranded(tx, RECOVERY_MS),
+    violations: (tx) => broken.listStrandedTasks(tx, RECOVERY_MS),
   },
   {
     id: "R2",
     statement: "a task has at most one attempt that is not closed and is not its current one's past",
-    violations: (tx) => broken.doubleAttempts(tx, RECOVERY_MS),
+    violations: (tx) => broken.listDuplicateAttempts(tx, RECOVERY_MS),
   },
   {
     id: "R3",
     statement: "each effect is applied once: one open pull request per branch, one verdict per reviewer and round",
-    violations: (tx) => broken.doubleEffects(tx),
+    violations: (tx) => broken.listDuplicateEffects(tx),
   },
   {
     id: "R6",
     statement: "the slot counter is the count of tasks that hold a slot",
-    violations: (tx) => broken.slotDrift(tx, SLOT_HOLDING_STATUSES),
+    violations: (tx) => broken.listSlotMismatches(tx, SLOT_HOLDING_STATUSES),
   },
   {
     id: "R8",
     statement: "no outbox row waits for long, and none is dead",
-    violations: (tx) => broken.stuckOutbox(tx, RECOVERY_MS),
+    violations: (tx) => broken.listStuckOutboxRows(tx, RECOVERY_MS),
   },
   {
     id: "R12",
     statement: "states move only along the table of transitions",
-    violations: (tx) => broken.illegalMoves(tx, VALID_TRANSITIONS),
+    violations: (tx) => broken.listIllegalTransitions(tx, VALID_TRANSITIONS),
   },
   {
     id: "R13",
     statement: "every order that was asked for has somebody due to carry it out, or is over and says how",
-    violations: (tx) => broken.forgottenOrders(tx, RECOVERY_MS),
+    violations: (tx) => broken.listAbandonedOrders(tx, RECOVERY_MS),
   },
 ];
 
 /** All of them, in one look. The store's are read in one transaction, so they speak of one moment. */
 export async function checkInvariants(fleet: Fleet): Promise<readonly InvariantVerdict[]> {
-  const verdicts = await fleet.store.transaction(WORKER, async (tx) => {
+  const verdicts = await fleet.store.transaction(SYSTEM, async (tx) => {
     const list: InvariantVerdict[] = [];
-    for (const { id, statement, violations } of IN_STORE)
+    for (const { id, statement, violations } of STORE_INVARIANTS)
       list.push(verdict(id, statement, await violations(tx, fleet)));
     return list;
   });
-  const audit = await verifyAudit(fleet, WORKER);
+  const audit = await verifyAudit(fleet, SYSTEM);
   const breaks = [
     ...audit.broken.map(({ taskId, seq, why }) => `${taskId} at entry ${seq}: ${why}`),
     ...(audit.checkpoint?.broken ?? []).map(({ id, why }) => `checkpoint ${id}: ${why}`),
@@ -113,8 +113,8 @@ function verdict(id: string, statement: string, violations: readonly string[]): 
   return { id, statement, holds: violations.length === 0, violations };
 }
 
-const BROKEN = "invariant/";
-const MOST_TOLD = 5;
+const ALERT_KEY_PREFIX = "invariant/";
+const MAX_REPORTED = 5;
 
 /**
  * The scheduled look: what does not hold is logged as an error, kept, and told as GOVERNANCE_ALERT, once until it holds
@@ -129,24 +129,24 @@ export async function watchInvariants(fleet: Fleet): Promise<object> {
       `${id} does not hold: ${statement}`,
     );
   }
-  const { id: operatorId } = await factoryOperator(fleet, HOUSE_TENANT);
-  await fleet.store.transaction(WORKER, async (tx) => {
+  const { id: operatorId } = await ensureSystemOperator(fleet, SYSTEM_TENANT);
+  await fleet.store.transaction(SYSTEM, async (tx) => {
     for (const { id, statement, violations } of failing) {
-      const facts = { invariant: id, violations: violations.length, first: violations.slice(0, MOST_TOLD) };
+      const facts = { invariant: id, violations: violations.length, first: violations.slice(0, MAX_REPORTED) };
       const summary = `${id} does not hold: ${statement} (${violations.length})`;
-      const notice = { key: BROKEN + id, tenantId: HOUSE_TENANT, operatorId, subject: id, summary, facts };
+      const notice = { key: ALERT_KEY_PREFIX + id, tenantId: SYSTEM_TENANT, operatorId, subject: id, summary, facts };
       await raiseAlert(fleet, tx, "GOVERNANCE_ALERT", notice);
     }
-    const keys = new Set(failing.map(({ id }) => BROKEN + id));
+    const keys = new Set(failing.map(({ id }) => ALERT_KEY_PREFIX + id));
     for (const { key } of await listOpenAlerts(tx, ["GOVERNANCE_ALERT"])) {
-      if (key.startsWith(BROKEN) && !keys.has(key)) await endAlert(fleet, tx, "GOVERNANCE_ALERT", key);
+      if (key.startsWith(ALERT_KEY_PREFIX) && !keys.has(key)) await endAlert(fleet, tx, "GOVERNANCE_ALERT", key);
     }
   });
   fleet.kickRelay();
-  const said = failing.map(({ id, violations }) => ({
+  const reported = failing.map(({ id, violations }) => ({
     id,
     count: violations.length,
-    first: violations.slice(0, MOST_TOLD),
+    first: violations.slice(0, MAX_REPORTED),
   }));
-  return { checked: verdicts.length, violations: said };
+  return { checked: verdicts.length, violations: reported };
 }

@@ -17,12 +17,12 @@ export interface BrokenLink {
 }
 
 /** The text whose SHA-256, in hex, is the entry's hash. The database makes the same text (fleet_audit_hash). */
-export function linkText(previousHash: string, link: Omit<ChainLink, "hash">): string {
+export function auditHashInput(previousHash: string, link: Omit<ChainLink, "hash">): string {
   return [previousHash, String(link.seq), link.atText, link.actor, link.action, link.detailText].join("\n");
 }
 
 /** Follows a chain, page by page: feed `state` of one page into the next. */
-export function followChain(
+export function verifyLinks(
   links: readonly ChainLink[],
   from: { readonly seq: number; readonly hash: string },
   sha256: (text: string) => string,
@@ -36,7 +36,7 @@ export function followChain(
         broken: { seq: seq + 1, why: `entry ${seq + 1} is missing or doubled; ${link.seq} follows` },
       };
     }
-    if (sha256(linkText(hash, link)) !== link.hash) {
+    if (sha256(auditHashInput(hash, link)) !== link.hash) {
       return { seq, hash, broken: { seq: link.seq, why: "its content does not give its hash" } };
     }
     seq = link.seq;

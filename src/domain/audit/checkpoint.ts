@@ -14,7 +14,7 @@ export function checkpointText({ atText, heads, digest, previous, removedText }:
   return ["fleet-audit-checkpoint/1", atText, String(heads), digest, previous, removedText].join("\n");
 }
 
-export interface HeadFacts {
+export interface CheckpointHead {
   readonly chain: string;
   readonly seq: number;
   readonly head: string;
@@ -23,16 +23,16 @@ export interface HeadFacts {
 }
 
 /** Head by head, so that it is the same however many come at a time. Begin with an empty digest. */
-export function digestHead(digest: string, head: HeadFacts, sha256: (text: string) => string): string {
+export function digestHead(digest: string, head: CheckpointHead, sha256: (text: string) => string): string {
   return sha256([digest, head.chain, head.seq, head.head, head.removedSeq, head.removedHash].join("\n"));
 }
 
 /** Why a chain is not as the checkpoint knew it; undefined when it is. */
-export function missedOf(
-  held: HeadFacts & { readonly found: string | null; readonly lastSeq: number | null },
+export function findChainMismatch(
+  recorded: CheckpointHead & { readonly found: string | null; readonly lastSeq: number | null },
   since: string,
 ): { readonly seq: number; readonly why: string } | undefined {
-  const { seq, head, removedSeq, found, lastSeq } = held;
+  const { seq, head, removedSeq, found, lastSeq } = recorded;
   if (seq === removedSeq || found === head) return undefined;
   const known = `the checkpoint of ${since} knew ${seq === 1 ? "1 entry" : `${seq} entries`}`;
   if (lastSeq === null) return { seq: removedSeq + 1, why: `the whole chain is gone: ${known}` };

@@ -3,8 +3,8 @@ import { z } from "zod";
 import { compareFleet, type DeclaredFleet, type ObservedFleet } from "./fleet-drift.ts";
 import { compareProduct, type ObservedProduct } from "./product-drift.ts";
 
-export const Severity = z.enum(["low", "medium", "high"]);
-export type Severity = z.infer<typeof Severity>;
+export const DriftSeverity = z.enum(["low", "medium", "high"]);
+export type DriftSeverity = z.infer<typeof DriftSeverity>;
 
 /** A difference. `subject` and `what` together name it over time; null is what is not there. */
 export const Finding = z.object({
@@ -13,7 +13,7 @@ export const Finding = z.object({
   productId: z.string().nullable(),
   declared: z.string().nullable(),
   actual: z.string().nullable(),
-  severity: Severity,
+  severity: DriftSeverity,
   /** What to type next. */
   command: z.string().nullable(),
   /** Where it was seen, when it is of one machine. */
@@ -37,19 +37,19 @@ export interface ObservedHost {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-export interface Declared {
-  readonly products: readonly ProductTerms[];
+export interface DeclaredState {
+  readonly products: readonly DeclaredProduct[];
   /** Left out when only products are looked at. */
   readonly fleet?: DeclaredFleet | undefined;
 }
 
-export interface ProductTerms {
+export interface DeclaredProduct {
   readonly id: string;
   readonly repository: string;
   readonly baseBranch: string;
 }
 
-export interface Actual {
+export interface ActualState {
   /** Those that could be read; the others are not compared, and stay as they were. */
   readonly products: readonly ObservedProduct[];
   readonly hosts: readonly ObservedHost[];
@@ -67,39 +67,39 @@ export interface DriftReport {
 
 /** Pure: the same facts give the same report, in the same order. */
 export function compareDrift(
-  declared: Declared,
-  actual: Actual,
+  declared: DeclaredState,
+  actual: ActualState,
   baselines: readonly Baseline[],
   now: Date,
 ): DriftReport {
-  const accepted = openBaselines(baselines);
+  const accepted = indexBaselines(baselines);
   const hosts = actual.hosts.filter(({ alive }) => alive);
-  const terms = new Map(declared.products.map((product) => [product.id, product]));
+  const declaredById = new Map(declared.products.map((product) => [product.id, product]));
   const parts = actual.products.flatMap((seen) => {
-    const product = terms.get(seen.id);
+    const product = declaredById.get(seen.id);
     return product ? [compareProduct(product, seen, hosts, accepted)] : [];
   });
   if (declared.fleet && actual.fleet) parts.push(compareFleet(declared.fleet, actual.fleet, hosts, now));
   return {
     findings: parts
       .flatMap(({ findings }) => findings)
-      .filter((finding) => !accepted.takes(finding))
-      .toSorted(byName),
+      .filter((finding) => !accepted.isAccepted(finding))
+      .toSorted(compareByName),
     firstSeen: parts.flatMap(({ firstSeen }) => firstSeen),
     subjects: parts.flatMap(({ subjects }) => subjects),
     notChecked: parts.flatMap(({ notChecked }) => notChecked),
   };
 }
 
-export interface Baselines {
+export interface BaselineIndex {
   /** What counts as right, or undefined when nothing was recorded yet. */
   find(subject: string, what: string): Baseline | undefined;
-  of(subject: string): readonly Baseline[];
+  forSubject(subject: string): readonly Baseline[];
   /** Somebody accepted exactly this. */
-  takes(finding: Finding): boolean;
+  isAccepted(finding: Finding): boolean;
 }
 
-function openBaselines(list: readonly Baseline[]): Baselines {
+function indexBaselines(list: readonly Baseline[]): BaselineIndex {
   const bySubject = new Map<string, Map<string, Baseline>>();
   for (const baseline of list) {
     const known = bySubject.get(baseline.subject) ?? new Map<string, Baseline>();
@@ -108,8 +108,8 @@ function openBaselines(list: readonly Baseline[]): Baselines {
   const find = (subject: string, what: string) => bySubject.get(subject)?.get(what);
   return {
     find,
-    of: (subject) => [...(bySubject.get(subject)?.values() ?? [])],
-    takes({ subject, what, actual }) {
+    forSubject: (subject) => [...(bySubject.get(subject)?.values() ?? [])],
+    isAccepted({ subject, what, actual }) {
       const baseline = find(subject, what);
       return baseline !== undefined && baseline.value === actual;
     },
@@ -117,7 +117,7 @@ function openBaselines(list: readonly Baseline[]): Baselines {
 }
 
 /** By code units, so that no locale has a say. */
-function byName(a: Finding, b: Finding): number {
+function compareByName(a: Finding, b: Finding): number {
   const [left, right] = [`${a.subject}\0${a.what}`, `${b.subject}\0${b.what}`];
   if (left === right) return 0;
   return left < right ? -1 : 1;

@@ -1,6 +1,6 @@
 /** Drift of the fleet itself: its clocks, its database, its always-on agents, and its machines against each other. */
 import type { DriftReport, Finding, NotChecked, ObservedHost } from "./drift.ts";
-import { canonical } from "../text/canonical.ts";
+import { canonicalJson } from "../text/canonical.ts";
 import type { RosterAgent } from "../settings/settings.ts";
 import { shellWord } from "../text/shell-word.ts";
 
@@ -43,7 +43,7 @@ export interface ObservedSession {
   readonly programs: readonly string[];
 }
 
-type Part = Partial<Pick<DriftReport, "findings" | "subjects" | "notChecked">>;
+type PartialReport = Partial<Pick<DriftReport, "findings" | "subjects" | "notChecked">>;
 
 export function compareFleet(
   declared: DeclaredFleet,
@@ -51,11 +51,11 @@ export function compareFleet(
   hosts: readonly ObservedHost[],
   now: Date,
 ): DriftReport {
-  const parts: Part[] = [
+  const parts: PartialReport[] = [
     { subjects: ["schedules"], findings: compareSchedulers(declared, actual, now) },
     { subjects: ["database"], findings: compareDatabase(declared, actual) },
     ...declared.roster.map((agent) => compareAgent(agent, actual, hosts)),
-    compareHosts(declared.configuration, hosts),
+    compareHostVersions(declared.configuration, hosts),
   ];
   return {
     findings: parts.flatMap(({ findings = [] }) => findings),
@@ -66,22 +66,26 @@ export function compareFleet(
 }
 
 /** A clock that is this many of its periods late will not ring any more. */
-const PERIODS_LATE = 3;
+const MAX_PERIODS_LATE = 3;
 const LATE_MS = 60_000;
 
 function compareSchedulers(declared: DeclaredFleet, actual: ObservedFleet, now: Date): Finding[] {
   const found = new Map(actual.schedulers.map((scheduler) => [scheduler.id, scheduler]));
   const wanted = new Set(declared.schedulers.map(({ id }) => id));
   const findings = declared.schedulers.flatMap((scheduler) => {
-    const there = found.get(scheduler.id);
-    const difference = { what: scheduler.id, declared: paceOf(scheduler), actual: there ? paceOf(there) : null };
-    if (!there) return [fleetFinding("schedules", { ...difference, severity: "high" }, RESTART_WORKER)];
+    const observed = found.get(scheduler.id);
+    const difference = {
+      what: scheduler.id,
+      declared: describeScheduler(scheduler),
+      actual: observed ? describeScheduler(observed) : null,
+    };
+    if (!observed) return [fleetFinding("schedules", { ...difference, severity: "high" }, RESTART_WORKER)];
     if (difference.declared !== difference.actual) {
       return [fleetFinding("schedules", { ...difference, severity: "medium" }, RESTART_WORKER)];
     }
-    const lateMs = there.nextAt ? now.getTime() - there.nextAt.getTime() : 0;
-    if (lateMs <= Math.max(LATE_MS, PERIODS_LATE * (scheduler.everyMs ?? 0))) return [];
-    const stopped = `no tick since ${there.nextAt?.toISOString()}`;
+    const lateMs = observed.nextAt ? now.getTime() - observed.nextAt.getTime() : 0;
+    if (lateMs <= Math.max(LATE_MS, MAX_PERIODS_LATE * (scheduler.everyMs ?? 0))) return [];
+    const stopped = `no tick since ${observed.nextAt?.toISOString()}`;
     return [fleetFinding("schedules", { ...difference, actual: stopped, severity: "high" }, RESTART_WORKER)];
   });
   const unknown = actual.schedulers
@@ -89,7 +93,7 @@ function compareSchedulers(declared: DeclaredFleet, actual: ObservedFleet, now: 
     .map((there) =>
       fleetFinding(
         "schedules",
-        { what: there.id, declared: null, actual: paceOf(there), severity: "low" },
+        { what: there.id, declared: null, actual: describeScheduler(there), severity: "low" },
         RESTART_WORKER,
       ),
     );
@@ -99,16 +103,16 @@ function compareSchedulers(declared: DeclaredFleet, actual: ObservedFleet, now: 
 /** Workers make the schedulers be what is declared, when they start and every other tick. */
 const RESTART_WORKER = "fleet worker";
 
-function paceOf({ everyMs, pattern, payload }: DeclaredScheduler): string {
+function describeScheduler({ everyMs, pattern, payload }: DeclaredScheduler): string {
   const pace = pattern === undefined ? `every ${everyMs ?? "?"} ms` : `at "${pattern}" UTC`;
-  return `${pace}: ${canonical(payload)}`;
+  return `${pace}: ${canonicalJson(payload)}`;
 }
 
 function compareDatabase(declared: DeclaredFleet, actual: ObservedFleet): Finding[] {
-  const there = new Set(actual.migrations);
-  const known = new Set(declared.migrations);
+  const applied = new Set(actual.migrations);
+  const declaredNames = new Set(declared.migrations);
   const missing = declared.migrations
-    .filter((name) => !there.has(name))
+    .filter((name) => !applied.has(name))
     .map((name) =>
       fleetFinding(
         "database",
@@ -116,8 +120,8 @@ function compareDatabase(declared: DeclaredFleet, actual: ObservedFleet): Findin
         "fleet migrate",
       ),
     );
-  const strange = actual.migrations
-    .filter((name) => !known.has(name))
+  const unexpected = actual.migrations
+    .filter((name) => !declaredNames.has(name))
     .map((name) =>
       fleetFinding(
         "database",
@@ -126,18 +130,18 @@ function compareDatabase(declared: DeclaredFleet, actual: ObservedFleet): Findin
       ),
     );
   // With migrations missing, the schema differs as a matter of course.
-  if (missing.length + strange.length > 0) return [...missing, ...strange];
+  if (missing.length + unexpected.length > 0) return [...missing, ...unexpected];
   const objects = [...new Set([...Object.keys(declared.schema), ...Object.keys(actual.schema)])].toSorted();
   return objects.flatMap((what) => {
-    const [should = null, is = null] = [declared.schema[what], actual.schema[what]];
-    if (should === is) return [];
-    const severity = should === null ? "medium" : "high";
-    return [fleetFinding("database", { what, declared: should, actual: is, severity }, "fleet doctor")];
+    const [expected = null, found = null] = [declared.schema[what], actual.schema[what]];
+    if (expected === found) return [];
+    const severity = expected === null ? "medium" : "high";
+    return [fleetFinding("database", { what, declared: expected, actual: found, severity }, "fleet doctor")];
   });
 }
 
 /** One agent of the roster. `host` left out means that any host may have it. */
-function compareAgent(agent: RosterAgent, actual: ObservedFleet, hosts: readonly ObservedHost[]): Part {
+function compareAgent(agent: RosterAgent, actual: ObservedFleet, hosts: readonly ObservedHost[]): PartialReport {
   const subject = `roster:${agent.name}`;
   if (agent.host !== undefined && agent.host !== actual.host) {
     const why = `it lives on ${agent.host}; only that host can look, this was ${actual.host}`;
@@ -151,7 +155,10 @@ function compareAgent(agent: RosterAgent, actual: ObservedFleet, hosts: readonly
     const why = `its session ${agent.session} is not on ${actual.host}, and may be on another host`;
     return { notChecked: [{ what: subject, why }] };
   }
-  return { subjects: [subject], findings: session ? compareRuntime(agent, session, actual) : [absent(agent, actual)] };
+  return {
+    subjects: [subject],
+    findings: session ? compareRuntime(agent, session, actual) : [missingSession(agent, actual)],
+  };
 }
 
 function compareRuntime(agent: RosterAgent, session: ObservedSession, { host }: ObservedFleet): Finding[] {
@@ -159,38 +166,39 @@ function compareRuntime(agent: RosterAgent, session: ObservedSession, { host }: 
   if (runs && !session.isDead) return [];
   const actual = session.isDead ? `${session.command} (dead)` : session.command;
   const difference = { what: "runtime", declared: agent.runtime, actual, severity: "high", host } as const;
-  return [fleetFinding(`roster:${agent.name}`, difference, attach(agent))];
+  return [fleetFinding(`roster:${agent.name}`, difference, attachCommand(agent))];
 }
 
-function absent(agent: RosterAgent, { host }: ObservedFleet): Finding {
+function missingSession(agent: RosterAgent, { host }: ObservedFleet): Finding {
   const difference = { what: "session", declared: agent.session, actual: null, severity: "high", host } as const;
-  return fleetFinding(`roster:${agent.name}`, difference, `${tmux(agent)} list-sessions`);
+  return fleetFinding(`roster:${agent.name}`, difference, `${tmuxCommand(agent)} list-sessions`);
 }
 
-function attach(agent: RosterAgent): string {
-  return `${tmux(agent)} attach -r -t ${shellWord(`=${agent.session}`)}`;
+function attachCommand(agent: RosterAgent): string {
+  return `${tmuxCommand(agent)} attach -r -t ${shellWord(`=${agent.session}`)}`;
 }
 
-function tmux({ socket }: RosterAgent): string {
+function tmuxCommand({ socket }: RosterAgent): string {
   return socket === undefined ? "tmux" : `tmux -S ${shellWord(socket)}`;
 }
 
-const COMPARED_SEVERITY: Readonly<Record<string, Finding["severity"]>> = { fleetwright: "high", config: "high" };
+const VERSION_SEVERITY: Readonly<Record<string, Finding["severity"]>> = { fleetwright: "high", config: "high" };
 
 /** What most machines have is taken for declared; the configuration is that of whoever looks. */
-function compareHosts(configuration: string, hosts: readonly ObservedHost[]): Part {
+function compareHostVersions(configuration: string, hosts: readonly ObservedHost[]): PartialReport {
   const names = [...new Set(hosts.flatMap(({ versions }) => Object.keys(versions)))].toSorted();
   const notChecked: NotChecked[] = hosts
     .filter(({ versions }) => versions["config"] === undefined)
     .map(({ id }) => ({ what: `host:${id} config`, why: "the host does not report the print of its fleet.yaml" }));
   const findings = names.flatMap((what) => {
-    const usual = what === "config" ? configuration : mostCommon(hosts.flatMap(({ versions }) => versions[what] ?? []));
+    const expected =
+      what === "config" ? configuration : mostCommon(hosts.flatMap(({ versions }) => versions[what] ?? []));
     return hosts.flatMap(({ id, versions }) => {
       const found = versions[what];
-      if (found === undefined || usual === undefined || found === usual) return [];
-      const severity = COMPARED_SEVERITY[what] ?? "low";
+      if (found === undefined || expected === undefined || found === expected) return [];
+      const severity = VERSION_SEVERITY[what] ?? "low";
       const command = what === "config" ? "fleet doctor" : "fleet hosts";
-      return [fleetFinding(`host:${id}`, { what, declared: usual, actual: found, severity, host: id }, command)];
+      return [fleetFinding(`host:${id}`, { what, declared: expected, actual: found, severity, host: id }, command)];
     });
   });
   return { subjects: hosts.map(({ id }) => `host:${id}`), findings, notChecked };

@@ -1,8 +1,16 @@
 /** Drift of one product: its locks and its needs against what they were, against each other, and against the hosts. */
-import type { Baseline, Baselines, DriftReport, Finding, NotChecked, ObservedHost, ProductTerms } from "./drift.ts";
+import type {
+  Baseline,
+  BaselineIndex,
+  DriftReport,
+  Finding,
+  NotChecked,
+  ObservedHost,
+  DeclaredProduct,
+} from "./drift.ts";
 import { shellWord } from "../text/shell-word.ts";
 import type { Requirement, Tool, Toolchain } from "./toolchain.ts";
-import { newestOf, satisfies } from "./version-range.ts";
+import { highestVersion, satisfies } from "./version-range.ts";
 
 export interface ObservedProduct extends Toolchain {
   readonly id: string;
@@ -11,71 +19,79 @@ export interface ObservedProduct extends Toolchain {
   readonly lockfiles: readonly { readonly path: string; readonly hash: string }[];
 }
 
-interface Looking {
-  readonly product: ProductTerms;
+interface ComparisonInput {
+  readonly product: DeclaredProduct;
   readonly seen: ObservedProduct;
-  readonly accepted: Baselines;
+  readonly accepted: BaselineIndex;
   readonly hosts: readonly ObservedHost[];
 }
 
-const LOCKFILE = "lockfile ";
-const NEEDS = "needs ";
+const LOCKFILE_PREFIX = "lockfile ";
+const NEEDS_PREFIX = "needs ";
 
 export function compareProduct(
-  product: ProductTerms,
+  product: DeclaredProduct,
   seen: ObservedProduct,
   hosts: readonly ObservedHost[],
-  accepted: Baselines,
+  accepted: BaselineIndex,
 ): DriftReport {
-  const looking: Looking = { product, seen, hosts, accepted };
-  const watched = [
-    ...seen.lockfiles.map(({ path, hash }) => ({ what: `${LOCKFILE}${path}`, value: hash, file: path })),
+  const input: ComparisonInput = { product, seen, hosts, accepted };
+  const tracked = [
+    ...seen.lockfiles.map(({ path, hash }) => ({ what: `${LOCKFILE_PREFIX}${path}`, value: hash, file: path })),
     ...seen.declared.map(({ tool, range, source }) => ({
-      what: `${NEEDS}${tool} in ${source}`,
+      what: `${NEEDS_PREFIX}${tool} in ${source}`,
       value: range,
       file: source.split(" ")[0] ?? source,
     })),
   ];
-  const { changed, firstSeen } = compareWatched(looking, watched);
-  const onHosts = compareHosts(looking);
+  const { changed, firstSeen } = compareTracked(input, tracked);
+  const onHosts = compareHostTools(input);
   return {
-    findings: [...changed, ...compareLocks(looking), ...compareDeclared(looking), ...onHosts.findings],
+    findings: [...changed, ...compareLocks(input), ...compareDeclared(input), ...onHosts.findings],
     firstSeen,
-    subjects: [subjectOf(product)],
+    subjects: [driftSubject(product)],
     notChecked: onHosts.notChecked,
   };
 }
 
-export function subjectOf({ id }: Pick<ProductTerms, "id">): string {
+export function driftSubject({ id }: Pick<DeclaredProduct, "id">): string {
   return `product:${id}`;
 }
 
-interface Watched {
+interface TrackedValue {
   readonly what: string;
   readonly value: string;
   readonly file: string;
 }
 
 /** Against what was recorded when it was first seen, or accepted since. */
-function compareWatched(
-  { product, accepted }: Looking,
-  watched: readonly Watched[],
+function compareTracked(
+  { product, accepted }: ComparisonInput,
+  tracked: readonly TrackedValue[],
 ): { changed: Finding[]; firstSeen: Baseline[] } {
-  const subject = subjectOf(product);
-  const there = new Set(watched.map(({ what }) => what));
-  const gone = accepted
-    .of(subject)
-    .filter(({ what }) => (what.startsWith(LOCKFILE) || what.startsWith(NEEDS)) && !there.has(what))
-    .map(({ what }) => ({ what, value: null, file: what.split(" ").at(what.startsWith(LOCKFILE) ? 1 : 3) ?? "" }));
+  const subject = driftSubject(product);
+  const present = new Set(tracked.map(({ what }) => what));
+  const missing = accepted
+    .forSubject(subject)
+    .filter(({ what }) => (what.startsWith(LOCKFILE_PREFIX) || what.startsWith(NEEDS_PREFIX)) && !present.has(what))
+    .map(({ what }) => ({
+      what,
+      value: null,
+      file: what.split(" ").at(what.startsWith(LOCKFILE_PREFIX) ? 1 : 3) ?? "",
+    }));
   const changed: Finding[] = [];
   const firstSeen: Baseline[] = [];
-  for (const { what, value, file } of [...watched, ...gone]) {
+  for (const { what, value, file } of [...tracked, ...missing]) {
     const baseline = accepted.find(subject, what);
     if (!baseline) firstSeen.push({ subject, what, value });
     else if (baseline.value !== value) {
-      const severity = what.startsWith(LOCKFILE) ? "medium" : "low";
+      const severity = what.startsWith(LOCKFILE_PREFIX) ? "medium" : "low";
       changed.push(
-        findingOf(product, { what, declared: baseline.value, actual: value, severity }, historyOf(product, file)),
+        productFinding(
+          product,
+          { what, declared: baseline.value, actual: value, severity },
+          gitLogCommand(product, file),
+        ),
       );
     }
   }
@@ -83,32 +99,47 @@ function compareWatched(
 }
 
 /** What a lock repeats of the needs it was made under: another one there means that nobody locked again. */
-function compareLocks({ product, seen }: Looking): Finding[] {
+function compareLocks({ product, seen }: ComparisonInput): Finding[] {
   return seen.locked.flatMap((lock) => {
     const manifest = seen.declared.find(({ tool, exact }) => tool === lock.tool && !exact);
-    if (!manifest || plain(manifest.range) === plain(lock.range)) return [];
+    if (!manifest || removeSpaces(manifest.range) === removeSpaces(lock.range)) return [];
     const what = `${lock.tool} in ${lock.source}`;
     const command = lock.source.startsWith("uv.lock") ? "uv lock" : "npm install --package-lock-only";
-    return [findingOf(product, { what, declared: said(manifest), actual: said(lock), severity: "medium" }, command)];
+    return [
+      productFinding(
+        product,
+        { what, declared: formatRequirement(manifest), actual: formatRequirement(lock), severity: "medium" },
+        command,
+      ),
+    ];
   });
 }
 
 /** A version that one file names must do for the range that another asks for. */
-function compareDeclared({ product, seen }: Looking): Finding[] {
+function compareDeclared({ product, seen }: ComparisonInput): Finding[] {
   return seen.declared.flatMap((ranged) => {
     if (ranged.exact) return [];
     return seen.declared.flatMap((named) => {
       if (!named.exact || named.tool !== ranged.tool) return [];
-      if (satisfies(newestOf(named.range) ?? "", ranged.range) !== false) return [];
+      if (satisfies(highestVersion(named.range) ?? "", ranged.range) !== false) return [];
       const what = `${named.tool} in ${named.source}`;
-      const command = historyOf(product, named.source);
-      return [findingOf(product, { what, declared: said(ranged), actual: said(named), severity: "medium" }, command)];
+      const command = gitLogCommand(product, named.source);
+      return [
+        productFinding(
+          product,
+          { what, declared: formatRequirement(ranged), actual: formatRequirement(named), severity: "medium" },
+          command,
+        ),
+      ];
     });
   });
 }
 
 /** Each machine that may run its orders must have what it needs. */
-function compareHosts({ product, seen, hosts }: Looking): { findings: Finding[]; notChecked: NotChecked[] } {
+function compareHostTools({ product, seen, hosts }: ComparisonInput): {
+  findings: Finding[];
+  notChecked: NotChecked[];
+} {
   const findings: Finding[] = [];
   const notChecked: NotChecked[] = [];
   for (const need of seen.declared) {
@@ -117,12 +148,12 @@ function compareHosts({ product, seen, hosts }: Looking): { findings: Finding[];
       const fits = found === undefined || found === MISSING ? false : satisfies(found, need.range);
       const what = `${need.tool} on ${host} for ${need.source}`;
       if (found === undefined) {
-        notChecked.push({ what: `${subjectOf(product)} ${what}`, why: `the host does not report its ${need.tool}` });
+        notChecked.push({ what: `${driftSubject(product)} ${what}`, why: `the host does not report its ${need.tool}` });
       } else if (fits === undefined) {
-        notChecked.push({ what: `${subjectOf(product)} ${what}`, why: `"${need.range}" is not understood` });
+        notChecked.push({ what: `${driftSubject(product)} ${what}`, why: `"${need.range}" is not understood` });
       } else if (!fits) {
-        const difference = { what, declared: said(need), actual: found, severity: "high", host } as const;
-        findings.push(findingOf(product, difference, VERSION_COMMANDS[need.tool]));
+        const difference = { what, declared: formatRequirement(need), actual: found, severity: "high", host } as const;
+        findings.push(productFinding(product, difference, VERSION_COMMANDS[need.tool]));
       }
     }
   }
@@ -140,20 +171,20 @@ const VERSION_COMMANDS: Readonly<Record<Tool, string>> = {
 
 type Difference = Pick<Finding, "what" | "declared" | "actual" | "severity"> & { readonly host?: string };
 
-function findingOf(product: ProductTerms, { host, ...difference }: Difference, command: string): Finding {
-  return { subject: subjectOf(product), productId: product.id, ...difference, host: host ?? null, command };
+function productFinding(product: DeclaredProduct, { host, ...difference }: Difference, command: string): Finding {
+  return { subject: driftSubject(product), productId: product.id, ...difference, host: host ?? null, command };
 }
 
-function said({ range, source }: Requirement): string {
+function formatRequirement({ range, source }: Requirement): string {
   return `${range} (${source})`;
 }
 
-function plain(range: string): string {
+function removeSpaces(range: string): string {
   return range.replaceAll(/\s+/g, "");
 }
 
 /** Shows who changed it. */
-function historyOf({ repository, baseBranch }: ProductTerms, file: string): string {
+function gitLogCommand({ repository, baseBranch }: DeclaredProduct, file: string): string {
   const where = repository.startsWith("/") ? `git -C ${shellWord(repository)} ` : "git ";
   return `${where}log -3 --stat ${shellWord(baseBranch)} -- ${shellWord(file)}`;
 }

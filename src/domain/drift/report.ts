@@ -1,6 +1,6 @@
 /** The drift report: a document for people and scripts. The API answers with it, and every look at a product leaves one as evidence. */
 import { z } from "zod";
-import { type NotChecked, Severity } from "./drift.ts";
+import { type NotChecked, DriftSeverity } from "./drift.ts";
 import { shortId } from "../task/task.ts";
 
 export const DriftStatus = z.enum(["open", "accepted", "gone"]);
@@ -14,7 +14,7 @@ export const DriftFinding = z.strictObject({
   product_id: z.string().nullable(),
   declared: z.string().nullable().meta({ description: "as declared, recorded or accepted; null: should not be there" }),
   actual: z.string().nullable().meta({ description: "as found; null: is not there" }),
-  severity: Severity,
+  severity: DriftSeverity,
   since: z.iso.datetime().meta({ description: "when it was first seen" }),
   seen_at: z.iso.datetime(),
   command: z.string().nullable().meta({ description: "what to type next" }),
@@ -47,7 +47,7 @@ export interface ReportedFinding {
   readonly productId: string | null;
   readonly declared: string | null;
   readonly actual: string | null;
-  readonly severity: Severity;
+  readonly severity: DriftSeverity;
   readonly command: string | null;
   readonly host: string | null;
   readonly status: DriftStatus;
@@ -56,7 +56,7 @@ export interface ReportedFinding {
   readonly accepted: { readonly by: string; readonly reason: string; readonly at: string } | null;
 }
 
-export interface ReportTerms {
+export interface DriftReportOptions {
   readonly tenantId: string;
   readonly productId?: string | undefined;
   readonly lookedAt: Date | undefined;
@@ -73,21 +73,21 @@ const NEVER_CHECKED: readonly NotChecked[] = [
   { what: "start of roster agents at boot", why: "nothing is installed into the machine's service manager yet" },
 ];
 
-export function driftReport(findings: readonly ReportedFinding[], terms: ReportTerms): DriftReportDocument {
+export function driftReport(findings: readonly ReportedFinding[], options: DriftReportOptions): DriftReportDocument {
   const open = findings.filter(({ status }) => status === "open");
-  const count = (severity: Severity) => open.filter((finding) => finding.severity === severity).length;
+  const count = (severity: DriftSeverity) => open.filter((finding) => finding.severity === severity).length;
   return {
     schema_version: 1,
-    tenant_id: terms.tenantId,
-    product_id: terms.productId ?? null,
-    looked_at: terms.lookedAt?.toISOString() ?? null,
+    tenant_id: options.tenantId,
+    product_id: options.productId ?? null,
+    looked_at: options.lookedAt?.toISOString() ?? null,
     counts: { open: open.length, high: count("high"), medium: count("medium"), low: count("low") },
-    findings: findings.map((finding) => reportedFinding(finding)),
-    not_checked: [...terms.notChecked, ...NEVER_CHECKED].map(({ what, why }) => ({ what, why })),
+    findings: findings.map((finding) => toDriftFinding(finding)),
+    not_checked: [...options.notChecked, ...NEVER_CHECKED].map(({ what, why }) => ({ what, why })),
   };
 }
 
-export function reportedFinding(finding: ReportedFinding): DriftFinding {
+export function toDriftFinding(finding: ReportedFinding): DriftFinding {
   const { id, subject, what, declared, actual, severity, command, host, status, accepted } = finding;
   return {
     finding_id: id,
@@ -121,28 +121,34 @@ export const DriftEvent = z.object({
     count: z.int().min(1),
     /** The first of them. */
     findings: z.array(
-      z.object({ id: z.uuid(), subject: z.string(), what: z.string(), severity: Severity, since: z.iso.datetime() }),
+      z.object({
+        id: z.uuid(),
+        subject: z.string(),
+        what: z.string(),
+        severity: DriftSeverity,
+        since: z.iso.datetime(),
+      }),
     ),
   }),
 });
 export type DriftEvent = z.infer<typeof DriftEvent>;
 
-export const DRIFT_EVENT_MEANING = "Something new differs from what is declared, recorded or accepted";
+export const DRIFT_EVENT_DESCRIPTION = "Something new differs from what is declared, recorded or accepted";
 
 /** A look may find thousands; who wants all asks the API. */
-const MOST_IN_EVENT = 50;
+const MAX_EVENT_FINDINGS = 50;
 
 export function driftEvent(
-  lookId: string,
+  scanId: string,
   fresh: readonly ReportedFinding[],
   { tenantId, operatorId, at }: { readonly tenantId: string; readonly operatorId: string; readonly at: Date },
 ): DriftEvent {
-  const findings = fresh.slice(0, MOST_IN_EVENT).map(({ id, subject, what, severity, since }) => {
+  const findings = fresh.slice(0, MAX_EVENT_FINDINGS).map(({ id, subject, what, severity, since }) => {
     return { id, subject, what, severity, since: since.toISOString() };
   });
   return {
     specversion: "1.0",
-    id: `${lookId}.fleet.drift.found`,
+    id: `${scanId}.fleet.drift.found`,
     source: "/fleetwright/drift",
     type: "fleet.drift.found",
     time: at.toISOString(),
@@ -152,11 +158,11 @@ export function driftEvent(
   };
 }
 
-const MOST_IN_MESSAGE = 5;
+const MAX_MESSAGE_FINDINGS = 5;
 
 /** One line for people, however many there are. */
 export function driftMessage(fresh: readonly ReportedFinding[]): string {
-  const named = fresh.slice(0, MOST_IN_MESSAGE).map(({ subject, what }) => `${subject} ${what}`);
+  const named = fresh.slice(0, MAX_MESSAGE_FINDINGS).map(({ subject, what }) => `${subject} ${what}`);
   const more = fresh.length > named.length ? ` and ${fresh.length - named.length} more` : "";
   return `${fresh.length} new: ${named.join(", ")}${more}`;
 }

@@ -30,26 +30,27 @@ export const LOCKFILES = [
 type Reader = (text: string, file: string) => Requirement[];
 
 /** Which files say something, and how it is read. */
-const DECLARING: Readonly<Record<string, Reader>> = {
+const MANIFEST_READERS: Readonly<Record<string, Reader>> = {
   "package.json": (text, file) => requirement("node", nodeEngine(text, []), `${file} engines.node`),
-  ".nvmrc": (text, file) => version("node", text, file),
-  ".node-version": (text, file) => version("node", text, file),
-  ".python-version": (text, file) => version("python", text, file),
+  ".nvmrc": (text, file) => exactVersion("node", text, file),
+  ".node-version": (text, file) => exactVersion("node", text, file),
+  ".python-version": (text, file) => exactVersion("python", text, file),
   ".tool-versions": toolVersions,
-  "rust-toolchain": (text, file) => version("rust", text, file),
-  "rust-toolchain.toml": (text, file) => version("rust", inToml(text, "channel") ?? "", file),
-  "pyproject.toml": (text, file) => requirement("python", inToml(text, "requires-python"), `${file} requires-python`),
+  "rust-toolchain": (text, file) => exactVersion("rust", text, file),
+  "rust-toolchain.toml": (text, file) => exactVersion("rust", readTomlString(text, "channel") ?? "", file),
+  "pyproject.toml": (text, file) =>
+    requirement("python", readTomlString(text, "requires-python"), `${file} requires-python`),
   "go.mod": (text, file) => goVersion(text, file),
 };
 
 /** What locks repeat of it. */
-const LOCKED: Readonly<Record<string, Reader>> = {
+const LOCKFILE_READERS: Readonly<Record<string, Reader>> = {
   "package-lock.json": (text, file) => requirement("node", nodeEngine(text, ["packages", ""]), `${file} engines.node`),
-  "uv.lock": (text, file) => requirement("python", inToml(text, "requires-python"), `${file} requires-python`),
+  "uv.lock": (text, file) => requirement("python", readTomlString(text, "requires-python"), `${file} requires-python`),
 };
 
 /** The files worth reading. */
-export const TOOLCHAIN_FILES: readonly string[] = [...Object.keys(DECLARING), ...Object.keys(LOCKED)];
+export const TOOLCHAIN_FILES: readonly string[] = [...Object.keys(MANIFEST_READERS), ...Object.keys(LOCKFILE_READERS)];
 
 export interface Toolchain {
   readonly declared: readonly Requirement[];
@@ -63,7 +64,7 @@ export function readToolchain(files: ReadonlyMap<string, string>): Toolchain {
       const text = files.get(file);
       return text === undefined ? [] : read(text, file);
     });
-  return { declared: all(DECLARING), locked: all(LOCKED) };
+  return { declared: all(MANIFEST_READERS), locked: all(LOCKFILE_READERS) };
 }
 
 function requirement(tool: Tool, range: string | undefined, source: string): Requirement[] {
@@ -71,12 +72,12 @@ function requirement(tool: Tool, range: string | undefined, source: string): Req
 }
 
 /** A file that names one version; aliases as "lts/iron" or "stable" name none that could be compared. */
-function version(tool: Tool, text: string, source: string): Requirement[] {
+function exactVersion(tool: Tool, text: string, source: string): Requirement[] {
   const named = /^\s*v?(?<version>\d+(?:\.\d+){0,2})\s*(?:#.*)?$/m.exec(text)?.groups?.["version"];
   return named ? [{ tool, range: named, source, exact: true }] : [];
 }
 
-const NAMES_OF: Readonly<Record<string, Tool>> = {
+const TOOL_BY_NAME: Readonly<Record<string, Tool>> = {
   nodejs: "node",
   node: "node",
   python: "python",
@@ -88,8 +89,8 @@ const NAMES_OF: Readonly<Record<string, Tool>> = {
 function toolVersions(text: string, file: string): Requirement[] {
   return text.split("\n").flatMap((line) => {
     const [name = "", named = ""] = line.trim().split(/\s+/);
-    const tool = Object.hasOwn(NAMES_OF, name) ? NAMES_OF[name] : undefined;
-    return tool ? version(tool, named, file) : [];
+    const tool = Object.hasOwn(TOOL_BY_NAME, name) ? TOOL_BY_NAME[name] : undefined;
+    return tool ? exactVersion(tool, named, file) : [];
   });
 }
 
@@ -101,18 +102,18 @@ function goVersion(text: string, file: string): Requirement[] {
 
 const Engines = z.object({ engines: z.object({ node: z.string() }) });
 
-function nodeEngine(text: string, way: readonly string[]): string | undefined {
+function nodeEngine(text: string, path: readonly string[]): string | undefined {
   try {
-    let place: unknown = JSON.parse(text);
-    for (const key of way) place = typeof place === "object" && place !== null ? Reflect.get(place, key) : undefined;
-    return Engines.safeParse(place).data?.engines.node;
+    let value: unknown = JSON.parse(text);
+    for (const key of path) value = typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
+    return Engines.safeParse(value).data?.engines.node;
   } catch {
     return undefined;
   }
 }
 
 /** One string in a TOML file. The keys asked for stand once, in a table of their own. */
-function inToml(text: string, key: string): string | undefined {
+function readTomlString(text: string, key: string): string | undefined {
   return new RegExp(`^\\s*${key}\\s*=\\s*(["'])(?<value>[^"'\\n]*)\\1`, "m").exec(text)?.groups?.["value"];
 }
 

@@ -5,15 +5,15 @@ export const GcKind = z.enum(["run", "workspace", "branch", "snapshot", "mirror"
 export type GcKind = z.infer<typeof GcKind>;
 
 /** Whether somebody still works on the task a thing belongs to; `none`: no task is known. */
-export type TaskStanding = "live" | "over" | "none";
+export type TaskLiveness = "live" | "over" | "none";
 
-interface Item {
+interface GcItem {
   /** What it is called: a run's id, a branch, a folder's name. */
   readonly subject: string;
   readonly path: string;
 }
 
-export interface RunFacts extends Item {
+export interface RunFacts extends GcItem {
   readonly kind: "run";
   readonly tenantId: string;
   readonly productId: string;
@@ -28,9 +28,9 @@ export interface RunFacts extends Item {
   readonly known: boolean;
 }
 
-export interface WorkspaceFacts extends Item {
+export interface WorkspaceFacts extends GcItem {
   readonly kind: "workspace";
-  readonly task: TaskStanding;
+  readonly task: TaskLiveness;
   /** Made whole once: there may be work in it, which the clean-up saves first. Without, no agent was ever in it. */
   readonly isMade: boolean;
   /** Why a clean-up left it for a person. */
@@ -38,9 +38,9 @@ export interface WorkspaceFacts extends Item {
   readonly changedAt: Date;
 }
 
-export interface BranchFacts extends Item {
+export interface BranchFacts extends GcItem {
   readonly kind: "branch";
-  readonly task: TaskStanding;
+  readonly task: TaskLiveness;
   readonly hasWorkspace: boolean;
   readonly merged: boolean;
   readonly onForge: boolean;
@@ -52,13 +52,13 @@ export interface BranchFacts extends Item {
   readonly url: string;
 }
 
-export interface SnapshotFacts extends Item {
+export interface SnapshotFacts extends GcItem {
   readonly kind: "snapshot";
-  readonly task: TaskStanding;
+  readonly task: TaskLiveness;
   readonly takenAt: Date;
 }
 
-export interface MirrorFacts extends Item {
+export interface MirrorFacts extends GcItem {
   readonly kind: "mirror";
   readonly usedAt: Date;
   readonly branches: number;
@@ -68,14 +68,14 @@ export interface MirrorFacts extends Item {
   readonly wanted: boolean;
 }
 
-export interface SocketFacts extends Item {
+export interface SocketFacts extends GcItem {
   readonly kind: "socket";
   readonly answers: boolean;
 }
 
-export interface AttemptFacts extends Item {
+export interface AttemptFacts extends GcItem {
   readonly kind: "attempt";
-  readonly task: TaskStanding;
+  readonly task: TaskLiveness;
   readonly changedAt: Date;
 }
 
@@ -91,9 +91,9 @@ export interface GcPolicy {
   readonly host: string;
 }
 
-export interface GcVerdict<Facts extends GcFacts = GcFacts> {
+export interface GcDecision<Facts extends GcFacts = GcFacts> {
   readonly item: Facts;
-  readonly goes: boolean;
+  readonly collect: boolean;
   readonly reason: string;
   /** Only after its commits were saved in a bundle. */
   readonly saveFirst?: boolean;
@@ -104,105 +104,105 @@ const DAY_MS = 86_400_000;
 const SETTLED_MS = DAY_MS;
 
 /** In the order of the facts. Each thing is judged once, by the first rule that speaks. */
-export function decideGc(facts: readonly GcFacts[], policy: GcPolicy, now: Date): GcVerdict[] {
-  const protectedRuns = protect(
+export function decideGc(facts: readonly GcFacts[], policy: GcPolicy, now: Date): GcDecision[] {
+  const protectedRuns = findProtectedRuns(
     facts.filter((item) => item.kind === "run"),
     policy,
   );
   return facts.map((item) => {
-    const stays = item.kind === "run" ? protectedRuns.get(item.subject) : undefined;
-    return stays === undefined ? judge(item, policy, now) : stay(item, stays);
+    const protection = item.kind === "run" ? protectedRuns.get(item.subject) : undefined;
+    return protection === undefined ? evaluateItem(item, policy, now) : retain(item, protection);
   });
 }
 
-function judge(item: GcFacts, policy: GcPolicy, now: Date): GcVerdict {
-  if (item.kind === "run") return judgeRun(item, policy, now);
-  if (item.kind === "workspace") return judgeWorkspace(item, now);
-  if (item.kind === "branch") return judgeBranch(item);
-  if (item.kind === "snapshot") return judgeSnapshot(item, policy, now);
-  if (item.kind === "mirror") return judgeMirror(item, policy, now);
-  if (item.kind === "attempt") return judgeAttempt(item, policy, now);
-  return item.answers ? stay(item, "its server answers") : go(item, "no server answers behind it");
+function evaluateItem(item: GcFacts, policy: GcPolicy, now: Date): GcDecision {
+  if (item.kind === "run") return evaluateRun(item, policy, now);
+  if (item.kind === "workspace") return evaluateWorkspace(item, now);
+  if (item.kind === "branch") return evaluateBranch(item);
+  if (item.kind === "snapshot") return evaluateSnapshot(item, policy, now);
+  if (item.kind === "mirror") return evaluateMirror(item, policy, now);
+  if (item.kind === "attempt") return evaluateAttempt(item, policy, now);
+  return item.answers ? retain(item, "its server answers") : collect(item, "no server answers behind it");
 }
 
 /** Run ids that stay whatever their place, with the reason; then the newest of each product. */
-function protect(runs: readonly RunFacts[], { keepRuns }: GcPolicy): Map<string, string> {
-  const stays = new Map<string, string>();
-  const places = new Map<string, number>();
+function findProtectedRuns(runs: readonly RunFacts[], { keepRuns }: GcPolicy): Map<string, string> {
+  const reasons = new Map<string, string>();
+  const ranks = new Map<string, number>();
   const lastSuccess = new Set<string>();
   const newestFirst = runs
     .filter(({ known }) => known)
     .toSorted((a, b) => b.startedAt.getTime() - a.startedAt.getTime() || (a.subject < b.subject ? 1 : -1));
   for (const run of newestFirst) {
     const product = `${run.tenantId}/${run.productId}`;
-    const place = (places.get(product) ?? 0) + 1;
-    places.set(product, place);
+    const rank = (ranks.get(product) ?? 0) + 1;
+    ranks.set(product, rank);
     const success = `${product}/${run.intent}`;
     const isLastSuccess = run.status === "success" && !lastSuccess.has(success);
     if (isLastSuccess) lastSuccess.add(success);
     const reason =
-      protectionOf(run, isLastSuccess) ?? (place <= keepRuns ? `one of the newest ${keepRuns}` : undefined);
-    if (reason !== undefined) stays.set(run.subject, reason);
+      protectionReason(run, isLastSuccess) ?? (rank <= keepRuns ? `one of the newest ${keepRuns}` : undefined);
+    if (reason !== undefined) reasons.set(run.subject, reason);
   }
-  return stays;
+  return reasons;
 }
 
-function protectionOf(run: RunFacts, isLastSuccess: boolean): string | undefined {
+function protectionReason(run: RunFacts, isLastSuccess: boolean): string | undefined {
   if (run.status === "in_progress") return "it is running";
   if (run.pinned) return "it is pinned";
   if (run.release !== null) return `it belongs to release ${run.release}`;
   return isLastSuccess ? `the last success of ${run.intent}` : undefined;
 }
 
-function judgeRun(run: RunFacts, { keepRuns, host }: GcPolicy, now: Date): GcVerdict {
+function evaluateRun(run: RunFacts, { keepRuns, host }: GcPolicy, now: Date): GcDecision {
   if (!run.known) {
     return isSettled(run.startedAt, now)
-      ? go(run, "no row tells of it")
-      : stay(run, "it is new, and no row tells of it yet");
+      ? collect(run, "no row tells of it")
+      : retain(run, "it is new, and no row tells of it yet");
   }
-  if (run.host !== null && run.host !== host) return stay(run, `its files are on ${run.host}`);
-  return go(run, `older than the newest ${keepRuns} of ${run.productId}`);
+  if (run.host !== null && run.host !== host) return retain(run, `its files are on ${run.host}`);
+  return collect(run, `older than the newest ${keepRuns} of ${run.productId}`);
 }
 
-function judgeWorkspace(item: WorkspaceFacts, now: Date): GcVerdict {
-  if (item.task === "live") return stay(item, "its task is not over");
-  if (item.doubt !== null) return stay(item, `kept for a person: ${item.doubt}`);
-  if (item.isMade) return go(item, item.task === "over" ? "its task is over" : "there is no such task");
-  if (!isSettled(item.changedAt, now)) return stay(item, "it is new, and may be under way");
-  return go(item, "it was never finished, and no agent was in it");
+function evaluateWorkspace(item: WorkspaceFacts, now: Date): GcDecision {
+  if (item.task === "live") return retain(item, "its task is not over");
+  if (item.doubt !== null) return retain(item, `kept for a person: ${item.doubt}`);
+  if (item.isMade) return collect(item, item.task === "over" ? "its task is over" : "there is no such task");
+  if (!isSettled(item.changedAt, now)) return retain(item, "it is new, and may be under way");
+  return collect(item, "it was never finished, and no agent was in it");
 }
 
-function judgeBranch(item: BranchFacts): GcVerdict {
-  if (item.task === "live") return stay(item, "its task is not over");
-  if (item.hasWorkspace) return stay(item, "a working copy is on it");
-  if (!item.isOurs && item.task === "none") return stay(item, "it is nobody's that is known");
-  if (item.merged) return go(item, "it is merged");
-  if (item.onForge) return go(item, "the forge has its commits");
-  return { ...go(item, "its task is over; its commits are saved first"), saveFirst: true };
+function evaluateBranch(item: BranchFacts): GcDecision {
+  if (item.task === "live") return retain(item, "its task is not over");
+  if (item.hasWorkspace) return retain(item, "a working copy is on it");
+  if (!item.isOurs && item.task === "none") return retain(item, "it is nobody's that is known");
+  if (item.merged) return collect(item, "it is merged");
+  if (item.onForge) return collect(item, "the forge has its commits");
+  return { ...collect(item, "its task is over; its commits are saved first"), saveFirst: true };
 }
 
-function judgeSnapshot(item: SnapshotFacts, { keepSnapshotsDays }: GcPolicy, now: Date): GcVerdict {
-  if (item.task === "live") return stay(item, "its task is not over");
+function evaluateSnapshot(item: SnapshotFacts, { keepSnapshotsDays }: GcPolicy, now: Date): GcDecision {
+  if (item.task === "live") return retain(item, "its task is not over");
   return isOlder(item.takenAt, keepSnapshotsDays, now)
-    ? go(item, `older than ${keepSnapshotsDays} days`)
-    : stay(item, `not ${keepSnapshotsDays} days old yet`);
+    ? collect(item, `older than ${keepSnapshotsDays} days`)
+    : retain(item, `not ${keepSnapshotsDays} days old yet`);
 }
 
-function judgeMirror(item: MirrorFacts, { keepMirrorsDays }: GcPolicy, now: Date): GcVerdict {
-  if (item.wanted) return stay(item, "a task that is not over may come for it");
-  if (item.workspaces > 0) return stay(item, "working copies hang on it");
-  if (item.branches > 0) return stay(item, "it holds branches of agents");
+function evaluateMirror(item: MirrorFacts, { keepMirrorsDays }: GcPolicy, now: Date): GcDecision {
+  if (item.wanted) return retain(item, "a task that is not over may come for it");
+  if (item.workspaces > 0) return retain(item, "working copies hang on it");
+  if (item.branches > 0) return retain(item, "it holds branches of agents");
   return isOlder(item.usedAt, keepMirrorsDays, now)
-    ? go(item, `not used for ${keepMirrorsDays} days`)
-    : stay(item, `used within ${keepMirrorsDays} days`);
+    ? collect(item, `not used for ${keepMirrorsDays} days`)
+    : retain(item, `used within ${keepMirrorsDays} days`);
 }
 
-function judgeAttempt(item: AttemptFacts, { keepRowsDays }: GcPolicy, now: Date): GcVerdict {
-  if (item.task === "live") return stay(item, "its task is not over");
+function evaluateAttempt(item: AttemptFacts, { keepRowsDays }: GcPolicy, now: Date): GcDecision {
+  if (item.task === "live") return retain(item, "its task is not over");
   const days = item.task === "none" ? 1 : keepRowsDays;
   return isOlder(item.changedAt, days, now)
-    ? go(item, item.task === "none" ? "there is no such task" : `its task ended ${keepRowsDays} days ago`)
-    : stay(item, `its task ended within ${days} ${days === 1 ? "day" : "days"}`);
+    ? collect(item, item.task === "none" ? "there is no such task" : `its task ended ${keepRowsDays} days ago`)
+    : retain(item, `its task ended within ${days} ${days === 1 ? "day" : "days"}`);
 }
 
 function isSettled(since: Date, now: Date): boolean {
@@ -213,10 +213,10 @@ function isOlder(since: Date, days: number, now: Date): boolean {
   return now.getTime() - since.getTime() >= days * DAY_MS;
 }
 
-function stay<Facts extends GcFacts>(item: Facts, reason: string): GcVerdict<Facts> {
-  return { item, goes: false, reason };
+function retain<Facts extends GcFacts>(item: Facts, reason: string): GcDecision<Facts> {
+  return { item, collect: false, reason };
 }
 
-function go<Facts extends GcFacts>(item: Facts, reason: string): GcVerdict<Facts> {
-  return { item, goes: true, reason };
+function collect<Facts extends GcFacts>(item: Facts, reason: string): GcDecision<Facts> {
+  return { item, collect: true, reason };
 }

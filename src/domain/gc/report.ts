@@ -1,8 +1,8 @@
 /** What one host says it took away, or would: printed, kept as evidence, and the same for a dry run and a real one. */
 import { z } from "zod";
-import { GcKind, type GcVerdict } from "./gc.ts";
+import { GcKind, type GcDecision } from "./gc.ts";
 
-const Gone = z.object({
+const CollectedItem = z.object({
   kind: GcKind,
   subject: z.string(),
   product: z.string().nullable(),
@@ -16,14 +16,14 @@ const Gone = z.object({
   /** Why it failed. */
   why: z.string().nullable(),
 });
-export type Gone = z.infer<typeof Gone>;
+export type CollectedItem = z.infer<typeof CollectedItem>;
 
 export const HostGcReport = z
   .object({
     host: z.string(),
     at: z.iso.datetime(),
     dryRun: z.boolean(),
-    gone: z.array(Gone),
+    gone: z.array(CollectedItem),
     /** Put aside earlier, and deleted now. */
     swept: z.array(z.object({ kind: GcKind, subject: z.string(), path: z.string(), bytes: z.number() })),
     kept: z.array(z.object({ kind: GcKind, reason: z.string(), count: z.int() })),
@@ -33,10 +33,10 @@ export const HostGcReport = z
   .meta({ id: "HostGcReport" });
 export type HostGcReport = z.infer<typeof HostGcReport>;
 
-export function goneOf(
-  { item, reason }: GcVerdict,
-  more: Pick<Gone, "bytes" | "outcome" | "restore"> & { readonly why?: string },
-): Gone {
+export function toCollectedItem(
+  { item, reason }: GcDecision,
+  more: Pick<CollectedItem, "bytes" | "outcome" | "restore"> & { readonly why?: string },
+): CollectedItem {
   const { kind, subject, path } = item;
   const product = item.kind === "run" ? item.productId : null;
   return { kind, subject, product, path, reason, why: null, ...more };

@@ -1,13 +1,13 @@
 /** Decides about a task whose agent is starting or at work: from its process, its commits and its pull request. */
-import { allReached, reached, WARN_SHARE } from "../budget.ts";
+import { reachedCaps, firstReachedCap, WARN_SHARE } from "../budget.ts";
 import type { Decision, MonitoredTask, MonitorPolicy, TaskFacts } from "./decision.ts";
-import type { SeenFacts } from "./facts.ts";
+import type { StoredAgentFacts } from "./facts.ts";
 import { classifyExit } from "../task/failure.ts";
 import { healthOf } from "./heartbeat.ts";
 import { decideStall } from "./stall.ts";
 import type { Condition, FailureClass } from "../task/task.ts";
 
-export interface Look {
+export interface MonitorInput {
   readonly task: MonitoredTask;
   readonly facts: TaskFacts;
   readonly policy: MonitorPolicy;
@@ -16,22 +16,22 @@ export interface Look {
 
 const MINUTE_MS = 60_000;
 /** The first dead probe may have met a process between two states; the second one, a tick later, is believed. */
-const DEAD_PROBES = 2;
+const MIN_DEAD_PROBES = 2;
 
-export function decideSpawning(look: Look): Decision[] {
-  const { task, policy, now } = look;
-  const agent = ownFacts(look);
+export function decideSpawning(input: MonitorInput): Decision[] {
+  const { task, policy, now } = input;
+  const agent = ownFacts(input);
   if (agent?.heartbeatAt) {
     return [{ do: "run", reason: "first_heartbeat", evidence: { heartbeatAt: agent.heartbeatAt, pid: agent.pid } }];
   }
-  if (isHostLost(look)) return [hostLost(look)];
-  if (agent?.exit) return [ended(look, agent)];
+  if (isHostLost(input)) return [hostLost(input)];
+  if (agent?.exit) return [decideEnded(input, agent)];
 
   const spawned = task.spawnedAt ?? task.updatedAt;
   const isStarted = task.metadata.saga?.done.includes("process") ?? false;
   // Before the process exists an installer may be at work: that is bounded by the task's own time, not by the agent's.
   const limitMs = isStarted ? policy.monitor.spawnTimeoutMs : task.timeoutMinutes * MINUTE_MS;
-  const [since, excused] = isStarted ? [task.updatedAt, 0] : [spawned, look.facts.excusedMs];
+  const [since, excused] = isStarted ? [task.updatedAt, 0] : [spawned, input.facts.excusedMs];
   // The row of one that is started changed when it was released.
   const waitedMs = now.getTime() - since.getTime() - excused;
   if (waitedMs < limitMs) return [];
@@ -39,75 +39,79 @@ export function decideSpawning(look: Look): Decision[] {
 }
 
 /** What was delivered counts before how the process fares: an agent that pushed and died has delivered. */
-export function decideRunning(look: Look): Decision[] {
-  const delivered = delivery(look);
+export function decideRunning(input: MonitorInput): Decision[] {
+  const delivered = checkDelivery(input);
   if (delivered) return [delivered];
-  const agent = ownFacts(look);
-  const spent = agent?.exit ? undefined : overBudget(look);
+  const agent = ownFacts(input);
+  const spent = agent?.exit ? undefined : checkBudget(input);
   if (spent) return [spent];
-  if (look.task.condition === "operator_attached") return patience(look);
+  if (input.task.condition === "operator_attached") return checkPatience(input);
 
-  const end = endOf(look, agent);
+  const end = checkEnd(input, agent);
   if (end) return [end];
-  const waits = waiting(look, agent);
+  const waits = checkWaiting(input, agent);
   if (waits) return waits;
-  const limit = overLimit(look);
+  const limit = checkTimeout(input);
   if (limit) return [limit];
-  const doubt = doubtAbout(look, agent);
-  if (doubt) return doubted(look, doubt);
-  return [...cleared(look), ...nearlyUsed(look), ...stall(look, agent)];
+  const doubt = findDoubt(input, agent);
+  if (doubt) return decideDoubtful(input, doubt);
+  return [...clearCondition(input), ...budgetWarnings(input), ...checkStall(input, agent)];
 }
 
-function endOf(look: Look, agent: SeenFacts | undefined): Decision | undefined {
-  if (agent?.exit) return ended(look, agent);
-  if (isHostLost(look)) return hostLost(look);
-  return agent && isGone(agent) ? ended(look, agent) : undefined;
+function checkEnd(input: MonitorInput, agent: StoredAgentFacts | undefined): Decision | undefined {
+  if (agent?.exit) return decideEnded(input, agent);
+  if (isHostLost(input)) return hostLost(input);
+  return agent && hasExited(agent) ? decideEnded(input, agent) : undefined;
 }
 
 /** Facts of another dispatch are about an agent that is no longer this task's. */
-function ownFacts({ task, facts }: Look): SeenFacts | undefined {
+function ownFacts({ task, facts }: MonitorInput): StoredAgentFacts | undefined {
   const { agent } = facts;
   if (!agent || agent.attempt !== task.attempt) return undefined;
   return task.dispatchId === null || agent.dispatchId === task.dispatchId ? agent : undefined;
 }
 
 /** A head that this attempt made: the branch may still carry the commits of the one before. */
-function isOwnHead({ task }: Look, headSha: string): boolean {
+function isOwnHead({ task }: MonitorInput, headSha: string): boolean {
   const startSha = task.metadata.saga?.startSha;
   return startSha === undefined ? task.attempt === 0 : headSha !== startSha;
 }
 
-function delivery(look: Look): Decision | undefined {
-  const { pullRequest, branch, opensOnPush } = look.facts;
-  const isOwn = pullRequest !== undefined && pullRequest.state !== "closed" && isOwnHead(look, pullRequest.headSha);
+function checkDelivery(input: MonitorInput): Decision | undefined {
+  const { pullRequest, branch, opensOnPush } = input.facts;
+  const isOwn = pullRequest !== undefined && pullRequest.state !== "closed" && isOwnHead(input, pullRequest.headSha);
   if (isOwn) {
     const { number, headSha, state } = pullRequest;
     return { do: "pr_created", number, headSha, reason: "pull_request_exists", evidence: { number, headSha, state } };
   }
-  const isPushed = branch !== undefined && isOwnHead(look, branch.headSha) && branch.headSha !== pullRequest?.headSha;
+  const isPushed = branch !== undefined && isOwnHead(input, branch.headSha) && branch.headSha !== pullRequest?.headSha;
   if (!isPushed || !opensOnPush) return undefined;
   return { do: "open_pull_request", headSha: branch.headSha, reason: "branch_pushed", evidence: { ...branch } };
 }
 
 /** The process is gone. Completion is bound to evidence: commits are published, nothing is a failure, whatever the exit code says. */
-function ended(look: Look, agent: SeenFacts): Decision {
-  const { branch, pullRequest } = look.facts;
+function decideEnded(input: MonitorInput, agent: StoredAgentFacts): Decision {
+  const { branch, pullRequest } = input.facts;
   const { exit, headSha, commitsAhead, pane, process } = agent;
   const evidence = { exit, headSha, commitsAhead, pane, process };
-  const isPushed = branch !== undefined && isOwnHead(look, branch.headSha);
+  const isPushed = branch !== undefined && isOwnHead(input, branch.headSha);
   if (pullRequest?.state === "closed" && pullRequest.headSha === (isPushed ? branch.headSha : headSha)) {
     return { do: "fail", class: "policy_refusal", reason: "pull_request_closed", evidence };
   }
-  const isOwn = headSha === null ? look.task.attempt === 0 : isOwnHead(look, headSha);
+  const isOwn = headSha === null ? input.task.attempt === 0 : isOwnHead(input, headSha);
   const hasCommits = commitsAhead > 0 && isOwn;
   // Where pushing does not open a pull request, what is pushed may still lack one.
-  if (hasCommits || isPushed) return publish(look, isPushed ? branch.headSha : headSha, evidence);
+  if (hasCommits || isPushed) return decidePublish(input, isPushed ? branch.headSha : headSha, evidence);
   if (!exit) return { do: "fail", class: "agent_error", reason: "process_gone", evidence };
   const why = classifyExit({ exitCode: exit.code, signal: exit.signal, outOfMemory: exit.oom });
   return { do: "fail", ...why, evidence };
 }
 
-function publish({ facts, policy }: Look, headSha: string | null, evidence: Decision["evidence"]): Decision {
+function decidePublish(
+  { facts, policy }: MonitorInput,
+  headSha: string | null,
+  evidence: Decision["evidence"],
+): Decision {
   if (policy.pr.open === "agent" && !facts.opensOnPush) {
     return { do: "fail", class: "no_evidence", reason: "no_pull_request", evidence };
   }
@@ -118,33 +122,33 @@ function publish({ facts, policy }: Look, headSha: string | null, evidence: Deci
 }
 
 /** Both planes say so, and said so before. */
-function isGone({ process, pane, deadProbes }: SeenFacts): boolean {
-  return process === "dead" && (pane === "dead" || pane === "missing") && deadProbes >= DEAD_PROBES;
+function hasExited({ process, pane, deadProbes }: StoredAgentFacts): boolean {
+  return process === "dead" && (pane === "dead" || pane === "missing") && deadProbes >= MIN_DEAD_PROBES;
 }
 
-function isHostLost({ facts, policy, now }: Look): boolean {
+function isHostLost({ facts, policy, now }: MonitorInput): boolean {
   return facts.host !== undefined && now.getTime() - facts.host.leaseUntil.getTime() > policy.monitor.hostGraceMs;
 }
 
-function hostLost({ task, facts }: Look): Decision {
+function hostLost({ task, facts }: MonitorInput): Decision {
   const evidence = { host: task.host, leaseUntil: facts.host?.leaseUntil };
   return { do: "fail", class: "host_lost", reason: "host_lost", evidence };
 }
 
 /** Waiting for somebody else is neither a stall nor time of its own, but has an end too. Undefined: it does not wait. */
-function waiting(look: Look, agent: SeenFacts | undefined): Decision[] | undefined {
-  const { task, now } = look;
+function checkWaiting(input: MonitorInput, agent: StoredAgentFacts | undefined): Decision[] | undefined {
+  const { task, now } = input;
   if (agent?.needsInput && task.condition !== "needs_input" && task.condition !== "paused") {
     const { needsInput: detail } = agent;
     return [{ do: "set_condition", condition: "needs_input", detail, reason: "agent_asks", evidence: detail }];
   }
   const isAnswered = task.condition === "needs_input" && agent !== undefined && !agent.needsInput;
-  const isQuotaOver = task.condition === "waiting_quota" && quotaEnds(task) <= now.getTime();
-  return isAnswered || isQuotaOver || !PATIENCE[task.condition] ? undefined : patience(look);
+  const isQuotaOver = task.condition === "waiting_quota" && quotaResetAt(task) <= now.getTime();
+  return isAnswered || isQuotaOver || !PATIENCE_RULES[task.condition] ? undefined : checkPatience(input);
 }
 
 /** When the provider answers again; never, when it did not say: then only patience ends the waiting. */
-function quotaEnds({ conditionDetail }: MonitoredTask): number {
+function quotaResetAt({ conditionDetail }: MonitoredTask): number {
   const until = conditionDetail?.["until"];
   const at = typeof until === "string" || until instanceof Date ? new Date(until).getTime() : Number.NaN;
   return Number.isNaN(at) ? Infinity : at;
@@ -156,15 +160,15 @@ interface PatienceRule {
   readonly reason: string;
 }
 
-const PATIENCE: Readonly<Partial<Record<Condition, PatienceRule>>> = {
+const PATIENCE_RULES: Readonly<Partial<Record<Condition, PatienceRule>>> = {
   needs_input: { setting: "needsInput", class: "policy_refusal", reason: "question_unanswered" },
   waiting_quota: { setting: "waitingQuota", class: "provider_limit", reason: "quota_wait_too_long" },
   operator_attached: { setting: "operatorAttached", class: "timeout", reason: "attached_too_long" },
   paused: { setting: "paused", class: "timeout", reason: "paused_too_long" },
 };
 
-function patience({ task, policy, now }: Look): Decision[] {
-  const rule = PATIENCE[task.condition];
+function checkPatience({ task, policy, now }: MonitorInput): Decision[] {
+  const rule = PATIENCE_RULES[task.condition];
   if (!rule) return [];
   const { maxMinutes, atMost } = policy.monitor[rule.setting];
   const waitedMs = now.getTime() - (task.conditionSince ?? task.updatedAt).getTime();
@@ -174,20 +178,20 @@ function patience({ task, policy, now }: Look): Decision[] {
 }
 
 /** Its own, or its operator's or tenant's. Whoever has it open in a terminal uses it up as well. */
-function overBudget({ task, facts }: Look): Decision | undefined {
-  const cap = reached(task.budget, task.spend) ?? facts.usedUp;
+function checkBudget({ task, facts }: MonitorInput): Decision | undefined {
+  const cap = firstReachedCap(task.budget, task.spend) ?? facts.exhaustedCap;
   return cap && { do: "fail", class: "budget_exceeded", reason: "budget_exceeded", evidence: { ...cap } };
 }
 
-function nearlyUsed({ task }: Look): Decision[] {
-  const told = task.metadata.budgetWarned ?? [];
-  const caps = allReached(task.budget, task.spend, WARN_SHARE).filter(({ what }) => !told.includes(what));
+function budgetWarnings({ task }: MonitorInput): Decision[] {
+  const alreadyWarned = task.metadata.budgetWarned ?? [];
+  const caps = reachedCaps(task.budget, task.spend, WARN_SHARE).filter(({ what }) => !alreadyWarned.includes(what));
   return caps
     .slice(0, 1)
     .map((cap) => ({ do: "warn_budget", cap, reason: "budget_nearly_used", evidence: { ...cap } }));
 }
 
-function overLimit({ task, facts, now }: Look): Decision | undefined {
+function checkTimeout({ task, facts, now }: MonitorInput): Decision | undefined {
   if (!task.spawnedAt) return undefined;
   const tookMs = now.getTime() - task.spawnedAt.getTime() - facts.excusedMs;
   if (tookMs < task.timeoutMinutes * MINUTE_MS) return undefined;
@@ -195,7 +199,7 @@ function overLimit({ task, facts, now }: Look): Decision | undefined {
 }
 
 /** Why nobody should judge the agent now; undefined when the facts are whole and agree. */
-function doubtAbout({ task, policy, now }: Look, agent: SeenFacts | undefined): string | undefined {
+function findDoubt({ task, policy, now }: MonitorInput, agent: StoredAgentFacts | undefined): string | undefined {
   const { hostGraceMs, heartbeatIntervalMs } = policy.monitor;
   const seenAt = agent?.observedAt ?? task.updatedAt;
   if (now.getTime() - seenAt.getTime() > hostGraceMs) return "not_seen";
@@ -207,15 +211,15 @@ function doubtAbout({ task, policy, now }: Look, agent: SeenFacts | undefined): 
     : "heartbeat_stale";
 }
 
-function contradiction({ process, pane }: SeenFacts): string | undefined {
+function contradiction({ process, pane }: StoredAgentFacts): string | undefined {
   if (process === "unknown" || pane === "unknown") return "probe_failed";
   if (process === "dead") return pane === "alive" ? "process_dead_pane_alive" : "seen_dead_once";
   return pane === "alive" ? undefined : "process_alive_pane_gone";
 }
 
 /** Quarantine. An agent that its host, alive itself, does not know for as long again is given up. */
-function doubted(look: Look, doubt: string): Decision[] {
-  const { task, facts, policy, now } = look;
+function decideDoubtful(input: MonitorInput, doubt: string): Decision[] {
+  const { task, facts, policy, now } = input;
   const evidence = { doubt, observedAt: facts.agent?.observedAt ?? null };
   if (task.condition !== "doubtful") {
     return [{ do: "set_condition", condition: "doubtful", detail: evidence, reason: doubt, evidence }];
@@ -226,13 +230,13 @@ function doubted(look: Look, doubt: string): Decision[] {
   return [{ do: "fail", class: "environment_error", reason: "conductor_restart", evidence }];
 }
 
-function cleared({ task }: Look): Decision[] {
+function clearCondition({ task }: MonitorInput): Decision[] {
   if (task.condition === "ok") return [];
   const evidence = { was: task.condition };
   return [{ do: "set_condition", condition: "ok", detail: null, reason: `${task.condition}_over`, evidence }];
 }
 
-function stall({ task, policy, now }: Look, agent: SeenFacts | undefined): Decision[] {
+function checkStall({ task, policy, now }: MonitorInput, agent: StoredAgentFacts | undefined): Decision[] {
   // The change of condition above is not in the row yet: the silence before it does not count.
   if (!agent || task.condition !== "ok") return [];
   const stalled = decideStall(agent, task.conditionSince, policy.monitor.stallMinutes * MINUTE_MS, now);

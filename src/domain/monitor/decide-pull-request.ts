@@ -1,35 +1,40 @@
 /** Decides about a task that has delivered a pull request: checks, reviews, and what others did to it meanwhile. */
 import { decideCi } from "../task/ci.ts";
 import type { Decision, MonitoredTask, PullRequestFacts } from "./decision.ts";
-import type { Look } from "./decide-agent.ts";
+import type { MonitorInput } from "./decide-agent.ts";
 
 const MINUTE_MS = 60_000;
 
-export function decidePrCreated(look: Look): Decision[] {
-  const { pullRequest } = look.facts;
+export function decidePrCreated(input: MonitorInput): Decision[] {
+  const { pullRequest } = input.facts;
   // Nobody could ask the forge: that is no news about the pull request.
   if (!pullRequest) return [];
-  return over(pullRequest) ?? moved(look, pullRequest) ?? checked(look, pullRequest) ?? startReview(look, pullRequest);
+  return (
+    checkClosed(pullRequest) ??
+    checkHeadMoved(input, pullRequest) ??
+    checkCi(input, pullRequest) ??
+    startReview(input, pullRequest)
+  );
 }
 
-export function decideReviewing(look: Look): Decision[] {
-  const { pullRequest, review } = look.facts;
-  if (!pullRequest) return overtime(look);
-  const blocked = over(pullRequest) ?? moved(look, pullRequest) ?? checked(look, pullRequest);
+export function decideReviewing(input: MonitorInput): Decision[] {
+  const { pullRequest, review } = input.facts;
+  if (!pullRequest) return checkReviewTimeout(input);
+  const blocked = checkClosed(pullRequest) ?? checkHeadMoved(input, pullRequest) ?? checkCi(input, pullRequest);
   if (blocked) return blocked;
   // What is being reviewed is not what would be merged.
-  return review.headSha === pullRequest.headSha ? overtime(look) : startReview(look, pullRequest);
+  return review.headSha === pullRequest.headSha ? checkReviewTimeout(input) : startReview(input, pullRequest);
 }
 
-export function decideReady(look: Look): Decision[] {
-  const { task, facts, policy } = look;
+export function decideReady(input: MonitorInput): Decision[] {
+  const { task, facts, policy } = input;
   const { pullRequest, review } = facts;
   if (!pullRequest) return [];
   const { headSha, state } = pullRequest;
-  if (state === "merged") return [merged(pullRequest)];
+  if (state === "merged") return [mergedDecision(pullRequest)];
   if (state === "closed") return hold(task, "pull_request_closed", { ...pullRequest });
   // The pull request keeps the head that was reviewed, so that nothing else can be merged.
-  if (moved(look, pullRequest)) return hold(task, "head_moved", { ...pullRequest, branch: facts.branch });
+  if (checkHeadMoved(input, pullRequest)) return hold(task, "head_moved", { ...pullRequest, branch: facts.branch });
   if (review.headSha !== undefined && review.headSha !== headSha) return hold(task, "head_moved", { ...pullRequest });
   // Ready by time-out is never merged by itself.
   if (!policy.autoMerge || task.reviewStatus?.["outcome"] !== "approved") return [];
@@ -37,8 +42,8 @@ export function decideReady(look: Look): Decision[] {
 }
 
 /** Ended outside: undefined while it is open. */
-function over(pullRequest: PullRequestFacts): Decision[] | undefined {
-  if (pullRequest.state === "merged") return [merged(pullRequest)];
+function checkClosed(pullRequest: PullRequestFacts): Decision[] | undefined {
+  if (pullRequest.state === "merged") return [mergedDecision(pullRequest)];
   if (pullRequest.state === "open") return undefined;
   // Somebody closed it on purpose: trying again is for a person to say.
   const evidence = { ...pullRequest };
@@ -46,7 +51,7 @@ function over(pullRequest: PullRequestFacts): Decision[] | undefined {
 }
 
 /** Newer commits were pushed where a push is what a pull request follows: they have to be checked and reviewed. */
-function moved({ facts }: Look, { headSha }: PullRequestFacts): Decision[] | undefined {
+function checkHeadMoved({ facts }: MonitorInput, { headSha }: PullRequestFacts): Decision[] | undefined {
   const { branch, opensOnPush } = facts;
   if (!opensOnPush || !branch || branch.headSha === headSha) return undefined;
   return [
@@ -54,13 +59,13 @@ function moved({ facts }: Look, { headSha }: PullRequestFacts): Decision[] | und
   ];
 }
 
-function merged(pullRequest: PullRequestFacts): Decision {
+function mergedDecision(pullRequest: PullRequestFacts): Decision {
   const { mergeSha } = pullRequest;
   return { do: "merged", mergeSha, reason: "merged_outside", evidence: { ...pullRequest } };
 }
 
 /** Undefined when the checks of this head let it go on. */
-function checked({ facts, policy, now }: Look, { headSha }: PullRequestFacts): Decision[] | undefined {
+function checkCi({ facts, policy, now }: MonitorInput, { headSha }: PullRequestFacts): Decision[] | undefined {
   const decision = decideCi(headSha, facts.ci, policy.monitor, now);
   const evidence = { headSha, ci: facts.ci };
   if (decision.do === "go_on") return undefined;
@@ -68,7 +73,7 @@ function checked({ facts, policy, now }: Look, { headSha }: PullRequestFacts): D
   return [{ ...decision, evidence }];
 }
 
-function startReview({ task, facts, policy }: Look, { headSha }: PullRequestFacts): Decision[] {
+function startReview({ task, facts, policy }: MonitorInput, { headSha }: PullRequestFacts): Decision[] {
   const { review } = facts;
   const evidence = { headSha, rounds: review.round, of: policy.review.maxRounds };
   if (review.round >= policy.review.maxRounds) return hold(task, "review_rounds_used", evidence);
@@ -76,7 +81,7 @@ function startReview({ task, facts, policy }: Look, { headSha }: PullRequestFact
   return [{ do: "start_review", headSha, round: review.round + 1, reason, evidence }];
 }
 
-function overtime({ task, facts, policy, now }: Look): Decision[] {
+function checkReviewTimeout({ task, facts, policy, now }: MonitorInput): Decision[] {
   const startedAt = facts.review.startedAt ?? task.updatedAt;
   const tookMs = now.getTime() - startedAt.getTime();
   if (tookMs < policy.review.timeoutMinutes * MINUTE_MS) return [];

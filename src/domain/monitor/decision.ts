@@ -1,7 +1,7 @@
 /** What the monitor is told about a live task, and what it may decide. The rules are in monitor.ts and the files it names. */
 import type { Cap } from "../budget.ts";
 import type { CiFacts } from "../task/ci.ts";
-import type { SeenFacts } from "./facts.ts";
+import type { StoredAgentFacts } from "./facts.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Condition, FailureClass, Task } from "../task/task.ts";
 
@@ -25,7 +25,7 @@ export type MonitoredTask = Pick<
 
 /** Everything observed about one task. Undefined: nobody looked, or nobody could tell; it proves nothing. */
 export interface TaskFacts {
-  readonly agent: SeenFacts | undefined;
+  readonly agent: StoredAgentFacts | undefined;
   /** The lease of the task's host. */
   readonly host: { readonly leaseUntil: Date } | undefined;
   /** The task's branch in the forge. */
@@ -39,7 +39,7 @@ export interface TaskFacts {
   /** Time the attempt spent in conditions that do not count (needs_input, waiting_quota, operator_attached, paused), the current one excluded. */
   readonly excusedMs: number;
   /** A budget of the operator or the tenant that is used up. */
-  readonly usedUp?: Cap | undefined;
+  readonly exhaustedCap?: Cap | undefined;
 }
 
 export interface PullRequestFacts {

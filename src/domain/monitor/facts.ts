@@ -33,7 +33,7 @@ export const AgentFacts = z.object({
 export type AgentFacts = z.infer<typeof AgentFacts>;
 
 /** The facts as the store keeps them: with what only the sequence of observations tells. */
-export const SeenFacts = AgentFacts.extend({
+export const StoredAgentFacts = AgentFacts.extend({
   host: z.string(),
   /** When output, CPU time or commits last moved. */
   progressAt: z.date(),
@@ -42,4 +42,4 @@ export const SeenFacts = AgentFacts.extend({
   deadProbes: z.int().min(0),
   needsInput: z.record(z.string(), z.unknown()).nullable(),
 });
-export type SeenFacts = z.infer<typeof SeenFacts>;
+export type StoredAgentFacts = z.infer<typeof StoredAgentFacts>;

@@ -61,7 +61,7 @@ export function decideOverload(load: Load, limits: LoadLimits, isOpen: boolean):
 }
 
 /** The same for spawns that were refused to one operator. */
-export function decideBurst(refused: number, most: number, isOpen: boolean): "raise" | "end" | "nothing" {
-  if (refused >= most) return isOpen ? "nothing" : "raise";
-  return isOpen && refused < most / 2 ? "end" : "nothing";
+export function decideBurst(refused: number, limit: number, isOpen: boolean): "raise" | "end" | "nothing" {
+  if (refused >= limit) return isOpen ? "nothing" : "raise";
+  return isOpen && refused < limit / 2 ? "end" : "nothing";
 }

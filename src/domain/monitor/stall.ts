@@ -1,11 +1,11 @@
 /** When is a running agent stalled? No commit, no output, no CPU for a while: nudged once, then given up. */
-import type { SeenFacts } from "./facts.ts";
+import type { StoredAgentFacts } from "./facts.ts";
 
 export type StallDecision = "none" | "nudge" | "stalled";
 
 /** `since`: time before it does not count, because the agent was waiting for somebody else. */
 export function decideStall(
-  facts: Pick<SeenFacts, "progressAt" | "nudgedAt">,
+  facts: Pick<StoredAgentFacts, "progressAt" | "nudgedAt">,
   since: Date | null,
   stallMs: number,
   now: Date,

@@ -2,15 +2,15 @@
 import { z } from "zod";
 import type { NamedEvent } from "./event.ts";
 
-export const NoticeKind = z.enum(["BUDGET_WARNING", "BUDGET_EXCEEDED", "FLEET_OVERLOAD", "GOVERNANCE_ALERT"]);
-export type NoticeKind = z.infer<typeof NoticeKind> & NamedEvent;
+export const AlertKind = z.enum(["BUDGET_WARNING", "BUDGET_EXCEEDED", "FLEET_OVERLOAD", "GOVERNANCE_ALERT"]);
+export type AlertKind = z.infer<typeof AlertKind> & NamedEvent;
 
 /** CloudEvents 1.0, as those of tasks. */
-export const NoticeEvent = z.object({
+export const AlertEvent = z.object({
   specversion: z.literal("1.0"),
   id: z.string(),
   source: z.literal("/fleetwright/governance"),
-  type: NoticeKind,
+  type: AlertKind,
   subject: z.string(),
   time: z.iso.datetime(),
   datacontenttype: z.literal("application/json"),
@@ -24,9 +24,9 @@ export const NoticeEvent = z.object({
     facts: z.record(z.string(), z.unknown()),
   }),
 });
-export type NoticeEvent = z.infer<typeof NoticeEvent>;
+export type AlertEvent = z.infer<typeof AlertEvent>;
 
-export interface Notice {
+export interface AlertContent {
   readonly key: string;
   readonly tenantId: string;
   readonly operatorId: string;
@@ -36,8 +36,8 @@ export interface Notice {
 }
 
 /** The id follows from the episode: told twice, equal. */
-export function noticeEvent(
-  type: NoticeKind,
+export function alertEvent(
+  type: AlertKind,
   {
     key,
     tenantId,
@@ -48,8 +48,8 @@ export function noticeEvent(
     state,
     episode,
     at,
-  }: Notice & { readonly state: "raised" | "ended"; readonly episode: number; readonly at: Date },
-): NoticeEvent {
+  }: AlertContent & { readonly state: "raised" | "ended"; readonly episode: number; readonly at: Date },
+): AlertEvent {
   return {
     specversion: "1.0",
     id: `${key}.${episode}.${state}.${type}`,

@@ -1,5 +1,5 @@
 /** What becomes of a try to deliver a notification: done, later, or over to the terminal. Decisions only. */
-import { NO_TASK, type Notification, NOTIFICATION_KINDS, type Severity } from "./notification.ts";
+import { NO_TASK, type Notification, NOTIFICATION_KINDS, type NotificationSeverity } from "./notification.ts";
 
 export type DeliveryOutcome =
   | { readonly kind: "delivered" }
@@ -9,20 +9,20 @@ export type DeliveryOutcome =
   | { readonly kind: "permanent"; readonly reason: string };
 
 export interface DeliveryPolicy {
-  readonly mostTries: number;
+  readonly maxTries: number;
   readonly baseMs: number;
   readonly capMs: number;
   /** Nobody waits longer than this, whatever a receiver asks for. */
-  readonly longestWaitMs: number;
+  readonly maxWaitMs: number;
   /** Per channel and minute; more become one summary. */
   readonly burst: number;
 }
 
 export const DELIVERY_POLICY: DeliveryPolicy = {
-  mostTries: 6,
+  maxTries: 6,
   baseMs: 1_000,
   capMs: 30_000,
-  longestWaitMs: 15 * 60_000,
+  maxWaitMs: 15 * 60_000,
   burst: 20,
 };
 
@@ -41,12 +41,12 @@ export function decideDelivery(
 ): DeliveryDecision {
   if (outcome.kind === "delivered") return { do: "finish" };
   if (outcome.kind === "permanent") return { do: "fall-back", reason: outcome.reason };
-  if (tries >= policy.mostTries)
+  if (tries >= policy.maxTries)
     return { do: "fall-back", reason: `${tries} tries failed, the last: ${outcome.reason}` };
   const backoffMs = Math.min(policy.baseMs * 2 ** Math.min(tries - 1, 30), policy.capMs);
   // Half of it by lot, so that many messages that failed together do not come back together.
   const jitteredMs = backoffMs / 2 + (backoffMs / 2) * at.random;
-  const waitMs = Math.min(Math.max(jitteredMs, outcome.retryAfterMs ?? 0), policy.longestWaitMs);
+  const waitMs = Math.min(Math.max(jitteredMs, outcome.retryAfterMs ?? 0), policy.maxWaitMs);
   return { do: "retry", at: new Date(at.now.getTime() + Math.ceil(waitMs)) };
 }
 
@@ -78,7 +78,7 @@ export function decideCoalescing(
   return { do: "summarise", at: new Date(freeing + MINUTE_MS) };
 }
 
-const WORST_FIRST: readonly Severity[] = ["bad", "attention", "good"];
+const WORST_FIRST: readonly NotificationSeverity[] = ["bad", "attention", "good"];
 
 /** One notification for many: the worst type speaks, the summary counts them all. */
 export function summarise(notifications: readonly Notification[]): Notification | undefined {

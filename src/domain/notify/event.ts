@@ -21,7 +21,7 @@ export type NamedEvent = z.infer<typeof NamedEvent>;
 export const TaskEventType = z.templateLiteral(["fleet.task.", TaskStatus]);
 export type TaskEventType = z.infer<typeof TaskEventType>;
 
-export const EVENT_MEANING: Readonly<Record<NamedEvent, string>> = {
+export const EVENT_DESCRIPTIONS: Readonly<Record<NamedEvent, string>> = {
   AGENT_SPAWNED: "An agent's first heartbeat was seen",
   AGENT_COMPLETED: "An agent delivered a pull request",
   AGENT_FAILED: "An attempt failed, or its result was rejected",
@@ -35,7 +35,7 @@ export const EVENT_MEANING: Readonly<Record<NamedEvent, string>> = {
 };
 
 /** What a task's arrival in a state is called besides. */
-export const NAMED_ON_ARRIVAL: Readonly<Partial<Record<TaskStatus, NamedEvent>>> = {
+export const NAMED_EVENT_BY_STATUS: Readonly<Partial<Record<TaskStatus, NamedEvent>>> = {
   running: "AGENT_SPAWNED",
   pr_created: "AGENT_COMPLETED",
   failed: "AGENT_FAILED",
@@ -84,7 +84,7 @@ export interface TaskChange {
 
 /** One event for the transition, and a named one when the state has a name. Ids follow from the change: told twice, equal. */
 export function taskEvents(change: TaskChange): TaskEvent[] {
-  const named = NAMED_ON_ARRIVAL[change.to];
+  const named = NAMED_EVENT_BY_STATUS[change.to];
   const arrival = taskEvent(`fleet.task.${change.to}`, change);
   return named ? [arrival, taskEvent(named, change)] : [arrival];
 }
@@ -117,7 +117,7 @@ export function taskEvent(type: TaskEvent["type"], change: TaskChange): TaskEven
 
 export const OrderEventType = z.templateLiteral(["fleet.order.", OrderStatus]);
 
-export const ORDER_EVENT_MEANING: Readonly<Record<OrderStatus, string>> = {
+export const ORDER_EVENT_DESCRIPTIONS: Readonly<Record<OrderStatus, string>> = {
   pending: "It was made (`from` is null), is tried once more, or is taken over from a dead worker",
   running: "A worker carries it out",
   completed: "It went well, and its evidence is kept",

@@ -1,6 +1,6 @@
 /** What people are told: which change of a task gives which notification, and what it says. */
 import { z } from "zod";
-import { redactor } from "../text/redact.ts";
+import { createRedactor } from "../text/redact.ts";
 import { type FailureClass, type Task, type TaskStatus } from "../task/task.ts";
 import { stripTerminal } from "../text/terminal-text.ts";
 import { toStorable } from "../text/untrusted.ts";
@@ -27,23 +27,23 @@ export const NotificationType = z.enum([
 ]);
 export type NotificationType = z.infer<typeof NotificationType>;
 
-export type Severity = "good" | "attention" | "bad";
+export type NotificationSeverity = "good" | "attention" | "bad";
 
 /** Green, yellow, red: of embeds and e-mails. */
-export const SEVERITY_COLOUR: Readonly<Record<Severity, string>> = {
+export const SEVERITY_COLOUR: Readonly<Record<NotificationSeverity, string>> = {
   good: "#2e7d32",
   attention: "#f9a825",
   bad: "#c62828",
 };
 
-interface Kind {
-  readonly severity: Severity;
+interface NotificationKind {
+  readonly severity: NotificationSeverity;
   readonly title: string;
   /** One thing to do next, `{id}` being the task's. */
   readonly command: string;
 }
 
-export const NOTIFICATION_KINDS: Readonly<Record<NotificationType, Kind>> = {
+export const NOTIFICATION_KINDS: Readonly<Record<NotificationType, NotificationKind>> = {
   spawned: { severity: "good", title: "Agent started", command: "fleet logs {id} -f" },
   needs_input: { severity: "attention", title: "Agent asks for input", command: "fleet show {id}" },
   pr_ready: { severity: "good", title: "Ready to merge", command: "fleet merge {id}" },
@@ -64,10 +64,12 @@ export const NOTIFICATION_KINDS: Readonly<Record<NotificationType, Kind>> = {
   test: { severity: "good", title: "Test message", command: "fleet notify test" },
 };
 
-type Told = NotificationType | "none";
+type NotificationOrNone = NotificationType | "none";
 
 /** Every way between two states, and who is told of it. A test holds it to VALID_TRANSITIONS; ends are always told. */
-export const TOLD_ON: Readonly<Record<TaskStatus, Readonly<Partial<Record<TaskStatus, Told>>>>> = {
+export const NOTIFICATION_BY_TRANSITION: Readonly<
+  Record<TaskStatus, Readonly<Partial<Record<TaskStatus, NotificationOrNone>>>>
+> = {
   proposed: { spawning: "none", cancelled: "cancelled" },
   spawning: { running: "spawned", failed: "failed", cancelled: "cancelled" },
   running: { pr_created: "none", failed: "failed", cancelled: "cancelled" },
@@ -89,7 +91,7 @@ export const TOLD_ON: Readonly<Record<TaskStatus, Readonly<Partial<Record<TaskSt
 };
 
 /** A failure of these classes is told by its own name. */
-const TOLD_BY_CLASS: Readonly<Partial<Record<FailureClass, NotificationType>>> = {
+const NOTIFICATION_BY_FAILURE: Readonly<Partial<Record<FailureClass, NotificationType>>> = {
   ci_failed: "ci_failed",
   budget_exceeded: "budget_exceeded",
   host_lost: "host_lost",
@@ -101,10 +103,10 @@ export function notificationFor(
   to: TaskStatus,
   failureClass?: FailureClass,
 ): NotificationType | undefined {
-  const told = TOLD_ON[from][to];
-  if (told === undefined || told === "none") return undefined;
-  if (told === "failed" && failureClass) return TOLD_BY_CLASS[failureClass] ?? told;
-  return told;
+  const type = NOTIFICATION_BY_TRANSITION[from][to];
+  if (type === undefined || type === "none") return undefined;
+  if (type === "failed" && failureClass) return NOTIFICATION_BY_FAILURE[failureClass] ?? type;
+  return type;
 }
 
 export const Notification = z.object({
@@ -126,16 +128,16 @@ export interface NotificationFacts {
   readonly redact?: ((text: string) => string) | undefined;
 }
 
-type ToldTask = Pick<Task, "id" | "title" | "prUrl" | "branch" | "attempt" | "spend">;
+type NotifiedTask = Pick<Task, "id" | "title" | "prUrl" | "branch" | "attempt" | "spend">;
 
 /** `task` is null for what concerns no single task: a digest, a host, drift. */
 export function composeNotification(
   type: NotificationType,
-  task: ToldTask | null,
+  task: NotifiedTask | null,
   facts: NotificationFacts = {},
 ): Notification {
   const { title, command } = NOTIFICATION_KINDS[type];
-  const redact = facts.redact ?? redactor().redact;
+  const redact = facts.redact ?? createRedactor().redact;
   const parts = [title, task?.title, facts.detail].filter((part) => part !== undefined && part !== "");
   const summary = oneLine(redact(parts.join(": ")), 500);
   if (!task) return { type, summary, command: withoutTask(command), ...NO_TASK };
@@ -165,9 +167,9 @@ function withoutTask(command: string): string {
 }
 
 /** On one line, without terminal sequences. */
-function oneLine(text: string, most: number): string {
+function oneLine(text: string, maxChars: number): string {
   const line = stripTerminal(toStorable(text)).replaceAll(/\s+/g, " ").trim();
-  return line.length <= most ? line : `${line.slice(0, most - 1).replace(/[\uD800-\uDBFF]$/, "")}…`;
+  return line.length <= maxChars ? line : `${line.slice(0, maxChars - 1).replace(/[\uD800-\uDBFF]$/, "")}…`;
 }
 
 function costOf(spend: Readonly<Record<string, unknown>>): number | null {

@@ -1,7 +1,7 @@
 /** last_run.json: what scripts and people read to know how a product's latest run went. Field names are a contract. */
 import { z } from "zod";
 
-const Moment = z.iso.datetime();
+const Timestamp = z.iso.datetime();
 const Amount = z.number().min(0);
 
 export const LastRun = z
@@ -9,8 +9,8 @@ export const LastRun = z
     schema_version: z.literal(1),
     product_id: z.string(),
     run_id: z.uuid(),
-    started_at: Moment,
-    ended_at: Moment.nullable(),
+    started_at: Timestamp,
+    ended_at: Timestamp.nullable(),
     status: z.enum(["success", "failed", "in_progress", "cancelled"]),
     summary: z.string().max(2_000).meta({ description: "one sentence" }),
     evidence: z.strictObject({
@@ -28,7 +28,7 @@ export const LastRun = z
     pr_wave: z.strictObject({
       state: z.enum(["idle", "open"]),
       open_prs: z.int().min(0),
-      last_update: Moment.nullable(),
+      last_update: Timestamp.nullable(),
     }),
   })
   .meta({ id: "last_run", description: "How the latest run of a product went" });

@@ -1,12 +1,12 @@
 /** A work order: one bounded action on a product. The record has the same field names wherever it is written or read. */
 import { z } from "zod";
-import { Name } from "../product.ts";
+import { Slug } from "../product.ts";
 
 export const Intent = z.enum(["validate", "test", "regenerate_report", "gc_runs", "drift_check", "science_to_design"]);
 export type Intent = z.infer<typeof Intent>;
 
 /** Tried once more when they fail by chance; what deletes or judges is not. */
-export const HEALED_INTENTS: readonly Intent[] = ["validate", "test"];
+export const HEALABLE_INTENTS: readonly Intent[] = ["validate", "test"];
 
 export const StopCondition = z.enum([
   "on_validation_fail",
@@ -45,14 +45,14 @@ export const OrderResult = z.strictObject({
 export type OrderResult = z.infer<typeof OrderResult>;
 
 /** What an intent needs to know beside the product: the dossier of science_to_design, say. */
-const Inputs = z.record(z.string().max(64), z.union([z.string().max(2_000), z.number(), z.boolean()]));
+const OrderInputs = z.record(z.string().max(64), z.union([z.string().max(2_000), z.number(), z.boolean()]));
 
 export const WorkOrder = z
   .strictObject({
     job_id: z.uuid(),
-    product_id: Name,
+    product_id: Slug,
     intent: Intent,
-    inputs: Inputs.default({}),
+    inputs: OrderInputs.default({}),
     budget: OrderBudget,
     stop_conditions: z.array(StopCondition).max(5).default([]),
     priority: z.int().min(0).max(100).meta({ description: "100 is done first" }),
@@ -72,9 +72,9 @@ export type WorkOrder = z.infer<typeof WorkOrder>;
 
 /** What a person may ask for. What is left out is as the intent has it. */
 export const OrderRequest = z.strictObject({
-  productId: Name,
+  productId: Slug,
   intent: Intent,
-  inputs: Inputs.default({}),
+  inputs: OrderInputs.default({}),
   budget: OrderBudget.partial().default({}),
   stopConditions: z.array(StopCondition).max(5).optional(),
   priority: z.int().min(0).max(100).default(50).meta({ description: "100 is done first" }),
@@ -83,7 +83,7 @@ export const OrderRequest = z.strictObject({
 export type OrderRequest = z.infer<typeof OrderRequest>;
 
 /** What an order of this intent may use when nobody said more. */
-export const DEFAULT_BUDGET: Readonly<Record<Intent, OrderBudget>> = {
+export const DEFAULT_ORDER_BUDGET: Readonly<Record<Intent, OrderBudget>> = {
   validate: { max_actions: 4, max_seconds: 900, max_output_bytes: 16_777_216 },
   test: { max_actions: 4, max_seconds: 1_800, max_output_bytes: 16_777_216 },
   regenerate_report: { max_actions: 1, max_seconds: 120 },
@@ -93,7 +93,7 @@ export const DEFAULT_BUDGET: Readonly<Record<Intent, OrderBudget>> = {
 };
 
 /** What ends the rest of a batch when nobody said otherwise: going on would tell nothing new. */
-export const DEFAULT_STOPS: Readonly<Record<Intent, readonly StopCondition[]>> = {
+export const DEFAULT_STOP_CONDITIONS: Readonly<Record<Intent, readonly StopCondition[]>> = {
   validate: ["on_validation_fail", "on_budget_exceeded"],
   test: ["on_test_fail", "on_budget_exceeded"],
   regenerate_report: [],
@@ -103,7 +103,7 @@ export const DEFAULT_STOPS: Readonly<Record<Intent, readonly StopCondition[]>> =
 };
 
 /** Always there after a run; a product's own evidence comes beside them. */
-export const EVIDENCE_OF: Readonly<Record<Intent, readonly string[]>> = {
+export const EVIDENCE_BY_INTENT: Readonly<Record<Intent, readonly string[]>> = {
   validate: ["last_run.json", "output.log"],
   test: ["last_run.json", "output.log"],
   regenerate_report: ["last_run.json", "report.md"],

@@ -1,6 +1,6 @@
 /** A run of a work order: which commands it means, which evidence it owes, and what its end means for the rest of its batch. */
 import { z } from "zod";
-import { EVIDENCE_OF, type Intent, type StopCondition } from "./order.ts";
+import { EVIDENCE_BY_INTENT, type Intent, type StopCondition } from "./order.ts";
 import type { Product } from "../product.ts";
 
 export const Step = z.enum(["setup", "validate", "test"]);
@@ -12,7 +12,7 @@ export interface Action {
 }
 
 /** The commands an order starts, in order; none when the intent is carried out by the house itself. */
-export function actionsOf(intent: Intent, { commands }: Pick<Product, "commands">): Action[] {
+export function toActions(intent: Intent, { commands }: Pick<Product, "commands">): Action[] {
   if (intent !== "validate" && intent !== "test") return [];
   const steps: readonly Step[] = ["setup", intent];
   return steps.flatMap((step) => {
@@ -22,25 +22,27 @@ export function actionsOf(intent: Intent, { commands }: Pick<Product, "commands"
 }
 
 /** Whether the product has what the intent needs. */
-export function canCarryOut(intent: Intent, { commands }: Pick<Product, "commands">): boolean {
+export function supportsIntent(intent: Intent, { commands }: Pick<Product, "commands">): boolean {
   return intent === "validate" || intent === "test" ? commands[intent] !== undefined : true;
 }
 
 /** The names of what must be there after a run that went well. */
-export function owedEvidence(
+export function requiredEvidence(
   order: { readonly intent: Intent; readonly evidenceExpectations: readonly string[] },
   product: Pick<Product, "evidence">,
 ): string[] {
-  const own = product.evidence.filter((one) => one.required && one.of === order.intent).map(({ path }) => nameOf(path));
-  return [...new Set([...EVIDENCE_OF[order.intent], ...own, ...order.evidenceExpectations])];
+  const own = product.evidence
+    .filter((one) => one.required && one.of === order.intent)
+    .map(({ path }) => evidenceName(path));
+  return [...new Set([...EVIDENCE_BY_INTENT[order.intent], ...own, ...order.evidenceExpectations])];
 }
 
 /** Evidence is named by the last part of its path. */
-export function nameOf(path: string): string {
+export function evidenceName(path: string): string {
   return path.split("/").findLast((part) => part !== "") ?? path;
 }
 
-export interface RunEnd {
+export interface RunOutcome {
   readonly intent: Intent;
   readonly ok: boolean;
   readonly failure?: string | undefined;
@@ -49,7 +51,7 @@ export interface RunEnd {
 }
 
 /** The stop conditions of the order that its run met; with one of them, the rest of the batch is skipped. */
-export function firedStops(stops: readonly StopCondition[], end: RunEnd): StopCondition[] {
+export function metStopConditions(stops: readonly StopCondition[], end: RunOutcome): StopCondition[] {
   const met = new Set<StopCondition>(end.fired);
   if (!end.ok && end.intent === "validate") met.add("on_validation_fail");
   if (!end.ok && end.intent === "test") met.add("on_test_fail");
@@ -59,10 +61,10 @@ export function firedStops(stops: readonly StopCondition[], end: RunEnd): StopCo
 }
 
 /** What a run used of its order's budget. */
-export const Spent = z.object({ actions: z.int(), seconds: z.number(), outputBytes: z.number() });
-export type Spent = z.infer<typeof Spent>;
+export const RunSpend = z.object({ actions: z.int(), seconds: z.number(), outputBytes: z.number() });
+export type RunSpend = z.infer<typeof RunSpend>;
 
-export const NOTHING_SPENT: Spent = { actions: 0, seconds: 0, outputBytes: 0 };
+export const NO_SPEND: RunSpend = { actions: 0, seconds: 0, outputBytes: 0 };
 
 /** What a product's test command said of its tests, read from JUnit files. */
 export const TestTotals = z.object({
@@ -80,14 +82,14 @@ export type TestTotals = z.infer<typeof TestTotals>;
 
 /** What is known of a summary without believing that it is there: it is JSON that other versions wrote. */
 export const RunSummary = z.looseObject({
-  spent: Spent.optional(),
+  spent: RunSpend.optional(),
   tests: TestTotals.optional(),
   missing: z.array(z.string()).optional(),
   fired: z.array(z.string()).optional(),
 });
 export type RunSummary = z.infer<typeof RunSummary>;
 
-export function readSummary(summary: unknown): RunSummary {
+export function parseRunSummary(summary: unknown): RunSummary {
   const read = RunSummary.safeParse(summary);
   return read.success ? read.data : {};
 }

@@ -1,8 +1,8 @@
 /** A product's schedule: what its file says, which slots that makes, and when one is due. All times are UTC; nothing here has a clock. */
 import { z } from "zod";
-import { DEFAULT_STOPS, DEFAULT_BUDGET, Intent, OrderBudget, StopCondition } from "./order.ts";
-import { Name } from "../product.ts";
-import { problemsOf } from "../input-problems.ts";
+import { DEFAULT_STOP_CONDITIONS, DEFAULT_ORDER_BUDGET, Intent, OrderBudget, StopCondition } from "./order.ts";
+import { Slug } from "../product.ts";
+import { toSettingsProblems } from "../input-problems.ts";
 
 export const Cadence = z.enum(["hourly", "daily", "weekly", "manual", "on_push"]);
 export type Cadence = z.infer<typeof Cadence>;
@@ -23,26 +23,26 @@ export const ScheduledJob = z
   })
   .transform(({ intent, budget, stop_conditions: stops, priority }) => ({
     intent,
-    budget: budget ?? DEFAULT_BUDGET[intent],
-    stop_conditions: stops ?? [...DEFAULT_STOPS[intent]],
+    budget: budget ?? DEFAULT_ORDER_BUDGET[intent],
+    stop_conditions: stops ?? [...DEFAULT_STOP_CONDITIONS[intent]],
     priority,
   }));
 export type ScheduledJob = z.infer<typeof ScheduledJob>;
 
-const MOST_MINUTES = 10_080;
+const MAX_MINUTES = 10_080;
 
 export const ScheduleFile = z
   .strictObject({
     $schema: z.string().max(500).optional(),
     schema_version: z.literal(1),
-    product_id: Name.meta({ description: "as in fleet.yaml; the file is called so too" }),
+    product_id: Slug.meta({ description: "as in fleet.yaml; the file is called so too" }),
     cadence: Cadence,
     at: z
       .string()
       .regex(/^(?:[01]\d|2[0-3]):[0-5]\d$/, 'must be a time of day in UTC, as "02:30"')
       .optional()
       .meta({ description: "UTC; for daily and weekly (on Mondays)" }),
-    every: z.int().min(1).max(MOST_MINUTES).optional().meta({ description: "minutes, instead of 60; for hourly" }),
+    every: z.int().min(1).max(MAX_MINUTES).optional().meta({ description: "minutes, instead of 60; for hourly" }),
     jobs: z.array(ScheduledJob).min(1).max(5),
     enabled: z.boolean().default(true),
   })
@@ -80,10 +80,10 @@ export function parseSchedule(text: string, name: string): ParsedSchedule {
   try {
     input = JSON.parse(text);
   } catch (error) {
-    return { ok: false, problems: [{ path: "", message: `is not JSON: ${sayOf(error)}` }] };
+    return { ok: false, problems: [{ path: "", message: `is not JSON: ${messageOf(error)}` }] };
   }
   const parsed = ScheduleFile.safeParse(input);
-  if (!parsed.success) return { ok: false, problems: parsed.error.issues.flatMap(problemsOf) };
+  if (!parsed.success) return { ok: false, problems: parsed.error.issues.flatMap(toSettingsProblems) };
   const { product_id: productId } = parsed.data;
   if (productId === name) return { ok: true, schedule: parsed.data };
   const message = `${productId} is scheduled in ${productId}.json, not in ${name}.json`;
@@ -97,13 +97,13 @@ const DAY_MS = 24 * HOUR_MS;
 const FIRST_MONDAY_MS = 4 * DAY_MS;
 
 /** Slots lie at `offsetMs + n * everyMs` since 1970, so no two machines, and no restart, see them elsewhere. */
-export interface Pace {
+export interface SlotInterval {
   readonly everyMs: number;
   readonly offsetMs: number;
 }
 
 /** Undefined for what the clock never asks for: manual and on_push. */
-export function paceOf({ cadence, at = "00:00", every = 60 }: Timing): Pace | undefined {
+export function slotIntervalOf({ cadence, at = "00:00", every = 60 }: Timing): SlotInterval | undefined {
   const [hours = 0, minutes = 0] = at.split(":").map(Number);
   const timeOfDay = hours * HOUR_MS + minutes * MINUTE_MS;
   if (cadence === "hourly") return { everyMs: every * MINUTE_MS, offsetMs: 0 };
@@ -114,7 +114,7 @@ export function paceOf({ cadence, at = "00:00", every = 60 }: Timing): Pace | un
 
 /** The slot that `now` lies in: the last one that began. */
 export function slotAt(timing: Timing, now: Date): Date | undefined {
-  const pace = paceOf(timing);
+  const pace = slotIntervalOf(timing);
   if (!pace) return undefined;
   const { everyMs, offsetMs } = pace;
   return new Date(Math.floor((now.getTime() - offsetMs) / everyMs) * everyMs + offsetMs);
@@ -133,7 +133,7 @@ export interface ScheduleFacts {
 }
 
 /** Of a row as it is kept. */
-export function factsOf(row: {
+export function toScheduleFacts(row: {
   readonly enabled: boolean;
   readonly paused: object | null;
   readonly lastSlotAt: Date | null;
@@ -158,7 +158,7 @@ export function dueSlot(timing: Timing, facts: ScheduleFacts, now: Date): Date |
 
 /** When it will be due next; undefined when only a person or a push can ask. */
 export function nextSlot(timing: Timing, facts: ScheduleFacts, now: Date): Date | undefined {
-  const pace = paceOf(timing);
+  const pace = slotIntervalOf(timing);
   if (!pace || !facts.enabled || facts.paused) return undefined;
   const due = dueSlot(timing, facts, now);
   if (due) return due;
@@ -175,7 +175,7 @@ export type SlotDecision =
   | { readonly do: "pass"; readonly slotAt: Date; readonly outcome: string }
   | { readonly do: "make"; readonly slotAt: Date };
 
-export interface SlotSight {
+export interface SlotContext {
   /** Why nothing may be made for the product. */
   readonly stopped: string | undefined;
   /** Orders of this schedule that are not over yet. */
@@ -183,31 +183,31 @@ export interface SlotSight {
 }
 
 /** What to do about a schedule now. A slot that would overlap is skipped; a push that would is kept for afterwards. */
-export function decideSlot(timing: Timing, facts: ScheduleFacts, sight: SlotSight, now: Date): SlotDecision {
+export function decideSlot(timing: Timing, facts: ScheduleFacts, context: SlotContext, now: Date): SlotDecision {
   const slot = dueSlot(timing, facts, now);
   if (!slot) return { do: "nothing" };
-  if (sight.stopped !== undefined) return { do: "pass", slotAt: slot, outcome: `not made: ${sight.stopped}` };
-  if (sight.open === 0) return { do: "make", slotAt: slot };
-  const outcome = `${sight.open} of its orders ${sight.open === 1 ? "is" : "are"} still open`;
+  if (context.stopped !== undefined) return { do: "pass", slotAt: slot, outcome: `not made: ${context.stopped}` };
+  if (context.open === 0) return { do: "make", slotAt: slot };
+  const outcome = `${context.open} of its orders ${context.open === 1 ? "is" : "are"} still open`;
   if (timing.cadence === "on_push") return { do: "wait", outcome: `waits: ${outcome}` };
   return { do: "pass", slotAt: slot, outcome: `skipped: ${outcome}` };
 }
 
 /** As a cron pattern in UTC, for the queue's clock; undefined when the minutes do not divide an hour. */
-export function patternOf(timing: Timing): string | undefined {
+export function toCronPattern(timing: Timing): string | undefined {
   const [hour = 0, minute = 0] = (timing.at ?? "00:00").split(":").map(Number);
-  if (timing.cadence === "hourly") return everyPattern(timing.every ?? 60);
+  if (timing.cadence === "hourly") return minutesToCron(timing.every ?? 60);
   if (timing.cadence === "daily") return `${minute} ${hour} * * *`;
   if (timing.cadence === "weekly") return `${minute} ${hour} * * 1`;
   return undefined;
 }
 
-function everyPattern(minutes: number): string | undefined {
+function minutesToCron(minutes: number): string | undefined {
   if (minutes === 60) return "0 * * * *";
   if (minutes === 1) return "* * * * *";
   return 60 % minutes === 0 ? `*/${minutes} * * * *` : undefined;
 }
 
-function sayOf(error: unknown): string {
+function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,8 +1,8 @@
 /** Auto-heal: which failures of a command are by chance, and whether an order is tried once more. Pure. */
-import { HEALED_INTENTS, type Intent } from "./order.ts";
+import { HEALABLE_INTENTS, type Intent } from "./order.ts";
 
 /** How one command ended. */
-export interface CommandEnd {
+export interface CommandOutcome {
   readonly exitCode: number | null;
   readonly signal: string | null;
   /** It took longer than one command may. */
@@ -20,14 +20,14 @@ export interface TransientRules {
   readonly outputs: readonly string[];
 }
 
-export interface Judged {
+export interface CommandFailure {
   /** One word. */
   readonly failure: string;
   readonly transient: boolean;
 }
 
 /** How often an order is tried again by itself. */
-export const MOST_HEALS = 1;
+export const MAX_HEAL_ATTEMPTS = 1;
 
 /** Shells say 128 + n for a command that signal n ended. */
 const KILLED_CODES: ReadonlySet<number> = new Set([129, 130, 137, 143]);
@@ -39,7 +39,7 @@ const NETWORK =
   /\b(?:ENOTFOUND|EAI_AGAIN|ECONNRESET|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH)\b|could not resolve host|temporary failure in name resolution|connection (?:timed out|reset by peer)|network is unreachable|tls handshake timeout|50[234] (?:bad gateway|service unavailable|gateway time-?out)/i;
 
 /** Undefined when it went well. */
-export function judgeEnd(end: CommandEnd, rules: TransientRules): Judged | undefined {
+export function classifyOutcome(end: CommandOutcome, rules: TransientRules): CommandFailure | undefined {
   const { exitCode, signal, over, output } = end;
   // What is used up stays used up: a second try would begin without it.
   if (over) return { failure: "budget_exceeded", transient: false };
@@ -58,10 +58,10 @@ export function judgeEnd(end: CommandEnd, rules: TransientRules): Judged | undef
 }
 
 /** Whether an order that failed is tried again. `attempt` counts from 0. */
-export function mayHeal(ask: {
+export function mayHeal(order: {
   readonly intent: Intent;
   readonly attempt: number;
   readonly transient: boolean;
 }): boolean {
-  return ask.transient && ask.attempt < MOST_HEALS && HEALED_INTENTS.includes(ask.intent);
+  return order.transient && order.attempt < MAX_HEAL_ATTEMPTS && HEALABLE_INTENTS.includes(order.intent);
 }

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Intent } from "../orders/order.ts";
 import type { PlanDossier, PlanInputs, PlanProduct, PlanRun, PlanSchedule } from "./inputs.ts";
-import { PLANNED_STATUSES, type Criticality } from "../product.ts";
+import { PLANNABLE_STATUSES, type Criticality } from "../product.ts";
 
 /** Why an order is wanted; the higher, the sooner. Failures first, what is well last. */
 export const WEIGHTS = {
@@ -14,7 +14,7 @@ export const WEIGHTS = {
   unseen_drift: 2_000,
   healthy: 1_000,
 } as const;
-export type Why = keyof typeof WEIGHTS;
+export type CandidateReason = keyof typeof WEIGHTS;
 
 export const CRITICALITY_WEIGHTS: Readonly<Record<Criticality, number>> = { high: 300, medium: 200, low: 100 };
 
@@ -33,11 +33,11 @@ export const STALE_MS: Readonly<Record<number, number>> = {
   5: 168 * HOUR_MS,
 };
 /** Drift is looked for by itself, too; a product's own look need not be as frequent as its tests. */
-const DRIFT_MS = 24 * HOUR_MS;
+const DRIFT_CHECK_MS = 24 * HOUR_MS;
 
 /** Products that were not considered, counted by why. */
-export const LeftOut = z.strictObject({ disabled: z.int(), stopped: z.int(), status: z.int() });
-export type LeftOut = z.infer<typeof LeftOut>;
+export const ExcludedCounts = z.strictObject({ disabled: z.int(), stopped: z.int(), status: z.int() });
+export type ExcludedCounts = z.infer<typeof ExcludedCounts>;
 
 export interface Candidate {
   readonly product: PlanProduct;
@@ -45,7 +45,7 @@ export interface Candidate {
   readonly place: number;
   readonly intent: Intent;
   readonly subject: string;
-  readonly why: Why;
+  readonly why: CandidateReason;
   readonly score: number;
   /** When it was last done, or since when it waits; -Infinity: never. The oldest comes first. */
   readonly sinceMs: number;
@@ -54,7 +54,7 @@ export interface Candidate {
   readonly schedule?: PlanSchedule | undefined;
 }
 
-const PLACES: Readonly<Record<Intent, number>> = {
+const INTENT_ORDER: Readonly<Record<Intent, number>> = {
   validate: 0,
   test: 1,
   regenerate_report: 2,
@@ -64,23 +64,23 @@ const PLACES: Readonly<Record<Intent, number>> = {
 };
 
 /** Score, then age, then product and intent: no two candidates are equal. */
-export function rankedBefore(a: Candidate, b: Candidate): number {
+export function compareCandidates(a: Candidate, b: Candidate): number {
   return (
     b.score - a.score ||
-    older(a.sinceMs, b.sinceMs) ||
+    compareAge(a.sinceMs, b.sinceMs) ||
     a.place - b.place ||
-    PLACES[a.intent] - PLACES[b.intent] ||
+    INTENT_ORDER[a.intent] - INTENT_ORDER[b.intent] ||
     (a.subject < b.subject ? -1 : 1)
   );
 }
 
 /** Without a difference: two that never ran are equally old. */
-function older(a: number, b: number): number {
+function compareAge(a: number, b: number): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** What is known of one product. */
-interface Known {
+interface ProductContext {
   readonly product: PlanProduct;
   readonly place: number;
   readonly runs: ReadonlyMap<Intent, PlanRun>;
@@ -89,115 +89,121 @@ interface Known {
 }
 
 /** `inputs` must be sorted by product, and a product's runs by age, the newest first. */
-export function candidatesOf(inputs: PlanInputs): { candidates: Candidate[]; leftOut: LeftOut } {
+export function findCandidates(inputs: PlanInputs): { candidates: Candidate[]; leftOut: ExcludedCounts } {
   const nowMs = Date.parse(inputs.as_of);
-  const runsOf = byProduct(inputs.latest_runs);
-  const dossiersOf = byProduct(inputs.dossiers);
-  const schedulesOf = byProduct(inputs.schedules);
+  const runsOf = groupByProduct(inputs.latest_runs);
+  const dossiersOf = groupByProduct(inputs.dossiers);
+  const schedulesOf = groupByProduct(inputs.schedules);
   const leftOut = { disabled: 0, stopped: 0, status: 0 };
   const candidates: Candidate[] = [];
   for (const [place, product] of inputs.products.entries()) {
     const { product_id: id } = product;
     if (inputs.products[place - 1]?.product_id === id) continue;
-    const out = whyLeftOut(product);
-    if (out) {
-      leftOut[out] += 1;
+    const exclusion = exclusionReason(product);
+    if (exclusion) {
+      leftOut[exclusion] += 1;
       continue;
     }
-    const runs = newest(runsOf.get(id) ?? []);
-    const known = { product, place, runs, dossiers: dossiersOf.get(id) ?? [], nowMs };
-    if (inputs.source === "state") candidates.push(...byState(known));
-    else candidates.push(...bySchedule(known, schedulesOf.get(id)?.[0]));
+    const runs = newestByIntent(runsOf.get(id) ?? []);
+    const context = { product, place, runs, dossiers: dossiersOf.get(id) ?? [], nowMs };
+    if (inputs.source === "state") candidates.push(...stateCandidates(context));
+    else candidates.push(...scheduleCandidates(context, schedulesOf.get(id)?.[0]));
   }
   return { candidates, leftOut };
 }
 
-function whyLeftOut({ enabled, stopped, status }: PlanProduct): keyof LeftOut | undefined {
+function exclusionReason({ enabled, stopped, status }: PlanProduct): keyof ExcludedCounts | undefined {
   if (stopped !== null) return "stopped";
   if (!enabled) return "disabled";
-  return PLANNED_STATUSES.includes(status) ? undefined : "status";
+  return PLANNABLE_STATUSES.includes(status) ? undefined : "status";
 }
 
-function byState(known: Known): Candidate[] {
-  const { product, dossiers } = known;
+function stateCandidates(context: ProductContext): Candidate[] {
+  const { product, dossiers } = context;
   const found: Candidate[] = [];
   for (const intent of product.intents)
-    if (intent === "validate" || intent === "test") found.push(checking(known, intent));
-  const report = reporting(known);
+    if (intent === "validate" || intent === "test") found.push(checkCandidate(context, intent));
+  const report = reportCandidate(context);
   if (report) found.push(report);
   for (const [at, dossier] of dossiers.entries()) {
     if (dossiers[at - 1]?.dossier_id === dossier.dossier_id) continue;
     const sinceMs = Date.parse(dossier.since);
     found.push({
-      ...scored(known, "science_to_design", "validated_dossier", sinceMs),
+      ...scoreCandidate(context, "science_to_design", "validated_dossier", sinceMs),
       subject: dossier.dossier_id,
       dossier,
     });
   }
-  const drift = driftLook(known);
+  const drift = driftCandidate(context);
   if (drift) found.push(drift);
   return found;
 }
 
 /** What its schedule asks for, as urgent as the product's state makes it. */
-function bySchedule(known: Known, schedule: PlanSchedule | undefined): Candidate[] {
+function scheduleCandidates(context: ProductContext, schedule: PlanSchedule | undefined): Candidate[] {
   return (schedule?.jobs ?? []).flatMap(({ intent }) => {
     if (intent === "science_to_design") return [];
-    if (intent !== "validate" && intent !== "test") return [{ ...due(known, intent), schedule }];
-    return known.product.intents.includes(intent) ? [{ ...checking(known, intent), schedule }] : [];
+    if (intent !== "validate" && intent !== "test") return [{ ...dueCandidate(context, intent), schedule }];
+    return context.product.intents.includes(intent) ? [{ ...checkCandidate(context, intent), schedule }] : [];
   });
 }
 
-function due(known: Known, intent: "regenerate_report" | "drift_check" | "gc_runs"): Candidate {
-  const run = known.runs.get(intent);
-  return { ...scored(known, intent, "stale", run ? Date.parse(run.ended_at) : -Infinity), run };
+function dueCandidate(context: ProductContext, intent: "regenerate_report" | "drift_check" | "gc_runs"): Candidate {
+  const run = context.runs.get(intent);
+  return { ...scoreCandidate(context, intent, "stale", run ? Date.parse(run.ended_at) : -Infinity), run };
 }
 
-function checking(known: Known, intent: "validate" | "test"): Candidate {
-  const run = known.runs.get(intent);
-  if (!run) return scored(known, intent, "missing_run_report", -Infinity);
+function checkCandidate(context: ProductContext, intent: "validate" | "test"): Candidate {
+  const run = context.runs.get(intent);
+  if (!run) return scoreCandidate(context, intent, "missing_run_report", -Infinity);
   const sinceMs = Date.parse(run.ended_at);
   const failed = intent === "validate" ? "failed_validation" : "failed_test";
   const why =
-    run.status === "failed" ? failed : known.nowMs - sinceMs > staleAfter(known.product) ? "stale" : "healthy";
-  return { ...scored(known, intent, why, sinceMs), run };
+    run.status === "failed" ? failed : context.nowMs - sinceMs > staleAfterMs(context.product) ? "stale" : "healthy";
+  return { ...scoreCandidate(context, intent, why, sinceMs), run };
 }
 
 /** A product that ran, and whose report is missing or older than that. */
-function reporting(known: Known): Candidate | undefined {
-  const ran = [known.runs.get("validate"), known.runs.get("test")].flatMap((run) => (run ? [run.ended_at] : []));
+function reportCandidate(context: ProductContext): Candidate | undefined {
+  const ran = [context.runs.get("validate"), context.runs.get("test")].flatMap((run) => (run ? [run.ended_at] : []));
   if (ran.length === 0) return undefined;
   const last = Math.max(...ran.map((at) => Date.parse(at)));
-  const run = known.runs.get("regenerate_report");
-  if (run?.status !== "success") return { ...scored(known, "regenerate_report", "missing_run_report", last), run };
+  const run = context.runs.get("regenerate_report");
+  if (run?.status !== "success")
+    return { ...scoreCandidate(context, "regenerate_report", "missing_run_report", last), run };
   const sinceMs = Date.parse(run.ended_at);
-  return sinceMs < last ? { ...scored(known, "regenerate_report", "stale", sinceMs), run } : undefined;
+  return sinceMs < last ? { ...scoreCandidate(context, "regenerate_report", "stale", sinceMs), run } : undefined;
 }
 
-function driftLook(known: Known): Candidate | undefined {
-  const run = known.runs.get("drift_check");
+function driftCandidate(context: ProductContext): Candidate | undefined {
+  const run = context.runs.get("drift_check");
   const sinceMs = run ? Date.parse(run.ended_at) : -Infinity;
-  if (known.nowMs - sinceMs <= Math.max(DRIFT_MS, staleAfter(known.product))) return undefined;
-  return { ...scored(known, "drift_check", "unseen_drift", sinceMs), run };
+  if (context.nowMs - sinceMs <= Math.max(DRIFT_CHECK_MS, staleAfterMs(context.product))) return undefined;
+  return { ...scoreCandidate(context, "drift_check", "unseen_drift", sinceMs), run };
 }
 
-export function staleAfter({ every_seconds: every, sla_tier: tier }: PlanProduct): number {
-  return every === null ? (STALE_MS[tier] ?? DRIFT_MS) : every * 1_000;
+export function staleAfterMs({ every_seconds: every, sla_tier: tier }: PlanProduct): number {
+  return every === null ? (STALE_MS[tier] ?? DRIFT_CHECK_MS) : every * 1_000;
 }
 
-function scored({ product, place }: Known, intent: Intent, why: Why, sinceMs: number): Candidate {
+function scoreCandidate(
+  { product, place }: ProductContext,
+  intent: Intent,
+  why: CandidateReason,
+  sinceMs: number,
+): Candidate {
   const score = WEIGHTS[why] + CRITICALITY_WEIGHTS[product.criticality] + slaWeight(product.sla_tier);
   return { product, place, intent, subject: "", why, score, sinceMs };
 }
 
 /** The first of each intent, since they come newest first. */
-function newest(runs: readonly PlanRun[]): ReadonlyMap<Intent, PlanRun> {
+function newestByIntent(runs: readonly PlanRun[]): ReadonlyMap<Intent, PlanRun> {
   const found = new Map<Intent, PlanRun>();
   for (const run of runs) if (!found.has(run.intent)) found.set(run.intent, run);
   return found;
 }
 
-function byProduct<Item extends { readonly product_id: string }>(items: readonly Item[]): Map<string, Item[]> {
+function groupByProduct<Item extends { readonly product_id: string }>(items: readonly Item[]): Map<string, Item[]> {
   const found = new Map<string, Item[]>();
   for (const item of items) {
     const known = found.get(item.product_id);

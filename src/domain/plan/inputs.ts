@@ -1,9 +1,9 @@
 /** What a plan follows from, and the one way it is written down. The order of the lists means nothing. */
 import { z } from "zod";
 import { Intent, OrderBudget, StopCondition } from "../orders/order.ts";
-import { Criticality, Name, ProductStatus } from "../product.ts";
+import { Criticality, Slug, ProductStatus } from "../product.ts";
 
-const Moment = z.iso.datetime();
+const Timestamp = z.iso.datetime();
 
 export const PlanSource = z.enum(["state", "schedules"]);
 export type PlanSource = z.infer<typeof PlanSource>;
@@ -16,7 +16,7 @@ export const PlanProduct = z.strictObject({
   every_seconds: z.int().min(1).nullable().meta({ description: "how often its schedule asks, when it has one" }),
   evidence: z.strictObject({ test: z.array(z.string()), validate: z.array(z.string()) }),
   intents: z.array(Intent).meta({ description: "those it has a command for" }),
-  product_id: Name,
+  product_id: Slug,
   sla_tier: z.int().min(1).max(5),
   status: ProductStatus,
   stopped: z.string().nullable().meta({ description: "the reason of its kill switch" }),
@@ -25,10 +25,10 @@ export const PlanProduct = z.strictObject({
 export type PlanProduct = z.infer<typeof PlanProduct>;
 
 export const PlanRun = z.strictObject({
-  ended_at: Moment,
+  ended_at: Timestamp,
   failure: z.string().nullable(),
   intent: Intent,
-  product_id: Name,
+  product_id: Slug,
   run_id: z.string(),
   status: z.enum(["success", "failed"]),
 });
@@ -37,8 +37,8 @@ export type PlanRun = z.infer<typeof PlanRun>;
 export const PlanDossier = z.strictObject({
   dossier_id: z.string(),
   path: z.string(),
-  product_id: Name,
-  since: Moment.meta({ description: "validated since" }),
+  product_id: Slug,
+  since: Timestamp.meta({ description: "validated since" }),
 });
 export type PlanDossier = z.infer<typeof PlanDossier>;
 
@@ -52,17 +52,17 @@ export const PlanSchedule = z.strictObject({
     }),
   ),
   policy_ref: z.string(),
-  product_id: Name,
+  product_id: Slug,
   schedule_id: z.string(),
-  slot_at: Moment,
+  slot_at: Timestamp,
 });
 export type PlanSchedule = z.infer<typeof PlanSchedule>;
 
 export const PlanInputs = z.strictObject({
-  as_of: Moment,
+  as_of: Timestamp,
   dossiers: z.array(PlanDossier),
   latest_runs: z.array(PlanRun),
-  open_drift: z.array(z.strictObject({ findings: z.int().min(1), product_id: Name, since: Moment })),
+  open_drift: z.array(z.strictObject({ findings: z.int().min(1), product_id: Slug, since: Timestamp })),
   policy_ref: z.string().meta({ description: "the products of fleet.yaml, by their SHA-256" }),
   products: z.array(PlanProduct),
   schedules: z.array(PlanSchedule).meta({ description: "those that are due; only with source schedules" }),
@@ -74,26 +74,26 @@ export const PlanInputs = z.strictObject({
 export type PlanInputs = z.infer<typeof PlanInputs>;
 
 /** Lists sorted and keys in alphabetical order, so that JSON.stringify writes canonical JSON: ten times as fast as sorting the keys. */
-export function inOrder(given: PlanInputs): PlanInputs {
+export function normalisePlanInputs(given: PlanInputs): PlanInputs {
   return {
     as_of: given.as_of,
-    dossiers: sorted(
+    dossiers: sortedBy(
       given.dossiers.map(({ dossier_id, path, product_id, since }) => ({ dossier_id, path, product_id, since })),
-      (a, b) => by(a.product_id, b.product_id) || by(a.dossier_id, b.dossier_id),
+      (a, b) => compareText(a.product_id, b.product_id) || compareText(a.dossier_id, b.dossier_id),
     ),
-    latest_runs: runsInOrder(given.latest_runs),
-    open_drift: sorted(
+    latest_runs: normaliseRuns(given.latest_runs),
+    open_drift: sortedBy(
       given.open_drift.map(({ findings, product_id, since }) => ({ findings, product_id, since })),
-      (a, b) => by(a.product_id, b.product_id) || by(a.since, b.since),
+      (a, b) => compareText(a.product_id, b.product_id) || compareText(a.since, b.since),
     ),
     policy_ref: given.policy_ref,
-    products: sorted(
-      given.products.map((product) => productInOrder(product)),
-      (a, b) => by(a.product_id, b.product_id),
+    products: sortedBy(
+      given.products.map((product) => normaliseProduct(product)),
+      (a, b) => compareText(a.product_id, b.product_id),
     ),
-    schedules: sorted(
-      given.schedules.map((schedule) => scheduleInOrder(schedule)),
-      (a, b) => by(a.product_id, b.product_id) || by(a.schedule_id, b.schedule_id),
+    schedules: sortedBy(
+      given.schedules.map((schedule) => normaliseSchedule(schedule)),
+      (a, b) => compareText(a.product_id, b.product_id) || compareText(a.schedule_id, b.schedule_id),
     ),
     schema_version: 1,
     source: given.source,
@@ -103,27 +103,27 @@ export function inOrder(given: PlanInputs): PlanInputs {
 }
 
 /** What compares equal is told apart by its own text, so that nothing depends on the order it came in. */
-function sorted<Item>(items: readonly Item[], compare: (a: Item, b: Item) => number): Item[] {
-  return items.toSorted((a, b) => compare(a, b) || by(JSON.stringify(a), JSON.stringify(b)));
+function sortedBy<Item>(items: readonly Item[], compare: (a: Item, b: Item) => number): Item[] {
+  return items.toSorted((a, b) => compare(a, b) || compareText(JSON.stringify(a), JSON.stringify(b)));
 }
 
 /** By product, the newest first. Many short lists are sorted several times as fast as one long one. */
-function runsInOrder(runs: readonly PlanRun[]): PlanRun[] {
+function normaliseRuns(runs: readonly PlanRun[]): PlanRun[] {
   const groups = new Map<string, PlanRun[]>();
   for (const run of runs) {
     const group = groups.get(run.product_id);
-    if (group) group.push(runInOrder(run));
-    else groups.set(run.product_id, [runInOrder(run)]);
+    if (group) group.push(normaliseRun(run));
+    else groups.set(run.product_id, [normaliseRun(run)]);
   }
-  const ids = [...groups.keys()].toSorted(by);
-  return ids.flatMap((id) => sorted(groups.get(id) ?? [], (a, b) => by(b.ended_at, a.ended_at)));
+  const ids = [...groups.keys()].toSorted(compareText);
+  return ids.flatMap((id) => sortedBy(groups.get(id) ?? [], (a, b) => compareText(b.ended_at, a.ended_at)));
 }
 
-function runInOrder({ ended_at, failure, intent, product_id, run_id, status }: PlanRun): PlanRun {
+function normaliseRun({ ended_at, failure, intent, product_id, run_id, status }: PlanRun): PlanRun {
   return { ended_at, failure, intent, product_id, run_id, status };
 }
 
-function productInOrder(given: PlanProduct): PlanProduct {
+function normaliseProduct(given: PlanProduct): PlanProduct {
   const { test, validate } = given.evidence;
   return {
     criticality: given.criticality,
@@ -139,18 +139,24 @@ function productInOrder(given: PlanProduct): PlanProduct {
   };
 }
 
-function scheduleInOrder({ jobs, policy_ref, product_id, schedule_id, slot_at }: PlanSchedule): PlanSchedule {
-  const inside = jobs.map((job) => jobInOrder(job));
-  return { jobs: sorted(inside, (a, b) => by(a.intent, b.intent)), policy_ref, product_id, schedule_id, slot_at };
+function normaliseSchedule({ jobs, policy_ref, product_id, schedule_id, slot_at }: PlanSchedule): PlanSchedule {
+  const inside = jobs.map((job) => normaliseJob(job));
+  return {
+    jobs: sortedBy(inside, (a, b) => compareText(a.intent, b.intent)),
+    policy_ref,
+    product_id,
+    schedule_id,
+    slot_at,
+  };
 }
 
 type Job = PlanSchedule["jobs"][number];
 
-function jobInOrder({ budget, intent, priority, stop_conditions: stops }: Job): Job {
-  return { budget: budgetInOrder(budget), intent, priority, stop_conditions: stops.toSorted() };
+function normaliseJob({ budget, intent, priority, stop_conditions: stops }: Job): Job {
+  return { budget: normaliseBudget(budget), intent, priority, stop_conditions: stops.toSorted() };
 }
 
-function budgetInOrder(budget: OrderBudget): OrderBudget {
+function normaliseBudget(budget: OrderBudget): OrderBudget {
   const { max_actions, max_cost_usd, max_output_bytes, max_seconds, max_tokens } = budget;
   return {
     max_actions,
@@ -162,6 +168,6 @@ function budgetInOrder(budget: OrderBudget): OrderBudget {
 }
 
 /** By code units: no locale has a say. */
-function by(a: string, b: string): number {
+function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

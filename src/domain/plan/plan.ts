@@ -1,9 +1,9 @@
 /** The planner: from what is known of the products to the orders to run next. Same inputs, same bytes, anywhere. No clock, no chance. */
 import { z } from "zod";
-import { canonical, uuidOf } from "../text/canonical.ts";
-import { candidatesOf, LeftOut, rankedBefore, type Candidate } from "./candidates.ts";
-import { inOrder, PlanBudget, PlanSource, type PlanInputs } from "./inputs.ts";
-import { orderFor, PlannedOrder } from "./ranked-order.ts";
+import { canonicalJson, uuidFromHash } from "../text/canonical.ts";
+import { findCandidates, ExcludedCounts, compareCandidates, type Candidate } from "./candidates.ts";
+import { normalisePlanInputs, PlanBudget, PlanSource, type PlanInputs } from "./inputs.ts";
+import { toPlannedOrder, PlannedOrder } from "./ranked-order.ts";
 
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
@@ -16,7 +16,7 @@ export const Plan = z
     as_of: z.iso.datetime(),
     wanted: PlanBudget.meta({ description: "orders that were asked for" }),
     candidates: z.int().min(0).meta({ description: "orders there could be" }),
-    left_out: LeftOut,
+    left_out: ExcludedCounts,
     orders: z.array(PlannedOrder).max(1_000).meta({ description: "the most urgent first" }),
     input_sha256: Sha256,
     output_sha256: Sha256.meta({ description: "of the canonical JSON of everything else here" }),
@@ -24,24 +24,24 @@ export const Plan = z
   .meta({ id: "plan", description: "Which work orders are next, and why" });
 export type Plan = z.infer<typeof Plan>;
 
-export interface Planned {
+export interface PlanResult {
   readonly plan: Plan;
   /** Canonical JSON: what is stored, and compared when the plan is made again. */
   readonly inputText: string;
   readonly outputText: string;
 }
 
-type Sha = (text: string) => string;
+type HashFunction = (text: string) => string;
 
 /** Never more orders than wanted; exactly as many when there are as many candidates. The best are chosen after sorting all. */
-export function plan(given: PlanInputs, sha256: Sha): Planned {
-  const inputs = inOrder(given);
+export function createPlan(given: PlanInputs, sha256: HashFunction): PlanResult {
+  const inputs = normalisePlanInputs(given);
   const inputText = JSON.stringify(inputs);
   const inputSha = sha256(inputText);
-  const planId = uuidOf(inputSha);
-  const { candidates, leftOut } = candidatesOf(inputs);
-  const chosen = bestOf(candidates, inputs.wanted);
-  const said = {
+  const planId = uuidFromHash(inputSha);
+  const { candidates, leftOut } = findCandidates(inputs);
+  const chosen = selectBest(candidates, inputs.wanted);
+  const content = {
     schema_version: 1 as const,
     plan_id: planId,
     tenant_id: inputs.tenant_id,
@@ -50,15 +50,15 @@ export function plan(given: PlanInputs, sha256: Sha): Planned {
     wanted: inputs.wanted,
     candidates: candidates.length,
     left_out: leftOut,
-    orders: chosen.map((candidate, place) => orderFor(candidate, place, { inputs, planId, sha256 })),
+    orders: chosen.map((candidate, place) => toPlannedOrder(candidate, place, { inputs, planId, sha256 })),
     input_sha256: inputSha,
   };
-  const outputText = canonical(said);
-  return { plan: { ...said, output_sha256: sha256(outputText) }, inputText, outputText };
+  const outputText = canonicalJson(content);
+  return { plan: { ...content, output_sha256: sha256(outputText) }, inputText, outputText };
 }
 
 /** As if all were sorted before any is cut; but what a higher score keeps out anyway is not sorted. */
-function bestOf(candidates: readonly Candidate[], wanted: number): Candidate[] {
+function selectBest(candidates: readonly Candidate[], wanted: number): Candidate[] {
   const counts = new Map<number, number>();
   for (const { score } of candidates) counts.set(score, (counts.get(score) ?? 0) + 1);
   let [least, enough] = [0, 0];
@@ -67,5 +67,5 @@ function bestOf(candidates: readonly Candidate[], wanted: number): Candidate[] {
     if (enough >= wanted) break;
   }
   const possible = candidates.filter(({ score }) => score >= least);
-  return possible.toSorted(rankedBefore).slice(0, wanted);
+  return possible.toSorted(compareCandidates).slice(0, wanted);
 }

@@ -12,7 +12,8 @@ export interface SkeletonFacts {
 export type SkeletonSource = Pick<DossierHead, "dossier_id" | "topic" | "owner" | "hypothesis" | "evidence">;
 
 export function designSkeleton(dossier: SkeletonSource, facts: SkeletonFacts): string {
-  const evidence = dossier.evidence.map((link) => `- ${inText(link)}`).join("\n") || "- none is linked in the dossier";
+  const evidence =
+    dossier.evidence.map((link) => `- ${escapeMarkdown(link)}`).join("\n") || "- none is linked in the dossier";
   return `---
 dossier_id: ${JSON.stringify(dossier.dossier_id)}
 product_id: ${JSON.stringify(facts.productId)}
@@ -23,17 +24,17 @@ source: ${JSON.stringify(`${facts.path}@${facts.commitSha}`)}
 work_order: ${facts.orderId}
 ---
 
-# Design: ${inText(dossier.topic)}
+# Design: ${escapeMarkdown(dossier.topic)}
 
 ## Problem
 
-Which problem of whom does this solve? The dossier is about: ${inText(dossier.topic)}.
+Which problem of whom does this solve? The dossier is about: ${escapeMarkdown(dossier.topic)}.
 
 ## Hypothesis
 
-> ${inText(dossier.hypothesis)}
+> ${escapeMarkdown(dossier.hypothesis)}
 
-Validated in dossier \`${dossier.dossier_id}\`, kept by ${inText(dossier.owner)}.
+Validated in dossier \`${dossier.dossier_id}\`, kept by ${escapeMarkdown(dossier.owner)}.
 
 ## Evidence
 
@@ -64,6 +65,6 @@ What changes, for whom, and what stays as it is?
 }
 
 /** Said by an author, shown as text: no heading, link or markup of theirs takes effect. */
-function inText(said: string): string {
-  return said.replaceAll(/[\\`*_{}[\]<>#|~]/g, (sign) => `\\${sign}`);
+function escapeMarkdown(text: string): string {
+  return text.replaceAll(/[\\`*_{}[\]<>#|~]/g, (sign) => `\\${sign}`);
 }

@@ -6,22 +6,22 @@ export type FrontMatter =
   | { readonly ok: false; readonly problem: DossierProblem };
 
 /** A page of keys; what is longer is text that lost its closing fence. */
-const MOST_LINES = 300;
-const MOST_CHARACTERS = 16_384;
+const MAX_LINES = 300;
+const MAX_CHARACTERS = 16_384;
 const FENCE = /^---[ \t]*$/;
 const END = /^(?:---|\.\.\.)[ \t]*$/;
 
 export function splitFrontMatter(text: string): FrontMatter {
-  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/, MOST_LINES + 2);
-  if (!FENCE.test(lines[0] ?? "")) return refused(1, "has no front matter: the first line must be ---");
+  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/, MAX_LINES + 2);
+  if (!FENCE.test(lines[0] ?? "")) return invalidAt(1, "has no front matter: the first line must be ---");
   const end = lines.findIndex((line, at) => at > 0 && END.test(line));
   if (end < 0)
-    return refused(lines.length, `the front matter does not end: no line --- in the first ${MOST_LINES} lines`);
+    return invalidAt(lines.length, `the front matter does not end: no line --- in the first ${MAX_LINES} lines`);
   const yaml = lines.slice(1, end).join("\n");
-  if (yaml.length > MOST_CHARACTERS) return refused(1, `the front matter is longer than ${MOST_CHARACTERS} characters`);
+  if (yaml.length > MAX_CHARACTERS) return invalidAt(1, `the front matter is longer than ${MAX_CHARACTERS} characters`);
   return { ok: true, yaml, firstLine: 2 };
 }
 
-function refused(line: number, message: string): FrontMatter {
-  return { ok: false, problem: { line: Math.min(line, MOST_LINES), message } };
+function invalidAt(line: number, message: string): FrontMatter {
+  return { ok: false, problem: { line: Math.min(line, MAX_LINES), message } };
 }

@@ -1,9 +1,9 @@
 /** science_index.json: every dossier of a tenant, how far it is, what became of it, what is stuck, and what cannot be read. */
 import { z } from "zod";
 import { NotChecked } from "../drift/drift.ts";
-import { DossierProblem, DossierStatus, shownStatus, stuckReason } from "./science.ts";
+import { DossierProblem, DossierStatus, effectiveStatus, stuckReason } from "./science.ts";
 
-const Handed = z.strictObject({ run_id: z.uuid(), artifact: z.string() });
+const DesignRef = z.strictObject({ run_id: z.uuid(), artifact: z.string() });
 
 export const IndexedDossier = z.strictObject({
   product_id: z.string(),
@@ -16,7 +16,7 @@ export const IndexedDossier = z.strictObject({
   created_at: z.iso.datetime().nullable(),
   age_days: z.int().min(0),
   status_since: z.iso.datetime(),
-  design: Handed.nullable().meta({ description: "the design it was handed to: evidence of a run" }),
+  design: DesignRef.nullable().meta({ description: "the design it was handed to: evidence of a run" }),
   work_order: z.uuid().nullable().meta({ description: "the order that did it" }),
   stuck: z.string().nullable().meta({ description: "why somebody should look at it" }),
 });
@@ -64,12 +64,12 @@ export interface DossierFacts {
   readonly writtenAt: Date | null;
   readonly commitSha: string;
   readonly problems: readonly DossierProblem[] | null;
-  readonly design: z.infer<typeof Handed> | null;
+  readonly design: z.infer<typeof DesignRef> | null;
   readonly orderId: string | null;
   readonly statusSince: Date;
 }
 
-export interface IndexTerms {
+export interface ScienceIndexOptions {
   readonly tenantId: string;
   readonly now: Date;
   readonly lookedAt: Date | undefined;
@@ -78,10 +78,10 @@ export interface IndexTerms {
 
 export function scienceIndex(
   all: readonly DossierFacts[],
-  { tenantId, now, lookedAt, notChecked }: IndexTerms,
+  { tenantId, now, lookedAt, notChecked }: ScienceIndexOptions,
 ): ScienceIndex {
-  const dossiers = all.flatMap((dossier) => indexed(dossier, now)).toSorted(byProgress);
-  const errors = all.flatMap((dossier) => cardOf(dossier));
+  const dossiers = all.flatMap((dossier) => toIndexedDossiers(dossier, now)).toSorted(compareByProgress);
+  const errors = all.flatMap((dossier) => toErrorCards(dossier));
   const count = (wanted: DossierStatus) => dossiers.filter(({ status }) => status === wanted).length;
   return {
     schema_version: 1,
@@ -104,22 +104,22 @@ export function scienceIndex(
 
 const DAY_MS = 24 * 3_600_000;
 
-function indexed(dossier: DossierFacts, now: Date): IndexedDossier[] {
+function toIndexedDossiers(dossier: DossierFacts, now: Date): IndexedDossier[] {
   const { dossierId, topic, status: fileStatus, owner, writtenAt, design } = dossier;
   if (dossierId === null || topic === null || fileStatus === null || owner === null || dossier.problems) return [];
   const state = { status: fileStatus, statusSince: dossier.statusSince, isHandedOff: design !== null };
-  const born = writtenAt ?? dossier.statusSince;
+  const createdAt = writtenAt ?? dossier.statusSince;
   return [
     {
       product_id: dossier.productId,
       path: dossier.path,
       dossier_id: dossierId,
       topic,
-      status: shownStatus(state) ?? fileStatus,
+      status: effectiveStatus(state) ?? fileStatus,
       file_status: fileStatus,
       owner,
       created_at: writtenAt?.toISOString() ?? null,
-      age_days: Math.max(0, Math.floor((now.getTime() - born.getTime()) / DAY_MS)),
+      age_days: Math.max(0, Math.floor((now.getTime() - createdAt.getTime()) / DAY_MS)),
       status_since: dossier.statusSince.toISOString(),
       design,
       work_order: dossier.orderId,
@@ -128,7 +128,7 @@ function indexed(dossier: DossierFacts, now: Date): IndexedDossier[] {
   ];
 }
 
-function cardOf({ problems, productId, path, dossierId, commitSha }: DossierFacts): z.infer<typeof ErrorCard>[] {
+function toErrorCards({ problems, productId, path, dossierId, commitSha }: DossierFacts): z.infer<typeof ErrorCard>[] {
   if (!problems || problems.length === 0) return [];
   return [
     {
@@ -141,7 +141,7 @@ function cardOf({ problems, productId, path, dossierId, commitSha }: DossierFact
   ];
 }
 
-function byProgress(a: IndexedDossier, b: IndexedDossier): number {
+function compareByProgress(a: IndexedDossier, b: IndexedDossier): number {
   const [left, right] = [a, b].map((dossier) => [
     String(DossierStatus.options.indexOf(dossier.status)),
     dossier.status_since,

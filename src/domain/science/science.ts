@@ -10,14 +10,14 @@ export const DossierProblem = z.object({ line: z.int().nullable(), message: z.st
 export type DossierProblem = z.infer<typeof DossierProblem>;
 
 /** Written by anybody who may push: bounded, on one line, storable. */
-const text = (most: number) =>
+const boundedText = (maxChars: number) =>
   z
     .string({ error: (issue) => (issue.input === undefined ? "is missing" : "must be text: put it in quotes") })
     .transform((said) => toStorable(said).replaceAll(/\s+/g, " ").trim())
     .refine((said) => said !== "", "is empty")
-    .refine((said) => said.length <= most, `is longer than ${most} characters`);
+    .refine((said) => said.length <= maxChars, `is longer than ${maxChars} characters`);
 
-const Link = text(2_000);
+const Link = boundedText(2_000);
 
 /** Further keys are the author's own, and stay in the file. */
 export const DossierHead = z.object({
@@ -26,7 +26,7 @@ export const DossierHead = z.object({
       error: (issue) => (issue.input === undefined ? "is missing" : "must be text"),
     })
     .refine((id) => /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(id), "must be letters, digits, dots, - or _ (at most 64)"),
-  topic: text(300),
+  topic: boundedText(300),
   status: z.enum(DossierStatus.options, {
     error: (issue) => (issue.input === undefined ? "is missing" : `must be one of ${DossierStatus.options.join(", ")}`),
   }),
@@ -35,8 +35,8 @@ export const DossierHead = z.object({
       error: (issue) => (issue.input === undefined ? "is missing" : "must be a date, as 2026-01-31"),
     })
     .transform((at) => new Date(at)),
-  owner: text(200),
-  hypothesis: text(4_000),
+  owner: boundedText(200),
+  hypothesis: boundedText(4_000),
   evidence: z
     .union([Link.transform((link) => [link]), z.array(Link).max(64)], { error: "must be a list of links (at most 64)" })
     .nullish()
@@ -44,12 +44,12 @@ export const DossierHead = z.object({
 });
 export type DossierHead = z.infer<typeof DossierHead>;
 
-export type ReadDossier =
+export type ParsedDossier =
   | { readonly ok: true; readonly head: DossierHead }
   | { readonly ok: false; readonly problems: readonly DossierProblem[] };
 
 /** `lineOf` says where a key stands in the file. */
-export function readDossierHead(value: unknown, lineOf: (key: string) => number | null): ReadDossier {
+export function parseDossierHead(value: unknown, lineOf: (key: string) => number | null): ParsedDossier {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return { ok: false, problems: [{ line: lineOf(""), message: "the front matter is no list of keys and values" }] };
   }
@@ -74,16 +74,16 @@ export interface DossierState {
 }
 
 /** The file's own status, unless the house has handed it on meanwhile. */
-export function shownStatus({ status, isHandedOff }: DossierState): DossierStatus | null {
+export function effectiveStatus({ status, isHandedOff }: DossierState): DossierStatus | null {
   return isHandedOff && status === "validated" ? "handed_off" : status;
 }
 
 /** Why somebody should look at it; null when nothing is wrong. */
 export function stuckReason(dossier: DossierState, now: Date): string | null {
-  const status = shownStatus(dossier);
-  const most = status && STUCK_DAYS[status];
-  if (most === null || most === undefined) return null;
+  const status = effectiveStatus(dossier);
+  const maxDays = status && STUCK_DAYS[status];
+  if (maxDays === null || maxDays === undefined) return null;
   const days = Math.floor((now.getTime() - dossier.statusSince.getTime()) / DAY_MS);
-  if (days <= most) return null;
+  if (days <= maxDays) return null;
   return status === "validated" ? `validated for ${days} days, and no design yet` : `${status} for ${days} days`;
 }

@@ -1,11 +1,11 @@
 /** What an operator, or a tenant for all of its operators, may set by `fleet config`: the keys, in one table. */
 import { z } from "zod";
-import { FleetError, read } from "../errors.ts";
+import { FleetError, parseInput } from "../errors.ts";
 import { WebhookUrl } from "../text/webhook-url.ts";
 
 export interface Preference {
-  readonly about: string;
-  readonly shape: z.ZodType;
+  readonly description: string;
+  readonly schema: z.ZodType;
   /** Encrypted in the database, and never told again. */
   readonly sealed?: {
     /** Not to be typed where every process of the machine can read it. */
@@ -29,22 +29,22 @@ const Channels = z.preprocess(
 
 export const PREFERENCES: Readonly<Record<string, Preference>> = {
   "notify.channels": {
-    about: "where notifications go: terminal, webhook, email; several with commas",
-    shape: Channels,
+    description: "where notifications go: terminal, webhook, email; several with commas",
+    schema: Channels,
   },
   "notify.email.to": {
-    about: "who gets them by e-mail",
-    shape: z.email().max(254),
+    description: "who gets them by e-mail",
+    schema: z.email().max(254),
   },
   "notify.webhook.url": {
-    about:
+    description:
       "where the webhook channel sends (https); kept encrypted, since many such URLs are secrets; only its host is shown",
-    shape: WebhookUrl,
+    schema: WebhookUrl,
     sealed: { secret: false, shown: (text) => `${new URL(text).origin}/…` },
   },
   "notify.webhook.secret": {
-    about: "signs every message to the webhook; shared with its receiver, 16 to 512 characters",
-    shape: z
+    description: "signs every message to the webhook; shared with its receiver, 16 to 512 characters",
+    schema: z
       .string()
       .min(16)
       .max(512)
@@ -54,7 +54,7 @@ export const PREFERENCES: Readonly<Record<string, Preference>> = {
 };
 
 /** Throws "invalid-input" naming the key that was probably meant. */
-export function preferenceOf(key: string): Preference {
+export function getPreference(key: string): Preference {
   const known = Object.hasOwn(PREFERENCES, key) ? PREFERENCES[key] : undefined;
   if (known) return known;
   const nearest = nearestKey(key);
@@ -66,15 +66,15 @@ export function preferenceOf(key: string): Preference {
 }
 
 /** The value as it is stored, or "invalid-input" that names the key and never the value. */
-export function readPreference(key: string, value: unknown): unknown {
-  return read(z.object({ [key]: preferenceOf(key).shape }), { [key]: value })[key];
+export function parsePreference(key: string, value: unknown): unknown {
+  return parseInput(z.object({ [key]: getPreference(key).schema }), { [key]: value })[key];
 }
 
 /** The longest key has 21 characters: what is much longer is not looked at to its end. */
-const MOST_COMPARED = 64;
+const MAX_COMPARED_CHARS = 64;
 
 function nearestKey(key: string): string {
-  const typed = key.slice(0, MOST_COMPARED).toLowerCase();
+  const typed = key.slice(0, MAX_COMPARED_CHARS).toLowerCase();
   const ranked = Object.keys(PREFERENCES).map((known) => ({ known, edits: editsBetween(typed, known) }));
   ranked.sort((a, b) => a.edits - b.edits || (a.known < b.known ? -1 : 1));
   return ranked[0]?.known ?? "";

@@ -2,19 +2,19 @@
 import { z } from "zod";
 import { DoneCriteria } from "../task/definition-of-done.ts";
 import { SLOTS_BY_TIER, type Tier } from "../operator.ts";
-import { Argv, Line, Minutes, Name, Product } from "../product.ts";
+import { Argv, NonEmptyText, Minutes, Slug, Product } from "../product.ts";
 import { AgentType, TaskType } from "../task/task.ts";
 import { Tenants } from "../tenant.ts";
 import { Governance } from "../monitor/self-monitoring.ts";
 import { WebhookUrl } from "../text/webhook-url.ts";
-import type { PlacedProblem } from "../input-problems.ts";
-import { placedProblemsOf } from "../input-problems.ts";
+import type { KeyedProblem } from "../input-problems.ts";
+import { locateProblems } from "../input-problems.ts";
 
 const Ms = z.int().min(0).max(86_400_000);
 
 export const Reviewer = z
   .strictObject({
-    name: Name,
+    name: Slug,
     type: z.enum(["command", "stub", "claude_code", "codex", "gemini"]),
     role: z.string().min(1).max(200).default("review").describe("what it looks for"),
     command: Argv.optional().describe(
@@ -32,9 +32,9 @@ export type Reviewer = z.infer<typeof Reviewer>;
 const Reviewers = z.array(Reviewer).max(16).superRefine(unique("name"));
 
 /** One setting for all task types, or one per type beside a default. */
-function perTaskType<Default extends z.ZodType>(one: z.ZodType, otherwise: Default) {
+function perTaskType<Default extends z.ZodType>(one: z.ZodType, fallback: Default) {
   const types = Object.fromEntries(TaskType.options.map((type) => [type, one.optional()]));
-  return z.strictObject({ default: otherwise, ...types });
+  return z.strictObject({ default: fallback, ...types });
 }
 
 const ReviewerLists = z.union([
@@ -42,10 +42,10 @@ const ReviewerLists = z.union([
   perTaskType(Reviewers, Reviewers.default([])),
 ]);
 
-const Route = z.strictObject({ agentType: AgentType, model: z.string().min(1).max(128).optional() });
+const AgentRoute = z.strictObject({ agentType: AgentType, model: z.string().min(1).max(128).optional() });
 
 /** How long a task may stay in a condition, and what then: fail it, or leave it and show it in the inbox. */
-const patience = (maxMinutes: number, atMost: "fail" | "hold") =>
+const patienceSetting = (maxMinutes: number, atMost: "fail" | "hold") =>
   z
     .strictObject({ maxMinutes: Minutes.default(maxMinutes), atMost: z.enum(["fail", "hold"]).default(atMost) })
     .prefault({});
@@ -54,13 +54,13 @@ const Days = z.int().min(1).max(3_650);
 
 /** Declared here, compared with what runs; started and stopped elsewhere. */
 const RosterAgent = z.strictObject({
-  name: Name,
-  runtime: Line.max(64).describe("the program its pane must run"),
-  session: Line.max(64).describe("the tmux session it lives in"),
-  host: Line.max(63).optional().describe("only there; any host when left out"),
+  name: Slug,
+  runtime: NonEmptyText.max(64).describe("the program its pane must run"),
+  session: NonEmptyText.max(64).describe("the tmux session it lives in"),
+  host: NonEmptyText.max(63).optional().describe("only there; any host when left out"),
   agentType: AgentType.optional(),
   command: Argv.optional(),
-  socket: Line.max(512).optional().describe("of its tmux server; the user's own when left out"),
+  socket: NonEmptyText.max(512).optional().describe("of its tmux server; the user's own when left out"),
 });
 export type RosterAgent = z.infer<typeof RosterAgent>;
 
@@ -71,10 +71,10 @@ const MonitorSettings = z.strictObject({
   hostGraceMs: Ms.default(120_000).describe("after a host's lease ran out, before its agents count as lost"),
   ciTimeoutMs: Ms.min(1).default(3_600_000).describe("a pull request whose checks never come in fails"),
   ciReruns: z.int().min(0).max(10).default(2).describe("runs repeated when the environment, not the product, failed"),
-  needsInput: patience(1_440, "fail"),
-  waitingQuota: patience(1_440, "fail"),
-  operatorAttached: patience(720, "hold"),
-  paused: patience(10_080, "hold"),
+  needsInput: patienceSetting(1_440, "fail"),
+  waitingQuota: patienceSetting(1_440, "fail"),
+  operatorAttached: patienceSetting(720, "hold"),
+  paused: patienceSetting(10_080, "hold"),
 });
 
 export const Settings = z.strictObject({
@@ -184,7 +184,7 @@ export const Settings = z.strictObject({
   governance: Governance,
   roster: z.array(RosterAgent).max(256).superRefine(unique("name")).default([]).describe("always-on agents"),
   routing: z
-    .partialRecord(TaskType, z.array(Route).min(1).max(8))
+    .partialRecord(TaskType, z.array(AgentRoute).min(1).max(8))
     .default({})
     .transform((given) => ({ ...DEFAULT_ROUTING, ...given })),
 });
@@ -192,9 +192,9 @@ export type Settings = z.infer<typeof Settings>;
 
 export type ParsedSettings =
   | { readonly ok: true; readonly settings: Settings }
-  | { readonly ok: false; readonly problems: readonly PlacedProblem[] };
+  | { readonly ok: false; readonly problems: readonly KeyedProblem[] };
 
-const DEFAULT_ROUTING: Readonly<Record<TaskType, readonly z.infer<typeof Route>[]>> = {
+const DEFAULT_ROUTING: Readonly<Record<TaskType, readonly z.infer<typeof AgentRoute>[]>> = {
   bug_fix: [{ agentType: "claude_code", model: "claude-opus-4-6" }],
   feature: [{ agentType: "claude_code", model: "claude-opus-4-6" }],
   refactor: [{ agentType: "codex", model: "codex-mini-latest" }],
@@ -207,7 +207,7 @@ export function parseSettings(input: unknown): ParsedSettings {
   const parsed = Settings.safeParse(input ?? {});
   return parsed.success
     ? { ok: true, settings: parsed.data }
-    : { ok: false, problems: parsed.error.issues.flatMap(placedProblemsOf) };
+    : { ok: false, problems: parsed.error.issues.flatMap(locateProblems) };
 }
 
 export const DEFAULT_SETTINGS: Settings = Settings.parse({});

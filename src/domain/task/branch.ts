@@ -1,16 +1,16 @@
 /** Branch names: which a user may give, and which we make. */
 import { shortId } from "./task.ts";
 
-const SHAPE =
+const BRANCH_PATTERN =
   /^(?!.*(?:\.\.|\/\/|@\{|\.lock(?:\/|$)))[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\/[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)*$/;
 const RESERVED = new Set(["HEAD", "FETCH_HEAD", "ORIG_HEAD", "MERGE_HEAD"]);
-const MOST_BYTES = 128;
+const MAX_BYTES = 128;
 
 /** Stricter than git, because 18 names pass the plain pattern that git then refuses. */
 export function isBranchName(name: string): boolean {
-  if (name.length > MOST_BYTES || RESERVED.has(name)) return false;
+  if (name.length > MAX_BYTES || RESERVED.has(name)) return false;
   if (name.startsWith("refs/") || name.startsWith("heads/")) return false;
-  return SHAPE.test(name);
+  return BRANCH_PATTERN.test(name);
 }
 
 /** `fleet/<short id>-<slug>`: unique by the id, readable by the slug (at most 40 letters). */

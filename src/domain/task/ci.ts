@@ -71,19 +71,19 @@ function decidePending({ since }: CiFacts, { ciTimeoutMs }: CiPolicy, now: Date)
   return overdue ? { do: "fail", class: "timeout", reason: "ci_timeout" } : { do: "wait", reason: "ci_pending" };
 }
 
-const TELLS = /\b(?:error|fail(?:ed|ure|ing|s)?|not ok|exception|traceback|panic|assert\w*|fatal)\b|[✗✖✘×]/i;
+const FAILURE_PATTERN = /\b(?:error|fail(?:ed|ure|ing|s)?|not ok|exception|traceback|panic|assert\w*|fatal)\b|[✗✖✘×]/i;
 
 /** The part of a log that tells why it failed: from shortly before the first sign of failure, else the end. At most `most` characters. */
-export function excerptLog(log: string, most = 4_000): string {
+export function excerptLog(log: string, maxChars = 4_000): string {
   const text = log.replaceAll("\0", "").toWellFormed();
-  if (text.length <= most) return text;
-  const before = Math.floor(most / 4);
-  const first = text.search(TELLS);
-  const end = text.length - (most - MARK.length);
+  if (text.length <= maxChars) return text;
+  const before = Math.floor(maxChars / 4);
+  const first = text.search(FAILURE_PATTERN);
+  const end = text.length - (maxChars - CUT_MARKER.length);
   const start = first < 0 ? end : Math.min(Math.max(0, first - before), end);
-  if (start <= 0) return `${text.slice(0, most - MARK.length)}${MARK}`.toWellFormed();
-  if (start === end) return `${MARK}${text.slice(start)}`.toWellFormed();
-  return `${MARK}${text.slice(start, start + most - 2 * MARK.length)}${MARK}`.toWellFormed();
+  if (start <= 0) return `${text.slice(0, maxChars - CUT_MARKER.length)}${CUT_MARKER}`.toWellFormed();
+  if (start === end) return `${CUT_MARKER}${text.slice(start)}`.toWellFormed();
+  return `${CUT_MARKER}${text.slice(start, start + maxChars - 2 * CUT_MARKER.length)}${CUT_MARKER}`.toWellFormed();
 }
 
-const MARK = "\n[… cut …]\n";
+const CUT_MARKER = "\n[… cut …]\n";

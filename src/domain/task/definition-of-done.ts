@@ -46,17 +46,17 @@ export interface DoneCriterion {
   readonly evidence: string;
 }
 
-export type DoneName =
+export type DoneCriterionName =
   "pull_request_open" | "up_to_date" | "ci_passing" | "reviews_passing" | "no_objections" | "budget_respected";
 
 export interface DoneStatus {
   readonly met: boolean;
-  readonly criteria: Readonly<Record<DoneName, DoneCriterion>>;
+  readonly criteria: Readonly<Record<DoneCriterionName, DoneCriterion>>;
 }
 
 /** `ready` only when all that is asked for holds; what nobody could tell does not hold. */
 export function evaluateDone(criteria: DoneCriteria, facts: DoneFacts): DoneStatus {
-  const asked: Record<DoneName, DoneCriterion> = {
+  const results: Record<DoneCriterionName, DoneCriterion> = {
     pull_request_open: criteria.pullRequestOpen ? pullRequestOpen(facts) : NOT_REQUIRED,
     up_to_date: criteria.upToDate ? upToDate(facts) : NOT_REQUIRED,
     ci_passing: criteria.ciPassing ? ciPassing(facts) : NOT_REQUIRED,
@@ -64,8 +64,8 @@ export function evaluateDone(criteria: DoneCriteria, facts: DoneFacts): DoneStat
     no_objections: criteria.noObjections ? noObjections(facts) : NOT_REQUIRED,
     budget_respected: criteria.budgetRespected ? budgetRespected(facts) : NOT_REQUIRED,
   };
-  const met = Object.values(asked).every(({ state }) => state === "met" || state === "not_required");
-  return { met, criteria: asked };
+  const met = Object.values(results).every(({ state }) => state === "met" || state === "not_required");
+  return { met, criteria: results };
 }
 
 /** The first limit of the budget that is spent beyond, or undefined. Limits that are no numbers limit nothing. */
@@ -84,7 +84,7 @@ const NOT_REQUIRED: DoneCriterion = { state: "not_required", evidence: "not aske
 
 function pullRequestOpen({ pullRequest }: DoneFacts): DoneCriterion {
   if (!pullRequest) return { state: "unmet", evidence: "no pull request" };
-  const evidence = `pull request ${pullRequest.number} is ${pullRequest.state} at ${short(pullRequest.headSha)}`;
+  const evidence = `pull request ${pullRequest.number} is ${pullRequest.state} at ${shortSha(pullRequest.headSha)}`;
   return { state: pullRequest.state === "closed" ? "unmet" : "met", evidence };
 }
 
@@ -97,9 +97,9 @@ function upToDate({ behind }: DoneFacts): DoneCriterion {
 function ciPassing({ ci, pullRequest }: DoneFacts): DoneCriterion {
   if (!ci.configured) return { state: "met", evidence: "the product has no checks" };
   if (pullRequest && ci.headSha !== pullRequest.headSha) {
-    return { state: "unmet", evidence: `no checks of ${short(pullRequest.headSha)} yet` };
+    return { state: "unmet", evidence: `no checks of ${shortSha(pullRequest.headSha)} yet` };
   }
-  const evidence = `checks are ${ci.status} at ${short(ci.headSha ?? "")}`;
+  const evidence = `checks are ${ci.status} at ${shortSha(ci.headSha ?? "")}`;
   if (ci.status === "passing") return { state: "met", evidence };
   if (ci.status === "failing" && !ci.required) return { state: "met", evidence: `${evidence}; they are not required` };
   return { state: "unmet", evidence };
@@ -109,7 +109,7 @@ function reviewsPassing({ reviews, pullRequest }: DoneFacts, needed: number): Do
   if (needed === 0) return { state: "met", evidence: "no approval needed" };
   if (reviews.asked === 0) return { state: "met", evidence: "no reviewers are configured" };
   if (pullRequest && reviews.headSha !== pullRequest.headSha) {
-    return { state: "unmet", evidence: `no reviews of ${short(pullRequest.headSha)} yet` };
+    return { state: "unmet", evidence: `no reviews of ${shortSha(pullRequest.headSha)} yet` };
   }
   const evidence = `${reviews.approvals} of ${needed} approvals`;
   return { state: reviews.approvals >= needed ? "met" : "unmet", evidence };
@@ -126,6 +126,6 @@ function budgetRespected({ budget, spend }: DoneFacts): DoneCriterion {
   return { state: "unmet", evidence: `${over.what}: ${over.spent} of ${over.limit}` };
 }
 
-function short(sha: string): string {
+function shortSha(sha: string): string {
   return sha.slice(0, 8) || "no commit";
 }

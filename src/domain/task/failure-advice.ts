@@ -49,13 +49,13 @@ export function describeFailure(failure: FailureContext): string[] {
     ? " It ran out of memory: run fewer things at once, read large files in parts."
     : "";
   return [
-    `Attempt ${failure.attempt} failed (${failure.class}).${how(failure)}`,
+    `Attempt ${failure.attempt} failed (${failure.class}).${describeEnd(failure)}`,
     `Avoid: ${advice.avoid}${memory}`,
     `Keep: ${advice.keep}`,
   ];
 }
 
-function how(failure: FailureContext): string {
+function describeEnd(failure: FailureContext): string {
   const parts: string[] = [];
   if (typeof failure.exitCode === "number") parts.push(`exit code ${failure.exitCode}`);
   if (failure.signal) parts.push(`signal ${failure.signal.replaceAll(/[^A-Z0-9]/g, "")}`);
@@ -64,7 +64,7 @@ function how(failure: FailureContext): string {
 }
 
 /** The evidence, as others wrote it; for the fence. */
-export function evidenceOf(failure: FailureContext): string {
+export function failureEvidence(failure: FailureContext): string {
   const parts = [`reason: ${failure.reason}`, `summary: ${failure.summary}`];
   if (failure.filesChanged?.length) parts.push(`files changed: ${failure.filesChanged.join(", ")}`);
   if (failure.ciLog) parts.push(`failing check:\n${failure.ciLog}`);

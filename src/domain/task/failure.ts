@@ -6,7 +6,7 @@ import type { RejectedFinding } from "./review.ts";
 import { FailureContext, type FailureClass } from "./task.ts";
 import { toStorableJson } from "../text/untrusted.ts";
 
-export interface Classified {
+export interface Classification {
   readonly class: FailureClass;
   readonly reason: string;
 }
@@ -16,12 +16,12 @@ export interface ExitEvidence {
   readonly signal: string | null;
   readonly outOfMemory: boolean;
   /** What the agent's adapter read in its output. */
-  readonly said?: "provider_limit" | "provider_outage" | "policy_refusal" | undefined;
+  readonly reported?: "provider_limit" | "provider_outage" | "policy_refusal" | undefined;
 }
 
 /** An attempt that ended and left no commit. An exit code proves nothing but its own failure. */
-export function classifyExit({ exitCode, signal, outOfMemory, said }: ExitEvidence): Classified {
-  if (said) return { class: said, reason: said };
+export function classifyExit({ exitCode, signal, outOfMemory, reported }: ExitEvidence): Classification {
+  if (reported) return { class: reported, reason: reported };
   if (outOfMemory || exitCode === 137) return { class: "agent_error", reason: "out_of_memory" };
   if (exitCode === 126 || exitCode === 127) return { class: "environment_error", reason: "program_not_runnable" };
   if (signal !== null) return { class: "agent_error", reason: `killed_by_${signal.toLowerCase()}`.slice(0, 200) };
@@ -30,7 +30,10 @@ export function classifyExit({ exitCode, signal, outOfMemory, said }: ExitEviden
 }
 
 /** Undefined when the checks passed. A head that passed before and fails now fails by chance. */
-export function classifyCi(result: Pick<CiResult, "status" | "steps">, passedBefore: boolean): Classified | undefined {
+export function classifyCi(
+  result: Pick<CiResult, "status" | "steps">,
+  passedBefore: boolean,
+): Classification | undefined {
   if (result.status === "passing") return undefined;
   if (result.status === "error") {
     const timedOut = result.steps.some((step) => step.timedOut);
@@ -41,11 +44,11 @@ export function classifyCi(result: Pick<CiResult, "status" | "steps">, passedBef
   return { class: "ci_failed", reason: red ? `ci_${red.name}_failed` : "ci_failed" };
 }
 
-export function classifyReview(by: readonly string[]): Classified {
+export function classifyReview(by: readonly string[]): Classification {
   return { class: "review_rejected", reason: `changes_requested_by ${by.join(", ")}`.slice(0, 200) };
 }
 
-export interface FailureEvidence extends Classified {
+export interface FailureEvidence extends Classification {
   readonly attempt: number;
   readonly summary?: string | undefined;
   readonly exitCode?: number | null | undefined;
@@ -70,15 +73,15 @@ export interface CaptureOptions {
 export function captureFailure(evidence: FailureEvidence, options: CaptureOptions): FailureContext {
   try {
     return FailureContext.parse(
-      contextOf(evidence, (text) => withoutPaths(options.clean(text), options.workspacePath)),
+      buildContext(evidence, (text) => stripPaths(options.clean(text), options.workspacePath)),
     );
   } catch {
-    return unstorable(evidence);
+    return unstorableContext(evidence);
   }
 }
 
-function contextOf(evidence: FailureEvidence, clean: (text: string) => string): FailureContext {
-  const tail = (text: string | undefined, most: number) => text && clean(text).slice(-most);
+function buildContext(evidence: FailureEvidence, clean: (text: string) => string): FailureContext {
+  const tail = (text: string | undefined, maxChars: number) => text && clean(text).slice(-maxChars);
   const context = {
     class: evidence.class,
     reason: evidence.reason.slice(0, 200),
@@ -113,7 +116,7 @@ function cleanFinding(
 }
 
 /** The class is ours and always fits; of the rest nothing is believed. */
-function unstorable(evidence: FailureEvidence): FailureContext {
+function unstorableContext(evidence: FailureEvidence): FailureContext {
   const attempt = Number.isSafeInteger(evidence.attempt) && evidence.attempt >= 0 ? evidence.attempt : 0;
   const known = {
     class: evidence.class,
@@ -125,7 +128,7 @@ function unstorable(evidence: FailureEvidence): FailureContext {
 }
 
 /** Where a machine keeps things is nobody's business but its own. System folders say nothing and help to understand. */
-function withoutPaths(text: string, workspacePath: string | null): string {
+function stripPaths(text: string, workspacePath: string | null): string {
   const relative = workspacePath ? text.replaceAll(`${workspacePath}/`, "").replaceAll(workspacePath, ".") : text;
   return relative.replaceAll(
     /(?<![\w.:/-])\/(?:home|root|Users|tmp|var|opt|srv|mnt|data)\/[^\s:"'()<>]+/g,

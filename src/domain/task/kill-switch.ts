@@ -39,7 +39,7 @@ export interface EstopSubject {
 }
 
 /** Any that matches holds, and the strictest mode wins; of equals the widest, since that is released last. */
-export function holdOn<Switch extends EstopSwitch>(
+export function killSwitchOn<Switch extends EstopSwitch>(
   switches: readonly Switch[],
   subject: EstopSubject,
 ): Switch | undefined {
@@ -73,20 +73,20 @@ export const EstopHold = z.object({
 });
 export type EstopHold = z.infer<typeof EstopHold>;
 
-const HeldDetail = z.object({
+const HoldDetail = z.object({
   estop: EstopHold,
   /** What it waited for when it was frozen; it waits for that again afterwards. */
   was: z.object({ condition: Condition, detail: z.record(z.string(), z.unknown()).nullable() }).optional(),
 });
 
-type Held = z.infer<typeof HeldDetail>;
+type TaskHold = z.infer<typeof HoldDetail>;
 
 /** Undefined: no switch made it wait, as far as its row knows. */
-export function heldBy(task: {
+export function killSwitchOnRow(task: {
   readonly condition: Condition;
   readonly conditionDetail: Readonly<Record<string, unknown>> | null;
-}): Held | undefined {
-  return task.condition === "paused" ? HeldDetail.safeParse(task.conditionDetail).data : undefined;
+}): TaskHold | undefined {
+  return task.condition === "paused" ? HoldDetail.safeParse(task.conditionDetail).data : undefined;
 }
 
 export function holdDetail({ scope, subject, mode, reason, operatorId }: EstopSwitch): EstopHold {
@@ -94,7 +94,7 @@ export function holdDetail({ scope, subject, mode, reason, operatorId }: EstopSw
 }
 
 /** In these an agent may be at work. */
-const LIVE: ReadonlySet<TaskStatus> = new Set<TaskStatus>(["spawning", "running", "pr_created", "reviewing"]);
+const LIVE_STATUSES: ReadonlySet<TaskStatus> = new Set<TaskStatus>(["spawning", "running", "pr_created", "reviewing"]);
 
 export interface HeldTask {
   readonly status: TaskStatus;
@@ -112,7 +112,7 @@ export type EstopDecision = "pause" | "resume" | "stop" | "wait" | "nothing";
 export function decideEstop({ status, isHeld }: HeldTask, hold: EstopSwitch | undefined): EstopDecision {
   if (isTerminal(status)) return "nothing";
   if (!hold) return isHeld ? "resume" : "nothing";
-  if (LIVE.has(status)) {
+  if (LIVE_STATUSES.has(status)) {
     if (hold.mode === "abort") return "stop";
     if (hold.mode === "freeze") return "pause";
     // What runs may end what it does.
@@ -135,25 +135,25 @@ export function decideOrder(
   switches: readonly EstopSwitch[],
   subject: EstopSubject,
 ): OrderDecision {
-  const holds = switches.filter((one) => appliesTo(one, subject));
-  const ender = holdOn(
-    holds.filter(({ endsOrders, mode }) => endsOrders || (order.isRunning && mode === "abort")),
+  const applicable = switches.filter((one) => appliesTo(one, subject));
+  const endingSwitch = killSwitchOn(
+    applicable.filter(({ endsOrders, mode }) => endsOrders || (order.isRunning && mode === "abort")),
     subject,
   );
-  if (ender) return { do: "skip", hold: ender };
-  const hold = holdOn(holds, subject);
+  if (endingSwitch) return { do: "skip", hold: endingSwitch };
+  const hold = killSwitchOn(applicable, subject);
   if (!hold) return { do: "go" };
   if (!order.isRunning) return { do: "wait", hold };
   return { do: hold.mode === "freeze" ? "give_back" : "finish", hold };
 }
 
 /** As people read it: `tenant acme`, `the whole fleet`. */
-export function sayTarget({ scope, subject }: Pick<EstopTarget, "scope" | "subject">): string {
+export function describeTarget({ scope, subject }: Pick<EstopTarget, "scope" | "subject">): string {
   return scope === "fleet" ? "the whole fleet" : `${scope} ${scope === "agent" ? subject.slice(-8) : subject}`;
 }
 
-const SAID: Readonly<Record<EstopMode, string>> = { park: "parked", freeze: "frozen", abort: "aborted" };
+const MODE_LABELS: Readonly<Record<EstopMode, string>> = { park: "parked", freeze: "frozen", abort: "aborted" };
 
-export function sayHold({ scope, subject, mode, reason }: Omit<EstopHold, "by">): string {
-  return `${sayTarget({ scope, subject })} is ${SAID[mode]}: ${reason}`;
+export function describeHold({ scope, subject, mode, reason }: Omit<EstopHold, "by">): string {
+  return `${describeTarget({ scope, subject })} is ${MODE_LABELS[mode]}: ${reason}`;
 }

@@ -1,16 +1,16 @@
 /** The prompt of one attempt: what must be said, then what fits of what helps. Same input, same prompt. */
 import { escapeLine } from "../text/escape.ts";
-import { describeFailure, evidenceOf } from "./failure-advice.ts";
+import { describeFailure, failureEvidence } from "./failure-advice.ts";
 import { fenceRule, fenceUntrusted } from "../text/fence.ts";
-import { redactor } from "../text/redact.ts";
+import { createRedactor } from "../text/redact.ts";
 import type { FailureContext, Task } from "./task.ts";
 import { byteLength } from "../text/untrusted.ts";
 
 /** An agent ends its last message with one of these lines when it does not end with a commit. */
-export const NO_CHANGE_MARK = "FLEET-NO-CHANGE:";
-export const HELP_MARK = "FLEET-QUESTION:";
+export const NO_CHANGE_MARKER = "FLEET-NO-CHANGE:";
+export const HELP_MARKER = "FLEET-QUESTION:";
 
-export type Tier = "critical" | "relevant" | "background";
+export type PromptTier = "critical" | "relevant" | "background";
 
 export interface PromptInput {
   readonly task: Pick<
@@ -46,7 +46,7 @@ export interface PromptFinding {
 }
 
 export interface PromptSection {
-  readonly tier: Tier;
+  readonly tier: PromptTier;
   readonly label: string;
   readonly tokenEstimate: number;
   readonly included: boolean;
@@ -63,9 +63,9 @@ export interface Prompt {
   readonly truncated: boolean;
 }
 
-const DEFAULT_BUDGET = 8_000;
+const DEFAULT_BUDGET_TOKENS = 8_000;
 /** Less than this of a section says nothing. */
-const SHORTEST_CUT = 150;
+const MIN_SECTION_TOKENS = 150;
 
 /** Four bytes a token, rounded up: never far below what models count for prose and code. */
 export function estimateTokens(text: string): number {
@@ -78,27 +78,27 @@ export function promptBudget(budgetTokens: number, failures: readonly FailureCon
   return Math.floor(budgetTokens * 0.75 ** tooLarge);
 }
 
-interface Draft {
-  readonly tier: Tier;
+interface SectionDraft {
+  readonly tier: PromptTier;
   readonly label: string;
   /** The section within so many characters. */
   readonly write: (maxChars: number) => string;
 }
 
 export function buildPrompt(input: PromptInput): Prompt {
-  const budgetTokens = promptBudget(input.budgetTokens ?? DEFAULT_BUDGET, input.failures ?? []);
+  const budgetTokens = promptBudget(input.budgetTokens ?? DEFAULT_BUDGET_TOKENS, input.failures ?? []);
   const sections: PromptSection[] = [];
   const texts: string[] = [];
   let totalTokens = 0;
   let truncated = false;
 
-  for (const { tier, label, write } of drafts(input)) {
+  for (const { tier, label, write } of draftSections(input)) {
     const whole = write(Number.MAX_SAFE_INTEGER);
     const left = budgetTokens - totalTokens - 1;
     let text = whole;
     if (tier !== "critical" && estimateTokens(whole) > left) {
       truncated = true;
-      text = tier === "relevant" && left >= SHORTEST_CUT ? cutToFit(write, whole, left) : "";
+      text = tier === "relevant" && left >= MIN_SECTION_TOKENS ? truncateToFit(write, whole, left) : "";
     }
     const tokenEstimate = estimateTokens(text === "" ? whole : text);
     sections.push({ tier, label, tokenEstimate, included: text !== "" });
@@ -113,7 +113,7 @@ export function buildPrompt(input: PromptInput): Prompt {
 }
 
 /** Wide characters and the fence take room of their own: shrink until it fits, a few steps at most. */
-function cutToFit(write: Draft["write"], whole: string, tokens: number): string {
+function truncateToFit(write: SectionDraft["write"], whole: string, tokens: number): string {
   let maxChars = Math.floor((tokens * 4 * whole.length) / byteLength(whole)) - 300;
   for (let step = 0; step < 6 && maxChars > 100; step += 1) {
     const text = write(maxChars);
@@ -123,13 +123,13 @@ function cutToFit(write: Draft["write"], whole: string, tokens: number): string 
   return "";
 }
 
-function* drafts(input: PromptInput): Generator<Draft> {
-  yield fixed("task", taskSection(input));
-  yield fixed("repository", repositorySection(input));
-  yield fixed("conduct", conductSection(input));
-  yield fixed("finish", finishSection(input));
+function* draftSections(input: PromptInput): Generator<SectionDraft> {
+  yield criticalDraft("task", taskSection(input));
+  yield criticalDraft("repository", repositorySection(input));
+  yield criticalDraft("conduct", rulesSection(input));
+  yield criticalDraft("finish", finishSection(input));
 
-  const redact = input.redact ?? redactor().redact;
+  const redact = input.redact ?? createRedactor().redact;
   const fence = (label: string, text: string, maxChars: number): string =>
     fenceUntrusted(label, redact(text), input.nonce, maxChars);
   const newestFirst = (input.failures ?? []).toReversed();
@@ -143,7 +143,7 @@ function* drafts(input: PromptInput): Generator<Draft> {
   }
 }
 
-function fixed(label: string, text: string): Draft {
+function criticalDraft(label: string, text: string): SectionDraft {
   return { tier: "critical", label, write: () => text };
 }
 
@@ -165,7 +165,7 @@ function repositorySection({ task, commands = {}, layout = [] }: PromptInput): s
   return lines.join("\n");
 }
 
-function conductSection({ nonce }: PromptInput): string {
+function rulesSection({ nonce }: PromptInput): string {
   return [
     "## Rules",
     "- Change what the task asks for and nothing else. Stay in this directory.",
@@ -181,8 +181,8 @@ function finishSection({ task }: PromptInput): string {
     "## How to finish",
     `1. Run the commands above that check your work. Commit on \`${task.branch}\` with a message that says why.`,
     "2. Push: `git push origin HEAD`. A pull request is opened for you if you cannot open one.",
-    `3. If no change is needed, commit nothing and end with one line: \`${NO_CHANGE_MARK} <why>\``,
-    `4. If you cannot go on without a person, commit what is sound and end with one line: \`${HELP_MARK} <question>\``,
+    `3. If no change is needed, commit nothing and end with one line: \`${NO_CHANGE_MARKER} <why>\``,
+    `4. If you cannot go on without a person, commit what is sound and end with one line: \`${HELP_MARKER} <question>\``,
     ...(task.attempt > 0
       ? ["", `This is attempt ${task.attempt + 1}. Attempt ${task.attempt} did not succeed; do it differently.`]
       : []),
@@ -191,18 +191,18 @@ function finishSection({ task }: PromptInput): string {
 
 type Fence = (label: string, text: string, maxChars: number) => string;
 
-function failureDraft(failure: FailureContext, fence: Fence): Draft {
+function failureDraft(failure: FailureContext, fence: Fence): SectionDraft {
   const label = `failure of attempt ${failure.attempt + 1}`;
   const facts = describeFailure({ ...failure, attempt: failure.attempt + 1 });
-  const evidence = evidenceOf(failure);
+  const evidence = failureEvidence(failure);
   return {
     tier: "relevant",
     label,
-    write: (most) => [`## What happened before`, ...facts, fence(label, evidence, most)].join("\n"),
+    write: (maxChars) => [`## What happened before`, ...facts, fence(label, evidence, maxChars)].join("\n"),
   };
 }
 
-function findingsDraft(findings: readonly PromptFinding[], fence: Fence): Draft {
+function findingsDraft(findings: readonly PromptFinding[], fence: Fence): SectionDraft {
   const text = findings
     .map(({ reviewer, file, line, severity, message, suggestion }) => {
       const where = file ? `${file}${line ? `:${line}` : ""} ` : "";
@@ -213,6 +213,6 @@ function findingsDraft(findings: readonly PromptFinding[], fence: Fence): Draft 
   return {
     tier: "relevant",
     label: "review findings",
-    write: (most) => `## Review findings to answer, each one\n${fence("review findings", text, most)}`,
+    write: (maxChars) => `## Review findings to answer, each one\n${fence("review findings", text, maxChars)}`,
   };
 }

@@ -10,39 +10,39 @@ const STORM_SHARE = 0.2;
 /** A quiet fleet must still be able to heal itself. */
 const STORM_FLOOR = 10;
 
-interface ClassRule {
+interface RetryRule {
   /** It is not tried again by itself, but goes to the inbox. */
   readonly needsPerson: boolean;
   /** Does the try count against max_retries? What the agent did not cause does not. */
-  readonly burns: boolean;
+  readonly countsAsRetry: boolean;
   /** The workspace cannot be trusted or is not there. */
   readonly freshWorkspace: boolean;
   /** Tries of this class in a row that burn nothing; after them each one burns. */
-  readonly free: number;
+  readonly freeTries: number;
 }
 
-const retry = (rule: Partial<ClassRule> = {}): ClassRule => ({
+const retryRule = (rule: Partial<RetryRule> = {}): RetryRule => ({
   needsPerson: false,
-  burns: true,
+  countsAsRetry: true,
   freshWorkspace: false,
-  free: 0,
+  freeTries: 0,
   ...rule,
 });
 
-export const RETRY_RULES: Readonly<Record<FailureClass, ClassRule>> = {
-  agent_error: retry(),
-  environment_error: retry({ freshWorkspace: true }),
-  provider_limit: retry({ burns: false, free: Infinity }),
-  provider_outage: retry({ burns: false, free: 5 }),
-  policy_refusal: retry({ needsPerson: true }),
-  review_rejected: retry(),
-  ci_failed: retry(),
-  ci_flake: retry({ burns: false, free: 2 }),
-  host_lost: retry({ burns: false, free: 3, freshWorkspace: true }),
-  budget_exceeded: retry({ needsPerson: true }),
-  no_evidence: retry(),
-  timeout: retry(),
-  stall: retry(),
+export const RETRY_RULES: Readonly<Record<FailureClass, RetryRule>> = {
+  agent_error: retryRule(),
+  environment_error: retryRule({ freshWorkspace: true }),
+  provider_limit: retryRule({ countsAsRetry: false, freeTries: Infinity }),
+  provider_outage: retryRule({ countsAsRetry: false, freeTries: 5 }),
+  policy_refusal: retryRule({ needsPerson: true }),
+  review_rejected: retryRule(),
+  ci_failed: retryRule(),
+  ci_flake: retryRule({ countsAsRetry: false, freeTries: 2 }),
+  host_lost: retryRule({ countsAsRetry: false, freeTries: 3, freshWorkspace: true }),
+  budget_exceeded: retryRule({ needsPerson: true }),
+  no_evidence: retryRule(),
+  timeout: retryRule(),
+  stall: retryRule(),
 };
 
 export type RetryDecision =
@@ -93,14 +93,14 @@ export function decideRetry(task: RetryTask, failure: FailureContext, context: R
   if (task.attempt + 1 >= context.policy.maxRounds) {
     return { do: "abandon", reason: `${task.attempt + 1} attempts are the most for one task` };
   }
-  const burnsRetry = rule.burns || inARow(failure.class, context.history) >= rule.free;
+  const burnsRetry = rule.countsAsRetry || countInARow(failure.class, context.history) >= rule.freeTries;
   if (burnsRetry && task.retryCount >= task.maxRetries) {
     return { do: "abandon", reason: `all ${task.maxRetries} retries are used` };
   }
   const escalateModel = context.history.some(({ signature }) => signature === failure.signature);
   return {
     do: "retry",
-    delayMs: waitFor(task, context),
+    delayMs: computeWaitMs(task, context),
     burnsRetry,
     freshWorkspace: rule.freshWorkspace,
     escalateModel,
@@ -145,15 +145,21 @@ export function failureSignature(failure: Pick<FailureContext, "class" | "reason
   const findings = (failure.findings ?? []).map(
     (finding) => `${String(finding["file"])}:${String(finding["message"])}`,
   );
-  const said = [failure.ciLog ?? failure.outputTail ?? failure.summary ?? "", ...findings.toSorted()].join("\n");
-  const input = [failure.class, failure.reason, String(failure.exitCode ?? ""), failure.signal ?? "", normalised(said)];
+  const text = [failure.ciLog ?? failure.outputTail ?? failure.summary ?? "", ...findings.toSorted()].join("\n");
+  const input = [
+    failure.class,
+    failure.reason,
+    String(failure.exitCode ?? ""),
+    failure.signal ?? "",
+    normaliseFailureText(text),
+  ];
   return `${failure.class}-${fnv1a(input.join("\n"))}`;
 }
 
 /** What stays the same when the same thing fails again. The end is kept: that is where errors stand. */
-export function normalised(text: string): string {
+export function normaliseFailureText(text: string): string {
   return text
-    .slice(-SIGNATURE_TEXT)
+    .slice(-MAX_SIGNATURE_CHARS)
     .toLowerCase()
     .replaceAll(/\d{4}-\d\d-\d\d[t ][\d:.,]+z?/g, "<time>")
     .replaceAll(/\b(?=[a-f]*\d)[0-9a-f]{7,64}\b/g, "<id>")
@@ -163,9 +169,9 @@ export function normalised(text: string): string {
     .trim();
 }
 
-const SIGNATURE_TEXT = 4_000;
+const MAX_SIGNATURE_CHARS = 4_000;
 
-function waitFor(task: RetryTask, context: RetryContext): number {
+function computeWaitMs(task: RetryTask, context: RetryContext): number {
   const delayMs = retryDelayMs(
     { attempt: task.retryCount, fleetUse: context.fleetUse, random: context.random },
     context.policy,
@@ -174,7 +180,7 @@ function waitFor(task: RetryTask, context: RetryContext): number {
   return Math.max(delayMs, context.retryAt.getTime() - context.now.getTime());
 }
 
-function inARow(failureClass: FailureClass, history: RetryContext["history"]): number {
+function countInARow(failureClass: FailureClass, history: RetryContext["history"]): number {
   const other = history.findLastIndex((failure) => failure.class !== failureClass);
   return history.length - 1 - other;
 }

@@ -1,11 +1,11 @@
 /** What a reviewer is told: the task, the diff as data, and the one shape in which to answer. */
 import { z } from "zod";
-import type { CutDiff } from "../text/diff.ts";
+import type { TruncatedDiff } from "../text/diff.ts";
 import { fenceRule, fenceUntrusted } from "../text/fence.ts";
 import { ReviewVerdict } from "./review.ts";
 import type { Task } from "./task.ts";
 
-export interface ReviewBrief {
+export interface ReviewPromptInput {
   readonly task: Pick<Task, "title" | "description" | "baseBranch" | "branch"> & {
     readonly acceptance?: string | undefined;
   };
@@ -13,29 +13,29 @@ export interface ReviewBrief {
   readonly role: string;
   readonly headSha: string;
   /** Redacted and cut by file already. */
-  readonly diff: CutDiff;
+  readonly diff: TruncatedDiff;
   /** 16 to 64 letters or digits, drawn anew for each prompt. */
   readonly nonce: string;
 }
 
 /** The diff has its own caps; this only bounds what a caller might forget to cut. */
-const MOST_DIFF = 400_000;
-const MOST_TASK = 20_000;
+const MAX_DIFF_CHARS = 400_000;
+const MAX_TASK_CHARS = 20_000;
 
-export function buildReviewPrompt({ task, role, headSha, diff, nonce }: ReviewBrief): string {
-  const asked = [task.description, ...(task.acceptance ? [`Acceptance: ${task.acceptance}`] : [])].join("\n\n");
+export function buildReviewPrompt({ task, role, headSha, diff, nonce }: ReviewPromptInput): string {
+  const instructions = [task.description, ...(task.acceptance ? [`Acceptance: ${task.acceptance}`] : [])].join("\n\n");
   return [
     `You review a pull request. Look at it for: ${role.replaceAll(/\s+/g, " ")}.`,
     "You may read the files around you; they are a throwaway copy of the pull request's head. Change nothing.",
     fenceRule(nonce),
     `The pull request merges ${task.branch} (${headSha}) into ${task.baseBranch}. It was asked to do this:`,
-    fenceUntrusted("task", `${task.title}\n\n${asked}`, nonce, MOST_TASK),
-    `It changes ${diff.files.length} files:\n${diff.files.map(lineOf).join("\n")}`,
+    fenceUntrusted("task", `${task.title}\n\n${instructions}`, nonce, MAX_TASK_CHARS),
+    `It changes ${diff.files.length} files:\n${diff.files.map(formatFileLine).join("\n")}`,
     diff.truncated
       ? "The diff is cut where it says so; read the files themselves where that matters."
       : "The diff is complete.",
-    fenceUntrusted("diff", diff.text, nonce, MOST_DIFF),
-    ANSWER,
+    fenceUntrusted("diff", diff.text, nonce, MAX_DIFF_CHARS),
+    ANSWER_INSTRUCTIONS,
     "",
   ].join("\n\n");
 }
@@ -45,13 +45,13 @@ export function buildRepairPrompt(prompt: string, error: string): string {
   return `${prompt}\nYour last answer could not be used:\n${error}\n\nAnswer again, with the JSON object alone.\n`;
 }
 
-const ANSWER = [
+const ANSWER_INSTRUCTIONS = [
   "Answer with one JSON object and nothing else, matching this schema:",
   JSON.stringify(z.toJSONSchema(ReviewVerdict, { io: "input" })),
   'Use "request_changes" only for what must change before merging, and give a finding for each such thing.',
 ].join("\n");
 
-function lineOf({ path, added, removed, cut }: CutDiff["files"][number]): string {
+function formatFileLine({ path, added, removed, cut }: TruncatedDiff["files"][number]): string {
   const note = { whole: "", part: " (cut)", left_out: " (left out)" }[cut];
   return `- ${JSON.stringify(path)} +${added} -${removed}${note}`;
 }

@@ -1,14 +1,14 @@
 /** Reviews: what a verdict looks like, how it is read from what a reviewer printed, and what all of them mean together. */
 import { z } from "zod";
 
-export const Severity = z.enum(["info", "low", "medium", "high", "critical"]);
+export const ReviewSeverity = z.enum(["info", "low", "medium", "high", "critical"]);
 
 /** Text of a reviewer: it may have read hostile code, so it is repaired and cut, never trusted. */
-const Said = (most: number) =>
-  z.string().transform((text) => text.replaceAll("\0", "").toWellFormed().trim().slice(0, most).toWellFormed());
+const ReviewText = (maxChars: number) =>
+  z.string().transform((text) => text.replaceAll("\0", "").toWellFormed().trim().slice(0, maxChars).toWellFormed());
 
 export const ReviewFinding = z.strictObject({
-  file: Said(500)
+  file: ReviewText(500)
     .nullish()
     .transform((file) => file ?? null),
   line: z
@@ -17,9 +17,9 @@ export const ReviewFinding = z.strictObject({
     .max(10_000_000)
     .nullish()
     .transform((line) => line ?? null),
-  severity: Severity.default("medium"),
-  message: Said(2_000).pipe(z.string().min(1)),
-  suggestion: Said(4_000)
+  severity: ReviewSeverity.default("medium"),
+  message: ReviewText(2_000).pipe(z.string().min(1)),
+  suggestion: ReviewText(4_000)
     .nullish()
     .transform((suggestion) => suggestion ?? null),
 });
@@ -27,12 +27,12 @@ export type ReviewFinding = z.infer<typeof ReviewFinding>;
 
 export const ReviewVerdict = z.strictObject({
   verdict: z.enum(["approve", "request_changes", "comment"]),
-  summary: Said(4_000).default(""),
+  summary: ReviewText(4_000).default(""),
   findings: z
     .array(ReviewFinding)
     .max(1_000)
     .default([])
-    .transform((findings) => findings.slice(0, MOST_FINDINGS)),
+    .transform((findings) => findings.slice(0, MAX_FINDINGS)),
 });
 export type ReviewVerdict = z.infer<typeof ReviewVerdict>;
 
@@ -42,11 +42,11 @@ export type ParsedVerdict =
   | { readonly ok: false; readonly error: string };
 
 /** What a retry prompt, a notification and a pull request comment can carry. */
-const MOST_FINDINGS = 100;
+const MAX_FINDINGS = 100;
 /** A verdict is small; of a flood only the end is read, where an answer stands. */
-const MOST_TEXT = 64 * 1_024;
+const MAX_TEXT_CHARS = 64 * 1_024;
 /** Bounds the search in text full of braces. */
-const MOST_OBJECTS = 200;
+const MAX_OBJECTS = 200;
 
 /**
  * Finds the one verdict in a reviewer's output, alone, in prose or in a fence. Two valid verdicts that disagree are refused:
@@ -55,7 +55,7 @@ const MOST_OBJECTS = 200;
 export function parseVerdict(output: string): ParsedVerdict {
   const found: ReviewVerdict[] = [];
   let error = "There is no JSON object in the answer.";
-  for (const candidate of jsonObjects(output.slice(-MOST_TEXT))) {
+  for (const candidate of findJsonObjects(output.slice(-MAX_TEXT_CHARS))) {
     const parsed = ReviewVerdict.safeParse(candidate);
     if (parsed.success) found.push(parsed.data);
     else error = z.prettifyError(parsed.error);
@@ -119,7 +119,7 @@ export function aggregateReviews(round: ReviewRound, now: Date): ReviewOutcome {
     return {
       outcome: "rejected",
       by: objectors.map(({ reviewer }) => reviewer),
-      findings: objectors.flatMap(findingsOf),
+      findings: objectors.flatMap(toRejectedFindings),
     };
   }
   if (waiting.length === 0 && approvals >= requiredApprovals) return { outcome: "approved", approvals, missing };
@@ -133,7 +133,7 @@ export function aggregateReviews(round: ReviewRound, now: Date): ReviewOutcome {
 }
 
 /** An objection without findings still says why: its summary becomes one. */
-function findingsOf({ reviewer, verdict }: ReviewState): RejectedFinding[] {
+function toRejectedFindings({ reviewer, verdict }: ReviewState): RejectedFinding[] {
   if (!verdict) return [];
   if (verdict.findings.length > 0) return verdict.findings.map((finding) => ({ ...finding, reviewer }));
   const message = verdict.summary || "Changes are requested, without saying which.";
@@ -141,9 +141,9 @@ function findingsOf({ reviewer, verdict }: ReviewState): RejectedFinding[] {
 }
 
 /** Every outermost JSON object in a text, in order. Braces of prose are passed over. */
-function* jsonObjects(text: string): Generator {
+function* findJsonObjects(text: string): Generator {
   let from = 0;
-  for (let tries = 0; tries < MOST_OBJECTS; tries++) {
+  for (let tries = 0; tries < MAX_OBJECTS; tries++) {
     const start = text.indexOf("{", from);
     if (start < 0) return;
     const end = endOfObject(text, start);

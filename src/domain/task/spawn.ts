@@ -5,12 +5,12 @@ import { TaskBudget } from "../budget.ts";
 import { AgentType, TaskType } from "./task.ts";
 
 /** Text of people: no NUL (PostgreSQL refuses it), no lone surrogates (JSON to UTF-8 would mangle them). */
-const Text = (most: number) =>
+const Text = (maxChars: number) =>
   z
     .string()
     .trim()
     .min(1)
-    .max(most)
+    .max(maxChars)
     .refine((text) => !text.includes("\0"), "must not contain NUL characters")
     .refine((text) => text.isWellFormed(), "must be well-formed Unicode");
 

@@ -9,11 +9,11 @@ export interface DiffFile {
 }
 
 export interface DiffCaps {
-  readonly mostPerFile: number;
-  readonly mostTotal: number;
+  readonly maxPerFile: number;
+  readonly maxTotal: number;
 }
 
-export interface CutDiff {
+export interface TruncatedDiff {
   readonly text: string;
   readonly files: readonly {
     readonly path: string;
@@ -37,13 +37,13 @@ export function splitDiff(diff: string): DiffFile[] {
 }
 
 /** For a reviewer: each file cut for itself, so that one generated file cannot push the others out. Says what it left out. */
-export function cutDiffByFile(diff: string, { mostPerFile, mostTotal }: DiffCaps): CutDiff {
+export function truncateDiffByFile(diff: string, { maxPerFile, maxTotal }: DiffCaps): TruncatedDiff {
   const parts: string[] = [];
-  const files: CutDiff["files"][number][] = [];
-  let left = mostTotal;
+  const files: TruncatedDiff["files"][number][] = [];
+  let left = maxTotal;
   for (const { path, added, removed, text } of splitDiff(diff)) {
-    const most = Math.min(mostPerFile, left);
-    const shown = cutLines(text, most);
+    const maxChars = Math.min(maxPerFile, left);
+    const shown = truncateLines(text, maxChars);
     const cut = shown === text ? "whole" : shown === "" ? "left_out" : "part";
     if (cut !== "left_out") parts.push(shown);
     if (cut !== "whole")
@@ -55,32 +55,33 @@ export function cutDiffByFile(diff: string, { mostPerFile, mostTotal }: DiffCaps
 }
 
 /** For a retry prompt: whole hunks, the last first, until `most` characters are used. */
-export function lastHunks(diff: string, most: number): string {
+export function lastHunks(diff: string, maxChars: number): string {
   const kept: string[] = [];
-  let left = most - LEFT_OUT.length;
-  const hunks = splitDiff(diff).flatMap(hunksOf).toReversed();
+  let left = maxChars - OMITTED_NOTE.length;
+  const hunks = splitDiff(diff).flatMap(splitHunks).toReversed();
   for (const hunk of hunks) {
     if (hunk.length > left) break;
     kept.push(hunk);
     left -= hunk.length;
   }
   if (kept.length === hunks.length) return kept.join("");
-  if (kept.length === 0) return `${cutLines(hunks[0] ?? "", Math.max(0, left))}${LEFT_OUT}`.slice(0, Math.max(0, most));
-  return `${kept.join("")}${LEFT_OUT}`;
+  if (kept.length === 0)
+    return `${truncateLines(hunks[0] ?? "", Math.max(0, left))}${OMITTED_NOTE}`.slice(0, Math.max(0, maxChars));
+  return `${kept.join("")}${OMITTED_NOTE}`;
 }
 
-const LEFT_OUT = "[… earlier hunks left out …]\n";
+const OMITTED_NOTE = "[… earlier hunks left out …]\n";
 
 /** Each hunk under a line that names its file; a file without hunks (binary, mode) as one. */
-function hunksOf({ path, text }: DiffFile): string[] {
+function splitHunks({ path, text }: DiffFile): string[] {
   const [head = "", ...hunks] = text.split(/^(?=@@ )/m);
   return hunks.length === 0 ? [head] : hunks.map((hunk) => `--- ${path}\n${hunk}`);
 }
 
 /** At most `most` characters, ending with a whole line. */
-function cutLines(text: string, most: number): string {
-  if (text.length <= most) return text;
-  return text.slice(0, text.lastIndexOf("\n", Math.max(0, most - 1)) + 1);
+function truncateLines(text: string, maxChars: number): string {
+  if (text.length <= maxChars) return text;
+  return text.slice(0, text.lastIndexOf("\n", Math.max(0, maxChars - 1)) + 1);
 }
 
 /** The new name, the old one for a deleted file; from the header when there is neither (binary, mode only). */

@@ -51,15 +51,15 @@ export function isControl(codePoint: number): boolean {
 
 /** Several lines stay several lines; tabs stay tabs. */
 export function escapeForTerminal(text: string): string {
-  return escape(text, (codePoint) => codePoint === 0x0a || codePoint === 0x09);
+  return escapeExcept(text, (codePoint) => codePoint === 0x0a || codePoint === 0x09);
 }
 
 /** For a line that others parse or trust, so that text cannot forge a second one. */
 export function escapeLine(text: string): string {
-  return escape(text, () => false);
+  return escapeExcept(text, () => false);
 }
 
-function escape(text: string, isKept: (codePoint: number) => boolean): string {
+function escapeExcept(text: string, isAllowed: (codePoint: number) => boolean): string {
   if (!/[^ -~]/.test(text)) return text;
   const names = new Map<number, string>();
   let shown = "";
@@ -67,7 +67,7 @@ function escape(text: string, isKept: (codePoint: number) => boolean): string {
   for (let at = 0; at < text.length;) {
     const codePoint = text.codePointAt(at) ?? 0;
     const width = codePoint > 0xffff ? 2 : 1;
-    if (isDangerous(codePoint) && !isKept(codePoint)) {
+    if (isDangerous(codePoint) && !isAllowed(codePoint)) {
       let name = names.get(codePoint);
       if (name === undefined) names.set(codePoint, (name = `\\u{${codePoint.toString(16)}}`));
       shown += at > clean ? text.slice(clean, at) + name : name;

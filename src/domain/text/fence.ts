@@ -11,7 +11,7 @@ export function fenceUntrusted(label: string, text: string, nonce: string, maxCh
     .slice(0, 80)
     .trim();
   const plain = plainText(text.replaceAll("\0", "").toWellFormed());
-  const body = cutMiddle(plain, Math.max(0, maxChars)).replaceAll(nonce, "[marker]");
+  const body = truncateMiddle(plain, Math.max(0, maxChars)).replaceAll(nonce, "[marker]");
   return [`<<<DATA ${nonce} | ${name}`, body, `DATA ${nonce}>>>`].join("\n");
 }
 
@@ -24,10 +24,10 @@ export function fenceRule(nonce: string): string {
 }
 
 /** Beginnings say what was done and ends how it came out: a third and two thirds are kept, and the gap is stated. */
-function cutMiddle(text: string, most: number): string {
-  if (text.length <= most) return text;
-  const head = Math.floor(most / 3);
-  const tail = most - head;
-  const left = text.length - most;
+function truncateMiddle(text: string, maxChars: number): string {
+  if (text.length <= maxChars) return text;
+  const head = Math.floor(maxChars / 3);
+  const tail = maxChars - head;
+  const left = text.length - maxChars;
   return `${text.slice(0, head)}\n[… ${left} characters left out …]\n${text.slice(text.length - tail)}`.toWellFormed();
 }

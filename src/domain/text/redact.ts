@@ -2,9 +2,9 @@
  * Masks secrets in untrusted text: known values first, then shapes of vendors, then what stands behind a telling name.
  * Reads plain text (escapes and invisible characters are taken out), because colour codes inside a key would hide it.
  */
-import { type Found, findValues, formsOf } from "./secret-values.ts";
-import { findNamed } from "./secret-names.ts";
-import { looksDrawn, SECRET_PATTERNS, type SecretPattern } from "./secret-patterns.ts";
+import { type SecretMatch, findKnownValues, encodedForms } from "./secret-values.ts";
+import { findNamedSecrets } from "./secret-names.ts";
+import { looksRandom, SECRET_PATTERNS, type SecretPattern } from "./secret-patterns.ts";
 import { plainText } from "./terminal-text.ts";
 
 export interface Redactor {
@@ -22,17 +22,17 @@ export interface RedactingStream {
 }
 
 /** A private key without its end is masked this far: longer than any key, shorter than a log. */
-const LONGEST_KEY = 16_384;
+const MAX_KEY_CHARS = 16_384;
 /** Programs break them after 64 or 76 characters. */
-const LONGEST_KEY_LINE = 200;
+const MAX_KEY_LINE_CHARS = 200;
 /** A line longer than this is judged in parts, with so much held back that no vendor's token is cut. */
-const LONGEST_LINE = 65_536;
-const HELD_OF_LONG_LINE = 8_192;
+const MAX_LINE_CHARS = 65_536;
+const LONG_LINE_HOLDBACK = 8_192;
 /** A name, its quotes and its sign, before a value. */
-const LONGEST_CONTEXT = 128;
+const MAX_CONTEXT_CHARS = 128;
 
-export function redactor({ values = [] }: { values?: readonly string[] } = {}): Redactor {
-  const forms = formsOf(values);
+export function createRedactor({ values = [] }: { values?: readonly string[] } = {}): Redactor {
+  const forms = encodedForms(values);
   return {
     redact: (text) => {
       const plain = plainText(text);
@@ -45,59 +45,59 @@ export function redactor({ values = [] }: { values?: readonly string[] } = {}): 
 function redactingStream(forms: readonly string[]): RedactingStream {
   const longest = forms[0]?.length ?? 0;
   // A wrapped value has fewer line breaks than characters.
-  const held = 2 * longest;
+  const holdback = 2 * longest;
   let raw = "";
   let plain = "";
-  let judgedAt = 0;
+  let scannedLength = 0;
 
   function emit(hold: number): string {
-    const found = merge(findSecrets(plain, forms));
+    const found = mergeMatches(findSecrets(plain, forms));
     const cut = safeCut(plain, found, plain.length - hold);
     const shown = mask(
       plain.slice(0, cut),
       found.filter(({ to }) => to <= cut),
     );
     plain = plain.slice(cut);
-    judgedAt = plain.length;
+    scannedLength = plain.length;
     return shown;
   }
 
   return {
     push(chunk) {
       const end = chunk.lastIndexOf("\n");
-      const isLong = raw.length + chunk.length > LONGEST_LINE;
+      const isLong = raw.length + chunk.length > MAX_LINE_CHARS;
       if (end === -1 && !isLong) {
         raw += chunk;
         return "";
       }
       const whole = raw + chunk;
-      const upTo = end === -1 ? sureEnd(whole) : raw.length + end + 1;
+      const upTo = end === -1 ? safeEnd(whole) : raw.length + end + 1;
       plain += plainText(whole.slice(0, upTo));
       raw = whole.slice(upTo);
       // While a key is held open, look again only when enough is new: else each line would re-read the held text.
-      if (judgedAt > 1_024 && plain.length - judgedAt < 1_024) return "";
-      return emit(end === -1 ? Math.max(held, HELD_OF_LONG_LINE) : held);
+      if (scannedLength > 1_024 && plain.length - scannedLength < 1_024) return "";
+      return emit(end === -1 ? Math.max(holdback, LONG_LINE_HOLDBACK) : holdback);
     },
     end() {
       plain += plainText(raw);
       const rest = mask(plain, findSecrets(plain, forms));
       raw = "";
       plain = "";
-      judgedAt = 0;
+      scannedLength = 0;
       return rest;
     },
   };
 }
 
 /** Up to where nothing that follows can change what was found, or needs what stands before to be found again. */
-function safeCut(plain: string, found: readonly Found[], wanted: number): number {
+function safeCut(plain: string, found: readonly SecretMatch[], wanted: number): number {
   let cut = contextStart(plain, Math.max(0, wanted));
   for (const { from, to } of found.toReversed()) {
-    if (to > cut && from - LONGEST_CONTEXT < cut) cut = Math.min(cut, contextStart(plain, from));
+    if (to > cut && from - MAX_CONTEXT_CHARS < cut) cut = Math.min(cut, contextStart(plain, from));
   }
   // A private key that goes on in the next piece reaches to the end of this one.
   const open = plain.lastIndexOf("-----BEGIN");
-  const isOpen = open !== -1 && plain.length - open < LONGEST_KEY && !plain.includes("-----END", open);
+  const isOpen = open !== -1 && plain.length - open < MAX_KEY_CHARS && !plain.includes("-----END", open);
   return isOpen ? Math.min(cut, contextStart(plain, open)) : cut;
 }
 
@@ -105,11 +105,11 @@ function safeCut(plain: string, found: readonly Found[], wanted: number): number
 function contextStart(plain: string, at: number): number {
   if (at === 0) return 0;
   const start = plain.lastIndexOf("\n", at - 1) + 1;
-  return at - start > HELD_OF_LONG_LINE ? at - LONGEST_CONTEXT : start;
+  return at - start > LONG_LINE_HOLDBACK ? at - MAX_CONTEXT_CHARS : start;
 }
 
 /** Before the last escape sequence that may still go on, and never between the halves of a character. */
-function sureEnd(text: string): number {
+function safeEnd(text: string): number {
   const tail = text.slice(-4_096);
   for (let at = tail.length - 1; at >= 0; at -= 1) {
     const unit = tail.charCodeAt(at);
@@ -119,12 +119,17 @@ function sureEnd(text: string): number {
   return (last >= 0xd800 && last <= 0xdbff) || last === 0x0d ? text.length - 1 : text.length;
 }
 
-function findSecrets(plain: string, forms: readonly string[]): Found[] {
-  return [...findValues(plain, forms), ...findPrivateKeys(plain), ...findPatterns(plain), ...findNamed(plain)];
+function findSecrets(plain: string, forms: readonly string[]): SecretMatch[] {
+  return [
+    ...findKnownValues(plain, forms),
+    ...findPrivateKeys(plain),
+    ...findPatterns(plain),
+    ...findNamedSecrets(plain),
+  ];
 }
 
-function merge(found: Found[]): Found[] {
-  const merged: Found[] = [];
+function mergeMatches(found: SecretMatch[]): SecretMatch[] {
+  const merged: SecretMatch[] = [];
   for (const next of found.toSorted((a, b) => a.from - b.from || b.to - a.to)) {
     const last = merged.at(-1);
     if (!last || next.from >= last.to) merged.push(next);
@@ -133,11 +138,11 @@ function merge(found: Found[]): Found[] {
   return merged;
 }
 
-function mask(plain: string, found: Found[]): string {
+function mask(plain: string, found: SecretMatch[]): string {
   if (found.length === 0) return plain;
   const parts: string[] = [];
   let at = 0;
-  for (const { from, to, name } of merge(found)) {
+  for (const { from, to, name } of mergeMatches(found)) {
     parts.push(plain.slice(at, from), `[redacted:${name}]`);
     at = to;
   }
@@ -146,18 +151,18 @@ function mask(plain: string, found: Found[]): string {
 }
 
 /** By hand: a lazy expression up to the end marker would read the rest once per beginning. */
-function findPrivateKeys(plain: string): Found[] {
-  const found: Found[] = [];
+function findPrivateKeys(plain: string): SecretMatch[] {
+  const found: SecretMatch[] = [];
   for (let from = plain.indexOf("-----BEGIN"); from !== -1;) {
     const heading = plain.slice(from, from + 80);
     if (!/^-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY/.test(heading)) {
       from = plain.indexOf("-----BEGIN", from + 10);
       continue;
     }
-    const end = plain.slice(from, from + LONGEST_KEY).indexOf("-----END");
+    const end = plain.slice(from, from + MAX_KEY_CHARS).indexOf("-----END");
     const footer = end === -1 ? -1 : plain.slice(from + end + 8, from + end + 80).indexOf("-----");
     const to =
-      end === -1 ? Math.min(plain.length, from + LONGEST_KEY) : from + end + 8 + (footer === -1 ? 0 : footer + 5);
+      end === -1 ? Math.min(plain.length, from + MAX_KEY_CHARS) : from + end + 8 + (footer === -1 ? 0 : footer + 5);
     found.push({ from, to, name: "private-key" });
     from = plain.indexOf("-----BEGIN", to);
   }
@@ -165,8 +170,8 @@ function findPrivateKeys(plain: string): Found[] {
 }
 
 /** Of a key whose beginning was cut off, as tails of logs do: the end marker, and the lines before it that can be of a key. */
-function findKeyEnds(plain: string, whole: readonly Found[]): Found[] {
-  const found: Found[] = [];
+function findKeyEnds(plain: string, whole: readonly SecretMatch[]): SecretMatch[] {
+  const found: SecretMatch[] = [];
   let at = 0;
   for (let end = plain.indexOf("-----END"); end !== -1; end = plain.indexOf("-----END", end + 8)) {
     while ((whole[at]?.to ?? Infinity) <= end) at += 1;
@@ -176,7 +181,7 @@ function findKeyEnds(plain: string, whole: readonly Found[]): Found[] {
     let from = end;
     for (
       let line = lineBefore(plain, from);
-      line !== from && end - from < LONGEST_KEY;
+      line !== from && end - from < MAX_KEY_CHARS;
       line = lineBefore(plain, from)
     ) {
       from = line;
@@ -189,7 +194,7 @@ function findKeyEnds(plain: string, whole: readonly Found[]): Found[] {
 /** Where the line that ends before `at` begins, when it can be of a key; otherwise `at`. */
 function lineBefore(plain: string, at: number): number {
   // A longer line is none of a key's, and need not be read to know it.
-  const base = Math.max(0, at - LONGEST_KEY_LINE);
+  const base = Math.max(0, at - MAX_KEY_LINE_CHARS);
   const near = plain.slice(base, at);
   const start = near.lastIndexOf("\n", near.length - 2) + 1;
   if ((start === 0 && base > 0) || !/^[A-Za-z0-9+/=]+[\t ]*\n$/.test(near.slice(start))) return at;
@@ -197,7 +202,7 @@ function lineBefore(plain: string, at: number): number {
 }
 
 /** Patterns by the hash of their first three characters; collisions only cost a look. */
-const BY_START: readonly (readonly { start: string; pattern: SecretPattern }[] | undefined)[] = indexPatterns();
+const PATTERN_INDEX: readonly (readonly { start: string; pattern: SecretPattern }[] | undefined)[] = indexPatterns();
 
 function hashAt(text: string, at: number): number {
   return ((text.charCodeAt(at) * 31 + text.charCodeAt(at + 1)) * 31 + text.charCodeAt(at + 2)) & 0xfff;
@@ -206,21 +211,21 @@ function hashAt(text: string, at: number): number {
 function indexPatterns(): ({ start: string; pattern: SecretPattern }[] | undefined)[] {
   const table: ({ start: string; pattern: SecretPattern }[] | undefined)[] = Array.from({ length: 0x1000 });
   for (const pattern of SECRET_PATTERNS) {
-    for (const start of pattern.starts) (table[hashAt(start, 0)] ??= []).push({ start, pattern });
+    for (const start of pattern.prefixes) (table[hashAt(start, 0)] ??= []).push({ start, pattern });
   }
   return table;
 }
 
-function findPatterns(plain: string): Found[] {
-  const found: Found[] = [];
+function findPatterns(plain: string): SecretMatch[] {
+  const found: SecretMatch[] = [];
   for (let at = 0; at + 3 < plain.length; at += 1) {
-    const candidates = BY_START[hashAt(plain, at)];
+    const candidates = PATTERN_INDEX[hashAt(plain, at)];
     if (!candidates) continue;
     for (const { start, pattern } of candidates) {
       if (!plain.startsWith(start, at)) continue;
       const to = endOfMatch(plain, at, pattern);
       if (to === at) continue;
-      if (!pattern.random || looksDrawn(plain.slice(at, to))) found.push({ from: at, to, name: pattern.name });
+      if (!pattern.random || looksRandom(plain.slice(at, to))) found.push({ from: at, to, name: pattern.name });
       // A match that is no secret is passed over too: reading it again from its middle would be quadratic.
       at = to - 1;
       break;
@@ -229,10 +234,10 @@ function findPatterns(plain: string): Found[] {
   return found;
 }
 
-function endOfMatch(plain: string, at: number, { shape, after }: SecretPattern): number {
+function endOfMatch(plain: string, at: number, { regex, after }: SecretPattern): number {
   if (after && at > 0 && isPartOf(after, plain.charCodeAt(at - 1))) return at;
-  shape.lastIndex = at;
-  return shape.test(plain) ? shape.lastIndex : at;
+  regex.lastIndex = at;
+  return regex.test(plain) ? regex.lastIndex : at;
 }
 
 function isPartOf(unit: "word" | "token", before: number): boolean {

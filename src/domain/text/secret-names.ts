@@ -1,15 +1,15 @@
 /** Finds what stands behind a telling name: `password=…`, `"apiKey": "…"`, `Authorization: …`. One walk over the text. */
-import { looksDrawn } from "./secret-patterns.ts";
-import type { Found } from "./secret-values.ts";
+import { looksRandom } from "./secret-patterns.ts";
+import type { SecretMatch } from "./secret-values.ts";
 
-const LONGEST_NAME = 64;
-const SHORTEST_VALUE = 8;
+const MAX_NAME_CHARS = 64;
+const MIN_VALUE_CHARS = 8;
 
-const TELLING =
+const SENSITIVE_NAME =
   /secret|token|passw|passphrase|pwd|api.?key|access.?key|account.?key|private.?key|signing.?key|encryption.?key|credential|connection.?string/i;
 const HEADER = /^(?:proxy-)?authorization$|^x-api-key$|^(?:set-)?cookie$|^x-auth-token$|^private-token$/i;
 /** Names of counts and places, not of secrets: `max_tokens=`, `token_type:`, `secret_name:`. */
-const HARMLESS =
+const HARMLESS_NAME =
   /(?:tokens|count|limit|usage|length|type|name|path|file|url|uri|id|expires?(?:_?(?:in|at))?|estimate)$/i;
 const BOT_ID = /(?:^|[^0-9])[0-9]{6,12}$/;
 const BOT_TOKEN = /[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])/y;
@@ -18,16 +18,16 @@ const SCHEME = /(?:basic|bearer|token|digest|apikey|bot|negotiate|aws4-hmac-sha2
 const COLON = 0x3a;
 const EQUALS = 0x3d;
 
-export function findNamed(plain: string): Found[] {
-  const found: Found[] = [];
-  const known = new Map<string, boolean>();
+export function findNamedSecrets(plain: string): SecretMatch[] {
+  const found: SecretMatch[] = [];
+  const cache = new Map<string, boolean>();
   for (let at = 0; at < plain.length; at += 1) {
     const unit = plain.charCodeAt(at);
     if (unit !== COLON && unit !== EQUALS) continue;
     const nameEnd = skipBack(plain, at);
     const nameStart = startOfName(plain, nameEnd);
     if (nameEnd - nameStart < 3) continue;
-    const hit = judge(plain, { from: nameStart, to: nameEnd }, at, known);
+    const hit = matchNamed(plain, { from: nameStart, to: nameEnd }, at, cache);
     if (!hit) continue;
     if (hit.name !== "") found.push(hit);
     // What was read is not read again, whatever came of it: this keeps the walk linear.
@@ -37,34 +37,34 @@ export function findNamed(plain: string): Found[] {
 }
 
 /** Undefined: no telling name. A `Found` without a name: a telling name before an ordinary value, to be passed over. */
-function judge(
+function matchNamed(
   plain: string,
-  place: { from: number; to: number },
+  range: { from: number; to: number },
   at: number,
-  known: Map<string, boolean>,
-): Found | undefined {
-  const name = plain.slice(place.from, place.to);
-  if (plain.charCodeAt(at) === COLON && BOT_ID.test(name)) return judgeBot(plain, place.from, at);
-  if (HEADER.test(name)) return judgeHeader(plain, at);
-  if (!isTelling(name, known)) return undefined;
+  cache: Map<string, boolean>,
+): SecretMatch | undefined {
+  const name = plain.slice(range.from, range.to);
+  if (plain.charCodeAt(at) === COLON && BOT_ID.test(name)) return matchBotToken(plain, range.from, at);
+  if (HEADER.test(name)) return matchHeader(plain, at);
+  if (!isSensitiveName(name, cache)) return undefined;
   const from = skipForward(plain, at + 1);
   const to = endOfValue(plain, from);
   const value = plain.slice(from, to);
   const isSecret =
-    value.length >= SHORTEST_VALUE && !value.startsWith("$") && !/[.]env[.]/.test(value) && looksDrawn(value);
+    value.length >= MIN_VALUE_CHARS && !value.startsWith("$") && !/[.]env[.]/.test(value) && looksRandom(value);
   return { from, to, name: isSecret ? "named" : "" };
 }
 
 /** Names come again and again in a log: each is judged once. Bounded, because a hostile one never repeats any. */
-function isTelling(name: string, known: Map<string, boolean>): boolean {
-  const before = known.get(name);
+function isSensitiveName(name: string, cache: Map<string, boolean>): boolean {
+  const before = cache.get(name);
   if (before !== undefined) return before;
-  const verdict = TELLING.test(name) && !HARMLESS.test(name);
-  if (known.size < 1_000) known.set(name, verdict);
+  const verdict = SENSITIVE_NAME.test(name) && !HARMLESS_NAME.test(name);
+  if (cache.size < 1_000) cache.set(name, verdict);
   return verdict;
 }
 
-function judgeBot(plain: string, nameStart: number, at: number): Found | undefined {
+function matchBotToken(plain: string, nameStart: number, at: number): SecretMatch | undefined {
   BOT_TOKEN.lastIndex = at + 1;
   if (!BOT_TOKEN.test(plain)) return undefined;
   let from = at;
@@ -73,13 +73,13 @@ function judgeBot(plain: string, nameStart: number, at: number): Found | undefin
 }
 
 /** Everything behind such a header is secret, up to the end of its line or quote. */
-function judgeHeader(plain: string, at: number): Found {
+function matchHeader(plain: string, at: number): SecretMatch {
   let from = skipForward(plain, at + 1);
   SCHEME.lastIndex = from;
   if (SCHEME.test(plain)) from = SCHEME.lastIndex;
   let to = from;
   while (to < plain.length && !isEndOfHeader(plain.charCodeAt(to))) to += 1;
-  return { from, to, name: to - from >= SHORTEST_VALUE ? "authorization" : "" };
+  return { from, to, name: to - from >= MIN_VALUE_CHARS ? "authorization" : "" };
 }
 
 /** Over blanks and (escaped) quotes: `"token" : "…"`, `\"token\":\"…\"`. */
@@ -98,7 +98,7 @@ function skipForward(plain: string, from: number): number {
 
 function startOfName(plain: string, end: number): number {
   let start = end;
-  while (start > 0 && end - start < LONGEST_NAME && isNamePart(plain.charCodeAt(start - 1))) start -= 1;
+  while (start > 0 && end - start < MAX_NAME_CHARS && isNamePart(plain.charCodeAt(start - 1))) start -= 1;
   return start;
 }
 

@@ -6,9 +6,9 @@
 export interface SecretPattern {
   readonly name: string;
   /** Literals it starts with, at least three characters each. */
-  readonly starts: readonly string[];
+  readonly prefixes: readonly string[];
   /** Sticky; tried only where one of the literals stands. */
-  readonly shape: RegExp;
+  readonly regex: RegExp;
   /** Only where no letter, digit or what is named here stands before: the literal also ends ordinary words. */
   readonly after?: "word" | "token";
   /** Only when the match looks drawn by lot: the literal also starts ordinary words. */
@@ -18,85 +18,85 @@ export interface SecretPattern {
 const HEX_DIGITS = Array.from("0123456789abcdef");
 
 export const SECRET_PATTERNS: readonly SecretPattern[] = [
-  { name: "github", starts: ["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], shape: /gh[a-z]_[A-Za-z0-9]{20,}/y },
-  { name: "github", starts: ["github_pat_"], shape: /github_pat_[A-Za-z0-9_]{22,}/y },
-  { name: "anthropic", starts: ["sk-ant-"], shape: /sk-ant-[A-Za-z0-9_-]{16,}/y },
-  { name: "openai", starts: ["sk-"], shape: /sk-[A-Za-z0-9_-]{20,}/y, after: "word", random: true },
-  { name: "slack", starts: ["xox"], shape: /xox[abceoprs](?:\.xox[bp])?-[A-Za-z0-9-]{10,}/y },
-  { name: "slack", starts: ["xapp-"], shape: /xapp-[0-9]-[A-Za-z0-9-]{10,}/y },
-  { name: "slack", starts: ["hooks.slack.com/"], shape: /hooks\.slack\.com\/[a-z]{3,12}\/[A-Za-z0-9/_-]{20,}/y },
+  { name: "github", prefixes: ["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], regex: /gh[a-z]_[A-Za-z0-9]{20,}/y },
+  { name: "github", prefixes: ["github_pat_"], regex: /github_pat_[A-Za-z0-9_]{22,}/y },
+  { name: "anthropic", prefixes: ["sk-ant-"], regex: /sk-ant-[A-Za-z0-9_-]{16,}/y },
+  { name: "openai", prefixes: ["sk-"], regex: /sk-[A-Za-z0-9_-]{20,}/y, after: "word", random: true },
+  { name: "slack", prefixes: ["xox"], regex: /xox[abceoprs](?:\.xox[bp])?-[A-Za-z0-9-]{10,}/y },
+  { name: "slack", prefixes: ["xapp-"], regex: /xapp-[0-9]-[A-Za-z0-9-]{10,}/y },
+  { name: "slack", prefixes: ["hooks.slack.com/"], regex: /hooks\.slack\.com\/[a-z]{3,12}\/[A-Za-z0-9/_-]{20,}/y },
   {
     name: "discord",
-    starts: ["discord.com/api/", "discordapp.com/api/"],
-    shape: /discord(?:app)?\.com\/api\/(?:v[0-9]{1,2}\/)?webhooks\/[0-9]{10,25}\/[A-Za-z0-9_-]{20,}/y,
+    prefixes: ["discord.com/api/", "discordapp.com/api/"],
+    regex: /discord(?:app)?\.com\/api\/(?:v[0-9]{1,2}\/)?webhooks\/[0-9]{10,25}\/[A-Za-z0-9_-]{20,}/y,
   },
-  { name: "aws", starts: ["AKIA", "ASIA", "ABIA"], shape: /A[A-Z]IA[A-Z0-9]{16}(?![A-Z0-9])/y, after: "word" },
-  { name: "google", starts: ["AIza"], shape: /AIza[A-Za-z0-9_-]{35,}/y },
-  { name: "google", starts: ["ya29."], shape: /ya29\.[A-Za-z0-9_.-]{20,}/y },
-  { name: "google", starts: ["GOCSPX-"], shape: /GOCSPX-[A-Za-z0-9_-]{20,}/y },
-  { name: "npm", starts: ["npm_"], shape: /npm_[A-Za-z0-9]{30,}/y },
+  { name: "aws", prefixes: ["AKIA", "ASIA", "ABIA"], regex: /A[A-Z]IA[A-Z0-9]{16}(?![A-Z0-9])/y, after: "word" },
+  { name: "google", prefixes: ["AIza"], regex: /AIza[A-Za-z0-9_-]{35,}/y },
+  { name: "google", prefixes: ["ya29."], regex: /ya29\.[A-Za-z0-9_.-]{20,}/y },
+  { name: "google", prefixes: ["GOCSPX-"], regex: /GOCSPX-[A-Za-z0-9_-]{20,}/y },
+  { name: "npm", prefixes: ["npm_"], regex: /npm_[A-Za-z0-9]{30,}/y },
   {
     name: "gitlab",
-    starts: ["glpat-", "glptt-", "gldt-", "glrt-", "glcbt-", "glsoat-", "glft-", "glagent-"],
-    shape: /gl[a-z]{2,5}-[A-Za-z0-9_.-]{20,}/y,
+    prefixes: ["glpat-", "glptt-", "gldt-", "glrt-", "glcbt-", "glsoat-", "glft-", "glagent-"],
+    regex: /gl[a-z]{2,5}-[A-Za-z0-9_.-]{20,}/y,
   },
-  { name: "jwt", starts: ["eyJ"], shape: /eyJ[\w-]{8,}\.eyJ[\w-]{4,}(?:\.[\w-]*)?/y, after: "token" },
-  { name: "jwe", starts: ["eyJ"], shape: /eyJ[\w-]{8,}\.[\w-]*\.[\w-]{8,}\.[\w-]{16,}\.[\w-]{16,}/y, after: "token" },
+  { name: "jwt", prefixes: ["eyJ"], regex: /eyJ[\w-]{8,}\.eyJ[\w-]{4,}(?:\.[\w-]*)?/y, after: "token" },
+  { name: "jwe", prefixes: ["eyJ"], regex: /eyJ[\w-]{8,}\.[\w-]*\.[\w-]{8,}\.[\w-]{16,}\.[\w-]{16,}/y, after: "token" },
   {
     name: "stripe",
-    starts: ["sk_live_", "sk_test_", "rk_live_", "rk_test_"],
-    shape: /[sr]k_[a-z]{4}_[A-Za-z0-9]{10,}/y,
+    prefixes: ["sk_live_", "sk_test_", "rk_live_", "rk_test_"],
+    regex: /[sr]k_[a-z]{4}_[A-Za-z0-9]{10,}/y,
     after: "word",
     random: true,
   },
-  { name: "webhook-secret", starts: ["whsec_"], shape: /whsec_[A-Za-z0-9+/=]{20,}/y },
-  { name: "sendgrid", starts: ["SG."], shape: /SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}/y, after: "token" },
+  { name: "webhook-secret", prefixes: ["whsec_"], regex: /whsec_[A-Za-z0-9+/=]{20,}/y },
+  { name: "sendgrid", prefixes: ["SG."], regex: /SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}/y, after: "token" },
   {
     name: "twilio",
-    starts: HEX_DIGITS.map((digit) => `SK${digit}`),
-    shape: /SK[0-9a-f]{32}(?![0-9a-f])/y,
+    prefixes: HEX_DIGITS.map((digit) => `SK${digit}`),
+    regex: /SK[0-9a-f]{32}(?![0-9a-f])/y,
     after: "word",
   },
-  { name: "huggingface", starts: ["hf_"], shape: /hf_[A-Za-z0-9]{30,}/y, after: "word" },
-  { name: "pypi", starts: ["pypi-"], shape: /pypi-[A-Za-z0-9_-]{40,}/y },
-  { name: "digitalocean", starts: ["dop_v1_", "doo_v1_", "dor_v1_"], shape: /do[a-z]_v1_[a-f0-9]{40,}/y },
-  { name: "databricks", starts: ["dapi"], shape: /dapi[a-f0-9]{32}(?:-[0-9])?/y, after: "word" },
-  { name: "shopify", starts: ["shpat_", "shpca_", "shppa_", "shpss_"], shape: /shp[a-z]{2}_[a-fA-F0-9]{32,}/y },
-  { name: "mailgun", starts: ["key-"], shape: /key-[0-9a-z]{32}(?![0-9a-zA-Z])/y, after: "token", random: true },
-  { name: "linear", starts: ["lin_api_"], shape: /lin_api_[A-Za-z0-9]{32,}/y },
-  { name: "vault", starts: ["hvs.", "hvb.", "hvr."], shape: /hv[sbr]\.[A-Za-z0-9_-]{24,}/y },
-  { name: "age", starts: ["AGE-SECRET-KEY-1"], shape: /AGE-SECRET-KEY-1[A-Z0-9]{40,}/y },
-  { name: "newrelic", starts: ["NRAK-"], shape: /NRAK-[A-Z0-9]{20,}/y },
-  { name: "groq", starts: ["gsk_"], shape: /gsk_[A-Za-z0-9]{40,}/y },
-  { name: "xai", starts: ["xai-"], shape: /xai-[A-Za-z0-9]{40,}/y },
-  { name: "replicate", starts: ["r8_"], shape: /r8_[A-Za-z0-9]{30,}/y, after: "word" },
-  { name: "docker", starts: ["dckr_pat_"], shape: /dckr_pat_[A-Za-z0-9_-]{20,}/y },
-  { name: "atlassian", starts: ["ATATT3"], shape: /ATATT3[A-Za-z0-9_=-]{40,}/y },
-  { name: "postman", starts: ["PMAK-"], shape: /PMAK-[a-f0-9]{24}-[a-f0-9]{34}/y },
-  { name: "grafana", starts: ["glsa_", "glc_"], shape: /gl(?:sa|c)_[A-Za-z0-9_+/=]{32,}/y },
-  { name: "sentry", starts: ["sntrys_"], shape: /sntrys_[A-Za-z0-9_+/=]{32,}/y },
-  { name: "figma", starts: ["figd_"], shape: /figd_[A-Za-z0-9_-]{30,}/y },
-  { name: "supabase", starts: ["sbp_"], shape: /sbp_[a-f0-9]{40}/y },
+  { name: "huggingface", prefixes: ["hf_"], regex: /hf_[A-Za-z0-9]{30,}/y, after: "word" },
+  { name: "pypi", prefixes: ["pypi-"], regex: /pypi-[A-Za-z0-9_-]{40,}/y },
+  { name: "digitalocean", prefixes: ["dop_v1_", "doo_v1_", "dor_v1_"], regex: /do[a-z]_v1_[a-f0-9]{40,}/y },
+  { name: "databricks", prefixes: ["dapi"], regex: /dapi[a-f0-9]{32}(?:-[0-9])?/y, after: "word" },
+  { name: "shopify", prefixes: ["shpat_", "shpca_", "shppa_", "shpss_"], regex: /shp[a-z]{2}_[a-fA-F0-9]{32,}/y },
+  { name: "mailgun", prefixes: ["key-"], regex: /key-[0-9a-z]{32}(?![0-9a-zA-Z])/y, after: "token", random: true },
+  { name: "linear", prefixes: ["lin_api_"], regex: /lin_api_[A-Za-z0-9]{32,}/y },
+  { name: "vault", prefixes: ["hvs.", "hvb.", "hvr."], regex: /hv[sbr]\.[A-Za-z0-9_-]{24,}/y },
+  { name: "age", prefixes: ["AGE-SECRET-KEY-1"], regex: /AGE-SECRET-KEY-1[A-Z0-9]{40,}/y },
+  { name: "newrelic", prefixes: ["NRAK-"], regex: /NRAK-[A-Z0-9]{20,}/y },
+  { name: "groq", prefixes: ["gsk_"], regex: /gsk_[A-Za-z0-9]{40,}/y },
+  { name: "xai", prefixes: ["xai-"], regex: /xai-[A-Za-z0-9]{40,}/y },
+  { name: "replicate", prefixes: ["r8_"], regex: /r8_[A-Za-z0-9]{30,}/y, after: "word" },
+  { name: "docker", prefixes: ["dckr_pat_"], regex: /dckr_pat_[A-Za-z0-9_-]{20,}/y },
+  { name: "atlassian", prefixes: ["ATATT3"], regex: /ATATT3[A-Za-z0-9_=-]{40,}/y },
+  { name: "postman", prefixes: ["PMAK-"], regex: /PMAK-[a-f0-9]{24}-[a-f0-9]{34}/y },
+  { name: "grafana", prefixes: ["glsa_", "glc_"], regex: /gl(?:sa|c)_[A-Za-z0-9_+/=]{32,}/y },
+  { name: "sentry", prefixes: ["sntrys_"], regex: /sntrys_[A-Za-z0-9_+/=]{32,}/y },
+  { name: "figma", prefixes: ["figd_"], regex: /figd_[A-Za-z0-9_-]{30,}/y },
+  { name: "supabase", prefixes: ["sbp_"], regex: /sbp_[a-f0-9]{40}/y },
   {
     name: "url-credentials",
-    starts: ["://"],
-    shape: /:\/\/(?:[^\s:@/"'<>]{0,128}:[^\s@/"'<>]{1,512}|[^\s:@/"'<>]{16,512})@/y,
+    prefixes: ["://"],
+    regex: /:\/\/(?:[^\s:@/"'<>]{0,128}:[^\s@/"'<>]{1,512}|[^\s:@/"'<>]{16,512})@/y,
   },
   {
     name: "bearer",
-    starts: ["Bearer ", "bearer ", "BEARER "],
-    shape: /bearer {1,4}[A-Za-z0-9._~+/-]{16,}={0,2}/iy,
+    prefixes: ["Bearer ", "bearer ", "BEARER "],
+    regex: /bearer {1,4}[A-Za-z0-9._~+/-]{16,}={0,2}/iy,
     random: true,
   },
 ];
 
-const MOST_JUDGED = 128;
+const MAX_ENTROPY_CHARS = 128;
 /** n · log2 n, so that no logarithm is taken per match. */
-const N_LOG_N = Float64Array.from({ length: MOST_JUDGED + 1 }, (_, n) => (n > 1 ? n * Math.log2(n) : 0));
+const N_LOG_N = Float64Array.from({ length: MAX_ENTROPY_CHARS + 1 }, (_, n) => (n > 1 ? n * Math.log2(n) : 0));
 
 /** Bits of information per character, of the first 128: words stay below 3.6 or so, drawn keys of twenty lie above. */
-export function entropyOf(text: string): number {
-  const length = Math.min(text.length, MOST_JUDGED);
+export function shannonEntropy(text: string): number {
+  const length = Math.min(text.length, MAX_ENTROPY_CHARS);
   if (length < 2) return 0;
   const counts = new Uint8Array(128);
   for (let at = 0; at < length; at += 1) {
@@ -113,7 +113,7 @@ export function entropyOf(text: string): number {
 }
 
 /** A key has digits among its letters, and repeats few of them; names of functions and files have neither. */
-export function looksDrawn(text: string): boolean {
-  const entropy = entropyOf(text);
+export function looksRandom(text: string): boolean {
+  const entropy = shannonEntropy(text);
   return entropy >= 4 || (entropy >= 2.5 && /[0-9]/.test(text) && /[A-Za-z]/.test(text));
 }

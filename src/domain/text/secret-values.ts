@@ -1,27 +1,27 @@
 /** Finds secrets whose value is known, in every form they are likely to be printed in. */
 
-export interface Found {
+export interface SecretMatch {
   readonly from: number;
   readonly to: number;
   readonly name: string;
 }
 
 /** Shorter values would mask ordinary words; a secret this short is none. */
-const SHORTEST = 6;
-const MOST_FORMS = 2_000;
+const MIN_CHARS = 6;
+const MAX_FORMS = 2_000;
 
 /** Raw, base64 (standing alone or inside a longer text), base64url, percent-encoded, JSON-escaped, hex. Longest first. */
-export function formsOf(values: readonly string[]): readonly string[] {
+export function encodedForms(values: readonly string[]): readonly string[] {
   const forms = new Set<string>();
   for (const value of values) {
     const trimmed = value.trim();
-    if (trimmed.length < SHORTEST) continue;
+    if (trimmed.length < MIN_CHARS) continue;
     for (const form of encodings(trimmed)) {
-      const compact = withoutBreaks(form);
-      if (compact.length >= SHORTEST) forms.add(compact);
+      const compact = removeLineBreaks(form);
+      if (compact.length >= MIN_CHARS) forms.add(compact);
     }
   }
-  return [...forms].toSorted((a, b) => b.length - a.length).slice(0, MOST_FORMS);
+  return [...forms].toSorted((a, b) => b.length - a.length).slice(0, MAX_FORMS);
 }
 
 function encodings(value: string): string[] {
@@ -55,9 +55,9 @@ function base64At(bytes: Uint8Array, shift: number): string {
 }
 
 /** Line breaks are ignored, because `base64` and terminals wrap what they print. */
-export function findValues(text: string, forms: readonly string[]): Found[] {
+export function findKnownValues(text: string, forms: readonly string[]): SecretMatch[] {
   if (forms.length === 0) return [];
-  const compact = withoutBreaks(text);
+  const compact = removeLineBreaks(text);
   const found: [number, number][] = [];
   for (const form of forms) {
     for (let at = compact.indexOf(form); at !== -1; at = compact.indexOf(form, at + form.length)) {
@@ -68,11 +68,11 @@ export function findValues(text: string, forms: readonly string[]): Found[] {
   found.sort((a, b) => a[0] - b[0]);
   return compact.length === text.length
     ? found.map(([from, to]) => ({ from, to, name: "value" }))
-    : backToText(text, found);
+    : mapToText(text, found);
 }
 
 /** Two walks side by side: places in the compact text, and the line breaks that were left out before them. */
-function backToText(text: string, found: readonly (readonly [number, number])[]): Found[] {
+function mapToText(text: string, found: readonly (readonly [number, number])[]): SecretMatch[] {
   const breaks: number[] = [];
   for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) breaks.push(at - breaks.length);
   let before = 0;
@@ -84,6 +84,6 @@ function backToText(text: string, found: readonly (readonly [number, number])[])
   });
 }
 
-function withoutBreaks(text: string): string {
+function removeLineBreaks(text: string): string {
   return text.includes("\n") ? text.replaceAll("\n", "") : text;
 }

@@ -1,25 +1,25 @@
 /** What agents, pull requests and logs say is data: made storable here before PostgreSQL, Redis or a log may see it. */
 
 /** No field of untrusted text is longer than this, whatever the caller asks for. */
-export const MOST_BYTES = 65_536;
-const MOST_DEPTH = 32;
+export const MAX_STORABLE_BYTES = 65_536;
+const MAX_DEPTH = 32;
 /** Bounds the walk over a value that refers to itself; more members than this are no report but a flood. */
-const MOST_MEMBERS = 10_000;
+const MAX_MEMBERS = 10_000;
 
 export type StorableJson = null | boolean | number | string | StorableJson[] | { [key: string]: StorableJson };
 
 /** Without NUL, well-formed, and at most so many bytes of UTF-8; a character is never cut in two. */
-export function toStorable(text: string, maxBytes: number = MOST_BYTES): string {
-  const most = Math.max(0, Math.min(maxBytes, MOST_BYTES));
+export function toStorable(text: string, maxBytes: number = MAX_STORABLE_BYTES): string {
+  const limit = Math.max(0, Math.min(maxBytes, MAX_STORABLE_BYTES));
   const clean = text.replaceAll("\0", "").toWellFormed();
-  if (clean.length * 3 <= most) return clean;
-  const { read } = new TextEncoder().encodeInto(clean, new Uint8Array(most));
+  if (clean.length * 3 <= limit) return clean;
+  const { read } = new TextEncoder().encodeInto(clean, new Uint8Array(limit));
   return clean.slice(0, read);
 }
 
 /** A JSON value that PostgreSQL accepts: depth, members and bytes bounded, every text storable. Never throws. */
-export function toStorableJson(value: unknown, maxBytes: number = MOST_BYTES): StorableJson {
-  const budget = { bytes: Math.max(0, Math.min(maxBytes, MOST_BYTES)), members: MOST_MEMBERS };
+export function toStorableJson(value: unknown, maxBytes: number = MAX_STORABLE_BYTES): StorableJson {
+  const budget = { bytes: Math.max(0, Math.min(maxBytes, MAX_STORABLE_BYTES)), members: MAX_MEMBERS };
   try {
     return walk(value, 1, budget) ?? null;
   } catch {
@@ -27,12 +27,12 @@ export function toStorableJson(value: unknown, maxBytes: number = MOST_BYTES): S
   }
 }
 
-interface Budget {
+interface WalkBudget {
   bytes: number;
   members: number;
 }
 
-function walk(value: unknown, depth: number, budget: Budget): StorableJson | undefined {
+function walk(value: unknown, depth: number, budget: WalkBudget): StorableJson | undefined {
   budget.members -= 1;
   if (budget.members < 0 || budget.bytes <= 0) return undefined;
   if (typeof value === "string") return takeText(value, budget);
@@ -44,15 +44,15 @@ function walk(value: unknown, depth: number, budget: Budget): StorableJson | und
   return undefined;
 }
 
-function walkObject(value: object, depth: number, budget: Budget): StorableJson | undefined {
+function walkObject(value: object, depth: number, budget: WalkBudget): StorableJson | undefined {
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : takeText(value.toISOString(), budget);
-  if (depth >= MOST_DEPTH) return takeText("[too deep]", budget);
+  if (depth >= MAX_DEPTH) return takeText("[too deep]", budget);
   budget.bytes -= 2;
   if (Array.isArray(value)) return walkArray(value, depth, budget);
   return walkMembers(value, depth, budget);
 }
 
-function walkMembers(value: object, depth: number, budget: Budget): StorableJson {
+function walkMembers(value: object, depth: number, budget: WalkBudget): StorableJson {
   const members: [string, StorableJson][] = [];
   for (const [key, inner] of Object.entries(value)) {
     if (budget.members <= 0 || budget.bytes <= 0) break;
@@ -66,7 +66,7 @@ function walkMembers(value: object, depth: number, budget: Budget): StorableJson
   return Object.fromEntries(members);
 }
 
-function walkArray(value: readonly unknown[], depth: number, budget: Budget): StorableJson[] {
+function walkArray(value: readonly unknown[], depth: number, budget: WalkBudget): StorableJson[] {
   const items: StorableJson[] = [];
   for (const item of value) {
     if (budget.members <= 0 || budget.bytes <= 0) break;
@@ -76,20 +76,20 @@ function walkArray(value: readonly unknown[], depth: number, budget: Budget): St
   return items;
 }
 
-function spend<Value extends number | boolean | null>(budget: Budget, value: Value): Value | undefined {
+function spend<Value extends number | boolean | null>(budget: WalkBudget, value: Value): Value | undefined {
   budget.bytes -= JSON.stringify(value).length;
   return budget.bytes < 0 ? undefined : value;
 }
 
 /** Charged by its length as JSON, so that quotes and controls cannot multiply the stored size. */
-function takeText(text: string, budget: Budget): string | undefined {
+function takeText(text: string, budget: WalkBudget): string | undefined {
   const left = budget.bytes - 2;
   if (left <= 0) return undefined;
   const whole = toStorable(text, left);
   const cost = byteLength(JSON.stringify(whole)) - 2;
-  const kept = cost <= left ? whole : toStorable(whole, Math.floor(left / 6));
-  budget.bytes -= byteLength(JSON.stringify(kept));
-  return kept;
+  const fitted = cost <= left ? whole : toStorable(whole, Math.floor(left / 6));
+  budget.bytes -= byteLength(JSON.stringify(fitted));
+  return fitted;
 }
 
 export function byteLength(text: string): number {

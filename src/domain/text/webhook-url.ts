@@ -1,17 +1,17 @@
 /** How a webhook's URL may be written. Where its name leads is judged when it is dialled. */
 import { z } from "zod";
 
-export interface WebhookUrlTerms {
+export interface WebhookUrlOptions {
   /** For receivers in one's own network. */
   readonly allowPrivate?: boolean | undefined;
   readonly allowHttp?: boolean | undefined;
 }
 
-const LONGEST = 2_048;
+const MAX_URL_CHARS = 2_048;
 
 /** What is wrong with it, or nothing. Says no more of the URL than its scheme and host. */
-export function faultOfWebhookUrl(text: string, { allowPrivate, allowHttp }: WebhookUrlTerms = {}): string | undefined {
-  if (text.length > LONGEST) return `the URL is longer than ${LONGEST} characters`;
+export function checkWebhookUrl(text: string, { allowPrivate, allowHttp }: WebhookUrlOptions = {}): string | undefined {
+  if (text.length > MAX_URL_CHARS) return `the URL is longer than ${MAX_URL_CHARS} characters`;
   // The parser would drop or turn these silently, so that what is read is not what was written.
   if (/[^!-~]/.test(text) || text.includes("\\")) {
     return "the URL holds blanks, control characters, backslashes or letters outside ASCII";
@@ -27,7 +27,7 @@ export function faultOfWebhookUrl(text: string, { allowPrivate, allowHttp }: Web
 
 /** As settings hold it. */
 export const WebhookUrl = z.string().superRefine((text, context) => {
-  const message = faultOfWebhookUrl(text);
+  const message = checkWebhookUrl(text);
   if (message !== undefined) context.addIssue({ code: "custom", message });
 });
 

@@ -1,8 +1,8 @@
 /** Another issuer whose tokens are believed: its public keys, fetched from where it publishes them, and kept for a while. */
 import { createLocalJWKSet, createRemoteJWKSet, errors, type CryptoKey } from "jose";
-import type { OtherIssuer } from "./identity.ts";
+import type { ExternalIssuer } from "./identity.ts";
 
-export interface IssuerTerms {
+export interface IssuerOptions {
   readonly issuer: string;
   readonly audience: string;
   readonly jwksUrl: string;
@@ -13,14 +13,14 @@ export interface IssuerTerms {
   /** Strangers may make up names of keys as they like; the issuer hears of them this often. */
   readonly cooldownMs?: number;
   /** After it did not answer. */
-  readonly restMs?: number;
+  readonly backoffMs?: number;
   readonly timeoutMs?: number;
 }
 
 /** While the issuer does not answer, keys that are known go on for the rest of their time, and others are none. */
-export function openIssuer(terms: IssuerTerms): OtherIssuer {
-  const { issuer, audience, jwksUrl, onUnreachable, clock } = terms;
-  const { cacheMs = 5 * 60_000, cooldownMs = 30_000, restMs = 5_000, timeoutMs = 3_000 } = terms;
+export function openExternalIssuer(options: IssuerOptions): ExternalIssuer {
+  const { issuer, audience, jwksUrl, onUnreachable, clock } = options;
+  const { cacheMs = 5 * 60_000, cooldownMs = 30_000, backoffMs = 5_000, timeoutMs = 3_000 } = options;
   const remote = createRemoteJWKSet(new URL(jwksUrl), {
     cacheMaxAge: cacheMs,
     cooldownDuration: cooldownMs,
@@ -31,9 +31,9 @@ export function openIssuer(terms: IssuerTerms): OtherIssuer {
   async function find(kid: string): Promise<CryptoKey | undefined> {
     const header = { alg: "ES256", kid };
     const known = remote.fresh ? remote.jwks() : undefined;
-    const isResting = clock().getTime() - failedAt < restMs;
+    const isBackingOff = clock().getTime() - failedAt < backoffMs;
     try {
-      if (!isResting) return await remote(header);
+      if (!isBackingOff) return await remote(header);
       return known && (await createLocalJWKSet(known)(header));
     } catch (error) {
       // No such key, or two of that name: the issuer did answer.

@@ -1,14 +1,14 @@
 /** A token as it is written: three parts that can be read in one way only. Whoever signed it is asked later. */
 import { z } from "zod";
 
-export interface Compact {
+export interface CompactJwt {
   readonly header: z.output<typeof Header>;
   /** What it says of itself; not to be believed before the signature was checked. */
   readonly issuer: unknown;
   readonly signature: Buffer;
 }
 
-const LONGEST_BYTES = 8_192;
+const MAX_BYTES = 8_192;
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const SIGNATURE_BYTES = 64;
 
@@ -21,34 +21,34 @@ const Header = z.strictObject({
 const Payload = z.looseObject({ iss: z.unknown() });
 
 /** Undefined when it is no token, or one that two readers could read in two ways. */
-export function readCompact(token: string): Compact | undefined {
-  if (token.length > LONGEST_BYTES || !COMPACT.test(token)) return undefined;
-  const [head, body, signature] = token.split(".").map(bytesOf);
+export function parseCompactJwt(token: string): CompactJwt | undefined {
+  if (token.length > MAX_BYTES || !COMPACT.test(token)) return undefined;
+  const [head, body, signature] = token.split(".").map(decodePart);
   if (!head || !body || signature?.length !== SIGNATURE_BYTES) return undefined;
-  const header = Header.safeParse(objectOf(head));
-  const payload = Payload.safeParse(objectOf(body));
+  const header = Header.safeParse(parseUniqueJson(head));
+  const payload = Payload.safeParse(parseUniqueJson(body));
   if (!header.success || !payload.success) return undefined;
   return { header: header.data, issuer: payload.data.iss, signature };
 }
 
 /** The letters that these bytes have, and no others that decode to the same. */
-function bytesOf(part: string): Buffer | undefined {
+function decodePart(part: string): Buffer | undefined {
   const bytes = Buffer.from(part, "base64url");
   return bytes.toString("base64url") === part ? bytes : undefined;
 }
 
-function objectOf(bytes: Buffer): unknown {
+function parseUniqueJson(bytes: Buffer): unknown {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     const value: unknown = JSON.parse(text);
-    return saysTwice(text) ? undefined : value;
+    return hasDuplicateKeys(text) ? undefined : value;
   } catch {
     return undefined;
   }
 }
 
 /** Whether an object of this valid JSON names a member twice: of two claims, one reader takes the first, another the last. */
-function saysTwice(text: string): boolean {
+function hasDuplicateKeys(text: string): boolean {
   const open: { names: Set<string> | undefined; named: boolean }[] = [];
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],]/g)) {
     const top = open.at(-1);
@@ -67,19 +67,19 @@ function saysTwice(text: string): boolean {
 }
 
 /** The order of the curve, and half of it. */
-const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
-const HALF = ORDER / 2n;
+const CURVE_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+const HALF_ORDER = CURVE_ORDER / 2n;
 
 /** Of a signature (r, s), (r, n - s) verifies, too. Ours have the smaller one: nobody makes a second token out of one. */
-export function isLow(signature: Buffer): boolean {
-  return BigInt(`0x${signature.subarray(SIGNATURE_BYTES / 2).toString("hex")}`) <= HALF;
+export function hasLowS(signature: Buffer): boolean {
+  return BigInt(`0x${signature.subarray(SIGNATURE_BYTES / 2).toString("hex")}`) <= HALF_ORDER;
 }
 
-export function lowered(token: string): string {
+export function toLowS(token: string): string {
   const at = token.lastIndexOf(".") + 1;
   const signature = Buffer.from(token.slice(at), "base64url");
-  if (isLow(signature)) return token;
-  const s = ORDER - BigInt(`0x${signature.subarray(SIGNATURE_BYTES / 2).toString("hex")}`);
+  if (hasLowS(signature)) return token;
+  const s = CURVE_ORDER - BigInt(`0x${signature.subarray(SIGNATURE_BYTES / 2).toString("hex")}`);
   signature.write(s.toString(16).padStart(SIGNATURE_BYTES, "0"), SIGNATURE_BYTES / 2, "hex");
   return token.slice(0, at) + signature.toString("base64url");
 }

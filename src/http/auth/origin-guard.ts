@@ -3,32 +3,33 @@ import type { Request } from "express";
 import { FleetError } from "../../domain/errors.ts";
 
 const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"]);
-const READS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
 /** Throws unless the request was made by our own pages, or typed into the address bar. */
-export function refuseStrangers(request: Request, publicUrl: string): void {
+export function assertSameOrigin(request: Request, publicUrl: string): void {
   const host = request.headers.host ?? "";
-  if (!isOurs(host, publicUrl)) throw refused("This server does not answer to that host name.");
+  if (!isOwnHost(host, publicUrl)) throw crossSiteError("This server does not answer to that host name.");
 
   const site = request.get("sec-fetch-site");
-  const read = READS.has(request.method);
+  const isSafe = SAFE_METHODS.has(request.method);
   // A link from elsewhere may open a page; it may not load parts of one or change anything.
-  const opened = read && request.get("sec-fetch-mode") === "navigate";
-  if (site !== undefined && site !== "same-origin" && site !== "none" && !opened) {
-    throw refused("Another site may not ask this.");
+  const isNavigation = isSafe && request.get("sec-fetch-mode") === "navigate";
+  if (site !== undefined && site !== "same-origin" && site !== "none" && !isNavigation) {
+    throw crossSiteError("Another site may not ask this.");
   }
-  if (!read && hostOf(request.headers.origin) !== host) throw refused("A change must come from our own pages.");
+  if (!isSafe && parseHost(request.headers.origin) !== host)
+    throw crossSiteError("A change must come from our own pages.");
 }
 
-function isOurs(host: string, publicUrl: string): boolean {
-  const name = hostOf(`http://${host}`, "hostname");
-  return name !== undefined && (LOOPBACK.has(name) || name === hostOf(publicUrl, "hostname"));
+function isOwnHost(host: string, publicUrl: string): boolean {
+  const name = parseHost(`http://${host}`, "hostname");
+  return name !== undefined && (LOOPBACK.has(name) || name === parseHost(publicUrl, "hostname"));
 }
 
-function hostOf(url: string | undefined, part: "host" | "hostname" = "host"): string | undefined {
+function parseHost(url: string | undefined, part: "host" | "hostname" = "host"): string | undefined {
   return url !== undefined && URL.canParse(url) ? new URL(url)[part] : undefined;
 }
 
-function refused(why: string): FleetError {
+function crossSiteError(why: string): FleetError {
   return new FleetError("cross-site", why);
 }

@@ -2,44 +2,44 @@
 import express, { type Express, type Request, type Response } from "express";
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
-import { csrfTokenOf, refuseForged } from "./csrf.ts";
-import { refuseStrangers } from "./origin-guard.ts";
-import { refusal, type Identified, type Identify } from "./identity.ts";
+import { deriveCsrfToken, assertCsrfToken } from "./csrf.ts";
+import { assertSameOrigin } from "./origin-guard.ts";
+import { unauthenticated, type Identity, type Identify } from "./identity.ts";
 import { html, sendPage } from "../pages/page.ts";
 import type { TokenKind } from "./tokens.ts";
 
-export interface SessionTerms {
+export interface SessionOptions {
   readonly identify: Identify;
   readonly issue: (operator: Operator, kind: TokenKind, ttlMs: number) => Promise<string>;
   /** True exactly once for a jti: a login link that was used is worth nothing. */
-  readonly spend: (login: Identified) => Promise<boolean>;
+  readonly spend: (login: Identity) => Promise<boolean>;
   /** From now on the session is refused everywhere. */
-  readonly end: (session: Identified) => Promise<void>;
+  readonly end: (session: Identity) => Promise<void>;
   /** Where browsers find this server; links lead there, and other host names are refused. */
   readonly publicUrl: string;
 }
 
-const LINK_MS = 5 * 60_000;
-const SESSION_MS = 12 * 3_600_000;
+const LINK_TTL_MS = 5 * 60_000;
+const SESSION_TTL_MS = 12 * 3_600_000;
 const COOKIE = "fleet_session";
 
 /** A link that logs this operator's browser in, once, within five minutes. */
 export async function loginLink(
   operator: Operator,
-  { issue, publicUrl }: SessionTerms,
+  { issue, publicUrl }: SessionOptions,
   next = "/queues",
 ): Promise<string> {
   const link = new URL("/login", publicUrl);
-  link.searchParams.set("code", await issue(operator, "login", LINK_MS));
+  link.searchParams.set("code", await issue(operator, "login", LINK_TTL_MS));
   link.searchParams.set("next", next);
   return link.href;
 }
 
 /** The page first, then a click: whatever fetches links ahead of people does not spend them. */
-export function mountLogin(app: Express, terms: SessionTerms): void {
+export function mountLogin(app: Express, options: SessionOptions): void {
   app.get("/login", (request, response) => {
-    refuseStrangers(request, terms.publicUrl);
-    const code = textOf(request.query["code"]);
+    assertSameOrigin(request, options.publicUrl);
+    const code = toText(request.query["code"]);
     const body = code
       ? html`<h1>Fleetwright</h1>
           <form method="post" action="/login">
@@ -54,80 +54,80 @@ export function mountLogin(app: Express, terms: SessionTerms): void {
   });
 
   const form = express.urlencoded({ extended: false, limit: "16kb" });
-  app.post("/login", form, (request, response) => logIn(request, response, terms));
+  app.post("/login", form, (request, response) => logIn(request, response, options));
 
-  app.get("/logout", (request, response) => showLogOut(request, response, terms));
-  app.post("/logout", form, (request, response) => logOut(request, response, terms));
+  app.get("/logout", (request, response) => showLogOut(request, response, options));
+  app.post("/logout", form, (request, response) => logOut(request, response, options));
 }
 
-async function logIn(request: Request, response: Response, terms: SessionTerms): Promise<void> {
-  refuseStrangers(request, terms.publicUrl);
+async function logIn(request: Request, response: Response, options: SessionOptions): Promise<void> {
+  assertSameOrigin(request, options.publicUrl);
   const form = new Map(Object.entries(request.body ?? {}));
-  const login = await terms.identify(textOf(form.get("code")), "login");
-  if (!(await terms.spend(login))) throw new FleetError("unauthenticated", "This login link was used before.");
-  response.cookie(COOKIE, await terms.issue(login.operator, "session", SESSION_MS), {
+  const login = await options.identify(toText(form.get("code")), "login");
+  if (!(await options.spend(login))) throw new FleetError("unauthenticated", "This login link was used before.");
+  response.cookie(COOKIE, await options.issue(login.operator, "session", SESSION_TTL_MS), {
     httpOnly: true,
     sameSite: "strict",
-    secure: terms.publicUrl.startsWith("https:"),
+    secure: options.publicUrl.startsWith("https:"),
     path: "/",
-    maxAge: SESSION_MS,
+    maxAge: SESSION_TTL_MS,
   });
   response.redirect(303, localPath(form.get("next")));
 }
 
 /** What the cookie holds; refuses when there is none. The caller has called refuseStrangers. */
-export function sessionIn(request: Request): string {
+export function readSessionCookie(request: Request): string {
   const cookies = (request.headers.cookie ?? "").split(";").map((pair) => pair.trim());
   const mine = cookies.filter((pair) => pair.startsWith(`${COOKIE}=`));
   // Two of them means that somebody planted one (from a sibling host name): neither is believed.
   const [only] = mine;
-  if (mine.length !== 1 || only === undefined) throw refusal();
+  if (mine.length !== 1 || only === undefined) throw unauthenticated();
   return only.slice(COOKIE.length + 1);
 }
 
-async function visitor(request: Request, { identify }: SessionTerms) {
-  const text = sessionIn(request);
+async function identifySession(request: Request, { identify }: SessionOptions) {
+  const text = readSessionCookie(request);
   return { text, identified: await identify(text, "session") };
 }
 
 /** A page with the button: a link alone changes nothing. */
-async function showLogOut(request: Request, response: Response, terms: SessionTerms): Promise<void> {
-  refuseStrangers(request, terms.publicUrl);
-  const session = await visitor(request, terms).catch(unlessTold);
+async function showLogOut(request: Request, response: Response, options: SessionOptions): Promise<void> {
+  assertSameOrigin(request, options.publicUrl);
+  const session = await identifySession(request, options).catch(ignoreUnauthenticated);
   if (!session) {
     response.redirect(303, "/login");
     return;
   }
   const body = html`<h1>Fleetwright</h1>
     <form method="post" action="/logout">
-      <input type="hidden" name="csrf" value="${csrfTokenOf(session.text)}" />
+      <input type="hidden" name="csrf" value="${deriveCsrfToken(session.text)}" />
       <p>Logged in as ${session.identified.operator.id}.</p>
       <button type="submit" autofocus>Log out</button>
     </form>`;
   sendPage(response, "Log out", body);
 }
 
-async function logOut(request: Request, response: Response, terms: SessionTerms): Promise<void> {
-  refuseStrangers(request, terms.publicUrl);
-  const session = await visitor(request, terms).catch(unlessTold);
+async function logOut(request: Request, response: Response, options: SessionOptions): Promise<void> {
+  assertSameOrigin(request, options.publicUrl);
+  const session = await identifySession(request, options).catch(ignoreUnauthenticated);
   if (session) {
-    refuseForged(request, session.text, new Map(Object.entries(request.body ?? {})).get("csrf"));
-    await terms.end(session.identified);
+    assertCsrfToken(request, session.text, new Map(Object.entries(request.body ?? {})).get("csrf"));
+    await options.end(session.identified);
   }
   response.clearCookie(COOKIE, { path: "/" }).redirect(303, "/login");
 }
 
 /** Who was logged out already is logged out. */
-function unlessTold(error: unknown): undefined {
+function ignoreUnauthenticated(error: unknown): undefined {
   if (!(error instanceof FleetError) || error.code !== "unauthenticated") throw error;
 }
 
-function textOf(value: unknown): string {
+function toText(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
 /** Only a path of this server; `//elsewhere` and `/\elsewhere` are other hosts to a browser. */
 function localPath(value: unknown): string {
-  const path = textOf(value);
+  const path = toText(value);
   return /^\/(?![/\\])[\w\-./~?=&%]*$/.test(path) ? path : "/queues";
 }

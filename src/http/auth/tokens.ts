@@ -2,7 +2,7 @@
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from "jose";
 import { z } from "zod";
 import type { Operator } from "../../domain/operator.ts";
-import { lowered } from "./jwt-compact.ts";
+import { toLowS } from "./jwt-compact.ts";
 
 /** What a token is for; one kind is never accepted as another. */
 export const TOKEN_TYPES = {
@@ -12,7 +12,7 @@ export const TOKEN_TYPES = {
 } as const;
 export type TokenKind = keyof typeof TOKEN_TYPES;
 
-export const LONGEST_TTL_MS = 24 * 3_600_000;
+export const MAX_TTL_MS = 24 * 3_600_000;
 
 const P256 = { name: "ECDSA", namedCurve: "P-256" };
 
@@ -33,7 +33,7 @@ export interface KeySet {
   publicKeys(): Promise<readonly JWK[]>;
 }
 
-export interface TokenTerms {
+export interface TokenOptions {
   readonly kind?: TokenKind;
   readonly ttlMs: number;
   readonly issuer: string;
@@ -67,16 +67,16 @@ export async function publicJwk(key: SigningKey): Promise<JWK> {
 }
 
 /** A fixed set, for the local stack and for tests; the store's set rotates. */
-export function keySetOf(keys: readonly SigningKey[]): KeySet {
+export function staticKeySet(keys: readonly SigningKey[]): KeySet {
   return {
     find: async (kid) => keys.find((key) => key.kid === kid)?.publicKey,
     publicKeys: () => Promise.all(keys.map((key) => publicJwk(key))),
   };
 }
 
-export async function issueToken(key: SigningKey, operator: Operator, terms: TokenTerms): Promise<string> {
-  const { kind = "access", ttlMs, issuer, audience, clock, newId } = terms;
-  if (ttlMs <= 0 || ttlMs > LONGEST_TTL_MS) throw new RangeError("A token lives at most 24 hours.");
+export async function issueToken(key: SigningKey, operator: Operator, options: TokenOptions): Promise<string> {
+  const { kind = "access", ttlMs, issuer, audience, clock, newId } = options;
+  if (ttlMs <= 0 || ttlMs > MAX_TTL_MS) throw new RangeError("A token lives at most 24 hours.");
   const now = Math.floor(clock().getTime() / 1_000);
   const { id, tenantId, tier, role } = operator;
   const token = await new SignJWT({ tenant: tenantId, tier, ...(role ? { role } : {}) })
@@ -88,5 +88,5 @@ export async function issueToken(key: SigningKey, operator: Operator, terms: Tok
     .setExpirationTime(now + Math.floor(ttlMs / 1_000))
     .setJti(newId())
     .sign(key.privateKey);
-  return lowered(token);
+  return toLowS(token);
 }

@@ -9,13 +9,13 @@ import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { Task } from "../../domain/task/task.ts";
 import { boardQueue } from "./board-queue.ts";
-import { giveCsrfToken, refuseForged } from "../auth/csrf.ts";
-import { refuseStrangers } from "../auth/origin-guard.ts";
-import { bearerOf, type Identified, type Identify } from "../auth/identity.ts";
+import { setCsrfCookie, assertCsrfToken } from "../auth/csrf.ts";
+import { assertSameOrigin } from "../auth/origin-guard.ts";
+import { parseBearerToken, type Identity, type Identify } from "../auth/identity.ts";
 import { html, sendPage } from "../pages/page.ts";
-import { sessionIn } from "../auth/session.ts";
+import { readSessionCookie } from "../auth/session.ts";
 
-export interface BoardTerms {
+export interface BoardOptions {
   readonly identify: Identify;
   /** Asked at each visit, so that the queue of a new host appears. */
   readonly queues: () => readonly Queue[];
@@ -26,29 +26,29 @@ export interface BoardTerms {
 
 const PATH = "/queues";
 const TASKS = `${PATH}/tasks`;
-const READS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
 /** The board's own page holds one inline style; scripts come from here only, and its link to a font server is refused. */
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; " +
   "connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 
-export function mountBoard(app: Express, { identify, queues, publicUrl, findTask }: BoardTerms): void {
+export function mountBoard(app: Express, { identify, queues, publicUrl, findTask }: BoardOptions): void {
   const full = openBoard(queues, false);
   const readOnly = openBoard(queues, true);
 
-  app.use(PATH, (request, response, next) => enter(request, response, next));
+  app.use(PATH, (request, response, next) => handle(request, response, next));
 
-  async function enter(...[request, response, next]: Parameters<RequestHandler>): Promise<void> {
+  async function handle(...[request, response, next]: Parameters<RequestHandler>): Promise<void> {
     response.set({ "content-security-policy": CSP, "cache-control": "no-store" });
     try {
-      const { operator } = await visitor(request, response, { identify, publicUrl });
+      const { operator } = await identifyVisitor(request, response, { identify, publicUrl });
       const board = boardFor(operator, request.method);
-      const taskId = READS.has(request.method) && /^\/tasks\/(?<id>[\w-]+)$/.exec(request.path)?.groups?.["id"];
+      const taskId = SAFE_METHODS.has(request.method) && /^\/tasks\/(?<id>[\w-]+)$/.exec(request.path)?.groups?.["id"];
       if (taskId) sendTask(response, await findTask(operator, taskId));
       else await board(request, response, next);
     } catch (error) {
-      if (!(error instanceof FleetError) || error.code !== "unauthenticated" || !isPage(request)) throw error;
+      if (!(error instanceof FleetError) || error.code !== "unauthenticated" || !wantsHtml(request)) throw error;
       response.redirect(303, `/login?next=${PATH}`);
     }
   }
@@ -58,7 +58,7 @@ export function mountBoard(app: Express, { identify, queues, publicUrl, findTask
     if (role !== "queue-operator") {
       throw new FleetError("tier-too-low", "The queue board needs role admin, or queue-operator to look only.");
     }
-    if (READS.has(method)) return readOnly;
+    if (SAFE_METHODS.has(method)) return readOnly;
     throw new FleetError("tier-too-low", "Role queue-operator may look at the queues; changing them needs role admin.");
   }
 }
@@ -90,23 +90,23 @@ function sendTask(response: Response, task: Task): void {
 }
 
 /** A script brings its token, a browser its cookie; only a cookie has to be guarded against other sites. */
-async function visitor(
+async function identifyVisitor(
   request: Request,
   response: Response,
-  { identify, publicUrl }: Pick<BoardTerms, "identify" | "publicUrl">,
-): Promise<Identified> {
-  const token = bearerOf(request.headers.authorization);
+  { identify, publicUrl }: Pick<BoardOptions, "identify" | "publicUrl">,
+): Promise<Identity> {
+  const token = parseBearerToken(request.headers.authorization);
   if (token !== undefined) return identify(token);
-  refuseStrangers(request, publicUrl);
-  const session = sessionIn(request);
+  assertSameOrigin(request, publicUrl);
+  const session = readSessionCookie(request);
   const identified = await identify(session, "session");
-  if (READS.has(request.method)) {
-    giveCsrfToken(request, response, { session, path: PATH, secure: publicUrl.startsWith("https:") });
-  } else refuseForged(request, session);
+  if (SAFE_METHODS.has(request.method)) {
+    setCsrfCookie(request, response, { session, path: PATH, secure: publicUrl.startsWith("https:") });
+  } else assertCsrfToken(request, session);
   return identified;
 }
 
-function isPage(request: Request): boolean {
+function wantsHtml(request: Request): boolean {
   return request.method === "GET" && request.accepts(["json", "html"]) === "html";
 }
 
@@ -117,7 +117,7 @@ function openBoard(queues: () => readonly Queue[], readOnlyMode: boolean): Reque
     queues: [],
     serverAdapter,
     options: {
-      handlerHooks: { after: withoutFlows },
+      handlerHooks: { after: hideFlows },
       uiConfig: {
         boardTitle: readOnlyMode ? "Fleetwright queues (read-only)" : "Fleetwright queues",
         // Only Redis knows its clients: on PostgreSQL the board would say that nobody works. `GET /api/fleet/hosts` tells who does.
@@ -136,9 +136,9 @@ function openBoard(queues: () => readonly Queue[], readOnlyMode: boolean): Reque
   return (request, response, next) => {
     const current = queues();
     if (current.length !== adapters.size || current.some((queue) => !adapters.has(queue))) {
-      const known = new Map(adapters);
+      const previous = new Map(adapters);
       adapters.clear();
-      for (const queue of current) adapters.set(queue, known.get(queue) ?? boardQueue(queue, readOnlyMode, TASKS));
+      for (const queue of current) adapters.set(queue, previous.get(queue) ?? boardQueue(queue, readOnlyMode, TASKS));
       board.replaceQueues([...adapters.values()]);
     }
     return router(request, response, next);
@@ -146,7 +146,7 @@ function openBoard(queues: () => readonly Queue[], readOnlyMode: boolean): Reque
 }
 
 /** Flows are read past the adapters. Fleetwright has none, so there is nothing to show. */
-const withoutFlows: AfterHook = ({ route, request }, answer) =>
+const hideFlows: AfterHook = ({ route, request }, answer) =>
   route.endsWith("/flow")
     ? { status: 200, body: { nodeId: String(request.params["jobId"]), flowRoot: null, isFlowNode: false } }
     : answer;

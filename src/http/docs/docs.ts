@@ -1,26 +1,26 @@
 /** /api/openapi.json, and the same document as a page one can read: /api/docs. Served from here, without a script. */
 import type { Express } from "express";
 import { curlFor } from "./docs-curl.ts";
-import { openApiOf, type DocumentedRoute, type OpenApi, type Operation, type Parameter } from "./openapi.ts";
+import { buildOpenApi, type DocumentedRoute, type OpenApi, type Operation, type Parameter } from "./openapi.ts";
 import { html, sendPage, STYLE, type Html } from "../pages/page.ts";
 
 const VERSION = "0.1.0";
 
 export function mountDocs(app: Express, routes: readonly DocumentedRoute[]): void {
-  let written: OpenApi | undefined;
+  let document: OpenApi | undefined;
   app.get("/api/openapi.json", (_request, response) => {
-    written ??= openApiOf(routes, VERSION);
-    response.set("cache-control", "public, no-cache").json(written);
+    document ??= buildOpenApi(routes, VERSION);
+    response.set("cache-control", "public, no-cache").json(document);
   });
   app.get("/api/docs.css", (_request, response) => {
     response.set("cache-control", "public, max-age=3600").type("css").send(STYLE);
   });
   app.get("/api/docs", (_request, response) => {
-    sendPage(response, "API", docs(openApiOf(routes, VERSION)));
+    sendPage(response, "API", renderDocs(buildOpenApi(routes, VERSION)));
   });
 }
 
-function docs({ paths, components: { schemas } }: OpenApi): Html {
+function renderDocs({ paths, components: { schemas } }: OpenApi): Html {
   const all = Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations).map(([method, operation]) => ({ method, path, operation })),
   );
@@ -35,63 +35,66 @@ function docs({ paths, components: { schemas } }: OpenApi): Html {
     ${tags.map(
       (tag) =>
         html`<h2 id="tag-${tag}">${tag}</h2>
-          ${all.filter(({ operation }) => operation.tags.includes(tag)).map((one) => route(one, schemas))}`,
+          ${all.filter(({ operation }) => operation.tags.includes(tag)).map((one) => renderRoute(one, schemas))}`,
     )}
     <h2 id="schemas">Schemas</h2>
     ${Object.entries(schemas).map(
       ([name, schema]) =>
         html`<details>
           <summary><code>${name}</code></summary>
-          <div id="${name}">${shape(schema)}</div>
+          <div id="${name}">${renderSchema(schema)}</div>
         </details>`,
     )}`;
 }
 
-interface Shown {
+interface OperationEntry {
   readonly method: string;
   readonly path: string;
   readonly operation: Operation;
 }
 
-function route({ method, path, operation }: Shown, schemas: OpenApi["components"]["schemas"]): Html {
+function renderRoute({ method, path, operation }: OperationEntry, schemas: OpenApi["components"]["schemas"]): Html {
   const { operationId, summary, description, parameters, requestBody, responses } = operation;
   const successes = Object.entries(responses).filter(([status]) => status.startsWith("2"));
   return html`<details>
     <summary><b>${method.toUpperCase()}</b> <code>${path}</code> <span>${summary}</span></summary>
-    <p id="${operationId}">${marked(description)}</p>
+    <p id="${operationId}">${renderInlineCode(description)}</p>
     <h3>Example</h3>
     <pre>${curlFor(method, path, operation, schemas)}</pre>
-    ${parameters.length > 0 ? [html`<h3>Parameters</h3>`, table(parameters.map((one) => [one.name, said(one)]))] : []}
-    ${requestBody ? [html`<h3>Body</h3>`, ...Object.values(requestBody.content).map(({ schema }) => shape(schema))] : []}
+    ${parameters.length > 0 ? [html`<h3>Parameters</h3>`, renderTable(parameters.map((one) => [one.name, describeParameter(one)]))] : []}
+    ${requestBody ? [html`<h3>Body</h3>`, ...Object.values(requestBody.content).map(({ schema }) => renderSchema(schema))] : []}
     <h3>Answers</h3>
-    ${table(Object.entries(responses).map(([status, answer]) => [status, answer.description]))}
+    ${renderTable(Object.entries(responses).map(([status, answer]) => [status, answer.description]))}
     ${successes.flatMap(([status, { content = {} }]) =>
-      Object.entries(content).flatMap(([type, { schema }]) => [html`<h3>${status}, ${type}</h3>`, shape(schema)]),
+      Object.entries(content).flatMap(([type, { schema }]) => [
+        html`<h3>${status}, ${type}</h3>`,
+        renderSchema(schema),
+      ]),
     )}
   </details>`;
 }
 
-function said({ in: where, required, description, schema }: Parameter): string {
+function describeParameter({ in: where, required, description, schema }: Parameter): string {
   const { enum: choices, type, default: preset } = schema;
   const words = Array.isArray(choices) ? choices.join(", ") : typeof type === "string" ? type : "text";
   const otherwise = preset === undefined ? "" : ` Default: ${JSON.stringify(preset)}.`;
   return `${where}${required ? ", required" : ""}: ${words}. ${description ?? ""}${otherwise}`;
 }
 
-function table(rows: readonly (readonly [string, string])[]): Html {
+function renderTable(rows: readonly (readonly [string, string])[]): Html {
   return html`<table>
     ${rows.map(
       ([name, text]) =>
         html`<tr>
           <th scope="row"><code>${name}</code></th>
-          <td>${marked(text)}</td>
+          <td>${renderInlineCode(text)}</td>
         </tr>`,
     )}
   </table>`;
 }
 
 /** A schema as it is written, and links to those that it names. */
-function shape(schema: unknown): Html {
+function renderSchema(schema: unknown): Html {
   const text = JSON.stringify(schema, undefined, 2);
   const names = [...new Set([...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name = ""]) => name))];
   const links = names.map((name) => html`<a href="#${name}">${name}</a> `);
@@ -100,6 +103,6 @@ function shape(schema: unknown): Html {
 }
 
 /** What stands between back ticks, as code. */
-function marked(text: string): Html[] {
+function renderInlineCode(text: string): Html[] {
   return text.split("`").map((part, at) => (at % 2 === 0 ? html`${part}` : html`<code>${part}</code>`));
 }

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { FAILURES, type FailureCode } from "../../domain/errors.ts";
 import { Problem } from "../../views/problem.ts";
-import type { RouteFace } from "../route.ts";
+import type { RouteSpec } from "../route.ts";
 
 type Json = Record<string, unknown>;
 
@@ -24,10 +24,10 @@ export interface Operation {
   readonly tags: readonly string[];
   readonly parameters: readonly Parameter[];
   readonly requestBody?: { readonly required: boolean; readonly content: Content };
-  readonly responses: Readonly<Record<string, Response>>;
+  readonly responses: Readonly<Record<string, OpenApiResponse>>;
 }
 
-export interface Response {
+export interface OpenApiResponse {
   readonly description: string;
   readonly headers: Json;
   /** None where there is no body: 304. */
@@ -43,12 +43,12 @@ export interface OpenApi {
   readonly components: { readonly headers: Json; readonly schemas: Json; readonly securitySchemes: Json };
 }
 
-export interface DocumentedRoute extends RouteFace {
+export interface DocumentedRoute extends RouteSpec {
   readonly kind: "json" | "sse";
 }
 
 /** Any route may answer with these. */
-const ALWAYS: readonly FailureCode[] = [
+const COMMON_ERRORS: readonly FailureCode[] = [
   "malformed-request",
   "unauthenticated",
   "tier-too-low",
@@ -57,21 +57,21 @@ const ALWAYS: readonly FailureCode[] = [
   "database-unavailable",
 ];
 /** And those that read a body, with these. */
-const OF_BODIES: readonly FailureCode[] = ["malformed-json", "body-too-large", "unsupported-media-type"];
+const BODY_ERRORS: readonly FailureCode[] = ["malformed-json", "body-too-large", "unsupported-media-type"];
 
 const HEADERS: Readonly<Record<string, { readonly description: string; readonly schema: Json }>> = {
   "X-Request-Id": { description: "Names this request in the log", schema: { type: "string", format: "uuid" } },
   ETag: { description: "For If-None-Match, the next time", schema: { type: "string" } },
   "Retry-After": { description: "Seconds after which to ask again", schema: { type: "integer", minimum: 1 } },
 };
-const COME_BACK = new Set([429, 503]);
+const RETRYABLE_STATUSES = new Set([429, 503]);
 
-export function openApiOf(routes: readonly DocumentedRoute[], version: string): OpenApi {
+export function buildOpenApi(routes: readonly DocumentedRoute[], version: string): OpenApi {
   const schemas: Json = {};
   const paths: Record<string, Record<string, Operation>> = {};
   for (const route of routes) {
     const path = route.path.replaceAll(/:(\w+)/g, "{$1}");
-    paths[path] = { ...paths[path], [route.method]: operationOf(route, schemas) };
+    paths[path] = { ...paths[path], [route.method]: toOperation(route, schemas) };
   }
   return {
     openapi: "3.1.0",
@@ -89,7 +89,7 @@ export function openApiOf(routes: readonly DocumentedRoute[], version: string): 
   };
 }
 
-function operationOf(route: DocumentedRoute, schemas: Json): Operation {
+function toOperation(route: DocumentedRoute, schemas: Json): Operation {
   const owner = route.owner ? " Only the owner may; for others' tasks it answers 403 or 404." : "";
   return {
     operationId: operationId(route),
@@ -97,19 +97,19 @@ function operationOf(route: DocumentedRoute, schemas: Json): Operation {
     description: `${route.description ?? route.summary}.`.replace("..", ".") + ` Needs tier ${route.tier}.${owner}`,
     tags: [route.path.split("/")[3] ?? "fleet"],
     parameters: [
-      ...parametersOf("path", route.params, schemas),
-      ...parametersOf("query", route.query, schemas),
-      ...headersOf(route),
+      ...toParameters("path", route.params, schemas),
+      ...toParameters("query", route.query, schemas),
+      ...toHeaderParameters(route),
     ],
     ...(route.body
       ? {
           requestBody: {
             required: true,
-            content: { "application/json": { schema: schemaOf(route.body, "input", schemas) } },
+            content: { "application/json": { schema: toSchema(route.body, "input", schemas) } },
           },
         }
       : {}),
-    responses: { ...successesOf(route, schemas), ...failuresOf(route, schemas) },
+    responses: { ...toSuccessResponses(route, schemas), ...toFailureResponses(route, schemas) },
   };
 }
 
@@ -119,17 +119,17 @@ function operationId({ method, path }: DocumentedRoute): string {
   return method + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
 }
 
-function parametersOf(where: "path" | "query", shape: z.ZodType | undefined, schemas: Json): Parameter[] {
+function toParameters(where: "path" | "query", shape: z.ZodType | undefined, schemas: Json): Parameter[] {
   if (!(shape instanceof z.ZodObject)) return [];
   const parts: Readonly<Record<string, z.ZodType>> = shape.shape;
   return Object.entries(parts).map(([name, part]) => {
-    const { description, ...schema } = schemaOf(part, "input", schemas);
+    const { description, ...schema } = toSchema(part, "input", schemas);
     const required = where === "path" || !part.safeParse(undefined).success;
     return { name, in: where, required, description: typeof description === "string" ? description : "", schema };
   });
 }
 
-function headersOf({ method, kind, keyed }: DocumentedRoute): Parameter[] {
+function toHeaderParameters({ method, kind, idempotent }: DocumentedRoute): Parameter[] {
   const schema = { type: "string" };
   if (kind === "sse") {
     return [{ name: "Last-Event-ID", in: "header", schema, description: "Resume after this event" }];
@@ -137,58 +137,62 @@ function headersOf({ method, kind, keyed }: DocumentedRoute): Parameter[] {
   if (method === "get") {
     return [{ name: "If-None-Match", in: "header", schema, description: "The ETag of the answer you hold" }];
   }
-  if (!keyed) return [];
+  if (!idempotent) return [];
   return [{ name: "Idempotency-Key", in: "header", schema, description: "The same key and body give the same answer" }];
 }
 
-function successesOf(route: DocumentedRoute, schemas: Json): Operation["responses"] {
+function toSuccessResponses(route: DocumentedRoute, schemas: Json): Operation["responses"] {
   const { kind, method, reply, statuses = { 200: "Done" } } = route;
-  const schema = schemaOf(reply, "output", schemas);
+  const schema = toSchema(reply, "output", schemas);
   const content = { [kind === "sse" ? "text/event-stream" : "application/json"]: { schema } };
   const tagged = kind === "json" && method === "get";
-  const responses = Object.entries(statuses).map(([status, description]): [string, Response] => [
+  const responses = Object.entries(statuses).map(([status, description]): [string, OpenApiResponse] => [
     status,
-    { description, headers: headersNamed(tagged ? ["ETag"] : []), content },
+    { description, headers: headerRefs(tagged ? ["ETag"] : []), content },
   ]);
-  const unchanged = { description: "As in the answer you hold", headers: headersNamed(["ETag"]) };
+  const unchanged = { description: "As in the answer you hold", headers: headerRefs(["ETag"]) };
   return Object.fromEntries(tagged ? [...responses, ["304", unchanged]] : responses);
 }
 
 /** One response per status; which codes share it stands in its description. */
-function failuresOf({ errors = [], body }: DocumentedRoute, schemas: Json): Operation["responses"] {
+function toFailureResponses({ errors = [], body }: DocumentedRoute, schemas: Json): Operation["responses"] {
   const byStatus = new Map<number, string[]>();
-  for (const code of new Set([...ALWAYS, ...(body ? OF_BODIES : []), ...errors])) {
+  for (const code of new Set([...COMMON_ERRORS, ...(body ? BODY_ERRORS : []), ...errors])) {
     const { status, title } = FAILURES[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), `\`${code}\`: ${title}`]);
   }
-  const content = { "application/problem+json": { schema: schemaOf(Problem, "output", schemas) } };
-  const responses = [...byStatus].map(([status, lines]): [string, Response] => [
+  const content = { "application/problem+json": { schema: toSchema(Problem, "output", schemas) } };
+  const responses = [...byStatus].map(([status, lines]): [string, OpenApiResponse] => [
     String(status),
-    { description: lines.join("; "), headers: headersNamed(COME_BACK.has(status) ? ["Retry-After"] : []), content },
+    {
+      description: lines.join("; "),
+      headers: headerRefs(RETRYABLE_STATUSES.has(status) ? ["Retry-After"] : []),
+      content,
+    },
   ]);
   return {
     ...Object.fromEntries(responses),
-    default: { description: "Any other failure", headers: headersNamed([]), content },
+    default: { description: "Any other failure", headers: headerRefs([]), content },
   };
 }
 
-function headersNamed(names: readonly string[]): Json {
+function headerRefs(names: readonly string[]): Json {
   return Object.fromEntries(["X-Request-Id", ...names].map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 }
 
 /** A schema with an id becomes a component, and a reference to it. */
-function schemaOf(shape: z.ZodType, io: "input" | "output", schemas: Json): Json {
+function toSchema(shape: z.ZodType, io: "input" | "output", schemas: Json): Json {
   const { $schema: _dialect, $defs = {}, ...schema } = z.toJSONSchema(shape, { io, unrepresentable: "any" });
-  for (const [name, part] of Object.entries($defs)) keep(schemas, nameOf(name), rewritten(part));
+  for (const [name, part] of Object.entries($defs)) addSchema(schemas, componentName(name), rewriteRefs(part));
   const id = z.globalRegistry.get(shape)?.["id"];
-  if (typeof id !== "string") return rewritten(schema);
+  if (typeof id !== "string") return rewriteRefs(schema);
   // What refers to itself, or is used twice in itself, stands among its own definitions already.
-  if (!(id in $defs)) keep(schemas, id, rewritten(schema));
+  if (!(id in $defs)) addSchema(schemas, id, rewriteRefs(schema));
   return { $ref: `#/components/schemas/${id}` };
 }
 
 /** One name, one meaning. */
-function keep(schemas: Json, name: string, schema: Json): void {
+function addSchema(schemas: Json, name: string, schema: Json): void {
   if (name in schemas && !isDeepStrictEqual(schemas[name], schema)) {
     throw new Error(`Two schemas of the API are called ${name}. Give one another id.`);
   }
@@ -196,17 +200,17 @@ function keep(schemas: Json, name: string, schema: Json): void {
 }
 
 /** What refers to itself and has no name of its own is numbered by zod. */
-function nameOf(name: string): string {
+function componentName(name: string): string {
   return name.replace(/^__schema/, "Recursive");
 }
 
 const Schema = z.record(z.string(), z.unknown());
 
-function rewritten(schema: object): Json {
+function rewriteRefs(schema: object): Json {
   const { id: _id, ...rest } = Schema.parse(schema);
   const text = JSON.stringify(rest).replaceAll(
     /"#\/\$defs\/(\w+)"/g,
-    (_, name: string) => `"#/components/schemas/${nameOf(name)}"`,
+    (_, name: string) => `"#/components/schemas/${componentName(name)}"`,
   );
   return Schema.parse(JSON.parse(text));
 }

@@ -19,10 +19,10 @@ export function html(
   parts: TemplateStringsArray,
   ...values: readonly (string | number | Html | readonly Html[])[]
 ): Html {
-  return { markup: parts.reduce((text, part, index) => text + inside(values[index - 1] ?? "") + part) };
+  return { markup: parts.reduce((text, part, index) => text + renderValue(values[index - 1] ?? "") + part) };
 }
 
-function inside(value: string | number | Html | readonly Html[]): string {
+function renderValue(value: string | number | Html | readonly Html[]): string {
   if (typeof value === "string" || typeof value === "number") {
     return String(value).replaceAll(/[&<>"']/g, (sign) => ENTITIES[sign] ?? sign);
   }

@@ -8,7 +8,7 @@ import { pageOf } from "../../views/page.ts";
 import { defineRoute } from "../route.ts";
 import { AllTenants } from "./params.ts";
 
-const shared = {
+const sharedQuery = {
   cursor: z.string().max(512).optional().meta({ description: "`nextCursor` of the page before" }),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
   task: z.string().min(2).max(64).optional().meta({ description: "Only this task's; id, or the start of it" }),
@@ -17,7 +17,7 @@ const shared = {
 };
 
 const AuditQuery = z.strictObject({
-  ...shared,
+  ...sharedQuery,
   operator: z.string().min(1).max(128).optional(),
   act: z
     .string()
@@ -26,9 +26,9 @@ const AuditQuery = z.strictObject({
     .meta({ description: "The act, or its first words: `key` finds key.rotated" }),
 });
 
-const ExportQuery = z.strictObject({ ...shared, until: z.iso.datetime({ offset: true }).optional() });
+const ExportQuery = z.strictObject({ ...sharedQuery, until: z.iso.datetime({ offset: true }).optional() });
 
-const dateOf = (text: string | undefined) => (text === undefined ? undefined : new Date(text));
+const toDate = (text: string | undefined) => (text === undefined ? undefined : new Date(text));
 
 export const auditEntriesRoute = defineRoute(
   {
@@ -47,8 +47,8 @@ export const auditEntriesRoute = defineRoute(
     const { entries, next } = await readAudit(fleet, operator, {
       ...rest,
       operatorId,
-      since: dateOf(since),
-      before: cursor === undefined ? undefined : idFrom(cursor),
+      since: toDate(since),
+      before: cursor === undefined ? undefined : parseIdCursor(cursor),
     });
     return { body: { items: entries.map(viewAuditEntry), nextCursor: next === undefined ? null : String(next) } };
   },
@@ -68,9 +68,9 @@ export const exportAuditRoute = defineRoute(
     const { cursor, since, until, ...rest } = query;
     const { entries, next } = await exportAudit(fleet, operator, {
       ...rest,
-      since: dateOf(since),
-      until: dateOf(until),
-      after: cursor === undefined ? undefined : placeFrom(cursor),
+      since: toDate(since),
+      until: toDate(until),
+      after: cursor === undefined ? undefined : parseExportCursor(cursor),
     });
     return { body: { items: entries.map(viewAuditEntry), nextCursor: next ? `${next.seq}@${next.chain}` : null } };
   },
@@ -78,21 +78,21 @@ export const exportAuditRoute = defineRoute(
 
 const IdText = z.coerce.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 
-function idFrom(cursor: string): number {
+function parseIdCursor(cursor: string): number {
   const id = IdText.safeParse(cursor);
   if (id.success) return id.data;
-  throw notOurs();
+  throw invalidCursor();
 }
 
 /** `<seq>@<chain>`, so that whoever has the last line of an export can go on behind it. */
-const PLACE = /^(?<seq>\d{1,10})@(?<chain>(?:task:[0-9a-f-]{36}|operator:[A-Za-z0-9][A-Za-z0-9._@-]{0,127}))$/;
+const EXPORT_CURSOR = /^(?<seq>\d{1,10})@(?<chain>(?:task:[0-9a-f-]{36}|operator:[A-Za-z0-9][A-Za-z0-9._@-]{0,127}))$/;
 
-function placeFrom(cursor: string): { chain: string; seq: number } {
-  const { seq, chain } = PLACE.exec(cursor)?.groups ?? {};
-  if (seq === undefined || chain === undefined || Number(seq) > 2_147_483_647) throw notOurs();
+function parseExportCursor(cursor: string): { chain: string; seq: number } {
+  const { seq, chain } = EXPORT_CURSOR.exec(cursor)?.groups ?? {};
+  if (seq === undefined || chain === undefined || Number(seq) > 2_147_483_647) throw invalidCursor();
   return { chain, seq: Number(seq) };
 }
 
-function notOurs(): FleetError {
+function invalidCursor(): FleetError {
   return new FleetError("invalid-input", "The cursor is not one of ours: take nextCursor of the page before.");
 }

@@ -1,6 +1,6 @@
 /** /config: an operator's settings, and their tenant's. Secrets go in and never come out. */
 import { z } from "zod";
-import { listSettings, setSetting, unsetSetting } from "../../conductor/access/preferences.ts";
+import { listPreferences, setPreference, unsetPreference } from "../../conductor/access/preferences.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { resealAll } from "../../conductor/access/reseal.ts";
 import {
@@ -27,7 +27,7 @@ export const configRoute = defineRoute(
     errors: ["not-verified"],
   },
   async (fleet: Fleet, { operator, query }) => {
-    const settings = await listSettings(fleet, operator, query);
+    const settings = await listPreferences(fleet, operator, query);
     return { body: { tenant: query.tenant, settings: settings.map(viewSetting) } };
   },
 );
@@ -43,7 +43,7 @@ export const setConfigRoute = defineRoute(
     reply: SettingView,
   },
   async (fleet: Fleet, { operator, params, body }) => ({
-    body: viewSetting(await setSetting(fleet, operator, { ...params, ...body })),
+    body: viewSetting(await setPreference(fleet, operator, { ...params, ...body })),
   }),
 );
 
@@ -59,8 +59,8 @@ export const unsetConfigRoute = defineRoute(
     errors: ["not-found"],
   },
   async (fleet: Fleet, { operator, params, query }) => {
-    await unsetSetting(fleet, operator, { ...params, ...query });
-    const settings = await listSettings(fleet, operator, query);
+    await unsetPreference(fleet, operator, { ...params, ...query });
+    const settings = await listPreferences(fleet, operator, query);
     return { body: { tenant: query.tenant, settings: settings.map(viewSetting) } };
   },
 );

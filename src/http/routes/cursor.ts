@@ -8,15 +8,15 @@ interface Cursor {
   readonly id: string;
 }
 
-export function writeCursor({ at, id }: Cursor): string {
+export function encodeCursor({ at, id }: Cursor): string {
   return Buffer.from(`${at} ${id}`).toString("base64url");
 }
 
 /** PostgreSQL has no year zero. */
-const At = z.iso.datetime().refine((at) => !at.startsWith("0000-"));
-const CursorText = z.tuple([At, z.uuid()]);
+const CursorTime = z.iso.datetime().refine((at) => !at.startsWith("0000-"));
+const CursorText = z.tuple([CursorTime, z.uuid()]);
 
-export function readCursor(text: string): Cursor {
+export function decodeCursor(text: string): Cursor {
   const parsed = CursorText.safeParse(Buffer.from(text, "base64url").toString("utf8").split(" "));
   if (!parsed.success)
     throw new FleetError("invalid-input", "The cursor is not one of ours: take nextCursor of the page before.");

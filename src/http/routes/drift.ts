@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { acceptDrift, readDriftReport } from "../../conductor/drift/report.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { requestLook } from "../../conductor/drift/rounds.ts";
-import { DriftFinding, DriftReportDocument, reportedFinding } from "../../domain/drift/report.ts";
-import { Acceptance, DriftQuery, LookAsked, LookRequest } from "../../views/drift.ts";
+import { requestScan } from "../../conductor/drift/rounds.ts";
+import { DriftFinding, DriftReportDocument, toDriftFinding } from "../../domain/drift/report.ts";
+import { Acceptance, DriftQuery, LookAsked, ScanRequest } from "../../views/drift.ts";
 import { defineRoute } from "../route.ts";
 
 export const driftRoute = defineRoute(
@@ -28,13 +28,13 @@ export const checkDriftRoute = defineRoute(
     path: "/api/fleet/drift/check",
     tier: "builder",
     summary: "Ask for a look now; nothing that is looked at is changed",
-    body: LookRequest,
+    body: ScanRequest,
     reply: LookAsked,
     statuses: { 202: "a worker will look" },
     errors: ["not-found"],
   },
   async (fleet: Fleet, { operator, body }) => {
-    const { lookId, askedAt } = await requestLook(fleet, operator, "asked", body.product);
+    const { lookId, askedAt } = await requestScan(fleet, operator, "requested", body.product);
     return { status: 202, body: { look_id: lookId, asked_at: askedAt.toISOString() } };
   },
 );
@@ -53,6 +53,6 @@ export const acceptDriftRoute = defineRoute(
     errors: ["not-found", "ambiguous-name", "invalid-transition"],
   },
   async (fleet: Fleet, { operator, params, body }) => ({
-    body: reportedFinding(await acceptDrift(fleet, operator, params.finding, body.reason)),
+    body: toDriftFinding(await acceptDrift(fleet, operator, params.finding, body.reason)),
   }),
 );

@@ -1,5 +1,5 @@
 /** /estop: the kill switch. */
-import { listEstops, releaseEstop, throwEstop } from "../../conductor/attempts/estop.ts";
+import { listEstops, releaseEstop, engageEstop } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { EstopRelease, EstopRequest, EstopsView, viewEstops } from "../../views/estop.ts";
 import { defineRoute } from "../route.ts";
@@ -27,7 +27,7 @@ export const throwEstopRoute = defineRoute(
     errors: ["task-not-found", "not-owner", "not-found", "invalid-transition", "tier-too-low"],
   },
   async (fleet: Fleet, { operator, body }) => ({
-    body: { stops: viewEstops(await throwEstop(fleet, operator, body)) },
+    body: { stops: viewEstops(await engageEstop(fleet, operator, body)) },
   }),
 );
 

@@ -1,6 +1,6 @@
 /** GET /events, /events/recent, /tasks/:task/events: what happens. */
 import { z } from "zod";
-import { followEvents, readEvents, type EventAsk } from "../../conductor/tasks/events.ts";
+import { followEvents, readEvents, type EventsRequest } from "../../conductor/tasks/events.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { getTaskNamed } from "../../conductor/tasks/find.ts";
 import type { Operator } from "../../domain/operator.ts";
@@ -67,10 +67,10 @@ export const recentEventsRoute = defineRoute(
 async function* stream(
   fleet: Fleet,
   operator: Operator,
-  ask: EventAsk,
+  request: EventsRequest,
   signal: AbortSignal,
 ): AsyncGenerator<StreamEvent<EventView>, void> {
-  for await (const { cursor, payload } of followEvents(fleet, operator, ask, signal)) {
+  for await (const { cursor, payload } of followEvents(fleet, operator, request, signal)) {
     const data = EventView.parse(payload);
     yield { id: cursor, event: data.type, data };
   }

@@ -1,5 +1,5 @@
 /** POST /gc: put aside what is past its keeping, or say what would be. */
-import { askGc } from "../../conductor/gc/ask.ts";
+import { runGc } from "../../conductor/gc/ask.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { GcRequest, GcView } from "../../views/gc.ts";
 import { defineRoute } from "../route.ts";
@@ -18,7 +18,7 @@ export const gcRoute = defineRoute(
     errors: ["not-found"],
   },
   async (fleet: Fleet, { operator, body, signal }) => {
-    const { dryRun, reports, waiting } = await askGc(fleet, operator, body, signal);
+    const { dryRun, reports, waiting } = await runGc(fleet, operator, body, signal);
     const { graceMinutes } = fleet.settings.gc;
     return { body: { dryRun, graceMinutes, hosts: [...reports], waiting: [...waiting] } };
   },

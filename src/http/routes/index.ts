@@ -10,7 +10,7 @@ import { acceptDriftRoute, checkDriftRoute, driftRoute } from "./drift.ts";
 import { estopsRoute, releaseEstopRoute, throwEstopRoute } from "./estop.ts";
 import { eventsRoute, recentEventsRoute, taskEventsRoute } from "./events.ts";
 import { gcRoute } from "./gc.ts";
-import { keysRoutes, type KeyDoor } from "./keys.ts";
+import { keysRoutes, type KeyAdmin } from "./keys.ts";
 import { loginRoute } from "./login.ts";
 import { followLogsRoute, logsRoute } from "./logs.ts";
 import { notifyTestRoute } from "./notify.ts";
@@ -26,7 +26,7 @@ import { refreshScienceRoute, scienceRoute } from "./science.ts";
 import { spawnRoute } from "./spawn.ts";
 import { storyRoute } from "./story.ts";
 import { statusRoute, taskRoute, tasksRoute } from "./tasks.ts";
-import { tokensRoutes, type TokenDoor } from "./tokens.ts";
+import { tokensRoutes, type TokenAdmin } from "./tokens.ts";
 
 export const ROUTES: readonly Route<Fleet>[] = [
   spawnRoute,
@@ -97,8 +97,8 @@ export const ROUTES: readonly Route<Fleet>[] = [
 
 /** Those beside which the web process has to stand, because it holds the keys. */
 export function webRoutes(
-  linkFor: (operator: Operator) => Promise<string>,
-  { tokens, ...keys }: KeyDoor & { readonly tokens: TokenDoor },
+  createLoginLink: (operator: Operator) => Promise<string>,
+  { tokens, ...keys }: KeyAdmin & { readonly tokens: TokenAdmin },
 ): readonly Route<Fleet>[] {
-  return [...ROUTES, loginRoute(linkFor), ...keysRoutes(keys), ...tokensRoutes(tokens)];
+  return [...ROUTES, loginRoute(createLoginLink), ...keysRoutes(keys), ...tokensRoutes(tokens)];
 }

@@ -5,10 +5,10 @@ import { requestCheckpoint } from "../../conductor/audit/checkpoints.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { checkInvariants } from "../../conductor/watch/invariants.ts";
 import { getTaskNamed } from "../../conductor/tasks/find.ts";
-import { readAlerts, readChecks, type HouseAlert, type SeenCheck } from "../../conductor/watch/health.ts";
+import { readAlerts, readChecks, type FleetAlert, type CheckStatus } from "../../conductor/watch/health.ts";
 import { AuditProof, CheckpointView, InvariantsView } from "../../views/integrity.ts";
 import { defineRoute } from "../route.ts";
-import { sightOf } from "../../conductor/scope.ts";
+import { visibleTo } from "../../conductor/scope.ts";
 
 export const auditRoute = defineRoute(
   {
@@ -22,7 +22,7 @@ export const auditRoute = defineRoute(
   },
   async (fleet: Fleet, { operator, query }) => {
     const taskId = query.task ? (await getTaskNamed(fleet, operator, query.task)).id : undefined;
-    const proof = await verifyAudit(fleet, sightOf(operator, { all: true }), taskId);
+    const proof = await verifyAudit(fleet, visibleTo(operator, { all: true }), taskId);
     const { checkpoint } = proof;
     return {
       body: {
@@ -46,11 +46,11 @@ export const checkpointRoute = defineRoute(
   async (fleet: Fleet, { operator }) => ({ status: 201, body: await requestCheckpoint(fleet, operator) }),
 );
 
-type House = z.output<typeof InvariantsView>;
+type InvariantsReport = z.output<typeof InvariantsView>;
 
-function viewCheck({ name, periodMs, lastGoodAt, tookMs, isOverdue, result }: SeenCheck, mayName: boolean) {
+function viewCheck({ name, periodMs, lastGoodAt, tookMs, isOverdue, result }: CheckStatus, showDetails: boolean) {
   const at = lastGoodAt?.toISOString() ?? null;
-  const view: House["checks"][number] = {
+  const view: InvariantsReport["checks"][number] = {
     name,
     everyMs: periodMs,
     lastGoodAt: at,
@@ -58,10 +58,10 @@ function viewCheck({ name, periodMs, lastGoodAt, tookMs, isOverdue, result }: Se
     runs: !isOverdue,
     result: {},
   };
-  return mayName ? { ...view, result } : view;
+  return showDetails ? { ...view, result } : view;
 }
 
-function viewAlert({ kind, key, summary, raisedAt, episode }: HouseAlert): House["alerts"][number] {
+function viewAlert({ kind, key, summary, raisedAt, episode }: FleetAlert): InvariantsReport["alerts"][number] {
   return { kind, key, summary, since: raisedAt.toISOString(), episode };
 }
 
@@ -72,7 +72,7 @@ export const invariantsRoute = defineRoute(
     tier: "observer",
     summary: "Check what must always be true, for the whole fleet",
     reply: InvariantsView,
-    lasting: ({ at: _at, checks, ...verdicts }) => ({
+    etagOf: ({ at: _at, checks, ...verdicts }) => ({
       ...verdicts,
       checks: checks.map(({ name, runs }) => ({ name, runs })),
     }),
@@ -80,14 +80,14 @@ export const invariantsRoute = defineRoute(
   async (fleet: Fleet, { operator }) => {
     const verdicts = await checkInvariants(fleet);
     // Whether the house stands is for everybody; what is broken names other people's tasks.
-    const mayName = operator.role === "admin";
+    const showDetails = operator.role === "admin";
     const invariants = verdicts.map(({ violations, ...verdict }) => ({
       ...verdict,
       violations:
-        mayName || violations.length === 0 ? [...violations] : [`${violations.length}; role admin sees which`],
+        showDetails || violations.length === 0 ? [...violations] : [`${violations.length}; role admin sees which`],
     }));
-    const checks = (await readChecks(fleet)).map((check) => viewCheck(check, mayName));
-    const alerts = mayName ? (await readAlerts(fleet)).map((alert) => viewAlert(alert)) : [];
+    const checks = (await readChecks(fleet)).map((check) => viewCheck(check, showDetails));
+    const alerts = showDetails ? (await readAlerts(fleet)).map((alert) => viewAlert(alert)) : [];
     const ok = verdicts.every(({ holds }) => holds !== false) && checks.every(({ runs }) => runs);
     return { body: { ok, at: fleet.clock().toISOString(), invariants, checks, alerts } };
   },

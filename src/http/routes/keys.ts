@@ -9,16 +9,16 @@ import { defineRoute, type Route } from "../route.ts";
 /** A key as it goes into the database, private half sealed. */
 type NewKey = Parameters<typeof rotateKeys>[2];
 
-export interface KeyDoor {
-  readonly make: () => Promise<NewKey>;
+export interface KeyAdmin {
+  readonly createKey: () => Promise<NewKey>;
   /** Makes what was changed hold in this process before the answer leaves. */
-  readonly reread: () => Promise<void>;
+  readonly refresh: () => Promise<void>;
 }
 
 const HOUR_MS = 3_600_000;
 
-export function keysRoutes(door: KeyDoor): readonly Route<Fleet>[] {
-  return [listRoute, rotateRoute(door), revokeRoute(door)];
+export function keysRoutes(admin: KeyAdmin): readonly Route<Fleet>[] {
+  return [listRoute, rotateRoute(admin), revokeRoute(admin)];
 }
 
 const listRoute = defineRoute(
@@ -29,10 +29,10 @@ const listRoute = defineRoute(
     summary: "The keys that sign tokens, newest first (role admin)",
     reply: KeysView,
   },
-  async (fleet: Fleet, { operator }) => ({ body: await shown(fleet, operator) }),
+  async (fleet: Fleet, { operator }) => ({ body: await listKeyViews(fleet, operator) }),
 );
 
-function rotateRoute({ make, reread }: KeyDoor) {
+function rotateRoute({ createKey, refresh }: KeyAdmin) {
   return defineRoute(
     {
       method: "post",
@@ -44,14 +44,14 @@ function rotateRoute({ make, reread }: KeyDoor) {
       statuses: { 201: "the new key signs" },
     },
     async (fleet: Fleet, { operator, body }) => {
-      await rotateKeys(fleet, operator, await make(), body.overlapHours * HOUR_MS);
-      await reread();
-      return { status: 201, body: await shown(fleet, operator) };
+      await rotateKeys(fleet, operator, await createKey(), body.overlapHours * HOUR_MS);
+      await refresh();
+      return { status: 201, body: await listKeyViews(fleet, operator) };
     },
   );
 }
 
-function revokeRoute({ make, reread }: KeyDoor) {
+function revokeRoute({ createKey, refresh }: KeyAdmin) {
   return defineRoute(
     {
       method: "post",
@@ -64,13 +64,13 @@ function revokeRoute({ make, reread }: KeyDoor) {
       errors: ["not-found"],
     },
     async (fleet: Fleet, { operator, params }) => {
-      await revokeKey(fleet, operator, params.key, await make());
-      await reread();
-      return { body: await shown(fleet, operator) };
+      await revokeKey(fleet, operator, params.key, await createKey());
+      await refresh();
+      return { body: await listKeyViews(fleet, operator) };
     },
   );
 }
 
-async function shown(fleet: Fleet, by: Operator) {
+async function listKeyViews(fleet: Fleet, by: Operator) {
   return viewKeys(await listKeys(fleet, by), fleet.clock());
 }

@@ -1,12 +1,12 @@
 /** POST /login-links: a link that logs the asker's browser in, once. */
 import type { Fleet } from "../../conductor/fleet.ts";
-import { noteLoginLink } from "../../conductor/access/login.ts";
+import { auditLoginLink } from "../../conductor/access/login.ts";
 import { LoginLink } from "../../views/login.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { defineRoute } from "../route.ts";
 
 /** Signing is the web process's own affair: it hands in how a link is made. */
-export function loginRoute(linkFor: (operator: Operator) => Promise<string>) {
+export function loginRoute(createLoginLink: (operator: Operator) => Promise<string>) {
   return defineRoute(
     {
       method: "post",
@@ -17,8 +17,8 @@ export function loginRoute(linkFor: (operator: Operator) => Promise<string>) {
       statuses: { 201: "the link" },
     },
     async (fleet: Fleet, { operator }) => {
-      await noteLoginLink(fleet, operator);
-      return { status: 201, body: { url: await linkFor(operator) } };
+      await auditLoginLink(fleet, operator);
+      return { status: 201, body: { url: await createLoginLink(operator) } };
     },
   );
 }

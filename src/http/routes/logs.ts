@@ -36,10 +36,10 @@ export const followLogsRoute = defineStream(
   },
   async (fleet: Fleet, { operator, params, query, signal }) => {
     const task = await getTaskNamed(fleet, operator, params.task);
-    return events(followTaskLog(fleet, task, query, signal));
+    return toEvents(followTaskLog(fleet, task, query, signal));
   },
 );
 
-async function* events<Data>(lines: AsyncIterable<Data>): AsyncGenerator<{ data: Data }, void> {
+async function* toEvents<Data>(lines: AsyncIterable<Data>): AsyncGenerator<{ data: Data }, void> {
   for await (const data of lines) yield { data };
 }

@@ -1,13 +1,13 @@
 /** /operators: who is known to the house, and the most that their tokens may claim. */
 import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { disableOperator, enableOperator, operatorsFor, setOperator } from "../../conductor/access/operators.ts";
-import { Name } from "../../domain/operator.ts";
+import { disableOperator, enableOperator, listOperatorsFor, setOperator } from "../../conductor/access/operators.ts";
+import { OwnerName } from "../../domain/operator.ts";
 import { PageQuery, pageOf } from "../../views/page.ts";
 import { OperatorChange, OperatorView, viewOperator } from "../../views/token.ts";
 import { defineRoute } from "../route.ts";
 
-const OperatorParams = z.strictObject({ operator: Name.meta({ description: "`sub` of their tokens" }) });
+const OperatorParams = z.strictObject({ operator: OwnerName.meta({ description: "`sub` of their tokens" }) });
 
 export const operatorsRoute = defineRoute(
   {
@@ -19,7 +19,7 @@ export const operatorsRoute = defineRoute(
     reply: pageOf(OperatorView),
   },
   async (fleet: Fleet, { operator, query: { cursor = "", limit } }) => {
-    const rows = await operatorsFor(fleet, operator, { after: cursor, limit: limit + 1 });
+    const rows = await listOperatorsFor(fleet, operator, { after: cursor, limit: limit + 1 });
     const items = rows.slice(0, limit);
     const nextCursor = rows.length > limit ? (items.at(-1)?.id ?? null) : null;
     return { body: { items: items.map((row) => viewOperator(row)), nextCursor } };
@@ -36,8 +36,8 @@ export const setOperatorRoute = defineRoute(
     reply: OperatorView,
     errors: ["tier-too-low"],
   },
-  async (fleet: Fleet, { operator: by, body: { operator, role, ...ask } }) => ({
-    body: viewOperator(await setOperator(fleet, by, operator, { ...ask, role: role === "none" ? null : role })),
+  async (fleet: Fleet, { operator: by, body: { operator, role, ...change } }) => ({
+    body: viewOperator(await setOperator(fleet, by, operator, { ...change, role: role === "none" ? null : role })),
   }),
 );
 

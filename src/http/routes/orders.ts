@@ -15,7 +15,7 @@ import { Intent, OrderRequest, OrderStatus } from "../../domain/orders/order.ts"
 import { AddedOrder, BatchView, OneRunRequest, OrderView, RunRequest, viewOrder } from "../../views/orders/order.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
 import { defineRoute } from "../route.ts";
-import { readCursor, writeCursor } from "./cursor.ts";
+import { decodeCursor, encodeCursor } from "./cursor.ts";
 
 const OrderParams = z.strictObject({
   order: z.string().min(2).max(64).meta({ description: "Id, prefix of an id, or short name" }),
@@ -45,10 +45,10 @@ export const ordersRoute = defineRoute(
       status: query.status,
       planId: query.plan,
       batchId: query.batch,
-      before: query.cursor === undefined ? undefined : readCursor(query.cursor),
+      before: query.cursor === undefined ? undefined : decodeCursor(query.cursor),
       limit: query.limit,
     });
-    return { body: viewPage({ items: orders, nextCursor: next ? writeCursor(next) : null }, viewOrder) };
+    return { body: viewPage({ items: orders, nextCursor: next ? encodeCursor(next) : null }, viewOrder) };
   },
 );
 
@@ -99,7 +99,7 @@ export const runOrdersRoute = defineRoute(
   },
   async (fleet: Fleet, { operator, body }) => {
     const { planned, refused } = await planRun(fleet, operator, { budget: body.budget, productId: body.product });
-    const batch = body.dryRun ? { batchId: null, planned } : await start(fleet, operator, planned);
+    const batch = body.dryRun ? { batchId: null, planned } : await startBatch(fleet, operator, planned);
     return { body: { dryRun: body.dryRun, refused: [...refused], ...viewBatch(batch) } };
   },
 );
@@ -117,12 +117,12 @@ export const runOrderRoute = defineRoute(
   },
   async (fleet: Fleet, { operator, params, body }) => {
     const { planned } = await planRun(fleet, operator, { budget: 1, order: params.order });
-    const over = planned.find(({ order }) => order.completedAt !== null);
-    if (over) {
-      const message = `Order ${params.order} is ${over.order.status}. Make a new one: fleet orders add ${over.order.productId} ${over.order.intent}`;
-      throw new FleetError("invalid-transition", message, { status: over.order.status });
+    const completed = planned.find(({ order }) => order.completedAt !== null);
+    if (completed) {
+      const message = `Order ${params.order} is ${completed.order.status}. Make a new one: fleet orders add ${completed.order.productId} ${completed.order.intent}`;
+      throw new FleetError("invalid-transition", message, { status: completed.order.status });
     }
-    const batch = body.dryRun ? { batchId: null, planned } : await start(fleet, operator, planned);
+    const batch = body.dryRun ? { batchId: null, planned } : await startBatch(fleet, operator, planned);
     return { body: { dryRun: body.dryRun, refused: [], ...viewBatch(batch) } };
   },
 );
@@ -133,7 +133,7 @@ interface Batch {
 }
 
 /** As they are once they were asked for: of two who ask at once, each is told of what is theirs. */
-async function start(fleet: Fleet, by: Operator, planned: readonly PlannedRun[]): Promise<Batch> {
+async function startBatch(fleet: Fleet, by: Operator, planned: readonly PlannedRun[]): Promise<Batch> {
   if (planned.length === 0) return { batchId: null, planned };
   const { batchId, requested } = await requestBatch(
     fleet,
@@ -142,12 +142,12 @@ async function start(fleet: Fleet, by: Operator, planned: readonly PlannedRun[])
   );
   const [only] = planned;
   if (requested.length === 0 && planned.length === 1 && only) return { batchId: only.order.batchId, planned };
-  const asked = new Map(requested.map((order) => [order.id, order]));
-  const mine = planned.flatMap((one) => {
-    const order = asked.get(one.order.id);
+  const requestedById = new Map(requested.map((order) => [order.id, order]));
+  const started = planned.flatMap((one) => {
+    const order = requestedById.get(one.order.id);
     return order ? [{ ...one, order }] : [];
   });
-  return { batchId: mine.length > 0 ? batchId : null, planned: mine };
+  return { batchId: started.length > 0 ? batchId : null, planned: started };
 }
 
 function viewBatch({ batchId, planned }: Batch): Pick<BatchView, "batchId" | "orders"> {

@@ -8,7 +8,7 @@ import { viewEstops } from "../../views/estop.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
 import { PlanRequest, PlanSummary, PlanView, ReplayView, viewPlanSummary } from "../../views/orders/plan.ts";
 import { defineRoute } from "../route.ts";
-import { readCursor, writeCursor } from "./cursor.ts";
+import { decodeCursor, encodeCursor } from "./cursor.ts";
 
 const stopsFor = async (fleet: Fleet, by: Operator) => viewEstops(await listEstops(fleet, by));
 
@@ -45,9 +45,9 @@ export const plansRoute = defineRoute(
     reply: pageOf(PlanSummary),
   },
   async (fleet: Fleet, { operator, query }) => {
-    const before = query.cursor === undefined ? undefined : readCursor(query.cursor);
+    const before = query.cursor === undefined ? undefined : decodeCursor(query.cursor);
     const { plans, next } = await listPlansFor(fleet, operator, { before, limit: query.limit });
-    const nextCursor = next ? writeCursor(next) : null;
+    const nextCursor = next ? encodeCursor(next) : null;
     return { body: viewPage({ items: plans, nextCursor }, viewPlanSummary) };
   },
 );

@@ -1,19 +1,19 @@
 /** GET /ps and /hosts: agents and machines as they are. */
 import { z } from "zod";
-import { lookAtStops } from "../../conductor/attempts/estop.ts";
+import { findEstopHolds } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { rollCall, type Roll } from "../../conductor/tasks/find.ts";
+import { listAgents, type AgentList } from "../../conductor/tasks/find.ts";
 import { FleetError } from "../../domain/errors.ts";
-import type { SeenFacts } from "../../domain/monitor/facts.ts";
+import type { StoredAgentFacts } from "../../domain/monitor/facts.ts";
 import { TaskStatus, TERMINAL_STATUSES } from "../../domain/task/task.ts";
 import {
   HostView,
-  lastingHost,
-  lastingPs,
+  stableHost,
+  stablePs,
   PsQuery,
   PsView,
   viewTaskAgent,
-  type AgentSight,
+  type AgentObservation,
 } from "../../views/agent.ts";
 import { viewEstops } from "../../views/estop.ts";
 import { defineRoute } from "../route.ts";
@@ -21,7 +21,7 @@ import { defineRoute } from "../route.ts";
 const About =
   "304 means: as before, only seen again meanwhile. Ages, times of asking and load do not count as changes; that nothing is heard";
 
-const MOST = 2_000;
+const MAX_AGENTS = 2_000;
 const LIVE = TaskStatus.options.filter((status) => !TERMINAL_STATUSES.includes(status));
 
 export const psRoute = defineRoute(
@@ -33,21 +33,21 @@ export const psRoute = defineRoute(
     description: `${About} of an agent is in \`health\``,
     query: PsQuery,
     reply: PsView,
-    lasting: lastingPs,
+    etagOf: stablePs,
   },
   async (fleet: Fleet, { operator, query }) => {
     if (query.tenant && query.tenant !== operator.tenantId && operator.role !== "admin") {
       throw new FleetError("tier-too-low", "Another tenant's agents are for role admin.");
     }
     const now = fleet.clock();
-    const { tasks, facts, hosts, places } = await rollCall(fleet, operator, {
+    const { tasks, facts, hosts, positions } = await listAgents(fleet, operator, {
       all: operator.role === "admin",
       statuses: query.status ? [query.status] : query.all ? undefined : LIVE,
       tenantId: query.tenant,
       host: query.host,
-      limit: MOST,
+      limit: MAX_AGENTS,
     });
-    const { stops, holds } = await lookAtStops(fleet, operator, tasks);
+    const { stops, holds } = await findEstopHolds(fleet, operator, tasks);
     const orphans = query.orphans ? await fleet.agents.listOrphans() : [];
     return {
       body: {
@@ -55,7 +55,11 @@ export const psRoute = defineRoute(
         agents: tasks.map((task) =>
           viewTaskAgent(
             task,
-            { ...sightOf(facts.get(task.id), task.attempt), hold: holds.get(task.id), position: places.get(task.id) },
+            {
+              ...toObservation(facts.get(task.id), task.attempt),
+              hold: holds.get(task.id),
+              position: positions.get(task.id),
+            },
             { now, intervalMs: fleet.heartbeatIntervalMs },
           ),
         ),
@@ -83,17 +87,17 @@ export const hostsRoute = defineRoute(
     summary: "Machines that hold agents",
     description: `${About} of a machine is in \`state\``,
     reply: z.object({ hosts: z.array(HostView) }),
-    lasting: ({ hosts }) => hosts.map((host) => lastingHost(host)),
+    etagOf: ({ hosts }) => hosts.map((host) => stableHost(host)),
   },
   async (fleet: Fleet, { operator }) => {
-    const { hosts } = await rollCall(fleet, operator, { limit: 1 });
+    const { hosts } = await listAgents(fleet, operator, { limit: 1 });
     const now = fleet.clock();
     return { body: { hosts: hosts.map((host) => viewHost(host, now)) } };
   },
 );
 
 /** What was seen of an earlier attempt says nothing about this one. */
-export function sightOf(seen: SeenFacts | undefined, attempt: number): AgentSight {
+export function toObservation(seen: StoredAgentFacts | undefined, attempt: number): AgentObservation {
   if (!seen || seen.attempt !== attempt) return {};
   return {
     paneAlive: seen.pane === "unknown" ? null : seen.pane === "alive",
@@ -104,7 +108,7 @@ export function sightOf(seen: SeenFacts | undefined, attempt: number): AgentSigh
   };
 }
 
-function viewHost(host: Roll["hosts"][number], now: Date): HostView {
+function viewHost(host: AgentList["hosts"][number], now: Date): HostView {
   return {
     id: host.id,
     name: host.id,

@@ -1,13 +1,19 @@
 /** /runs: what orders did, their evidence, and keeping one on purpose. */
 import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { listRunsFor, pinRunNamed, readEvidence, tellRun, verifyEvidence } from "../../conductor/orders/find-runs.ts";
+import {
+  listRunsFor,
+  pinRunNamed,
+  readEvidence,
+  getRunDetails,
+  verifyEvidence,
+} from "../../conductor/orders/find-runs.ts";
 import { Intent } from "../../domain/orders/order.ts";
 import { viewOrder } from "../../views/orders/order.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
 import { EvidenceView, PinRequest, RunStory, RunView, viewEvidence, viewRun } from "../../views/orders/run.ts";
 import { defineRoute } from "../route.ts";
-import { readCursor, writeCursor } from "./cursor.ts";
+import { decodeCursor, encodeCursor } from "./cursor.ts";
 
 const RunParams = z.strictObject({
   run: z.string().min(2).max(64).meta({ description: "Id, prefix of an id, or short name" }),
@@ -37,10 +43,10 @@ export const runsRoute = defineRoute(
       status: query.status,
       orderId: query.order,
       collected: query.collected,
-      before: query.cursor === undefined ? undefined : readCursor(query.cursor),
+      before: query.cursor === undefined ? undefined : decodeCursor(query.cursor),
       limit: query.limit,
     });
-    const nextCursor = next ? writeCursor(next) : null;
+    const nextCursor = next ? encodeCursor(next) : null;
     return { body: viewPage({ items: runs, nextCursor }, viewRun) };
   },
 );
@@ -59,7 +65,7 @@ export const runRoute = defineRoute(
     errors: ["not-found", "ambiguous-name"],
   },
   async (fleet: Fleet, { operator, params, query }) => {
-    const { run, order, artifacts, tries } = await tellRun(fleet, operator, params.run);
+    const { run, order, artifacts, tries } = await getRunDetails(fleet, operator, params.run);
     const verified = query.verify ? await verifyEvidence(fleet, run) : null;
     return {
       body: {

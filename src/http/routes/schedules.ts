@@ -5,10 +5,10 @@ import type { Fleet } from "../../conductor/fleet.ts";
 import {
   getSchedule,
   listSchedulesFor,
-  notePushed,
+  handlePush,
   pauseScheduleFor,
   resumeScheduleFor,
-  sayDifference,
+  describeDifference,
 } from "../../conductor/schedules/requests.ts";
 import { runNow, type ScheduleRun } from "../../conductor/schedules/run.ts";
 import { viewEstops } from "../../views/estop.ts";
@@ -20,7 +20,7 @@ import {
   ScheduleView,
   viewSchedule,
 } from "../../views/orders/schedule.ts";
-import { defineRoute, type RouteFace } from "../route.ts";
+import { defineRoute, type RouteSpec } from "../route.ts";
 import { ProductParams } from "./params.ts";
 
 export const schedulesRoute = defineRoute(
@@ -30,7 +30,7 @@ export const schedulesRoute = defineRoute(
     tier: "observer",
     summary: "The schedules: when each ran, when it will, and what is not as its file says",
     reply: SchedulesView,
-    lasting: ({ at: _at, ...rest }) => rest,
+    etagOf: ({ at: _at, ...rest }) => rest,
   },
   async (fleet: Fleet, { operator }) => {
     const now = fleet.clock();
@@ -42,14 +42,14 @@ export const schedulesRoute = defineRoute(
         at: now.toISOString(),
         stops: viewEstops(await listEstops(fleet, operator)),
         schedules: shown,
-        strays: strays.map((stray) => ({ id: stray.id, what: sayDifference(stray) })),
+        strays: strays.map((stray) => ({ id: stray.id, what: describeDifference(stray) })),
         differences,
       },
     };
   },
 );
 
-function act<Path extends string>(path: Path, summary: string) {
+function scheduleAction<Path extends string>(path: Path, summary: string) {
   return {
     method: "post",
     path: `/api/fleet/schedules/:product/${path}`,
@@ -57,11 +57,15 @@ function act<Path extends string>(path: Path, summary: string) {
     summary,
     params: ProductParams,
     errors: ["not-found"],
-  } as const satisfies Omit<RouteFace, "reply">;
+  } as const satisfies Omit<RouteSpec, "reply">;
 }
 
 export const pauseScheduleRoute = defineRoute(
-  { ...act("pause", "Pause a schedule: nothing is made until it is resumed"), body: PauseReason, reply: ScheduleView },
+  {
+    ...scheduleAction("pause", "Pause a schedule: nothing is made until it is resumed"),
+    body: PauseReason,
+    reply: ScheduleView,
+  },
   async (fleet: Fleet, { operator, params, body }) => {
     const seen = await pauseScheduleFor(fleet, operator, params.product, body.reason);
     return { body: viewSchedule(seen, fleet.clock()) };
@@ -69,7 +73,7 @@ export const pauseScheduleRoute = defineRoute(
 );
 
 export const resumeScheduleRoute = defineRoute(
-  { ...act("resume", "Resume a schedule: what was due meanwhile is not made up"), reply: ScheduleView },
+  { ...scheduleAction("resume", "Resume a schedule: what was due meanwhile is not made up"), reply: ScheduleView },
   async (fleet: Fleet, { operator, params }) => {
     const seen = await resumeScheduleFor(fleet, operator, params.product);
     return { body: viewSchedule(seen, fleet.clock()) };
@@ -78,7 +82,7 @@ export const resumeScheduleRoute = defineRoute(
 
 export const runScheduleRoute = defineRoute(
   {
-    ...act("run", "Run a schedule now: its next slot stays what it was"),
+    ...scheduleAction("run", "Run a schedule now: its next slot stays what it was"),
     reply: ScheduleRunView,
     statuses: { 201: "what it made; nothing when all of it was there" },
     errors: ["not-found", "invalid-transition", "product-stopped", "stopped"],
@@ -86,7 +90,7 @@ export const runScheduleRoute = defineRoute(
   async (fleet: Fleet, { operator, params }) => {
     const { id, tenantId } = await getSchedule(fleet, operator, params.product);
     const run = await runNow(fleet, operator, { tenantId, id });
-    return { status: 201, body: viewRun(id, run) };
+    return { status: 201, body: viewScheduleRun(id, run) };
   },
 );
 
@@ -102,10 +106,10 @@ export const pushedRoute = defineRoute(
     errors: ["not-found"],
   },
   async (fleet: Fleet, { operator, params, body }) => ({
-    body: viewRun(params.product, await notePushed(fleet, operator, params.product, body.sha)),
+    body: viewScheduleRun(params.product, await handlePush(fleet, operator, params.product, body.sha)),
   }),
 );
 
-function viewRun(product: string, { outcome, orders }: ScheduleRun): z.input<typeof ScheduleRunView> {
+function viewScheduleRun(product: string, { outcome, orders }: ScheduleRun): z.input<typeof ScheduleRunView> {
   return { product, outcome, orders: orders.map(({ id, intent, priority }) => ({ id, intent, priority })) };
 }

@@ -1,9 +1,9 @@
 /** /science: the research dossiers of all products, and how far they are. */
 import type { Fleet } from "../../conductor/fleet.ts";
-import { requestLook } from "../../conductor/drift/rounds.ts";
+import { requestScan } from "../../conductor/drift/rounds.ts";
 import { readScienceIndex } from "../../conductor/drift/science.ts";
 import { ScienceIndex } from "../../domain/science/science-index.ts";
-import { LookAsked, LookRequest, ScienceQuery } from "../../views/drift.ts";
+import { LookAsked, ScanRequest, ScienceQuery } from "../../views/drift.ts";
 import { defineRoute } from "../route.ts";
 
 export const scienceRoute = defineRoute(
@@ -14,7 +14,7 @@ export const scienceRoute = defineRoute(
     summary: "The research dossiers: how far, since when, handed to which design, stuck or unreadable",
     query: ScienceQuery,
     reply: ScienceIndex,
-    lasting: ({ generated_at: _at, ...index }) => index,
+    etagOf: ({ generated_at: _at, ...index }) => index,
   },
   async (fleet: Fleet, { operator, query }) => {
     const index = await readScienceIndex(fleet, operator);
@@ -29,13 +29,13 @@ export const refreshScienceRoute = defineRoute(
     path: "/api/fleet/science/refresh",
     tier: "builder",
     summary: "Ask for the dossiers to be read anew, also where there is no new commit",
-    body: LookRequest,
+    body: ScanRequest,
     reply: LookAsked,
     statuses: { 202: "a worker will read them" },
     errors: ["not-found"],
   },
   async (fleet: Fleet, { operator, body }) => {
-    const { lookId, askedAt } = await requestLook(fleet, operator, "asked-science", body.product);
+    const { lookId, askedAt } = await requestScan(fleet, operator, "requested-science", body.product);
     return { status: 202, body: { look_id: lookId, asked_at: askedAt.toISOString() } };
   },
 );

@@ -6,10 +6,10 @@ import { mergeTask, rejectTask } from "../../conductor/delivery/merge.ts";
 import { retryNow } from "../../conductor/attempts/retry.ts";
 import { getOwnTask } from "../../conductor/tasks/find.ts";
 import { MergedView, Reason, Rejection, Removed, TaskView, viewTask } from "../../views/task.ts";
-import { defineRoute, type RouteFace } from "../route.ts";
+import { defineRoute, type RouteSpec } from "../route.ts";
 import { TaskParams } from "./params.ts";
 
-function act<Path extends string>(path: Path, summary: string) {
+function taskAction<Path extends string>(path: Path, summary: string) {
   return {
     method: "post",
     path: `/api/fleet/tasks/:task/${path}`,
@@ -18,11 +18,11 @@ function act<Path extends string>(path: Path, summary: string) {
     summary,
     params: TaskParams,
     errors: ["task-not-found", "not-owner", "invalid-transition", "stale-version"],
-  } as const satisfies Omit<RouteFace, "reply">;
+  } as const satisfies Omit<RouteSpec, "reply">;
 }
 
 export const stopRoute = defineRoute(
-  { ...act("stop", "Stop a task: cancelled, its agent ended"), body: Reason, reply: TaskView },
+  { ...taskAction("stop", "Stop a task: cancelled, its agent ended"), body: Reason, reply: TaskView },
   async (fleet: Fleet, { operator, params, body }) => {
     const task = await getOwnTask(fleet, operator, params.task);
     return { body: viewTask(await stopTask(fleet, operator, task, body.reason)) };
@@ -31,7 +31,7 @@ export const stopRoute = defineRoute(
 
 export const retryRoute = defineRoute(
   {
-    ...act("retry", "Retry a failed or rejected task now"),
+    ...taskAction("retry", "Retry a failed or rejected task now"),
     body: Reason,
     reply: TaskView,
     errors: ["task-not-found", "not-owner", "invalid-transition", "stale-version", "product-stopped", "stopped"],
@@ -43,16 +43,20 @@ export const retryRoute = defineRoute(
 );
 
 export const mergeRoute = defineRoute(
-  { ...act("merge", "Merge a ready task's pull request"), body: Reason, reply: MergedView },
+  { ...taskAction("merge", "Merge a ready task's pull request"), body: Reason, reply: MergedView },
   async (fleet: Fleet, { operator, params }) => {
     const task = await getOwnTask(fleet, operator, params.task);
-    const { task: merged, bringHome } = await mergeTask(fleet, operator, task);
-    return { body: { ...viewTask(merged), bringHome: bringHome ?? null } };
+    const { task: merged, pullCommand } = await mergeTask(fleet, operator, task);
+    return { body: { ...viewTask(merged), bringHome: pullCommand ?? null } };
   },
 );
 
 export const rejectRoute = defineRoute(
-  { ...act("reject", "Reject a ready task: the next attempt is told your comment"), body: Rejection, reply: TaskView },
+  {
+    ...taskAction("reject", "Reject a ready task: the next attempt is told your comment"),
+    body: Rejection,
+    reply: TaskView,
+  },
   async (fleet: Fleet, { operator, params, body }) => {
     const task = await getOwnTask(fleet, operator, params.task);
     return { body: viewTask(await rejectTask(fleet, operator, task, body.comment)) };

@@ -2,14 +2,14 @@
 import { z } from "zod";
 import { listEstops } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { countTasksFor, getTaskNamed, listTasksFor, placesOf } from "../../conductor/tasks/find.ts";
+import { countTasksFor, getTaskNamed, listTasksFor, positionsOf } from "../../conductor/tasks/find.ts";
 import { AgentType, TaskStatus, TaskType, TERMINAL_STATUSES } from "../../domain/task/task.ts";
 import { Stops, viewEstops } from "../../views/estop.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
 import { TaskDetailView, viewTaskDetail } from "../../views/task-details.ts";
 import { TaskView, viewTask } from "../../views/task.ts";
 import { defineRoute } from "../route.ts";
-import { readCursor, writeCursor } from "./cursor.ts";
+import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { AllTenants, TaskParams } from "./params.ts";
 
 export const statusRoute = defineRoute(
@@ -63,10 +63,10 @@ export const tasksRoute = defineRoute(
       text: query.text,
       since: query.since ? new Date(query.since) : undefined,
       operatorId: query.mine ? operator.id : undefined,
-      before: query.cursor ? readCursor(query.cursor) : undefined,
+      before: query.cursor ? decodeCursor(query.cursor) : undefined,
       limit: query.limit,
     });
-    const nextCursor = next ? writeCursor(next) : null;
+    const nextCursor = next ? encodeCursor(next) : null;
     return { body: viewPage({ items: tasks, nextCursor }, viewTask) };
   },
 );
@@ -83,6 +83,6 @@ export const taskRoute = defineRoute(
   },
   async (fleet: Fleet, { operator, params }) => {
     const task = await getTaskNamed(fleet, operator, params.task);
-    return { body: viewTaskDetail(task, (await placesOf(fleet, [task])).get(task.id)) };
+    return { body: viewTaskDetail(task, (await positionsOf(fleet, [task])).get(task.id)) };
   },
 );

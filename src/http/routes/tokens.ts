@@ -15,18 +15,18 @@ import {
 } from "../../views/token.ts";
 import { defineRoute, type Route } from "../route.ts";
 
-export interface TokenDoor {
+export interface TokenAdmin {
   /** Our name in `iss`. */
   readonly issuer: string;
   readonly sign: (operator: Operator, ttlMs: number) => Promise<SignedToken>;
   /** Makes a revocation hold in this process before the answer leaves. */
-  readonly reread: () => Promise<void>;
+  readonly refresh: () => Promise<void>;
 }
 
 const MINUTE_MS = 60_000;
 
-export function tokensRoutes(door: TokenDoor): readonly Route<Fleet>[] {
-  return [listRoute, issueRoute(door), revokeRoute(door)];
+export function tokensRoutes(admin: TokenAdmin): readonly Route<Fleet>[] {
+  return [listRoute, issueRoute(admin), revokeRoute(admin)];
 }
 
 const listRoute = defineRoute(
@@ -47,7 +47,7 @@ const listRoute = defineRoute(
   },
 );
 
-function issueRoute({ sign }: TokenDoor) {
+function issueRoute({ sign }: TokenAdmin) {
   return defineRoute(
     {
       method: "post",
@@ -60,8 +60,8 @@ function issueRoute({ sign }: TokenDoor) {
       statuses: { 201: "the token, shown this once" },
       errors: ["tier-too-low"],
     },
-    async (fleet: Fleet, { operator, body: { ttlMinutes, ...ask } }) => {
-      const issued = await issueTokenFor(fleet, operator, { ...ask, ttlMs: ttlMinutes * MINUTE_MS }, sign);
+    async (fleet: Fleet, { operator, body: { ttlMinutes, ...request } }) => {
+      const issued = await issueTokenFor(fleet, operator, { ...request, ttlMs: ttlMinutes * MINUTE_MS }, sign);
       const { token, jti, expiresAt } = issued;
       return {
         status: 201,
@@ -72,7 +72,7 @@ function issueRoute({ sign }: TokenDoor) {
   );
 }
 
-function revokeRoute({ issuer: own, reread }: TokenDoor) {
+function revokeRoute({ issuer: ownIssuer, refresh }: TokenAdmin) {
   return defineRoute(
     {
       method: "post",
@@ -94,10 +94,10 @@ function revokeRoute({ issuer: own, reread }: TokenDoor) {
       const { jti, issuer } = await revokeToken(
         fleet,
         operator,
-        { jti: params.token, issuer: body.issuer ?? own },
-        own,
+        { jti: params.token, issuer: body.issuer ?? ownIssuer },
+        ownIssuer,
       );
-      await reread();
+      await refresh();
       return { body: { id: jti, issuer } };
     },
   );

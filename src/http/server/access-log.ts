@@ -3,11 +3,11 @@ import type { Request, Response } from "express";
 import type { Operator } from "../../domain/operator.ts";
 import { requestIdOf, type HttpLog } from "./problem.ts";
 
-const READS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
-const MOST_SHOWN = 200;
+const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+const MAX_PATH_LENGTH = 200;
 
 export function logWhenDone(log: HttpLog, request: Request, response: Response): void {
-  const begun = performance.now();
+  const startedAt = performance.now();
   response.once("close", () => {
     const status = response.writableFinished ? response.statusCode : "broken off";
     const facts = {
@@ -16,20 +16,20 @@ export function logWhenDone(log: HttpLog, request: Request, response: Response):
       requestId: requestIdOf(response),
       method: request.method,
       // Without the query: login codes and search texts stand there.
-      path: request.path.slice(0, MOST_SHOWN),
+      path: request.path.slice(0, MAX_PATH_LENGTH),
       status,
-      duration_ms: Math.round(performance.now() - begun),
-      ...askers.get(response),
+      duration_ms: Math.round(performance.now() - startedAt),
+      ...callers.get(response),
     };
     if (typeof status === "number" && status >= 500) log.warn(facts, "answered");
-    else if (READS.has(request.method)) log.debug(facts, "answered");
+    else if (SAFE_METHODS.has(request.method)) log.debug(facts, "answered");
     else log.info(facts, "answered");
   });
 }
 
-const askers = new WeakMap<Response, { readonly tenantId: string; readonly operatorId: string }>();
+const callers = new WeakMap<Response, { readonly tenantId: string; readonly operatorId: string }>();
 
 /** Who asked, once that is known. */
-export function noteAsker(response: Response, { id, tenantId }: Operator): void {
-  askers.set(response, { tenantId, operatorId: id });
+export function setCaller(response: Response, { id, tenantId }: Operator): void {
+  callers.set(response, { tenantId, operatorId: id });
 }

@@ -3,12 +3,12 @@ import { isUtf8 } from "node:buffer";
 import express, { type Request, type Response } from "express";
 import { FleetError } from "../../domain/errors.ts";
 
-const MOST_BYTES = 1_048_576;
+const MAX_BYTES = 1_048_576;
 /** Deeper than anything the API knows; schemas and stores then never meet a tree that overflows a stack. */
-const DEEPEST = 32;
+const MAX_DEPTH = 32;
 
 const parseJson = express.json({
-  limit: MOST_BYTES,
+  limit: MAX_BYTES,
   inflate: false,
   strict: true,
   type: () => true,
@@ -30,7 +30,7 @@ export async function readBody(request: Request, response: Response): Promise<un
     });
   });
   const body: unknown = request.body;
-  refuseOddShapes("body", body);
+  assertSafeInput("body", body);
   return body;
 }
 
@@ -46,23 +46,23 @@ function isJson(contentType: string | undefined): boolean {
  * Holds for bodies, queries and paths alike, so that no schema can forget it: nothing deep, no prototype, no text that
  * PostgreSQL cannot hold. A loop, not a recursion: depth is exactly what cannot be trusted.
  */
-export function refuseOddShapes(part: string, given: unknown): void {
-  const rest: { value: unknown; depth: number }[] = [{ value: given, depth: 1 }];
-  for (let at = rest.pop(); at; at = rest.pop()) {
-    const { value, depth } = at;
-    if (typeof value === "string") refuseOddText(part, value);
+export function assertSafeInput(part: string, given: unknown): void {
+  const stack: { value: unknown; depth: number }[] = [{ value: given, depth: 1 }];
+  for (let entry = stack.pop(); entry; entry = stack.pop()) {
+    const { value, depth } = entry;
+    if (typeof value === "string") assertSafeText(part, value);
     if (typeof value !== "object" || value === null) continue;
-    if (depth > DEEPEST)
-      throw new FleetError("invalid-input", `The ${part} is nested more than ${DEEPEST} levels deep.`);
+    if (depth > MAX_DEPTH)
+      throw new FleetError("invalid-input", `The ${part} is nested more than ${MAX_DEPTH} levels deep.`);
     if (Object.hasOwn(value, "__proto__")) throw new FleetError("invalid-input", `The ${part} names __proto__.`);
     for (const [name, child] of Object.entries(value)) {
-      refuseOddText(part, name);
-      rest.push({ value: child, depth: depth + 1 });
+      assertSafeText(part, name);
+      stack.push({ value: child, depth: depth + 1 });
     }
   }
 }
 
-function refuseOddText(part: string, text: string): void {
+function assertSafeText(part: string, text: string): void {
   if (text.includes("\0")) throw new FleetError("invalid-input", `The ${part} holds a NUL character.`);
   if (!text.isWellFormed()) throw new FleetError("invalid-input", `The ${part} holds half a character.`);
 }

@@ -6,16 +6,16 @@ import { toProblem } from "./problem.ts";
 export function answerBrokenRequests(server: Server, newId: () => string): void {
   server.on("clientError", (error, socket) => {
     // Gone, or already answered in part: a second beginning would be read as the rest of the first.
-    if (codeOf(error) === "ECONNRESET" || !socket.writable || isAnswered(socket)) {
+    if (codeOf(error) === "ECONNRESET" || !socket.writable || hasResponseStarted(socket)) {
       socket.destroy();
       return;
     }
-    const { status, headers, body } = answerTo(whatIsWrong(codeOf(error)), newId());
+    const { status, headers, body } = toResponse(toClientError(codeOf(error)), newId());
     const lines = Object.entries({ ...headers, connection: "close" }).map(([name, value]) => `${name}: ${value}\r\n`);
     socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n${body}`);
   });
   server.on("checkExpectation", (_request, response) => {
-    const { status, headers, body } = answerTo(
+    const { status, headers, body } = toResponse(
       new FleetError("expectation-failed", "Expect may only be 100-continue."),
       newId(),
     );
@@ -23,18 +23,18 @@ export function answerBrokenRequests(server: Server, newId: () => string): void 
   });
 }
 
-const WRONG: Readonly<Record<string, readonly [code: FailureCode, detail: string]>> = {
+const CLIENT_ERRORS: Readonly<Record<string, readonly [code: FailureCode, detail: string]>> = {
   HPE_HEADER_OVERFLOW: ["headers-too-large", "The headers may have at most 16 KiB."],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: ["body-too-large", "The body's chunks say too much about themselves."],
   ERR_HTTP_REQUEST_TIMEOUT: ["request-timeout", "The request did not come in time."],
 };
 
-function whatIsWrong(code = ""): FleetError {
-  const [failure, detail] = WRONG[code] ?? ["malformed-request", "This is not a well-formed HTTP/1.1 request."];
+function toClientError(code = ""): FleetError {
+  const [failure, detail] = CLIENT_ERRORS[code] ?? ["malformed-request", "This is not a well-formed HTTP/1.1 request."];
   return new FleetError(failure, detail);
 }
 
-function answerTo(error: FleetError, requestId: string) {
+function toResponse(error: FleetError, requestId: string) {
   const problem = toProblem(error, `urn:uuid:${requestId}`);
   const body = JSON.stringify(problem);
   const headers = {
@@ -48,7 +48,7 @@ function answerTo(error: FleetError, requestId: string) {
 }
 
 /** Node keeps the answer that is under way on the socket, under a name of its own. */
-function isAnswered(socket: object): boolean {
+function hasResponseStarted(socket: object): boolean {
   const answer: unknown = Reflect.get(socket, "_httpMessage");
   return typeof answer === "object" && answer !== null && "headersSent" in answer && answer.headersSent === true;
 }

@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 import type { Response } from "express";
 
 /** Weak: two answers with one tag mean the same, and may differ in how long ago something was seen. */
-export function tagOf(json: string): string {
+export function computeEtag(json: string): string {
   return `W/"${hash("sha256", json, "base64url").slice(0, 27)}"`;
 }
 
@@ -11,7 +11,7 @@ export function tagOf(json: string): string {
  * Kept by the asker alone, and only to ask again with the tag. `vary` for caches that keep private answers all the same:
  * a browser whose operator changes, a proxy that was set up wrongly.
  */
-export function keepPrivately(response: Response, tag?: string): void {
+export function setPrivateCaching(response: Response, tag?: string): void {
   response.set({ "cache-control": "private, no-cache", vary: "authorization" });
   if (tag !== undefined) response.set("etag", tag);
 }

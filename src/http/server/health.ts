@@ -2,17 +2,17 @@
 import type { Express } from "express";
 
 /** Resolves with a word on how it is, or rejects. Handed in by whoever opened the thing. */
-export type Check = () => Promise<string>;
+export type HealthCheck = () => Promise<string>;
 
 const CHECK_TIMEOUT_MS = 2_000;
 
-export function mountHealth(app: Express, checks: Readonly<Record<string, Check>>): void {
+export function mountHealth(app: Express, checks: Readonly<Record<string, HealthCheck>>): void {
   app.get("/healthz", (_request, response) => {
     response.set("cache-control", "no-store").json({ status: "ok" });
   });
 
   app.get("/readyz", async (_request, response) => {
-    const results = await Promise.all(Object.entries(checks).map(([name, check]) => look(name, check)));
+    const results = await Promise.all(Object.entries(checks).map(([name, check]) => runCheck(name, check)));
     const ready = results.every(({ ok }) => ok);
     response
       .status(ready ? 200 : 503)
@@ -25,13 +25,13 @@ export function mountHealth(app: Express, checks: Readonly<Record<string, Check>
 }
 
 /** Why a check failed is in the log of what failed; an address or a version would help an attacker here. */
-async function look(name: string, check: Check): Promise<{ name: string; ok: boolean; word: string }> {
+async function runCheck(name: string, check: HealthCheck): Promise<{ name: string; ok: boolean; word: string }> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
+  const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error("late")), CHECK_TIMEOUT_MS);
   });
   try {
-    return { name, ok: true, word: await Promise.race([check(), late]) };
+    return { name, ok: true, word: await Promise.race([check(), timeout]) };
   } catch {
     return { name, ok: false, word: "does not answer" };
   } finally {

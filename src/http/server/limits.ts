@@ -3,31 +3,31 @@ import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 
-export interface Limits {
+export interface RateLimits {
   /** Before anybody is asked who they are: guessing tokens is asking, too. Throws "rate-limited". */
   address(address: string): Promise<void>;
   operator(operator: Operator): Promise<void>;
 }
 
-export interface LimitTerms {
+export interface RateLimitOptions {
   /** Requests a minute. */
   readonly perAddress: number;
   readonly perOperator: number;
 }
 
-const SECONDS = 60;
+const WINDOW_SECONDS = 60;
 
-export function openLimits({ perAddress, perOperator }: LimitTerms): Limits {
-  const addresses = new RateLimiterMemory({ points: perAddress, duration: SECONDS });
-  const operators = new RateLimiterMemory({ points: perOperator, duration: SECONDS });
+export function openRateLimits({ perAddress, perOperator }: RateLimitOptions): RateLimits {
+  const addresses = new RateLimiterMemory({ points: perAddress, duration: WINDOW_SECONDS });
+  const operators = new RateLimiterMemory({ points: perOperator, duration: WINDOW_SECONDS });
   return {
-    address: (address) => take(addresses, networkOf(address), "address"),
+    address: (address) => consume(addresses, toNetwork(address), "address"),
     // JSON keeps a tenant and an operator apart, whatever letters their names have.
-    operator: ({ tenantId, id }) => take(operators, JSON.stringify([tenantId, id]), "operator"),
+    operator: ({ tenantId, id }) => consume(operators, JSON.stringify([tenantId, id]), "operator"),
   };
 }
 
-async function take(limiter: RateLimiterMemory, key: string, whose: string): Promise<void> {
+async function consume(limiter: RateLimiterMemory, key: string, whose: string): Promise<void> {
   try {
     await limiter.consume(key);
   } catch (error) {
@@ -42,7 +42,7 @@ async function take(limiter: RateLimiterMemory, key: string, whose: string): Pro
 }
 
 /** Whoever has one address of IPv6 has 2^64 of them. */
-function networkOf(address: string): string {
+function toNetwork(address: string): string {
   if (!address.includes(":") || address.startsWith("::")) return address;
   const [front = ""] = address.split("::");
   return front.split(":").slice(0, 4).join(":");

@@ -2,36 +2,36 @@
 import { createServer as createHttpServer, type Server } from "node:http";
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
 import { codeOf, FleetError } from "../../domain/errors.ts";
-import { tierReaches, type Operator } from "../../domain/operator.ts";
-import { logWhenDone, noteAsker } from "./access-log.ts";
-import { readBody, refuseOddShapes } from "./body.ts";
+import { isTierAtLeast, type Operator } from "../../domain/operator.ts";
+import { logWhenDone, setCaller } from "./access-log.ts";
+import { readBody, assertSafeInput } from "./body.ts";
 import { answerBrokenRequests } from "./broken-request.ts";
 import { mountDocs } from "../docs/docs.ts";
-import { keepPrivately, tagOf } from "./etag.ts";
-import { mountHealth, type Check } from "./health.ts";
-import { bearerOf, refusal, type Identify } from "../auth/identity.ts";
-import type { Limits } from "./limits.ts";
+import { setPrivateCaching, computeEtag } from "./etag.ts";
+import { mountHealth, type HealthCheck } from "./health.ts";
+import { parseBearerToken, unauthenticated, type Identify } from "../auth/identity.ts";
+import type { RateLimits } from "./limits.ts";
 import { problemHandler, requestIdOf, type HttpLog } from "./problem.ts";
-import type { RawAsk, Route } from "../route.ts";
+import type { RawRequest, Route } from "../route.ts";
 import { streamEvents } from "./sse.ts";
 import type { KeySet } from "../auth/tokens.ts";
 
-export interface HttpTerms<Context> {
+export interface HttpOptions<Context> {
   readonly context: Context;
   readonly routes: readonly Route<Context>[];
   readonly identify: Identify;
   /** Holds who asks to what the house knows of them; `now`: this very moment, because they are about to change something. */
-  readonly hold?: (claimed: Operator, how: { readonly now: boolean }) => Promise<Operator>;
+  readonly resolveOperator?: (claimed: Operator, how: { readonly now: boolean }) => Promise<Operator>;
   readonly keys: KeySet;
-  readonly health: Readonly<Record<string, Check>>;
+  readonly health: Readonly<Record<string, HealthCheck>>;
   readonly log: HttpLog;
   readonly newId: () => string;
   /** Asked before the body is read; none in tests that count nothing. */
-  readonly limits?: Limits;
+  readonly limits?: RateLimits;
   /** Further doors of the same server (login, board, dashboard), mounted before the API's "not found". */
-  readonly doors?: readonly ((app: Express) => void)[];
+  readonly mounts?: readonly ((app: Express) => void)[];
   /** How long a slow client may take for its headers and for all of its request. */
-  readonly patience?: { readonly headersMs: number; readonly requestMs: number };
+  readonly timeouts?: { readonly headersMs: number; readonly requestMs: number };
   /** Addresses of proxies whose `x-forwarded-for` is believed; none by default. */
   readonly trustProxy?: readonly string[];
 }
@@ -43,41 +43,41 @@ export interface HttpServer {
 }
 
 /** How long a stream goes on at most for somebody who is refused by now. */
-const WATCH_MS = 3_000;
-const PATIENCE = { headersMs: 10_000, requestMs: 30_000 };
+const RECHECK_MS = 3_000;
+const DEFAULT_TIMEOUTS = { headersMs: 10_000, requestMs: 30_000 };
 
 /** Whoever sends these claims to be somebody; only a verified token may say that. */
 const SPOOFABLE = /^(?:x-fleet-.*|x-conviction-tier|x-wallet-address)$/;
 const FORWARDED = /^(?:x-forwarded-.*|forwarded)$/;
 
-export function createServer<Context>(terms: HttpTerms<Context>): HttpServer {
+export function createServer<Context>(options: HttpOptions<Context>): HttpServer {
   const streams = new Set<AbortController>();
   const app = express();
   app.disable("x-powered-by");
-  app.set("trust proxy", terms.trustProxy ?? []);
+  app.set("trust proxy", options.trustProxy ?? []);
   // Ours are made from what an answer means, and for what is asked again and again only.
   app.set("etag", false);
-  app.use(prepare(terms));
+  app.use(prepare(options));
 
-  mountHealth(app, terms.health);
+  mountHealth(app, options.health);
   app.get("/.well-known/jwks.json", async (_request, response) => {
     // New keys are published at least this long before their first use.
-    response.set("cache-control", "public, max-age=300").json({ keys: await terms.keys.publicKeys() });
+    response.set("cache-control", "public, max-age=300").json({ keys: await options.keys.publicKeys() });
   });
   // Whatever is below costs something: guessing tokens, links and addresses is counted like asking.
   app.use(async (request, _response, next) => {
-    await terms.limits?.address(request.ip ?? "unknown");
+    await options.limits?.address(request.ip ?? "unknown");
     next();
   });
-  mountDocs(app, terms.routes);
-  for (const mount of terms.doors ?? []) mount(app);
-  mountRoutes(app, terms, streams);
+  mountDocs(app, options.routes);
+  for (const mount of options.mounts ?? []) mount(app);
+  mountRoutes(app, options, streams);
   app.use((request) => {
     throw new FleetError("not-found", `There is nothing at ${request.method} ${request.path}. See /api/docs.`);
   });
-  app.use(problemHandler(terms.log));
+  app.use(problemHandler(options.log));
 
-  const { headersMs, requestMs } = terms.patience ?? PATIENCE;
+  const { headersMs, requestMs } = options.timeouts ?? DEFAULT_TIMEOUTS;
   const server = createHttpServer(
     {
       headersTimeout: headersMs,
@@ -91,12 +91,12 @@ export function createServer<Context>(terms: HttpTerms<Context>): HttpServer {
     app,
   );
   server.maxRequestsPerSocket = 10_000;
-  answerBrokenRequests(server, terms.newId);
+  answerBrokenRequests(server, options.newId);
   return { server, close: () => close(server, streams) };
 }
 
 /** Before anything reads the request: its id is ours, and headers that pretend are gone. */
-function prepare<Context>({ newId, trustProxy = [], log }: HttpTerms<Context>): RequestHandler {
+function prepare<Context>({ newId, trustProxy = [], log }: HttpOptions<Context>): RequestHandler {
   return (request, response, next) => {
     for (const name of Object.keys(request.headers)) {
       if (SPOOFABLE.test(name) || (trustProxy.length === 0 && FORWARDED.test(name))) delete request.headers[name];
@@ -107,24 +107,24 @@ function prepare<Context>({ newId, trustProxy = [], log }: HttpTerms<Context>): 
     const requestId = newId();
     logWhenDone(log, request, response);
     response.set({ "x-request-id": requestId, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" });
-    refuseOddHost(request);
+    assertOneHost(request);
     next();
   };
 }
 
 /** Of two, a proxy may have judged the other one. */
-function refuseOddHost({ rawHeaders, httpVersion }: Request): void {
+function assertOneHost({ rawHeaders, httpVersion }: Request): void {
   const hosts = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "host").length;
   if (hosts > 1 || (hosts === 0 && httpVersion !== "1.0")) {
     throw new FleetError("malformed-request", `A request names one host, not ${hosts}.`);
   }
 }
 
-function mountRoutes<Context>(app: Express, terms: HttpTerms<Context>, streams: Set<AbortController>): void {
+function mountRoutes<Context>(app: Express, options: HttpOptions<Context>, streams: Set<AbortController>): void {
   const methods = new Map<string, string[]>();
-  for (const route of terms.routes) {
+  for (const route of options.routes) {
     methods.set(route.path, [...(methods.get(route.path) ?? []), route.method.toUpperCase()]);
-    app[route.method](route.path, (request, response) => serve(route, terms, streams, { request, response }));
+    app[route.method](route.path, (request, response) => serve(route, options, streams, { request, response }));
   }
   for (const [path, allowed] of methods) {
     app.all(path, (request, response) => {
@@ -144,20 +144,20 @@ interface Exchange {
 
 async function serve<Context>(
   route: Route<Context>,
-  terms: HttpTerms<Context>,
+  options: HttpOptions<Context>,
   streams: Set<AbortController>,
   { request, response }: Exchange,
 ): Promise<void> {
-  const operator = await enter(route, terms, request);
-  noteAsker(response, operator);
+  const operator = await authorize(route, options, request);
+  setCaller(response, operator);
   const body = await readBody(request, response);
   const params = { ...request.params };
   const query = { ...request.query };
-  refuseOddShapes("path", params);
-  refuseOddShapes("query", query);
+  assertSafeInput("path", params);
+  assertSafeInput("query", query);
   const controller = new AbortController();
   response.once("close", () => controller.abort());
-  const ask: RawAsk = {
+  const rawRequest: RawRequest = {
     operator,
     body,
     params,
@@ -169,34 +169,37 @@ async function serve<Context>(
   };
 
   if (route.kind === "json") {
-    const { body: reply, lasting, status = 200, headers = {} } = await route.answer(terms.context, ask);
+    const { body: reply, lasting, status = 200, headers = {} } = await route.answer(options.context, rawRequest);
     const json = JSON.stringify(reply);
     const tagged = route.method === "get" && status === 200;
-    keepPrivately(response, tagged ? tagOf(lasting === undefined ? json : JSON.stringify(lasting)) : undefined);
+    setPrivateCaching(
+      response,
+      tagged ? computeEtag(lasting === undefined ? json : JSON.stringify(lasting)) : undefined,
+    );
     // Express compares the tag with If-None-Match, and leaves the body out where they agree.
     response.set(headers).status(status).type("json").send(json);
     return;
   }
   streams.add(controller);
-  const watching = watch(route, terms, request, controller);
+  const recheck = recheckAccess(route, options, request, controller);
   try {
-    await streamEvents(response, await route.open(terms.context, ask), { signal: controller.signal });
+    await streamEvents(response, await route.open(options.context, rawRequest), { signal: controller.signal });
   } finally {
-    clearInterval(watching);
+    clearInterval(recheck);
     streams.delete(controller);
   }
 }
 
 /** Identity, operator's share, tier: a stranger's body is not even read. */
-async function enter<Context>(
+async function authorize<Context>(
   route: Route<Context>,
-  { identify, limits, hold }: HttpTerms<Context>,
+  { identify, limits, resolveOperator }: HttpOptions<Context>,
   request: Request,
 ): Promise<Operator> {
-  const { operator: claimed } = await identify(tokenOf(request));
+  const { operator: claimed } = await identify(requireToken(request));
   await limits?.operator(claimed);
-  const operator = (await hold?.(claimed, { now: route.method !== "get" })) ?? claimed;
-  if (!tierReaches(operator.tier, route.tier)) {
+  const operator = (await resolveOperator?.(claimed, { now: route.method !== "get" })) ?? claimed;
+  if (!isTierAtLeast(operator.tier, route.tier)) {
     throw new FleetError("tier-too-low", `This needs tier ${route.tier}; yours is ${operator.tier}.`, {
       needed: route.tier,
       tier: operator.tier,
@@ -205,24 +208,29 @@ async function enter<Context>(
   return operator;
 }
 
-function tokenOf(request: Request): string {
-  const token = bearerOf(request.headers.authorization);
-  if (token === undefined) throw refusal();
+function requireToken(request: Request): string {
+  const token = parseBearerToken(request.headers.authorization);
+  if (token === undefined) throw unauthenticated();
   return token;
 }
 
 /** A stream outlives its token, or the tier it was opened with: both are looked at again while it lasts. */
-function watch<Context>(route: Route<Context>, terms: HttpTerms<Context>, request: Request, gone: AbortController) {
-  const look = async () => {
-    const { operator: claimed } = await terms.identify(tokenOf(request));
-    const operator = (await terms.hold?.(claimed, { now: false })) ?? claimed;
-    if (!tierReaches(operator.tier, route.tier)) gone.abort();
+function recheckAccess<Context>(
+  route: Route<Context>,
+  options: HttpOptions<Context>,
+  request: Request,
+  controller: AbortController,
+) {
+  const check = async () => {
+    const { operator: claimed } = await options.identify(requireToken(request));
+    const operator = (await options.resolveOperator?.(claimed, { now: false })) ?? claimed;
+    if (!isTierAtLeast(operator.tier, route.tier)) controller.abort();
   };
   return setInterval(() => {
-    look().catch((error: unknown) => {
-      if (codeOf(error) === "unauthenticated") gone.abort();
+    check().catch((error: unknown) => {
+      if (codeOf(error) === "unauthenticated") controller.abort();
     });
-  }, WATCH_MS);
+  }, RECHECK_MS);
 }
 
 async function close(server: Server, streams: ReadonlySet<AbortController>): Promise<void> {
@@ -231,7 +239,7 @@ async function close(server: Server, streams: ReadonlySet<AbortController>): Pro
     server.close(() => resolve());
   });
   server.closeIdleConnections();
-  const late = setTimeout(() => server.closeAllConnections(), 5_000);
+  const forceClose = setTimeout(() => server.closeAllConnections(), 5_000);
   await closed;
-  clearTimeout(late);
+  clearTimeout(forceClose);
 }

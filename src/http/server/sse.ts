@@ -8,7 +8,7 @@ const HEARTBEAT_MS = 15_000;
 /** How soon a reader comes back by itself. */
 const RETRY_MS = 1_000;
 
-export interface StreamTerms {
+export interface StreamOptions {
   readonly signal: AbortSignal;
   readonly heartbeatMs?: number;
 }
@@ -17,7 +17,7 @@ export interface StreamTerms {
 export async function streamEvents(
   response: Response,
   events: AsyncIterable<StreamEvent<unknown>>,
-  { signal, heartbeatMs = HEARTBEAT_MS }: StreamTerms,
+  { signal, heartbeatMs = HEARTBEAT_MS }: StreamOptions,
 ): Promise<void> {
   response.status(200).set({
     "content-type": "text/event-stream; charset=utf-8",
@@ -32,7 +32,7 @@ export async function streamEvents(
   }, heartbeatMs);
 
   try {
-    const ended = await pour(response, events, signal);
+    const ended = await pipeEvents(response, events, signal);
     if (ended) response.write("event: end\ndata: {}\n\n");
   } finally {
     clearInterval(beat);
@@ -41,19 +41,19 @@ export async function streamEvents(
 }
 
 /** True when the source has ended; false when the reader or the server has. */
-async function pour(
+async function pipeEvents(
   response: Response,
   events: AsyncIterable<StreamEvent<unknown>>,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const unlessGone = untilAborted(signal);
+  const orAborted = abortable(signal);
   const source = events[Symbol.asyncIterator]();
   try {
     for (;;) {
-      const next = await unlessGone(source.next());
+      const next = await orAborted(source.next());
       if (next === undefined) return false;
       if (next.done) return true;
-      if (!response.write(frame(next.value))) await unlessGone(once(response, "drain"));
+      if (!response.write(formatEvent(next.value))) await orAborted(once(response, "drain"));
     }
   } finally {
     // Not awaited: a source that waits for its next event would hold the connection.
@@ -62,7 +62,7 @@ async function pour(
 }
 
 /** Waits for a promise, or gives undefined on abort. (Promise.race against one long-lived promise would leak each event.) */
-function untilAborted(signal: AbortSignal): <Value>(promise: Promise<Value>) => Promise<Value | undefined> {
+function abortable(signal: AbortSignal): <Value>(promise: Promise<Value>) => Promise<Value | undefined> {
   let stop: (() => void) | undefined;
   signal.addEventListener("abort", () => stop?.(), { once: true });
   return (promise) =>
@@ -74,7 +74,7 @@ function untilAborted(signal: AbortSignal): <Value>(promise: Promise<Value>) => 
 }
 
 /** Ids and names of events come from us; a line break in one would forge a second event, so it is taken out. */
-function frame({ id, event, data }: StreamEvent<unknown>): string {
+function formatEvent({ id, event, data }: StreamEvent<unknown>): string {
   const lines = [];
   if (id !== undefined) lines.push(`id: ${oneLine(id)}`);
   if (event !== undefined) lines.push(`event: ${oneLine(event)}`);

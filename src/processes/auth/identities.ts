@@ -2,40 +2,47 @@
 import type { Fleet } from "../../conductor/fleet.ts";
 import type { Config } from "../../environment.ts";
 import { FleetError } from "../../domain/errors.ts";
-import { identifyBy, type Identify, type OtherIssuer } from "../../http/auth/identity.ts";
-import { openIssuer } from "../../http/auth/issuer.ts";
-import type { KeyRing } from "./signing-key-cache.ts";
-import { openStandings, type Standings } from "./operator-cache.ts";
-import { AUDIENCE, ISSUER, openTokenOffice, type TokenOffice } from "./token-service.ts";
+import { createIdentify, type Identify, type ExternalIssuer } from "../../http/auth/identity.ts";
+import { openExternalIssuer } from "../../http/auth/issuer.ts";
+import type { SigningKeyCache } from "./signing-key-cache.ts";
+import { openOperatorCache, type OperatorCache } from "./operator-cache.ts";
+import { AUDIENCE, ISSUER, openTokenService, type TokenService } from "./token-service.ts";
 
-export interface Identities extends Standings {
-  readonly tokens: TokenOffice;
+export interface Identities extends OperatorCache {
+  readonly tokens: TokenService;
   /** What the token says; to be held to what the house knows. */
   readonly identify: Identify;
   /** Of pages: held already. */
   readonly identifyVisitor: Identify;
 }
 
-export async function openIdentities(fleet: Fleet, config: Config, keys: KeyRing): Promise<Identities> {
+export async function openIdentities(fleet: Fleet, config: Config, keys: SigningKeyCache): Promise<Identities> {
   const { clock, store } = fleet;
-  const other = otherIssuer(fleet, config);
-  const tokens = await openTokenOffice(fleet, keys.signing);
+  const externalIssuer = configuredIssuer(fleet, config);
+  const tokens = await openTokenService(fleet, keys.signing);
   const { isRevoked } = tokens;
-  const { hold } = openStandings(store);
-  const identify = identifyBy({ keys: keys.set, issuer: ISSUER, audience: AUDIENCE, clock, other, isRevoked });
+  const { resolveOperator } = openOperatorCache(store);
+  const identify = createIdentify({
+    keys: keys.keySet,
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    clock,
+    externalIssuer,
+    isRevoked,
+  });
   return {
     tokens,
-    hold,
+    resolveOperator,
     identify,
     async identifyVisitor(token, kind) {
       const found = await identify(token, kind);
-      return { ...found, operator: await hold(found.operator, { now: false }) };
+      return { ...found, operator: await resolveOperator(found.operator, { now: false }) };
     },
   };
 }
 
 /** As the settings name it; all three of them, or none. */
-function otherIssuer({ clock, log }: Fleet, config: Config): OtherIssuer | undefined {
+function configuredIssuer({ clock, log }: Fleet, config: Config): ExternalIssuer | undefined {
   const { FLEET_ISSUER: issuer, FLEET_ISSUER_JWKS_URL: jwksUrl, FLEET_ISSUER_AUDIENCE: audience } = config;
   if (issuer !== undefined && jwksUrl !== undefined && audience !== undefined) {
     const onUnreachable = (error: unknown) =>
@@ -43,7 +50,7 @@ function otherIssuer({ clock, log }: Fleet, config: Config): OtherIssuer | undef
         { component: "issuer", issuer, error: String(error) },
         "its keys cannot be had: unknown ones are refused",
       );
-    return openIssuer({ issuer, jwksUrl, audience, onUnreachable, clock });
+    return openExternalIssuer({ issuer, jwksUrl, audience, onUnreachable, clock });
   }
   if (issuer === undefined && jwksUrl === undefined && audience === undefined) return undefined;
   throw new FleetError(

@@ -7,63 +7,63 @@ import {
   createSigningKey,
   exportSigningKey,
   importSigningKey,
-  keySetOf,
+  staticKeySet,
   publicJwk,
   type KeySet,
   type SigningKey,
 } from "../../http/auth/tokens.ts";
 import { insertKey, listUsableKeys, type NewSigningKey, type SigningKeyRow } from "../../store/keys.ts";
-import { WORKER, type Store } from "../../store/store.ts";
+import { SYSTEM, type Store } from "../../store/store.ts";
 import { openSeal } from "./seal.ts";
 
-export interface OpenKeys {
-  readonly set: KeySet;
+export interface SigningKeys {
+  readonly keySet: KeySet;
   /** The newest that has no end: what signs. */
   readonly signing: SigningKey;
 }
 
 /** The keys as they stand; the first one is made when none signs. */
-export async function openKeys(store: Store, config: Config): Promise<OpenKeys> {
+export async function loadSigningKeys(store: Store, config: Config): Promise<SigningKeys> {
   const seal = await openSeal(config);
-  const rows = (await findKeys(store)) ?? (await makeFirst(store, seal));
+  const rows = (await findUsableKeys(store)) ?? (await createFirstKey(store, seal));
   const keys = await Promise.all(rows.map(async (row) => importSigningKey(JSON.parse(openSigningKeyWith(seal, row)))));
   const [signing] = keys;
   if (!signing) throw new FleetError("database-unusable", "There is no signing key, and none could be made.");
-  return { set: keySetOf(keys), signing };
+  return { keySet: staticKeySet(keys), signing };
 }
 
 /** For the database: sealed, not stored yet. */
-export async function sealedKey(config: Config): Promise<NewSigningKey> {
-  return newKey(await openSeal(config));
+export async function createSealedKey(config: Config): Promise<NewSigningKey> {
+  return sealNewKey(await openSeal(config));
 }
 
-async function newKey(seal: Seal): Promise<NewSigningKey> {
+async function sealNewKey(seal: Seal): Promise<NewSigningKey> {
   const key = await createSigningKey();
   const sealed = sealSigningKeyWith(seal, key.kid, JSON.stringify(await exportSigningKey(key)));
   return { id: key.kid, publicJwk: await publicJwk(key), ...sealed };
 }
 
-async function findKeys(store: Store): Promise<SigningKeyRow[] | undefined> {
-  const known = await store.transaction(WORKER, (tx) => listUsableKeys(tx));
+async function findUsableKeys(store: Store): Promise<SigningKeyRow[] | undefined> {
+  const known = await store.transaction(SYSTEM, (tx) => listUsableKeys(tx));
   return known.some(({ retireAt }) => retireAt === null) ? known : undefined;
 }
 
 /** Two processes that start at once agree on one key: the second sees the first one's under the lock. */
-async function makeFirst(store: Store, seal: Seal): Promise<SigningKeyRow[]> {
-  return untilHeld(store, async () => {
-    const known = await findKeys(store);
+async function createFirstKey(store: Store, seal: Seal): Promise<SigningKeyRow[]> {
+  return withKeyLock(store, async () => {
+    const known = await findUsableKeys(store);
     if (known) return known;
-    const row = await newKey(seal);
-    return store.transaction(WORKER, async (tx) => {
+    const row = await sealNewKey(seal);
+    return store.transaction(SYSTEM, async (tx) => {
       await insertKey(tx, row);
       return listUsableKeys(tx);
     });
   });
 }
 
-async function untilHeld<Result>(store: Store, work: () => Promise<Result>): Promise<Result> {
+async function withKeyLock<Result>(store: Store, work: () => Promise<Result>): Promise<Result> {
   for (;;) {
-    const result = await store.exclusively("signing-keys", work);
+    const result = await store.tryWithLock("signing-keys", work);
     if (result !== undefined) return result;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

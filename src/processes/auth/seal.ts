@@ -6,7 +6,7 @@ import type { Seal } from "../../conductor/fleet.ts";
 import type { Config } from "../../environment.ts";
 import { codeOf, FleetError } from "../../domain/errors.ts";
 import { countSealed } from "../../store/config.ts";
-import { WORKER, type Store } from "../../store/store.ts";
+import { SYSTEM, type Store } from "../../store/store.ts";
 
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
@@ -18,25 +18,25 @@ const TAG_BYTES = 16;
  */
 export async function openSeal(config: Pick<Config, "FLEET_ENCRYPTION_KEY" | "FLEET_HOME">): Promise<Seal> {
   const file = join(config.FLEET_HOME, "encryption.key");
-  const named = (config.FLEET_ENCRYPTION_KEY ?? []).map((text) => Buffer.from(text, "base64"));
-  const old = named.length > 0 ? await readKey(file).catch(unlessMissing) : await keyFile(file);
-  const keys = new Map([...named, ...(old ? [old] : [])].map((key) => [idOf(key), key]));
+  const configured = (config.FLEET_ENCRYPTION_KEY ?? []).map((text) => Buffer.from(text, "base64"));
+  const fromFile = configured.length > 0 ? await readKey(file).catch(ignoreMissing) : await ensureKeyFile(file);
+  const keys = new Map([...configured, ...(fromFile ? [fromFile] : [])].map((key) => [fingerprintOf(key), key]));
   const [first] = keys;
   if (!first) throw new Error("There is no key to seal with.");
   const [keyId, key] = first;
   return {
     keyId,
     keyIds: [...keys.keys()],
-    close: (text, bound) => close(key, text, bound),
-    open(sealed, { keyId: id, bound }) {
+    encrypt: (text, bound) => encrypt(key, text, bound),
+    decrypt(sealed, { keyId: id, bound }) {
       const known = keys.get(id);
-      if (!known) throw missingKey([id]);
-      return open(known, sealed, bound);
+      if (!known) throw missingKeyError([id]);
+      return decrypt(known, sealed, bound);
     },
   };
 }
 
-function missingKey(ids: readonly string[]): FleetError {
+function missingKeyError(ids: readonly string[]): FleetError {
   const which = ids.length === 1 ? `key ${ids[0]}` : `keys ${ids.join(", ")}`;
   return new FleetError(
     "encryption-key-missing",
@@ -46,13 +46,13 @@ function missingKey(ids: readonly string[]): FleetError {
   );
 }
 
-function close(key: Buffer, text: string, bound: string): Buffer {
+function encrypt(key: Buffer, text: string, bound: string): Buffer {
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(Buffer.from(bound));
   return Buffer.concat([nonce, cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()]);
 }
 
-function open(key: Buffer, sealed: Buffer, bound: string): string {
+function decrypt(key: Buffer, sealed: Buffer, bound: string): string {
   const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
   decipher.setAAD(Buffer.from(bound)).setAuthTag(sealed.subarray(-TAG_BYTES));
   const text = decipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES));
@@ -60,11 +60,11 @@ function open(key: Buffer, sealed: Buffer, bound: string): string {
 }
 
 /** A fingerprint: enough to tell keys apart, nothing to find one by. */
-function idOf(key: Buffer): string {
+function fingerprintOf(key: Buffer): string {
   return createHash("sha256").update(key).digest("hex").slice(0, 16);
 }
 
-async function keyFile(file: string): Promise<Buffer> {
+async function ensureKeyFile(file: string): Promise<Buffer> {
   await writeFile(file, randomBytes(KEY_BYTES).toString("base64"), { mode: 0o600, flag: "wx" }).catch(
     (error: unknown) => {
       if (codeOf(error) !== "EEXIST") throw error;
@@ -77,13 +77,13 @@ async function readKey(file: string): Promise<Buffer> {
   return Buffer.from(await readFile(file, "utf8"), "base64");
 }
 
-function unlessMissing(error: unknown): undefined {
+function ignoreMissing(error: unknown): undefined {
   if (codeOf(error) !== "ENOENT") throw error;
 }
 
 /** Before anything is served: what could not be opened would fail one by one, at whoever needs it. */
 export async function requireKeys(store: Store, seal: Seal): Promise<void> {
-  const sealed = await store.transaction(WORKER, (tx) => countSealed(tx));
+  const sealed = await store.transaction(SYSTEM, (tx) => countSealed(tx));
   const missing = sealed.filter(({ keyId, settings }) => settings > 0 && !seal.keyIds.includes(keyId));
-  if (missing.length > 0) throw missingKey(missing.map(({ keyId }) => keyId));
+  if (missing.length > 0) throw missingKeyError(missing.map(({ keyId }) => keyId));
 }

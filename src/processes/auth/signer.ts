@@ -2,7 +2,7 @@
 import type { Signer } from "../../conductor/fleet.ts";
 import type { Config } from "../../environment.ts";
 import type { Store } from "../../store/store.ts";
-import { openKeys } from "./keys.ts";
+import { loadSigningKeys } from "./keys.ts";
 
 const P256 = { name: "ECDSA", namedCurve: "P-256" };
 const ES256 = { name: "ECDSA", hash: "SHA-256" };
@@ -11,7 +11,7 @@ const ES256 = { name: "ECDSA", hash: "SHA-256" };
 export function openSigner(store: Store, config: Config): Signer {
   return {
     async sign(text) {
-      const { signing } = await openKeys(store, config);
+      const { signing } = await loadSigningKeys(store, config);
       const signature = await crypto.subtle.sign(ES256, signing.privateKey, Buffer.from(text));
       return { keyId: signing.kid, signature: Buffer.from(signature).toString("base64url") };
     },

@@ -1,68 +1,68 @@
 /** The signing keys as they stand in the database, for a web process that runs on while they are rotated and revoked. */
 import type { Config } from "../../environment.ts";
-import type { KeyDoor } from "../../http/routes/keys.ts";
+import type { KeyAdmin } from "../../http/routes/keys.ts";
 import type { KeySet, SigningKey } from "../../http/auth/tokens.ts";
 import type { Store } from "../../store/store.ts";
-import { openKeys, sealedKey, type OpenKeys } from "./keys.ts";
+import { loadSigningKeys, createSealedKey, type SigningKeys } from "./keys.ts";
 import { startLoop } from "../loop.ts";
 
-export interface KeyRing extends KeyDoor {
-  readonly set: KeySet;
+export interface SigningKeyCache extends KeyAdmin {
+  readonly keySet: KeySet;
   /** What signs now. */
   readonly signing: () => SigningKey;
   readonly stop: () => Promise<void>;
 }
 
 /** A key that was revoked elsewhere is believed here for at most this long. */
-const REREAD_MS = 1_000;
+const REFRESH_MS = 1_000;
 /** Strangers may make up names of keys as they like; the database hears of them this often. */
 const COOLDOWN_MS = 250;
 /** Without the database the last set is believed this long, and then none. */
-const BELIEVED_MS = 3_600_000;
+const MAX_STALE_MS = 3_600_000;
 
-export async function openKeyRing(store: Store, config: Config): Promise<KeyRing> {
-  let keys: OpenKeys = await openKeys(store, config);
+export async function openSigningKeyCache(store: Store, config: Config): Promise<SigningKeyCache> {
+  let keys: SigningKeys = await loadSigningKeys(store, config);
   let readAt = performance.now();
-  let next: Promise<void> | undefined;
+  let pending: Promise<void> | undefined;
 
-  async function read(): Promise<void> {
+  async function refresh(): Promise<void> {
     const startedAt = performance.now();
-    const found = await openKeys(store, config);
+    const found = await loadSigningKeys(store, config);
     // A slow look must not put back what a later one saw go.
     if (startedAt < readAt) return;
     [keys, readAt] = [found, startedAt];
   }
 
   /** One look for all who wait, begun after they came: whatever was committed before that is seen. */
-  function soon(): Promise<void> {
-    next ??= new Promise<void>((resolve) => {
+  function scheduleRefresh(): Promise<void> {
+    pending ??= new Promise<void>((resolve) => {
       setTimeout(resolve, Math.max(0, readAt + COOLDOWN_MS - performance.now()));
     }).then(() => {
-      next = undefined;
-      return read();
+      pending = undefined;
+      return refresh();
     });
-    return next;
+    return pending;
   }
 
-  async function believable(): Promise<OpenKeys> {
-    if (performance.now() - readAt > BELIEVED_MS) await soon();
+  async function currentKeys(): Promise<SigningKeys> {
+    if (performance.now() - readAt > MAX_STALE_MS) await scheduleRefresh();
     return keys;
   }
 
-  const loop = startLoop({ everyMs: REREAD_MS, step: read, onError: () => undefined });
+  const loop = startLoop({ everyMs: REFRESH_MS, step: refresh, onError: () => undefined });
   return {
-    set: {
+    keySet: {
       async find(kid) {
-        const known = await (await believable()).set.find(kid);
+        const known = await (await currentKeys()).keySet.find(kid);
         if (known) return known;
-        await soon();
-        return keys.set.find(kid);
+        await scheduleRefresh();
+        return keys.keySet.find(kid);
       },
-      publicKeys: async () => (await believable()).set.publicKeys(),
+      publicKeys: async () => (await currentKeys()).keySet.publicKeys(),
     },
     signing: () => keys.signing,
-    make: () => sealedKey(config),
-    reread: read,
+    createKey: () => createSealedKey(config),
+    refresh,
     stop: () => loop.stop(),
   };
 }

@@ -3,18 +3,18 @@ import { decodeJwt } from "jose";
 import { endSession, recordSession, type SignedToken } from "../../conductor/access/tokens.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import type { Operator } from "../../domain/operator.ts";
-import type { TokenDoor } from "../../http/routes/tokens.ts";
-import type { SessionTerms } from "../../http/auth/session.ts";
+import type { TokenAdmin } from "../../http/routes/tokens.ts";
+import type { SessionOptions } from "../../http/auth/session.ts";
 import { issueToken, type SigningKey, type TokenKind } from "../../http/auth/tokens.ts";
 import { upsertOperator } from "../../store/operators.ts";
-import { WORKER, type Store } from "../../store/store.ts";
-import { insertToken, listRevoked, spendLogin } from "../../store/tokens.ts";
+import { SYSTEM, type Store } from "../../store/store.ts";
+import { insertToken, listRevokedTokens, consumeLogin } from "../../store/tokens.ts";
 import { startLoop } from "../loop.ts";
 
 export const ISSUER = "fleetwright";
 export const AUDIENCE = "fleetwright-api";
 
-export interface TokenOffice extends TokenDoor, Pick<SessionTerms, "issue" | "spend" | "end"> {
+export interface TokenService extends TokenAdmin, Pick<SessionOptions, "issue" | "spend" | "end"> {
   readonly isRevoked: (issuer: string, jti: string) => Promise<boolean>;
   /** For the house's own use: makes the operator known, or known again, with exactly these rights. */
   readonly issueFor: (operator: Operator, ttlMs: number) => Promise<string>;
@@ -22,45 +22,45 @@ export interface TokenOffice extends TokenDoor, Pick<SessionTerms, "issue" | "sp
 }
 
 /** A token that was revoked elsewhere is believed here for at most this long. */
-const REREAD_MS = 1_000;
+const REFRESH_MS = 1_000;
 /** Without the database the last list is believed this long, and then nothing. */
-const BELIEVED_MS = 3_600_000;
+const MAX_STALE_MS = 3_600_000;
 
-export async function openTokenOffice(
+export async function openTokenService(
   fleet: Pick<Fleet, "store" | "clock" | "newId">,
   signing: () => SigningKey,
-): Promise<TokenOffice> {
+): Promise<TokenService> {
   const { store, clock, newId } = fleet;
   const revoked = await openRevocations(store);
 
-  async function signed(operator: Operator, kind: TokenKind, ttlMs: number): Promise<SignedToken> {
-    const terms = { kind, ttlMs, issuer: ISSUER, audience: AUDIENCE, clock, newId };
-    const token = await issueToken(signing(), operator, terms);
+  async function signToken(operator: Operator, kind: TokenKind, ttlMs: number): Promise<SignedToken> {
+    const options = { kind, ttlMs, issuer: ISSUER, audience: AUDIENCE, clock, newId };
+    const token = await issueToken(signing(), operator, options);
     const { jti = "", exp = 0 } = decodeJwt(token);
     return { token, jti, expiresAt: new Date(exp * 1_000) };
   }
 
   return {
     issuer: ISSUER,
-    sign: (operator, ttlMs) => signed(operator, "access", ttlMs),
-    reread: revoked.reread,
+    sign: (operator, ttlMs) => signToken(operator, "access", ttlMs),
+    refresh: revoked.reread,
     isRevoked: (issuer, jti) => revoked.has(issuer, jti),
     async issue(operator, kind, ttlMs) {
-      const session = await signed(operator, kind, ttlMs);
+      const session = await signToken(operator, kind, ttlMs);
       if (kind === "session") await recordSession(fleet, operator, session);
       return session.token;
     },
     spend: ({ operator, jti, expiresAt }) =>
-      store.transaction(WORKER, (tx) => spendLogin(tx, jti, operator, expiresAt)),
+      store.transaction(SYSTEM, (tx) => consumeLogin(tx, jti, operator, expiresAt)),
     async end({ operator, jti, expiresAt }) {
       await endSession(fleet, operator, { issuer: ISSUER, jti, expiresAt });
       await revoked.reread();
     },
     async issueFor(operator, ttlMs) {
-      const { token, jti, expiresAt } = await signed(operator, "access", ttlMs);
+      const { token, jti, expiresAt } = await signToken(operator, "access", ttlMs);
       const { id, tenantId, tier, role = null } = operator;
       const row = { jti, tenantId, operatorId: id, purpose: "access", tier, role, expiresAt } as const;
-      await store.transaction(WORKER, async (tx) => {
+      await store.transaction(SYSTEM, async (tx) => {
         await upsertOperator(tx, operator);
         await insertToken(tx, { ...row, name: "made by the house", issuedBy: ISSUER });
       });
@@ -70,31 +70,31 @@ export async function openTokenOffice(
   };
 }
 
-function nameOf(issuer: string, jti: string): string {
+function revocationKey(issuer: string, jti: string): string {
   return JSON.stringify([issuer, jti]);
 }
 
 /** What is believed no longer, as the database has it. */
 async function openRevocations(store: Store) {
-  let known: ReadonlySet<string> = new Set();
+  let revoked: ReadonlySet<string> = new Set();
   let readAt = -Infinity;
 
-  async function reread(): Promise<void> {
+  async function refresh(): Promise<void> {
     const startedAt = performance.now();
-    const rows = await store.transaction(WORKER, (tx) => listRevoked(tx));
+    const rows = await store.transaction(SYSTEM, (tx) => listRevokedTokens(tx));
     // A slow look must not forget what a later one saw.
     if (startedAt < readAt) return;
-    known = new Set(rows.map(({ issuer, jti }) => nameOf(issuer, jti)));
+    revoked = new Set(rows.map(({ issuer, jti }) => revocationKey(issuer, jti)));
     readAt = startedAt;
   }
 
-  await reread();
-  const loop = startLoop({ everyMs: REREAD_MS, step: reread, onError: () => undefined });
+  await refresh();
+  const loop = startLoop({ everyMs: REFRESH_MS, step: refresh, onError: () => undefined });
   return {
-    reread,
+    reread: refresh,
     async has(issuer: string, jti: string) {
-      if (performance.now() - readAt > BELIEVED_MS) await reread();
-      return known.has(nameOf(issuer, jti));
+      if (performance.now() - readAt > MAX_STALE_MS) await refresh();
+      return revoked.has(revocationKey(issuer, jti));
     },
     stop: () => loop.stop(),
   };

@@ -4,13 +4,13 @@ import { lstat, mkdir, readFile, realpath, rm, symlink, writeFile } from "node:f
 import { dirname, join } from "node:path";
 import { Client } from "pg";
 import { codeOf, FleetError } from "../../domain/errors.ts";
-import { countUsers, registerUser, withLock } from "./home-lock.ts";
-import { initCluster, runningPid, startServer, stopServer, type Cluster } from "./postgres-server.ts";
-import { findBinaries, findRunAs, mayEnter } from "./postgres-binaries.ts";
+import { countLiveProcesses, registerProcess, withLock } from "./home-lock.ts";
+import { initCluster, findServerPid, startServer, stopServer, type Cluster } from "./postgres-server.ts";
+import { findBinaries, findRunAs, canTraverse } from "./postgres-binaries.ts";
 
 /** Database and superuser have the same name. */
-const NAME = "fleetwright";
-const WATCH_MS = 1_000;
+const DATABASE_NAME = "fleetwright";
+const WATCH_INTERVAL_MS = 1_000;
 
 /** For root, whose home nobody else may enter. */
 const SYSTEM_DIR = "/var/lib/fleetwright";
@@ -22,7 +22,7 @@ export interface EmbeddedOptions {
   readonly systemDir?: string;
 }
 
-export interface Embedded {
+export interface EmbeddedPostgres {
   readonly url: string;
   /** False when it was already running. */
   readonly startedByUs: boolean;
@@ -36,7 +36,7 @@ export interface Embedded {
  * Makes the cluster at the first time, starts the server when it does not run, and watches over it until `stop()`.
  * The server is a process of its own: it outlives a killed fleet process, and the next one finds it running.
  */
-export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+export async function openEmbeddedPostgres(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const { home, log } = options;
   await mkdir(home, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
   const lockFile = join(await realpath(home), "postgres.lock");
@@ -44,74 +44,81 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   const opened = await withLock(lockFile, async () => {
     const cluster = await findCluster(options);
     const users = join(cluster.dir, "users");
-    const me = await registerUser(users);
+    const userFile = await registerProcess(users);
     try {
-      const password = await prepare(cluster, log);
+      const password = await prepareCluster(cluster, log);
       const { port, startedByUs } = await ensureRunning(cluster, log);
-      const url = `postgres://${NAME}:${password}@127.0.0.1:${port}/${NAME}`;
+      const url = `postgres://${DATABASE_NAME}:${password}@127.0.0.1:${port}/${DATABASE_NAME}`;
       await ensureDatabase(url, cluster);
-      return { cluster, users, me, url, startedByUs };
+      return { cluster, users, me: userFile, url, startedByUs };
     } catch (error) {
-      await rm(me, { force: true });
+      await rm(userFile, { force: true });
       throw error;
     }
   });
 
   const { cluster, users, me, url, startedByUs } = opened;
-  const unwatch = watch(lockFile, cluster, log);
+  const stopSupervising = superviseServer(lockFile, cluster, log);
   let stopping: Promise<void> | undefined;
   const stop = async () => {
-    await unwatch();
+    await stopSupervising();
     await withLock(lockFile, async () => {
       await rm(me, { force: true });
-      if ((await countUsers(users)) === 0) await stopServer(cluster);
+      if ((await countLiveProcesses(users)) === 0) await stopServer(cluster);
     });
   };
   return { url, startedByUs, version: cluster.binaries.version, stop: () => (stopping ??= stop()) };
 }
 
 /** Where the server of this home is, without starting it: undefined when none was ever made. */
-export async function lookAtEmbedded(home: string): Promise<{ url: string; dir: string } | undefined> {
+export async function findEmbeddedPostgres(home: string): Promise<{ url: string; dir: string } | undefined> {
   const dir = join(home, "postgres");
   const [port, password] = await Promise.all(
     ["port", "password"].map((file) => readFile(join(dir, file), "utf8").catch(() => undefined)),
   );
-  return port && password ? { url: `postgres://${NAME}:${password}@127.0.0.1:${port.trim()}/${NAME}`, dir } : undefined;
+  return port && password
+    ? { url: `postgres://${DATABASE_NAME}:${password}@127.0.0.1:${port.trim()}/${DATABASE_NAME}`, dir }
+    : undefined;
 }
 
 /** `<home>/postgres`, or where that symlink leads. Only under the lock. */
 async function findCluster({ home, log, systemDir = SYSTEM_DIR }: EmbeddedOptions): Promise<Cluster> {
-  const place = join(await realpath(home), "postgres");
-  const runAs = await findRunAs(join(place, "data"));
+  const postgresDir = join(await realpath(home), "postgres");
+  const runAs = await findRunAs(join(postgresDir, "data"));
 
-  if (!(await lstat(place).catch(() => undefined))) {
-    if (await mayEnter(dirname(place), runAs)) await mkdir(place, { mode: 0o711 });
+  if (!(await lstat(postgresDir).catch(() => undefined))) {
+    if (await canTraverse(dirname(postgresDir), runAs)) await mkdir(postgresDir, { mode: 0o711 });
     else {
       // A random name, not one made from the home's: who removes a home and makes it again must not meet its old data.
       const elsewhere = join(systemDir, `postgres-${randomBytes(6).toString("hex")}`);
       await mkdir(elsewhere, { recursive: true, mode: 0o711 });
-      if (!(await mayEnter(elsewhere, runAs))) throw unreachable(elsewhere, runAs?.name);
-      await symlink(elsewhere, place);
+      if (!(await canTraverse(elsewhere, runAs))) throw unreachableDirError(elsewhere, runAs?.name);
+      await symlink(elsewhere, postgresDir);
       log(`PostgreSQL runs as user ${runAs?.name}, who cannot enter ${home}: its data is in ${elsewhere}.`);
     }
   }
 
-  const dir = await realpath(place).catch((cause: unknown) => {
-    throw new FleetError("database-unusable", `${place} leads nowhere: ${restore(place)}`, { place }, cause);
+  const dir = await realpath(postgresDir).catch((cause: unknown) => {
+    throw new FleetError(
+      "database-unusable",
+      `${postgresDir} leads nowhere: ${restoreHint(postgresDir)}`,
+      { place: postgresDir },
+      cause,
+    );
   });
-  if (!(await mayEnter(dir, runAs))) throw unreachable(dir, runAs?.name);
+  if (!(await canTraverse(dir, runAs))) throw unreachableDirError(dir, runAs?.name);
   return { dir, data: join(dir, "data"), runAs, binaries: await findBinaries(dir, runAs) };
 }
 
 /** Makes the cluster when there is none, and refuses one that this version cannot use. Returns the password. */
-async function prepare(cluster: Cluster, log: (message: string) => void): Promise<string> {
+async function prepareCluster(cluster: Cluster, log: (message: string) => void): Promise<string> {
   const { data, dir, binaries } = cluster;
   const passwordFile = join(dir, "password");
   if (!(await lstat(data).catch(() => undefined))) {
     const password = randomBytes(24).toString("hex");
     await writeFile(passwordFile, password, { mode: 0o600 });
     log(`Making a PostgreSQL ${binaries.version} database in ${data} …`);
-    await initCluster(cluster, { user: NAME, password });
+    await initCluster(cluster, { user: DATABASE_NAME, password });
     return password;
   }
 
@@ -119,7 +126,9 @@ async function prepare(cluster: Cluster, log: (message: string) => void): Promis
   const made = (await readFile(join(data, "PG_VERSION"), "utf8").catch(() => "")).trim();
   const control = await lstat(join(data, "global", "pg_control")).catch(() => undefined);
   if (!made || !control) {
-    throw new FleetError("database-unusable", `${data} is not a whole PostgreSQL database: ${restore(data)}`, { data });
+    throw new FleetError("database-unusable", `${data} is not a whole PostgreSQL database: ${restoreHint(data)}`, {
+      data,
+    });
   }
   if (made !== major) {
     const sentence =
@@ -129,7 +138,10 @@ async function prepare(cluster: Cluster, log: (message: string) => void): Promis
   }
   const password = await readFile(passwordFile, "utf8").catch(() => "");
   if (password) return password.trim();
-  throw new FleetError("database-unusable", `The password file ${passwordFile} is missing: ${restore(passwordFile)}`);
+  throw new FleetError(
+    "database-unusable",
+    `The password file ${passwordFile} is missing: ${restoreHint(passwordFile)}`,
+  );
 }
 
 async function ensureRunning(
@@ -138,7 +150,7 @@ async function ensureRunning(
 ): Promise<{ port: number; startedByUs: boolean }> {
   const stateFile = join(cluster.dir, "port");
   const remembered = Number(await readFile(stateFile, "utf8").catch(() => "")) || undefined;
-  if (remembered !== undefined && (await runningPid(cluster)) !== undefined) {
+  if (remembered !== undefined && (await findServerPid(cluster)) !== undefined) {
     return { port: remembered, startedByUs: false };
   }
 
@@ -150,19 +162,19 @@ async function ensureRunning(
 }
 
 async function ensureDatabase(url: string, cluster: Cluster): Promise<void> {
-  if (await answers(url, cluster)) return;
+  if (await databaseExists(url, cluster)) return;
   const client = new Client({ connectionString: url.replace(/\/\w+$/, "/postgres") });
   client.on("error", () => {});
   await client.connect();
   try {
-    await client.query(`create database ${NAME}`);
+    await client.query(`create database ${DATABASE_NAME}`);
   } finally {
     await client.end();
   }
 }
 
 /** False when the server is there and the database is not. Waits while the server starts or recovers. */
-async function answers(url: string, cluster: Cluster): Promise<boolean> {
+async function databaseExists(url: string, cluster: Cluster): Promise<boolean> {
   const deadline = Date.now() + 60_000;
   for (;;) {
     const client = new Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
@@ -185,13 +197,13 @@ async function answers(url: string, cluster: Cluster): Promise<boolean> {
 }
 
 /** Starts the server again when it dies under us (killed, out of memory); the port and so the address stay the same. */
-function watch(lockFile: string, cluster: Cluster, log: (message: string) => void): () => Promise<void> {
+function superviseServer(lockFile: string, cluster: Cluster, log: (message: string) => void): () => Promise<void> {
   let watching = true;
-  let looking = Promise.resolve();
-  const look = async () => {
-    if ((await runningPid(cluster)) !== undefined) return;
+  let checking = Promise.resolve();
+  const checkServer = async () => {
+    if ((await findServerPid(cluster)) !== undefined) return;
     await withLock(lockFile, async () => {
-      if (!watching || (await runningPid(cluster)) !== undefined) return;
+      if (!watching || (await findServerPid(cluster)) !== undefined) return;
       log("PostgreSQL has died; starting it again.");
       await ensureRunning(cluster, log);
     });
@@ -200,25 +212,25 @@ function watch(lockFile: string, cluster: Cluster, log: (message: string) => voi
   const timer = setInterval(() => {
     if (busy) return;
     busy = true;
-    looking = look()
+    checking = checkServer()
       .catch((error: unknown) => log(`PostgreSQL could not be started again: ${String(error)}`))
       .finally(() => (busy = false));
-  }, WATCH_MS).unref();
+  }, WATCH_INTERVAL_MS).unref();
   return async () => {
     watching = false;
     clearInterval(timer);
-    await looking;
+    await checking;
   };
 }
 
-function restore(path: string): string {
+function restoreHint(path: string): string {
   return (
     `restore ${path} from a backup, or move the folder away to begin with an empty database, ` +
     `or set DATABASE_URL to another PostgreSQL. Fleetwright has changed nothing.`
   );
 }
 
-function unreachable(dir: string, user = "you"): FleetError {
+function unreachableDirError(dir: string, user = "you"): FleetError {
   const sentence =
     `PostgreSQL would run as user ${user}, who cannot enter ${dir}. ` +
     `Make every folder above it enterable (chmod o+x), set FLEET_HOME to another place, or set DATABASE_URL.`;

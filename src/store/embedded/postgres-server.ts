@@ -9,19 +9,19 @@ import { promisify } from "node:util";
 import { codeOf, FleetError } from "../../domain/errors.ts";
 import { type PostgresBinaries, type RunAs } from "./postgres-binaries.ts";
 
-const run = promisify(execFile);
+const execFileAsync = promisify(execFile);
 
 /** A clean environment: nothing of ours (tokens, keys) shall be readable in the server's. */
-const ENV = { PATH: "/usr/bin:/bin", LC_ALL: "C", TZ: "UTC" };
-const LOG_KEPT_BYTES = 10_000_000;
-const STOP_FAST_MS = 30_000;
+const SERVER_ENV = { PATH: "/usr/bin:/bin", LC_ALL: "C", TZ: "UTC" };
+const MAX_LOG_BYTES = 10_000_000;
+const FAST_STOP_TIMEOUT_MS = 30_000;
 
 /** Beneath the ports the kernel gives to outgoing connections (32768 and up), so that it is still free next time. */
 const FIRST_PORT = 20_000;
 const LAST_PORT = 30_000;
 
 /** Durable (fsync and synchronous_commit stay on) and small: about 20 MB while idle. */
-const SETTINGS = {
+const SERVER_SETTINGS = {
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
   max_connections: "200", // 80 % of it holds sixteen pools of ten: web, worker, queues, a few commands
@@ -71,7 +71,7 @@ export async function initCluster(cluster: Cluster, as: { user: string; password
     "--no-instructions",
   ];
   try {
-    await run(binaries.initdb, options, { cwd: "/", env: ENV, ...idsOf(runAs) });
+    await execFileAsync(binaries.initdb, options, { cwd: "/", env: SERVER_ENV, ...toUidGid(runAs) });
     await rename(unfinished, data);
   } catch (cause) {
     throw new FleetError(
@@ -87,11 +87,11 @@ export async function initCluster(cluster: Cluster, as: { user: string; password
 }
 
 /** The server's process, if it lives: a pid file may be stale and its pid somebody else's by now. */
-export async function runningPid({ data }: Cluster): Promise<number | undefined> {
+export async function findServerPid({ data }: Cluster): Promise<number | undefined> {
   const [line] = (await readFile(join(data, "postmaster.pid"), "utf8").catch(() => "")).split("\n");
   const pid = Math.abs(Number(line));
   if (!pid) return undefined;
-  return (await isServerOf(data, pid)) ? pid : undefined;
+  return (await isServerProcess(data, pid)) ? pid : undefined;
 }
 
 /**
@@ -100,52 +100,52 @@ export async function runningPid({ data }: Cluster): Promise<number | undefined>
  */
 export async function startServer(
   cluster: Cluster,
-  wished: number | undefined,
-  remember: (port: number) => Promise<void>,
+  preferredPort: number | undefined,
+  savePort: (port: number) => Promise<void>,
 ): Promise<number> {
-  let port = wished !== undefined && (await isFree(wished)) ? wished : await freePort();
+  let port = preferredPort !== undefined && (await isPortFree(preferredPort)) ? preferredPort : await findFreePort();
   const deadline = Date.now() + 15_000;
   for (;;) {
-    await remember(port);
-    const complaint = await tryToStart(cluster, port);
-    if (complaint === undefined) return port;
-    if (/could not bind/i.test(complaint) && Date.now() < deadline) port = await freePort();
+    await savePort(port);
+    const failure = await tryStart(cluster, port);
+    if (failure === undefined) return port;
+    if (/could not bind/i.test(failure) && Date.now() < deadline) port = await findFreePort();
     // After a kill -9 its last children may still be closing; they hold the old shared memory for a moment.
-    else if (/pre-existing shared memory|already exists/i.test(complaint) && Date.now() < deadline) await pause(100);
-    else throw willNotStart(cluster, complaint);
+    else if (/pre-existing shared memory|already exists/i.test(failure) && Date.now() < deadline) await pause(100);
+    else throw startError(cluster, failure);
   }
 }
 
 /** Cuts the sessions, writes everything out and ends. Returns when the process is gone. */
 export async function stopServer(cluster: Cluster): Promise<void> {
-  const pid = await runningPid(cluster);
+  const pid = await findServerPid(cluster);
   if (pid === undefined) return;
-  signal(pid, "SIGINT");
-  const deadline = Date.now() + STOP_FAST_MS;
-  let insisted = false;
-  while (await isServerOf(cluster.data, pid)) {
-    if (!insisted && Date.now() > deadline) {
-      insisted = true;
-      signal(pid, "SIGQUIT"); // recovers at the next start; nothing that was committed is lost
+  sendSignal(pid, "SIGINT");
+  const deadline = Date.now() + FAST_STOP_TIMEOUT_MS;
+  let escalated = false;
+  while (await isServerProcess(cluster.data, pid)) {
+    if (!escalated && Date.now() > deadline) {
+      escalated = true;
+      sendSignal(pid, "SIGQUIT"); // recovers at the next start; nothing that was committed is lost
     }
     await pause(10);
   }
 }
 
 /** A port of the loopback interface that nobody listens on. */
-export async function freePort(): Promise<number> {
+export async function findFreePort(): Promise<number> {
   for (;;) {
     const port = randomInt(FIRST_PORT, LAST_PORT);
-    if (await isFree(port)) return port;
+    if (await isPortFree(port)) return port;
   }
 }
 
-async function tryToStart(cluster: Cluster, port: number): Promise<string | undefined> {
-  const { data, dir, binaries, runAs, settings = SETTINGS } = cluster;
+async function tryStart(cluster: Cluster, port: number): Promise<string | undefined> {
+  const { data, dir, binaries, runAs, settings = SERVER_SETTINGS } = cluster;
   await disownPidFile(cluster);
   const logFile = join(dir, "server.log");
   const size = (await stat(logFile).catch(() => undefined))?.size ?? 0;
-  if (size > LOG_KEPT_BYTES) await rename(logFile, `${logFile}.1`);
+  if (size > MAX_LOG_BYTES) await rename(logFile, `${logFile}.1`);
 
   const log = await open(logFile, "a", 0o600);
   try {
@@ -153,13 +153,13 @@ async function tryToStart(cluster: Cluster, port: number): Promise<string | unde
     const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
     const server = spawn(binaries.postgres, ["-D", data, "-p", String(port), ...options], {
       cwd: "/",
-      env: ENV,
+      env: SERVER_ENV,
       detached: true, // neither Ctrl-C at our terminal nor our death shall reach it
       stdio: ["ignore", log.fd, log.fd],
-      ...idsOf(runAs),
+      ...toUidGid(runAs),
     });
     server.unref();
-    const failure = await readyOrGone(server, data);
+    const failure = await waitUntilReady(server, data);
     if (failure === undefined) return undefined;
     return `${failure} ${lastLines((await readFile(logFile)).subarray(before).toString())}`.trim();
   } finally {
@@ -168,12 +168,12 @@ async function tryToStart(cluster: Cluster, port: number): Promise<string | unde
 }
 
 /** Undefined once it takes connections; why not, when it ended instead. */
-async function readyOrGone(server: ChildProcess, data: string): Promise<string | undefined> {
-  let gone: string | undefined;
-  server.once("error", (error) => (gone = error.message));
-  server.once("exit", (code, by) => (gone = `It ended with ${code === null ? by : `exit code ${code}`}.`));
+async function waitUntilReady(server: ChildProcess, data: string): Promise<string | undefined> {
+  let exitReason: string | undefined;
+  server.once("error", (error) => (exitReason = error.message));
+  server.once("exit", (code, by) => (exitReason = `It ended with ${code === null ? by : `exit code ${code}`}.`));
   for (;;) {
-    if (gone !== undefined) return gone;
+    if (exitReason !== undefined) return exitReason;
     const lines = (await readFile(join(data, "postmaster.pid"), "utf8").catch(() => "")).split("\n");
     if (Number(lines[0]) === server.pid && lines[7]?.trim() === "ready") return undefined;
     await pause(10);
@@ -188,23 +188,23 @@ async function readyOrGone(server: ChildProcess, data: string): Promise<string |
 async function disownPidFile(cluster: Cluster): Promise<void> {
   const path = join(cluster.data, "postmaster.pid");
   const content = await readFile(path, "utf8").catch(() => undefined);
-  if (content === undefined || (await runningPid(cluster)) !== undefined) return;
+  if (content === undefined || (await findServerPid(cluster)) !== undefined) return;
   await writeFile(path, [String(process.pid), ...content.split("\n").slice(1)].join("\n"));
 }
 
-async function isServerOf(data: string, pid: number): Promise<boolean> {
-  return (await commandOf(pid)).includes(`-D ${data} `);
+async function isServerProcess(data: string, pid: number): Promise<boolean> {
+  return (await readCommandLine(pid)).includes(`-D ${data} `);
 }
 
-async function commandOf(pid: number): Promise<string> {
+async function readCommandLine(pid: number): Promise<string> {
   if (process.platform === "linux") {
     return (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).replaceAll("\0", " ");
   }
-  const shown = await run("ps", ["-o", "command=", "-p", String(pid)]).catch(() => undefined);
+  const shown = await execFileAsync("ps", ["-o", "command=", "-p", String(pid)]).catch(() => undefined);
   return shown?.stdout ?? "";
 }
 
-async function isFree(port: number): Promise<boolean> {
+async function isPortFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer();
     probe.once("error", () => resolve(false));
@@ -212,7 +212,7 @@ async function isFree(port: number): Promise<boolean> {
   });
 }
 
-function signal(pid: number, name: NodeJS.Signals): void {
+function sendSignal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch (error) {
@@ -220,7 +220,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-function idsOf(runAs: RunAs | undefined): { uid?: number; gid?: number } {
+function toUidGid(runAs: RunAs | undefined): { uid?: number; gid?: number } {
   return runAs ? { uid: runAs.uid, gid: runAs.gid } : {};
 }
 
@@ -228,9 +228,9 @@ function lastLines(text: string): string {
   return text.trim().split("\n").slice(-3).join(" ");
 }
 
-function willNotStart({ dir, data }: Cluster, complaint: string): FleetError {
+function startError({ dir, data }: Cluster, failure: string): FleetError {
   const sentence =
-    `PostgreSQL does not start on ${data}: ${complaint} The whole story is in ${join(dir, "server.log")}. ` +
+    `PostgreSQL does not start on ${data}: ${failure} The whole story is in ${join(dir, "server.log")}. ` +
     "Mend what it names, or restore the folder from a backup, or set DATABASE_URL to another PostgreSQL. Nothing was deleted.";
   return new FleetError("database-unusable", sentence, { data });
 }

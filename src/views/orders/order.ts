@@ -1,10 +1,10 @@
 /** Work orders as they are asked for and shown: what the API answers and what `--json` prints. */
 import { z } from "zod";
 import { Intent, OrderBudget, OrderResult, OrderStatus, StopCondition } from "../../domain/orders/order.ts";
-import { Name } from "../../domain/product.ts";
+import { Slug } from "../../domain/product.ts";
 import { Step } from "../../domain/orders/run.ts";
 import { shortId } from "../../domain/task/task.ts";
-import { moment } from "../task.ts";
+import { toIsoOrNull } from "../task.ts";
 
 const Moment = z.iso.datetime();
 
@@ -44,20 +44,20 @@ export const OrderView = z
 export type OrderView = z.infer<typeof OrderView>;
 
 type Moments = "slotAt" | "requestedAt" | "createdAt" | "updatedAt" | "completedAt";
-type Row = Omit<OrderView, "shortId" | Moments> & {
+type OrderRow = Omit<OrderView, "shortId" | Moments> & {
   readonly [Name in Exclude<Moments, "createdAt" | "updatedAt">]: Date | null;
 } & { readonly createdAt: Date; readonly updatedAt: Date };
 
 /** The schema of the reply leaves out what it does not name. */
-export function viewOrder(order: Row): OrderView {
+export function viewOrder(order: OrderRow): OrderView {
   return OrderView.parse({
     ...order,
     shortId: shortId(order.id),
-    slotAt: moment(order.slotAt),
-    requestedAt: moment(order.requestedAt),
+    slotAt: toIsoOrNull(order.slotAt),
+    requestedAt: toIsoOrNull(order.requestedAt),
     createdAt: order.createdAt.toISOString(),
     updatedAt: order.updatedAt.toISOString(),
-    completedAt: moment(order.completedAt),
+    completedAt: toIsoOrNull(order.completedAt),
   });
 }
 
@@ -70,7 +70,7 @@ export const AddedOrder = OrderView.extend({
 /** Which pending orders to carry out. */
 export const RunRequest = z.strictObject({
   budget: z.int().min(1).max(1_000).default(10).meta({ description: "How many, the most urgent first" }),
-  product: Name.optional().meta({ description: "Only this one's" }),
+  product: Slug.optional().meta({ description: "Only this one's" }),
   dryRun: z.boolean().default(false).meta({ description: "Say what would be done; nothing is changed anywhere" }),
 });
 export type RunRequest = z.infer<typeof RunRequest>;

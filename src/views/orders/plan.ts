@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { Plan } from "../../domain/plan/plan.ts";
 import { PlanBudget, PlanSource } from "../../domain/plan/inputs.ts";
-import { Name } from "../../domain/product.ts";
+import { Slug } from "../../domain/product.ts";
 import { Stops } from "../estop.ts";
 
 const Moment = z.iso.datetime();
@@ -10,13 +10,13 @@ const Moment = z.iso.datetime();
 export const PlanRequest = z.strictObject({
   budget: PlanBudget.default(10).meta({ description: "How many orders; fewer when there are no more candidates" }),
   source: PlanSource.default("state").meta({ description: "schedules: only what is due" }),
-  product: Name.optional().meta({ description: "Only this one" }),
+  product: Slug.optional().meta({ description: "Only this one" }),
   dryRun: z.boolean().default(false).meta({ description: "Nothing is stored" }),
   asOf: Moment.optional().meta({ description: "What counts as old is counted from here; the full hour when left out" }),
 });
 export type PlanRequest = z.infer<typeof PlanRequest>;
 
-export const StandingView = z.object({
+export const PlanOrderView = z.object({
   jobId: z.uuid(),
   state: z.enum(["planned", "open", "done"]).meta({
     description: "open: an order for the same is pending or running already; done: this plan was carried out",
@@ -30,7 +30,7 @@ export const PlanView = z
     dryRun: z.boolean(),
     stops: Stops,
     stored: z.int().meta({ description: "Orders that are new" }),
-    standings: z.array(StandingView).meta({ description: "How each of its orders stands with those there are" }),
+    standings: z.array(PlanOrderView).meta({ description: "How each of its orders stands with those there are" }),
   })
   .meta({ id: "MadePlan" });
 export type PlanView = z.infer<typeof PlanView>;
@@ -59,9 +59,9 @@ export const ReplayView = z
   .meta({ id: "Replay" });
 export type ReplayView = z.infer<typeof ReplayView>;
 
-type Row = Omit<PlanSummary, "asOf" | "createdAt"> & { readonly asOf: Date; readonly createdAt: Date };
+type PlanRow = Omit<PlanSummary, "asOf" | "createdAt"> & { readonly asOf: Date; readonly createdAt: Date };
 
-export function viewPlanSummary(row: Row): PlanSummary {
+export function viewPlanSummary(row: PlanRow): PlanSummary {
   const { id, operatorId, source, wanted, candidates, inputSha256, outputSha256 } = row;
   const moments = { asOf: row.asOf.toISOString(), createdAt: row.createdAt.toISOString() };
   return { id, operatorId, source, ...moments, wanted, candidates, inputSha256, outputSha256 };

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { EstopMode, EstopScope } from "../../domain/task/kill-switch.ts";
 import { Intent } from "../../domain/orders/order.ts";
-import { Criticality, PLANNED_STATUSES, ProductStatus, type Product } from "../../domain/product.ts";
+import { Criticality, PLANNABLE_STATUSES, ProductStatus, type Product } from "../../domain/product.ts";
 
 const Moment = z.iso.datetime();
 
@@ -87,7 +87,7 @@ export function viewProduct({ product, stop, runs, next }: ShownProduct): Produc
     slaTier: product.slaTier,
     enabled: product.enabled,
     commands: declared.map(([name]) => CommandName.parse(name)),
-    planned: stop === undefined && product.enabled && PLANNED_STATUSES.includes(product.status),
+    planned: stop === undefined && product.enabled && PLANNABLE_STATUSES.includes(product.status),
     stopped: stop ? { ...stop, at: stop.at?.toISOString() ?? null } : null,
     lastRuns: runs.flatMap((run) => viewRun(run)),
     next: next?.toISOString() ?? null,

@@ -1,10 +1,10 @@
 /** Runs of work orders as they are shown: what the API answers and what `--json` prints. */
 import { z } from "zod";
 import { Intent } from "../../domain/orders/order.ts";
-import { readSummary, TestTotals } from "../../domain/orders/run.ts";
+import { parseRunSummary, TestTotals } from "../../domain/orders/run.ts";
 import { shortId } from "../../domain/task/task.ts";
 import { OrderView } from "./order.ts";
-import { moment } from "../task.ts";
+import { toIsoOrNull } from "../task.ts";
 
 const Moment = z.iso.datetime();
 
@@ -36,22 +36,22 @@ export const RunView = z
   .meta({ id: "Run" });
 export type RunView = z.infer<typeof RunView>;
 
-type Row = Omit<RunView, "shortId" | "tests" | "seconds" | "startedAt" | "endedAt" | "collectedAt"> & {
+type RunRow = Omit<RunView, "shortId" | "tests" | "seconds" | "startedAt" | "endedAt" | "collectedAt"> & {
   readonly summary: unknown;
   readonly startedAt: Date;
   readonly endedAt: Date | null;
   readonly collectedAt: Date | null;
 };
 
-export function viewRun(run: Row): RunView {
+export function viewRun(run: RunRow): RunView {
   return RunView.parse({
     ...run,
     shortId: shortId(run.id),
-    tests: readSummary(run.summary).tests ?? null,
+    tests: parseRunSummary(run.summary).tests ?? null,
     startedAt: run.startedAt.toISOString(),
-    endedAt: moment(run.endedAt),
+    endedAt: toIsoOrNull(run.endedAt),
     seconds: run.endedAt ? Math.max(0, run.endedAt.getTime() - run.startedAt.getTime()) / 1_000 : null,
-    collectedAt: moment(run.collectedAt),
+    collectedAt: toIsoOrNull(run.collectedAt),
   });
 }
 
@@ -94,7 +94,7 @@ export type EvidenceView = z.infer<typeof EvidenceView>;
 
 export function viewEvidence(file: { name: string; mediaType: string; sha256: string; bytes: Buffer }): EvidenceView {
   const { name, mediaType, sha256, bytes } = file;
-  const text = textOf(bytes);
+  const text = decodeText(bytes);
   return {
     name,
     mediaType,
@@ -106,7 +106,7 @@ export function viewEvidence(file: { name: string; mediaType: string; sha256: st
 }
 
 /** Null when the bytes are no text. */
-function textOf(bytes: Buffer): string | null {
+function decodeText(bytes: Buffer): string | null {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {

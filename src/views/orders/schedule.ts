@@ -3,15 +3,15 @@ import { z } from "zod";
 import { Stops } from "../estop.ts";
 import { Cadence, nextSlot, type ScheduleFacts, type ScheduleFile } from "../../domain/orders/schedule.ts";
 
-export const ScheduleStanding = z.enum(["on", "paused", "disabled", "invalid"]);
-export type ScheduleStanding = z.infer<typeof ScheduleStanding>;
+export const ScheduleStatus = z.enum(["on", "paused", "disabled", "invalid"]);
+export type ScheduleStatus = z.infer<typeof ScheduleStatus>;
 
 const Time = z.iso.datetime();
 
 export const ScheduleView = z
   .object({
     product: z.string(),
-    standing: ScheduleStanding.meta({ description: "invalid: the file as it stands is not used" }),
+    standing: ScheduleStatus.meta({ description: "invalid: the file as it stands is not used" }),
     cadence: Cadence.nullable(),
     at: z.string().nullable().meta({ description: "Time of day, UTC" }),
     every: z.int().nullable().meta({ description: "Minutes" }),
@@ -91,15 +91,15 @@ export function viewSchedule({ schedule, facts, baseBranch, differences }: Shown
   const next = definition && !problems ? nextSlot(definition, facts, now) : undefined;
   return {
     product: schedule.productId,
-    standing: standingOf(schedule),
+    standing: scheduleStatus(schedule),
     ...viewDefinition(definition),
     enabled,
     paused,
-    lastSlot: isoOf(schedule.lastSlotAt),
-    lastRun: isoOf(schedule.lastRunAt),
+    lastSlot: toIsoOrNull(schedule.lastSlotAt),
+    lastRun: toIsoOrNull(schedule.lastRunAt),
     lastOutcome: schedule.lastOutcome,
-    next: isoOf(next),
-    pushedAt: isoOf(schedule.pushedAt),
+    next: toIsoOrNull(next),
+    pushedAt: toIsoOrNull(schedule.pushedAt),
     file: schedule.file,
     baseBranch: baseBranch ?? null,
     problems: (problems ?? []).map(({ path, message }) => ({ path, message })),
@@ -113,12 +113,12 @@ function viewDefinition(definition: ScheduleFile | null): Pick<ScheduleView, "ca
   return { cadence, at, every, jobs: jobs.map(({ intent, priority }) => ({ intent, priority })) };
 }
 
-function standingOf({ problems, paused, enabled }: ScheduleRow): ScheduleStanding {
+function scheduleStatus({ problems, paused, enabled }: ScheduleRow): ScheduleStatus {
   if (problems) return "invalid";
   if (paused) return "paused";
   return enabled ? "on" : "disabled";
 }
 
-function isoOf(date: Date | null | undefined): string | null {
+function toIsoOrNull(date: Date | null | undefined): string | null {
   return date?.toISOString() ?? null;
 }

@@ -9,20 +9,20 @@ import { readProcess } from "../../../src/command/process-tree.ts";
 import { runCommand } from "../../../src/command/run.ts";
 import { git } from "../../../src/git/git.ts";
 import { eventually } from "../../support/eventually.ts";
-import { anAgentWorld, aRunRequest, ended, factsOf, sh } from "../agent-world.ts";
+import { anAgentWorld, aRunRequest, waitUntilEnded, readFacts, sh } from "../agent-world.ts";
 import { until } from "./attempts.ts";
 
 test("a stub that succeeds leaves a commit on the forge, and the facts say so", async () => {
   await using world = await anAgentWorld();
   const run = await world.spawn();
 
-  const facts = await ended(world.agents, run.taskId);
+  const facts = await waitUntilEnded(world.agents, run.taskId);
 
   const pushed = (await git(["rev-parse", run.branch], { gitDir: world.forge.url })).trim();
   expect(facts).toMatchObject({ process: "dead", exit: { code: 0, oom: false }, headSha: pushed, commitsAhead: 1 });
   expect(facts.outBytes).toBeGreaterThan(0);
   await until(() => readProcess(facts.pid ?? 0) === undefined);
-  expect((await factsOf(world.agents, run.taskId))?.pane).toBe("dead");
+  expect((await readFacts(world.agents, run.taskId))?.pane).toBe("dead");
   expect(await world.agents.readResult(run)).toMatchObject({ finalMessage: "The change is made.", question: null });
   expect(await git(["log", "-1", "--format=%s"], { gitDir: world.forge.url, cwd: "/" })).toBeDefined();
 });
@@ -31,7 +31,7 @@ test("what an agent did not push is published on its behalf", async () => {
   await using world = await anAgentWorld();
   for (const kind of ["worktree", "clone"] as const) {
     const run = await world.spawn({ script: "succeed-no-push" }, { kind });
-    const facts = await ended(world.agents, run.taskId);
+    const facts = await waitUntilEnded(world.agents, run.taskId);
 
     const published = await world.agents.publish({ taskId: run.taskId, expectedOld: null });
 
@@ -47,7 +47,7 @@ test("a prompt of 100 KB arrives whole, and secrets reach the agent and no file"
     prompt,
     secrets: { TOKEN: "topmost" },
   });
-  await ended(world.agents, run.taskId);
+  await waitUntilEnded(world.agents, run.taskId);
 
   expect(await readFile(join(run.path, "got"), "utf8")).toBe(prompt);
   expect(await readFile(join(run.path, "token"), "utf8")).toBe("topmost");
@@ -64,9 +64,13 @@ test("an agent type that is not supported yet, or a program that is not there, i
   const run = { taskId: newId(), attempt: 0 };
   await world.agents.prepareWorkspace(world.ask(run));
 
-  await expect(world.agents.writeRun(aRunRequest({ ...run, agentType: "codex" }))).rejects.toThrow(/not supported yet/);
-  await expect(world.agents.writeRun(aRunRequest({ ...run, script: "dance" }))).rejects.toThrow(/no stub script dance/);
-  await world.agents.writeRun(aRunRequest({ ...run, agentType: "command", command: ["no-such-agent"] }));
+  await expect(world.agents.writeAttempt(aRunRequest({ ...run, agentType: "codex" }))).rejects.toThrow(
+    /not supported yet/,
+  );
+  await expect(world.agents.writeAttempt(aRunRequest({ ...run, script: "dance" }))).rejects.toThrow(
+    /no stub script dance/,
+  );
+  await world.agents.writeAttempt(aRunRequest({ ...run, agentType: "command", command: ["no-such-agent"] }));
   await world.agents.start(run);
 
   await expect(
@@ -78,7 +82,7 @@ test("what a failed attempt left is collected: the changes, the output and how i
   await using world = await anAgentWorld();
   const script = "echo broken > README.md; git commit -qam Break; echo more > new.txt; echo the end >&2; exit 9";
   const run = await world.spawn(sh(script));
-  await ended(world.agents, run.taskId);
+  await waitUntilEnded(world.agents, run.taskId);
 
   const failure = await world.agents.collectFailure(run);
 
@@ -100,8 +104,8 @@ test("an agent that runs out of memory, asks, or does nothing is told apart", as
     world.spawn({ script: "no-change-needed" }),
   ]);
 
-  expect((await ended(world.agents, memory.taskId)).exit).toMatchObject({ code: 137, oom: true });
-  expect((await ended(world.agents, nothing.taskId)).commitsAhead).toBe(0);
+  expect((await waitUntilEnded(world.agents, memory.taskId)).exit).toMatchObject({ code: 137, oom: true });
+  expect((await waitUntilEnded(world.agents, nothing.taskId)).commitsAhead).toBe(0);
   expect((await world.agents.readResult(nothing)).noChangeNeeded).toContain("there already");
   await until(() => existsSync(join(question.dir, "output.log")));
   const { question: asked } = await eventually(async () => {
@@ -114,7 +118,7 @@ test("an agent that runs out of memory, asks, or does nothing is told apart", as
 test("a check that fails on the first attempt is mended by the retry that is told of it", async () => {
   await using world = await anAgentWorld();
   const first = await world.spawn({ script: "fail-then-fix" });
-  await ended(world.agents, first.taskId);
+  await waitUntilEnded(world.agents, first.taskId);
   const check = join(first.path, `checks/${first.taskId.slice(-8)}.sh`);
   expect(await readFile(check, "utf8")).toContain("exit 1");
   await world.agents.stop(first);
@@ -125,7 +129,7 @@ test("a check that fails on the first attempt is mended by the retry that is tol
     script: "fail-then-fix",
     prompt: "The check failed.",
   });
-  await ended(world.agents, retry.taskId);
+  await waitUntilEnded(world.agents, retry.taskId);
 
   expect(await readFile(check, "utf8")).toContain("exit 0");
   expect(await git(["rev-list", "--count", `main..${first.branch}`], { gitDir: world.forge.url })).toBe("2\n");
@@ -134,7 +138,7 @@ test("a check that fails on the first attempt is mended by the retry that is tol
 test("a workspace whose work is on the forge is removed with its branch", async () => {
   await using world = await anAgentWorld();
   const run = await world.spawn();
-  await ended(world.agents, run.taskId);
+  await waitUntilEnded(world.agents, run.taskId);
   await world.agents.stop(run);
 
   const dry = await world.agents.cleanUp({ ...run, dryRun: true });

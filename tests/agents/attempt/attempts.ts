@@ -4,21 +4,26 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { v7 as newId } from "uuid";
-import { readRun, writeRunDir, type RunFiles, type RunSpec } from "../../../src/agents/attempt/attempt-dir.ts";
+import {
+  readAttempt,
+  writeAttemptDir,
+  type AttemptFiles,
+  type AttemptSpec,
+} from "../../../src/agents/attempt/attempt-dir.ts";
 import { killTree } from "../../../src/command/process-tree.ts";
 import { eventually } from "../../support/eventually.ts";
 
 export const SUPERVISOR = fileURLToPath(new URL("../../../src/agents/attempt/supervisor.sh", import.meta.url));
 
-export interface RunChanges extends Partial<Omit<RunFiles, "spec">> {
-  readonly spec?: Partial<RunSpec>;
+export interface RunChanges extends Partial<Omit<AttemptFiles, "spec">> {
+  readonly spec?: Partial<AttemptSpec>;
 }
 
 /** A run whose agent is `sh -c script`. */
 export async function aRun(home: string, script: string, changes: RunChanges = {}) {
   const cwd = join(home, "work");
   await mkdir(cwd, { recursive: true });
-  const spec: RunSpec = {
+  const spec: AttemptSpec = {
     taskId: newId(),
     attempt: 0,
     dispatchId: newId(),
@@ -36,14 +41,14 @@ export async function aRun(home: string, script: string, changes: RunChanges = {
     baseSha: "0".repeat(40),
     ...changes.spec,
   };
-  const files: RunFiles = {
+  const files: AttemptFiles = {
     prompt: "do it\n",
     env: { PATH: "/usr/bin:/bin", HOME: cwd },
     heartbeatIntervalMs: 200,
     ...changes,
     spec,
   };
-  const dir = await writeRunDir(home, files);
+  const dir = await writeAttemptDir(home, files);
   return { dir, spec, files, marker: { name: "FLEET_TASK", value: spec.taskId } };
 }
 
@@ -62,11 +67,12 @@ export function supervise(run: { dir: string; marker: { name: string; value: str
   };
 }
 
-export const until = (look: () => boolean, withinMs?: number) => eventually(async () => look() || undefined, withinMs);
+export const until = (condition: () => boolean, withinMs?: number) =>
+  eventually(async () => condition() || undefined, withinMs);
 
 /** The first beat: the agent runs. */
-export async function started(dir: string) {
-  await until(() => readRun(dir).heartbeat !== undefined);
-  const report = readRun(dir);
+export async function waitUntilStarted(dir: string) {
+  await until(() => readAttempt(dir).heartbeat !== undefined);
+  const report = readAttempt(dir);
   return { pid: report.process?.pid ?? 0, startTime: report.process?.startTime ?? 0 };
 }

@@ -3,17 +3,17 @@ import { existsSync } from "node:fs";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { readRunLog } from "../../../src/agents/attempt/attempt-log.ts";
-import { fenceRun, readRun, shredRunDir, touchProbe } from "../../../src/agents/attempt/attempt-dir.ts";
+import { readAttemptLog } from "../../../src/agents/attempt/attempt-log.ts";
+import { fenceAttempt, readAttempt, shredAttemptDir, touchProbe } from "../../../src/agents/attempt/attempt-dir.ts";
 import { findMarked, isAlive, readProcess } from "../../../src/command/process-tree.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryHome } from "../../support/home.ts";
-import { aRun, started, supervise, until } from "./attempts.ts";
+import { aRun, waitUntilStarted, supervise, until } from "./attempts.ts";
 
 const PROMPT_BYTES = 100_000;
 
 async function logOf(dir: string): Promise<string> {
-  return (await readRunLog(dir, { tailBytes: 1_000_000 })).bytes.toString();
+  return (await readAttemptLog(dir, { tailBytes: 1_000_000 })).bytes.toString();
 }
 
 test("the agent gets its prompt on stdin, which is closed after it, and its output is kept", async () => {
@@ -24,7 +24,7 @@ test("the agent gets its prompt on stdin, which is closed after it, and its outp
   expect(await supervisor.ended).toBe(0);
 
   expect((await logOf(run.dir)).split("\n").map((line) => line.trim())).toEqual([String(PROMPT_BYTES), "error", ""]);
-  expect(readRun(run.dir).exit).toMatchObject({ code: 0, signal: null, oom: false });
+  expect(readAttempt(run.dir).exit).toMatchObject({ code: 0, signal: null, oom: false });
 });
 
 test("the agent's environment is what it was given and nothing of the worker's", async () => {
@@ -46,14 +46,14 @@ test("the file with the secrets is gone as soon as the agent runs, and everythin
   await using home = await temporaryHome();
   const run = await aRun(home.path, "umask > umask.new; mv umask.new umask.out; sleep 30");
   await using _ = supervise(run);
-  await started(run.dir);
+  await waitUntilStarted(run.dir);
   // Its process is there a little before it is the agent: the shell that becomes it reads the secrets first.
   await until(() => existsSync(join(run.spec.cwd, "umask.out")));
 
   await expect(stat(join(run.dir, "env"))).rejects.toThrow("ENOENT");
   expect(((await stat(join(run.dir, "output.log"))).mode & 0o777).toString(8)).toBe("600");
   expect(((await stat(run.dir)).mode & 0o777).toString(8)).toBe("700");
-  await until(() => readProcess(readRun(run.dir).process?.pid ?? 0) !== undefined);
+  await until(() => readProcess(readAttempt(run.dir).process?.pid ?? 0) !== undefined);
   expect((await readFile(join(run.spec.cwd, "umask.out"), "utf8")).trim()).toBe("0077");
 });
 
@@ -61,7 +61,7 @@ test("the agent leads a session of its own and handles signals as if nobody had 
   await using home = await temporaryHome();
   const run = await aRun(home.path, "grep SigIgn /proc/self/status > ignored; sleep 30");
   await using _ = supervise(run);
-  const agent = await started(run.dir);
+  const agent = await waitUntilStarted(run.dir);
   await until(() => findMarked(run.marker).length > 1);
 
   expect(readProcess(agent.pid)).toMatchObject({ pgid: agent.pid, session: agent.pid, startTime: agent.startTime });
@@ -74,12 +74,12 @@ test("beats come at once, then at each interval, and carry progress", async () =
   await using home = await temporaryHome();
   const run = await aRun(home.path, "while :; do echo tick; sleep 0.05; done");
   await using _ = supervise(run);
-  await started(run.dir);
-  const first = readRun(run.dir).heartbeat;
+  await waitUntilStarted(run.dir);
+  const first = readAttempt(run.dir).heartbeat;
 
-  await until(() => Number(readRun(run.dir).heartbeat?.extra["out_bytes"]) > 10);
+  await until(() => Number(readAttempt(run.dir).heartbeat?.extra["out_bytes"]) > 10);
 
-  const later = readRun(run.dir).heartbeat;
+  const later = readAttempt(run.dir).heartbeat;
   expect(later?.ts.getTime()).toBeGreaterThan(first?.ts.getTime() ?? Infinity);
   expect(later).toMatchObject({ pid: first?.pid, status: "busy" });
   expect(new Date(later?.extra["last_output"] ?? "").getTime()).not.toBeNaN();
@@ -89,57 +89,57 @@ test("a probe is answered at once although the next beat is far away", async () 
   await using home = await temporaryHome();
   const run = await aRun(home.path, "sleep 30", { heartbeatIntervalMs: 600_000 });
   await using _ = supervise(run);
-  await started(run.dir);
-  const first = readRun(run.dir).heartbeat?.ts.getTime() ?? Infinity;
+  await waitUntilStarted(run.dir);
+  const first = readAttempt(run.dir).heartbeat?.ts.getTime() ?? Infinity;
 
   await touchProbe(run.dir);
 
-  await until(() => (readRun(run.dir).heartbeat?.ts.getTime() ?? 0) > first, 3_000);
-  expect(readRun(run.dir).heartbeat?.status).toBe("ok");
+  await until(() => (readAttempt(run.dir).heartbeat?.ts.getTime() ?? 0) > first, 3_000);
+  expect(readAttempt(run.dir).heartbeat?.status).toBe("ok");
 });
 
 test("an agent that is stopped does not beat until it goes on", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "sleep 30");
   await using _ = supervise(run);
-  const { pid } = await started(run.dir);
+  const { pid } = await waitUntilStarted(run.dir);
   process.kill(pid, "SIGSTOP");
   await until(() => readProcess(pid)?.state === "T");
   await new Promise((resolve) => setTimeout(resolve, 300)); // a beat that had begun before
-  const frozen = readRun(run.dir).heartbeat?.ts.getTime() ?? 0;
+  const frozen = readAttempt(run.dir).heartbeat?.ts.getTime() ?? 0;
 
   await new Promise((resolve) => setTimeout(resolve, 700));
 
-  expect(readRun(run.dir).heartbeat?.ts.getTime()).toBe(frozen);
+  expect(readAttempt(run.dir).heartbeat?.ts.getTime()).toBe(frozen);
   process.kill(pid, "SIGCONT");
-  await until(() => (readRun(run.dir).heartbeat?.ts.getTime() ?? 0) > frozen);
+  await until(() => (readAttempt(run.dir).heartbeat?.ts.getTime() ?? 0) > frozen);
 });
 
 test("kill -9 of the agent is recorded as that", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "sleep 30");
   await using supervisor = supervise(run);
-  const { pid } = await started(run.dir);
+  const { pid } = await waitUntilStarted(run.dir);
 
   process.kill(pid, "SIGKILL");
   await supervisor.ended;
 
-  expect(readRun(run.dir).exit).toMatchObject({ code: 137, signal: "SIGKILL", oom: true });
+  expect(readAttempt(run.dir).exit).toMatchObject({ code: 137, signal: "SIGKILL", oom: true });
 });
 
 test("kill -9 of the supervisor ends the beats: nobody beats for an agent that nobody supervises", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "sleep 30");
   await using supervisor = supervise(run);
-  const { pid } = await started(run.dir);
+  const { pid } = await waitUntilStarted(run.dir);
 
   process.kill(supervisor.pid, "SIGKILL");
   await new Promise((resolve) => setTimeout(resolve, 500)); // a beat that had begun before
-  const last = readRun(run.dir).heartbeat?.ts.getTime();
+  const last = readAttempt(run.dir).heartbeat?.ts.getTime();
   await new Promise((resolve) => setTimeout(resolve, 500));
 
-  expect(readRun(run.dir).heartbeat?.ts.getTime()).toBe(last);
-  expect(readRun(run.dir).exit).toBeUndefined();
+  expect(readAttempt(run.dir).heartbeat?.ts.getTime()).toBe(last);
+  expect(readAttempt(run.dir).exit).toBeUndefined();
   expect(isAlive(pid)).toBe(true);
 });
 
@@ -147,7 +147,7 @@ test("the supervisor ignores HUP and INT, and passes TERM on to the agent", asyn
   await using home = await temporaryHome();
   const run = await aRun(home.path, "trap 'echo asked; exit 7' TERM; echo ready; sleep 30 & wait");
   await using supervisor = supervise(run);
-  await started(run.dir);
+  await waitUntilStarted(run.dir);
   await eventually(async () => (await logOf(run.dir)).includes("ready") || undefined);
 
   process.kill(supervisor.pid, "SIGHUP");
@@ -156,7 +156,7 @@ test("the supervisor ignores HUP and INT, and passes TERM on to the agent", asyn
 
   expect(await supervisor.ended).toBe(7);
   expect(await logOf(run.dir)).toBe("ready\nasked\n");
-  expect(readRun(run.dir).exit).toMatchObject({ code: 7, signal: null });
+  expect(readAttempt(run.dir).exit).toMatchObject({ code: 7, signal: null });
 });
 
 test("a program that does not exist is an exit with 127 and a sentence in the log", async () => {
@@ -166,7 +166,7 @@ test("a program that does not exist is an exit with 127 and a sentence in the lo
 
   expect(await supervisor.ended).toBe(127);
 
-  expect(readRun(run.dir).exit).toMatchObject({ code: 127 });
+  expect(readAttempt(run.dir).exit).toMatchObject({ code: 127 });
   expect(await logOf(run.dir)).toContain("no-such-agent");
 });
 
@@ -177,7 +177,7 @@ test("a process that outlives the agent and holds its output does not hide the e
 
   expect(await supervisor.ended).toBe(3);
 
-  expect(readRun(run.dir).exit).toMatchObject({ code: 3 });
+  expect(readAttempt(run.dir).exit).toMatchObject({ code: 3 });
   expect(findMarked(run.marker)).toHaveLength(1);
 });
 
@@ -188,7 +188,7 @@ test("of starting and closing an attempt only one wins", async () => {
     const run = await aRun(home.path, "touch ran-$FLEET_TASK");
     await using supervisor = supervise(run);
     if (round % 3 > 0) await new Promise((resolve) => setTimeout(resolve, round % 6));
-    const outcome = await fenceRun(run.dir);
+    const outcome = await fenceAttempt(run.dir);
     const exit = await supervisor.ended;
     rounds.push({ outcome, exit, ran: existsSync(join(run.spec.cwd, `ran-${run.spec.taskId}`)) });
   }
@@ -208,7 +208,7 @@ test("a second supervisor for the same run starts nothing", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "echo run >> runs; sleep 30");
   await using _ = supervise(run);
-  await started(run.dir);
+  await waitUntilStarted(run.dir);
 
   await using second = supervise(run);
 
@@ -229,7 +229,7 @@ test("a flood of output is capped on disk, and its offsets stay true", async () 
 
   await supervisor.ended;
 
-  const { bytes, from, next, total } = await readRunLog(run.dir, { tailBytes: 10_000 });
+  const { bytes, from, next, total } = await readAttemptLog(run.dir, { tailBytes: 10_000 });
   const whole = Array.from({ length: 1_500_000 }, (_, at) => String(at + 1).length + 1).reduce(
     (sum, size) => sum + size,
     4,
@@ -245,7 +245,7 @@ test("prompt and secrets are overwritten and gone when a start is undone", async
   await using home = await temporaryHome();
   const run = await aRun(home.path, "true", { env: { KEY: "secret" } });
 
-  await shredRunDir(run.dir);
+  await shredAttemptDir(run.dir);
 
   await expect(stat(join(run.dir, "env"))).rejects.toThrow("ENOENT");
   await expect(stat(join(run.dir, "prompt"))).rejects.toThrow("ENOENT");

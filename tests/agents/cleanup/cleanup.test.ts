@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { decideCleanup, removeWorkspace, type CleanUpFacts } from "../../../src/agents/cleanup/cleanup.ts";
+import { decideCleanup, removeWorkspace, type CleanupFacts } from "../../../src/agents/cleanup/cleanup.ts";
 import { restoreSnapshot } from "../../../src/agents/workspace/snapshot.ts";
 import { prepareWorkspace } from "../../../src/agents/workspace/workspace.ts";
 import { runCommand } from "../../../src/command/run.ts";
@@ -11,7 +11,7 @@ import { git } from "../../../src/git/git.ts";
 import { commitFiles } from "../../git/repositories.ts";
 import { aWorld } from "../world.ts";
 
-const CLEAN: CleanUpFacts = {
+const CLEAN: CleanupFacts = {
   exists: true,
   agentAlive: false,
   unreadable: null,

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { v7 as newId } from "uuid";
 import { expect, test } from "vitest";
 import { findMarked } from "../../../src/command/process-tree.ts";
-import { anAgentWorld, aRunRequest, factsOf, markerOf, sh } from "../agent-world.ts";
+import { anAgentWorld, aRunRequest, readFacts, taskMarker, sh } from "../agent-world.ts";
 import { until } from "../attempt/attempts.ts";
 
 test("starting the same dispatch again adopts it and starts no second agent", async () => {
@@ -30,7 +30,7 @@ test("an attempt that was closed before it started never starts", async () => {
   await using world = await anAgentWorld();
   const run = { taskId: newId(), attempt: 0 };
   await world.agents.prepareWorkspace(world.ask(run));
-  await world.agents.writeRun(aRunRequest(run));
+  await world.agents.writeAttempt(aRunRequest(run));
 
   const stopped = await world.agents.stop(run);
 
@@ -43,13 +43,13 @@ test("stopping ends everything, also what ignores SIGTERM or left the session, a
   const run = await world.spawn(
     sh(`setsid sh -c 'trap "" TERM; while :; do sleep 1; done' & trap "" TERM; while :; do sleep 1; done`),
   );
-  await until(() => findMarked(markerOf(run.taskId)).length >= 3);
+  await until(() => findMarked(taskMarker(run.taskId)).length >= 3);
 
   const stopped = await world.agents.stop(run, { graceMs: 200 });
 
   expect(stopped).toMatchObject({ hadStarted: true, survivors: [] });
   expect(stopped.killed).toBeGreaterThanOrEqual(3);
-  expect(findMarked(markerOf(run.taskId))).toEqual([]);
+  expect(findMarked(taskMarker(run.taskId))).toEqual([]);
   expect(await world.tmux.listActive()).toEqual([]);
   expect(JSON.parse(await readFile(join(run.dir, "exit.json"), "utf8"))).toMatchObject({
     signal: "SIGKILL",
@@ -61,7 +61,7 @@ test("stopping ends everything, also what ignores SIGTERM or left the session, a
 test("an agent that ends when it is asked to is not killed", async () => {
   await using world = await anAgentWorld();
   const run = await world.spawn(sh("trap 'exit 4' TERM; while :; do sleep 0.05; done"));
-  await until(() => findMarked(markerOf(run.taskId)).length > 1);
+  await until(() => findMarked(taskMarker(run.taskId)).length > 1);
 
   await world.agents.stop(run);
 
@@ -71,13 +71,13 @@ test("an agent that ends when it is asked to is not killed", async () => {
 test("pausing stops the whole tree, and its beats; resuming lets it go on", async () => {
   await using world = await anAgentWorld();
   const run = await world.spawn(sh("sleep 60 & wait"));
-  await until(() => findMarked(markerOf(run.taskId)).length === 2);
+  await until(() => findMarked(taskMarker(run.taskId)).length === 2);
 
   expect(await world.agents.pause(run)).toBe(true);
-  await until(() => findMarked(markerOf(run.taskId)).every(({ state }) => state === "T"));
+  await until(() => findMarked(taskMarker(run.taskId)).every(({ state }) => state === "T"));
   expect(await world.agents.resume(run)).toBe(2);
 
-  await until(() => findMarked(markerOf(run.taskId)).every(({ state }) => state === "S"));
+  await until(() => findMarked(taskMarker(run.taskId)).every(({ state }) => state === "S"));
 });
 
 test("when the pane is killed the agent lives on and the facts tell the two apart", async () => {
@@ -86,7 +86,7 @@ test("when the pane is killed the agent lives on and the facts tell the two apar
 
   await world.tmux.kill(`fleet-${run.taskId.slice(-8)}-0`);
 
-  expect(await factsOf(world.agents, run.taskId)).toMatchObject({ pane: "missing", process: "alive", exit: null });
+  expect(await readFacts(world.agents, run.taskId)).toMatchObject({ pane: "missing", process: "alive", exit: null });
 });
 
 test("when the tmux server is gone everything else is still known, and starting works again", async () => {
@@ -95,9 +95,9 @@ test("when the tmux server is gone everything else is still known, and starting 
 
   await world.tmux.shutDown();
 
-  expect(await factsOf(world.agents, run.taskId)).toMatchObject({ pane: "missing", process: "alive" });
+  expect(await readFacts(world.agents, run.taskId)).toMatchObject({ pane: "missing", process: "alive" });
   const other = await world.spawn({ script: "hang" });
-  expect(await factsOf(world.agents, other.taskId)).toMatchObject({ pane: "alive", process: "alive" });
+  expect(await readFacts(world.agents, other.taskId)).toMatchObject({ pane: "alive", process: "alive" });
 });
 
 test("a runtime that does not answer proves nothing about its agents", async () => {
@@ -126,5 +126,5 @@ test("sessions and processes without a run are reported and left alone", async (
     "session",
   ]);
   expect(orphans.find(({ kind }) => kind === "process")?.taskId).toBe(run.taskId);
-  expect(findMarked(markerOf(run.taskId)).length).toBeGreaterThan(0);
+  expect(findMarked(taskMarker(run.taskId)).length).toBeGreaterThan(0);
 });

@@ -1,6 +1,6 @@
 /** What nobody could ever start is refused when it is asked for. */
 import { expect, test } from "vitest";
-import { assertDriven } from "../../../src/conductor/attempts/spawn.ts";
+import { assertAgentSupported } from "../../../src/conductor/attempts/spawn.ts";
 import { SpawnRequest } from "../../../src/domain/task/spawn.ts";
 
 const ask = (more: object) =>
@@ -9,10 +9,10 @@ const ask = (more: object) =>
 test.each(["claude_code", "codex", "gemini", "opencode"])(
   "an agent of type %s is refused with what to use instead",
   (agentType) => {
-    expect(() => assertDriven(ask({ agentType }))).toThrow(/not supported yet.*--agent-type command/);
+    expect(() => assertAgentSupported(ask({ agentType }))).toThrow(/not supported yet.*--agent-type command/);
   },
 );
 
 test.each([{ agentType: "stub" }, { agentType: "command", command: ["true"] }])("%j is accepted", (more) => {
-  expect(() => assertDriven(ask(more))).not.toThrow();
+  expect(() => assertAgentSupported(ask(more))).not.toThrow();
 });

@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { releaseEstop, throwEstop } from "../../../src/conductor/attempts/estop.ts";
+import { releaseEstop, engageEstop } from "../../../src/conductor/attempts/estop.ts";
 import { addOrder, requestBatch } from "../../../src/conductor/orders/requests.ts";
 import { runOrder } from "../../../src/conductor/orders/run.ts";
 import type { EstopMode } from "../../../src/domain/task/kill-switch.ts";
@@ -18,7 +18,7 @@ afterAll(() => farm[Symbol.asyncDispose]());
 const sovereign = () => farm.operator({ tier: "sovereign" });
 
 function throwAt(by: Operator, scope: "tenant", mode: EstopMode) {
-  return throwEstop(farm.fleet, by, { scope, mode, reason: "smoke in the room" });
+  return engageEstop(farm.fleet, by, { scope, mode, reason: "smoke in the room" });
 }
 
 test("orders of a parked tenant wait and say why, and are carried out after the release", async () => {
@@ -31,7 +31,7 @@ test("orders of a parked tenant wait and say why, and are carried out after the 
   await throwAt(by, "tenant", "park");
   await expect(addOrder(farm.fleet, by, ask)).rejects.toMatchObject({ code: "stopped" });
   await requestBatch(farm.fleet, by, [order.id]);
-  await farm.answer();
+  await farm.processHints();
   const [held] = await farm.query("select status, reason from work_orders where id = $1", [order.id]);
   expect(held).toEqual({ status: "pending", reason: `tenant ${by.tenantId} is parked: smoke in the room` });
   expect(await farm.query("select from runs where order_id = $1", [order.id])).toEqual([]);

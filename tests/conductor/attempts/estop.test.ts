@@ -1,16 +1,16 @@
 /** The kill switch against real agents: what is held does not run, and goes on when it is released. */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { readProcess } from "../../../src/command/process-tree.ts";
-import { enforceSwitches } from "../../../src/conductor/attempts/enforce-kill-switches.ts";
-import { releaseEstop, throwEstop } from "../../../src/conductor/attempts/estop.ts";
-import { moveTask } from "../../../src/conductor/tasks/transition.ts";
+import { enforceKillSwitches } from "../../../src/conductor/attempts/enforce-kill-switches.ts";
+import { releaseEstop, engageEstop } from "../../../src/conductor/attempts/estop.ts";
+import { applyTransition } from "../../../src/conductor/tasks/transition.ts";
 import { retryNow } from "../../../src/conductor/attempts/retry.ts";
 import { stopTask } from "../../../src/conductor/tasks/stop.ts";
 import type { EstopMode } from "../../../src/domain/task/kill-switch.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import type { Task } from "../../../src/domain/task/task.ts";
-import { stranded } from "../../../src/store/invariants.ts";
-import { WORKER } from "../../../src/store/store.ts";
+import { listStrandedTasks } from "../../../src/store/invariants.ts";
+import { SYSTEM } from "../../../src/store/store.ts";
 import { eventually } from "../../support/eventually.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
@@ -32,7 +32,7 @@ const sovereign = () => farm.operator({ tier: "sovereign" });
 const SPIN = ["sh", "-c", "while :; do :; done"];
 
 function throwAt(by: Operator, scope: "agent" | "tenant", mode: EstopMode, subject?: string) {
-  return throwEstop(farm.fleet, by, { scope, subject, mode, reason: "smoke in the room" });
+  return engageEstop(farm.fleet, by, { scope, subject, mode, reason: "smoke in the room" });
 }
 
 const statesOf = (task: Task) => farm.processesOf(task.id).map((pid) => readProcess(pid)?.state ?? "gone");
@@ -50,7 +50,7 @@ test("freezing a tenant stops the time of its agents and of nobody else's; relea
   const used = (task: Task) => farm.processesOf(task.id).reduce((sum, pid) => sum + (readProcess(pid)?.cpuMs ?? 0), 0);
 
   await throwAt(ours, "tenant", "freeze");
-  await enforceSwitches(farm.fleet);
+  await enforceKillSwitches(farm.fleet);
   const [before, freeBefore] = [used(frozen), used(free)];
   await eventually(() => Promise.resolve(used(free) > freeBefore + 50 || undefined));
   expect(used(frozen)).toBe(before);
@@ -65,7 +65,7 @@ test("freezing a tenant stops the time of its agents and of nobody else's; relea
   expect((await farm.read(frozen.id)).version).toBe(row.version);
 
   await releaseEstop(farm.fleet, ours, { scope: "tenant" });
-  await enforceSwitches(farm.fleet);
+  await enforceKillSwitches(farm.fleet);
   expect(await farm.read(frozen.id)).toMatchObject({ status: "running", condition: "ok" });
   await eventually(() => Promise.resolve(used(frozen) > before || undefined));
 
@@ -89,15 +89,15 @@ test("the strictest of several switches holds, and releasing it leaves the other
   const task = await running(by, await farm.aRepository());
   await throwAt(by, "agent", "freeze", task.id);
   await throwAt(by, "tenant", "freeze");
-  await enforceSwitches(farm.fleet);
+  await enforceKillSwitches(farm.fleet);
   await releaseEstop(farm.fleet, by, { scope: "tenant" });
-  await enforceSwitches(farm.fleet);
+  await enforceKillSwitches(farm.fleet);
   expect(isFrozen(task)).toBe(true);
   expect((await farm.read(task.id)).conditionDetail).toMatchObject({ estop: { scope: "agent" } });
 
   await throwAt(by, "tenant", "park");
   await releaseEstop(farm.fleet, by, { scope: "agent", subject: task.id });
-  await enforceSwitches(farm.fleet);
+  await enforceKillSwitches(farm.fleet);
   expect(await farm.read(task.id)).toMatchObject({ condition: "ok" });
   expect(isFrozen(task)).toBe(false);
   await stopTask(farm.fleet, by, await farm.read(task.id));
@@ -112,27 +112,27 @@ test("the whole fleet parked, what runs ends what it does, and nothing begins: n
   await farm.runUntil(failed.id, "failed");
   const waits = await farm.spawn(by, { repository });
 
-  await throwEstop(farm.fleet, admin, { scope: "fleet", mode: "park", reason: "smoke in the room" });
+  await engageEstop(farm.fleet, admin, { scope: "fleet", mode: "park", reason: "smoke in the room" });
   await expect(farm.spawn(by, { repository })).rejects.toMatchObject({
     code: "stopped",
     facts: { scope: "fleet", mode: "park", reason: "smoke in the room" },
   });
   await expect(retryNow(farm.fleet, await farm.read(failed.id), by)).rejects.toMatchObject({ code: "stopped" });
   await farm.runUntil(runs.id, "ready");
-  await eventually(async () => (await farm.answer()) === 0 || undefined);
+  await eventually(async () => (await farm.processHints()) === 0 || undefined);
   const held = { condition: "paused", conditionDetail: { estop: { reason: "smoke in the room" } } };
   expect(await farm.read(waits.id)).toMatchObject({ status: "proposed", ...held });
   expect(await farm.read(failed.id)).toMatchObject({ status: "failed", ...held });
   const { version } = await farm.read(waits.id);
-  await enforceSwitches(farm.fleet);
+  await enforceKillSwitches(farm.fleet);
   expect((await farm.read(waits.id)).version).toBe(version);
 
-  const strandedNow = () => farm.fleet.store.transaction(WORKER, (tx) => stranded(tx, 0));
+  const strandedNow = () => farm.fleet.store.transaction(SYSTEM, (tx) => listStrandedTasks(tx, 0));
   expect(await strandedNow()).toEqual([]);
 
   await releaseEstop(farm.fleet, admin, { scope: "fleet" });
   expect(await strandedNow()).toHaveLength(2);
-  await enforceSwitches(farm.fleet);
+  await enforceKillSwitches(farm.fleet);
   await farm.runUntil(waits.id, "ready");
   expect((await farm.read(failed.id)).attempt).toBeGreaterThan(0);
 });
@@ -141,7 +141,7 @@ test("aborted, what runs is cancelled with the reason and its processes end", as
   const by = await sovereign();
   const task = await running(by, await farm.aRepository());
   await throwAt(by, "tenant", "abort");
-  await enforceSwitches(farm.fleet);
+  await enforceKillSwitches(farm.fleet);
   await farm.tick();
 
   expect(await farm.read(task.id)).toMatchObject({ status: "cancelled" });
@@ -163,10 +163,10 @@ test("frozen at any point of its spawn, an agent does not run; released, it deli
     at.set(`${POINTS[index]} ${task.id}`, async (id) => {
       await throwAt(by, "agent", "freeze", id);
       // As another process of this host would, at the same time.
-      await enforceSwitches(farm.fleet);
+      await enforceKillSwitches(farm.fleet);
     });
-  await farm.answer();
-  await enforceSwitches(farm.fleet);
+  await farm.processHints();
+  await enforceKillSwitches(farm.fleet);
   at.clear();
 
   for (const [index, task] of tasks.entries()) {
@@ -174,7 +174,7 @@ test("frozen at any point of its spawn, an agent does not run; released, it deli
     expect([POINTS[index], isFrozen(task)]).toEqual([POINTS[index], true]);
   }
   for (const { id } of tasks) await releaseEstop(farm.fleet, by, { scope: "agent", subject: id });
-  await enforceSwitches(farm.fleet);
+  await enforceKillSwitches(farm.fleet);
   for (const { id } of tasks) await farm.runUntil(id, "ready");
 }, 60_000);
 
@@ -185,10 +185,10 @@ test("aborted at any point of its spawn, an agent is gone", async () => {
   const tasks = await Promise.all(points.map(() => farm.spawn(by, { repository, script: "slow:5" })));
   for (const [index, task] of tasks.entries())
     at.set(`${points[index]} ${task.id}`, async (id) => void (await throwAt(by, "agent", "abort", id)));
-  await farm.answer();
-  await enforceSwitches(farm.fleet);
+  await farm.processHints();
+  await enforceKillSwitches(farm.fleet);
   at.clear();
-  await farm.answer();
+  await farm.processHints();
   await farm.tick();
 
   for (const [index, task] of tasks.entries()) {
@@ -201,13 +201,13 @@ test("an agent that asked before it was frozen asks again afterwards", async () 
   const by = await sovereign();
   const task = await running(by, await farm.aRepository());
   const patch = { condition: "needs_input", conditionDetail: { text: "Which one?" } } as const;
-  await moveTask(farm.fleet, { task: await farm.read(task.id), actor: "test", action: "test.asked", patch });
+  await applyTransition(farm.fleet, { task: await farm.read(task.id), actor: "test", action: "test.asked", patch });
   await throwAt(by, "agent", "freeze", task.id);
-  await enforceSwitches(farm.fleet);
+  await enforceKillSwitches(farm.fleet);
   expect((await farm.read(task.id)).condition).toBe("paused");
 
   await releaseEstop(farm.fleet, by, { scope: "agent", subject: task.id });
-  await enforceSwitches(farm.fleet);
+  await enforceKillSwitches(farm.fleet);
   expect(await farm.read(task.id)).toMatchObject(patch);
   await stopTask(farm.fleet, by, await farm.read(task.id));
   await farm.tick();
@@ -217,14 +217,14 @@ test("the task of a host that is gone is let go by whoever looks, and then judge
   const by = await sovereign();
   const task = await running(by, await farm.aRepository());
   await throwAt(by, "agent", "freeze", task.id);
-  await enforceSwitches(farm.fleet);
+  await enforceKillSwitches(farm.fleet);
   await farm.query(
     `insert into hosts (id, boot_id, reporter, lease_until, slots, versions, load, disk_free_mb)
      values ('gone', 'b', '', now() - interval '1 day', 1, '{}', 0, 1)`,
   );
   await farm.query("update fleet_tasks set host = 'gone' where id = $1", [task.id]);
   await releaseEstop(farm.fleet, by, { scope: "agent", subject: task.id });
-  await enforceSwitches(farm.fleet);
+  await enforceKillSwitches(farm.fleet);
 
   expect(await farm.read(task.id)).toMatchObject({ status: "running", condition: "ok" });
   await farm.query("update fleet_tasks set host = 'here' where id = $1", [task.id]);
@@ -237,11 +237,11 @@ test("a tenant is stopped by its sovereigns and by admins, the fleet by admins a
   const [builder, admin] = [await farm.operator({ tier: "builder" }), await farm.operator({ role: "admin" })];
   const how = { mode: "park", reason: "drill" } as const;
   const denied = { code: "tier-too-low" };
-  await expect(throwEstop(farm.fleet, builder, { scope: "tenant", ...how })).rejects.toMatchObject(denied);
-  await expect(throwEstop(farm.fleet, builder, { scope: "fleet", ...how })).rejects.toMatchObject(denied);
+  await expect(engageEstop(farm.fleet, builder, { scope: "tenant", ...how })).rejects.toMatchObject(denied);
+  await expect(engageEstop(farm.fleet, builder, { scope: "fleet", ...how })).rejects.toMatchObject(denied);
   const other = { scope: "tenant", subject: builder.tenantId, ...how } as const;
-  await expect(throwEstop(farm.fleet, await sovereign(), other)).rejects.toMatchObject(denied);
+  await expect(engageEstop(farm.fleet, await sovereign(), other)).rejects.toMatchObject(denied);
   await expect(releaseEstop(farm.fleet, admin, other)).rejects.toMatchObject({ code: "not-found" });
-  const thrown = await throwEstop(farm.fleet, admin, other);
+  const thrown = await engageEstop(farm.fleet, admin, other);
   expect(thrown.some(({ subject }) => subject === builder.tenantId)).toBe(true);
 });

@@ -6,7 +6,7 @@ import { retryProcessor } from "../../../processors/retry.ts";
 import { retryNow } from "../../../src/conductor/attempts/retry.ts";
 import { SpawnDeniedError } from "../../../src/domain/errors.ts";
 import { testFleet } from "../../support/fleet.ts";
-import { putInto } from "../../support/store.ts";
+import { forceStatus } from "../../support/store.ts";
 
 test("the hint to retry waits as long as the rule says, doubled each time", async () => {
   await using fleet = await testFleet({ settings: { retry: { baseDelayMs: 30_000 } }, parts: { random: () => 0.5 } });
@@ -21,7 +21,7 @@ test("the hint to retry waits as long as the rule says, doubled each time", asyn
 
   await fleet.runUntil(id, "failed");
   expect(await delays()).toEqual([30.5]);
-  await fleet.answer();
+  await fleet.processHints();
   await fleet.runUntil(id, "failed");
 
   expect(await delays()).toEqual([30.5, 60.5]);
@@ -36,7 +36,7 @@ test("without a free slot it stays failed and says so, and comes back when one i
   const other = await fleet.spawn(by, { repository });
   await fleet.query("update outbox set processed_at = now() where task_id = $1", [other.id]);
 
-  await fleet.answer();
+  await fleet.processHints();
   const waits = await fleet.read(id);
   expect(waits).toMatchObject({
     status: "failed",
@@ -45,14 +45,14 @@ test("without a free slot it stays failed and says so, and comes back when one i
     attempt: 0,
   });
   expect(waits.epoch).toBeGreaterThan(failed.epoch);
-  await fleet.answer();
+  await fleet.processHints();
   expect((await fleet.read(id)).status).toBe("failed");
   expect(await fleet.query("select active from slots")).toEqual([{ active: 1 }]);
 
-  await putInto(fleet, [other.id], "cancelled", {});
+  await forceStatus(fleet, [other.id], "cancelled", {});
   await fleet.query("update fleet_tasks set due_at = now() - interval '1 min' where id = $1", [id]);
   await reconcile(fleet.fleet);
-  await fleet.answer();
+  await fleet.processHints();
 
   expect(await fleet.runUntil(id, "ready")).toMatchObject({ attempt: 1, condition: "ok" });
 });
@@ -63,7 +63,7 @@ test("when the budget is used up the task is given up, and its operator is told"
   const { id } = await fleet.spawn(by, { repository: await fleet.aRepository(), script: "exit-1", maxRetries: 1 });
 
   const abandoned = await fleet.runUntil(id, "abandoned");
-  await fleet.answer();
+  await fleet.processHints();
 
   expect(abandoned).toMatchObject({ attempt: 1, retryCount: 1 });
   expect(await fleet.query("select active from slots")).toEqual([{ active: 0 }]);
@@ -78,14 +78,14 @@ test("a task that needs a person is held, and a person's word sends it on althou
   const ready = await fleet.runUntil(id, "ready");
   await fleet.query("update slots set active = 1");
   const failure = { class: "policy_refusal", reason: "no", summary: "No.", attempt: 0, signature: "s" };
-  await putInto(fleet, [id], "failed", {
+  await forceStatus(fleet, [id], "failed", {
     attempt: 0,
     host: "here",
     dispatch_id: ready.dispatchId,
     failure_context: JSON.stringify(failure),
     waiting_for: "retry",
   });
-  await retryProcessor.answer(fleet.fleet, { taskId: id, epoch: ready.epoch }, new AbortController().signal);
+  await retryProcessor.handle(fleet.fleet, { taskId: id, epoch: ready.epoch }, new AbortController().signal);
 
   const held = await fleet.read(id);
   expect(held).toMatchObject({ status: "failed", condition: "needs_input", waitingFor: null });

@@ -40,7 +40,7 @@ test.each(STEPS.flatMap((step) => [`${step}:before`, `${step}:after`]))(
     );
     await fleet.query("update fleet_tasks set due_at = now() - interval '1 min' where waiting_for is not null");
     await reconcile(alive.fleet);
-    await fleet.answer(alive);
+    await fleet.processHints(alive);
     const { epoch, status } = await fleet.read(task.id);
     if (status === "proposed") await startAttempt(alive.fleet, { taskId: task.id, epoch }, signal);
 

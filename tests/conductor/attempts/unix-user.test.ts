@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { openServers } from "../../../src/agents/runtime/tmux-servers.ts";
+import { openTmuxServers } from "../../../src/agents/runtime/tmux-servers.ts";
 import type { Task } from "../../../src/domain/task/task.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 import { isRoot, unixUsers } from "../../support/unix-users.ts";
@@ -29,7 +29,7 @@ test("work of a tenant with a user of its own comes to ready, and nothing of the
     const log = await readFile(join(fleet.home, "ci", task.id, `${ready.headSha}.log`), "utf8");
     expect(log).toContain(`${unixUser}\n`);
   } finally {
-    await openServers({ home: fleet.home, socket: fleet.config.FLEET_TMUX_SOCKET }).shutDown();
+    await openTmuxServers({ home: fleet.home, socket: fleet.config.FLEET_TMUX_SOCKET }).shutDown();
   }
 });
 

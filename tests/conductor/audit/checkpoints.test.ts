@@ -1,8 +1,8 @@
 /** Signed checkpoints over the audit chains: what is taken out of the log, whole chains too, is missed and named. */
 import { expect, test } from "vitest";
 import { verifyAudit } from "../../../src/conductor/audit/verify.ts";
-import { makeCheckpoint, requestCheckpoint } from "../../../src/conductor/audit/checkpoints.ts";
-import { requestBy, WORKER } from "../../../src/store/store.ts";
+import { createCheckpoint, requestCheckpoint } from "../../../src/conductor/audit/checkpoints.ts";
+import { asOperator, SYSTEM } from "../../../src/store/store.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
 const byHand = (fleet: TestFleet, statement: string) =>
@@ -16,7 +16,12 @@ async function aSignedHouse(fleet: TestFleet) {
   for (let n = 0; n < 3; n += 1) {
     let task = await fleet.spawn(by, { repository });
     for (const action of ["test.one", "test.two", "test.three"])
-      task = await fleet.fleet.store.transitions.move(WORKER, { task, actor: "test", action, detail: { action } });
+      task = await fleet.fleet.store.transitions.transition(SYSTEM, {
+        task,
+        actor: "test",
+        action,
+        detail: { action },
+      });
     tasks.push(task.id);
   }
   await requestCheckpoint(fleet.fleet, by);
@@ -27,7 +32,7 @@ async function aSignedHouse(fleet: TestFleet) {
 test("what is taken out of the log after a checkpoint is named: a byte, an end, a replaced entry, a whole chain", async () => {
   await using fleet = await testFleet();
   const { by, first, second, third } = await aSignedHouse(fleet);
-  expect(await verifyAudit(fleet.fleet, WORKER)).toMatchObject({
+  expect(await verifyAudit(fleet.fleet, SYSTEM)).toMatchObject({
     ok: true,
     chains: 4,
     checkpoint: { chains: 4, broken: [] },
@@ -43,7 +48,7 @@ test("what is taken out of the log after a checkpoint is named: a byte, an end, 
      delete from fleet_tasks where id = '${third}'`,
   );
 
-  const found = await verifyAudit(fleet.fleet, WORKER);
+  const found = await verifyAudit(fleet.fleet, SYSTEM);
   expect(found.ok).toBe(false);
   expect(found.checkpoint?.broken).toEqual([]);
   expect(Object.fromEntries(found.broken.map(({ taskId, seq, why }) => [taskId, `${seq} ${why}`]))).toEqual({
@@ -52,11 +57,11 @@ test("what is taken out of the log after a checkpoint is named: a byte, an end, 
     [third]: expect.stringMatching(/^1 the whole chain is gone: the checkpoint of .* knew \d entries$/),
   });
   // The next checkpoint does not make it good, and the tenant itself sees it too.
-  await makeCheckpoint(fleet.fleet);
+  await createCheckpoint(fleet.fleet);
   const named = (verdict: typeof found) => verdict.broken.map(({ taskId }) => taskId).toSorted();
-  expect(named(await verifyAudit(fleet.fleet, WORKER))).toEqual([first, second, third].toSorted());
-  expect(named(await verifyAudit(fleet.fleet, requestBy(by)))).toEqual([first, second, third].toSorted());
-  expect((await verifyAudit(fleet.fleet, requestBy(await fleet.operator()))).broken).toEqual([]);
+  expect(named(await verifyAudit(fleet.fleet, SYSTEM))).toEqual([first, second, third].toSorted());
+  expect(named(await verifyAudit(fleet.fleet, asOperator(by)))).toEqual([first, second, third].toSorted());
+  expect((await verifyAudit(fleet.fleet, asOperator(await fleet.operator()))).broken).toEqual([]);
 });
 
 test("a chain that was written anew, with heads that fit, is not what the checkpoint signed", async () => {
@@ -70,20 +75,20 @@ test("a chain that was written anew, with heads that fit, is not what the checkp
       where id = '${first}'`;
 
   await byHand(fleet, rewrite);
-  await makeCheckpoint(fleet.fleet);
+  await createCheckpoint(fleet.fleet);
 
-  const { broken } = await verifyAudit(fleet.fleet, WORKER);
+  const { broken } = await verifyAudit(fleet.fleet, SYSTEM);
   expect(broken).toEqual([{ taskId: first, seq: expect.any(Number), why: expect.stringContaining("it was replaced") }]);
 });
 
 test("a checkpoint that was changed, taken out or signed by nobody is named, and so are changed heads", async () => {
   await using fleet = await testFleet();
   const { second } = await aSignedHouse(fleet);
-  await makeCheckpoint(fleet.fleet);
-  await makeCheckpoint(fleet.fleet);
+  await createCheckpoint(fleet.fleet);
+  await createCheckpoint(fleet.fleet);
   const after = async (statement: string) => {
     await byHand(fleet, statement);
-    const { ok, checkpoint } = await verifyAudit(fleet.fleet, WORKER);
+    const { ok, checkpoint } = await verifyAudit(fleet.fleet, SYSTEM);
     return [ok, ...(checkpoint?.broken ?? []).map(({ id, why }) => `${id} ${why}`)];
   };
   const ids = (await fleet.query("select id::int from audit_checkpoints order by id")).map(({ id }) => Number(id));
@@ -114,10 +119,10 @@ test("a retired key still tells who signed; a task that went in time leaves its 
   await fleet.query("update signing_keys set retire_at = now() - interval '1 day'");
   await byHand(fleet, `delete from fleet_tasks where id in ('${first}', '${second}')`);
 
-  expect(await verifyAudit(fleet.fleet, WORKER)).toMatchObject({ ok: true, chains: 4 });
-  await makeCheckpoint(fleet.fleet);
+  expect(await verifyAudit(fleet.fleet, SYSTEM)).toMatchObject({ ok: true, chains: 4 });
+  await createCheckpoint(fleet.fleet);
   await byHand(fleet, `update audit_log set actor = 'x' where task_id = '${second}' and seq = 2`);
-  expect(await verifyAudit(fleet.fleet, WORKER)).toMatchObject({
+  expect(await verifyAudit(fleet.fleet, SYSTEM)).toMatchObject({
     ok: false,
     broken: [{ taskId: second, seq: 2 }],
     checkpoint: { broken: [] },

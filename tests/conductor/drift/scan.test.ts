@@ -4,12 +4,12 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { acceptDrift, readDriftReport } from "../../../src/conductor/drift/report.ts";
-import { lookAtProduct, lookAtTenant } from "../../../src/conductor/drift/scan.ts";
+import { scanProductDrift, scanTenantDrift } from "../../../src/conductor/drift/scan.ts";
 import { checkDrift } from "../../../src/conductor/orders/intents/drift-check.ts";
 import { listProducts } from "../../../src/conductor/products/products.ts";
 import { LOCAL_OPERATOR } from "../../../src/processes/up.ts";
 import { DriftEvent, DriftReportDocument } from "../../../src/domain/drift/report.ts";
-import { anAsk } from "../../support/intents.ts";
+import { anIntentRequest } from "../../support/intents.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 import { commitFiles, runGit, testFolder } from "../../support/repositories.ts";
 
@@ -34,16 +34,18 @@ test("a changed lock file is found once, told once, and gone when it is accepted
   await using fleet = await testFleet();
   const by = await fleet.operator(LOOK_AT);
   const { repository, product } = await aLockedProduct(fleet);
-  await lookAtTenant(fleet.fleet, "local");
+  await scanTenantDrift(fleet.fleet, "local");
   expect((await open(fleet)).filter(({ subject }) => String(subject).startsWith("product:"))).toEqual([]);
 
   commitFiles(repository, { "package-lock.json": '{"packages": {"": {"engines": {"node": ">=18"}}, "x": {}}}' });
   const before = contentOf(repository);
-  const [first, again] = [await lookAtProduct(fleet.fleet, product), await lookAtProduct(fleet.fleet, product)];
-  await fleet.answer();
+  const [first, again] = [await scanProductDrift(fleet.fleet, product), await scanProductDrift(fleet.fleet, product)];
+  await fleet.processHints();
 
-  expect(first.fresh.map(({ what, severity }) => [what, severity])).toEqual([["lockfile package-lock.json", "medium"]]);
-  expect(again.fresh).toEqual([]);
+  expect(first.newFindings.map(({ what, severity }) => [what, severity])).toEqual([
+    ["lockfile package-lock.json", "medium"],
+  ]);
+  expect(again.newFindings).toEqual([]);
   expect(again.report.findings).toHaveLength(1);
   expect(contentOf(repository)).toEqual(before);
   const told = fleet.lines.filter((line) => line.includes("package-lock.json"));
@@ -64,7 +66,7 @@ test("a changed lock file is found once, told once, and gone when it is accepted
 
   const [finding] = (await readDriftReport(fleet.fleet, by, { productId: product.id, all: false })).findings;
   await acceptDrift(fleet.fleet, by, finding?.short_id ?? "", "libraries were updated");
-  await lookAtProduct(fleet.fleet, product);
+  await scanProductDrift(fleet.fleet, product);
 
   expect((await readDriftReport(fleet.fleet, by, { productId: product.id, all: false })).findings).toEqual([]);
   const [baseline] = await fleet.query("select accepted_by, reason from drift_baselines where what like 'lockfile%'");
@@ -79,12 +81,12 @@ test("a changed lock file is found once, told once, and gone when it is accepted
 test("looks at the same time find it once and tell it once", async () => {
   await using fleet = await testFleet();
   const { repository, product } = await aLockedProduct(fleet);
-  await lookAtProduct(fleet.fleet, product);
+  await scanProductDrift(fleet.fleet, product);
   commitFiles(repository, { "package-lock.json": "{}" });
 
-  const looks = await Promise.all(Array.from({ length: 4 }, () => lookAtProduct(fleet.fleet, product)));
+  const looks = await Promise.all(Array.from({ length: 4 }, () => scanProductDrift(fleet.fleet, product)));
 
-  expect(looks.map(({ fresh }) => fresh.length).toSorted((a, b) => a - b)).toEqual([0, 0, 0, 1]);
+  expect(looks.map(({ newFindings }) => newFindings.length).toSorted((a, b) => a - b)).toEqual([0, 0, 0, 1]);
   const said = await fleet.query("select type, channel, status from fleet_notifications");
   expect(said).toEqual([{ type: "drift_found", channel: "terminal", status: "pending" }]);
 });
@@ -93,14 +95,14 @@ test("what differs keeps its date while it does, and a removed lock is one that 
   const shift = { ms: 0 };
   await using fleet = await testFleet({ parts: { clock: () => new Date(Date.now() + shift.ms) } });
   const { repository, product } = await aLockedProduct(fleet);
-  await lookAtProduct(fleet.fleet, product);
+  await scanProductDrift(fleet.fleet, product);
   runGit(repository, "rm", "--quiet", "package-lock.json");
   runGit(repository, "commit", "--quiet", "--message", "unlock");
 
-  await lookAtProduct(fleet.fleet, product);
+  await scanProductDrift(fleet.fleet, product);
   const [first] = await fleet.query("select since, seen_at, actual from drift_reports");
   shift.ms = 86_400_000;
-  await lookAtProduct(fleet.fleet, product);
+  await scanProductDrift(fleet.fleet, product);
   const [later] = await fleet.query("select since, seen_at, actual from drift_reports");
 
   expect(first?.["actual"]).toBeNull();
@@ -124,7 +126,7 @@ test("a roster agent that runs something else, and one whose session is gone, ar
     await using fleet = await testFleet({ settings: { roster } });
     const panes = tmux("list-panes", "-a", "-F", "#{session_name} #{pane_pid} #{pane_current_command}");
 
-    await lookAtTenant(fleet.fleet, "local");
+    await scanTenantDrift(fleet.fleet, "local");
 
     const found = await fleet.query(
       "select subject, what, declared, actual, severity from drift_reports where subject like 'roster:%' order by subject",
@@ -149,7 +151,7 @@ test("hosts that differ from the others, a missing migration and a changed table
       ('c', '{"git": "git version 2.39.5"}')) as host (id, versions)`);
   await fleet.query("alter table looks add column extra text");
 
-  await lookAtTenant(fleet.fleet, "local");
+  await scanTenantDrift(fleet.fleet, "local");
   expect((await open(fleet)).filter(({ subject }) => subject !== "schedules")).toEqual([
     { subject: "database", what: "table looks", severity: "high" },
     { subject: "host:a", what: "config", severity: "high" },
@@ -159,7 +161,7 @@ test("hosts that differ from the others, a missing migration and a changed table
   await fleet.query("alter table looks drop column extra");
   await fleet.query("delete from fleet_migrations where name like '0003%'");
   await fleet.query("delete from hosts where id = 'c'");
-  await lookAtTenant(fleet.fleet, "local");
+  await scanTenantDrift(fleet.fleet, "local");
   expect((await open(fleet)).filter(({ subject }) => subject !== "schedules")).toEqual([
     { subject: "database", what: "migration 0003_history", severity: "high" },
     { subject: "host:a", what: "config", severity: "high" },
@@ -169,12 +171,12 @@ test("hosts that differ from the others, a missing migration and a changed table
 test("an order to check drift leaves its report as evidence, and stops its batch when something differs", async () => {
   await using fleet = await testFleet();
   const { repository, product } = await aLockedProduct(fleet);
-  const calm = await checkDrift(await anAsk(fleet, product, "drift_check"));
+  const calm = await checkDrift(await anIntentRequest(fleet, product, "drift_check"));
   commitFiles(repository, { "package.json": '{"engines": {"node": ">=999"}}' });
   const { host } = fleet.fleet;
   await fleet.query('update hosts set versions = \'{"node": "v22.1.0"}\' where id = $1', [host.id]);
 
-  const ask = await anAsk(fleet, product, "drift_check");
+  const ask = await anIntentRequest(fleet, product, "drift_check");
   const outcome = await checkDrift(ask);
 
   expect(calm).toMatchObject({ ok: true, message: "no drift" });
@@ -197,26 +199,28 @@ test("another tenant sees nothing of it and may accept nothing", async () => {
   await using fleet = await testFleet();
   const eve = await fleet.operator();
   const { repository, product } = await aLockedProduct(fleet);
-  await lookAtProduct(fleet.fleet, product);
+  await scanProductDrift(fleet.fleet, product);
   commitFiles(repository, { "package-lock.json": "{}" });
-  const { fresh } = await lookAtProduct(fleet.fleet, product);
+  const { newFindings } = await scanProductDrift(fleet.fleet, product);
 
   expect(await listProducts(fleet.fleet, eve)).toEqual([]);
   expect((await readDriftReport(fleet.fleet, eve, { all: true })).findings).toEqual([]);
-  await expect(acceptDrift(fleet.fleet, eve, fresh[0]?.id ?? "", "mine")).rejects.toMatchObject({ code: "not-found" });
+  await expect(acceptDrift(fleet.fleet, eve, newFindings[0]?.id ?? "", "mine")).rejects.toMatchObject({
+    code: "not-found",
+  });
 });
 
 test("a repository that cannot be read is said to be so, and its findings stay", async () => {
   await using fleet = await testFleet();
   const { repository, product } = await aLockedProduct(fleet);
-  await lookAtProduct(fleet.fleet, product);
+  await scanProductDrift(fleet.fleet, product);
   commitFiles(repository, { "package-lock.json": "{}" });
-  await lookAtProduct(fleet.fleet, product);
+  await scanProductDrift(fleet.fleet, product);
   Object.assign(product, { baseBranch: "nowhere" });
   await fleet.aRepository();
   Object.assign(fleet.fleet.settings.products.at(-1) ?? {}, { status: "planned" });
 
-  await lookAtTenant(fleet.fleet, "local");
+  await scanTenantDrift(fleet.fleet, "local");
 
   const report = await readDriftReport(fleet.fleet, LOCAL_OPERATOR, { productId: product.id, all: false });
   expect(report.not_checked[0]).toMatchObject({

@@ -5,8 +5,8 @@ import { readScienceIndex, refreshScience } from "../../../src/conductor/drift/s
 import { ScienceIndex } from "../../../src/domain/science/science-index.ts";
 import { LOCAL_OPERATOR } from "../../../src/processes/up.ts";
 import { listWaitingDossiers } from "../../../src/store/dossiers.ts";
-import { WORKER } from "../../../src/store/store.ts";
-import { anAsk } from "../../support/intents.ts";
+import { SYSTEM } from "../../../src/store/store.ts";
+import { anIntentRequest } from "../../support/intents.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 import { commitFiles, runGit } from "../../support/repositories.ts";
 
@@ -36,7 +36,7 @@ async function aProductWith(fleet: TestFleet, files: Readonly<Record<string, str
   return { repository, product };
 }
 
-const refresh = ({ fleet }: TestFleet) => refreshScience(fleet, { look: "science" }, signal);
+const refresh = ({ fleet }: TestFleet) => refreshScience(fleet, { kind: "science" }, signal);
 const index = ({ fleet }: TestFleet) => readScienceIndex(fleet, LOCAL_OPERATOR);
 
 test("dossiers are indexed by status, and a file that cannot be read is a card that says where and why", async () => {
@@ -85,14 +85,14 @@ test("a validated dossier becomes a design in the evidence, is shown as handed o
   await using fleet = await testFleet();
   const { repository, product } = await aProductWith(fleet, { "docs/science/prices.md": aDossier("D-1", "validated") });
   await refresh(fleet);
-  const waiting = () => fleet.fleet.store.transaction(WORKER, (tx) => listWaitingDossiers(tx, "local"));
+  const waiting = () => fleet.fleet.store.transaction(SYSTEM, (tx) => listWaitingDossiers(tx, "local"));
   expect((await waiting()).map(({ dossierId }) => dossierId)).toEqual(["D-1"]);
   const before = runGit(repository, "for-each-ref");
 
-  const ask = await anAsk(fleet, product, "science_to_design", "D-1");
+  const ask = await anIntentRequest(fleet, product, "science_to_design", "D-1");
   const outcome = await designFromScience(ask);
   await fleet.query("update work_orders set status = 'completed'");
-  const again = await designFromScience(await anAsk(fleet, product, "science_to_design", "D-1"));
+  const again = await designFromScience(await anIntentRequest(fleet, product, "science_to_design", "D-1"));
 
   expect(outcome).toMatchObject({ ok: true, headSha: runGit(repository, "rev-parse", "HEAD") });
   expect(again.message).toContain("handed on before");
@@ -132,8 +132,8 @@ test("what is not validated, or not there, is refused by name", async () => {
   const { product } = await aProductWith(fleet, { "docs/science/a.md": aDossier("D-1", "running") });
   await refresh(fleet);
 
-  const running = await designFromScience(await anAsk(fleet, product, "science_to_design", "D-1"));
-  const missing = await designFromScience(await anAsk(fleet, product, "science_to_design", "D-9"));
+  const running = await designFromScience(await anIntentRequest(fleet, product, "science_to_design", "D-1"));
+  const missing = await designFromScience(await anIntentRequest(fleet, product, "science_to_design", "D-9"));
 
   expect(running).toMatchObject({ ok: false, message: "Dossier D-1 is running, not validated." });
   expect(missing.message).toContain("There is no dossier D-9");

@@ -4,7 +4,7 @@ import { mkdir, readdir, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { aRun, collect, runFolder, subjectsOf } from "../../support/collected.ts";
+import { aRun, collect, runFolder, reportSubjects } from "../../support/collected.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
 const exists = async (path: string) => (await stat(path).catch(() => undefined)) !== undefined;
@@ -31,7 +31,7 @@ test("of fifteen runs ten stay, and those that are protected; a dry run lists ex
   const done = await collect(fleet);
 
   expect(planned.gone.map(({ subject }) => subject)).toEqual([ids[13]]);
-  expect(subjectsOf(done)).toEqual(subjectsOf(planned));
+  expect(reportSubjects(done)).toEqual(reportSubjects(planned));
   expect(planned.gone[0]).toMatchObject({
     outcome: "would",
     reason: "older than the newest 10 of shop",
@@ -48,7 +48,7 @@ test("of fifteen runs ten stay, and those that are protected; a dry run lists ex
     "its files are on there": 1,
   });
   expect(await exists(await runFolder(fleet, elsewhere))).toBe(true);
-  expect(subjectsOf(await collect(fleet))).toEqual([]);
+  expect(reportSubjects(await collect(fleet))).toEqual([]);
 });
 
 test("what was put aside comes back as its restore command says, and is then kept", async () => {

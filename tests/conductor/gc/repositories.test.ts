@@ -5,7 +5,7 @@ import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { v7 as newId } from "uuid";
 import { expect, test } from "vitest";
-import { listSnapshots, restoreNamed } from "../../../src/agents/cleanup/snapshots.ts";
+import { listSnapshots, restoreSnapshotByName } from "../../../src/agents/cleanup/snapshots.ts";
 import { shortId } from "../../../src/domain/task/task.ts";
 import { git } from "../../../src/git/git.ts";
 import { aForgeRepository, commitFiles } from "../../git/repositories.ts";
@@ -59,16 +59,18 @@ test("a working copy that nobody's task names is saved whole and removed; a pers
   expect(saved).toMatchObject({ branch, head, commits: true, changes: true, untracked: 1 });
   expect(gone[0]?.restore).toBe(saved?.restoreCommand);
   const into = join(dirname(it.fleet.home), "back");
-  await restoreNamed(it.fleet.home, String(saved?.name), into);
+  await restoreSnapshotByName(it.fleet.home, String(saved?.name), into);
   expect((await git(["rev-parse", "HEAD"], { cwd: into })).trim()).toBe(head);
   const files = await Promise.all(
     ["feature.txt", "README.md", "new.txt"].map((name) => readFile(join(into, name), "utf8")),
   );
   expect(files).toEqual(["done\n", "changed\n", "new\n"]);
-  await expect(restoreNamed(it.fleet.home, String(saved?.name), into)).rejects.toMatchObject({
+  await expect(restoreSnapshotByName(it.fleet.home, String(saved?.name), into)).rejects.toMatchObject({
     code: "workspace-refused",
   });
-  await expect(restoreNamed(it.fleet.home, "../etc", join(into, "x"))).rejects.toMatchObject({ code: "not-found" });
+  await expect(restoreSnapshotByName(it.fleet.home, "../etc", join(into, "x"))).rejects.toMatchObject({
+    code: "not-found",
+  });
 });
 
 test("a branch with commits of its own goes only after a bundle holds them; a merged one can be put back", async () => {
@@ -91,7 +93,7 @@ test("a branch with commits of its own goes only after a bundle holds them; a me
   const saved = (await listSnapshots(it.fleet.home)).filter(({ name }) => name.endsWith("-branch"));
   expect(saved).toMatchObject([{ branch: open.branch, head, commits: true, changes: false }]);
   const into = join(dirname(it.fleet.home), "back");
-  await restoreNamed(it.fleet.home, String(saved[0]?.name), into);
+  await restoreSnapshotByName(it.fleet.home, String(saved[0]?.name), into);
   expect(await readFile(join(into, "open.txt"), "utf8")).toBe("open\n");
   execFileSync("sh", ["-c", String(byBranch.get(merged.branch)?.restore)]);
   const again = await collect(it.fleet, { dryRun: true });

@@ -5,10 +5,10 @@ import { Client } from "pg";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { stopTask } from "../../../src/conductor/tasks/stop.ts";
-import { leaveHost } from "../../../src/conductor/monitor/host.ts";
+import { releaseHostLease } from "../../../src/conductor/monitor/host.ts";
 import { upsertFacts } from "../../../src/store/heartbeats.ts";
-import { WORKER } from "../../../src/store/store.ts";
-import { someFacts } from "../../support/builders.ts";
+import { SYSTEM } from "../../../src/store/store.ts";
+import { someAgentFacts } from "../../support/builders.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
 async function running(fleet: TestFleet, count: number) {
@@ -23,10 +23,10 @@ async function running(fleet: TestFleet, count: number) {
 test("the facts of all agents are one statement", async () => {
   await using fleet = await testFleet();
   const { tasks } = await running(fleet, 3);
-  const batch = await Promise.all(tasks.map(async ({ id }) => someFacts(await fleet.read(id))));
+  const batch = await Promise.all(tasks.map(async ({ id }) => someAgentFacts(await fleet.read(id))));
   const statements: string[] = [];
 
-  const written = await fleet.fleet.store.transaction(WORKER, (tx) => {
+  const written = await fleet.fleet.store.transaction(SYSTEM, (tx) => {
     const run = tx.run.bind(tx);
     const spied: typeof tx = {
       ...tx,
@@ -48,7 +48,7 @@ test("of two workers on one machine one reports, and the other takes over when i
 
   expect((await fleet.tick()).reporting).toBe(true);
   expect((await fleet.tick(second)).reporting).toBe(false);
-  await leaveHost(fleet.fleet);
+  await releaseHostLease(fleet.fleet);
 
   expect((await fleet.tick(second)).reporting).toBe(true);
   expect((await fleet.tick()).reporting).toBe(false);
@@ -112,7 +112,7 @@ test("agents outlive the worker, and the next one of their host goes on with the
   const { tasks } = await running(fleet, 1);
   const id = tasks[0]?.id ?? "";
   const [agent] = (await fleet.fleet.agents.observe()).facts;
-  await leaveHost(fleet.fleet);
+  await releaseHostLease(fleet.fleet);
 
   const next = await fleet.another({ env: { FLEET_HOST_ID: "here" } });
   const tick = await fleet.tick(next);

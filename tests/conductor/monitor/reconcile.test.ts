@@ -140,7 +140,7 @@ test("a notification whose job was lost is asked for again, once", async () => {
   const [{ n } = { n: 0 }] = await fleet.query("select count(*)::int as n from fleet_notifications");
 
   const first = await reconcile(fleet.fleet);
-  await fleet.work(fleet, ["notify"]);
+  await fleet.startWorker(fleet, ["notify"]);
   for (let looks = 0; looks < 200; looks += 1) {
     const open = await fleet.query("select id from fleet_notifications where status = 'pending'");
     if (open.length === 0) break;

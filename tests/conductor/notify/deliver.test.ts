@@ -6,10 +6,10 @@ import type { Operator } from "../../../src/domain/operator.ts";
 import { openChannels } from "../../../src/notify/channels.ts";
 import { signWebhook } from "../../../src/notify/webhook.ts";
 import { upsertConfig } from "../../../src/store/config.ts";
-import { requestBy } from "../../../src/store/store.ts";
+import { asOperator } from "../../../src/store/store.ts";
 import { testFleet, type TestFleet, type TestFleetOptions } from "../../support/fleet.ts";
 import { aMailServer } from "../../notify/mail-server.ts";
-import { answering, aReceiver } from "../../notify/receiver.ts";
+import { respondWith, aReceiver } from "../../notify/receiver.ts";
 
 const signal = new AbortController().signal;
 const secret = "a-secret-of-the-tests-1";
@@ -28,7 +28,7 @@ async function talkingFleet(smtpUrl?: string, options: TestFleetOptions = {}) {
 
 async function prefers({ fleet }: TestFleet, by: Operator, config: Readonly<Record<string, unknown>>) {
   const owner = { tenantId: by.tenantId, operatorId: by.id };
-  await fleet.store.transaction(requestBy(by), async (tx) => {
+  await fleet.store.transaction(asOperator(by), async (tx) => {
     for (const [key, value] of Object.entries(config)) await upsertConfig(tx, owner, { key, value, by: by.id });
   });
 }
@@ -46,7 +46,7 @@ const rows = (fleet: TestFleet) =>
 const due = (fleet: TestFleet) => fleet.query("update fleet_notifications set due_at = now() where status = 'pending'");
 
 test("one notification goes to the terminal, a webhook and by e-mail, each once", async () => {
-  await using receiver = await aReceiver(answering(204));
+  await using receiver = await aReceiver(respondWith(204));
   await using mail = await aMailServer();
   await using fleet = await talkingFleet(mail.smtpUrl);
   const by = await fleet.operator();
@@ -59,7 +59,7 @@ test("one notification goes to the terminal, a webhook and by e-mail, each once"
   const task = await stopOne(fleet, by, await fleet.aRepository());
   // Before any try: the rows were written by the transaction that stopped it.
   expect((await rows(fleet)).map(({ status, tries }) => [status, tries])).toEqual([1, 2, 3].map(() => ["pending", 0]));
-  await fleet.answer();
+  await fleet.processHints();
 
   expect((await rows(fleet)).map(({ status, tries }) => [status, tries])).toEqual(
     [1, 2, 3].map(() => ["delivered", 1]),
@@ -86,11 +86,11 @@ test("a receiver that is away for a while is tried again, under a new epoch, whi
   });
 
   await stopOne(fleet, by, await fleet.aRepository());
-  await fleet.answer();
+  await fleet.processHints();
   expect(await rows(fleet)).toContainEqual({ channel: "terminal", status: "delivered", tries: 1 });
   for (let tries = 0; tries < 3; tries += 1) {
     await due(fleet);
-    await fleet.answer();
+    await fleet.processHints();
   }
 
   expect(await rows(fleet)).toContainEqual({ channel: "webhook", status: "delivered", tries: 3 });
@@ -103,7 +103,7 @@ test.each([
   ["refuses it for good", 404, 1],
   ["stays away", 500, 6],
 ])("what a receiver %s is told on the terminal, with the reason", async (_what, status, tries) => {
-  await using receiver = await aReceiver(answering(status));
+  await using receiver = await aReceiver(respondWith(status));
   await using fleet = await talkingFleet();
   const by = await fleet.operator();
   await prefers(fleet, by, { "notify.channels": ["webhook"], "notify.webhook": { url: receiver.url, secret } });
@@ -111,7 +111,7 @@ test.each([
   await stopOne(fleet, by, await fleet.aRepository());
   for (let round = 0; round <= tries; round += 1) {
     await due(fleet);
-    await fleet.answer();
+    await fleet.processHints();
   }
 
   expect(await rows(fleet)).toEqual([
@@ -133,13 +133,13 @@ test("of many in one minute twenty are told, and the rest becomes one summary", 
   const repository = await fleet.aRepository();
 
   for (let at = 0; at < 27; at += 1) await stopOne(fleet, by, repository);
-  while ((await fleet.answer()) > 0 && fleet.lines.length < 20);
+  while ((await fleet.processHints()) > 0 && fleet.lines.length < 20);
   expect(fleet.lines).toHaveLength(20);
 
   // A minute later: the first that is due speaks for all.
   await fleet.query("update fleet_notifications set delivered_at = delivered_at - interval '61 s', due_at = now()");
   timeShift.ms = 61_000;
-  while ((await fleet.answer()) > 0);
+  while ((await fleet.processHints()) > 0);
 
   expect(fleet.lines).toHaveLength(21);
   expect(fleet.lines[20]).toContain("7 notifications in a short time: 7 cancelled");
@@ -159,7 +159,7 @@ test("a burst of one operator does not hold up another's", async () => {
 
   for (let at = 0; at < 21; at += 1) await stopOne(fleet, ada, repository);
   const bobs = await stopOne(fleet, bob, repository);
-  await fleet.answer();
+  await fleet.processHints();
 
   expect(fleet.lines).toHaveLength(21);
   expect(fleet.lines.filter((line) => line.includes(bobs.id.slice(-8)))).toHaveLength(1);

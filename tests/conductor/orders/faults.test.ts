@@ -10,7 +10,7 @@ import { verifyEvidence } from "../../../src/conductor/orders/find-runs.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import { eventually } from "../../support/eventually.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
-import { aProduct, asked, carryOut, readOrder, runsOf } from "../../support/orders.ts";
+import { aProduct, requestOrders, carryOut, readOrder, runsOfOrder } from "../../support/orders.ts";
 
 /** A process of its own over the same stores, on this host. */
 async function aWorker(fleet: TestFleet): Promise<ChildProcess & AsyncDisposable> {
@@ -41,7 +41,7 @@ async function aWorker(fleet: TestFleet): Promise<ChildProcess & AsyncDisposable
 
 async function anOrder(fleet: TestFleet, by: Operator, line: string) {
   const { id } = await aProduct(fleet, by, { commands: { test: line } });
-  const [order] = await asked(fleet, by, { product_id: id, intent: "test" });
+  const [order] = await requestOrders(fleet, by, { product_id: id, intent: "test" });
   if (!order) throw new Error("No order was made.");
   return order;
 }
@@ -58,14 +58,14 @@ test.each(["redis", "postgres"] as const)(
     await using dying = await aWorker(fleet);
     await eventually(async () => (findMarked(marker).length >= 3 ? true : undefined), 20_000);
     dying.kill("SIGKILL");
-    await fleet.work();
+    await fleet.startWorker();
     await eventually(
       async () => ((await readOrder(fleet, order.id)).status === "completed" ? true : undefined),
       30_000,
     );
 
     expect(await readOrder(fleet, order.id)).toMatchObject({ status: "completed", crashes: 1, epoch: 2, attempt: 0 });
-    const [done, dead, ...others] = await runsOf(fleet, order);
+    const [done, dead, ...others] = await runsOfOrder(fleet, order);
     expect([done?.status, dead?.status, dead?.failure, others]).toEqual(["success", "cancelled", "worker_died", []]);
     if (!done || !dead) return;
     await eventually(async () => ((await verifyEvidence(fleet.fleet, dead)).ok ? true : undefined), 10_000);
@@ -107,7 +107,7 @@ test("an order that costs a sixth worker has failed, and the rest of its batch g
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const { id } = await aProduct(fleet, by, { commands: { validate: "true", test: "true" } });
-  const [first, second] = await asked(
+  const [first, second] = await requestOrders(
     fleet,
     by,
     { product_id: id, intent: "validate", priority: 90 },
@@ -133,13 +133,13 @@ test("whose order was taken over meanwhile keeps the result to itself", async ()
   const order = await anOrder(fleet, await fleet.operator(), "sleep 0.5");
 
   const going = carryOut(fleet, order);
-  await eventually(async () => ((await runsOf(fleet, order)).length > 0 ? true : undefined));
+  await eventually(async () => ((await runsOfOrder(fleet, order)).length > 0 ? true : undefined));
   await fleet.query("update work_orders set lease_until = now() - interval '1 min'");
   await reconcile(fleet.fleet);
   await going;
 
   expect(await readOrder(fleet, order.id)).toMatchObject({ status: "pending", epoch: 2, crashes: 1, result: null });
-  expect(await runsOf(fleet, order)).toMatchObject([{ status: "cancelled", failure: "worker_died" }]);
+  expect(await runsOfOrder(fleet, order)).toMatchObject([{ status: "cancelled", failure: "worker_died" }]);
   expect(await fleet.query("select name from artifacts")).toEqual([]);
 });
 
@@ -147,7 +147,7 @@ test("evidence that was touched does not verify, in the database or on the disk"
   await using fleet = await testFleet();
   const order = await anOrder(fleet, await fleet.operator(), "true");
   await carryOut(fleet, order);
-  const [run] = await runsOf(fleet, order);
+  const [run] = await runsOfOrder(fleet, order);
   if (!run?.dir) throw new Error("There is no run.");
   expect(await verifyEvidence(fleet.fleet, run)).toMatchObject({ ok: true });
 

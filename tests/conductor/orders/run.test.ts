@@ -8,7 +8,7 @@ import { LastRun } from "../../../src/domain/orders/last-run.ts";
 import { killProduct } from "../../../src/conductor/products/products.ts";
 import { eventually } from "../../support/eventually.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
-import { aProduct, asked, carryOut, evidenceOf, readOrder, runsOf } from "../../support/orders.ts";
+import { aProduct, requestOrders, carryOut, readEvidence, readOrder, runsOfOrder } from "../../support/orders.ts";
 
 const JUNIT = `<testsuites><testsuite name="a"><testcase classname="a" name="one" time="0.5"/>
 <testcase classname="a" name="two &lt;b&gt;"><failure message="no"/></testcase></testsuite></testsuites>`;
@@ -16,7 +16,7 @@ const JUNIT = `<testsuites><testsuite name="a"><testcase classname="a" name="one
 async function aTest(fleet: TestFleet, line: string, product: Readonly<Record<string, unknown>> = {}) {
   const by = await fleet.operator();
   const { id } = await aProduct(fleet, by, { commands: { test: line }, ...product });
-  const [order] = await asked(fleet, by, { product_id: id, intent: "test" });
+  const [order] = await requestOrders(fleet, by, { product_id: id, intent: "test" });
   if (!order) throw new Error("No order was made.");
   return { by, order, productId: id };
 }
@@ -33,13 +33,13 @@ test("an order runs setup and test on the head of the base branch, and leaves ev
 
   const done = await carryOut(fleet, order);
 
-  const [run] = await runsOf(fleet, order);
+  const [run] = await runsOfOrder(fleet, order);
   expect(done).toMatchObject({ status: "failed", reason: "test failed with exit 1; 1 of 2 tests failed", attempt: 0 });
   expect(done.result).toMatchObject({ exit_code: 1, error_message: done.reason });
   expect(run).toMatchObject({ status: "failed", failure: "exit_1", exitCode: 1, transient: false });
   expect(run?.headSha).toMatch(/^[0-9a-f]{40}$/);
   expect(run?.summary["tests"]).toMatchObject({ total: 2, passed: 1, failed: 1, failedNames: ["a › two <b>"] });
-  const evidence = await evidenceOf(run);
+  const evidence = await readEvidence(run);
   expect(Object.keys(evidence).toSorted()).toEqual(
     ["evidence.json", "junit.xml", "last_run.json", "machine.json", "order.json", "output.log"].toSorted(),
   );
@@ -61,19 +61,19 @@ test("a command that hangs, with children that hide in sessions of their own, en
     commands: { test: "echo begun; setsid sh -c 'trap \"\" TERM; sleep 600' & sleep 600 & sleep 600" },
   });
   const budget = { max_actions: 4, max_seconds: 2 };
-  const [order] = await asked(fleet, by, { product_id: id, intent: "test", budget });
+  const [order] = await requestOrders(fleet, by, { product_id: id, intent: "test", budget });
   if (!order) throw new Error("No order was made.");
 
   const startedAt = performance.now();
   const done = await carryOut(fleet, order);
 
-  const [run, ...others] = await runsOf(fleet, order);
+  const [run, ...others] = await runsOfOrder(fleet, order);
   expect(done).toMatchObject({ status: "failed", reason: "test used up its budget: max_seconds is 2" });
   expect(performance.now() - startedAt).toBeLessThan(5_500);
   expect(run).toMatchObject({ failure: "budget_exceeded", transient: false });
   expect(others).toEqual([]);
   expect(findMarked({ name: "FLEET_RUN", value: `order-${run?.id}` })).toEqual([]);
-  expect((await evidenceOf(run))["output.log"]).toContain("begun");
+  expect((await readEvidence(run))["output.log"]).toContain("begun");
 });
 
 test("a flood of output is stopped at the budget, and a command without an action left is not started", async () => {
@@ -81,12 +81,12 @@ test("a flood of output is stopped at the budget, and a command without an actio
   const by = await fleet.operator();
   const flood = await aProduct(fleet, by, { commands: { test: "yes" } });
   const long = await aProduct(fleet, by, { commands: { setup: "true", test: "true" } });
-  const [a] = await asked(fleet, by, {
+  const [a] = await requestOrders(fleet, by, {
     product_id: flood.id,
     intent: "test",
     budget: { max_actions: 4, max_output_bytes: 4_096 },
   });
-  const [b] = await asked(fleet, by, { product_id: long.id, intent: "test", budget: { max_actions: 1 } });
+  const [b] = await requestOrders(fleet, by, { product_id: long.id, intent: "test", budget: { max_actions: 1 } });
   if (!a || !b) throw new Error("No order was made.");
 
   expect(await carryOut(fleet, a)).toMatchObject({
@@ -95,8 +95,8 @@ test("a flood of output is stopped at the budget, and a command without an actio
   });
   expect(await carryOut(fleet, b)).toMatchObject({ status: "failed", reason: expect.stringContaining("max_actions") });
 
-  const [run] = await runsOf(fleet, a);
-  expect((await evidenceOf(run))["output.log"]?.length).toBeLessThan(8_192);
+  const [run] = await runsOfOrder(fleet, a);
+  expect((await readEvidence(run))["output.log"]?.length).toBeLessThan(8_192);
 });
 
 test("what fails by chance is tried once more, and both tries keep their evidence", async () => {
@@ -108,12 +108,12 @@ test("what fails by chance is tried once more, and both tries keep their evidenc
 
   expect(first).toMatchObject({ status: "pending", attempt: 1, epoch: order.epoch });
   expect(second).toMatchObject({ status: "failed", attempt: 1 });
-  const runs = await runsOf(fleet, order);
+  const runs = await runsOfOrder(fleet, order);
   expect(runs.map(({ status, transient, attempt }) => ({ status, transient, attempt }))).toEqual([
     { status: "failed", transient: true, attempt: 1 },
     { status: "failed", transient: true, attempt: 0 },
   ]);
-  for (const run of runs) expect((await evidenceOf(run))["evidence.json"]).toContain(run.id);
+  for (const run of runs) expect((await readEvidence(run))["evidence.json"]).toContain(run.id);
 });
 
 test("on a real queue the second try comes by itself", async () => {
@@ -121,10 +121,10 @@ test("on a real queue the second try comes by itself", async () => {
   const flag = join(fleet.home, "was-here");
   const { order } = await aTest(fleet, `[ -e ${flag} ] || { : > ${flag}; kill -9 $$; }`);
 
-  await fleet.work();
+  await fleet.startWorker();
 
   await eventually(async () => ((await readOrder(fleet, order.id)).status === "completed" ? true : undefined), 20_000);
-  expect((await runsOf(fleet, order)).map(({ status, failure }) => [status, failure])).toEqual([
+  expect((await runsOfOrder(fleet, order)).map(({ status, failure }) => [status, failure])).toEqual([
     ["success", null],
     ["failed", "killed"],
   ]);
@@ -135,7 +135,7 @@ test("a batch goes from the most urgent to the least, and a failed validation en
   const by = await fleet.operator();
   const { id } = await aProduct(fleet, by, { commands: { validate: "exit 3", test: "true" } });
   const other = await aProduct(fleet, by);
-  const orders = await asked(
+  const orders = await requestOrders(
     fleet,
     by,
     { product_id: id, intent: "test", priority: 10 },
@@ -153,7 +153,7 @@ test("a batch goes from the most urgent to the least, and a failed validation en
   const skipped = await readOrder(fleet, last.id);
   expect(skipped).toMatchObject({ status: "skipped", result: { exit_code: null, started_at: null } });
   expect(skipped.reason).toContain(`on_validation_fail of ${id} validate`);
-  expect(await runsOf(fleet, last)).toEqual([]);
+  expect(await runsOfOrder(fleet, last)).toEqual([]);
   const told = await fleet.query(
     "select payload->>'type' as type from outbox where topic = 'event' and payload->>'subject' = $1 order by id",
     [skipped.id],
@@ -165,7 +165,7 @@ test("evidence that is owed and missing fails what went well", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const { id } = await aProduct(fleet, by, { evidence: [{ path: "out/junit.xml" }] });
-  const [order] = await asked(fleet, by, {
+  const [order] = await requestOrders(fleet, by, {
     product_id: id,
     intent: "test",
     stop_conditions: ["on_missing_evidence"],
@@ -174,7 +174,7 @@ test("evidence that is owed and missing fails what went well", async () => {
 
   const done = await carryOut(fleet, order);
 
-  const [run] = await runsOf(fleet, order);
+  const [run] = await runsOfOrder(fleet, order);
   expect(done).toMatchObject({ status: "failed", reason: expect.stringContaining("no junit.xml") });
   expect(run).toMatchObject({
     failure: "missing_evidence",
@@ -187,13 +187,13 @@ test("a product that is stopped is not begun, and one that is stopped meanwhile 
   const { by, order, productId } = await aTest(fleet, "sleep 600");
 
   const going = carryOut(fleet, order);
-  await eventually(async () => ((await runsOf(fleet, order)).length > 0 ? true : undefined));
+  await eventually(async () => ((await runsOfOrder(fleet, order)).length > 0 ? true : undefined));
   await killProduct(fleet.fleet, by, productId, "the wheel came off");
   const done = await going;
 
   expect(done).toMatchObject({ status: "skipped", reason: "product-stopped: the wheel came off" });
-  expect(await runsOf(fleet, order)).toMatchObject([{ status: "cancelled", failure: "product_stopped" }]);
-  const [next] = await asked(fleet, by, { product_id: productId, intent: "test" });
+  expect(await runsOfOrder(fleet, order)).toMatchObject([{ status: "cancelled", failure: "product_stopped" }]);
+  const [next] = await requestOrders(fleet, by, { product_id: productId, intent: "test" });
   expect(next && (await carryOut(fleet, next))).toMatchObject({ status: "skipped" });
 });
 
@@ -206,19 +206,19 @@ test("of two workers with one job one carries it out", async () => {
   await carryOut(fleet, order);
 
   expect(await readOrder(fleet, order.id)).toMatchObject({ status: "completed" });
-  expect(await runsOf(fleet, order)).toHaveLength(1);
+  expect(await runsOfOrder(fleet, order)).toHaveLength(1);
 });
 
 test("a report says what ran and what proves it", async () => {
   await using fleet = await testFleet();
   const { by, order, productId } = await aTest(fleet, "true");
   await carryOut(fleet, order);
-  const [ask] = await asked(fleet, by, { product_id: productId, intent: "regenerate_report" });
+  const [ask] = await requestOrders(fleet, by, { product_id: productId, intent: "regenerate_report" });
 
   expect(ask && (await carryOut(fleet, ask))).toMatchObject({ status: "completed" });
 
-  const [run] = ask ? await runsOf(fleet, ask) : [];
-  const report = (await evidenceOf(run))["report.md"];
+  const [run] = ask ? await runsOfOrder(fleet, ask) : [];
+  const report = (await readEvidence(run))["report.md"];
   expect(report).toContain("| test | 1 | 100 % |");
   expect(report).toMatch(/output\.log \| \d+ \| `[0-9a-f]{64}`/);
 });

@@ -7,13 +7,13 @@ import { openLog } from "../../../src/log.ts";
 import { openFleet } from "../../../src/processes/fleet.ts";
 import { startWorker } from "../../../src/processes/worker.ts";
 
-const Asked = z.object({
+const WorkerInput = z.object({
   env: z.record(z.string(), z.string()),
   home: z.string(),
   products: z.array(z.unknown()),
 });
 
-const { env, home, products } = Asked.parse(JSON.parse(process.argv[2] ?? ""));
+const { env, home, products } = WorkerInput.parse(JSON.parse(process.argv[2] ?? ""));
 const parsed = parseSettings({});
 if (!parsed.ok) throw new Error("The settings cannot be read.");
 const open = await openFleet({

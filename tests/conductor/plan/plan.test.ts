@@ -1,16 +1,16 @@
 /** Planning over a real store: stored once, made again to the byte, nothing changed by a dry run, and nothing for who is stopped. */
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { getPlan, listPlansFor, makePlan, replayPlan, type Planning } from "../../../src/conductor/plan/plan.ts";
+import { getPlan, listPlansFor, makePlan, replayPlan, type MakePlanOptions } from "../../../src/conductor/plan/plan.ts";
 import { killProduct, releaseProduct } from "../../../src/conductor/products/products.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import { requestOrders } from "../../../src/store/orders.ts";
-import { WORKER } from "../../../src/store/store.ts";
-import { addProduct, addRun, everythingStored } from "../../support/factory.ts";
+import { SYSTEM } from "../../../src/store/store.ts";
+import { addProduct, addRun, hashTables } from "../../support/factory.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
 const NOW = new Date("2026-05-01T12:34:56Z");
-const ask = (but: Partial<Planning> = {}): Planning => ({ wanted: 10, source: "state", ...but });
+const ask = (but: Partial<MakePlanOptions> = {}): MakePlanOptions => ({ wanted: 10, source: "state", ...but });
 
 async function aFactory(...ids: string[]): Promise<{ fleet: TestFleet; by: Operator }> {
   const fleet = await testFleet({ parts: { clock: () => NOW } });
@@ -60,12 +60,12 @@ test("a dry run changes no row", async () => {
   const { fleet, by } = await aFactory("a", "b");
   await using _ = fleet;
   await addRun(fleet, by, { product: "a", status: "failed" });
-  const before = await everythingStored(fleet);
+  const before = await hashTables(fleet);
 
   const dry = await makePlan(fleet.fleet, by, ask({ dryRun: true }));
 
   expect(before).toMatchObject({ runs: { rows: 1 }, plans: { rows: 0 }, outbox: { rows: 0 } });
-  expect(await everythingStored(fleet)).toEqual(before);
+  expect(await hashTables(fleet)).toEqual(before);
   const real = await makePlan(fleet.fleet, by, ask());
   expect(JSON.stringify(dry.plan)).toBe(JSON.stringify(real.plan));
 });
@@ -75,7 +75,7 @@ test("an order that is open takes the place of a new one, and it is said which",
   await using _ = fleet;
   const first = await makePlan(fleet.fleet, by, ask());
   const ids = first.plan.orders.map(({ order }) => order.job_id);
-  await fleet.fleet.store.transaction(WORKER, (tx) => requestOrders(tx, ids, fleet.fleet.newId()));
+  await fleet.fleet.store.transaction(SYSTEM, (tx) => requestOrders(tx, ids, fleet.fleet.newId()));
 
   const later = await makePlan(fleet.fleet, by, ask({ asOf: new Date("2026-05-01T13:00:00Z") }));
 

@@ -1,7 +1,7 @@
 /** Products of a tenant: as they stand, stopped and released, and what a stopped one refuses. */
 import { symlinkSync } from "node:fs";
 import { expect, test } from "vitest";
-import { factoryOperator } from "../../../src/conductor/system-operator.ts";
+import { ensureSystemOperator } from "../../../src/conductor/system-operator.ts";
 import {
   assertNotStopped,
   getProduct,
@@ -104,7 +104,10 @@ test("no agent is started on the repository of a stopped product, by whichever n
 test("the house has one operator for each tenant, however often it is asked for", async () => {
   await using fleet = await testFleet();
 
-  const [first, second] = [await factoryOperator(fleet.fleet, "local"), await factoryOperator(fleet.fleet, "local")];
+  const [first, second] = [
+    await ensureSystemOperator(fleet.fleet, "local"),
+    await ensureSystemOperator(fleet.fleet, "local"),
+  ];
 
   expect(first).toEqual(second);
   expect(await fleet.query("select id, tenant_id from operators")).toEqual([

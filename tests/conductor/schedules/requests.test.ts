@@ -3,15 +3,15 @@ import { expect, test } from "vitest";
 import { plannerQueue } from "../../../queues/planner.ts";
 import {
   listSchedulesFor,
-  notePushed,
+  handlePush,
   pauseScheduleFor,
   resumeScheduleFor,
-  sayDifference,
+  describeDifference,
 } from "../../../src/conductor/schedules/requests.ts";
 import { syncSchedules } from "../../../src/conductor/schedules/files.ts";
 import { sweepSchedules } from "../../../src/conductor/schedules/run.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
-import { aScheduleOf, scheduledFleet, type ScheduledFleet } from "../../support/schedules.ts";
+import { aScheduleFile, scheduledFleet, type ScheduledFleet } from "../../support/schedules.ts";
 
 async function world() {
   const fleet = await scheduledFleet();
@@ -25,11 +25,11 @@ test("a file that is not valid is named with its field, keeps nobody else, and r
   const { fleet, by, id } = await world();
   await using _ = fleet;
   const other = fleet.product();
-  await fleet.file(other, aScheduleOf(other));
-  await fleet.file(id, aScheduleOf(id));
-  await fleet.file(id, aScheduleOf(id, { jobs: [{ intent: "validate", budget: { max_actions: 0 } }] }));
-  await fleet.file("stranger", aScheduleOf("stranger"));
-  fleet.at("2026-03-29T00:00:00Z");
+  await fleet.writeSchedule(other, aScheduleFile(other));
+  await fleet.writeSchedule(id, aScheduleFile(id));
+  await fleet.writeSchedule(id, aScheduleFile(id, { jobs: [{ intent: "validate", budget: { max_actions: 0 } }] }));
+  await fleet.writeSchedule("stranger", aScheduleFile("stranger"));
+  fleet.setTime("2026-03-29T00:00:00Z");
 
   await sweepSchedules(fleet.fleet);
 
@@ -44,7 +44,7 @@ test("a file that is not valid is named with its field, keeps nobody else, and r
     expect.stringMatching(new RegExp(`${id}\\.json is not valid: jobs\\[0\\]\\.budget\\.max_actions: `)),
   );
 
-  await fleet.file(id, aScheduleOf(id));
+  await fleet.writeSchedule(id, aScheduleFile(id));
   await sweepSchedules(fleet.fleet);
   expect(await fleet.orders()).toHaveLength(2);
 });
@@ -52,27 +52,27 @@ test("a file that is not valid is named with its field, keeps nobody else, and r
 test("a file that goes takes its schedule with it; without the folder nothing is judged", async () => {
   const { fleet, by, id } = await world();
   await using _ = fleet;
-  await fleet.file(id, aScheduleOf(id));
+  await fleet.writeSchedule(id, aScheduleFile(id));
   const elsewhere = await fleet.another({ env: { FLEET_SCHEDULES: "/nowhere" } });
 
   expect(await syncSchedules(elsewhere.fleet)).toHaveLength(1);
   expect((await see(fleet, by)).schedules).toHaveLength(1);
 
-  await fleet.file(id, undefined);
+  await fleet.writeSchedule(id, undefined);
   expect((await see(fleet, by)).schedules).toEqual([]);
 });
 
 test("a new timing does not make up the slots of the old one", async () => {
   const { fleet, id } = await world();
   await using _ = fleet;
-  await fleet.file(id, aScheduleOf(id, { cadence: "weekly" }));
-  fleet.at("2026-04-03T10:20:00Z");
+  await fleet.writeSchedule(id, aScheduleFile(id, { cadence: "weekly" }));
+  fleet.setTime("2026-04-03T10:20:00Z");
 
-  await fleet.file(id, aScheduleOf(id, { cadence: "hourly" }));
+  await fleet.writeSchedule(id, aScheduleFile(id, { cadence: "hourly" }));
   await sweepSchedules(fleet.fleet);
   expect(await fleet.orders()).toEqual([]);
 
-  fleet.at("2026-04-03T11:00:00Z");
+  fleet.setTime("2026-04-03T11:00:00Z");
   await sweepSchedules(fleet.fleet);
   expect(await fleet.orders()).toHaveLength(1);
 });
@@ -80,18 +80,18 @@ test("a new timing does not make up the slots of the old one", async () => {
 test("paused, nothing is made and nothing ticks; resumed, only what comes from then on", async () => {
   const { fleet, by, id } = await world();
   await using _ = fleet;
-  await fleet.file(id, aScheduleOf(id));
+  await fleet.writeSchedule(id, aScheduleFile(id));
 
   await pauseScheduleFor(fleet.fleet, by, id, "the machine moves");
   expect(await syncSchedules(fleet.fleet)).toEqual([]);
-  fleet.at("2026-03-29T04:30:00Z");
+  fleet.setTime("2026-03-29T04:30:00Z");
   await sweepSchedules(fleet.fleet);
   expect(await fleet.orders()).toEqual([]);
 
   await resumeScheduleFor(fleet.fleet, by, id);
   await sweepSchedules(fleet.fleet);
   expect(await fleet.orders()).toEqual([]);
-  fleet.at("2026-03-29T05:00:00Z");
+  fleet.setTime("2026-03-29T05:00:00Z");
   await sweepSchedules(fleet.fleet);
   expect(await fleet.orders()).toHaveLength(1);
   const actions = await fleet.query("select action, detail->>'reason' as reason from audit_log where actor = $1", [
@@ -106,12 +106,12 @@ test("paused, nothing is made and nothing ticks; resumed, only what comes from t
 test("pushes while its orders are open are one run afterwards", async () => {
   const { fleet, by, id } = await world();
   await using _ = fleet;
-  await fleet.file(id, aScheduleOf(id, { cadence: "on_push" }));
+  await fleet.writeSchedule(id, aScheduleFile(id, { cadence: "on_push" }));
 
-  expect((await notePushed(fleet.fleet, by, id, "a".repeat(40))).orders).toHaveLength(1);
+  expect((await handlePush(fleet.fleet, by, id, "a".repeat(40))).orders).toHaveLength(1);
   for (const second of [1, 2, 3]) {
-    fleet.at(`2026-03-29T00:00:0${second}Z`);
-    expect((await notePushed(fleet.fleet, by, id)).outcome).toBe("waits: 1 of its orders is still open");
+    fleet.setTime(`2026-03-29T00:00:0${second}Z`);
+    expect((await handlePush(fleet.fleet, by, id)).outcome).toBe("waits: 1 of its orders is still open");
   }
   await sweepSchedules(fleet.fleet);
   expect(await fleet.orders()).toHaveLength(1);
@@ -127,14 +127,14 @@ test("pushes while its orders are open are one run afterwards", async () => {
 test("a push to a product that waits for none is told so; one of another tenant's does not exist", async () => {
   const { fleet, by, id } = await world();
   await using _ = fleet;
-  await fleet.file(id, aScheduleOf(id));
+  await fleet.writeSchedule(id, aScheduleFile(id));
   const stranger = await fleet.operator();
 
-  expect(await notePushed(fleet.fleet, by, id)).toMatchObject({
+  expect(await handlePush(fleet.fleet, by, id)).toMatchObject({
     orders: [],
     outcome: expect.stringMatching(/^nothing/),
   });
-  await expect(notePushed(fleet.fleet, stranger, id)).rejects.toMatchObject({ code: "not-found" });
+  await expect(handlePush(fleet.fleet, stranger, id)).rejects.toMatchObject({ code: "not-found" });
   await expect(pauseScheduleFor(fleet.fleet, stranger, id, "mine")).rejects.toMatchObject({ code: "not-found" });
   expect((await see(fleet, stranger)).schedules).toEqual([]);
 });
@@ -142,11 +142,11 @@ test("a push to a product that waits for none is told so; one of another tenant'
 test("what is not as the files say is said, between files, rows and queue", async () => {
   const { fleet, by, id } = await world();
   await using _ = fleet;
-  await fleet.file(id, aScheduleOf(id));
+  await fleet.writeSchedule(id, aScheduleFile(id));
   const { broker } = fleet.fleet;
   const said = async () => {
     const { schedules, strays } = await see(fleet, by);
-    return [...schedules.flatMap(({ differences }) => differences), ...strays.map(sayDifference)];
+    return [...schedules.flatMap(({ differences }) => differences), ...strays.map(describeDifference)];
   };
   expect(await said()).toEqual(["the queue has no scheduler for it (at 0 * * * * UTC)"]);
 
@@ -158,7 +158,7 @@ test("what is not as the files say is said, between files, rows and queue", asyn
   expect(await said()).toEqual(["the queue ticks at 5 * * * * UTC, its file says at 0 * * * * UTC"]);
 
   const ghost = { ...ticking[0], id: `${plannerQueue.name}/local/ghost`, queue: plannerQueue, everyMs: 3_600_000 };
-  const payload = { look: "schedule", tenantId: "local", scheduleId: "ghost" } as const;
+  const payload = { kind: "schedule", tenantId: "local", scheduleId: "ghost" } as const;
   await broker.applySchedules([...ticking, { ...ghost, payload }]);
   expect(await said()).toEqual(["the queue still ticks at 0 * * * * UTC"]);
 });

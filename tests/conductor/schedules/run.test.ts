@@ -3,9 +3,9 @@ import { expect, test } from "vitest";
 import { dueSchedules, runNow, runSchedule, sweepSchedules } from "../../../src/conductor/schedules/run.ts";
 import { upsertOperator } from "../../../src/store/operators.ts";
 import { insertOrders } from "../../../src/store/orders.ts";
-import { WORKER } from "../../../src/store/store.ts";
+import { SYSTEM } from "../../../src/store/store.ts";
 import { anOperator } from "../../support/builders.ts";
-import { aScheduleOf, scheduledFleet, type ScheduledFleet } from "../../support/schedules.ts";
+import { aScheduleFile, scheduledFleet, type ScheduledFleet } from "../../support/schedules.ts";
 
 const rowOf = async (fleet: ScheduledFleet, id: string) =>
   (await fleet.query("select * from schedules where id = $1", [id]))[0];
@@ -13,11 +13,14 @@ const rowOf = async (fleet: ScheduledFleet, id: string) =>
 test("an hourly schedule asks for its orders at each full hour, on the house's account, in one batch", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
-  await fleet.file(id, aScheduleOf(id, { jobs: [{ intent: "validate", priority: 80 }, { intent: "test" }] }));
+  await fleet.writeSchedule(
+    id,
+    aScheduleFile(id, { jobs: [{ intent: "validate", priority: 80 }, { intent: "test" }] }),
+  );
 
   await sweepSchedules(fleet.fleet);
   expect(await fleet.orders()).toEqual([]);
-  fleet.at("2026-03-29T00:00:02Z");
+  fleet.setTime("2026-03-29T00:00:02Z");
   expect((await dueSchedules(fleet.fleet, "local", fleet.fleet.clock())).map(({ slotAt }) => slotAt)).toEqual([
     new Date("2026-03-29T00:00:00Z"),
   ]);
@@ -36,9 +39,9 @@ test("an hourly schedule asks for its orders at each full hour, on the house's a
 test("two workers that get the tick at once make the slot once", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
-  await fleet.file(id, aScheduleOf(id));
+  await fleet.writeSchedule(id, aScheduleFile(id));
   const other = await fleet.another({ parts: { clock: fleet.fleet.clock } });
-  fleet.at("2026-03-29T01:00:00Z");
+  fleet.setTime("2026-03-29T01:00:00Z");
 
   const key = { tenantId: "local", id };
   const runs = await Promise.all(
@@ -55,8 +58,8 @@ test("two workers that get the tick at once make the slot once", async () => {
 test("what was missed for days is made up once", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
-  await fleet.file(id, aScheduleOf(id));
-  fleet.at("2026-04-02T07:31:00Z");
+  await fleet.writeSchedule(id, aScheduleFile(id));
+  fleet.setTime("2026-04-02T07:31:00Z");
 
   for (let look = 0; look < 3; look += 1) {
     await sweepSchedules(fleet.fleet);
@@ -69,10 +72,10 @@ test("what was missed for days is made up once", async () => {
 test("a clock that jumps an hour ahead and back makes no hour twice", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
-  await fleet.file(id, aScheduleOf(id));
+  await fleet.writeSchedule(id, aScheduleFile(id));
 
   for (const time of ["00:00:01", "01:00:01", "00:00:05", "00:59:59", "01:00:00", "02:00:00"]) {
-    fleet.at(`2026-03-29T${time}Z`);
+    fleet.setTime(`2026-03-29T${time}Z`);
     await sweepSchedules(fleet.fleet);
     await fleet.finishOrders();
   }
@@ -84,11 +87,11 @@ test("a clock that jumps an hour ahead and back makes no hour twice", async () =
 test("while an order of it is open, a slot is skipped and said so; the next one is made", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
-  await fleet.file(id, aScheduleOf(id));
-  fleet.at("2026-03-29T00:00:00Z");
+  await fleet.writeSchedule(id, aScheduleFile(id));
+  fleet.setTime("2026-03-29T00:00:00Z");
   await sweepSchedules(fleet.fleet);
 
-  fleet.at("2026-03-29T01:00:00Z");
+  fleet.setTime("2026-03-29T01:00:00Z");
   await sweepSchedules(fleet.fleet);
 
   expect(await fleet.orders()).toHaveLength(1);
@@ -99,7 +102,7 @@ test("while an order of it is open, a slot is skipped and said so; the next one 
   await fleet.finishOrders();
   await sweepSchedules(fleet.fleet);
   expect(await fleet.orders()).toHaveLength(1);
-  fleet.at("2026-03-29T02:00:00Z");
+  fleet.setTime("2026-03-29T02:00:00Z");
   await sweepSchedules(fleet.fleet);
   expect(await fleet.orders()).toHaveLength(2);
 });
@@ -111,8 +114,8 @@ test.each([
 ])("for a product that is %j nothing is made, and the reason is kept", async (product, outcome) => {
   await using fleet = await scheduledFleet();
   const id = fleet.product(product);
-  await fleet.file(id, aScheduleOf(id));
-  fleet.at("2026-03-29T00:00:00Z");
+  await fleet.writeSchedule(id, aScheduleFile(id));
+  fleet.setTime("2026-03-29T00:00:00Z");
 
   await sweepSchedules(fleet.fleet);
 
@@ -123,7 +126,7 @@ test.each([
 test("an order that was planned but not asked for becomes the slot's; one that runs is left alone", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
-  await fleet.file(id, aScheduleOf(id, { jobs: [{ intent: "validate" }, { intent: "test" }] }));
+  await fleet.writeSchedule(id, aScheduleFile(id, { jobs: [{ intent: "validate" }, { intent: "test" }] }));
   const planned = { id: "ada", tenantId: "local", tier: "builder" } as const;
   const plan = (intent: "validate" | "test") => ({
     source: "plan" as const,
@@ -143,12 +146,12 @@ test("an order that was planned but not asked for becomes the slot's; one that r
       policy_refs: [],
     },
   });
-  await fleet.fleet.store.transaction(WORKER, async (tx) => {
+  await fleet.fleet.store.transaction(SYSTEM, async (tx) => {
     await upsertOperator(tx, planned);
     await insertOrders(tx, { tenantId: "local", operatorId: planned.id }, [plan("validate"), plan("test")]);
   });
   await fleet.query("update work_orders set requested_at = now() where intent = 'test'");
-  fleet.at("2026-03-29T00:00:00Z");
+  fleet.setTime("2026-03-29T00:00:00Z");
 
   await sweepSchedules(fleet.fleet);
 
@@ -159,10 +162,10 @@ test("an order that was planned but not asked for becomes the slot's; one that r
 test("run now is beside the slots: the next one is made all the same", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
-  await fleet.file(id, aScheduleOf(id, { cadence: "daily", at: "02:30" }));
+  await fleet.writeSchedule(id, aScheduleFile(id, { cadence: "daily", at: "02:30" }));
   const by = anOperator({ tenantId: "local" });
   await fleet.operator(by);
-  fleet.at("2026-03-29T02:20:00Z");
+  fleet.setTime("2026-03-29T02:20:00Z");
   const key = { tenantId: "local", id };
 
   const { orders } = await runNow(fleet.fleet, by, key);
@@ -170,7 +173,7 @@ test("run now is beside the slots: the next one is made all the same", async () 
   expect(orders).toMatchObject([{ source: "manual", operatorId: by.id }]);
   await expect(runNow(fleet.fleet, by, key)).rejects.toMatchObject({ code: "invalid-transition" });
   await fleet.finishOrders();
-  fleet.at("2026-03-29T02:31:00Z");
+  fleet.setTime("2026-03-29T02:31:00Z");
   await sweepSchedules(fleet.fleet);
   expect((await fleet.orders()).map((order) => order["source"])).toEqual(["manual", "schedule"]);
 });

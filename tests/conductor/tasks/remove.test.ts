@@ -11,8 +11,8 @@ import { checkInvariants } from "../../../src/conductor/watch/invariants.ts";
 import { InvalidTransitionError } from "../../../src/domain/errors.ts";
 import { TaskStatus, TERMINAL_STATUSES, VALID_TRANSITIONS } from "../../../src/domain/task/task.ts";
 import { testFleet } from "../../support/fleet.ts";
-import { aScheduleOf } from "../../support/schedules.ts";
-import { putInto } from "../../support/store.ts";
+import { aScheduleFile } from "../../support/schedules.ts";
+import { forceStatus } from "../../support/store.ts";
 
 const FAILURE = { class: "agent_error", reason: "exit_1", summary: "It failed.", attempt: 0, signature: "s" };
 
@@ -41,7 +41,7 @@ test.each(["stop", "retry", "reject"] as const)(
 
     for (const status of TaskStatus.options) {
       const { id } = await fleet.spawn(by, { repository });
-      await putInto(fleet, [id], status, { failure_context: JSON.stringify(FAILURE) });
+      await forceStatus(fleet, [id], status, { failure_context: JSON.stringify(FAILURE) });
       const refusal = await run(fleet.fleet, by, await fleet.read(id)).then(
         () => undefined,
         (error: unknown) => error,
@@ -87,7 +87,7 @@ test("a merge is a push: a product that is looked after on pushes has its orders
   const product = fleet.fleet.settings.products.find((one) => one.repository === repository);
   if (!product) throw new Error("A repository of tests is a product.");
   product.tenant = by.tenantId;
-  const schedule = aScheduleOf(product.id, { cadence: "on_push" });
+  const schedule = aScheduleFile(product.id, { cadence: "on_push" });
   await mkdir(join(dirname(fleet.home), "schedules"), { recursive: true });
   await writeFile(join(dirname(fleet.home), "schedules", `${product.id}.json`), JSON.stringify(schedule));
   await syncSchedules(fleet.fleet);
@@ -136,12 +136,12 @@ test("a stop wins against whatever moves the task meanwhile, and a second one is
   const task = await fleet.spawn(by, { repository: await fleet.aRepository() });
 
   // The spawn works on it while three people stop what they read before.
-  const work = fleet.answer();
+  const work = fleet.processHints();
   await new Promise((resolve) => setTimeout(resolve, 100));
   const stopped = await Promise.all([1, 2, 3].map(() => stopTask(fleet.fleet, by, task)));
   await work;
   for (let round = 0; round < 3; round += 1) {
-    await fleet.answer();
+    await fleet.processHints();
     await fleet.tick();
   }
 

@@ -1,10 +1,10 @@
 /** When hosts are short: tenants are served in turn, over real claims of several hosts at once. */
 import { expect, test } from "vitest";
-import { placesInLine } from "../../../src/conductor/tasks/slots.ts";
-import { tellStory } from "../../../src/conductor/tasks/find.ts";
+import { queuePositions } from "../../../src/conductor/tasks/slots.ts";
+import { getTaskDetails } from "../../../src/conductor/tasks/find.ts";
 import { SpawnError } from "../../../src/domain/errors.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
-import { manyTasks, putInto } from "../../support/store.ts";
+import { manyTasks, forceStatus } from "../../support/store.ts";
 
 const GREEDY = 200;
 
@@ -30,7 +30,7 @@ test("of a greedy tenant and nine modest ones that come later, each modest one s
     { operator: greedy, count: GREEDY, status: "proposed" },
   );
   const inLine = { condition: "waiting_slot", condition_detail: { host: "there" } };
-  await putInto(
+  await forceStatus(
     fleet,
     line.map(({ id }) => id),
     "proposed",
@@ -39,14 +39,14 @@ test("of a greedy tenant and nine modest ones that come later, each modest one s
   const repository = await fleet.aRepository();
   const modest = await Promise.all(Array.from({ length: 9 }, () => fleet.operator()));
   const theirs = await Promise.all(modest.map((by) => fleet.spawn(by, { repository, maxRetries: 0 })));
-  await fleet.answer();
+  await fleet.processHints();
 
-  const places = await placesInLine(fleet.fleet);
-  const last = await tellStory(fleet.fleet, greedy, line.at(-1)?.id ?? "");
+  const places = await queuePositions(fleet.fleet);
+  const last = await getTaskDetails(fleet.fleet, greedy, line.at(-1)?.id ?? "");
   const hosts = await twoHosts(fleet);
   const claims = () => fleet.query("select tenant_id from attempts order by started_at, task_id");
   for (let looks = 0; looks < 40 && (await claims()).length < 20; looks += 1) {
-    await Promise.all(hosts.map((host) => fleet.answer(host)));
+    await Promise.all(hosts.map((host) => fleet.processHints(host)));
     await Promise.all(hosts.map((host) => fleet.tick(host)));
   }
   const tenants = (await claims()).map(({ tenant_id: tenant }) => tenant);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { setBudget, watchBudgets } from "../../../src/conductor/watch/budgets.ts";
 import { retryNow } from "../../../src/conductor/attempts/retry.ts";
-import { NoticeEvent } from "../../../src/domain/notify/alert.ts";
+import { AlertEvent } from "../../../src/domain/notify/alert.ts";
 import { eventually } from "../../support/eventually.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 import { CapReachedError } from "../../../src/domain/budget.ts";
@@ -19,7 +19,7 @@ function use(fleet: TestFleet, taskId: string, tokens: number): void {
 async function noticesOf(fleet: TestFleet) {
   const rows = await fleet.query("select payload from outbox where topic = 'event' order by id");
   return rows
-    .flatMap(({ payload }) => NoticeEvent.safeParse(payload).data ?? [])
+    .flatMap(({ payload }) => AlertEvent.safeParse(payload).data ?? [])
     .map(({ type, data }) => [type, data.state]);
 }
 
@@ -54,7 +54,7 @@ test("a task is warned of at four fifths, once, and stopped with all its process
   expect(fleet.processesOf(task.id)).toEqual([]);
   expect(await notesOf(fleet)).toEqual(["budget_warning", "budget_exceeded"]);
   await expect(retryNow(fleet.fleet, failed, by)).rejects.toBeInstanceOf(CapReachedError);
-  await fleet.answer();
+  await fleet.processHints();
   expect(await fleet.read(task.id)).toMatchObject({ status: "failed", condition: "needs_input" });
 });
 
@@ -70,7 +70,7 @@ test("a tenant whose budget is used starts nothing more, what it runs is stopped
 
   use(fleet, running.id, 1_200);
   await fleet.tick();
-  await fleet.answer();
+  await fleet.processHints();
 
   expect((await fleet.read(running.id)).failureContext).toMatchObject({ class: "budget_exceeded" });
   expect(await fleet.read(waiting.id)).toMatchObject({

@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { monitorProcessor } from "../../../processors/monitor.ts";
 import { watchInvariants } from "../../../src/conductor/watch/invariants.ts";
-import { readAlerts, readChecks, watchHouse } from "../../../src/conductor/watch/health.ts";
-import { NoticeEvent } from "../../../src/domain/notify/alert.ts";
+import { readAlerts, readChecks, watchFleet } from "../../../src/conductor/watch/health.ts";
+import { AlertEvent } from "../../../src/domain/notify/alert.ts";
 import { testFleet, type TestFleet, type TestProcess } from "../../support/fleet.ts";
-import { manyTasks, putInto } from "../../support/store.ts";
+import { manyTasks, forceStatus } from "../../support/store.ts";
 
 let fleet: TestFleet;
 let other: TestProcess;
@@ -18,7 +18,7 @@ afterAll(() => fleet[Symbol.asyncDispose]());
 
 async function told(type: string): Promise<string[]> {
   const rows = await fleet.query("select payload from outbox where topic = 'event' order by id");
-  const events = rows.flatMap(({ payload }) => NoticeEvent.safeParse(payload).data ?? []);
+  const events = rows.flatMap(({ payload }) => AlertEvent.safeParse(payload).data ?? []);
   return events
     .filter((event) => event.type === type)
     .map(({ subject, data }) => `${subject} ${data.state} ${data.episode}`);
@@ -31,8 +31,8 @@ async function noted(type: string): Promise<unknown> {
 
 /** Two processes at once, several times. */
 async function watch() {
-  await Promise.all([watchHouse(fleet.fleet), watchHouse(other.fleet)]);
-  await watchHouse(fleet.fleet);
+  await Promise.all([watchFleet(fleet.fleet), watchFleet(other.fleet)]);
+  await watchFleet(fleet.fleet);
 }
 
 test("a line that is too long is overload, told when it begins and when it is over, and again when it begins again", async () => {
@@ -45,13 +45,13 @@ test("a line that is too long is overload, told when it begins and when it is ov
     )
   ).map(({ id }) => id);
   const wait = (count: number) =>
-    putInto(fleet, line.slice(0, count), "proposed", {
+    forceStatus(fleet, line.slice(0, count), "proposed", {
       condition: "waiting_slot",
       condition_detail: { host: "h" },
       condition_since: new Date(),
     });
   const leave = (from: number) =>
-    putInto(fleet, line.slice(from), "proposed", { condition: "ok", condition_detail: null });
+    forceStatus(fleet, line.slice(from), "proposed", { condition: "ok", condition_detail: null });
 
   await wait(5);
   await watch();
@@ -92,7 +92,7 @@ test("a check that does not run is missed by whoever looks, also when no schedul
   expect(await told("GOVERNANCE_ALERT")).toEqual(["monitor/invariants raised 1"]);
   expect((await readAlerts(fleet.fleet)).map(({ key }) => key)).toContain("check/monitor/invariants");
 
-  await monitorProcessor.answer(fleet.fleet, { look: "invariants" }, new AbortController().signal);
+  await monitorProcessor.handle(fleet.fleet, { kind: "invariants" }, new AbortController().signal);
   await watch();
 
   expect(await told("GOVERNANCE_ALERT")).toEqual(["monitor/invariants raised 1", "check/monitor/invariants ended 1"]);
@@ -151,6 +151,6 @@ test("who is refused spawns again and again is told of, once until it has become
   // As when time has passed: what there is is far from what would be told.
   const { settings } = fleet.fleet;
   const denials = { spawns: 100, minutes: 5 };
-  await watchHouse({ ...fleet.fleet, settings: { ...settings, governance: { ...settings.governance, denials } } });
+  await watchFleet({ ...fleet.fleet, settings: { ...settings, governance: { ...settings.governance, denials } } });
   expect(await ofThem()).toEqual([`${ada.id} raised 1`, `denied/${ada.id} ended 1`]);
 });

@@ -2,9 +2,9 @@
 import { expect, test } from "vitest";
 import { verifyAudit } from "../../../src/conductor/audit/verify.ts";
 import { checkInvariants, watchInvariants } from "../../../src/conductor/watch/invariants.ts";
-import { WORKER } from "../../../src/store/store.ts";
+import { SYSTEM } from "../../../src/store/store.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
-import { putInto } from "../../support/store.ts";
+import { forceStatus } from "../../support/store.ts";
 
 /** Tasks in several states, reached as they should be; nothing is wrong with them. */
 async function aHouse(fleet: TestFleet) {
@@ -135,7 +135,7 @@ test("each of them is named when it is broken, and by what", async () => {
 test("the scheduled look says what does not hold, as an alert", async () => {
   await using fleet = await testFleet();
   const { live } = await aHouse(fleet);
-  await putInto(fleet, [live], "cancelled", {});
+  await forceStatus(fleet, [live], "cancelled", {});
 
   await watchInvariants(fleet.fleet);
 
@@ -151,12 +151,12 @@ test.each([
 ])("%s is found, and the first broken entry is named", async (_what, statement, seq) => {
   await using fleet = await testFleet();
   const { live, ended } = await aHouse(fleet);
-  const whole = await verifyAudit(fleet.fleet, WORKER);
+  const whole = await verifyAudit(fleet.fleet, SYSTEM);
   await byHand(fleet, statement.replace("$1", `'${live}'`));
 
-  const all = await verifyAudit(fleet.fleet, WORKER);
-  const one = await verifyAudit(fleet.fleet, WORKER, live);
-  const other = await verifyAudit(fleet.fleet, WORKER, ended);
+  const all = await verifyAudit(fleet.fleet, SYSTEM);
+  const one = await verifyAudit(fleet.fleet, SYSTEM, live);
+  const other = await verifyAudit(fleet.fleet, SYSTEM, ended);
 
   expect(whole).toMatchObject({ ok: true, broken: [] });
   expect(whole.chains).toBeGreaterThanOrEqual(2);

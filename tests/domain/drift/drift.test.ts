@@ -3,9 +3,9 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import {
   compareDrift,
-  type Actual,
+  type ActualState,
   type Baseline,
-  type Declared,
+  type DeclaredState,
   type ObservedHost,
 } from "../../../src/domain/drift/drift.ts";
 import type { ObservedProduct } from "../../../src/domain/drift/product-drift.ts";
@@ -31,7 +31,7 @@ function compare(
   return compareDrift({ products: products.map(({ id }) => terms(id)) }, { products, hosts }, baselines, NOW);
 }
 
-const fleetOf = (but: Partial<NonNullable<Declared["fleet"]>> = {}) => ({
+const fleetOf = (but: Partial<NonNullable<DeclaredState["fleet"]>> = {}) => ({
   schedulers: [],
   migrations: [],
   schema: {},
@@ -39,7 +39,7 @@ const fleetOf = (but: Partial<NonNullable<Declared["fleet"]>> = {}) => ({
   configuration: "c0",
   ...but,
 });
-const seenFleet = (but: Partial<NonNullable<Actual["fleet"]>> = {}) => ({
+const seenFleet = (but: Partial<NonNullable<ActualState["fleet"]>> = {}) => ({
   schedulers: [],
   migrations: [],
   schema: {},
@@ -61,7 +61,7 @@ function compareFleet(
   );
 }
 
-const clock = (id: string, everyMs = 60_000) => ({ id, everyMs, payload: { look: id } });
+const clock = (id: string, everyMs = 60_000) => ({ id, everyMs, payload: { kind: id } });
 
 const name = fc.stringMatching(/^[a-d]$/);
 const someLocks = fc.uniqueArray(fc.record({ path: fc.constantFrom("go.sum", "uv.lock", "yarn.lock"), hash: name }), {

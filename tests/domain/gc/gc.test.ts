@@ -9,7 +9,7 @@ const ago = (days: number) => new Date(now.getTime() - days * 86_400_000);
 
 const goes = (facts: readonly GcFacts[], policy = POLICY) =>
   decideGc(facts, policy, now)
-    .filter((verdict) => verdict.goes)
+    .filter((verdict) => verdict.collect)
     .map(({ item }) => item.subject);
 
 function aRun(subject: string, days: number, run: Partial<RunFacts> = {}): RunFacts {

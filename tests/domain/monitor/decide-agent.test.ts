@@ -1,7 +1,7 @@
 /** Decisions about an agent that starts, delivers or ends: each fact alone, and what outweighs what. */
 import { describe, expect, test } from "vitest";
 import type { MonitoredTask, MonitorPolicy, TaskFacts } from "../../../src/domain/monitor/decision.ts";
-import type { SeenFacts } from "../../../src/domain/monitor/facts.ts";
+import type { StoredAgentFacts } from "../../../src/domain/monitor/facts.ts";
 import { decideTask } from "../../../src/domain/monitor/decide-task.ts";
 import {
   ago,
@@ -11,11 +11,11 @@ import {
   headSha,
   now,
   policy,
-  someFacts,
+  someTaskFacts,
   startSha,
 } from "../../support/monitored.ts";
 
-const exit = (code: number | null, more: Partial<NonNullable<SeenFacts["exit"]>> = {}) => ({
+const exit = (code: number | null, more: Partial<NonNullable<StoredAgentFacts["exit"]>> = {}) => ({
   code,
   signal: null,
   oom: false,
@@ -132,7 +132,7 @@ describe("what a running agent delivers", () => {
 
 const commits = { headSha, commitsAhead: 1 };
 
-const ENDED: [string, Partial<SeenFacts>, Partial<TaskFacts>, object[]][] = [
+const ENDED: [string, Partial<StoredAgentFacts>, Partial<TaskFacts>, object[]][] = [
   ["with commits has them published", { exit: exit(0), ...commits }, {}, [{ do: "publish", headSha }]],
   [
     "with commits has them published whatever its exit code",
@@ -205,7 +205,7 @@ describe("a running agent that ended", () => {
   );
 
   test("must have opened its pull request itself where the policy says so", () => {
-    const facts = someFacts({ agent: anAgent({ exit: exit(0), ...commits }), opensOnPush: false });
+    const facts = someTaskFacts({ agent: anAgent({ exit: exit(0), ...commits }), opensOnPush: false });
 
     expect(decideTask(aTask(), facts, byAgent, now)).toMatchObject([
       { do: "fail", class: "no_evidence", reason: "no_pull_request" },
@@ -228,5 +228,5 @@ function expectDecisions(
   given: { task?: Partial<MonitoredTask>; facts?: Partial<TaskFacts> },
   decisions: readonly object[],
 ): void {
-  expect(decideTask(aTask(given.task), someFacts(given.facts), policy, now)).toMatchObject(decisions);
+  expect(decideTask(aTask(given.task), someTaskFacts(given.facts), policy, now)).toMatchObject(decisions);
 }

@@ -13,7 +13,7 @@ import {
   headSha,
   now,
   policy,
-  someFacts,
+  someTaskFacts,
   startSha,
 } from "../../support/monitored.ts";
 
@@ -99,7 +99,7 @@ describe("a task in review", () => {
   );
 
   test("is held once where the policy holds", () => {
-    const facts = someFacts({ pullRequest: aPullRequest(), ci: green, review: late });
+    const facts = someTaskFacts({ pullRequest: aPullRequest(), ci: green, review: late });
     const holding = { ...policy, review: { ...policy.review, onTimeout: "hold" as const } };
     expect(decideTask(aTask({ status: "reviewing" }), facts, holding, now)).toMatchObject([
       { do: "settle_review", onTimeout: "hold" },
@@ -129,7 +129,7 @@ describe("a ready task", () => {
   );
 
   test("merges by itself only where that is allowed and the reviewers approved", () => {
-    const facts = someFacts({ pullRequest: aPullRequest(), review: started });
+    const facts = someTaskFacts({ pullRequest: aPullRequest(), review: started });
     const auto = { ...policy, autoMerge: true };
     const approved = aTask({ status: "ready", reviewStatus: { outcome: "approved" } });
 
@@ -145,7 +145,7 @@ describe("a ready task", () => {
 test("what moves by jobs and people alone is not the monitor's", () => {
   expect(MONITORED_STATUSES).toEqual(["spawning", "running", "pr_created", "reviewing", "ready"]);
   const others = TaskStatus.options.filter((status) => !MONITORED_STATUSES.includes(status));
-  expect(others.flatMap((status) => decideTask(aTask({ status }), someFacts(), policy, now))).toEqual([]);
+  expect(others.flatMap((status) => decideTask(aTask({ status }), someTaskFacts(), policy, now))).toEqual([]);
 });
 
 const LEADS_TO: Partial<Record<Decision["do"], TaskStatus>> = {
@@ -232,7 +232,7 @@ describe("for any task and any facts", () => {
     fc.assert(
       fc.property(agents, (agent) => {
         const unsure = anAgent({ ...agent, attempt: 0, process: "unknown", exit: null });
-        const decisions = decideTask(aTask(), someFacts({ agent: unsure }), policy, now);
+        const decisions = decideTask(aTask(), someTaskFacts({ agent: unsure }), policy, now);
         expect(decisions.some((decision) => decision.do === "fail")).toBe(false);
       }),
     );
@@ -244,5 +244,5 @@ function maybe<Value>(value: fc.Arbitrary<Value>): fc.Arbitrary<Value | undefine
 }
 
 function expectDecisions(task: Partial<MonitoredTask>, facts: Partial<TaskFacts>, decisions: readonly object[]): void {
-  expect(decideTask(aTask(task), someFacts(facts), policy, now)).toMatchObject(decisions);
+  expect(decideTask(aTask(task), someTaskFacts(facts), policy, now)).toMatchObject(decisions);
 }

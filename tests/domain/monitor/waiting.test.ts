@@ -1,11 +1,11 @@
 /** Decisions about an agent at work: doubt, limits, and waiting for somebody else. */
 import { describe, expect, test } from "vitest";
 import type { MonitoredTask, TaskFacts } from "../../../src/domain/monitor/decision.ts";
-import type { SeenFacts } from "../../../src/domain/monitor/facts.ts";
+import type { StoredAgentFacts } from "../../../src/domain/monitor/facts.ts";
 import { decideTask } from "../../../src/domain/monitor/decide-task.ts";
-import { ago, anAgent, aTask, now, policy, someFacts } from "../../support/monitored.ts";
+import { ago, anAgent, aTask, now, policy, someTaskFacts } from "../../support/monitored.ts";
 
-const exit = (code: number | null, more: Partial<NonNullable<SeenFacts["exit"]>> = {}) => ({
+const exit = (code: number | null, more: Partial<NonNullable<StoredAgentFacts["exit"]>> = {}) => ({
   code,
   signal: null,
   oom: false,
@@ -17,7 +17,7 @@ const dead = { process: "dead", pane: "dead" } as const;
 
 describe("doubt", () => {
   const doubtful: Partial<MonitoredTask> = { condition: "doubtful", conditionSince: ago(1) };
-  test.each<[string, Partial<SeenFacts>, string]>([
+  test.each<[string, Partial<StoredAgentFacts>, string]>([
     ["a failed process probe", { process: "unknown" }, "probe_failed"],
     ["a failed pane probe, whatever the process", { process: "dead", pane: "unknown", deadProbes: 9 }, "probe_failed"],
     ["one dead look", { ...dead, deadProbes: 1 }, "seen_dead_once"],
@@ -85,7 +85,7 @@ describe("limits", () => {
 const quiet = anAgent({ progressAt: ago(50), nudgedAt: ago(40) });
 const asks = { ...quiet, needsInput: { text: "May I?" } };
 
-const WAITING: [string, Partial<MonitoredTask>, SeenFacts, object[]][] = [
+const WAITING: [string, Partial<MonitoredTask>, StoredAgentFacts, object[]][] = [
   [
     "a question is flagged, not counted as a stall",
     {},
@@ -169,5 +169,5 @@ function expectDecisions(
   given: { task?: Partial<MonitoredTask>; facts?: Partial<TaskFacts> },
   decisions: readonly object[],
 ): void {
-  expect(decideTask(aTask(given.task), someFacts(given.facts), policy, now)).toMatchObject(decisions);
+  expect(decideTask(aTask(given.task), someTaskFacts(given.facts), policy, now)).toMatchObject(decisions);
 }

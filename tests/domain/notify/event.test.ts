@@ -1,12 +1,12 @@
 /** The events of a task, and the page that describes them. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { DRIFT_EVENT_MEANING } from "../../../src/domain/drift/report.ts";
+import { DRIFT_EVENT_DESCRIPTION } from "../../../src/domain/drift/report.ts";
 import {
-  EVENT_MEANING,
-  NAMED_ON_ARRIVAL,
+  EVENT_DESCRIPTIONS,
+  NAMED_EVENT_BY_STATUS,
   NamedEvent,
-  ORDER_EVENT_MEANING,
+  ORDER_EVENT_DESCRIPTIONS,
   TaskEvent,
   taskEvents,
 } from "../../../src/domain/notify/event.ts";
@@ -28,7 +28,7 @@ test("every transition gives its own event, and a named one where the state has 
   for (const from of TaskStatus.options) {
     for (const to of VALID_TRANSITIONS[from]) {
       const events = taskEvents({ ...change, from, to });
-      const named = NAMED_ON_ARRIVAL[to];
+      const named = NAMED_EVENT_BY_STATUS[to];
 
       expect(events.map(({ type }) => type)).toEqual([`fleet.task.${to}`, ...(named ? [named] : [])]);
       for (const event of events) expect(TaskEvent.parse(event)).toEqual(event);
@@ -66,11 +66,11 @@ test("docs/events.md lists every type and shows an event that is valid", () => {
   ).toEqual([
     ...TaskStatus.options.map((status) => [
       `\`fleet.task.${status}\``,
-      NAMED_ON_ARRIVAL[status] ? `\`${NAMED_ON_ARRIVAL[status]}\`` : "",
+      NAMED_EVENT_BY_STATUS[status] ? `\`${NAMED_EVENT_BY_STATUS[status]}\`` : "",
     ]),
-    ...OrderStatus.options.map((status) => [`\`fleet.order.${status}\``, ORDER_EVENT_MEANING[status]]),
-    ["`fleet.drift.found`", DRIFT_EVENT_MEANING],
-    ...NamedEvent.options.map((name) => [`\`${name}\``, EVENT_MEANING[name]]),
+    ...OrderStatus.options.map((status) => [`\`fleet.order.${status}\``, ORDER_EVENT_DESCRIPTIONS[status]]),
+    ["`fleet.drift.found`", DRIFT_EVENT_DESCRIPTION],
+    ...NamedEvent.options.map((name) => [`\`${name}\``, EVENT_DESCRIPTIONS[name]]),
   ]);
   expect(example).toEqual(taskEvents({ ...change, from: "spawning", to: "running" })[1]);
 });

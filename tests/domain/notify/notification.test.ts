@@ -14,7 +14,7 @@ import {
   NOTIFICATION_KINDS,
   notificationFor,
   NotificationType,
-  TOLD_ON,
+  NOTIFICATION_BY_TRANSITION,
   withFallbackNote,
 } from "../../../src/domain/notify/notification.ts";
 import { FailureClass, isTerminal, TaskStatus, VALID_TRANSITIONS } from "../../../src/domain/task/task.ts";
@@ -31,7 +31,9 @@ const task = {
 
 test("the table knows exactly the ways that exist", () => {
   for (const from of TaskStatus.options) {
-    expect(Object.keys(TOLD_ON[from]).toSorted(), from).toEqual([...VALID_TRANSITIONS[from]].toSorted());
+    expect(Object.keys(NOTIFICATION_BY_TRANSITION[from]).toSorted(), from).toEqual(
+      [...VALID_TRANSITIONS[from]].toSorted(),
+    );
   }
 });
 
@@ -108,14 +110,14 @@ test("pauses double up to their cap, and the last try falls back", () => {
   });
 
   expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 16_000]);
-  expect(decideDelivery({ kind: "retryable", reason: "500" }, DELIVERY_POLICY.mostTries, { now, random: 1 })).toEqual({
+  expect(decideDelivery({ kind: "retryable", reason: "500" }, DELIVERY_POLICY.maxTries, { now, random: 1 })).toEqual({
     do: "fall-back",
     reason: "6 tries failed, the last: 500",
   });
 });
 
 test("a pause is never longer than the cap, nor shorter than the receiver asked within reason", () => {
-  const policy = { ...DELIVERY_POLICY, mostTries: 1_000 };
+  const policy = { ...DELIVERY_POLICY, maxTries: 1_000 };
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 999 }),
@@ -126,8 +128,8 @@ test("a pause is never longer than the cap, nor shorter than the receiver asked 
         const decision = decideDelivery(outcome, tries, { now, random }, policy);
         const waitMs = decision.do === "retry" ? decision.at.getTime() - now.getTime() : -1;
 
-        expect(waitMs).toBeGreaterThanOrEqual(Math.min(asked ?? 0, policy.longestWaitMs));
-        expect(waitMs).toBeLessThanOrEqual(Math.max(policy.capMs, Math.min(asked ?? 0, policy.longestWaitMs)));
+        expect(waitMs).toBeGreaterThanOrEqual(Math.min(asked ?? 0, policy.maxWaitMs));
+        expect(waitMs).toBeLessThanOrEqual(Math.max(policy.capMs, Math.min(asked ?? 0, policy.maxWaitMs)));
       },
     ),
   );

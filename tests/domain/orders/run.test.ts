@@ -3,12 +3,12 @@ import { expect, test } from "vitest";
 import { StopCondition } from "../../../src/domain/orders/order.ts";
 import { Product } from "../../../src/domain/product.ts";
 import {
-  actionsOf,
-  canCarryOut,
-  firedStops,
-  nameOf,
-  owedEvidence,
-  readSummary,
+  toActions,
+  supportsIntent,
+  metStopConditions,
+  evidenceName,
+  requiredEvidence,
+  parseRunSummary,
 } from "../../../src/domain/orders/run.ts";
 
 const product = Product.parse({
@@ -19,27 +19,27 @@ const product = Product.parse({
 });
 
 test("setup comes before the intent's own command; what the house does itself has none", () => {
-  expect(actionsOf("test", product).map(({ step }) => step)).toEqual(["setup", "test"]);
-  expect(actionsOf("validate", product).map(({ step }) => step)).toEqual(["setup"]);
-  expect(actionsOf("gc_runs", product)).toEqual([]);
-  expect([canCarryOut("test", product), canCarryOut("validate", product), canCarryOut("gc_runs", product)]).toEqual([
-    true,
-    false,
-    true,
-  ]);
+  expect(toActions("test", product).map(({ step }) => step)).toEqual(["setup", "test"]);
+  expect(toActions("validate", product).map(({ step }) => step)).toEqual(["setup"]);
+  expect(toActions("gc_runs", product)).toEqual([]);
+  expect([
+    supportsIntent("test", product),
+    supportsIntent("validate", product),
+    supportsIntent("gc_runs", product),
+  ]).toEqual([true, false, true]);
 });
 
 test("owed are the intent's own evidence, the product's for it, and what the order expects, each once", () => {
   const order = { intent: "test" as const, evidenceExpectations: ["output.log", "more.json"] };
 
-  expect(owedEvidence(order, product)).toEqual(["last_run.json", "output.log", "junit.xml", "more.json"]);
-  expect(nameOf("coverage/")).toBe("coverage");
+  expect(requiredEvidence(order, product)).toEqual(["last_run.json", "output.log", "junit.xml", "more.json"]);
+  expect(evidenceName("coverage/")).toBe("coverage");
 });
 
 test("only the order's own stop conditions fire, each for its reason", () => {
   const all = StopCondition.options;
-  const fired = (end: Partial<Parameters<typeof firedStops>[1]>, stops = all) =>
-    firedStops(stops, { intent: "test", ok: false, missing: [], ...end });
+  const fired = (end: Partial<Parameters<typeof metStopConditions>[1]>, stops = all) =>
+    metStopConditions(stops, { intent: "test", ok: false, missing: [], ...end });
 
   expect(fired({ ok: true })).toEqual([]);
   expect(fired({})).toEqual(["on_test_fail"]);
@@ -53,7 +53,7 @@ test("only the order's own stop conditions fire, each for its reason", () => {
 });
 
 test("a summary that other versions wrote is read as far as it fits", () => {
-  expect(readSummary({ spent: { actions: 1, seconds: 2, outputBytes: 3 }, more: 1 }).spent?.seconds).toBe(2);
-  expect(readSummary({ spent: "much" })).toEqual({});
-  expect(readSummary(null)).toEqual({});
+  expect(parseRunSummary({ spent: { actions: 1, seconds: 2, outputBytes: 3 }, more: 1 }).spent?.seconds).toBe(2);
+  expect(parseRunSummary({ spent: "much" })).toEqual({});
+  expect(parseRunSummary(null)).toEqual({});
 });

@@ -5,7 +5,7 @@ import {
   dueSlot,
   nextSlot,
   parseSchedule,
-  patternOf,
+  toCronPattern,
   slotAt,
   type ScheduleFacts,
   type Timing,
@@ -80,13 +80,13 @@ test("slots lie at full hours, at a time of day, on Mondays, or at every so many
 });
 
 test("the queue's clock is told the same times", () => {
-  expect(patternOf({ cadence: "hourly" })).toBe("0 * * * *");
-  expect(patternOf({ cadence: "hourly", every: 1 })).toBe("* * * * *");
-  expect(patternOf({ cadence: "hourly", every: 20 })).toBe("*/20 * * * *");
-  expect(patternOf({ cadence: "hourly", every: 45 })).toBeUndefined();
-  expect(patternOf({ cadence: "daily", at: "02:30" })).toBe("30 2 * * *");
-  expect(patternOf({ cadence: "weekly" })).toBe("0 0 * * 1");
-  expect(patternOf({ cadence: "on_push" })).toBeUndefined();
+  expect(toCronPattern({ cadence: "hourly" })).toBe("0 * * * *");
+  expect(toCronPattern({ cadence: "hourly", every: 1 })).toBe("* * * * *");
+  expect(toCronPattern({ cadence: "hourly", every: 20 })).toBe("*/20 * * * *");
+  expect(toCronPattern({ cadence: "hourly", every: 45 })).toBeUndefined();
+  expect(toCronPattern({ cadence: "daily", at: "02:30" })).toBe("30 2 * * *");
+  expect(toCronPattern({ cadence: "weekly" })).toBe("0 0 * * 1");
+  expect(toCronPattern({ cadence: "on_push" })).toBeUndefined();
 });
 
 const FACTS: ScheduleFacts = {

@@ -1,11 +1,16 @@
 /** Which failures are by chance, and which of those are tried once more. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { judgeEnd, mayHeal, MOST_HEALS, type CommandEnd } from "../../../src/domain/orders/transient-failures.ts";
-import { HEALED_INTENTS, Intent } from "../../../src/domain/orders/order.ts";
+import {
+  classifyOutcome,
+  mayHeal,
+  MAX_HEAL_ATTEMPTS,
+  type CommandOutcome,
+} from "../../../src/domain/orders/transient-failures.ts";
+import { HEALABLE_INTENTS, Intent } from "../../../src/domain/orders/order.ts";
 
 const RULES = { exitCodes: [75], outputs: ["flaky: try again"] };
-const end = (more: Partial<CommandEnd>): CommandEnd => ({
+const end = (more: Partial<CommandOutcome>): CommandOutcome => ({
   exitCode: 0,
   signal: null,
   timedOut: false,
@@ -14,7 +19,7 @@ const end = (more: Partial<CommandEnd>): CommandEnd => ({
   ...more,
 });
 
-test.each<[string, Partial<CommandEnd>, string | undefined, boolean]>([
+test.each<[string, Partial<CommandOutcome>, string | undefined, boolean]>([
   ["goes well", {}, undefined, false],
   ["goes well, whatever it says", { output: "ECONNRESET" }, undefined, false],
   ["fails", { exitCode: 1 }, "exit_1", false],
@@ -32,7 +37,7 @@ test.each<[string, Partial<CommandEnd>, string | undefined, boolean]>([
   ["ends as the product said it may", { exitCode: 75 }, "exit_75", true],
   ["says what the product said it may", { exitCode: 2, output: "… flaky: try again …" }, "exit_2", true],
 ])("a command that %s", (_, more, failure, transient) => {
-  const judged = judgeEnd(end(more), RULES);
+  const judged = classifyOutcome(end(more), RULES);
 
   expect(judged).toEqual(failure === undefined ? undefined : { failure, transient });
 });
@@ -48,7 +53,7 @@ const anEnd = fc.record({
 test("whatever happens, a budget that is used up is never by chance, and only exit 0 goes well", () => {
   fc.assert(
     fc.property(anEnd, (one) => {
-      const judged = judgeEnd(one, RULES);
+      const judged = classifyOutcome(one, RULES);
       const good = one.exitCode === 0 && !one.timedOut && one.over === undefined;
 
       expect(judged === undefined).toBe(good);
@@ -62,8 +67,8 @@ test("only validate and test are tried again, once, and only what failed by chan
   fc.assert(
     fc.property(fc.constantFrom(...Intent.options), fc.nat(5), fc.boolean(), (intent, attempt, transient) => {
       const healed = mayHeal({ intent, attempt, transient });
-      expect(healed).toBe(transient && attempt < MOST_HEALS && HEALED_INTENTS.includes(intent));
+      expect(healed).toBe(transient && attempt < MAX_HEAL_ATTEMPTS && HEALABLE_INTENTS.includes(intent));
     }),
   );
-  expect(MOST_HEALS).toBe(1);
+  expect(MAX_HEAL_ATTEMPTS).toBe(1);
 });

@@ -8,7 +8,7 @@ import { Criticality, ProductStatus } from "../../../src/domain/product.ts";
 export const AS_OF = "2026-05-01T12:00:00.000Z";
 export const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
-export function someInputs(but: Partial<PlanInputs> = {}): PlanInputs {
+export function someInputs(overrides: Partial<PlanInputs> = {}): PlanInputs {
   return {
     as_of: AS_OF,
     dossiers: [],
@@ -21,11 +21,11 @@ export function someInputs(but: Partial<PlanInputs> = {}): PlanInputs {
     source: "state",
     tenant_id: "local",
     wanted: 10,
-    ...but,
+    ...overrides,
   };
 }
 
-export function aPlanProduct(but: Partial<PlanProduct> = {}): PlanProduct {
+export function aPlanProduct(overrides: Partial<PlanProduct> = {}): PlanProduct {
   return {
     criticality: "medium",
     enabled: true,
@@ -37,14 +37,14 @@ export function aPlanProduct(but: Partial<PlanProduct> = {}): PlanProduct {
     status: "active",
     stopped: null,
     timeout_seconds: 900,
-    ...but,
+    ...overrides,
   };
 }
 
 const HOUR_MS = 3_600_000;
 export const hoursAgo = (hours: number) => new Date(Date.parse(AS_OF) - hours * HOUR_MS).toISOString();
 
-export function aPlanRun(but: Partial<PlanRun> = {}): PlanRun {
+export function aPlanRun(overrides: Partial<PlanRun> = {}): PlanRun {
   return {
     ended_at: hoursAgo(1),
     failure: null,
@@ -52,25 +52,25 @@ export function aPlanRun(but: Partial<PlanRun> = {}): PlanRun {
     product_id: "shop",
     run_id: "1",
     status: "success",
-    ...but,
+    ...overrides,
   };
 }
 
 /** So that nobody wants to look for drift, or to write a report. */
-export function quiet(productId = "shop"): PlanRun[] {
+export function recentUpkeepRuns(productId = "shop"): PlanRun[] {
   return (["drift_check", "regenerate_report"] as const).map((intent) =>
     aPlanRun({ intent, product_id: productId, ended_at: hoursAgo(0), run_id: intent }),
   );
 }
 
-export function aPlanSchedule(but: Partial<PlanSchedule> = {}): PlanSchedule {
+export function aPlanSchedule(overrides: Partial<PlanSchedule> = {}): PlanSchedule {
   return {
     jobs: [{ budget: { max_actions: 2 }, intent: "validate", priority: 70, stop_conditions: ["on_validation_fail"] }],
     policy_ref: "schedules/shop.json#sha256:1",
     product_id: "shop",
     schedule_id: "shop",
     slot_at: AS_OF,
-    ...but,
+    ...overrides,
   };
 }
 

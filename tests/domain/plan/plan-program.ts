@@ -1,9 +1,9 @@
 /** A program of its own that plans the same inputs as any other of its kind, and prints what all its plans hash to. */
 import * as fc from "fast-check";
-import { plan } from "../../../src/domain/plan/plan.ts";
+import { createPlan } from "../../../src/domain/plan/plan.ts";
 import { arbitraryInputs, sha256 } from "./inputs.ts";
 
 const texts = fc
   .sample(arbitraryInputs, { seed: 7, numRuns: 60 })
-  .map((inputs) => JSON.stringify(plan(inputs, sha256).plan));
+  .map((inputs) => JSON.stringify(createPlan(inputs, sha256).plan));
 process.stdout.write(`${new Date(0).getHours()} ${sha256(texts.join("\n"))}\n`);

@@ -3,11 +3,11 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import * as fc from "fast-check";
-import { canonical, uuidOf } from "../../../src/domain/text/canonical.ts";
+import { canonicalJson, uuidFromHash } from "../../../src/domain/text/canonical.ts";
 import { WorkOrder } from "../../../src/domain/orders/order.ts";
-import { plan, Plan } from "../../../src/domain/plan/plan.ts";
+import { createPlan, Plan } from "../../../src/domain/plan/plan.ts";
 import { PlanInputs } from "../../../src/domain/plan/inputs.ts";
-import { PLANNED_STATUSES } from "../../../src/domain/product.ts";
+import { PLANNABLE_STATUSES } from "../../../src/domain/product.ts";
 import {
   AS_OF,
   aPlanProduct,
@@ -15,19 +15,19 @@ import {
   aPlanSchedule,
   arbitraryInputs,
   hoursAgo,
-  quiet,
+  recentUpkeepRuns,
   sha256,
   someInputs,
 } from "./inputs.ts";
 
-const planned = (but: Partial<PlanInputs>) => plan(someInputs(but), sha256).plan;
+const planned = (but: Partial<PlanInputs>) => createPlan(someInputs(but), sha256).plan;
 const names = (but: Partial<PlanInputs>) =>
   planned(but).orders.map(({ order }) => `${order.product_id} ${order.intent}`);
 
 const testRun = (product_id: string, hours: number, status: "success" | "failed" = "success") =>
   aPlanRun({ product_id, intent: "test", ended_at: hoursAgo(hours), status });
 const wantsReport = (...runs: ReturnType<typeof aPlanRun>[]) =>
-  names({ products: [aPlanProduct()], latest_runs: [...runs, ...quiet().slice(0, 1)] }).includes(
+  names({ products: [aPlanProduct()], latest_runs: [...runs, ...recentUpkeepRuns().slice(0, 1)] }).includes(
     "shop regenerate_report",
   );
 const reportRun = (hours: number, status: "success" | "failed" = "success") =>
@@ -60,7 +60,7 @@ test("failures come before what was never run, then dossiers, what is stale, and
       testRun(dossier, 1),
       testRun(red, 1, "failed"),
       aPlanRun({ product_id: invalid, status: "failed" }),
-      ...ids.flatMap((id) => quiet(id)),
+      ...ids.flatMap((id) => recentUpkeepRuns(id)),
     ],
     dossiers: [{ product_id: dossier, dossier_id: "caching", path: "docs/science/caching.md", since: hoursAgo(2) }],
     wanted: 100,
@@ -90,7 +90,7 @@ test("of equal standing, criticality counts, then the SLA tier, then age, then t
       aPlanProduct({ product_id: "e-low", criticality: "low", sla_tier: 1 }),
     ],
     latest_runs: ids.flatMap((id) =>
-      quiet(id).concat(aPlanRun({ product_id: id, ended_at: hoursAgo(id === "b-old" ? 9 : 5) })),
+      recentUpkeepRuns(id).concat(aPlanRun({ product_id: id, ended_at: hoursAgo(id === "b-old" ? 9 : 5) })),
     ),
   });
 
@@ -104,7 +104,7 @@ test.each([
   const because = (age: number) =>
     planned({
       products: [aPlanProduct(but)],
-      latest_runs: [...quiet(), aPlanRun({ ended_at: hoursAgo(age) })],
+      latest_runs: [...recentUpkeepRuns(), aPlanRun({ ended_at: hoursAgo(age) })],
     }).orders[0]?.reasons[0];
 
   expect(because(hours)).toContain("stale");
@@ -114,7 +114,7 @@ test.each([
 test("each order says what its score is made of", () => {
   const [first] = planned({
     products: [aPlanProduct({ criticality: "high", sla_tier: 2 })],
-    latest_runs: [...quiet(), aPlanRun({ status: "failed", failure: "time_out", ended_at: hoursAgo(3) })],
+    latest_runs: [...recentUpkeepRuns(), aPlanRun({ status: "failed", failure: "time_out", ended_at: hoursAgo(3) })],
   }).orders;
 
   expect(first?.score).toBe(7_340);
@@ -182,7 +182,7 @@ describe("for whatever inputs", () => {
     fc.assert(
       fc.property(arbitraryInputs, fc.integer(), (inputs, seed) => {
         const shuffled = permuted(inputs, seed);
-        const [one, other] = [plan(inputs, sha256), plan(shuffled, sha256)];
+        const [one, other] = [createPlan(inputs, sha256), createPlan(shuffled, sha256)];
 
         expect(other.outputText).toBe(one.outputText);
         expect(other.inputText).toBe(one.inputText);
@@ -194,7 +194,7 @@ describe("for whatever inputs", () => {
 
   test("there are never more orders than wanted, and as many when there are as many candidates", () => {
     check((inputs) => {
-      const { orders, candidates, wanted } = plan(inputs, sha256).plan;
+      const { orders, candidates, wanted } = createPlan(inputs, sha256).plan;
 
       expect(wanted).toBe(inputs.wanted);
       expect(orders).toHaveLength(Math.min(wanted, candidates));
@@ -204,7 +204,7 @@ describe("for whatever inputs", () => {
   test("a smaller plan is the head of a larger one: all are sorted before any is cut", () => {
     check((inputs) => {
       const of = (wanted: number) =>
-        plan({ ...inputs, wanted }, sha256).plan.orders.map(({ order, subject, score }) => [
+        createPlan({ ...inputs, wanted }, sha256).plan.orders.map(({ order, subject, score }) => [
           order.product_id,
           order.intent,
           subject,
@@ -218,9 +218,9 @@ describe("for whatever inputs", () => {
   test("a product that is stopped, disabled or not planned for never appears", () => {
     check((inputs) => {
       const barred = inputs.products
-        .filter(({ stopped, enabled, status }) => stopped !== null || !enabled || !PLANNED_STATUSES.includes(status))
+        .filter(({ stopped, enabled, status }) => stopped !== null || !enabled || !PLANNABLE_STATUSES.includes(status))
         .map(({ product_id: id }) => id);
-      const { orders, left_out: out } = plan({ ...inputs, wanted: 1_000 }, sha256).plan;
+      const { orders, left_out: out } = createPlan({ ...inputs, wanted: 1_000 }, sha256).plan;
 
       expect(orders.filter(({ order }) => barred.includes(order.product_id))).toEqual([]);
       expect(out.disabled + out.status + out.stopped).toBe(barred.length);
@@ -229,15 +229,15 @@ describe("for whatever inputs", () => {
 
   test("the document is valid, its orders differ, and its texts are canonical and hash to what it says", () => {
     check((inputs) => {
-      const { plan: made, inputText, outputText } = plan(inputs, sha256);
+      const { plan: made, inputText, outputText } = createPlan(inputs, sha256);
       const ids = made.orders.map(({ order }) => order.job_id);
 
       expect(Plan.safeParse(made).error).toBeUndefined();
       expect(new Set(ids).size).toBe(ids.length);
       expect(ids.toSorted()).toEqual(ids);
-      expect(inputText).toBe(canonical(JSON.parse(inputText)));
+      expect(inputText).toBe(canonicalJson(JSON.parse(inputText)));
       expect(made).toMatchObject({ input_sha256: sha256(inputText), output_sha256: sha256(outputText) });
-      expect(plan(PlanInputs.parse(JSON.parse(inputText)), sha256).outputText).toBe(outputText);
+      expect(createPlan(PlanInputs.parse(JSON.parse(inputText)), sha256).outputText).toBe(outputText);
     });
   });
 });
@@ -286,5 +286,5 @@ function permuted(inputs: PlanInputs, seed: number): PlanInputs {
 }
 
 test("a uuid of version 8 is made of a hash", () => {
-  expect(uuidOf("0123456789abcdef0123456789abcdef".repeat(2))).toBe("01234567-89ab-8def-8123-456789abcdef");
+  expect(uuidFromHash("0123456789abcdef0123456789abcdef".repeat(2))).toBe("01234567-89ab-8def-8123-456789abcdef");
 });

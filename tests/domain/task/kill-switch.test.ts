@@ -3,9 +3,9 @@ import { expect, test } from "vitest";
 import {
   decideEstop,
   decideOrder,
-  heldBy,
-  holdOn,
-  sayHold,
+  killSwitchOnRow,
+  killSwitchOn,
+  describeHold,
   EstopMode,
   EstopScope,
   type EstopSwitch,
@@ -41,7 +41,7 @@ test.each([
   ["tenant", { ...OURS, tenantId: "other" }, false],
   ["fleet", { tenantId: "other", productIds: [] }, true],
 ] as const)("a switch of scope %s on %j holds: %s", (scope, subject, holds) => {
-  expect(holdOn([aSwitch(scope)], subject) !== undefined).toBe(holds);
+  expect(killSwitchOn([aSwitch(scope)], subject) !== undefined).toBe(holds);
 });
 
 test.each([
@@ -54,14 +54,14 @@ test.each([
 ] as const)("of %j the strictest holds, of equals the widest: %s", (names, wanted) => {
   const orders = [names.map(named), names.toReversed().map(named)];
   for (const switches of orders) {
-    const hold = holdOn(switches, OURS);
+    const hold = killSwitchOn(switches, OURS);
     expect(hold && `${hold.scope} ${hold.mode}`).toBe(wanted);
   }
 });
 
 test("what fleet.yaml stops counts before what people stop alike", () => {
   const declared = aSwitch("product", "park", { operatorId: null, at: null });
-  expect(holdOn([aSwitch("fleet"), declared], OURS)).toBe(declared);
+  expect(killSwitchOn([aSwitch("fleet"), declared], OURS)).toBe(declared);
 });
 
 const HOLDS = [
@@ -123,14 +123,14 @@ test.each([
 
 test("only a row that says so is held by a switch", () => {
   const estop = { scope: "fleet", subject: "*", mode: "freeze", reason: "smoke", by: "ada" } as const;
-  expect(heldBy({ condition: "paused", conditionDetail: { estop } })?.estop).toEqual(estop);
-  expect(heldBy({ condition: "paused", conditionDetail: null })).toBeUndefined();
-  expect(heldBy({ condition: "paused", conditionDetail: { estop: "?" } })).toBeUndefined();
-  expect(heldBy({ condition: "ok", conditionDetail: { estop } })).toBeUndefined();
+  expect(killSwitchOnRow({ condition: "paused", conditionDetail: { estop } })?.estop).toEqual(estop);
+  expect(killSwitchOnRow({ condition: "paused", conditionDetail: null })).toBeUndefined();
+  expect(killSwitchOnRow({ condition: "paused", conditionDetail: { estop: "?" } })).toBeUndefined();
+  expect(killSwitchOnRow({ condition: "ok", conditionDetail: { estop } })).toBeUndefined();
 });
 
 test("a hold reads as a sentence", () => {
-  expect(sayHold(aSwitch("fleet", "freeze"))).toBe("the whole fleet is frozen: smoke");
-  expect(sayHold(aSwitch("tenant"))).toBe("tenant acme is parked: smoke");
-  expect(sayHold(aSwitch("agent", "abort"))).toBe("agent task-1 is aborted: smoke");
+  expect(describeHold(aSwitch("fleet", "freeze"))).toBe("the whole fleet is frozen: smoke");
+  expect(describeHold(aSwitch("tenant"))).toBe("tenant acme is parked: smoke");
+  expect(describeHold(aSwitch("agent", "abort"))).toBe("agent task-1 is aborted: smoke");
 });

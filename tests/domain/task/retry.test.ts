@@ -5,7 +5,7 @@ import {
   decideRetry,
   failureSignature,
   hasRetryBudget,
-  normalised,
+  normaliseFailureText,
   retryDelayMs,
   RETRY_RULES,
   type RetryContext,
@@ -175,7 +175,9 @@ describe("failureSignature", () => {
   });
 
   test("words stay, also those that could be hexadecimal", () => {
-    expect(normalised("Defaced facade 0xdeadbeef1 ./a/b.ts 12")).toBe("defaced facade <n>xdeadbeef<n> <path> <n>");
+    expect(normaliseFailureText("Defaced facade 0xdeadbeef1 ./a/b.ts 12")).toBe(
+      "defaced facade <n>xdeadbeef<n> <path> <n>",
+    );
   });
 
   test("fits its column for any text", () => {

@@ -1,7 +1,11 @@
 /** What a reviewer is told, and that nothing under review can speak in its place. */
 import { expect, test } from "vitest";
-import { cutDiffByFile } from "../../../src/domain/text/diff.ts";
-import { buildRepairPrompt, buildReviewPrompt, type ReviewBrief } from "../../../src/domain/task/review-prompt.ts";
+import { truncateDiffByFile } from "../../../src/domain/text/diff.ts";
+import {
+  buildRepairPrompt,
+  buildReviewPrompt,
+  type ReviewPromptInput,
+} from "../../../src/domain/task/review-prompt.ts";
 
 const nonce = "0123456789abcdef";
 const diff = "diff --git a/a.ts b/a.ts\n--- a/a.ts\n+++ b/a.ts\n@@ -1 +1 @@\n-a\n+b\n";
@@ -23,7 +27,7 @@ test("the task, the role, the files, the diff as data and the shape of the answe
 });
 
 test("what was cut is said", () => {
-  const prompt = buildReviewPrompt(aBrief({ diff: cutDiffByFile(diff, { mostPerFile: 60, mostTotal: 100 }) }));
+  const prompt = buildReviewPrompt(aBrief({ diff: truncateDiffByFile(diff, { maxPerFile: 60, maxTotal: 100 }) }));
 
   expect(prompt).toContain('- "a.ts" +1 -1 (cut)');
   expect(prompt).toContain("The diff is cut where it says so");
@@ -48,7 +52,7 @@ test("a repair repeats the prompt and says what was wrong", () => {
   expect(buildRepairPrompt("PROMPT", "no verdict")).toMatch(/^PROMPT\n[^]*no verdict[^]*JSON object alone/);
 });
 
-function aBrief(brief: Partial<ReviewBrief> = {}): ReviewBrief {
+function aBrief(brief: Partial<ReviewPromptInput> = {}): ReviewPromptInput {
   return {
     task: {
       title: "Add it",
@@ -59,7 +63,7 @@ function aBrief(brief: Partial<ReviewBrief> = {}): ReviewBrief {
     },
     role: "security holes",
     headSha: "a".repeat(40),
-    diff: cutDiffByFile(diff, { mostPerFile: 1_000, mostTotal: 1_000 }),
+    diff: truncateDiffByFile(diff, { maxPerFile: 1_000, maxTotal: 1_000 }),
     nonce,
     ...brief,
   };

@@ -1,7 +1,7 @@
 /** Diffs cut to size: by file for reviewers, by hunk for retry prompts, and no cut unsaid. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { cutDiffByFile, lastHunks, splitDiff } from "../../../src/domain/text/diff.ts";
+import { truncateDiffByFile, lastHunks, splitDiff } from "../../../src/domain/text/diff.ts";
 
 const fileA = `diff --git a/a.ts b/a.ts
 index 1..2 100644
@@ -38,14 +38,14 @@ test("a diff is split into files with their counts", () => {
 
 describe("cutDiffByFile", () => {
   test("what fits stays as it is", () => {
-    expect(cutDiffByFile(fileA + gone, { mostPerFile: 1_000, mostTotal: 1_000 })).toMatchObject({
+    expect(truncateDiffByFile(fileA + gone, { maxPerFile: 1_000, maxTotal: 1_000 })).toMatchObject({
       text: fileA + gone,
       truncated: false,
     });
   });
 
   test("a long file is cut at a line and says so; the others stay whole", () => {
-    const cut = cutDiffByFile(fileA + gone, { mostPerFile: 115, mostTotal: 1_000 });
+    const cut = truncateDiffByFile(fileA + gone, { maxPerFile: 115, maxTotal: 1_000 });
 
     expect(cut.files.map(({ cut: how }) => how)).toEqual(["part", "whole"]);
     expect(cut.text).toContain(`[… a.ts: `);
@@ -53,7 +53,7 @@ describe("cutDiffByFile", () => {
   });
 
   test("what finds no room is named", () => {
-    const cut = cutDiffByFile(fileA + gone, { mostPerFile: 1_000, mostTotal: fileA.length });
+    const cut = truncateDiffByFile(fileA + gone, { maxPerFile: 1_000, maxTotal: fileA.length });
 
     expect(cut.files.at(-1)).toMatchObject({ path: "gone.ts", cut: "left_out" });
     expect(cut.text).toContain(`[… gone.ts: ${gone.length} of ${gone.length} characters left out …]`);
@@ -66,7 +66,7 @@ describe("cutDiffByFile", () => {
         fc.nat(300),
         fc.nat(600),
         (files, mostPerFile, mostTotal) => {
-          const { text } = cutDiffByFile(files.join(""), { mostPerFile, mostTotal });
+          const { text } = truncateDiffByFile(files.join(""), { maxPerFile: mostPerFile, maxTotal: mostTotal });
           expect(text.replaceAll(/^\[… .* …\]\n/gm, "").length).toBeLessThanOrEqual(mostTotal);
         },
       ),

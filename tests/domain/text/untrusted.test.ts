@@ -1,7 +1,7 @@
 /** Text and JSON of others, made fit for PostgreSQL and for 64 KB. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { byteLength, MOST_BYTES, toStorable, toStorableJson } from "../../../src/domain/text/untrusted.ts";
+import { byteLength, MAX_STORABLE_BYTES, toStorable, toStorableJson } from "../../../src/domain/text/untrusted.ts";
 
 const anyText = fc.oneof(
   fc.string({ unit: "binary" }),
@@ -15,7 +15,7 @@ test("any text becomes well-formed, without NUL, within its bytes", () => {
 
       expect(stored).not.toContain("\0");
       expect(stored.isWellFormed()).toBe(true);
-      expect(Buffer.byteLength(stored)).toBeLessThanOrEqual(Math.min(most, MOST_BYTES));
+      expect(Buffer.byteLength(stored)).toBeLessThanOrEqual(Math.min(most, MAX_STORABLE_BYTES));
     }),
   );
 });
@@ -23,7 +23,7 @@ test("any text becomes well-formed, without NUL, within its bytes", () => {
 test("a cap falls between characters, never within one", () => {
   expect(toStorable("a😀b", 4)).toBe("a");
   expect(toStorable("a😀b", 5)).toBe("a😀");
-  expect(toStorable("é".repeat(40_000))).toHaveLength(MOST_BYTES / 2);
+  expect(toStorable("é".repeat(40_000))).toHaveLength(MAX_STORABLE_BYTES / 2);
 });
 
 test("text that fits is kept to the letter", () => {
@@ -51,7 +51,7 @@ test("any value becomes JSON of at most 64 KB", () => {
       fc.anything({ withBigInt: true, withDate: true, withNullPrototype: true }),
       fc.integer({ min: 2, max: 500 }),
       (value, most) => {
-        for (const bytes of [most, MOST_BYTES]) {
+        for (const bytes of [most, MAX_STORABLE_BYTES]) {
           const text = JSON.stringify(toStorableJson(value, bytes));
 
           expect(Buffer.byteLength(text)).toBeLessThanOrEqual(bytes + 32);
@@ -86,7 +86,7 @@ test("a value that refers to itself, is too deep, or throws when read is stored 
     },
   };
 
-  expect(JSON.stringify(toStorableJson(loop)).length).toBeLessThanOrEqual(MOST_BYTES);
+  expect(JSON.stringify(toStorableJson(loop)).length).toBeLessThanOrEqual(MAX_STORABLE_BYTES);
   expect(JSON.stringify(toStorableJson(deep))).toContain("[too deep]");
   expect(toStorableJson(trap)).toEqual({ unstorable: true });
   expect(toStorableJson(undefined)).toBeNull();

@@ -6,7 +6,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import type { Operator } from "../../../src/domain/operator.ts";
 import { mountBoard } from "../../../src/http/board/board.ts";
-import { loginLink, mountLogin, type SessionTerms } from "../../../src/http/auth/session.ts";
+import { loginLink, mountLogin, type SessionOptions } from "../../../src/http/auth/session.ts";
 import { someOperator, testApi, testToken, type TestApi } from "../../support/api.ts";
 
 const PUBLIC_URL = "http://fleet.test";
@@ -14,7 +14,7 @@ const PREFIX = `board-${randomUUID()}`;
 const admin: Operator = { ...someOperator, role: "admin" };
 
 let api: TestApi;
-let login: SessionTerms;
+let login: SessionOptions;
 let redis: Redis;
 const spent = new Set<string>();
 const queues: Queue[] = [];
@@ -32,7 +32,7 @@ beforeAll(async () => {
       publicUrl: PUBLIC_URL,
     };
     return {
-      doors: [
+      mounts: [
         (app) => mountLogin(app, login),
         (app) =>
           mountBoard(app, {

@@ -4,13 +4,13 @@ import { decodeJwt, exportJWK, SignJWT } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { codeOf } from "../../../src/domain/errors.ts";
-import { identifyBy } from "../../../src/http/auth/identity.ts";
+import { createIdentify } from "../../../src/http/auth/identity.ts";
 import { defineRoute } from "../../../src/http/route.ts";
 import {
   createSigningKey,
   exportSigningKey,
   importSigningKey,
-  keySetOf,
+  staticKeySet,
   type SigningKey,
   type TokenKind,
 } from "../../../src/http/auth/tokens.ts";
@@ -126,10 +126,10 @@ test.each(Object.keys(WRONG))("a token %s is refused", async (what) => {
 async function door() {
   const revoked = new Set<string>();
   const world = { now: new Date(), keys: [api.key] };
-  const identify = identifyBy({
+  const identify = createIdentify({
     keys: {
-      find: (kid) => keySetOf(world.keys).find(kid),
-      publicKeys: () => keySetOf(world.keys).publicKeys(),
+      find: (kid) => staticKeySet(world.keys).find(kid),
+      publicKeys: () => staticKeySet(world.keys).publicKeys(),
     },
     issuer: ISSUER,
     audience: AUDIENCE,

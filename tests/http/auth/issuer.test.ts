@@ -4,10 +4,10 @@ import { createServer, type Server } from "node:http";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
-import { identifyBy } from "../../../src/http/auth/identity.ts";
-import { openIssuer } from "../../../src/http/auth/issuer.ts";
+import { createIdentify } from "../../../src/http/auth/identity.ts";
+import { openExternalIssuer } from "../../../src/http/auth/issuer.ts";
 import { defineRoute } from "../../../src/http/route.ts";
-import { createSigningKey, keySetOf, publicJwk, type SigningKey } from "../../../src/http/auth/tokens.ts";
+import { createSigningKey, staticKeySet, publicJwk, type SigningKey } from "../../../src/http/auth/tokens.ts";
 import { AUDIENCE, ISSUER, testApi, type TestApi } from "../../support/api.ts";
 
 const THEIRS = "https://login.example/";
@@ -37,7 +37,7 @@ beforeEach(async () => {
   await new Promise<void>((resolve) => publisher.listen(0, "127.0.0.1", resolve));
   const address = publisher.address();
   const port = typeof address === "object" ? address?.port : 0;
-  const other = openIssuer({
+  const other = openExternalIssuer({
     issuer: THEIRS,
     audience: "fleet-api",
     jwksUrl: `http://127.0.0.1:${port}/jwks.json`,
@@ -45,16 +45,16 @@ beforeEach(async () => {
     clock: () => new Date(),
     cacheMs: CACHE_MS,
     cooldownMs: 0,
-    restMs: 50,
+    backoffMs: 50,
     timeoutMs: 500,
   });
   api = await testApi([me], ({ key: ours }) => ({
-    identify: identifyBy({
-      keys: keySetOf([ours]),
+    identify: createIdentify({
+      keys: staticKeySet([ours]),
       issuer: ISSUER,
       audience: AUDIENCE,
       clock: () => new Date(),
-      other,
+      externalIssuer: other,
       isRevoked: async (issuer, jti) => revoked.has(`${issuer} ${jti}`),
     }),
   }));

@@ -9,9 +9,9 @@ import { hostQueue } from "../../../queues/host.ts";
 import { migrateQueueBackend } from "../../../src/broker/broker.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import type { Task } from "../../../src/domain/task/task.ts";
-import { csrfTokenOf } from "../../../src/http/auth/csrf.ts";
+import { deriveCsrfToken } from "../../../src/http/auth/csrf.ts";
 import { mountBoard } from "../../../src/http/board/board.ts";
-import { requestBy } from "../../../src/store/store.ts";
+import { asOperator } from "../../../src/store/store.ts";
 import { getTask } from "../../../src/store/tasks.ts";
 import { testBroker, type TestBroker } from "../../contracts/broker-support.ts";
 import { someOperator, testApi, testToken, type TestApi } from "../../support/api.ts";
@@ -70,9 +70,9 @@ async function aBoard(backend: Backend): Promise<World> {
   const broker = await aBroker(backend, store.url);
   await fill(broker, task.id);
   const queues = () => broker.bullQueues([jobs, ...hosts.map((id) => hostQueue(id))]);
-  const findTask = (by: Operator, id: string) => store.store.transaction(requestBy(by), (tx) => getTask(tx, id));
+  const findTask = (by: Operator, id: string) => store.store.transaction(asOperator(by), (tx) => getTask(tx, id));
   const api = await testApi([], ({ identify }) => ({
-    doors: [(app) => mountBoard(app, { identify, queues, publicUrl: PUBLIC_URL, findTask })],
+    mounts: [(app) => mountBoard(app, { identify, queues, publicUrl: PUBLIC_URL, findTask })],
   }));
   return {
     api,
@@ -122,7 +122,7 @@ async function fill(broker: TestBroker, taskId: string): Promise<void> {
 
 async function ask(api: TestApi, path: string, { by = admin, method = "GET", headers = {} }: Asking = {}) {
   const session = await testToken(api.key, by ?? admin, "session");
-  const cookie = by ? { cookie: `fleet_session=${session}`, "x-xsrf-token": csrfTokenOf(session) } : {};
+  const cookie = by ? { cookie: `fleet_session=${session}`, "x-xsrf-token": deriveCsrfToken(session) } : {};
   const own = method === "GET" ? {} : { origin: api.url, "content-type": "application/json" };
   return fetch(new URL(path, api.url), {
     method,
@@ -190,7 +190,9 @@ test.each(WRITING)("$method $path needs a login, role admin, our origin and our 
   expect(await statusBy(admin, { origin: "http://evil.example" })).toBe(403);
   expect(await statusBy(admin, { "sec-fetch-site": "cross-site" })).toBe(403);
   expect(await statusBy(admin, { "x-xsrf-token": "" })).toBe(403);
-  expect(await statusBy(admin, { "x-xsrf-token": csrfTokenOf(await testToken(api.key, admin, "session")) })).toBe(403);
+  expect(await statusBy(admin, { "x-xsrf-token": deriveCsrfToken(await testToken(api.key, admin, "session")) })).toBe(
+    403,
+  );
   expect(await statusAtHost(api, "evil.example", { method, path: at(path) })).toBe(403);
   expect(await statusBy(null, { authorization: `Bearer ${await api.token(looker)}` })).toBe(403);
 });
@@ -199,7 +201,7 @@ test.each(WRITING)("$method $path needs a login, role admin, our origin and our 
 async function statusAtHost(api: TestApi, host: string, { method, path }: { method: string; path: string }) {
   const session = await testToken(api.key, admin, "session");
   const cookie = `fleet_session=${session}`;
-  const headers = { host, cookie, origin: `http://${host}`, "x-xsrf-token": csrfTokenOf(session) };
+  const headers = { host, cookie, origin: `http://${host}`, "x-xsrf-token": deriveCsrfToken(session) };
   return new Promise<number | undefined>((resolve, reject) => {
     request(new URL(path, api.url), { method, headers }, (response) => resolve(response.resume().statusCode))
       .on("error", reject)

@@ -7,24 +7,24 @@ import { z } from "zod";
 import { eventually } from "../../support/eventually.ts";
 import {
   ajv,
-  askingOf,
+  buildRequest,
   DOCUMENT,
-  exampleOf,
+  findExample,
   METHODS,
   openApi,
   OPERATIONS,
-  pathOf,
+  buildPath,
   Schema,
-  typeOf,
-  wrongWith,
+  contentTypeOf,
+  schemaErrors,
   type Operation,
 } from "./document.ts";
-import { EXAMPLES, noteAnswer, type Example } from "./examples.ts";
+import { EXAMPLES, recordAnswer, type Example } from "./examples.ts";
 import { parseServerSentEvents } from "../server/server-sent-events.ts";
-import { aWebWorld, type Asking, type WebWorld } from "../web-world.ts";
+import { aWebWorld, type AskOptions, type WebWorld } from "../web-world.ts";
 
 /** About one of many, which has to be there already. */
-const ABOUT_ONE = OPERATIONS.filter((one) => one.path.includes("{") && !exampleOf(one)?.makes);
+const ABOUT_ONE = OPERATIONS.filter((one) => one.path.includes("{") && !findExample(one)?.makes);
 
 let world: WebWorld;
 
@@ -37,10 +37,10 @@ afterAll(async () => {
 });
 
 /** Asks, and holds whatever comes to the document. */
-async function answerTo(operation: Operation, path: string, asking: Asking) {
+async function answerTo(operation: Operation, path: string, asking: AskOptions) {
   const response = await world.ask(path, asking);
   const body: unknown = await response.json();
-  expect(wrongWith(operation, response.status, typeOf(response), body)).toEqual([]);
+  expect(schemaErrors(operation, response.status, contentTypeOf(response), body)).toEqual([]);
   expect(response.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
   return { status: response.status, body, headers: response.headers };
 }
@@ -87,19 +87,19 @@ test("every operation, and every status of success that it names, has an example
 
 describe("somebody who may not", () => {
   test.each(OPERATIONS)("asks $name without a token: 401", async (operation) => {
-    const url = new URL(`/api/fleet${pathOf(world, operation, exampleOf(operation))}`, world.web.url);
+    const url = new URL(`/api/fleet${buildPath(world, operation, findExample(operation))}`, world.web.url);
     const response = await fetch(url, { method: operation.method.toUpperCase() });
 
     expect(response.status).toBe(401);
-    expect(wrongWith(operation, 401, typeOf(response), await response.json())).toEqual([]);
+    expect(schemaErrors(operation, 401, contentTypeOf(response), await response.json())).toEqual([]);
   });
 
   test.each(OPERATIONS.filter(({ description }) => !description.includes("Needs tier observer.")))(
     "asks $name from a tier that is too low: 403",
     async (operation) => {
-      const example = exampleOf(operation);
-      const { status, body } = await answerTo(operation, pathOf(world, operation, example), {
-        ...askingOf(world, operation, example),
+      const example = findExample(operation);
+      const { status, body } = await answerTo(operation, buildPath(world, operation, example), {
+        ...buildRequest(world, operation, example),
         by: world.otto,
       });
 
@@ -112,9 +112,9 @@ describe("a wrong question", () => {
   test.each(OPERATIONS)(
     "to $name with a parameter or a field that it does not know is 422, with issues",
     async (operation) => {
-      const { query: _query, ...example } = exampleOf(operation) ?? {};
-      const asking = askingOf(world, operation, example);
-      const path = pathOf(world, operation, example);
+      const { query: _query, ...example } = findExample(operation) ?? {};
+      const asking = buildRequest(world, operation, example);
+      const path = buildPath(world, operation, example);
       const parameter = await answerTo(operation, `${path}?surprise=1`, asking);
       const refusals = [parameter];
       if (["post", "put"].includes(operation.method)) {
@@ -132,8 +132,8 @@ describe("a wrong question", () => {
   test.each(OPERATIONS.filter(({ requestBody }) => requestBody))(
     "to $name in no JSON is 400 or 415",
     async (operation) => {
-      const asking = askingOf(world, operation, exampleOf(operation));
-      const path = pathOf(world, operation, exampleOf(operation));
+      const asking = buildRequest(world, operation, findExample(operation));
+      const path = buildPath(world, operation, findExample(operation));
       const form = await answerTo(operation, path, { ...asking, headers: { "content-type": "text/plain" }, body: {} });
       const broken = await answerTo(operation, path, { ...asking, text: "{" });
 
@@ -144,7 +144,7 @@ describe("a wrong question", () => {
 
 describe("a question about what there is not", () => {
   test.each(ABOUT_ONE)("to $name about what does not exist is refused", async (operation) => {
-    const example = exampleOf(operation);
+    const example = findExample(operation);
     const nowhere = {
       ...example,
       params: Object.fromEntries(
@@ -153,8 +153,8 @@ describe("a question about what there is not", () => {
     };
     const { status } = await answerTo(
       operation,
-      pathOf(world, operation, nowhere),
-      askingOf(world, operation, example),
+      buildPath(world, operation, nowhere),
+      buildRequest(world, operation, example),
     );
 
     // Or it is no name that anything could have.
@@ -182,18 +182,18 @@ describe("a good question", () => {
     const operation = OPERATIONS.find(({ name }) => name === example.operation);
     if (!operation) throw new Error(`The document has no ${example.operation}.`);
     await example.before?.(world);
-    const path = pathOf(world, operation, example);
+    const path = buildPath(world, operation, example);
     if (operation.responses["200"]?.content?.["text/event-stream"]) return firstEvent(operation, path, example);
 
-    const answering = answerTo(operation, path, askingOf(world, operation, example));
+    const answering = answerTo(operation, path, buildRequest(world, operation, example));
     if (example.byHost) await workUntil(answering);
     const { status, body, headers } = await answering;
-    noteAnswer(operation.name, body);
+    recordAnswer(operation.name, body);
 
     expect(status).toBe(example.status ?? 200);
     if (operation.method !== "get") return undefined;
     const again = await world.ask(path, {
-      ...askingOf(world, operation, example),
+      ...buildRequest(world, operation, example),
       headers: { "if-none-match": headers.get("etag") ?? "" },
     });
     expect([again.status, await again.text()]).toEqual([304, ""]);
@@ -206,18 +206,20 @@ async function workUntil(answering: Promise<unknown>): Promise<void> {
   const end = () => void (over = true);
   answering.then(end, end);
   await eventually(async () => {
-    await world.fleet.answer();
+    await world.fleet.processHints();
     return over || undefined;
   });
 }
 
 async function firstEvent(operation: Operation, path: string, example: Example): Promise<void> {
   const gone = new AbortController();
-  const response = await world.ask(path, { ...askingOf(world, operation, example), signal: gone.signal });
+  const response = await world.ask(path, { ...buildRequest(world, operation, example), signal: gone.signal });
   const [event] = await parseServerSentEvents(response, 1);
   gone.abort();
 
-  expect(wrongWith(operation, response.status, typeOf(response), JSON.parse(event?.data ?? "null"))).toEqual([]);
+  expect(schemaErrors(operation, response.status, contentTypeOf(response), JSON.parse(event?.data ?? "null"))).toEqual(
+    [],
+  );
 }
 
 /** What Express would answer, whoever mounted it. */

@@ -4,7 +4,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { z } from "zod";
 import { EXAMPLES, type Example } from "./examples.ts";
-import type { Asking, WebWorld } from "../web-world.ts";
+import type { AskOptions, WebWorld } from "../web-world.ts";
 
 export const Schema = z.record(z.string(), z.unknown());
 const OperationShape = z.looseObject({
@@ -40,7 +40,7 @@ const parts = Document.parse(JSON.parse(text.replaceAll('"#/components/schemas/'
 for (const [name, schema] of Object.entries(parts.components.schemas)) ajv.addSchema(schema, `part:${name}`);
 
 /** What is wrong with an answer, by the schema that the document has for this status and content type. */
-export function wrongWith(
+export function schemaErrors(
   { path, method, responses }: Operation,
   status: number,
   type: string,
@@ -54,14 +54,14 @@ export function wrongWith(
     : (ajv.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`);
 }
 
-export const typeOf = (response: Response) => response.headers.get("content-type")?.split(";")[0] ?? "";
+export const contentTypeOf = (response: Response) => response.headers.get("content-type")?.split(";")[0] ?? "";
 
-export function exampleOf({ name }: Operation): Example | undefined {
+export function findExample({ name }: Operation): Example | undefined {
   return EXAMPLES.find(({ operation }) => operation === name);
 }
 
 /** The path with its parameters, below /api/fleet. */
-export function pathOf(world: WebWorld, { path }: Operation, { params = {}, query }: Partial<Example> = {}): string {
+export function buildPath(world: WebWorld, { path }: Operation, { params = {}, query }: Partial<Example> = {}): string {
   const names: Readonly<Record<string, string>> = world.names;
   const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
     encodeURIComponent(params[name]?.(world) ?? names[name] ?? ""),
@@ -69,7 +69,7 @@ export function pathOf(world: WebWorld, { path }: Operation, { params = {}, quer
   return filled.replace("/api/fleet", "") + (query ? `?${query}` : "");
 }
 
-export function askingOf(world: WebWorld, { method }: Operation, example: Partial<Example> = {}): Asking {
+export function buildRequest(world: WebWorld, { method }: Operation, example: Partial<Example> = {}): AskOptions {
   const { by, body, headers } = example;
   return {
     method: method.toUpperCase(),

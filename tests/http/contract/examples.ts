@@ -5,8 +5,8 @@ import { v7 } from "uuid";
 import { syncSchedules } from "../../../src/conductor/schedules/files.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import { mergeFindings } from "../../../src/store/drift.ts";
-import { WORKER } from "../../../src/store/store.ts";
-import { aScheduleOf } from "../../support/schedules.ts";
+import { SYSTEM } from "../../../src/store/store.ts";
+import { aScheduleFile } from "../../support/schedules.ts";
 import type { WebWorld } from "../web-world.ts";
 
 export interface Example {
@@ -122,14 +122,14 @@ export const EXAMPLES: readonly Example[] = [
 
 const FINDING = v7();
 /** Until an earlier question was answered. */
-const LATER = "00000000";
-let mergeable = LATER;
-let openOrder = LATER;
-let oldKey = LATER;
-let issuedId = LATER;
+const PENDING_ID = "00000000";
+let mergeable = PENDING_ID;
+let openOrder = PENDING_ID;
+let oldKey = PENDING_ID;
+let issuedId = PENDING_ID;
 
 /** What earlier answers say that later questions need. */
-export function noteAnswer(operation: string, body: unknown): void {
+export function recordAnswer(operation: string, body: unknown): void {
   if (operation === "postOrders") openOrder = textAt(body, "id");
   if (operation === "postTokens") issuedId = textAt(body, "id");
   if (operation === "postKeysRotate" && typeof body === "object" && body !== null && "keys" in body) {
@@ -153,7 +153,7 @@ async function anotherReady({ fleet, ada, repository }: WebWorld): Promise<void>
 function aFinding({ fleet, ada }: WebWorld): Promise<unknown> {
   const owner = { tenantId: ada.tenantId, operatorId: ada.id };
   const finding = { what: "branch", productId: "shop", declared: "main", actual: "trunk", severity: "low" } as const;
-  return fleet.fleet.store.transaction(WORKER, (tx) =>
+  return fleet.fleet.store.transaction(SYSTEM, (tx) =>
     mergeFindings(tx, owner, {
       at: new Date(),
       subjects: [],
@@ -165,6 +165,6 @@ function aFinding({ fleet, ada }: WebWorld): Promise<unknown> {
 async function aSchedule({ fleet }: WebWorld): Promise<void> {
   const folder = fleet.config.FLEET_SCHEDULES ?? "";
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, "shop.json"), JSON.stringify(aScheduleOf("shop")));
+  await writeFile(join(folder, "shop.json"), JSON.stringify(aScheduleFile("shop")));
   await syncSchedules(fleet.fleet);
 }

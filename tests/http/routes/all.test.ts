@@ -7,9 +7,17 @@ import type { Operator } from "../../../src/domain/operator.ts";
 import { ROUTES } from "../../../src/http/routes/index.ts";
 import { testToken } from "../../support/api.ts";
 import { eventually } from "../../support/eventually.ts";
-import { askingOf, exampleOf, OPERATIONS, pathOf, typeOf, wrongWith, type Operation } from "../contract/document.ts";
+import {
+  buildRequest,
+  findExample,
+  OPERATIONS,
+  buildPath,
+  contentTypeOf,
+  schemaErrors,
+  type Operation,
+} from "../contract/document.ts";
 import { parseServerSentEvents } from "../server/server-sent-events.ts";
-import { aWebWorld, type Asking, type WebWorld } from "../web-world.ts";
+import { aWebWorld, type AskOptions, type WebWorld } from "../web-world.ts";
 
 let world: WebWorld;
 
@@ -157,7 +165,7 @@ test("it says that it is ready, and what it stands on", async () => {
 /** Far below the half minute that a hung statement may take. */
 const AT_ONCE_MS = 5_000;
 
-function request(path: string, token: string, { method = "GET", body }: Asking = {}): Promise<Response> {
+function request(path: string, token: string, { method = "GET", body }: AskOptions = {}): Promise<Response> {
   return fetch(new URL(path, world.web.url), {
     method,
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
@@ -182,11 +190,11 @@ async function sendAway(): Promise<() => Promise<void>> {
 
 /** The status of an operation; when to come back; and what the document does not know of it. */
 async function outcomeOf(operation: Operation, tokenOf: (by: Operator) => string): Promise<string> {
-  const example = exampleOf(operation);
-  const { by = world.ada, ...asking } = askingOf(world, operation, example);
-  const path = `/api/fleet${pathOf(world, operation, example)}`;
+  const example = findExample(operation);
+  const { by = world.ada, ...asking } = buildRequest(world, operation, example);
+  const path = `/api/fleet${buildPath(world, operation, example)}`;
   const response = await request(path, tokenOf(by), asking);
-  const wrong = wrongWith(operation, response.status, typeOf(response), await response.json());
+  const wrong = schemaErrors(operation, response.status, contentTypeOf(response), await response.json());
   return [response.status, response.headers.get("retry-after"), ...wrong].join(" ");
 }
 

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { main } from "../../../src/cli/main.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import { startWeb, type RunningWeb } from "../../../src/processes/web.ts";
-import { WORKER } from "../../../src/store/store.ts";
+import { SYSTEM } from "../../../src/store/store.ts";
 import { AuditEntryView } from "../../../src/views/audit.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
@@ -30,7 +30,7 @@ beforeAll(async () => {
   for (const by of [ada, ada, bob, eve]) {
     let task = await world.spawn(by, { repository });
     for (const action of ["test.one", "test.two"])
-      task = await world.fleet.store.transitions.move(WORKER, {
+      task = await world.fleet.store.transitions.transition(SYSTEM, {
         task,
         actor: "test",
         action,

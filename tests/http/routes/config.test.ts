@@ -12,9 +12,9 @@ import { openChannels } from "../../../src/notify/channels.ts";
 import { signWebhook } from "../../../src/notify/webhook.ts";
 import { openSeal } from "../../../src/processes/auth/seal.ts";
 import { startWeb, type RunningWeb } from "../../../src/processes/web.ts";
-import { upsertSealed } from "../../../src/store/config.ts";
-import { WORKER, type Store } from "../../../src/store/store.ts";
-import { aReceiver, answering, type Receiver } from "../../notify/receiver.ts";
+import { upsertSealedConfig } from "../../../src/store/config.ts";
+import { SYSTEM, type Store } from "../../../src/store/store.ts";
+import { aReceiver, respondWith, type Receiver } from "../../notify/receiver.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
 const newKey = () => randomBytes(32).toString("base64");
@@ -34,7 +34,7 @@ let eve: Operator;
 let root: Operator;
 
 beforeAll(async () => {
-  receiver = await aReceiver(answering(204), { key: pem("key"), cert: pem("cert") });
+  receiver = await aReceiver(respondWith(204), { key: pem("key"), cert: pem("cert") });
   const webhook = { clock: () => new Date(), allowPrivate: true, resolve: toLoopback, ca: pem("cert") };
   const channels = openChannels({ write: () => undefined, webhook });
   world = await testFleet({ env: { FLEET_ENCRYPTION_KEY: OLD }, parts: { channels, random: () => 0 } });
@@ -133,7 +133,7 @@ test("a webhook is signed with the secret that was set, and the secret is nowher
 
   const task = await world.spawn(bob, { repository: await world.aRepository() });
   await stopTask(world.fleet, bob, task, "enough");
-  await world.answer();
+  await world.processHints();
 
   const [came] = receiver.received;
   const stamp = String(came?.headers["fleet-webhook-timestamp"]);
@@ -165,7 +165,7 @@ test("an operator's own webhook is not signed with the tenant's secret", async (
 
   const task = await world.spawn(bob, { repository: await world.aRepository() });
   await stopTask(world.fleet, bob, task, "enough");
-  await world.answer();
+  await world.processHints();
   await config(bob, ["unset", "notify.webhook.url"]);
 
   expect(receiver.received).toHaveLength(before);
@@ -189,11 +189,11 @@ test("a sealed value that was moved to another row does not open", async () => {
 
 test("keys are rotated: the new one seals, the old one opens until everything is sealed anew, also when that is broken off", async () => {
   const seal = world.fleet.seal;
-  await world.fleet.store.transaction(WORKER, async (tx) => {
+  await world.fleet.store.transaction(SYSTEM, async (tx) => {
     for (let n = 0; n < 250; n += 1) {
       const owner = { tenantId: `t${n}`, operatorId: "*", key: "notify.webhook.secret" };
-      const sealed = seal.close(`${SECRET}-${n}`, JSON.stringify(["fleet_config", owner.tenantId, "*", owner.key]));
-      await upsertSealed(tx, owner, { key: owner.key, sealed, keyId: seal.keyId, by: "test" });
+      const sealed = seal.encrypt(`${SECRET}-${n}`, JSON.stringify(["fleet_config", owner.tenantId, "*", owner.key]));
+      await upsertSealedConfig(tx, owner, { key: owner.key, sealed, keyId: seal.keyId, by: "test" });
     }
   });
   const stranger = { FLEET_ENCRYPTION_KEY: NEW };
@@ -216,7 +216,7 @@ test("keys are rotated: the new one seals, the old one opens until everything is
   const [row] = await world.query("select sealed, key_id from fleet_config where tenant_id = 't249'");
   const bound = JSON.stringify(["fleet_config", "t249", "*", "notify.webhook.secret"]);
   const keyId = renewed.seal.keyId;
-  expect(renewed.seal.open(z.instanceof(Buffer).parse(row?.["sealed"]), { keyId, bound })).toBe(`${SECRET}-249`);
+  expect(renewed.seal.decrypt(z.instanceof(Buffer).parse(row?.["sealed"]), { keyId, bound })).toBe(`${SECRET}-249`);
   expect(row?.["key_id"]).toBe(keyId);
 
   // The web process of the old key alone goes on, and says what it cannot open instead of failing.
@@ -237,9 +237,9 @@ test("of several keys the first seals; the file of the home opens what it sealed
 
   expect(both.keyIds).toHaveLength(3);
   expect(both.keyIds[0]).toBe(both.keyId);
-  expect(both.open(file.close("x", "here"), { keyId: file.keyId, bound: "here" })).toBe("x");
-  expect(() => both.open(file.close("x", "here"), { keyId: file.keyId, bound: "there" })).toThrow("authenticate");
-  expect(file.close("x", "here")).not.toEqual(file.close("x", "here"));
+  expect(both.decrypt(file.encrypt("x", "here"), { keyId: file.keyId, bound: "here" })).toBe("x");
+  expect(() => both.decrypt(file.encrypt("x", "here"), { keyId: file.keyId, bound: "there" })).toThrow("authenticate");
+  expect(file.encrypt("x", "here")).not.toEqual(file.encrypt("x", "here"));
 });
 
 /** A store whose process is killed before its nth transaction commits. */

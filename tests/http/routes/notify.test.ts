@@ -5,8 +5,8 @@ import type { Operator } from "../../../src/domain/operator.ts";
 import { openChannels } from "../../../src/notify/channels.ts";
 import { startWeb, type RunningWeb } from "../../../src/processes/web.ts";
 import { upsertConfig } from "../../../src/store/config.ts";
-import { requestBy } from "../../../src/store/store.ts";
-import { aReceiver, answering, type Receiver } from "../../notify/receiver.ts";
+import { asOperator } from "../../../src/store/store.ts";
+import { aReceiver, respondWith, type Receiver } from "../../notify/receiver.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
 let world: TestFleet;
@@ -16,7 +16,7 @@ let ill: Receiver;
 const printed: string[] = [];
 
 beforeAll(async () => {
-  [well, ill] = [await aReceiver(answering(204)), await aReceiver(answering(410))];
+  [well, ill] = [await aReceiver(respondWith(204)), await aReceiver(respondWith(410))];
   const channels = openChannels({
     write: (line) => printed.push(line),
     webhook: { clock: () => new Date(), allowPrivate: true, allowHttp: true },
@@ -46,14 +46,14 @@ async function notifyTest(by: Operator, ...words: string[]) {
   }).finally(() => {
     typing.over = true;
   });
-  while (!typing.over) await world.answer();
+  while (!typing.over) await world.processHints();
   return { exit: await typed, out };
 }
 
 async function whoPrefers(config: Readonly<Record<string, unknown>>): Promise<Operator> {
   const by = await world.operator();
   const owner = { tenantId: by.tenantId, operatorId: by.id };
-  await world.fleet.store.transaction(requestBy(by), async (tx) => {
+  await world.fleet.store.transaction(asOperator(by), async (tx) => {
     for (const [key, value] of Object.entries(config)) await upsertConfig(tx, owner, { key, value, by: by.id });
   });
   return by;

@@ -2,12 +2,12 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
-import { answerOpenGc } from "../../../src/conductor/gc/ask.ts";
+import { runOpenGcRequests } from "../../../src/conductor/gc/ask.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import type { TaskStatus } from "../../../src/domain/task/task.ts";
-import { csrfTokenOf } from "../../../src/http/auth/csrf.ts";
+import { deriveCsrfToken } from "../../../src/http/auth/csrf.ts";
 import { webRoutes } from "../../../src/http/routes/index.ts";
-import { WORKER } from "../../../src/store/store.ts";
+import { SYSTEM } from "../../../src/store/store.ts";
 import { NO_KEYS } from "../../support/api.ts";
 import { eventually } from "../../support/eventually.ts";
 import { aWebWorld, type WebWorld } from "../web-world.ts";
@@ -122,7 +122,7 @@ test.each(Object.entries(ACTS))("%s is written down with who, what and when", as
   const path = shape.replaceAll(/:(?<name>\w+)/g, (_, name: string) => here[name] ?? name);
   const before = await newest();
   const asked = world.outcome(path, { method, by: asker, ...(call.body ? { body: call.body() } : {}) });
-  if (call.waits) await eventually(async () => (await answerOpenGc(world.fleet.fleet)) > 0 || undefined);
+  if (call.waits) await eventually(async () => (await runOpenGcRequests(world.fleet.fleet)) > 0 || undefined);
   const [status, body] = await asked;
 
   expect(status, JSON.stringify(body)).toBeLessThan(300);
@@ -160,7 +160,7 @@ test("a browser that is let in, and out again, is written down", async () => {
     body: new URLSearchParams({ code }),
   });
   const cookie = entered.headers.get("set-cookie")?.split(";")[0] ?? "";
-  const csrf = csrfTokenOf(cookie.replace("fleet_session=", ""));
+  const csrf = deriveCsrfToken(cookie.replace("fleet_session=", ""));
   const left = await fetch(new URL("/logout", world.web.url), {
     ...post,
     headers: { ...headers, cookie },
@@ -200,7 +200,7 @@ function aTask(status: TaskStatus): () => Promise<{ task: string }> {
     let task = await world.fleet.spawn(amy, { repository: world.repository });
     const patch = { dispatchId: randomUUID(), host: "here" };
     for (const to of WAYS[status] ?? [])
-      task = await world.fleet.fleet.store.transitions.move(WORKER, {
+      task = await world.fleet.fleet.store.transitions.transition(SYSTEM, {
         task,
         to,
         actor: "test",

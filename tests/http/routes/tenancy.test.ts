@@ -6,7 +6,7 @@ import type { Operator } from "../../../src/domain/operator.ts";
 import { webRoutes } from "../../../src/http/routes/index.ts";
 import { startWeb, type RunningWeb } from "../../../src/processes/web.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
-import { fillWith, idFor, tenantTables } from "../../support/marked-rows.ts";
+import { insertMarkedRows, idFor, tenantTables } from "../../support/marked-rows.ts";
 
 const CANARY = `canary${randomUUID().slice(0, 8)}`;
 /** From the list that the server mounts: a new route is asked without anybody thinking of it. */
@@ -22,7 +22,7 @@ beforeAll(async () => {
   ada = await fleet.operator({ id: `${CANARY}-ada`, tenantId: `${CANARY}-acme` });
   eve = await fleet.operator();
   await fleet.spawn(eve, { repository: await fleet.aRepository(), title: "Of eve" });
-  await fillWith(fleet.query, ada, CANARY);
+  await insertMarkedRows(fleet.query, ada, CANARY);
 });
 afterAll(async () => {
   await web.close();

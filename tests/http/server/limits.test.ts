@@ -1,7 +1,7 @@
 /** Rate limits over a real server: who asks too much is told when to come back, and takes nothing from others. */
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { openLimits } from "../../../src/http/server/limits.ts";
+import { openRateLimits } from "../../../src/http/server/limits.ts";
 import { defineRoute } from "../../../src/http/route.ts";
 import { mountBoard } from "../../../src/http/board/board.ts";
 import { mountLogin } from "../../../src/http/auth/session.ts";
@@ -13,7 +13,7 @@ const ROUTE = defineRoute(
 );
 
 async function asks(limits: { perAddress: number; perOperator: number }) {
-  const api = await testApi([ROUTE], () => ({ limits: openLimits(limits) }));
+  const api = await testApi([ROUTE], () => ({ limits: openRateLimits(limits) }));
   const ask = async (token: string) => {
     const response = await fetch(new URL("/api/fleet/me", api.url), { headers: { authorization: `Bearer ${token}` } });
     return {
@@ -57,7 +57,7 @@ test("an address that guesses tokens is stopped like any other", async () => {
 });
 
 test("all addresses of one network of IPv6 count as one", async () => {
-  const limits = openLimits({ perAddress: 1, perOperator: 1 });
+  const limits = openRateLimits({ perAddress: 1, perOperator: 1 });
   await limits.address("2001:db8:1:2::1");
 
   await expect(limits.address("2001:db8:1:2:aaaa:bbbb:cccc:dddd")).rejects.toMatchObject({ code: "rate-limited" });
@@ -70,8 +70,8 @@ test("all addresses of one network of IPv6 count as one", async () => {
 test("the doors beside the API count as well: login, board, documents and addresses that are none; health does not", async () => {
   const doors = ["/login", "/queues", "/api/docs", "/api/openapi.json", "/nowhere"];
   await using api = await testApi([ROUTE], ({ identify, key }) => ({
-    limits: openLimits({ perAddress: doors.length, perOperator: 100 }),
-    doors: [
+    limits: openRateLimits({ perAddress: doors.length, perOperator: 100 }),
+    mounts: [
       (app) =>
         mountLogin(app, {
           identify,
@@ -101,7 +101,7 @@ test("the doors beside the API count as well: login, board, documents and addres
 
 async function whoAsksFrom(addresses: readonly string[], trustProxy: readonly string[]): Promise<number[]> {
   await using api = await testApi([ROUTE], () => ({
-    limits: openLimits({ perAddress: 1, perOperator: 100 }),
+    limits: openRateLimits({ perAddress: 1, perOperator: 100 }),
     trustProxy,
   }));
   const authorization = `Bearer ${await api.token()}`;

@@ -44,7 +44,7 @@ const ROUTES = [
       tier: "observer",
       summary: "What time it is",
       reply: z.object({ at: z.int(), hands: z.int() }),
-      lasting: ({ hands }) => hands,
+      etagOf: ({ hands }) => hands,
     },
     async () => ({ body: { at: (ticks += 1), hands: 2 } }),
   ),
@@ -66,7 +66,7 @@ let api: TestApi;
 let token: string;
 beforeAll(async () => {
   api = await testApi(ROUTES, () => ({
-    doors: [(app) => app.get("/echo", (request, response) => void response.json(request.headers))],
+    mounts: [(app) => app.get("/echo", (request, response) => void response.json(request.headers))],
     health: { database: async () => "ok", queues: () => Promise.reject(new Error("down at 10.0.0.3")) },
   }));
   token = await api.token();

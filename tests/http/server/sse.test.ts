@@ -41,7 +41,10 @@ const problemOf = (status: number) => Promise.resolve(new Error(String(status)))
 /** As the verbs do. */
 async function* follow(api: TestApi) {
   const headers = { authorization: `Bearer ${await api.token()}` };
-  yield* followStream({ url: new URL("/api/fleet/count", api.url), headers, signal: undefined, problemOf }, Count);
+  yield* followStream(
+    { url: new URL("/api/fleet/count", api.url), headers, signal: undefined, parseProblem: problemOf },
+    Count,
+  );
 }
 
 test("a reader gets every event once, in order, over a break", async () => {

@@ -21,8 +21,8 @@ import { createInterface } from "node:readline";
 import { Client } from "pg";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { openEmbedded } from "../../../src/store/embedded/embedded.ts";
-import { mayEnter } from "../../../src/store/embedded/postgres-binaries.ts";
+import { openEmbeddedPostgres } from "../../../src/store/embedded/embedded.ts";
+import { canTraverse } from "../../../src/store/embedded/postgres-binaries.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryHome, type TestHome } from "../../support/home.ts";
 
@@ -32,7 +32,7 @@ const ignore = () => {};
 /** A checkout under /root is closed to them: there, a normal user has no Fleetwright to run. */
 const nobodyMayRunUs =
   isRoot &&
-  (await mayEnter(process.cwd(), { name: "nobody", uid: NOBODY, gid: NOBODY })) &&
+  (await canTraverse(process.cwd(), { name: "nobody", uid: NOBODY, gid: NOBODY })) &&
   !process.execPath.startsWith("/root/");
 
 /** What tests/support/embedded-child.ts says. */
@@ -44,12 +44,12 @@ const Said = z.object({
 
 test("data outlives a restart, on the same address and behind a password that only we can read", async () => {
   await using home = await temporaryHome();
-  const first = await openEmbedded({ home: home.path, log: ignore });
+  const first = await openEmbeddedPostgres({ home: home.path, log: ignore });
   await ask(first.url, "create table kept as select 42 as answer");
   await first.stop();
   await expect(ask(first.url, "select 1")).rejects.toThrow("ECONNREFUSED");
 
-  const second = await openEmbedded({ home: home.path, log: ignore });
+  const second = await openEmbeddedPostgres({ home: home.path, log: ignore });
 
   expect(second).toMatchObject({ url: first.url, startedByUs: true, version: "18.4" });
   expect(await ask(second.url, "select answer from kept")).toEqual([{ answer: 42 }]);
@@ -84,7 +84,7 @@ test("after kill -9 of the process that started it, the next one finds the serve
   await killed.end("SIGKILL");
   const pid = await serverPid(home);
 
-  const next = await openEmbedded({ home: home.path, log: ignore });
+  const next = await openEmbeddedPostgres({ home: home.path, log: ignore });
 
   expect(next).toMatchObject({ url: killed.said.url, startedByUs: false });
   expect(await serverPid(home)).toBe(pid);
@@ -95,7 +95,7 @@ test("after kill -9 of the process that started it, the next one finds the serve
 test("after kill -9 of PostgreSQL it is started again under the same address, with all that was committed", async () => {
   await using home = await temporaryHome();
   const heard: string[] = [];
-  const embedded = await openEmbedded({ home: home.path, log: (message) => heard.push(message) });
+  const embedded = await openEmbeddedPostgres({ home: home.path, log: (message) => heard.push(message) });
   await ask(embedded.url, "create table kept as select 1 as answer");
   const pid = await serverPid(home);
 
@@ -112,7 +112,7 @@ test("after kill -9 of PostgreSQL it is started again under the same address, wi
 
 test("a pid file and a lock whose pids are now other programs' do not hold a start up", async () => {
   await using home = await temporaryHome();
-  const first = await openEmbedded({ home: home.path, log: ignore });
+  const first = await openEmbeddedPostgres({ home: home.path, log: ignore });
   const pidFile = join(home.path, "postgres", "data", "postmaster.pid");
   const left = await readFile(pidFile, "utf8");
   await first.stop();
@@ -122,7 +122,7 @@ test("a pid file and a lock whose pids are now other programs' do not hold a sta
   await chown(pidFile, uid, gid);
   await writeFile(join(home.path, "postgres.lock"), `${process.pid} 1 an-earlier-process-with-our-pid`);
 
-  const next = await openEmbedded({ home: home.path, log: ignore });
+  const next = await openEmbeddedPostgres({ home: home.path, log: ignore });
 
   expect(next).toMatchObject({ url: first.url, startedByUs: true });
   await next.stop();
@@ -131,13 +131,13 @@ test("a pid file and a lock whose pids are now other programs' do not hold a sta
 
 test("when another program has taken the port, it says so and takes another", async () => {
   await using home = await temporaryHome();
-  const first = await openEmbedded({ home: home.path, log: ignore });
+  const first = await openEmbeddedPostgres({ home: home.path, log: ignore });
   await first.stop();
   const squatter = createServer().listen(Number(new URL(first.url).port), "127.0.0.1");
   await once(squatter, "listening");
   const heard: string[] = [];
 
-  const next = await openEmbedded({ home: home.path, log: (message) => heard.push(message) });
+  const next = await openEmbeddedPostgres({ home: home.path, log: (message) => heard.push(message) });
 
   expect(next.url).not.toBe(first.url);
   expect(heard.join(" ")).toContain("is taken by another program");
@@ -147,12 +147,12 @@ test("when another program has taken the port, it says so and takes another", as
 
 test("a folder of another version or in pieces is refused with what to do, and stays as it is", async () => {
   await using home = await temporaryHome();
-  const first = await openEmbedded({ home: home.path, log: ignore });
+  const first = await openEmbeddedPostgres({ home: home.path, log: ignore });
   await first.stop();
   const data = join(home.path, "postgres", "data");
   const refused = async () => {
     const before = await filesOf(data);
-    const error = await openEmbedded({ home: home.path, log: ignore }).catch((failure: unknown) => failure);
+    const error = await openEmbeddedPostgres({ home: home.path, log: ignore }).catch((failure: unknown) => failure);
     expect(error).toMatchObject({ code: "database-unusable" });
     expect(await filesOf(data)).toEqual(before);
     return String(error);
@@ -183,14 +183,14 @@ test.runIf(isRoot)(
     const heard: string[] = [];
     const options = { home: home.path, systemDir: system.path, log: (message: string) => heard.push(message) };
 
-    const embedded = await openEmbedded(options);
+    const embedded = await openEmbeddedPostgres(options);
 
     const place = await readlink(join(home.path, "postgres"));
     expect(place.startsWith(system.path)).toBe(true);
     expect(heard.join(" ")).toContain(`its data is in ${place}`);
     expect((await stat(join(place, "data"))).uid).not.toBe(0);
     await embedded.stop();
-    await (await openEmbedded(options)).stop();
+    await (await openEmbeddedPostgres(options)).stop();
     expect(await readlink(join(home.path, "postgres"))).toBe(place);
   },
 );

@@ -3,7 +3,7 @@ import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { countUsers, registerUser, withLock } from "../../../src/store/embedded/home-lock.ts";
+import { countLiveProcesses, registerProcess, withLock } from "../../../src/store/embedded/home-lock.ts";
 import { temporaryHome } from "../../support/home.ts";
 
 const DEAD = [`${process.pid} 1 our-pid-in-an-earlier-life`, "4194399 77 no-such-process", "", "half"];
@@ -44,9 +44,9 @@ test("work that fails gives the lock back, and who waits too long is told who ho
 
 test("of those who use the server only the living count", async () => {
   await using home = await temporaryHome();
-  await registerUser(home.path);
+  await registerProcess(home.path);
   for (const [index, left] of DEAD.entries()) await writeFile(join(home.path, String(index)), left);
 
-  expect(await countUsers(home.path)).toBe(1);
+  expect(await countLiveProcesses(home.path)).toBe(1);
   expect(await readdir(home.path)).toHaveLength(1);
 });

@@ -1,8 +1,8 @@
 /** The demo while it runs: on a terminal a table redrawn in place with the latest news below, elsewhere a line per change. */
 import type { StoryView } from "../../../views/task-details.ts";
-import { tableOf, type Column } from "../../print/table.ts";
+import { renderTable, type Column } from "../../print/table.ts";
 import type { Terminal } from "../../print/terminal.ts";
-import { span } from "../../print/format.ts";
+import { formatDuration } from "../../print/format.ts";
 
 export interface Board {
   show(stories: readonly StoryView[]): void;
@@ -10,44 +10,44 @@ export interface Board {
   end(): void;
 }
 
-type Entry = StoryView["timeline"][number];
+type TimelineEntry = StoryView["timeline"][number];
 
-interface News extends Entry {
+interface News extends TimelineEntry {
   readonly title: string;
 }
 
-const MOST_NEWS = 8;
+const MAX_NEWS = 8;
 const TITLE_CELLS = 16;
 const UP_AND_CLEAR = (lines: number) => (lines === 0 ? "" : `\u001B[${lines}A\u001B[J`);
 
 export function openBoard(terminal: Terminal, clock: () => Date): Board {
-  const begun = clock().getTime();
+  const startedAt = clock().getTime();
   let drawn = 0;
-  const told = new Set<string>();
+  const printed = new Set<string>();
 
   function draw(stories: readonly StoryView[], news: readonly News[]): void {
     const now = clock();
-    const board = tableOf(terminal, columnsOf(terminal, now), stories);
-    const latest = news.slice(-MOST_NEWS).map((entry) => newsLine(terminal, entry, begun));
+    const board = renderTable(terminal, columnsOf(terminal, now), stories);
+    const latest = news.slice(-MAX_NEWS).map((entry) => newsLine(terminal, entry, startedAt));
     const lines = ["", ...board, "", ...latest].map((line) => (line === "" ? line : `  ${line}`));
     terminal.raw(`${UP_AND_CLEAR(drawn)}${lines.join("\n")}\n`);
     drawn = lines.length;
   }
 
   /** Each once: the stories are asked one after the other, so an older piece of news may come in later. */
-  function tell(news: readonly News[]): void {
+  function printNews(news: readonly News[]): void {
     for (const entry of news) {
       const key = `${entry.title} ${entry.at} ${entry.status}`;
-      if (!told.has(key)) terminal.line(newsLine(terminal, entry, begun));
-      told.add(key);
+      if (!printed.has(key)) terminal.line(newsLine(terminal, entry, startedAt));
+      printed.add(key);
     }
   }
 
   return {
     show(stories) {
-      const news = newsOf(stories);
+      const news = collectNews(stories);
       if (terminal.isTty) draw(stories, news);
-      else tell(news);
+      else printNews(news);
     },
     end() {
       if (terminal.isTty) terminal.line();
@@ -56,9 +56,9 @@ export function openBoard(terminal: Terminal, clock: () => Date): Board {
 }
 
 function columnsOf(terminal: Terminal, now: Date): Column<StoryView>[] {
-  const { paint, shown, mark } = terminal;
+  const { paint, sanitize, mark } = terminal;
   return [
-    { head: "TASK", drop: 0, cell: ({ task }) => paint("bold", shown(task.title)) },
+    { head: "TASK", drop: 0, cell: ({ task }) => paint("bold", sanitize(task.title)) },
     { head: "STATUS", drop: 0, cell: ({ task }) => terminal.status(task.status, task.condition) },
     { head: "TRY", drop: 2, cell: ({ task }) => `${task.attempt + 1}/${task.maxRetries + 1}` },
     { head: "PR", drop: 3, cell: ({ pullRequest }) => (pullRequest ? `#${pullRequest.number}` : "") },
@@ -67,14 +67,14 @@ function columnsOf(terminal: Terminal, now: Date): Column<StoryView>[] {
       head: "REVIEWS",
       drop: 0,
       cell: ({ reviews }) =>
-        reviews.map(({ reviewer, verdict }) => `${mark(VERDICTS[verdict] ?? null)} ${shown(reviewer)}`).join("  "),
+        reviews.map(({ reviewer, verdict }) => `${mark(VERDICTS[verdict] ?? null)} ${sanitize(reviewer)}`).join("  "),
     },
     {
       head: "FOR",
       drop: 1,
       align: "right",
       cell: ({ task }) =>
-        span((task.completedAt ? Date.parse(task.completedAt) : now.getTime()) - Date.parse(task.createdAt)),
+        formatDuration((task.completedAt ? Date.parse(task.completedAt) : now.getTime()) - Date.parse(task.createdAt)),
     },
   ];
 }
@@ -83,16 +83,16 @@ const CI: Readonly<Record<string, boolean>> = { passing: true, failing: false };
 const VERDICTS: Readonly<Record<string, boolean>> = { approve: true, request_changes: false };
 
 /** In the order in which it happened, over all tasks. What is asked is not told, only what comes of it. */
-function newsOf(stories: readonly StoryView[]): News[] {
+function collectNews(stories: readonly StoryView[]): News[] {
   return stories
     .flatMap(({ task, timeline }) => timeline.map((entry) => ({ ...entry, title: task.title })))
     .filter(({ status }) => status !== null)
     .toSorted((a, b) => a.at.localeCompare(b.at));
 }
 
-function newsLine({ paint, status, shown }: Terminal, entry: News, begun: number): string {
-  const at = `${(Math.max(0, Date.parse(entry.at) - begun) / 1_000).toFixed(1)}s`;
+function newsLine({ paint, status, sanitize }: Terminal, entry: News, startedAt: number): string {
+  const at = `${(Math.max(0, Date.parse(entry.at) - startedAt) / 1_000).toFixed(1)}s`;
   const [, detail = ""] = /^[^:]*: (.*)$/s.exec(entry.text) ?? [];
-  const said = entry.status ? status(entry.status) : "";
-  return `${paint("dim", at.padStart(6))}  ${shown(entry.title).padEnd(TITLE_CELLS)}  ${said}  ${paint("dim", shown(detail))}`.trimEnd();
+  const state = entry.status ? status(entry.status) : "";
+  return `${paint("dim", at.padStart(6))}  ${sanitize(entry.title).padEnd(TITLE_CELLS)}  ${state}  ${paint("dim", sanitize(detail))}`.trimEnd();
 }

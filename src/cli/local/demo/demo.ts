@@ -10,10 +10,10 @@ import { connectApi, type Api } from "../../client/api.ts";
 import type { Command, Shell } from "../../command.ts";
 import { openProgress } from "../../progress.ts";
 import { shortStoryLines } from "../../print/story-lines.ts";
-import { span } from "../../print/format.ts";
+import { formatDuration } from "../../print/format.ts";
 import { openBoard } from "./board.ts";
-import { conductOrders, orderStoryLines, type DemoOrder } from "./orders.ts";
-import { endWorld, keepLog, makePlace, makeRepository, startWorld, type DemoPlace, type DemoWorld } from "./world.ts";
+import { runOrders, orderStoryLines, type DemoOrder } from "./orders.ts";
+import { endWorld, saveLog, makePaths, makeRepository, startWorld, type DemoPaths, type DemoWorld } from "./world.ts";
 
 export const demoCommand: Command = {
   usage: "demo",
@@ -23,27 +23,27 @@ export const demoCommand: Command = {
 
   async run(shell, _args, { keep }) {
     await requirePrograms();
-    const interrupted = interruption(shell.world.signal);
-    const place = await makePlace();
+    const interrupted = interruptSignal(shell.world.signal);
+    const paths = await makePaths();
     let world: DemoWorld | undefined;
     try {
-      await makeRepository(place);
-      world = await start(shell, place);
-      const outcome = await conduct(shell, world, interrupted);
-      tell(shell, outcome, keep === true);
-      if (keep) await stayUntil(shell, world, interrupted);
+      await makeRepository(paths);
+      world = await start(shell, paths);
+      const outcome = await runDemo(shell, world, interrupted);
+      printOutcome(shell, outcome, keep === true);
+      if (keep) await waitForInterrupt(shell, world, interrupted);
       return outcome.wrong.length === 0 ? 0 : 1;
     } catch (error) {
       if (interrupted.aborted) {
         shell.terminal.note("Interrupted; cleaning up.");
         return 130;
       }
-      const log = await keepLog(place);
+      const log = await saveLog(paths);
       const { terminal } = shell;
       terminal.note(`${terminal.paint("red", "✖")} The demo did not work.${log ? ` Its log: ${log}` : ""}`);
       throw error;
     } finally {
-      await endWorld(place, world);
+      await endWorld(paths, world);
     }
   },
 };
@@ -76,7 +76,7 @@ const TASKS = [
   },
 ] as const;
 
-interface Outcome {
+interface DemoOutcome {
   readonly seconds: number;
   readonly stories: readonly StoryView[];
   readonly orders: readonly DemoOrder[];
@@ -86,25 +86,25 @@ interface Outcome {
   readonly wrong: readonly string[];
 }
 
-const OVER: ReadonlySet<string> = new Set(["ready", "merged", "abandoned", "cancelled"]);
-const LOOK_MS = 200;
+const SETTLED_STATUSES: ReadonlySet<string> = new Set(["ready", "merged", "abandoned", "cancelled"]);
+const POLL_MS = 200;
 /** It takes 10 to 20 s; on a machine far slower something is wrong. */
-const MOST_MS = 120_000;
+const MAX_DEMO_MS = 120_000;
 
 /** Ctrl-C, a polite kill, or a terminal that was closed. */
-function interruption(signal: AbortSignal): AbortSignal {
+function interruptSignal(signal: AbortSignal): AbortSignal {
   const terminated = new AbortController();
   for (const name of ["SIGTERM", "SIGHUP"] as const) process.once(name, () => terminated.abort());
   return AbortSignal.any([signal, terminated.signal]);
 }
 
-async function start({ terminal, world, json }: Shell, place: DemoPlace): Promise<DemoWorld> {
-  if (json) return startWorld(place, () => {});
-  terminal.line(`${terminal.paint("bold", "Fleetwright")}  a demo in ${place.root}, which is gone afterwards`);
+async function start({ terminal, world, json }: Shell, paths: DemoPaths): Promise<DemoWorld> {
+  if (json) return startWorld(paths, () => {});
+  terminal.line(`${terminal.paint("bold", "Fleetwright")}  a demo in ${paths.root}, which is gone afterwards`);
   const progress = openProgress(terminal, world.clock);
   let failed = true;
   try {
-    const started = await startWorld(place, (sentence) => progress.say(`${sentence} …`));
+    const started = await startWorld(paths, (sentence) => progress.update(`${sentence} …`));
     failed = false;
     return started;
   } finally {
@@ -116,41 +116,45 @@ async function start({ terminal, world, json }: Shell, place: DemoPlace): Promis
   }
 }
 
-async function conduct(
+async function runDemo(
   shell: Shell,
   { credentials, repository }: DemoWorld,
   interrupted: AbortSignal,
-): Promise<Outcome> {
+): Promise<DemoOutcome> {
   const { clock } = shell.world;
-  const begun = clock().getTime();
+  const startedAt = clock().getTime();
   const api = connectApi(credentials);
-  const asked = await Promise.all(
+  const tasks = await Promise.all(
     TASKS.map(({ title, description, script }) =>
-      api.ask(
+      api.request(
         "POST /api/fleet/spawn",
         { body: SpawnRequest.parse({ repository, title, description, script, agentType: "stub" }) },
         TaskView,
       ),
     ),
   );
-  const ids = asked.map(({ id }) => id);
-  const stories = await watch(shell, api, ids, interrupted);
-  const wrong = TASKS.flatMap((task, at) => differences(task, stories[at]));
+  const ids = tasks.map(({ id }) => id);
+  const stories = await watchTasks(shell, api, ids, interrupted);
+  const wrong = TASKS.flatMap((task, at) => taskProblems(task, stories[at]));
   if (wrong.length > 0) throw new Error(wrong.join("\n"));
 
   const [first = ""] = ids;
-  const merged = await api.ask("POST /api/fleet/tasks/{task}/merge", { path: { task: first }, body: {} }, MergedView);
-  const orders = await conductOrders(shell, api, interrupted);
+  const merged = await api.request(
+    "POST /api/fleet/tasks/{task}/merge",
+    { path: { task: first }, body: {} },
+    MergedView,
+  );
+  const orders = await runOrders(shell, api, interrupted);
   const proof = {
-    audit: await api.ask("GET /api/fleet/audit/verify", {}, AuditProof),
-    invariants: await api.ask("GET /api/fleet/invariants", {}, InvariantsView),
+    audit: await api.request("GET /api/fleet/audit/verify", {}, AuditProof),
+    invariants: await api.request("GET /api/fleet/invariants", {}, InvariantsView),
   };
   const broken = proof.invariants.invariants
     .filter(({ holds }) => holds === false)
     .map(({ id, statement }) => `${id} does not hold: ${statement}`);
   return {
-    seconds: (clock().getTime() - begun) / 1_000,
-    stories: await storiesOf(api, ids),
+    seconds: (clock().getTime() - startedAt) / 1_000,
+    stories: await fetchStories(api, ids),
     orders,
     merged: { title: merged.title, bringHome: merged.bringHome },
     proof,
@@ -158,38 +162,38 @@ async function conduct(
   };
 }
 
-async function watch(
+async function watchTasks(
   { terminal, world, json }: Shell,
   api: Api,
   ids: readonly string[],
   interrupted: AbortSignal,
 ): Promise<StoryView[]> {
-  const deadline = world.clock().getTime() + MOST_MS;
+  const deadline = world.clock().getTime() + MAX_DEMO_MS;
   const board = json ? undefined : openBoard(terminal, world.clock);
   for (;;) {
     interrupted.throwIfAborted();
-    const stories = await storiesOf(api, ids);
+    const stories = await fetchStories(api, ids);
     board?.show(stories);
-    if (stories.every(({ task }) => OVER.has(task.status))) {
+    if (stories.every(({ task }) => SETTLED_STATUSES.has(task.status))) {
       board?.end();
       return stories;
     }
     if (world.clock().getTime() > deadline) {
       const late = stories
-        .filter(({ task }) => !OVER.has(task.status))
+        .filter(({ task }) => !SETTLED_STATUSES.has(task.status))
         .map(({ task, why }) => `${task.title} is ${task.status}: ${why}`);
-      throw new Error(`After ${span(MOST_MS)} it is not over:\n${late.join("\n")}`);
+      throw new Error(`After ${formatDuration(MAX_DEMO_MS)} it is not over:\n${late.join("\n")}`);
     }
-    await pause(LOOK_MS, undefined, { signal: interrupted });
+    await pause(POLL_MS, undefined, { signal: interrupted });
   }
 }
 
-async function storiesOf(api: Api, ids: readonly string[]): Promise<StoryView[]> {
-  const story = (task: string) => api.ask("GET /api/fleet/tasks/{task}/story", { path: { task } }, StoryView);
+async function fetchStories(api: Api, ids: readonly string[]): Promise<StoryView[]> {
+  const story = (task: string) => api.request("GET /api/fleet/tasks/{task}/story", { path: { task } }, StoryView);
   return Promise.all(ids.map((id) => story(id)));
 }
 
-function differences(wanted: (typeof TASKS)[number], story: StoryView | undefined): string[] {
+function taskProblems(wanted: (typeof TASKS)[number], story: StoryView | undefined): string[] {
   if (!story) return [`${wanted.title} has no story.`];
   const { task, attempts } = story;
   if (task.status !== "ready") return [`${wanted.title} ended ${task.status}: ${story.why}`];
@@ -201,7 +205,7 @@ function differences(wanted: (typeof TASKS)[number], story: StoryView | undefine
     : [`${wanted.title} failed by ${failedBy ?? "nothing"}, not by ${wanted.learntFrom ?? "nothing"}.`];
 }
 
-function tell(shell: Shell, outcome: Outcome, keep: boolean): void {
+function printOutcome(shell: Shell, outcome: DemoOutcome, keep: boolean): void {
   const { terminal, json, world } = shell;
   const { seconds, stories, merged, proof, wrong } = outcome;
   const { audit, invariants } = proof;
@@ -261,7 +265,7 @@ const NEXT_STEPS = [
   "  npm run demo -- --keep      the same, left running to look around",
 ];
 
-async function stayUntil(
+async function waitForInterrupt(
   { terminal, json }: Shell,
   { stack, home, repository }: DemoWorld,
   interrupted: AbortSignal,

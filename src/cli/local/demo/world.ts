@@ -8,7 +8,7 @@ import { readConfig, type Config } from "../../../environment.ts";
 import { parseSettings, type Settings } from "../../../domain/settings/settings.ts";
 import { FLEETWRIGHT_IDENTITY, git } from "../../../git/git.ts";
 import { openLog, openLogFile, type Log } from "../../../log.ts";
-import { LOCAL_OPERATOR, startUp, type RunningStack } from "../../../processes/up.ts";
+import { LOCAL_OPERATOR, startStack, type RunningStack } from "../../../processes/up.ts";
 import type { Credentials } from "../../client/credentials.ts";
 
 export interface DemoWorld {
@@ -19,7 +19,7 @@ export interface DemoWorld {
   readonly credentials: Credentials;
 }
 
-export interface DemoPlace {
+export interface DemoPaths {
   readonly root: string;
   readonly home: string;
   readonly repository: string;
@@ -65,7 +65,7 @@ const SCHEDULE = {
 };
 
 /** PostgreSQL runs as another user when we are root, who must be able to pass through. */
-export async function makePlace(): Promise<DemoPlace> {
+export async function makePaths(): Promise<DemoPaths> {
   const root = await realpath(await mkdtemp(join(tmpdir(), "fleetwright-demo-")));
   if (process.getuid?.() === 0) await chmod(root, 0o711);
   const home = join(root, "home");
@@ -73,7 +73,7 @@ export async function makePlace(): Promise<DemoPlace> {
   return { root, home, repository, schedules: join(root, "schedules"), logFile: join(home, "logs", "fleet.log") };
 }
 
-export async function makeRepository({ repository, schedules }: DemoPlace): Promise<void> {
+export async function makeRepository({ repository, schedules }: DemoPaths): Promise<void> {
   await mkdir(schedules);
   await writeFile(join(schedules, `${DEMO_PRODUCT}.json`), `${JSON.stringify(SCHEDULE, undefined, 2)}\n`);
   await mkdir(repository);
@@ -84,12 +84,12 @@ export async function makeRepository({ repository, schedules }: DemoPlace): Prom
 }
 
 /** Nothing of the environment is used: the demo is the same everywhere, and touches no stack that is there. */
-export async function startWorld(place: DemoPlace, say: (sentence: string) => void): Promise<DemoWorld> {
-  const { home, repository } = place;
+export async function startWorld(paths: DemoPaths, say: (sentence: string) => void): Promise<DemoWorld> {
+  const { home, repository } = paths;
   const config = readConfig(
     {
       FLEET_HOME: home,
-      FLEET_SCHEDULES: place.schedules,
+      FLEET_SCHEDULES: paths.schedules,
       PORT: "0",
       FLEET_HOST_ID: "demo",
       FLEET_TICK_MS: "300",
@@ -98,11 +98,11 @@ export async function startWorld(place: DemoPlace, say: (sentence: string) => vo
     { homeDir: home, hostName: "demo" },
   );
   const log = await openLog({ level: "info", to: await openLogFile(home) });
-  const stack = await startUp({
+  const stack = await startStack({
     config,
     log,
     settings: settingsFor(repository),
-    say,
+    onProgress: say,
     write: (text) => note(log, text),
   });
   const token = await stack.web.issueFor(LOCAL_OPERATOR, DAY_MS);
@@ -129,21 +129,21 @@ function note(log: Log, text: string): void {
 }
 
 /** Agents, tmux, PostgreSQL and files: nothing stays. */
-export async function endWorld(place: DemoPlace, world: DemoWorld | undefined): Promise<void> {
+export async function endWorld(paths: DemoPaths, world: DemoWorld | undefined): Promise<void> {
   await world?.stack.close();
   const socket = world?.config.FLEET_TMUX_SOCKET;
-  if (socket) await openTmux({ home: place.home, socket }).shutDown();
+  if (socket) await openTmux({ home: paths.home, socket }).shutDown();
   // Where other users cannot enter the folder, PostgreSQL's data is elsewhere and this is a link to it.
-  const postgres = await realpath(join(place.home, "postgres")).catch(() => undefined);
+  const postgres = await realpath(join(paths.home, "postgres")).catch(() => undefined);
   if (postgres) await rm(postgres, { recursive: true, force: true });
-  await rm(place.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  await rm(paths.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 }
 
 /** The log outlives a demo that failed. Undefined when there is none yet. */
-export async function keepLog({ root, logFile }: DemoPlace): Promise<string | undefined> {
-  const kept = `${root}.log`;
-  return copyFile(logFile, kept).then(
-    () => kept,
+export async function saveLog({ root, logFile }: DemoPaths): Promise<string | undefined> {
+  const copy = `${root}.log`;
+  return copyFile(logFile, copy).then(
+    () => copy,
     () => undefined,
   );
 }

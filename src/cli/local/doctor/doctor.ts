@@ -2,9 +2,9 @@
 import type { Config } from "../../../environment.ts";
 import type { Command } from "../../command.ts";
 import type { Terminal } from "../../print/terminal.ts";
-import { lookAtAgents, lookAtNode, lookAtPrograms } from "./machine.ts";
-import { lookAtHome, lookAtSettings } from "./home.ts";
-import { lookAtClock, lookAtPostgres, lookAtRedis, lookAtStack } from "./stack.ts";
+import { checkAgents, checkNode, checkPrograms } from "./machine.ts";
+import { checkHome, checkSettings } from "./home.ts";
+import { checkClock, checkPostgres, checkRedis, checkStack } from "./stack.ts";
 
 export interface Finding {
   readonly name: string;
@@ -15,14 +15,14 @@ export interface Finding {
 }
 
 /** One question; its answer may be several lines. */
-export type Look = (config: Config) => Promise<Finding | readonly Finding[]>;
+export type Check = (config: Config) => Promise<Finding | readonly Finding[]>;
 
-const LOOKS: readonly (readonly [title: string, looks: readonly Look[]])[] = [
-  ["This machine", [lookAtNode, lookAtPrograms]],
-  ["Agents", [lookAtAgents]],
-  ["Home and settings", [lookAtHome, lookAtSettings]],
-  ["Stores", [lookAtPostgres, lookAtClock, lookAtRedis]],
-  ["Running now", [lookAtStack]],
+const CHECKS: readonly (readonly [title: string, looks: readonly Check[]])[] = [
+  ["This machine", [checkNode, checkPrograms]],
+  ["Agents", [checkAgents]],
+  ["Home and settings", [checkHome, checkSettings]],
+  ["Stores", [checkPostgres, checkClock, checkRedis]],
+  ["Running now", [checkStack]],
 ];
 
 export const doctorCommand: Command = {
@@ -35,7 +35,7 @@ export const doctorCommand: Command = {
     const { processConfig } = await import("../../../processes/env.ts");
     const config = processConfig();
     const parts = await Promise.all(
-      LOOKS.map(async ([title, looks]) => ({
+      CHECKS.map(async ([title, looks]) => ({
         title,
         findings: (await Promise.all(looks.map((look) => look(config)))).flat(),
       })),
@@ -43,24 +43,24 @@ export const doctorCommand: Command = {
     const findings = parts.flatMap((part) => part.findings.map((finding) => ({ part: part.title, ...finding })));
     const wrong = findings.filter(({ state }) => state === "wrong").length;
     if (json) terminal.json({ ok: wrong === 0, findings });
-    else for (const line of linesOf(terminal, parts, wrong)) terminal.line(line);
+    else for (const line of reportLines(terminal, parts, wrong)) terminal.line(line);
     return wrong === 0 ? 0 : 1;
   },
 };
 
 const NAME_CELLS = 14;
 
-function linesOf(
+function reportLines(
   terminal: Terminal,
   parts: readonly { readonly title: string; readonly findings: readonly Finding[] }[],
   wrong: number,
 ): string[] {
-  const { paint, mark, shown } = terminal;
+  const { paint, mark, sanitize } = terminal;
   const lines = parts.flatMap(({ title, findings }) => [
     paint("bold", title),
     ...findings.flatMap(({ name, state, said, fix }) => [
-      `  ${mark(state === "absent" ? null : state === "ok")} ${name.padEnd(NAME_CELLS)}${shown(said)}`.trimEnd(),
-      ...(fix ? [paint(state === "wrong" ? "yellow" : "dim", `    ${" ".repeat(NAME_CELLS)}→ ${shown(fix)}`)] : []),
+      `  ${mark(state === "absent" ? null : state === "ok")} ${name.padEnd(NAME_CELLS)}${sanitize(said)}`.trimEnd(),
+      ...(fix ? [paint(state === "wrong" ? "yellow" : "dim", `    ${" ".repeat(NAME_CELLS)}→ ${sanitize(fix)}`)] : []),
     ]),
     "",
   ]);

@@ -9,29 +9,29 @@ import { plural } from "../../print/format.ts";
 import type { Finding } from "./doctor.ts";
 
 /** Below this no agent is started. */
-const LEAST_MB = 500;
+const MIN_FREE_MB = 500;
 const COMFORTABLE_MB = 5_000;
 
-export async function lookAtHome({ FLEET_HOME: home }: Config): Promise<Finding[]> {
-  const there = await nearest(home);
-  const made = there === home;
-  const writable = await access(there, constants.W_OK | constants.X_OK).then(
+export async function checkHome({ FLEET_HOME: home }: Config): Promise<Finding[]> {
+  const existing = await nearestExisting(home);
+  const exists = existing === home;
+  const writable = await access(existing, constants.W_OK | constants.X_OK).then(
     () => true,
     () => false,
   );
   const folder: Finding = writable
-    ? { name: "home", state: "ok", said: made ? home : `${home}, made by the first fleet up` }
+    ? { name: "home", state: "ok", said: exists ? home : `${home}, made by the first fleet up` }
     : { name: "home", state: "wrong", said: `${home} cannot be written to`, fix: `chown it to you, or set FLEET_HOME` };
-  return [folder, ...(made ? await lookAtSecrets(home) : []), await lookAtDisk(there)];
+  return [folder, ...(exists ? await checkSecrets(home) : []), await checkDisk(existing)];
 }
 
 /** The folder, or the closest one above it that exists. */
-async function nearest(path: string): Promise<string> {
+async function nearestExisting(path: string): Promise<string> {
   const exists = await stat(path).catch(() => undefined);
-  return exists || dirname(path) === path ? path : nearest(dirname(path));
+  return exists || dirname(path) === path ? path : nearestExisting(dirname(path));
 }
 
-async function lookAtSecrets(home: string): Promise<Finding[]> {
+async function checkSecrets(home: string): Promise<Finding[]> {
   const files = [credentialsFile({ FLEET_HOME: home }), join(home, "encryption.key")];
   const open: string[] = [];
   for (const file of files) {
@@ -49,25 +49,25 @@ async function lookAtSecrets(home: string): Promise<Finding[]> {
   ];
 }
 
-async function lookAtDisk(there: string): Promise<Finding> {
-  const { bavail, bsize } = await statfs(there);
+async function checkDisk(path: string): Promise<Finding> {
+  const { bavail, bsize } = await statfs(path);
   const freeMb = Math.floor((bavail * bsize) / 1_048_576);
   const said = `${(freeMb / 1_024).toFixed(1)} GiB free`;
-  if (freeMb < LEAST_MB) {
-    return { name: "disk", state: "wrong", said, fix: `No agent starts below ${LEAST_MB} MiB: free some space` };
+  if (freeMb < MIN_FREE_MB) {
+    return { name: "disk", state: "wrong", said, fix: `No agent starts below ${MIN_FREE_MB} MiB: free some space` };
   }
   if (freeMb < COMFORTABLE_MB) return { name: "disk", state: "absent", said, fix: "Room for few working copies" };
   return { name: "disk", state: "ok", said };
 }
 
-export async function lookAtSettings({ FLEET_CONFIG: named }: Config): Promise<Finding[]> {
+export async function checkSettings({ FLEET_CONFIG: named }: Config): Promise<Finding[]> {
   try {
     const { products, reviewers, tenants } = await loadSettings(named, process.cwd());
-    const there = named ?? ((await stat("fleet.yaml").catch(() => undefined)) ? "fleet.yaml" : undefined);
-    if (!there) return [{ name: "fleet.yaml", state: "absent", said: "none here; the defaults hold" }];
+    const file = named ?? ((await stat("fleet.yaml").catch(() => undefined)) ? "fleet.yaml" : undefined);
+    if (!file) return [{ name: "fleet.yaml", state: "absent", said: "none here; the defaults hold" }];
     const counts = `${plural(products.length, "product")}, ${plural(reviewers.default.length, "reviewer")}`;
     const users = Object.values(tenants).flatMap(({ unixUser }) => unixUser ?? []);
-    return [{ name: "fleet.yaml", state: "ok", said: `${there}: ${counts}` }, ...(await lookAtUsers(users))];
+    return [{ name: "fleet.yaml", state: "ok", said: `${file}: ${counts}` }, ...(await checkUsers(users))];
   } catch (error) {
     const [first = "", ...lines] = String(error instanceof Error ? error.message : error).split("\n");
     const said = `${first} ${lines.map((line) => line.trim()).join("; ")}`;
@@ -77,8 +77,8 @@ export async function lookAtSettings({ FLEET_CONFIG: named }: Config): Promise<F
 }
 
 /** The users as whom agents of tenants run, on this host and by whoever asks. */
-async function lookAtUsers(names: readonly string[]): Promise<Finding[]> {
-  const looks = names.map(async (unixUser): Promise<Finding> => {
+async function checkUsers(names: readonly string[]): Promise<Finding[]> {
+  const checks = names.map(async (unixUser): Promise<Finding> => {
     const name = "Unix user";
     return findUnixUser(unixUser).then(
       ({ uid }) => ({ name, state: "ok", said: `${unixUser}, uid ${uid}` }),
@@ -90,5 +90,5 @@ async function lookAtUsers(names: readonly string[]): Promise<Finding[]> {
       }),
     );
   });
-  return Promise.all(looks);
+  return Promise.all(checks);
 }

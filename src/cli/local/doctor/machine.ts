@@ -1,16 +1,16 @@
 /** What doctor asks about the machine: Node, the programs beside it, the agents. */
 import { AGENT_CLIS, detectAgentClis } from "../../../agents/types/index.ts";
 import { runCommand } from "../../../command/run.ts";
-import { harmlessEnv } from "../../../processes/env.ts";
-import { howToInstall } from "../../../processes/preflight.ts";
-import { versionOf } from "../../../processes/versions.ts";
+import { baseEnv } from "../../../processes/env.ts";
+import { installHint } from "../../../processes/preflight.ts";
+import { readVersion } from "../../../processes/versions.ts";
 import type { Finding } from "./doctor.ts";
 
 /** Of package.json: "engines". */
 const OLDEST_NODE = [20, 19] as const;
-const ASK_MS = 10_000;
+const COMMAND_TIMEOUT_MS = 10_000;
 
-export async function lookAtNode(): Promise<Finding> {
+export async function checkNode(): Promise<Finding> {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   const [needMajor, needMinor] = OLDEST_NODE;
   const said = `Node ${process.versions.node}`;
@@ -18,32 +18,41 @@ export async function lookAtNode(): Promise<Finding> {
   return { name: "node", state: "wrong", said, fix: `Needs ${OLDEST_NODE.join(".")} or newer: https://nodejs.org` };
 }
 
-export async function lookAtPrograms(): Promise<Finding[]> {
-  return Promise.all([needed("git", ["git", "--version"]), needed("tmux", ["tmux", "-V"]), gh(), containers()]);
+export async function checkPrograms(): Promise<Finding[]> {
+  return Promise.all([
+    checkRequired("git", ["git", "--version"]),
+    checkRequired("tmux", ["tmux", "-V"]),
+    checkGh(),
+    checkContainers(),
+  ]);
 }
 
-async function needed(name: string, argv: readonly string[]): Promise<Finding> {
-  const version = await versionOf(argv);
+async function checkRequired(name: string, argv: readonly string[]): Promise<Finding> {
+  const version = await readVersion(argv);
   return version
     ? { name, state: "ok", said: version }
-    : { name, state: "wrong", said: "not found", fix: howToInstall([name]) };
+    : { name, state: "wrong", said: "not found", fix: installHint([name]) };
 }
 
-async function gh(): Promise<Finding> {
-  const version = await versionOf(["gh", "--version"]);
+async function checkGh(): Promise<Finding> {
+  const version = await readVersion(["gh", "--version"]);
   const name = "gh";
   if (!version)
     return { name, state: "absent", said: "not found; the local forge does without", fix: "https://cli.github.com" };
-  const status = await runCommand(["gh", "auth", "status"], { cwd: "/", env: harmlessEnv(), timeoutMs: ASK_MS });
+  const status = await runCommand(["gh", "auth", "status"], {
+    cwd: "/",
+    env: baseEnv(),
+    timeoutMs: COMMAND_TIMEOUT_MS,
+  });
   if (status.exitCode === 0) return { name, state: "ok", said: `${version}, logged in` };
   return { name, state: "absent", said: `${version}, not logged in`, fix: "gh auth login" };
 }
 
-async function containers(): Promise<Finding> {
+async function checkContainers(): Promise<Finding> {
   for (const program of ["docker", "podman"]) {
-    const server = await versionOf([program, "version", "--format", "{{.Server.Version}}"]);
+    const server = await readVersion([program, "version", "--format", "{{.Server.Version}}"]);
     if (server) return { name: "containers", state: "ok", said: `${program} ${server}` };
-    if (await versionOf([program, "--version"])) {
+    if (await readVersion([program, "--version"])) {
       return {
         name: "containers",
         state: "absent",
@@ -54,11 +63,11 @@ async function containers(): Promise<Finding> {
   return { name: "containers", state: "absent", said: "no docker or podman; agents run in tmux" };
 }
 
-export async function lookAtAgents(): Promise<Finding[]> {
-  const found = await detectAgentClis(harmlessEnv());
-  const ours: Finding = { name: "stub, command", state: "ok", said: "come with Fleetwright" };
+export async function checkAgents(): Promise<Finding[]> {
+  const found = await detectAgentClis(baseEnv());
+  const builtIn: Finding = { name: "stub, command", state: "ok", said: "come with Fleetwright" };
   return [
-    ours,
+    builtIn,
     ...found.map(({ type, binary, found: there, version, problem }): Finding => {
       if (problem !== null) return { name: type, state: "absent", said: `${binary} does not work: ${problem}` };
       return there

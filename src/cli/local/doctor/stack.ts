@@ -1,69 +1,69 @@
 /** What doctor asks about the stores, the clocks and the stack that runs now. */
 import { openRedisBackend } from "../../../broker/redis.ts";
 import type { Config } from "../../../environment.ts";
-import { sayHold } from "../../../domain/task/kill-switch.ts";
-import { databaseClock } from "../../../store/clock.ts";
-import { lookAtEmbedded } from "../../../store/embedded/embedded.ts";
-import { pendingMigrations } from "../../../store/migrate.ts";
-import { assertUsable } from "../../../store/store.ts";
+import { describeHold } from "../../../domain/task/kill-switch.ts";
+import { readDatabaseTime } from "../../../store/clock.ts";
+import { findEmbeddedPostgres } from "../../../store/embedded/embedded.ts";
+import { listPendingMigrations } from "../../../store/migrate.ts";
+import { assertDatabaseUsable } from "../../../store/store.ts";
 import { EstopsView, type EstopView } from "../../../views/estop.ts";
 import { InvariantsView } from "../../../views/integrity.ts";
 import { connectApi } from "../../client/api.ts";
 import { readCredentials } from "../../client/credentials.ts";
-import { plural, span } from "../../print/format.ts";
+import { plural, formatDuration } from "../../print/format.ts";
 import type { Finding } from "./doctor.ts";
 
-const MOST_SKEW_MS = 2_000;
-const ALIVE_MS = 2_000;
+const MAX_SKEW_MS = 2_000;
+const HEALTH_TIMEOUT_MS = 2_000;
 
-export async function lookAtPostgres(config: Config): Promise<Finding[]> {
-  const given = config.DATABASE_URL;
-  const embedded = given ? undefined : await lookAtEmbedded(config.FLEET_HOME);
+export async function checkPostgres(config: Config): Promise<Finding[]> {
+  const configured = config.DATABASE_URL;
+  const embedded = configured ? undefined : await findEmbeddedPostgres(config.FLEET_HOME);
   const name = "PostgreSQL";
-  const url = given ?? embedded?.url;
+  const url = configured ?? embedded?.url;
   if (!url) return [{ name, state: "absent", said: "embedded; made by the first fleet up" }];
-  const kind = given ? new URL(url).host : "embedded";
-  if (!(await answers(url))) {
-    if (!given) return [{ name, state: "absent", said: "embedded, stopped; fleet up starts it" }];
+  const kind = configured ? new URL(url).host : "embedded";
+  if (!(await isReachable(url))) {
+    if (!configured) return [{ name, state: "absent", said: "embedded, stopped; fleet up starts it" }];
     return [
       { name, state: "wrong", said: `${kind} does not answer`, fix: "Check DATABASE_URL, and that the server runs" },
     ];
   }
   try {
-    const pending = await pendingMigrations(config.DATABASE_DIRECT_URL ?? url);
+    const pending = await listPendingMigrations(config.DATABASE_DIRECT_URL ?? url);
     if (pending.length > 0) {
       const said = `${kind}: ${plural(pending.length, "migration")} not applied yet (${pending[0]} …)`;
       return [{ name, state: "wrong", said, fix: "fleet migrate" }];
     }
-    const { version, maxConnections, privilegedLogin } = await assertUsable(url);
+    const { version, maxConnections, privilegedLogin } = await assertDatabaseUsable(url);
     const said = `${kind}, ${version}, ${maxConnections} connections; schema current, roles usable`;
-    return [{ name, state: "ok", said: said + (given ? aboutLogin(privilegedLogin) : "") }];
+    return [{ name, state: "ok", said: said + (configured ? loginWarning(privilegedLogin) : "") }];
   } catch (error) {
-    return [{ name, state: "wrong", said: `${kind}: ${wordsOf(error)}` }];
+    return [{ name, state: "wrong", said: `${kind}: ${messageOf(error)}` }];
   }
 }
 
-function aboutLogin(privileged: string | undefined): string {
+function loginWarning(privileged: string | undefined): string {
   return privileged === undefined ? "" : `; login ${privileged} could leave its role (docs/governance.md, Tenancy)`;
 }
 
-async function answers(url: string): Promise<boolean> {
-  return databaseClock(url).then(
+async function isReachable(url: string): Promise<boolean> {
+  return readDatabaseTime(url).then(
     () => true,
     () => false,
   );
 }
 
 /** Leases are the database's time; notifications and stories are this machine's. */
-export async function lookAtClock(config: Config): Promise<Finding[]> {
-  const url = config.DATABASE_URL ?? (await lookAtEmbedded(config.FLEET_HOME))?.url;
+export async function checkClock(config: Config): Promise<Finding[]> {
+  const url = config.DATABASE_URL ?? (await findEmbeddedPostgres(config.FLEET_HOME))?.url;
   if (!url) return [];
   const before = Date.now();
-  const theirs = await databaseClock(url).catch(() => undefined);
-  if (!theirs) return [];
-  const skewMs = theirs.getTime() - (before + Date.now()) / 2;
-  const said = `${span(Math.abs(skewMs))} ${skewMs < 0 ? "behind" : "ahead of"} this machine`;
-  if (Math.abs(skewMs) <= MOST_SKEW_MS) return [{ name: "clock", state: "ok", said: `the database's is ${said}` }];
+  const databaseTime = await readDatabaseTime(url).catch(() => undefined);
+  if (!databaseTime) return [];
+  const skewMs = databaseTime.getTime() - (before + Date.now()) / 2;
+  const said = `${formatDuration(Math.abs(skewMs))} ${skewMs < 0 ? "behind" : "ahead of"} this machine`;
+  if (Math.abs(skewMs) <= MAX_SKEW_MS) return [{ name: "clock", state: "ok", said: `the database's is ${said}` }];
   return [
     {
       name: "clock",
@@ -74,7 +74,7 @@ export async function lookAtClock(config: Config): Promise<Finding[]> {
   ];
 }
 
-export async function lookAtRedis({ REDIS_URL: url, FLEET_QUEUE_PREFIX: prefix }: Config): Promise<Finding> {
+export async function checkRedis({ REDIS_URL: url, FLEET_QUEUE_PREFIX: prefix }: Config): Promise<Finding> {
   const name = "Redis";
   if (!url)
     return { name, state: "absent", said: "not used; queues are in PostgreSQL (REDIS_URL=redis://… for Redis)" };
@@ -85,25 +85,25 @@ export async function lookAtRedis({ REDIS_URL: url, FLEET_QUEUE_PREFIX: prefix }
     const memory = pressure > 0 ? `, ${Math.round(pressure * 100)} % of its memory used` : "";
     return { name, state: "ok", said: `${new URL(url).host}, evicts nothing${memory}` };
   } catch (error) {
-    return { name, state: "wrong", said: wordsOf(error) };
+    return { name, state: "wrong", said: messageOf(error) };
   }
 }
 
-export async function lookAtStack({ FLEET_HOME, FLEET_URL, FLEET_TOKEN }: Config): Promise<Finding[]> {
+export async function checkStack({ FLEET_HOME, FLEET_URL, FLEET_TOKEN }: Config): Promise<Finding[]> {
   const env = { FLEET_HOME, FLEET_URL, FLEET_TOKEN };
   const name = "fleet";
   const credentials = await readCredentials(env).catch(() => undefined);
   const alive =
     credentials &&
-    (await fetch(new URL("/healthz", credentials.url), { signal: AbortSignal.timeout(ALIVE_MS) }).then(
+    (await fetch(new URL("/healthz", credentials.url), { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) }).then(
       ({ ok }) => ok,
       () => false,
     ));
   if (!credentials || !alive) return [{ name, state: "absent", said: "not running here", fix: "npx fleet up" }];
   try {
     const api = connectApi(credentials);
-    const { invariants, checks } = await api.ask("GET /api/fleet/invariants", {}, InvariantsView);
-    const { stops } = await api.ask("GET /api/fleet/estop", {}, EstopsView);
+    const { invariants, checks } = await api.request("GET /api/fleet/invariants", {}, InvariantsView);
+    const { stops } = await api.request("GET /api/fleet/estop", {}, EstopsView);
     const broken = invariants.filter(({ holds }) => holds === false);
     return [
       { name, state: "ok", said: `runs at ${credentials.url}` },
@@ -119,7 +119,7 @@ export async function lookAtStack({ FLEET_HOME, FLEET_URL, FLEET_TOKEN }: Config
       ...checks.filter(({ runs }) => !runs).map(({ name: check }) => lateFinding(check)),
     ];
   } catch (error) {
-    return [{ name, state: "wrong", said: `runs at ${credentials.url}, and refuses: ${wordsOf(error)}` }];
+    return [{ name, state: "wrong", said: `runs at ${credentials.url}, and refuses: ${messageOf(error)}` }];
   }
 }
 
@@ -134,10 +134,10 @@ function lateFinding(check: string): Finding {
 
 /** On purpose, so nothing is to be mended; but whoever wonders why nothing happens is told. */
 function stopFinding(stop: EstopView): Finding {
-  const said = `${sayHold(stop)} (by ${stop.by ?? "fleet.yaml"})`;
+  const said = `${describeHold(stop)} (by ${stop.by ?? "fleet.yaml"})`;
   return { name: "estop", state: "absent", said, fix: "fleet estop lists what is stopped; fleet estop release" };
 }
 
-function wordsOf(error: unknown): string {
+function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -12,7 +12,7 @@ const rust: Detector = async (folder) => {
     setup: `cargo fetch${locked}`,
     validate: `cargo check --all-targets${locked}`,
     test: `cargo test${locked}`,
-    files: folder.those("Cargo.toml", "Cargo.lock"),
+    files: folder.existing("Cargo.toml", "Cargo.lock"),
   };
 };
 
@@ -30,7 +30,7 @@ const go: Detector = async (folder) => {
     setup: "go mod download",
     validate: "go vet ./...",
     test: "go test ./...",
-    files: folder.those("go.mod", "go.sum"),
+    files: folder.existing("go.mod", "go.sum"),
   };
 };
 
@@ -48,7 +48,7 @@ const java: Detector = async (folder) => {
       ["pom.xml", "mvnw"],
     );
   }
-  const files = folder.those("build.gradle", "build.gradle.kts", "gradlew");
+  const files = folder.existing("build.gradle", "build.gradle.kts", "gradlew");
   if (!folder.has("build.gradle", "build.gradle.kts")) return undefined;
   const gradle = folder.has("gradlew") ? "./gradlew" : "gradle";
   return byTool(
@@ -129,8 +129,8 @@ const cmake: Detector = async (folder) =>
 
 export const COMPILED: readonly Detector[] = [rust, go, java, ruby, php, elixir, dotnet, deno, cmake];
 
-type Given = Omit<Detected, "files">;
+type ToolDefinition = Omit<Detected, "files">;
 
-function byTool(folder: Folder, tool: Given, files: readonly string[]): Detected {
-  return { ...tool, files: folder.those(...files) };
+function byTool(folder: Folder, tool: ToolDefinition, files: readonly string[]): Detected {
+  return { ...tool, files: folder.existing(...files) };
 }

@@ -25,7 +25,7 @@ export interface Folder {
   readonly names: readonly string[];
   has(...names: readonly string[]): boolean;
   /** Those of these that are there. */
-  those(...names: readonly string[]): string[];
+  existing(...names: readonly string[]): string[];
   /** Empty when there is no such file. */
   text(name: string): Promise<string>;
 }
@@ -53,14 +53,14 @@ async function openFolder(root: string): Promise<Folder> {
   return {
     names,
     has: (...wanted) => wanted.some((name) => known.has(name)),
-    those: (...wanted) => wanted.filter((name) => known.has(name)),
+    existing: (...wanted) => wanted.filter((name) => known.has(name)),
     text: async (name) => (known.has(name) ? readFile(join(root, name), "utf8").catch(() => "") : ""),
   };
 }
 
 /** `make install` puts things into the system, so it is none of these. */
 async function detectMake(folder: Folder): Promise<Detected | undefined> {
-  const [file] = folder.those("GNUmakefile", "Makefile", "makefile");
+  const [file] = folder.existing("GNUmakefile", "Makefile", "makefile");
   if (file === undefined) return undefined;
   const text = await folder.text(file);
   const targets = new Set(

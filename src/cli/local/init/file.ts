@@ -4,13 +4,13 @@ import type { Cadence } from "../../../domain/orders/schedule.ts";
 import type { Commands } from "./detect.ts";
 
 /** What was detected, or answered instead. */
-export interface Chosen extends Commands {
+export interface ProductChoice extends Commands {
   readonly id: string;
   readonly baseBranch: string;
   readonly criticality: string;
 }
 
-export function settingsText(chosen: Chosen): string {
+export function settingsText(chosen: ProductChoice): string {
   const { id, baseBranch, criticality } = chosen;
   return `# Fleetwright: what it looks after, and how. While it runs, this file is read again when it changes.
 # All settings: schemas/fleet.schema.json of Fleetwright. Is it right? fleet doctor
@@ -57,7 +57,7 @@ function scalar(text: string): string {
 }
 
 export function scheduleText(
-  { id, validate, test }: Pick<Chosen, "id" | "validate" | "test">,
+  { id, validate, test }: Pick<ProductChoice, "id" | "validate" | "test">,
   cadence: Cadence,
 ): string {
   const given = [...(validate ? ["validate"] : []), ...(test ? ["test"] : [])];

@@ -28,22 +28,25 @@ const PART_CHECKS = ["typecheck", "type-check", "check:types", "types", "lint"];
 
 export async function detectNode(folder: Folder): Promise<Detected | undefined> {
   if (!folder.has("package.json")) return undefined;
-  const manifest = Manifest.safeParse(parsed(await folder.text("package.json"))).data ?? Manifest.parse({});
+  const manifest = Manifest.safeParse(parseJson(await folder.text("package.json"))).data ?? Manifest.parse({});
   const lock = LOCKS.find(([file]) => folder.has(file));
-  const manager = managerOf(manifest) ?? lock?.[1] ?? "npm";
+  const manager = declaredManager(manifest) ?? lock?.[1] ?? "npm";
   const isTyped = folder.has("tsconfig.json") || "typescript" in manifest.devDependencies;
   return {
     language: isTyped ? "TypeScript" : "JavaScript",
     packageManager: manager,
     name: manifest.name,
-    setup: setupOf(manager, manifest, { isLocked: lock?.[1] === manager, isModernYarn: folder.has(".yarnrc.yml") }),
-    validate: validateOf(manager, manifest, folder),
-    test: testOf(manager, manifest),
+    setup: setupCommand(manager, manifest, {
+      isLocked: lock?.[1] === manager,
+      isModernYarn: folder.has(".yarnrc.yml"),
+    }),
+    validate: validateCommand(manager, manifest, folder),
+    test: testCommand(manager, manifest),
     files: ["package.json", ...(lock ? [lock[0]] : [])],
   };
 }
 
-function parsed(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
@@ -51,13 +54,13 @@ function parsed(text: string): unknown {
   }
 }
 
-function managerOf({ packageManager = "" }: Manifest): Manager | undefined {
+function declaredManager({ packageManager = "" }: Manifest): Manager | undefined {
   const [name] = packageManager.split("@");
   return name === "npm" || name === "pnpm" || name === "yarn" || name === "bun" ? name : undefined;
 }
 
 /** Exactly what the lock file says, so that a run today and one tomorrow use the same. */
-function setupOf(
+function setupCommand(
   manager: Manager,
   { dependencies, devDependencies }: Manifest,
   { isLocked, isModernYarn }: { isLocked: boolean; isModernYarn: boolean },
@@ -68,7 +71,7 @@ function setupOf(
   return `${manager} install ${manager === "yarn" && isModernYarn ? "--immutable" : "--frozen-lockfile"}`;
 }
 
-function validateOf(manager: Manager, { scripts }: Manifest, folder: Folder): string | undefined {
+function validateCommand(manager: Manager, { scripts }: Manifest, folder: Folder): string | undefined {
   const whole = WHOLE_CHECKS.find((name) => name in scripts);
   if (whole !== undefined) return `${manager} run ${whole}`;
   const parts = PART_CHECKS.filter((name) => name in scripts);
@@ -78,7 +81,7 @@ function validateOf(manager: Manager, { scripts }: Manifest, folder: Folder): st
 }
 
 /** What `npm init` leaves is no test. */
-function testOf(manager: Manager, { scripts }: Manifest): string | undefined {
+function testCommand(manager: Manager, { scripts }: Manifest): string | undefined {
   if ("test:ci" in scripts) return `${manager} run test:ci`;
   const test = scripts["test"];
   if (test === undefined || test.includes("no test specified")) return undefined;

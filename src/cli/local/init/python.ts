@@ -24,7 +24,7 @@ export async function detectPython(folder: Folder): Promise<Detected | undefined
   if (!folder.has(...MARKERS)) return undefined;
   const project = await folder.text("pyproject.toml");
   const mentioned = (await Promise.all(MENTIONS.map((name) => folder.text(name)))).join("\n");
-  const tool = toolOf(folder, project);
+  const tool = detectTool(folder, project);
   const checks = [
     ...(/\bruff\b/.test(mentioned) || folder.has("ruff.toml", ".ruff.toml") ? ["ruff check ."] : []),
     ...(/\bmypy\b/.test(mentioned) || folder.has("mypy.ini") ? ["mypy ."] : []),
@@ -35,12 +35,12 @@ export async function detectPython(folder: Folder): Promise<Detected | undefined
     name: tomlName(project, "project") ?? tomlName(project, "tool.poetry"),
     setup: tool.setup,
     validate: checks.length > 0 ? checks.map((check) => tool.prefix + check).join(" && ") : undefined,
-    test: testOf(folder, tool, mentioned),
-    files: folder.those(...MARKERS, "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock"),
+    test: testCommand(folder, tool, mentioned),
+    files: folder.existing(...MARKERS, "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock"),
   };
 }
 
-function toolOf(folder: Folder, project: string): Tool {
+function detectTool(folder: Folder, project: string): Tool {
   if (folder.has("uv.lock") || project.includes("[tool.uv")) {
     return { name: "uv", setup: folder.has("uv.lock") ? "uv sync --locked" : "uv sync", prefix: "uv run " };
   }
@@ -50,7 +50,7 @@ function toolOf(folder: Folder, project: string): Tool {
   if (folder.has("pdm.lock") || project.includes("[tool.pdm"))
     return { name: "pdm", setup: "pdm sync", prefix: "pdm run " };
   if (folder.has("Pipfile")) return { name: "pipenv", setup: "pipenv sync --dev", prefix: "pipenv run " };
-  const wanted = folder.those("requirements.txt", "requirements-dev.txt", "dev-requirements.txt");
+  const wanted = folder.existing("requirements.txt", "requirements-dev.txt", "dev-requirements.txt");
   const what = wanted.length > 0 ? wanted.map((name) => `-r ${name}`).join(" ") : "-e .";
   return {
     name: "pip",
@@ -59,7 +59,7 @@ function toolOf(folder: Folder, project: string): Tool {
   };
 }
 
-function testOf(folder: Folder, { prefix }: Tool, mentioned: string): string | undefined {
+function testCommand(folder: Folder, { prefix }: Tool, mentioned: string): string | undefined {
   if (/\bpytest\b/.test(mentioned) || folder.has("pytest.ini", "conftest.py")) return `${prefix}python -m pytest`;
   const hasTests = folder.has("tests", "test") || folder.names.some((name) => /^test_.*\.py$/.test(name));
   return hasTests ? `${prefix}python -m unittest discover` : undefined;

@@ -1,15 +1,15 @@
 /** validate and test: the product's own commands on a fresh copy of its base branch. */
-import { NOTHING_SPENT, actionsOf, canCarryOut, readSummary, type Spent } from "../../../domain/orders/run.ts";
+import { NO_SPEND, toActions, supportsIntent, parseRunSummary, type RunSpend } from "../../../domain/orders/run.ts";
 import { unixUserOf } from "../../../domain/tenant.ts";
-import { executeActions, type Executed } from "../../../runs/execute.ts";
+import { executeActions, type ExecutionResult } from "../../../runs/execute.ts";
 import { listRunsOfOrder } from "../../../store/runs.ts";
-import { WORKER } from "../../../store/store.ts";
+import { SYSTEM } from "../../../store/store.ts";
 import type { Fleet } from "../../fleet.ts";
-import type { ExecuteIntent, IntentAsk, IntentOutcome } from "./intent.ts";
+import type { ExecuteIntent, IntentContext, IntentOutcome } from "./intent.ts";
 
-export const runCommands: ExecuteIntent = async (ask) => {
-  const { fleet, order, run, product, evidence, signal } = ask;
-  if (!canCarryOut(order.intent, product)) {
+export const runCommands: ExecuteIntent = async (context) => {
+  const { fleet, order, run, product, evidence, signal } = context;
+  if (!supportsIntent(order.intent, product)) {
     const message = `${product.id} has no ${order.intent} command in fleet.yaml`;
     return { ok: false, exitCode: null, failure: "no_command", message };
   }
@@ -22,31 +22,31 @@ export const runCommands: ExecuteIntent = async (ask) => {
     gitDir: repository.gitDir,
     headSha,
     unixUser: unixUserOf(fleet.settings, order.tenantId),
-    actions: actionsOf(order.intent, product),
+    actions: toActions(order.intent, product),
     budget: order.budget,
-    before,
+    spentBefore: before,
     timeoutMs: product.ci.timeoutMinutes * 60_000,
     transient: product.transient,
-    leaves: product.evidence.filter((one) => one.of === order.intent).map(({ path }) => path),
+    artifactPaths: product.evidence.filter((one) => one.of === order.intent).map(({ path }) => path),
     evidence,
     env: { FLEET_PRODUCT: product.id, FLEET_ORDER: order.id, FLEET_INTENT: order.intent },
     signal,
   });
-  return outcomeOf(ask, executed, headSha);
+  return toOutcome(context, executed, headSha);
 };
 
 /** Seconds and output of earlier tries: a second try lives on what they left. */
-async function spentBefore(fleet: Fleet, orderId: string, runId: string): Promise<Spent> {
-  const runs = await fleet.store.transaction(WORKER, (tx) => listRunsOfOrder(tx, orderId));
-  let sum = NOTHING_SPENT;
-  for (const { spent } of runs.filter(({ id }) => id !== runId).map(({ summary }) => readSummary(summary))) {
+async function spentBefore(fleet: Fleet, orderId: string, runId: string): Promise<RunSpend> {
+  const runs = await fleet.store.transaction(SYSTEM, (tx) => listRunsOfOrder(tx, orderId));
+  let sum = NO_SPEND;
+  for (const { spent } of runs.filter(({ id }) => id !== runId).map(({ summary }) => parseRunSummary(summary))) {
     if (!spent) continue;
     sum = { actions: 0, seconds: sum.seconds + spent.seconds, outputBytes: sum.outputBytes + spent.outputBytes };
   }
   return sum;
 }
 
-function outcomeOf({ order }: IntentAsk, executed: Executed, headSha: string): IntentOutcome {
+function toOutcome({ order }: IntentContext, executed: ExecutionResult, headSha: string): IntentOutcome {
   const { steps, spent, failed, tests, notKept } = executed;
   const summary = {
     steps,
@@ -54,12 +54,12 @@ function outcomeOf({ order }: IntentAsk, executed: Executed, headSha: string): I
     ...(tests ? { tests } : {}),
     ...(notKept.length > 0 ? { notKept } : {}),
   };
-  const red =
+  const failedTests =
     tests && tests.failed + tests.errors > 0 ? `; ${tests.failed + tests.errors} of ${tests.total} tests failed` : "";
   const exitCode = steps.at(-1)?.exitCode ?? null;
   if (failed) {
     const { failure, transient, message } = failed;
-    return { ok: false, exitCode, failure, transient, message: `${message}${red}`, summary, headSha };
+    return { ok: false, exitCode, failure, transient, message: `${message}${failedTests}`, summary, headSha };
   }
   const counted = tests ? `: ${tests.passed} of ${tests.total} tests passed` : "";
   return { ok: true, exitCode, message: `${order.intent} went well${counted}`, summary, headSha };

@@ -1,25 +1,25 @@
 /** drift_check: look at one product now, and keep the report as evidence. Finding something is no failure of the look. */
-import { lookAtProduct } from "../../drift/scan.ts";
-import { productReport } from "../../drift/report.ts";
+import { scanProductDrift } from "../../drift/scan.ts";
+import { readProductReport } from "../../drift/report.ts";
 import type { ExecuteIntent } from "./intent.ts";
 
 export const checkDrift: ExecuteIntent = async ({ fleet, product, evidence }) => {
-  const looked = await lookAtProduct(fleet, product);
-  const { headSha } = looked;
-  const report = await productReport(fleet, product, looked);
+  const scan = await scanProductDrift(fleet, product);
+  const { headSha } = scan;
+  const report = await readProductReport(fleet, product, scan);
   await evidence.write("drift.json", `${JSON.stringify(report, undefined, 2)}\n`, "application/json");
-  const unread = looked.report.subjects.length === 0;
+  const unread = scan.report.subjects.length === 0;
   if (unread) {
-    const why = looked.report.notChecked[0]?.why ?? "it cannot be read";
+    const why = scan.report.notChecked[0]?.why ?? "it cannot be read";
     return { ok: false, exitCode: null, failure: "unreadable", message: `${product.id} was not looked at: ${why}` };
   }
   const { open } = report.counts;
   return {
     ok: true,
     exitCode: 0,
-    message: open === 0 ? "no drift" : `${open} ${open === 1 ? "finding" : "findings"}, ${looked.fresh.length} new`,
+    message: open === 0 ? "no drift" : `${open} ${open === 1 ? "finding" : "findings"}, ${scan.newFindings.length} new`,
     ...(open > 0 ? { fired: ["on_drift_detected"] } : {}),
-    summary: { open, fresh: looked.fresh.length, high: report.counts.high },
+    summary: { open, fresh: scan.newFindings.length, high: report.counts.high },
     ...(headSha === null ? {} : { headSha }),
   };
 };

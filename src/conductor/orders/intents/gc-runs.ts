@@ -2,34 +2,34 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { HostGcReport } from "../../../domain/gc/report.ts";
 import { collectGarbage } from "../../gc/collect.ts";
-import type { ExecuteIntent, IntentAsk } from "./intent.ts";
+import type { ExecuteIntent, IntentContext } from "./intent.ts";
 
-const AGAIN_MS = 500;
-const TRIES = 20;
+const RETRY_MS = 500;
+const MAX_TRIES = 20;
 
-export const collectRuns: ExecuteIntent = async (ask) => {
-  const report = await collect(ask);
+export const collectRuns: ExecuteIntent = async (context) => {
+  const report = await collectWithRetry(context);
   if (!report) {
     const message = "another process of this host was collecting all the time";
     return { ok: false, exitCode: null, failure: "busy", message };
   }
-  await ask.evidence.write("gc.json", `${JSON.stringify(report, undefined, 2)}\n`, "application/json");
+  await context.evidence.write("gc.json", `${JSON.stringify(report, undefined, 2)}\n`, "application/json");
   const failed = report.gone.filter(({ outcome }) => outcome === "failed");
-  const put = report.gone.length - failed.length;
+  const quarantined = report.gone.length - failed.length;
   const bytes = [...report.gone, ...report.swept].reduce((sum, one) => sum + one.bytes, 0);
-  const message = `${put} runs put aside, ${report.swept.length} deleted${failed.length > 0 ? `, ${failed.length} could not be` : ""}`;
-  const summary = { putAside: put, deleted: report.swept.length, failed: failed.length, bytes };
+  const message = `${quarantined} runs put aside, ${report.swept.length} deleted${failed.length > 0 ? `, ${failed.length} could not be` : ""}`;
+  const summary = { putAside: quarantined, deleted: report.swept.length, failed: failed.length, bytes };
   if (failed.length > 0) return { ok: false, exitCode: 1, failure: "refused", message, summary };
   return { ok: true, exitCode: 0, message, summary };
 };
 
 /** The host's own pass holds the lock for seconds at most. */
-async function collect({ fleet, product, signal }: IntentAsk): Promise<HostGcReport | undefined> {
-  const ask = { dryRun: false, tenantId: product.tenant, productId: product.id, machine: false };
-  for (let tries = 1; tries <= TRIES && !signal.aborted; tries += 1) {
-    const report = await collectGarbage(fleet, ask);
+async function collectWithRetry({ fleet, product, signal }: IntentContext): Promise<HostGcReport | undefined> {
+  const request = { dryRun: false, tenantId: product.tenant, productId: product.id, machine: false };
+  for (let tries = 1; tries <= MAX_TRIES && !signal.aborted; tries += 1) {
+    const report = await collectGarbage(fleet, request);
     if (report) return report;
-    await pause(AGAIN_MS);
+    await pause(RETRY_MS);
   }
   return undefined;
 }

@@ -3,11 +3,11 @@ import type { Intent } from "../../../domain/orders/order.ts";
 import { runCommands } from "./commands.ts";
 import { checkDrift } from "./drift-check.ts";
 import { collectRuns } from "./gc-runs.ts";
-import type { ExecuteIntent, IntentAsk, IntentOutcome } from "./intent.ts";
+import type { ExecuteIntent, IntentContext, IntentOutcome } from "./intent.ts";
 import { regenerateReport } from "./regenerate-report.ts";
 import { designFromScience } from "./science-to-design.ts";
 
-export type { ExecuteIntent, IntentAsk, IntentOutcome } from "./intent.ts";
+export type { ExecuteIntent, IntentContext, IntentOutcome } from "./intent.ts";
 
 export const INTENTS: Readonly<Record<Intent, ExecuteIntent>> = {
   validate: runCommands,
@@ -19,32 +19,32 @@ export const INTENTS: Readonly<Record<Intent, ExecuteIntent>> = {
 };
 
 /** Commands are held to their time where they run; what the house does itself is left behind when its time is over. */
-export async function carryOut(ask: IntentAsk): Promise<IntentOutcome> {
-  const execute = INTENTS[ask.order.intent];
-  if (execute === runCommands) return execute(ask);
-  const seconds = ask.order.budget.max_seconds;
-  const late = seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1_000);
-  const signal = late ? AbortSignal.any([ask.signal, late]) : ask.signal;
-  const over = openAlarm(signal);
+export async function executeIntent(context: IntentContext): Promise<IntentOutcome> {
+  const execute = INTENTS[context.order.intent];
+  if (execute === runCommands) return execute(context);
+  const seconds = context.order.budget.max_seconds;
+  const timeout = seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1_000);
+  const signal = timeout ? AbortSignal.any([context.signal, timeout]) : context.signal;
+  const alarm = rejectOnAbort(signal);
   try {
-    return await Promise.race([execute({ ...ask, signal }), over.rung]);
+    return await Promise.race([execute({ ...context, signal }), alarm.rung]);
   } catch (error) {
-    if (!late?.aborted || ask.signal.aborted) throw error;
-    const message = `${ask.order.intent} used up its budget: max_seconds is ${seconds}`;
+    if (!timeout?.aborted || context.signal.aborted) throw error;
+    const message = `${context.order.intent} used up its budget: max_seconds is ${seconds}`;
     return { ok: false, exitCode: null, failure: "budget_exceeded", message };
   } finally {
-    over.off();
+    alarm.off();
   }
 }
 
-function openAlarm(signal: AbortSignal): { readonly rung: Promise<never>; readonly off: () => void } {
-  let ring: (() => void) | undefined;
+function rejectOnAbort(signal: AbortSignal): { readonly rung: Promise<never>; readonly off: () => void } {
+  let onAbort: (() => void) | undefined;
   const rung = new Promise<never>((_, reject) => {
-    ring = () => reject(signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason)));
-    if (signal.aborted) ring();
-    else signal.addEventListener("abort", ring, { once: true });
+    onAbort = () => reject(signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason)));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
   });
   // Nobody may be listening when it rings late.
   rung.catch(() => undefined);
-  return { rung, off: () => (ring ? signal.removeEventListener("abort", ring) : undefined) };
+  return { rung, off: () => (onAbort ? signal.removeEventListener("abort", onAbort) : undefined) };
 }

@@ -6,7 +6,7 @@ import type { Order } from "../../../store/orders.ts";
 import type { Run } from "../../../store/runs.ts";
 import type { Fleet } from "../../fleet.ts";
 
-export interface IntentAsk {
+export interface IntentContext {
   readonly fleet: Fleet;
   readonly order: Order;
   readonly run: Run;
@@ -30,4 +30,4 @@ export interface IntentOutcome {
   readonly headSha?: string;
 }
 
-export type ExecuteIntent = (ask: IntentAsk) => Promise<IntentOutcome>;
+export type ExecuteIntent = (ask: IntentContext) => Promise<IntentOutcome>;

@@ -1,24 +1,28 @@
 /** regenerate_report: report.md from the product's runs: what ran, how it went, how long it took, and what proves it. */
 import type { Product } from "../../../domain/product.ts";
-import { readSummary } from "../../../domain/orders/run.ts";
+import { parseRunSummary } from "../../../domain/orders/run.ts";
 import { shortId } from "../../../domain/task/task.ts";
 import { listArtifacts, type Artifact } from "../../../store/artifacts.ts";
 import { listRuns, type Run } from "../../../store/runs.ts";
-import { WORKER } from "../../../store/store.ts";
+import { SYSTEM } from "../../../store/store.ts";
 import type { ExecuteIntent } from "./intent.ts";
 
-const MOST_RUNS = 100;
-const SHOWN = 20;
-const TREND = 10;
+const MAX_RUNS = 100;
+const MAX_SHOWN = 20;
+const TREND_LENGTH = 10;
 
 export const regenerateReport: ExecuteIntent = async ({ fleet, run, product, evidence }) => {
-  const { runs, latest, artifacts } = await fleet.store.transaction(WORKER, async (tx) => {
-    const found = await listRuns(tx, product.tenant, { productId: product.id, limit: MOST_RUNS });
+  const { runs, latest, artifacts } = await fleet.store.transaction(SYSTEM, async (tx) => {
+    const found = await listRuns(tx, product.tenant, { productId: product.id, limit: MAX_RUNS });
     const ended = found.filter(({ id, endedAt }) => id !== run.id && endedAt !== null);
     const newest = ended.find(({ intent }) => intent === "validate" || intent === "test") ?? ended[0];
     return { runs: ended, latest: newest, artifacts: newest ? await listArtifacts(tx, newest.id) : [] };
   });
-  await evidence.write("report.md", reportOf(product, runs, { latest, artifacts, at: fleet.clock() }), "text/markdown");
+  await evidence.write(
+    "report.md",
+    renderReport(product, runs, { latest, artifacts, at: fleet.clock() }),
+    "text/markdown",
+  );
   return { ok: true, exitCode: null, message: `report of ${runs.length} runs`, summary: { runs: runs.length } };
 };
 
@@ -28,9 +32,9 @@ interface ReportFacts {
   readonly at: Date;
 }
 
-export function reportOf(product: Product, runs: readonly Run[], { latest, artifacts, at }: ReportFacts): string {
+export function renderReport(product: Product, runs: readonly Run[], { latest, artifacts, at }: ReportFacts): string {
   const lines = [
-    `# ${text(product.name ?? product.id)}`,
+    `# ${escapeMarkdown(product.name ?? product.id)}`,
     "",
     `As of ${at.toISOString()}: ${runs.length} runs that ended and are kept, the newest first.`,
     "",
@@ -44,11 +48,13 @@ export function reportOf(product: Product, runs: readonly Run[], { latest, artif
     "",
     "| Run | Intent | Began | Outcome | Seconds | Tests | What it said |",
     "| --- | --- | --- | --- | --- | --- | --- |",
-    ...runs.slice(0, SHOWN).map((run) => rowOf(run)),
+    ...runs.slice(0, MAX_SHOWN).map((run) => renderRow(run)),
   ];
   if (latest) {
     lines.push("", `## Evidence of ${shortId(latest.id)}`, "", "| Name | Bytes | SHA-256 |", "| --- | --- | --- |");
-    lines.push(...artifacts.map(({ name, sizeBytes, sha256 }) => `| ${text(name)} | ${sizeBytes} | \`${sha256}\` |`));
+    lines.push(
+      ...artifacts.map(({ name, sizeBytes, sha256 }) => `| ${escapeMarkdown(name)} | ${sizeBytes} | \`${sha256}\` |`),
+    );
   }
   return `${lines.join("\n")}\n`;
 }
@@ -61,20 +67,25 @@ function byIntent(runs: readonly Run[]): string[] {
     const seconds = own.map((run) => secondsOf(run)).toSorted((a, b) => a - b);
     const median = seconds[Math.floor(seconds.length / 2)] ?? 0;
     const trend = own
-      .slice(0, TREND)
+      .slice(0, TREND_LENGTH)
       .toReversed()
-      .map(({ status }) => MARKS[status]);
+      .map(({ status }) => STATUS_MARKS[status]);
     return `| ${intent} | ${own.length} | ${Math.round((good / own.length) * 100)} % | ${median.toFixed(1)} | ${trend.join(" ")} |`;
   });
 }
 
-const MARKS: Readonly<Record<Run["status"], string>> = { success: "✔", failed: "✖", cancelled: "−", in_progress: "●" };
+const STATUS_MARKS: Readonly<Record<Run["status"], string>> = {
+  success: "✔",
+  failed: "✖",
+  cancelled: "−",
+  in_progress: "●",
+};
 
-function rowOf(run: Run): string {
-  const { tests } = readSummary(run.summary);
+function renderRow(run: Run): string {
+  const { tests } = parseRunSummary(run.summary);
   const counted = tests ? `${tests.passed}/${tests.total}` : "";
-  const cells = [shortId(run.id), run.intent, run.startedAt.toISOString(), `${MARKS[run.status]} ${run.status}`];
-  return `| ${[...cells, secondsOf(run).toFixed(1), counted, text(run.message ?? "")].join(" | ")} |`;
+  const cells = [shortId(run.id), run.intent, run.startedAt.toISOString(), `${STATUS_MARKS[run.status]} ${run.status}`];
+  return `| ${[...cells, secondsOf(run).toFixed(1), counted, escapeMarkdown(run.message ?? "")].join(" | ")} |`;
 }
 
 function secondsOf({ startedAt, endedAt }: Run): number {
@@ -82,7 +93,7 @@ function secondsOf({ startedAt, endedAt }: Run): number {
 }
 
 /** What commands and people said is no Markdown. */
-function text(untrusted: string): string {
+function escapeMarkdown(untrusted: string): string {
   return untrusted
     .slice(0, 300)
     .replaceAll(/\s+/g, " ")

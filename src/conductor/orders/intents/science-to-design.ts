@@ -2,9 +2,9 @@
 import { designSkeleton, type SkeletonSource } from "../../../domain/science/design-skeleton.ts";
 import type { Product } from "../../../domain/product.ts";
 import { findDossier, handOffDossier, type Dossier } from "../../../store/dossiers.ts";
-import { WORKER } from "../../../store/store.ts";
+import { SYSTEM } from "../../../store/store.ts";
 import type { Fleet } from "../../fleet.ts";
-import { tenantIndex } from "../../drift/science.ts";
+import { readTenantIndex } from "../../drift/science.ts";
 import type { ExecuteIntent, IntentOutcome } from "./intent.ts";
 
 const ARTIFACT = "design.md";
@@ -12,33 +12,41 @@ const ARTIFACT = "design.md";
 /** The dossier is that of the order's inputs, else its subject. A later order makes another copy; the first stays the one it was handed to. */
 export const designFromScience: ExecuteIntent = async ({ fleet, order, run, product, evidence }) => {
   const dossierId = String(order.inputs["dossier_id"] ?? order.subject);
-  const dossier = await lookUp(fleet, product, dossierId);
-  if (!dossier) return refused(`There is no dossier ${dossierId} in ${product.id}. See them: fleet science`);
-  const source = sourceOf(dossier);
-  if (!source) return refused(`The front matter of ${dossier.path} cannot be read. See what is wrong: fleet science`);
-  if (dossier.status !== "validated") return refused(`Dossier ${dossierId} is ${dossier.status}, not validated.`);
+  const dossier = await findDossierById(fleet, product, dossierId);
+  if (!dossier) return notValidated(`There is no dossier ${dossierId} in ${product.id}. See them: fleet science`);
+  const source = toSkeletonSource(dossier);
+  if (!source)
+    return notValidated(`The front matter of ${dossier.path} cannot be read. See what is wrong: fleet science`);
+  if (dossier.status !== "validated") return notValidated(`Dossier ${dossierId} is ${dossier.status}, not validated.`);
 
   const { path, commitSha } = dossier;
   const facts = { productId: product.id, path, commitSha, orderId: order.id, at: fleet.clock() };
   await evidence.write(ARTIFACT, designSkeleton(source, facts), "text/markdown");
-  const handed = { design: { run_id: run.id, artifact: ARTIFACT }, orderId: order.id };
-  const isFirst = await fleet.store.transaction(WORKER, (tx) => handOffDossier(tx, dossier, handed));
-  const index = await tenantIndex(fleet, product.tenant);
+  const handOff = { design: { run_id: run.id, artifact: ARTIFACT }, orderId: order.id };
+  const isFirst = await fleet.store.transaction(SYSTEM, (tx) => handOffDossier(tx, dossier, handOff));
+  const index = await readTenantIndex(fleet, product.tenant);
   await evidence.write("science_index.json", `${JSON.stringify(index, undefined, 2)}\n`, "application/json");
   const message = isFirst ? `${dossierId} is handed to ${ARTIFACT}` : `${dossierId} was handed on before: another copy`;
   return { ok: true, exitCode: 0, message, summary: { dossier_id: dossierId }, headSha: commitSha };
 };
 
-function sourceOf({ problems, dossierId, topic, owner, hypothesis, evidence }: Dossier): SkeletonSource | undefined {
+function toSkeletonSource({
+  problems,
+  dossierId,
+  topic,
+  owner,
+  hypothesis,
+  evidence,
+}: Dossier): SkeletonSource | undefined {
   if (problems || dossierId === null || topic === null || owner === null || hypothesis === null) return undefined;
   return { dossier_id: dossierId, topic, owner, hypothesis, evidence };
 }
 
-function lookUp(fleet: Fleet, product: Product, dossierId: string): Promise<Dossier | undefined> {
+function findDossierById(fleet: Fleet, product: Product, dossierId: string): Promise<Dossier | undefined> {
   const key = { tenantId: product.tenant, productId: product.id, dossierId };
-  return fleet.store.transaction(WORKER, (tx) => findDossier(tx, key));
+  return fleet.store.transaction(SYSTEM, (tx) => findDossier(tx, key));
 }
 
-function refused(message: string): IntentOutcome {
+function notValidated(message: string): IntentOutcome {
   return { ok: false, exitCode: null, failure: "not_validated", message };
 }
