@@ -2,7 +2,7 @@
 import type { Operator } from "../src/domain/operator.ts";
 import type { Task, TaskStatus } from "../src/domain/task/task.ts";
 import { upsertOperator } from "../src/store/operators.ts";
-import { openStore, SYSTEM, type Store } from "../src/store/store.ts";
+import { openStore, type Store } from "../src/store/store.ts";
 import { listTasks } from "../src/store/tasks.ts";
 import type { Database, BenchWorld } from "./world.ts";
 
@@ -26,12 +26,12 @@ export interface SeedOptions {
 /** Puts them there past guards and slot counters; answers with the rows. */
 export async function seedTasks(database: Database, store: Store, options: SeedOptions): Promise<Task[]> {
   const { count, status, repository = "/srv/git/shop.git", withFacts = false } = options;
-  await store.transaction(SYSTEM, (tx) => upsertOperator(tx, OPERATOR));
+  await store.asSystem((tx) => upsertOperator(tx, OPERATOR));
   const values = [count, status, repository, OPERATOR.tenantId, OPERATOR.id, HOST];
   await database.query(SEED_TASKS, values);
   if (withFacts) await database.query(SEED_FACTS, [HOST]);
   await database.query("analyze fleet_tasks");
-  return store.transaction(SYSTEM, (tx) => listTasks(tx, { statuses: [status], limit: count }));
+  return store.asSystem((tx) => listTasks(tx, { statuses: [status], limit: count }));
 }
 
 /** The setting holds for the statement's transaction: it is evaluated before the first row is written. */

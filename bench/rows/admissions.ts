@@ -4,7 +4,6 @@ import { spawnQueue } from "../../queues/spawn.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { upsertOperator } from "../../src/store/operators.ts";
 import { createHint } from "../../src/store/outbox.ts";
-import { asOperator, SYSTEM } from "../../src/store/store.ts";
 import { admitTask } from "../../src/store/tasks.ts";
 import { aNewTask, anEvent } from "../../tests/support/builders.ts";
 import { toScoreLine } from "../line.ts";
@@ -29,7 +28,7 @@ export const admissionsRow: BenchRow = {
       tenantId: "acme",
       tier: "sovereign",
     }));
-    for (const operator of operators) await store.transaction(SYSTEM, (tx) => upsertOperator(tx, operator));
+    for (const operator of operators) await store.asSystem((tx) => upsertOperator(tx, operator));
     await database.query("create table bench_counters as select id, 0 as active from operators");
     await database.query("alter table bench_counters add primary key (id)");
 
@@ -43,7 +42,7 @@ export const admissionsRow: BenchRow = {
     const admit = (by: Operator) => {
       const task = aNewTask(by);
       const hints = [createHint(spawnQueue, { taskId: task.id, epoch: 1 })];
-      return store.transaction(asOperator(by), (tx) => admitTask(tx, task, { limit: LIMIT, hints, event: anEvent() }));
+      return store.as(by, (tx) => admitTask(tx, task, { limit: LIMIT, hints, event: anEvent() }));
     };
     const ours = async () => {
       const rate = await measureRate(admit);

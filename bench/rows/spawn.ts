@@ -10,7 +10,6 @@ import { SpawnRequest } from "../../src/domain/task/spawn.ts";
 import type { Task } from "../../src/domain/task/task.ts";
 import { startWorker } from "../../src/processes/worker.ts";
 import { upsertOperator } from "../../src/store/operators.ts";
-import { SYSTEM } from "../../src/store/store.ts";
 import { getTask } from "../../src/store/tasks.ts";
 import { newCheckout } from "../../tests/support/repositories.ts";
 import { toScoreLine, type ScoreLine } from "../line.ts";
@@ -151,13 +150,13 @@ async function openSpawner(world: BenchWorld, repository: string): Promise<Spawn
     return beat;
   };
   const fleet = { ...open.fleet, agents: { ...open.fleet.agents, waitForHeartbeat } };
-  await open.store.transaction(SYSTEM, (tx) => upsertOperator(tx, OPERATOR));
+  await open.store.asSystem((tx) => upsertOperator(tx, OPERATOR));
   const worker = await startWorker({ ...open, fleet }, { tickMs: 5_000, versions: {} });
   const tasks: Task[] = [];
   const wrong = new Set<string>();
   const tidy = async () => {
     await runConcurrently(4, tasks.splice(0), async ({ id }) => {
-      const { status, attempt } = await waitUntilRunning(() => open.store.transaction(SYSTEM, (tx) => getTask(tx, id)));
+      const { status, attempt } = await waitUntilRunning(() => open.store.asSystem((tx) => getTask(tx, id)));
       if (status !== "running") wrong.add(`a spawned task is ${status}, not running`);
       await database.query(MARK_CANCELLED, [id]);
       await fleet.agents.stop({ taskId: id, attempt }, { graceMs: 200 });

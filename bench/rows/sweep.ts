@@ -1,7 +1,6 @@
 /** Row 9: the monitor's look at many live tasks of which none needs anything. */
 import { join } from "node:path";
 import { sweepShard } from "../../src/conductor/monitor/sweep.ts";
-import { SYSTEM } from "../../src/store/store.ts";
 import { listLiveTasks } from "../../src/store/tasks.ts";
 import { newCheckout } from "../../tests/support/repositories.ts";
 import { toScoreLine, type ScoreLine } from "../line.ts";
@@ -38,7 +37,7 @@ export const sweepRow: BenchRow = {
       };
       const select = async () => {
         const from = performance.now();
-        await store.transaction(SYSTEM, (tx) => listLiveTasks(tx, ALL));
+        await store.asSystem((tx) => listLiveTasks(tx, ALL));
         return { ms: performance.now() - from };
       };
       await sweep();

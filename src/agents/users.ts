@@ -2,7 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { findUnixUser, chownTree, allowTraversal, type UnixUser } from "../command/unix-user.ts";
-import { SpawnError } from "../domain/errors.ts";
+import { SpawnError, messageOf } from "../domain/errors.ts";
 import { cacheRoot, userRoot, workspaceRoot } from "./paths.ts";
 
 const FOLDERS = ["home", "tmp", "cache"];
@@ -18,7 +18,7 @@ export async function prepareUser(home: string, name: string): Promise<UnixUser>
     await chownTree(user, root);
     return user;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new SpawnError("NO_UNIX_USER", "workspace", why, error);
   }
 }

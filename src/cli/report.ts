@@ -54,5 +54,5 @@ function errorLines(error: unknown, { paint }: Terminal): string[] {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

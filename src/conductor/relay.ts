@@ -4,7 +4,6 @@ import { QUEUES } from "../../queues/index.ts";
 import type { QueueDefinition } from "../../queues/define.ts";
 import { FleetError } from "../domain/errors.ts";
 import { markHintsFailed, claimHints, type OutboxRow } from "../store/outbox.ts";
-import { SYSTEM } from "../store/store.ts";
 import type { Fleet } from "./fleet.ts";
 
 const BATCH = 500;
@@ -47,7 +46,7 @@ export async function relayOnce(fleet: Fleet): Promise<number> {
       "Redis is above 75 % of maxmemory: relaying pauses. Raise maxmemory or clean queues.",
     );
   }
-  return fleet.store.transaction(SYSTEM, async (tx) => {
+  return fleet.store.asSystem(async (tx) => {
     const rows = await claimHints(tx, BATCH);
     if (rows.length === 0) return 0;
     const { valid, poisoned } = partition(rows);

@@ -5,6 +5,7 @@ import type { Redactor } from "../domain/text/redact.ts";
 import type { Product } from "../domain/product.ts";
 import { openCommandLog, type CommandLog } from "../command/log-file.ts";
 import { openWorkingCopy, type WorkingCopyOptions, type WorkingCopy } from "../git/working-copy.ts";
+import { messageOf } from "../domain/errors.ts";
 
 export interface ChecksRequest extends WorkingCopyOptions {
   readonly commands: Product["commands"];
@@ -49,7 +50,7 @@ export async function runChecks(request: ChecksRequest): Promise<CiResult> {
     }
     return result("passing", steps.length === 0 ? "nothing to check" : "all checks pass");
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     log.write(`\n${why}\n`);
     return result("error", request.redactor.redact(why));
   } finally {

@@ -1,7 +1,7 @@
 /** Runs one reviewer on one head: the prompt on its stdin, a throwaway checkout around it, a JSON verdict expected back. */
 import { fileURLToPath } from "node:url";
 import { lastLines, runCommand, type CommandResult } from "../command/run.ts";
-import { FleetError } from "../domain/errors.ts";
+import { FleetError, messageOf } from "../domain/errors.ts";
 import type { Redactor } from "../domain/text/redact.ts";
 import { parseVerdict, type ReviewVerdict } from "../domain/task/review.ts";
 import { buildRepairPrompt, buildReviewPrompt, type ReviewPromptInput } from "../domain/task/review-prompt.ts";
@@ -65,7 +65,7 @@ export async function runReviewer(request: ReviewerRequest): Promise<ReviewerRes
       question = buildRepairPrompt(prompt, parsed.error);
     }
   } catch (error) {
-    return missing(1, error instanceof Error ? error.message : String(error));
+    return missing(1, messageOf(error));
   }
 }
 

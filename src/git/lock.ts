@@ -7,7 +7,7 @@ import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/p
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { isAlive, readProcess } from "../command/process-tree.ts";
-import { FleetError } from "../domain/errors.ts";
+import { FleetError, codeOf } from "../domain/errors.ts";
 
 export interface LockOptions {
   readonly timeoutMs: number;
@@ -52,7 +52,7 @@ async function tryAcquire(dir: string): Promise<number | undefined> {
   try {
     await link(draft, join(dir, String(mine)));
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return undefined;
+    if (codeOf(error) === "EEXIST") return undefined;
     throw error;
   } finally {
     await rm(draft, { force: true });

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { codeOf, FleetError } from "../domain/errors.ts";
+import { codeOf, FleetError, messageOf } from "../domain/errors.ts";
 import { readVersion } from "./versions.ts";
 
 /** git and tmux, as agents need them. Every missing one is named at once. */
@@ -30,7 +30,7 @@ export async function prepareHome(home: string): Promise<void> {
     await writeFile(probe, "");
     await rm(probe);
   } catch (error) {
-    const why = HOME_ERRORS[codeOf(error) ?? ""] ?? (error instanceof Error ? error.message : String(error));
+    const why = HOME_ERRORS[codeOf(error) ?? ""] ?? messageOf(error);
     throw new FleetError(
       "invalid-input",
       `${home} cannot be used as home: ${why}. Name another one: FLEET_HOME=… fleet up`,

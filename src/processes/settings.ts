@@ -2,7 +2,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document } from "yaml";
-import { codeOf, FleetError } from "../domain/errors.ts";
+import { codeOf, FleetError, messageOf } from "../domain/errors.ts";
 import { parseSettings, type Settings } from "../domain/settings/settings.ts";
 import { startLoop } from "./loop.ts";
 import type { KeyedProblem } from "../domain/input-problems.ts";
@@ -78,7 +78,7 @@ function expandDocument(document: Document, file: string): unknown {
   try {
     return document.toJS();
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new FleetError("invalid-input", `${file} is not valid: ${why}`, { file }, error);
   }
 }

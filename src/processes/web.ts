@@ -13,7 +13,6 @@ import { createServer } from "../http/server/server.ts";
 import { loginLink, mountLogin, type SessionOptions } from "../http/auth/session.ts";
 import { listHosts } from "../store/hosts.ts";
 import { upsertOperator } from "../store/operators.ts";
-import { SYSTEM } from "../store/store.ts";
 import type { OpenFleet } from "./fleet.ts";
 import { openIdentities } from "./auth/identities.ts";
 import { openSigningKeyCache } from "./auth/signing-key-cache.ts";
@@ -44,7 +43,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
 
   let hostIds: readonly string[] = [];
   const refreshHosts = async () => {
-    hostIds = (await store.transaction(SYSTEM, (tx) => listHosts(tx))).map(({ id }) => id);
+    hostIds = (await store.asSystem((tx) => listHosts(tx))).map(({ id }) => id);
   };
   const watch = startSelfMonitoring(fleet);
   const hosts = startLoop({ everyMs: HOSTS_POLL_MS, step: refreshHosts, onError: () => undefined });
@@ -63,7 +62,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
     resolveOperator,
     keys: keys.keySet,
     health: {
-      postgres: () => store.transaction(SYSTEM, async (tx) => `${(await listHosts(tx)).length} hosts`),
+      postgres: () => store.asSystem(async (tx) => `${(await listHosts(tx)).length} hosts`),
       queues: async () => `${broker.backend}, ${(await broker.depth(QUEUES[0] ?? hostQueue("none"))).waiting} waiting`,
     },
     log,
@@ -83,8 +82,7 @@ export async function startWeb(open: OpenFleet, config: Config, { relays = true 
   const relay = relays ? startRelay(open) : undefined;
   log.info({ component: "web", url }, "listening");
 
-  const registerOperator = async (operator: Operator) =>
-    store.transaction(SYSTEM, (tx) => upsertOperator(tx, operator));
+  const registerOperator = async (operator: Operator) => store.asSystem((tx) => upsertOperator(tx, operator));
   return {
     server: http.server,
     url,

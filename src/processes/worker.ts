@@ -11,6 +11,7 @@ import { syncSchedules } from "../conductor/schedules/files.ts";
 import { startLoop, type Loop } from "./loop.ts";
 import type { OpenFleet } from "./fleet.ts";
 import { startSelfMonitoring } from "./watch.ts";
+import { messageOf } from "../domain/errors.ts";
 
 export interface WorkerOptions {
   /** Only these queues; all when left out. */
@@ -47,10 +48,7 @@ export async function startWorker(
   const { fleet, broker } = open;
   const { log } = fleet;
   const onError = (component: string) => (error: unknown) =>
-    log.warn(
-      { component, error: error instanceof Error ? error.message : String(error) },
-      "it failed and is tried again",
-    );
+    log.warn({ component, error: messageOf(error) }, "it failed and is tried again");
 
   const draining = new AbortController();
   const readFingerprint = cachedFingerprint(fleet);
@@ -105,11 +103,7 @@ export function startRelay(open: OpenFleet): Loop {
   const loop = startLoop({
     everyMs: RELAY_POLL_MS,
     step: () => relayWaiting(fleet),
-    onError: (error) =>
-      fleet.log.warn(
-        { component: "relay", error: error instanceof Error ? error.message : String(error) },
-        "relaying waits",
-      ),
+    onError: (error) => fleet.log.warn({ component: "relay", error: messageOf(error) }, "relaying waits"),
   });
   open.setRelayKick(() => loop.kick());
   return loop;

@@ -8,6 +8,7 @@ import { openWorkingCopy, type WorkingCopy } from "../git/working-copy.ts";
 import { openBudgetMeter, type BudgetMeter, type MeteredResult } from "./budget.ts";
 import type { EvidenceFolder } from "./evidence.ts";
 import { addTotals, readJunit } from "./junit.ts";
+import { messageOf } from "../domain/errors.ts";
 
 export interface ExecuteRequest {
   readonly home: string;
@@ -91,7 +92,7 @@ async function runStep(
     .run({ argv: copy.wrapArgv(argv), cwd: copy.path, env, timeoutMs, signal, onOutput })
     .catch((error: unknown) => {
       // It could not be started: its name or its folder is wrong, and so it will be the next time.
-      log.write(`${error instanceof Error ? error.message : String(error)}\n`);
+      log.write(`${messageOf(error)}\n`);
       return { ...CANNOT_START };
     });
   log.write(

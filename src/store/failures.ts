@@ -1,6 +1,6 @@
 /** What PostgreSQL's error codes mean to us: come again, not now, or a bug. */
 import { DatabaseError } from "pg";
-import { FleetError } from "../domain/errors.ts";
+import { FleetError, messageOf } from "../domain/errors.ts";
 
 /** Serialization failure, deadlock, lock time-out: the same transaction may well succeed at the next try. */
 const RETRYABLE_CODES = new Set(["40001", "40P01", "55P03"]);
@@ -49,7 +49,7 @@ export function isUnavailable(error: unknown): boolean {
 export function toDomainError(error: unknown): unknown {
   if (error instanceof FleetError) return error;
   if (isUnavailable(error) || isRetryable(error)) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     return new FleetError("database-unavailable", `PostgreSQL does not answer: ${why}`, {}, error);
   }
   return error;

@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { PG_MIGRATE_LOCK_ID, runner } from "node-pg-migrate";
 import { Client, DatabaseError } from "pg";
-import { FleetError } from "../domain/errors.ts";
+import { FleetError, messageOf } from "../domain/errors.ts";
 
 const MIGRATIONS_TABLE = "fleet_migrations";
 const MIGRATIONS_DIR = fileURLToPath(new URL("./migrations", import.meta.url));
@@ -115,7 +115,7 @@ async function runMigration(
 }
 
 function migrationError(file: string, cause: unknown): FleetError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   const about = cause instanceof DatabaseError && cause.where ? ` (${cause.where.split("\n")[0]})` : "";
   return new FleetError(
     "database-unusable",

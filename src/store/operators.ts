@@ -79,3 +79,13 @@ export async function auditOperator(
   await tx.run`
     select fleet_audit(${entry.operatorId}, ${entry.actor}, ${entry.action}, ${JSON.stringify(entry.detail)}::jsonb)`;
 }
+
+/** What an operator did themselves, in their own chain. */
+export async function auditBy(
+  tx: Tx,
+  by: { readonly id: string },
+  action: string,
+  detail: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  await auditBy(tx, by, action, detail);
+}

@@ -18,8 +18,13 @@ export type Principal =
 
 export const SYSTEM: Principal = { role: "fleet_worker" };
 
+export interface OperatorRef {
+  readonly id: string;
+  readonly tenantId: string;
+}
+
 /** A request: reads within the tenant, writes as the operator. */
-export function asOperator(operator: { readonly id: string; readonly tenantId: string }): Principal {
+export function asOperator(operator: OperatorRef): Principal {
   return { role: "fleet_app", tenantId: operator.tenantId, operatorId: operator.id, scope: "tenant" };
 }
 
@@ -29,6 +34,10 @@ type Work<Result> = (tx: Tx) => Promise<Result>;
 export interface Store {
   /** Runs `work` in one transaction; `work` may run again (deadlock, serialization), so it must touch nothing but `tx`. */
   transaction<Result>(on: Principal, work: Work<Result>): Promise<Result>;
+  /** The same, as the fleet itself: sees all tenants. */
+  asSystem<Result>(work: Work<Result>): Promise<Result>;
+  /** The same, for an operator's request: reads within the tenant, writes as the operator. */
+  as<Result>(operator: OperatorRef, work: Work<Result>): Promise<Result>;
   /** Moves or patches one task; concurrent calls share statements (group commit). */
   readonly transitions: Transitions;
   /** Runs `work` while this process alone holds the named lock, or returns undefined at once when another holds it. */
@@ -117,7 +126,9 @@ export function openStore(options: StoreOptions): Store {
   }
 
   return {
-    transaction: (on, work) => transactionFrom(pool, on, work),
+    transaction: (principal, work) => transactionFrom(pool, principal, work),
+    asSystem: (work) => transactionFrom(pool, SYSTEM, work),
+    as: (operator, work) => transactionFrom(pool, asOperator(operator), work),
     transitions: openTransitions((text, values) => queryOnce(pool, options, text, values)),
     tryWithLock,
     get pool() {

@@ -254,7 +254,7 @@ function toTransitionError(error: unknown, { task, to }: Transition): unknown {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }
 
 function toCamelKeys(row: Record<string, unknown>): Record<string, unknown> {

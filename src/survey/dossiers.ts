@@ -8,6 +8,7 @@ import {
   type ParsedDossier,
 } from "../domain/science/science.ts";
 import { lastChanges, listFiles, readText, type FileEntry, type CommitRef } from "./repository.ts";
+import { messageOf } from "../domain/errors.ts";
 
 export interface FoundDossier {
   readonly path: string;
@@ -80,7 +81,7 @@ export function parseDossier(text: string): ParsedDossier {
     // A few aliases are fine; a document that unfolds into millions of values is not.
     return parseDossierHead(document.toJS({ maxAliasCount: 16 }), (key) => keyLines.get(key) ?? split.firstLine);
   } catch (error) {
-    const message = firstLine(error instanceof Error ? error.message : String(error));
+    const message = firstLine(messageOf(error));
     return { ok: false, problems: [{ line: split.firstLine, message }] };
   }
 }

@@ -15,7 +15,6 @@ import { migrateAll, openFleet, type OpenFleet } from "../../src/processes/fleet
 import { loadSigningKeys } from "../../src/processes/auth/keys.ts";
 import { findFreePort } from "../../src/store/embedded/postgres-server.ts";
 import { upsertOperator } from "../../src/store/operators.ts";
-import { SYSTEM } from "../../src/store/store.ts";
 import { commitFiles, newCheckout, runGit } from "../support/repositories.ts";
 import { startPostgres } from "../support/servers.ts";
 import { openDurableRedis, type DurableRedis } from "./durable-redis.ts";
@@ -146,7 +145,7 @@ async function makeOperators(open: OpenFleet, config: Config): Promise<ChaosEnvi
   } as const;
   return Promise.all(
     OPERATORS.map(async (operator) => {
-      await open.store.transaction(SYSTEM, (tx) => upsertOperator(tx, operator));
+      await open.store.asSystem((tx) => upsertOperator(tx, operator));
       return { id: operator.id, token: await issueToken(keys.signing, operator, options) };
     }),
   );

@@ -11,7 +11,6 @@ import type { Task } from "../../src/domain/task/task.ts";
 import { openChannels } from "../../src/notify/channels.ts";
 import { startWeb, type RunningWeb } from "../../src/processes/web.ts";
 import { upsertConfig } from "../../src/store/config.ts";
-import { asOperator } from "../../src/store/store.ts";
 import { respondWith, aReceiver, type Receiver } from "../notify/receiver.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
 import { openTestCli, type TestCli } from "../support/typed.ts";
@@ -65,7 +64,7 @@ beforeAll(async () => {
   by = typed.by;
   web = await startWeb({ ...fleet.open, fleet: fleet.fleet }, fleet.config, { relays: false });
   token.text = await web.issueFor(by, 600_000);
-  await fleet.fleet.store.transaction(asOperator(by), async (tx) => {
+  await fleet.fleet.store.as(by, async (tx) => {
     const owner = { tenantId: by.tenantId, operatorId: by.id };
     const webhook = { url: receiver.url, secret: "a-shared-secret-of-enough-length" };
     await upsertConfig(tx, owner, { key: "notify.channels", value: ["terminal", "webhook"], by: by.id });

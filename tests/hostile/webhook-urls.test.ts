@@ -16,7 +16,6 @@ import { loadSettings } from "../../src/processes/settings.ts";
 import { findFreePort } from "../../src/store/embedded/postgres-server.ts";
 import { upsertConfig } from "../../src/store/config.ts";
 import { insertNotifications } from "../../src/store/notifications.ts";
-import { SYSTEM } from "../../src/store/store.ts";
 import { aMessage } from "../notify/message.ts";
 import { respondWith, aReceiver } from "../notify/receiver.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
@@ -86,7 +85,7 @@ function nameServer(answers: readonly (readonly string[])[]) {
 /** As an operator's own setting, past whatever judges settings, and something to tell. */
 async function aNotification(by: Operator, url: string, key: string): Promise<NotifyJob> {
   const owner = { tenantId: by.tenantId, operatorId: by.id };
-  await fleet.fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.fleet.store.asSystem(async (tx) => {
     const value = { url: url.toWellFormed(), secret };
     await upsertConfig(tx, owner, { key: "notify.webhook", value, by: by.id });
     const message = { key, type: "drift_found", summary: "Drift found", facts: {}, channels: ["webhook"] };

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { SLOT_HOLDING_STATUSES, TaskStatus, VALID_TRANSITIONS, type Task } from "../../src/domain/task/task.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { countHeldSlots, upsertOperator } from "../../src/store/operators.ts";
-import { asOperator, SYSTEM } from "../../src/store/store.ts";
+import { SYSTEM } from "../../src/store/store.ts";
 import { admitTask, listSlotDrift, repairSlots, type Admission } from "../../src/store/tasks.ts";
 import { readmitTask, transitionTask } from "../../src/store/transitions.ts";
 import { aHint, aNewTask, anEvent, anOperator } from "../support/builders.ts";
@@ -33,7 +33,7 @@ test("1,000 requests of 20 operators through two processes meet every operator's
       const limit = 1 + (index % 20);
       const task = aNewTask(operator);
       const store = index % 3 ? world.store : other;
-      return store.transaction(asOperator(operator), (tx) =>
+      return store.as(operator, (tx) =>
         admitTask(tx, task, { limit, hints: [aHint({ id: task.id, epoch: 0 })], event: anEvent() }),
       );
     }),
@@ -170,12 +170,11 @@ test("a lowered tier takes nothing away; it only admits nobody until enough have
   const tasks: Task[] = [];
   for (let n = 0; n < 3; n += 1) tasks.push(await world.task(operator, "running"));
 
-  await world.store.transaction(SYSTEM, (tx) => upsertOperator(tx, { ...operator, tier: "builder" }));
+  await world.store.asSystem((tx) => upsertOperator(tx, { ...operator, tier: "builder" }));
 
   expect(await heldBy(world, operator)).toBe(3);
   expect(await world.admit(operator, {}, 1)).toMatchObject({ outcome: "denied", held: 3 });
-  for (const task of tasks)
-    await world.store.transaction(SYSTEM, (tx) => transitionTask(tx, { task, to: "failed", ...how }));
+  for (const task of tasks) await world.store.asSystem((tx) => transitionTask(tx, { task, to: "failed", ...how }));
   expect(await world.admit(operator, {}, 1)).toMatchObject({ outcome: "admitted" });
 });
 
@@ -187,20 +186,20 @@ test("the counter never goes below nothing, and a counter that is wrong is found
   await expect(world.query("update slots set active = -1")).rejects.toThrow("slots_active_not_negative");
   await world.query("update slots set active = 7");
   expect(await drift(world)).toEqual([{ operatorId: operator.id, active: 7, counted: 1 }]);
-  await world.store.transaction(SYSTEM, (tx) => repairSlots(tx, operator.id));
+  await world.store.asSystem((tx) => repairSlots(tx, operator.id));
   expect(await drift(world)).toEqual([]);
 });
 
 function readmit(world: TestStore, task: Task, limit: number): Promise<Task | undefined> {
-  return world.store.transaction(SYSTEM, (tx) => readmitTask(tx, { task, to: "retrying", ...how }, limit));
+  return world.store.asSystem((tx) => readmitTask(tx, { task, to: "retrying", ...how }, limit));
 }
 
 function heldBy(world: TestStore, operator: Operator): Promise<number> {
-  return world.store.transaction(SYSTEM, (tx) => countHeldSlots(tx, operator.id));
+  return world.store.asSystem((tx) => countHeldSlots(tx, operator.id));
 }
 
 function drift(world: TestStore) {
-  return world.store.transaction(SYSTEM, (tx) => listSlotDrift(tx));
+  return world.store.asSystem((tx) => listSlotDrift(tx));
 }
 
 function tally(outcomes: readonly Admission[]): Record<string, number> {

@@ -105,7 +105,7 @@ test("who writes while the months are made waits, and is not refused", async () 
   await maker.query("begin; set local role fleet_worker; select fleet_audit_months(3)");
 
   const entry = { operatorId: id, actor: id, action: "test.written", detail: {} };
-  const written = fleet.fleet.store.transaction(SYSTEM, (tx) => auditOperator(tx, entry));
+  const written = fleet.fleet.store.asSystem((tx) => auditOperator(tx, entry));
   await eventually(async () => {
     const waiting =
       "select 1 from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())";

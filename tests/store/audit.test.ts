@@ -23,7 +23,7 @@ test("the database and the verifier make the same text of any entry", async () =
 
   await fc.assert(
     fc.asyncProperty(text, text, details, async (actor, action, detail) => {
-      await world.store.transaction(SYSTEM, (tx) =>
+      await world.store.asSystem((tx) =>
         auditOperator(tx, { operatorId: operator.id, actor, action, detail: { ...detail } }),
       );
     }),
@@ -110,7 +110,7 @@ test("heads are listed page by page, operators first, each once", async () => {
   await using world = await testStore();
   const operators = await Promise.all(Array.from({ length: 3 }, () => world.operator()));
   for (const operator of operators) {
-    await world.store.transaction(SYSTEM, (tx) =>
+    await world.store.asSystem((tx) =>
       auditOperator(tx, { operatorId: operator.id, actor: "test", action: "test", detail: {} }),
     );
     await world.tasks(operator, 4);
@@ -120,21 +120,21 @@ test("heads are listed page by page, operators first, each once", async () => {
   expect(pages).toEqual(await heads(world, 100));
   expect(pages).toHaveLength(15);
   const [, , , one] = pages;
-  const only = await world.store.transaction(SYSTEM, (tx) => listChainHeads(tx, "", 10, one?.chain));
+  const only = await world.store.asSystem((tx) => listChainHeads(tx, "", 10, one?.chain));
   expect(only).toEqual([one]);
 });
 
 async function heads({ store }: TestStore, limit: number) {
   const all: { chain: string; seq: number; head: string }[] = [];
   for (;;) {
-    const page = await store.transaction(SYSTEM, (tx) => listChainHeads(tx, all.at(-1)?.chain ?? "", limit));
+    const page = await store.asSystem((tx) => listChainHeads(tx, all.at(-1)?.chain ?? "", limit));
     all.push(...page);
     if (page.length < limit) return all;
   }
 }
 
 function entriesOf({ store }: TestStore, chain: string) {
-  return store.transaction(SYSTEM, (tx) => listAuditEntries(tx, chain, { after: 0, limit: 10_000 }));
+  return store.asSystem((tx) => listAuditEntries(tx, chain, { after: 0, limit: 10_000 }));
 }
 
 /** As `fleet audit verify` does: each chain recomputed, then held to the head its task or operator remembers. */

@@ -5,7 +5,6 @@ import type { OwnerBudget } from "../../src/domain/budget.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { findReachedCap, listBudgets, upsertBudget, recordUsage, WHOLE_TENANT } from "../../src/store/budgets.ts";
 import { pruneSpending } from "../../src/store/retention.ts";
-import { asOperator, SYSTEM } from "../../src/store/store.ts";
 import { admitTask } from "../../src/store/tasks.ts";
 import { aNewTask, anEvent } from "../support/builders.ts";
 import { testStore, type TestStore } from "../support/store.ts";
@@ -21,16 +20,12 @@ const NONE: OwnerBudget = {
 
 function give(world: TestStore, { id, tenantId }: Operator, budget: Partial<OwnerBudget>, whole = false) {
   const operatorId = whole ? WHOLE_TENANT : id;
-  return world.store.transaction(SYSTEM, (tx) =>
-    upsertBudget(tx, { ...NONE, ...budget, tenantId, operatorId, by: "root" }),
-  );
+  return world.store.asSystem((tx) => upsertBudget(tx, { ...NONE, ...budget, tenantId, operatorId, by: "root" }));
 }
 
 /** As a request, so that row security and grants are in play. */
 function ask(world: TestStore, by: Operator, more: Parameters<typeof aNewTask>[1] = {}) {
-  return world.store.transaction(asOperator(by), (tx) =>
-    admitTask(tx, aNewTask(by, more), { limit: 1_000, hints: [], event: anEvent() }),
-  );
+  return world.store.as(by, (tx) => admitTask(tx, aNewTask(by, more), { limit: 1_000, hints: [], event: anEvent() }));
 }
 
 test("of 200 requests at once by two operators of a tenant exactly as many are admitted as the day's caps allow", async () => {
@@ -86,7 +81,7 @@ test("usage grows only, is counted once however often and by however many it is 
       [task.id, attempt, ann.tenantId, ann.id, randomUUID()],
     );
   const tell = (attempt: number, tokens: number, cost: number | null = null) =>
-    world.store.transaction(SYSTEM, (tx) => recordUsage(tx, [{ taskId: task.id, attempt, usage: { tokens, cost } }]));
+    world.store.asSystem((tx) => recordUsage(tx, [{ taskId: task.id, attempt, usage: { tokens, cost } }]));
   await begin(0);
   await begin(1);
 
@@ -109,7 +104,7 @@ test("days long past are forgotten, the sums of all time are not", async () => {
   await world.query(`insert into spending (tenant_id, operator_id, period) select 't', 'o', period
     from (values ('ever'), ('2020-02-29'), (fleet_today())) as p(period)`);
 
-  expect(await world.store.transaction(SYSTEM, (tx) => pruneSpending(tx, 90))).toBe(1);
+  expect(await world.store.asSystem((tx) => pruneSpending(tx, 90))).toBe(1);
   expect(await world.query("select count(*)::int as n from spending")).toEqual([{ n: 2 }]);
 });
 
@@ -126,12 +121,11 @@ test("what is used up, or has less left than the task may use, refuses; a reques
   expect((await ask(world, ann, { budget: { tokens: 100 } })).outcome).toBe("admitted");
   await world.query("update spending set tokens = 1000");
   expect((await ask(world, ann)).cap).toMatchObject({ scope: "operator", what: "tokens", daily: false });
-  const usedUp = (by: Operator) =>
-    world.store.transaction(SYSTEM, (tx) => findReachedCap(tx, { ...by, operatorId: by.id }));
+  const usedUp = (by: Operator) => world.store.asSystem((tx) => findReachedCap(tx, { ...by, operatorId: by.id }));
   expect(await usedUp(ann)).toMatchObject({ what: "tokens" });
   expect(await usedUp(stranger)).toBeUndefined();
-  expect(await world.store.transaction(asOperator(stranger), (tx) => listBudgets(tx))).toEqual([]);
-  await expect(
-    world.store.transaction(asOperator(ann), (tx) => tx.run`update spending set tokens = 0`),
-  ).rejects.toThrow("permission denied");
+  expect(await world.store.as(stranger, (tx) => listBudgets(tx))).toEqual([]);
+  await expect(world.store.as(ann, (tx) => tx.run`update spending set tokens = 0`)).rejects.toThrow(
+    "permission denied",
+  );
 });

@@ -107,7 +107,7 @@ test("of many claims of a host's last slot one finds it free", async () => {
   const taken = await times(12, async (index) => {
     const task = waiting[index];
     if (!task) return false;
-    return world.store.transaction(SYSTEM, async (tx) => {
+    return world.store.asSystem(async (tx) => {
       if ((await lockFreeSlots(tx, "host-1")) < 1) return false;
       await tx.run`update fleet_tasks set status = 'spawning', host = 'host-1' where id = ${task.id}`;
       return true;
@@ -231,7 +231,7 @@ test("a task is found by id, by any prefix of it, by its short name, and by the 
 });
 
 function as<Result>({ store }: TestStore, work: (tx: Tx) => Promise<Result>): Promise<Result> {
-  return store.transaction(SYSTEM, work);
+  return store.asSystem(work);
 }
 
 function report(reporter: string) {

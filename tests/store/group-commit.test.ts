@@ -262,7 +262,7 @@ function spawned(to: TaskStatus) {
 }
 
 async function violations({ store }: TestStore): Promise<string[]> {
-  return store.transaction(SYSTEM, async (tx) => {
+  return store.asSystem(async (tx) => {
     const found = [
       await invariants.listOverTierSlots(tx, { ...SLOTS_BY_TIER, sovereign: 1_000 }),
       await invariants.listUnregisteredAgents(tx),
@@ -279,7 +279,7 @@ async function violations({ store }: TestStore): Promise<string[]> {
 }
 
 async function slotDrift({ store }: TestStore): Promise<string[]> {
-  return store.transaction(SYSTEM, (tx) => invariants.listSlotMismatches(tx, SLOT_HOLDING_STATUSES));
+  return store.asSystem((tx) => invariants.listSlotMismatches(tx, SLOT_HOLDING_STATUSES));
 }
 
 /** Distinct transactions that wrote audit entries: with group commit one per batch. */

@@ -1,7 +1,7 @@
 /** A PostgreSQL that neither answers nor refuses: given up after the statement's time. */
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { openStore, SYSTEM } from "../../src/store/store.ts";
+import { openStore } from "../../src/store/store.ts";
 import { testStore } from "../support/store.ts";
 
 const Backend = z.object({ pid: z.int() });
@@ -9,7 +9,7 @@ const Backend = z.object({ pid: z.int() });
 test("a connection that hangs is given up as one that is away, and not used again", async () => {
   await using world = await testStore();
   const store = openStore({ url: world.url, maxConnections: 1, statementTimeoutMs: 500, onLostConnection: () => {} });
-  const backend = () => store.transaction(SYSTEM, (tx) => tx.many(Backend)`select pg_backend_pid() as pid`);
+  const backend = () => store.asSystem((tx) => tx.many(Backend)`select pg_backend_pid() as pid`);
   const [hung] = await backend();
   if (!hung) throw new Error("There is no backend.");
   process.kill(hung.pid, "SIGSTOP");

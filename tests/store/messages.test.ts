@@ -46,7 +46,7 @@ test("of two last verdicts at once exactly one reviewer sees the whole round", a
     error: null,
   };
   const seen = await times(6, (index) =>
-    world.store.transaction(SYSTEM, async (tx) => {
+    world.store.asSystem(async (tx) => {
       await lockReviewRound(tx, task.id, 1);
       const settled = await settleReview(tx, { id: rows[index % 3]?.id ?? "", worker: `w${index}` }, end);
       const now = await lockReviewRound(tx, task.id, 1);
@@ -98,5 +98,5 @@ function reviewers() {
 }
 
 function as<Result>({ store }: TestStore, work: (tx: Tx) => Promise<Result>): Promise<Result> {
-  return store.transaction(SYSTEM, work);
+  return store.asSystem(work);
 }

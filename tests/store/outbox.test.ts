@@ -10,7 +10,7 @@ import {
   measureOutboxLag,
 } from "../../src/store/outbox.ts";
 import { pruneOutbox } from "../../src/store/retention.ts";
-import { asOperator, SYSTEM, type Store } from "../../src/store/store.ts";
+import { SYSTEM, type Store } from "../../src/store/store.ts";
 import { aHint, anEvent } from "../support/builders.ts";
 import { eventually } from "../support/eventually.ts";
 import { testStore } from "../support/store.ts";
@@ -22,9 +22,9 @@ test("two relays at once share the waiting hints without overlap and without wai
   const operator = await world.operator();
   for (let n = 0; n < 40; n += 1) await world.admit(operator);
 
-  const [one, two] = await world.store.transaction(SYSTEM, async (first) => {
+  const [one, two] = await world.store.asSystem(async (first) => {
     const mine = await claimHints(first, 25);
-    const theirs = await world.store.transaction(SYSTEM, (second) => claimHints(second, 25));
+    const theirs = await world.store.asSystem((second) => claimHints(second, 25));
     return [mine, theirs];
   });
 
@@ -36,10 +36,10 @@ test("a relayed hint is not offered again, a failed one waits, and after its las
   await using world = await testStore();
   await world.admit(await world.operator());
   await world.admit(await world.operator());
-  const claim = () => world.store.transaction(SYSTEM, (tx) => claimHints(tx, 10));
+  const claim = () => world.store.asSystem((tx) => claimHints(tx, 10));
   const [, second] = await claim();
   const fail = (pauseMs: number) =>
-    world.store.transaction(SYSTEM, (tx) =>
+    world.store.asSystem((tx) =>
       markHintsFailed(tx, { ids: [second?.id ?? ""], error: "Redis is away", pauseMs, maxTries: 3 }),
     );
 
@@ -50,7 +50,7 @@ test("a relayed hint is not offered again, a failed one waits, and after its las
   await fail(0);
   expect(await claim()).toEqual([]);
 
-  expect(await world.store.transaction(SYSTEM, (tx) => measureOutboxLag(tx))).toMatchObject({ waiting: 0, dead: 1 });
+  expect(await world.store.asSystem((tx) => measureOutboxLag(tx))).toMatchObject({ waiting: 0, dead: 1 });
   expect(await world.query("select last_error from outbox where dead_at is not null")).toEqual([
     { last_error: "Redis is away" },
   ]);
@@ -62,7 +62,7 @@ test("a hint for later is offered at once with its delay, so that the queue wait
   const later = { ...aHint(task), delayMs: 60_000 };
   await world.store.transitions.transition(SYSTEM, { task, to: "failed", ...how, hints: [later] });
 
-  const rows = await world.store.transaction(SYSTEM, (tx) => claimHints(tx, 10));
+  const rows = await world.store.asSystem((tx) => claimHints(tx, 10));
 
   const delays = rows.map(({ delayMs }) => delayMs).toSorted((a, b) => a - b);
   expect(delays[0]).toBe(0);
@@ -86,7 +86,7 @@ test("the same hint for the same epoch is written once, however often it is aske
 test("an event is not shown before an earlier transaction that is still open has ended", async () => {
   await using world = await testStore();
   const operator = await world.operator();
-  const start = await world.store.transaction(SYSTEM, (tx) => getLatestEventCursor(tx));
+  const start = await world.store.asSystem((tx) => getLatestEventCursor(tx));
   const slow = await world.client();
   await slow.query("begin");
   await writeEvent(slow, operator, "slow");
@@ -109,7 +109,7 @@ test("a reader that resumes at its cursor sees each event of 32 writers exactly 
   await using world = await testStore();
   const operator = await world.operator();
   const tasks = await world.tasks(operator, 32, "running");
-  const from = await world.store.transaction(SYSTEM, (tx) => getLatestEventCursor(tx));
+  const from = await world.store.asSystem((tx) => getLatestEventCursor(tx));
   const other = world.another(16);
   let writing = true;
 
@@ -150,8 +150,7 @@ test("a request reads its tenant's events only, of one task when it asks for one
   const [one] = await world.tasks(ada, 3);
   await world.tasks(await world.operator(), 3);
 
-  const read = (taskId?: string) =>
-    world.store.transaction(asOperator(ada), (tx) => listEvents(tx, { cursor: "0-0", limit: 100, taskId }));
+  const read = (taskId?: string) => world.store.as(ada, (tx) => listEvents(tx, { cursor: "0-0", limit: 100, taskId }));
 
   const all = await eventually(async () => {
     const events = await read();
@@ -164,12 +163,12 @@ test("a request reads its tenant's events only, of one task when it asks for one
 test("pruning removes told rows after their time, events later than hints, and nothing that waits", async () => {
   await using world = await testStore();
   for (let n = 0; n < 3; n += 1) await world.admit(await world.operator());
-  await world.store.transaction(SYSTEM, (tx) => claimHints(tx, 1));
+  await world.store.asSystem((tx) => claimHints(tx, 1));
   await world.query(
     "update outbox set processed_at = processed_at - interval '2 hours' where processed_at is not null",
   );
   const prune = (eventsMs: number) =>
-    world.store.transaction(SYSTEM, (tx) => pruneOutbox(tx, { hintsMs: 3_600_000, eventsMs, limit: 10 }));
+    world.store.asSystem((tx) => pruneOutbox(tx, { hintsMs: 3_600_000, eventsMs, limit: 10 }));
 
   expect(await prune(86_400_000)).toBe(1);
   expect(await prune(3_600_000)).toBe(3);
@@ -190,6 +189,6 @@ async function writeEvent(on: Queryable, operator: { id: string; tenantId: strin
 const Named = z.object({ data: z.object({ name: z.string().optional() }) });
 
 async function readFrom(store: Store, cursor: string, limit = 100): Promise<{ cursor: string; name: string }[]> {
-  const rows = await store.transaction(SYSTEM, (tx) => listEvents(tx, { cursor, limit }));
+  const rows = await store.asSystem((tx) => listEvents(tx, { cursor, limit }));
   return rows.map((row) => ({ cursor: row.cursor, name: Named.parse(row.payload).data.name ?? "" }));
 }

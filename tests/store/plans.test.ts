@@ -143,7 +143,7 @@ describe("among 50,000 tasks an index finds", () => {
 
   test("the tasks of a batch of transitions, whatever the statistics said when it was planned", async () => {
     const task = await world.read(aTask.id);
-    await world.store.transaction(SYSTEM, async (tx) => {
+    await world.store.asSystem(async (tx) => {
       // Counted on the table itself, because the plan is inside the function.
       const scans = async () =>
         (await tx.many(Scans)`select pg_stat_get_xact_numscans('fleet_tasks'::regclass)::int as n`)[0]?.n;

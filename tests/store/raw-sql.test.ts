@@ -2,7 +2,7 @@
 import { Client } from "pg";
 import { expect, test } from "vitest";
 import type { Operator } from "../../src/domain/operator.ts";
-import { assertDatabaseUsable, asOperator, SYSTEM } from "../../src/store/store.ts";
+import { assertDatabaseUsable, asOperator } from "../../src/store/store.ts";
 import { listEvents } from "../../src/store/outbox.ts";
 import { listTasks } from "../../src/store/tasks.ts";
 import { eventually } from "../support/eventually.ts";
@@ -130,11 +130,11 @@ test("a processor sees all tenants and still cannot rewrite history", async () =
   for (let n = 0; n < 3; n += 1) await world.task(await world.operator());
   const client = await world.client();
 
-  const tasks = await world.store.transaction(SYSTEM, (tx) => listTasks(tx, { limit: 10 }));
+  const tasks = await world.store.asSystem((tx) => listTasks(tx, { limit: 10 }));
   expect(tasks).toHaveLength(3);
   // Events are held back while older transactions of the server, also those of other tests, are open.
   await eventually(async () => {
-    const events = await world.store.transaction(SYSTEM, (tx) => listEvents(tx, { cursor: "0-0", limit: 10 }));
+    const events = await world.store.asSystem((tx) => listEvents(tx, { cursor: "0-0", limit: 10 }));
     return events.length === 3 || undefined;
   });
   await client.query("begin; set local role fleet_worker");

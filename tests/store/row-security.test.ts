@@ -80,7 +80,7 @@ test("the same through pgbouncer in transaction mode", async () => {
   try {
     expect(await foreignRows(store, tenants, 2_000)).toBe(0);
     const { operator, taskId } = tenants[0] ?? fail();
-    const task = (await store.transaction(asOperator(operator), (tx) => findTask(tx, taskId))) ?? fail();
+    const task = (await store.as(operator, (tx) => findTask(tx, taskId))) ?? fail();
     const moved = await store.transitions.transition(asOperator(operator), { task, to: "cancelled", ...how });
     expect(await world.read(taskId)).toEqual(moved);
   } finally {

@@ -3,7 +3,6 @@ import { readFile, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { listKnownMigrations, migrateDown, migrateUp } from "../../src/store/migrate.ts";
 import { readExpectedSchema, listAppliedMigrations, readSchema } from "../../src/store/schema.ts";
-import { SYSTEM } from "../../src/store/store.ts";
 import { testStore } from "../support/store.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
 
@@ -25,7 +24,7 @@ test("the migrations make the schema that was agreed, and nothing else", async (
 
 test("the print of the schema that drift is told by is that of the migrations", async () => {
   await using world = await testStore();
-  const [print, applied] = await world.store.transaction(SYSTEM, async (tx) => [
+  const [print, applied] = await world.store.asSystem(async (tx) => [
     await readSchema(tx),
     await listAppliedMigrations(tx),
   ]);

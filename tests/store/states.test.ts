@@ -43,7 +43,7 @@ describe.each([
   },
   {
     way: "inside a transaction",
-    move: (task: Task, to: TaskStatus) => world.store.transaction(SYSTEM, (tx) => transitionTask(tx, asked(task, to))),
+    move: (task: Task, to: TaskStatus) => world.store.asSystem((tx) => transitionTask(tx, asked(task, to))),
   },
 ])("moving $way", ({ move }) => {
   const tell = async (task: Task, to: TaskStatus): Promise<unknown> => {

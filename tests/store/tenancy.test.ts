@@ -207,8 +207,8 @@ test.each(["the pool", "pgbouncer in transaction mode"])(
     try {
       for (const [name, end] of ENDINGS) {
         await end(store, ada).catch(() => undefined);
-        const seen = await store.transaction(
-          asOperator(eve),
+        const seen = await store.as(
+          eve,
           (tx) => tx.many(Seen)`select tenant_id from fleet_tasks union select tenant_id from audit_log`,
         );
         expect([name, seen]).toEqual([name, [{ tenantId: eve.tenantId }]]);
@@ -221,23 +221,23 @@ test.each(["the pool", "pgbouncer in transaction mode"])(
 );
 
 const ENDINGS: readonly (readonly [string, (store: Store, by: Operator) => Promise<unknown>])[] = [
-  ["a commit", (store, by) => store.transaction(asOperator(by), (tx) => listTasks(tx, { limit: 1 }))],
-  ["an error of SQL", (store, by) => store.transaction(asOperator(by), (tx) => tx.run`select 1 / 0`)],
-  ["an error of ours", (store, by) => store.transaction(asOperator(by), () => Promise.reject(new Error("ours")))],
+  ["a commit", (store, by) => store.as(by, (tx) => listTasks(tx, { limit: 1 }))],
+  ["an error of SQL", (store, by) => store.as(by, (tx) => tx.run`select 1 / 0`)],
+  ["an error of ours", (store, by) => store.as(by, () => Promise.reject(new Error("ours")))],
   [
     "a savepoint rolled back to",
     (store, by) =>
-      store.transaction(asOperator(by), async (tx) => {
+      store.as(by, async (tx) => {
         await tx.run`savepoint a`;
         await tx.run`select set_config('app.scope', 'operator', true)`;
         await tx.run`rollback to savepoint a`;
       }),
   ],
-  ["a statement's time-out", (store, by) => store.transaction(asOperator(by), (tx) => tx.run`select pg_sleep(5)`)],
+  ["a statement's time-out", (store, by) => store.as(by, (tx) => tx.run`select pg_sleep(5)`)],
   [
     "a query that was cancelled",
     (store, by) =>
-      store.transaction(asOperator(by), async (tx) => {
+      store.as(by, async (tx) => {
         await tx.run`select pg_cancel_backend(pg_backend_pid())`;
         await tx.run`select pg_sleep(0.2)`;
       }),
@@ -245,14 +245,14 @@ const ENDINGS: readonly (readonly [string, (store: Store, by: Operator) => Promi
   [
     "a transaction that ended itself and went on",
     (store, by) =>
-      store.transaction(asOperator(by), async (tx) => {
+      store.as(by, async (tx) => {
         await tx.run`commit`;
         await findTask(tx, "00000000-0000-7000-8000-000000000000");
       }),
   ],
   [
     "a connection that was cut",
-    (store, by) => store.transaction(asOperator(by), (tx) => tx.run`select pg_terminate_backend(pg_backend_pid())`),
+    (store, by) => store.as(by, (tx) => tx.run`select pg_terminate_backend(pg_backend_pid())`),
   ],
 ];
 

@@ -22,7 +22,6 @@ import { openFleet, type OpenFleet } from "../../src/processes/fleet.ts";
 import { startWorker, type RunningWorker } from "../../src/processes/worker.ts";
 import { upsertOperator } from "../../src/store/operators.ts";
 import { claimHints } from "../../src/store/outbox.ts";
-import { SYSTEM } from "../../src/store/store.ts";
 import { getTask } from "../../src/store/tasks.ts";
 import { anOperator } from "./builders.ts";
 import { testDatabase, type TestDatabase } from "./database.ts";
@@ -88,7 +87,7 @@ export async function testFleet(options: TestFleetOptions = {}): Promise<TestFle
   const { database, config, lines, logged, start } = farm;
   const own = await start();
   const { fleet } = own;
-  const read = (taskId: string) => fleet.store.transaction(SYSTEM, (tx) => getTask(tx, taskId));
+  const read = (taskId: string) => fleet.store.asSystem((tx) => getTask(tx, taskId));
   await tickOnce(own);
 
   return {
@@ -101,7 +100,7 @@ export async function testFleet(options: TestFleetOptions = {}): Promise<TestFle
     query: (text, values) => database.query(text, values),
     async operator(operator = {}) {
       const made = anOperator(operator);
-      await fleet.store.transaction(SYSTEM, (tx) => upsertOperator(tx, made));
+      await fleet.store.asSystem((tx) => upsertOperator(tx, made));
       return made;
     },
     aRepository: (product) => aProduct(farm, product),
@@ -240,7 +239,7 @@ function settingsFor(more: TestFleetOptions["settings"] = {}): Settings {
 
 /** Each hint once, by the processor of its queue, as a worker would get it; a refusal of one is the test's to see. */
 async function processHints(fleet: Fleet): Promise<number> {
-  const rows = await fleet.store.transaction(SYSTEM, (tx) => claimHints(tx, 100));
+  const rows = await fleet.store.asSystem((tx) => claimHints(tx, 100));
   // A retry that waits for its time, here it has come.
   await Promise.all(
     rows.map(async ({ topic, payload }) => {

@@ -11,7 +11,6 @@ import { createRedactor } from "../../src/domain/text/redact.ts";
 import { evidenceDir, openEvidence } from "../../src/runs/evidence.ts";
 import { insertOrders } from "../../src/store/orders.ts";
 import { findRun } from "../../src/store/runs.ts";
-import { SYSTEM } from "../../src/store/store.ts";
 import type { TestFleet } from "./fleet.ts";
 
 export interface TestIntentRequest extends IntentContext {
@@ -41,7 +40,7 @@ export async function anIntentRequest(
     plan_id: null,
     policy_refs: [],
   };
-  const [order] = await fleet.store.transaction(SYSTEM, (tx) =>
+  const [order] = await fleet.store.asSystem((tx) =>
     insertOrders(tx, { tenantId, operatorId }, [{ order: work, source: "manual", subject }]),
   );
   if (!order) throw new Error("The order was not stored.");
@@ -50,7 +49,7 @@ export async function anIntentRequest(
     "insert into runs (id, tenant_id, operator_id, order_id, product_id, intent) values ($1, $2, $3, $4, $5, $6)",
     [runId, tenantId, operatorId, order.id, product.id, intent],
   );
-  const run = await fleet.store.transaction(SYSTEM, (tx) => findRun(tx, runId));
+  const run = await fleet.store.asSystem((tx) => findRun(tx, runId));
   if (!run) throw new Error("The run was not stored.");
   const evidence = await openEvidence(evidenceDir(fleet.home, product.id, runId), createRedactor());
   const read = (name: string) => readFile(join(evidence.path, name), "utf8");

@@ -10,7 +10,6 @@ import { Product } from "../../src/domain/product.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { getOrder, insertOrders, type Order } from "../../src/store/orders.ts";
 import { listRunsOfOrder, type Run } from "../../src/store/runs.ts";
-import { SYSTEM } from "../../src/store/store.ts";
 import type { TestFleet, TestProcess } from "./fleet.ts";
 import { newCheckout } from "./repositories.ts";
 
@@ -44,7 +43,7 @@ export async function storeOrders(fleet: TestFleet, by: Operator, ...inputs: rea
     }),
   );
   const owner = { tenantId: by.tenantId, operatorId: by.id };
-  return fleet.fleet.store.transaction(SYSTEM, (tx) =>
+  return fleet.fleet.store.asSystem((tx) =>
     insertOrders(
       tx,
       owner,
@@ -69,12 +68,12 @@ export async function requestOrders(
 }
 
 export async function readOrder(fleet: TestFleet, id: string): Promise<Order> {
-  return fleet.fleet.store.transaction(SYSTEM, (tx) => getOrder(tx, id));
+  return fleet.fleet.store.asSystem((tx) => getOrder(tx, id));
 }
 
 /** Latest first. */
 export async function runsOfOrder(fleet: TestFleet, { id }: Pick<Order, "id">): Promise<Run[]> {
-  return fleet.fleet.store.transaction(SYSTEM, (tx) => listRunsOfOrder(tx, id));
+  return fleet.fleet.store.asSystem((tx) => listRunsOfOrder(tx, id));
 }
 
 /** As its job would; answers with the order as it is then. What the queue would try again is not an error here. */

@@ -4,7 +4,7 @@ import { Client, escapeLiteral } from "pg";
 import type { Operator } from "../../src/domain/operator.ts";
 import { SLOT_HOLDING_STATUSES, type Task, type TaskStatus, TERMINAL_STATUSES } from "../../src/domain/task/task.ts";
 import { upsertOperator } from "../../src/store/operators.ts";
-import { openStore, SYSTEM, type Store } from "../../src/store/store.ts";
+import { openStore, type Store } from "../../src/store/store.ts";
 import { admitTask, getTask, type Admission, type NewTask } from "../../src/store/tasks.ts";
 import { aHint, aNewTask, anEvent, anOperator } from "./builders.ts";
 import { testDatabase, type TestDatabase } from "./database.ts";
@@ -42,12 +42,12 @@ export async function testStore({ maxConnections = 10 } = {}): Promise<TestStore
     return store;
   };
   const store = openAnother();
-  const read = (id: string) => store.transaction(SYSTEM, (tx) => getTask(tx, id));
+  const read = (id: string) => store.asSystem((tx) => getTask(tx, id));
 
   async function admit(operator: Operator, task: Partial<NewTask> = {}, limit = 1_000_000): Promise<Admission> {
     const newTask = aNewTask(operator, task);
     const hints = [aHint({ id: newTask.id, epoch: 0 })];
-    return store.transaction(SYSTEM, (tx) => admitTask(tx, newTask, { limit, hints, event: anEvent() }));
+    return store.asSystem((tx) => admitTask(tx, newTask, { limit, hints, event: anEvent() }));
   }
 
   return {
@@ -64,7 +64,7 @@ export async function testStore({ maxConnections = 10 } = {}): Promise<TestStore
     },
     async operator(operator = {}) {
       const made = anOperator(operator);
-      await store.transaction(SYSTEM, (tx) => upsertOperator(tx, made));
+      await store.asSystem((tx) => upsertOperator(tx, made));
       return made;
     },
     admit,
@@ -90,7 +90,7 @@ export async function manyTasks(
   database: TestDatabase,
   { operator, count, status }: { operator: Operator; count: number; status: TaskStatus },
 ): Promise<Task[]> {
-  const ids = await store.transaction(SYSTEM, async (tx) => {
+  const ids = await store.asSystem(async (tx) => {
     const made: string[] = [];
     for (let n = 0; n < count; n += 1) {
       const { taskId } = await admitTask(tx, aNewTask(operator), { limit: 1_000_000, hints: [], event: anEvent() });
@@ -99,7 +99,7 @@ export async function manyTasks(
     return made;
   });
   await forceStatus(database, ids, status, {});
-  return store.transaction(SYSTEM, async (tx) => {
+  return store.asSystem(async (tx) => {
     const tasks: Task[] = [];
     for (const id of ids) tasks.push(await getTask(tx, id));
     return tasks;

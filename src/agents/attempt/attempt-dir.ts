@@ -3,7 +3,7 @@ import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, statSync, wr
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { SpawnError } from "../../domain/errors.ts";
+import { SpawnError, codeOf } from "../../domain/errors.ts";
 import type { Usage } from "../../domain/budget.ts";
 import type { ExitRecord } from "../../domain/monitor/facts.ts";
 import { parseHeartbeat, type Heartbeat } from "../../domain/monitor/heartbeat.ts";
@@ -91,7 +91,7 @@ export async function fenceAttempt(dir: string): Promise<"closed" | "had-started
     await mkdir(join(dir, "started"), { mode: 0o700 });
     return "closed";
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return "had-started";
+    if (codeOf(error) === "EEXIST") return "had-started";
     throw error;
   }
 }

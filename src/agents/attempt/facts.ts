@@ -16,6 +16,7 @@ import {
 } from "./attempt-dir.ts";
 import type { Pane, Runtime } from "../runtime/runtime.ts";
 import { sessionName } from "./stop.ts";
+import { messageOf } from "../../domain/errors.ts";
 
 export interface Orphan {
   readonly kind: "session" | "process";
@@ -107,8 +108,7 @@ export function openObserver({ home, runtime, clock }: ObserverOptions): Observe
   async function observe(): Promise<Observation> {
     const problems: string[] = [];
     const attempts = readOpenAttempts();
-    const reportProblem = (error: unknown) =>
-      void problems.push(error instanceof Error ? error.message : String(error));
+    const reportProblem = (error: unknown) => void problems.push(messageOf(error));
     // Before the branches: an agent that commits and ends in between must not be seen as ended without a commit.
     const reports = new Map(attempts.map(({ dir }) => [dir, readAttempt(dir)]));
     const [panes, heads] = await Promise.all([

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { findMarked } from "../../command/process-tree.ts";
-import { FleetError } from "../../domain/errors.ts";
+import { FleetError, messageOf } from "../../domain/errors.ts";
 import { shortId } from "../../domain/task/task.ts";
 import { git, tryGit } from "../../git/git.ts";
 import { readRefs, type Mirror } from "../../git/mirror.ts";
@@ -92,7 +92,7 @@ export async function removeWorkspace(
       });
       facts = { ...facts, snapshot: "verified" };
     } catch (error) {
-      facts = { ...facts, snapshot: { failed: error instanceof Error ? error.message : String(error) } };
+      facts = { ...facts, snapshot: { failed: messageOf(error) } };
     }
     decision = decideCleanup(facts);
   }
@@ -139,7 +139,7 @@ async function inspectWorkspace(
     // A worker that was believed dead may have removed it just now.
     if ((await lstat(record.path).catch(() => undefined)) === undefined)
       return { facts: NO_WORKSPACE, head: null, unsaved };
-    const unreadable = error instanceof Error ? error.message : String(error);
+    const unreadable = messageOf(error);
     return { facts: { ...facts, unreadable }, head: null, unsaved };
   }
 }

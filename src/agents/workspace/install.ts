@@ -4,7 +4,7 @@ import { appendFile, mkdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { lastLines, runCommand } from "../../command/run.ts";
 import { asUser } from "../../command/unix-user.ts";
-import { SpawnError } from "../../domain/errors.ts";
+import { SpawnError, messageOf } from "../../domain/errors.ts";
 import { installerCacheDir, userEnv } from "../users.ts";
 import { readWorkspaceRecord, writeWorkspaceRecord, type WorkspaceRecord } from "./record.ts";
 
@@ -118,7 +118,7 @@ async function runInstaller(request: InstallRequest, record: WorkspaceRecord, ar
   const { timeoutMs, signal } = request;
   const options = { cwd: record.path, env, timeoutMs, ...(signal ? { signal } : {}) };
   const result = await runCommand(asUser(user, argv), options).catch((error: unknown) => {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new SpawnError("INSTALL_FAILED", "install", `${commandLine}: ${why}`, error);
   });
   const output = `${result.stdout}${result.stderr}`;

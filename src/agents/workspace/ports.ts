@@ -2,7 +2,7 @@
 import { link, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { randomUUID } from "node:crypto";
-import { SpawnError } from "../../domain/errors.ts";
+import { SpawnError, codeOf } from "../../domain/errors.ts";
 import { portRoot, workspaceRoot } from "../paths.ts";
 
 /** Below the range from which Linux gives out ports by itself (32768 on), above what services commonly use. */
@@ -39,7 +39,7 @@ async function claimBlock(root: string, base: number, shortName: string): Promis
     await link(draft, join(root, String(base)));
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+    if (codeOf(error) === "EEXIST") return false;
     throw error;
   } finally {
     await rm(draft, { force: true });

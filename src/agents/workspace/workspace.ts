@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readFile, realpath, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { chownTree, type UnixUser } from "../../command/unix-user.ts";
-import { codeOf, FleetError, SpawnError } from "../../domain/errors.ts";
+import { codeOf, FleetError, SpawnError, messageOf } from "../../domain/errors.ts";
 import { isBranchName } from "../../domain/task/branch.ts";
 import { shortId } from "../../domain/task/task.ts";
 import { git } from "../../git/git.ts";
@@ -56,7 +56,7 @@ export async function prepareWorkspace(context: AgentsContext, request: Workspac
     return await findOrCreate(context, user ? { ...request, kind: "clone" } : request, user);
   } catch (error) {
     if (error instanceof SpawnError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new SpawnError("WORKSPACE_FAILED", "workspace", `No working copy: ${why}`, error);
   }
 }

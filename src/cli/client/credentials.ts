@@ -3,6 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { FleetError } from "../../domain/errors.ts";
+import { codeOf } from "../../domain/errors.ts";
 
 export interface Credentials {
   readonly url: string;
@@ -42,7 +43,7 @@ async function readLocal(file: string): Promise<Credentials | undefined> {
     }
     text = await readFile(file, "utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (codeOf(error) === "ENOENT") return undefined;
     throw error;
   }
   const found: unknown = JSON.parse(text);

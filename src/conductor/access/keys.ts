@@ -11,25 +11,24 @@ import {
   type NewSigningKey,
   type SigningKeyRow,
 } from "../../store/keys.ts";
-import { auditOperator } from "../../store/operators.ts";
-import { SYSTEM } from "../../store/store.ts";
+import { auditBy } from "../../store/operators.ts";
 import type { Fleet } from "../fleet.ts";
 
 export async function listKeys(fleet: Fleet, by: Operator): Promise<SigningKeyRow[]> {
   assertAdmin(by);
-  return fleet.store.transaction(SYSTEM, (tx) => listAllKeys(tx));
+  return fleet.store.asSystem((tx) => listAllKeys(tx));
 }
 
 /** The new key signs from now on; the others verify for `overlapMs` more. */
 export async function rotateKeys(fleet: Fleet, by: Operator, key: NewSigningKey, overlapMs: number): Promise<void> {
   assertAdmin(by);
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await lockKeys(tx);
     const [before] = await listUsableKeys(tx);
     await insertKey(tx, key);
     await retireOtherKeys(tx, key.id, overlapMs);
     const detail = { kid: key.id, previous: before?.id ?? null, overlapMs };
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "key.rotated", detail });
+    await auditBy(tx, by, "key.rotated", detail);
   });
 }
 
@@ -39,7 +38,7 @@ export async function rotateKeys(fleet: Fleet, by: Operator, key: NewSigningKey,
  */
 export async function revokeKey(fleet: Fleet, by: Operator, id: string, replacement: NewSigningKey): Promise<void> {
   assertAdmin(by);
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await lockKeys(tx);
     if (!(await listAllKeys(tx)).some((key) => key.id === id)) {
       throw new FleetError("not-found", `There is no key ${id}. See them: fleet keys`, { kid: id });
@@ -48,7 +47,7 @@ export async function revokeKey(fleet: Fleet, by: Operator, id: string, replacem
     const signingKey = (await listUsableKeys(tx)).find(({ retireAt }) => retireAt === null);
     if (!signingKey) await insertKey(tx, replacement);
     const detail = { kid: id, signs: signingKey?.id ?? replacement.id };
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "key.revoked", detail });
+    await auditBy(tx, by, "key.revoked", detail);
   });
 }
 

@@ -1,15 +1,8 @@
 /** Operators: who is known to the house, with which tier and role at most, and who is let in no longer. */
 import { FleetError } from "../../domain/errors.ts";
 import { isRoleAtLeast, isTierAtLeast, type Operator, type Role, type Tier } from "../../domain/operator.ts";
-import {
-  auditOperator,
-  findOperatorRow,
-  listOperators,
-  lockOperator,
-  upsertOperatorRow,
-} from "../../store/operators.ts";
+import { findOperatorRow, listOperators, lockOperator, upsertOperatorRow, auditBy } from "../../store/operators.ts";
 import type { OperatorRow } from "../../store/operators.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { assertMayGrant } from "./tokens.ts";
 
@@ -20,7 +13,7 @@ export async function listOperatorsFor(
   page: { readonly after: string; readonly limit: number },
 ): Promise<OperatorRow[]> {
   assertAdmin(by);
-  return fleet.store.transaction(SYSTEM, (tx) => listOperators(tx, page.after, page.limit));
+  return fleet.store.asSystem((tx) => listOperators(tx, page.after, page.limit));
 }
 
 export interface SetOperatorRequest {
@@ -85,7 +78,7 @@ async function changeOperator(
   decide: (known: OperatorRow | undefined) => Omit<OperatorRow, "createdAt">,
 ): Promise<OperatorRow> {
   assertAdmin(by);
-  return fleet.store.transaction(SYSTEM, async (tx) => {
+  return fleet.store.asSystem(async (tx) => {
     const known = await lockOperator(tx, id);
     const decided = decide(known);
     await upsertOperatorRow(tx, decided);
@@ -95,7 +88,7 @@ async function changeOperator(
       from: known ? toAuditDetail(known) : null,
       to: toAuditDetail(decided),
     };
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "operator.set", detail });
+    await auditBy(tx, by, "operator.set", detail);
     const stored = await findOperatorRow(tx, id);
     if (!stored) throw operatorNotFound(id);
     return stored;

@@ -12,7 +12,7 @@ import {
   type ConfigOwner,
   type ConfigRow,
 } from "../../store/config.ts";
-import { auditOperator } from "../../store/operators.ts";
+import { auditBy } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
 import { asOperator, SYSTEM, type Principal } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
@@ -38,7 +38,7 @@ export interface StoredPreference {
 
 /** What is set. A key that is known no longer is left out. */
 export async function listPreferences(fleet: Fleet, by: Operator, scope: PreferenceScope): Promise<StoredPreference[]> {
-  const rows = await fleet.store.transaction(asOperator(by), (tx) => listConfig(tx, configOwner(by, scope)));
+  const rows = await fleet.store.as(by, (tx) => listConfig(tx, configOwner(by, scope)));
   return rows.filter(({ key }) => Object.hasOwn(PREFERENCES, key)).map((row) => toStoredPreference(fleet, row));
 }
 
@@ -80,7 +80,7 @@ export async function setPreference(
     const preference = toStoredPreference(fleet, row);
     const { value: visibleValue, fingerprint, keyId } = preference;
     const detail = { key, tenant, ...(sealed ? { fingerprint, keyId } : { value: visibleValue }) };
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "config.set", detail });
+    await auditBy(tx, by, "config.set", detail);
     return preference;
   });
 }
@@ -99,7 +99,7 @@ export async function unsetPreference(
         `${key} is not set ${tenant ? "for the tenant" : "by you"}. See: fleet config list`,
       );
     }
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "config.unset", detail: { key, tenant } });
+    await auditBy(tx, by, "config.unset", { key, tenant });
   });
 }
 

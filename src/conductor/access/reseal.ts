@@ -9,8 +9,7 @@ import {
   type SealedCount,
 } from "../../store/config.ts";
 import { claimKeysToReseal, resealKey, type NewSigningKey, type SigningKeyRow } from "../../store/keys.ts";
-import { auditOperator } from "../../store/operators.ts";
-import { SYSTEM } from "../../store/store.ts";
+import { auditBy } from "../../store/operators.ts";
 import type { Fleet, Seal } from "../fleet.ts";
 
 /** One transaction's worth: killed in between, the next run goes on with the rest. */
@@ -30,7 +29,7 @@ export async function resealAll(fleet: Fleet, by: Operator): Promise<ResealResul
   const { seal, store } = fleet;
   const filter = { keyId: seal.keyId, openable: seal.keyIds, limit: BATCH };
   const settings = await repeatUntilDone(() =>
-    store.transaction(SYSTEM, async (tx) => {
+    store.asSystem(async (tx) => {
       const rows = await claimConfigToReseal(tx, filter);
       for (const row of rows) {
         const sealed = seal.encrypt(openSetting(seal, row), settingAad(row));
@@ -40,16 +39,16 @@ export async function resealAll(fleet: Fleet, by: Operator): Promise<ResealResul
     }),
   );
   const signingKeys = await repeatUntilDone(() =>
-    store.transaction(SYSTEM, async (tx) => {
+    store.asSystem(async (tx) => {
       const rows = await claimKeysToReseal(tx, filter);
       for (const row of rows)
         await resealKey(tx, row.id, sealSigningKeyWith(seal, row.id, openSigningKeyWith(seal, row)));
       return rows.length;
     }),
   );
-  return store.transaction(SYSTEM, async (tx) => {
+  return store.asSystem(async (tx) => {
     const detail = { keyId: seal.keyId, settings, signingKeys };
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "config.resealed", detail });
+    await auditBy(tx, by, "config.resealed", detail);
     const left = (await countSealed(tx)).filter(({ keyId }) => keyId !== seal.keyId);
     return { ...detail, left };
   });

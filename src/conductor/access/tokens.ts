@@ -8,9 +8,8 @@ import {
   type OperatorRecord,
   type Tier,
 } from "../../domain/operator.ts";
-import { auditOperator, lockOperator, upsertOperatorRow } from "../../store/operators.ts";
+import { auditOperator, lockOperator, upsertOperatorRow, auditBy } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import {
   insertRevocation,
   insertToken,
@@ -53,7 +52,7 @@ export async function issueTokenFor(
   assertMayGrant(by, request);
   const { operator: id, tenant: tenantId, tier, role, ttlMs, name } = request;
   const signed = await sign({ id, tenantId, tier, ...(role ? { role } : {}) }, ttlMs);
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     const record = await lockOperator(tx, id);
     if (record) assertWithin(record, request);
     else await upsertOperatorRow(tx, { id, tenantId, tier, role: role ?? null, disabledAt: null });
@@ -69,7 +68,7 @@ export async function issueTokenFor(
       expiresAt,
     });
     const detail = { jti, operator: id, tenant: tenantId, ...claims, until: expiresAt.toISOString(), isNew: !record };
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "token.issued", detail });
+    await auditBy(tx, by, "token.issued", detail);
   });
   return signed;
 }
@@ -108,7 +107,7 @@ export async function listTokensFor(
   filter: Omit<TokenFilter, "operatorId">,
 ): Promise<TokenRow[]> {
   const operatorId = by.role === "admin" ? undefined : by.id;
-  return fleet.store.transaction(SYSTEM, (tx) => listTokens(tx, { ...filter, operatorId }));
+  return fleet.store.asSystem((tx) => listTokens(tx, { ...filter, operatorId }));
 }
 
 /** Whose token it is, and who gave it. */
@@ -128,7 +127,7 @@ const MAX_TOKEN_MS = 24 * 3_600_000 + 60_000;
  * another issuer, or older than the list. Again changes nothing. Throws "not-found", "ambiguous-name".
  */
 export async function revokeToken(fleet: Fleet, by: Operator, name: TokenRef, own: string): Promise<TokenRef> {
-  return fleet.store.transaction(SYSTEM, async (tx) => {
+  return fleet.store.asSystem(async (tx) => {
     const row = name.issuer === own ? await findTokenByName(tx, by, name.jti) : undefined;
     if (!row) {
       assertAdmin(by);
@@ -161,12 +160,12 @@ function tokenNotFound(name: string): FleetError {
 async function recordRevocation(tx: Tx, by: Operator, { issuer, jti, expiresAt }: TokenRef & { expiresAt: Date }) {
   const until = new Date(expiresAt.getTime() + 60_000);
   if (!(await insertRevocation(tx, { issuer, jti, until, by }))) return;
-  await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "token.revoked", detail: { jti, issuer } });
+  await auditBy(tx, by, "token.revoked", { jti, issuer });
 }
 
 /** A browser was let in: its session is listed and can be revoked like any token. */
 export async function recordSession(fleet: Pick<Fleet, "store">, of: Operator, session: SignedToken): Promise<void> {
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     const { jti, expiresAt } = session;
     const { id, tenantId, tier, role = null } = of;
     await insertToken(tx, {
@@ -191,7 +190,7 @@ export async function endSession(
   of: Operator,
   session: TokenRef & { expiresAt: Date },
 ): Promise<void> {
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await markTokenRevoked(tx, session.jti, of.id);
     await recordRevocation(tx, of, session);
   });

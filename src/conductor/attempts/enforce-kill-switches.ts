@@ -20,7 +20,6 @@ import {
   listOrphanedPauses,
   listPausedTasksOnHost,
 } from "../../store/stopped-tasks.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { findTask, listTasksOnHost } from "../../store/tasks.ts";
 import { stopTask } from "../tasks/stop.ts";
 import type { Fleet } from "../fleet.ts";
@@ -38,7 +37,7 @@ const RESUMED_LEASE_MS = 10_000;
 /** One look, once a second or so. Nothing stopped, nothing paused: that is one statement. */
 export async function enforceKillSwitches(fleet: Fleet): Promise<void> {
   const isDeclared = fleet.settings.products.some(({ killSwitch }) => killSwitch.enabled);
-  if (!isDeclared && !(await fleet.store.transaction(SYSTEM, (tx) => hasActiveStops(tx)))) return;
+  if (!isDeclared && !(await fleet.store.asSystem((tx) => hasActiveStops(tx)))) return;
   await Promise.all([enforceOnHost(fleet), enforceHostless(fleet)]);
 }
 
@@ -46,7 +45,7 @@ export async function enforceKillSwitches(fleet: Fleet): Promise<void> {
 async function enforceOnHost(fleet: Fleet): Promise<number | undefined> {
   const { id } = fleet.host;
   return fleet.store.tryWithLock(`estop/${id}`, async () => {
-    const { switches, tasks } = await fleet.store.transaction(SYSTEM, async (tx) => {
+    const { switches, tasks } = await fleet.store.asSystem(async (tx) => {
       const thrown = await readKillSwitches(fleet, tx);
       return {
         switches: thrown,
@@ -60,7 +59,7 @@ async function enforceOnHost(fleet: Fleet): Promise<number | undefined> {
 /** What no host sees to: tasks that wait, tasks of lost hosts, and what is to be stopped wherever it is. */
 async function enforceHostless(fleet: Fleet): Promise<number | undefined> {
   return fleet.store.tryWithLock("estop", async () => {
-    const { switches, tasks } = await fleet.store.transaction(SYSTEM, async (tx) => {
+    const { switches, tasks } = await fleet.store.asSystem(async (tx) => {
       const thrown = await readKillSwitches(fleet, tx);
       const aborts = thrown.filter(({ mode }) => mode === "abort");
       const abortable = aborts.length > 0 ? await listAbortableTasks(tx, aborts, MAX_TASKS) : [];
@@ -216,7 +215,7 @@ async function retryOnStale(fleet: Fleet, task: Task, work: (fresh: Task) => Pro
       return await work(fresh);
     } catch (error) {
       if (!(error instanceof StaleVersionError) || tries >= MAX_TRIES) throw error;
-      fresh = await fleet.store.transaction(SYSTEM, (tx) => findTask(tx, task.id));
+      fresh = await fleet.store.asSystem((tx) => findTask(tx, task.id));
     }
   }
 }

@@ -10,8 +10,7 @@ import {
 import { isTierAtLeast, type Operator } from "../../domain/operator.ts";
 import { isTerminal, shortId, type Task } from "../../domain/task/task.ts";
 import { deleteKillSwitch, upsertKillSwitch } from "../../store/kill-switches.ts";
-import { auditOperator } from "../../store/operators.ts";
-import { SYSTEM } from "../../store/store.ts";
+import { auditBy } from "../../store/operators.ts";
 import type { Fleet } from "../fleet.ts";
 import { getProduct } from "../products/products.ts";
 import { killSwitchOnTask, currentKillSwitches } from "../products/kill-switches.ts";
@@ -54,14 +53,9 @@ export async function engageEstop(
 ): Promise<EstopSwitch[]> {
   const target = await resolveTarget(fleet, by, request);
   const { mode, reason } = request;
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await upsertKillSwitch(tx, { ...target, mode, reason, endsOrders: false, operatorId: by.id });
-    await auditOperator(tx, {
-      operatorId: by.id,
-      actor: by.id,
-      action: `estop.${mode}`,
-      detail: { ...target, reason },
-    });
+    await auditBy(tx, by, `estop.${mode}`, { ...target, reason });
   });
   fleet.log.warn({ event: "estop.thrown", ...target, mode, by: by.id }, reason);
   return listEstops(fleet, by);
@@ -74,12 +68,12 @@ export async function releaseEstop(
   request: EstopRequest & { readonly reason?: string | undefined },
 ): Promise<EstopSwitch[]> {
   const target = await resolveTarget(fleet, by, request);
-  const dropped = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const dropped = await fleet.store.asSystem(async (tx) => {
     const found = await deleteKillSwitch(tx, target);
     if (!found) return undefined;
     const { mode, reason: was, operatorId: thrownBy } = found;
     const detail = { ...target, mode, was, thrownBy, ...(request.reason ? { reason: request.reason } : {}) };
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "estop.released", detail });
+    await auditBy(tx, by, "estop.released", detail);
     return found;
   });
   if (!dropped) {

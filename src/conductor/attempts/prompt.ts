@@ -6,13 +6,12 @@ import type { Task } from "../../domain/task/task.ts";
 import { listAttempts } from "../../store/attempts.ts";
 import { auditOperator } from "../../store/operators.ts";
 import { listReviews } from "../../store/reviews.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { redactorOf } from "../redactor.ts";
 
 /** Writes the run of this attempt: its prompt, its program and its secrets. Answers with the hash of what it was told. */
 export async function writePrompt(fleet: Fleet, task: Task): Promise<string> {
-  const { attempts, reviews } = await fleet.store.transaction(SYSTEM, async (tx) => ({
+  const { attempts, reviews } = await fleet.store.asSystem(async (tx) => ({
     attempts: await listAttempts(tx, task.id),
     reviews: await listReviews(tx, [task.id]),
   }));
@@ -57,7 +56,7 @@ export async function writePrompt(fleet: Fleet, task: Task): Promise<string> {
 /** Which variables were handed out, never what is in them. */
 async function auditSecrets(fleet: Fleet, task: Task, names: readonly string[]): Promise<void> {
   const detail = { taskId: task.id, attempt: task.attempt, names };
-  await fleet.store.transaction(SYSTEM, (tx) =>
+  await fleet.store.asSystem((tx) =>
     auditOperator(tx, { operatorId: task.operatorId, actor: fleet.worker, action: "secret.issued", detail }),
   );
 }

@@ -10,7 +10,6 @@ import { listAttempts } from "../../store/attempts.ts";
 import { listHosts } from "../../store/hosts.ts";
 import { findOperator } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { findTaskAtEpoch, getTask } from "../../store/tasks.ts";
 import { readmitTask } from "../../store/transitions.ts";
 import { parkedTransition } from "./enforce-kill-switches.ts";
@@ -24,7 +23,7 @@ const NO_BUDGET_PAUSE_MS = 10 * 60_000;
 
 /** Answers a retry job. Undefined when the task has moved on. */
 export async function attemptRetry(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
-  const found = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const found = await fleet.store.asSystem(async (tx) => {
     const task = await findTaskAtEpoch(tx, job);
     return task && (task.status === "failed" || task.status === "rejected")
       ? { task, ...(await gatherDecision(fleet, tx, task)) }
@@ -56,7 +55,7 @@ export async function retryNow(fleet: Fleet, task: Task, by: Operator): Promise<
   if (spent) throw new CapReachedError(spent, fleet.clock());
   const limit = fleet.settings.tiers[by.tier];
   const burnsRetry = task.retryCount < task.maxRetries;
-  const moved = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const moved = await fleet.store.asSystem(async (tx) => {
     const fresh = await getTask(tx, task.id);
     return readmitTask(tx, buildTransition(fleet, retryTransition(fresh, { burnsRetry, actor: by.id })), limit);
   });
@@ -128,7 +127,7 @@ async function tryReadmit(
   limit: number,
 ): Promise<Task | CapReachedError | undefined> {
   try {
-    return await fleet.store.transaction(SYSTEM, (tx) => readmitTask(tx, buildTransition(fleet, move), limit));
+    return await fleet.store.asSystem((tx) => readmitTask(tx, buildTransition(fleet, move), limit));
   } catch (error) {
     if (error instanceof CapReachedError) return error;
     throw error;

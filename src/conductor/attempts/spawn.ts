@@ -9,7 +9,6 @@ import { findProduct } from "../../domain/settings/settings.ts";
 import type { SpawnRequest } from "../../domain/task/spawn.ts";
 import type { Task } from "../../domain/task/task.ts";
 import { createHint } from "../../store/outbox.ts";
-import { asOperator } from "../../store/store.ts";
 import { admitTask, getTask, type NewTask } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
 import { assertNotStoppedAt } from "../products/products.ts";
@@ -45,7 +44,7 @@ export async function requestSpawn(
   });
   const hints = [createHint(spawnQueue, { taskId: task.id, epoch: 1 })];
 
-  const { outcome, held, cap, stored } = await fleet.store.transaction(asOperator(by), async (tx) => {
+  const { outcome, held, cap, stored } = await fleet.store.as(by, async (tx) => {
     const admission = await admitTask(tx, task, { limit, hints, event });
     const found = admission.taskId ? await getTask(tx, admission.taskId) : undefined;
     return { ...admission, stored: found };

@@ -1,6 +1,6 @@
 /** Starting one attempt: claim, then work. A saga of idempotent steps; whoever holds the claim finishes it or undoes it. */
 import type { TaskJob } from "../../../queues/task-job.ts";
-import { FleetError, SpawnError, StaleVersionError } from "../../domain/errors.ts";
+import { FleetError, SpawnError, StaleVersionError, messageOf } from "../../domain/errors.ts";
 import { killSwitchOnRow } from "../../domain/task/kill-switch.ts";
 import { findProduct } from "../../domain/settings/settings.ts";
 import type { FailureClass, SpawnStep, Task } from "../../domain/task/task.ts";
@@ -9,7 +9,6 @@ import type { Workspace } from "../../agents/workspace/workspace.ts";
 import { closeAttempt, listAttempts } from "../../store/attempts.ts";
 import { findReachedCap } from "../../store/budgets.ts";
 import { lockFreeSlots } from "../../store/hosts.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { findTaskAtEpoch, renewTaskLease } from "../../store/tasks.ts";
 import { transitionTask } from "../../store/transitions.ts";
 import { failTask } from "../tasks/fail.ts";
@@ -35,7 +34,7 @@ export async function startAttempt(fleet: Fleet, job: TaskJob, signal: AbortSign
 
 /** A dead worker's claim, taken over by this one: every step looks first at what is there already. */
 export async function resumeAttempt(fleet: Fleet, job: TaskJob, signal: AbortSignal): Promise<Task | undefined> {
-  const task = await fleet.store.transaction(SYSTEM, (tx) => findTaskAtEpoch(tx, job));
+  const task = await fleet.store.asSystem((tx) => findTaskAtEpoch(tx, job));
   if (task?.status !== "spawning" || task.host !== fleet.host.id || killSwitchOnRow(task)) return undefined;
   const mine = await ignoreStale(
     applyTransition(fleet, {
@@ -54,7 +53,7 @@ export async function resumeAttempt(fleet: Fleet, job: TaskJob, signal: AbortSig
 async function claim(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
   await fleet.faultPoint("claim:before", job.taskId);
   let free = 0;
-  const claimed = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const claimed = await fleet.store.asSystem(async (tx) => {
     const task = await findTaskAtEpoch(tx, job);
     if (task?.status !== "proposed" && task?.status !== "retrying") return undefined;
     const hold = await killSwitchOnTask(fleet, await readKillSwitches(fleet, tx, task.tenantId), task);
@@ -102,7 +101,7 @@ async function executeSpawn(fleet: Fleet, claimed: Task, signal: AbortSignal): P
 }
 
 function renewClaim(fleet: Fleet, { id, epoch }: Task): Promise<boolean> {
-  return fleet.store.transaction(SYSTEM, (tx) => renewTaskLease(tx, { taskId: id, epoch }, LEASE_MS));
+  return fleet.store.asSystem((tx) => renewTaskLease(tx, { taskId: id, epoch }, LEASE_MS));
 }
 
 /** The task as this worker last wrote it, and which steps are behind it. */
@@ -176,11 +175,11 @@ async function runSteps(fleet: Fleet, saga: Saga, lease: Lease): Promise<Task | 
 
 /** Whatever of this task still runs here from before must be gone before something new works in its place. */
 async function endEarlierAttempts(fleet: Fleet, task: Task): Promise<void> {
-  const attempts = await fleet.store.transaction(SYSTEM, (tx) => listAttempts(tx, task.id));
+  const attempts = await fleet.store.asSystem((tx) => listAttempts(tx, task.id));
   for (const { attempt, host, closedAt } of attempts) {
     if (attempt >= task.attempt || host !== fleet.host.id || closedAt) continue;
     await fleet.agents.stop({ taskId: task.id, attempt });
-    await fleet.store.transaction(SYSTEM, (tx) => closeAttempt(tx, task.id, attempt));
+    await fleet.store.asSystem((tx) => closeAttempt(tx, task.id, attempt));
   }
 }
 
@@ -232,7 +231,7 @@ async function compensate(fleet: Fleet, saga: Saga, cause: unknown): Promise<Tas
   if (saga.task.attempt === 0) await undo("workspace", () => fleet.agents.cleanUp(saga.run));
   await fleet.faultPoint("compensate:after", saga.task.id);
 
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = messageOf(cause);
   const facts = cause instanceof FleetError ? cause.facts : {};
   fleet.log.warn(
     { event: "spawn.failed", taskId: saga.task.id, attempt: saga.task.attempt, ...facts, undone },

@@ -4,9 +4,8 @@ import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import * as heads from "../../store/audit-checkpoints.ts";
 import { formatJsonb } from "../../store/audit-months.ts";
-import { auditOperator } from "../../store/operators.ts";
+import { auditBy } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 
 const COVER_BATCH = 2_000;
@@ -31,9 +30,7 @@ export async function createCheckpoint(fleet: Fleet): Promise<CheckpointSummary 
 /** Asked for by somebody, and told so in their chain. */
 export async function requestCheckpoint(fleet: Fleet, by: Operator): Promise<CheckpointSummary> {
   if (by.role !== "admin") throw new FleetError("tier-too-low", "A checkpoint over all tenants is for role admin.");
-  await fleet.store.transaction(SYSTEM, (tx) =>
-    auditOperator(tx, { operatorId: by.id, actor: by.id, action: "audit.checkpoint", detail: {} }),
-  );
+  await fleet.store.asSystem((tx) => auditBy(tx, by, "audit.checkpoint", {}));
   const made = await createCheckpoint(fleet);
   if (!made) throw new FleetError("stale-version", "A checkpoint is being made right now. Ask again in a moment.");
   return made;

@@ -18,7 +18,7 @@ const MAX_STEPS = 6;
 export async function ensureAuditMonths(fleet: Fleet): Promise<boolean> {
   try {
     for (let step = 0; step < MAX_STEPS; step += 1) {
-      const state = await fleet.store.transaction(SYSTEM, (tx) => months.createAuditMonths(tx, MONTHS_AHEAD));
+      const state = await fleet.store.asSystem((tx) => months.createAuditMonths(tx, MONTHS_AHEAD));
       if (state === "done") return true;
     }
   } catch (error) {
@@ -46,12 +46,12 @@ const MAX_LISTED = 3;
 export async function dropOldMonth(fleet: Fleet): Promise<DropMonthResult | undefined> {
   const { keepAuditMonths, keepRowsDays, auditExportFirst } = fleet.settings.gc;
   if (keepAuditMonths === undefined) return undefined;
-  const [month] = await fleet.store.transaction(SYSTEM, (tx) => months.listAuditMonths(tx));
+  const [month] = await fleet.store.asSystem((tx) => months.listAuditMonths(tx));
   const now = fleet.clock();
   const cut = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - keepAuditMonths, 1);
   const rowsCut = now.getTime() - keepRowsDays * DAY_MS - MAX_MONTH_MS;
   if (!month || month.until.getTime() > Math.min(cut, rowsCut)) return undefined;
-  if (auditExportFirst && !(await fleet.store.transaction(SYSTEM, (tx) => months.wasExportedSince(tx, month.until)))) {
+  if (auditExportFirst && !(await fleet.store.asSystem((tx) => months.wasExportedSince(tx, month.until)))) {
     return reportRetained(
       fleet,
       month.name,

@@ -10,7 +10,7 @@ import {
   type AuditFilter,
   type AuditRecord,
 } from "../../store/audit-reading.ts";
-import { auditOperator } from "../../store/operators.ts";
+import { auditBy } from "../../store/operators.ts";
 import { asOperator, SYSTEM, type Principal } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { getTaskNamed } from "../tasks/find.ts";
@@ -51,7 +51,7 @@ async function readTaskEntries(fleet: Fleet, by: Operator, task: string, query: 
 async function readByTime(fleet: Fleet, by: Operator, query: AuditQuery): Promise<AuditPage> {
   const { all, before, limit, since } = query;
   const entries: AuditRecord[] = [];
-  let upTo = before ?? (await fleet.store.transaction(SYSTEM, (tx) => getNextAuditId(tx)));
+  let upTo = before ?? (await fleet.store.asSystem((tx) => getNextAuditId(tx)));
   for (let windows = 0; windows < MAX_WINDOWS && upTo > 1; windows += 1) {
     const range = { from: Math.max(1, upTo - WINDOW), before: upTo, limit: limit - entries.length };
     entries.push(
@@ -68,7 +68,7 @@ async function readByTime(fleet: Fleet, by: Operator, query: AuditQuery): Promis
 const SLACK_MS = 3_600_000;
 
 async function isOlderThan(fleet: Fleet, before: number, since: Date): Promise<boolean> {
-  const at = await fleet.store.transaction(SYSTEM, (tx) => findEntryTimeBefore(tx, before));
+  const at = await fleet.store.asSystem((tx) => findEntryTimeBefore(tx, before));
   return at === undefined || at.getTime() < since.getTime() - SLACK_MS;
 }
 
@@ -104,7 +104,7 @@ export async function exportAudit(fleet: Fleet, by: Operator, query: AuditExport
     const end = nextChains.length === CHAIN_BATCH ? nextChains.at(-1) : undefined;
     // Whoever has all that was ever done here has taken it along; retention asks for it, too.
     if (!end && isFullExport(by, query)) {
-      await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "audit.exported", detail: {} });
+      await auditBy(tx, by, "audit.exported", {});
     }
     return { entries, next: end ? { chain: end, seq: MAX_SEQ } : undefined };
   });

@@ -43,7 +43,7 @@ export async function verifyAudit(fleet: Fleet, principal: Principal, taskId?: s
 }
 
 async function latestCheckpoint(fleet: Fleet): Promise<{ id: number; atText: string } | undefined> {
-  return fleet.store.transaction(SYSTEM, (tx) => findLastCheckpoint(tx));
+  return fleet.store.asSystem((tx) => findLastCheckpoint(tx));
 }
 
 interface VerifyScope {

@@ -8,7 +8,6 @@ import type { Task } from "../../domain/task/task.ts";
 import { unixUserOf } from "../../domain/tenant.ts";
 import { runChecks } from "../../forge/checks.ts";
 import { claimCiRun, ensureCiRun, renewCiRunLease, releaseCiRun, settleCiRun } from "../../store/ci-runs.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { findTaskAtEpoch } from "../../store/tasks.ts";
 import { transitionTask } from "../../store/transitions.ts";
 import type { Fleet } from "../fleet.ts";
@@ -21,7 +20,7 @@ const LEASE_MS = 5_000;
 
 /** Asks for the checks of a head. The epoch rises, so that a job about the head before is a no-op. */
 export async function startCi(fleet: Fleet, task: Task, headSha: string): Promise<Task> {
-  const moved = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const moved = await fleet.store.asSystem(async (tx) => {
     await ensureCiRun(tx, fleet.newId(), { ...task, taskId: task.id }, headSha);
     return transitionTask(
       tx,
@@ -42,7 +41,7 @@ export async function startCi(fleet: Fleet, task: Task, headSha: string): Promis
 
 /** Answers a ci job. Undefined when the task has moved on or another worker runs these checks. */
 export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Promise<Task | undefined> {
-  const claimed = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const claimed = await fleet.store.asSystem(async (tx) => {
     const task = await findTaskAtEpoch(tx, job);
     if (!task?.headSha || task.waitingFor !== "ci" || killSwitchOnRow(task)) return undefined;
     const run = await claimCiRun(tx, {
@@ -59,7 +58,7 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
   if (!product) throw new FleetError("not-found", `${task.repository} is no product of fleet.yaml any more.`);
 
   const lease = autoRenewLease(signal, LEASE_MS, () =>
-    fleet.store.transaction(SYSTEM, (tx) => renewCiRunLease(tx, run.id, fleet.worker, LEASE_MS)),
+    fleet.store.asSystem((tx) => renewCiRunLease(tx, run.id, fleet.worker, LEASE_MS)),
   );
   try {
     const { gitDir } = await fleet.forge.ensure(task.repository);
@@ -77,7 +76,7 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
     });
     lease.assertHeld();
     await fleet.faultPoint("ci:before", task.id);
-    const settled = await fleet.store.transaction(SYSTEM, async (tx) => {
+    const settled = await fleet.store.asSystem(async (tx) => {
       const mine = await settleCiRun(tx, { id: run.id, worker: fleet.worker }, result);
       const current = await findTaskAtEpoch(tx, job);
       if (!mine || !current) return undefined;
@@ -96,7 +95,7 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
     await fleet.faultPoint("ci:after", task.id);
     return settled;
   } catch (error) {
-    await fleet.store.transaction(SYSTEM, (tx) => releaseCiRun(tx, run.id, fleet.worker));
+    await fleet.store.asSystem((tx) => releaseCiRun(tx, run.id, fleet.worker));
     throw error;
   } finally {
     lease.stop();

@@ -5,7 +5,6 @@ import { VALID_TRANSITIONS, type Task } from "../../domain/task/task.ts";
 import type { MergeResult } from "../../forge/forge.ts";
 import { closePullRequest, listPullRequests } from "../../store/pull-requests.ts";
 import { listSchedules } from "../../store/schedules.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { failTask } from "../tasks/fail.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
@@ -33,7 +32,7 @@ async function mergePullRequest(fleet: Fleet, task: Task, actor: string): Promis
   if (task.status === "merged") return { task, pullCommand: undefined };
   if (task.status !== "ready")
     throw new InvalidTransitionError(task.id, task.status, "merged", VALID_TRANSITIONS[task.status]);
-  const pullRequest = (await fleet.store.transaction(SYSTEM, (tx) => listPullRequests(tx, [task.id]))).at(-1);
+  const pullRequest = (await fleet.store.asSystem((tx) => listPullRequests(tx, [task.id]))).at(-1);
   if (!pullRequest) throw new FleetError("not-found", `Task ${task.id} has no pull request to merge.`);
   await fleet.faultPoint("merge:before", task.id);
   const result: MergeResult = await fleet.forge.merge(await fleet.forge.ensure(task.repository), {
@@ -44,9 +43,7 @@ async function mergePullRequest(fleet: Fleet, task: Task, actor: string): Promis
     message: `${task.title} (#${pullRequest.number})\n\nFleet-Task: ${task.id}`,
   });
   await fleet.faultPoint("merge:after", task.id);
-  await fleet.store.transaction(SYSTEM, (tx) =>
-    closePullRequest(tx, pullRequest, { state: "merged", mergeSha: result.mergeSha }),
-  );
+  await fleet.store.asSystem((tx) => closePullRequest(tx, pullRequest, { state: "merged", mergeSha: result.mergeSha }));
   const merged = await applyTransition(fleet, {
     task,
     to: "merged",
@@ -66,7 +63,7 @@ async function notifyProducts(
   sha: string,
 ): Promise<void> {
   try {
-    const schedules = await fleet.store.transaction(SYSTEM, (tx) => listSchedules(tx, tenantId));
+    const schedules = await fleet.store.asSystem((tx) => listSchedules(tx, tenantId));
     const waiting = new Set(schedules.filter(({ cadence }) => cadence === "on_push").map(({ productId }) => productId));
     const products = productsOf(fleet, tenantId).filter((one) => waiting.has(one.id) && one.baseBranch === baseBranch);
     if (products.length === 0) return;

@@ -23,7 +23,6 @@ import {
   type Review,
 } from "../../store/reviews.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { findTaskAtEpoch } from "../../store/tasks.ts";
 import { transitionTask } from "../../store/transitions.ts";
 import { ciFacts, reviewersOf } from "../tasks/facts.ts";
@@ -41,7 +40,7 @@ const DIFF_CAPS = { maxPerFile: 20_000, maxTotal: 120_000 };
 /** pr_created → reviewing, or the next round for a new head. With nobody to ask, the round is settled at once. */
 export async function startReview(fleet: Fleet, task: Task, headSha: string, round: number): Promise<Task> {
   const requested = reviewersOf(fleet, task).map(({ name, role }) => ({ id: fleet.newId(), reviewer: name, role }));
-  const started = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const started = await fleet.store.asSystem(async (tx) => {
     await insertReviews(tx, { ...task, taskId: task.id, round, headSha }, requested);
     return transitionTask(
       tx,
@@ -73,7 +72,7 @@ export async function startReview(fleet: Fleet, task: Task, headSha: string, rou
 
 /** Answers a review job. Undefined when the task has moved on or somebody else reviews it. */
 export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSignal): Promise<Task | undefined> {
-  const claimed = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const claimed = await fleet.store.asSystem(async (tx) => {
     const task = await findTaskAtEpoch(tx, job);
     if (task?.status !== "reviewing" || killSwitchOnRow(task)) return undefined;
     const review = await claimReview(tx, { id: job.reviewId, worker: fleet.worker, leaseMs: LEASE_MS });
@@ -84,7 +83,7 @@ export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSigna
   const reviewer = reviewersOf(fleet, task).find(({ name }) => name === review.reviewer);
 
   const lease = autoRenewLease(signal, LEASE_MS, () =>
-    fleet.store.transaction(SYSTEM, (tx) => renewReviewLease(tx, review.id, fleet.worker, LEASE_MS)),
+    fleet.store.asSystem((tx) => renewReviewLease(tx, review.id, fleet.worker, LEASE_MS)),
   );
   try {
     const end = reviewer
@@ -92,9 +91,9 @@ export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSigna
       : missingReview("it is not in fleet.yaml any more");
     lease.assertHeld();
     await fleet.faultPoint("review:before", task.id);
-    await fleet.store.transaction(SYSTEM, (tx) => settleReview(tx, { id: review.id, worker: fleet.worker }, end));
+    await fleet.store.asSystem((tx) => settleReview(tx, { id: review.id, worker: fleet.worker }, end));
   } catch (error) {
-    await fleet.store.transaction(SYSTEM, (tx) => releaseReview(tx, review.id, fleet.worker));
+    await fleet.store.asSystem((tx) => releaseReview(tx, review.id, fleet.worker));
     throw error;
   } finally {
     lease.stop();
@@ -150,7 +149,7 @@ export async function settleRound(
   target: { taskId: string; epoch: number },
   onTimeout?: "ready" | "hold",
 ): Promise<Task | undefined> {
-  const moved = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const moved = await fleet.store.asSystem(async (tx) => {
     const seen = await findTaskAtEpoch(tx, target);
     if (seen?.status !== "reviewing") return undefined;
     const rows = await lockReviewRound(tx, seen.id, seen.metadata.reviewRound ?? 0);

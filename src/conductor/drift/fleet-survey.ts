@@ -6,7 +6,6 @@ import type { DeclaredFleet, ObservedFleet, ObservedSession } from "../../domain
 import { listKnownMigrations } from "../../store/migrate.ts";
 import { readExpectedSchema, listAppliedMigrations, readSchema } from "../../store/schema.ts";
 import { listSchedules } from "../../store/schedules.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { surveySessions } from "../../survey/sessions.ts";
 import type { Fleet } from "../fleet.ts";
 import { toQueueSchedules } from "../schedules/files.ts";
@@ -19,7 +18,7 @@ export interface FleetSurvey {
 export async function surveyFleet(fleet: Fleet): Promise<FleetSurvey> {
   const { roster } = fleet.settings;
   const [stored, schedulers, migrations, schema, sessions] = await Promise.all([
-    fleet.store.transaction(SYSTEM, async (tx) => ({
+    fleet.store.asSystem(async (tx) => ({
       schedules: await listSchedules(tx),
       migrations: await listAppliedMigrations(tx),
       schema: await readSchema(tx),

@@ -5,13 +5,11 @@ import type { Operator } from "../../domain/operator.ts";
 import type { Product } from "../../domain/product.ts";
 import { shortId } from "../../domain/task/task.ts";
 import { acceptFinding, listDriftByName, listDrift, listScans, type Drift } from "../../store/drift.ts";
-import { auditOperator } from "../../store/operators.ts";
-import { SYSTEM } from "../../store/store.ts";
+import { auditBy } from "../../store/operators.ts";
 import type { DriftScan } from "./scan.ts";
 import type { Fleet } from "../fleet.ts";
 import { readScanStatus } from "./rounds.ts";
 import { getProduct } from "../products/products.ts";
-import { visibleTo } from "../scope.ts";
 
 const MAX_FINDINGS = 2_000;
 
@@ -28,9 +26,7 @@ export async function readDriftReport(
 ): Promise<DriftReportDocument> {
   if (productId !== undefined) getProduct(fleet, by.tenantId, productId);
   const statuses = all ? (["open", "accepted", "gone"] as const) : (["open"] as const);
-  const findings = await fleet.store.transaction(visibleTo(by), (tx) =>
-    listDrift(tx, { productId, statuses, limit: MAX_FINDINGS }),
-  );
+  const findings = await fleet.store.as(by, (tx) => listDrift(tx, { productId, statuses, limit: MAX_FINDINGS }));
   const scope = { tenantId: by.tenantId, productId };
   return driftReport(findings, { ...scope, ...(await readScanStatus(fleet, "drift", scope)) });
 }
@@ -42,7 +38,7 @@ export async function readProductReport(
   { report }: DriftScan,
 ): Promise<DriftReportDocument> {
   const { tenant: tenantId, id: productId } = product;
-  const { findings, looks } = await fleet.store.transaction(SYSTEM, async (tx) => ({
+  const { findings, looks } = await fleet.store.asSystem(async (tx) => ({
     findings: await listDrift(tx, { tenantId, productId, statuses: ["open"], limit: MAX_FINDINGS }),
     looks: await listScans(tx, "drift", tenantId),
   }));
@@ -53,7 +49,7 @@ export async function readProductReport(
 /** What is there counts as right from now on; the audit says who said so, and why. */
 export async function acceptDrift(fleet: Fleet, by: Operator, name: string, reason: string): Promise<Drift> {
   const finding = await getFindingNamed(fleet, by, name);
-  return fleet.store.transaction(SYSTEM, async (tx) => {
+  return fleet.store.asSystem(async (tx) => {
     const accepted = await acceptFinding(
       tx,
       { id: finding.id, tenantId: by.tenantId },
@@ -67,13 +63,13 @@ export async function acceptDrift(fleet: Fleet, by: Operator, name: string, reas
     }
     const { id, subject, what, declared, actual } = accepted;
     const detail = { findingId: id, subject, what, declared, actual, reason };
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "drift.accepted", detail });
+    await auditBy(tx, by, "drift.accepted", detail);
     return accepted;
   });
 }
 
 async function getFindingNamed(fleet: Fleet, by: Operator, name: string): Promise<Drift> {
-  const found = await fleet.store.transaction(visibleTo(by), (tx) => listDriftByName(tx, name.toLowerCase()));
+  const found = await fleet.store.as(by, (tx) => listDriftByName(tx, name.toLowerCase()));
   const [finding, other] = found;
   if (!finding) throw new FleetError("not-found", `There is no finding ${name}. See them: fleet drift`);
   if (other) throw new FleetError("ambiguous-name", `${name} fits several findings; name one by its whole id.`);

@@ -5,13 +5,13 @@ import type { NotChecked } from "../../domain/drift/drift.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { PLANNABLE_STATUSES, type Product } from "../../domain/product.ts";
 import { listScans, type ScanRecord, type ScanKind } from "../../store/drift.ts";
-import { auditOperator } from "../../store/operators.ts";
+import { auditBy } from "../../store/operators.ts";
 import { createHint, insertHints } from "../../store/outbox.ts";
-import { asOperator, SYSTEM } from "../../store/store.ts";
 import type { CommitRef } from "../../survey/repository.ts";
 import type { Fleet } from "../fleet.ts";
 import { getProduct, productsOf } from "../products/products.ts";
 import { SYSTEM_TENANT } from "../scope.ts";
+import { messageOf } from "../../domain/errors.ts";
 /** What a look at the fleet itself is kept under. */
 export const FLEET_SUBJECT = "fleet";
 
@@ -86,7 +86,7 @@ export async function scanProduct<Seen>(
     commitSha = await fleet.forge.headOf(repository, product.baseBranch);
     return { product, commitSha, seen: await scan(product, { gitDir: repository.gitDir, commitSha }) };
   } catch (error) {
-    return { product, commitSha, seen: undefined, why: error instanceof Error ? error.message : String(error) };
+    return { product, commitSha, seen: undefined, why: messageOf(error) };
   }
 }
 
@@ -123,14 +123,9 @@ export async function requestScan(
   const job = { kind, tenantId: by.tenantId, lookId, ...(productId === undefined ? {} : { productId }) };
   const owner = { tenantId: by.tenantId, operatorId: by.id };
   const action = kind === "requested" ? "drift.asked" : "science.asked";
-  await fleet.store.transaction(asOperator(by), async (tx) => {
+  await fleet.store.as(by, async (tx) => {
     await insertHints(tx, owner, [createHint(driftQueue, job)]);
-    await auditOperator(tx, {
-      operatorId: by.id,
-      actor: by.id,
-      action,
-      detail: { lookId, product: productId ?? null },
-    });
+    await auditBy(tx, by, action, { lookId, product: productId ?? null });
   });
   fleet.kickRelay();
   return { lookId, askedAt };
@@ -148,7 +143,7 @@ export async function readScanStatus(
   kind: ScanKind,
   { tenantId, productId }: ScanScope,
 ): Promise<ScanStatus> {
-  const scans = await fleet.store.transaction(SYSTEM, (tx) => listScans(tx, kind, tenantId));
+  const scans = await fleet.store.asSystem((tx) => listScans(tx, kind, tenantId));
   const bySubject = new Map(scans.map((look) => [look.subject, look]));
   const found = scanSubjects(fleet, kind, { tenantId, productId }).map((subject) => bySubject.get(subject));
   if (found.length === 0) return { lookedAt: fleet.clock(), notChecked: listSkipped(fleet, { tenantId, productId }) };

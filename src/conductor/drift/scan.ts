@@ -16,7 +16,6 @@ import { listHosts, type Host } from "../../store/hosts.ts";
 import { insertNotifications } from "../../store/notifications.ts";
 import { insertEvents } from "../../store/outbox.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { surveyProduct } from "../../survey/product.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import { surveyFleet, type FleetSurvey } from "./fleet-survey.ts";
@@ -112,7 +111,7 @@ async function saveScan(fleet: Fleet, scan: TenantScan): Promise<DriftScan> {
   const { tenantId, at, scans } = scan;
   const { id: operatorId } = await ensureSystemOperator(fleet, tenantId);
   const owner = { tenantId, operatorId };
-  const result = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const result = await fleet.store.asSystem(async (tx) => {
     const report = await compare(tx, fleet, scan);
     const findings = report.findings.map((finding) => Object.assign({ id: fleet.newId() }, finding));
     const subjects = [...report.subjects, ...(await findRemovedSubjects(tx, fleet, scan))];

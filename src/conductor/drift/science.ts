@@ -5,7 +5,6 @@ import type { Product } from "../../domain/product.ts";
 import { scienceIndex, type ScienceIndex } from "../../domain/science/science-index.ts";
 import { listDossiers, syncDossiers, type Dossier, type ScannedDossier } from "../../store/dossiers.ts";
 import { listScans, upsertScans } from "../../store/drift.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { SCIENCE_FOLDER, surveyDossiers, type DossierSurvey } from "../../survey/dossiers.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
@@ -21,7 +20,6 @@ import {
   type ProductScanner,
 } from "./rounds.ts";
 import { getProduct, productsOf } from "../products/products.ts";
-import { visibleTo } from "../scope.ts";
 
 /** Answers a job of the queue. The clock's looks pass over what has no new commit. */
 export async function refreshScience(
@@ -68,7 +66,7 @@ async function readTenant(
 }
 
 async function knownCommits(fleet: Fleet, tenantId: string): Promise<Map<string, string | null>> {
-  const looks = await fleet.store.transaction(SYSTEM, (tx) => listScans(tx, "science", tenantId));
+  const looks = await fleet.store.asSystem((tx) => listScans(tx, "science", tenantId));
   return new Map(
     looks.filter(({ notChecked }) => notChecked.length === 0).map((look) => [look.subject, look.commitSha]),
   );
@@ -94,7 +92,7 @@ async function saveDossiers(
   const notChecked = new Map(
     [...listUnreadable(glances), ...truncated].map((one) => [one.what.split(" ")[0] ?? "", one]),
   );
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await syncDossiers(tx, owner, {
       at,
       products: scanned.map(({ product }) => product.id),
@@ -139,12 +137,12 @@ const UNREAD = {
 
 /** The index of the asker's tenant: everything, however it is shown. */
 export async function readScienceIndex(fleet: Fleet, by: Operator): Promise<ScienceIndex> {
-  return buildIndex(fleet, by.tenantId, await fleet.store.transaction(visibleTo(by), (tx) => listDossiers(tx)));
+  return buildIndex(fleet, by.tenantId, await fleet.store.as(by, (tx) => listDossiers(tx)));
 }
 
 /** The same for the house, as evidence of a hand-over. */
 export async function readTenantIndex(fleet: Fleet, tenantId: string): Promise<ScienceIndex> {
-  return buildIndex(fleet, tenantId, await fleet.store.transaction(SYSTEM, (tx) => listDossiers(tx, tenantId)));
+  return buildIndex(fleet, tenantId, await fleet.store.asSystem((tx) => listDossiers(tx, tenantId)));
 }
 
 /** Rows of products that fleet.yaml names no more are kept, should it name them again, but not shown. */

@@ -12,8 +12,7 @@ import {
   type GcReport,
 } from "../../store/gc.ts";
 import { listHosts } from "../../store/hosts.ts";
-import { auditOperator } from "../../store/operators.ts";
-import { SYSTEM } from "../../store/store.ts";
+import { auditBy } from "../../store/operators.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
 import { getProduct } from "../products/products.ts";
@@ -65,14 +64,14 @@ export async function requestFullGc(fleet: Fleet): Promise<void> {
 
 /** A host job: what was asked is done once, and a second hint finds it done. Undefined when another process is at it. */
 export async function handleGcJob(fleet: Fleet, reportId: string): Promise<boolean> {
-  const [open] = await fleet.store.transaction(SYSTEM, (tx) => listGcReports(tx, [reportId]));
+  const [open] = await fleet.store.asSystem((tx) => listGcReports(tx, [reportId]));
   if (!open || open.doneAt || open.host !== fleet.host.id) return false;
   return runGcRequest(fleet, open);
 }
 
 /** A duty of the host: what it was asked, and whose hint was lost or whose worker died. */
 export async function runOpenGcRequests(fleet: Fleet): Promise<number> {
-  const open = await fleet.store.transaction(SYSTEM, (tx) => listOpenGcReports(tx, fleet.host.id, MAX_OPEN_REPORTS));
+  const open = await fleet.store.asSystem((tx) => listOpenGcReports(tx, fleet.host.id, MAX_OPEN_REPORTS));
   let completed = 0;
   for (const report of open) if (await runGcRequest(fleet, report)) completed += 1;
   return completed;
@@ -81,20 +80,20 @@ export async function runOpenGcRequests(fleet: Fleet): Promise<number> {
 async function runGcRequest(fleet: Fleet, { id, ask }: GcReport): Promise<boolean> {
   const report = await collectGarbage(fleet, ask);
   if (!report) return false; // another process of this host is at it; the duty comes back to this one
-  await fleet.store.transaction(SYSTEM, (tx) => completeGcReport(tx, id, report));
+  await fleet.store.asSystem((tx) => completeGcReport(tx, id, report));
   const { gone, swept, more } = report;
   fleet.log.info({ event: "gc.host", dryRun: ask.dryRun, gone: gone.length, swept: swept.length, more }, "collected");
   return true;
 }
 
 async function sendGcRequests(fleet: Fleet, by: Operator, ask: HostGcRequest): Promise<string[]> {
-  const ids = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const ids = await fleet.store.asSystem(async (tx) => {
     const hosts = (await listHosts(tx)).filter(({ alive }) => alive);
     const requests = hosts.map((host) => ({ id: fleet.newId(), host: host.id, askedBy: by.id, ask }));
     await insertGcRequests(tx, requests);
     if (!ask.dryRun) {
       const detail = { product: ask.productId, hosts: hosts.map(({ id }) => id) };
-      await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "gc.asked", detail });
+      await auditBy(tx, by, "gc.asked", detail);
     }
     return requests.map(({ id }) => id);
   });
@@ -105,7 +104,7 @@ async function sendGcRequests(fleet: Fleet, by: Operator, ask: HostGcRequest): P
 async function waitForReports(fleet: Fleet, ids: readonly string[], signal?: AbortSignal): Promise<GcReport[]> {
   const deadline = performance.now() + REPORT_TIMEOUT_MS;
   for (;;) {
-    const reports = await fleet.store.transaction(SYSTEM, (tx) => listGcReports(tx, ids));
+    const reports = await fleet.store.asSystem((tx) => listGcReports(tx, ids));
     const isOver = reports.every(({ doneAt }) => doneAt !== null) || performance.now() > deadline;
     if (isOver || signal?.aborted) return reports;
     await pause(POLL_MS);

@@ -11,7 +11,6 @@ import {
   type HostGcRequest,
   type TaskInUse,
 } from "../../store/gc.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 
 const MAX_RUNS = 50_000;
@@ -54,7 +53,7 @@ async function runFacts(fleet: Fleet, ask: HostGcRequest, found: Leftovers): Pro
   const scope = { tenantId: ask.tenantId ?? undefined, productId: ask.productId ?? undefined };
   const folders = new Map(found.runs.map((folder) => [folder.name, folder]));
   const ids = [...folders.keys()].filter((name) => UUID.test(name));
-  const [rows, known] = await fleet.store.transaction(SYSTEM, async (tx) => [
+  const [rows, known] = await fleet.store.asSystem(async (tx) => [
     await listUncollectedRuns(tx, scope, MAX_RUNS),
     ask.machine && !ask.productId ? await listKnownRunIds(tx, ids) : new Set(ids),
   ]);
@@ -90,7 +89,7 @@ async function readTasks(fleet: Fleet, found: Leftovers): Promise<TaskIndex> {
   const ids = [...found.workspaces, ...found.snapshots].flatMap(({ taskId }) => taskId ?? []);
   const named = [...ids, ...found.attempts.map(({ name }) => name)].filter((id) => UUID.test(id));
   const branches = found.mirrors.flatMap((mirror) => mirror.branches.map(({ name }) => name));
-  const all = await fleet.store.transaction(SYSTEM, (tx) => listTasksInUse(tx, { ids: named, branches }));
+  const all = await fleet.store.asSystem((tx) => listTasksInUse(tx, { ids: named, branches }));
   return indexTasks(all);
 }
 

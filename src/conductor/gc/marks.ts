@@ -15,7 +15,6 @@ import {
 import { auditOperator } from "../../store/operators.ts";
 import { findRun } from "../../store/runs.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
 
@@ -26,7 +25,7 @@ const MAX_SWEPT = 500;
 
 /** Only while this process alone collects on this host: otherwise a mark may be another's that is about to rename. */
 export async function repairMarks(fleet: Fleet): Promise<void> {
-  const marks = await fleet.store.transaction(SYSTEM, (tx) => listOpenGcMarks(tx, fleet.host.id));
+  const marks = await fleet.store.asSystem((tx) => listOpenGcMarks(tx, fleet.host.id));
   for (const mark of marks) {
     if (mark.kind === "branch") continue;
     if (await exists(mark.quarantine)) {
@@ -34,7 +33,7 @@ export async function repairMarks(fleet: Fleet): Promise<void> {
       continue;
     }
     const isBack = await exists(mark.path);
-    await fleet.store.transaction(SYSTEM, async (tx) => {
+    await fleet.store.asSystem(async (tx) => {
       // Nothing in the trash, and the thing where it was: never renamed, or taken back. A run that was collected was taken back.
       if (!isBack) return markGcSwept(tx, mark.id, fleet.clock());
       await deleteGcMark(tx, mark.id);
@@ -48,7 +47,7 @@ export async function repairMarks(fleet: Fleet): Promise<void> {
 /** It was renamed, and whoever did it died before the run's row said so. */
 async function finishQuarantine(fleet: Fleet, mark: GcMark): Promise<void> {
   if (mark.kind !== "run") return;
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     const run = await findRun(tx, mark.subject);
     if (!run || run.collectedAt) return;
     await markRunCollected(tx, run.id, fleet.clock());
@@ -59,14 +58,14 @@ async function finishQuarantine(fleet: Fleet, mark: GcMark): Promise<void> {
 /** A branch is removed at once: its mark only waits for being told. */
 async function dropBranchMarks(fleet: Fleet, marks: readonly GcMark[]): Promise<void> {
   for (const { id } of marks.filter(({ kind }) => kind === "branch")) {
-    await fleet.store.transaction(SYSTEM, (tx) => deleteGcMark(tx, id));
+    await fleet.store.asSystem((tx) => deleteGcMark(tx, id));
   }
 }
 
 /** Those whose grace is over, and that are within what was asked. */
 export async function listDueMarks(fleet: Fleet, ask: HostGcRequest): Promise<GcMark[]> {
   const before = fleet.clock().getTime() - fleet.settings.gc.graceMinutes * MINUTE_MS;
-  return fleet.store.transaction(SYSTEM, async (tx) => {
+  return fleet.store.asSystem(async (tx) => {
     const marks = await listOpenGcMarks(tx, fleet.host.id);
     const due: GcMark[] = [];
     for (const mark of marks.filter(({ markedAt, kind }) => markedAt.getTime() <= before && kind !== "branch")) {
@@ -103,7 +102,7 @@ async function sweep(fleet: Fleet, mark: GcMark): Promise<void> {
   if (mark.kind === "branch") return;
   await fleet.agents.disk.deleteQuarantined({ id: mark.id, kind: mark.kind });
   await fleet.faultPoint("gc:deleted", mark.subject);
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await markGcSwept(tx, mark.id, fleet.clock());
     if (mark.kind === "run") await deleteCollectedArtifacts(tx, mark.subject);
     await auditMark(fleet, tx, mark, "gc.deleted");
@@ -115,7 +114,7 @@ async function sweepUnmarked(fleet: Fleet): Promise<void> {
   const before = fleet.clock().getTime() - fleet.settings.gc.graceMinutes * MINUTE_MS;
   const old = (await fleet.agents.disk.listQuarantined()).filter(({ since }) => since.getTime() <= before);
   const ids = old.map(({ id }) => id);
-  const known = await fleet.store.transaction(SYSTEM, (tx) => listKnownMarkIds(tx, ids));
+  const known = await fleet.store.asSystem((tx) => listKnownMarkIds(tx, ids));
   for (const { id, kind } of old) if (!known.has(id)) await fleet.agents.disk.deleteQuarantined({ id, kind });
 }
 

@@ -11,7 +11,6 @@ import {
 } from "../../store/retention.ts";
 import type { Tx } from "../../store/sql.ts";
 import { pruneTokens } from "../../store/tokens.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 
 /** Hints are evidence for a while; events are what a reader may resume from. */
@@ -34,7 +33,7 @@ export interface PruneResult {
 /** Bounded per run; undefined when another worker is at it. */
 export async function pruneRows(fleet: Fleet): Promise<PruneResult | undefined> {
   return fleet.store.tryWithLock("gc/rows", async () => {
-    const outbox = await fleet.store.transaction(SYSTEM, (tx) =>
+    const outbox = await fleet.store.asSystem((tx) =>
       pruneOutbox(tx, { hintsMs: HINT_RETENTION_MS, eventsMs: EVENT_RETENTION_MS, limit: BATCH }),
     );
     const past = await pruneExpired(fleet);
@@ -48,7 +47,7 @@ export async function pruneRows(fleet: Fleet): Promise<PruneResult | undefined> 
 /** Each in a transaction of its own: none waits for another's rows. */
 async function pruneExpired(fleet: Fleet): Promise<number> {
   const days = fleet.settings.gc.keepRowsDays;
-  const prune = (work: (tx: Tx) => Promise<number>) => fleet.store.transaction(SYSTEM, work);
+  const prune = (work: (tx: Tx) => Promise<number>) => fleet.store.asSystem(work);
   const counts = [
     await prune((tx) => pruneHeartbeats(tx, days, BATCH)),
     await prune((tx) => pruneNotifications(tx, days, BATCH)),

@@ -11,17 +11,17 @@ import {
   markGcSwept,
   type GcMark,
 } from "../../store/gc.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { indexTasks, wantedMirrors } from "./facts.ts";
 import { auditMark } from "./marks.ts";
+import { messageOf } from "../../domain/errors.ts";
 
 /** Never throws: what could not be taken away is said, and stays. */
 export async function collect(fleet: Fleet, verdict: GcDecision, bytes: number): Promise<CollectedItem> {
   try {
     return await collectByKind(fleet, verdict, bytes);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     fleet.log.warn({ event: "gc.refused", path: verdict.item.path, error: why }, "gc leaves something where it is");
     return toCollectedItem(verdict, { bytes, outcome: "failed", restore: null, why });
   }
@@ -52,7 +52,7 @@ async function quarantineItem(fleet: Fleet, verdict: GcDecision, bytes: number):
   const { item } = verdict;
   if (item.kind === "branch") throw new Error("A branch is no folder.");
   const mark = newMark(fleet, verdict, bytes);
-  if (!(await fleet.store.transaction(SYSTEM, (tx) => insertGcMark(tx, mark)))) {
+  if (!(await fleet.store.asSystem((tx) => insertGcMark(tx, mark)))) {
     const why = "what was put aside before under the same name waits for its end";
     return toCollectedItem(verdict, { bytes, outcome: "failed", restore: null, why });
   }
@@ -62,16 +62,16 @@ async function quarantineItem(fleet: Fleet, verdict: GcDecision, bytes: number):
   try {
     isMoved = await fleet.agents.disk.quarantine({ id: mark.id, kind: item.kind, path: item.path, still });
   } catch (error) {
-    await fleet.store.transaction(SYSTEM, (tx) => deleteGcMark(tx, mark.id));
+    await fleet.store.asSystem((tx) => deleteGcMark(tx, mark.id));
     throw error;
   }
   await fleet.faultPoint("gc:renamed", item.subject);
   // The evidence of a run may be gone already; its row is collected all the same.
   if (!isMoved && item.kind !== "run") {
-    await fleet.store.transaction(SYSTEM, (tx) => deleteGcMark(tx, mark.id));
+    await fleet.store.asSystem((tx) => deleteGcMark(tx, mark.id));
     return toCollectedItem(verdict, { bytes: 0, outcome: "failed", restore: null, why: "it is in use again, or gone" });
   }
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     if (item.kind === "run") await markRunCollected(tx, item.subject, fleet.clock());
     if (!isMoved) await markGcSwept(tx, mark.id, fleet.clock());
     await auditMark(fleet, tx, mark, "gc.put_aside");
@@ -88,13 +88,13 @@ function stillCollectable(fleet: Fleet, { item }: GcDecision): () => Promise<boo
 
 async function isUnwanted(fleet: Fleet, { url, path }: MirrorFacts): Promise<boolean> {
   const found = (await fleet.agents.disk.scan()).mirrors.find((mirror) => mirror.path === path);
-  const all = await fleet.store.transaction(SYSTEM, (tx) => listTasksInUse(tx, { ids: [], branches: [] }));
+  const all = await fleet.store.asSystem((tx) => listTasksInUse(tx, { ids: [], branches: [] }));
   const wanted = await wantedMirrors(fleet, { all });
   return found !== undefined && found.checkedOut.size === 0 && found.branches.length === 0 && !wanted(url);
 }
 
 async function hasNoLiveTask(fleet: Fleet, { subject }: WorkspaceFacts): Promise<boolean> {
-  const all = await fleet.store.transaction(SYSTEM, (tx) => listTasksInUse(tx, { ids: [], branches: [] }));
+  const all = await fleet.store.asSystem((tx) => listTasksInUse(tx, { ids: [], branches: [] }));
   return indexTasks(all).byShortId(subject)?.live !== true;
 }
 
@@ -112,7 +112,7 @@ async function cleanUp(fleet: Fleet, verdict: GcDecision<WorkspaceFacts>, bytes:
     cleaned.snapshot?.restoreCommand ??
     `git worktree add restored-${verdict.item.subject} # from its branch on the forge`;
   const mark = { ...newMark(fleet, verdict, bytes), quarantine: "", restore, sweptAt: fleet.clock() };
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await insertGcMark(tx, mark);
     await auditMark(fleet, tx, mark, "gc.put_aside");
   });
@@ -122,16 +122,16 @@ async function cleanUp(fleet: Fleet, verdict: GcDecision<WorkspaceFacts>, bytes:
 async function collectBranch(fleet: Fleet, verdict: GcDecision<BranchFacts>): Promise<CollectedItem> {
   const { item, saveFirst = false } = verdict;
   const mark = newMark(fleet, verdict, 0);
-  await fleet.store.transaction(SYSTEM, (tx) => insertGcMark(tx, mark));
+  await fleet.store.asSystem((tx) => insertGcMark(tx, mark));
   await fleet.faultPoint("gc:marked", item.subject);
   const ask = { mirrorPath: mirrorPathOf(item), url: item.url, branch: item.subject, head: item.head, saveFirst };
   const { removed, snapshot } = await fleet.agents.disk.removeBranch({ ...ask, taskId: item.taskId ?? mark.id });
   if (!removed) {
-    await fleet.store.transaction(SYSTEM, (tx) => deleteGcMark(tx, mark.id));
+    await fleet.store.asSystem((tx) => deleteGcMark(tx, mark.id));
     return toCollectedItem(verdict, { bytes: 0, outcome: "failed", restore: null, why: "it moved meanwhile" });
   }
   const restore = snapshot?.restoreCommand ?? mark.restore;
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await markGcSwept(tx, mark.id, fleet.clock());
     await auditMark(fleet, tx, { ...mark, restore }, "gc.put_aside");
   });

@@ -5,7 +5,6 @@ import { alertEvent } from "../../domain/notify/alert.ts";
 import type { Task } from "../../domain/task/task.ts";
 import { markNudged } from "../../store/heartbeats.ts";
 import { closePullRequest, openPullRequest } from "../../store/pull-requests.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { transitionTask } from "../../store/transitions.ts";
 import { startCi } from "../delivery/ci.ts";
 import { failEndedAttempt, isOnThisHost } from "../attempts/ended.ts";
@@ -83,7 +82,7 @@ function markPrCreated(
 }
 
 async function nudge({ fleet, task }: ActionContext): Promise<undefined> {
-  await fleet.store.transaction(SYSTEM, (tx) => markNudged(tx, task.id));
+  await fleet.store.asSystem((tx) => markNudged(tx, task.id));
   if (isOnThisHost(fleet, task)) await fleet.agents.probe({ taskId: task.id, attempt: task.attempt });
 }
 
@@ -157,7 +156,7 @@ async function openPullRequestFor(
   if (!repository) return undefined;
   const { mergeBase } = await fleet.forge.compare(repository, task.baseBranch, headSha);
   // Together with the task's own row: whoever looks with old eyes, at a branch that is merged by now, opens no second one.
-  const moved = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const moved = await fleet.store.asSystem(async (tx) => {
     const { number } = await openPullRequest(tx, {
       repository: task.repository,
       taskId: task.id,
@@ -193,7 +192,7 @@ async function recordMerged(
   const { pullRequest } = observed;
   if (pullRequest?.state === "open") {
     const closing = { state: "merged" as const, ...(mergeSha ? { mergeSha } : {}) };
-    await fleet.store.transaction(SYSTEM, (tx) => closePullRequest(tx, pullRequest, closing));
+    await fleet.store.asSystem((tx) => closePullRequest(tx, pullRequest, closing));
   }
   return applyTransition(fleet, {
     task,

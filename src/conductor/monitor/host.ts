@@ -9,7 +9,6 @@ import { recordUsage } from "../../store/budgets.ts";
 import { listActiveAgents, markQuestions, upsertFacts } from "../../store/heartbeats.ts";
 import { releaseHost, renewHost } from "../../store/hosts.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { findTask, listTasksOnHost, listTasksToClean } from "../../store/tasks.ts";
 import { resumeAttempt } from "../attempts/start.ts";
 import type { Fleet } from "../fleet.ts";
@@ -46,17 +45,17 @@ export async function tickHost(fleet: Fleet, measures: HostMetrics): Promise<Hos
   const { id, bootId, slots } = fleet.host;
   const { tickMs, ...measured } = measures;
   const report = { id, bootId, slots, reporter: fleet.worker, ...measured };
-  if (!(await fleet.store.transaction(SYSTEM, (tx) => renewHost(tx, report, 3 * tickMs)))) return STANDING_BY;
+  if (!(await fleet.store.asSystem((tx) => renewHost(tx, report, 3 * tickMs)))) return STANDING_BY;
 
   const { facts, orphans, problems } = await fleet.agents.observe();
   if (problems.length > 0)
     fleet.log.warn({ event: "host.unseen", problems: problems.slice(0, 5) }, "not everything could be looked at");
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await upsertFacts(tx, id, facts);
     await recordUsage(tx, facts);
   });
   await recordQuestions(fleet);
-  const mine = await fleet.store.transaction(SYSTEM, (tx) => listTasksOnHost(tx, id));
+  const mine = await fleet.store.asSystem((tx) => listTasksOnHost(tx, id));
   await superviseTasks(fleet, mine);
   await offerSlots(fleet);
   return { reporting: true, agents: facts.length, orphans };
@@ -85,7 +84,7 @@ export async function runHostDuties(
 
 /** An agent that asks is waiting for a person, not stalled. Its words are untrusted: cut, and shown escaped. */
 async function recordQuestions(fleet: Fleet): Promise<void> {
-  const speakers = await fleet.store.transaction(SYSTEM, (tx) => listActiveAgents(tx, fleet.host.id));
+  const speakers = await fleet.store.asSystem((tx) => listActiveAgents(tx, fleet.host.id));
   if (speakers.length === 0) return;
   const questions = await Promise.all(
     speakers.map(async (run) => {
@@ -93,18 +92,18 @@ async function recordQuestions(fleet: Fleet): Promise<void> {
       return { taskId: run.taskId, question: question && toStorableJson(question) };
     }),
   );
-  await fleet.store.transaction(SYSTEM, (tx) => markQuestions(tx, questions));
+  await fleet.store.asSystem((tx) => markQuestions(tx, questions));
 }
 
 /** Gives the lease back at shutdown; agents run on, and the next worker of this host adopts them. */
 export async function releaseHostLease(fleet: Fleet): Promise<void> {
-  await fleet.store.transaction(SYSTEM, (tx) => releaseHost(tx, fleet.host.id, fleet.worker));
+  await fleet.store.asSystem((tx) => releaseHost(tx, fleet.host.id, fleet.worker));
 }
 
 /** Answers a host job: the fast way to what the tick would find by itself. */
 export async function handleHostJob(fleet: Fleet, job: HostTaskJob, signal: AbortSignal): Promise<Task | undefined> {
   if (job.act === "resume-spawn") return resumeAttempt(fleet, { taskId: job.taskId, epoch: job.epoch }, signal);
-  const task = await fleet.store.transaction(SYSTEM, (tx) => findTask(tx, job.taskId));
+  const task = await fleet.store.asSystem((tx) => findTask(tx, job.taskId));
   if (!task) return undefined;
   await stopStaleAttempts(fleet);
   if (task.host === fleet.host.id && task.completedAt && task.workspacePath) {
@@ -115,7 +114,7 @@ export async function handleHostJob(fleet: Fleet, job: HostTaskJob, signal: Abor
 
 /** What runs here and should not: attempts of the past, of ended tasks, of tasks that moved to another host. */
 async function stopStaleAttempts(fleet: Fleet, signal?: AbortSignal): Promise<number> {
-  const stale = await fleet.store.transaction(SYSTEM, (tx) => listStaleAttempts(tx, fleet.host.id, MAX_BATCH));
+  const stale = await fleet.store.asSystem((tx) => listStaleAttempts(tx, fleet.host.id, MAX_BATCH));
   for (let from = 0; from < stale.length; from += CONCURRENCY) {
     if (signal?.aborted) break;
     await Promise.all(stale.slice(from, from + CONCURRENCY).map((attempt) => stopAttempt(fleet, attempt)));
@@ -134,7 +133,7 @@ async function stopAttempt(fleet: Fleet, { taskId, attempt }: Pick<Attempt, "tas
 }
 
 async function cleanUpEndedTasks(fleet: Fleet, signal?: AbortSignal): Promise<number> {
-  const tasks = await fleet.store.transaction(SYSTEM, (tx) => listTasksToClean(tx, fleet.host.id, MAX_BATCH));
+  const tasks = await fleet.store.asSystem((tx) => listTasksToClean(tx, fleet.host.id, MAX_BATCH));
   for (let from = 0; from < tasks.length; from += CONCURRENCY) {
     if (signal?.aborted) break;
     await Promise.all(tasks.slice(from, from + CONCURRENCY).map((task) => cleanUpExclusively(fleet, task)));

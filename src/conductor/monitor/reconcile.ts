@@ -6,7 +6,6 @@ import { listHosts } from "../../store/hosts.ts";
 import { bumpNotificationEpoch, listOverdueNotifications } from "../../store/notifications.ts";
 import { listReviews } from "../../store/reviews.ts";
 import { createHint } from "../../store/outbox.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { listExpiredSpawns, listOverdueTasks, listSlotDrift, postponeTasks, repairSlots } from "../../store/tasks.ts";
 import { failTask } from "../tasks/fail.ts";
 import type { Fleet } from "../fleet.ts";
@@ -52,7 +51,7 @@ export async function reconcile(fleet: Fleet): Promise<ReconcileResult | undefin
  * task is replaced under a new epoch, since the queue ignores an id it still keeps.
  */
 async function reissueOverdueTasks(fleet: Fleet): Promise<{ readded: number; reissued: number }> {
-  const overdue = await fleet.store.transaction(SYSTEM, (tx) => listOverdueTasks(tx, GRACE_MS, MAX_PER_PASS));
+  const overdue = await fleet.store.asSystem((tx) => listOverdueTasks(tx, GRACE_MS, MAX_PER_PASS));
   const byQueue = groupByQueue(overdue);
   let readded = 0;
   let reissued = 0;
@@ -75,7 +74,7 @@ async function reissueOverdueTasks(fleet: Fleet): Promise<{ readded: number; rei
     const spent = jobs.filter(({ id }) => states.get(id) === "completed" || states.get(id) === "failed");
     await fleet.broker.addJobs(lost.map(({ queue, payload }) => ({ queue, payload })));
     const checked = jobs.filter((job) => !spent.includes(job)).map(({ task }) => task.id);
-    await fleet.store.transaction(SYSTEM, (tx) => postponeTasks(tx, checked, RECHECK_MS));
+    await fleet.store.asSystem((tx) => postponeTasks(tx, checked, RECHECK_MS));
     readded += lost.length;
     reissued += await reissueAll(
       fleet,
@@ -109,13 +108,13 @@ async function reissue(fleet: Fleet, task: Task): Promise<boolean> {
 
 /** A round waits for reviewers whose jobs may be lost: the rows say which. */
 async function reissueReviews(fleet: Fleet, task: Task): Promise<number> {
-  const reviews = await fleet.store.transaction(SYSTEM, (tx) => listReviews(tx, [task.id]));
+  const reviews = await fleet.store.asSystem((tx) => listReviews(tx, [task.id]));
   const open = reviews.filter(
     ({ round, status }) => round === task.metadata.reviewRound && (status === "pending" || status === "running"),
   );
   if (open.length === 0) {
     // All have spoken, or nobody was to be asked: whoever should have decided is dead.
-    await fleet.store.transaction(SYSTEM, (tx) => postponeTasks(tx, [task.id], RECHECK_MS));
+    await fleet.store.asSystem((tx) => postponeTasks(tx, [task.id], RECHECK_MS));
     return (await ignoreStale(settleRound(fleet, { taskId: task.id, epoch: task.epoch }))) ? 1 : 0;
   }
   const jobs = open.map(({ id }) => ({
@@ -142,13 +141,13 @@ async function reissueReviews(fleet: Fleet, task: Task): Promise<number> {
     return 1;
   }
   await fleet.broker.addJobs(jobs.filter((_, index) => (states.get(ids[index] ?? "") ?? "missing") === "missing"));
-  await fleet.store.transaction(SYSTEM, (tx) => postponeTasks(tx, [task.id], RECHECK_MS));
+  await fleet.store.asSystem((tx) => postponeTasks(tx, [task.id], RECHECK_MS));
   return jobs.length > 0 ? 1 : 0;
 }
 
 /** A worker died over a spawn: its host goes on with it under a new epoch, which fences the dead one should it wake. */
 async function takeOverExpiredSpawns(fleet: Fleet): Promise<number> {
-  const { expired, hosts } = await fleet.store.transaction(SYSTEM, async (tx) => ({
+  const { expired, hosts } = await fleet.store.asSystem(async (tx) => ({
     expired: await listExpiredSpawns(tx, MAX_PER_PASS),
     hosts: await listHosts(tx),
   }));
@@ -184,28 +183,26 @@ async function takeOverExpiredSpawns(fleet: Fleet): Promise<number> {
 }
 
 async function repairSlotDrift(fleet: Fleet): Promise<number> {
-  const drift = await fleet.store.transaction(SYSTEM, (tx) => listSlotDrift(tx));
+  const drift = await fleet.store.asSystem((tx) => listSlotDrift(tx));
   for (const { operatorId, active, counted } of drift) {
     fleet.log.warn(
       { event: "slots.leaked", operatorId, active, counted },
       "the slot counter was wrong and is put right",
     );
-    await fleet.store.transaction(SYSTEM, (tx) => repairSlots(tx, operatorId));
+    await fleet.store.asSystem((tx) => repairSlots(tx, operatorId));
   }
   return drift.length;
 }
 
 async function reissueNotifications(fleet: Fleet): Promise<number> {
-  const overdue = await fleet.store.transaction(SYSTEM, (tx) => listOverdueNotifications(tx, GRACE_MS, MAX_PER_PASS));
+  const overdue = await fleet.store.asSystem((tx) => listOverdueNotifications(tx, GRACE_MS, MAX_PER_PASS));
   const ids = overdue.map((row) => notifyQueue.jobId({ notificationId: row.id, epoch: row.epoch }));
   const states = await fleet.broker.getJobStatuses(notifyQueue, ids);
   for (const [index, row] of overdue.entries()) {
     const state = states.get(ids[index] ?? "") ?? "missing";
     if (state === "waiting" || state === "active" || state === "delayed") continue;
     const epoch =
-      state === "missing"
-        ? row.epoch
-        : await fleet.store.transaction(SYSTEM, (tx) => bumpNotificationEpoch(tx, row.id));
+      state === "missing" ? row.epoch : await fleet.store.asSystem((tx) => bumpNotificationEpoch(tx, row.id));
     await fleet.broker.addJobs([{ queue: notifyQueue, payload: { notificationId: row.id, epoch } }]);
   }
   return overdue.length;

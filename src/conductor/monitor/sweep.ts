@@ -2,7 +2,6 @@
 import { StaleVersionError } from "../../domain/errors.ts";
 import { decideTask } from "../../domain/monitor/decide-task.ts";
 import { isTerminal, type Task, type TaskStatus } from "../../domain/task/task.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { listLiveTasks } from "../../store/tasks.ts";
 import { applyDecision } from "./act.ts";
 import { gatherFacts, type TaskObservation } from "../tasks/facts.ts";
@@ -20,7 +19,7 @@ export interface SweepResult {
 /** One look at a shard of live tasks; undefined when another worker is looking at it. */
 export async function sweepShard(fleet: Fleet, shard: { shard: number; of: number }): Promise<SweepResult | undefined> {
   return fleet.store.tryWithLock(`sweep/${shard.shard}/${shard.of}`, async () => {
-    const tasks = await fleet.store.transaction(SYSTEM, (tx) => listLiveTasks(tx, shard));
+    const tasks = await fleet.store.asSystem((tx) => listLiveTasks(tx, shard));
     return superviseTasks(fleet, tasks);
   });
 }

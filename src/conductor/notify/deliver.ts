@@ -18,7 +18,6 @@ import {
   settleNotification,
   type Notification,
 } from "../../store/notifications.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { createHint, insertHints } from "../../store/outbox.ts";
 import type { Tx } from "../../store/sql.ts";
 import { channelTarget } from "../access/preferences.ts";
@@ -32,7 +31,7 @@ const MAX_MERGED = 1_000;
 
 /** Answers a notify job; false when there was nothing due under this epoch. */
 export async function deliverNotification(fleet: Fleet, job: NotifyJob, signal: AbortSignal): Promise<boolean> {
-  const claimed = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const claimed = await fleet.store.asSystem(async (tx) => {
     const row = await claimOrHold(fleet, tx, job);
     return (
       row && { row, target: (await channelTarget(fleet, tx, row, row.channel)) ?? defaultTarget(fleet, row.channel) }
@@ -49,7 +48,7 @@ export async function deliverNotification(fleet: Fleet, job: NotifyJob, signal: 
   await fleet.faultPoint("notify:after", row.id);
   const decision = decideDelivery(outcome, row.tries, { now: fleet.clock(), random: fleet.random() });
 
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     if (decision.do === "finish") return settleNotification(tx, row, { status: "delivered" });
     const error = outcome.kind === "delivered" ? "" : outcome.reason;
     if (decision.do === "retry") {

@@ -4,9 +4,8 @@ import { composeNotification } from "../../domain/notify/notification.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { listConfig, WHOLE_TENANT } from "../../store/config.ts";
 import { insertNotifications, listNotificationsByKey, type Notification } from "../../store/notifications.ts";
-import { auditOperator } from "../../store/operators.ts";
+import { auditBy } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
-import { asOperator } from "../../store/store.ts";
 import { channelTarget } from "../access/preferences.ts";
 import type { Fleet } from "../fleet.ts";
 import { defaultTarget } from "./deliver.ts";
@@ -34,12 +33,12 @@ export async function sendTestNotification(
 ): Promise<NotifyTest> {
   const key = `test/${fleet.newId()}`;
   const { type, summary, taskId: _none, ...facts } = composeNotification("test", null, { detail: `asked by ${by.id}` });
-  const sent = await fleet.store.transaction(asOperator(by), async (tx) => {
+  const sent = await fleet.store.as(by, async (tx) => {
     const to = { tenantId: by.tenantId, operatorId: by.id };
     await insertNotifications(tx, to, { key, type, summary, facts, channels: fleet.settings.notify.channels });
     const rows = await listNotificationsByKey(tx, key);
     const detail = { channels: rows.map(({ channel }) => channel) };
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "notify.tested", detail });
+    await auditBy(tx, by, "notify.tested", detail);
     const leads = new Map<string, boolean>();
     for (const { channel } of rows) leads.set(channel, await hasTarget(fleet, tx, by, channel));
     return { chosenBy: await findChooser(tx, by), leads };
@@ -76,7 +75,7 @@ async function waitUntilSettled(
   { untilMs, signal }: { readonly untilMs: number; readonly signal: AbortSignal },
 ): Promise<Notification[]> {
   for (;;) {
-    const rows = await fleet.store.transaction(asOperator(by), (tx) => listNotificationsByKey(tx, key));
+    const rows = await fleet.store.as(by, (tx) => listNotificationsByKey(tx, key));
     if (rows.every(({ status }) => status !== "pending") || signal.aborted || performance.now() >= untilMs) return rows;
     await pause(POLL_MS, undefined, { signal }).catch(() => {});
   }

@@ -9,12 +9,10 @@ import { shortId } from "../../domain/task/task.ts";
 import { hashEvidence, sha256Hex } from "../../runs/evidence.ts";
 import { findArtifact, listArtifacts, type Artifact } from "../../store/artifacts.ts";
 import { nextPageCursor } from "../../store/keyset.ts";
-import { auditOperator } from "../../store/operators.ts";
+import { auditBy } from "../../store/operators.ts";
 import { findOrder, type Order } from "../../store/orders.ts";
 import { listRuns, listRunsByName, listRunsOfOrder, pinRun, type Run, type RunFilter } from "../../store/runs.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
-import { visibleTo } from "../scope.ts";
 
 const MAX_MATCHES = 6;
 const gunzipAsync = promisify(gunzip);
@@ -25,9 +23,7 @@ export async function listRunsFor(
   by: Operator,
   filter: RunFilter,
 ): Promise<{ readonly runs: readonly Run[]; readonly next: ReturnType<typeof nextPageCursor> }> {
-  const rows = await fleet.store.transaction(visibleTo(by), (tx) =>
-    listRuns(tx, by.tenantId, { ...filter, limit: filter.limit + 1 }),
-  );
+  const rows = await fleet.store.as(by, (tx) => listRuns(tx, by.tenantId, { ...filter, limit: filter.limit + 1 }));
   return { runs: rows.slice(0, filter.limit), next: nextPageCursor(rows, filter.limit) };
 }
 
@@ -36,9 +32,7 @@ export async function getRunNamed(fleet: Fleet, by: Operator, name: string): Pro
   const digits = name.toLowerCase().replaceAll("-", "");
   const missing = () => new FleetError("not-found", `There is no run ${name}. See yours: fleet runs`, { name });
   if (!/^[0-9a-f]{2,32}$/.test(digits)) throw missing();
-  const found = await fleet.store.transaction(visibleTo(by), (tx) =>
-    listRunsByName(tx, by.tenantId, digits, MAX_MATCHES),
-  );
+  const found = await fleet.store.as(by, (tx) => listRunsByName(tx, by.tenantId, digits, MAX_MATCHES));
   const [run] = found;
   if (!run) throw missing();
   if (found.length === 1) return run;
@@ -56,7 +50,7 @@ export interface RunDetails {
 
 export async function getRunDetails(fleet: Fleet, by: Operator, name: string): Promise<RunDetails> {
   const run = await getRunNamed(fleet, by, name);
-  return fleet.store.transaction(visibleTo(by), async (tx) => {
+  return fleet.store.as(by, async (tx) => {
     const order = await findOrder(tx, run.orderId);
     if (!order) throw new FleetError("not-found", `The order of run ${name} is gone.`, { name });
     const artifacts = await listArtifacts(tx, run.id);
@@ -74,7 +68,7 @@ export interface EvidenceBytes {
 /** From the database; of a run that is not over yet, as it stands on this host. */
 export async function readEvidence(fleet: Fleet, by: Operator, runName: string, name: string): Promise<EvidenceBytes> {
   const run = await getRunNamed(fleet, by, runName);
-  const found = await fleet.store.transaction(visibleTo(by), (tx) => findArtifact(tx, run.id, name));
+  const found = await fleet.store.as(by, (tx) => findArtifact(tx, run.id, name));
   if (found) return { name, mediaType: found.mediaType, sha256: found.sha256, bytes: await gunzipAsync(found.gzipped) };
   const liveDir = run.status === "in_progress" && run.host === fleet.host.id && name === "output.log" && run.dir;
   const bytes = liveDir ? await readFile(join(liveDir, name)).catch(() => undefined) : undefined;
@@ -98,7 +92,7 @@ export interface VerificationResult {
 
 /** Hashes everything anew: what the database holds, and what stands on the disk of this host. */
 export async function verifyEvidence(fleet: Fleet, run: Run): Promise<VerificationResult> {
-  const artifacts = await fleet.store.transaction(SYSTEM, (tx) => listArtifacts(tx, run.id));
+  const artifacts = await fleet.store.asSystem((tx) => listArtifacts(tx, run.id));
   const broken: BrokenEvidence[] = [];
   if (artifacts.length === 0) broken.push({ name: "evidence.json", where: "database", why: "there is no evidence" });
   for (const artifact of artifacts) {
@@ -115,7 +109,7 @@ export async function verifyEvidence(fleet: Fleet, run: Run): Promise<Verificati
 }
 
 async function findStorageFault(fleet: Fleet, run: Run, { name, sha256 }: Artifact): Promise<string | undefined> {
-  const found = await fleet.store.transaction(SYSTEM, (tx) => findArtifact(tx, run.id, name));
+  const found = await fleet.store.asSystem((tx) => findArtifact(tx, run.id, name));
   const bytes = found && (await gunzipAsync(found.gzipped).catch(() => undefined));
   if (!bytes) return "it cannot be read";
   return sha256Hex(bytes) === sha256 ? undefined : "its bytes are not those of its hash";
@@ -144,7 +138,7 @@ export interface PinOptions {
 export async function pinRunNamed(fleet: Fleet, by: Operator, name: string, options: PinOptions): Promise<Run> {
   const run = await getRunNamed(fleet, by, name);
   const release = options.pinned ? (options.release ?? run.release) : null;
-  return fleet.store.transaction(SYSTEM, async (tx) => {
+  return fleet.store.asSystem(async (tx) => {
     const pinned = await pinRun(tx, { id: run.id, tenantId: by.tenantId }, { pinned: options.pinned, release });
     if (!pinned) {
       throw new FleetError(
@@ -153,7 +147,7 @@ export async function pinRunNamed(fleet: Fleet, by: Operator, name: string, opti
       );
     }
     const action = options.pinned ? "run.pinned" : "run.unpinned";
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action, detail: { runId: run.id, release } });
+    await auditBy(tx, by, action, { runId: run.id, release });
     return pinned;
   });
 }

@@ -10,7 +10,6 @@ import {
 } from "../../store/order-claims.ts";
 import { advanceBatches, insertOrderHints, type Order } from "../../store/orders.ts";
 import { insertEvents } from "../../store/outbox.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 
 /** Of each kind, in one pass. */
@@ -29,7 +28,7 @@ export async function reconcileOrders(fleet: Fleet): Promise<number> {
 
 /** A job that is gone is added again; one that is there is waited for; one that is spent gets a new epoch. */
 async function reissueOverdueOrders(fleet: Fleet): Promise<number> {
-  const overdue = await fleet.store.transaction(SYSTEM, (tx) => listOverdueOrders(tx, GRACE_MS, MAX_PER_PASS));
+  const overdue = await fleet.store.asSystem((tx) => listOverdueOrders(tx, GRACE_MS, MAX_PER_PASS));
   if (overdue.length === 0) return 0;
   const jobs = overdue.map(({ id, epoch }) => ({ queue: ordersQueue, payload: { orderId: id, epoch } }));
   const ids = jobs.map(({ queue, payload }) => queue.jobId(payload));
@@ -38,7 +37,7 @@ async function reissueOverdueOrders(fleet: Fleet): Promise<number> {
   const lost = jobs.filter((_, at) => stateAt(at) === "missing");
   const spent = overdue.filter((_, at) => stateAt(at) === "completed" || stateAt(at) === "failed");
   await fleet.broker.addJobs(lost);
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     const checked = overdue.filter((order) => !spent.includes(order)).map(({ id }) => id);
     await postponeOrders(tx, checked, RECHECK_MS);
     if (spent.length === 0) return;
@@ -53,7 +52,7 @@ async function reissueOverdueOrders(fleet: Fleet): Promise<number> {
 async function takeOverExpiredOrders(fleet: Fleet): Promise<number> {
   const at = fleet.clock();
   const reason = `worker_crashes: the worker died ${MAX_CRASHES + 1} times over it`;
-  const taken = await fleet.store.transaction(SYSTEM, async (tx): Promise<Order[]> => {
+  const taken = await fleet.store.asSystem(async (tx): Promise<Order[]> => {
     const ids = await lockExpiredOrders(tx, MAX_PER_PASS);
     if (ids.length === 0) return [];
     const moved = await takeOverOrders(tx, ids, { mostCrashes: MAX_CRASHES, reason, at });

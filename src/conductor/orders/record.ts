@@ -11,7 +11,6 @@ import type { NewArtifact } from "../../store/artifacts.ts";
 import { toWorkOrder, type Order } from "../../store/orders.ts";
 import { countOpenPullRequests, type OpenPullRequests } from "../../store/pull-requests.ts";
 import type { Run } from "../../store/runs.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 
 /** A run as it goes. */
@@ -105,7 +104,7 @@ async function readWave(fleet: Fleet, product: Product): Promise<OpenPullRequest
   // A repository that cannot be named now has no pull requests that anybody could count.
   const name = await fleet.forge.identify(product.repository).catch(() => undefined);
   if (!name) return { open: 0, lastUpdate: null };
-  return fleet.store.transaction(SYSTEM, (tx) => countOpenPullRequests(tx, product.tenant, name.repository));
+  return fleet.store.asSystem((tx) => countOpenPullRequests(tx, product.tenant, name.repository));
 }
 
 function minutes(seconds: number): number {

@@ -7,7 +7,6 @@ import { removeLeftovers, sweepLeftovers } from "../../runs/leftovers.ts";
 import { insertArtifacts } from "../../store/artifacts.ts";
 import { findOrder } from "../../store/orders.ts";
 import { listOpenRunIds, listUnsealedRuns, markRunSealed, type Run } from "../../store/runs.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { redactorOf } from "../redactor.ts";
 import { productsOf } from "../products/products.ts";
@@ -18,16 +17,14 @@ const MAX_RUNS = 20;
 
 /** A duty of the host, found in the rows and in the folders. Done twice it does nothing twice. */
 export async function recoverRuns(fleet: Fleet, signal?: AbortSignal): Promise<number> {
-  const dead = await fleet.store.transaction(SYSTEM, (tx) => listUnsealedRuns(tx, fleet.host.id, MAX_RUNS));
+  const dead = await fleet.store.asSystem((tx) => listUnsealedRuns(tx, fleet.host.id, MAX_RUNS));
   for (const run of dead) {
     if (signal?.aborted) return dead.length;
     await sealDeadRun(fleet, run).catch((error: unknown) =>
       fleet.log.warn({ event: "run.unsealed", runId: run.id, error: String(error) }, "a dead run is not sealed yet"),
     );
   }
-  const swept = await sweepLeftovers(fleet.home, (ids) =>
-    fleet.store.transaction(SYSTEM, (tx) => listOpenRunIds(tx, ids)),
-  );
+  const swept = await sweepLeftovers(fleet.home, (ids) => fleet.store.asSystem((tx) => listOpenRunIds(tx, ids)));
   if (swept.length > 0) fleet.log.info({ event: "runs.swept", copies: swept }, "copies of dead runs are gone");
   return dead.length;
 }
@@ -37,7 +34,7 @@ async function sealDeadRun(fleet: Fleet, run: Run): Promise<void> {
   const known = productsOf(fleet, run.tenantId).find(({ id }) => id === run.productId);
   // One that left fleet.yaml meanwhile is still told how its last run ended.
   const product = known ?? Product.parse({ id: run.productId, repository: run.productId, tenant: run.tenantId });
-  const order = await fleet.store.transaction(SYSTEM, (tx) => findOrder(tx, run.orderId));
+  const order = await fleet.store.asSystem((tx) => findOrder(tx, run.orderId));
   if (!order || !run.dir) return;
   // Nothing is asked of the log, so what the dead one wrote stays as it is.
   const evidence = await openEvidence(run.dir, redactorOf(fleet));
@@ -50,7 +47,7 @@ async function sealDeadRun(fleet: Fleet, run: Run): Promise<void> {
     seconds,
     stopped: undefined,
   });
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await insertArtifacts(tx, run, files);
     await markRunSealed(tx, run.id);
   });

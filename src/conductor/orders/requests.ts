@@ -11,13 +11,11 @@ import {
 import { toActions, supportsIntent, requiredEvidence, type Action } from "../../domain/orders/run.ts";
 import { shortId } from "../../domain/task/task.ts";
 import { nextPageCursor } from "../../store/keyset.ts";
-import { auditOperator } from "../../store/operators.ts";
+import { auditBy } from "../../store/operators.ts";
 import * as orders from "../../store/orders.ts";
 import type { Order, OrderFilter } from "../../store/orders.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { assertNotStopped, getProduct, listProducts, type ProductState } from "../products/products.ts";
-import { visibleTo } from "../scope.ts";
 
 /** Enough to say which ones a short prefix fits. */
 const MAX_MATCHES = 6;
@@ -53,15 +51,15 @@ export async function addOrder(
     policy_refs: [],
   };
   const owner = { tenantId: by.tenantId, operatorId: by.id };
-  const made = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const made = await fleet.store.asSystem(async (tx) => {
     const [added] = await orders.insertOrders(tx, owner, [{ order, source: "manual", subject }]);
     if (!added) return undefined;
     const detail = { orderId: added.id, productId: product.id, intent: request.intent };
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "order.added", detail });
+    await auditBy(tx, by, "order.added", detail);
     return added;
   });
   if (made) return { order: made, repeated: false };
-  const open = await fleet.store.transaction(SYSTEM, (tx) =>
+  const open = await fleet.store.asSystem((tx) =>
     orders.findOpenOrder(tx, { tenantId: by.tenantId, productId: product.id, intent: request.intent, subject }),
   );
   if (!open) throw new FleetError("stale-version", "An order like this one ended just now. Ask again.");
@@ -74,9 +72,7 @@ export async function listOrdersFor(
   by: Operator,
   filter: OrderFilter,
 ): Promise<{ readonly orders: readonly Order[]; readonly next: ReturnType<typeof nextPageCursor> }> {
-  const rows = await fleet.store.transaction(visibleTo(by), (tx) =>
-    orders.listOrders(tx, { ...filter, limit: filter.limit + 1 }),
-  );
+  const rows = await fleet.store.as(by, (tx) => orders.listOrders(tx, { ...filter, limit: filter.limit + 1 }));
   return { orders: rows.slice(0, filter.limit), next: nextPageCursor(rows, filter.limit) };
 }
 
@@ -85,9 +81,7 @@ export async function getOrderNamed(fleet: Fleet, by: Operator, name: string): P
   const digits = name.toLowerCase().replaceAll("-", "");
   const missing = () => new FleetError("not-found", `There is no order ${name}. See yours: fleet orders`, { name });
   if (!/^[0-9a-f]{2,32}$/.test(digits)) throw missing();
-  const found = await fleet.store.transaction(visibleTo(by), (tx) =>
-    orders.listOrdersByName(tx, by.tenantId, digits, MAX_MATCHES),
-  );
+  const found = await fleet.store.as(by, (tx) => orders.listOrdersByName(tx, by.tenantId, digits, MAX_MATCHES));
   const [order] = found;
   if (!order) throw missing();
   if (found.length === 1) return order;
@@ -137,7 +131,7 @@ export async function planRun(
   if (options.productId !== undefined) getProduct(fleet, by.tenantId, options.productId);
   const wanted = states.filter(({ product }) => options.productId === undefined || product.id === options.productId);
   const products = wanted.filter((state) => blockedReason(state) === undefined).map(({ product }) => product.id);
-  const found = await fleet.store.transaction(visibleTo(by), (tx) =>
+  const found = await fleet.store.as(by, (tx) =>
     orders.listPendingOrders(tx, { tenantId: by.tenantId, products, limit: options.budget }),
   );
   const planned = found.flatMap((order) => {
@@ -172,11 +166,11 @@ export async function requestBatch(
   ids: readonly string[],
 ): Promise<{ readonly batchId: string; readonly requested: readonly Order[] }> {
   const batchId = fleet.newId();
-  const requested = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const requested = await fleet.store.asSystem(async (tx) => {
     const rows = await orders.requestOrders(tx, ids, batchId);
     if (rows.length > 0) {
       const detail = { batchId, orders: rows.length, first: rows[0]?.id };
-      await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "orders.requested", detail });
+      await auditBy(tx, by, "orders.requested", detail);
     }
     return rows;
   });

@@ -1,6 +1,6 @@
 /** Answers an orders job: claims the order, carries it out with evidence, and settles it together with what it means for its batch. */
 import type { OrderJob } from "../../../queues/orders.ts";
-import { FleetError } from "../../domain/errors.ts";
+import { FleetError, messageOf } from "../../domain/errors.ts";
 import { orderEvent } from "../../domain/notify/event.ts";
 import { decideOrder, type OrderDecision } from "../../domain/task/kill-switch.ts";
 import { mayHeal } from "../../domain/orders/transient-failures.ts";
@@ -12,7 +12,6 @@ import { advanceBatches, type Order } from "../../store/orders.ts";
 import { insertEvents } from "../../store/outbox.ts";
 import { insertRun, listRunsOfOrder, type Run } from "../../store/runs.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { executeIntent } from "./intents/index.ts";
 import type { IntentOutcome } from "./intents/intent.ts";
@@ -62,7 +61,7 @@ type ClaimResult = { readonly order: Order } | { readonly order: Order; readonly
 /** Claimed, with a run to its name; or skipped, when nothing may be done for its product. */
 async function claimForRun(fleet: Fleet, { orderId, epoch }: OrderJob): Promise<ClaimResult | undefined> {
   const { worker, host } = fleet;
-  return fleet.store.transaction(SYSTEM, async (tx) => {
+  return fleet.store.asSystem(async (tx) => {
     const claimed = await claimOrder(tx, { orderId, epoch, worker, host: host.id, leaseMs: LEASE_MS });
     if (!claimed) return undefined;
     const product = productsOf(fleet, claimed.tenantId).find(({ id }) => id === claimed.productId);
@@ -136,7 +135,7 @@ async function renewOrderClaim(
   product: Product,
   stop: AbortController,
 ): Promise<boolean> {
-  return fleet.store.transaction(SYSTEM, async (tx) => {
+  return fleet.store.asSystem(async (tx) => {
     if (!(await renewOrderLease(tx, claim, LEASE_MS))) return false;
     const decided = await decideFor(fleet, tx, product, { isRunning: true });
     if (decided.do === "skip" || decided.do === "give_back") stop.abort(new OrderStoppedError(decided));
@@ -146,7 +145,7 @@ async function renewOrderClaim(
 
 /** A worker of this host died over it: what it left running is ended before it is begun again. */
 async function cleanUpLeftovers(fleet: Fleet, order: Order): Promise<void> {
-  const runs = await fleet.store.transaction(SYSTEM, (tx) => listRunsOfOrder(tx, order.id));
+  const runs = await fleet.store.asSystem((tx) => listRunsOfOrder(tx, order.id));
   const dead = runs.filter(({ host, failure }) => host === fleet.host.id && failure === "worker_died");
   for (const { id } of dead) await removeLeftovers(fleet.home, id);
 }
@@ -195,7 +194,7 @@ function stopVerdict({ reason }: AbortSignal, outcome: IntentOutcome): Verdict {
 }
 
 function toFailedOutcome(fleet: Fleet, { order, run }: RunContext, error: unknown): IntentOutcome {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (error instanceof FleetError) {
     const { code, failure } = error;
     return { ok: false, exitCode: null, failure: code, transient: failure.retry, message };

@@ -1,5 +1,5 @@
 /** The end of a run: what is owed is looked for, everything is sealed, and run, order, artifacts and batch are settled in one transaction. */
-import { StaleVersionError } from "../../domain/errors.ts";
+import { StaleVersionError, messageOf } from "../../domain/errors.ts";
 import { orderEvent } from "../../domain/notify/event.ts";
 import type { LastRun } from "../../domain/orders/last-run.ts";
 import type { OrderStatus, StopCondition } from "../../domain/orders/order.ts";
@@ -12,7 +12,6 @@ import { advanceBatches, type Order } from "../../store/orders.ts";
 import { insertEvents } from "../../store/outbox.ts";
 import { endRun, type RunOutcome } from "../../store/runs.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import type { IntentOutcome } from "./intents/intent.ts";
 import { ignoreStale } from "../tasks/transition.ts";
@@ -49,7 +48,7 @@ export async function settleRun(
   const { settlement, lastRun, files } = await sealRun(fleet, work, intended);
   await fleet.faultPoint("order:sealed", work.order.id);
   const settled = await ignoreStale(
-    fleet.store.transaction(SYSTEM, (tx) => applySettlement(fleet, tx, { claim, work, settlement, files })),
+    fleet.store.asSystem((tx) => applySettlement(fleet, tx, { claim, work, settlement, files })),
   );
   if (!settled) return undefined;
   fleet.kickRelay();
@@ -72,7 +71,7 @@ async function sealRun(fleet: Fleet, work: RunContext, settlement: Settlement): 
   try {
     return { settlement, ...(await recordEnd(fleet, work, state)) };
   } catch (error) {
-    const message = `its evidence cannot be kept: ${error instanceof Error ? error.message : String(error)}`;
+    const message = `its evidence cannot be kept: ${messageOf(error)}`;
     fleet.log.error({ event: "evidence.lost", runId: work.run.id, error: message }, "a run's evidence is lost");
     const lost = { ...ending, status: "failed", failure: "evidence_lost", message } as const;
     return { settlement: { ...settlement, ending: lost, order: "failed", reason: message }, files: [] };

@@ -9,11 +9,9 @@ import { listOpenDrift, type Drift } from "../../store/drift.ts";
 import { listKillSwitches } from "../../store/kill-switches.ts";
 import { listLatestRuns, type Run } from "../../store/runs.ts";
 import { listSchedules, type Schedule } from "../../store/schedules.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { productsOf, findStop } from "../products/products.ts";
 import { dueSchedules, type DueSchedule } from "../schedules/run.ts";
-import { visibleTo } from "../scope.ts";
 
 export interface PlanOptions {
   readonly wanted: number;
@@ -32,13 +30,13 @@ export async function gatherInputs(fleet: Fleet, by: Operator, options: PlanOpti
   const asOf = options.asOf ?? floorTo(fleet.clock(), options.source === "schedules" ? MINUTE_MS : HOUR_MS);
   const all = productsOf(fleet, tenantId);
   const products = options.productId === undefined ? all : all.filter(({ id }) => id === options.productId);
-  const known = await fleet.store.transaction(visibleTo(by), async (tx) => ({
+  const known = await fleet.store.as(by, async (tx) => ({
     runs: await listLatestRuns(tx, tenantId),
     drift: await listOpenDrift(tx, tenantId),
     dossiers: await listWaitingDossiers(tx, tenantId),
     schedules: new Map((await listSchedules(tx, tenantId)).map((found) => [found.productId, found])),
   }));
-  const switches = await fleet.store.transaction(SYSTEM, (tx) => listKillSwitches(tx, tenantId));
+  const switches = await fleet.store.asSystem((tx) => listKillSwitches(tx, tenantId));
   const due = options.source === "schedules" ? await dueSchedules(fleet, tenantId, asOf) : [];
   const wanted = new Set(products.map(({ id }) => id));
   const isWanted = (item: { readonly product_id: string }) => wanted.has(item.product_id);

@@ -4,7 +4,7 @@ import type { Operator } from "../../domain/operator.ts";
 import { createPlan, Plan, type PlanResult } from "../../domain/plan/plan.ts";
 import { PlanInputs } from "../../domain/plan/inputs.ts";
 import { nextPageCursor } from "../../store/keyset.ts";
-import { auditOperator } from "../../store/operators.ts";
+import { auditBy } from "../../store/operators.ts";
 import { insertOrders, type NewOrder } from "../../store/orders.ts";
 import {
   insertPlan,
@@ -17,11 +17,9 @@ import {
   type PlanTexts,
   type StoredPlan,
 } from "../../store/plans.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { gatherInputs, type PlanOptions } from "./inputs.ts";
 import { assertNotStopped, getProduct } from "../products/products.ts";
-import { visibleTo } from "../scope.ts";
 
 /** How a planned order stands with those there are. */
 export interface OrderState {
@@ -73,12 +71,12 @@ async function storePlan(
     score,
     reasons,
   }));
-  return fleet.store.transaction(SYSTEM, async (tx) => {
+  return fleet.store.asSystem(async (tx) => {
     const isNew = await insertPlan(tx, row, packed);
     const stored = await insertOrders(tx, owner, orders);
     if (isNew || stored.length > 0) {
       const detail = { planId: made.plan_id, outputSha256: made.output_sha256, orders: stored.map(({ id }) => id) };
-      await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "plan.made", detail });
+      await auditBy(tx, by, "plan.made", detail);
     }
     return stored.length;
   });
@@ -91,7 +89,7 @@ async function readOrderStates(fleet: Fleet, by: Operator, { orders }: Plan): Pr
     intent,
     subject,
   }));
-  const known = await fleet.store.transaction(visibleTo(by), (tx) => listOrdersForSubjects(tx, by.tenantId, keys));
+  const known = await fleet.store.as(by, (tx) => listOrdersForSubjects(tx, by.tenantId, keys));
   const found = new Map(known.map((standing) => [standing.jobId, standing]));
   return keys.map(({ job_id: jobId }): OrderState => {
     const { orderId = jobId, status = "pending" } = found.get(jobId) ?? {};
@@ -106,7 +104,7 @@ export async function listPlansFor(
   by: Operator,
   page: PlanFilter,
 ): Promise<{ plans: readonly StoredPlan[]; next: ReturnType<typeof nextPageCursor> }> {
-  const rows = await fleet.store.transaction(visibleTo(by), (tx) => listPlans(tx, { ...page, limit: page.limit + 1 }));
+  const rows = await fleet.store.as(by, (tx) => listPlans(tx, { ...page, limit: page.limit + 1 }));
   return { plans: rows.slice(0, page.limit), next: nextPageCursor(rows, page.limit) };
 }
 
@@ -178,7 +176,7 @@ async function readPlan(
   by: Operator,
   name: string,
 ): Promise<{ row: StoredPlan; texts: Partial<PlanTexts> }> {
-  return fleet.store.transaction(visibleTo(by), async (tx) => {
+  return fleet.store.as(by, async (tx) => {
     const matches = NAME.test(name) ? await listPlansByName(tx, name.replaceAll("-", ""), MAX_MATCHES) : [];
     const [row] = matches;
     if (!row) throw new FleetError("not-found", `There is no plan ${name}. See yours: fleet plan --list`);

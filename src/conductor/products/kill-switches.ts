@@ -11,7 +11,6 @@ import type { Product } from "../../domain/product.ts";
 import { shortId, type Task } from "../../domain/task/task.ts";
 import { listKillSwitches } from "../../store/kill-switches.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 
 /** Those that may hold something of this tenant, or all: as people threw them, and as fleet.yaml says. */
@@ -22,7 +21,7 @@ export async function readKillSwitches(fleet: Fleet, tx: Tx, tenantId?: string):
 
 /** The same in a transaction of its own. */
 export async function currentKillSwitches(fleet: Fleet, tenantId?: string): Promise<EstopSwitch[]> {
-  return fleet.store.transaction(SYSTEM, (tx) => readKillSwitches(fleet, tx, tenantId));
+  return fleet.store.asSystem((tx) => readKillSwitches(fleet, tx, tenantId));
 }
 
 function declaredSwitch({ id, tenant, killSwitch }: Product): EstopSwitch[] {

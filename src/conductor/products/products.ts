@@ -5,11 +5,10 @@ import type { Operator } from "../../domain/operator.ts";
 import type { Product } from "../../domain/product.ts";
 import { toScheduleFacts, nextSlot } from "../../domain/orders/schedule.ts";
 import { deleteKillSwitch, listKillSwitches, upsertKillSwitch } from "../../store/kill-switches.ts";
-import { auditOperator } from "../../store/operators.ts";
+import { auditBy } from "../../store/operators.ts";
 import { listLatestRuns, type Run } from "../../store/runs.ts";
 import { listSchedules, type Schedule } from "../../store/schedules.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import {
   killSwitchOnProduct,
@@ -19,7 +18,6 @@ import {
   killSwitchError,
   currentKillSwitches,
 } from "./kill-switches.ts";
-import { visibleTo } from "../scope.ts";
 
 /** Why nothing is planned or run for a product, and who says so. */
 export interface ProductStop {
@@ -69,7 +67,7 @@ function productNotFound(id: string): FleetError {
 }
 
 async function readProductStates(fleet: Fleet, by: Operator, products: readonly Product[]): Promise<ProductState[]> {
-  const { runs, schedules } = await fleet.store.transaction(visibleTo(by), async (tx) => ({
+  const { runs, schedules } = await fleet.store.as(by, async (tx) => ({
     runs: await listLatestRuns(tx, by.tenantId),
     schedules: await listSchedules(tx, by.tenantId),
   }));
@@ -137,15 +135,10 @@ export async function productsAt(fleet: Fleet, products: readonly Product[], rep
 /** Holds at once, for every process, and until somebody releases it. */
 export async function killProduct(fleet: Fleet, by: Operator, id: string, reason: string): Promise<ProductState> {
   const { id: productId } = getProduct(fleet, by.tenantId, id);
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     const target = { tenantId: by.tenantId, scope: "product", subject: productId } as const;
     await upsertKillSwitch(tx, { ...target, mode: "park", endsOrders: true, operatorId: by.id, reason });
-    await auditOperator(tx, {
-      operatorId: by.id,
-      actor: by.id,
-      action: "product.killed",
-      detail: { productId, reason },
-    });
+    await auditBy(tx, by, "product.killed", { productId, reason });
   });
   return findProductState(fleet, by, id);
 }
@@ -153,10 +146,10 @@ export async function killProduct(fleet: Fleet, by: Operator, id: string, reason
 /** What fleet.yaml stops stays stopped; the answer says so. Releasing what is not stopped changes nothing. */
 export async function releaseProduct(fleet: Fleet, by: Operator, id: string): Promise<ProductState> {
   const { id: productId } = getProduct(fleet, by.tenantId, id);
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     const dropped = await deleteKillSwitch(tx, { tenantId: by.tenantId, scope: "product", subject: productId });
     if (!dropped) return;
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "product.released", detail: { productId } });
+    await auditBy(tx, by, "product.released", { productId });
   });
   return findProductState(fleet, by, id);
 }

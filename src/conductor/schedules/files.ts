@@ -20,7 +20,6 @@ import {
   type ScheduleKey,
 } from "../../store/schedules.ts";
 import { auditOperator } from "../../store/operators.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet, ScheduleSource } from "../fleet.ts";
 
@@ -31,7 +30,7 @@ const MAX_NAME_LENGTH = 128;
 export async function syncSchedules(fleet: Fleet): Promise<Ticking[]> {
   const files = await fleet.scheduleFiles();
   if (files) await fleet.store.tryWithLock("schedules/files", () => writeRows(fleet, files));
-  const rows = await fleet.store.transaction(SYSTEM, (tx) => listSchedules(tx));
+  const rows = await fleet.store.asSystem((tx) => listSchedules(tx));
   return rows.flatMap(toQueueSchedules);
 }
 
@@ -56,7 +55,7 @@ function schedulerId({ tenantId, id }: ScheduleKey): string {
 }
 
 async function writeRows(fleet: Fleet, files: readonly ScheduleSource[]): Promise<void> {
-  const rows = await fleet.store.transaction(SYSTEM, (tx) => listSchedules(tx));
+  const rows = await fleet.store.asSystem((tx) => listSchedules(tx));
   const known = new Map(rows.map((row) => [schedulerId(row), row]));
   const wanted = new Set<string>();
   for (const found of readSources(fleet, files)) {
@@ -110,7 +109,7 @@ async function writeRow(fleet: Fleet, before: Schedule | undefined, found: Scann
   // Of another timing, or of a schedule that was off, the slots that are over are nobody's.
   const isNewTiming = before?.definition && definition && !isSameTiming(before, found);
   const passedAt = isNewTiming ? (slotAt(definition, now) ?? null) : null;
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await upsertSchedule(tx, found, now, passedAt);
     const detail = { schedule: found.id, file, sha256, problems: problems ?? [] };
     await auditOperator(tx, { operatorId, actor: fleet.worker, action: "schedule.read", detail });
@@ -131,7 +130,7 @@ export function describeProblem({ path, message }: ScheduleProblem): string {
 
 async function removeRow(fleet: Fleet, { tenantId, id, file }: Schedule): Promise<void> {
   const { id: operatorId } = await ensureSystemOperator(fleet, tenantId);
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await deleteSchedule(tx, { tenantId, id });
     const detail = { schedule: id, file };
     await auditOperator(tx, { operatorId, actor: fleet.worker, action: "schedule.removed", detail });
@@ -149,7 +148,7 @@ export interface ScheduleDifference extends ScheduleKey {
 export async function scheduleDifferences(fleet: Fleet, tenantId: string): Promise<ScheduleDifference[]> {
   const [files, rows, schedulers] = await Promise.all([
     fleet.scheduleFiles(),
-    fleet.store.transaction(SYSTEM, (tx) => listSchedules(tx, tenantId)),
+    fleet.store.asSystem((tx) => listSchedules(tx, tenantId)),
     fleet.broker.listSchedulers([plannerQueue]),
   ]);
   const found = files && readSources(fleet, files).filter((source) => source.tenantId === tenantId);

@@ -1,14 +1,12 @@
 /** What people, and the hooks of their repositories, do to schedules: look, pause, resume, and say that something was pushed. */
 import type { Operator } from "../../domain/operator.ts";
 import { toScheduleFacts, slotAt } from "../../domain/orders/schedule.ts";
-import { auditOperator } from "../../store/operators.ts";
+import { auditBy } from "../../store/operators.ts";
 import { findSchedule, listSchedules, recordPush, setSchedulePause, type Schedule } from "../../store/schedules.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { getProduct } from "../products/products.ts";
 import { scheduleDifferences, type ScheduleDifference } from "./files.ts";
 import { scheduleNotFound, runSchedule, type ScheduleRun } from "./run.ts";
-import { visibleTo } from "../scope.ts";
 
 /** A schedule with what is not as its file says; also those that are only in a file, or only in the queue. */
 export interface ScheduleDetails {
@@ -26,7 +24,7 @@ export interface ScheduleList {
 
 export async function listSchedulesFor(fleet: Fleet, by: Operator): Promise<ScheduleList> {
   const [rows, differences] = await Promise.all([
-    fleet.store.transaction(visibleTo(by), (tx) => listSchedules(tx, by.tenantId)),
+    fleet.store.as(by, (tx) => listSchedules(tx, by.tenantId)),
     scheduleDifferences(fleet, by.tenantId),
   ]);
   const ids = new Set(rows.map(({ id }) => id));
@@ -88,19 +86,17 @@ async function setPaused(fleet: Fleet, by: Operator, { id, action, paused }: Pau
   const before = await getSchedule(fleet, by, id);
   const key = { tenantId: by.tenantId, id };
   const passedAt = before.paused && before.definition ? slotAt(before.definition, fleet.clock()) : undefined;
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await setSchedulePause(tx, key, paused, passedAt ?? null);
     const detail = { schedule: id, reason: paused?.reason ?? null };
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action, detail });
+    await auditBy(tx, by, action, detail);
   });
   return toScheduleDetails(fleet, await getSchedule(fleet, by, id), []);
 }
 
 /** Of the asker's tenant; of another one it does not exist. */
 export async function getSchedule(fleet: Fleet, by: Operator, id: string): Promise<Schedule> {
-  const schedule = await fleet.store.transaction(visibleTo(by), (tx) =>
-    findSchedule(tx, { tenantId: by.tenantId, id }),
-  );
+  const schedule = await fleet.store.as(by, (tx) => findSchedule(tx, { tenantId: by.tenantId, id }));
   if (!schedule) throw scheduleNotFound(id);
   return schedule;
 }
@@ -112,14 +108,14 @@ export async function getSchedule(fleet: Fleet, by: Operator, id: string): Promi
 export async function handlePush(fleet: Fleet, by: Operator, productId: string, sha?: string): Promise<ScheduleRun> {
   const { id } = getProduct(fleet, by.tenantId, productId);
   const key = { tenantId: by.tenantId, id };
-  const schedule = await fleet.store.transaction(visibleTo(by), (tx) => findSchedule(tx, key));
+  const schedule = await fleet.store.as(by, (tx) => findSchedule(tx, key));
   if (schedule?.definition?.cadence !== "on_push") {
     return { orders: [], slotAt: undefined, outcome: "nothing to do: no schedule of it waits for pushes" };
   }
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await recordPush(tx, key, fleet.clock());
     const detail = { schedule: id, sha: sha ?? null };
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "schedule.pushed", detail });
+    await auditBy(tx, by, "schedule.pushed", detail);
   });
   return runSchedule(fleet, key);
 }

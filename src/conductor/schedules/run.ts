@@ -23,7 +23,6 @@ import {
 } from "../../store/orders.ts";
 import { listSchedules, lockSchedule, recordSlot, type Schedule, type ScheduleKey } from "../../store/schedules.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import { stopReasonIn } from "../products/products.ts";
@@ -37,7 +36,7 @@ export interface DueSchedule {
 
 /** Those of a tenant that are due; in the order of their names. Invalid, disabled and paused ones never are. */
 export async function dueSchedules(fleet: Fleet, tenantId: string, asOf: Date): Promise<DueSchedule[]> {
-  const schedules = await fleet.store.transaction(SYSTEM, (tx) => listSchedules(tx, tenantId));
+  const schedules = await fleet.store.asSystem((tx) => listSchedules(tx, tenantId));
   return schedules.flatMap((schedule) => findDue(schedule, asOf));
 }
 
@@ -57,7 +56,7 @@ export interface ScheduleRun {
 /** A tick is a hint: what is to be done is decided under the row's lock, so twice, late or by two workers makes one slot. */
 export async function runSchedule(fleet: Fleet, key: ScheduleKey): Promise<ScheduleRun> {
   const system = await ensureSystemOperator(fleet, key.tenantId);
-  const run = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const run = await fleet.store.asSystem(async (tx) => {
     const row = await lockSchedule(tx, key);
     if (!row?.definition || row.problems) return idleRun("it is not there, or not valid");
     const conditions = {
@@ -80,7 +79,7 @@ export async function runSchedule(fleet: Fleet, key: ScheduleKey): Promise<Sched
 
 /** Out of turn: somebody wants it now. The next slot stays what it was. Throws when it cannot be. */
 export async function runNow(fleet: Fleet, by: Operator, key: ScheduleKey): Promise<ScheduleRun> {
-  const run = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const run = await fleet.store.asSystem(async (tx) => {
     const row = await lockSchedule(tx, key);
     if (!row) throw scheduleNotFound(key.id);
     if (!row.definition || row.problems) {
@@ -103,7 +102,7 @@ export async function runNow(fleet: Fleet, by: Operator, key: ScheduleKey): Prom
 /** Makes up what lost its tick, or was missed while nothing ran. Undefined when another worker is at it. */
 export async function sweepSchedules(fleet: Fleet): Promise<number | undefined> {
   return fleet.store.tryWithLock("schedules/due", async () => {
-    const schedules = await fleet.store.transaction(SYSTEM, (tx) => listSchedules(tx));
+    const schedules = await fleet.store.asSystem((tx) => listSchedules(tx));
     const due = schedules.flatMap((schedule) => findDue(schedule, fleet.clock()));
     let made = 0;
     for (const { schedule } of due) {

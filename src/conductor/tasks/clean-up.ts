@@ -1,7 +1,6 @@
 /** Removing the working copy of a task that ended: what would be lost is saved first, and the audit log says how to restore it. */
 import { closeAttempt, type Attempt, listAttempts } from "../../store/attempts.ts";
 import { recordUsage } from "../../store/budgets.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import type { CleanupResult } from "../../agents/cleanup/cleanup.ts";
 import type { Task } from "../../domain/task/task.ts";
@@ -10,7 +9,7 @@ import { applyTransition } from "./transition.ts";
 /** With what it said last: nothing is used after that. */
 export async function closeWithUsage(fleet: Fleet, run: Pick<Attempt, "taskId" | "attempt">): Promise<void> {
   const usage = await fleet.agents.readUsage(run);
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     await closeAttempt(tx, run.taskId, run.attempt);
     await recordUsage(tx, [{ ...run, usage }]);
   });
@@ -24,7 +23,7 @@ export function cleanUpLock(taskId: string): string {
 /** Ends what runs, saves what is nowhere else, removes the working copy, and says in the audit how to restore it. */
 export async function cleanUpTask(fleet: Fleet, task: Task): Promise<CleanupResult> {
   const attemptRef = { taskId: task.id, attempt: task.attempt };
-  const attempts = await fleet.store.transaction(SYSTEM, (tx) => listAttempts(tx, task.id));
+  const attempts = await fleet.store.asSystem((tx) => listAttempts(tx, task.id));
   if (!attempts.some(({ attempt, closedAt }) => attempt === task.attempt && closedAt)) {
     await fleet.agents.stop(attemptRef);
     await closeWithUsage(fleet, attemptRef);

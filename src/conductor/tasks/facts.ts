@@ -9,7 +9,6 @@ import { listFacts } from "../../store/heartbeats.ts";
 import { listHosts } from "../../store/hosts.ts";
 import { listPullRequests, type PullRequest } from "../../store/pull-requests.ts";
 import { listReviews, type Review } from "../../store/reviews.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 
 export interface TaskObservation {
@@ -23,7 +22,7 @@ export interface TaskObservation {
 
 export async function gatherFacts(fleet: Fleet, tasks: readonly Task[]): Promise<ReadonlyMap<string, TaskObservation>> {
   const ids = tasks.map(({ id }) => id);
-  const rows = await fleet.store.transaction(SYSTEM, async (tx) => ({
+  const rows = await fleet.store.asSystem(async (tx) => ({
     seen: new Map((await listFacts(tx, ids)).map((seen) => [seen.taskId, seen])),
     hosts: new Map((await listHosts(tx)).map((host) => [host.id, host])),
     pullRequests: groupByTask(await listPullRequests(tx, ids)),

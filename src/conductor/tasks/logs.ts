@@ -2,7 +2,6 @@
 import { FleetError } from "../../domain/errors.ts";
 import type { RedactingStream } from "../../domain/text/redact.ts";
 import { isTerminal, shortId, type Task } from "../../domain/task/task.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { getTask } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
 import { redactorOf } from "../redactor.ts";
@@ -47,7 +46,7 @@ export async function* followTaskLog(
   let { rest, next: from } = end;
   while (!signal.aborted) {
     // Before the output: what the task says of itself is then never ahead of what has been read.
-    const now = await fleet.store.transaction(SYSTEM, (tx) => getTask(tx, task.id));
+    const now = await fleet.store.asSystem((tx) => getTask(tx, task.id));
     const chunk = await fleet.agents.readLog({ taskId: task.id, attempt }, { from });
     const split = splitWholeLines(Buffer.concat([rest, chunk.bytes]));
     from = chunk.next;

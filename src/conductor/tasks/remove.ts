@@ -3,7 +3,6 @@ import { InvalidTransitionError, StaleVersionError } from "../../domain/errors.t
 import type { Operator } from "../../domain/operator.ts";
 import { isTerminal, type Task } from "../../domain/task/task.ts";
 import type { CleanupResult } from "../../agents/cleanup/cleanup.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { getTask, markTaskRemoved } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
 import { applyTransition } from "./transition.ts";
@@ -25,7 +24,7 @@ export async function removeTask(fleet: Fleet, by: Operator, task: Task): Promis
         )
       : undefined;
   for (let tries = 1; ; tries += 1) {
-    const fresh = await fleet.store.transaction(SYSTEM, (tx) => getTask(tx, task.id));
+    const fresh = await fleet.store.asSystem((tx) => getTask(tx, task.id));
     try {
       await applyTransition(fleet, { task: fresh, actor: by.id, action: "task.removed" });
       break;
@@ -33,6 +32,6 @@ export async function removeTask(fleet: Fleet, by: Operator, task: Task): Promis
       if (!(error instanceof StaleVersionError) || tries >= MAX_TRIES) throw error;
     }
   }
-  await fleet.store.transaction(SYSTEM, (tx) => markTaskRemoved(tx, task.id));
+  await fleet.store.asSystem((tx) => markTaskRemoved(tx, task.id));
   return cleaned;
 }

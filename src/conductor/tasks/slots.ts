@@ -4,7 +4,6 @@ import { nextInLine } from "../../domain/fair-queue.ts";
 import { listHosts } from "../../store/hosts.ts";
 import { countCalledTasks, hasSlotWaiters, listSlotQueue, markServed } from "../../store/slot-queue.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { listTasksById, postponeTasks } from "../../store/tasks.ts";
 import { transitionTask } from "../../store/transitions.ts";
 import { StaleVersionError } from "../../domain/errors.ts";
@@ -97,7 +96,7 @@ export async function offerSlots(fleet: Fleet): Promise<number> {
 
 /** How many are called before each of those that wait for a host, as things stand; beyond the first thousand nobody counts. */
 export async function queuePositions(fleet: Fleet): Promise<ReadonlyMap<string, number>> {
-  const waiting = await fleet.store.transaction(SYSTEM, (tx) => listSlotQueue(tx, MAX_POSITIONS));
+  const waiting = await fleet.store.asSystem((tx) => listSlotQueue(tx, MAX_POSITIONS));
   return new Map(nextInLine(waiting, MAX_POSITIONS).map(({ id }, position) => [id, position]));
 }
 

@@ -4,7 +4,6 @@ import { InvalidTransitionError, StaleVersionError } from "../../domain/errors.t
 import type { Operator } from "../../domain/operator.ts";
 import { isTerminal, VALID_TRANSITIONS, type Task } from "../../domain/task/task.ts";
 import { createHint } from "../../store/outbox.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { getTask } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
 import { applyTransition } from "./transition.ts";
@@ -34,7 +33,7 @@ export async function stopTask(fleet: Fleet, by: Operator, task: Task, reason?: 
       });
     } catch (error) {
       if (!(error instanceof StaleVersionError) || tries >= MAX_TRIES) throw error;
-      current = await fleet.store.transaction(SYSTEM, (tx) => getTask(tx, task.id));
+      current = await fleet.store.asSystem((tx) => getTask(tx, task.id));
     }
   }
 }

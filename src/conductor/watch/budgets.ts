@@ -5,8 +5,7 @@ import type { AlertContent, AlertKind } from "../../domain/notify/alert.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { closeAlert, listOpenAlerts } from "../../store/alerts.ts";
 import * as budgets from "../../store/budgets.ts";
-import { auditOperator, findOperator } from "../../store/operators.ts";
-import { SYSTEM } from "../../store/store.ts";
+import { findOperator, auditBy } from "../../store/operators.ts";
 import { raiseAlert } from "./alerts.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
@@ -36,7 +35,7 @@ export async function setBudget(
   { tenantId = by.tenantId, operatorId = budgets.WHOLE_TENANT, change }: SetBudgetRequest,
 ): Promise<budgets.BudgetRow> {
   if (by.role !== "admin") throw new FleetError("tier-too-low", "Budgets are set by role admin.", { needed: "admin" });
-  return fleet.store.transaction(SYSTEM, async (tx) => {
+  return fleet.store.asSystem(async (tx) => {
     if (operatorId !== budgets.WHOLE_TENANT && (await findOperator(tx, operatorId))?.tenantId !== tenantId) {
       throw new FleetError("not-found", `Tenant ${tenantId} has no operator ${operatorId}.`, { tenantId, operatorId });
     }
@@ -44,7 +43,7 @@ export async function setBudget(
     const budget = OwnerBudget.parse({ ...NO_BUDGET, ...before, ...definedFields(change) });
     await budgets.upsertBudget(tx, { tenantId, operatorId, ...budget, by: by.id });
     const detail = { tenantId, operatorId, ...budget };
-    await auditOperator(tx, { operatorId: by.id, actor: by.id, action: "budget.set", detail });
+    await auditBy(tx, by, "budget.set", detail);
     const after = await budgets.findBudget(tx, tenantId, operatorId);
     if (!after) throw new Error("A budget that was just written is gone.");
     return after;
@@ -68,13 +67,13 @@ const ALERT_KINDS = ["BUDGET_WARNING", "BUDGET_EXCEEDED"] as const;
 /** Tells once whose budgets are nearly used, and used up; what was raised meanwhile may be told again. Undefined: another looks. */
 export async function watchBudgets(fleet: Fleet): Promise<number | undefined> {
   const raised = await fleet.store.tryWithLock("watch-budgets", async () => {
-    const rows = await fleet.store.transaction(SYSTEM, (tx) => budgets.listNearlyUsedBudgets(tx, WARN_SHARE));
+    const rows = await fleet.store.asSystem((tx) => budgets.listNearlyUsedBudgets(tx, WARN_SHARE));
     const owners = new Map<string, string>();
     for (const { tenantId } of rows.filter(({ operatorId }) => operatorId === budgets.WHOLE_TENANT)) {
       owners.set(tenantId, (await ensureSystemOperator(fleet, tenantId)).id);
     }
     const wanted = rows.flatMap((row) => toBudgetAlerts(row, owners.get(row.tenantId) ?? row.operatorId));
-    return fleet.store.transaction(SYSTEM, async (tx) => {
+    return fleet.store.asSystem(async (tx) => {
       let count = 0;
       for (const { kind, notice } of wanted) if (await raiseAlert(fleet, tx, kind, notice)) count += 1;
       const keys = new Set(wanted.map(({ notice }) => notice.key));

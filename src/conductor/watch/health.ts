@@ -18,7 +18,6 @@ import {
   type Check,
 } from "../../store/checks.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { endAlert, raiseAlert } from "./alerts.ts";
 import { watchBudgets } from "./budgets.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
@@ -46,7 +45,7 @@ export async function recordCheckRun(
   if (!schedule) return;
   const { id: name, everyMs: periodMs } = schedule;
   const { tookMs, result } = job;
-  await fleet.store.transaction(SYSTEM, (tx) =>
+  await fleet.store.asSystem((tx) =>
     recordCheck(tx, { name, periodMs, tookMs, worker: fleet.worker, ...(result ? { result } : {}) }),
   );
 }
@@ -57,7 +56,7 @@ export interface CheckStatus extends Check {
 
 /** Every check that is expected, and whether it runs. */
 export async function readChecks(fleet: Fleet): Promise<CheckStatus[]> {
-  return fleet.store.transaction(SYSTEM, (tx) => readCheckStatuses(fleet, tx));
+  return fleet.store.asSystem((tx) => readCheckStatuses(fleet, tx));
 }
 
 async function readCheckStatuses(fleet: Fleet, tx: Tx): Promise<CheckStatus[]> {
@@ -69,7 +68,7 @@ export type FleetAlert = Alert;
 
 /** What is wrong now, as it was told. */
 export async function readAlerts(fleet: Fleet): Promise<FleetAlert[]> {
-  return fleet.store.transaction(SYSTEM, (tx) => listOpenAlerts(tx, ["FLEET_OVERLOAD", "GOVERNANCE_ALERT"]));
+  return fleet.store.asSystem((tx) => listOpenAlerts(tx, ["FLEET_OVERLOAD", "GOVERNANCE_ALERT"]));
 }
 
 /** One look; undefined when another process is at it. */
@@ -77,7 +76,7 @@ export async function watchFleet(fleet: Fleet): Promise<void> {
   await watchBudgets(fleet);
   const system = await ensureSystemOperator(fleet, SYSTEM_TENANT);
   const reported = await fleet.store.tryWithLock("watch-house", () =>
-    fleet.store.transaction(SYSTEM, async (tx) => {
+    fleet.store.asSystem(async (tx) => {
       await syncExpectedChecks(
         tx,
         schedulesOf(fleet).map(({ id, everyMs }) => ({ name: id, periodMs: everyMs })),

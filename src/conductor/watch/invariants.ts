@@ -92,7 +92,7 @@ const STORE_INVARIANTS: readonly Invariant[] = [
 
 /** All of them, in one look. The store's are read in one transaction, so they speak of one moment. */
 export async function checkInvariants(fleet: Fleet): Promise<readonly InvariantVerdict[]> {
-  const verdicts = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const verdicts = await fleet.store.asSystem(async (tx) => {
     const list: InvariantVerdict[] = [];
     for (const { id, statement, violations } of STORE_INVARIANTS)
       list.push(verdict(id, statement, await violations(tx, fleet)));
@@ -130,7 +130,7 @@ export async function watchInvariants(fleet: Fleet): Promise<object> {
     );
   }
   const { id: operatorId } = await ensureSystemOperator(fleet, SYSTEM_TENANT);
-  await fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.store.asSystem(async (tx) => {
     for (const { id, statement, violations } of failing) {
       const facts = { invariant: id, violations: violations.length, first: violations.slice(0, MAX_REPORTED) };
       const summary = `${id} does not hold: ${statement} (${violations.length})`;

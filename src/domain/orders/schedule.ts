@@ -209,5 +209,5 @@ function minutesToCron(minutes: number): string | undefined {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

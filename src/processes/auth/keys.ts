@@ -13,7 +13,7 @@ import {
   type SigningKey,
 } from "../../http/auth/tokens.ts";
 import { insertKey, listUsableKeys, type NewSigningKey, type SigningKeyRow } from "../../store/keys.ts";
-import { SYSTEM, type Store } from "../../store/store.ts";
+import { type Store } from "../../store/store.ts";
 import { openSeal } from "./seal.ts";
 
 export interface SigningKeys {
@@ -44,7 +44,7 @@ async function sealNewKey(seal: Seal): Promise<NewSigningKey> {
 }
 
 async function findUsableKeys(store: Store): Promise<SigningKeyRow[] | undefined> {
-  const known = await store.transaction(SYSTEM, (tx) => listUsableKeys(tx));
+  const known = await store.asSystem((tx) => listUsableKeys(tx));
   return known.some(({ retireAt }) => retireAt === null) ? known : undefined;
 }
 
@@ -54,7 +54,7 @@ async function createFirstKey(store: Store, seal: Seal): Promise<SigningKeyRow[]
     const known = await findUsableKeys(store);
     if (known) return known;
     const row = await sealNewKey(seal);
-    return store.transaction(SYSTEM, async (tx) => {
+    return store.asSystem(async (tx) => {
       await insertKey(tx, row);
       return listUsableKeys(tx);
     });

@@ -2,7 +2,7 @@
 import { codeOf, FleetError } from "../../domain/errors.ts";
 import { effectiveOperator, type Operator, type OperatorRecord } from "../../domain/operator.ts";
 import { findOperatorRow } from "../../store/operators.ts";
-import { SYSTEM, type Store } from "../../store/store.ts";
+import { type Store } from "../../store/store.ts";
 
 export interface OperatorCache {
   /**
@@ -29,7 +29,7 @@ export function openOperatorCache(store: Store): OperatorCache {
 
   async function read(id: string): Promise<CacheEntry> {
     const at = performance.now();
-    const standing = await store.transaction(SYSTEM, (tx) => findOperatorRow(tx, id));
+    const standing = await store.asSystem((tx) => findOperatorRow(tx, id));
     if (cache.size >= MAX_CACHED) cache.clear();
     const found = { standing, at };
     // A slow look must not put back what a later one saw change.

@@ -6,7 +6,7 @@ import type { Seal } from "../../conductor/fleet.ts";
 import type { Config } from "../../environment.ts";
 import { codeOf, FleetError } from "../../domain/errors.ts";
 import { countSealed } from "../../store/config.ts";
-import { SYSTEM, type Store } from "../../store/store.ts";
+import { type Store } from "../../store/store.ts";
 
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
@@ -83,7 +83,7 @@ function ignoreMissing(error: unknown): undefined {
 
 /** Before anything is served: what could not be opened would fail one by one, at whoever needs it. */
 export async function requireKeys(store: Store, seal: Seal): Promise<void> {
-  const sealed = await store.transaction(SYSTEM, (tx) => countSealed(tx));
+  const sealed = await store.asSystem((tx) => countSealed(tx));
   const missing = sealed.filter(({ keyId, settings }) => settings > 0 && !seal.keyIds.includes(keyId));
   if (missing.length > 0) throw missingKeyError(missing.map(({ keyId }) => keyId));
 }

@@ -7,7 +7,7 @@ import type { TokenAdmin } from "../../http/routes/tokens.ts";
 import type { SessionOptions } from "../../http/auth/session.ts";
 import { issueToken, type SigningKey, type TokenKind } from "../../http/auth/tokens.ts";
 import { upsertOperator } from "../../store/operators.ts";
-import { SYSTEM, type Store } from "../../store/store.ts";
+import { type Store } from "../../store/store.ts";
 import { insertToken, listRevokedTokens, consumeLogin } from "../../store/tokens.ts";
 import { startLoop } from "../loop.ts";
 
@@ -50,8 +50,7 @@ export async function openTokenService(
       if (kind === "session") await recordSession(fleet, operator, session);
       return session.token;
     },
-    spend: ({ operator, jti, expiresAt }) =>
-      store.transaction(SYSTEM, (tx) => consumeLogin(tx, jti, operator, expiresAt)),
+    spend: ({ operator, jti, expiresAt }) => store.asSystem((tx) => consumeLogin(tx, jti, operator, expiresAt)),
     async end({ operator, jti, expiresAt }) {
       await endSession(fleet, operator, { issuer: ISSUER, jti, expiresAt });
       await revoked.reread();
@@ -60,7 +59,7 @@ export async function openTokenService(
       const { token, jti, expiresAt } = await signToken(operator, "access", ttlMs);
       const { id, tenantId, tier, role = null } = operator;
       const row = { jti, tenantId, operatorId: id, purpose: "access", tier, role, expiresAt } as const;
-      await store.transaction(SYSTEM, async (tx) => {
+      await store.asSystem(async (tx) => {
         await upsertOperator(tx, operator);
         await insertToken(tx, { ...row, name: "made by the house", issuedBy: ISSUER });
       });
@@ -81,7 +80,7 @@ async function openRevocations(store: Store) {
 
   async function refresh(): Promise<void> {
     const startedAt = performance.now();
-    const rows = await store.transaction(SYSTEM, (tx) => listRevokedTokens(tx));
+    const rows = await store.asSystem((tx) => listRevokedTokens(tx));
     // A slow look must not forget what a later one saw.
     if (startedAt < readAt) return;
     revoked = new Set(rows.map(({ issuer, jti }) => revocationKey(issuer, jti)));

@@ -10,7 +10,6 @@ import type { EstopMode } from "../../../src/domain/task/kill-switch.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import type { Task } from "../../../src/domain/task/task.ts";
 import { listStrandedTasks } from "../../../src/store/invariants.ts";
-import { SYSTEM } from "../../../src/store/store.ts";
 import { eventually } from "../../support/eventually.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
@@ -127,7 +126,7 @@ test("the whole fleet parked, what runs ends what it does, and nothing begins: n
   await enforceKillSwitches(farm.fleet);
   expect((await farm.read(waits.id)).version).toBe(version);
 
-  const strandedNow = () => farm.fleet.store.transaction(SYSTEM, (tx) => listStrandedTasks(tx, 0));
+  const strandedNow = () => farm.fleet.store.asSystem((tx) => listStrandedTasks(tx, 0));
   expect(await strandedNow()).toEqual([]);
 
   await releaseEstop(farm.fleet, admin, { scope: "fleet" });

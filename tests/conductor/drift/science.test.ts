@@ -5,7 +5,6 @@ import { readScienceIndex, refreshScience } from "../../../src/conductor/drift/s
 import { ScienceIndex } from "../../../src/domain/science/science-index.ts";
 import { LOCAL_OPERATOR } from "../../../src/processes/up.ts";
 import { listWaitingDossiers } from "../../../src/store/dossiers.ts";
-import { SYSTEM } from "../../../src/store/store.ts";
 import { anIntentRequest } from "../../support/intents.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 import { commitFiles, runGit } from "../../support/repositories.ts";
@@ -85,7 +84,7 @@ test("a validated dossier becomes a design in the evidence, is shown as handed o
   await using fleet = await testFleet();
   const { repository, product } = await aProductWith(fleet, { "docs/science/prices.md": aDossier("D-1", "validated") });
   await refresh(fleet);
-  const waiting = () => fleet.fleet.store.transaction(SYSTEM, (tx) => listWaitingDossiers(tx, "local"));
+  const waiting = () => fleet.fleet.store.asSystem((tx) => listWaitingDossiers(tx, "local"));
   expect((await waiting()).map(({ dossierId }) => dossierId)).toEqual(["D-1"]);
   const before = runGit(repository, "for-each-ref");
 

@@ -7,7 +7,6 @@ import { z } from "zod";
 import { stopTask } from "../../../src/conductor/tasks/stop.ts";
 import { releaseHostLease } from "../../../src/conductor/monitor/host.ts";
 import { upsertFacts } from "../../../src/store/heartbeats.ts";
-import { SYSTEM } from "../../../src/store/store.ts";
 import { someAgentFacts } from "../../support/builders.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
@@ -26,7 +25,7 @@ test("the facts of all agents are one statement", async () => {
   const batch = await Promise.all(tasks.map(async ({ id }) => someAgentFacts(await fleet.read(id))));
   const statements: string[] = [];
 
-  const written = await fleet.fleet.store.transaction(SYSTEM, (tx) => {
+  const written = await fleet.fleet.store.asSystem((tx) => {
     const run = tx.run.bind(tx);
     const spied: typeof tx = {
       ...tx,

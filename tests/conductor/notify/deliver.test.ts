@@ -6,7 +6,6 @@ import type { Operator } from "../../../src/domain/operator.ts";
 import { openChannels } from "../../../src/notify/channels.ts";
 import { signWebhook } from "../../../src/notify/webhook.ts";
 import { upsertConfig } from "../../../src/store/config.ts";
-import { asOperator } from "../../../src/store/store.ts";
 import { testFleet, type TestFleet, type TestFleetOptions } from "../../support/fleet.ts";
 import { aMailServer } from "../../notify/mail-server.ts";
 import { respondWith, aReceiver } from "../../notify/receiver.ts";
@@ -28,7 +27,7 @@ async function talkingFleet(smtpUrl?: string, options: TestFleetOptions = {}) {
 
 async function prefers({ fleet }: TestFleet, by: Operator, config: Readonly<Record<string, unknown>>) {
   const owner = { tenantId: by.tenantId, operatorId: by.id };
-  await fleet.store.transaction(asOperator(by), async (tx) => {
+  await fleet.store.as(by, async (tx) => {
     for (const [key, value] of Object.entries(config)) await upsertConfig(tx, owner, { key, value, by: by.id });
   });
 }

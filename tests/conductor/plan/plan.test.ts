@@ -5,7 +5,6 @@ import { getPlan, listPlansFor, makePlan, replayPlan, type MakePlanOptions } fro
 import { killProduct, releaseProduct } from "../../../src/conductor/products/products.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import { requestOrders } from "../../../src/store/orders.ts";
-import { SYSTEM } from "../../../src/store/store.ts";
 import { addProduct, addRun, hashTables } from "../../support/factory.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
@@ -75,7 +74,7 @@ test("an order that is open takes the place of a new one, and it is said which",
   await using _ = fleet;
   const first = await makePlan(fleet.fleet, by, ask());
   const ids = first.plan.orders.map(({ order }) => order.job_id);
-  await fleet.fleet.store.transaction(SYSTEM, (tx) => requestOrders(tx, ids, fleet.fleet.newId()));
+  await fleet.fleet.store.asSystem((tx) => requestOrders(tx, ids, fleet.fleet.newId()));
 
   const later = await makePlan(fleet.fleet, by, ask({ asOf: new Date("2026-05-01T13:00:00Z") }));
 

@@ -3,7 +3,6 @@ import { expect, test } from "vitest";
 import { dueSchedules, runNow, runSchedule, sweepSchedules } from "../../../src/conductor/schedules/run.ts";
 import { upsertOperator } from "../../../src/store/operators.ts";
 import { insertOrders } from "../../../src/store/orders.ts";
-import { SYSTEM } from "../../../src/store/store.ts";
 import { anOperator } from "../../support/builders.ts";
 import { aScheduleFile, scheduledFleet, type ScheduledFleet } from "../../support/schedules.ts";
 
@@ -146,7 +145,7 @@ test("an order that was planned but not asked for becomes the slot's; one that r
       policy_refs: [],
     },
   });
-  await fleet.fleet.store.transaction(SYSTEM, async (tx) => {
+  await fleet.fleet.store.asSystem(async (tx) => {
     await upsertOperator(tx, planned);
     await insertOrders(tx, { tenantId: "local", operatorId: planned.id }, [plan("validate"), plan("test")]);
   });

@@ -11,7 +11,6 @@ import type { Operator } from "../../../src/domain/operator.ts";
 import type { Task } from "../../../src/domain/task/task.ts";
 import { deriveCsrfToken } from "../../../src/http/auth/csrf.ts";
 import { mountBoard } from "../../../src/http/board/board.ts";
-import { asOperator } from "../../../src/store/store.ts";
 import { getTask } from "../../../src/store/tasks.ts";
 import { testBroker, type TestBroker } from "../../contracts/broker-support.ts";
 import { someOperator, testApi, testToken, type TestApi } from "../../support/api.ts";
@@ -70,7 +69,7 @@ async function aBoard(backend: Backend): Promise<World> {
   const broker = await aBroker(backend, store.url);
   await fill(broker, task.id);
   const queues = () => broker.bullQueues([jobs, ...hosts.map((id) => hostQueue(id))]);
-  const findTask = (by: Operator, id: string) => store.store.transaction(asOperator(by), (tx) => getTask(tx, id));
+  const findTask = (by: Operator, id: string) => store.store.as(by, (tx) => getTask(tx, id));
   const api = await testApi([], ({ identify }) => ({
     mounts: [(app) => mountBoard(app, { identify, queues, publicUrl: PUBLIC_URL, findTask })],
   }));

@@ -5,7 +5,6 @@ import { v7 } from "uuid";
 import { syncSchedules } from "../../../src/conductor/schedules/files.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import { mergeFindings } from "../../../src/store/drift.ts";
-import { SYSTEM } from "../../../src/store/store.ts";
 import { aScheduleFile } from "../../support/schedules.ts";
 import type { WebWorld } from "../web-world.ts";
 
@@ -153,7 +152,7 @@ async function anotherReady({ fleet, ada, repository }: WebWorld): Promise<void>
 function aFinding({ fleet, ada }: WebWorld): Promise<unknown> {
   const owner = { tenantId: ada.tenantId, operatorId: ada.id };
   const finding = { what: "branch", productId: "shop", declared: "main", actual: "trunk", severity: "low" } as const;
-  return fleet.fleet.store.transaction(SYSTEM, (tx) =>
+  return fleet.fleet.store.asSystem((tx) =>
     mergeFindings(tx, owner, {
       at: new Date(),
       subjects: [],

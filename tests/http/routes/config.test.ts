@@ -13,7 +13,7 @@ import { signWebhook } from "../../../src/notify/webhook.ts";
 import { openSeal } from "../../../src/processes/auth/seal.ts";
 import { startWeb, type RunningWeb } from "../../../src/processes/web.ts";
 import { upsertSealedConfig } from "../../../src/store/config.ts";
-import { SYSTEM, type Store } from "../../../src/store/store.ts";
+import { type Store } from "../../../src/store/store.ts";
 import { aReceiver, respondWith, type Receiver } from "../../notify/receiver.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
@@ -189,7 +189,7 @@ test("a sealed value that was moved to another row does not open", async () => {
 
 test("keys are rotated: the new one seals, the old one opens until everything is sealed anew, also when that is broken off", async () => {
   const seal = world.fleet.seal;
-  await world.fleet.store.transaction(SYSTEM, async (tx) => {
+  await world.fleet.store.asSystem(async (tx) => {
     for (let n = 0; n < 250; n += 1) {
       const owner = { tenantId: `t${n}`, operatorId: "*", key: "notify.webhook.secret" };
       const sealed = seal.encrypt(`${SECRET}-${n}`, JSON.stringify(["fleet_config", owner.tenantId, "*", owner.key]));

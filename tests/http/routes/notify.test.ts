@@ -5,7 +5,6 @@ import type { Operator } from "../../../src/domain/operator.ts";
 import { openChannels } from "../../../src/notify/channels.ts";
 import { startWeb, type RunningWeb } from "../../../src/processes/web.ts";
 import { upsertConfig } from "../../../src/store/config.ts";
-import { asOperator } from "../../../src/store/store.ts";
 import { aReceiver, respondWith, type Receiver } from "../../notify/receiver.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
@@ -53,7 +52,7 @@ async function notifyTest(by: Operator, ...words: string[]) {
 async function whoPrefers(config: Readonly<Record<string, unknown>>): Promise<Operator> {
   const by = await world.operator();
   const owner = { tenantId: by.tenantId, operatorId: by.id };
-  await world.fleet.store.transaction(asOperator(by), async (tx) => {
+  await world.fleet.store.as(by, async (tx) => {
     for (const [key, value] of Object.entries(config)) await upsertConfig(tx, owner, { key, value, by: by.id });
   });
   return by;

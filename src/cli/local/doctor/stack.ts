@@ -139,5 +139,5 @@ function stopFinding(stop: EstopView): Finding {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

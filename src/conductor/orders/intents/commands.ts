@@ -3,7 +3,6 @@ import { NO_SPEND, toActions, supportsIntent, parseRunSummary, type RunSpend } f
 import { unixUserOf } from "../../../domain/tenant.ts";
 import { executeActions, type ExecutionResult } from "../../../runs/execute.ts";
 import { listRunsOfOrder } from "../../../store/runs.ts";
-import { SYSTEM } from "../../../store/store.ts";
 import type { Fleet } from "../../fleet.ts";
 import type { ExecuteIntent, IntentContext, IntentOutcome } from "./intent.ts";
 
@@ -37,7 +36,7 @@ export const runCommands: ExecuteIntent = async (context) => {
 
 /** Seconds and output of earlier tries: a second try lives on what they left. */
 async function spentBefore(fleet: Fleet, orderId: string, runId: string): Promise<RunSpend> {
-  const runs = await fleet.store.transaction(SYSTEM, (tx) => listRunsOfOrder(tx, orderId));
+  const runs = await fleet.store.asSystem((tx) => listRunsOfOrder(tx, orderId));
   let sum = NO_SPEND;
   for (const { spent } of runs.filter(({ id }) => id !== runId).map(({ summary }) => parseRunSummary(summary))) {
     if (!spent) continue;

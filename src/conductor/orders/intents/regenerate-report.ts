@@ -4,7 +4,6 @@ import { parseRunSummary } from "../../../domain/orders/run.ts";
 import { shortId } from "../../../domain/task/task.ts";
 import { listArtifacts, type Artifact } from "../../../store/artifacts.ts";
 import { listRuns, type Run } from "../../../store/runs.ts";
-import { SYSTEM } from "../../../store/store.ts";
 import type { ExecuteIntent } from "./intent.ts";
 
 const MAX_RUNS = 100;
@@ -12,7 +11,7 @@ const MAX_SHOWN = 20;
 const TREND_LENGTH = 10;
 
 export const regenerateReport: ExecuteIntent = async ({ fleet, run, product, evidence }) => {
-  const { runs, latest, artifacts } = await fleet.store.transaction(SYSTEM, async (tx) => {
+  const { runs, latest, artifacts } = await fleet.store.asSystem(async (tx) => {
     const found = await listRuns(tx, product.tenant, { productId: product.id, limit: MAX_RUNS });
     const ended = found.filter(({ id, endedAt }) => id !== run.id && endedAt !== null);
     const newest = ended.find(({ intent }) => intent === "validate" || intent === "test") ?? ended[0];

@@ -2,7 +2,6 @@
 import { designSkeleton, type SkeletonSource } from "../../../domain/science/design-skeleton.ts";
 import type { Product } from "../../../domain/product.ts";
 import { findDossier, handOffDossier, type Dossier } from "../../../store/dossiers.ts";
-import { SYSTEM } from "../../../store/store.ts";
 import type { Fleet } from "../../fleet.ts";
 import { readTenantIndex } from "../../drift/science.ts";
 import type { ExecuteIntent, IntentOutcome } from "./intent.ts";
@@ -23,7 +22,7 @@ export const designFromScience: ExecuteIntent = async ({ fleet, order, run, prod
   const facts = { productId: product.id, path, commitSha, orderId: order.id, at: fleet.clock() };
   await evidence.write(ARTIFACT, designSkeleton(source, facts), "text/markdown");
   const handOff = { design: { run_id: run.id, artifact: ARTIFACT }, orderId: order.id };
-  const isFirst = await fleet.store.transaction(SYSTEM, (tx) => handOffDossier(tx, dossier, handOff));
+  const isFirst = await fleet.store.asSystem((tx) => handOffDossier(tx, dossier, handOff));
   const index = await readTenantIndex(fleet, product.tenant);
   await evidence.write("science_index.json", `${JSON.stringify(index, undefined, 2)}\n`, "application/json");
   const message = isFirst ? `${dossierId} is handed to ${ARTIFACT}` : `${dossierId} was handed on before: another copy`;
@@ -44,7 +43,7 @@ function toSkeletonSource({
 
 function findDossierById(fleet: Fleet, product: Product, dossierId: string): Promise<Dossier | undefined> {
   const key = { tenantId: product.tenant, productId: product.id, dossierId };
-  return fleet.store.transaction(SYSTEM, (tx) => findDossier(tx, key));
+  return fleet.store.asSystem((tx) => findDossier(tx, key));
 }
 
 function notValidated(message: string): IntentOutcome {
