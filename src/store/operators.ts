@@ -87,5 +87,5 @@ export async function auditBy(
   action: string,
   detail: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  await auditBy(tx, by, action, detail);
+  await auditOperator(tx, { operatorId: by.id, actor: by.id, action, detail });
 }

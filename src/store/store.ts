@@ -1,4 +1,5 @@
 /** The one door to PostgreSQL: a transaction that knows on whose behalf it runs. Nothing else touches the pool. */
+import { setTimeout } from "node:timers/promises";
 import { Client, Pool, type PoolClient } from "pg";
 import { z } from "zod";
 import { FleetError } from "../domain/errors.ts";
@@ -103,10 +104,12 @@ export function openStore(options: StoreOptions): Store {
         return await runTransaction(from, principal, work);
       } catch (error) {
         if (tries >= MAX_TRIES || !isRetryable(error)) throw toDomainError(error);
-        await new Promise((resolve) => setTimeout(resolve, tries * 20));
+        await setTimeout(tries * 20);
       }
     }
   }
+
+  const transaction: Store["transaction"] = (principal, work) => transactionFrom(pool, principal, work);
 
   async function tryWithLock<Result>(name: string, work: Work<Result>): Promise<Result | undefined> {
     // Held in this process already: no connection is needed to know the answer.
@@ -114,11 +117,7 @@ export function openStore(options: StoreOptions): Store {
     held.add(name);
     try {
       return await transactionFrom(lockPool, SYSTEM, async (tx) => {
-        const [lock] = await tx.many(LockRow)`select pg_try_advisory_xact_lock(hashtextextended(${name}, 0)) as held`;
-        if (!lock?.held) return undefined;
-        // This transaction only holds the lock; the work uses others, and may take as long as one look may.
-        await tx.run`select set_config('idle_in_transaction_session_timeout', '60s', true)`;
-        return work(tx);
+        return (await tryLock(tx, name)) ? work(tx) : undefined;
       });
     } finally {
       held.delete(name);
@@ -126,9 +125,9 @@ export function openStore(options: StoreOptions): Store {
   }
 
   return {
-    transaction: (principal, work) => transactionFrom(pool, principal, work),
-    asSystem: (work) => transactionFrom(pool, SYSTEM, work),
-    as: (operator, work) => transactionFrom(pool, asOperator(operator), work),
+    transaction,
+    asSystem: (work) => transaction(SYSTEM, work),
+    as: (operator, work) => transaction(asOperator(operator), work),
     transitions: openTransitions((text, values) => queryOnce(pool, options, text, values)),
     tryWithLock,
     get pool() {
@@ -136,6 +135,14 @@ export function openStore(options: StoreOptions): Store {
     },
     close: async () => void (await (closed ??= Promise.all([pool.end(), lockPool.end()]))),
   };
+}
+
+async function tryLock(tx: Tx, name: string): Promise<boolean> {
+  const [lock] = await tx.many(LockRow)`select pg_try_advisory_xact_lock(hashtextextended(${name}, 0)) as held`;
+  if (!lock?.held) return false;
+  // This transaction only holds the lock; the work uses others, and may take as long as one job may.
+  await tx.run`select set_config('idle_in_transaction_session_timeout', '60s', true)`;
+  return true;
 }
 
 function rollbackFails(client: PoolClient): Promise<boolean> {
