@@ -1,6 +1,6 @@
 /** planner → the look that the job names. */
 import { plannerQueue } from "../queues/planner.ts";
-import { planOnSchedule } from "../src/conductor/plan/scheduled.ts";
+import { planOnSchedule } from "../src/conductor/planner/scheduled.ts";
 import { runSchedule, sweepSchedules } from "../src/conductor/schedules/run.ts";
 import { defineProcessor } from "./define.ts";
 

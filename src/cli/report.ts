@@ -1,5 +1,5 @@
 /** A failure, said to people or to scripts, and the exit code that follows from the table. */
-import { FAILURES, FleetError } from "../domain/errors.ts";
+import { FAILURES, FleetError, messageOf } from "../domain/errors.ts";
 import type { Problem } from "../views/problem.ts";
 import { ProblemError } from "./client/api.ts";
 import type { World } from "./command.ts";
@@ -51,8 +51,4 @@ function errorLines(error: unknown, { paint }: Terminal): string[] {
     lines.push(paint("dim", `  because: ${escapeForTerminal(error.cause.message)}`));
   }
   return lines;
-}
-
-function messageOf(error: unknown): string {
-  return messageOf(error);
 }

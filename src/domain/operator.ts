@@ -60,3 +60,13 @@ export function isRoleAtLeast(actual: MaybeRole, needed: MaybeRole): boolean {
 }
 
 const ROLE_RANK = { none: 0, "queue-operator": 1, admin: 2 } as const;
+
+export const OperatorRow = z.object({
+  id: z.string(),
+  tenantId: z.string(),
+  tier: Tier,
+  role: Role.nullable(),
+  disabledAt: z.date().nullable(),
+  createdAt: z.date(),
+});
+export type OperatorRow = z.infer<typeof OperatorRow>;

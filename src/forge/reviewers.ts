@@ -5,7 +5,7 @@ import { FleetError, messageOf } from "../domain/errors.ts";
 import type { Redactor } from "../domain/text/redact.ts";
 import { parseVerdict, type ReviewVerdict } from "../domain/task/review.ts";
 import { buildRepairPrompt, buildReviewPrompt, type ReviewPromptInput } from "../domain/task/review-prompt.ts";
-import type { Reviewer } from "../domain/settings/settings.ts";
+import type { Reviewer } from "../domain/settings/reviewer.ts";
 import { openWorkingCopy, type WorkingCopyOptions, type WorkingCopy } from "../git/working-copy.ts";
 
 export interface ReviewerRequest extends WorkingCopyOptions {

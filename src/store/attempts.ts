@@ -1,26 +1,6 @@
 /** attempts: one run of an agent each; and which of them still have something on a host. */
-import { z } from "zod";
-import { FailureContext } from "../domain/task/task.ts";
 import { sql, type Tx } from "./sql.ts";
-
-export const Attempt = z.object({
-  taskId: z.uuid(),
-  attempt: z.int(),
-  dispatchId: z.uuid(),
-  host: z.string(),
-  agentType: z.string(),
-  model: z.string().nullable(),
-  startSha: z.string().nullable(),
-  headSha: z.string().nullable(),
-  contextHash: z.string().nullable(),
-  outcome: z.string().nullable(),
-  failureContext: FailureContext.nullable(),
-  startedAt: z.date(),
-  runningAt: z.date().nullable(),
-  endedAt: z.date().nullable(),
-  closedAt: z.date().nullable(),
-});
-export type Attempt = z.infer<typeof Attempt>;
+import { Attempt } from "../domain/task/attempt.ts";
 
 const columns = sql`a.task_id, a.attempt, a.dispatch_id, a.host, a.agent_type, a.model, a.start_sha, a.head_sha,
   a.context_hash, a.outcome, a.failure_context, a.started_at, a.running_at, a.ended_at, a.closed_at`;

@@ -1,21 +1,7 @@
 /** audit_log as it is read: chains, in order, with the hash's exact inputs as text. */
 import { z } from "zod";
 import type { Tx } from "./sql.ts";
-
-export const AuditEntry = z.object({
-  id: z.string(),
-  chain: z.string(),
-  seq: z.int(),
-  taskId: z.uuid().nullable(),
-  at: z.date(),
-  /** Microseconds, UTC: what the hash was made of. */
-  atText: z.string(),
-  actor: z.string(),
-  action: z.string(),
-  detailText: z.string(),
-  hash: z.string(),
-});
-export type AuditEntry = z.infer<typeof AuditEntry>;
+import { AuditEntry } from "../domain/audit/audit.ts";
 
 /** Entries after one and up to another of a chain: what is appended meanwhile is left out. */
 export async function listAuditEntries(

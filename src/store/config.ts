@@ -1,6 +1,7 @@
 /** fleet_config: an operator's settings, and their tenant's (operator `*`) for all of them. Sealed ones are opened elsewhere. */
 import { z } from "zod";
 import { sql, type Tx } from "./sql.ts";
+import { ConfigRow } from "../domain/settings/preferences.ts";
 
 export interface ConfigOwner {
   readonly tenantId: string;
@@ -9,18 +10,6 @@ export interface ConfigOwner {
 
 /** Whose settings hold for every operator of a tenant. */
 export const WHOLE_TENANT = "*";
-
-export const ConfigRow = z.object({
-  tenantId: z.string(),
-  operatorId: z.string(),
-  key: z.string(),
-  value: z.unknown(),
-  sealed: z.instanceof(Buffer).nullable(),
-  keyId: z.string().nullable(),
-  updatedBy: z.string(),
-  updatedAt: z.date(),
-});
-export type ConfigRow = z.infer<typeof ConfigRow>;
 
 const columns = sql`c.tenant_id, c.operator_id, c.key, c.value, c.sealed, c.key_id, c.updated_by, c.updated_at`;
 

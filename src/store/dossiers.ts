@@ -1,32 +1,7 @@
 /** dossiers: research as the front matter of its files says, one row per file, and what became of it. */
-import { z } from "zod";
-import { DossierProblem, DossierStatus } from "../domain/science/science.ts";
+import { type z } from "zod";
+import { type DesignRef, Dossier } from "../domain/science/science.ts";
 import { sql, type Tx } from "./sql.ts";
-
-const DesignRef = z.object({ run_id: z.uuid(), artifact: z.string() });
-
-export const Dossier = z.object({
-  tenantId: z.string(),
-  operatorId: z.string(),
-  productId: z.string(),
-  path: z.string(),
-  dossierId: z.string().nullable(),
-  topic: z.string().nullable(),
-  /** As the file says; null when the file cannot be read. */
-  status: DossierStatus.nullable(),
-  owner: z.string().nullable(),
-  hypothesis: z.string().nullable(),
-  evidence: z.array(z.string()),
-  writtenAt: z.date().nullable(),
-  commitSha: z.string(),
-  problems: z.array(DossierProblem).nullable(),
-  /** The design it was handed to, which this house made from it. */
-  design: DesignRef.nullable(),
-  orderId: z.uuid().nullable(),
-  statusSince: z.date(),
-  seenAt: z.date(),
-});
-export type Dossier = z.infer<typeof Dossier>;
 
 const columns = sql`d.tenant_id, d.operator_id, d.product_id, d.path, d.dossier_id, d.topic, d.status, d.owner, d.hypothesis,
   d.evidence, d.written_at, d.commit_sha, d.problems, d.design, d.order_id, d.status_since, d.seen_at`;

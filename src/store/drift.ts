@@ -1,27 +1,8 @@
 /** drift_reports, drift_baselines, looks: what was found to differ, what counts as right, and when somebody last looked. */
 import { z } from "zod";
-import { Baseline, type Finding, NotChecked, DriftSeverity } from "../domain/drift/drift.ts";
-import { DriftStatus } from "../domain/drift/report.ts";
+import { Baseline, type Finding, NotChecked } from "../domain/drift/drift.ts";
+import { type DriftStatus, Drift } from "../domain/drift/report.ts";
 import { sql, type Tx } from "./sql.ts";
-
-export const Drift = z.object({
-  id: z.uuid(),
-  tenantId: z.string(),
-  operatorId: z.string(),
-  subject: z.string(),
-  what: z.string(),
-  productId: z.string().nullable(),
-  declared: z.string().nullable(),
-  actual: z.string().nullable(),
-  severity: DriftSeverity,
-  command: z.string().nullable(),
-  host: z.string().nullable(),
-  status: DriftStatus,
-  since: z.date(),
-  seenAt: z.date(),
-  accepted: z.object({ by: z.string(), reason: z.string(), at: z.string() }).nullable(),
-});
-export type Drift = z.infer<typeof Drift>;
 
 const columns = sql`d.id, d.tenant_id, d.operator_id, d.subject, d.what, d.product_id, d.declared, d.actual, d.severity,
   d.command, d.host, d.status, d.since, d.seen_at, d.accepted`;

@@ -2,8 +2,9 @@
 import { z } from "zod";
 import { hostQueue } from "../../queues/host.ts";
 import { GcKind } from "../domain/gc/gc.ts";
-import { Run, runColumns } from "./runs.ts";
+import { runColumns } from "./runs.ts";
 import { sql, type Tx } from "./sql.ts";
+import { Run } from "../domain/orders/run.ts";
 
 export const GcMark = z.object({
   id: z.uuid(),

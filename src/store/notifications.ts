@@ -2,25 +2,7 @@
 import { z } from "zod";
 import { notifyQueue } from "../../queues/notify.ts";
 import { sql, type Tx } from "./sql.ts";
-
-export const Notification = z.object({
-  id: z.uuid(),
-  tenantId: z.string(),
-  operatorId: z.string(),
-  taskId: z.uuid().nullable(),
-  type: z.string(),
-  channel: z.string(),
-  summary: z.string(),
-  facts: z.record(z.string(), z.unknown()),
-  status: z.enum(["pending", "delivered", "failed", "merged"]),
-  epoch: z.int(),
-  tries: z.int(),
-  lastError: z.string().nullable(),
-  dueAt: z.date(),
-  deliveredAt: z.date().nullable(),
-  createdAt: z.date(),
-});
-export type Notification = z.infer<typeof Notification>;
+import { NotificationRow } from "../domain/notify/notification.ts";
 
 const columns = sql`n.id, n.tenant_id, n.operator_id, n.task_id, n.type, n.channel, n.summary, n.facts, n.status, n.epoch,
   n.tries, n.last_error, n.due_at, n.delivered_at, n.created_at`;
@@ -29,8 +11,8 @@ const columns = sql`n.id, n.tenant_id, n.operator_id, n.task_id, n.type, n.chann
 export async function findPendingNotification(
   tx: Tx,
   { notificationId, epoch }: { notificationId: string; epoch: number },
-): Promise<Notification | undefined> {
-  return tx.maybeOne(Notification)`
+): Promise<NotificationRow | undefined> {
+  return tx.maybeOne(NotificationRow)`
     select ${columns} from fleet_notifications n
     where n.id = ${notificationId} and n.epoch = ${epoch} and n.status = 'pending' and n.due_at <= now() + interval '50 ms'`;
 }
@@ -40,8 +22,8 @@ export async function claimNotification(
   tx: Tx,
   { notificationId, epoch }: { notificationId: string; epoch: number },
   leaseMs: number,
-): Promise<Notification | undefined> {
-  return tx.maybeOne(Notification)`
+): Promise<NotificationRow | undefined> {
+  return tx.maybeOne(NotificationRow)`
     update fleet_notifications n set tries = tries + 1, due_at = now() + ${leaseMs}::float8 * interval '1 ms'
     where n.id = ${notificationId} and n.epoch = ${epoch} and n.status = 'pending' and n.due_at <= now() + interval '50 ms'
     returning ${columns}`;
@@ -102,7 +84,7 @@ export async function postponeNotification(
 /** The same message on another channel: the fallback when the chosen one is done for. */
 export async function insertFallbackNotification(
   tx: Tx,
-  row: Notification,
+  row: NotificationRow,
   channel: string,
 ): Promise<string | undefined> {
   const made = await tx.maybeOne(z.object({ id: z.uuid() }))`
@@ -116,8 +98,8 @@ export async function insertFallbackNotification(
 }
 
 /** Pending ones whose job seems lost. */
-export async function listOverdueNotifications(tx: Tx, graceMs: number, limit: number): Promise<Notification[]> {
-  return tx.many(Notification)`
+export async function listOverdueNotifications(tx: Tx, graceMs: number, limit: number): Promise<NotificationRow[]> {
+  return tx.many(NotificationRow)`
     select ${columns} from fleet_notifications n
     where n.status = 'pending' and n.due_at < now() - ${graceMs}::float8 * interval '1 ms'
     order by n.due_at limit ${limit}`;
@@ -134,7 +116,7 @@ export async function lockReceiver(tx: Tx, { operatorId, channel }: Receiver): P
   await tx.run`select pg_advisory_xact_lock(hashtextextended('notify/' || ${channel} || '/' || ${operatorId}, 0))`;
 }
 
-type Receiver = Pick<Notification, "operatorId" | "channel">;
+type Receiver = Pick<NotificationRow, "operatorId" | "channel">;
 
 /** When this receiver was sent something in the last minute; what is on its way counts as sent. */
 export async function listRecentSendTimes(tx: Tx, { operatorId, channel }: Receiver): Promise<Date[]> {
@@ -155,8 +137,8 @@ export async function throttleNotification(tx: Tx, row: { id: string; epoch: num
 }
 
 /** The held ones of this receiver besides `row`, now merged into it: it speaks for all of them. */
-export async function mergeHeldNotifications(tx: Tx, row: Notification, limit: number): Promise<Notification[]> {
-  return tx.many(Notification)`
+export async function mergeHeldNotifications(tx: Tx, row: NotificationRow, limit: number): Promise<NotificationRow[]> {
+  return tx.many(NotificationRow)`
     update fleet_notifications n set status = 'merged', last_error = null
     where n.id in (
       select id from fleet_notifications
@@ -169,7 +151,7 @@ export async function mergeHeldNotifications(tx: Tx, row: Notification, limit: n
 /** What it says from now on, also in its further tries and its fallback. */
 export async function rewriteNotification(
   tx: Tx,
-  row: Pick<Notification, "id" | "type" | "summary" | "facts">,
+  row: Pick<NotificationRow, "id" | "type" | "summary" | "facts">,
 ): Promise<void> {
   await tx.run`
     update fleet_notifications set type = ${row.type}, summary = ${row.summary}, facts = ${JSON.stringify(row.facts)}::jsonb
@@ -177,13 +159,13 @@ export async function rewriteNotification(
 }
 
 /** One message, on each of its channels. */
-export async function listNotificationsByKey(tx: Tx, key: string): Promise<Notification[]> {
-  return tx.many(Notification)`
+export async function listNotificationsByKey(tx: Tx, key: string): Promise<NotificationRow[]> {
+  return tx.many(NotificationRow)`
     select ${columns} from fleet_notifications n where n.dedup_key = ${key} order by n.channel`;
 }
 
-export async function listNotifications(tx: Tx, taskId: string): Promise<Notification[]> {
+export async function listNotifications(tx: Tx, taskId: string): Promise<NotificationRow[]> {
   return tx.many(
-    Notification,
+    NotificationRow,
   )`select ${columns} from fleet_notifications n where n.task_id = ${taskId} order by n.created_at, n.id`;
 }

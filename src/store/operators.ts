@@ -1,6 +1,6 @@
 /** operators and their slots: who may ask, and the row that admission waits in line for. */
 import { z } from "zod";
-import { Operator, Role, Tier } from "../domain/operator.ts";
+import { Operator, OperatorRow } from "../domain/operator.ts";
 import { sql, type Tx } from "./sql.ts";
 
 /**
@@ -24,16 +24,6 @@ async function insertSlots(tx: Tx, id: string, tenantId: string): Promise<void> 
 export async function findOperator(tx: Tx, id: string): Promise<Operator | undefined> {
   return tx.maybeOne(Operator)`select id, tenant_id, tier from operators where id = ${id}`;
 }
-
-const OperatorRow = z.object({
-  id: z.string(),
-  tenantId: z.string(),
-  tier: Tier,
-  role: Role.nullable(),
-  disabledAt: z.date().nullable(),
-  createdAt: z.date(),
-});
-export type OperatorRow = z.infer<typeof OperatorRow>;
 
 const columns = sql`o.id, o.tenant_id, o.tier, o.role, o.disabled_at, o.created_at`;
 

@@ -4,8 +4,9 @@
  */
 import { z } from "zod";
 import type { OrderResult } from "../domain/orders/order.ts";
-import { insertOrderHints, Order, orderColumns } from "./orders.ts";
+import { insertOrderHints, orderColumns } from "./orders.ts";
 import type { Tx } from "./sql.ts";
+import { Order } from "../domain/orders/order.ts";
 
 export interface OrderClaim {
   readonly orderId: string;

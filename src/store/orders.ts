@@ -2,59 +2,10 @@
 import { z } from "zod";
 import { ordersQueue } from "../../queues/orders.ts";
 import { orderEvent } from "../domain/notify/event.ts";
-import {
-  Intent,
-  OrderBudget,
-  OrderResult,
-  OrderStatus,
-  StopCondition,
-  type WorkOrder,
-} from "../domain/orders/order.ts";
+import { type Intent, type OrderStatus, type WorkOrder, type OrderSource, Order } from "../domain/orders/order.ts";
 import { insertEvents } from "./outbox.ts";
 import { cursorColumn, cursorShape, type PageCursor } from "./keyset.ts";
 import { sql, type Sql, type Tx } from "./sql.ts";
-
-export const OrderSource = z.enum(["plan", "schedule", "manual", "push"]);
-export type OrderSource = z.infer<typeof OrderSource>;
-
-export const Order = z.object({
-  id: z.uuid(),
-  tenantId: z.string(),
-  operatorId: z.string(),
-  productId: z.string(),
-  intent: Intent,
-  subject: z.string(),
-  inputs: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
-  budget: OrderBudget,
-  stopConditions: z.array(StopCondition),
-  evidenceExpectations: z.array(z.string()),
-  policyRefs: z.array(z.string()),
-  priority: z.int(),
-  score: z.int(),
-  reasons: z.array(z.string()),
-  status: OrderStatus,
-  /** Why it was skipped, or why it failed. */
-  reason: z.string().nullable(),
-  source: OrderSource,
-  planId: z.uuid().nullable(),
-  scheduleId: z.string().nullable(),
-  slotAt: z.date().nullable(),
-  batchId: z.uuid().nullable(),
-  requestedAt: z.date().nullable(),
-  attempt: z.int(),
-  crashes: z.int(),
-  worker: z.string().nullable(),
-  host: z.string().nullable(),
-  leaseUntil: z.date().nullable(),
-  dueAt: z.date().nullable(),
-  result: OrderResult.nullable(),
-  version: z.int(),
-  epoch: z.int(),
-  completedAt: z.date().nullable(),
-  createdAt: z.date(),
-  updatedAt: z.date(),
-});
-export type Order = z.infer<typeof Order>;
 
 export const orderColumns = sql`o.id, o.tenant_id, o.operator_id, o.product_id, o.intent, o.subject, o.inputs, o.budget,
   o.stop_conditions, o.evidence_expectations, o.policy_refs, o.priority, o.score, o.reasons, o.status, o.reason, o.source,

@@ -1,28 +1,7 @@
 /** pull_requests: the local forge's own, one open one per branch. */
 import { z } from "zod";
 import { sql, type Tx } from "./sql.ts";
-
-export const PullRequest = z.object({
-  repository: z.string(),
-  number: z.int(),
-  taskId: z.uuid(),
-  tenantId: z.string(),
-  operatorId: z.string(),
-  title: z.string(),
-  headBranch: z.string(),
-  baseBranch: z.string(),
-  headSha: z.string(),
-  baseSha: z.string(),
-  state: z.enum(["open", "merged", "closed"]),
-  openedBy: z.string(),
-  attempt: z.int(),
-  mergeSha: z.string().nullable(),
-  comments: z.array(z.looseObject({ marker: z.string(), body: z.string() })),
-  createdAt: z.date(),
-  updatedAt: z.date(),
-  closedAt: z.date().nullable(),
-});
-export type PullRequest = z.infer<typeof PullRequest>;
+import { PullRequest } from "../domain/task/pull-request.ts";
 
 const columns = sql`p.repository, p.number, p.task_id, p.tenant_id, p.operator_id, p.title, p.head_branch, p.base_branch,
   p.head_sha, p.base_sha, p.state, p.opened_by, p.attempt, p.merge_sha, p.comments, p.created_at, p.updated_at, p.closed_at`;

@@ -1,24 +1,6 @@
 /** reviews: one reviewer's verdict per round. The rows, not the queue, say when a round is complete. */
-import { z } from "zod";
 import { sql, type Tx } from "./sql.ts";
-
-export const Review = z.object({
-  id: z.uuid(),
-  taskId: z.uuid(),
-  round: z.int(),
-  headSha: z.string(),
-  reviewer: z.string(),
-  role: z.string(),
-  status: z.enum(["pending", "running", "done", "missing"]),
-  verdict: z.enum(["approve", "request_changes", "comment"]).nullable(),
-  summary: z.string().nullable(),
-  findings: z.array(z.record(z.string(), z.unknown())),
-  error: z.string().nullable(),
-  startedAt: z.date().nullable(),
-  endedAt: z.date().nullable(),
-  createdAt: z.date(),
-});
-export type Review = z.infer<typeof Review>;
+import { Review } from "../domain/task/review.ts";
 
 const columns = sql`r.id, r.task_id, r.round, r.head_sha, r.reviewer, r.role, r.status, r.verdict, r.summary, r.findings,
   r.error, r.started_at, r.ended_at, r.created_at`;

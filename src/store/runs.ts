@@ -1,41 +1,9 @@
 /** runs: each execution of a work order, with how it ended. */
 import { z } from "zod";
-import { Intent } from "../domain/orders/order.ts";
+import { type Intent } from "../domain/orders/order.ts";
 import { cursorColumn, cursorShape, type PageCursor } from "./keyset.ts";
 import { sql, type Tx } from "./sql.ts";
-
-export const RunStatus = z.enum(["in_progress", "success", "failed", "cancelled"]);
-export type RunStatus = z.infer<typeof RunStatus>;
-
-export const Run = z.object({
-  id: z.uuid(),
-  tenantId: z.string(),
-  operatorId: z.string(),
-  orderId: z.uuid(),
-  productId: z.string(),
-  intent: Intent,
-  attempt: z.int(),
-  host: z.string().nullable(),
-  worker: z.string().nullable(),
-  status: RunStatus,
-  headSha: z.string().nullable(),
-  exitCode: z.int().nullable(),
-  /** One word: time_out, killed, budget_exceeded, missing_evidence, … */
-  failure: z.string().nullable(),
-  message: z.string().nullable(),
-  transient: z.boolean(),
-  pinned: z.boolean(),
-  /** The release this run belongs to; such a run is never collected. */
-  release: z.string().nullable(),
-  summary: z.record(z.string(), z.unknown()),
-  /** Where its evidence is, on its host. */
-  dir: z.string().nullable(),
-  startedAt: z.date(),
-  endedAt: z.date().nullable(),
-  /** Put aside by gc. */
-  collectedAt: z.date().nullable(),
-});
-export type Run = z.infer<typeof Run>;
+import { type RunStatus, Run } from "../domain/orders/run.ts";
 
 export const runColumns = sql`r.id, r.tenant_id, r.operator_id, r.order_id, r.product_id, r.intent, r.attempt, r.host,
   r.worker, r.status, r.head_sha, r.exit_code, r.failure, r.message, r.transient, r.pinned, r.release, r.summary, r.dir,

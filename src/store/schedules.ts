@@ -1,34 +1,7 @@
 /** schedules: one row per file, as it was last read, and what became of its slots. Written by the house alone (worker role). */
-import { z } from "zod";
-import { Cadence, ScheduleFile } from "../domain/orders/schedule.ts";
+import { type z } from "zod";
+import { type Paused, Schedule } from "../domain/orders/schedule.ts";
 import { sql, type Tx } from "./sql.ts";
-
-const Problem = z.object({ path: z.string(), message: z.string() });
-const Paused = z.object({ by: z.string(), at: z.string(), reason: z.string() });
-
-export const Schedule = z.object({
-  /** The file's name without `.json`. */
-  id: z.string(),
-  tenantId: z.string(),
-  operatorId: z.string(),
-  productId: z.string(),
-  cadence: Cadence.nullable(),
-  /** The last one that was valid. */
-  definition: ScheduleFile.nullable(),
-  file: z.string(),
-  sha256: z.string(),
-  /** Why the file as it stands is not used. */
-  problems: z.array(Problem).nullable(),
-  enabled: z.boolean(),
-  paused: Paused.nullable(),
-  lastSlotAt: z.date().nullable(),
-  lastRunAt: z.date().nullable(),
-  lastOutcome: z.string().nullable(),
-  pushedAt: z.date().nullable(),
-  createdAt: z.date(),
-  updatedAt: z.date(),
-});
-export type Schedule = z.infer<typeof Schedule>;
 
 const columns = sql`s.id, s.tenant_id, s.operator_id, s.product_id, s.cadence, s.definition, s.file, s.sha256, s.problems,
   s.enabled, s.paused, s.last_slot_at, s.last_run_at, s.last_outcome, s.pushed_at, s.created_at, s.updated_at`;

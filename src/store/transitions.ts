@@ -1,7 +1,7 @@
 /** Transitions of tasks: alone when idle, many in one statement when many are asked at once (adaptive group commit). */
 import { z } from "zod";
 import { Cap, CapReachedError } from "../domain/budget.ts";
-import { FleetError, InvalidTransitionError, StaleVersionError } from "../domain/errors.ts";
+import { FleetError, InvalidTransitionError, StaleVersionError, messageOf } from "../domain/errors.ts";
 import { assertTransition, type Task, type TaskStatus, VALID_TRANSITIONS } from "../domain/task/task.ts";
 import { pgErrorCode, isUnavailable, isInvalidValue, isRetryable, toDomainError } from "./failures.ts";
 import type { Hint } from "./outbox.ts";
@@ -251,10 +251,6 @@ function toTransitionError(error: unknown, { task, to }: Transition): unknown {
     return new FleetError("invalid-input", `Task ${task.id} cannot be stored so: ${messageOf(error)}`, {}, error);
   }
   return toDomainError(error);
-}
-
-function messageOf(error: unknown): string {
-  return messageOf(error);
 }
 
 function toCamelKeys(row: Record<string, unknown>): Record<string, unknown> {

@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createRedactor } from "../../src/domain/text/redact.ts";
-import { Reviewer } from "../../src/domain/settings/settings.ts";
+import { Reviewer } from "../../src/domain/settings/reviewer.ts";
 import { openLocalForge } from "../../src/forge/local.ts";
 import { runReviewer, type ReviewerRequest } from "../../src/forge/reviewers.ts";
 import { commitFiles, newCheckout, runGit, testFolder } from "../support/repositories.ts";

@@ -1,6 +1,6 @@
 /** A listening web process with two tasks, and people of every kind who ask it. */
 import { z } from "zod";
-import { makePlan } from "../../src/conductor/plan/plan.ts";
+import { makePlan } from "../../src/conductor/planner/plan.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { startWeb } from "../../src/processes/web.ts";
 import { addProduct } from "../support/factory.ts";

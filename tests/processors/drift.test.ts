@@ -23,7 +23,7 @@ test.each(["redis", "postgres"] as const)("a scheduler removed from %s is found,
   expect(await fleet.query("select what, declared, actual, severity, status from drift_reports")).toEqual([
     {
       what: "drift/science",
-      declared: 'every 600000 ms: {"look":"science"}',
+      declared: 'every 600000 ms: {"kind":"science"}',
       actual: null,
       severity: "high",
       status: "open",

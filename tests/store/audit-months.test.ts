@@ -190,7 +190,7 @@ test("a month that is past its keeping goes with a signed checkpoint, and what s
 
   expect(await dropOldMonth(fleet.fleet)).toMatchObject({ why: expect.stringContaining("nobody has exported it") });
   await exportAudit(fleet.fleet, root, { all: true, limit: 5 });
-  expect(await dropOldMonth(fleet.fleet)).toMatchObject({ kept: "audit_log_old" });
+  expect(await dropOldMonth(fleet.fleet)).toMatchObject({ retained: "audit_log_old" });
   await exportAudit(fleet.fleet, root, { all: true, limit: 100 });
 
   const outcome = await dropOldMonth(fleet.fleet);
@@ -237,7 +237,7 @@ test("nothing goes while the log does not hold, before its time, or without a ch
   );
 
   expect(await dropOldMonth(fleet.fleet)).toEqual({
-    kept: "audit_log_old",
+    retained: "audit_log_old",
     why: expect.stringContaining("does not hold"),
   });
   expect((await partitions(fleet)).map(({ name }) => name)).toContain("audit_log_old");

@@ -1,5 +1,6 @@
 /** Tasks and facts as the monitor sees them: a healthy running agent unless a test says otherwise. */
-import type { MonitoredTask, MonitorPolicy, TaskFacts } from "../../src/domain/monitor/decision.ts";
+import type { MonitorPolicy } from "../../src/domain/settings/monitor.ts";
+import type { MonitoredTask, TaskFacts } from "../../src/domain/monitor/decision.ts";
 import type { StoredAgentFacts } from "../../src/domain/monitor/facts.ts";
 import { DEFAULT_SETTINGS } from "../../src/domain/settings/settings.ts";
 

@@ -5,13 +5,14 @@ import { join } from "node:path";
 import { v7 } from "uuid";
 import { runOrder } from "../../src/conductor/orders/run.ts";
 import { requestBatch } from "../../src/conductor/orders/requests.ts";
-import { DEFAULT_ORDER_BUDGET, DEFAULT_STOP_CONDITIONS, WorkOrder } from "../../src/domain/orders/order.ts";
+import { DEFAULT_ORDER_BUDGET, DEFAULT_STOP_CONDITIONS, WorkOrder, type Order } from "../../src/domain/orders/order.ts";
 import { Product } from "../../src/domain/product.ts";
 import type { Operator } from "../../src/domain/operator.ts";
-import { getOrder, insertOrders, type Order } from "../../src/store/orders.ts";
-import { listRunsOfOrder, type Run } from "../../src/store/runs.ts";
+import { getOrder, insertOrders } from "../../src/store/orders.ts";
+import { listRunsOfOrder } from "../../src/store/runs.ts";
 import type { TestFleet, TestProcess } from "./fleet.ts";
 import { newCheckout } from "./repositories.ts";
+import type { Run } from "../../src/domain/orders/run.ts";
 
 export const aSignal = () => new AbortController().signal;
 

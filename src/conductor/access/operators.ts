@@ -1,8 +1,14 @@
 /** Operators: who is known to the house, with which tier and role at most, and who is let in no longer. */
 import { FleetError } from "../../domain/errors.ts";
-import { isRoleAtLeast, isTierAtLeast, type Operator, type Role, type Tier } from "../../domain/operator.ts";
+import {
+  isRoleAtLeast,
+  isTierAtLeast,
+  type Operator,
+  type Role,
+  type Tier,
+  type OperatorRow,
+} from "../../domain/operator.ts";
 import { findOperatorRow, listOperators, lockOperator, upsertOperatorRow, auditBy } from "../../store/operators.ts";
-import type { OperatorRow } from "../../store/operators.ts";
 import type { Fleet } from "../fleet.ts";
 import { assertMayGrant } from "./tokens.ts";
 

@@ -1,7 +1,13 @@
 /** Settings that an operator, or a tenant for all of its operators, keeps in the database: read, set, and what becomes of secrets. */
 import { FleetError } from "../../domain/errors.ts";
 import { isTierAtLeast, type Operator } from "../../domain/operator.ts";
-import { getPreference, PREFERENCES, parsePreference } from "../../domain/settings/preferences.ts";
+import {
+  getPreference,
+  PREFERENCES,
+  parsePreference,
+  type ConfigRow,
+  type StoredPreference,
+} from "../../domain/settings/preferences.ts";
 import {
   deleteConfig,
   findConfig,
@@ -10,7 +16,6 @@ import {
   upsertSealedConfig,
   WHOLE_TENANT,
   type ConfigOwner,
-  type ConfigRow,
 } from "../../store/config.ts";
 import { auditBy } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
@@ -21,19 +26,6 @@ import { settingAad, openSetting } from "./reseal.ts";
 /** For oneself, or for the whole tenant. */
 export interface PreferenceScope {
   readonly tenant: boolean;
-}
-
-export interface StoredPreference {
-  readonly key: string;
-  readonly sealed: boolean;
-  /** Of a sealed one, what may be shown: nothing of a secret. */
-  readonly value: unknown;
-  /** The last letters of a fingerprint of a sealed one, to tell two values apart. */
-  readonly fingerprint: string | null;
-  /** Which key it is sealed under. */
-  readonly keyId: string | null;
-  readonly since: Date;
-  readonly by: string;
 }
 
 /** What is set. A key that is known no longer is left out. */

@@ -1,16 +1,11 @@
 /** What is sealed in the database, and bringing it under the key that seals now. */
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
-import {
-  claimConfigToReseal,
-  countSealed,
-  resealConfig,
-  type ConfigRow,
-  type SealedCount,
-} from "../../store/config.ts";
+import { claimConfigToReseal, countSealed, resealConfig, type SealedCount } from "../../store/config.ts";
 import { claimKeysToReseal, resealKey, type NewSigningKey, type SigningKeyRow } from "../../store/keys.ts";
 import { auditBy } from "../../store/operators.ts";
 import type { Fleet, Seal } from "../fleet.ts";
+import type { ConfigRow } from "../../domain/settings/preferences.ts";
 
 /** One transaction's worth: killed in between, the next run goes on with the rest. */
 const BATCH = 200;

@@ -5,8 +5,15 @@ import { reviewQueue } from "../../../queues/review.ts";
 import { evaluateDone, type DoneStatus } from "../../domain/task/definition-of-done.ts";
 import { killSwitchOnRow } from "../../domain/task/kill-switch.ts";
 import { classifyReview } from "../../domain/task/failure.ts";
-import { aggregateReviews, ReviewFinding, type ReviewOutcome, type ReviewState } from "../../domain/task/review.ts";
-import { doneCriteriaFor, type Reviewer } from "../../domain/settings/settings.ts";
+import {
+  aggregateReviews,
+  ReviewFinding,
+  type ReviewOutcome,
+  type ReviewState,
+  type Review,
+} from "../../domain/task/review.ts";
+import type { Reviewer } from "../../domain/settings/reviewer.ts";
+import { doneCriteriaFor } from "../../domain/settings/settings.ts";
 import type { Task } from "../../domain/task/task.ts";
 import { unixUserOf } from "../../domain/tenant.ts";
 import { runReviewer } from "../../forge/reviewers.ts";
@@ -20,7 +27,6 @@ import {
   renewReviewLease,
   releaseReview,
   settleReview,
-  type Review,
 } from "../../store/reviews.ts";
 import type { Tx } from "../../store/sql.ts";
 import { findTaskAtEpoch } from "../../store/tasks.ts";

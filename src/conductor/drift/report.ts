@@ -1,10 +1,10 @@
 /** Reading the drift report, and taking a finding for right: what people do about drift. */
-import { driftReport, type DriftReportDocument } from "../../domain/drift/report.ts";
+import { driftReport, type DriftReportDocument, type Drift } from "../../domain/drift/report.ts";
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { Product } from "../../domain/product.ts";
 import { shortId } from "../../domain/task/task.ts";
-import { acceptFinding, listDriftByName, listDrift, listScans, type Drift } from "../../store/drift.ts";
+import { acceptFinding, listDriftByName, listDrift, listScans } from "../../store/drift.ts";
 import { auditBy } from "../../store/operators.ts";
 import type { DriftScan } from "./scan.ts";
 import type { Fleet } from "../fleet.ts";

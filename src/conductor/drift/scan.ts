@@ -1,18 +1,11 @@
 /** Drift: look at products and at the fleet, compare, and keep what differs. Nothing that is looked at is changed. */
 import type { DriftJob } from "../../../queues/drift.ts";
 import { compareDrift, type Baseline, type DriftReport, type NotChecked } from "../../domain/drift/drift.ts";
-import { driftEvent, driftMessage } from "../../domain/drift/report.ts";
+import { driftEvent, driftMessage, type Drift } from "../../domain/drift/report.ts";
 import { composeNotification } from "../../domain/notify/notification.ts";
 import type { Product } from "../../domain/product.ts";
-import {
-  listBaselines,
-  listOpenDrift,
-  mergeFindings,
-  insertBaselines,
-  upsertScans,
-  type Drift,
-} from "../../store/drift.ts";
-import { listHosts, type Host } from "../../store/hosts.ts";
+import { listBaselines, listOpenDrift, mergeFindings, insertBaselines, upsertScans } from "../../store/drift.ts";
+import { listHosts } from "../../store/hosts.ts";
 import { insertNotifications } from "../../store/notifications.ts";
 import { insertEvents } from "../../store/outbox.ts";
 import type { Tx } from "../../store/sql.ts";
@@ -33,6 +26,7 @@ import {
 } from "./rounds.ts";
 import { getProduct } from "../products/products.ts";
 import { SYSTEM_TENANT } from "../scope.ts";
+import type { Host } from "../../domain/host.ts";
 
 type ObservedProduct = Awaited<ReturnType<typeof surveyProduct>>;
 

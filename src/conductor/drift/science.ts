@@ -3,7 +3,7 @@ import type { DriftJob } from "../../../queues/drift.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { Product } from "../../domain/product.ts";
 import { scienceIndex, type ScienceIndex } from "../../domain/science/science-index.ts";
-import { listDossiers, syncDossiers, type Dossier, type ScannedDossier } from "../../store/dossiers.ts";
+import { listDossiers, syncDossiers, type ScannedDossier } from "../../store/dossiers.ts";
 import { listScans, upsertScans } from "../../store/drift.ts";
 import { SCIENCE_FOLDER, surveyDossiers, type DossierSurvey } from "../../survey/dossiers.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
@@ -20,6 +20,7 @@ import {
   type ProductScanner,
 } from "./rounds.ts";
 import { getProduct, productsOf } from "../products/products.ts";
+import type { Dossier } from "../../domain/science/science.ts";
 
 /** Answers a job of the queue. The clock's looks pass over what has no new commit. */
 export async function refreshScience(

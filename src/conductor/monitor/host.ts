@@ -4,7 +4,7 @@ import { StaleVersionError } from "../../domain/errors.ts";
 import type { HostTaskJob } from "../../../queues/host.ts";
 import type { Task } from "../../domain/task/task.ts";
 import { toStorableJson } from "../../domain/text/untrusted.ts";
-import { listStaleAttempts, type Attempt } from "../../store/attempts.ts";
+import { listStaleAttempts } from "../../store/attempts.ts";
 import { recordUsage } from "../../store/budgets.ts";
 import { listActiveAgents, markQuestions, upsertFacts } from "../../store/heartbeats.ts";
 import { releaseHost, renewHost } from "../../store/hosts.ts";
@@ -17,6 +17,7 @@ import { superviseTasks } from "./sweep.ts";
 import { recoverRuns } from "../orders/recover.ts";
 import { offerSlots } from "../tasks/slots.ts";
 import { closeWithUsage, cleanUpLock, cleanUpTask } from "../tasks/clean-up.ts";
+import type { Attempt } from "../../domain/task/attempt.ts";
 
 /** What is known of the machine itself, measured by the caller. */
 export interface HostMetrics {

@@ -2,7 +2,7 @@
 import type { NotifyJob } from "../../../queues/notify.ts";
 import { notifyQueue } from "../../../queues/notify.ts";
 import { decideCoalescing, decideDelivery, summarise } from "../../domain/notify/delivery.ts";
-import { Notification as Message, NotificationType } from "../../domain/notify/notification.ts";
+import { Notification as Message, NotificationType, type NotificationRow } from "../../domain/notify/notification.ts";
 import { isChannelName } from "../../notify/channels.ts";
 import { permanent } from "../../notify/channel.ts";
 import {
@@ -16,7 +16,6 @@ import {
   postponeNotification,
   rewriteNotification,
   settleNotification,
-  type Notification,
 } from "../../store/notifications.ts";
 import { createHint, insertHints } from "../../store/outbox.ts";
 import type { Tx } from "../../store/sql.ts";
@@ -75,7 +74,7 @@ export function defaultTarget({ settings }: Fleet, channel: string): unknown {
 }
 
 /** A burst is held back and told as one: whichever is due first then speaks for all that wait for the same receiver. */
-async function claimOrHold(fleet: Fleet, tx: Tx, job: NotifyJob): Promise<Notification | undefined> {
+async function claimOrHold(fleet: Fleet, tx: Tx, job: NotifyJob): Promise<NotificationRow | undefined> {
   const pending = await findPendingNotification(tx, job);
   if (!pending) return undefined;
   // Before the row itself: whoever merges holds this lock and then takes rows.
@@ -98,11 +97,11 @@ async function claimOrHold(fleet: Fleet, tx: Tx, job: NotifyJob): Promise<Notifi
   return combined;
 }
 
-function enqueueDelivery(tx: Tx, to: Notification, epoch: number, delayMs?: number): Promise<void> {
+function enqueueDelivery(tx: Tx, to: NotificationRow, epoch: number, delayMs?: number): Promise<void> {
   return insertHints(tx, to, [createHint(notifyQueue, { notificationId: to.id, epoch }, delayMs)]);
 }
 
-function toMessage(row: Notification): Message {
+function toMessage(row: NotificationRow): Message {
   const { fallbackFrom, why, held: _held, merged, ...facts } = row.facts;
   const failed =
     typeof fallbackFrom === "string" ? ` (${fallbackFrom} failed: ${typeof why === "string" ? why : "no reason"})` : "";

@@ -1,9 +1,9 @@
 /** A real message to the asker's own channels, by the same way as every other, so that they see whether it arrives. */
 import { setTimeout as pause } from "node:timers/promises";
-import { composeNotification } from "../../domain/notify/notification.ts";
+import { composeNotification, type NotificationRow } from "../../domain/notify/notification.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { listConfig, WHOLE_TENANT } from "../../store/config.ts";
-import { insertNotifications, listNotificationsByKey, type Notification } from "../../store/notifications.ts";
+import { insertNotifications, listNotificationsByKey } from "../../store/notifications.ts";
 import { auditBy } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
 import { channelTarget } from "../access/preferences.ts";
@@ -13,7 +13,7 @@ import { defaultTarget } from "./deliver.ts";
 const POLL_MS = 100;
 
 export interface TestDelivery {
-  readonly row: Notification;
+  readonly row: NotificationRow;
   /** False: nobody said where this channel leads. */
   readonly leads: boolean;
 }
@@ -73,7 +73,7 @@ async function waitUntilSettled(
   by: Operator,
   key: string,
   { untilMs, signal }: { readonly untilMs: number; readonly signal: AbortSignal },
-): Promise<Notification[]> {
+): Promise<NotificationRow[]> {
   for (;;) {
     const rows = await fleet.store.as(by, (tx) => listNotificationsByKey(tx, key));
     if (rows.every(({ status }) => status !== "pending") || signal.aborted || performance.now() >= untilMs) return rows;

@@ -10,9 +10,11 @@ import { hashEvidence, sha256Hex } from "../../runs/evidence.ts";
 import { findArtifact, listArtifacts, type Artifact } from "../../store/artifacts.ts";
 import { nextPageCursor } from "../../store/keyset.ts";
 import { auditBy } from "../../store/operators.ts";
-import { findOrder, type Order } from "../../store/orders.ts";
-import { listRuns, listRunsByName, listRunsOfOrder, pinRun, type Run, type RunFilter } from "../../store/runs.ts";
+import { findOrder } from "../../store/orders.ts";
+import { listRuns, listRunsByName, listRunsOfOrder, pinRun, type RunFilter } from "../../store/runs.ts";
 import type { Fleet } from "../fleet.ts";
+import type { Order } from "../../domain/orders/order.ts";
+import type { Run } from "../../domain/orders/run.ts";
 
 const MAX_MATCHES = 6;
 const gunzipAsync = promisify(gunzip);

@@ -8,9 +8,10 @@ import {
   reissueOrders,
   takeOverOrders,
 } from "../../store/order-claims.ts";
-import { advanceBatches, insertOrderHints, type Order } from "../../store/orders.ts";
+import { advanceBatches, insertOrderHints } from "../../store/orders.ts";
 import { insertEvents } from "../../store/outbox.ts";
 import type { Fleet } from "../fleet.ts";
+import type { Order } from "../../domain/orders/order.ts";
 
 /** Of each kind, in one pass. */
 const MAX_PER_PASS = 200;

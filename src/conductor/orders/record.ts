@@ -2,15 +2,14 @@
 import { join } from "node:path";
 import { MAX_HEAL_ATTEMPTS } from "../../domain/orders/transient-failures.ts";
 import type { LastRun } from "../../domain/orders/last-run.ts";
-import { HEALABLE_INTENTS } from "../../domain/orders/order.ts";
+import { HEALABLE_INTENTS, type Order } from "../../domain/orders/order.ts";
 import type { Product } from "../../domain/product.ts";
-import { toActions } from "../../domain/orders/run.ts";
+import { toActions, type Run } from "../../domain/orders/run.ts";
 import { LAST_RUN, MANIFEST, replaceFile, runsDir, sealEvidence, type OpenEvidence } from "../../runs/evidence.ts";
 import { readMachineFacts } from "../../runs/machine.ts";
 import type { NewArtifact } from "../../store/artifacts.ts";
-import { toWorkOrder, type Order } from "../../store/orders.ts";
+import { toWorkOrder } from "../../store/orders.ts";
 import { countOpenPullRequests, type OpenPullRequests } from "../../store/pull-requests.ts";
-import type { Run } from "../../store/runs.ts";
 import type { Fleet } from "../fleet.ts";
 
 /** A run as it goes. */

@@ -6,11 +6,12 @@ import { LAST_RUN, openEvidence, runsDir } from "../../runs/evidence.ts";
 import { removeLeftovers, sweepLeftovers } from "../../runs/leftovers.ts";
 import { insertArtifacts } from "../../store/artifacts.ts";
 import { findOrder } from "../../store/orders.ts";
-import { listOpenRunIds, listUnsealedRuns, markRunSealed, type Run } from "../../store/runs.ts";
+import { listOpenRunIds, listUnsealedRuns, markRunSealed } from "../../store/runs.ts";
 import type { Fleet } from "../fleet.ts";
 import { redactorOf } from "../redactor.ts";
 import { productsOf } from "../products/products.ts";
 import { publishLastRun, recordEnd, type RunContext } from "./record.ts";
+import type { Run } from "../../domain/orders/run.ts";
 
 /** In one go: the lock that keeps others away is not held for long. */
 const MAX_RUNS = 20;

@@ -7,13 +7,14 @@ import {
   OrderBudget,
   type OrderRequest,
   type WorkOrder,
+  type Order,
 } from "../../domain/orders/order.ts";
 import { toActions, supportsIntent, requiredEvidence, type Action } from "../../domain/orders/run.ts";
 import { shortId } from "../../domain/task/task.ts";
 import { nextPageCursor } from "../../store/keyset.ts";
 import { auditBy } from "../../store/operators.ts";
 import * as orders from "../../store/orders.ts";
-import type { Order, OrderFilter } from "../../store/orders.ts";
+import type { OrderFilter } from "../../store/orders.ts";
 import type { Fleet } from "../fleet.ts";
 import { assertNotStopped, getProduct, listProducts, type ProductState } from "../products/products.ts";
 

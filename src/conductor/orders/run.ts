@@ -8,9 +8,9 @@ import type { Product } from "../../domain/product.ts";
 import { evidenceDir, openEvidence } from "../../runs/evidence.ts";
 import { removeLeftovers } from "../../runs/leftovers.ts";
 import { claimOrder, deferOrder, renewOrderLease, skipOrder, type OrderClaim } from "../../store/order-claims.ts";
-import { advanceBatches, type Order } from "../../store/orders.ts";
+import { advanceBatches } from "../../store/orders.ts";
 import { insertEvents } from "../../store/outbox.ts";
-import { insertRun, listRunsOfOrder, type Run } from "../../store/runs.ts";
+import { insertRun, listRunsOfOrder } from "../../store/runs.ts";
 import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
 import { executeIntent } from "./intents/index.ts";
@@ -21,6 +21,8 @@ import { productsOf } from "../products/products.ts";
 import { recordStart, type RunContext } from "./record.ts";
 import { settleRun, type Verdict } from "./settle.ts";
 import { readKillSwitches, killSwitchReason, killSwitchError } from "../products/kill-switches.ts";
+import type { Order } from "../../domain/orders/order.ts";
+import type { Run } from "../../domain/orders/run.ts";
 
 /** Renewed at a third; short, because a dead worker's order is done again only when its lease is over. */
 const LEASE_MS = 5_000;

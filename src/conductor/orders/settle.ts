@@ -2,13 +2,13 @@
 import { StaleVersionError, messageOf } from "../../domain/errors.ts";
 import { orderEvent } from "../../domain/notify/event.ts";
 import type { LastRun } from "../../domain/orders/last-run.ts";
-import type { OrderStatus, StopCondition } from "../../domain/orders/order.ts";
+import type { OrderStatus, StopCondition, Order } from "../../domain/orders/order.ts";
 import { metStopConditions, requiredEvidence, parseRunSummary } from "../../domain/orders/run.ts";
 import { shortId } from "../../domain/task/task.ts";
 import { LAST_RUN, MANIFEST } from "../../runs/evidence.ts";
 import { insertArtifacts, type NewArtifact } from "../../store/artifacts.ts";
 import { releaseOrder, settleOrder, skipBatch, type OrderClaim } from "../../store/order-claims.ts";
-import { advanceBatches, type Order } from "../../store/orders.ts";
+import { advanceBatches } from "../../store/orders.ts";
 import { insertEvents } from "../../store/outbox.ts";
 import { endRun, type RunOutcome } from "../../store/runs.ts";
 import type { Tx } from "../../store/sql.ts";

@@ -1,13 +1,13 @@
 /** Products as they stand: declared in fleet.yaml, stopped and released by people, looked up within a tenant. */
 import { FleetError } from "../../domain/errors.ts";
-import type { EstopMode, EstopScope, EstopSwitch } from "../../domain/task/kill-switch.ts";
+import type { EstopSwitch, ProductStop } from "../../domain/task/kill-switch.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { Product } from "../../domain/product.ts";
-import { toScheduleFacts, nextSlot } from "../../domain/orders/schedule.ts";
+import { toScheduleFacts, nextSlot, type Schedule } from "../../domain/orders/schedule.ts";
 import { deleteKillSwitch, listKillSwitches, upsertKillSwitch } from "../../store/kill-switches.ts";
 import { auditBy } from "../../store/operators.ts";
-import { listLatestRuns, type Run } from "../../store/runs.ts";
-import { listSchedules, type Schedule } from "../../store/schedules.ts";
+import { listLatestRuns } from "../../store/runs.ts";
+import { listSchedules } from "../../store/schedules.ts";
 import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
 import {
@@ -18,17 +18,7 @@ import {
   killSwitchError,
   currentKillSwitches,
 } from "./kill-switches.ts";
-
-/** Why nothing is planned or run for a product, and who says so. */
-export interface ProductStop {
-  readonly by: "fleet.yaml" | "operator";
-  readonly reason: string;
-  readonly who: string | null;
-  readonly at: Date | null;
-  /** What was stopped: the product, or something it is part of. */
-  readonly scope: EstopScope;
-  readonly mode: EstopMode;
-}
+import type { Run } from "../../domain/orders/run.ts";
 
 export interface ProductState {
   readonly product: Product;

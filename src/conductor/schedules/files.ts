@@ -10,13 +10,13 @@ import {
   toCronPattern,
   slotAt,
   type ScheduleProblem,
+  type Schedule,
 } from "../../domain/orders/schedule.ts";
 import {
   deleteSchedule,
   listSchedules,
   upsertSchedule,
   type ScannedSchedule,
-  type Schedule,
   type ScheduleKey,
 } from "../../store/schedules.ts";
 import { auditOperator } from "../../store/operators.ts";

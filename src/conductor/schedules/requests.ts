@@ -1,8 +1,8 @@
 /** What people, and the hooks of their repositories, do to schedules: look, pause, resume, and say that something was pushed. */
 import type { Operator } from "../../domain/operator.ts";
-import { toScheduleFacts, slotAt } from "../../domain/orders/schedule.ts";
+import { toScheduleFacts, slotAt, type Schedule } from "../../domain/orders/schedule.ts";
 import { auditBy } from "../../store/operators.ts";
-import { findSchedule, listSchedules, recordPush, setSchedulePause, type Schedule } from "../../store/schedules.ts";
+import { findSchedule, listSchedules, recordPush, setSchedulePause } from "../../store/schedules.ts";
 import type { Fleet } from "../fleet.ts";
 import { getProduct } from "../products/products.ts";
 import { scheduleDifferences, type ScheduleDifference } from "./files.ts";

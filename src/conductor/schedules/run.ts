@@ -1,7 +1,7 @@
 /** Schedules at work: which are due, what a slot makes, and what a tick, a push or a person may ask of one. */
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
-import { EVIDENCE_BY_INTENT, type WorkOrder } from "../../domain/orders/order.ts";
+import { EVIDENCE_BY_INTENT, type WorkOrder, type OrderSource, type Order } from "../../domain/orders/order.ts";
 import { PLANNABLE_STATUSES } from "../../domain/product.ts";
 import {
   decideSlot,
@@ -10,18 +10,11 @@ import {
   type ScheduledJob,
   type ScheduleFile,
   type SlotDecision,
+  type Schedule,
 } from "../../domain/orders/schedule.ts";
 import { auditOperator } from "../../store/operators.ts";
-import {
-  adoptOrders,
-  countOpenOfSchedule,
-  insertOrders,
-  requestOrders,
-  type NewOrder,
-  type Order,
-  type OrderSource,
-} from "../../store/orders.ts";
-import { listSchedules, lockSchedule, recordSlot, type Schedule, type ScheduleKey } from "../../store/schedules.ts";
+import { adoptOrders, countOpenOfSchedule, insertOrders, requestOrders, type NewOrder } from "../../store/orders.ts";
+import { listSchedules, lockSchedule, recordSlot, type ScheduleKey } from "../../store/schedules.ts";
 import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
 import { ensureSystemOperator } from "../system-operator.ts";

@@ -1,10 +1,11 @@
 /** Removing the working copy of a task that ended: what would be lost is saved first, and the audit log says how to restore it. */
-import { closeAttempt, type Attempt, listAttempts } from "../../store/attempts.ts";
+import { closeAttempt, listAttempts } from "../../store/attempts.ts";
 import { recordUsage } from "../../store/budgets.ts";
 import type { Fleet } from "../fleet.ts";
 import type { CleanupResult } from "../../agents/cleanup/cleanup.ts";
 import type { Task } from "../../domain/task/task.ts";
 import { applyTransition } from "./transition.ts";
+import type { Attempt } from "../../domain/task/attempt.ts";
 
 /** With what it said last: nothing is used after that. */
 export async function closeWithUsage(fleet: Fleet, run: Pick<Attempt, "taskId" | "attempt">): Promise<void> {

@@ -7,9 +7,11 @@ import { listExhaustedBudgets, WHOLE_TENANT, type ExhaustedBudget } from "../../
 import { listCiRuns, type CiRun } from "../../store/ci-runs.ts";
 import { listFacts } from "../../store/heartbeats.ts";
 import { listHosts } from "../../store/hosts.ts";
-import { listPullRequests, type PullRequest } from "../../store/pull-requests.ts";
-import { listReviews, type Review } from "../../store/reviews.ts";
+import { listPullRequests } from "../../store/pull-requests.ts";
+import { listReviews } from "../../store/reviews.ts";
 import type { Fleet } from "../fleet.ts";
+import type { Review } from "../../domain/task/review.ts";
+import type { PullRequest } from "../../domain/task/pull-request.ts";
 
 export interface TaskObservation {
   readonly facts: TaskFacts;

@@ -3,20 +3,26 @@ import { FleetError, TaskNotFoundError } from "../../domain/errors.ts";
 import type { StoredAgentFacts } from "../../domain/monitor/facts.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { shortId, type Task } from "../../domain/task/task.ts";
-import { listAttempts, type Attempt } from "../../store/attempts.ts";
-import { listAuditEntries, type AuditEntry } from "../../store/audit.ts";
+import { listAttempts } from "../../store/attempts.ts";
+import { listAuditEntries } from "../../store/audit.ts";
 import { listCiRuns, type CiRun } from "../../store/ci-runs.ts";
 import { listFacts } from "../../store/heartbeats.ts";
-import { listHosts, type Host } from "../../store/hosts.ts";
-import { listNotifications, type Notification } from "../../store/notifications.ts";
-import { listPullRequests, type PullRequest } from "../../store/pull-requests.ts";
-import { listReviews, type Review } from "../../store/reviews.ts";
+import { listHosts } from "../../store/hosts.ts";
+import { listNotifications } from "../../store/notifications.ts";
+import { listPullRequests } from "../../store/pull-requests.ts";
+import { listReviews } from "../../store/reviews.ts";
 import type { Tx } from "../../store/sql.ts";
 import { listTaskPage, type TaskPage, type TaskSearch } from "../../store/task-pages.ts";
 import { countTasksByStatus, findTask, listTasksByName } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
 import { queuePositions } from "./slots.ts";
 import { visibleTo } from "../scope.ts";
+import type { Review } from "../../domain/task/review.ts";
+import type { PullRequest } from "../../domain/task/pull-request.ts";
+import type { Host } from "../../domain/host.ts";
+import type { Attempt } from "../../domain/task/attempt.ts";
+import type { NotificationRow } from "../../domain/notify/notification.ts";
+import type { AuditEntry } from "../../domain/audit/audit.ts";
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const NAME = /^[0-9a-f-]{2,36}$/;
@@ -107,7 +113,7 @@ export interface TaskDetails {
   readonly pullRequests: readonly PullRequest[];
   readonly ciRuns: readonly CiRun[];
   readonly reviews: readonly Review[];
-  readonly notifications: readonly Notification[];
+  readonly notifications: readonly NotificationRow[];
   /** How many tasks wait before this one; undefined when it does not wait for a host. */
   readonly position: number | undefined;
 }

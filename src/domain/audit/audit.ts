@@ -1,4 +1,5 @@
 /** The audit chain: what an entry's hash is made of, and where a chain is broken. */
+import { z } from "zod";
 
 export interface ChainLink {
   readonly seq: number;
@@ -44,3 +45,18 @@ export function verifyLinks(
   }
   return { seq, hash, broken: undefined };
 }
+
+export const AuditEntry = z.object({
+  id: z.string(),
+  chain: z.string(),
+  seq: z.int(),
+  taskId: z.uuid().nullable(),
+  at: z.date(),
+  /** Microseconds, UTC: what the hash was made of. */
+  atText: z.string(),
+  actor: z.string(),
+  action: z.string(),
+  detailText: z.string(),
+  hash: z.string(),
+});
+export type AuditEntry = z.infer<typeof AuditEntry>;

@@ -1,7 +1,7 @@
 /** Drift of the fleet itself: its clocks, its database, its always-on agents, and its machines against each other. */
 import type { DriftReport, Finding, NotChecked, ObservedHost } from "./drift.ts";
 import { canonicalJson } from "../text/canonical.ts";
-import type { RosterAgent } from "../settings/settings.ts";
+import type { RosterAgent } from "../settings/roster.ts";
 import { shellWord } from "../text/shell-word.ts";
 
 export interface DeclaredFleet {

@@ -166,3 +166,22 @@ export function driftMessage(fresh: readonly ReportedFinding[]): string {
   const more = fresh.length > named.length ? ` and ${fresh.length - named.length} more` : "";
   return `${fresh.length} new: ${named.join(", ")}${more}`;
 }
+
+export const Drift = z.object({
+  id: z.uuid(),
+  tenantId: z.string(),
+  operatorId: z.string(),
+  subject: z.string(),
+  what: z.string(),
+  productId: z.string().nullable(),
+  declared: z.string().nullable(),
+  actual: z.string().nullable(),
+  severity: DriftSeverity,
+  command: z.string().nullable(),
+  host: z.string().nullable(),
+  status: DriftStatus,
+  since: z.date(),
+  seenAt: z.date(),
+  accepted: z.object({ by: z.string(), reason: z.string(), at: z.string() }).nullable(),
+});
+export type Drift = z.infer<typeof Drift>;

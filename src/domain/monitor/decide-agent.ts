@@ -1,6 +1,7 @@
 /** Decides about a task whose agent is starting or at work: from its process, its commits and its pull request. */
 import { reachedCaps, firstReachedCap, WARN_SHARE } from "../budget.ts";
-import type { Decision, MonitoredTask, MonitorPolicy, TaskFacts } from "./decision.ts";
+import type { Decision, MonitoredTask, TaskFacts } from "./decision.ts";
+import type { MonitorPolicy } from "../settings/monitor.ts";
 import type { StoredAgentFacts } from "./facts.ts";
 import { classifyExit } from "../task/failure.ts";
 import { healthOf } from "./heartbeat.ts";

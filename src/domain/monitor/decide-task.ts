@@ -1,5 +1,6 @@
 /** Observe → decide: what to do about one live task, given what was seen of it. Total: it answers for any combination of facts. */
-import type { Decision, MonitoredTask, MonitorPolicy, TaskFacts } from "./decision.ts";
+import type { Decision, MonitoredTask, TaskFacts } from "./decision.ts";
+import type { MonitorPolicy } from "../settings/monitor.ts";
 import { killSwitchOnRow } from "../task/kill-switch.ts";
 import { decideRunning, decideSpawning, type MonitorInput } from "./decide-agent.ts";
 import { decidePrCreated, decideReady, decideReviewing } from "./decide-pull-request.ts";

@@ -2,7 +2,6 @@
 import type { Cap } from "../budget.ts";
 import type { CiFacts } from "../task/ci.ts";
 import type { StoredAgentFacts } from "./facts.ts";
-import type { Settings } from "../settings/settings.ts";
 import type { Condition, FailureClass, Task } from "../task/task.ts";
 
 export type MonitoredTask = Pick<
@@ -55,8 +54,6 @@ export interface ReviewFacts {
   readonly headSha: string | undefined;
   readonly startedAt: Date | undefined;
 }
-
-export type MonitorPolicy = Pick<Settings, "monitor" | "pr" | "review" | "autoMerge">;
 
 type Evidence = Readonly<Record<string, unknown>>;
 

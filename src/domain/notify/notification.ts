@@ -176,3 +176,22 @@ function costOf(spend: Readonly<Record<string, unknown>>): number | null {
   const cost = spend["cost"];
   return typeof cost === "number" && Number.isFinite(cost) && cost >= 0 ? cost : null;
 }
+
+export const NotificationRow = z.object({
+  id: z.uuid(),
+  tenantId: z.string(),
+  operatorId: z.string(),
+  taskId: z.uuid().nullable(),
+  type: z.string(),
+  channel: z.string(),
+  summary: z.string(),
+  facts: z.record(z.string(), z.unknown()),
+  status: z.enum(["pending", "delivered", "failed", "merged"]),
+  epoch: z.int(),
+  tries: z.int(),
+  lastError: z.string().nullable(),
+  dueAt: z.date(),
+  deliveredAt: z.date().nullable(),
+  createdAt: z.date(),
+});
+export type NotificationRow = z.infer<typeof NotificationRow>;

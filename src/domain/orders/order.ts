@@ -111,3 +111,45 @@ export const EVIDENCE_BY_INTENT: Readonly<Record<Intent, readonly string[]>> = {
   drift_check: ["last_run.json", "drift.json"],
   science_to_design: ["last_run.json", "design.md"],
 };
+
+export const OrderSource = z.enum(["plan", "schedule", "manual", "push"]);
+export type OrderSource = z.infer<typeof OrderSource>;
+
+export const Order = z.object({
+  id: z.uuid(),
+  tenantId: z.string(),
+  operatorId: z.string(),
+  productId: z.string(),
+  intent: Intent,
+  subject: z.string(),
+  inputs: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  budget: OrderBudget,
+  stopConditions: z.array(StopCondition),
+  evidenceExpectations: z.array(z.string()),
+  policyRefs: z.array(z.string()),
+  priority: z.int(),
+  score: z.int(),
+  reasons: z.array(z.string()),
+  status: OrderStatus,
+  /** Why it was skipped, or why it failed. */
+  reason: z.string().nullable(),
+  source: OrderSource,
+  planId: z.uuid().nullable(),
+  scheduleId: z.string().nullable(),
+  slotAt: z.date().nullable(),
+  batchId: z.uuid().nullable(),
+  requestedAt: z.date().nullable(),
+  attempt: z.int(),
+  crashes: z.int(),
+  worker: z.string().nullable(),
+  host: z.string().nullable(),
+  leaseUntil: z.date().nullable(),
+  dueAt: z.date().nullable(),
+  result: OrderResult.nullable(),
+  version: z.int(),
+  epoch: z.int(),
+  completedAt: z.date().nullable(),
+  createdAt: z.date(),
+  updatedAt: z.date(),
+});
+export type Order = z.infer<typeof Order>;

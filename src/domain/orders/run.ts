@@ -1,6 +1,6 @@
 /** A run of a work order: which commands it means, which evidence it owes, and what its end means for the rest of its batch. */
 import { z } from "zod";
-import { EVIDENCE_BY_INTENT, type Intent, type StopCondition } from "./order.ts";
+import { EVIDENCE_BY_INTENT, Intent, type StopCondition } from "./order.ts";
 import type { Product } from "../product.ts";
 
 export const Step = z.enum(["setup", "validate", "test"]);
@@ -93,3 +93,36 @@ export function parseRunSummary(summary: unknown): RunSummary {
   const read = RunSummary.safeParse(summary);
   return read.success ? read.data : {};
 }
+
+export const RunStatus = z.enum(["in_progress", "success", "failed", "cancelled"]);
+export type RunStatus = z.infer<typeof RunStatus>;
+
+export const Run = z.object({
+  id: z.uuid(),
+  tenantId: z.string(),
+  operatorId: z.string(),
+  orderId: z.uuid(),
+  productId: z.string(),
+  intent: Intent,
+  attempt: z.int(),
+  host: z.string().nullable(),
+  worker: z.string().nullable(),
+  status: RunStatus,
+  headSha: z.string().nullable(),
+  exitCode: z.int().nullable(),
+  /** One word: time_out, killed, budget_exceeded, missing_evidence, … */
+  failure: z.string().nullable(),
+  message: z.string().nullable(),
+  transient: z.boolean(),
+  pinned: z.boolean(),
+  /** The release this run belongs to; such a run is never collected. */
+  release: z.string().nullable(),
+  summary: z.record(z.string(), z.unknown()),
+  /** Where its evidence is, on its host. */
+  dir: z.string().nullable(),
+  startedAt: z.date(),
+  endedAt: z.date().nullable(),
+  /** Put aside by gc. */
+  collectedAt: z.date().nullable(),
+});
+export type Run = z.infer<typeof Run>;

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { DEFAULT_STOP_CONDITIONS, DEFAULT_ORDER_BUDGET, Intent, OrderBudget, StopCondition } from "./order.ts";
 import { Slug } from "../product.ts";
 import { toSettingsProblems } from "../input-problems.ts";
+import { messageOf } from "../errors.ts";
 
 export const Cadence = z.enum(["hourly", "daily", "weekly", "manual", "on_push"]);
 export type Cadence = z.infer<typeof Cadence>;
@@ -208,6 +209,30 @@ function minutesToCron(minutes: number): string | undefined {
   return 60 % minutes === 0 ? `*/${minutes} * * * *` : undefined;
 }
 
-function messageOf(error: unknown): string {
-  return messageOf(error);
-}
+export const Problem = z.object({ path: z.string(), message: z.string() });
+
+export const Paused = z.object({ by: z.string(), at: z.string(), reason: z.string() });
+
+export const Schedule = z.object({
+  /** The file's name without `.json`. */
+  id: z.string(),
+  tenantId: z.string(),
+  operatorId: z.string(),
+  productId: z.string(),
+  cadence: Cadence.nullable(),
+  /** The last one that was valid. */
+  definition: ScheduleFile.nullable(),
+  file: z.string(),
+  sha256: z.string(),
+  /** Why the file as it stands is not used. */
+  problems: z.array(Problem).nullable(),
+  enabled: z.boolean(),
+  paused: Paused.nullable(),
+  lastSlotAt: z.date().nullable(),
+  lastRunAt: z.date().nullable(),
+  lastOutcome: z.string().nullable(),
+  pushedAt: z.date().nullable(),
+  createdAt: z.date(),
+  updatedAt: z.date(),
+});
+export type Schedule = z.infer<typeof Schedule>;

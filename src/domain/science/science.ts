@@ -87,3 +87,28 @@ export function stuckReason(dossier: DossierState, now: Date): string | null {
   if (days <= maxDays) return null;
   return status === "validated" ? `validated for ${days} days, and no design yet` : `${status} for ${days} days`;
 }
+
+export const DesignRef = z.object({ run_id: z.uuid(), artifact: z.string() });
+
+export const Dossier = z.object({
+  tenantId: z.string(),
+  operatorId: z.string(),
+  productId: z.string(),
+  path: z.string(),
+  dossierId: z.string().nullable(),
+  topic: z.string().nullable(),
+  /** As the file says; null when the file cannot be read. */
+  status: DossierStatus.nullable(),
+  owner: z.string().nullable(),
+  hypothesis: z.string().nullable(),
+  evidence: z.array(z.string()),
+  writtenAt: z.date().nullable(),
+  commitSha: z.string(),
+  problems: z.array(DossierProblem).nullable(),
+  /** The design it was handed to, which this house made from it. */
+  design: DesignRef.nullable(),
+  orderId: z.uuid().nullable(),
+  statusSince: z.date(),
+  seenAt: z.date(),
+});
+export type Dossier = z.infer<typeof Dossier>;

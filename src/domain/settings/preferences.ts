@@ -93,3 +93,28 @@ function editsBetween(from: string, to: string): number {
   }
   return row.at(-1) ?? 0;
 }
+
+export const ConfigRow = z.object({
+  tenantId: z.string(),
+  operatorId: z.string(),
+  key: z.string(),
+  value: z.unknown(),
+  sealed: z.instanceof(Buffer).nullable(),
+  keyId: z.string().nullable(),
+  updatedBy: z.string(),
+  updatedAt: z.date(),
+});
+export type ConfigRow = z.infer<typeof ConfigRow>;
+
+export interface StoredPreference {
+  readonly key: string;
+  readonly sealed: boolean;
+  /** Of a sealed one, what may be shown: nothing of a secret. */
+  readonly value: unknown;
+  /** The last letters of a fingerprint of a sealed one, to tell two values apart. */
+  readonly fingerprint: string | null;
+  /** Which key it is sealed under. */
+  readonly keyId: string | null;
+  readonly since: Date;
+  readonly by: string;
+}

@@ -157,3 +157,14 @@ const MODE_LABELS: Readonly<Record<EstopMode, string>> = { park: "parked", freez
 export function describeHold({ scope, subject, mode, reason }: Omit<EstopHold, "by">): string {
   return `${describeTarget({ scope, subject })} is ${MODE_LABELS[mode]}: ${reason}`;
 }
+
+/** Why nothing is planned or run for a product, and who says so. */
+export interface ProductStop {
+  readonly by: "fleet.yaml" | "operator";
+  readonly reason: string;
+  readonly who: string | null;
+  readonly at: Date | null;
+  /** What was stopped: the product, or something it is part of. */
+  readonly scope: EstopScope;
+  readonly mode: EstopMode;
+}

@@ -184,3 +184,21 @@ function parseJson(text: string): { readonly value: unknown } | undefined {
     return undefined;
   }
 }
+
+export const Review = z.object({
+  id: z.uuid(),
+  taskId: z.uuid(),
+  round: z.int(),
+  headSha: z.string(),
+  reviewer: z.string(),
+  role: z.string(),
+  status: z.enum(["pending", "running", "done", "missing"]),
+  verdict: z.enum(["approve", "request_changes", "comment"]).nullable(),
+  summary: z.string().nullable(),
+  findings: z.array(z.record(z.string(), z.unknown())),
+  error: z.string().nullable(),
+  startedAt: z.date().nullable(),
+  endedAt: z.date().nullable(),
+  createdAt: z.date(),
+});
+export type Review = z.infer<typeof Review>;

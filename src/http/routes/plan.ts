@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { listEstops } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { getPlan, listPlansFor, makePlan, replayPlan } from "../../conductor/plan/plan.ts";
+import { getPlan, listPlansFor, makePlan, replayPlan } from "../../conductor/planner/plan.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { viewEstops } from "../../views/estop.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";

@@ -166,10 +166,10 @@ test("a clock that is missing, different, unknown or silent is found", () => {
   );
 
   expect(findings.map(({ what, declared, actual, severity }) => [what, declared !== null, actual, severity])).toEqual([
-    ["b", true, 'every 5000 ms: {"look":"b"}', "medium"],
+    ["b", true, 'every 5000 ms: {"kind":"b"}', "medium"],
     ["c", true, "no tick since 2026-05-01T11:50:00.000Z", "high"],
     ["d", true, null, "high"],
-    ["e", false, 'every 60000 ms: {"look":"e"}', "low"],
+    ["e", false, 'every 60000 ms: {"kind":"e"}', "low"],
   ]);
 });
 

@@ -85,12 +85,12 @@ const BRANCH: BranchFacts = {
 };
 
 test.each([
-  [{ task: "live" }, { goes: false }],
-  [{ hasWorkspace: true, merged: true }, { goes: false }],
-  [{ isOurs: false, task: "none", merged: true }, { goes: false }],
-  [{ merged: true }, { goes: true, reason: "it is merged" }],
-  [{ onForge: true }, { goes: true, reason: "the forge has its commits" }],
-  [{}, { goes: true, saveFirst: true }],
+  [{ task: "live" }, { collect: false }],
+  [{ hasWorkspace: true, merged: true }, { collect: false }],
+  [{ isOurs: false, task: "none", merged: true }, { collect: false }],
+  [{ merged: true }, { collect: true, reason: "it is merged" }],
+  [{ onForge: true }, { collect: true, reason: "the forge has its commits" }],
+  [{}, { collect: true, saveFirst: true }],
 ] as const)("a branch that is %j: %j", (branch, verdict) => {
   expect(decideGc([{ ...BRANCH, ...branch }], POLICY, now)[0]).toMatchObject(verdict);
 });

@@ -1,6 +1,7 @@
 /** Decisions about an agent that starts, delivers or ends: each fact alone, and what outweighs what. */
 import { describe, expect, test } from "vitest";
-import type { MonitoredTask, MonitorPolicy, TaskFacts } from "../../../src/domain/monitor/decision.ts";
+import type { MonitorPolicy } from "../../../src/domain/settings/monitor.ts";
+import type { MonitoredTask, TaskFacts } from "../../../src/domain/monitor/decision.ts";
 import type { StoredAgentFacts } from "../../../src/domain/monitor/facts.ts";
 import { decideTask } from "../../../src/domain/monitor/decide-task.ts";
 import {

@@ -24,7 +24,7 @@ describe("classifyExit", () => {
     [{ ...exit, exitCode: 137 }, "agent_error", "out_of_memory"],
     [{ ...exit, exitCode: 1, outOfMemory: true }, "agent_error", "out_of_memory"],
     [{ ...exit, exitCode: null, signal: "SIGTERM" }, "agent_error", "killed_by_sigterm"],
-    [{ ...exit, exitCode: 1, said: "provider_limit" as const }, "provider_limit", "provider_limit"],
+    [{ ...exit, exitCode: 1, reported: "provider_limit" as const }, "provider_limit", "provider_limit"],
   ])("%o is %s, %s", (evidence, failureClass, reason) => {
     expect(classifyExit(evidence)).toEqual({ class: failureClass, reason });
   });

@@ -12,6 +12,7 @@ import { connectApi } from "../../client/api.ts";
 import { readCredentials } from "../../client/credentials.ts";
 import { plural, formatDuration } from "../../print/format.ts";
 import type { Finding } from "./doctor.ts";
+import { messageOf } from "../../../domain/errors.ts";
 
 const MAX_SKEW_MS = 2_000;
 const HEALTH_TIMEOUT_MS = 2_000;
@@ -136,8 +137,4 @@ function lateFinding(check: string): Finding {
 function stopFinding(stop: EstopView): Finding {
   const said = `${describeHold(stop)} (by ${stop.by ?? "fleet.yaml"})`;
   return { name: "estop", state: "absent", said, fix: "fleet estop lists what is stopped; fleet estop release" };
-}
-
-function messageOf(error: unknown): string {
-  return messageOf(error);
 }

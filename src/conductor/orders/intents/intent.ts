@@ -1,10 +1,9 @@
 /** What an intent's executor is handed, and what it answers. It may throw: that fails the run with the error's sentence. */
-import type { StopCondition } from "../../../domain/orders/order.ts";
+import type { StopCondition, Order } from "../../../domain/orders/order.ts";
 import type { Product } from "../../../domain/product.ts";
 import type { EvidenceFolder } from "../../../runs/evidence.ts";
-import type { Order } from "../../../store/orders.ts";
-import type { Run } from "../../../store/runs.ts";
 import type { Fleet } from "../../fleet.ts";
+import type { Run } from "../../../domain/orders/run.ts";
 
 export interface IntentContext {
   readonly fleet: Fleet;

@@ -1,9 +1,9 @@
 /** regenerate_report: report.md from the product's runs: what ran, how it went, how long it took, and what proves it. */
 import type { Product } from "../../../domain/product.ts";
-import { parseRunSummary } from "../../../domain/orders/run.ts";
+import { parseRunSummary, type Run } from "../../../domain/orders/run.ts";
 import { shortId } from "../../../domain/task/task.ts";
 import { listArtifacts, type Artifact } from "../../../store/artifacts.ts";
-import { listRuns, type Run } from "../../../store/runs.ts";
+import { listRuns } from "../../../store/runs.ts";
 import type { ExecuteIntent } from "./intent.ts";
 
 const MAX_RUNS = 100;

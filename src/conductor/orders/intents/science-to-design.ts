@@ -1,10 +1,11 @@
 /** science_to_design: the beginning of a design from a validated dossier, kept as evidence of the run. Nothing is committed. */
 import { designSkeleton, type SkeletonSource } from "../../../domain/science/design-skeleton.ts";
 import type { Product } from "../../../domain/product.ts";
-import { findDossier, handOffDossier, type Dossier } from "../../../store/dossiers.ts";
+import { findDossier, handOffDossier } from "../../../store/dossiers.ts";
 import type { Fleet } from "../../fleet.ts";
 import { readTenantIndex } from "../../drift/science.ts";
 import type { ExecuteIntent, IntentOutcome } from "./intent.ts";
+import type { Dossier } from "../../../domain/science/science.ts";
 
 const ARTIFACT = "design.md";
 

@@ -1,7 +1,13 @@
 /** Planning over a real store: stored once, made again to the byte, nothing changed by a dry run, and nothing for who is stopped. */
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { getPlan, listPlansFor, makePlan, replayPlan, type MakePlanOptions } from "../../../src/conductor/plan/plan.ts";
+import {
+  getPlan,
+  listPlansFor,
+  makePlan,
+  replayPlan,
+  type MakePlanOptions,
+} from "../../../src/conductor/planner/plan.ts";
 import { killProduct, releaseProduct } from "../../../src/conductor/products/products.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import { requestOrders } from "../../../src/store/orders.ts";

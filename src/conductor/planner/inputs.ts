@@ -3,15 +3,18 @@ import { canonicalJson } from "../../domain/text/canonical.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { PlanInputs, PlanProduct, PlanRun, PlanSchedule, PlanSource } from "../../domain/plan/inputs.ts";
 import type { Product } from "../../domain/product.ts";
-import { slotIntervalOf } from "../../domain/orders/schedule.ts";
-import { listWaitingDossiers, type Dossier } from "../../store/dossiers.ts";
-import { listOpenDrift, type Drift } from "../../store/drift.ts";
+import { slotIntervalOf, type Schedule } from "../../domain/orders/schedule.ts";
+import { listWaitingDossiers } from "../../store/dossiers.ts";
+import { listOpenDrift } from "../../store/drift.ts";
 import { listKillSwitches } from "../../store/kill-switches.ts";
-import { listLatestRuns, type Run } from "../../store/runs.ts";
-import { listSchedules, type Schedule } from "../../store/schedules.ts";
+import { listLatestRuns } from "../../store/runs.ts";
+import { listSchedules } from "../../store/schedules.ts";
 import type { Fleet } from "../fleet.ts";
 import { productsOf, findStop } from "../products/products.ts";
 import { dueSchedules, type DueSchedule } from "../schedules/run.ts";
+import type { Run } from "../../domain/orders/run.ts";
+import type { Drift } from "../../domain/drift/report.ts";
+import type { Dossier } from "../../domain/science/science.ts";
 
 export interface PlanOptions {
   readonly wanted: number;
