@@ -4,7 +4,7 @@ import { isBranchName } from "../domain/task/branch.ts";
 import { truncateDiffByFile } from "../domain/text/diff.ts";
 import { FleetError } from "../domain/errors.ts";
 import { git, gitFailed, tryGit } from "../git/git.ts";
-import { refsFingerprint } from "../git/refs-print.ts";
+import { refsFingerprint } from "../git/refs-fingerprint.ts";
 import type { BranchHead, Comparison, DiffRequest, Forge, ForgeRepository, RepositoryName } from "./forge.ts";
 import { mergeBranch } from "./merge.ts";
 import { identifyRepository, openRepository } from "./repositories.ts";

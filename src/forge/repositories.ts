@@ -1,21 +1,22 @@
-/** Where the local forge keeps its bare repositories, and how they follow the operator's: fast-forward or not at all. */
-import { createHash } from "node:crypto";
-import { chmod, mkdir, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
-import { basename, isAbsolute, join } from "node:path";
+/** The local forge's bare repositories, and how they follow the operator's: by fast-forward or not at all. */
+import { chmod, mkdir, realpath, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { isBranchName } from "../domain/task/branch.ts";
 import { FleetError } from "../domain/errors.ts";
+import { createBareCopy } from "../git/bare-copy.ts";
 import { git, REMOTE_PROTOCOLS, tryGit } from "../git/git.ts";
 import { withLock } from "../git/lock.ts";
+import { parseRepositoryAddress, repositoryFolder, repositorySlug } from "../git/repository-url.ts";
 import type { ForgeRepository, RepositoryName } from "./forge.ts";
 
 /** Of a large repository over a slow line; a local one takes milliseconds. */
 const FETCH_TIMEOUT_MS = 600_000;
-/** Where the operator's branches are kept beside ours, to tell ahead from behind from diverged. */
+/** The operator's branches are fetched to here, next to ours, so that ahead, behind and diverged can be distinguished. */
 const SOURCE_REFS = "refs/fleetwright/source/";
-/** Agents' branches are made here and nowhere else: an operator's copy of one is no news about it. */
+/** Agents' branches are created in the forge only: an operator's copy of one is not a newer state of it. */
 const EXCLUDED_REFSPECS = ["^refs/heads/fleet", "^refs/heads/fleet/*"];
 
-/** Refuses pushes to branches that come from the operator: agents deliver on their own, merging is Fleetwright's. */
+/** Refuses pushes to the operator's branches: agents push branches of their own, and Fleetwright merges them. */
 const UPDATE_HOOK = `#!/bin/sh
 # update <ref> <old> <new>
 case "$1" in
@@ -29,68 +30,40 @@ fi
 exit 0
 `;
 
-const URL_SHAPE = /^(?:https|ssh|file):\/\/\S+$/;
-const SCP_SHAPE = /^[A-Za-z0-9._][A-Za-z0-9._-]*@[A-Za-z0-9.][A-Za-z0-9.-]*:[^\s-]\S*$/;
-/** A user, host or path that ssh would take for an option. Git refuses these itself, but hours later. */
-const OPTION_SHAPE = /^[a-z]+:\/\/(?:-|[^/]*@-|[^/]*\/-)/;
-
-export async function identifyRepository(repository: string): Promise<RepositoryName> {
-  if (OPTION_SHAPE.test(repository)) {
-    throw new FleetError("not-a-repository", "A user, host or path of a URL may not begin with a dash.");
-  }
-  if (URL_SHAPE.test(repository) || SCP_SHAPE.test(repository)) return identifyUrl(repository);
-  if (/^[a-z][a-z0-9+.-]*:/i.test(repository)) {
-    throw new FleetError("not-a-repository", `${repository} is no path, and no URL with https, ssh or file.`);
-  }
-  if (!isAbsolute(repository)) {
-    throw new FleetError(
-      "not-a-repository",
-      `${repository} is no absolute path: Fleetwright does not run where you do.`,
-    );
-  }
-  return identifyPath(repository);
-}
-
-function identifyUrl(url: string): RepositoryName {
-  if (/^https:\/\/[^/]*@/.test(url)) {
-    throw new FleetError(
-      "not-a-repository",
-      "The URL holds credentials. Leave them out; they would be stored and shown.",
-    );
-  }
-  return { repository: url, kind: "url", slug: toSlug(url) };
+export async function identifyRepository(given: string): Promise<RepositoryName> {
+  const { kind } = parseRepositoryAddress(given);
+  return kind === "path" ? identifyPath(given) : { repository: given, kind, slug: repositorySlug(given) };
 }
 
 async function identifyPath(given: string): Promise<RepositoryName> {
   const path = await realpath(given).catch(() => undefined);
-  if (path === undefined) throw new FleetError("not-a-repository", `There is no ${given} on this machine.`);
+  if (path === undefined) throw new FleetError("not-a-repository", `${given} does not exist on this machine.`);
   const isFolder = await stat(path).then(
     (found) => found.isDirectory(),
     () => false,
   );
-  if (!isFolder) throw new FleetError("not-a-repository", `${given} is no folder.`);
+  if (!isFolder) throw new FleetError("not-a-repository", `${given} is not a directory.`);
   const result = await tryGit(["rev-parse", "--is-bare-repository", "--absolute-git-dir"], { cwd: path });
   const [isBare, gitDir] = result.stdout.split("\n");
-  if (result.exitCode !== 0 || !gitDir) throw new FleetError("not-a-repository", `${given} is no git repository.`);
-  if (isBare === "true") return { repository: gitDir, kind: "bare", slug: toSlug(gitDir) };
+  if (result.exitCode !== 0 || !gitDir) throw new FleetError("not-a-repository", `${given} is not a git repository.`);
+  if (isBare === "true") return { repository: gitDir, kind: "bare", slug: repositorySlug(gitDir) };
   const top = await tryGit(["rev-parse", "--show-toplevel"], { cwd: path });
   if (top.exitCode !== 0) throw new FleetError("not-a-repository", `${given} lies inside a .git directory.`);
   const checkout = top.stdout.trimEnd();
-  return { repository: checkout, kind: "checkout", slug: toSlug(checkout) };
+  return { repository: checkout, kind: "checkout", slug: repositorySlug(checkout) };
 }
 
-/** The forge's copy of what is no bare repository, brought up to date; a bare one as it is. */
+/** A bare repository is used as it is; anything else through the forge's own bare copy, brought up to date. */
 export async function openRepository(home: string, name: RepositoryName): Promise<ForgeRepository> {
   if (name.kind === "bare") {
     const head = await git(["symbolic-ref", "--short", "HEAD"], { gitDir: name.repository });
     return { ...name, gitDir: name.repository, url: name.repository, defaultBranch: head.trim(), diverged: [] };
   }
-  const hash = createHash("sha256").update(name.repository).digest("hex").slice(0, 12);
-  const key = `${name.slug}-${hash}`;
+  const key = repositoryFolder(name.repository);
   const gitDir = join(home, "forge", `${key}.git`);
   return withLock(join(home, "forge", "locks", key), { timeoutMs: FETCH_TIMEOUT_MS }, async () => {
     const isNew = (await tryGit(["rev-parse", "--git-dir"], { gitDir, cwd: "/" })).exitCode !== 0;
-    if (isNew) await createBare(gitDir, name);
+    if (isNew) await createCopy(gitDir, name);
     else await fetchSource(gitDir, name);
     const diverged = await fastForwardBranches(gitDir);
     if (isNew) await setDefaultBranch(gitDir, name);
@@ -99,20 +72,19 @@ export async function openRepository(home: string, name: RepositoryName): Promis
   });
 }
 
-/** Under another name first: a crash leaves rubbish, never half a repository. */
-async function createBare(gitDir: string, name: RepositoryName): Promise<void> {
-  const draft = `${gitDir}.draft`;
-  await rm(draft, { recursive: true, force: true });
-  await mkdir(draft, { recursive: true, mode: 0o700 });
-  await git(["init", "--quiet", "--bare", "--template=", draft], { cwd: draft });
-  await git(["config", "receive.fsckObjects", "true"], { gitDir: draft });
-  await git(["config", "receive.denyDeletes", "true"], { gitDir: draft });
-  await mkdir(join(draft, "hooks"), { recursive: true });
-  await writeFile(join(draft, "hooks", "update"), UPDATE_HOOK);
-  await chmod(join(draft, "hooks", "update"), 0o755);
-  await fetchSource(draft, name);
-  await rm(gitDir, { recursive: true, force: true });
-  await rename(draft, gitDir);
+async function createCopy(gitDir: string, name: RepositoryName): Promise<void> {
+  await createBareCopy(gitDir, async (draft) => {
+    await chmod(draft, 0o700);
+    await git(["config", "receive.fsckObjects", "true"], { gitDir: draft });
+    await git(["config", "receive.denyDeletes", "true"], { gitDir: draft });
+    const hook = join(draft, "hooks", "update");
+    await mkdir(dirname(hook), { recursive: true });
+    await writeFile(hook, UPDATE_HOOK);
+    await chmod(hook, 0o755);
+    await fetchSource(draft, name);
+    // What is here is no repository that git can open.
+    await rm(gitDir, { recursive: true, force: true });
+  });
 }
 
 async function fetchSource(gitDir: string, { repository, kind }: RepositoryName): Promise<void> {
@@ -122,11 +94,11 @@ async function fetchSource(gitDir: string, { repository, kind }: RepositoryName)
   const options = { gitDir, allowProtocol: kind === "url" ? REMOTE_PROTOCOLS : "file", timeoutMs: FETCH_TIMEOUT_MS };
   const fetched = await tryGit(args, options);
   if (fetched.exitCode === 0) return;
-  const why = fetched.timedOut ? "it takes too long" : fetched.stderr.trim().split("\n").at(-1);
-  throw new FleetError("forge-unavailable", `${repository} cannot be fetched from: ${why || "git does not say why"}.`);
+  const why = fetched.timedOut ? "it took too long" : fetched.stderr.trim().split("\n").at(-1);
+  throw new FleetError("forge-unavailable", `${repository} cannot be fetched: ${why || "git gives no reason"}.`);
 }
 
-/** Moves our branches to the operator's where that is a fast-forward, and names those that went two ways. */
+/** Moves our branches to the operator's where that is a fast-forward, and returns those that have diverged. */
 async function fastForwardBranches(gitDir: string): Promise<string[]> {
   const format = "--format=%(refname) %(objectname)";
   const listed = await git(["for-each-ref", format, "refs/heads/", SOURCE_REFS], { gitDir });
@@ -153,7 +125,7 @@ async function fastForwardBranches(gitDir: string): Promise<string[]> {
   return diverged;
 }
 
-/** What the source calls its default, else the customary names, else what is checked out there. */
+/** The default branch of the source, else a customary name, else the branch that is checked out there. */
 async function setDefaultBranch(gitDir: string, { repository, kind }: RepositoryName): Promise<void> {
   const listed = await git(["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/"], { gitDir });
   const heads = new Set(listed.split("\n").filter(Boolean));
@@ -182,14 +154,4 @@ export async function isAncestor(gitDir: string, older: string, newer: string): 
 function splitOnce(line: string): [string, string] {
   const at = line.lastIndexOf(" ");
   return [line.slice(0, at), line.slice(at + 1)];
-}
-
-function toSlug(repository: string): string {
-  const name = basename(repository.replace(/\/+$/, "").replace(/\/\.git$/, "")).replace(/\.git$/, "");
-  const slug = name
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, "-")
-    .slice(0, 40)
-    .replaceAll(/^-+|-+$/g, "");
-  return slug || "repository";
 }

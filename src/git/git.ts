@@ -4,14 +4,14 @@ import { lastLines, runCommand, type CommandResult } from "../command/run.ts";
 import { FleetError } from "../domain/errors.ts";
 
 export interface GitOptions {
-  /** Where git runs; discovery of a repository from here is for repositories that are ours. */
+  /** Where git runs. Git may discover the repository from here only when it is one of ours. */
   readonly cwd?: string;
-  /** Reads an agent's files safely: the repository is named, never discovered. */
+  /** Makes reading an agent's files safe: the repository is named, never discovered. */
   readonly gitDir?: string;
   readonly workTree?: string;
   readonly indexFile?: string;
   readonly input?: string;
-  /** Transports this call may use, as `https:ssh:file`; none when left out. */
+  /** Transports this call may use, as `https:ssh:file`; none by default. */
   readonly allowProtocol?: string;
   readonly identity?: GitIdentity;
   readonly timeoutMs?: number;
@@ -27,16 +27,16 @@ export interface GitIdentity {
 
 export const REMOTE_PROTOCOLS = "https:ssh:file";
 
-/** Where programs are looked for; the worker's own PATH may hold folders that others can write. */
+/** Where programs are searched; the worker's own PATH may contain folders that others can write to. */
 export const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin";
 
 export const FLEETWRIGHT_IDENTITY: GitIdentity = { name: "Fleetwright", email: "fleetwright@fleetwright.invalid" };
 
-/** Local commands take milliseconds; a fetch or push says its own limit. */
+/** Local commands take milliseconds; a fetch or push passes its own limit. */
 const TIMEOUT_MS = 30_000;
 const TRUSTED_CONFIG = fileURLToPath(new URL("trusted.gitconfig", import.meta.url));
 
-/** Said again on the command line, because a repository's own configuration outweighs the global file. */
+/** Repeated on the command line, because a repository's own configuration overrides the global file. */
 const FORCED_CONFIG = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "protocol.ext.allow=never", "gc.auto=0"];
 const FORCED_CONFIG_ARGS = FORCED_CONFIG.flatMap((setting) => ["-c", setting]);
 
@@ -44,11 +44,11 @@ const FORCED_CONFIG_ARGS = FORCED_CONFIG.flatMap((setting) => ["-c", setting]);
 export async function git(args: readonly string[], options: GitOptions = {}): Promise<string> {
   const result = await tryGit(args, options);
   if (result.exitCode !== 0) throw gitFailed(args, result);
-  if (result.truncated) throw new FleetError("git-failed", `git ${args[0] ?? ""} said more than can be read at once.`);
+  if (result.truncated) throw new FleetError("git-failed", `git ${args[0] ?? ""} printed more than the limit.`);
   return result.stdout;
 }
 
-/** For commands whose failure is an answer. */
+/** For commands whose failure is a valid result. */
 export async function tryGit(args: readonly string[], options: GitOptions = {}): Promise<CommandResult> {
   const { input, signal, maxOutputBytes } = options;
   try {

@@ -1,13 +1,14 @@
-/** Bare mirrors: Fleetwright's own, trusted copy of each repository, from which all workspaces come and in which work is read. */
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+/** Bare mirrors: Fleetwright's own, trusted copy of each repository. All workspaces come from one, and work is read in it. */
+import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { lastLines, type CommandResult } from "../command/run.ts";
 import { FleetError } from "../domain/errors.ts";
+import { createBareCopy } from "./bare-copy.ts";
 import { git, gitFailed, REMOTE_PROTOCOLS, tryGit } from "./git.ts";
 import { withLock } from "./lock.ts";
-import { refsFingerprint } from "./refs-print.ts";
-import { repositorySlug, normalizeRepositoryUrl, redactUrl } from "./repository-url.ts";
+import { refsFingerprint } from "./refs-fingerprint.ts";
+import { parseRepositoryAddress, redactUrl, repositoryFolder } from "./repository-url.ts";
 
 export interface Mirror {
   readonly url: string;
@@ -19,14 +20,14 @@ export interface Mirrors {
   readonly home: string;
   /** Makes the mirror if there is none yet; does not fetch otherwise. */
   ensure(url: string): Promise<Mirror>;
-  /** Brings it up to date. Callers who ask while one fetch waits to begin share that fetch. */
+  /** Brings it up to date. Callers share a fetch that has not begun yet. */
   fetch(url: string, signal?: AbortSignal): Promise<Mirror>;
-  /** One at a time per mirror, over all processes of this machine: for adding and removing worktrees. */
+  /** One at a time per mirror, across all processes of this machine: for adding and removing worktrees. */
   runExclusive<Value>(mirror: Mirror, work: () => Promise<Value>): Promise<Value>;
 }
 
 const FETCH_TIMEOUT_MS = 10 * 60_000;
-/** A lock file this old belongs to a git that was killed: the slowest fetch is given up before that. */
+/** A lock file this old belongs to a git that was killed: the slowest fetch is aborted before that. */
 const STALE_LOCK_MS = 10 * 60_000;
 const LOCK_TIMEOUT_MS = FETCH_TIMEOUT_MS + 30_000;
 const MAX_LISTED_BRANCHES = 12;
@@ -36,7 +37,7 @@ export function openMirrors({ home }: { home: string }): Mirrors {
   const waiting = new Map<string, Promise<void>>();
   const running = new Map<string, Promise<void>>();
   const queues = new Map<string, Promise<unknown>>();
-  /** What a local source looked like when it was last fetched from: as long as it does, there is nothing to fetch. */
+  /** The fingerprint of a local source at its last fetch: while it is the same, there is nothing to fetch. */
   const fetched = new Map<string, string>();
 
   /** Within this process callers queue here, so that the lock file is contended only between processes. */
@@ -68,7 +69,7 @@ export function openMirrors({ home }: { home: string }): Mirrors {
     if (fingerprint !== undefined && fetched.get(mirror.path) === fingerprint) return mirror;
     const shared = waiting.get(mirror.path) ?? queueFetch(mirror, signal);
     await shared;
-    // As it was before: should it have moved meanwhile, the next caller fetches again.
+    // The fingerprint is the one from before the fetch: if the source has moved since, the next caller fetches again.
     if (fingerprint !== undefined) fetched.set(mirror.path, fingerprint);
     return mirror;
   }
@@ -96,13 +97,13 @@ export function openMirrors({ home }: { home: string }): Mirrors {
 }
 
 export function mirrorOf(home: string, address: string): Mirror {
-  const url = normalizeRepositoryUrl(address);
-  return { url, path: join(home, "mirrors", `${repositorySlug(url)}.git`) };
+  const { address: url } = parseRepositoryAddress(address);
+  return { url, path: join(home, "mirrors", `${repositoryFolder(url)}.git`) };
 }
 
 /**
- * The commits of the named refs (whole names, as `refs/heads/x`); those that do not exist are left out. Read from the files,
- * which is 5 ms faster than asking git and safe here: the mirror is ours, and git replaces these files by rename.
+ * The commits of the named refs (full names, as `refs/heads/x`); refs that do not exist are left out. They are read from the
+ * files, which is 5 ms faster than running git and safe here: the mirror is ours, and git replaces these files by rename.
  */
 export async function readRefs(mirror: Mirror, names: readonly string[]): Promise<Map<string, string>> {
   const found = new Map<string, string>();
@@ -121,7 +122,7 @@ export async function readRefs(mirror: Mirror, names: readonly string[]): Promis
   return found;
 }
 
-/** The refusal for a base branch that is not there; it names those that are. */
+/** The refusal for a base branch that does not exist; it names those that do. */
 export async function missingBranchError(mirror: Mirror, branch: string): Promise<FleetError> {
   const out = await git(["for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/origin"], {
     gitDir: mirror.path,
@@ -136,24 +137,15 @@ export async function missingBranchError(mirror: Mirror, branch: string): Promis
   });
 }
 
-/** Built aside and put in place by one rename: a crash leaves nothing that looks like a mirror. */
-async function createMirror(mirror: Mirror): Promise<void> {
-  const draft: Mirror = { url: mirror.url, path: `${mirror.path}.new` };
-  await rm(draft.path, { recursive: true, force: true });
-  await mkdir(join(mirror.path, ".."), { recursive: true, mode: 0o700 });
-  await git(["init", "--quiet", "--bare", "--template=", draft.path]);
-  await writeFile(join(draft.path, "config"), mirrorConfig(mirror.url), { mode: 0o600 });
-  await writeFile(join(draft.path, "config.worktree"), "[core]\n\tbare = true\n", { mode: 0o600 });
-  try {
-    await fetchInto(draft, undefined);
-  } catch (error) {
-    await rm(draft.path, { recursive: true, force: true });
-    throw error;
-  }
-  await rename(draft.path, mirror.path);
+async function createMirror({ url, path }: Mirror): Promise<void> {
+  await createBareCopy(path, async (draft) => {
+    await writeFile(join(draft, "config"), mirrorConfig(url), { mode: 0o600 });
+    await writeFile(join(draft, "config.worktree"), "[core]\n\tbare = true\n", { mode: 0o600 });
+    await fetchInto({ url, path: draft }, undefined);
+  });
 }
 
-/** `core.bare` stands in config.worktree because every worktree would inherit it from here. */
+/** `core.bare` is set in config.worktree because every worktree would inherit it from here. */
 function mirrorConfig(url: string): string {
   const quoted = `"${url.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
   return `[core]
@@ -200,7 +192,7 @@ async function fetchInto(mirror: Mirror, signal: AbortSignal | undefined): Promi
   if (result.exitCode !== 0) throw fetchFailed(mirror.url, result);
 }
 
-/** Only whoever holds the fetch lock may ask for this: then no git of ours is at work in the refs. */
+/** Only the holder of the fetch lock may call this: then no git of ours is changing refs. */
 async function removeStaleLocks(mirror: Mirror): Promise<number> {
   const entries = await readdir(mirror.path, { recursive: true, withFileTypes: true });
   let removed = 0;
@@ -222,15 +214,15 @@ const DENIED = /permission denied|authentication failed|could not read (?:userna
 function fetchFailed(url: string, result: CommandResult): FleetError {
   const shown = redactUrl(url);
   const reasons = result.stderr.split("\n").filter((line) => /^(?:fatal|error):/.test(line));
-  const said = redactUrl(reasons.length > 0 ? reasons.slice(0, 3).join("\n") : lastLines(result.stderr, 4));
+  const output = redactUrl(reasons.length > 0 ? reasons.slice(0, 3).join("\n") : lastLines(result.stderr, 4));
   if (result.timedOut || result.aborted) return gitFailed(["fetch"], result);
   if (NOT_FOUND.test(result.stderr)) {
-    return new FleetError("workspace-refused", `There is no git repository at ${shown}.`, { url: shown, said });
+    return new FleetError("workspace-refused", `There is no git repository at ${shown}.`, { url: shown, output });
   }
   if (DENIED.test(result.stderr)) {
-    return new FleetError("workspace-refused", `The repository ${shown} may not be read: ${said}`, { url: shown });
+    return new FleetError("workspace-refused", `The repository ${shown} may not be read: ${output}`, { url: shown });
   }
-  return new FleetError("forge-unavailable", `The repository ${shown} cannot be reached: ${said}`, { url: shown });
+  return new FleetError("forge-unavailable", `The repository ${shown} cannot be reached: ${output}`, { url: shown });
 }
 
 function localFingerprint(url: string): string | undefined {

@@ -1,40 +1,56 @@
-/** Where a repository is: which addresses are accepted, how they are named on disk and in messages. */
+/** The address of a repository: which ones are accepted, and how they appear in folder names and messages. */
 import { createHash } from "node:crypto";
 import { isAbsolute, normalize } from "node:path";
 import { FleetError } from "../domain/errors.ts";
 
-const PROTOCOLS = new Set(["https:", "ssh:", "file:"]);
-/** `git@host:owner/name.git`; a path never fits, because it starts with a slash. */
-const SCP_LIKE = /^[\w.][\w.-]*@[\w.][\w.-]*:[^\s:-][^\s]*$/;
-
-/** The address as git gets it, in one spelling; refuses what git would take for an option or a command. */
-export function normalizeRepositoryUrl(address: string): string {
-  if (/[\p{Cc}]/u.test(address)) throw repositoryRefused(address, "it holds control characters");
-  if (isAbsolute(address)) return normalize(address).replace(/(?<=.)\/+$/, "");
-  if (SCP_LIKE.test(address)) return address;
-  if (!URL.canParse(address))
-    throw repositoryRefused(address, "it must be an absolute path, or an https, ssh or file address");
-  const url = new URL(address);
-  if (!PROTOCOLS.has(url.protocol)) throw repositoryRefused(address, `${url.protocol.slice(0, -1)} is not allowed`);
-  if (/^-|^[^/]*@-/.test(address.slice(url.protocol.length).replace(/^\/\//, ""))) {
-    throw repositoryRefused(address, "a user or host may not begin with a dash");
-  }
-  return address;
+export interface RepositoryAddress {
+  readonly kind: "path" | "url";
+  /** In one spelling, as git gets it. */
+  readonly address: string;
 }
 
-/** The folder's name: readable, and different for every address. */
+/** `git@host:owner/name.git`; a path never matches, because it starts with a slash. */
+const SCP_LIKE = /^[\w.][\w.-]*@[\w.][\w.-]*:[^\s:-]\S*$/;
+const URL_LIKE = /^(?:https|ssh|file):\/\/\S+$/;
+/** A user, host or path that ssh would take for an option. Git refuses these itself, but hours later. */
+const OPTION_LIKE = /^[a-z]+:\/\/(?:-|[^/]*@-|[^/]*\/-)/;
+const CREDENTIALS = /^https:\/\/[^/]*@/;
+
+/** Refuses what git would take for an option or a command. */
+export function parseRepositoryAddress(given: string): RepositoryAddress {
+  if (/\p{Cc}/u.test(given)) throw addressRefused(given, "it contains control characters");
+  if (isAbsolute(given)) return { kind: "path", address: normalize(given).replace(/(?<=.)\/+$/, "") };
+  const reason = SCP_LIKE.test(given) ? undefined : findUrlProblem(given);
+  if (reason !== undefined) throw addressRefused(given, reason);
+  return { kind: "url", address: given };
+}
+
+function findUrlProblem(given: string): string | undefined {
+  if (!/^[a-z][a-z0-9+.-]*:/i.test(given)) {
+    return "it is no absolute path, and Fleetwright does not run in your working directory";
+  }
+  if (!URL_LIKE.test(given) || !URL.canParse(given)) return "it is no path, and no URL with https, ssh or file";
+  if (OPTION_LIKE.test(given)) return "a user, host or path may not begin with a dash";
+  return CREDENTIALS.test(given) ? "it holds credentials, which would be stored and shown; leave them out" : undefined;
+}
+
+/** A readable name; not unique by itself. */
 export function repositorySlug(address: string): string {
-  const url = normalizeRepositoryUrl(address);
-  const name =
-    url
-      .replace(/(\/?\.git)?\/*$/, "")
-      .split(/[/:]/)
-      .at(-1) ?? "";
-  const slug = name
-    .replaceAll(/[^A-Za-z0-9._-]+/g, "-")
-    .replaceAll(/^[.-]+|[.-]+$/g, "")
-    .slice(0, 40);
-  return `${slug || "repository"}-${createHash("sha256").update(url).digest("hex").slice(0, 12)}`;
+  const lastPart = address
+    .replace(/(\/?\.git)?\/*$/, "")
+    .split(/[/:]/)
+    .at(-1);
+  const slug = (lastPart ?? "")
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, "-")
+    .slice(0, 40)
+    .replaceAll(/^-+|-+$/g, "");
+  return slug || "repository";
+}
+
+/** The name of the folder that belongs to this address: readable, and different for every address. */
+export function repositoryFolder(address: string): string {
+  return `${repositorySlug(address)}-${createHash("sha256").update(address).digest("hex").slice(0, 12)}`;
 }
 
 /** For messages and logs: without the credentials that an address may carry. */
@@ -42,9 +58,9 @@ export function redactUrl(address: string): string {
   return address.replaceAll(/(?<=:\/\/)[^/@\s]+@/g, "");
 }
 
-function repositoryRefused(address: string, why: string): FleetError {
+function addressRefused(address: string, reason: string): FleetError {
   return new FleetError(
-    "workspace-refused",
-    `The repository ${JSON.stringify(redactUrl(address))} is refused: ${why}.`,
+    "not-a-repository",
+    `The repository ${JSON.stringify(redactUrl(address))} is refused: ${reason}.`,
   );
 }

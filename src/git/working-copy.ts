@@ -1,4 +1,4 @@
-/** A throwaway copy of one commit: its own clone in its own folder, named by the run, gone afterwards also if we crash. */
+/** A throwaway copy of one commit: a clone in its own folder, named after the run and removed afterwards, even after a crash. */
 import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { killTree } from "../command/process-tree.ts";
@@ -10,33 +10,33 @@ import { git, SYSTEM_PATH } from "./git.ts";
 export interface WorkingCopyOptions {
   /** FLEET_HOME. */
   readonly home: string;
-  /** Unique; the folder is called so. */
+  /** Unique; names the folder. */
   readonly runId: string;
   readonly gitDir: string;
   readonly headSha: string;
-  /** As whom what runs in it runs, and whose it is; left out: ours. */
+  /** Owns the copy and runs the commands in it; our own user by default. */
   readonly unixUser?: string | undefined;
 }
 
 export interface WorkingCopy extends AsyncDisposable {
   readonly path: string;
-  /** The whole environment of what runs in it: nothing of the worker's own. */
+  /** The whole environment of its commands; nothing is inherited from the worker. */
   readonly env: Readonly<Record<string, string>>;
-  /** A folder beside the copy, for what a command leaves on purpose. */
+  /** A folder next to the copy, for files that a command leaves on purpose. */
   readonly dropDir: string;
-  /** The command, as whoever runs things here. */
+  /** Makes the command run as the user of the copy. */
   readonly wrapArgv: (argv: readonly string[]) => readonly string[];
-  /** Ends whatever was left running in it. */
+  /** Ends all processes that still run in it. */
   killProcesses(): Promise<void>;
 }
 
 const CLONE_TIMEOUT_MS = 300_000;
 const REMOVE_TIMEOUT_MS = 120_000;
 const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,100}$/;
-/** Found in the environment of whatever a run starts, however it detaches itself. */
+/** Set in the environment of every process of a run, so that detached ones are found too. */
 const MARKER = "FLEET_RUN";
 
-/** `env` is added to a clean one. A copy that an earlier try of the same run left is removed first. */
+/** `env` is added to a clean environment. A copy left by an earlier try of the same run is removed first. */
 export async function openWorkingCopy(
   options: WorkingCopyOptions,
   env: Readonly<Record<string, string>> = {},
@@ -73,15 +73,15 @@ export async function openWorkingCopy(
   };
 }
 
-/** With everything that runs in it. One that is not there is no news. */
+/** Together with everything that runs in it. Removing a copy that does not exist does nothing. */
 export async function removeWorkingCopy(home: string, runId: string): Promise<void> {
   await killMarked(runId);
   await moveToTrash(home, runId);
 }
 
 /**
- * Removes copies whose runs are over: what a crash left. Says which. `live` is asked after the folder was read: a run that
- * begins meanwhile is then not among those found.
+ * Removes the copies that a crash left, and returns the ids of their runs. `findLive` is called after the folder was read, so
+ * that a run which starts in between is not among those found.
  */
 export async function sweepWorkingCopies(
   home: string,
@@ -101,8 +101,8 @@ async function killMarked(runId: string): Promise<void> {
 }
 
 /**
- * Objects are borrowed from the forge's repository, or copied where its user cannot read that; files and configuration are
- * its own; it knows no remote to push to.
+ * Objects are shared with the forge's repository, or copied when the user of the copy cannot read that one. Files and
+ * configuration are its own, and it has no remote to push to.
  */
 async function checkOut({ gitDir, headSha, unixUser }: WorkingCopyOptions, path: string): Promise<void> {
   const clone = [
@@ -121,12 +121,12 @@ async function checkOut({ gitDir, headSha, unixUser }: WorkingCopyOptions, path:
   await git(["checkout", "--quiet", "--detach", headSha], { cwd: path, timeoutMs: CLONE_TIMEOUT_MS });
 }
 
-/** Where commands find their programs. Node's own folder first: products that need node get the one that runs us. */
+/** The PATH of commands. Node's own folder comes first: products that need node get the one that runs Fleetwright. */
 export function programPath(): string {
   return [dirname(process.execPath), SYSTEM_PATH].join(delimiter);
 }
 
-/** Renamed first, so that a half-removed copy is never met under its name. */
+/** Renamed first, so that a half-removed copy never exists under its own name. */
 async function moveToTrash(home: string, runId: string): Promise<void> {
   const trash = join(copiesRoot(home), ".trash");
   await mkdir(trash, { recursive: true, mode: 0o700 });
@@ -140,7 +140,7 @@ async function moveToTrash(home: string, runId: string): Promise<void> {
   if (moved) await emptyTrash(home);
 }
 
-/** Package managers leave read-only folders behind; `rm` never crosses into what a run may have mounted. */
+/** Package managers leave read-only folders behind; `rm` never crosses into a file system that a run may have mounted. */
 async function emptyTrash(home: string): Promise<void> {
   const trash = join(copiesRoot(home), ".trash");
   const options = { cwd: "/", env: { PATH: SYSTEM_PATH }, timeoutMs: REMOVE_TIMEOUT_MS };

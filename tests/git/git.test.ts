@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { git, tryGit } from "../../src/git/git.ts";
-import { repositorySlug, normalizeRepositoryUrl, redactUrl } from "../../src/git/repository-url.ts";
+import { parseRepositoryAddress, redactUrl, repositoryFolder } from "../../src/git/repository-url.ts";
 import { temporaryHome } from "../support/home.ts";
 import { commitFiles } from "./repositories.ts";
 
@@ -39,8 +39,19 @@ test("a repository of another user is read all the same, because the operator na
 });
 
 test("addresses that git would take for something else are refused", () => {
-  for (const address of ["--upload-pack=x", "ext::sh -c id", "relative/path", "http://a/b", "/a\nb", "git://a/b"]) {
-    expect(() => normalizeRepositoryUrl(address)).toThrow(/is refused/);
+  for (const address of [
+    "--upload-pack=x",
+    "ext::sh -c id",
+    "relative/path",
+    "http://a/b",
+    "/a\nb",
+    "git://a/b",
+    "ssh://-oProxyCommand=id/x",
+    "ssh://a/-x",
+    "https://me:secret@a/b",
+    "https://a b/c",
+  ]) {
+    expect(() => parseRepositoryAddress(address)).toThrow(/is refused/);
   }
 });
 
@@ -52,14 +63,14 @@ test("addresses of each allowed kind are taken", () => {
     "git@a.example:x/y.git",
     "file:///x",
   ]) {
-    expect(normalizeRepositoryUrl(address)).toBe(address);
+    expect(parseRepositoryAddress(address).address).toBe(address);
   }
-  expect(normalizeRepositoryUrl("/srv//shop.git/")).toBe("/srv/shop.git");
+  expect(parseRepositoryAddress("/srv//shop.git/").address).toBe("/srv/shop.git");
 });
 
 test("repositories of one name get folders of their own, and credentials are not shown", () => {
-  expect(repositorySlug("/a/shop.git")).toMatch(/^shop-[0-9a-f]{12}$/);
-  expect(repositorySlug("/a/shop.git")).not.toBe(repositorySlug("/b/shop.git"));
+  expect(repositoryFolder("/a/shop.git")).toMatch(/^shop-[0-9a-f]{12}$/);
+  expect(repositoryFolder("/a/shop.git")).not.toBe(repositoryFolder("/b/shop.git"));
   expect(redactUrl("https://me:secret@a.example/x")).toBe("https://a.example/x");
 });
 

@@ -5,7 +5,7 @@ import { isAlive, listProcesses, readEnvironment, type ProcessInfo } from "../..
 import type { AgentFacts } from "../../domain/monitor/facts.ts";
 import { git } from "../../git/git.ts";
 import { mirrorOf } from "../../git/mirror.ts";
-import { refsFingerprint } from "../../git/refs-print.ts";
+import { refsFingerprint } from "../../git/refs-fingerprint.ts";
 import { attemptRoot } from "../paths.ts";
 import {
   listOpenAttempts,

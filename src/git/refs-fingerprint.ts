@@ -1,12 +1,12 @@
-/** Has anything moved in a local repository? Told from its files, without starting git: a look that finds nothing new is free. */
+/** Detects whether a branch of a local repository has moved, from its files and without running git: polling is almost free. */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 
-/** Equal prints, equal branches; undefined when that cannot be told this way (no local repository, no access). */
+/** Equal fingerprints mean equal branches; undefined when the files do not show it (not a local repository, no access). */
 export function refsFingerprint(repository: string): string | undefined {
   try {
     const gitDir = findCommonDir(repository);
-    // git replaces packed-refs and reftable's list by rename: another inode, whatever the clock says.
+    // git replaces packed-refs and the list of reftable by rename: the inode changes, whatever the clock does.
     const files = ["packed-refs", "reftable/tables.list"].map((name) => fileStamp(join(gitDir, name)));
     return [
       gitDir,
@@ -19,7 +19,7 @@ export function refsFingerprint(repository: string): string | undefined {
   }
 }
 
-/** The folder that holds the branches: of a bare repository itself, of a checkout its .git, of a worktree the main one's. */
+/** The folder that holds the branches: a bare repository itself, the .git of a checkout, the main .git of a worktree. */
 function findCommonDir(repository: string): string {
   const dotGit = join(repository, ".git");
   const stats = statSync(dotGit, { throwIfNoEntry: false });
