@@ -68,7 +68,8 @@ const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   "src/agents": [["."], ["runtime", "types", "workspace"], ["attempt"], ["cleanup"], ["agents.ts"]],
   "src/conductor": [
     ["."],
-    ["access", "products", "tasks"],
+    ["access", "products", "delivery/pull-requests.ts"],
+    ["tasks"],
     ["attempts", "audit", "gc", "notify", "schedules"],
     ["delivery", "drift", "watch"],
     ["orders/intents"],
@@ -174,6 +175,13 @@ test.each(sources)("%s uses only packages that its place may know", (file) => {
   );
 
   expect(strangers).toEqual([]);
+});
+
+test("one file of the conductor reads and writes pull requests", () => {
+  const rows = "src/store/pull-requests.ts";
+  const users = sources.filter((file) => importsOf(file).some((path) => join(dirname(file), path) === rows));
+
+  expect(users).toEqual(["src/conductor/delivery/pull-requests.ts"]);
 });
 
 test.each(sources.filter((file) => placeOf(file) === "src/domain"))("%s knows no package but zod", (file) => {

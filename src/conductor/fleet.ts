@@ -3,7 +3,7 @@ import type { Agents } from "../agents/agents.ts";
 import type { AgentSecretProvider } from "../agents/secrets.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Settings } from "../domain/settings/settings.ts";
-import type { Forge } from "../forge/forge.ts";
+import type { Forges } from "../forge/forges.ts";
 import type { Channels } from "../notify/channels.ts";
 import type { Store } from "../store/store.ts";
 
@@ -11,7 +11,7 @@ export interface Fleet {
   readonly store: Store;
   readonly broker: Broker;
   readonly agents: Agents;
-  readonly forge: Forge;
+  readonly forges: Forges;
   readonly channels: Channels;
   readonly secrets: AgentSecretProvider;
   readonly signer: Signer;

@@ -1,4 +1,4 @@
-/** The local forge's CI: a product's own commands, run on a fresh copy of one commit, in a clean environment, within bounds. */
+/** Runs a product's own commands on a fresh copy of one commit, in a clean environment and within limits. */
 import { runCommand } from "../command/run.ts";
 import { excerptLog, type CiResult, type CiStep } from "../domain/task/ci.ts";
 import type { Redactor } from "../domain/text/redact.ts";
@@ -13,18 +13,18 @@ export interface ChecksRequest extends WorkingCopyOptions {
   readonly timeoutMs: number;
   readonly logPath: string;
   readonly redactor: Redactor;
-  /** Added to the clean environment, for what the product needs to know. */
+  /** Added to the clean environment. */
   readonly env?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 
 const STEPS = ["setup", "validate", "test"] as const;
-/** Shells answer so when there is no such program, or it may not be run: that says nothing about the code. */
+/** The exit codes of shells for a program that does not exist or may not be run: they say nothing about the code. */
 const NOT_RUNNABLE = new Set([126, 127]);
-/** Killed from outside, by the kernel's out-of-memory killer as a rule. */
+/** Killed from outside, usually by the kernel's out-of-memory killer. */
 const EXIT_KILLED = 137;
 
-/** Stops at the first command that fails. Never throws: what goes wrong around the commands is status `error`. */
+/** Stops at the first command that fails. Never throws: a failure of the environment is status `error`. */
 export async function runChecks(request: ChecksRequest): Promise<CiResult> {
   const startedAt = performance.now();
   const steps: CiStep[] = [];

@@ -1,21 +1,58 @@
-/** What Fleetwright needs of the place where branches and pull requests live. Only git here: the rows are the store's. */
-import type { TruncatedDiff, DiffCaps } from "../domain/text/diff.ts";
+/**
+ * What Fleetwright needs of the place where branches and pull requests live. A forge is one file that implements this, and its
+ * row in forges.ts.
+ */
+import type { PullRequestFacts } from "../domain/monitor/decision.ts";
+import type { Product } from "../domain/product.ts";
+import type { CiResult } from "../domain/task/ci.ts";
+import type { DiffCaps, TruncatedDiff } from "../domain/text/diff.ts";
+import type { Redactor } from "../domain/text/redact.ts";
 
 export interface Forge {
-  readonly kind: "local" | "github";
-  /** Names the repository without changing anything; refuses what is none. */
+  /** Names the repository without changing anything; refuses an address that leads to none. */
   identify(repository: string): Promise<RepositoryName>;
-  /** Makes the forge's repository if there is none, and brings it up to date. Done twice it does nothing twice. */
+  /** Creates the forge's repository if there is none, and brings it up to date. */
   ensure(repository: string): Promise<ForgeRepository>;
-  /** The tip of a branch. Refuses one that is not there, or that went two ways. */
+  /** The tip of a branch. Refuses a branch that does not exist or has diverged. */
   headOf(repository: ForgeRepository, branch: string): Promise<string>;
   /** All branches below a prefix (`fleet/`; all of them when empty), in one git call. */
   listBranches(repository: ForgeRepository, prefix: string): Promise<BranchHead[]>;
   compare(repository: ForgeRepository, base: string, head: string): Promise<Comparison>;
   /** What the head changes since it left the base. */
-  diff(repository: ForgeRepository, ask: DiffRequest): Promise<TruncatedDiff>;
-  /** All at once or not at all; refuses conflicts and a head that moved; asked again it says that it is merged. */
-  merge(repository: ForgeRepository, ask: MergeRequest): Promise<MergeResult>;
+  diff(repository: ForgeRepository, request: DiffRequest): Promise<TruncatedDiff>;
+  /** All at once or not at all. Refuses conflicts and a head that moved; repeated, it reports the existing merge. */
+  merge(repository: ForgeRepository, request: MergeRequest): Promise<MergeResult>;
+  /** Whether heads of this product have checks; undefined: the repository is no product. */
+  hasChecks(product: Product | undefined): boolean;
+  /** The verdict of the checks on one commit. */
+  checkHead(repository: ForgeRepository, request: HeadCheckRequest): Promise<CiResult>;
+  /** Where people find a pull request. */
+  pullRequestUrl(repository: string, number: number): string;
+  /**
+   * The pull requests of a forge that stores them itself; Fleetwright's rows then follow them. Absent on the local forge: there
+   * the rows are the pull requests, and every pushed branch gets one at once.
+   */
+  readonly pullRequests?: RemotePullRequests;
+}
+
+export interface RemotePullRequests {
+  /** Opens one for the branch, or finds the open one; returns its number. */
+  open(repository: ForgeRepository, request: PullRequestRequest): Promise<number>;
+  /** Their current state. One that the forge does not list is left out, which proves nothing. */
+  read(repository: ForgeRepository, numbers: readonly number[]): Promise<readonly PullRequestFacts[]>;
+  /** Posts a comment once: the same marker replaces its body. */
+  comment(repository: ForgeRepository, number: number, comment: PullRequestComment): Promise<void>;
+}
+
+export interface PullRequestRequest {
+  readonly title: string;
+  readonly headBranch: string;
+  readonly baseBranch: string;
+}
+
+export interface PullRequestComment {
+  readonly marker: string;
+  readonly body: string;
 }
 
 export interface RepositoryName {
@@ -27,11 +64,12 @@ export interface RepositoryName {
 }
 
 export interface ForgeRepository extends RepositoryName {
-  /** The bare repository that holds the branches: what is cloned from and pushed to. */
+  /** The bare repository that holds the branches, on this machine. */
   readonly gitDir: string;
+  /** What agents clone from and push to. */
   readonly url: string;
   readonly defaultBranch: string;
-  /** Branches that got different commits here and where they come from: nothing may be built on them or merged into them. */
+  /** Branches with different commits here and at the source: nothing may be built on them or merged into them. */
   readonly diverged: readonly string[];
 }
 
@@ -54,24 +92,38 @@ export interface DiffRequest {
   readonly base: string;
   readonly head: string;
   readonly caps: DiffCaps;
-  /** Takes secrets out before anything is cut. */
+  /** Removes secrets before the diff is truncated. */
   readonly redact?: (text: string) => string;
 }
 
 export interface MergeRequest {
+  /** The pull request's. */
+  readonly number: number;
   readonly base: string;
   readonly head: string;
   /** What was checked and reviewed; anything else on the branch is refused. */
   readonly expectedHead: string;
   readonly strategy: "squash" | "merge";
-  readonly message: string;
+  readonly title: string;
+  readonly body: string;
 }
 
 export interface MergeResult {
   readonly mergeSha: string;
-  readonly baseSha: string;
-  /** It was there before this call. */
+  /** It existed before this call. */
   readonly already: boolean;
   /** What brings it to the operator's checkout; undefined when it is there. */
   readonly pullCommand: string | undefined;
+}
+
+export interface HeadCheckRequest {
+  readonly product: Product | undefined;
+  readonly headSha: string;
+  /** Unique to this run of the checks. */
+  readonly runId: string;
+  /** Runs the product's commands; our own user by default. */
+  readonly unixUser: string | undefined;
+  readonly logPath: string;
+  readonly redactor: Redactor;
+  readonly signal: AbortSignal;
 }

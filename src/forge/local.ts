@@ -1,25 +1,34 @@
-/** The local forge: a bare repository per repository, so that the whole loop works without network or account. */
+/** The local forge: a bare repository for each repository, so that the whole loop works without network or account. */
 import { fileURLToPath } from "node:url";
 import { isBranchName } from "../domain/task/branch.ts";
 import { truncateDiffByFile } from "../domain/text/diff.ts";
 import { FleetError } from "../domain/errors.ts";
 import { git, gitFailed, tryGit } from "../git/git.ts";
 import { refsFingerprint } from "../git/refs-fingerprint.ts";
-import type { BranchHead, Comparison, DiffRequest, Forge, ForgeRepository, RepositoryName } from "./forge.ts";
+import { runChecks } from "./checks.ts";
+import type {
+  BranchHead,
+  Comparison,
+  DiffRequest,
+  Forge,
+  ForgeRepository,
+  HeadCheckRequest,
+  RepositoryName,
+} from "./forge.ts";
 import { mergeBranch } from "./merge.ts";
 import { identifyRepository, openRepository } from "./repositories.ts";
 
-/** Of a diff more than this is not even read; what a reviewer can take is far less. */
+/** A diff is read up to this size; what a reviewer can take is far less. */
 const MAX_DIFF_BYTES = 16 * 1_024 * 1_024;
 const DIFF_TIMEOUT_MS = 120_000;
+const MINUTE_MS = 60_000;
 const COMMIT_ID = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
 
-/** `home` is FLEET_HOME; the operator's own checkouts are only ever read. */
+/** `home` is FLEET_HOME. The operator's own checkouts are only ever read. */
 export function openLocalForge(home: string): Forge {
   const { identify, ensure, refresh } = openRepositoryCache(home);
   const listBranches = cacheBranches();
   return {
-    kind: "local",
     identify,
     ensure,
     headOf: (repository, branch) => headOf(repository, branch, listBranches),
@@ -28,20 +37,36 @@ export function openLocalForge(home: string): Forge {
     diff,
     async merge(repository, request) {
       assertBranchNames(request.base, request.head);
-      // What the operator committed meanwhile belongs under the merge, or forbids it.
+      // What the operator committed in the meantime belongs under the merge, or forbids it.
       const current = await refresh(repository.repository);
       assertNotDiverged(current, request.base);
       return mergeBranch(current, request);
     },
+    hasChecks: (product) => Boolean(product?.commands.validate ?? product?.commands.test),
+    checkHead: (repository, request) => checkHead(home, repository, request),
+    pullRequestUrl: (repository, number) => `${repository}#${number}`,
   };
 }
 
-/** How long a repository behind a URL is taken as it was: nothing local tells that it moved. */
+/** The local forge's CI: the commands of the product, on this machine. */
+async function checkHead(home: string, { repository, gitDir }: ForgeRepository, request: HeadCheckRequest) {
+  const { product, ...run } = request;
+  if (!product) throw new FleetError("not-found", `${repository} is no product of fleet.yaml any more.`);
+  return runChecks({
+    ...run,
+    home,
+    gitDir,
+    commands: product.commands,
+    timeoutMs: product.ci.timeoutMinutes * MINUTE_MS,
+  });
+}
+
+/** How long the answer about a repository behind a URL is reused: no local file shows whether it has moved. */
 const URL_FRESH_MS = 10_000;
 
 /**
- * What did not move since the last look is answered from memory, without starting git: looks are many (every tick, every
- * spawn), and moves are few.
+ * What has not moved since the last call is answered from memory, without running git: calls are many (every tick, every
+ * spawn), and changes are few.
  */
 function openRepositoryCache(home: string): Pick<Forge, "identify" | "ensure"> & { readonly refresh: Forge["ensure"] } {
   const names = new Map<string, RepositoryName>();
@@ -57,9 +82,9 @@ function openRepositoryCache(home: string): Pick<Forge, "identify" | "ensure"> &
     return name;
   }
 
-  async function look(given: string): Promise<ForgeRepository> {
+  async function refresh(given: string): Promise<ForgeRepository> {
     const name = await identify(given);
-    // As it was before: should it move while it is fetched, the next look fetches again.
+    // Taken before the fetch: if the source moves during it, the next call fetches again.
     const source = sourceFingerprint(name);
     const repository = await openRepository(home, name);
     if (source !== undefined) opened.set(name.repository, { source, repository });
@@ -68,22 +93,22 @@ function openRepositoryCache(home: string): Pick<Forge, "identify" | "ensure"> &
 
   return {
     identify,
-    refresh: look,
+    refresh,
     async ensure(given) {
       const name = await identify(given);
       const before = opened.get(name.repository);
       const isThere = before !== undefined && refsFingerprint(before.repository.gitDir) !== undefined;
       const source = sourceFingerprint(name);
       if (isThere && before.source === source) return before.repository;
-      // Of two hundred who ask at once one looks. Whoever asks after the source moved looks for themselves.
+      // Of two hundred concurrent callers one fetches. A caller that comes after the source moved fetches again.
       return source === undefined
-        ? look(given)
-        : singleFlight(refreshing, `${name.repository}\n${source}`, () => look(given));
+        ? refresh(given)
+        : singleFlight(refreshing, `${name.repository}\n${source}`, () => refresh(given));
     },
   };
 }
 
-/** Whoever asks for the same while somebody is at it waits for that answer. */
+/** Concurrent calls with the same key share one run of `work`. */
 function singleFlight<Value>(
   running: Map<string, Promise<Value>>,
   key: string,
@@ -96,7 +121,7 @@ function singleFlight<Value>(
   return started;
 }
 
-/** Undefined: it cannot be told whether it moved, so it is looked at each time. */
+/** Undefined when it is unknown whether the source has moved: then it is fetched each time. */
 function sourceFingerprint({ repository, kind }: RepositoryName): string | undefined {
   if (kind !== "url") return refsFingerprint(repository);
   if (repository.startsWith("file://")) return refsFingerprint(fileURLToPath(repository));
@@ -134,7 +159,7 @@ async function headOf(
 
 async function readBranches({ gitDir }: ForgeRepository, prefix: string) {
   if (prefix !== "" && !(prefix.endsWith("/") && isBranchName(prefix.slice(0, -1)))) {
-    throw new FleetError("invalid-input", `${prefix} is no prefix of branches: it must be a name that ends with /.`);
+    throw new FleetError("invalid-input", `${prefix} is not a prefix of branches: it must be a name that ends with /.`);
   }
   const format = "--format=%(refname:lstrip=2)%00%(objectname)%00%(committerdate:unix)";
   const listed = await git(["for-each-ref", format, `refs/heads/${prefix}`], { gitDir });
@@ -176,7 +201,7 @@ async function diff(repository: ForgeRepository, { base, head, caps, redact }: D
   return shown.truncated ? { ...cut, truncated: true } : cut;
 }
 
-/** A branch by its full name, or a commit: never anything that git would have to guess. */
+/** A branch by its full name, or a commit: nothing that git would have to guess. */
 function revision(name: string): string {
   if (COMMIT_ID.test(name)) return name;
   assertBranchNames(name);
@@ -191,7 +216,7 @@ function assertBranchNames(...branches: readonly string[]): void {
 
 function assertNotDiverged({ diverged, repository, gitDir }: ForgeRepository, branch: string): void {
   if (!diverged.includes(branch)) return;
-  const fix = `Bring them together there first: git -C ${repository} pull --rebase ${gitDir} ${branch}`;
+  const fix = `Reconcile them there first: git -C ${repository} pull --rebase ${gitDir} ${branch}`;
   throw new FleetError(
     "branch-diverged",
     `${branch} of ${repository} and of the forge have different commits. ${fix}`,

@@ -1,15 +1,16 @@
-/** A real merge in a bare repository: nobody's files are checked out, and the branch moves in one step or not at all. */
+/** A real merge in a bare repository: no files are checked out, and the branch moves in one step or not at all. */
 import { lastLines } from "../command/run.ts";
 import { FleetError } from "../domain/errors.ts";
+import { shellWord } from "../domain/text/shell-word.ts";
 import { FLEETWRIGHT_IDENTITY, git, gitFailed, tryGit } from "../git/git.ts";
 import type { ForgeRepository, MergeRequest, MergeResult } from "./forge.ts";
 import { isAncestor } from "./repositories.ts";
 
-/** Somebody else may merge at the same moment; each loss means that another merge went through. */
+/** Another process may merge at the same moment; each lost try means that another merge succeeded. */
 const MAX_TRIES = 10;
 /** A large merge of long histories. */
 const MERGE_TIMEOUT_MS = 120_000;
-/** Names the head in the merge's message: a squash leaves no other trace of what it holds. */
+/** Names the head in the message of the merge: a squash leaves no other trace of what it contains. */
 const TRAILER = "Fleetwright-Head";
 
 export async function mergeBranch(repository: ForgeRepository, request: MergeRequest): Promise<MergeResult> {
@@ -20,14 +21,14 @@ export async function mergeBranch(repository: ForgeRepository, request: MergeReq
     if (baseSha === undefined)
       throw new FleetError("branch-not-found", `There is no branch ${request.base} to merge into.`);
     const existing = await findMerge(gitDir, baseSha, request.expectedHead);
-    if (existing !== undefined) return { mergeSha: existing, baseSha, already: true, pullCommand };
+    if (existing !== undefined) return { mergeSha: existing, already: true, pullCommand };
 
     await assertHeadUnmoved(gitDir, request);
     const tree = await mergeTrees(gitDir, baseSha, request);
-    if (tree === (await readTree(gitDir, baseSha))) return { mergeSha: baseSha, baseSha, already: true, pullCommand };
+    if (tree === (await readTree(gitDir, baseSha))) return { mergeSha: baseSha, already: true, pullCommand };
     const mergeSha = await commit(gitDir, request, { tree, baseSha });
     const failure = await moveBranch(gitDir, request, { from: baseSha, to: mergeSha });
-    if (failure === undefined) return { mergeSha, baseSha, already: false, pullCommand };
+    if (failure === undefined) return { mergeSha, already: false, pullCommand };
     if (left <= 1)
       throw new FleetError("forge-unavailable", `${request.base} could not be moved to the merge: ${failure}`);
   }
@@ -38,7 +39,7 @@ async function readTip(gitDir: string, branch: string): Promise<string | undefin
   return (await tryGit(args, { gitDir })).stdout.trim() || undefined;
 }
 
-/** The commit of the base that holds this head: its own merge, or the squash that names it. */
+/** The commit of the base that contains this head: its merge, or the squash that names it. */
 async function findMerge(gitDir: string, baseSha: string, headSha: string): Promise<string | undefined> {
   if ((await tryGit(["cat-file", "-e", `${headSha}^{commit}`], { gitDir })).exitCode !== 0) return undefined;
   if (await isAncestor(gitDir, headSha, baseSha)) {
@@ -47,7 +48,7 @@ async function findMerge(gitDir: string, baseSha: string, headSha: string): Prom
     });
     return merges.split("\n")[0] || baseSha;
   }
-  // Along the first parents are only the operator's commits and our merges: no agent can claim a merge there.
+  // The first parents are only the operator's commits and our merges: no agent can forge a merge there.
   const grep = ["--first-parent", "--fixed-strings", `--grep=${TRAILER}: ${headSha}`, "--max-count=1"];
   return (await git(["rev-list", ...grep, baseSha, `^${headSha}`], { gitDir })).trim() || undefined;
 }
@@ -80,7 +81,7 @@ async function readTree(gitDir: string, sha: string): Promise<string> {
 
 async function commit(gitDir: string, request: MergeRequest, at: { tree: string; baseSha: string }): Promise<string> {
   const parents = ["-p", at.baseSha, ...(request.strategy === "merge" ? ["-p", request.expectedHead] : [])];
-  const body = request.message
+  const body = `${request.title} (#${request.number})\n\n${request.body}`
     .replaceAll("\0", "")
     .toWellFormed()
     .replaceAll(new RegExp(`^\\s*${TRAILER}:.*$`, "gim"), "");
@@ -89,7 +90,7 @@ async function commit(gitDir: string, request: MergeRequest, at: { tree: string;
   return (await git(args, { gitDir, input: message, identity: FLEETWRIGHT_IDENTITY })).trim();
 }
 
-/** Says why not when somebody moved the base first, or the head: both are checked in the same step as the move. */
+/** Returns why it failed when the base or the head moved first: both are checked in the same step as the move. */
 async function moveBranch(
   gitDir: string,
   request: MergeRequest,
@@ -110,11 +111,6 @@ async function moveBranch(
 function pullCommandFor({ kind, repository, gitDir }: ForgeRepository, base: string): string | undefined {
   if (kind === "bare") return undefined;
   if (kind === "url")
-    return `git --git-dir=${shellQuote(gitDir)} push ${shellQuote(repository)} ${shellQuote(`${base}:${base}`)}`;
-  return `git -C ${shellQuote(repository)} pull --ff-only ${shellQuote(gitDir)} ${shellQuote(base)}`;
-}
-
-/** For a POSIX shell; what needs no quotes has none. */
-function shellQuote(text: string): string {
-  return /^[A-Za-z0-9_./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+    return `git --git-dir=${shellWord(gitDir)} push ${shellWord(repository)} ${shellWord(`${base}:${base}`)}`;
+  return `git -C ${shellWord(repository)} pull --ff-only ${shellWord(gitDir)} ${shellWord(base)}`;
 }

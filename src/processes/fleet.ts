@@ -9,7 +9,7 @@ import { migrateQueueBackend, openBroker, type Broker } from "../broker/broker.t
 import type { Fleet } from "../conductor/fleet.ts";
 import type { Config } from "../environment.ts";
 import type { Settings } from "../domain/settings/settings.ts";
-import { openLocalForge } from "../forge/local.ts";
+import { openForges } from "../forge/forges.ts";
 import type { Log } from "../log.ts";
 import { openChannels } from "../notify/channels.ts";
 import { openEmbeddedPostgres } from "../store/embedded/embedded.ts";
@@ -186,7 +186,7 @@ async function openServices({
 > {
   const heartbeatIntervalMs = config.FLEET_HEARTBEAT_INTERVAL_MS;
   return {
-    forge: openLocalForge(config.FLEET_HOME),
+    forges: openForges({ home: config.FLEET_HOME }),
     channels: openChannels({
       write,
       webhook: { clock: now },

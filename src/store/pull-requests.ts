@@ -1,6 +1,7 @@
-/** pull_requests: the local forge's own, one open one per branch. */
+/** pull_requests: those of the local forge, and the last known state of other forges' ones; at most one open one per branch. */
 import { z } from "zod";
 import { sql, type Tx } from "./sql.ts";
+import type { PullRequestFacts } from "../domain/monitor/decision.ts";
 import { PullRequest } from "../domain/task/pull-request.ts";
 
 const columns = sql`p.repository, p.number, p.task_id, p.tenant_id, p.operator_id, p.title, p.head_branch, p.base_branch,
@@ -19,20 +20,24 @@ type NewPullRequest = Pick<
   | "baseSha"
   | "openedBy"
   | "attempt"
->;
+> & {
+  /** Given by the forge; left out where the rows are the pull requests. */
+  readonly number?: number | undefined;
+};
 
-/** Opens one for the branch, or moves the open one's head: asking twice makes no second one. Numbers rise per repository. */
-export async function openPullRequest(tx: Tx, request: NewPullRequest): Promise<PullRequest> {
+/** Inserts one for the branch, or moves the head of the open one. Numbers rise per repository unless the forge gives them. */
+export async function upsertPullRequest(tx: Tx, request: NewPullRequest): Promise<PullRequest> {
   await tx.run`select pg_advisory_xact_lock(hashtextextended(${`pull-request-number/${request.repository}`}, 0))`;
   return tx.one(PullRequest)`
     insert into pull_requests as p (repository, number, task_id, tenant_id, operator_id, title, head_branch, base_branch,
       head_sha, base_sha, opened_by, attempt)
     values (${request.repository},
-      (select coalesce(max(number), 0) + 1 from pull_requests where repository = ${request.repository}),
+      coalesce(${request.number ?? null}, (select coalesce(max(number), 0) + 1 from pull_requests where repository = ${request.repository})),
       ${request.taskId}, ${request.tenantId}, ${request.operatorId}, ${request.title}, ${request.headBranch}, ${request.baseBranch},
       ${request.headSha}, ${request.baseSha}, ${request.openedBy}, ${request.attempt})
     on conflict (repository, head_branch) where state = 'open'
-    do update set head_sha = excluded.head_sha, base_sha = excluded.base_sha, attempt = excluded.attempt, updated_at = now()
+    do update set number = coalesce(${request.number ?? null}, p.number), head_sha = excluded.head_sha, base_sha = excluded.base_sha,
+      attempt = excluded.attempt, updated_at = now()
     returning ${columns}`;
 }
 
@@ -41,10 +46,26 @@ export async function listPullRequests(tx: Tx, taskIds: readonly string[]): Prom
     select ${columns} from pull_requests p where p.task_id = any(${taskIds}::uuid[]) order by p.number`;
 }
 
+/** Writes what the forge reports. Returns the rows in the order of their numbers. */
+export async function updatePullRequests(
+  tx: Tx,
+  repository: string,
+  reported: readonly PullRequestFacts[],
+): Promise<PullRequest[]> {
+  const updated = await tx.many(PullRequest)`
+    update pull_requests as p set state = seen.state, head_sha = seen."headSha", merge_sha = seen."mergeSha", updated_at = now(),
+      closed_at = case when seen.state = 'open' then null else coalesce(p.closed_at, now()) end
+    from jsonb_to_recordset(${JSON.stringify(reported)}::jsonb)
+      as seen (number int, state text, "headSha" text, "mergeSha" text)
+    where p.repository = ${repository} and p.number = seen.number
+    returning ${columns}`;
+  return updated.toSorted((a, b) => a.number - b.number);
+}
+
 const OpenPullRequests = z.object({ open: z.int(), lastUpdate: z.date().nullable() });
 export type OpenPullRequests = z.infer<typeof OpenPullRequests>;
 
-/** How many are open in a repository, and when one of them moved last. */
+/** How many are open in a repository, and when one of them changed last. */
 export async function countOpenPullRequests(tx: Tx, tenantId: string, repository: string): Promise<OpenPullRequests> {
   return tx.one(OpenPullRequests)`
     select count(*)::int as open, max(updated_at) as last_update from pull_requests

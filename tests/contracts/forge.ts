@@ -1,4 +1,4 @@
-/** What every forge promises. Each implementation hands in how it is opened, and how an agent's branch gets there. */
+/** What every forge promises about repositories and merges; what it promises about pull requests is in pull-requests.ts. */
 import { describe, expect, test } from "vitest";
 import type { Forge, ForgeRepository, MergeRequest } from "../../src/forge/forge.ts";
 
@@ -158,5 +158,10 @@ async function aChange(
   const head = overrides.head ?? "fleet/one";
   const expectedHead = await world.push(head, files);
   const repository = await world.forge.ensure(world.repository);
-  return { repository, ask: { base: "main", head, expectedHead, strategy: "squash", message: "Add it", ...overrides } };
+  const branches = { base: "main", head };
+  const text = { title: "Add it", body: "" };
+  // A forge that stores pull requests merges only what has one.
+  const request = { title: text.title, headBranch: head, baseBranch: branches.base };
+  const number = (await world.forge.pullRequests?.open(repository, request)) ?? 1;
+  return { repository, ask: { number, ...branches, expectedHead, strategy: "squash", ...text, ...overrides } };
 }

@@ -3,12 +3,18 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openLocalForge } from "../../src/forge/local.ts";
+import { PullRequest } from "../../src/domain/task/pull-request.ts";
 import { testForge, type ForgeWorld } from "../contracts/forge.ts";
+import { testPullRequests, type PullRequestWorld } from "../contracts/pull-requests.ts";
+import { testFleet } from "../support/fleet.ts";
 import { commitFiles, newCheckout, runGit, testFolder, type TestFolder } from "../support/repositories.ts";
+
+const aMerge = { number: 1, base: "main", strategy: "squash", title: "x", body: "" } as const;
 
 testForge("local (bare)", () => openWorld("bare"));
 testForge("local (checkout)", () => openWorld("checkout"));
 testForge("local (URL)", () => openWorld("url"));
+testPullRequests("local", openLocalWorld);
 
 describe("a checkout", () => {
   test("is never changed, and is told how to get a merge", async () => {
@@ -18,11 +24,9 @@ describe("a checkout", () => {
     const head = push({ folder, gitDir: repository.gitDir, branch: "fleet/x", files: { "x.txt": "x\n" } });
 
     const merged = await forge.merge(repository, {
-      base: "main",
+      ...aMerge,
       head: "fleet/x",
       expectedHead: head,
-      strategy: "squash",
-      message: "x",
     });
 
     expect(runGit(checkout, "rev-parse", "HEAD")).toBe(before);
@@ -50,7 +54,7 @@ describe("a checkout", () => {
     const { forge, checkout } = aCheckout(folder);
     const first = await forge.ensure(checkout);
     const head = push({ folder, gitDir: first.gitDir, branch: "fleet/x", files: { "x.txt": "x\n" } });
-    const ask = { base: "main", head: "fleet/x", expectedHead: head, strategy: "merge", message: "x" } as const;
+    const ask = { ...aMerge, head: "fleet/x", expectedHead: head, strategy: "merge" } as const;
     const { mergeSha } = await forge.merge(first, ask);
 
     const behind = await forge.ensure(checkout);
@@ -173,15 +177,14 @@ test("a forged trailer in an agent's commit or in a message does not pass for a 
   const clone = agentClone(folder, repository.gitDir);
   const liar = commitFiles(clone, { "l.txt": "l\n" }, `x\n\nFleetwright-Head: ${victim}`);
   runGit(clone, "push", "--quiet", "origin", "HEAD:fleet/liar");
-  const message = `y\n\nFleetwright-Head: ${victim}`;
-  await forge.merge(repository, { base: "main", head: "fleet/liar", expectedHead: liar, strategy: "merge", message });
+  const body = `y\n\nFleetwright-Head: ${victim}`;
+  await forge.merge(repository, { ...aMerge, head: "fleet/liar", expectedHead: liar, strategy: "merge", body });
 
   const merged = await forge.merge(repository, {
-    base: "main",
+    ...aMerge,
     head: "fleet/victim",
     expectedHead: victim,
-    strategy: "squash",
-    message,
+    body,
   });
 
   expect(merged.already).toBe(false);
@@ -219,6 +222,25 @@ async function openWorld(kind: "bare" | "checkout" | "url"): Promise<ForgeWorld>
         : undefined;
     },
     [Symbol.asyncDispose]: async () => folder[Symbol.dispose](),
+  };
+}
+
+async function openLocalWorld(): Promise<PullRequestWorld> {
+  const fleet = await testFleet();
+  return {
+    fleet,
+    repository: (checks) => fleet.aRepository({ test: checks === "passing" ? "true" : "exit 1" }),
+    async read(repository, number) {
+      const query = `select state, head_sha as "headSha", comments from pull_requests where repository = $1 and number = $2`;
+      const [row] = await fleet.query(query, [repository, number]);
+      const { state, headSha, comments } = PullRequest.pick({ state: true, headSha: true, comments: true }).parse(row);
+      return { state, headSha, comments: comments.map(({ body }) => body) };
+    },
+    async setState(repository, number, state) {
+      const update = "update pull_requests set state = $3 where repository = $1 and number = $2";
+      await fleet.query(update, [repository, number, state]);
+    },
+    [Symbol.asyncDispose]: () => fleet[Symbol.asyncDispose](),
   };
 }
 

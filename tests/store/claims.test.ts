@@ -7,7 +7,7 @@ import { listAttempts } from "../../src/store/attempts.ts";
 import { claimCiRun, ensureCiRun, renewCiRunLease, releaseCiRun, settleCiRun } from "../../src/store/ci-runs.ts";
 import { listFacts, markNudged, upsertFacts } from "../../src/store/heartbeats.ts";
 import { listHosts, lockFreeSlots, releaseHost, renewHost } from "../../src/store/hosts.ts";
-import { closePullRequest, openPullRequest, upsertComment } from "../../src/store/pull-requests.ts";
+import { closePullRequest, upsertComment, upsertPullRequest } from "../../src/store/pull-requests.ts";
 import type { Tx } from "../../src/store/sql.ts";
 import { SYSTEM } from "../../src/store/store.ts";
 import { findTaskAtEpoch, listTasksByName, renewTaskLease } from "../../src/store/tasks.ts";
@@ -123,7 +123,7 @@ test("one open pull request per branch; numbers of a repository rise without gap
   const tasks = await world.tasks(await world.operator(), 20, "running");
   const open = (task: Task | undefined, headBranch: string, headSha = "a".repeat(40)) =>
     as(world, (tx) =>
-      openPullRequest(tx, {
+      upsertPullRequest(tx, {
         repository: "r",
         taskId: task?.id ?? "",
         tenantId: task?.tenantId ?? "",

@@ -71,13 +71,13 @@ async function resolveBase(
   fleet: Fleet,
   request: SpawnRequest,
 ): Promise<Pick<ResolvedRequest, "repository" | "baseBranch">> {
-  const named = await fleet.forge.identify(
-    findProduct(fleet.settings, request.repository)?.repository ?? request.repository,
-  );
+  const address = findProduct(fleet.settings, request.repository)?.repository ?? request.repository;
+  const forge = fleet.forges.of(address);
+  const named = await forge.identify(address);
   if (named.kind === "url") return { repository: named.repository, baseBranch: request.baseBranch ?? "main" };
-  const repository = await fleet.forge.ensure(named.repository);
+  const repository = await forge.ensure(named.repository);
   const baseBranch = request.baseBranch ?? repository.defaultBranch;
-  await fleet.forge.headOf(repository, baseBranch);
+  await forge.headOf(repository, baseBranch);
   return { repository: named.repository, baseBranch };
 }
 

@@ -184,7 +184,7 @@ async function endEarlierAttempts(fleet: Fleet, task: Task): Promise<void> {
 }
 
 async function prepareWorkspace(fleet: Fleet, task: Task): Promise<Workspace> {
-  const repository = await fleet.forge.ensure(task.repository);
+  const repository = await fleet.forges.of(task.repository).ensure(task.repository);
   return fleet.agents.prepareWorkspace({
     taskId: task.id,
     attempt: task.attempt,

@@ -1,12 +1,10 @@
-/** Checks of pull requests of the local forge: asked for by the monitor, run by one worker, settled with the task. */
+/** Checks of pull requests: requested by the monitor, made by one worker through the forge, settled with the task. */
 import { join } from "node:path";
 import type { TaskJob } from "../../../queues/task-job.ts";
-import { FleetError } from "../../domain/errors.ts";
 import { killSwitchOnRow } from "../../domain/task/kill-switch.ts";
 import { findProduct } from "../../domain/settings/settings.ts";
 import type { Task } from "../../domain/task/task.ts";
 import { unixUserOf } from "../../domain/tenant.ts";
-import { runChecks } from "../../forge/checks.ts";
 import { claimCiRun, ensureCiRun, renewCiRunLease, releaseCiRun, settleCiRun } from "../../store/ci-runs.ts";
 import { findTaskAtEpoch } from "../../store/tasks.ts";
 import { transitionTask } from "../../store/transitions.ts";
@@ -15,10 +13,10 @@ import { autoRenewLease } from "../lease.ts";
 import { redactorOf } from "../redactor.ts";
 import { buildTransition } from "../tasks/transition.ts";
 
-/** Renewed at a third; short, because a dead worker's job is done again only when its lease is over. */
+/** Renewed at a third of it. Short, because the job of a dead worker is repeated only when the lease has expired. */
 const LEASE_MS = 5_000;
 
-/** Asks for the checks of a head. The epoch rises, so that a job about the head before is a no-op. */
+/** Requests the checks of a head. The epoch rises, so that a job for the previous head does nothing. */
 export async function startCi(fleet: Fleet, task: Task, headSha: string): Promise<Task> {
   const moved = await fleet.store.asSystem(async (tx) => {
     await ensureCiRun(tx, fleet.newId(), { ...task, taskId: task.id }, headSha);
@@ -39,7 +37,7 @@ export async function startCi(fleet: Fleet, task: Task, headSha: string): Promis
   return moved;
 }
 
-/** Answers a ci job. Undefined when the task has moved on or another worker runs these checks. */
+/** Handles a ci job. Undefined when the task has moved on or another worker runs these checks. */
 export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Promise<Task | undefined> {
   const claimed = await fleet.store.asSystem(async (tx) => {
     const task = await findTaskAtEpoch(tx, job);
@@ -54,22 +52,16 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
   });
   if (!claimed) return undefined;
   const { task, run } = claimed;
-  const product = findProduct(fleet.settings, task.repository);
-  if (!product) throw new FleetError("not-found", `${task.repository} is no product of fleet.yaml any more.`);
-
   const lease = autoRenewLease(signal, LEASE_MS, () =>
     fleet.store.asSystem((tx) => renewCiRunLease(tx, run.id, fleet.worker, LEASE_MS)),
   );
   try {
-    const { gitDir } = await fleet.forge.ensure(task.repository);
-    const result = await runChecks({
-      home: fleet.home,
-      runId: `ci-${run.id}`,
-      gitDir,
+    const forge = fleet.forges.of(task.repository);
+    const result = await forge.checkHead(await forge.ensure(task.repository), {
+      product: findProduct(fleet.settings, task.repository),
       headSha: run.headSha,
+      runId: `ci-${run.id}`,
       unixUser: unixUserOf(fleet.settings, task.tenantId),
-      commands: product.commands,
-      timeoutMs: product.ci.timeoutMinutes * 60_000,
       logPath: join(fleet.home, "ci", task.id, `${run.headSha}.log`),
       redactor: redactorOf(fleet),
       signal: lease.signal,

@@ -1,9 +1,7 @@
-/** Merging what is ready, and rejecting it: the operator's last word, or the policy's. */
+/** Merging a ready task, or rejecting it: the final decision, by an operator or by policy. */
 import { FleetError, InvalidTransitionError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { VALID_TRANSITIONS, type Task } from "../../domain/task/task.ts";
-import type { MergeResult } from "../../forge/forge.ts";
-import { closePullRequest, listPullRequests } from "../../store/pull-requests.ts";
 import { listSchedules } from "../../store/schedules.ts";
 import { failTask } from "../tasks/fail.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
@@ -11,43 +9,39 @@ import type { Fleet } from "../fleet.ts";
 import { productsAt, productsOf } from "../products/products.ts";
 import { handlePush } from "../schedules/requests.ts";
 import { applyTransition } from "../tasks/transition.ts";
+import { latestPullRequests, recordMerge } from "./pull-requests.ts";
 
 export interface MergedTask {
   readonly task: Task;
-  /** What brings it to the operator's own checkout; undefined when it is there. */
+  /** The command that brings it to the operator's own checkout; undefined when it is there. */
   readonly pullCommand: string | undefined;
 }
 
-/** One step from ready to merged. The forge's merge is idempotent, so a crash in between is finished by asking again. */
-export async function mergeTask(fleet: Fleet, by: Operator, task: Task): Promise<MergedTask> {
-  const { task: merged, pullCommand } = await mergePullRequest(fleet, task, by.id);
-  return { task: merged, pullCommand };
-}
-
-export async function mergeReady(fleet: Fleet, task: Task, actor: string): Promise<Task> {
-  return (await mergePullRequest(fleet, task, actor)).task;
-}
-
-async function mergePullRequest(fleet: Fleet, task: Task, actor: string): Promise<MergedTask> {
+/** One step from ready to merged. The forge's merge is idempotent, so that a repeated call completes one that crashed. */
+export async function mergeTask(fleet: Fleet, by: Pick<Operator, "id">, task: Task): Promise<MergedTask> {
   if (task.status === "merged") return { task, pullCommand: undefined };
   if (task.status !== "ready")
     throw new InvalidTransitionError(task.id, task.status, "merged", VALID_TRANSITIONS[task.status]);
-  const pullRequest = (await fleet.store.asSystem((tx) => listPullRequests(tx, [task.id]))).at(-1);
+  const pullRequest = (await fleet.store.asSystem((tx) => latestPullRequests(tx, [task.id]))).get(task.id);
   if (!pullRequest) throw new FleetError("not-found", `Task ${task.id} has no pull request to merge.`);
   await fleet.faultPoint("merge:before", task.id);
-  const result: MergeResult = await fleet.forge.merge(await fleet.forge.ensure(task.repository), {
+  const forge = fleet.forges.of(task.repository);
+  const result = await forge.merge(await forge.ensure(task.repository), {
+    number: pullRequest.number,
     base: task.baseBranch,
     head: task.branch,
-    expectedHead: pullRequest.headSha,
+    // The pull request of a remote forge follows its branch; what may be merged is what was reviewed.
+    expectedHead: task.metadata.reviewedHead ?? pullRequest.headSha,
     strategy: fleet.settings.pr.merge,
-    message: `${task.title} (#${pullRequest.number})\n\nFleet-Task: ${task.id}`,
+    title: task.title,
+    body: `Fleet-Task: ${task.id}`,
   });
   await fleet.faultPoint("merge:after", task.id);
-  await fleet.store.asSystem((tx) => closePullRequest(tx, pullRequest, { state: "merged", mergeSha: result.mergeSha }));
+  await recordMerge(fleet, pullRequest, result.mergeSha);
   const merged = await applyTransition(fleet, {
     task,
     to: "merged",
-    actor,
+    actor: by.id,
     action: "task.merged",
     detail: { mergeSha: result.mergeSha, already: result.already },
     message: `pull request #${pullRequest.number} into ${task.baseBranch}`,
@@ -56,7 +50,7 @@ async function mergePullRequest(fleet: Fleet, task: Task, actor: string): Promis
   return { task: merged, pullCommand: result.pullCommand };
 }
 
-/** A merge is a push: what is looked after on pushes is due. The merge is done, whatever becomes of this. */
+/** A merge is a push: schedules that run on pushes are due. The merge stands, even if this fails. */
 async function notifyProducts(
   fleet: Fleet,
   { id, tenantId, repository, baseBranch }: Task,
@@ -72,11 +66,11 @@ async function notifyProducts(
       await handlePush(fleet, system, product.id, sha);
   } catch (error) {
     const facts = { event: "merge.untold", taskId: id, error: String(error) };
-    fleet.log.warn(facts, "the schedules of a product could not be told of a merge");
+    fleet.log.warn(facts, "the schedules of a product could not be notified of a merge");
   }
 }
 
-/** ready → rejected, with what is to be different: the next attempt is told. */
+/** ready → rejected; the comment goes into the prompt of the next attempt. */
 export async function rejectTask(fleet: Fleet, by: Operator, task: Task, comment: string): Promise<Task> {
   const findings = [
     { reviewer: by.id, file: null, line: null, severity: "high" as const, message: comment, suggestion: null },

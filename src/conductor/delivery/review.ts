@@ -1,4 +1,4 @@
-/** Reviews: a round is rows; each job settles one; whoever settles the last one decides for the task. */
+/** Reviews: a round is a set of rows; each job settles one row, and the job that settles the last decides for the task. */
 import { randomBytes } from "node:crypto";
 import type { ReviewJob } from "../../../queues/review.ts";
 import { reviewQueue } from "../../../queues/review.ts";
@@ -19,7 +19,6 @@ import { unixUserOf } from "../../domain/tenant.ts";
 import { runReviewer } from "../../forge/reviewers.ts";
 import { listCiRuns } from "../../store/ci-runs.ts";
 import { createHint } from "../../store/outbox.ts";
-import { listPullRequests, upsertComment } from "../../store/pull-requests.ts";
 import {
   claimReview,
   insertReviews,
@@ -37,13 +36,14 @@ import type { Fleet } from "../fleet.ts";
 import { autoRenewLease } from "../lease.ts";
 import { redactorOf } from "../redactor.ts";
 import { buildTransition, type TransitionRequest } from "../tasks/transition.ts";
+import { commentOnPullRequest, latestPullRequests } from "./pull-requests.ts";
 
-/** Renewed at a third; short, because a dead worker's job is done again only when its lease is over. */
+/** Renewed at a third of it. Short, because the job of a dead worker is repeated only when the lease has expired. */
 const LEASE_MS = 5_000;
-/** What a reviewer can take in; the cut is stated in the diff. */
+/** What a reviewer can take in; the diff states what was cut. */
 const DIFF_CAPS = { maxPerFile: 20_000, maxTotal: 120_000 };
 
-/** pr_created → reviewing, or the next round for a new head. With nobody to ask, the round is settled at once. */
+/** pr_created → reviewing, or the next round for a new head. Without reviewers the round is settled at once. */
 export async function startReview(fleet: Fleet, task: Task, headSha: string, round: number): Promise<Task> {
   const requested = reviewersOf(fleet, task).map(({ name, role }) => ({ id: fleet.newId(), reviewer: name, role }));
   const started = await fleet.store.asSystem(async (tx) => {
@@ -76,7 +76,7 @@ export async function startReview(fleet: Fleet, task: Task, headSha: string, rou
     : ((await settleRound(fleet, { taskId: task.id, epoch: started.epoch })) ?? started);
 }
 
-/** Answers a review job. Undefined when the task has moved on or somebody else reviews it. */
+/** Handles a review job. Undefined when the task has moved on or another worker runs this review. */
 export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSignal): Promise<Task | undefined> {
   const claimed = await fleet.store.asSystem(async (tx) => {
     const task = await findTaskAtEpoch(tx, job);
@@ -121,13 +121,14 @@ async function requestReview(
   { task, review, reviewer }: ReviewRequest,
   signal: AbortSignal,
 ): Promise<ReviewResult> {
-  const repository = await fleet.forge.ensure(task.repository);
-  const masks = redactorOf(fleet);
-  const diff = await fleet.forge.diff(repository, {
+  const forge = fleet.forges.of(task.repository);
+  const repository = await forge.ensure(task.repository);
+  const redactor = redactorOf(fleet);
+  const diff = await forge.diff(repository, {
     base: task.baseBranch,
     head: review.headSha,
     caps: DIFF_CAPS,
-    redact: (text) => masks.redact(text),
+    redact: (text) => redactor.redact(text),
   });
   const answer = await runReviewer({
     home: fleet.home,
@@ -137,7 +138,7 @@ async function requestReview(
     unixUser: unixUserOf(fleet.settings, task.tenantId),
     reviewer,
     brief: { task: { ...task, acceptance: task.metadata.acceptance }, diff, nonce: randomBytes(12).toString("hex") },
-    redactor: masks,
+    redactor,
     signal,
   });
   if (answer.state === "missing") return missingReview(answer.error);
@@ -149,7 +150,7 @@ function missingReview(error: string): ReviewResult {
   return { status: "missing", verdict: null, summary: null, findings: [], error: error.slice(0, 2_000) };
 }
 
-/** Decides when the round allows it: ready, rejected, or waiting on. `onTimeout`: the monitor says that time is up. */
+/** Decides as soon as the round allows it: ready, rejected, or still waiting. `onTimeout` means that the monitor found it timed out. */
 export async function settleRound(
   fleet: Fleet,
   target: { taskId: string; epoch: number },
@@ -159,7 +160,7 @@ export async function settleRound(
     const seen = await findTaskAtEpoch(tx, target);
     if (seen?.status !== "reviewing") return undefined;
     const rows = await lockReviewRound(tx, seen.id, seen.metadata.reviewRound ?? 0);
-    // Whoever held the round until now may have moved the task: then there is nothing left to decide.
+    // The previous holder of the lock may have moved the task: then there is nothing left to decide.
     const task = await findTaskAtEpoch(tx, target);
     if (!task || killSwitchOnRow(task)) return undefined;
     const outcome = aggregate(fleet, task, rows);
@@ -175,7 +176,7 @@ function aggregate(fleet: Fleet, task: Task, rows: readonly Review[]): ReviewOut
   return aggregateReviews(
     {
       reviews: rows.map(toReviewState),
-      // More approvals than reviewers can never come.
+      // There can never be more approvals than reviewers.
       requiredApprovals: Math.min(requiredApprovals, rows.length),
       startedAt: rows[0]?.createdAt ?? task.updatedAt,
       timeoutMs: timeoutMinutes * 60_000,
@@ -201,7 +202,7 @@ interface Round {
 async function transitionFor(fleet: Fleet, tx: Tx, round: Round): Promise<TransitionRequest | undefined> {
   const { task, rows, outcome, onTimeout } = round;
   if (outcome.outcome === "waiting") return undefined;
-  await postComment(tx, task, rows, outcome);
+  await postComment(fleet, tx, round);
   const reviewStatus = { round: task.metadata.reviewRound ?? 0, headSha: task.metadata.reviewedHead, ...outcome };
   if (outcome.outcome === "rejected") {
     const { by, findings } = outcome;
@@ -259,10 +260,11 @@ function holdTransition(fleet: Fleet, task: Task, text: string): TransitionReque
 }
 
 async function checkDone(fleet: Fleet, tx: Tx, task: Task, rows: readonly Review[]): Promise<DoneStatus> {
-  const pullRequest = (await listPullRequests(tx, [task.id])).at(-1);
+  const pullRequest = (await latestPullRequests(tx, [task.id])).get(task.id);
   const ci = ciFacts(fleet, task, await listCiRuns(tx, [task.id]));
-  const repository = await fleet.forge.ensure(task.repository);
-  const comparison = await fleet.forge.compare(repository, task.baseBranch, task.headSha ?? task.branch);
+  const forge = fleet.forges.of(task.repository);
+  const repository = await forge.ensure(task.repository);
+  const comparison = await forge.compare(repository, task.baseBranch, task.headSha ?? task.branch);
   return evaluateDone(doneCriteriaFor(fleet.settings, task.taskType), {
     pullRequest,
     behind: comparison.behind,
@@ -279,8 +281,8 @@ async function checkDone(fleet: Fleet, tx: Tx, task: Task, rows: readonly Review
   });
 }
 
-/** Posted once; a re-review replaces it. */
-async function postComment(tx: Tx, task: Task, rows: readonly Review[], outcome: ReviewOutcome): Promise<void> {
+/** Posted once; the next round replaces it. */
+async function postComment(fleet: Fleet, tx: Tx, { task, rows, outcome }: Round): Promise<void> {
   if (task.prNumber === null || rows.length === 0) return;
   const lines = rows.map(
     ({ reviewer, role, verdict, summary, error }) =>
@@ -290,9 +292,6 @@ async function postComment(tx: Tx, task: Task, rows: readonly Review[], outcome:
     `Review round ${task.metadata.reviewRound ?? 0}: ${outcome.outcome.replaceAll("_", " ")}`,
     ...lines,
   ].join("\n");
-  await upsertComment(
-    tx,
-    { repository: task.repository, number: task.prNumber },
-    { marker: "fleetwright-review", body },
-  );
+  const pullRequest = { repository: task.repository, number: task.prNumber };
+  await commentOnPullRequest(fleet, tx, pullRequest, { marker: "fleetwright-review", body });
 }

@@ -82,8 +82,9 @@ export async function scanProduct<Seen>(
 ): Promise<ProductScan<Seen>> {
   let commitSha: string | null = null;
   try {
-    const repository = await fleet.forge.ensure(product.repository);
-    commitSha = await fleet.forge.headOf(repository, product.baseBranch);
+    const forge = fleet.forges.of(product.repository);
+    const repository = await forge.ensure(product.repository);
+    commitSha = await forge.headOf(repository, product.baseBranch);
     return { product, commitSha, seen: await scan(product, { gitDir: repository.gitDir, commitSha }) };
   } catch (error) {
     return { product, commitSha, seen: undefined, why: messageOf(error) };

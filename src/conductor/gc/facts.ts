@@ -152,7 +152,10 @@ export async function wantedMirrors(fleet: Fleet, { all }: Pick<TaskIndex, "all"
   const repositories = new Set(all.filter(({ live }) => live).map(({ repository }) => repository));
   const names = new Set<string>();
   for (const repository of repositories) {
-    const named = await fleet.forge.identify(repository).catch(() => undefined);
+    const named = await fleet.forges
+      .of(repository)
+      .identify(repository)
+      .catch(() => undefined);
     if (!named) return () => true;
     names.add(named.repository).add(named.slug).add(repository);
   }

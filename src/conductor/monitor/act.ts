@@ -1,16 +1,16 @@
-/** Acting on the monitor's decisions: what each verb does, in one table. */
+/** Acts on the monitor's decisions: one table says what each verb does. */
 import { describeCapWarning } from "../../domain/budget.ts";
 import type { Decision } from "../../domain/monitor/decision.ts";
 import { alertEvent } from "../../domain/notify/alert.ts";
 import type { Task } from "../../domain/task/task.ts";
 import { markNudged } from "../../store/heartbeats.ts";
-import { closePullRequest, openPullRequest } from "../../store/pull-requests.ts";
 import { transitionTask } from "../../store/transitions.ts";
 import { startCi } from "../delivery/ci.ts";
 import { failEndedAttempt, isOnThisHost } from "../attempts/ended.ts";
 import type { TaskObservation } from "../tasks/facts.ts";
 import type { Fleet } from "../fleet.ts";
-import { mergeReady } from "../delivery/merge.ts";
+import { mergeTask } from "../delivery/merge.ts";
+import { openPullRequest, pullRequestUrl } from "../delivery/pull-requests.ts";
 import { applyTransition, buildTransition, computeExcusedMs } from "../tasks/transition.ts";
 import { settleRound, startReview } from "../delivery/review.ts";
 
@@ -27,7 +27,7 @@ type DecisionHandler<Said extends Verb> = (
   decision: Extract<Decision, { do: Said }>,
 ) => Promise<Task | undefined>;
 
-/** The task as it is afterwards; undefined: nothing was to be done, or nothing by this host. */
+/** Each returns the task as it is afterwards; undefined when there was nothing to do, or nothing for this host. */
 const HANDLERS: { readonly [Said in Verb]: DecisionHandler<Said> } = {
   run: ({ fleet, task }, decision) =>
     applyTransition(fleet, { task, to: "running", action: "task.running", ...auditFields(fleet, decision) }),
@@ -38,8 +38,15 @@ const HANDLERS: { readonly [Said in Verb]: DecisionHandler<Said> } = {
   start_review: ({ fleet, task }, { headSha, round }) => startReview(fleet, task, headSha, round),
   settle_review: ({ fleet, task }, { onTimeout }) =>
     settleRound(fleet, { taskId: task.id, epoch: task.epoch }, onTimeout),
-  merged: recordMerged,
-  merge: ({ fleet, task }) => mergeReady(fleet, task, "policy:auto-merge"),
+  merged: ({ fleet, task }) =>
+    applyTransition(fleet, {
+      task,
+      to: "merged",
+      actor: fleet.worker,
+      action: "task.merged",
+      message: "merged outside",
+    }),
+  merge: async ({ fleet, task }) => (await mergeTask(fleet, { id: "policy:auto-merge" }, task)).task,
   nudge,
   warn_budget: warnBudget,
   set_condition: setCondition,
@@ -72,7 +79,7 @@ function markPrCreated(
     message: `pull request #${number}`,
     patch: {
       prNumber: number,
-      prUrl: `${task.repository}#${number}`,
+      prUrl: pullRequestUrl(fleet, task.repository, number),
       headSha,
       ciStatus: "none",
       condition: "ok",
@@ -147,58 +154,25 @@ async function publishBranch(context: ActionContext): Promise<Task | undefined> 
   return openPullRequestFor(context, published.sha);
 }
 
-/** Opens the pull request of this head, or moves the open one's; then the task itself is patched, so that the look goes on. */
+/** Patches the task together with the pull request's row, so that the monitor goes on from there. */
 async function openPullRequestFor(
   { fleet, task, observed }: ActionContext,
   headSha: string,
 ): Promise<Task | undefined> {
   const { repository } = observed;
   if (!repository) return undefined;
-  const { mergeBase } = await fleet.forge.compare(repository, task.baseBranch, headSha);
-  // Together with the task's own row: whoever looks with old eyes, at a branch that is merged by now, opens no second one.
-  const moved = await fleet.store.asSystem(async (tx) => {
-    const { number } = await openPullRequest(tx, {
-      repository: task.repository,
-      taskId: task.id,
-      tenantId: task.tenantId,
-      operatorId: task.operatorId,
-      title: task.title,
-      headBranch: task.branch,
-      baseBranch: task.baseBranch,
-      headSha,
-      baseSha: mergeBase ?? headSha,
-      openedBy: fleet.worker,
-      attempt: task.attempt,
-    });
-    return transitionTask(
+  const moved = await openPullRequest(fleet, { task, repository, headSha }, (tx, { number }) =>
+    transitionTask(
       tx,
       buildTransition(fleet, {
         task,
         actor: fleet.worker,
         action: "pull_request.opened",
         detail: { number, headSha },
-        patch: { prNumber: number, prUrl: `${task.repository}#${number}`, headSha },
+        patch: { prNumber: number, prUrl: pullRequestUrl(fleet, task.repository, number), headSha },
       }),
-    );
-  });
+    ),
+  );
   fleet.kickRelay();
   return moved;
-}
-
-async function recordMerged(
-  { fleet, task, observed }: ActionContext,
-  { mergeSha }: Extract<Decision, { do: "merged" }>,
-): Promise<Task> {
-  const { pullRequest } = observed;
-  if (pullRequest?.state === "open") {
-    const closing = { state: "merged" as const, ...(mergeSha ? { mergeSha } : {}) };
-    await fleet.store.asSystem((tx) => closePullRequest(tx, pullRequest, closing));
-  }
-  return applyTransition(fleet, {
-    task,
-    to: "merged",
-    actor: fleet.worker,
-    action: "task.merged",
-    message: "merged outside",
-  });
 }

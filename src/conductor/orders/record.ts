@@ -9,7 +9,7 @@ import { LAST_RUN, MANIFEST, replaceFile, runsDir, sealEvidence, type OpenEviden
 import { readMachineFacts } from "../../runs/machine.ts";
 import type { NewArtifact } from "../../store/artifacts.ts";
 import { toWorkOrder } from "../../store/orders.ts";
-import { countOpenPullRequests, type OpenPullRequests } from "../../store/pull-requests.ts";
+import { countProductPullRequests } from "../delivery/pull-requests.ts";
 import type { Fleet } from "../fleet.ts";
 
 /** A run as it goes. */
@@ -68,7 +68,7 @@ async function buildLastRun(fleet: Fleet, work: RunContext, state: RunState): Pr
   const { order, run, product, evidence } = work;
   const { max_tokens: tokens, max_seconds: seconds } = order.budget;
   const names = new Set([...(await evidence.names()), LAST_RUN, MANIFEST]);
-  const wave = await readWave(fleet, product);
+  const wave = await countProductPullRequests(fleet, product);
   const { killSwitch } = product;
   return {
     schema_version: 1,
@@ -97,13 +97,6 @@ async function buildLastRun(fleet: Fleet, work: RunContext, state: RunState): Pr
       last_update: wave.lastUpdate?.toISOString() ?? null,
     },
   };
-}
-
-async function readWave(fleet: Fleet, product: Product): Promise<OpenPullRequests> {
-  // A repository that cannot be named now has no pull requests that anybody could count.
-  const name = await fleet.forge.identify(product.repository).catch(() => undefined);
-  if (!name) return { open: 0, lastUpdate: null };
-  return fleet.store.asSystem((tx) => countOpenPullRequests(tx, product.tenant, name.repository));
 }
 
 function minutes(seconds: number): number {

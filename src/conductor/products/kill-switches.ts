@@ -63,7 +63,10 @@ async function resolveSubject(
 /** As the forge names it: a link to a repository leads to the same product. */
 export async function isLocatedAt(fleet: Fleet, product: Product, repository: string): Promise<boolean> {
   if (product.repository === repository) return true;
-  const named = await fleet.forge.identify(product.repository).catch(() => product);
+  const named = await fleet.forges
+    .of(product.repository)
+    .identify(product.repository)
+    .catch(() => product);
   return named.repository === repository;
 }
 

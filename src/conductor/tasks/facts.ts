@@ -1,4 +1,4 @@
-/** Gathering what is known about some tasks, for the rules to decide on: six statements and one look per repository. */
+/** Gathers what is known about some tasks, for the rules to decide on: six statements, and one read per repository. */
 import type { TaskFacts } from "../../domain/monitor/decision.ts";
 import { findProduct, reviewersFor } from "../../domain/settings/settings.ts";
 import type { Task } from "../../domain/task/task.ts";
@@ -7,8 +7,8 @@ import { listExhaustedBudgets, WHOLE_TENANT, type ExhaustedBudget } from "../../
 import { listCiRuns, type CiRun } from "../../store/ci-runs.ts";
 import { listFacts } from "../../store/heartbeats.ts";
 import { listHosts } from "../../store/hosts.ts";
-import { listPullRequests } from "../../store/pull-requests.ts";
 import { listReviews } from "../../store/reviews.ts";
+import { latestPullRequests, refreshPullRequests } from "../delivery/pull-requests.ts";
 import type { Fleet } from "../fleet.ts";
 import type { Review } from "../../domain/task/review.ts";
 import type { PullRequest } from "../../domain/task/pull-request.ts";
@@ -18,7 +18,7 @@ export interface TaskObservation {
   readonly pullRequest: PullRequest | undefined;
   readonly ciRuns: readonly CiRun[];
   readonly reviews: readonly Review[];
-  /** Undefined when the forge could not be asked this time: that proves nothing. */
+  /** Undefined when the forge could not be read this time: that proves nothing. */
   readonly repository: ForgeRepository | undefined;
 }
 
@@ -27,17 +27,17 @@ export async function gatherFacts(fleet: Fleet, tasks: readonly Task[]): Promise
   const rows = await fleet.store.asSystem(async (tx) => ({
     seen: new Map((await listFacts(tx, ids)).map((seen) => [seen.taskId, seen])),
     hosts: new Map((await listHosts(tx)).map((host) => [host.id, host])),
-    pullRequests: groupByTask(await listPullRequests(tx, ids)),
+    pullRequests: await latestPullRequests(tx, ids),
     ciRuns: groupByTask(await listCiRuns(tx, ids)),
     reviews: groupByTask(await listReviews(tx, ids)),
     exhausted: await listExhaustedBudgets(tx, [...new Set(tasks.map(({ tenantId }) => tenantId))]),
   }));
-  const forges = await readForges(fleet, tasks);
+  const repositories = await readRepositories(fleet, tasks, rows.pullRequests);
   return new Map(
     tasks.map((task) => {
-      const forge = forges.get(task.repository);
-      const headSha = forge?.heads.get(task.branch);
-      const pullRequest = rows.pullRequests.get(task.id)?.at(-1);
+      const seen = repositories.get(task.repository);
+      const headSha = seen?.heads.get(task.branch);
+      const pullRequest = seen?.changed.get(task.id) ?? rows.pullRequests.get(task.id);
       const ciRuns = rows.ciRuns.get(task.id) ?? [];
       const reviews = rows.reviews.get(task.id) ?? [];
       const facts: TaskFacts = {
@@ -47,11 +47,11 @@ export async function gatherFacts(fleet: Fleet, tasks: readonly Task[]): Promise
         pullRequest,
         ci: ciFacts(fleet, task, ciRuns),
         review: reviewFacts(task, reviews),
-        opensOnPush: fleet.forge.kind === "local",
+        opensOnPush: fleet.forges.of(task.repository).pullRequests === undefined,
         excusedMs: task.metadata.excusedMs ?? 0,
         exhaustedCap: findUsedUpCap(task, rows.exhausted),
       };
-      return [task.id, { facts, pullRequest, ciRuns, reviews, repository: forge?.repository }];
+      return [task.id, { facts, pullRequest, ciRuns, reviews, repository: seen?.repository }];
     }),
   );
 }
@@ -74,28 +74,37 @@ function groupByTask<Row extends { readonly taskId: string }>(rows: readonly Row
   return groups;
 }
 
-interface ForgeSnapshot {
+interface RepositorySnapshot {
   readonly repository: ForgeRepository;
   readonly heads: ReadonlyMap<string, string>;
+  /** Pull requests that have changed at the forge, by task. */
+  readonly changed: ReadonlyMap<string, PullRequest>;
 }
 
-/** Statuses in which the forge has something to say. */
+/** Statuses in which the forge knows something about the task. */
 const FORGE_STATUSES = new Set(["running", "pr_created", "reviewing", "ready"]);
 
-/** Once per repository, however many tasks it has. One that does not answer leaves only its own tasks undecided. */
-async function readForges(fleet: Fleet, tasks: readonly Task[]): Promise<ReadonlyMap<string, ForgeSnapshot>> {
-  const names = new Set(tasks.filter(({ status }) => FORGE_STATUSES.has(status)).map(({ repository }) => repository));
-  const snapshots = new Map<string, ForgeSnapshot>();
-  for (const name of names) {
+/** Once per repository, however many tasks it has. A forge that does not answer leaves only its own tasks undecided. */
+async function readRepositories(
+  fleet: Fleet,
+  tasks: readonly Task[],
+  pullRequests: ReadonlyMap<string, PullRequest>,
+): Promise<ReadonlyMap<string, RepositorySnapshot>> {
+  const delivering = tasks.filter(({ status }) => FORGE_STATUSES.has(status));
+  const snapshots = new Map<string, RepositorySnapshot>();
+  for (const name of new Set(delivering.map(({ repository }) => repository))) {
     try {
-      const repository = await fleet.forge.ensure(name);
-      const branches = await fleet.forge.listBranches(repository, "");
-      snapshots.set(name, { repository, heads: new Map(branches.map(({ branch, headSha }) => [branch, headSha])) });
-    } catch (error) {
-      fleet.log.warn(
-        { event: "forge.skipped", repository: name, error: String(error) },
-        "a repository could not be looked at",
+      const forge = fleet.forges.of(name);
+      const repository = await forge.ensure(name);
+      const branches = await forge.listBranches(repository, "");
+      const heads = new Map(branches.map(({ branch, headSha }) => [branch, headSha]));
+      const recorded = delivering.flatMap(({ id, repository: at }) =>
+        at === name ? (pullRequests.get(id) ?? []) : [],
       );
+      snapshots.set(name, { repository, heads, changed: await refreshPullRequests(fleet, repository, recorded) });
+    } catch (error) {
+      const facts = { event: "forge.skipped", repository: name, error: String(error) };
+      fleet.log.warn(facts, "a repository could not be read from its forge");
     }
   }
   return snapshots;
@@ -103,8 +112,8 @@ async function readForges(fleet: Fleet, tasks: readonly Task[]): Promise<Readonl
 
 export function ciFacts(fleet: Fleet, task: Task, runs: readonly CiRun[]): TaskFacts["ci"] {
   const product = findProduct(fleet.settings, task.repository);
-  const { validate, test } = product?.commands ?? {};
-  const rules = { configured: Boolean(validate ?? test), required: product?.ci.required ?? false };
+  const configured = fleet.forges.of(task.repository).hasChecks(product);
+  const rules = { configured, required: product?.ci.required ?? false };
   const run = runs.at(-1);
   if (!run) return { ...rules, headSha: undefined, status: "none", errors: 0, since: undefined };
   return {

@@ -108,7 +108,7 @@ test("who objects sends the task back, with every finding for the next attempt",
 test("new commits while reviewing start a round about the new head; verdicts about the old one decide nothing", async () => {
   await using fleet = await testFleet(settings(stub("a", "approve-always")));
   const { task, jobs, repository } = await inReview(fleet);
-  const forge = await fleet.fleet.forge.ensure(repository);
+  const forge = await fleet.fleet.forges.of(repository).ensure(repository);
   const copy = `${fleet.home}/copy`;
   runGit(fleet.home, "clone", "--quiet", "--branch", task.branch, forge.gitDir, copy);
   const headSha = commitFiles(copy, { "late.txt": "one more thing\n" });

@@ -35,7 +35,7 @@ test("what an agent committed and did not push is published on its behalf", asyn
 
   const ready = await fleet.runUntil(id, "ready");
 
-  const { gitDir } = await fleet.fleet.forge.ensure(repository);
+  const { gitDir } = await fleet.fleet.forges.of(repository).ensure(repository);
   expect(runGit(gitDir, "rev-parse", ready.branch)).toBe(ready.headSha);
 });
 
@@ -143,7 +143,7 @@ test("commits that come while the checks run are checked in their turn", async (
   const repository = await fleet.aRepository();
   const { id } = await fleet.spawn(await fleet.operator(), { repository });
   const task = await fleet.runUntil(id, "pr_created");
-  const { gitDir } = await fleet.fleet.forge.ensure(repository);
+  const { gitDir } = await fleet.fleet.forges.of(repository).ensure(repository);
   const copy = `${fleet.home}/copy`;
   runGit(fleet.home, "clone", "--quiet", "--branch", task.branch, gitDir, copy);
   const headSha = commitFiles(copy, { "late.txt": "one more thing\n" });

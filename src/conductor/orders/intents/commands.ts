@@ -12,8 +12,9 @@ export const runCommands: ExecuteIntent = async (context) => {
     const message = `${product.id} has no ${order.intent} command in fleet.yaml`;
     return { ok: false, exitCode: null, failure: "no_command", message };
   }
-  const repository = await fleet.forge.ensure(product.repository);
-  const headSha = await fleet.forge.headOf(repository, product.baseBranch);
+  const forge = fleet.forges.of(product.repository);
+  const repository = await forge.ensure(product.repository);
+  const headSha = await forge.headOf(repository, product.baseBranch);
   const before = await spentBefore(fleet, order.id, run.id);
   const executed = await executeActions({
     home: fleet.home,
