@@ -49,7 +49,7 @@ test("taking everything back leaves only the bookkeeping, and going up again mak
   expect(await describeSchema(database)).toBe(first);
 });
 
-const OURS = "n.nspname = 'public' and c.relname <> 'fleet_migrations' and c.relname not like 'fleet_migrations_%'";
+const OURS = "n.nspname = 'public' and c.relname !~ '^fleet_(migrations|functions)(_|$)'";
 
 /** One statement per kind of thing; each gives sorted lines. */
 const PARTS: Readonly<Record<string, string>> = {

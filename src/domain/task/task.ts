@@ -18,7 +18,7 @@ export const TaskStatus = z.enum([
 ]);
 export type TaskStatus = z.infer<typeof TaskStatus>;
 
-/** The only ways between states. The database guard (0001) and docs/states.md are held to this table by tests. */
+/** The only ways between states. The database guard (store/functions/guard_status.sql) and docs/states.md are held to this table by tests. */
 export const VALID_TRANSITIONS: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
   proposed: ["spawning", "cancelled"],
   spawning: ["running", "failed", "cancelled"],

@@ -1,0 +1,3 @@
+create or replace function fleet_today() returns text language sql stable as $$
+  select to_char(now() at time zone 'utc', 'YYYY-MM-DD')
+$$;
