@@ -8,11 +8,11 @@ import type { Hint } from "./outbox.ts";
 import { snakeKeys, sql, type Sql, type Tx } from "./sql.ts";
 
 export const taskColumns = sql`t.id, t.tenant_id, t.operator_id, t.host, t.agent_type, t.model, t.routing_reason, t.task_type, t.title,
-  t.description, t.repository, t.base_branch, t.branch, t.workspace_path, t.runtime, t.container_id, t.tmux_session,
+  t.description, t.repository, t.base_branch, t.branch, t.workspace_path, t.runtime, t.tmux_session,
   t.status, t.condition, t.condition_detail, t.condition_since, t.version, t.epoch, t.attempt, t.dispatch_id,
   t.lease_until, t.waiting_for, t.due_at, t.pr_number, t.pr_url, t.head_sha, t.ci_status, t.review_status, t.done_status,
   t.retry_count, t.max_retries, t.timeout_minutes, t.budget, t.spend, t.context_hash, t.failure_context, t.metadata,
-  t.idempotency_key, t.audit_head, t.audit_seq, t.order_id, t.trace_id, t.spawned_at, t.completed_at, t.created_at,
+  t.idempotency_key, t.audit_head, t.audit_seq, t.trace_id, t.spawned_at, t.completed_at, t.created_at,
   t.updated_at`;
 
 /** A task to be; the rest of its columns have their defaults. */

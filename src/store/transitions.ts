@@ -18,7 +18,6 @@ export type TaskPatch = Partial<
     | "routingReason"
     | "branch"
     | "workspacePath"
-    | "containerId"
     | "tmuxSession"
     | "condition"
     | "conditionDetail"

@@ -34,7 +34,6 @@ begin
       model = case when ask.patch ? 'model' then ask.patch->>'model' else t.model end,
       routing_reason = case when ask.patch ? 'routing_reason' then ask.patch->>'routing_reason' else t.routing_reason end,
       workspace_path = case when ask.patch ? 'workspace_path' then ask.patch->>'workspace_path' else t.workspace_path end,
-      container_id = case when ask.patch ? 'container_id' then ask.patch->>'container_id' else t.container_id end,
       tmux_session = case when ask.patch ? 'tmux_session' then ask.patch->>'tmux_session' else t.tmux_session end,
       condition_detail = case when ask.patch ? 'condition_detail' then nullif(ask.patch->'condition_detail', 'null') else t.condition_detail end,
       dispatch_id = case when ask.patch ? 'dispatch_id' then (ask.patch->>'dispatch_id')::uuid else t.dispatch_id end,
