@@ -1,5 +1,4 @@
 /** operators and their slots: who may ask, and the row that admission waits in line for. */
-import { z } from "zod";
 import { Operator, OperatorRow } from "../domain/operator.ts";
 import { sql, type Tx } from "./sql.ts";
 
@@ -52,13 +51,6 @@ export async function upsertOperatorRow(tx: Tx, operator: Omit<OperatorRow, "cre
     on conflict (id) do update set tier = excluded.tier, role = excluded.role, disabled_at = excluded.disabled_at,
       updated_at = now()`;
   await insertSlots(tx, id, tenantId);
-}
-
-export async function countHeldSlots(tx: Tx, operatorId: string): Promise<number> {
-  const row = await tx.maybeOne(
-    z.object({ active: z.int() }),
-  )`select active from slots where operator_id = ${operatorId}`;
-  return row?.active ?? 0;
 }
 
 /** An act without a task (a refusal, a token, a setting), in the operator's own audit chain. */

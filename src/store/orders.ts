@@ -112,10 +112,6 @@ export async function findOrder(tx: Tx, id: string): Promise<Order | undefined> 
   return tx.maybeOne(Order)`select ${orderColumns} from work_orders o where o.id = ${id}`;
 }
 
-export async function getOrder(tx: Tx, id: string): Promise<Order> {
-  return tx.one(Order)`select ${orderColumns} from work_orders o where o.id = ${id}`;
-}
-
 /** The one that stands in the way of a new one. */
 export async function findOpenOrder(
   tx: Tx,

@@ -92,16 +92,6 @@ export async function insertEvents(
     on conflict on constraint outbox_dedup_key do nothing`;
 }
 
-const OutboxLag = z.object({ waiting: z.int(), dead: z.int(), oldestMs: z.number() });
-
-export async function measureOutboxLag(tx: Tx): Promise<z.output<typeof OutboxLag>> {
-  return tx.one(OutboxLag)`
-    select count(*)::int as waiting, (select count(*)::int from outbox where dead_at is not null) as dead,
-      coalesce(extract(epoch from now() - min(created_at) filter (where coalesce(run_at, created_at) <= now())) * 1000, 0)::float8
-        as oldest_ms
-    from outbox where processed_at is null and dead_at is null`;
-}
-
 const EventRow = z.object({
   cursor: z.string(),
   taskId: z.uuid().nullable(),
