@@ -1,4 +1,4 @@
-/** pull_requests: the local forge's own, one open one per branch. */
+/** pull_requests: those of the local forge, at most one open per branch. */
 import { z } from "zod";
 import { sql, type Tx } from "./sql.ts";
 import { PullRequest } from "../domain/task/pull-request.ts";
@@ -21,7 +21,7 @@ type NewPullRequest = Pick<
   | "attempt"
 >;
 
-/** Opens one for the branch, or moves the open one's head: asking twice makes no second one. Numbers rise per repository. */
+/** Opens one for the branch, or updates the head of the open one, so that a repeated call adds none. Numbers rise per repository. */
 export async function openPullRequest(tx: Tx, request: NewPullRequest): Promise<PullRequest> {
   await tx.run`select pg_advisory_xact_lock(hashtextextended(${`pull-request-number/${request.repository}`}, 0))`;
   return tx.one(PullRequest)`
@@ -44,14 +44,14 @@ export async function listPullRequests(tx: Tx, taskIds: readonly string[]): Prom
 const OpenPullRequests = z.object({ open: z.int(), lastUpdate: z.date().nullable() });
 export type OpenPullRequests = z.infer<typeof OpenPullRequests>;
 
-/** How many are open in a repository, and when one of them moved last. */
+/** Counts the open ones of a repository, and finds the latest update. */
 export async function countOpenPullRequests(tx: Tx, tenantId: string, repository: string): Promise<OpenPullRequests> {
   return tx.one(OpenPullRequests)`
     select count(*)::int as open, max(updated_at) as last_update from pull_requests
     where tenant_id = ${tenantId} and repository = ${repository} and state = 'open'`;
 }
 
-/** Closes the open one; nothing happens to one that is closed already. */
+/** Closes an open one; one that is closed already stays as it is. */
 export async function closePullRequest(
   tx: Tx,
   pr: { repository: string; number: number },
@@ -62,7 +62,7 @@ export async function closePullRequest(
     where repository = ${pr.repository} and number = ${pr.number} and state = 'open'`;
 }
 
-/** Posts a comment once: the same marker replaces its body. */
+/** Posts a comment, or replaces the body of the one with the same marker. */
 export async function upsertComment(
   tx: Tx,
   pr: { repository: string; number: number },

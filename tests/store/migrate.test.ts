@@ -10,7 +10,7 @@ import { testDatabase, type TestDatabase } from "../support/database.ts";
 
 const OURS = "src/store";
 
-test("our migrations go up, all the way down without leaving a thing, and up again to the same schema", async () => {
+test("our migrations go up, all the way down without leaving anything, and up again to the same schema", async () => {
   await using database = await testDatabase("empty");
   const before = await schemaOf(database);
   const files = (await readdir(join(OURS, "migrations"))).filter((file) => file.endsWith(".up.sql"));
@@ -29,7 +29,7 @@ test("our migrations go up, all the way down without leaving a thing, and up aga
   expect(await schemaOf(database)).toEqual(after);
 });
 
-test("of two runners at once one waits, and both end well", async () => {
+test("of two concurrent runners one waits, and both succeed", async () => {
   await using database = await testDatabase("empty");
   const heard: string[] = [];
   const log = (message: string) => heard.push(message);
@@ -40,7 +40,7 @@ test("of two runners at once one waits, and both end well", async () => {
   expect(heard.filter((message) => message.includes("waiting"))).toHaveLength(1);
 });
 
-test("going down without saying how far takes back the last one, and to a name keeps that one", async () => {
+test("going down without a name reverts the last one, and with a name leaves that one applied", async () => {
   await using database = await testDatabase("empty");
   await using dir = await migrations({
     "0001_a": "create table a ()",
@@ -55,7 +55,7 @@ test("going down without saying how far takes back the last one, and to a name k
   expect(await migrateDown(database.url, "0001_a", dir)).toEqual(["0003_c", "0002_b"]);
 });
 
-test("a migration that fails is named, leaves nothing of itself, and keeps those before it", async () => {
+test("a migration that fails is named, leaves nothing behind, and those before it stay", async () => {
   await using database = await testDatabase("empty");
   await using dir = await migrations({ "0001_a": "create table a ()", "0002_b": "create table b (); select nonsense" });
 
@@ -79,7 +79,7 @@ test("no statement timeout of the database or its user cuts a long migration", a
   expect(await migrateUp(database.url, dir)).toEqual(["0001_slow"]);
 });
 
-test("a migration without its way back, a misnamed file and a database from the future are refused", async () => {
+test("a migration without its down file, a misnamed file and a database of a newer version are refused", async () => {
   await using database = await testDatabase("empty");
   await using whole = await migrations({ "0001_a": "select 1", "0002_b": "select 1" });
   await migrateUp(database.url, whole);
@@ -92,7 +92,7 @@ test("a migration without its way back, a misnamed file and a database from the 
   await expect(migrateUp(database.url, whole)).rejects.toThrow("3-c.sql is not named like");
 });
 
-test("a database that is not there is unavailable, not broken", async () => {
+test("a database that does not exist is unavailable, not unusable", async () => {
   const nowhere = "postgres://x:y@127.0.0.1:1/z";
   await expect(migrateUp(nowhere)).rejects.toMatchObject({ code: "database-unavailable" });
 });

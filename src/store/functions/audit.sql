@@ -1,4 +1,4 @@
--- An act without a task (a refusal, a login, a setting): its own chain per operator.
+-- Records an action without a task (a refusal, a login, a setting) in the operator's own chain.
 create or replace function fleet_audit(p_operator text, p_actor text, p_action text, p_detail jsonb) returns void
 language sql as $$
   with moved as (

@@ -1,6 +1,6 @@
--- Takes the oldest month away, with all that is in it. Only with a checkpoint made for it just before, which says so: as that is
--- signed, and the heads that it signs tell from where on chains go on, a month that goes in any other way is named by the next
--- check. Never a month that is not over for a month yet.
+-- Drops the oldest month of the audit log with all its entries, once it has been over for a month. It requires a checkpoint, made
+-- just before, that names the month. Because that checkpoint is signed, and signs after which entry each chain continues,
+-- verification reports a month that is removed in any other way.
 create or replace function fleet_audit_drop_month(p_name text, p_checkpoint bigint) returns void
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -14,11 +14,11 @@ begin
       substring(pg_get_expr(c.relpartbound, c.oid) from 'TO \(''([^'']+)''\)')::timestamptz as until
     from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'public.audit_log'::regclass) m;
   if ends is null or ends > oldest or ends > now() - interval '1 month' then
-    raise exception '% is not the oldest month of the audit log, or not over for a month', p_name;
+    raise exception '% is not the oldest month of the audit log, or has not been over for a month', p_name;
   end if;
   if not exists (select from audit_checkpoints where id = p_checkpoint and id = (select max(id) from audit_checkpoints)
     and at > now() - interval '10 minutes' and removed @> jsonb_build_array(jsonb_build_object('month', p_name))) then
-    raise exception 'no checkpoint says that % goes', p_name;
+    raise exception 'no checkpoint names the removal of %', p_name;
   end if;
   execute format('alter table audit_log detach partition %I', p_name);
   execute format('drop table %I', p_name);

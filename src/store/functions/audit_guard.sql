@@ -1,4 +1,4 @@
--- Like its sisters: rows are read and written through audit_log, and nobody empties it.
+-- Guards a partition of the audit log: rows are read and written through audit_log only, and it cannot be truncated.
 create or replace function fleet_audit_guard(p_table text) returns void language plpgsql as $$
 begin
   execute format('alter table %I enable row level security', p_table);

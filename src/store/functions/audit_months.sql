@@ -1,7 +1,10 @@
--- Makes this month and the next `p_ahead` ones. 'done', or 'again' when another call has to go on in a transaction of its own.
--- What is in the default partition, from before there were months or from when nobody made any, stays where it is: that
--- table becomes the partition of its time, and an empty default takes its place. For that PostgreSQL has to see that all rows lie
--- within; a large table is looked through beforehand, by a check that is validated while everybody goes on writing.
+-- Creates the partitions of this month and of the next `p_ahead` ones. It returns 'done', or 'again' when another call has to
+-- continue in a transaction of its own. It runs as the owner, because only the owner may change tables; row security shows the
+-- owner no rows, and PostgreSQL itself checks that rows and bounds agree.
+--
+-- Rows in the default partition (written before months existed, or when nothing created them) stay where they are: that table
+-- becomes the partition of its time, and an empty default replaces it. For that PostgreSQL must know that all rows lie within the
+-- bounds. A large table is checked beforehand, by a constraint that is validated while writers continue.
 create or replace function fleet_audit_months(p_ahead integer, p_small bigint default 67108864) returns text
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -16,7 +19,7 @@ declare
 begin
   set local lock_timeout = '2s';
   if pg_relation_size(rest) > 0 then
-    -- Where the months that exist end; months are made without gaps, so what is in the default lies behind it.
+    -- The end of the existing months. They have no gaps, so rows in the default partition are later.
     select max(substring(pg_get_expr(c.relpartbound, c.oid) from 'TO \(''([^'']+)''\)')::timestamptz)::text into made_until
     from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'public.audit_log'::regclass and c.oid <> rest;
@@ -28,7 +31,7 @@ begin
     into check_until, is_valid
     from pg_constraint k where k.conrelid = rest and k.conname = 'audit_log_rest_is_past';
     if check_until < now() + interval '1 day' then
-      -- Nobody went on with it for weeks, and soon it would refuse what is written: begin again.
+      -- The constraint is weeks old and would soon refuse new rows: start again.
       alter table audit_log_rest drop constraint audit_log_rest_is_past;
       return 'again';
     end if;
@@ -60,7 +63,7 @@ begin
       select from pg_inherits i join pg_class c on c.oid = i.inhrelid
       where i.inhparent = 'public.audit_log'::regclass and c.oid <> rest
         and substring(pg_get_expr(c.relpartbound, c.oid) from 'TO \(''([^'']+)''\)')::timestamptz > month::timestamp at time zone 'UTC');
-    -- Whoever writes now has chosen the default already, and would be refused once the month is there: they come first, others wait.
+    -- A running insert has chosen the default partition already, and would be refused once the month exists: wait for it first.
     lock table only audit_log in share row exclusive mode;
     execute format('create table %I (like audit_log including defaults including constraints)', name);
     perform fleet_audit_guard(name);

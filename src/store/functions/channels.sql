@@ -1,6 +1,6 @@
--- Which channels hear of an operator's tasks: the operator's own choice, else the tenant's, else what the note says, else
--- the terminal alone. What is no list of names, or an empty one, is no choice: a setting must neither stop a transition
--- nor let an end go unrecorded.
+-- The channels for an operator's notifications: the operator's own choice, else the tenant's, else those of the notification,
+-- else the terminal. A value that is not a list of names, or an empty list, is ignored: a wrong setting must neither stop a
+-- transition nor leave the end of a task without a notification.
 create or replace function fleet_channels(p_tenant text, p_operator text, p_otherwise jsonb) returns setof text
 language sql stable as $$
   select channel from jsonb_array_elements_text(coalesce(

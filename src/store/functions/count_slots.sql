@@ -1,6 +1,6 @@
--- Entering and leaving the states that hold a slot is counted here, whoever does it (only admission counts for itself,
--- because it must lock the row before it inserts). One statement for all rows of an update, operators in order, so that
--- two batches cannot wait for each other in a circle. Lock order everywhere: tasks by id, then slots by operator.
+-- Counts tasks that enter or leave the states that hold a slot, whoever moves them. (Admission counts for itself, because it has
+-- to lock the row before it inserts.) It is one statement for all rows of an update, operators in order, so that two batches
+-- cannot deadlock. The lock order everywhere is: tasks by id, then slots by operator.
 create or replace function fleet_count_slots() returns trigger language plpgsql as $$
 begin
   if exists (

@@ -1,6 +1,6 @@
--- Role and context of this transaction, in one call; all of it ends with the transaction, so it also holds through a
--- pooler that lends the connection to somebody else next. Role names other than these two are refused, and so is none:
--- an empty role would leave the transaction with the rights of the login. A lock waited for longer than 2 s is given up.
+-- Sets role and context of this transaction, in one call. All of it ends with the transaction, so it is safe behind a pooler that
+-- gives the connection to another client next. Only these two roles are allowed: without a role the transaction would have the
+-- rights of the login. A statement gives up waiting for a lock after 2 s.
 create or replace function fleet_enter(p_context jsonb) returns void language plpgsql as $$
 begin
   if coalesce(p_context->>'role', '') not in ('fleet_app', 'fleet_worker') then

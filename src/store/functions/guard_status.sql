@@ -1,4 +1,4 @@
--- The database's own copy of the table of ways between states: wrong code cannot move a task along another one.
+-- The database's own copy of VALID_TRANSITIONS, so that faulty code cannot move a task in another way. A test compares them.
 create or replace function fleet_guard_status() returns trigger language plpgsql as $$
 begin
   if not (old.status || '>' || new.status) = any (array[

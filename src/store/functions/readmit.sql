@@ -1,5 +1,5 @@
--- Back into the states that hold a slot (failed or rejected → retrying): the transition, which counts the slot, then the
--- same gate. In this order, because everybody locks tasks before slots; a refusal undoes both.
+-- Moves a task back into the states that hold a slot (failed or rejected to retrying): first the transition, which counts the
+-- slot, then the checks of admission. The order matters, because every transaction locks tasks before slots; a refusal undoes both.
 create or replace function fleet_readmit(p_context jsonb, p_operator text, p_limit integer, p_batch jsonb)
 returns table (ord integer, version integer, epoch integer, audit_seq integer, audit_head text, lease_until timestamptz,
   due_at timestamptz, spawned_at timestamptz, completed_at timestamptz, condition_since timestamptz, updated_at timestamptz)

@@ -1,13 +1,13 @@
--- What agents of one host say they have used, and how long they ran: grows only, counts once, however often it is told.
--- p_batch: [{taskId, attempt, dispatchId, tokens, cost}]. Time in steps of a quarter of a minute.
+-- Records what the agents of one host have used, and how long they ran. Figures only grow, so that a repeated report counts once.
+-- p_batch: [{taskId, attempt, dispatchId, tokens, cost}]. Minutes are stored in steps of a quarter.
 create or replace function fleet_record_usage(p_batch jsonb) returns integer
--- By index, whatever the tables were like when the plan was made.
+-- Always by index: a plan that was cached while the tables were small would scan them.
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 language plpgsql as $$
 declare
-  grew integer;
+  changed integer;
 begin
-  with said as materialized (
+  with reported as materialized (
     select distinct on ("taskId") * from jsonb_to_recordset(p_batch) as s ("taskId" uuid, attempt integer,
       "dispatchId" uuid, tokens double precision, cost double precision) order by "taskId", attempt desc
   ), old as materialized (
@@ -18,7 +18,7 @@ begin
             + case when t.condition in ('needs_input', 'waiting_quota', 'operator_attached', 'paused') and a.ended_at is null
                 then now() - coalesce(t.condition_since, now()) else interval '0' end
           else interval '0' end) / 60 end)::double precision as new_minutes
-    from said s join attempts a on a.task_id = s."taskId" and a.attempt = s.attempt
+    from reported s join attempts a on a.task_id = s."taskId" and a.attempt = s.attempt
       join fleet_tasks t on t.id = a.task_id
     where s."dispatchId" is null or a.dispatch_id = s."dispatchId"
     order by a.task_id for no key update of a
@@ -30,7 +30,7 @@ begin
         or o.new_minutes >= o.minutes + 0.25 or (o.ended_at is not null and o.new_minutes > o.minutes))
     returning o.task_id, o.tenant_id, o.operator_id, o.new_tokens - coalesce(o.tokens, 0) as tokens,
       o.new_cost - coalesce(o.cost, 0) as cost, o.new_minutes - o.minutes as minutes
-  ), told as (
+  ), charged as (
     update fleet_tasks t set spend = t.spend || jsonb_strip_nulls(jsonb_build_object(
       'tokens', case when g.tokens is not null then coalesce((t.spend->>'tokens')::double precision, 0) + g.tokens end,
       'cost', case when g.cost is not null then coalesce((t.spend->>'cost')::double precision, 0) + g.cost end,
@@ -45,6 +45,6 @@ begin
     on conflict on constraint spending_pkey do update set tokens = s.tokens + excluded.tokens,
       cost = s.cost + excluded.cost, minutes = s.minutes + excluded.minutes
   )
-  select count(*)::int into grew from grown;
-  return grew;
+  select count(*)::int into changed from grown;
+  return changed;
 end $$;
