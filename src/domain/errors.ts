@@ -45,8 +45,6 @@ export const FAILURES = {
   "head-moved": { title: "The branch has newer commits", status: 409, exit: 1, retry: false },
   "not-supported": { title: "This is not supported yet", status: 501, exit: 1, retry: false },
   "forge-unavailable": { title: "The forge does not answer", status: 503, exit: 1, retry: true },
-  "delivery-failed": { title: "The notification was not delivered", status: 502, exit: 1, retry: true },
-  "delivery-refused": { title: "The channel refuses the notification", status: 502, exit: 1, retry: false },
   "rate-limited": { title: "Too many requests", status: 429, exit: 1, retry: true },
   "database-unavailable": { title: "PostgreSQL does not answer", status: 503, exit: 1, retry: true },
   "database-unusable": { title: "PostgreSQL cannot be used as it is", status: 503, exit: 1, retry: false },

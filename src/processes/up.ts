@@ -51,7 +51,7 @@ export async function startStack(options: UpOptions): Promise<RunningStack> {
   let web: RunningWeb | undefined;
   try {
     const applied = await migrateAll(config, database.url, (message) => log.info({ component: "migrate" }, message));
-    if (applied.length > 0) onProgress(`Applied ${applied.length} migrations`);
+    if (applied.length > 0) onProgress(`Updated the database schema (${applied.length} SQL files)`);
     const { write, onStuck } = options;
     open = await openFleet({
       config: { ...config, DATABASE_URL: database.url },

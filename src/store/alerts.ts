@@ -1,4 +1,4 @@
-/** alerts: what is wrong now, or was. An episode begins once and ends once, whoever sees it and however often. Worker role. */
+/** alerts: current and past problems. Many workers may see a problem, but its episode begins once and ends once. Worker role. */
 import { z } from "zod";
 import type { AlertContent, AlertKind } from "../domain/notify/alert.ts";
 import { sql, type Tx } from "./sql.ts";
@@ -17,7 +17,7 @@ export type Alert = z.infer<typeof Alert>;
 
 const columns = sql`key, tenant_id, operator_id, kind, episode, summary, facts, raised_at`;
 
-/** The number of the episode that begins with this; undefined when it is under way, and then it says what is known now. */
+/** Returns the number of the episode that begins with this; undefined when one is open already, which stays as it is. */
 export async function openAlert(tx: Tx, kind: AlertKind, notice: AlertContent): Promise<number | undefined> {
   const { key, tenantId, operatorId, summary } = notice;
   const facts = JSON.stringify(notice.facts);
@@ -31,7 +31,7 @@ export async function openAlert(tx: Tx, kind: AlertKind, notice: AlertContent): 
   return row?.episode;
 }
 
-/** The episode that ends; undefined when none was under way. */
+/** Returns the episode that ends; undefined when none was open. */
 export async function closeAlert(tx: Tx, key: string): Promise<Alert | undefined> {
   return tx.maybeOne(Alert)`
     update alerts set is_open = false, ended_at = now() where key = ${key} and is_open returning ${columns}`;

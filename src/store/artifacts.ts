@@ -1,4 +1,4 @@
-/** artifacts: the evidence of runs, packed, with the hash of the bytes before they were packed. */
+/** artifacts: the evidence of runs, compressed, with the hash of the uncompressed bytes. */
 import { z } from "zod";
 import { sql, type Tx } from "./sql.ts";
 
@@ -21,7 +21,7 @@ export interface NewArtifact extends Omit<Artifact, "createdAt"> {
   readonly gzipped: Buffer;
 }
 
-/** What is there stays as it is: evidence is not written over. */
+/** An artifact that exists stays as it is: evidence is never overwritten. */
 export async function insertArtifacts(
   tx: Tx,
   run: { readonly id: string; readonly tenantId: string; readonly operatorId: string },
@@ -38,7 +38,7 @@ export async function insertArtifacts(
     on conflict (run_id, name) where run_id is not null do nothing`;
 }
 
-/** Without their bytes. */
+/** Lists them without their bytes. */
 export async function listArtifacts(tx: Tx, runId: string): Promise<Artifact[]> {
   return tx.many(Artifact)`select ${columns} from artifacts a where a.run_id = ${runId} order by a.name`;
 }

@@ -1,4 +1,4 @@
-/** attempts: one run of an agent each; and which of them still have something on a host. */
+/** attempts: one row per run of an agent, and which of them still have something on a host. */
 import { sql, type Tx } from "./sql.ts";
 import { Attempt } from "../domain/task/attempt.ts";
 
@@ -9,10 +9,10 @@ export async function listAttempts(tx: Tx, taskId: string): Promise<Attempt[]> {
   return tx.many(Attempt)`select ${columns} from attempts a where a.task_id = ${taskId} order by a.attempt`;
 }
 
-/** Its process is gone and its run is fenced: nothing of it can act any more, and what was last seen of it says so. */
+/** Call it once the process has ended and the attempt is fenced, so that nothing of it can act. Its latest facts say so too. */
 export async function closeAttempt(tx: Tx, taskId: string, attempt: number): Promise<void> {
   await tx.run`
-    with gone as (
+    with ended as (
       update heartbeats set pane = 'missing', process = 'dead', pid = null, heartbeat_at = null
       where task_id = ${taskId} and attempt = ${attempt}
     )
@@ -20,7 +20,7 @@ export async function closeAttempt(tx: Tx, taskId: string, attempt: number): Pro
     where task_id = ${taskId} and attempt = ${attempt}`;
 }
 
-/** Attempts of this host that are not the current one of a live task, or whose task is over: theirs must be ended. */
+/** Lists attempts of this host whose processes must be stopped: not the current one of a live task, or of a finished task. */
 export async function listStaleAttempts(tx: Tx, host: string, limit: number): Promise<Attempt[]> {
   return tx.many(Attempt)`
     select ${columns} from attempts a join fleet_tasks t on t.id = a.task_id

@@ -1,4 +1,4 @@
-/** audit_checkpoints and the heads they sign: how long each audit chain was, and with which hash it ended. */
+/** audit_checkpoints and the heads they sign: the length and the last hash of each audit chain. */
 import { z } from "zod";
 import type { Tx } from "./sql.ts";
 
@@ -15,7 +15,7 @@ const Checkpoint = z.object({
 export type Checkpoint = z.infer<typeof Checkpoint>;
 
 const SignedCheckpoint = Checkpoint.extend({
-  /** Undefined when no such key is known. */
+  /** Null when the key is unknown. */
   publicJwk: z.record(z.string(), z.unknown()).nullable(),
   /** The key was revoked before the signature was made. */
   wasRevoked: z.boolean().nullable(),
@@ -25,8 +25,8 @@ export type SignedCheckpoint = z.infer<typeof SignedCheckpoint>;
 const Page = z.object({ last: z.string().nullable() });
 
 /**
- * Takes the next tasks' heads over. One that is kept already moves on only when the entry it names is still there: what a
- * checkpoint has signed is not forgotten because a chain was written anew.
+ * Copies the heads of the next tasks. A stored head advances only while the entry it names still exists: otherwise somebody
+ * could rewrite a chain and thereby remove the evidence that a checkpoint has signed.
  */
 export async function upsertTaskHeads(tx: Tx, after: string, limit: number): Promise<string | undefined> {
   const page = await tx.one(Page)`
@@ -45,7 +45,7 @@ export async function upsertTaskHeads(tx: Tx, after: string, limit: number): Pro
   return page.last ?? undefined;
 }
 
-/** The same for the operators' own chains; there are few. */
+/** Does the same for the operators' own chains, in one statement because they are few. */
 export async function upsertOperatorHeads(tx: Tx): Promise<void> {
   await tx.run`
     insert into audit_heads as known (chain, tenant_id, operator_id, seq, head)
@@ -72,16 +72,16 @@ export async function listAuditHeads(tx: Tx, after: string, limit: number): Prom
 }
 
 const HeadComparison = AuditHead.extend({
-  /** The hash that the log has at this place now. */
+  /** The hash that the log has at this `seq` now. */
   found: z.string().nullable(),
-  /** The last entry of the chain in the log. */
+  /** The number of the chain's last entry in the log. */
   lastSeq: z.int().nullable(),
-  /** Its task or operator is still there, and remembers the head itself. */
+  /** Its task or operator still exists, and has the head in its own row. */
   isLive: z.boolean(),
 });
 export type HeadComparison = z.infer<typeof HeadComparison>;
 
-/** Heads as a checkpoint knew them, beside what the log says now. */
+/** Lists the heads of the last checkpoint next to what the log has now. */
 export async function listHeadComparisons(
   tx: Tx,
   { after, limit, only }: { readonly after: string; readonly limit: number; readonly only?: string | undefined },
@@ -99,7 +99,7 @@ export async function listHeadComparisons(
 
 const Anchor = z.object({ removedSeq: z.int(), removedHash: z.string() });
 
-/** From where on a chain's entries have to be there. */
+/** Returns the entry after which a chain must be complete; retention may have removed it and those before. */
 export async function getChainAnchor(tx: Tx, chain: string): Promise<{ seq: number; hash: string }> {
   const anchor = await tx.maybeOne(Anchor)`
     select removed_seq, removed_hash from audit_heads where chain = ${chain} and removed_seq > 0`;
@@ -115,13 +115,13 @@ export async function insertCheckpoint(tx: Tx, checkpoint: Omit<Checkpoint, "id"
   return row.id;
 }
 
-/** The newest, whoever signed it. */
+/** Finds the newest one, whichever key signed it. */
 export async function findLastCheckpoint(tx: Tx): Promise<SignedCheckpoint | undefined> {
   const [last] = await listSignedCheckpoints(tx, { before: Number.MAX_SAFE_INTEGER, limit: 1 });
   return last;
 }
 
-/** Newest first. */
+/** Lists them newest first. */
 export async function listSignedCheckpoints(
   tx: Tx,
   { before, limit }: { before: number; limit: number },

@@ -1,4 +1,4 @@
-/** audit_log as people read it: newest first, or chain by chain with what each entry's hash follows. */
+/** audit_log for people and exports: newest first, or chain by chain with the hash that each entry continues. */
 import { z } from "zod";
 import { sql, type Tx } from "./sql.ts";
 
@@ -9,18 +9,18 @@ export const AuditRecord = z.object({
   chain: z.string(),
   seq: z.int(),
   taskId: z.uuid().nullable(),
-  /** Microseconds, UTC: what the hash was made of. */
+  /** In UTC with microseconds, because the hash was computed from this text. */
   atText: z.string(),
   actor: z.string(),
   action: z.string(),
-  /** Exactly as the database prints it, for the same reason. */
+  /** As the database prints it, for the same reason. */
   detailText: z.string(),
   previousHash: z.string(),
   hash: z.string(),
 });
 export type AuditRecord = z.infer<typeof AuditRecord>;
 
-/** Where entries were taken away on purpose, what is left follows the hash that was kept of them. */
+/** Where retention removed entries, the next one continues the hash that audit_heads has of them. */
 const columns = sql`a.id, a.tenant_id, a.operator_id, a.chain, a.seq, a.task_id,
   to_char(a.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at_text, a.actor, a.action,
   a.detail::text as detail_text, a.hash,
@@ -31,26 +31,26 @@ const columns = sql`a.id, a.tenant_id, a.operator_id, a.chain, a.seq, a.task_id,
 
 export interface AuditFilter {
   readonly operatorId?: string | undefined;
-  /** The act's name, or its first words: `key` finds `key.rotated`. */
+  /** The name of the action, or its first words: `key` finds `key.rotated`. */
   readonly act?: string | undefined;
   readonly since?: Date | undefined;
 }
 
-/** The number behind the newest entry, whoever may see it: where a listing begins. */
+/** Returns the number after the newest entry: a listing begins there. */
 export async function getNextAuditId(tx: Tx): Promise<number> {
   const row = await tx.one(z.object({ id: z.coerce.number() }))`
     select coalesce((select id from audit_log order by id desc limit 1), 0) + 1 as id`;
   return row.id;
 }
 
-/** When the newest entry before this one was written: how far back a look has come. */
+/** Finds when the newest entry before this one was written: a listing reports how far back it has read. */
 export async function findEntryTimeBefore(tx: Tx, id: number): Promise<Date | undefined> {
   const row = await tx.maybeOne(z.object({ at: z.date() }))`
     select at from audit_log where id < ${id} order by id desc limit 1`;
   return row?.at;
 }
 
-/** Those from `from` to before `before`, newest first: the look is bounded by the numbers, however few are in sight. */
+/** Lists those from `from` to before `before`, newest first. The range bounds the cost, however few of them are visible. */
 export async function listAuditRecords(
   tx: Tx,
   { operatorId, act, since }: AuditFilter,
@@ -65,7 +65,7 @@ export async function listAuditRecords(
     order by a.id desc limit ${range.limit}`;
 }
 
-/** One chain's, newest first; by its own index, so that no range is needed. */
+/** Lists those of one chain, newest first. They have an index of their own, so that no range is needed. */
 export async function listChainRecords(
   tx: Tx,
   chain: string,
@@ -83,7 +83,7 @@ export async function listChainRecords(
 
 const FIRST_UUID = "00000000-0000-0000-0000-000000000000";
 
-/** The names of chains, also of those whose task is gone, in the order of their letters; each source pages along its own key. */
+/** Lists the names of chains in order, also of deleted tasks. Each source is paged by its own key, so that no page reads it whole. */
 export async function listChains(tx: Tx, after: string, limit: number): Promise<string[]> {
   const afterTask = after.startsWith("task:") ? after.slice("task:".length) : FIRST_UUID;
   const rows = await tx.many(z.object({ chain: z.string() }))`
@@ -99,7 +99,7 @@ export async function listChains(tx: Tx, after: string, limit: number): Promise<
   return rows.map(({ chain }) => chain);
 }
 
-/** Of these chains, in the order of the names and their numbers, those behind a place. */
+/** Lists the entries of these chains after a place, by chain and number. */
 export async function listExportRecords(
   tx: Tx,
   chains: readonly string[],

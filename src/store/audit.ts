@@ -1,9 +1,9 @@
-/** audit_log as it is read: chains, in order, with the hash's exact inputs as text. */
+/** audit_log for verification: chains in order, with the exact text from which each hash was computed. */
 import { z } from "zod";
 import type { Tx } from "./sql.ts";
 import { AuditEntry } from "../domain/audit/audit.ts";
 
-/** Entries after one and up to another of a chain: what is appended meanwhile is left out. */
+/** Lists a chain's entries after one and up to another, so that entries appended meanwhile are left out. */
 export async function listAuditEntries(
   tx: Tx,
   chain: string,
@@ -21,11 +21,11 @@ export type ChainHead = z.infer<typeof Head>;
 
 const FIRST_UUID = "00000000-0000-0000-0000-000000000000";
 
-/** Heads as the operators and then the tasks say, page by page; or the one named. */
+/** Lists the heads in the rows of operators and then tasks, page by page, or only the named one. */
 export async function listChainHeads(tx: Tx, after: string, limit: number, only?: string): Promise<ChainHead[]> {
   const afterTask = after.startsWith("task:") ? after.slice("task:".length) : FIRST_UUID;
   const task = only?.startsWith("task:") ? only.slice("task:".length) : null;
-  // Each side pages along its own primary key: one sorted union would read every task for every page.
+  // Each side is paged by its own primary key: one sorted union would read every task for every page.
   return tx.many(Head)`
     select chain, seq, head from (
     (select 'operator:' || id as chain, audit_seq as seq, audit_head as head from operators
@@ -39,7 +39,7 @@ export async function listChainHeads(tx: Tx, after: string, limit: number, only?
     ) as heads order by chain collate "C" limit ${limit}`;
 }
 
-/** Who was refused spawns within the last minutes, and how often, among the entries from number `from` on: no index has acts. */
+/** Counts refused spawns per operator within the last minutes. No index has actions, so it reads only entries from number `from` on. */
 export async function listDenials(
   tx: Tx,
   { from, minutes }: { readonly from: number; readonly minutes: number },

@@ -1,10 +1,10 @@
-/** budgets and spending: what operators and tenants may use, and what they have used. Written by the house (worker role). */
+/** budgets and spending: the limits of operators and tenants, and their usage. Only processors write them (worker role). */
 import { z } from "zod";
 import { Cap, OwnerBudget } from "../domain/budget.ts";
 import type { AgentFacts } from "../domain/monitor/facts.ts";
 import { sql, type Tx } from "./sql.ts";
 
-/** The operator of a tenant's own row. */
+/** The operator of a row that stands for the whole tenant. */
 export const WHOLE_TENANT = "*";
 
 export const BudgetRow = OwnerBudget.extend({
@@ -16,7 +16,7 @@ export const BudgetRow = OwnerBudget.extend({
   todayTokens: z.number(),
   todayCost: z.number(),
   todayTasks: z.int(),
-  /** In UTC, as the database has it. */
+  /** The day in UTC, by the database's clock. */
   today: z.string(),
   updatedBy: z.string(),
   updatedAt: z.date(),
@@ -37,7 +37,7 @@ export async function listBudgets(tx: Tx, tenantId?: string): Promise<BudgetRow[
   return tx.many(BudgetRow)`${selectBudgets} where ${where} order by b.tenant_id, b.operator_id collate "C"`;
 }
 
-/** Those of which this share of something is used, or more. */
+/** Lists those of which at least this share of one limit is used. */
 export async function listNearlyUsedBudgets(tx: Tx, share: number): Promise<BudgetRow[]> {
   return tx.many(BudgetRow)`${selectBudgets}
     where coalesce(e.tokens, 0) >= b.tokens * ${share}::float8 or coalesce(e.cost, 0) >= b.cost * ${share}::float8
@@ -46,7 +46,7 @@ export async function listNearlyUsedBudgets(tx: Tx, share: number): Promise<Budg
     order by b.tenant_id, b.operator_id collate "C"`;
 }
 
-/** The whole of it is what counts from now on; a day's tasks that were admitted before count, too. */
+/** Replaces the budget. Tasks that were admitted earlier on the same day count towards a new daily cap. */
 export async function upsertBudget(
   tx: Tx,
   { tenantId, operatorId, by, ...budget }: OwnerBudget & { tenantId: string; operatorId: string; by: string },
@@ -64,7 +64,7 @@ export async function upsertBudget(
     select ${tenantId}, ${operatorId}, fleet_today(), count(*) from fleet_tasks t
     where t.tenant_id = ${tenantId} and ${ownerFilter} and t.created_at >= date_trunc('day', now() at time zone 'utc') at time zone 'utc'
     on conflict on constraint spending_pkey do update set tasks = greatest(s.tasks, excluded.tasks)`;
-  // Who waits for it asks again at once.
+  // Tasks that wait for budget are due at once, so that they try again.
   await tx.run`
     update fleet_tasks t set due_at = now()
     where t.tenant_id = ${tenantId} and t.status in ('proposed', 'retrying') and t.condition = 'waiting_slot'
@@ -75,7 +75,7 @@ export async function findBudget(tx: Tx, tenantId: string, operatorId: string): 
   return tx.maybeOne(BudgetRow)`${selectBudgets} where b.tenant_id = ${tenantId} and b.operator_id = ${operatorId}`;
 }
 
-/** What keeps anything of this operator from starting: a budget or daily cap of theirs, or of their tenant, that is used up. */
+/** Finds the used-up budget or daily cap, of the operator or of the tenant, that keeps this operator's tasks from starting. */
 export async function findReachedCap(
   tx: Tx,
   { tenantId, operatorId }: { readonly tenantId: string; readonly operatorId: string },
@@ -88,7 +88,7 @@ export async function findReachedCap(
 const ExhaustedBudget = z.object({ tenantId: z.string(), operatorId: z.string(), cap: Cap });
 export type ExhaustedBudget = z.infer<typeof ExhaustedBudget>;
 
-/** Whose budgets (not their daily caps) are used up, among these tenants: what runs of them is stopped. */
+/** Lists the used-up budgets (not daily caps) of these tenants: their running tasks are to be stopped. */
 export async function listExhaustedBudgets(tx: Tx, tenantIds: readonly string[]): Promise<ExhaustedBudget[]> {
   return tx.many(ExhaustedBudget)`
     select b.tenant_id, b.operator_id, jsonb_build_object('scope', case when b.operator_id = '*' then 'tenant' else 'operator' end,
@@ -103,7 +103,7 @@ export async function listExhaustedBudgets(tx: Tx, tenantIds: readonly string[])
 
 type AgentUsage = Pick<AgentFacts, "taskId" | "attempt" | "usage"> & { readonly dispatchId?: string };
 
-/** What the agents of one host have used, and how long they ran: one statement for all. Grows only; told twice, counted once. */
+/** Records the usage and run time of one host's agents, in one statement. Figures only grow, so that a repeated report counts once. */
 export async function recordUsage(tx: Tx, facts: readonly AgentUsage[]): Promise<number> {
   if (facts.length === 0) return 0;
   const batch = facts.map(({ taskId, attempt, dispatchId = null, usage }) => {

@@ -1,4 +1,4 @@
-/** checks: when each check of the house last ran to its end, and what it found. Worker role. */
+/** checks: when each of the fleet's checks of itself last finished, and its result. Worker role. */
 import { z } from "zod";
 import type { Load } from "../domain/monitor/self-monitoring.ts";
 import { sql, type Tx } from "./sql.ts";
@@ -15,7 +15,7 @@ export type Check = z.infer<typeof Check>;
 
 const age = sql`greatest(0, extract(epoch from now() - coalesce(last_good_at, since)) * 1000)::float8 as age_ms`;
 
-/** These are expected from now on, and no others. */
+/** Makes these the expected checks and deletes all others. */
 export async function syncExpectedChecks(
   tx: Tx,
   expected: readonly { readonly name: string; readonly periodMs: number }[],
@@ -24,7 +24,7 @@ export async function syncExpectedChecks(
     with wanted as (
       select name, "periodMs" as period_ms from jsonb_to_recordset(${JSON.stringify(expected)}::jsonb)
         as w (name text, "periodMs" float8)
-    ), gone as (
+    ), unexpected as (
       delete from checks where name not in (select name from wanted)
     )
     insert into checks as c (name, period_ms) select name, period_ms from wanted order by name
@@ -55,7 +55,7 @@ export async function listChecks(tx: Tx): Promise<Check[]> {
     select name, period_ms, last_good_at, ${age}, took_ms, result from checks order by name collate "C"`;
 }
 
-/** Hosts as checks: each reports at every tick. One that said good-bye, or is gone for days, is not expected. */
+/** Lists hosts as checks, because each reports at every tick. One that has shut down or has been silent for two days is not expected. */
 export async function listHostChecks(tx: Tx, tickMs: number): Promise<Check[]> {
   return tx.many(Check)`
     select 'host/' || id as name, ${tickMs}::float8 as period_ms, reported_at as last_good_at,
@@ -63,7 +63,7 @@ export async function listHostChecks(tx: Tx, tickMs: number): Promise<Check[]> {
     from hosts where not draining and reported_at > now() - interval '2 days' order by id`;
 }
 
-/** How many wait for a host, and the one that waits longest: over the index of the line alone. */
+/** Counts the tasks that wait for a host, and measures the longest wait; the index of the queue alone answers it. */
 export async function measureSlotQueue(tx: Tx): Promise<Load> {
   return tx.one(z.object({ waiting: z.int(), oldestMs: z.number() }))`
     select count(*)::int as waiting,

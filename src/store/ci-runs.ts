@@ -27,7 +27,7 @@ interface TaskOwner {
   readonly operatorId: string;
 }
 
-/** The run for this head, made if there is none; one that the environment spoilt is open again. */
+/** Returns the run for this head, creating it if there is none. A run that failed through its environment is open again. */
 export async function ensureCiRun(tx: Tx, id: string, owner: TaskOwner, headSha: string): Promise<CiRun> {
   await tx.run`
     insert into ci_runs (id, task_id, tenant_id, operator_id, head_sha)
@@ -37,7 +37,7 @@ export async function ensureCiRun(tx: Tx, id: string, owner: TaskOwner, headSha:
   return tx.one(CiRun)`select ${columns} from ci_runs c where c.task_id = ${owner.taskId} and c.head_sha = ${headSha}`;
 }
 
-/** Claims it when nobody works on it; undefined when somebody does, or it is done. */
+/** Claims it when no worker has it; undefined when one has, or when it has ended. */
 export async function claimCiRun(
   tx: Tx,
   claim: { taskId: string; headSha: string; worker: string; leaseMs: number },
@@ -50,7 +50,7 @@ export async function claimCiRun(
     returning ${columns}`;
 }
 
-/** False when the claim was lost meanwhile: the result then belongs to nobody. */
+/** Returns false when the claim was lost: the result must then be discarded. */
 export async function renewCiRunLease(tx: Tx, id: string, worker: string, leaseMs: number): Promise<boolean> {
   const renewed = await tx.run`
     update ci_runs set lease_until = now() + ${leaseMs}::float8 * interval '1 ms'
@@ -70,7 +70,7 @@ export async function settleCiRun(
   return settled > 0;
 }
 
-/** Gives a run that could not be carried out back to whoever comes next. */
+/** Releases a run that could not be carried out, so that another worker can claim it. */
 export async function releaseCiRun(tx: Tx, id: string, worker: string): Promise<void> {
   await tx.run`
     update ci_runs set status = 'pending', worker = null, lease_until = null

@@ -1,4 +1,4 @@
-/** What time the database has: leases and due times are compared by its clock, whatever a machine's own says. */
+/** The database's time: leases and due times use its clock, because machines' clocks differ. */
 import { Client } from "pg";
 
 export async function readDatabaseTime(url: string): Promise<Date> {

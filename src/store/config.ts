@@ -1,4 +1,4 @@
-/** fleet_config: an operator's settings, and their tenant's (operator `*`) for all of them. Sealed ones are opened elsewhere. */
+/** fleet_config: the preferences of operators, and of tenants (operator `*`). Sealed values are decrypted elsewhere. */
 import { z } from "zod";
 import { sql, type Tx } from "./sql.ts";
 import { ConfigRow } from "../domain/settings/preferences.ts";
@@ -8,14 +8,14 @@ export interface ConfigOwner {
   readonly operatorId: string;
 }
 
-/** Whose settings hold for every operator of a tenant. */
+/** The operator of a row that holds for all operators of a tenant. */
 export const WHOLE_TENANT = "*";
 
 const columns = sql`c.tenant_id, c.operator_id, c.key, c.value, c.sealed, c.key_id, c.updated_by, c.updated_at`;
 
 const Value = z.object({ value: z.unknown() });
 
-/** The operator's own value, else the tenant's, else undefined. Sealed values are not read here. */
+/** Finds the operator's own value, else the tenant's. It reads no sealed values. */
 export async function findConfig(tx: Tx, owner: ConfigOwner, key: string): Promise<unknown> {
   const rows = await tx.many(Value)`
     select value from fleet_config
@@ -25,7 +25,7 @@ export async function findConfig(tx: Tx, owner: ConfigOwner, key: string): Promi
   return rows[0]?.value;
 }
 
-/** Their own alone. */
+/** Lists the owner's own values, without the tenant's. */
 export async function listConfig(tx: Tx, owner: ConfigOwner): Promise<ConfigRow[]> {
   return tx.many(ConfigRow)`
     select ${columns} from fleet_config c
@@ -59,7 +59,7 @@ export async function upsertSealedConfig(
         updated_at = now()`;
 }
 
-/** False when it was not set. */
+/** Returns false when it was not set. */
 export async function deleteConfig(tx: Tx, owner: ConfigOwner, key: string): Promise<boolean> {
   return (
     (await tx.run`
@@ -68,7 +68,7 @@ export async function deleteConfig(tx: Tx, owner: ConfigOwner, key: string): Pro
   );
 }
 
-/** Sealed under another key than `keyId`, but one of `openable`; locked until the transaction ends. */
+/** Locks values that are sealed with one of `openable` other than `keyId`, until the transaction ends. */
 export async function claimConfigToReseal(tx: Tx, { keyId, openable, limit }: ResealRequest): Promise<ConfigRow[]> {
   return tx.many(ConfigRow)`
     select ${columns} from fleet_config c
@@ -82,7 +82,7 @@ export interface ResealRequest {
   readonly limit: number;
 }
 
-/** The same value under another key: neither its time nor its author changes. */
+/** Stores the same value sealed with another key, so its time and author stay. */
 export async function resealConfig(
   tx: Tx,
   { tenantId, operatorId, key }: Pick<ConfigRow, "tenantId" | "operatorId" | "key">,
@@ -96,7 +96,7 @@ export async function resealConfig(
 const SealedCount = z.object({ keyId: z.string(), settings: z.int(), signingKeys: z.int() });
 export type SealedCount = z.infer<typeof SealedCount>;
 
-/** What is sealed under which key: settings, and signing keys that may still sign or verify. */
+/** Counts, per encryption key, the sealed preferences and the signing keys that may still sign or verify. */
 export async function countSealed(tx: Tx): Promise<SealedCount[]> {
   return tx.many(SealedCount)`
     select key_id, sum(settings)::int as settings, sum(signing_keys)::int as signing_keys from (

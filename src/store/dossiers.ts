@@ -1,4 +1,4 @@
-/** dossiers: research as the front matter of its files says, one row per file, and what became of it. */
+/** dossiers: the front matter of research files, one row per file, and the design that each was handed to. */
 import { type z } from "zod";
 import { type DesignRef, Dossier } from "../domain/science/science.ts";
 import { sql, type Tx } from "./sql.ts";
@@ -11,14 +11,14 @@ interface DossierOwner {
   readonly operatorId: string;
 }
 
-/** All within sight, or of one tenant (worker role). */
+/** Lists all visible ones, or those of one tenant (worker role). */
 export async function listDossiers(tx: Tx, tenantId?: string): Promise<Dossier[]> {
   return tx.many(Dossier)`
     select ${columns} from dossiers d where ${tenantId ?? null}::text is null or d.tenant_id = ${tenantId ?? null}
     order by d.tenant_id, d.product_id collate "C", d.path collate "C"`;
 }
 
-/** Validated, readable, and not handed to a design yet: what the planner may make orders of. The longest waiting first. */
+/** Lists those the planner may turn into orders: validated, readable and without a design. Those that wait longest come first. */
 export async function listWaitingDossiers(tx: Tx, tenantId: string): Promise<Dossier[]> {
   return tx.many(Dossier)`
     select ${columns} from dossiers d
@@ -37,7 +37,7 @@ export async function findDossier(
   return first;
 }
 
-/** What a look found in one file. `statusSince`: when the file last changed, which no status can be older than. */
+/** What a scan found in one file. `statusSince` is when the file last changed: no status can be older. */
 export type ScannedDossier = Pick<
   Dossier,
   | "productId"
@@ -55,8 +55,8 @@ export type ScannedDossier = Pick<
 >;
 
 /**
- * One statement: files that are gone lose their row, others are as they say now. What a dossier was handed to stays with its
- * id, also when its file moves; a file that cannot be read any more keeps the id it had.
+ * Replaces the rows of these products by what was scanned, in one statement. A design stays with the dossier's id, also when
+ * its file moves; a file that has become unreadable keeps its id.
  */
 export async function syncDossiers(
   tx: Tx,
@@ -68,20 +68,20 @@ export async function syncDossiers(
   }: { readonly at: Date; readonly products: readonly string[]; readonly dossiers: readonly ScannedDossier[] },
 ): Promise<void> {
   await tx.run`
-    with seen as (
+    with scanned as (
       select * from jsonb_to_recordset(${JSON.stringify(dossiers)}::jsonb) as s ("productId" text, path text,
         "dossierId" text, topic text, status text, owner text, hypothesis text, evidence jsonb, "writtenAt" timestamptz,
         "commitSha" text, problems jsonb, "statusSince" timestamptz)
-    ), gone as (
+    ), removed as (
       delete from dossiers d where d.tenant_id = ${owner.tenantId} and d.product_id = any(${products})
-        and not exists (select from seen s where s."productId" = d.product_id and s.path = d.path)
+        and not exists (select from scanned s where s."productId" = d.product_id and s.path = d.path)
     )
     insert into dossiers as d (tenant_id, operator_id, product_id, path, dossier_id, topic, status, owner, hypothesis, evidence,
       written_at, commit_sha, problems, status_since, seen_at, design, order_id)
     select ${owner.tenantId}, ${owner.operatorId}, s."productId", s.path, s."dossierId", s.topic, s.status, s.owner,
       s.hypothesis, s.evidence, s."writtenAt", s."commitSha", nullif(s.problems, 'null'), s."statusSince", ${at},
       handed.design, handed.order_id
-    from seen s left join lateral (
+    from scanned s left join lateral (
       select design, order_id from dossiers old
       where old.tenant_id = ${owner.tenantId} and old.product_id = s."productId" and old.dossier_id = s."dossierId"
         and old.design is not null
@@ -97,7 +97,7 @@ export async function syncDossiers(
       order_id = case when excluded.dossier_id <> d.dossier_id then excluded.order_id else d.order_id end`;
 }
 
-/** Says what it was handed to; the design of the first order stays. False when it has one, or is not there any more. */
+/** Records the design; that of the first order stays. Returns false when there is one already, or no such dossier. */
 export async function handOffDossier(
   tx: Tx,
   { tenantId, productId, path }: Pick<Dossier, "tenantId" | "productId" | "path">,

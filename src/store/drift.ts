@@ -1,4 +1,4 @@
-/** drift_reports, drift_baselines, looks: what was found to differ, what counts as right, and when somebody last looked. */
+/** drift_reports, drift_baselines, looks: the differences found, the expected values, and the latest scans. */
 import { z } from "zod";
 import { Baseline, type Finding, NotChecked } from "../domain/drift/drift.ts";
 import { type DriftStatus, Drift } from "../domain/drift/report.ts";
@@ -12,7 +12,7 @@ interface DriftOwner {
   readonly operatorId: string;
 }
 
-/** The open findings of a tenant; the planner takes them into account. */
+/** Lists the open findings of a tenant, for the planner. */
 export async function listOpenDrift(tx: Tx, tenantId: string): Promise<Drift[]> {
   return tx.many(Drift)`
     select ${columns} from drift_reports d where d.tenant_id = ${tenantId} and d.status = 'open'
@@ -20,14 +20,14 @@ export async function listOpenDrift(tx: Tx, tenantId: string): Promise<Drift[]> 
 }
 
 export interface DriftFilter {
-  /** For the worker role, which sees all. */
+  /** For the worker role, which sees all tenants. */
   readonly tenantId?: string | undefined;
   readonly productId?: string | undefined;
   readonly statuses: readonly DriftStatus[];
   readonly limit: number;
 }
 
-/** Those within sight, the worst and then the oldest first. */
+/** Lists the visible ones, the most severe first and then the oldest. */
 export async function listDrift(tx: Tx, { tenantId, productId, statuses, limit }: DriftFilter): Promise<Drift[]> {
   const product = productId === undefined ? sql`` : sql` and d.product_id = ${productId}`;
   const tenant = tenantId === undefined ? sql`` : sql` and d.tenant_id = ${tenantId}`;
@@ -38,7 +38,7 @@ export async function listDrift(tx: Tx, { tenantId, productId, statuses, limit }
     limit ${limit}`;
 }
 
-/** By its id, or the end of it that listings show; two are more than one. */
+/** Finds one by its id, or by the last eight digits that listings show. Two rows mean that the name is ambiguous. */
 export async function listDriftByName(tx: Tx, name: string): Promise<Drift[]> {
   return tx.many(Drift)`
     select ${columns} from drift_reports d where d.id::text = ${name} or right(d.id::text, 8) = ${name}
@@ -47,13 +47,13 @@ export async function listDriftByName(tx: Tx, name: string): Promise<Drift[]> {
 
 export interface ScanFindings {
   readonly at: Date;
-  /** What was looked at: open findings of these subjects that were not found again are gone. */
+  /** What was scanned: open findings of these subjects that were not found again are closed. */
   readonly subjects: readonly string[];
-  /** With the id it gets when it is new. */
+  /** Each with the id that it gets if it is new. */
   readonly findings: readonly (Finding & { readonly id: string })[];
 }
 
-/** One statement, however many there are: known ones keep their `since`, gone ones are marked. Answers with the new ones. */
+/** Stores a scan's findings in one statement: known ones keep `since`, those not found again are closed. Returns the new ones. */
 export async function mergeFindings(
   tx: Tx,
   owner: DriftOwner,
@@ -82,7 +82,7 @@ export async function mergeFindings(
     returning ${columns}`;
 }
 
-/** An open finding that somebody takes for right; undefined when it is not open any more. Its actual value is the baseline. */
+/** Accepts an open finding: its actual value becomes the baseline. Returns undefined when it is no longer open. */
 export async function acceptFinding(
   tx: Tx,
   finding: Pick<Drift, "id" | "tenantId">,
@@ -109,7 +109,7 @@ export async function listBaselines(tx: Tx, tenantId: string, subjects: readonly
     select subject, what, value from drift_baselines where tenant_id = ${tenantId} and subject = any(${subjects})`;
 }
 
-/** What is seen for the first time counts as right; what is known stays as it is. */
+/** Makes values that are seen for the first time the baseline; existing baselines stay. */
 export async function insertBaselines(
   tx: Tx,
   owner: DriftOwner,
@@ -135,7 +135,7 @@ export const ScanRecord = z.object({
 });
 export type ScanRecord = z.infer<typeof ScanRecord>;
 
-/** The last looks within sight, or of one tenant (worker role). */
+/** Lists the latest visible scans, or those of one tenant (worker role). */
 export async function listScans(tx: Tx, kind: ScanKind, tenantId?: string): Promise<ScanRecord[]> {
   return tx.many(ScanRecord)`
     select tenant_id, kind, subject, at, commit_sha, not_checked from looks
@@ -143,7 +143,7 @@ export async function listScans(tx: Tx, kind: ScanKind, tenantId?: string): Prom
     order by tenant_id, subject collate "C"`;
 }
 
-/** Later looks take the place of earlier ones; a slow one never that of a newer. */
+/** Replaces earlier scans, but never a newer one by a slow one. */
 export async function upsertScans(
   tx: Tx,
   owner: DriftOwner,

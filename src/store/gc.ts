@@ -1,4 +1,4 @@
-/** gc_marks and gc_reports: what was put aside on which host, and what hosts were asked; beside the rows that say what is in use. */
+/** gc_marks and gc_reports: what hosts have quarantined and were requested to collect. Also the rows that say what is in use. */
 import { z } from "zod";
 import { hostQueue } from "../../queues/host.ts";
 import { GcKind } from "../domain/gc/gc.ts";
@@ -24,7 +24,7 @@ export type GcMark = z.infer<typeof GcMark>;
 const markColumns = sql`m.id, m.host, m.kind, m.subject, m.path, m.quarantine, m.reason, m.restore, m.bytes, m.marked_at,
   m.swept_at`;
 
-/** Before anything is renamed. False while something of the same path waits in the trash. */
+/** Call it before the path is renamed. Returns false while the trash holds something of the same path. */
 export async function insertGcMark(tx: Tx, mark: GcMark): Promise<boolean> {
   const inserted = await tx.run`
     insert into gc_marks (id, host, kind, subject, path, quarantine, reason, restore, bytes, marked_at, swept_at)
@@ -39,7 +39,7 @@ export async function listOpenGcMarks(tx: Tx, host: string): Promise<GcMark[]> {
     select ${markColumns} from gc_marks m where m.host = ${host} and m.swept_at is null order by m.marked_at, m.id`;
 }
 
-/** Of those in the trash of a host, which a row tells of. */
+/** Returns which of these marks, found in a host's trash, have a row. */
 export async function listKnownMarkIds(tx: Tx, ids: readonly string[]): Promise<Set<string>> {
   const rows = await tx.many(z.object({ id: z.uuid() }))`select id from gc_marks where id = any(${ids}::uuid[])`;
   return new Set(rows.map(({ id }) => id));
@@ -53,12 +53,12 @@ export async function markGcSwept(tx: Tx, id: string, at: Date): Promise<void> {
   await tx.run`update gc_marks set swept_at = coalesce(swept_at, ${at}) where id = ${id}`;
 }
 
-/** A run whose folder is put aside is no longer listed. */
+/** Hides a run whose folder is in quarantine. */
 export async function markRunCollected(tx: Tx, id: string, at: Date): Promise<void> {
   await tx.run`update runs set collected_at = coalesce(collected_at, ${at}) where id = ${id}`;
 }
 
-/** Somebody took its folder back out of the trash: they want it, so it is pinned. */
+/** Shows a run again whose folder was restored from the trash, and pins it because somebody wants it. */
 export async function restoreRun(tx: Tx, id: string): Promise<boolean> {
   const restored = await tx.run`
     update runs set collected_at = null, pinned = true where id = ${id} and collected_at is not null`;
@@ -70,13 +70,13 @@ export async function deleteCollectedArtifacts(tx: Tx, runId: string): Promise<n
     select 1 from runs where id = ${runId} and collected_at is not null)`;
 }
 
-/** Which runs are asked about; everything when nothing is said. */
+/** Restricts a listing; without fields it covers everything. */
 export interface GcScope {
   readonly tenantId?: string | undefined;
   readonly productId?: string | undefined;
 }
 
-/** All that are not collected: the place of each among its product's runs decides. */
+/** Lists all runs that are not collected, because a run's rank within its product decides whether it goes. */
 export async function listUncollectedRuns(tx: Tx, { tenantId, productId }: GcScope, limit: number): Promise<Run[]> {
   return tx.many(Run)`
     select ${runColumns} from runs r
@@ -85,7 +85,7 @@ export async function listUncollectedRuns(tx: Tx, { tenantId, productId }: GcSco
     order by r.started_at desc, r.id desc limit ${limit}`;
 }
 
-/** Which of these run ids have a row, collected or not. */
+/** Returns which of these run ids have a row, collected or not. */
 export async function listKnownRunIds(tx: Tx, ids: readonly string[]): Promise<Set<string>> {
   const rows = await tx.many(z.object({ id: z.uuid() }))`select id from runs where id = any(${ids}::uuid[])`;
   return new Set(rows.map(({ id }) => id));
@@ -102,7 +102,7 @@ const TaskInUse = z.object({
 });
 export type TaskInUse = z.infer<typeof TaskInUse>;
 
-/** Every task that is not over, and those that are over among the named ones. Read after the disk was looked at. */
+/** Lists every unfinished task, and the named ones. Read it after the disk, so that no new task is missed. */
 export async function listTasksInUse(
   tx: Tx,
   named: { readonly ids: readonly string[]; readonly branches: readonly string[] },
@@ -116,10 +116,10 @@ export async function listTasksInUse(
 
 export const HostGcRequest = z.object({
   dryRun: z.boolean(),
-  /** Null: everybody's. */
+  /** Null: every tenant. */
   tenantId: z.string().nullable(),
   productId: z.string().nullable(),
-  /** Also what belongs to the machine and not to a product. */
+  /** Also collects what belongs to the machine and to no product. */
   machine: z.boolean(),
 });
 export type HostGcRequest = z.infer<typeof HostGcRequest>;
@@ -135,7 +135,7 @@ const GcReport = z.object({
 });
 export type GcReport = z.infer<typeof GcReport>;
 
-/** The row and the hint to the host, in one transaction. */
+/** Stores each request with the hint to its host, in one transaction. */
 export async function insertGcRequests(
   tx: Tx,
   requests: readonly {
@@ -149,7 +149,7 @@ export async function insertGcRequests(
     const queue = hostQueue(host);
     const payload = { act: "gc", reportId: id } as const;
     await tx.run`
-      with asked as (
+      with request as (
         insert into gc_reports (id, host, asked_by, ask) values (${id}, ${host}, ${askedBy}, ${JSON.stringify(ask)}::jsonb)
       )
       insert into outbox (tenant_id, operator_id, topic, dedup_key, payload)
@@ -163,7 +163,7 @@ export async function listGcReports(tx: Tx, ids: readonly string[]): Promise<GcR
     select id, host, asked_by, ask, report, asked_at, done_at from gc_reports where id = any(${ids}::uuid[]) order by host`;
 }
 
-/** What this host was asked and has not done for a while: its hint may be lost. */
+/** Lists requests that this host has not completed after 5 s: their hints may be lost. */
 export async function listOpenGcReports(tx: Tx, host: string, limit: number): Promise<GcReport[]> {
   return tx.many(GcReport)`
     select id, host, asked_by, ask, report, asked_at, done_at from gc_reports

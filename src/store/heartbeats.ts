@@ -10,8 +10,8 @@ const columns = sql`h.task_id, h.attempt, h.dispatch_id, h.host, h.pane, h.proce
   h.needs_input, h.progress_at, h.nudged_at, h.dead_probes, h.observed_at`;
 
 /**
- * Writes a host's whole batch. Facts about another dispatch than the row's current one are dropped (a returning host must
- * not speak for an attempt that has moved). What only a sequence tells is derived here: progress, consecutive dead probes.
+ * Writes a host's whole batch. It drops facts about another dispatch than the current one, because a host that comes back
+ * must not report for an attempt that has moved. It derives what only a sequence shows: progress, consecutive dead probes.
  */
 export async function upsertFacts(tx: Tx, host: string, batch: readonly AgentFacts[]): Promise<number> {
   if (batch.length === 0) return 0;
@@ -51,14 +51,14 @@ export async function markNudged(tx: Tx, taskId: string): Promise<void> {
   await tx.run`update heartbeats set nudged_at = now() where task_id = ${taskId}`;
 }
 
-/** Agents of this host that wrote something in its last tick: theirs is the only output worth reading again. */
+/** Lists the agents of this host that wrote output in its last tick or wait for input: only their output has to be read again. */
 export async function listActiveAgents(tx: Tx, host: string): Promise<{ taskId: string; attempt: number }[]> {
   return tx.many(ActiveAgent)`
     select task_id, attempt from heartbeats
     where host = ${host} and process = 'alive' and (progress_at = observed_at or needs_input is not null)`;
 }
 
-/** What each of these asks now; null: nothing, or no longer. */
+/** Stores each agent's current question; null: none, or no longer. */
 export async function markQuestions(
   tx: Tx,
   questions: readonly { readonly taskId: string; readonly question: unknown }[],

@@ -6,7 +6,7 @@ import { Host } from "../domain/host.ts";
 export interface HostReport {
   readonly id: string;
   readonly bootId: string;
-  /** Which process reports; one at a time per host, others stand by. */
+  /** The process that reports: one at a time per host, others are on standby. */
   readonly reporter: string;
   readonly slots: number;
   readonly versions: Readonly<Record<string, string>>;
@@ -14,7 +14,7 @@ export interface HostReport {
   readonly diskFreeMb: number;
 }
 
-/** Takes or renews the host's lease; false when another process of this machine holds it. */
+/** Takes or renews the host's lease; returns false when another process of this machine holds it. */
 export async function renewHost(tx: Tx, report: HostReport, leaseMs: number): Promise<boolean> {
   const renewed = await tx.run`
     insert into hosts (id, boot_id, reporter, lease_until, slots, versions, load, disk_free_mb)
@@ -27,7 +27,7 @@ export async function renewHost(tx: Tx, report: HostReport, leaseMs: number): Pr
   return renewed > 0;
 }
 
-/** Gives the lease back at shutdown, so that the next process need not wait for it to expire. */
+/** Releases the lease at shutdown, so that the next process need not wait for it to expire. */
 export async function releaseHost(tx: Tx, id: string, reporter: string): Promise<void> {
   await tx.run`update hosts set reporter = '' , lease_until = greatest(lease_until, now()), draining = true
     where id = ${id} and reporter = ${reporter}`;
@@ -42,7 +42,7 @@ export async function listHosts(tx: Tx): Promise<Host[]> {
     from hosts h order by h.id`;
 }
 
-/** Locks the host's row, so that two claims cannot both take the last slot. Negative when the host is not known. */
+/** Locks the host's row, so that two claims cannot both take the last slot. Returns -1 for an unknown host. */
 export async function lockFreeSlots(tx: Tx, hostId: string): Promise<number> {
   const row = await tx.maybeOne(z.object({ slots: z.int() }))`select slots from hosts where id = ${hostId} for update`;
   if (!row) return -1;

@@ -1,4 +1,4 @@
-/** What the invariants look for: statements that find violations, a sentence each. All empty in a healthy fleet. */
+/** The statements behind the invariants: each lists violations as sentences, none in a healthy fleet. */
 import { z } from "zod";
 import type { Tier } from "../domain/operator.ts";
 import type { TaskStatus } from "../domain/task/task.ts";
@@ -6,7 +6,7 @@ import type { Tx } from "./sql.ts";
 
 const Violation = z.object({ violation: z.string() });
 
-/** Enough to act on; a broken house need not print a million lines. */
+/** Enough to act on; a broken fleet must not print a million lines. */
 const MAX_VIOLATIONS = 100;
 
 async function readViolations(rows: Promise<readonly z.output<typeof Violation>[]>): Promise<string[]> {
@@ -14,7 +14,7 @@ async function readViolations(rows: Promise<readonly z.output<typeof Violation>[
 }
 
 export function listOverTierSlots(tx: Tx, limits: Readonly<Record<Tier, number>>): Promise<string[]> {
-  // A limit that was lowered later blocks new admissions and violates nothing: compare with what was allowed at admission.
+  // A limit that was lowered later blocks new admissions but violates nothing, so operators changed since their last task are left out.
   return readViolations(
     tx.many(Violation)`
       select s.operator_id || ' holds ' || s.active || ' slots; tier ' || o.tier || ' allows ' || l.value as violation
@@ -37,7 +37,7 @@ export function listUnregisteredAgents(tx: Tx): Promise<string[]> {
 export function listUnauditedEnds(tx: Tx, terminal: readonly TaskStatus[]): Promise<string[]> {
   return readViolations(
     tx.many(Violation)`
-      select t.id || ' is ' || t.status || ' and the log does not say how' as violation from fleet_tasks t
+      select t.id || ' is ' || t.status || ' but the audit log does not say how' as violation from fleet_tasks t
       where t.status = any(${terminal}) and not exists (
         select from audit_log a where a.chain = 'task:' || t.id and a.detail->>'to' = t.status)
       limit ${MAX_VIOLATIONS}`,
@@ -53,10 +53,10 @@ export function listOverRetriedTasks(tx: Tx): Promise<string[]> {
 }
 
 export function listUnnotifiedEnds(tx: Tx, terminal: readonly TaskStatus[]): Promise<string[]> {
-  // By the key, which says what the row was written for: one that came to speak for several has another type by then.
+  // The key says what the row was written for; a row that was merged with others has another type.
   return readViolations(
     tx.many(Violation)`
-      select t.id || ' is ' || t.status || ' and nobody was to be told' as violation from fleet_tasks t
+      select t.id || ' is ' || t.status || ' without a notification' as violation from fleet_tasks t
       where t.status = any(${terminal}) and not exists (
         select from fleet_notifications n where n.task_id = t.id
           and split_part(n.dedup_key, '/', 2) in ('merged', 'abandoned', 'cancelled'))
@@ -67,14 +67,14 @@ export function listUnnotifiedEnds(tx: Tx, terminal: readonly TaskStatus[]): Pro
 export function listStrandedTasks(tx: Tx, recoveryMs: number): Promise<string[]> {
   return readViolations(
     tx.many(Violation)`
-      select t.id || ' is ' || t.status || ' since ' || t.updated_at || ' and nobody is due to move it' as violation
+      select t.id || ' is ' || t.status || ' since ' || t.updated_at || ' and no job is due to move it' as violation
       from fleet_tasks t
       where t.updated_at < now() - ${recoveryMs}::float8 * interval '1 ms' and (
         (t.status in ('proposed', 'retrying') and t.waiting_for is null)
         or (t.status in ('failed', 'rejected') and t.waiting_for is null and t.condition <> 'needs_input')
         or (t.status = 'spawning' and t.lease_until < now() - ${recoveryMs}::float8 * interval '1 ms'
           and exists (select from hosts h where h.id = t.host and h.lease_until > now())))
-        -- Stopped on purpose: whoever releases it moves it.
+        -- A kill switch holds it on purpose; releasing the switch moves it.
         and not coalesce(t.condition = 'paused' and (t.condition_detail #>> '{estop,by}' = 'fleet.yaml' or exists (
           select from kill_switches k where k.tenant_id in (t.tenant_id, '*')
             and k.scope = t.condition_detail #>> '{estop,scope}' and k.subject = t.condition_detail #>> '{estop,subject}')), false)
@@ -85,7 +85,7 @@ export function listStrandedTasks(tx: Tx, recoveryMs: number): Promise<string[]>
 export function listDuplicateAttempts(tx: Tx, recoveryMs: number): Promise<string[]> {
   return readViolations(
     tx.many(Violation)`
-      select a.task_id || ' has attempt ' || a.attempt || ' open beside its current ' || t.attempt as violation
+      select a.task_id || ' has attempt ' || a.attempt || ' open next to its current ' || t.attempt as violation
       from attempts a join fleet_tasks t on t.id = a.task_id
         join heartbeats h on h.task_id = t.id and h.attempt = t.attempt and h.process = 'alive'
       where a.closed_at is null and a.attempt < t.attempt
@@ -148,12 +148,12 @@ export function listAbandonedOrders(tx: Tx, recoveryMs: number): Promise<string[
       where o.status = 'running'
         and coalesce(o.lease_until, o.updated_at) < now() - ${recoveryMs}::float8 * interval '1 ms'
       union all
-      select 'batch ' || o.batch_id || ' stands still with order ' || o.id from work_orders o
+      select 'batch ' || o.batch_id || ' is stuck at order ' || o.id from work_orders o
       where o.status = 'pending' and o.requested_at is not null and o.due_at is null and not exists (
         select from work_orders b where b.batch_id = o.batch_id
           and (b.status = 'running' or (b.status = 'pending' and b.due_at is not null)))
       union all
-      select 'order ' || o.id || ' is ' || o.status || ' without a run that says so' from work_orders o
+      select 'order ' || o.id || ' is ' || o.status || ' without a run with that result' from work_orders o
       where o.status in ('completed', 'failed') and o.reason is null
         and not exists (select from runs r where r.order_id = o.id and r.status in ('success', 'failed'))
       limit ${MAX_VIOLATIONS}`,

@@ -1,4 +1,4 @@
-/** signing_keys: public halves in clear, private ones sealed outside the database. */
+/** signing_keys: public keys in plain text, private keys encrypted outside the database. */
 import { z } from "zod";
 import { sql, type Tx } from "./sql.ts";
 
@@ -22,7 +22,7 @@ export interface NewSigningKey {
 
 const columns = sql`k.id, k.public_jwk, k.sealed_private, k.sealed_with, k.active_from, k.retire_at, k.revoked_at`;
 
-/** Those that may still verify: not revoked, not past their time. First the one that signs, then the newest. */
+/** Lists the keys that may still verify: neither revoked nor retired. The one that signs comes first, then the newest. */
 export async function listUsableKeys(tx: Tx): Promise<SigningKeyRow[]> {
   return tx.many(SigningKeyRow)`
     select ${columns} from signing_keys k
@@ -30,12 +30,12 @@ export async function listUsableKeys(tx: Tx): Promise<SigningKeyRow[]> {
     order by k.retire_at is not null, k.active_from desc`;
 }
 
-/** Also those that are over. Newest first. */
+/** Lists all, also revoked and retired ones, newest first. */
 export async function listAllKeys(tx: Tx): Promise<SigningKeyRow[]> {
   return tx.many(SigningKeyRow)`select ${columns} from signing_keys k order by k.active_from desc`;
 }
 
-/** Until commit nobody else changes which key signs: two rotations come one after the other. */
+/** Keeps other transactions from changing which key signs until commit, so that two rotations run one after the other. */
 export async function lockKeys(tx: Tx): Promise<void> {
   await tx.run`select pg_advisory_xact_lock(hashtextextended('signing-keys/change', 0))`;
 }
@@ -48,19 +48,19 @@ export async function insertKey(tx: Tx, key: NewSigningKey): Promise<void> {
     on conflict on constraint signing_keys_pkey do nothing`;
 }
 
-/** All but the named one stop signing now, and verifying after `overlapMs`; one that was to end sooner still does. */
+/** Lets all other keys stop signing now and verifying after `overlapMs`. A key that is already retiring retires as planned. */
 export async function retireOtherKeys(tx: Tx, id: string, overlapMs: number): Promise<void> {
   await tx.run`
     update signing_keys set retire_at = now() + ${overlapMs}::double precision * interval '1 millisecond'
     where id <> ${id} and revoked_at is null and retire_at is null`;
 }
 
-/** False when there is no such key, or it was revoked before. */
+/** Returns false when there is no such key, or it was revoked before. */
 export async function markKeyRevoked(tx: Tx, id: string): Promise<boolean> {
   return (await tx.run`update signing_keys set revoked_at = now() where id = ${id} and revoked_at is null`) === 1;
 }
 
-/** Usable ones that are sealed under another key than `keyId`, but one of `openable`; locked until the transaction ends. */
+/** Locks usable keys that are sealed with one of `openable` other than `keyId`, until the transaction ends. */
 export async function claimKeysToReseal(
   tx: Tx,
   { keyId, openable, limit }: { readonly keyId: string; readonly openable: readonly string[]; readonly limit: number },

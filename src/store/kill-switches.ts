@@ -1,4 +1,4 @@
-/** kill_switches: what is stopped on purpose, beside what fleet.yaml says. Written by the house (worker role), never by gc. */
+/** kill_switches: what is stopped, in addition to what fleet.yaml stops. Only processors write them (worker role), never gc. */
 import { z } from "zod";
 import { EstopMode, EstopScope, FLEET_WIDE, type EstopTarget } from "../domain/task/kill-switch.ts";
 import { TERMINAL_STATUSES } from "../domain/task/task.ts";
@@ -18,7 +18,7 @@ export type KillSwitch = z.infer<typeof KillSwitch>;
 
 const columns = sql`tenant_id, scope, subject, mode, reason, ends_orders, operator_id, at`;
 
-/** A second one of the same scope replaces the first: the newest mode and reason count. */
+/** A second switch on the same subject replaces the first, so that the newest mode and reason hold. */
 export async function upsertKillSwitch(tx: Tx, killSwitch: Omit<KillSwitch, "at">): Promise<void> {
   const { tenantId, operatorId, scope, subject, mode, reason, endsOrders } = killSwitch;
   await tx.run`
@@ -29,7 +29,7 @@ export async function upsertKillSwitch(tx: Tx, killSwitch: Omit<KillSwitch, "at"
         ends_orders = excluded.ends_orders, at = now()`;
 }
 
-/** The one that was there. */
+/** Returns the deleted switch. */
 export async function deleteKillSwitch(
   tx: Tx,
   { tenantId, scope, subject }: EstopTarget,
@@ -39,14 +39,14 @@ export async function deleteKillSwitch(
     returning ${columns}`;
 }
 
-/** Those that may hold something of a tenant, the fleet-wide one among them; or all there are. By the primary key. */
+/** Lists those that may hold something of a tenant, including fleet-wide ones; without a tenant, all. The primary key serves it. */
 export async function listKillSwitches(tx: Tx, tenantId?: string): Promise<KillSwitch[]> {
   const where = tenantId === undefined ? sql`true` : sql`tenant_id in (${tenantId}, ${FLEET_WIDE})`;
   return tx.many(KillSwitch)`
     select ${columns} from kill_switches where ${where} order by tenant_id, scope, subject collate "C"`;
 }
 
-/** What stopped one task has nothing left to stop once that is over. */
+/** Deletes switches on single tasks that have ended. */
 export async function deleteSpentSwitches(tx: Tx): Promise<void> {
   await tx.run`
     delete from kill_switches k using fleet_tasks t

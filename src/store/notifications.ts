@@ -1,4 +1,4 @@
-/** fleet_notifications: one row per message and channel, written with what it is about, before any try to deliver it. */
+/** fleet_notifications: one row per message and channel, written in the transaction of its subject, before any delivery. */
 import { z } from "zod";
 import { notifyQueue } from "../../queues/notify.ts";
 import { sql, type Tx } from "./sql.ts";
@@ -7,7 +7,7 @@ import { NotificationRow } from "../domain/notify/notification.ts";
 const columns = sql`n.id, n.tenant_id, n.operator_id, n.task_id, n.type, n.channel, n.summary, n.facts, n.status, n.epoch,
   n.tries, n.last_error, n.due_at, n.delivered_at, n.created_at`;
 
-/** The pending row of this epoch, when it is due; undefined when it is told, on its way, or waits under another epoch. */
+/** Finds the pending row of this epoch when it is due; undefined when it is delivered, being sent, or waits under another epoch. */
 export async function findPendingNotification(
   tx: Tx,
   { notificationId, epoch }: { notificationId: string; epoch: number },
@@ -17,7 +17,7 @@ export async function findPendingNotification(
     where n.id = ${notificationId} and n.epoch = ${epoch} and n.status = 'pending' and n.due_at <= now() + interval '50 ms'`;
 }
 
-/** The pending row of this epoch, its next try claimed for `leaseMs`: a second job meanwhile finds nothing due. */
+/** Claims the next try of the pending row of this epoch for `leaseMs`, so that a second job finds nothing due. */
 export async function claimNotification(
   tx: Tx,
   { notificationId, epoch }: { notificationId: string; epoch: number },
@@ -29,7 +29,7 @@ export async function claimNotification(
     returning ${columns}`;
 }
 
-/** A message that is about no single task: to the receiver's channels, with the hints to deliver it. The same key is the same message. */
+/** Stores a message about no single task for each of the receiver's channels, with delivery hints. A repeated key adds nothing. */
 export async function insertNotifications(
   tx: Tx,
   to: { readonly tenantId: string; readonly operatorId: string },
@@ -42,7 +42,7 @@ export async function insertNotifications(
   },
 ): Promise<void> {
   await tx.run`
-    with noted as (
+    with stored as (
       insert into fleet_notifications (tenant_id, operator_id, type, channel, dedup_key, summary, facts)
       select ${to.tenantId}, ${to.operatorId}, ${message.type}, channel, ${message.key}, ${message.summary},
         ${JSON.stringify(message.facts)}::jsonb
@@ -53,11 +53,11 @@ export async function insertNotifications(
     insert into outbox (tenant_id, operator_id, topic, dedup_key, payload)
     select ${to.tenantId}, ${to.operatorId}, ${notifyQueue.name}, ${`${notifyQueue.name}/notify_`} || id || '_e1',
       jsonb_build_object('notificationId', id, 'epoch', 1)
-    from noted
+    from stored
     on conflict on constraint outbox_dedup_key do nothing`;
 }
 
-/** Closes it; with the epoch of the claim, so that a late sender cannot speak over a newer try. */
+/** Closes it under the epoch of the claim, so that a late sender cannot overwrite a newer try. */
 export async function settleNotification(
   tx: Tx,
   row: { id: string; epoch: number },
@@ -69,7 +69,7 @@ export async function settleNotification(
     where id = ${row.id} and epoch = ${row.epoch} and status = 'pending'`;
 }
 
-/** Another try later, under a new epoch (a finished job's id would be ignored by the queue). */
+/** Schedules another try under a new epoch, because the queue ignores the id of a finished job. */
 export async function postponeNotification(
   tx: Tx,
   row: { id: string; epoch: number },
@@ -81,7 +81,7 @@ export async function postponeNotification(
     where id = ${row.id} and epoch = ${row.epoch} and status = 'pending'`;
 }
 
-/** The same message on another channel: the fallback when the chosen one is done for. */
+/** Stores the same message for another channel, as a fallback when the chosen one has failed. */
 export async function insertFallbackNotification(
   tx: Tx,
   row: NotificationRow,
@@ -97,7 +97,7 @@ export async function insertFallbackNotification(
   return made?.id;
 }
 
-/** Pending ones whose job seems lost. */
+/** Lists pending ones whose jobs seem to be lost. */
 export async function listOverdueNotifications(tx: Tx, graceMs: number, limit: number): Promise<NotificationRow[]> {
   return tx.many(NotificationRow)`
     select ${columns} from fleet_notifications n
@@ -111,14 +111,14 @@ export async function bumpNotificationEpoch(tx: Tx, id: string): Promise<number>
   return row.epoch;
 }
 
-/** Until the transaction ends, nobody else decides what this receiver is sent. */
+/** Keeps other transactions from deciding what this receiver gets until this one ends. */
 export async function lockReceiver(tx: Tx, { operatorId, channel }: Receiver): Promise<void> {
   await tx.run`select pg_advisory_xact_lock(hashtextextended('notify/' || ${channel} || '/' || ${operatorId}, 0))`;
 }
 
 type Receiver = Pick<NotificationRow, "operatorId" | "channel">;
 
-/** When this receiver was sent something in the last minute; what is on its way counts as sent. */
+/** Lists when this receiver got messages in the last minute; messages being sent count. */
 export async function listRecentSendTimes(tx: Tx, { operatorId, channel }: Receiver): Promise<Date[]> {
   const rows = await tx.many(z.object({ at: z.date() }))`
     select coalesce(delivered_at, now()) as at from fleet_notifications
@@ -128,7 +128,7 @@ export async function listRecentSendTimes(tx: Tx, { operatorId, channel }: Recei
   return rows.map(({ at }) => at);
 }
 
-/** Too many for one minute: it waits, and is marked as one that may be summed up with others. */
+/** Postpones a message over the rate limit, and marks it as one that may be merged with others. */
 export async function throttleNotification(tx: Tx, row: { id: string; epoch: number }, untilMs: number): Promise<void> {
   await tx.run`
     update fleet_notifications set epoch = epoch + 1, due_at = now() + ${untilMs}::float8 * interval '1 ms',
@@ -136,7 +136,7 @@ export async function throttleNotification(tx: Tx, row: { id: string; epoch: num
     where id = ${row.id} and epoch = ${row.epoch} and status = 'pending' and due_at <= now() + interval '50 ms'`;
 }
 
-/** The held ones of this receiver besides `row`, now merged into it: it speaks for all of them. */
+/** Merges the receiver's other held messages into `row`, which stands for all of them. Returns the merged ones. */
 export async function mergeHeldNotifications(tx: Tx, row: NotificationRow, limit: number): Promise<NotificationRow[]> {
   return tx.many(NotificationRow)`
     update fleet_notifications n set status = 'merged', last_error = null
@@ -148,7 +148,7 @@ export async function mergeHeldNotifications(tx: Tx, row: NotificationRow, limit
     returning ${columns}`;
 }
 
-/** What it says from now on, also in its further tries and its fallback. */
+/** Replaces its text, also for later tries and the fallback. */
 export async function rewriteNotification(
   tx: Tx,
   row: Pick<NotificationRow, "id" | "type" | "summary" | "facts">,
@@ -158,7 +158,7 @@ export async function rewriteNotification(
     where id = ${row.id}`;
 }
 
-/** One message, on each of its channels. */
+/** Lists the rows of one message, one per channel. */
 export async function listNotificationsByKey(tx: Tx, key: string): Promise<NotificationRow[]> {
   return tx.many(NotificationRow)`
     select ${columns} from fleet_notifications n where n.dedup_key = ${key} order by n.channel`;

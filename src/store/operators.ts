@@ -1,11 +1,10 @@
-/** operators and their slots: who may ask, and the row that admission waits in line for. */
-import { z } from "zod";
+/** operators and their slots: who may spawn, and the row that admission locks. */
 import { Operator, OperatorRow } from "../domain/operator.ts";
 import { sql, type Tx } from "./sql.ts";
 
 /**
- * Makes the operator and its slot row known, or updates the tier, and the role when one is given; also one that was disabled
- * is let in again. Only the house does this (worker role), never a request.
+ * Creates the operator with its slot row, or updates the tier, and the role when one is given. It also enables a disabled
+ * operator. Only processors call it (worker role), never a request.
  */
 export async function upsertOperator(tx: Tx, { id, tenantId, tier, role }: Operator): Promise<void> {
   await tx.run`
@@ -27,23 +26,23 @@ export async function findOperator(tx: Tx, id: string): Promise<Operator | undef
 
 const columns = sql`o.id, o.tenant_id, o.tier, o.role, o.disabled_at, o.created_at`;
 
-/** The most that a token of this operator may claim. */
+/** Finds the highest tier and role that a token of this operator may claim. */
 export async function findOperatorRow(tx: Tx, id: string): Promise<OperatorRow | undefined> {
   return tx.maybeOne(OperatorRow)`select ${columns} from operators o where o.id = ${id}`;
 }
 
-/** The same, and nobody else changes it until commit. */
+/** Does the same, and locks the row until commit. */
 export async function lockOperator(tx: Tx, id: string): Promise<OperatorRow | undefined> {
   return tx.maybeOne(OperatorRow)`select ${columns} from operators o where o.id = ${id} for update`;
 }
 
-/** In the order of their names, those behind `after`. */
+/** Lists those after `after`, by id. */
 export async function listOperators(tx: Tx, after: string, limit: number): Promise<OperatorRow[]> {
   return tx.many(OperatorRow)`
     select ${columns} from operators o where o.id > ${after} order by o.id limit ${limit}`;
 }
 
-/** New, or other than it was. The tenant of one that is there stays. */
+/** Creates or updates the operator. The tenant of an existing one stays. */
 export async function upsertOperatorRow(tx: Tx, operator: Omit<OperatorRow, "createdAt">): Promise<void> {
   const { id, tenantId, tier, role, disabledAt } = operator;
   await tx.run`
@@ -54,14 +53,7 @@ export async function upsertOperatorRow(tx: Tx, operator: Omit<OperatorRow, "cre
   await insertSlots(tx, id, tenantId);
 }
 
-export async function countHeldSlots(tx: Tx, operatorId: string): Promise<number> {
-  const row = await tx.maybeOne(
-    z.object({ active: z.int() }),
-  )`select active from slots where operator_id = ${operatorId}`;
-  return row?.active ?? 0;
-}
-
-/** An act without a task (a refusal, a token, a setting), in the operator's own audit chain. */
+/** Records an action without a task (a refusal, a token, a setting) in the operator's own audit chain. */
 export async function auditOperator(
   tx: Tx,
   entry: { operatorId: string; actor: string; action: string; detail: Readonly<Record<string, unknown>> },
@@ -70,7 +62,7 @@ export async function auditOperator(
     select fleet_audit(${entry.operatorId}, ${entry.actor}, ${entry.action}, ${JSON.stringify(entry.detail)}::jsonb)`;
 }
 
-/** What an operator did themselves, in their own chain. */
+/** Records what an operator did, in that operator's chain. */
 export async function auditBy(
   tx: Tx,
   by: { readonly id: string },

@@ -1,6 +1,6 @@
 /**
- * work_orders while they are carried out: claimed by one worker under a lease, settled by whoever still holds it, one after
- * another within a batch. Lock order: the order itself, then the others of its batch. Worker role.
+ * work_orders while they run: one worker claims an order under a lease, and only the holder of the lease settles it. Orders of a
+ * batch run one after another. Lock order: the order itself, then the others of its batch. Worker role.
  */
 import { z } from "zod";
 import type { OrderResult } from "../domain/orders/order.ts";
@@ -14,7 +14,7 @@ export interface OrderClaim {
   readonly worker: string;
 }
 
-/** Claims it when its turn has come and nobody works on it; undefined otherwise. */
+/** Claims it when it is due and no worker has it; undefined otherwise. */
 export async function claimOrder(
   tx: Tx,
   claim: OrderClaim & { readonly host: string; readonly leaseMs: number },
@@ -26,7 +26,7 @@ export async function claimOrder(
     returning ${orderColumns}`;
 }
 
-/** False when the claim was lost meanwhile: the result then belongs to nobody. */
+/** Returns false when the claim was lost: the result must then be discarded. */
 export async function renewOrderLease(
   tx: Tx,
   { orderId, epoch, worker }: OrderClaim,
@@ -44,7 +44,7 @@ export interface OrderOutcome {
   readonly result: OrderResult;
 }
 
-/** Undefined when the claim was lost meanwhile. */
+/** Returns undefined when the claim was lost. */
 export async function settleOrder(
   tx: Tx,
   { orderId, epoch, worker }: OrderClaim,
@@ -57,7 +57,7 @@ export async function settleOrder(
     returning ${orderColumns}`;
 }
 
-/** Gives a claimed order back: to be tried once more (`healed`), or because this process is leaving. Its job stays the same. */
+/** Releases a claimed order, for another attempt (`healed`) or because this process is shutting down. Its job stays the same. */
 export async function releaseOrder(
   tx: Tx,
   { orderId, epoch, worker }: OrderClaim,
@@ -70,7 +70,7 @@ export async function releaseOrder(
     returning ${orderColumns}`;
 }
 
-/** A claimed order that may not begin: as it was before, with the reason for its waiting. */
+/** Returns a claimed order that may not start to the queue, with the reason why it waits. */
 export async function deferOrder(
   tx: Tx,
   { id, version }: Order,
@@ -83,7 +83,7 @@ export async function deferOrder(
     returning ${orderColumns}`;
 }
 
-/** What is left of a batch is not done, and says why. */
+/** Skips the remaining orders of a batch, with the reason. */
 export async function skipBatch(tx: Tx, batchId: string, { reason, at }: SkipReason): Promise<Order[]> {
   return tx.many(Order)`
     update work_orders o set status = 'skipped', reason = ${reason}, due_at = null, completed_at = now(),
@@ -92,7 +92,7 @@ export async function skipBatch(tx: Tx, batchId: string, { reason, at }: SkipRea
     returning ${orderColumns}`;
 }
 
-/** The same for one; undefined when it moved meanwhile. */
+/** Skips one order; undefined when it has changed meanwhile. */
 export async function skipOrder(
   tx: Tx,
   { id, version }: Order,
@@ -122,7 +122,7 @@ function skippedResult(reason: string, at: Date): string {
   return JSON.stringify(result);
 }
 
-/** Whose turn has come and whom nobody took: the hint may be lost. */
+/** Lists due orders that no worker has claimed: their hints may be lost. */
 export async function listOverdueOrders(tx: Tx, graceMs: number, limit: number): Promise<Order[]> {
   return tx.many(Order)`
     select ${orderColumns} from work_orders o
@@ -131,14 +131,14 @@ export async function listOverdueOrders(tx: Tx, graceMs: number, limit: number):
     order by o.due_at limit ${limit}`;
 }
 
-/** Looked after: left alone for a while. */
+/** Postpones orders whose jobs exist, so that the reconciler does not check them again at once. */
 export async function postponeOrders(tx: Tx, ids: readonly string[], ms: number): Promise<void> {
   await tx.run`
     update work_orders set due_at = now() + ${ms}::float8 * interval '1 ms'
     where id = any(${ids}::uuid[]) and status = 'pending'`;
 }
 
-/** Under a new epoch, since the queue ignores an id it still keeps. */
+/** Issues new jobs under a new epoch, because the queue ignores an id that it still has. */
 export async function reissueOrders(tx: Tx, ids: readonly string[], ms: number): Promise<void> {
   await tx.run`
     update work_orders set epoch = epoch + 1, due_at = now() + ${ms}::float8 * interval '1 ms', version = version + 1,
@@ -149,7 +149,7 @@ export async function reissueOrders(tx: Tx, ids: readonly string[], ms: number):
 
 const Ids = z.object({ id: z.uuid() });
 
-/** Their workers are dead, or think that they work and do not. */
+/** Locks running orders whose workers have died, or hang. */
 export async function lockExpiredOrders(tx: Tx, limit: number): Promise<string[]> {
   const rows = await tx.many(Ids)`
     select id from work_orders where status = 'running' and lease_until < now()
@@ -158,8 +158,8 @@ export async function lockExpiredOrders(tx: Tx, limit: number): Promise<string[]
 }
 
 /**
- * Their runs are over, and they are to be run again under a new epoch; those that cost too many workers have failed. The
- * epoch fences the dead worker off should it wake.
+ * Ends their runs and lets them run again under a new epoch; orders that have crashed too many workers fail. The epoch fences
+ * off the old worker in case it wakes up.
  */
 export async function takeOverOrders(
   tx: Tx,

@@ -1,4 +1,4 @@
-/** work_orders: what is to be done, once each; and the asking for it. Running one is in runs.ts and order-claims.ts. */
+/** work_orders: storing each order once, and requesting that it runs. Running one is in runs.ts and order-claims.ts. */
 import { z } from "zod";
 import { ordersQueue } from "../../queues/orders.ts";
 import { orderEvent } from "../domain/notify/event.ts";
@@ -12,7 +12,7 @@ export const orderColumns = sql`o.id, o.tenant_id, o.operator_id, o.product_id, 
   o.plan_id, o.schedule_id, o.slot_at, o.batch_id, o.requested_at, o.attempt, o.crashes, o.worker, o.host, o.lease_until,
   o.due_at, o.result, o.version, o.epoch, o.completed_at, o.created_at, o.updated_at`;
 
-/** An order to be. `order.job_id` becomes its id. */
+/** An order to store. `order.job_id` becomes its id. */
 export interface NewOrder {
   readonly order: WorkOrder;
   readonly source: OrderSource;
@@ -24,8 +24,8 @@ export interface NewOrder {
 }
 
 /**
- * Stores those that are not there yet: an open order of the same product, intent and subject, or one of the same slot of a
- * schedule, takes the place of a new one. Answers with the new rows.
+ * Stores the orders that do not exist yet: an open order of the same product, intent and subject, or one of the same slot of a
+ * schedule, replaces a new one. Returns the new rows.
  */
 export async function insertOrders(
   tx: Tx,
@@ -47,7 +47,7 @@ export async function insertOrders(
       evidence_expectations, policy_refs, priority, score, reasons, source, plan_id, schedule_id, slot_at, created_at)
     select job_id, ${owner.tenantId}, ${owner.operatorId}, product_id, intent, subject, inputs, budget, stop_conditions,
       evidence_expectations, policy_refs, priority, score, reasons, source, plan_id, schedule_id, slot_at, created_at
-    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as ask (job_id uuid, product_id text, intent text, subject text,
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as wanted (job_id uuid, product_id text, intent text, subject text,
       inputs jsonb, budget jsonb, stop_conditions jsonb, evidence_expectations jsonb, policy_refs jsonb, priority integer,
       score integer, reasons jsonb, source text, plan_id uuid, schedule_id text, slot_at timestamptz, created_at timestamptz)
     on conflict do nothing
@@ -60,22 +60,22 @@ export async function insertOrders(
 }
 
 /**
- * Asks for pending orders to be run, as one batch: one after another, the most urgent first, so that a stop condition of one
- * may end the rest. One that was asked for already stays as it is. Worker role.
+ * Requests that pending orders run as one batch: one after another, the most urgent first, so that a stop condition of one may
+ * end the rest. An order that was requested before stays as it is. Worker role.
  */
 export async function requestOrders(tx: Tx, ids: readonly string[], batchId: string): Promise<Order[]> {
   const requested = await tx.many(Order)`
-    with asked as (
+    with requested as (
       update work_orders o set requested_at = now(), batch_id = ${batchId}, version = version + 1, updated_at = now()
       where id = any(${ids}::uuid[]) and status = 'pending' and requested_at is null
       returning ${orderColumns}
     )
-    select * from asked order by priority desc, created_at, id`;
+    select * from requested order by priority desc, created_at, id`;
   if (requested.length > 0) await advanceBatches(tx, [batchId]);
   return requested;
 }
 
-/** The next of each batch has its turn, unless one of the batch has it now: the row says so, and the hint goes to the queue. */
+/** Makes the next order of each batch due and queues its hint, unless one of the batch is due or running. */
 export async function advanceBatches(tx: Tx, batchIds: readonly string[]): Promise<void> {
   await tx.run`
     with next as (
@@ -91,7 +91,7 @@ export async function advanceBatches(tx: Tx, batchIds: readonly string[]): Promi
     ${hintsInsert(sql`due`)}`;
 }
 
-/** The hints of orders that are due, under the epoch they have. */
+/** Queues the hints of due orders under their current epoch. */
 export async function insertOrderHints(tx: Tx, ids: readonly string[]): Promise<void> {
   await tx.run`
     with due as (
@@ -112,11 +112,7 @@ export async function findOrder(tx: Tx, id: string): Promise<Order | undefined> 
   return tx.maybeOne(Order)`select ${orderColumns} from work_orders o where o.id = ${id}`;
 }
 
-export async function getOrder(tx: Tx, id: string): Promise<Order> {
-  return tx.one(Order)`select ${orderColumns} from work_orders o where o.id = ${id}`;
-}
-
-/** The one that stands in the way of a new one. */
+/** Finds the open order that keeps a new one from being stored. */
 export async function findOpenOrder(
   tx: Tx,
   where: Pick<Order, "tenantId" | "productId" | "intent" | "subject">,
@@ -127,7 +123,7 @@ export async function findOpenOrder(
       and o.subject = ${where.subject} and o.status in ('pending', 'running')`;
 }
 
-/** By a prefix of the id or of its short name, as people type it. */
+/** Lists those whose id or short name begins with `name`, as people type it. */
 export async function listOrdersByName(tx: Tx, tenantId: string, name: string, limit: number): Promise<Order[]> {
   return tx.many(Order)`
     select ${orderColumns} from work_orders o
@@ -143,7 +139,7 @@ export interface OrderFilter {
   readonly status?: OrderStatus | undefined;
   readonly planId?: string | undefined;
   readonly batchId?: string | undefined;
-  /** Those before this one, newest first. */
+  /** Keyset: only orders older than this one. */
   readonly before?: PageCursor | undefined;
   readonly limit: number;
 }
@@ -166,7 +162,7 @@ export async function listOrders(tx: Tx, filter: OrderFilter): Promise<z.infer<t
     order by o.created_at desc, o.id desc limit ${limit}`;
 }
 
-/** Those of a schedule that are not over yet. */
+/** Counts the unfinished orders of a schedule. */
 export async function countOpenOfSchedule(tx: Tx, tenantId: string, scheduleId: string): Promise<number> {
   const row = await tx.one(z.object({ open: z.int() }))`
     select count(*)::int as open from work_orders
@@ -175,8 +171,8 @@ export async function countOpenOfSchedule(tx: Tx, tenantId: string, scheduleId: 
 }
 
 /**
- * Orders that were planned, and that nobody asked to be run, become those of the slot that wants the same. Answers with
- * them; ask for them afterwards.
+ * Assigns planned orders that were not requested to the slot of a schedule that wants the same. Returns them; request them
+ * afterwards.
  */
 export async function adoptOrders(
   tx: Tx,
@@ -192,7 +188,7 @@ export async function adoptOrders(
     returning ${orderColumns}`;
 }
 
-/** Those nobody asked to run yet, the most urgent first. */
+/** Lists pending orders that were not requested yet, the most urgent first. */
 export async function listPendingOrders(
   tx: Tx,
   filter: { readonly tenantId: string; readonly products: readonly string[]; readonly limit: number },
@@ -204,7 +200,7 @@ export async function listPendingOrders(
     order by o.priority desc, o.created_at, o.id limit ${filter.limit}`;
 }
 
-/** The record as it is shown, stored as a file, and checked against the published schema. */
+/** Converts a row to the record of the published schema, which is shown and stored as a file. */
 export function toWorkOrder(order: Order): WorkOrder {
   return {
     job_id: order.id,

@@ -1,9 +1,9 @@
-/** outbox: what must still be told, written in the transaction that is the reason for it. The relay reads it here. */
+/** outbox: messages for the queues and readers of events, written in the transaction that causes them. The relay reads it here. */
 import { z } from "zod";
 import type { QueueDefinition } from "../../queues/define.ts";
 import { sql, type Tx } from "./sql.ts";
 
-/** A row to be: which queue is to get which job. The dedup key is the job's id, so a hint is written once per epoch. */
+/** A job for a queue. The dedup key is the job's id, so that a hint is written once per epoch. */
 export interface Hint {
   readonly topic: string;
   readonly dedupKey: string;
@@ -34,9 +34,9 @@ const OutboxRow = z.object({
 export type OutboxRow = z.infer<typeof OutboxRow>;
 
 /**
- * Takes up to `limit` waiting rows in order and marks them told, in one statement: commit once the queue has them, and no
- * other relay sees them; roll back, and they wait as before. Other relays pass them over until this transaction ends.
- * (`outbox.id`: a bare `id` would be the text of the answer, "10" before "9".)
+ * Claims up to `limit` waiting rows in order and marks them processed, in one statement. Commit once the queue has them; after
+ * a rollback they wait as before. Other relays skip them until this transaction ends.
+ * (`outbox.id`: a bare `id` would be the text of the result, which sorts "10" before "9".)
  */
 export async function claimHints(tx: Tx, limit: number): Promise<OutboxRow[]> {
   return tx.many(OutboxRow)`
@@ -44,7 +44,7 @@ export async function claimHints(tx: Tx, limit: number): Promise<OutboxRow[]> {
       select id, topic, payload, retry_count, run_at, next_attempt_at from outbox
       where processed_at is null and dead_at is null and next_attempt_at <= now() and topic <> 'event'
       order by next_attempt_at, outbox.id limit ${limit} for update skip locked
-    ), told as (
+    ), processed as (
       update outbox set processed_at = now(), last_error = null where id = any(array(select id from taken))
     )
     select id::text, topic, payload, retry_count,
@@ -52,7 +52,7 @@ export async function claimHints(tx: Tx, limit: number): Promise<OutboxRow[]> {
     from taken order by next_attempt_at, taken.id`;
 }
 
-/** It waits again; after `mostTries` it is dead: kept, counted, shown to a human. */
+/** Lets the rows wait again. After `maxTries` they are dead: retained, and reported by an invariant. */
 export async function markHintsFailed(
   tx: Tx,
   failure: { ids: readonly string[]; error: string; pauseMs: number; maxTries: number },
@@ -64,7 +64,7 @@ export async function markHintsFailed(
     where id = any(${failure.ids}::bigint[])`;
 }
 
-/** Hints that belong to no task's transition (a batch re-issued by the reconciler), or to no task at all. */
+/** Stores hints outside a task's transition: those that the reconciler issues again, and those of no task. */
 export async function insertHints(
   tx: Tx,
   owner: { tenantId: string; operatorId: string; taskId?: string | null },
@@ -79,7 +79,7 @@ export async function insertHints(
     on conflict on constraint outbox_dedup_key do nothing`;
 }
 
-/** Events that belong to no task. Told at once, as far as the queues are concerned: readers find them here. */
+/** Stores events that belong to no task. They count as processed, because readers find them here and not in a queue. */
 export async function insertEvents(
   tx: Tx,
   events: readonly { readonly id: string; readonly tenantid: string; readonly data: { readonly operatorId: string } }[],
@@ -92,16 +92,6 @@ export async function insertEvents(
     on conflict on constraint outbox_dedup_key do nothing`;
 }
 
-const OutboxLag = z.object({ waiting: z.int(), dead: z.int(), oldestMs: z.number() });
-
-export async function measureOutboxLag(tx: Tx): Promise<z.output<typeof OutboxLag>> {
-  return tx.one(OutboxLag)`
-    select count(*)::int as waiting, (select count(*)::int from outbox where dead_at is not null) as dead,
-      coalesce(extract(epoch from now() - min(created_at) filter (where coalesce(run_at, created_at) <= now())) * 1000, 0)::float8
-        as oldest_ms
-    from outbox where processed_at is null and dead_at is null`;
-}
-
 const EventRow = z.object({
   cursor: z.string(),
   taskId: z.uuid().nullable(),
@@ -110,8 +100,8 @@ const EventRow = z.object({
 export type EventRow = z.infer<typeof EventRow>;
 
 /**
- * Events after `cursor` ("<xid>-<id>", "0-0" from the start), oldest first. Only what is below every running transaction
- * is shown: a smaller cursor can then no longer appear, so a reader that remembers its last cursor misses nothing.
+ * Lists events after `cursor` ("<xid>-<id>", "0-0" from the start), oldest first. It shows only rows below every running
+ * transaction: no smaller cursor can appear any more, so that a reader that stores its last cursor misses nothing.
  */
 export async function listEvents(
   tx: Tx,
@@ -126,7 +116,7 @@ export async function listEvents(
     order by xid, id limit ${after.limit}`;
 }
 
-/** The newest of them, oldest first. */
+/** Lists the newest events, oldest first. */
 export async function listLatestEvents(
   tx: Tx,
   { limit, taskId }: { limit: number; taskId?: string | undefined },
@@ -141,7 +131,7 @@ export async function listLatestEvents(
 
 const EventCursor = z.object({ cursor: z.string() });
 
-/** Where a reader starts who wants only what comes from now on. */
+/** Returns the cursor of a reader that wants only future events. */
 export async function getLatestEventCursor(tx: Tx): Promise<string> {
   const row = await tx.one(EventCursor)`select pg_snapshot_xmin(pg_current_snapshot())::text || '-0' as cursor`;
   return row.cursor;

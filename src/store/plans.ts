@@ -1,4 +1,4 @@
-/** plans: what was planned from which inputs, kept so that it can be planned again and compared. Written by the house (worker role). */
+/** plans: inputs and output of each plan, stored so that it can be repeated and compared. Only processors write them (worker role). */
 import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
 import { z } from "zod";
@@ -24,7 +24,7 @@ export type StoredPlan = z.infer<typeof StoredPlan>;
 const columns = sql`p.id, p.tenant_id, p.operator_id, p.source, p.as_of, p.wanted, p.candidates, p.input_sha256,
   p.output_sha256, p.created_at`;
 
-/** The texts as they are: canonical JSON. */
+/** Both texts are canonical JSON. */
 export interface PlanTexts {
   readonly inputs: string;
   readonly output: string;
@@ -33,13 +33,13 @@ export interface PlanTexts {
 const pack = promisify(gzip);
 const unpack = promisify(gunzip);
 
-/** Outside the transaction, because it may take a while: what insertPlan stores. */
+/** Compresses what insertPlan stores. Call it outside the transaction, because it takes time. */
 export async function packPlanTexts({ inputs, output }: PlanTexts): Promise<{ inputs: Buffer; output: Buffer }> {
   const [packedInputs, packedOutput] = await Promise.all([pack(inputs), pack(output)]);
   return { inputs: packedInputs, output: packedOutput };
 }
 
-/** Whether it is new: the same plan on the same inputs has the same id, and is stored once. */
+/** Returns whether it is new: the same plan on the same inputs has the same id, and is stored once. */
 export async function insertPlan(
   tx: Tx,
   plan: Omit<StoredPlan, "createdAt">,
@@ -53,7 +53,7 @@ export async function insertPlan(
   return stored > 0;
 }
 
-/** Within sight, by id or a beginning of it; `name` is hexadecimal without hyphens. */
+/** Lists visible plans whose id begins with `name`, hexadecimal without hyphens. */
 export async function listPlansByName(tx: Tx, name: string, limit: number): Promise<StoredPlan[]> {
   return tx.many(StoredPlan)`
     select ${columns} from plans p
@@ -63,7 +63,7 @@ export async function listPlansByName(tx: Tx, name: string, limit: number): Prom
 
 const PackedPlan = z.object({ inputs: z.instanceof(Buffer), output: z.instanceof(Buffer) });
 
-/** Undefined where the bytes are no longer what was stored, and cannot even be unpacked. */
+/** Leaves a text out when its stored bytes have changed so that they cannot be decompressed. */
 export async function readPlanTexts(tx: Tx, id: string): Promise<Partial<PlanTexts>> {
   const { inputs, output } = await tx.one(PackedPlan)`select inputs, output from plans where id = ${id}`;
   const [readInputs, readOutput] = await Promise.all([tryUnpack(inputs), tryUnpack(output)]);
@@ -81,7 +81,7 @@ async function tryUnpack(bytes: Buffer): Promise<string | undefined> {
 }
 
 export interface PlanFilter {
-  /** Those before this one, newest first. */
+  /** Keyset: only plans older than this one. */
   readonly before?: PageCursor | undefined;
   readonly limit: number;
 }
@@ -103,16 +103,16 @@ export interface OrderSubject {
 
 const SubjectOrder = z.object({ jobId: z.uuid(), orderId: z.uuid(), status: OrderStatus });
 
-/** For each of these: the order of that id, or else the open one in whose place none is stored. One statement. */
+/** Finds for each of these the order with that id, or else the open one that keeps it from being stored. */
 export async function listOrdersForSubjects(
   tx: Tx,
   tenantId: string,
   subjects: readonly OrderSubject[],
 ): Promise<z.infer<typeof SubjectOrder>[]> {
   return tx.many(SubjectOrder)`
-    select distinct on (ask.job_id) ask.job_id, o.id as order_id, o.status
-    from jsonb_to_recordset(${JSON.stringify(subjects)}::jsonb) as ask (job_id uuid, product_id text, intent text, subject text)
-    join work_orders o on o.tenant_id = ${tenantId} and (o.id = ask.job_id or (o.product_id = ask.product_id
-      and o.intent = ask.intent and o.subject = ask.subject and o.status in ('pending', 'running')))
-    order by ask.job_id, o.id = ask.job_id desc`;
+    select distinct on (wanted.job_id) wanted.job_id, o.id as order_id, o.status
+    from jsonb_to_recordset(${JSON.stringify(subjects)}::jsonb) as wanted (job_id uuid, product_id text, intent text, subject text)
+    join work_orders o on o.tenant_id = ${tenantId} and (o.id = wanted.job_id or (o.product_id = wanted.product_id
+      and o.intent = wanted.intent and o.subject = wanted.subject and o.status in ('pending', 'running')))
+    order by wanted.job_id, o.id = wanted.job_id desc`;
 }

@@ -1,7 +1,7 @@
-/** What is deleted after a time: told outbox rows, and rows of what is over. Audit entries go by partition, never row by row. */
+/** Deletes old rows: processed outbox rows and rows of finished work. Audit entries are dropped by partition, never row by row. */
 import type { Tx } from "./sql.ts";
 
-/** Oldest first, at most `limit`; returns how many went. */
+/** Deletes at most `limit`, oldest first; returns how many. */
 export async function pruneOutbox(
   tx: Tx,
   retention: { hintsMs: number; eventsMs: number; limit: number },
@@ -14,7 +14,7 @@ export async function pruneOutbox(
       order by processed_at limit ${retention.limit}))`;
 }
 
-/** Orders that are over, with their runs, once gc has taken what these left: what it keeps, it keeps with its order. */
+/** Deletes finished orders with their runs, once gc has collected those; a run that gc retains keeps its order. */
 export async function pruneOrders(tx: Tx, keepDays: number, limit: number): Promise<number> {
   return tx.run`
     delete from work_orders where id = any(array(
@@ -25,7 +25,7 @@ export async function pruneOrders(tx: Tx, keepDays: number, limit: number): Prom
       order by o.completed_at limit ${limit}))`;
 }
 
-/** Told to everybody it was for. Those of a task go with it: as long as it is there, they prove that its end was told. */
+/** Deletes closed ones of no task. Those of a task are deleted with it, because they prove that its end was reported. */
 export async function pruneNotifications(tx: Tx, keepDays: number, limit: number): Promise<number> {
   return tx.run`
     delete from fleet_notifications where id = any(array(
@@ -34,7 +34,7 @@ export async function pruneNotifications(tx: Tx, keepDays: number, limit: number
       order by created_at limit ${limit}))`;
 }
 
-/** The last facts about agents of tasks that are long over. */
+/** Deletes the latest facts about agents of tasks that ended long ago. */
 export async function pruneHeartbeats(tx: Tx, keepDays: number, limit: number): Promise<number> {
   return tx.run`
     delete from heartbeats where task_id = any(array(
@@ -43,8 +43,8 @@ export async function pruneHeartbeats(tx: Tx, keepDays: number, limit: number): 
 }
 
 /**
- * Tasks that are long over and of which nothing is left on a disk, with all that belongs to them. Their audit entries stay:
- * history outlives what it is about.
+ * Deletes tasks that ended long ago and have nothing left on a disk, with all their rows. Their audit entries stay: history
+ * outlives its subject.
  */
 export async function pruneTasks(tx: Tx, keepDays: number, limit: number): Promise<number> {
   return tx.run`
@@ -55,14 +55,14 @@ export async function pruneTasks(tx: Tx, keepDays: number, limit: number): Promi
       order by t.completed_at limit ${limit}))`;
 }
 
-/** What was used on days long past; the sums of all time stay. */
+/** Deletes the usage of past days; totals stay. */
 export async function pruneSpending(tx: Tx, keepDays: number): Promise<number> {
   return tx.run`
     delete from spending where period <> 'ever'
       and period < to_char((now() at time zone 'utc') - ${keepDays}::float8 * interval '1 day', 'YYYY-MM-DD')`;
 }
 
-/** What hosts were asked, and what they deleted. */
+/** Deletes old gc requests with their reports, and marks of deleted files. */
 export async function pruneGc(tx: Tx, keepDays: number): Promise<number> {
   const reports = await tx.run`
     delete from gc_reports where asked_at < now() - ${keepDays}::float8 * interval '1 day'`;

@@ -11,7 +11,7 @@ export interface NewReview {
   readonly role: string;
 }
 
-/** One row per reviewer of the round; a round that exists already is left as it is. */
+/** Creates one row per reviewer of the round; rows that exist stay as they are. */
 export async function insertReviews(
   tx: Tx,
   round: { taskId: string; tenantId: string; operatorId: string; round: number; headSha: string },
@@ -60,7 +60,7 @@ export async function releaseReview(tx: Tx, id: string, worker: string): Promise
     where id = ${id} and worker = ${worker} and status = 'running'`;
 }
 
-/** The reviews of the newest round, locked: of two last verdicts at once, one sees both and decides. */
+/** Locks the reviews of a round, so that of two concurrent last verdicts one sees both and decides. */
 export async function lockReviewRound(tx: Tx, taskId: string, round: number): Promise<Review[]> {
   return tx.many(Review)`
     select ${columns} from reviews r where r.task_id = ${taskId} and r.round = ${round} order by r.reviewer for update`;

@@ -1,4 +1,4 @@
-/** runs: each execution of a work order, with how it ended. */
+/** runs: each execution of a work order, and its result. */
 import { z } from "zod";
 import { type Intent } from "../domain/orders/order.ts";
 import { cursorColumn, cursorShape, type PageCursor } from "./keyset.ts";
@@ -28,7 +28,7 @@ export async function insertRun(tx: Tx, run: NewRun): Promise<Run> {
 
 export type RunOutcome = Pick<Run, "status" | "headSha" | "exitCode" | "failure" | "message" | "transient" | "summary">;
 
-/** Undefined when it was ended already, by whoever took its order over. */
+/** Returns undefined when the worker that took the order over has ended it already. */
 export async function endRun(tx: Tx, id: string, outcome: RunOutcome): Promise<Run | undefined> {
   return tx.maybeOne(Run)`
     update runs r set status = ${outcome.status}, head_sha = ${outcome.headSha}, exit_code = ${outcome.exitCode},
@@ -38,7 +38,7 @@ export async function endRun(tx: Tx, id: string, outcome: RunOutcome): Promise<R
     returning ${runColumns}`;
 }
 
-/** The tries of an order, the latest first. */
+/** Lists the runs of an order, the latest first. */
 export async function listRunsOfOrder(tx: Tx, orderId: string): Promise<Run[]> {
   return tx.many(Run)`
     select ${runColumns} from runs r where r.order_id = ${orderId} order by r.started_at desc, r.id desc limit 50`;
@@ -49,7 +49,7 @@ export interface RunFilter {
   readonly intent?: Intent | undefined;
   readonly status?: RunStatus | undefined;
   readonly orderId?: string | undefined;
-  /** Also those that gc has put aside. */
+  /** Also lists those that gc has collected. */
   readonly collected?: boolean | undefined;
   readonly before?: PageCursor | undefined;
   readonly limit: number;
@@ -57,7 +57,7 @@ export interface RunFilter {
 
 const ListedRun = Run.extend(cursorShape);
 
-/** Newest first. */
+/** Lists them newest first. */
 export async function listRuns(tx: Tx, tenantId: string, filter: RunFilter): Promise<z.infer<typeof ListedRun>[]> {
   const { productId, intent, status, orderId, collected, before, limit } = filter;
   const conditions = [
@@ -74,7 +74,7 @@ export async function listRuns(tx: Tx, tenantId: string, filter: RunFilter): Pro
     order by r.started_at desc, r.id desc limit ${limit}`;
 }
 
-/** By a prefix of the id or of its short name, as people type it. */
+/** Lists those whose id or short name begins with `name`, as people type it. */
 export async function listRunsByName(tx: Tx, tenantId: string, name: string, limit: number): Promise<Run[]> {
   return tx.many(Run)`
     select ${runColumns} from runs r
@@ -84,7 +84,7 @@ export async function listRunsByName(tx: Tx, tenantId: string, name: string, lim
     order by r.started_at desc limit ${limit}`;
 }
 
-/** A run that is kept on purpose: gc leaves it alone. A release says which one it belongs to. */
+/** Pins a run, so that gc retains it, or unpins it. `release` names the release that it belongs to. */
 export async function pinRun(
   tx: Tx,
   where: { readonly id: string; readonly tenantId: string },
@@ -96,7 +96,7 @@ export async function pinRun(
     returning ${runColumns}`;
 }
 
-/** Of this host: those that were ended while nobody was there to keep their evidence. */
+/** Lists runs of this host that ended while no worker could store their evidence. */
 export async function listUnsealedRuns(tx: Tx, host: string, limit: number): Promise<Run[]> {
   return tx.many(Run)`
     select ${runColumns} from runs r where r.host = ${host} and r.unsealed order by r.started_at limit ${limit}`;
@@ -108,7 +108,7 @@ export async function markRunSealed(tx: Tx, id: string): Promise<void> {
 
 const Ids = z.object({ id: z.uuid() });
 
-/** Which of these are not over, of runs of orders and of checks alike. */
+/** Returns which of these are unfinished, runs of orders and of checks alike. */
 export async function listOpenRunIds(tx: Tx, ids: readonly string[]): Promise<string[]> {
   const rows = await tx.many(Ids)`
     select id from runs where id = any(${ids}::uuid[]) and status = 'in_progress'
@@ -116,7 +116,7 @@ export async function listOpenRunIds(tx: Tx, ids: readonly string[]): Promise<st
   return rows.map(({ id }) => id);
 }
 
-/** The latest ended run of each product and intent of a tenant: what the planner knows. */
+/** Lists the latest ended run of each product and intent of a tenant, for the planner. */
 export async function listLatestRuns(tx: Tx, tenantId: string): Promise<Run[]> {
   return tx.many(Run)`
     select distinct on (r.product_id, r.intent) ${runColumns} from runs r

@@ -1,4 +1,4 @@
-/** schedules: one row per file, as it was last read, and what became of its slots. Written by the house alone (worker role). */
+/** schedules: one row per file, as it was last read, with its latest slot. Only processors write them (worker role). */
 import { type z } from "zod";
 import { type Paused, Schedule } from "../domain/orders/schedule.ts";
 import { sql, type Tx } from "./sql.ts";
@@ -6,7 +6,7 @@ import { sql, type Tx } from "./sql.ts";
 const columns = sql`s.id, s.tenant_id, s.operator_id, s.product_id, s.cadence, s.definition, s.file, s.sha256, s.problems,
   s.enabled, s.paused, s.last_slot_at, s.last_run_at, s.last_outcome, s.pushed_at, s.created_at, s.updated_at`;
 
-/** All of a tenant, or all there are. */
+/** Lists those of a tenant, or all. */
 export async function listSchedules(tx: Tx, tenantId?: string): Promise<Schedule[]> {
   return tx.many(Schedule)`
     select ${columns} from schedules s where ${tenantId ?? null}::text is null or s.tenant_id = ${tenantId ?? null}
@@ -22,21 +22,21 @@ export async function findSchedule(tx: Tx, { tenantId, id }: ScheduleKey): Promi
   return tx.maybeOne(Schedule)`select ${columns} from schedules s where s.tenant_id = ${tenantId} and s.id = ${id}`;
 }
 
-/** One at a time decides about its slot. */
+/** Locks the row, so that one worker at a time decides about its slot. */
 export async function lockSchedule(tx: Tx, { tenantId, id }: ScheduleKey): Promise<Schedule | undefined> {
   return tx.maybeOne(Schedule)`
     select ${columns} from schedules s where s.tenant_id = ${tenantId} and s.id = ${id} for update`;
 }
 
-/** What a look at the file found. */
+/** What a scan found in the file. */
 export type ScannedSchedule = Pick<
   Schedule,
   "id" | "tenantId" | "operatorId" | "productId" | "definition" | "file" | "sha256" | "problems"
 >;
 
 /**
- * As the file says now. `passedAt` is the slot that counts as made when its timing is new: an old slot of a new timing is
- * nobody's. An invalid file leaves the definition as it was.
+ * Stores what the file says. When its timing is new, `passedAt` is the slot that counts as done, because past slots of a new
+ * timing must not run. An invalid file leaves the definition as it was.
  */
 export async function upsertSchedule(tx: Tx, scanned: ScannedSchedule, at: Date, passedAt: Date | null): Promise<void> {
   const { definition } = scanned;
@@ -58,7 +58,7 @@ export async function deleteSchedule(tx: Tx, { tenantId, id }: ScheduleKey): Pro
   await tx.run`delete from schedules where tenant_id = ${tenantId} and id = ${id}`;
 }
 
-/** `passedAt` when it goes on: what was missed meanwhile was meant to be. */
+/** Pauses or resumes a schedule. On resume, `passedAt` marks the slots missed during the pause as done. */
 export async function setSchedulePause(
   tx: Tx,
   { tenantId, id }: ScheduleKey,
@@ -71,7 +71,7 @@ export async function setSchedulePause(
     where tenant_id = ${tenantId} and id = ${id}`;
 }
 
-/** A push wants it to run; several before it does are one. */
+/** Records that a push wants it to run; several pushes before the run count as one. */
 export async function recordPush(tx: Tx, { tenantId, id }: ScheduleKey, at: Date): Promise<void> {
   await tx.run`
     update schedules set pushed_at = greatest(pushed_at, ${at}), updated_at = now()
@@ -79,14 +79,14 @@ export async function recordPush(tx: Tx, { tenantId, id }: ScheduleKey, at: Date
 }
 
 export interface SlotOutcome {
-  /** The slot that is done with; null when a person asked out of turn. */
+  /** The slot that is done; null for a manual run. */
   readonly slotAt: Date | null;
-  /** When its orders were made; null when none were. */
+  /** When its orders were created; null when none were. */
   readonly ranAt: Date | null;
   readonly outcome: string;
 }
 
-/** Whoever made (or passed over) a slot says so in the same transaction; a push that came before it is answered. */
+/** Records a slot as done, in the transaction that ran or skipped it. It also clears a push from before it. */
 export async function recordSlot(
   tx: Tx,
   { tenantId, id }: ScheduleKey,

@@ -1,4 +1,4 @@
-/** What the schema is and what it should be: a print of each table and function, equal on every version of PostgreSQL. */
+/** The actual and the expected schema: a fingerprint of each table and function, equal on every version of PostgreSQL. */
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import type { Tx } from "./sql.ts";
@@ -8,8 +8,8 @@ export type SchemaFingerprint = Readonly<Record<string, string>>;
 const FingerprintRow = z.object({ object: z.string(), print: z.string() });
 
 /**
- * Names, types and texts as they were written; nothing that PostgreSQL deparses, since that reads differently from version to
- * version. Partitions and other people's objects are left out.
+ * Hashes names, types and texts as they were written, but nothing that PostgreSQL deparses, because that text differs between
+ * versions. It leaves out partitions and objects of other owners.
  */
 export async function readSchema(tx: Tx): Promise<SchemaFingerprint> {
   const rows = await tx.many(FingerprintRow)`
@@ -41,7 +41,7 @@ export async function readSchema(tx: Tx): Promise<SchemaFingerprint> {
   return Object.fromEntries(rows.map(({ object, print }) => [object, print.slice(0, 16)]));
 }
 
-/** What the migrations of this Fleetwright make. `schema.json` is written by its test. */
+/** Reads the schema that this Fleetwright's SQL files create. A test writes `schema.json`. */
 export async function readExpectedSchema(): Promise<SchemaFingerprint> {
   const text = await readFile(new URL("schema.json", import.meta.url), "utf8");
   return z.record(z.string(), z.string()).parse(JSON.parse(text));

@@ -1,4 +1,4 @@
-/** The line before the hosts: who waits for a slot, who was called, and who was served when. Worker role. */
+/** The queue for host slots: which tasks wait, which were called, and who was served when. Worker role. */
 import { z } from "zod";
 import type { WaitingTask } from "../domain/fair-queue.ts";
 import { sql, type Tx } from "./sql.ts";
@@ -13,11 +13,11 @@ const SlotWaiter = z.object({
   isCalledAgain: z.boolean(),
 });
 
-/** As the index fleet_tasks_in_line says it. */
+/** The predicates of the indexes fleet_tasks_in_line and fleet_tasks_called, word for word, so that they are used. */
 const isWaiting = sql`t.condition = 'waiting_slot' and t.waiting_for = 'spawn' and t.condition_detail ? 'host'`;
 const isCalled = sql`t.condition = 'ok' and t.waiting_for = 'spawn' and t.condition_detail ? 'called'`;
 
-/** Each operator's oldest, at most `each` of them: one step in the index per operator who waits, however many tasks they have. */
+/** Lists each operator's oldest waiting tasks, in one index step per waiting operator, however many tasks wait. */
 export async function listSlotQueue(tx: Tx, perOperator: number): Promise<WaitingTask[]> {
   return tx.many(SlotWaiter)`
     with recursive who as (
@@ -44,14 +44,14 @@ export async function hasSlotWaiters(tx: Tx): Promise<boolean> {
   return row.any;
 }
 
-/** Called to a slot and not there yet: those slots are not free. */
+/** Counts tasks that were called but have not taken their slot yet: those slots are not free. */
 export async function countCalledTasks(tx: Tx): Promise<number> {
   const row = await tx.one(z.object({ called: z.int() }))`
     select count(*)::int as called from fleet_tasks t where ${isCalled}`;
   return row.called;
 }
 
-/** These were called, in this order: to the end of the line with their tenants and operators. */
+/** Moves the tenants and operators of the called tasks to the end of the queue, in this order. */
 export async function markServed(
   tx: Tx,
   served: readonly { readonly tenantId: string; readonly operatorId: string }[],

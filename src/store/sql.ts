@@ -1,22 +1,22 @@
-/** SQL as written, values always as parameters, rows always parsed. */
+/** SQL templates: values are always parameters, rows are always parsed. */
 import type { PoolClient } from "pg";
 import type { z } from "zod";
 
 type Template<Result> = (strings: TemplateStringsArray, ...slots: readonly unknown[]) => Result;
 
-/** An open transaction. Its templates are statements: `tx.one(Task)`select …``. */
+/** An open transaction. Its templates run statements: `tx.one(Task)`select …``. */
 export interface Tx {
-  /** All the rows. */
+  /** Returns all rows. */
   many<Shape extends z.ZodType>(shape: Shape): Template<Promise<z.output<Shape>[]>>;
-  /** The row, or nothing; two are a bug in the statement. */
+  /** Returns the row, or undefined; two rows are a bug in the statement. */
   maybeOne<Shape extends z.ZodType>(shape: Shape): Template<Promise<z.output<Shape> | undefined>>;
-  /** The row; none is a bug in the statement. */
+  /** Returns the row; none is a bug in the statement. */
   one<Shape extends z.ZodType>(shape: Shape): Template<Promise<z.output<Shape>>>;
-  /** How many rows it touched. */
+  /** Returns the number of affected rows. */
   run: Template<Promise<number>>;
 }
 
-/** A piece of SQL to put into a statement: a list of columns, a condition. */
+/** A fragment of SQL for use within a statement: a list of columns, a condition. */
 export class Sql {
   readonly parts: readonly string[];
   readonly values: readonly unknown[];
@@ -31,7 +31,7 @@ export class Sql {
   }
 }
 
-/** Slots become $1, $2, …; a slot that is itself a piece of SQL is spliced in. */
+/** Turns slots into $1, $2, …, and inlines slots that are fragments of SQL. */
 export function sql(strings: TemplateStringsArray, ...slots: readonly unknown[]): Sql {
   const [first = "", ...rest] = strings;
   const parts = [first];
@@ -49,7 +49,7 @@ export function sql(strings: TemplateStringsArray, ...slots: readonly unknown[])
 export function openTx(client: PoolClient): Tx {
   async function rows<Shape extends z.ZodType>(shape: Shape, query: Sql, maxRows: number): Promise<z.output<Shape>[]> {
     const result = await client.query<unknown[]>({ text: query.text, values: [...query.values], rowMode: "array" });
-    if (result.rows.length > maxRows) throw new Error(`${result.rows.length} rows where one was meant: ${query.text}`);
+    if (result.rows.length > maxRows) throw new Error(`${result.rows.length} rows instead of one: ${query.text}`);
     const names = result.fields.map((field) => camelCase(field.name));
     return result.rows.map((cells) => shape.parse(toRecord(names, cells)));
   }
@@ -68,7 +68,7 @@ export function openTx(client: PoolClient): Tx {
       async (strings, ...slots) => {
         const query = sql(strings, ...slots);
         const [found] = await rows(shape, query, 1);
-        if (found === undefined) throw new Error(`No row where one was meant: ${query.text}`);
+        if (found === undefined) throw new Error(`No row instead of one: ${query.text}`);
         return found;
       },
     run: async (strings, ...slots) => {
@@ -79,14 +79,14 @@ export function openTx(client: PoolClient): Tx {
   };
 }
 
-/** Key by key: a row of fifty columns costs a third of what Object.fromEntries takes, and listings have thousands. */
+/** Assigns key by key: a row of fifty columns takes a third of the time of Object.fromEntries, and listings have thousands. */
 function toRecord(names: readonly string[], cells: readonly unknown[]): Record<string, unknown> {
   const row: Record<string, unknown> = {};
   for (const [index, name] of names.entries()) row[name] = cells[index];
   return row;
 }
 
-/** Columns as statements name them: a few hundred, asked for with every row set. */
+/** A few hundred column names, converted for every result. */
 const camelCaseCache = new Map<string, string>();
 
 export function camelCase(name: string): string {
@@ -97,7 +97,7 @@ export function camelCase(name: string): string {
   return camel;
 }
 
-/** The other way, for the keys of a patch; never for keys inside a JSON value. */
+/** The reverse of camelCase, for the keys of a patch; never for keys within a JSON value. */
 export function snakeCase(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -1,11 +1,11 @@
-/** fleet_tasks that a kill switch has to do with: what is paused, what lost its switch, what is to be stopped. Worker role. */
+/** fleet_tasks that a kill switch affects: paused tasks, tasks whose switch was released, tasks to stop. Worker role. */
 import { z } from "zod";
 import type { EstopTarget } from "../domain/task/kill-switch.ts";
 import { Task } from "../domain/task/task.ts";
 import type { Tx } from "./sql.ts";
 import { taskColumns } from "./tasks.ts";
 
-/** Whether anything is stopped, or still paused because something was. */
+/** Whether a kill switch is on, or a task still paused by one. */
 export async function hasActiveStops(tx: Tx): Promise<boolean> {
   const row = await tx.one(z.object({ any: z.boolean() }))`
     select exists (select from kill_switches) or exists (select from fleet_tasks where condition = 'paused') as any`;
@@ -19,8 +19,8 @@ export async function listPausedTasksOnHost(tx: Tx, host: string): Promise<Task[
 }
 
 /**
- * Held by a switch that is gone, or is another one by now; and nobody's to see to: no host has them, or theirs is not among
- * those alive. Whom fleet.yaml holds is looked at each time, since no row says so.
+ * Lists tasks whose switch was released or replaced and that no live host takes care of. Tasks that fleet.yaml holds are listed
+ * each time, because no row records that switch.
  */
 export async function listOrphanedPauses(tx: Tx, alive: readonly string[], limit: number): Promise<Task[]> {
   return tx.many(Task)`
@@ -33,7 +33,7 @@ export async function listOrphanedPauses(tx: Tx, alive: readonly string[], limit
     order by t.condition_since, t.id limit ${limit}`;
 }
 
-/** Where an agent may be at work, within reach of these switches; and the tasks that they name. */
+/** Lists the tasks that these switches name, and those with a possibly running agent in their tenants. */
 export async function listAbortableTasks(tx: Tx, aborts: readonly EstopTarget[], limit: number): Promise<Task[]> {
   const named = aborts.flatMap(({ scope, subject }) => (scope === "agent" ? [subject] : []));
   const tenants = aborts.flatMap(({ scope, tenantId }) => (scope === "agent" ? [] : [tenantId]));

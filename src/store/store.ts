@@ -1,4 +1,4 @@
-/** The one door to PostgreSQL: a transaction that knows on whose behalf it runs. Nothing else touches the pool. */
+/** The only access to PostgreSQL: transactions on behalf of a principal. Nothing else uses the pool. */
 import { setTimeout } from "node:timers/promises";
 import { Client, Pool, type PoolClient } from "pg";
 import { z } from "zod";
@@ -29,11 +29,11 @@ export function asOperator(operator: OperatorRef): Principal {
   return { role: "fleet_app", tenantId: operator.tenantId, operatorId: operator.id, scope: "tenant" };
 }
 
-/** Runs in one transaction, and touches nothing but `tx`: it may run again. */
+/** Runs in one transaction, and may run again, so it must use nothing but `tx`. */
 type Work<Result> = (tx: Tx) => Promise<Result>;
 
 export interface Store {
-  /** Runs `work` in one transaction; `work` may run again (deadlock, serialization), so it must touch nothing but `tx`. */
+  /** Runs `work` in one transaction; `work` may run again (deadlock, serialization), so it must use nothing but `tx`. */
   transaction<Result>(on: Principal, work: Work<Result>): Promise<Result>;
   /** The same, as the fleet itself: sees all tenants. */
   asSystem<Result>(work: Work<Result>): Promise<Result>;
@@ -50,7 +50,7 @@ export interface Store {
 export interface StoreOptions {
   readonly url: string;
   readonly maxConnections: number;
-  /** Longest a statement may take: 5 s behind a request, 30 s in a worker. */
+  /** The longest time for a statement: 5 s behind a request, 30 s in a worker. */
   readonly statementTimeoutMs: number;
   readonly onLostConnection: (error: Error) => void;
 }
@@ -58,14 +58,14 @@ export interface StoreOptions {
 const LockRow = z.object({ held: z.boolean() });
 
 const MAX_TRIES = 4;
-/** Nothing waits for anything here: who does not answer to it hangs, however long its statements may take. */
+/** `begin` waits for no lock, so a server that does not answer it in time hangs, however long statements may take. */
 const BEGIN_TIMEOUT_MS = 6_000;
-/** A transaction that idles (a hung queue behind the relay) must not hold its row locks for ever. */
+/** An idle transaction (a hung queue behind the relay) must not hold its row locks for ever. */
 const IDLE_TRANSACTION_TIMEOUT_MS = 10_000;
 
 /**
- * Connections that do nothing but hold a lock while the work they guard uses others. A pool of their own: from a shared one
- * they could take the last connection that their own work then waits for.
+ * Connections that only hold a lock while the guarded work uses others. They have a pool of their own, because in a shared one
+ * they could take the last connection, for which their own work would wait.
  */
 export const LOCK_CONNECTIONS = 8;
 
@@ -88,8 +88,8 @@ export function openStore(options: StoreOptions): Store {
       broken = false;
       return result;
     } catch (error) {
-      // A connection that cannot roll back is broken: the pool must throw it away, not lend it again. One that does not
-      // answer is not asked once more, which would take as long again.
+      // A connection that cannot roll back is broken: the pool must discard it. One that does not answer gets no rollback,
+      // which would take as long again.
       broken = isUnavailable(error) && !isConnectionUsable(error) ? true : await rollbackFails(client);
       throw error;
     } finally {
@@ -112,7 +112,7 @@ export function openStore(options: StoreOptions): Store {
   const transaction: Store["transaction"] = (principal, work) => transactionFrom(pool, principal, work);
 
   async function tryWithLock<Result>(name: string, work: Work<Result>): Promise<Result | undefined> {
-    // Held in this process already: no connection is needed to know the answer.
+    // This process holds it already, so no connection is needed to find out.
     if (held.has(name)) return undefined;
     held.add(name);
     try {
@@ -140,7 +140,7 @@ export function openStore(options: StoreOptions): Store {
 async function tryLock(tx: Tx, name: string): Promise<boolean> {
   const [lock] = await tx.many(LockRow)`select pg_try_advisory_xact_lock(hashtextextended(${name}, 0)) as held`;
   if (!lock?.held) return false;
-  // This transaction only holds the lock; the work uses others, and may take as long as one job may.
+  // This transaction only holds the lock while the work uses others, so it may be idle for as long as a job may take.
   await tx.run`select set_config('idle_in_transaction_session_timeout', '60s', true)`;
   return true;
 }
@@ -152,7 +152,7 @@ function rollbackFails(client: PoolClient): Promise<boolean> {
   );
 }
 
-/** One statement that is its own transaction. */
+/** Runs one statement as a transaction of its own. */
 async function queryOnce(
   pool: Pool,
   options: StoreOptions,
@@ -180,16 +180,16 @@ function openPool(options: StoreOptions, max: number): Pool {
     max,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
-    // The client's own limit, for the single statements of `transitions` that no `set local` precedes.
+    // A limit in the client, for the single statements of `transitions`, which no `set local` precedes.
     query_timeout: options.statementTimeoutMs + 1_000,
     application_name: "fleetwright",
   });
-  // Without a listener, one idle connection cut by a restart of PostgreSQL ends the whole process.
+  // Without a listener, a restart of PostgreSQL that closes one idle connection ends the whole process.
   pool.on("error", options.onLostConnection);
   return pool;
 }
 
-/** One round trip: begin, and who we are until commit (fleet_enter also sets the lock time-out). Values are literals because a batch takes no parameters. */
+/** Begins and enters the principal's role in one round trip; fleet_enter also sets the lock time-out. A batch takes no parameters, hence literals. */
 function beginStatement(client: PoolClient, principal: Principal, statementTimeoutMs: number): string {
   const context = client.escapeLiteral(JSON.stringify(principal));
   return `begin;
@@ -198,7 +198,7 @@ function beginStatement(client: PoolClient, principal: Principal, statementTimeo
     select fleet_enter(${context}::jsonb)`;
 }
 
-/** What the roles are that a transaction takes on, and what they could become: `fleet_app` and `fleet_worker` after they were entered. */
+/** The role of a transaction after fleet_enter, and the roles that it could switch to. */
 const EnteredRole = z.object({
   role: z.string(),
   privileged: z.boolean(),
@@ -217,13 +217,13 @@ const ENTERED_ROLE_QUERY = `select current_user as role,
 export interface DatabaseInfo {
   readonly version: string;
   readonly maxConnections: number;
-  /** Who logs in, when that is a superuser or an owner: SQL that leaves its role then leaves row security behind. */
+  /** The login, if it is a superuser or an owner: SQL that resets its role then bypasses row security. */
   readonly privilegedLogin: string | undefined;
 }
 
 /**
- * Refuses to serve when row security would not hold: the roles are entered as transactions enter them, and must then be
- * neither privileged, nor owner of a table, nor able to become anybody else.
+ * Refuses to start when row security would not hold. It enters the roles as transactions do; they must then neither be
+ * privileged, nor own a table, nor be able to switch to another role.
  */
 export async function assertDatabaseUsable(url: string): Promise<DatabaseInfo> {
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
@@ -262,7 +262,7 @@ async function assertRoles(client: Client): Promise<void> {
   );
 }
 
-/** In an open transaction: who the connection is after it entered, said by PostgreSQL; not who it was asked to become. */
+/** Checks, in an open transaction, the role that PostgreSQL reports after fleet_enter, not the requested one. */
 export async function assertRoleIsolated(client: Pick<Client, "query">, role: string): Promise<void> {
   await client.query("select fleet_enter($1::jsonb)", [JSON.stringify({ role })]);
   const { rows } = await client.query(ENTERED_ROLE_QUERY);
@@ -276,6 +276,6 @@ export async function assertRoleIsolated(client: Pick<Client, "query">, role: st
     ...entered.becomes.map((other) => `${role} may become ${other}: revoke ${other} from ${role}`),
   ].filter(Boolean);
   if (wrong.length === 0) return;
-  const sentence = `Row security would not hold, so nothing is started: ${wrong.join("; ")}.`;
+  const sentence = `Row security would not hold, so nothing was started: ${wrong.join("; ")}.`;
   throw new FleetError("database-unusable", sentence, { role, wrong });
 }

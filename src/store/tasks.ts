@@ -1,4 +1,4 @@
-/** fleet_tasks: admission and every statement that reads a task. Moving one is transitions.ts. */
+/** fleet_tasks: admission, and the statements that read tasks. transitions.ts moves them between states. */
 import { z } from "zod";
 import { SLOT_HOLDING_STATUSES, Task, type TaskStatus } from "../domain/task/task.ts";
 import { Cap, type TaskBudget } from "../domain/budget.ts";
@@ -8,14 +8,14 @@ import type { Hint } from "./outbox.ts";
 import { snakeKeys, sql, type Sql, type Tx } from "./sql.ts";
 
 export const taskColumns = sql`t.id, t.tenant_id, t.operator_id, t.host, t.agent_type, t.model, t.routing_reason, t.task_type, t.title,
-  t.description, t.repository, t.base_branch, t.branch, t.workspace_path, t.runtime, t.container_id, t.tmux_session,
+  t.description, t.repository, t.base_branch, t.branch, t.workspace_path, t.runtime, t.tmux_session,
   t.status, t.condition, t.condition_detail, t.condition_since, t.version, t.epoch, t.attempt, t.dispatch_id,
   t.lease_until, t.waiting_for, t.due_at, t.pr_number, t.pr_url, t.head_sha, t.ci_status, t.review_status, t.done_status,
   t.retry_count, t.max_retries, t.timeout_minutes, t.budget, t.spend, t.context_hash, t.failure_context, t.metadata,
-  t.idempotency_key, t.audit_head, t.audit_seq, t.order_id, t.trace_id, t.spawned_at, t.completed_at, t.created_at,
+  t.idempotency_key, t.audit_head, t.audit_seq, t.trace_id, t.spawned_at, t.completed_at, t.created_at,
   t.updated_at`;
 
-/** A task to be; the rest of its columns have their defaults. */
+/** A task to admit; its other columns have defaults. */
 export type NewTask = Pick<
   Task,
   | "id"
@@ -41,12 +41,12 @@ const Admission = z.object({
   outcome: z.enum(["admitted", "repeated", "key_reused", "denied", "capped", "unknown_operator"]),
   held: z.int(),
   taskId: z.uuid().nullable(),
-  /** The budget or daily cap that refused it. */
+  /** The budget or daily cap because of which it was refused. */
   cap: Cap.nullable().transform((cap) => cap ?? undefined),
 });
 export type Admission = z.infer<typeof Admission>;
 
-/** The only gate: counts, inserts, audits and leaves the hint, or says why not. Exact under any number of callers. */
+/** Admits a task: counts its slot, stores and audits it and queues its hint, or returns why not. Exact under concurrent calls. */
 export async function admitTask(
   tx: Tx,
   task: NewTask,
@@ -67,17 +67,17 @@ export async function getTask(tx: Tx, id: string): Promise<Task> {
   return task;
 }
 
-/** The task for a job of this epoch; undefined when the task has moved on, so the job is a no-op. */
+/** Finds the task for a job of this epoch; undefined when the task has moved on, so that the job does nothing. */
 export async function findTaskAtEpoch(tx: Tx, job: { taskId: string; epoch: number }): Promise<Task | undefined> {
   return tx.maybeOne(Task)`
     select ${taskColumns} from fleet_tasks t where t.id = ${job.taskId} and t.epoch = ${job.epoch} and t.removed_at is null`;
 }
 
-/** By a prefix of the id (with or without its dashes) or of the short id (its last eight digits); at most `limit`. */
+/** Lists at most `limit` tasks whose id (with or without hyphens) or short id (its last eight digits) begins with `name`. */
 export async function listTasksByName(tx: Tx, name: string, limit: number): Promise<Task[]> {
   const digits = name.replaceAll("-", "");
   if (!/^[0-9a-f]{1,32}$/.test(digits)) return [];
-  // As ranges: row security lets no index serve `like`, and an id has no prefix.
+  // Ranges, because row security lets no index serve `like`, and a uuid has no prefix operator.
   return tx.many(Task)`
     select ${taskColumns} from fleet_tasks t
     where t.removed_at is null
@@ -86,7 +86,7 @@ export async function listTasksByName(tx: Tx, name: string, limit: number): Prom
     order by t.created_at desc limit ${limit}`;
 }
 
-/** What an index serves; more can be asked of task-pages.ts. */
+/** Filters that an index serves; task-pages.ts has the others. */
 export interface TaskFilter {
   readonly statuses?: readonly TaskStatus[] | undefined;
   readonly tenantId?: string | undefined;
@@ -99,17 +99,17 @@ export interface TaskFilter {
 
 const ListedTask = Task.extend(cursorShape);
 
-/** Newest first. */
+/** Lists them newest first. */
 export async function listTasks(tx: Tx, filter: TaskFilter): Promise<z.infer<typeof ListedTask>[]> {
   return tx.many(ListedTask)`
     select ${taskColumns}, ${cursorColumn(sql`t.created_at`)} from fleet_tasks t where ${taskConditions(filter)}
     order by t.created_at desc, t.id desc limit ${filter.limit}`;
 }
 
-/** Conditions are added only when asked, so that each filter meets its own index. */
+/** Adds only the conditions that are set, so that each filter uses its own index. */
 export function taskConditions({ statuses, tenantId, operatorId, since, before }: TaskFilter): Sql {
   const conditions: Sql[] = [sql`t.removed_at is null`];
-  // One status has its rows in order in the index; several have to be sorted.
+  // The index has the rows of one status in order; those of several have to be sorted.
   if (statuses)
     conditions.push(statuses.length === 1 ? sql`t.status = ${statuses[0]}` : sql`t.status = any(${statuses})`);
   if (tenantId) conditions.push(sql`t.tenant_id = ${tenantId}`);
@@ -127,7 +127,7 @@ export async function countTasksByStatus(tx: Tx): Promise<Record<string, number>
   return Object.fromEntries(rows.map(({ status, count }) => [status, count]));
 }
 
-/** The live tasks of one shard; shards part the tasks by hash of id, so that workers share the sweep. */
+/** Lists the live tasks of one shard. Shards split the tasks by a hash of the id, so that workers share the sweep. */
 export async function listLiveTasks(tx: Tx, { shard, of }: { shard: number; of: number }): Promise<Task[]> {
   return tx.many(Task)`
     select ${taskColumns} from fleet_tasks t
@@ -141,7 +141,7 @@ export async function listTasksOnHost(tx: Tx, host: string): Promise<Task[]> {
     where t.host = ${host} and t.status in ('spawning', 'running', 'pr_created', 'reviewing')`;
 }
 
-/** Waiting for a job that should have come: hints that may be lost. Oldest first, bounded. */
+/** Lists tasks whose job should have run by now, because its hint may be lost. Oldest first. */
 export async function listOverdueTasks(tx: Tx, graceMs: number, limit: number): Promise<Task[]> {
   return tx.many(Task)`
     select ${taskColumns} from fleet_tasks t
@@ -149,7 +149,7 @@ export async function listOverdueTasks(tx: Tx, graceMs: number, limit: number): 
     order by t.due_at limit ${limit}`;
 }
 
-/** Taken by a worker that did not finish in time. */
+/** Lists tasks whose worker did not finish spawning within its lease. */
 export async function listExpiredSpawns(tx: Tx, limit: number): Promise<Task[]> {
   return tx.many(Task)`
     select ${taskColumns} from fleet_tasks t
@@ -160,13 +160,13 @@ export async function listTasksById(tx: Tx, ids: readonly string[]): Promise<Tas
   return tx.many(Task)`select ${taskColumns} from fleet_tasks t where t.id = any(${ids}::uuid[])`;
 }
 
-/** Pushes the time after which these are asked about again; no new version, nothing else reads it. */
+/** Postpones the next check of these tasks. It needs no new version, because nothing else reads `due_at`. */
 export async function postponeTasks(tx: Tx, ids: readonly string[], byMs: number): Promise<void> {
   await tx.run`
     update fleet_tasks set due_at = now() + ${byMs}::float8 * interval '1 ms' where id = any(${ids}::uuid[])`;
 }
 
-/** Prolongs the lease while the claim still holds; false when somebody else has taken over. */
+/** Extends the lease; returns false when another worker has taken the task over. */
 export async function renewTaskLease(
   tx: Tx,
   claim: { taskId: string; epoch: number },
@@ -180,7 +180,7 @@ export async function renewTaskLease(
 
 const SlotDrift = z.object({ operatorId: z.string(), active: z.int(), counted: z.int() });
 
-/** Where the slot counter is not the count of tasks that hold one. Empty, unless something bypassed the gate. */
+/** Lists operators whose slot counter differs from the number of tasks that hold a slot. None, unless something bypassed admission. */
 export async function listSlotDrift(tx: Tx): Promise<z.output<typeof SlotDrift>[]> {
   return tx.many(SlotDrift)`
     select s.operator_id, s.active, count(t.id)::int as counted
@@ -189,7 +189,7 @@ export async function listSlotDrift(tx: Tx): Promise<z.output<typeof SlotDrift>[
     group by s.operator_id, s.active having s.active <> count(t.id)`;
 }
 
-/** Puts the counter right under its lock: the count is taken again while nobody can be admitted. */
+/** Corrects the counter: it counts again under the lock of the row, while no task can be admitted. */
 export async function repairSlots(tx: Tx, operatorId: string): Promise<void> {
   await tx.run`select from slots where operator_id = ${operatorId} for update`;
   await tx.run`
@@ -198,12 +198,12 @@ export async function repairSlots(tx: Tx, operatorId: string): Promise<void> {
     where operator_id = ${operatorId}`;
 }
 
-/** Hides a finished task; history and audit stay until retention. */
+/** Hides a finished task; its history stays until retention. */
 export async function markTaskRemoved(tx: Tx, id: string): Promise<void> {
   await tx.run`update fleet_tasks set removed_at = now(), version = version + 1 where id = ${id} and completed_at is not null`;
 }
 
-/** Ended tasks whose working copy still lies on this host. */
+/** Lists ended tasks whose working copy is still on this host. */
 export async function listTasksToClean(tx: Tx, host: string, limit: number): Promise<Task[]> {
   return tx.many(Task)`
     select ${taskColumns} from fleet_tasks t

@@ -1,4 +1,4 @@
-/** tokens, revoked_tokens, spent_logins: what was issued, what is believed no longer, which links were used. Never a token itself. */
+/** tokens, revoked_tokens, spent_logins: issued tokens, revoked tokens, used login links. Never a token itself. */
 import { z } from "zod";
 import { Role, Tier } from "../domain/operator.ts";
 import { sql, type Tx } from "./sql.ts";
@@ -32,16 +32,16 @@ export async function insertToken(tx: Tx, token: NewToken): Promise<void> {
 }
 
 export interface TokenFilter {
-  /** Whose; those of everybody in sight when unset. */
+  /** Without it, those of all visible operators. */
   readonly operatorId?: string | undefined;
-  /** Also those that are over. */
+  /** Also lists expired and revoked ones. */
   readonly over: boolean;
-  /** Those older than this one. */
+  /** Keyset: only tokens older than this one. */
   readonly before?: string | undefined;
   readonly limit: number;
 }
 
-/** Newest first. */
+/** Lists them newest first. */
 export async function listTokens(tx: Tx, { operatorId, over, before, limit }: TokenFilter): Promise<TokenRow[]> {
   return tx.many(TokenRow)`
     select ${columns} from tokens k
@@ -51,14 +51,14 @@ export async function listTokens(tx: Tx, { operatorId, over, before, limit }: To
     order by k.jti desc limit ${limit}`;
 }
 
-/** By the whole name, by how it begins or by how it ends (the short name). */
+/** Lists those whose `jti` begins with `name` or ends with it (the short name). */
 export async function listTokensByName(tx: Tx, name: string, limit: number): Promise<TokenRow[]> {
   return tx.many(TokenRow)`
     select ${columns} from tokens k where starts_with(k.jti, ${name}) or right(k.jti, 8) = ${name}
     order by k.jti desc limit ${limit}`;
 }
 
-/** False when it was revoked before. */
+/** Returns false when it was revoked before. */
 export async function markTokenRevoked(tx: Tx, jti: string, by: string): Promise<boolean> {
   return (
     (await tx.run`
@@ -69,12 +69,12 @@ export async function markTokenRevoked(tx: Tx, jti: string, by: string): Promise
 export interface Revocation {
   readonly issuer: string;
   readonly jti: string;
-  /** Past it the token is refused for its age. */
+  /** When the token expires anyway. */
   readonly until: Date;
   readonly by: { readonly id: string; readonly tenantId: string };
 }
 
-/** False when it was revoked before. */
+/** Returns false when it was revoked before. */
 export async function insertRevocation(tx: Tx, { issuer, jti, until, by }: Revocation): Promise<boolean> {
   return (
     (await tx.run`
@@ -86,12 +86,12 @@ export async function insertRevocation(tx: Tx, { issuer, jti, until, by }: Revoc
 
 const Revoked = z.object({ issuer: z.string(), jti: z.string() });
 
-/** All that may still matter. */
+/** Lists the revoked tokens that have not expired yet. */
 export async function listRevokedTokens(tx: Tx): Promise<z.infer<typeof Revoked>[]> {
   return tx.many(Revoked)`select issuer, jti from revoked_tokens where until > now()`;
 }
 
-/** True exactly once for a link. */
+/** Returns true exactly once for a link. */
 export async function consumeLogin(tx: Tx, jti: string, by: Revocation["by"], until: Date): Promise<boolean> {
   return (
     (await tx.run`
@@ -100,7 +100,7 @@ export async function consumeLogin(tx: Tx, jti: string, by: Revocation["by"], un
   );
 }
 
-/** What is past its time: a token is shown for a while after it ended, the rest proves nothing any more. */
+/** Deletes expired rows. Listings show a token for a while after it has expired; revocations and used links no longer matter then. */
 export async function pruneTokens(tx: Tx, keepDays: number, limit: number): Promise<number> {
   const tokens = await tx.run`
     delete from tokens where jti = any(array(

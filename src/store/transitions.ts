@@ -1,4 +1,4 @@
-/** Transitions of tasks: alone when idle, many in one statement when many are asked at once (adaptive group commit). */
+/** Transitions of tasks: one statement each when idle, many per statement under load (adaptive group commit). */
 import { z } from "zod";
 import { Cap, CapReachedError } from "../domain/budget.ts";
 import { FleetError, InvalidTransitionError, StaleVersionError, messageOf } from "../domain/errors.ts";
@@ -8,7 +8,7 @@ import type { Hint } from "./outbox.ts";
 import { camelCase, snakeKeys, type Tx } from "./sql.ts";
 import type { Principal } from "./store.ts";
 
-/** Columns a transition or patch may set; whatever is left out stays. */
+/** The columns that a transition or patch may set; others stay. */
 export type TaskPatch = Partial<
   Pick<
     Task,
@@ -18,7 +18,6 @@ export type TaskPatch = Partial<
     | "routingReason"
     | "branch"
     | "workspacePath"
-    | "containerId"
     | "tmuxSession"
     | "condition"
     | "conditionDetail"
@@ -43,22 +42,22 @@ export interface TaskNotification {
   readonly type: string;
   readonly summary: string;
   readonly facts: Readonly<Record<string, unknown>>;
-  /** Where it goes unless the operator or the tenant chose otherwise. */
+  /** The channels, unless the operator or the tenant has chosen others. */
   readonly channels: readonly string[];
 }
 
 export interface Transition {
-  /** The row as it was read: its version and status are the condition. */
+  /** The row as it was read: the transition fails if its version or status has changed. */
   readonly task: Task;
-  /** Left out: the status stays (a patch). */
+  /** Without it the status stays (a patch). */
   readonly to?: TaskStatus | undefined;
-  /** Raise the epoch although the status stays: whoever worked under the old one is fenced off. */
+  /** Raises the epoch although the status stays, which fences off the worker of the old epoch. */
   readonly takeOver?: boolean | undefined;
   readonly actor: string;
   readonly action: string;
   readonly detail?: Readonly<Record<string, unknown>>;
   readonly patch?: TaskPatch | undefined;
-  /** Durations from now in database time. */
+  /** Durations from now, by the database's clock. */
   readonly leaseMs?: number | undefined;
   readonly dueMs?: number | undefined;
   readonly hints?: readonly Hint[];
@@ -82,7 +81,7 @@ const TransitionRow = z.object({
 type TransitionRow = z.infer<typeof TransitionRow>;
 
 export interface Transitions {
-  /** The task as it now is, or StaleVersionError when another was first, or InvalidTransitionError. */
+  /** Returns the task as it is now. Throws StaleVersionError when another change came first, or InvalidTransitionError. */
   transition(on: Principal, asked: Transition): Promise<Task>;
 }
 
@@ -100,7 +99,7 @@ interface Lane {
   inFlight: number;
 }
 
-/** Two in flight keep the pipe full; more only makes batches smaller (measured: no gain from a third connection). */
+/** Two statements in flight keep the connection busy; more only make batches smaller (measured: no gain from a third). */
 const MAX_IN_FLIGHT = 2;
 const MAX_BATCH_SIZE = 128;
 
@@ -139,7 +138,7 @@ function laneKey(principal: Principal): string {
     : `${principal.tenantId}/${principal.operatorId}/${principal.scope}`;
 }
 
-/** Never two transitions of one task in a batch; sorted by id, so that two batches lock in one order. */
+/** Takes at most one transition per task, sorted by id, so that two batches lock rows in the same order. */
 function takeBatch(lane: Lane): PendingTransition[] {
   const batch = new Map<string, PendingTransition>();
   const remaining: PendingTransition[] = [];
@@ -153,8 +152,8 @@ function takeBatch(lane: Lane): PendingTransition[] {
 }
 
 /**
- * One bad row fails the statement: halves are asked until it is alone, and only it learns of that. When PostgreSQL is away
- * all of them learn it at once; whether the statement was committed is then not known, so nothing is asked again here.
+ * One bad row fails the statement, so the batch is halved until that row is alone, and only its caller gets the error. When
+ * PostgreSQL is unavailable all callers get it at once: the statement may have been committed, so it is not repeated here.
  */
 async function runBatch(query: Query, context: Principal, batch: readonly PendingTransition[]): Promise<void> {
   try {
@@ -191,7 +190,7 @@ async function executeBatch(query: Query, context: Principal, batch: readonly Pe
   }
 }
 
-/** The same act inside an open transaction, together with other rows. */
+/** Does the same within an open transaction, together with other rows. */
 export async function transitionTask(tx: Tx, transition: Transition): Promise<Task> {
   if (transition.to) assertTransition(transition.task.id, transition.task.status, transition.to);
   const row = await tx.maybeOne(TransitionRow)`
@@ -200,7 +199,7 @@ export async function transitionTask(tx: Tx, transition: Transition): Promise<Ta
   return mergeTransitionRow(transition, row);
 }
 
-/** Back into a slot-holding state through the gate; undefined when the operator has no free slot. Throws CapReachedError. */
+/** Moves a task back into a state that holds a slot; undefined when the operator has no free slot. Throws CapReachedError. */
 export async function readmitTask(tx: Tx, transition: Transition, limit: number): Promise<Task | undefined> {
   if (transition.to) assertTransition(transition.task.id, transition.task.status, transition.to);
   await tx.run`savepoint readmission`;
@@ -248,7 +247,7 @@ function toTransitionError(error: unknown, { task, to }: Transition): unknown {
     return new InvalidTransitionError(task.id, task.status, to ?? task.status, VALID_TRANSITIONS[task.status]);
   if (code === "FW003") return new StaleVersionError(task.id, task.version, task.version + 1);
   if (isInvalidValue(error)) {
-    return new FleetError("invalid-input", `Task ${task.id} cannot be stored so: ${messageOf(error)}`, {}, error);
+    return new FleetError("invalid-input", `Task ${task.id} cannot be stored: ${messageOf(error)}`, {}, error);
   }
   return toDomainError(error);
 }

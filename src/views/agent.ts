@@ -25,7 +25,7 @@ export const AgentView = z
     tenantId: z.string(),
     tenant_id: z.string(),
     host: z.string().nullable(),
-    runtime: z.enum(["tmux", "container"]),
+    runtime: z.literal("tmux"),
     agentType: z.string(),
     model: z.string().nullable(),
     taskId: z.uuid().nullable(),

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { SLOT_HOLDING_STATUSES, TaskStatus, VALID_TRANSITIONS, type Task } from "../../src/domain/task/task.ts";
 import type { Operator } from "../../src/domain/operator.ts";
-import { countHeldSlots, upsertOperator } from "../../src/store/operators.ts";
+import { upsertOperator } from "../../src/store/operators.ts";
 import { SYSTEM } from "../../src/store/store.ts";
 import { admitTask, listSlotDrift, repairSlots, type Admission } from "../../src/store/tasks.ts";
 import { readmitTask, transitionTask } from "../../src/store/transitions.ts";
@@ -194,8 +194,9 @@ function readmit(world: TestStore, task: Task, limit: number): Promise<Task | un
   return world.store.asSystem((tx) => readmitTask(tx, { task, to: "retrying", ...how }, limit));
 }
 
-function heldBy(world: TestStore, operator: Operator): Promise<number> {
-  return world.store.asSystem((tx) => countHeldSlots(tx, operator.id));
+async function heldBy(world: TestStore, operator: Operator): Promise<number> {
+  const [slots] = await world.query("select active from slots where operator_id = $1", [operator.id]);
+  return Number(slots?.["active"]);
 }
 
 function drift(world: TestStore) {

@@ -1,5 +1,5 @@
-/** Migrations: forwards, backwards, one at a time, and what is said when one fails. */
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+/** Migrations and functions: forwards, backwards, one runner at a time, and the error when one fails. */
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
@@ -8,15 +8,17 @@ import { FleetError } from "../../src/domain/errors.ts";
 import { migrateDown, migrateUp, listPendingMigrations } from "../../src/store/migrate.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
 
-const OURS = "src/store/migrations";
+const OURS = "src/store";
 
-test("our migrations go up, all the way down without leaving a thing, and up again to the same schema", async () => {
+test("our migrations go up, all the way down without leaving anything, and up again to the same schema", async () => {
   await using database = await testDatabase("empty");
   const before = await schemaOf(database);
-  const all = (await readdir(OURS)).filter((file) => file.endsWith(".up.sql")).map((file) => file.slice(0, -7));
+  const files = (await readdir(join(OURS, "migrations"))).filter((file) => file.endsWith(".up.sql"));
+  const all = files.map((file) => file.slice(0, -7));
+  const functions = (await readdir(join(OURS, "functions"))).map((file) => `functions/${file}`);
 
-  expect(await listPendingMigrations(database.url)).toEqual(all.toSorted());
-  expect(await migrateUp(database.url)).toEqual(all.toSorted());
+  expect(await listPendingMigrations(database.url)).toEqual([...all.toSorted(), ...functions.toSorted()]);
+  expect(await migrateUp(database.url)).toEqual([...all.toSorted(), ...functions.toSorted()]);
   const after = await schemaOf(database);
   expect(await listPendingMigrations(database.url)).toEqual([]);
   expect(await migrateUp(database.url)).toEqual([]);
@@ -27,7 +29,7 @@ test("our migrations go up, all the way down without leaving a thing, and up aga
   expect(await schemaOf(database)).toEqual(after);
 });
 
-test("of two runners at once one waits, and both end well", async () => {
+test("of two concurrent runners one waits, and both succeed", async () => {
   await using database = await testDatabase("empty");
   const heard: string[] = [];
   const log = (message: string) => heard.push(message);
@@ -38,7 +40,7 @@ test("of two runners at once one waits, and both end well", async () => {
   expect(heard.filter((message) => message.includes("waiting"))).toHaveLength(1);
 });
 
-test("going down without saying how far takes back the last one, and to a name keeps that one", async () => {
+test("going down without a name reverts the last one, and with a name leaves that one applied", async () => {
   await using database = await testDatabase("empty");
   await using dir = await migrations({
     "0001_a": "create table a ()",
@@ -53,7 +55,7 @@ test("going down without saying how far takes back the last one, and to a name k
   expect(await migrateDown(database.url, "0001_a", dir)).toEqual(["0003_c", "0002_b"]);
 });
 
-test("a migration that fails is named, leaves nothing of itself, and keeps those before it", async () => {
+test("a migration that fails is named, leaves nothing behind, and those before it stay", async () => {
   await using database = await testDatabase("empty");
   await using dir = await migrations({ "0001_a": "create table a ()", "0002_b": "create table b (); select nonsense" });
 
@@ -77,20 +79,20 @@ test("no statement timeout of the database or its user cuts a long migration", a
   expect(await migrateUp(database.url, dir)).toEqual(["0001_slow"]);
 });
 
-test("a migration without its way back, a misnamed file and a database from the future are refused", async () => {
+test("a migration without its down file, a misnamed file and a database of a newer version are refused", async () => {
   await using database = await testDatabase("empty");
   await using whole = await migrations({ "0001_a": "select 1", "0002_b": "select 1" });
   await migrateUp(database.url, whole);
 
-  await rm(join(whole.dir, "0002_b.down.sql"));
+  await rm(join(whole.dir, "migrations", "0002_b.down.sql"));
   await expect(migrateUp(database.url, whole)).rejects.toThrow("0002_b.down.sql is missing");
-  await rm(join(whole.dir, "0002_b.up.sql"));
+  await rm(join(whole.dir, "migrations", "0002_b.up.sql"));
   await expect(migrateUp(database.url, whole)).rejects.toThrow("does not know (0002_b)");
-  await writeFile(join(whole.dir, "3-c.sql"), "select 1");
+  await writeFile(join(whole.dir, "migrations", "3-c.sql"), "select 1");
   await expect(migrateUp(database.url, whole)).rejects.toThrow("3-c.sql is not named like");
 });
 
-test("a database that is not there is unavailable, not broken", async () => {
+test("a database that does not exist is unavailable, not unusable", async () => {
   const nowhere = "postgres://x:y@127.0.0.1:1/z";
   await expect(migrateUp(nowhere)).rejects.toMatchObject({ code: "database-unavailable" });
 });
@@ -104,18 +106,112 @@ test("a broken connection in the middle leaves no lock behind", async () => {
   expect(await migrateUp(database.url, good)).toEqual(["0001_a"]);
 });
 
+test("a migration that comes before an applied one is refused, because it would run in another order elsewhere", async () => {
+  await using database = await testDatabase("empty");
+  await using later = await migrations({ "0001_a": "select 1", "0003_c": "select 1" });
+  await using both = await migrations({ "0001_a": "select 1", "0002_b": "select 1", "0003_c": "select 1" });
+  await migrateUp(database.url, later);
+
+  await expect(migrateUp(database.url, both)).rejects.toThrow("Migration 0002_b was not applied, but 0003_c after it");
+});
+
+test("a database of the migrations before the first release is refused, with what to do, and stays as it is", async () => {
+  await using database = await testDatabase("empty");
+  await database.query("create table fleet_migrations (id serial primary key, name varchar(255), run_on timestamp)");
+  await database.query(
+    "insert into fleet_migrations (name, run_on) values ('0001_roles', now()), ('0016_listings', now())",
+  );
+  const before = await schemaOf(database);
+
+  for (const refused of [migrateUp, migrateDown, listPendingMigrations]) {
+    const failure = await refused(database.url).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: "database-unusable" });
+    expect(String(failure)).toContain("(0001_roles to 0016_listings), and it cannot be upgraded. Nothing was changed.");
+    expect(String(failure)).toContain("set DATABASE_URL or, for the embedded PostgreSQL, FLEET_HOME to a new one");
+  }
+  expect(await schemaOf(database)).toEqual(before);
+  expect(await database.query("select name from fleet_migrations order by name")).toHaveLength(2);
+});
+
+test("a function is created again when its file changes, and all are after a migration", async () => {
+  await using database = await testDatabase("empty");
+  const first = functionOf("one", "select 1 + two()");
+  await using dir = await migrations(
+    { "0001_a": "grant usage, create on schema public to fleet_owner; create table a ()" },
+    { "one.sql": first, "two.sql": functionOf("two", "select 2") },
+  );
+  const heard: string[] = [];
+
+  expect(await migrateUp(database.url, dir)).toEqual(["0001_a", "functions/one.sql", "functions/two.sql"]);
+  expect(await database.query("select one()")).toEqual([{ one: 3 }]);
+  expect(await migrateUp(database.url, dir)).toEqual([]);
+
+  await writeFile(join(dir.dir, "functions", "two.sql"), functionOf("two", "select 20"));
+  expect(await listPendingMigrations(database.url, dir)).toEqual(["functions/two.sql"]);
+  expect(await migrateUp(database.url, { ...dir, log: (message) => heard.push(message) })).toEqual([
+    "functions/two.sql",
+  ]);
+  expect(heard).toEqual(["SQL functions created: functions/two.sql."]);
+  expect(await database.query("select one()")).toEqual([{ one: 21 }]);
+
+  await addMigration(dir.dir, "0002_b", "create table b ()");
+  expect(await migrateUp(database.url, dir)).toEqual(["0002_b", "functions/one.sql", "functions/two.sql"]);
+  await migrateDown(database.url, undefined, dir);
+  expect(await database.query("select one()")).toEqual([{ one: 21 }]);
+});
+
+test.each([
+  { what: "that PostgreSQL cannot read", broken: "create nothing broken()", file: "functions/broken.sql" },
+  { what: "whose body names what does not exist", broken: functionOf("broken", "select nothing()"), file: "functions" },
+])("of functions of which one $what, none changes, and the next run tries them all", async ({ broken, file }) => {
+  await using database = await testDatabase("empty");
+  await using dir = await migrations(
+    { "0001_a": "grant usage, create on schema public to fleet_owner" },
+    { "a.sql": functionOf("a", "select 1") },
+  );
+  await migrateUp(database.url, dir);
+  await writeFile(join(dir.dir, "functions", "a.sql"), functionOf("a", "select 2"));
+  await writeFile(join(dir.dir, "functions", "broken.sql"), broken);
+
+  await expect(migrateUp(database.url, dir)).rejects.toMatchObject({ code: "database-unusable", facts: { file } });
+  expect(await database.query("select a()")).toEqual([{ a: 1 }]);
+  expect(await listPendingMigrations(database.url, dir)).toEqual(["functions/a.sql", "functions/broken.sql"]);
+});
+
+test("our functions can be created again while the audit log has months, and keep what guards them", async () => {
+  await using database = await testDatabase();
+  await database.query("select fleet_audit_months(1)");
+  const before = await schemaOf(database);
+
+  await database.query("delete from fleet_functions");
+  expect((await migrateUp(database.url)).length).toBeGreaterThan(15);
+  expect(await schemaOf(database)).toEqual(before);
+});
+
 interface Migrations extends AsyncDisposable {
   readonly dir: string;
 }
 
-async function migrations(ups: Readonly<Record<string, string>>): Promise<Migrations> {
+async function migrations(
+  ups: Readonly<Record<string, string>>,
+  functions: Readonly<Record<string, string>> = {},
+): Promise<Migrations> {
   const dir = await mkdtemp(join(tmpdir(), "fleet-migrations-"));
-  for (const [name, sql] of Object.entries(ups)) {
-    await writeFile(join(dir, `${name}.up.sql`), sql);
-    const table = /create table (\w+)/.exec(sql)?.[1];
-    await writeFile(join(dir, `${name}.down.sql`), table ? `drop table ${table};` : "select 1;");
-  }
+  await mkdir(join(dir, "migrations"));
+  await mkdir(join(dir, "functions"));
+  for (const [name, sql] of Object.entries(ups)) await addMigration(dir, name, sql);
+  for (const [name, sql] of Object.entries(functions)) await writeFile(join(dir, "functions", name), sql);
   return { dir, [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) };
+}
+
+async function addMigration(dir: string, name: string, sql: string): Promise<void> {
+  await writeFile(join(dir, "migrations", `${name}.up.sql`), sql);
+  const table = /create table (\w+)/.exec(sql)?.[1];
+  await writeFile(join(dir, "migrations", `${name}.down.sql`), table ? `drop table ${table};` : "select 1;");
+}
+
+function functionOf(name: string, body: string): string {
+  return `create or replace function ${name}() returns integer language sql as $$ ${body} $$;`;
 }
 
 /** Everything with a name, apart from the migrations' own bookkeeping. */
@@ -124,15 +220,15 @@ async function schemaOf({ url }: TestDatabase): Promise<unknown[]> {
   await client.connect();
   const { rows } = await client.query<{ thing: string }>(`
     select 'column ' || table_name || '.' || column_name || ' ' || data_type || coalesce(column_default, '') as thing
-    from information_schema.columns where table_schema = 'public' and table_name <> 'fleet_migrations'
+    from information_schema.columns where table_schema = 'public' and table_name not in ('fleet_migrations', 'fleet_functions')
     union all select 'function ' || p.oid::regprocedure from pg_proc p where pronamespace = 'public'::regnamespace
     union all select 'type ' || typname from pg_type where typnamespace = 'public'::regnamespace
-      and typname !~ 'fleet_migrations'
+      and typname !~ 'fleet_migrations|fleet_functions'
     union all select 'policy ' || tablename || '.' || policyname from pg_policies where schemaname = 'public'
-    union all select 'index ' || indexdef from pg_indexes where schemaname = 'public' and tablename <> 'fleet_migrations'
+    union all select 'index ' || indexdef from pg_indexes where schemaname = 'public' and tablename not in ('fleet_migrations', 'fleet_functions')
     union all select 'trigger ' || tgname || ' on ' || tgrelid::regclass from pg_trigger where not tgisinternal
     union all select 'constraint ' || conname || pg_get_constraintdef(oid) from pg_constraint
-      where connamespace = 'public'::regnamespace and conrelid::regclass::text <> 'fleet_migrations'
+      where connamespace = 'public'::regnamespace and conrelid::regclass::text not in ('fleet_migrations', 'fleet_functions')
     order by 1`);
   await client.end();
   return rows.map(({ thing }) => thing);

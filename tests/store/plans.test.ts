@@ -6,7 +6,7 @@ import { listAuditEntries, listChainHeads } from "../../src/store/audit.ts";
 import { listFacts } from "../../src/store/heartbeats.ts";
 import { listHosts, lockFreeSlots } from "../../src/store/hosts.ts";
 import { listNotifications, listOverdueNotifications, listRecentSendTimes } from "../../src/store/notifications.ts";
-import { listEvents, listLatestEvents, measureOutboxLag, claimHints } from "../../src/store/outbox.ts";
+import { listEvents, listLatestEvents, claimHints } from "../../src/store/outbox.ts";
 import { pruneOutbox } from "../../src/store/retention.ts";
 import type { Tx } from "../../src/store/sql.ts";
 import { asOperator, SYSTEM, type Principal } from "../../src/store/store.ts";
@@ -122,7 +122,6 @@ const LISTINGS: Readonly<Record<string, readonly [Principal, (tx: Tx) => Promise
   "hosts with what they hold": [SYSTEM, (tx) => listHosts(tx)],
   "a host's free slots": [SYSTEM, (tx) => lockFreeSlots(tx, "host-3")],
   "waiting hints": [SYSTEM, (tx) => claimHints(tx, 200)],
-  "the lag of the outbox": [SYSTEM, (tx) => measureOutboxLag(tx)],
   "everybody's events": [SYSTEM, (tx) => listEvents(tx, { cursor: "45000-0", limit: 100 })],
   "what may be pruned": [SYSTEM, (tx) => pruneOutbox(tx, { hintsMs: 3_600_000, eventsMs: 86_400_000, limit: 1_000 })],
   "overdue notifications": [SYSTEM, (tx) => listOverdueNotifications(tx, 1_000, 100)],

@@ -1,4 +1,4 @@
-/** The schema that the migrations make, held to a page that people read: UPDATE_SCHEMA=1 writes it, every other run compares. */
+/** The schema that migrations and functions create, compared with a readable snapshot: UPDATE_SCHEMA=1 writes it. */
 import { readFile, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { listKnownMigrations, migrateDown, migrateUp } from "../../src/store/migrate.ts";
@@ -7,37 +7,37 @@ import { testStore } from "../support/store.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
 
 const PAGE = new URL("./schema.snapshot.txt", import.meta.url);
-const PRINT = new URL("../../src/store/schema.json", import.meta.url);
+const FINGERPRINT = new URL("../../src/store/schema.json", import.meta.url);
 
-test("the migrations make the schema that was agreed, and nothing else", async () => {
+test("migrations and functions create exactly the schema of the snapshot", async () => {
   await using database = await testDatabase();
   const schema = await describeSchema(database);
-  // oxlint-disable-next-line node/no-process-env -- how a person says that the change is meant
+  // oxlint-disable-next-line node/no-process-env -- how a developer confirms that the change is intended
   if (process.env["UPDATE_SCHEMA"]) await writeFile(PAGE, schema);
 
   const agreed = await readFile(PAGE, "utf8").catch(() => "");
   expect(
     schema,
-    "The schema changed. If that is meant: UPDATE_SCHEMA=1 npx vitest run tests/store/schema.test.ts",
+    "The schema changed. If that is intended: UPDATE_SCHEMA=1 npx vitest run tests/store/schema.test.ts",
   ).toBe(agreed);
 });
 
-test("the print of the schema that drift is told by is that of the migrations", async () => {
+test("schema.json, from which drift is found, is the fingerprint of that schema", async () => {
   await using world = await testStore();
-  const [print, applied] = await world.store.asSystem(async (tx) => [
+  const [fingerprint, applied] = await world.store.asSystem(async (tx) => [
     await readSchema(tx),
     await listAppliedMigrations(tx),
   ]);
-  const sorted = Object.fromEntries(Object.entries(print).toSorted(([a], [b]) => (a < b ? -1 : 1)));
-  // oxlint-disable-next-line node/no-process-env -- how a person says that the change is meant
-  if (process.env["UPDATE_SCHEMA"]) await writeFile(PRINT, `${JSON.stringify(sorted, undefined, 2)}\n`);
+  const sorted = Object.fromEntries(Object.entries(fingerprint).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  // oxlint-disable-next-line node/no-process-env -- how a developer confirms that the change is intended
+  if (process.env["UPDATE_SCHEMA"]) await writeFile(FINGERPRINT, `${JSON.stringify(sorted, undefined, 2)}\n`);
 
-  expect(print).toEqual(await readExpectedSchema());
-  expect(Object.keys(print).length).toBeGreaterThan(30);
+  expect(fingerprint).toEqual(await readExpectedSchema());
+  expect(Object.keys(fingerprint).length).toBeGreaterThan(30);
   expect(applied).toEqual(await listKnownMigrations());
 });
 
-test("taking everything back leaves only the bookkeeping, and going up again makes the same", async () => {
+test("reverting everything leaves only the bookkeeping, and applying again creates the same schema", async () => {
   await using database = await testDatabase("empty");
   const empty = await describeSchema(database);
   await migrateUp(database.url);
@@ -49,9 +49,9 @@ test("taking everything back leaves only the bookkeeping, and going up again mak
   expect(await describeSchema(database)).toBe(first);
 });
 
-const OURS = "n.nspname = 'public' and c.relname <> 'fleet_migrations' and c.relname not like 'fleet_migrations_%'";
+const OURS = "n.nspname = 'public' and c.relname !~ '^fleet_(migrations|functions)(_|$)'";
 
-/** One statement per kind of thing; each gives sorted lines. */
+/** One statement per kind of object; each returns sorted lines. */
 const PARTS: Readonly<Record<string, string>> = {
   "tables (row security: on, forced)": `
     select format('%s: %s%s%s', c.relname, case c.relkind when 'p' then 'partitioned' else 'table' end,

@@ -154,6 +154,13 @@ test("a state that does not exist and a retry beyond the limit are refused as in
   expect(await world.read(task.id)).toEqual(task);
 });
 
+test("a row with an agent type that does not exist is refused when it is read: the program knows the types, not the table", async () => {
+  const task = await world.task(operator, "running");
+  await world.query("update fleet_tasks set agent_type = 'gpt' where id = $1", [task.id]);
+
+  await expect(world.read(task.id)).rejects.toThrow("agentType");
+});
+
 test("text that the database cannot hold is refused as invalid input and leaves nothing", async () => {
   const task = await world.task(operator, "running");
   const hostile = [{ reason: "a\u0000b" }, { reason: "\ud800" }];
@@ -174,7 +181,6 @@ test("every column that may be patched takes its value, keeps it when left out, 
     routingReason: "r",
     branch: "fleet/other",
     workspacePath: "/w",
-    containerId: "c",
     tmuxSession: "t",
     condition: "needs_input",
     conditionDetail: { text: "?" },
@@ -206,7 +212,6 @@ test("every column that may be patched takes its value, keeps it when left out, 
     model: null,
     routingReason: null,
     workspacePath: null,
-    containerId: null,
     tmuxSession: null,
     conditionDetail: null,
     dispatchId: null,

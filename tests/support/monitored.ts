@@ -2,7 +2,7 @@
 import type { MonitorPolicy } from "../../src/domain/settings/monitor.ts";
 import type { MonitoredTask, TaskFacts } from "../../src/domain/monitor/decision.ts";
 import type { StoredAgentFacts } from "../../src/domain/monitor/facts.ts";
-import { DEFAULT_SETTINGS } from "../../src/domain/settings/settings.ts";
+import { Settings } from "../../src/domain/settings/settings.ts";
 
 export const now = new Date("2026-01-01T12:00:00Z");
 export const ago = (minutes: number): Date => new Date(now.getTime() - minutes * 60_000);
@@ -11,7 +11,7 @@ export const startSha = "0".repeat(40);
 export const headSha = "a".repeat(40);
 const dispatchId = "0199b3a0-0000-7000-8000-000000000001";
 
-export const policy: MonitorPolicy = DEFAULT_SETTINGS;
+export const policy: MonitorPolicy = Settings.parse({});
 
 export function aTask(task: Partial<MonitoredTask> = {}): MonitoredTask {
   return {

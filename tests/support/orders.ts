@@ -8,7 +8,7 @@ import { requestBatch } from "../../src/conductor/orders/requests.ts";
 import { DEFAULT_ORDER_BUDGET, DEFAULT_STOP_CONDITIONS, WorkOrder, type Order } from "../../src/domain/orders/order.ts";
 import { Product } from "../../src/domain/product.ts";
 import type { Operator } from "../../src/domain/operator.ts";
-import { getOrder, insertOrders } from "../../src/store/orders.ts";
+import { findOrder, insertOrders } from "../../src/store/orders.ts";
 import { listRunsOfOrder } from "../../src/store/runs.ts";
 import type { TestFleet, TestProcess } from "./fleet.ts";
 import { newCheckout } from "./repositories.ts";
@@ -69,7 +69,9 @@ export async function requestOrders(
 }
 
 export async function readOrder(fleet: TestFleet, id: string): Promise<Order> {
-  return fleet.fleet.store.asSystem((tx) => getOrder(tx, id));
+  const order = await fleet.fleet.store.asSystem((tx) => findOrder(tx, id));
+  if (!order) throw new Error(`There is no order ${id}.`);
+  return order;
 }
 
 /** Latest first. */

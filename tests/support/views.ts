@@ -42,7 +42,6 @@ export function aTaskView(overrides: Partial<TaskView> = {}): TaskView {
     failure: null,
     spend: { tokens: 41_300, cost: 0.62, minutes: 11 },
     budget: { tokens: null, cost: null, minutes: null },
-    orderId: null,
     createdAt: "2026-05-01T12:00:00.000Z",
     spawnedAt: "2026-05-01T12:15:02.000Z",
     completedAt: null,

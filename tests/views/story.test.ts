@@ -13,7 +13,6 @@ function aTask(but: Partial<Task> = {}): Task {
   return {
     ...shared,
     workspacePath: "/home/fleet/copies/1",
-    containerId: null,
     tmuxSession: "fleet-a1b2c3d4-1",
     conditionSince: null,
     epoch: 3,

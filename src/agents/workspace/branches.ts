@@ -92,11 +92,6 @@ export async function isAncestor(mirror: Mirror, older: string, newer: string): 
   return (await tryGit(["merge-base", "--is-ancestor", older, newer], { gitDir: mirror.path })).exitCode === 0;
 }
 
-/** How many commits `head` has that `base` has not. */
-export async function countCommits(mirror: Mirror, base: string, head: string): Promise<number> {
-  return Number(await git(["rev-list", "--count", `${base}..${head}`, "--"], { gitDir: mirror.path }));
-}
-
 export async function diffStat(mirror: Mirror, base: string, head: string): Promise<DiffStat> {
   const args = ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", base, head, "--"];
   const files: string[] = [];

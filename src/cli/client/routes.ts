@@ -473,7 +473,7 @@ type Task = {
   readonly waitingFor: string | null;
   readonly dueAt: string | null;
   readonly host: string | null;
-  readonly runtime: "tmux" | "container";
+  readonly runtime: "tmux";
   readonly session: string | null;
   readonly version: number;
   readonly attempt: number;
@@ -487,7 +487,6 @@ type Task = {
   readonly failure: FailureSummary | null;
   readonly spend: Spend;
   readonly budget: Spend;
-  readonly orderId: string | null;
   readonly createdAt: string;
   readonly spawnedAt: string | null;
   readonly completedAt: string | null;
@@ -562,7 +561,7 @@ type TaskDetail = {
   readonly waitingFor: string | null;
   readonly dueAt: string | null;
   readonly host: string | null;
-  readonly runtime: "tmux" | "container";
+  readonly runtime: "tmux";
   readonly session: string | null;
   readonly version: number;
   readonly attempt: number;
@@ -576,7 +575,6 @@ type TaskDetail = {
   readonly failure: FailureSummary | null;
   readonly spend: Spend;
   readonly budget: Spend;
-  readonly orderId: string | null;
   readonly createdAt: string;
   readonly spawnedAt: string | null;
   readonly completedAt: string | null;
@@ -648,7 +646,7 @@ type Agent = {
   readonly tenantId: string;
   readonly tenant_id: string;
   readonly host: string | null;
-  readonly runtime: "tmux" | "container";
+  readonly runtime: "tmux";
   readonly agentType: string;
   readonly model: string | null;
   readonly taskId: string | null;
@@ -754,7 +752,7 @@ type MergedTask = {
   readonly waitingFor: string | null;
   readonly dueAt: string | null;
   readonly host: string | null;
-  readonly runtime: "tmux" | "container";
+  readonly runtime: "tmux";
   readonly session: string | null;
   readonly version: number;
   readonly attempt: number;
@@ -768,7 +766,6 @@ type MergedTask = {
   readonly failure: FailureSummary | null;
   readonly spend: Spend;
   readonly budget: Spend;
-  readonly orderId: string | null;
   readonly createdAt: string;
   readonly spawnedAt: string | null;
   readonly completedAt: string | null;

@@ -1,11 +1,11 @@
-/** fleet migrate: brings the schema up to date; once per deploy, before the new processes start. */
+/** fleet migrate: brings the database schema up to date. Run it once per deploy, before the new processes start. */
 import { asString, type Command } from "../command.ts";
 
 export const migrateCommand: Command = {
   usage: "migrate",
   summary: "bring the database schema up to date",
-  options: [["--down <migration>", "take back everything after this one (0000: everything)"]],
-  examples: ["fleet migrate", "fleet migrate --down 0004_delivery"],
+  options: [["--down <migration>", "revert everything after this one (0000: everything)"]],
+  examples: ["fleet migrate", "fleet migrate --down 0008_governance"],
 
   async run({ terminal, json }, _args, { down }) {
     const [{ processConfig }, { openLog }, { migrateAll, openDatabase }] = await Promise.all([

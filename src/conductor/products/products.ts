@@ -94,12 +94,7 @@ export function findStop(product: Product, switches: readonly EstopSwitch[]): Pr
   };
 }
 
-/** Why nothing may be planned, started or gone on with for this product; undefined when nothing stands against it. */
-export async function stopReason(fleet: Fleet, product: Product): Promise<string | undefined> {
-  return findStop(product, await currentKillSwitches(fleet, product.tenant))?.reason;
-}
-
-/** The same inside a transaction that may see the product's tenant. */
+/** Why nothing may be planned or started for this product, read in a transaction that may see its tenant; undefined when it may. */
 export async function stopReasonIn(tx: Tx, product: Product): Promise<string | undefined> {
   return findStop(product, await listKillSwitches(tx, product.tenant))?.reason;
 }

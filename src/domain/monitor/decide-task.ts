@@ -4,7 +4,7 @@ import type { MonitorPolicy } from "../settings/monitor.ts";
 import { killSwitchOnRow } from "../task/kill-switch.ts";
 import { decideRunning, decideSpawning, type MonitorInput } from "./decide-agent.ts";
 import { decidePrCreated, decideReady, decideReviewing } from "./decide-pull-request.ts";
-import { TaskStatus } from "../task/task.ts";
+import type { TaskStatus } from "../task/task.ts";
 
 /** Statuses that are not here move by jobs and people alone; facts say nothing about them. */
 const RULES: Readonly<Partial<Record<TaskStatus, (look: MonitorInput) => Decision[]>>> = {
@@ -14,9 +14,6 @@ const RULES: Readonly<Partial<Record<TaskStatus, (look: MonitorInput) => Decisio
   reviewing: decideReviewing,
   ready: decideReady,
 };
-
-/** The statuses a sweep has to look at. */
-export const MONITORED_STATUSES = TaskStatus.options.filter((status) => RULES[status] !== undefined);
 
 /** Nothing to do is an empty list. A decision is repeated as long as its facts are: acting on it twice must do nothing twice. */
 export function decideTask(task: MonitoredTask, facts: TaskFacts, policy: MonitorPolicy, now: Date): Decision[] {

@@ -21,6 +21,7 @@ export type NamedEvent = z.infer<typeof NamedEvent>;
 export const TaskEventType = z.templateLiteral(["fleet.task.", TaskStatus]);
 export type TaskEventType = z.infer<typeof TaskEventType>;
 
+/** @internal The program itself never reads them: docs/events.md is generated from them. */
 export const EVENT_DESCRIPTIONS: Readonly<Record<NamedEvent, string>> = {
   AGENT_SPAWNED: "An agent's first heartbeat was seen",
   AGENT_COMPLETED: "An agent delivered a pull request",
@@ -117,6 +118,7 @@ export function taskEvent(type: TaskEvent["type"], change: TaskChange): TaskEven
 
 export const OrderEventType = z.templateLiteral(["fleet.order.", OrderStatus]);
 
+/** @internal As EVENT_DESCRIPTIONS. */
 export const ORDER_EVENT_DESCRIPTIONS: Readonly<Record<OrderStatus, string>> = {
   pending: "It was made (`from` is null), is tried once more, or is taken over from a dead worker",
   running: "A worker carries it out",

@@ -156,12 +156,6 @@ export function composeNotification(
 /** What a notification says of its task when it has none. */
 export const NO_TASK = { taskId: null, prUrl: null, branch: null, attempt: null, cost: null } as const;
 
-/** For the terminal, when the channel that was asked for did not take it. */
-export function withFallbackNote(notification: Notification, channel: string, reason: string): Notification {
-  const note = ` (not delivered by ${channel}: ${oneLine(reason, 200)})`;
-  return { ...notification, summary: oneLine(notification.summary, 500 - note.length) + note };
-}
-
 function withoutTask(command: string): string {
   return command.includes("{id}") ? "fleet ps" : command;
 }

@@ -5,10 +5,6 @@ import type { FailureClass, FailureContext, Task } from "./task.ts";
 const BUSY_SHARE = 0.8;
 /** Jitter of one second keeps tasks that failed together from coming back together. */
 const JITTER_MS = 1_000;
-/** Retries per minute stay below this share of first attempts, so that a mass failure cannot storm. */
-const STORM_SHARE = 0.2;
-/** A quiet fleet must still be able to heal itself. */
-const STORM_FLOOR = 10;
 
 interface RetryRule {
   /** It is not tried again by itself, but goes to the inbox. */
@@ -125,16 +121,6 @@ export function retryDelayMs(
   const jitterMs = Math.floor(random * JITTER_MS);
   const delayMs = Math.min(policy.baseDelayMs * 2 ** Math.max(0, attempt) + jitterMs, policy.capMs);
   return Math.round(fleetUse > BUSY_SHARE ? 2 * delayMs : delayMs);
-}
-
-export interface RetryRate {
-  readonly firstAttemptsLastMinute: number;
-  readonly retriesLastMinute: number;
-}
-
-/** Is there room for one more retry in this minute? */
-export function hasRetryBudget({ firstAttemptsLastMinute, retriesLastMinute }: RetryRate): boolean {
-  return retriesLastMinute < Math.max(STORM_FLOOR, STORM_SHARE * firstAttemptsLastMinute);
 }
 
 /**

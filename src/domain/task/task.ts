@@ -18,7 +18,7 @@ export const TaskStatus = z.enum([
 ]);
 export type TaskStatus = z.infer<typeof TaskStatus>;
 
-/** The only ways between states. The database guard (0001) and docs/states.md are held to this table by tests. */
+/** The only ways between states. The database guard (store/functions/guard_status.sql) and docs/states.md are held to this table by tests. */
 export const VALID_TRANSITIONS: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
   proposed: ["spawning", "cancelled"],
   spawning: ["running", "failed", "cancelled"],
@@ -167,8 +167,7 @@ export const Task = z.object({
   baseBranch: z.string(),
   branch: z.string(),
   workspacePath: z.string().nullable(),
-  runtime: z.enum(["tmux", "container"]),
-  containerId: z.string().nullable(),
+  runtime: z.literal("tmux"),
   tmuxSession: z.string().nullable(),
   status: TaskStatus,
   condition: Condition,
@@ -203,7 +202,6 @@ export const Task = z.object({
   idempotencyKey: z.string().nullable(),
   auditHead: z.string(),
   auditSeq: Count,
-  orderId: z.uuid().nullable(),
   traceId: z.string().nullable(),
   spawnedAt: z.date().nullable(),
   completedAt: z.date().nullable(),

@@ -2,13 +2,7 @@
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import {
-  branchHead,
-  countCommits,
-  diffExcerpt,
-  diffStat,
-  publishBranch,
-} from "../../../src/agents/workspace/branches.ts";
+import { branchHead, diffExcerpt, diffStat, publishBranch } from "../../../src/agents/workspace/branches.ts";
 import { workspaceRecordPath } from "../../../src/agents/paths.ts";
 import { prepareWorkspace } from "../../../src/agents/workspace/workspace.ts";
 import { runCommand } from "../../../src/command/run.ts";
@@ -100,7 +94,8 @@ for (const kind of ["worktree", "clone"] as const) {
     expect(published).toEqual({ sha, pushed: true });
     expect(again).toEqual({ sha, pushed: false });
     const mirror = mirrorOf(world.place.home, world.forge.url);
-    expect(await countCommits(mirror, baseSha, sha)).toBe(1);
+    const count = await git(["rev-list", "--count", `${baseSha}..${sha}`, "--"], { gitDir: mirror.path });
+    expect(Number(count)).toBe(1);
   });
 }
 

@@ -163,7 +163,7 @@ test("hosts that differ from the others, a missing migration and a changed table
   await fleet.query("delete from hosts where id = 'c'");
   await scanTenantDrift(fleet.fleet, "local");
   expect((await open(fleet)).filter(({ subject }) => subject !== "schedules")).toEqual([
-    { subject: "database", what: "migration 0003_history", severity: "high" },
+    { subject: "database", what: "migration 0003_audit", severity: "high" },
     { subject: "host:a", what: "config", severity: "high" },
   ]);
 });

@@ -8,7 +8,7 @@ import {
   killProduct,
   listProducts,
   releaseProduct,
-  stopReason,
+  stopReasonIn,
 } from "../../../src/conductor/products/products.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import { Product } from "../../../src/domain/product.ts";
@@ -45,11 +45,11 @@ test("a product that is killed stays stopped in every process until it is releas
   await killProduct(fleet.fleet, by, "shop", "the tests write to production");
   const { fleet: other } = await fleet.another();
 
-  expect(await stopReason(other, shop)).toBe("the tests write to production");
+  expect(await other.store.asSystem((tx) => stopReasonIn(tx, shop))).toBe("the tests write to production");
   await expect(assertNotStopped(other, shop)).rejects.toMatchObject({ code: "product-stopped" });
   const released = await releaseProduct(other, by, "shop");
   expect(released.stop).toBeUndefined();
-  expect(await stopReason(fleet.fleet, shop)).toBeUndefined();
+  expect(await fleet.fleet.store.asSystem((tx) => stopReasonIn(tx, shop))).toBeUndefined();
   await releaseProduct(fleet.fleet, by, "shop");
   expect(await fleet.query("select action, actor, detail from audit_log order by seq")).toEqual([
     {

@@ -2,8 +2,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Decision, MonitoredTask, TaskFacts } from "../../../src/domain/monitor/decision.ts";
-import { decideTask, MONITORED_STATUSES } from "../../../src/domain/monitor/decide-task.ts";
-import { DEFAULT_SETTINGS } from "../../../src/domain/settings/settings.ts";
+import { decideTask } from "../../../src/domain/monitor/decide-task.ts";
 import { Condition, FailureClass, TaskStatus, VALID_TRANSITIONS } from "../../../src/domain/task/task.ts";
 import {
   ago,
@@ -143,8 +142,8 @@ describe("a ready task", () => {
 });
 
 test("what moves by jobs and people alone is not the monitor's", () => {
-  expect(MONITORED_STATUSES).toEqual(["spawning", "running", "pr_created", "reviewing", "ready"]);
-  const others = TaskStatus.options.filter((status) => !MONITORED_STATUSES.includes(status));
+  const monitored = new Set<TaskStatus>(["spawning", "running", "pr_created", "reviewing", "ready"]);
+  const others = TaskStatus.options.filter((status) => !monitored.has(status));
   expect(others.flatMap((status) => decideTask(aTask({ status }), someTaskFacts(), policy, now))).toEqual([]);
 });
 
@@ -215,7 +214,7 @@ describe("for any task and any facts", () => {
     fc.assert(
       fc.property(tasks, allFacts, fc.boolean(), (task, seen, autoMerge) => {
         const given = aTask(task);
-        const decisions = decideTask(given, seen, { ...DEFAULT_SETTINGS, autoMerge }, now);
+        const decisions = decideTask(given, seen, { ...policy, autoMerge }, now);
         const moves = decisions.flatMap((decision) => LEADS_TO[decision.do] ?? []);
         expect(moves.length).toBeLessThanOrEqual(1);
         for (const to of moves) expect(VALID_TRANSITIONS[given.status]).toContain(to);

@@ -15,7 +15,6 @@ import {
   notificationFor,
   NotificationType,
   NOTIFICATION_BY_TRANSITION,
-  withFallbackNote,
 } from "../../../src/domain/notify/notification.ts";
 import { FailureClass, isTerminal, TaskStatus, VALID_TRANSITIONS } from "../../../src/domain/task/task.ts";
 
@@ -85,14 +84,6 @@ test("a summary is one short line without secrets or sequences, whatever the det
       expect(summary.isWellFormed()).toBe(true);
     }),
   );
-});
-
-test("the fall-back says which channel failed and why, and stays within its length", () => {
-  const long = composeNotification("failed", task, { detail: "x".repeat(1_000) });
-  const { summary } = withFallbackNote(long, "webhook", "404\nnot found");
-
-  expect(summary).toMatch(/ \(not delivered by webhook: 404 not found\)$/);
-  expect(summary.length).toBeLessThanOrEqual(500);
 });
 
 test("what is delivered is finished, what is refused falls back at once", () => {

@@ -1,13 +1,14 @@
 /** fleet.yaml: defaults, the short and the long spelling, and every mistake named at once with its path. */
 import { describe, expect, test } from "vitest";
 import {
-  DEFAULT_SETTINGS,
   doneCriteriaFor,
   findProduct,
   parseSettings,
   reviewersFor,
-  type Settings,
+  Settings,
 } from "../../../src/domain/settings/settings.ts";
+
+const DEFAULT_SETTINGS = Settings.parse({});
 
 test("an empty file means the defaults", () => {
   expect(parseSettings(undefined)).toEqual({ ok: true, settings: DEFAULT_SETTINGS });

@@ -4,7 +4,6 @@ import { describe, expect, test } from "vitest";
 import {
   decideRetry,
   failureSignature,
-  hasRetryBudget,
   normaliseFailureText,
   retryDelayMs,
   RETRY_RULES,
@@ -142,13 +141,6 @@ describe("decideRetry, by class and state", () => {
       }),
     );
   });
-});
-
-test("retries stay a fifth of first attempts per minute, and a quiet fleet still heals", () => {
-  expect(hasRetryBudget({ firstAttemptsLastMinute: 0, retriesLastMinute: 9 })).toBe(true);
-  expect(hasRetryBudget({ firstAttemptsLastMinute: 0, retriesLastMinute: 10 })).toBe(false);
-  expect(hasRetryBudget({ firstAttemptsLastMinute: 1_000, retriesLastMinute: 199 })).toBe(true);
-  expect(hasRetryBudget({ firstAttemptsLastMinute: 1_000, retriesLastMinute: 200 })).toBe(false);
 });
 
 describe("failureSignature", () => {

@@ -50,6 +50,13 @@ test.each([
   expect((await world.outcome("/spawn", { method: "POST", body }))[0]).toBe(status);
 });
 
+test("a request with an agent type that does not exist is refused, and says which field", async () => {
+  const response = await world.ask("/spawn", { method: "POST", body: { ...request(), agentType: "gpt" } });
+
+  expect(response.status).toBe(422);
+  expect(await response.json()).toMatchObject({ detail: expect.stringContaining("agentType") });
+});
+
 test("what is no JSON is 400, and what is another kind of body 415", async () => {
   const token = await world.web.issueFor(world.ada, 60_000);
   const send = (type: string, body: string) =>

@@ -1,9 +1,0 @@
-drop table attempts;
-drop table fleet_tasks;
-drop function fleet_return_slots();
-drop function fleet_count_slots();
-drop function fleet_holds_slot(text);
-drop function fleet_guard_status();
-drop table hosts;
-drop table slots;
-drop table operators;
