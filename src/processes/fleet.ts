@@ -151,7 +151,7 @@ async function openStores(options: OpenFleetOptions, url: string): Promise<{ sto
   const usable = await assertDatabaseUsable(url);
   if (config.DATABASE_URL && usable.privilegedLogin) {
     const facts = { component: "postgres", login: usable.privilegedLogin };
-    log.info(facts, "this login could leave its role: docs/governance.md says how to give Fleetwright one that cannot");
+    log.info(facts, "this login could leave its role: docs/tenancy.md says how to give Fleetwright one that cannot");
   }
   const store = openStore({
     url,

@@ -45,7 +45,7 @@ export async function checkPostgres(config: Config): Promise<Finding[]> {
 }
 
 function loginWarning(privileged: string | undefined): string {
-  return privileged === undefined ? "" : `; login ${privileged} could leave its role (docs/governance.md, Tenancy)`;
+  return privileged === undefined ? "" : `; login ${privileged} could leave its role (docs/tenancy.md)`;
 }
 
 async function isReachable(url: string): Promise<boolean> {
