@@ -206,3 +206,19 @@ test.each([...sources, ...tests])("%s says first what it is for", (file) => {
 test.each(tests)("%s mocks nothing of ours", (file) => {
   expect(textOf(file)).not.toMatch(/\bvi\s*\.\s*(?:mock|doMock|hoisted)\(/);
 });
+
+test("ARCHITECTURE.md shows the same imports and floors", () => {
+  const names = (list: readonly string[]) => [...new Set(list)].map((name) => `\`${name}\``).join(" ") || "nothing";
+  const imports = Object.entries(MAY_IMPORT).map(([place, list]) => [names([place]), names(list)]);
+  const floors = Object.entries(FLOORS).map(([folder, list]) => [names([folder]), list.map(names).join(" → ")]);
+
+  expect(tableRows("ARCHITECTURE.md", "### Who may import whom")).toEqual([...imports, ...floors]);
+});
+
+/** The two cells of each row below a heading of a page, without the rows of column titles. */
+function tableRows(page: string, heading: string): string[][] {
+  const [, section = ""] = textOf(page).split(heading);
+  const lines = section.split(/\n#/, 1)[0]?.split("\n") ?? [];
+  const rows = lines.filter((line) => line.startsWith("| `"));
+  return rows.map((line) => [...line.matchAll(/\| ([^|]+?) +(?=\|)/g)].map(([, cell = ""]) => cell));
+}
