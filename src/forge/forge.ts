@@ -7,7 +7,7 @@ export interface Forge {
   identify(repository: string): Promise<RepositoryName>;
   /** Makes the forge's repository if there is none, and brings it up to date. Done twice it does nothing twice. */
   ensure(repository: string): Promise<ForgeRepository>;
-  /** The tip of a branch. Refuses one that is not there, or that went two ways. */
+  /** The tip of a branch. Refuses one that is not there, or that has diverged. */
   headOf(repository: ForgeRepository, branch: string): Promise<string>;
   /** All branches below a prefix (`fleet/`; all of them when empty), in one git call. */
   listBranches(repository: ForgeRepository, prefix: string): Promise<BranchHead[]>;

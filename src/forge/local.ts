@@ -75,7 +75,7 @@ function openRepositoryCache(home: string): Pick<Forge, "identify" | "ensure"> &
       const isThere = before !== undefined && refsFingerprint(before.repository.gitDir) !== undefined;
       const source = sourceFingerprint(name);
       if (isThere && before.source === source) return before.repository;
-      // Of two hundred who ask at once one looks. Whoever asks after the source moved looks for themselves.
+      // Of two hundred who ask at once one looks. Those who ask after the source moved look for themselves.
       return source === undefined
         ? look(given)
         : singleFlight(refreshing, `${name.repository}\n${source}`, () => look(given));
@@ -83,7 +83,7 @@ function openRepositoryCache(home: string): Pick<Forge, "identify" | "ensure"> &
   };
 }
 
-/** Whoever asks for the same while somebody is at it waits for that answer. */
+/** A caller that asks for the same while another is at it waits for that answer. */
 function singleFlight<Value>(
   running: Map<string, Promise<Value>>,
   key: string,

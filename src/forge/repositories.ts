@@ -126,7 +126,7 @@ async function fetchSource(gitDir: string, { repository, kind }: RepositoryName)
   throw new FleetError("forge-unavailable", `${repository} cannot be fetched from: ${why || "git does not say why"}.`);
 }
 
-/** Moves our branches to the operator's where that is a fast-forward, and names those that went two ways. */
+/** Moves our branches to the operator's where that is a fast-forward, and names those that diverged. */
 async function fastForwardBranches(gitDir: string): Promise<string[]> {
   const format = "--format=%(refname) %(objectname)";
   const listed = await git(["for-each-ref", format, "refs/heads/", SOURCE_REFS], { gitDir });

@@ -200,7 +200,7 @@ async function fetchInto(mirror: Mirror, signal: AbortSignal | undefined): Promi
   if (result.exitCode !== 0) throw fetchFailed(mirror.url, result);
 }
 
-/** Only whoever holds the fetch lock may ask for this: then no git of ours is at work in the refs. */
+/** Only the holder of the fetch lock may ask for this: then no git of ours is at work in the refs. */
 async function removeStaleLocks(mirror: Mirror): Promise<number> {
   const entries = await readdir(mirror.path, { recursive: true, withFileTypes: true });
   let removed = 0;

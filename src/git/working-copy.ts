@@ -24,7 +24,7 @@ export interface WorkingCopy extends AsyncDisposable {
   readonly env: Readonly<Record<string, string>>;
   /** A folder beside the copy, for what a command leaves on purpose. */
   readonly dropDir: string;
-  /** The command, as whoever runs things here. */
+  /** The command, as the user who runs things here. */
   readonly wrapArgv: (argv: readonly string[]) => readonly string[];
   /** Ends whatever was left running in it. */
   killProcesses(): Promise<void>;

@@ -28,7 +28,7 @@ export interface OpenFleet {
   readonly store: Store;
   readonly broker: Broker;
   readonly databaseUrl: string;
-  /** Set by whoever runs the relay in this process. */
+  /** Set by the code that runs the relay in this process. */
   setRelayKick(kick: () => void): void;
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** alerts: what is wrong now, or was. An episode begins once and ends once, whoever sees it and however often. Worker role. */
+/** alerts: what is wrong now, or was. An episode begins once and ends once, however often it is seen. Worker role. */
 import { z } from "zod";
 import type { AlertContent, AlertKind } from "../domain/notify/alert.ts";
 import { sql, type Tx } from "./sql.ts";

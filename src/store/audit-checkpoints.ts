@@ -26,7 +26,7 @@ const Page = z.object({ last: z.string().nullable() });
 
 /**
  * Takes the next tasks' heads over. One that is kept already moves on only when the entry it names is still there: what a
- * checkpoint has signed is not forgotten because a chain was written anew.
+ * checkpoint has signed is not forgotten because a chain was rewritten.
  */
 export async function upsertTaskHeads(tx: Tx, after: string, limit: number): Promise<string | undefined> {
   const page = await tx.one(Page)`
@@ -115,7 +115,7 @@ export async function insertCheckpoint(tx: Tx, checkpoint: Omit<Checkpoint, "id"
   return row.id;
 }
 
-/** The newest, whoever signed it. */
+/** The newest, by any signer. */
 export async function findLastCheckpoint(tx: Tx): Promise<SignedCheckpoint | undefined> {
   const [last] = await listSignedCheckpoints(tx, { before: Number.MAX_SAFE_INTEGER, limit: 1 });
   return last;

@@ -36,7 +36,7 @@ export interface AuditFilter {
   readonly since?: Date | undefined;
 }
 
-/** The number behind the newest entry, whoever may see it: where a listing begins. */
+/** The number behind the newest entry, visible or not: where a listing begins. */
 export async function getNextAuditId(tx: Tx): Promise<number> {
   const row = await tx.one(z.object({ id: z.coerce.number() }))`
     select coalesce((select id from audit_log order by id desc limit 1), 0) + 1 as id`;

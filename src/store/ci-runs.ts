@@ -70,7 +70,7 @@ export async function settleCiRun(
   return settled > 0;
 }
 
-/** Gives a run that could not be carried out back to whoever comes next. */
+/** Gives a run that could not be carried out back for the next worker. */
 export async function releaseCiRun(tx: Tx, id: string, worker: string): Promise<void> {
   await tx.run`
     update ci_runs set status = 'pending', worker = null, lease_until = null

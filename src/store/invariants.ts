@@ -74,7 +74,7 @@ export function listStrandedTasks(tx: Tx, recoveryMs: number): Promise<string[]>
         or (t.status in ('failed', 'rejected') and t.waiting_for is null and t.condition <> 'needs_input')
         or (t.status = 'spawning' and t.lease_until < now() - ${recoveryMs}::float8 * interval '1 ms'
           and exists (select from hosts h where h.id = t.host and h.lease_until > now())))
-        -- Stopped on purpose: whoever releases it moves it.
+        -- Stopped on purpose: its release moves it.
         and not coalesce(t.condition = 'paused' and (t.condition_detail #>> '{estop,by}' = 'fleet.yaml' or exists (
           select from kill_switches k where k.tenant_id in (t.tenant_id, '*')
             and k.scope = t.condition_detail #>> '{estop,scope}' and k.subject = t.condition_detail #>> '{estop,subject}')), false)

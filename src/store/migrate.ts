@@ -32,7 +32,7 @@ export async function migrateUp(databaseUrl: string, options: MigrateOptions = {
   });
 }
 
-/** Takes back the last migration, or all after `to` (which stays); `to` "0000" takes back everything. Returns their names. */
+/** Reverts the last migration, or all after `to` (which stays); `to` "0000" reverts everything. Returns their names. */
 export async function migrateDown(databaseUrl: string, to?: string, options: MigrateOptions = {}): Promise<string[]> {
   return withMigrationLock(databaseUrl, options, async ({ client, dir, log }) => {
     const files = await listMigrationFiles(dir);
@@ -177,6 +177,6 @@ function assertKnownMigrations(applied: readonly string[], files: readonly strin
   if (unknown.length === 0) return;
   const sentence =
     `The database has migrations that this Fleetwright does not know (${unknown.join(", ")}): ` +
-    `it was migrated by a newer one. Use that version here, or take them back with it: fleet migrate --down.`;
+    `it was migrated by a newer one. Use that version here, or revert them with it: fleet migrate --down.`;
   throw new FleetError("database-unusable", sentence, { unknown });
 }

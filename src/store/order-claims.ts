@@ -1,5 +1,5 @@
 /**
- * work_orders while they are carried out: claimed by one worker under a lease, settled by whoever still holds it, one after
+ * work_orders while they are carried out: claimed by one worker under a lease, settled by the worker that still holds it, one after
  * another within a batch. Lock order: the order itself, then the others of its batch. Worker role.
  */
 import { z } from "zod";

@@ -28,7 +28,7 @@ export async function insertRun(tx: Tx, run: NewRun): Promise<Run> {
 
 export type RunOutcome = Pick<Run, "status" | "headSha" | "exitCode" | "failure" | "message" | "transient" | "summary">;
 
-/** Undefined when it was ended already, by whoever took its order over. */
+/** Undefined when it was ended already, by the worker that took its order over. */
 export async function endRun(tx: Tx, id: string, outcome: RunOutcome): Promise<Run | undefined> {
   return tx.maybeOne(Run)`
     update runs r set status = ${outcome.status}, head_sha = ${outcome.headSha}, exit_code = ${outcome.exitCode},

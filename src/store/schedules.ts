@@ -86,7 +86,7 @@ export interface SlotOutcome {
   readonly outcome: string;
 }
 
-/** Whoever made (or passed over) a slot says so in the same transaction; a push that came before it is answered. */
+/** The transaction that made (or passed over) a slot says so in the same transaction; a push that came before it is answered. */
 export async function recordSlot(
   tx: Tx,
   { tenantId, id }: ScheduleKey,

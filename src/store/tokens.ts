@@ -1,4 +1,4 @@
-/** tokens, revoked_tokens, spent_logins: what was issued, what is believed no longer, which links were used. Never a token itself. */
+/** tokens, revoked_tokens, spent_logins: what was issued, what is revoked, which links were used. Never a token itself. */
 import { z } from "zod";
 import { Role, Tier } from "../domain/operator.ts";
 import { sql, type Tx } from "./sql.ts";

@@ -52,7 +52,7 @@ export interface Transition {
   readonly task: Task;
   /** Left out: the status stays (a patch). */
   readonly to?: TaskStatus | undefined;
-  /** Raise the epoch although the status stays: whoever worked under the old one is fenced off. */
+  /** Raise the epoch although the status stays: workers under the old one are fenced off. */
   readonly takeOver?: boolean | undefined;
   readonly actor: string;
   readonly action: string;

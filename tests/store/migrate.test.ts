@@ -38,7 +38,7 @@ test("of two runners at once one waits, and both end well", async () => {
   expect(heard.filter((message) => message.includes("waiting"))).toHaveLength(1);
 });
 
-test("going down without saying how far takes back the last one, and to a name keeps that one", async () => {
+test("going down without saying how far reverts the last one, and to a name keeps that one", async () => {
   await using database = await testDatabase("empty");
   await using dir = await migrations({
     "0001_a": "create table a ()",

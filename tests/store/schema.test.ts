@@ -37,7 +37,7 @@ test("the print of the schema that drift is told by is that of the migrations", 
   expect(applied).toEqual(await listKnownMigrations());
 });
 
-test("taking everything back leaves only the bookkeeping, and going up again makes the same", async () => {
+test("reverting everything leaves only the bookkeeping, and going up again makes the same", async () => {
   await using database = await testDatabase("empty");
   const empty = await describeSchema(database);
   await migrateUp(database.url);

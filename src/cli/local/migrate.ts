@@ -4,7 +4,7 @@ import { asString, type Command } from "../command.ts";
 export const migrateCommand: Command = {
   usage: "migrate",
   summary: "bring the database schema up to date",
-  options: [["--down <migration>", "take back everything after this one (0000: everything)"]],
+  options: [["--down <migration>", "revert everything after this one (0000: everything)"]],
   examples: ["fleet migrate", "fleet migrate --down 0004_delivery"],
 
   async run({ terminal, json }, _args, { down }) {

@@ -1,4 +1,4 @@
-/** Reviews: a round is rows; each job settles one; whoever settles the last one decides for the task. */
+/** Reviews: a round is rows; each job settles one; the job that settles the last one decides for the task. */
 import { randomBytes } from "node:crypto";
 import type { ReviewJob } from "../../../queues/review.ts";
 import { reviewQueue } from "../../../queues/review.ts";
@@ -159,7 +159,7 @@ export async function settleRound(
     const seen = await findTaskAtEpoch(tx, target);
     if (seen?.status !== "reviewing") return undefined;
     const rows = await lockReviewRound(tx, seen.id, seen.metadata.reviewRound ?? 0);
-    // Whoever held the round until now may have moved the task: then there is nothing left to decide.
+    // The worker that held the round until now may have moved the task: then there is nothing left to decide.
     const task = await findTaskAtEpoch(tx, target);
     if (!task || killSwitchOnRow(task)) return undefined;
     const outcome = aggregate(fleet, task, rows);

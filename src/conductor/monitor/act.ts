@@ -155,7 +155,7 @@ async function openPullRequestFor(
   const { repository } = observed;
   if (!repository) return undefined;
   const { mergeBase } = await fleet.forge.compare(repository, task.baseBranch, headSha);
-  // Together with the task's own row: whoever looks with old eyes, at a branch that is merged by now, opens no second one.
+  // Together with the task's own row: a monitor with stale facts, about a branch that is merged by now, opens no second one.
   const moved = await fleet.store.asSystem(async (tx) => {
     const { number } = await openPullRequest(tx, {
       repository: task.repository,

@@ -186,7 +186,7 @@ create function fleet_holds_slot(p_status text) returns boolean language sql imm
   select p_status in ('proposed', 'spawning', 'running', 'pr_created', 'reviewing', 'retrying')
 $$;
 
--- Entering and leaving the states that hold a slot is counted here, whoever does it (only admission counts for itself,
+-- Entering and leaving the states that hold a slot is counted here, no matter who does it (only admission counts for itself,
 -- because it must lock the row before it inserts). One statement for all rows of an update, operators in order, so that
 -- two batches cannot wait for each other in a circle. Lock order everywhere: tasks by id, then slots by operator.
 create function fleet_count_slots() returns trigger language plpgsql as $$

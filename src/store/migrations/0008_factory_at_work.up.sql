@@ -1,4 +1,4 @@
--- 0008 contract, then expand: the factory at work. Until now nothing read or wrote its tables, so five of them are made anew
+-- 0008 contract, then expand: the factory at work. Until now nothing read or wrote its tables, so five of them are recreated
 -- with what running orders, schedules, gc, drift and the science lane need, and five join them.
 set local role fleet_owner;
 
@@ -346,5 +346,5 @@ grant insert on plans, work_orders to fleet_app;
 
 reset role;
 
--- Drift compares what was applied with what this Fleetwright has. The bookkeeping belongs to whoever migrates.
+-- Drift compares what was applied with what this Fleetwright has. The bookkeeping belongs to the login that migrates.
 grant select on fleet_migrations to fleet_worker;

@@ -1,4 +1,4 @@
--- 0012 expand: tokens that were issued, those that are believed no longer, login links that were used; and of operators
+-- 0012 expand: tokens that were issued, revoked ones, login links that were used; and of operators
 -- the role they may claim at most, and whether they may ask at all. An operator that is there already may claim no role
 -- until it is given one: `fleet up` gives its own, `fleet operators set` any other.
 set local role fleet_owner;
@@ -31,7 +31,7 @@ create index tokens_by_operator on tokens (operator_id, jti desc);
 create index tokens_by_end on tokens (expires_at);
 
 -- Of ours and of another issuer's; a token is only ever known by its issuer and its name. Web processes read all that may
--- still matter: nothing is believed for longer than `until` anyway. The tenant and operator are those of who took it back.
+-- still matter: nothing is believed for longer than `until` anyway. The tenant and operator are those of who revoked it.
 create table revoked_tokens (
   issuer      text        not null,
   jti         text        not null,
@@ -88,7 +88,7 @@ begin
   end loop;
 end $$;
 
--- Written by the house alone: no request's SQL gives itself a token, or takes back that one was revoked.
+-- Written by the house alone: no request's SQL gives itself a token, or undoes that one was revoked.
 grant insert, update, delete on tokens, revoked_tokens, spent_logins to fleet_worker;
 
 reset role;

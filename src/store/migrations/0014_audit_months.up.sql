@@ -78,7 +78,7 @@ begin
       select from pg_inherits i join pg_class c on c.oid = i.inhrelid
       where i.inhparent = 'public.audit_log'::regclass and c.oid <> rest
         and substring(pg_get_expr(c.relpartbound, c.oid) from 'TO \(''([^'']+)''\)')::timestamptz > month::timestamp at time zone 'UTC');
-    -- Whoever writes now has chosen the default already, and would be refused once the month is there: they come first, others wait.
+    -- Transactions that write now have chosen the default already, and would be refused once the month is there: they come first, others wait.
     lock table only audit_log in share row exclusive mode;
     execute format('create table %I (like audit_log including defaults including constraints)', name);
     perform fleet_audit_guard(name);
