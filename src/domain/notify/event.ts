@@ -28,7 +28,7 @@ export const EVENT_DESCRIPTIONS: Readonly<Record<NamedEvent, string>> = {
   AGENT_RETRYING: "A further attempt was admitted",
   REPUTATION_UPDATED: "The score of an agent type and model changed",
   KNOWLEDGE_DRIFT: "The documentation of a product no longer matches it",
-  BUDGET_WARNING: "80 % of a budget or daily cap of a task, an operator or a tenant is used",
+  BUDGET_WARNING: "80% of a budget or daily cap of a task, an operator or a tenant is used",
   BUDGET_EXCEEDED: "A budget or daily cap of an operator or a tenant is used up",
   FLEET_OVERLOAD: "More tasks wait for hosts, or one waits longer, than `governance.overload` allows",
   GOVERNANCE_ALERT: "An invariant is violated, a scheduled check does not run, or an operator is refused many spawns",
