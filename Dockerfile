@@ -2,7 +2,7 @@
 FROM node:22-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# Nothing that comes with a package is run; what an install script would do for PostgreSQL, Fleetwright does itself.
+# Install scripts of packages are not run; Fleetwright itself does what the one for PostgreSQL would do.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY scripts scripts
@@ -20,12 +20,12 @@ WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
-# The forge folder is made here so that a volume mounted there belongs to the user, too.
+# The forge folder is created here so that a volume mounted there belongs to the user as well.
 RUN ln -s /app/dist/src/cli/bin.js /usr/local/bin/fleet && mkdir -p /data/forge && chown -R node:node /data
 ENV NODE_ENV=production FLEET_HOME=/data
 USER node
 VOLUME /data
 EXPOSE 8080
-# tini reaps what agents leave behind, which Node as first process would not.
+# tini reaps the processes that agents leave behind; Node as the first process would not.
 ENTRYPOINT ["tini", "--", "node", "/app/dist/src/cli/bin.js"]
 CMD ["up"]

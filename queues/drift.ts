@@ -1,4 +1,4 @@
-/** drift: compare declared with actual, and report; and read the research dossiers anew. Both look, and change nothing they look at. */
+/** drift: compare declared with actual, and report; and reread the research dossiers. Both look, and change nothing they look at. */
 import { z } from "zod";
 import { defineQueue } from "./define.ts";
 

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { defineQueue } from "./define.ts";
 
 export const PlannerJob = z.discriminatedUnion("kind", [
-  /** By the clock, when fleet.yaml says so: the state of all products of each tenant, at most so many orders. */
+  /** On schedule, when fleet.yaml says so: the state of all products of each tenant, at most so many orders. */
   z.strictObject({ kind: z.literal("state"), budget: z.int().min(1).max(1_000), run: z.boolean() }),
   /** A tick of one schedule: is its slot still to be made? */
   z.strictObject({ kind: z.literal("schedule"), tenantId: z.string(), scheduleId: z.string() }),

@@ -10,7 +10,7 @@ export interface FleetSchedulesOptions {
   readonly tickMs?: number;
   /** In how many jobs, on as many workers, a sweep over the live tasks is cut. */
   readonly shards?: number;
-  /** As fleet.yaml says; without `everyMinutes` nothing is planned by the clock. */
+  /** As fleet.yaml says; without `everyMinutes` nothing is planned on schedule. */
   readonly planner?: { readonly everyMinutes?: number | undefined; readonly budget: number; readonly run: boolean };
 }
 

@@ -1,4 +1,4 @@
-/** Copies what the compiler leaves behind (SQL, shell, dashboard assets) from src to dist/src, keeping modes. */
+/** Copies files that the compiler skips (SQL, shell scripts, assets) from src to dist/src, with their modes. */
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 

@@ -1,13 +1,13 @@
 /**
- * Figures of the code's shape, and the bounds they must keep: files per folder, lengths of functions, chains and knots of
- * imports. `npm run figures` prints them and exits 1 when one is over its bound.
+ * Measures the shape of the code and checks its limits: files per folder, lengths of functions, import chains and cycles.
+ * `npm run figures` prints the figures and exits 1 when one is over its limit.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path/posix";
 import { Visitor, parseSync } from "rolldown/utils";
 
 const ROOTS = ["src", "queues", "processors", "schedules"];
-/** One file per table, verb or route: such a folder is read by its index, not by its listing. */
+/** These folders have one file per table, verb or route, so nobody reads them from top to bottom. */
 const FLAT = new Set([
   "src/store",
   "src/store/migrations",
@@ -24,7 +24,7 @@ const files = ROOTS.flatMap((root) =>
 const sources = files.filter((name) => name.endsWith(".ts")).toSorted();
 const parsed = new Map(sources.map((file) => [file, parse(file)]));
 
-/** What one file holds: its lines, the lines of each function, and what it imports, apart for values and for types. */
+/** Returns a file's lines, the lines of each function, and its imports, marked as values or types. */
 function parse(file) {
   const text = readFileSync(file, "utf8");
   const { program, module } = parseSync(file, text, { lang: "ts" });
@@ -59,7 +59,7 @@ function lineStarts(text) {
   return [...text.matchAll(/^/gm)].map(({ index }) => index);
 }
 
-/** Without blank lines and comments, as the linter counts. */
+/** Skips blank lines and comments, as the linter does. */
 function codeLines(text, { start, end }, starts) {
   const first = starts.findLastIndex((at) => at <= start);
   const last = starts.findLastIndex((at) => at < end);
@@ -67,7 +67,7 @@ function codeLines(text, { start, end }, starts) {
   return lines.filter((line) => !/^\s*(?:\/\/.*|\/?\*.*)?$/.test(line)).length;
 }
 
-/** Groups of files that reach each other (Tarjan), largest first. */
+/** Finds import cycles (Tarjan), largest first. */
 function knots(edges) {
   const index = new Map();
   const low = new Map();
@@ -93,7 +93,7 @@ const imports = (file) => (parsed.get(file)?.imports ?? []).filter(({ to }) => p
 const valueImports = (file) => imports(file).flatMap(({ to, isType }) => (isType ? [] : [to]));
 const allImports = (file) => imports(file).map(({ to }) => to);
 
-/** The longest way down by imports of values; there is one only where no knot of values is. */
+/** Finds the longest chain of value imports; the caller has checked that there is no cycle. */
 function longestChain() {
   const known = new Map();
   const chain = (file) => {

@@ -1,4 +1,4 @@
-/** The plan of the house: who may import whom, what only one place may do, how large a file may be. */
+/** The architecture as a test: who may import whom, what only one place may do, how large a file may be. */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path/posix";
 import { expect, test } from "vitest";
@@ -214,3 +214,27 @@ test.each([...sources, ...tests])("%s says first what it is for", (file) => {
 test.each(tests)("%s mocks nothing of ours", (file) => {
   expect(textOf(file)).not.toMatch(/\bvi\s*\.\s*(?:mock|doMock|hoisted)\(/);
 });
+
+test("ARCHITECTURE.md shows the same imports and floors", () => {
+  const imports = Object.entries(MAY_IMPORT).map(([place, others]) => [quote([place]), quote(others)]);
+  const floors = Object.entries(FLOORS).map(([folder, rooms]) => [quote([folder]), rooms.map(quote).join(" → ")]);
+
+  expect(tableRows("ARCHITECTURE.md", "### Who may import whom")).toEqual([...imports, ...floors]);
+});
+
+function quote(names: readonly string[]): string {
+  return [...new Set(names)].map((name) => `\`${name}\``).join(" ") || "nothing";
+}
+
+/** The two cells of each row below a heading of a page, without the rows of column titles. */
+function tableRows(page: string, heading: string): string[][] {
+  const [, section = ""] = textOf(page).split(heading);
+  const lines = section.split(/\n#/, 1)[0]?.split("\n") ?? [];
+  const rows = lines.filter((line) => line.startsWith("| `"));
+  return rows.map((line) =>
+    line
+      .split("|")
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+}

@@ -72,20 +72,20 @@ function settingsPage(): string {
   );
   return `# Settings
 
-All settings come from the environment and are read once, at start. An empty variable counts as unset. Every wrong one
-is named in one error. Durations are in milliseconds. What the operator decides about products, reviewers and limits is
-in \`fleet.yaml\`.
+Each process reads these settings from the environment once, at startup. An empty variable counts as unset. One error
+names all invalid variables. Durations are in milliseconds. Products, reviewers and limits are configured in
+\`fleet.yaml\`.
 
-| Variable | Default | What it is |
+| Variable | Default | Description |
 |---|---|---|
 ${rows.join("\n")}
 
-## What operators and tenants set
+## Preferences of operators and tenants
 
-Kept in the database by \`fleet config set\`: one's own, or with \`--tenant\` for every operator of the tenant who has none of
-their own. What is sealed is encrypted under \`FLEET_ENCRYPTION_KEY\` and never shown again.
+\`fleet config set\` stores them in the database: for yourself, or with \`--tenant\` for every operator of the tenant who
+has not set their own. Sealed values are encrypted under \`FLEET_ENCRYPTION_KEY\` and never shown again.
 
-| Key | Sealed | What it is |
+| Key | Sealed | Description |
 |---|---|---|
 ${preferences.join("\n")}
 `;

@@ -31,7 +31,7 @@ export interface QueueDepth {
 
 export interface BrokerOptions extends Omit<BackendOptions, "prefix"> {
   readonly prefix?: string | undefined;
-  /** A worker that claims nothing although there is work: the process should end and be started anew. */
+  /** A worker that claims nothing although there is work: the process should end and be restarted. */
   readonly onStuck?: ((queue: string, sentence: string) => void) | undefined;
   readonly stuckMs?: number | undefined;
   readonly random?: (() => number) | undefined;
@@ -81,7 +81,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const getQueue = (name: string) =>
     getOrCreate(queues, name, () => {
       const queue = backend.openQueue(name);
-      // BullMQ remembers a failed beginning for ever, so a queue that had one is opened anew when it is next asked for.
+      // BullMQ remembers a failed beginning for ever, so a queue that had one is opened again when it is next asked for.
       queue.waitUntilReady().catch(() => queues.delete(name));
       return queue;
     });

@@ -121,7 +121,7 @@ interface JobAttempt {
   readonly handler: JobHandler;
 }
 
-/** One try of one job. What trying again cannot mend fails at once, with its reason on the job. Results are not stored. */
+/** One try of one job. What trying again cannot fix fails at once, with its reason on the job. Results are not stored. */
 async function runAttempt({ job, token, signal, handler }: JobAttempt): Promise<void> {
   try {
     await orAbandon(handler(job.data, signal), signal);

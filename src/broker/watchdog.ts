@@ -1,6 +1,6 @@
 /**
  * Notices a worker that is connected but claims nothing. BullMQ has had several such silences after lost connections
- * (its issues 4479, 4585); a process that is started anew has always cured them.
+ * (its issues 4479, 4585); restarting the process has always cured them.
  */
 import type { Queue } from "bullmq";
 import type { Consumer } from "./consumer.ts";

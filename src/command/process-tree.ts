@@ -115,7 +115,7 @@ export interface KillResult {
 }
 
 /**
- * Ends the processes, their groups and sessions, all descendants and whoever carries the marker. Looks again until nothing
+ * Ends the processes, their groups and sessions, all descendants and every process with the marker. Looks again until nothing
  * is found, because what is being killed may still fork.
  */
 export async function killTree(roots: readonly ProcessRef[], options: KillOptions): Promise<KillResult> {
@@ -146,7 +146,7 @@ export function signalTree(
 /** How often a tree that is being stopped is looked at again; what forked meanwhile is found by the next look. */
 const MAX_SCANS = 20;
 
-/** Stops the whole tree, and whoever was forked while it was being stopped; true when nothing of it runs any more. */
+/** Stops the whole tree, and every process forked while it was being stopped; true when nothing of it runs any more. */
 export function freezeTree(roots: readonly ProcessRef[], marker: Marker): boolean {
   const scanner = openTreeScanner(roots, marker);
   for (let round = 0; round < MAX_SCANS; round += 1) {

@@ -7,5 +7,5 @@ export function visibleTo(by: Operator, { all = false }: { all?: boolean } = {})
   return all && by.role === "admin" ? SYSTEM : asOperator(by);
 }
 
-/** Whose the fleet itself is: its hosts, its database, its clocks. The tenant of whoever runs Fleetwright on this machine. */
+/** Whose the fleet itself is: its hosts, its database, its clocks. The tenant of the person who runs Fleetwright on this machine. */
 export const SYSTEM_TENANT = "local";

@@ -86,10 +86,10 @@ export function capAdvice(cap: Pick<Cap, "scope" | "daily">): string {
 }
 
 export function describeReset({ daily }: Pick<Cap, "daily">): string {
-  return daily ? "after midnight UTC, when the day's caps begin anew" : "when an admin raises it (fleet budget set)";
+  return daily ? "after midnight UTC, when the day's caps reset" : "when an admin raises it (fleet budget set)";
 }
 
-/** When a day's caps begin anew; null for what does not by itself. */
+/** When a day's caps reset; null for what does not by itself. */
 export function resetAt({ daily }: Pick<Cap, "daily">, now: Date): Date | null {
   return daily ? new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() + 1)) : null;
 }

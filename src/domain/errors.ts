@@ -3,7 +3,7 @@ import { z } from "zod";
 
 /**
  * `status`: HTTP. `exit`: of the CLI (1 failure, 2 usage, 3 not found or denied, 4 not verified).
- * `retry`: true when the world will mend it (BullMQ backs off), false when the asker must (fails at once, visibly).
+ * `retry`: true when the world will fix it (BullMQ backs off), false when the asker must (fails at once, visibly).
  */
 export const FAILURES = {
   "invalid-input": { title: "The input is not valid", status: 422, exit: 2, retry: false },
@@ -21,7 +21,7 @@ export const FAILURES = {
   "spawn-denied": { title: "No free slot in this tier", status: 403, exit: 3, retry: false },
   "cap-reached": { title: "A budget or daily cap is used up", status: 403, exit: 3, retry: false },
   "task-not-found": { title: "There is no such task", status: 404, exit: 3, retry: false },
-  "not-found": { title: "There is no such thing", status: 404, exit: 3, retry: false },
+  "not-found": { title: "Not found", status: 404, exit: 3, retry: false },
   "method-not-allowed": { title: "The address does not answer this method", status: 405, exit: 2, retry: false },
   "ambiguous-name": { title: "The name fits several tasks", status: 409, exit: 2, retry: false },
   "invalid-transition": { title: "The state does not allow this", status: 409, exit: 1, retry: false },
@@ -41,7 +41,7 @@ export const FAILURES = {
   "merge-conflict": { title: "The branches conflict", status: 409, exit: 1, retry: false },
   "not-a-repository": { title: "There is no git repository", status: 422, exit: 2, retry: false },
   "branch-not-found": { title: "There is no such branch", status: 404, exit: 3, retry: false },
-  "branch-diverged": { title: "The branch went two ways", status: 409, exit: 1, retry: false },
+  "branch-diverged": { title: "The branches have diverged", status: 409, exit: 1, retry: false },
   "head-moved": { title: "The branch has newer commits", status: 409, exit: 1, retry: false },
   "not-supported": { title: "This is not supported yet", status: 501, exit: 1, retry: false },
   "forge-unavailable": { title: "The forge does not answer", status: 503, exit: 1, retry: true },

@@ -24,7 +24,7 @@ interface TenantQueue {
   readonly operators: readonly OperatorQueue[];
 }
 
-/** The next ones in the order in which they are called; at most `most`. Whoever is called goes to the end of their line. */
+/** The next ones in the order in which they are called; at most `most`. An owner that is called goes to the end of their line. */
 export function nextInLine(waiting: readonly WaitingTask[], limit: number): WaitingTask[] {
   const called = waiting
     .filter(({ isCalledAgain }) => isCalledAgain)

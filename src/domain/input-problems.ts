@@ -16,7 +16,7 @@ export function toSettingsProblems(issue: z.core.$ZodIssue): SettingsProblem[] {
   return locateProblems(issue).map(({ path, message }) => ({ path, message }));
 }
 
-/** An unknown key is named by its own path, and a union by the branch that came closest, so that each line can be mended. */
+/** An unknown key is named by its own path, and a union by the branch that came closest, so that each line can be fixed. */
 export function locateProblems(issue: z.core.$ZodIssue): KeyedProblem[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => keyedProblem([...issue.path, key], "there is no such setting"));

@@ -1,6 +1,6 @@
 /**
  * A lock between processes of one machine, held by a file. It cannot be taken from a live holder and is never left behind
- * by a dead one: each holding has a number one higher than the last, so whoever takes over from the dead races for one name.
+ * by a dead one: each holding has a number one higher than the last, so processes that take over from the dead race for one name.
  */
 import { randomUUID } from "node:crypto";
 import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";

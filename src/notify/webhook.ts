@@ -75,7 +75,7 @@ function classifyResponse({ status, retryAfter }: PostResponse, now: Date): Deli
   return retryable(`the receiver answers ${status}`, parseRetryAfter(retryAfter, now));
 }
 
-/** A certificate does not mend itself within the time of our tries. */
+/** A certificate does not fix itself within the time of our tries. */
 const BAD_CERTIFICATE = /^(?:CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT|HOSTNAME_MISMATCH)/;
 
 function classifyError(error: unknown): DeliveryOutcome {

@@ -28,7 +28,7 @@ export interface OpenFleet {
   readonly store: Store;
   readonly broker: Broker;
   readonly databaseUrl: string;
-  /** Set by whoever runs the relay in this process. */
+  /** Set by the code that runs the relay in this process. */
   setRelayKick(kick: () => void): void;
   close(): Promise<void>;
 }
@@ -151,7 +151,7 @@ async function openStores(options: OpenFleetOptions, url: string): Promise<{ sto
   const usable = await assertDatabaseUsable(url);
   if (config.DATABASE_URL && usable.privilegedLogin) {
     const facts = { component: "postgres", login: usable.privilegedLogin };
-    log.info(facts, "this login could leave its role: docs/governance.md says how to give Fleetwright one that cannot");
+    log.info(facts, "this login could leave its role: docs/tenancy.md says how to give Fleetwright one that cannot");
   }
   const store = openStore({
     url,

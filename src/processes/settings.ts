@@ -60,7 +60,7 @@ export function parseSettingsFile(text: string, file: string): Settings {
   return { ...parsed.settings, products };
 }
 
-const INVALID_TEXT = "holds a NUL character, or half a character";
+const INVALID_TEXT = "contains a NUL character or an unpaired surrogate";
 
 /** Where texts stand that no store can hold, in keys as in values. */
 function findInvalidTexts(document: Document): number[] {
@@ -182,12 +182,12 @@ export async function watchSettings(options: WatchOptions): Promise<WatchedSetti
       if (stamp === loadedStamp || !isStill) return;
       loadedStamp = stamp;
       try {
-        // An editor that replaces a file takes it away for a moment; whoever means to have none starts without.
+        // An editor that replaces a file takes it away for a moment; an operator who wants none starts without.
         if (stamp === MISSING) throw new FleetError("invalid-input", `${file} is not there any more.`);
         current = await loadSettings(configFile, folder);
         log.info({ component: "settings", file }, "fleet.yaml was read again");
       } catch (error) {
-        log.warn({ component: "settings", file, error: String(error) }, "what fleet.yaml said before goes on to hold");
+        log.warn({ component: "settings", file, error: String(error) }, "keeping the previous settings");
       }
     },
     onError: (error) => log.warn({ component: "settings", error: String(error) }, "fleet.yaml could not be looked at"),

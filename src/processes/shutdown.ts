@@ -24,7 +24,7 @@ export function drainOnSignal(log: Log, drain: () => Promise<void>): Promise<voi
   });
 }
 
-/** A promise nobody waited for may have left anything half done: end, and let the supervisor start anew. */
+/** A promise nobody waited for may have left anything half done: end, and let the supervisor restart. */
 export function dieOnUnhandled(log: Log): void {
   const die = (error: unknown) => {
     log.fatal({ component: "process", error }, "unexpected error; this process ends");

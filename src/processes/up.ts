@@ -33,7 +33,7 @@ export interface UpOptions {
   readonly onStuck?: (queue: string, sentence: string) => void;
 }
 
-/** Whoever may read the home is the operator of this machine's own stack. */
+/** A user who may read the home is the operator of this machine's own stack. */
 export const LOCAL_OPERATOR: Operator = { id: "local", tenantId: "local", tier: "sovereign", role: "admin" };
 
 const TOKEN_MS = 24 * 3_600_000;

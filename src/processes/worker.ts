@@ -32,7 +32,7 @@ const ESTOP_POLL_MS = 1_000;
 /** A lost delayed job stops a scheduler silently, so schedules are asserted again and again. */
 const PERIODS_PER_ASSERTION = 2;
 
-/** The print of the settings as they are; computed anew only when they were read anew. */
+/** The print of the settings as they are; computed again only when they were reloaded. */
 function cachedFingerprint(fleet: OpenFleet["fleet"]): () => string {
   let [source, fingerprint] = [fleet.settings, configFingerprint(fleet)];
   return () => {

@@ -134,7 +134,7 @@ interface SealOptions {
 }
 
 /**
- * Reads what is there, writes the manifest, and packs everything. The files are made anew while they are read: whoever still
+ * Reads what is there, writes the manifest, and packs everything. The files are made again while they are read: a process that still
  * holds one open (a worker that does not know yet that it was given up) writes into nothing from now on.
  */
 export async function sealEvidence(dir: string, options: SealOptions): Promise<SealedFile[]> {

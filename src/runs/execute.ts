@@ -52,7 +52,7 @@ export interface ExecutionResult {
 
 const MAX_DROPPED_FILES = 200;
 
-/** What a working copy of this run is called; whoever sweeps copies knows by it whose they are. */
+/** What a working copy of this run is called; a sweep knows by it whose they are. */
 export function workingCopyName(runId: string): string {
   return `order-${runId}`;
 }
@@ -121,7 +121,7 @@ function describeStepFailure(
 ): string {
   if (over) return `${step} used up its budget: ${over} is ${budget[over]}`;
   if (timedOut) return `${step} took longer than ${Math.round(durationMs / 1_000)} s`;
-  if (exitCode === null) return `${step} was killed (${signal ?? "by nobody knows what"})`;
+  if (exitCode === null) return `${step} was killed (${signal ?? "unknown signal"})`;
   return `${step} failed with exit ${exitCode}`;
 }
 

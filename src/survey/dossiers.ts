@@ -22,7 +22,7 @@ export const SCIENCE_FOLDER = "docs/science";
 const MAX_FILES = 500;
 const MAX_BYTES = 262_144;
 const CONCURRENCY = 4;
-/** Of one file: enough to mend it. */
+/** Of one file: enough to fix it. */
 const MAX_PROBLEMS = 8;
 
 export interface DossierSurvey {

@@ -31,7 +31,7 @@ export const SettingChange = z.strictObject({ value: z.json(), tenant: Tenant })
 export const ResealedView = z
   .object({
     keyId: z.string().meta({ description: "What everything is sealed under now" }),
-    settings: z.int().meta({ description: "How many were sealed anew" }),
+    settings: z.int().meta({ description: "How many were sealed again" }),
     signingKeys: z.int(),
     left: z
       .array(z.object({ keyId: z.string(), settings: z.int(), signingKeys: z.int() }))

@@ -1,4 +1,4 @@
-/** Tokens and operators as they are shown. The text of a token is shown once, to whoever asked for it. */
+/** Tokens and operators as they are shown. The text of a token is shown once, to the operator who requested it. */
 import { z } from "zod";
 import { OwnerName, Role, Tier } from "../domain/operator.ts";
 import { PageQuery } from "./page.ts";

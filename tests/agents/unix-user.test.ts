@@ -33,7 +33,7 @@ async function said(world: World, run: { taskId: string; attempt: number }): Pro
 
 const COMMIT = `cat > prompt.txt && id -un > who.txt && echo "$HOME" >> who.txt && git add . && git commit -qm work`;
 
-/** What only root can do is proved as root; whoever is not is shown the refusal. */
+/** What only root can do is proved as root; a user who is not is shown the refusal. */
 async function needsRoot(): Promise<void> {
   await using world = await aSharedWorld();
   await expect(world.spawn({}, { unixUser: "nobody" })).rejects.toMatchObject({

@@ -67,7 +67,7 @@ describe.concurrent("only PostgreSQL", () => {
     expect(taken?.["n"]).toBeLessThanOrEqual(broker.databaseConnections);
   });
 
-  test("connections that are cut are made anew", async () => {
+  test("connections that are cut are made again", async () => {
     await using empty = await testDatabase("empty");
     await migrateQueueBackend(empty.url, prefix);
     await using broker = await testBroker({ databaseUrl: empty.url, prefix });

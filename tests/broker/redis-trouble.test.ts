@@ -53,7 +53,7 @@ test("Redis killed and started again: jobs are consumed again, and waiting for i
   await eventually(async () => notes.includes("after") || undefined, 20_000);
 });
 
-test("connections that are cut are made anew", async () => {
+test("connections that are cut are made again", async () => {
   await using redis = await ownRedis();
   await using broker = await testBroker({ redisUrl: redis.url });
   const queue = aQueue();

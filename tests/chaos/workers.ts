@@ -1,4 +1,4 @@
-/** Keeps the wished number of workers and one web process running: each place has one process at a time, and whoever dies is followed. */
+/** Keeps the wished number of workers and one web process running: each place has one process at a time, and one that dies is replaced. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Program } from "./program.ts";
 import type { ChaosEnvironment } from "./environment.ts";
@@ -8,7 +8,7 @@ export interface WorkerPool {
   web(): Program;
   /** Ends `old` in order; the next one at its place has these settings besides. Resolves with it when it works, or ended already. */
   replace(old: Program, more: Readonly<Record<string, string>>): Promise<Program>;
-  /** Whoever comes after `program` at its place has these settings besides. */
+  /** The one that comes after `program` at its place has these settings besides. */
   armNext(program: Program, more: Readonly<Record<string, string>>): void;
   /** Who comes after `old` at its place, when it works. */
   successor(old: Program): Promise<Program>;

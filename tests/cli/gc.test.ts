@@ -60,7 +60,7 @@ test("what a host was asked it finds in its rows, when the hint is lost", async 
   expect(HostGcReport.parse(row?.["report"]).gone).toMatchObject([{ subject: old, outcome: "put-aside" }]);
 });
 
-test("by the clock every host that is alive is asked", async () => {
+test("on schedule every host that is alive is asked", async () => {
   await using fleet = await testFleet({ settings: { gc: { keepRuns: 1 } } });
   await aRun(fleet, { hours: 1 });
   await aRun(fleet, { hours: 2 });

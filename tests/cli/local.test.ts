@@ -86,7 +86,7 @@ test("doctor is content with a machine that has what is needed, and changes noth
   expect(await readdir(home.path)).toEqual([]);
 });
 
-test("doctor says what is wrong with each store, the settings and the programs, and how to mend it", async () => {
+test("doctor says what is wrong with each store, the settings and the programs, and how to fix it", async () => {
   await using home = await temporaryHome();
   const config = join(home.path, "fleet.yaml");
   await writeFile(config, "products: [{id: Not Good, nonsense: x}]\nautoMerge: maybe\n");

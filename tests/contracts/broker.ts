@@ -99,7 +99,7 @@ function testAnswering(farm: BrokerFactory): void {
     expect((await board?.getFailed())?.map(({ failedReason }) => failedReason)).toEqual(["This is not yours."]);
   });
 
-  test("what the world may mend is tried again, up to the queue's attempts", async () => {
+  test("what the world may fix is tried again, up to the queue's attempts", async () => {
     await using broker = await farm();
     const queue = aQueue({ attempts: 3 });
     let tries = 0;

@@ -1,4 +1,5 @@
-/** What people read: every link leads somewhere, every `fleet` verb exists, every setting is one, every sample is valid. */
+/** The pages people read: every link, file, function, `fleet` verb and setting in them exists, and every sample is valid. */
+import { existsSync } from "node:fs";
 import { access, readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
@@ -25,6 +26,27 @@ test.each(PAGES)("%s names only files, verbs and settings that exist", async (pa
   for (const [, verb = ""] of text.matchAll(/(?:`|npx )fleet ([a-z]+)/g)) expect(Object.keys(COMMANDS)).toContain(verb);
   const settings = [...text.matchAll(/\bFLEET_[A-Z_]+\b/g)].map(([name]) => name).filter((name) => !OTHERS.has(name));
   expect(Object.keys(Config.shape)).toEqual(expect.arrayContaining(settings));
+});
+
+/** The changelog is about the past. */
+test.each(PAGES.filter((page) => page !== "CHANGELOG.md"))("%s names only source files that exist", async (page) => {
+  const named = [
+    ...(await readFile(page, "utf8")).matchAll(/`((?:[\w.-]+\/)+[\w-]+(?:\.[a-z]+)*\.(?:ts|mjs|sh|sql|md))`/g),
+  ];
+  const paths = named.map(([, path = ""]) => path).filter((path) => !/\bx\.|NNNN/.test(path));
+
+  // Pages may leave out `src/`.
+  expect(paths.filter((path) => !existsSync(path) && !existsSync(join("src", path)))).toEqual([]);
+});
+
+test("ARCHITECTURE.md names only functions that exist", async () => {
+  const text = await readFile("ARCHITECTURE.md", "utf8");
+  const files = (await readdir("src", { recursive: true })).filter((file) => file.endsWith(".ts"));
+  const source = (await Promise.all(files.map((file) => readFile(join("src", file), "utf8")))).join("\n");
+  const names = [...text.matchAll(/`(?:\w+\.)*(\w+)\(\)`/g)].map(([, name = ""]) => name);
+
+  expect(names.length).toBeGreaterThan(10);
+  expect(names.filter((name) => !new RegExp(`(?:function |^  )${name}[(<]`, "m").test(source))).toEqual([]);
 });
 
 test.each(["README.md", "docs/operations.md"])("the fleet.yaml in %s is valid", async (page) => {

@@ -1,4 +1,4 @@
-/** The pages of docs/ that are written from the code: states, errors, queues, verbs, and the files for machines. */
+/** The pages of docs/ that are generated from the code: states, errors, queues, verbs, and the files for programs. */
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { z } from "zod";
@@ -92,17 +92,17 @@ test("schemas/schedule.schema.json is the schema of a schedule's file", async ()
 const HOLDING: ReadonlySet<string> = new Set(SLOT_HOLDING_STATUSES);
 
 const MEANING_OF: Readonly<Record<TaskStatus, string>> = {
-  proposed: "asked for and admitted; waits for a host with a free slot",
-  spawning: "a host has taken it and is starting the agent",
-  running: "the agent's heartbeat was seen",
+  proposed: "requested and admitted; waits for a host with a free slot",
+  spawning: "a host has claimed it and is starting the agent",
+  running: "the agent's first heartbeat was seen",
   pr_created: "there is a pull request; its checks run",
-  reviewing: "reviewers read the pull request",
-  ready: "the definition of done holds; waits for merge or reject",
+  reviewing: "reviewers review the pull request",
+  ready: "the definition of done is met; waits for merge or reject",
   merged: "the pull request is in its base branch",
-  rejected: "a reviewer, or the operator, asked for changes",
-  failed: "the attempt failed; the failure is captured",
+  rejected: "a reviewer or the operator requested changes",
+  failed: "the attempt failed; the failure is recorded",
   retrying: "another attempt was admitted",
-  abandoned: "no attempts are left, or repeating would fail the same way",
+  abandoned: "no attempts are left, or another would fail the same way",
   cancelled: "the operator stopped it",
 };
 const MEANINGS: ReadonlyMap<string, string> = new Map(Object.entries(MEANING_OF));
@@ -116,7 +116,7 @@ function statesPage(): string {
   });
   return `# States of a task
 
-The database refuses every other way; \`src/domain/task/task.ts\` holds the table this page is written from.
+The database refuses every other transition. This page is generated from the table in \`src/domain/task/task.ts\`.
 
 \`\`\`mermaid
 stateDiagram-v2
@@ -124,12 +124,12 @@ stateDiagram-v2
 ${[...arrows, ...ends].join("\n")}
 \`\`\`
 
-| State | Meaning | Holds a slot | May go to |
+| State | Meaning | Holds a slot | Next states |
 |---|---|---|---|
 ${rows.join("\n")}
 
-Beside its state a live task has a condition: \`ok\`, \`needs_input\`, \`waiting_quota\`, \`waiting_slot\`,
-\`operator_attached\`, \`paused\` or \`doubtful\`. It says what the task waits for, or why nobody should judge it yet.
+Besides its state, a live task has a condition: \`ok\`, \`needs_input\`, \`waiting_quota\`, \`waiting_slot\`,
+\`operator_attached\`, \`paused\` or \`doubtful\`. It says what the task waits for, or why its facts cannot be trusted yet.
 `;
 }
 
@@ -140,11 +140,11 @@ function errorsPage(): string {
   );
   return `# Errors
 
-Everything that may be refused or fail. The API answers with \`application/problem+json\` whose \`type\` ends in the code;
-the commands exit with the code's number (0 ok, 1 failure, 2 usage, 3 not found or denied, 4 not verified). "Again: yes"
-means that the world will mend it, so jobs are tried again; "no" means that the asker has to.
+All errors. The API answers with \`application/problem+json\` whose \`type\` ends in the code;
+the commands exit with the code's number (0 ok, 1 failure, 2 usage, 3 not found or denied, 4 not verified). "Retry: yes"
+means that the cause can pass by itself, so jobs are retried; "no" means that the caller has to change something.
 
-| Code | Meaning | HTTP | Exit | Again |
+| Code | Meaning | HTTP | Exit | Retry |
 |---|---|---|---|---|
 ${rows.join("\n")}
 `;
@@ -162,17 +162,17 @@ function queuesPage(): string {
   );
   return `# Queues
 
-A job is a hint that says where to look, never an order: its data are ids, the row in PostgreSQL says whether there is
-anything to do. So a job may be lost, doubled, late or out of order. Each queue has one word: \`queues/<word>.ts\` defines
-it, \`processors/<word>.ts\` answers it with the use case in \`src/conductor/\`.
+A job is a hint: it contains ids, and the row in PostgreSQL says whether there is anything to do. A job may therefore be
+lost, duplicated, late or out of order. Each queue has one name: \`queues/<name>.ts\` defines it, and
+\`processors/<name>.ts\` processes its jobs by calling a use case in \`src/conductor/\`.
 
-| Queue | Answered by | Tries | First pause | At once per worker | Finished jobs kept | Failed jobs kept |
+| Queue | Processor | Attempts | First delay | Concurrency per worker | Completed jobs retained | Failed jobs retained |
 |---|---|---|---|---|---|---|
 ${rows.join("\n")}
 
-## What asks by the clock
+## Schedules
 
-With the default pace, \`FLEET_TICK_MS=5000\`:
+With the default \`FLEET_TICK_MS=5000\`:
 
 | Schedule | Queue | Every |
 |---|---|---|
@@ -200,7 +200,7 @@ async function cliPage(): Promise<string> {
 
 Every command takes \`--json\` and \`--help\`. A task is named by its id, a prefix of it, or its short name. Exit codes:
 0 ok, 1 failure, 2 usage, 3 not found or denied, 4 not verified. \`FLEET_URL\` and \`FLEET_TOKEN\` point at another
-server than this home's own.
+server than the one of this home.
 
 | Command | What it does |
 |---|---|

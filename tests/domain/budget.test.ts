@@ -51,7 +51,7 @@ test("a budget is reached when all of it is used, and its warning at four fifths
   expect(firstReachedCap({ tokens: 5 }, {})).toBeUndefined();
 });
 
-test("daily caps begin anew at midnight UTC, budgets never by themselves", () => {
+test("daily caps reset at midnight UTC, budgets never by themselves", () => {
   const now = new Date("2026-12-31T23:59:59Z");
 
   expect(resetAt({ daily: true }, now)).toEqual(new Date("2027-01-01T00:00:00Z"));

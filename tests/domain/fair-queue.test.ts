@@ -32,7 +32,7 @@ test("one greedy tenant that came first is served once in a round of ten", () =>
   expect(tenantsOf(called.slice(10))).toEqual(Array.from({ length: 20 }, () => "greedy"));
 });
 
-test("whoever was served longest ago is next, also when asked one at a time", () => {
+test("the one served longest ago is next, also when asked one at a time", () => {
   const line = [waiting("a", "x", { tenantServed: 7 }), waiting("b", "x", { tenantServed: 3 }), waiting("c", "x")];
 
   expect(tenantsOf(nextInLine(line, 3))).toEqual(["c", "b", "a"]);

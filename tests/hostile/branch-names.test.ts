@@ -10,7 +10,7 @@ import file from "./branch-names.json" with { type: "json" };
 const cases = parseCases(z.strictObject({ ...About, branch: Text, taken: z.boolean() }), file);
 const refused = cases.filter(({ taken }) => !taken);
 const taken = cases.filter((hostile) => hostile.taken);
-/** The kernel hands no program a NUL, half a character, or an argument of a megabyte. */
+/** The kernel hands no program a NUL, an unpaired surrogate, or an argument of a megabyte. */
 const typed = refused.filter(({ branch }) => !/\0|\{half\}/.test(branch) && branch.length < 10_000);
 
 const trap = aTrap();

@@ -17,7 +17,7 @@ export const Text = Pieces.transform((pieces) =>
 export const About = { name: z.string().min(1), proves: z.string().min(1) };
 
 const MIN_CASES = 30;
-/** Half a character, which a JSON file cannot always hold: `{half}` in the cases. */
+/** An unpaired surrogate, which a JSON file cannot always hold: `{half}` in the cases. */
 const HALF = "\ud800";
 
 /** The cases of one file; too few of them, or two of one name, prove less than they seem to. */

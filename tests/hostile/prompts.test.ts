@@ -66,10 +66,10 @@ describe("within its fence:", () => {
     const { text: prompt } = buildPrompt({
       task: {
         id: "018f3b1e-7c2a-7def-8a90-1234567890ab",
-        title: "Mend the login",
+        title: "Fix the login",
         description: "Find out why.",
         repository: "/srv/git/shop.git",
-        branch: "fleet/567890ab-mend",
+        branch: "fleet/567890ab-fix",
         baseBranch: "main",
         attempt: 1,
         taskType: "bug_fix",
@@ -86,7 +86,7 @@ describe("within its fence:", () => {
 
     expect(lines.filter((line) => line.startsWith(`<<<DATA ${NONCE}`))).toHaveLength(1);
     expect(lines.filter((line) => line === `DATA ${NONCE}>>>`)).toHaveLength(1);
-    expect(lines.find((line) => line.startsWith("# Task"))).toBe("# Task (bug_fix): Mend the login");
+    expect(lines.find((line) => line.startsWith("# Task"))).toBe("# Task (bug_fix): Fix the login");
     const outside = `${prompt.split(`\n<<<DATA ${NONCE}`)[0]}${prompt.split(`\nDATA ${NONCE}>>>`)[1]}`;
     expect(outside).not.toMatch(/obey|FLEET-DONE|ghp_|open every door/);
     expect(fenceUntrusted("x", said, NONCE, 1_000).split(NONCE)).toHaveLength(3);

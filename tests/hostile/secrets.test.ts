@@ -114,7 +114,7 @@ describe("an agent printed it, and it is not in the log that is shown:", () => {
   });
 });
 
-test("a key that is printed in two pieces is masked for whoever follows", async () => {
+test("a key that is printed in two pieces is masked for a follower", async () => {
   const key = secrets.find(({ name }) => name === "PEM private key");
   const lines = (key?.text ?? "").split("\n");
   const half = Math.floor(lines.length / 2);

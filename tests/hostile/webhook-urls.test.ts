@@ -126,7 +126,7 @@ describe("as an operator's own setting it is refused by its field, and is not st
   });
 });
 
-describe("the real sender refuses it for good, whoever put it into the store:", () => {
+describe("the real sender refuses it for good, no matter who stored it:", () => {
   test.each(of("spelling", "address", "name"))("$name", async ({ name, url, answers = PUBLIC }) => {
     const dns = nameServer(answers);
     const channels = openChannels({ write: () => {}, webhook: { clock: () => new Date(), resolve: dns.resolve } });

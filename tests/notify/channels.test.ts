@@ -14,8 +14,8 @@ test("the terminal gets one line of type, task and summary", async () => {
   const outcome = await terminal.deliver(aMessage(), undefined, never);
 
   expect(outcome).toEqual({ kind: "delivered" });
-  expect(lines).toEqual(["[FLEET] failed | 018f3b1e-7c2a-7def-8a90-1234567890ab | Attempt failed: Mend the login\n"]);
-  expect(terminalLine(aMessage({ taskId: null }))).toBe("[FLEET] failed | - | Attempt failed: Mend the login");
+  expect(lines).toEqual(["[FLEET] failed | 018f3b1e-7c2a-7def-8a90-1234567890ab | Attempt failed: Fix the login\n"]);
+  expect(terminalLine(aMessage({ taskId: null }))).toBe("[FLEET] failed | - | Attempt failed: Fix the login");
 });
 
 test.each(hostile.cases)("a summary with $name stays one harmless line", ({ text }) => {

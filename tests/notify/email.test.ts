@@ -22,7 +22,7 @@ test("a mail arrives with text and HTML, the subject, and an id made from the no
   expect(outcome).toEqual({ kind: "delivered" });
   const [mail = ""] = server.mails;
   expect(mail).toContain("To: ada@example.com");
-  expect(mail).toContain("Subject: [fleet] Attempt failed: Attempt failed: Mend the login");
+  expect(mail).toContain("Subject: [fleet] Attempt failed: Attempt failed: Fix the login");
   expect(mail).toContain("Message-ID: <018f3b1e-0000-7def-8a90-1234567890ab@fleet.example.com>");
   expect(mail).toContain("text/plain");
   expect(mail).toContain("text/html");

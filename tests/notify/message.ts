@@ -9,9 +9,9 @@ export function aMessage(changes: Partial<Notification> = {}): Message {
     notification: {
       type: "failed",
       taskId: "018f3b1e-7c2a-7def-8a90-1234567890ab",
-      summary: "Attempt failed: Mend the login",
+      summary: "Attempt failed: Fix the login",
       prUrl: "https://git.example.com/pr/7",
-      branch: "fleet/567890ab-mend",
+      branch: "fleet/567890ab-fix",
       attempt: 1,
       cost: 1.25,
       command: "fleet logs 018f3b1e-7c2a-7def-8a90-1234567890ab",

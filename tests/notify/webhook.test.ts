@@ -123,7 +123,7 @@ test("of a huge answer no more than 64 KB is read", async () => {
   expect(sent).toBeLessThan(50_000_000);
 });
 
-test("whoever asked to stop is obeyed at once", async () => {
+test("a request to stop is obeyed at once", async () => {
   await using silent = await aReceiver(() => undefined);
   const stop = new AbortController();
 

@@ -1,4 +1,4 @@
-/** gc: prunes what is past its keeping, and nothing else. */
+/** gc: prunes what is past retention, and nothing else. */
 import { expect, test } from "vitest";
 import { gcProcessor } from "../../processors/gc.ts";
 import { expectRefusal, signal } from "./jobs.ts";

@@ -8,7 +8,7 @@ import { eventually } from "../support/eventually.ts";
 
 export const signal = new AbortController().signal;
 
-/** Refused with the wrong field's name, and as something that trying again cannot mend. */
+/** Refused with the wrong field's name, and as something that trying again cannot fix. */
 export async function expectRefusal({ fleet }: TestFleet, processor: Processor, payload: unknown, field: string) {
   const refusal = await processor.handle(fleet, payload, signal).catch((error: unknown) => error);
 

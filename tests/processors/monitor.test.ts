@@ -22,7 +22,7 @@ test("the two shards of a sweep see every live task, and each one once", async (
   await fleet.processHints();
   await fleet.tick();
 
-  // Facts say that each agent is done: whoever looks at it opens its pull request.
+  // Facts say that each agent is done: the process that looks at it opens its pull request.
   for (const shard of [0, 1]) await monitorProcessor.handle(fleet.fleet, { kind: "sweep", shard, of: 2 }, signal);
   for (const task of tasks) await fleet.runUntil(task.id, ["pr_created", "reviewing", "ready"]);
 

@@ -99,7 +99,7 @@ async function forgetAll(prefix: string): Promise<void> {
   }
 }
 
-test("planning by the clock makes each order once, on the account of the house, and has it run unless it may not", async () => {
+test("planning on schedule makes each order once, on the account of the house, and has it run unless it may not", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product({ commands: { validate: "true" } });
   const orders = () =>

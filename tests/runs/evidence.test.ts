@@ -35,7 +35,7 @@ test("only files below the root are kept, under names that can be kept, each onc
   expect(readFileSync(join(world.path, "run", "good.txt"), "utf8")).not.toContain("ghp_");
 });
 
-test("what was sealed is what its hashes say, and whoever still holds a file open changes nothing", async () => {
+test("what was sealed is what its hashes say, and a process that still has a file open changes nothing", async () => {
   using world = testFolder();
   const dir = join(world.path, "run");
   const evidence = await openEvidence(dir, createRedactor());

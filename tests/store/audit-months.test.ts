@@ -155,7 +155,7 @@ async function anOldLog(settings: object) {
   const { task, write } = await aFilledLog(fleet);
   const { write: writeOther } = await aFilledLog(fleet);
   await writeOther("test.three");
-  // As if its first entries had been written a year ago: hashes are made anew, heads too.
+  // As if its first entries had been written a year ago: hashes are made again, heads too.
   await fleet.query(`begin; set local session_replication_role = replica;
     alter table audit_log detach partition audit_log_rest; alter table audit_log_rest rename to audit_log_old;
     update audit_log_old set at = at - interval '1 year';
@@ -182,7 +182,7 @@ async function anOldLog(settings: object) {
   return { fleet, task: now, write };
 }
 
-test("a month that is past its keeping goes with a signed checkpoint, and what stays still holds", async () => {
+test("a month that is past retention goes with a signed checkpoint, and what stays still holds", async () => {
   const { fleet, task } = await anOldLog({ keepAuditMonths: 6 });
   await using _ = fleet;
   const root = await fleet.operator({ role: "admin", tenantId: task.tenantId });

@@ -38,7 +38,7 @@ test("progress moves with output, CPU time or a commit, and stands still otherwi
   expect(await progress({ outBytes: 2, cpuMs: 2, headSha: null })).toBe(commit);
 });
 
-test("dead probes count only in a row, and a new dispatch starts everything anew", async () => {
+test("dead probes count only in a row, and a new dispatch starts everything over", async () => {
   await using world = await testStore();
   const task = await world.task(await world.operator(), "running");
   const probe = async (about: Task, facts: Partial<AgentFacts>) => {

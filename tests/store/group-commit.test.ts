@@ -111,7 +111,7 @@ test("moves on behalf of two operators never share a statement: neither can move
 
   for (const [index, { on, task }] of asks.entries()) {
     const own = on.id === task.operatorId;
-    // Whoever was first: a foreign move never succeeds, an own one always does.
+    // No matter who was first: a foreign move never succeeds, an own one always does.
     expect(outcomes[index]?.status).toBe(own ? "fulfilled" : "rejected");
   }
 });
@@ -289,5 +289,5 @@ async function transactionsOf({ query }: TestStore): Promise<number> {
 }
 
 function fail(): never {
-  throw new Error("No such thing.");
+  throw new Error("Not found.");
 }

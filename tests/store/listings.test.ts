@@ -49,7 +49,7 @@ const SERVED: Readonly<Record<string, (tx: Tx) => Promise<unknown>>> = {
 };
 
 const SEEN_TO = "processors ask it, for what is at work now; a partial index or a limit bounds it";
-const SELDOM = "it is asked by the clock or by an audit, and reads whole chains on purpose";
+const SELDOM = "it is asked on schedule or by an audit, and reads whole chains on purpose";
 /** Those whose plan nobody has to look at here, and why. */
 const EXCUSED: Readonly<Record<string, string>> = {
   listUncollectedRuns: SEEN_TO,

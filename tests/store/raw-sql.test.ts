@@ -21,7 +21,7 @@ test("raw SQL of a request reads and writes nothing of another tenant, nor anoth
   expect(await ids("update fleet_tasks set title = 'x' returning id")).toEqual([mine.id]);
   expect(await ids(`select task_id as id from outbox where task_id = '${foreign.id}'`)).toEqual([]);
   expect(await ids("update slots set active = 0 returning operator_id as id")).toEqual([ada.id]);
-  // Whoever narrows the scope sees less: only own rows.
+  // A narrower scope sees less: only own rows.
   await app.query("select set_config('app.scope', 'operator', true)");
   expect(await ids("select id from fleet_tasks")).toEqual([mine.id]);
 

@@ -176,5 +176,5 @@ test("nobody but the store and its migrations reaches for a connection, and only
 });
 
 function fail(): never {
-  throw new Error("No such thing.");
+  throw new Error("Not found.");
 }

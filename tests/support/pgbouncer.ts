@@ -1,4 +1,4 @@
-/** A pgbouncer of a test's own in transaction mode: it lends a server connection to whoever's transaction comes next. */
+/** A pgbouncer of a test's own in transaction mode: it lends a server connection to the next transaction. */
 import { spawn } from "node:child_process";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

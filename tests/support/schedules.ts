@@ -1,4 +1,4 @@
-/** A fleet with a clock of its own and a folder of schedules, for tests of what asks by the clock. */
+/** A fleet with a clock of its own and a folder of schedules, for tests of periodic jobs. */
 import { mkdir, realpath, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Product } from "../../src/domain/product.ts";

@@ -49,7 +49,7 @@ export interface AttemptReport {
   readonly outBytes: number;
   readonly lastOutputAt: Date | undefined;
   readonly usage: Usage | undefined;
-  /** Somebody made the fence: the supervisor, or whoever closed the attempt before it. */
+  /** Somebody made the fence: the supervisor, or the process that closed the attempt before it. */
   readonly fenced: boolean;
 }
 

@@ -46,7 +46,7 @@ export interface AttemptRequest extends AttemptRef {
   readonly epoch: number;
   readonly hostId: string;
   readonly bootId: string;
-  /** Which worker asks: shown to whoever wonders where a process comes from. */
+  /** Which worker asks: shown so that an operator can see where a process comes from. */
   readonly startedBy: string;
   readonly agentType: AgentType;
   readonly model?: string | null;

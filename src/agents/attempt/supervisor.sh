@@ -25,7 +25,7 @@ SELF=$0
 # Caught, not ignored: what is ignored stays ignored in the agent, and it may want these for itself.
 trap CAUGHT=1 HUP INT QUIT TSTP
 
-# Whoever makes this folder decides: we, and the agent runs; or somebody who closed the attempt, and it never will.
+# The process that makes this folder decides: we, and the agent runs; or one that closed the attempt, and it never will.
 mkdir "$RUN/started" 2>/dev/null || exit 75
 . "$RUN/run.sh"
 
@@ -152,7 +152,7 @@ trap 'CAUGHT=1; kill -TERM -- "-$CHILD" 2>/dev/null || kill -TERM "$CHILD" 2>/de
 look_at "$CHILD"
 CHILD_START=$START
 printf 'pid=%s start=%s supervisor=%s\n' "$CHILD" "$CHILD_START" "$SUPERVISOR" >"$RUN/process"
-# The first beat replaces nothing, so it needs no rename; whoever reads it half written sees no beat yet.
+# The first beat replaces nothing, so it needs no rename; a reader that finds it half written sees no beat yet.
 beat agent.hb
 beat_on &
 BEATER=$!

@@ -4,7 +4,7 @@
 # Usage: stub.sh SCRIPT [VALUE]   (VALUE: seconds for `slow`, mebibytes for `spam`, tokens for `spend`)
 #
 # What it leaves: changes/<id>.md, and for the scripts that must fail first checks/<id>.sh, a check that exits with 1
-# until it is mended. Lines `FLEET-WORD: text` tell Fleetwright what is meant.
+# until it is fixed. Lines `FLEET-WORD: text` tell Fleetwright what is meant.
 
 script=${1:-succeed}
 value=$2
@@ -60,7 +60,7 @@ succeed-no-push)
 fail-then-fix)
   if [ "$attempt" -gt 0 ] && prompt_says 'fail'; then
     write_check 0 "The check holds"
-    finish "The check that failed is mended."
+    finish "The check that failed is fixed."
   else
     write_check 1 "BROKEN: the check does not hold yet"
     finish "The change is made."

@@ -31,7 +31,7 @@ export async function releasePorts(home: string, shortName: string): Promise<voi
   }
 }
 
-/** A file that appears with its content: whoever links first has the block. */
+/** A file that appears with its content: the process that links first has the block. */
 async function claimBlock(root: string, base: number, shortName: string): Promise<boolean> {
   const draft = join(root, `.draft-${randomUUID()}`);
   await writeFile(draft, shortName, { mode: 0o600 });

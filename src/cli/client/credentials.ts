@@ -39,7 +39,7 @@ async function readLocal(file: string): Promise<Credentials | undefined> {
   try {
     const { mode } = await stat(file);
     if ((mode & 0o077) !== 0) {
-      throw await fleetError("unauthenticated", `${file} can be read by others. Mend it: chmod 600 ${file}`);
+      throw await fleetError("unauthenticated", `${file} can be read by others. Fix it: chmod 600 ${file}`);
     }
     text = await readFile(file, "utf8");
   } catch (error) {
@@ -48,7 +48,7 @@ async function readLocal(file: string): Promise<Credentials | undefined> {
   }
   const found: unknown = JSON.parse(text);
   if (isCredentials(found)) return { url: found.url, token: found.token };
-  throw await fleetError("stack-not-running", `${file} is not a credentials file. Write it anew: npx fleet up`);
+  throw await fleetError("stack-not-running", `${file} is not a credentials file. Write it again: npx fleet up`);
 }
 
 /** By hand: a schema would cost every verb 50 ms before its question is even asked. */

@@ -69,7 +69,7 @@ const setCommand: Command = {
 
 const unsetCommand: Command = {
   usage: "config unset <key>",
-  summary: "take one back",
+  summary: "unset one",
   options: [TENANT],
   examples: ["fleet config unset notify.channels"],
 
@@ -83,7 +83,7 @@ const unsetCommand: Command = {
 
 const resealCommand: Command = {
   usage: "config reseal",
-  summary: "seal everything anew under the first key of FLEET_ENCRYPTION_KEY (role admin)",
+  summary: "seal everything again under the first key of FLEET_ENCRYPTION_KEY (role admin)",
   options: [],
   examples: ["fleet config reseal"],
 
@@ -91,7 +91,7 @@ const resealCommand: Command = {
     const done = await api.request("POST /api/fleet/config/reseal", {}, async () => (await views()).ResealedView);
     if (json) terminal.json(done);
     else {
-      const what = `${plural(done.settings, "setting")} and ${plural(done.signingKeys, "signing key")} sealed anew`;
+      const what = `${plural(done.settings, "setting")} and ${plural(done.signingKeys, "signing key")} sealed again`;
       terminal.line(`${terminal.mark(true)} ${what}; all under key ${done.keyId}`);
       for (const { keyId, settings, signingKeys } of done.left) {
         const rest = `${plural(settings, "setting")}, ${plural(signingKeys, "signing key")}`;

@@ -1,9 +1,9 @@
-/** fleet gc: what is past its keeping goes, or is listed. */
+/** fleet gc: what is past retention goes, or is listed. */
 import { asString, type Command } from "../command.ts";
 
 export const gcCommand: Command = {
   usage: "gc",
-  summary: "put aside what is past its keeping, and say how to have it back",
+  summary: "put aside what is past retention, and say how to have it back",
   options: [
     ["--dry-run", "say what would go, and change nothing"],
     ["--product <product>", "only the runs of one product"],

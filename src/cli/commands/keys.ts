@@ -1,4 +1,4 @@
-/** fleet keys: the keys that sign tokens; a new one, and one that is believed no longer. */
+/** fleet keys: the keys that sign tokens; a new one, and one that is revoked. */
 import type { KeysView } from "../../views/key.ts";
 import { asString, type Command, type Shell } from "../command.ts";
 import { renderTable } from "../print/table.ts";
@@ -41,7 +41,7 @@ const revokeCommand: Command = {
       shell,
       await shell.api.request("POST /api/fleet/keys/{key}/revoke", { path: { key: kid } }, keysView),
     );
-    if (!shell.json) shell.terminal.note("Whoever holds a token that it signed needs a new one.");
+    if (!shell.json) shell.terminal.note("Everyone with a token that it signed needs a new one.");
   },
 };
 

@@ -47,7 +47,7 @@ const releaseCommand: Command = {
   async run(shell, [product = ""]) {
     const view = await shell.api.request("POST /api/fleet/products/{product}/release", { path: { product } }, oneView);
     const step = view.stopped
-      ? "fleet.yaml itself stops it: mend products[].killSwitch there"
+      ? "fleet.yaml itself stops it: edit products[].killSwitch there"
       : `Plan for it: fleet plan --product ${view.id}`;
     await printProduct(shell, view, step);
     return view.stopped ? 1 : 0;

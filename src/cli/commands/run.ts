@@ -112,7 +112,7 @@ const showCommand: Command = {
   usage: "run show <run>",
   summary: "one run: how it went, its evidence, all tries",
   options: [
-    ["--verify", "hash its evidence anew, in the database and on the disk; exit 4 when it does not hold"],
+    ["--verify", "hash its evidence again, in the database and on the disk; exit 4 when it does not hold"],
     ["--log", "only what its commands said"],
     ["--file <name>", "only this piece of its evidence"],
   ],

@@ -32,7 +32,7 @@ const listCommand: Command = {
 const pauseCommand: Command = {
   usage: "schedules pause <product>",
   summary: "make nothing for a product until its schedule is resumed",
-  options: [["--reason <reason>", "why; shown to whoever wonders"]],
+  options: [["--reason <reason>", "why; shown with the schedule"]],
   examples: ['fleet schedules pause shop --reason "the build machine moves"'],
 
   async run(shell, [product = ""], { reason }) {

@@ -12,7 +12,7 @@ export const scienceCommand: Command = {
   summary: "the research dossiers of all products, and how far they are",
   options: [
     ["--status <status>", "only proposed, running, validated, rejected or handed_off"],
-    ["--refresh", "read them anew, and wait for it"],
+    ["--refresh", "read them again, and wait for it"],
   ],
   examples: [
     "fleet science",

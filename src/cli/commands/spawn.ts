@@ -92,7 +92,7 @@ function parseBudget(options: CommandOptions): Record<string, number> | undefine
   return given.length > 0 ? Object.fromEntries(given) : undefined;
 }
 
-/** A path means the same to the server as to whoever typed it. */
+/** A path means the same to the server as to the user who typed it. */
 function resolveRepository(repository: string, cwd: string): string {
   const path = resolve(cwd, repository);
   return !repository.includes("://") && existsSync(path) ? path : repository;

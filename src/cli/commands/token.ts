@@ -1,4 +1,4 @@
-/** fleet token: tokens for people and programs; issued, listed, taken back. */
+/** fleet token: tokens for people and programs; issued, listed, revoked. */
 import type { TokenView } from "../../views/token.ts";
 import { asString, type Command } from "../command.ts";
 import { renderTable } from "../print/table.ts";
@@ -84,7 +84,7 @@ const issueCommand: Command = {
     terminal.line(issued.token);
     if (terminal.isTty) {
       terminal.note("It is shown this once. Use it: export FLEET_TOKEN=…");
-      terminal.note(`Take it back: fleet token revoke ${issued.id.slice(-8)}`);
+      terminal.note(`Revoke it: fleet token revoke ${issued.id.slice(-8)}`);
     }
   },
 };

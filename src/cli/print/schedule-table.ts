@@ -94,7 +94,7 @@ function summaryLine(terminal: Terminal, { schedules, differences: count }: Sche
   const invalid = schedules.filter(({ standing }) => standing === "invalid").length;
   const parts = [plural(schedules.length, "schedule")];
   if (invalid > 0) parts.push(`${invalid} not valid`);
-  if (count > 0) parts.push(`${plural(count, "difference")}, mended by the next look of a worker`);
+  if (count > 0) parts.push(`${plural(count, "difference")}, fixed by the next look of a worker`);
   const step = schedules.length > 0 ? "Run one now: fleet schedules run <product>" : "";
   return terminal.paint("dim", [`${parts.join(", ")}.`, step].filter(Boolean).join(" "));
 }

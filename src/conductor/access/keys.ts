@@ -1,4 +1,4 @@
-/** The keys that sign tokens: which there are, a new one that signs from now on, one that is believed no longer. */
+/** The keys that sign tokens: which there are, a new one that signs from now on, one that is revoked. */
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import {

@@ -1,4 +1,4 @@
-/** Tokens: issued for somebody, listed, taken back before their time; and sessions of browsers, which are tokens, too. */
+/** Tokens: issued for somebody, listed, revoked before their time; and sessions of browsers, which are tokens, too. */
 import { FleetError } from "../../domain/errors.ts";
 import {
   isRoleAtLeast,

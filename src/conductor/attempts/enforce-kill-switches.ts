@@ -1,5 +1,5 @@
 /**
- * Kill switches made true, again and again: each host stops and continues its own agents, and whoever comes first sees to
+ * Kill switches made true, again and again: each host stops and continues its own agents, and the first process sees to
  * the tasks that no host holds. All of it is found in rows, so nothing can be lost, and doing it twice does nothing twice.
  */
 import {
@@ -99,7 +99,7 @@ async function enforce(fleet: Fleet, switches: readonly EstopSwitch[], task: Tas
   return decision;
 }
 
-/** For whoever is about to begin something for a live task: true when it must not, and then the task is as the switch wants it. */
+/** For a caller about to begin something for a live task: true when it must not, and then the task is as the switch wants it. */
 export async function yieldToKillSwitch(fleet: Fleet, task: Task): Promise<boolean> {
   const decision = await enforce(fleet, await currentKillSwitches(fleet, task.tenantId), task);
   return decision === "pause" || decision === "stop";
@@ -118,7 +118,7 @@ export function parkedTransition(fleet: Fleet, task: Task, hold: EstopSwitch): T
 }
 
 /**
- * The row first: whoever died between the two is found by it. A spawn that is under way is fenced off by the new epoch, so
+ * The row first: a process that died between the two is found by it. A spawn that is under way is fenced off by the new epoch, so
  * that it begins nothing more; what it began is stopped here.
  */
 async function pauseTask(fleet: Fleet, task: Task, hold: EstopSwitch): Promise<void> {

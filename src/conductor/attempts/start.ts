@@ -1,4 +1,4 @@
-/** Starting one attempt: claim, then work. A saga of idempotent steps; whoever holds the claim finishes it or undoes it. */
+/** Starting one attempt: claim, then work. A saga of idempotent steps; the worker with the claim finishes it or undoes it. */
 import type { TaskJob } from "../../../queues/task-job.ts";
 import { FleetError, SpawnError, StaleVersionError, messageOf } from "../../domain/errors.ts";
 import { killSwitchOnRow } from "../../domain/task/kill-switch.ts";
@@ -77,7 +77,7 @@ async function claim(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
     );
   });
   if (claimed) fleet.kickRelay();
-  // It waits behind others although there is room: whoever is next is called.
+  // It waits behind others although there is room: the next one is called.
   else if (free > 0) await offerSlots(fleet);
   await fleet.faultPoint("claim:after", job.taskId);
   return claimed;
@@ -89,7 +89,7 @@ async function executeSpawn(fleet: Fleet, claimed: Task, signal: AbortSignal): P
   try {
     return await runSteps(fleet, saga, lease);
   } catch (error) {
-    // Aborted by shutdown or taken over: whoever has the task now goes on from what is there.
+    // Aborted by shutdown or taken over: the worker with the task now goes on from what is there.
     if (lease.signal.aborted || error instanceof StaleVersionError) return undefined;
     if (error instanceof FleetError && error.failure.retry && !(error instanceof SpawnError)) throw error;
     // A worker that slept past its lease must not undo what its successor is doing.

@@ -69,10 +69,7 @@ export async function dropOldMonth(fleet: Fleet): Promise<DropMonthResult | unde
 }
 
 function reportRetained(fleet: Fleet, name: string, why: string): DropMonthResult {
-  fleet.log.warn(
-    { event: "audit.month-kept", month: name, why },
-    "a month of the audit log is past its keeping, and stays",
-  );
+  fleet.log.warn({ event: "audit.month-kept", month: name, why }, "audit month past retention was kept");
   return { retained: name, why };
 }
 

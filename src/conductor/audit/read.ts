@@ -15,7 +15,7 @@ import { asOperator, SYSTEM, type Principal } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { getTaskNamed } from "../tasks/find.ts";
 
-/** Looked at by one statement, and by one request: whoever has few entries among many goes on from there. */
+/** Looked at by one statement, and by one request: an operator with few entries among many goes on from there. */
 const WINDOW = 20_000;
 const MAX_WINDOWS = 25;
 const CHAIN_BATCH = 200;
@@ -102,7 +102,7 @@ export async function exportAudit(fleet: Fleet, by: Operator, query: AuditExport
     const last = entries.at(-1);
     if (last && entries.length === limit) return { entries, next: { chain: last.chain, seq: last.seq } };
     const end = nextChains.length === CHAIN_BATCH ? nextChains.at(-1) : undefined;
-    // Whoever has all that was ever done here has taken it along; retention asks for it, too.
+    // An operator with all that was ever done here has taken it along; retention asks for it, too.
     if (!end && isFullExport(by, query)) {
       await auditBy(tx, by, "audit.exported", {});
     }

@@ -111,7 +111,7 @@ export function listTenants({ settings }: Fleet): string[] {
   return [...new Set([SYSTEM_TENANT, ...settings.products.map(({ tenant }) => tenant)])].toSorted();
 }
 
-/** Asks for a kind, through the queue: whoever holds the repositories answers. */
+/** Asks for a kind, through the queue: the process with the repositories answers. */
 export async function requestScan(
   fleet: Fleet,
   by: Operator,

@@ -134,7 +134,7 @@ async function compare(tx: Tx, fleet: Fleet, { tenantId, at, scans, survey }: Te
   return compareDrift(declared, { products: seen, hosts, fleet: survey?.actual }, baselines, at);
 }
 
-/** What this very process reported is a tick old; a fleet.yaml that was read anew since then is no drift. */
+/** What this very process reported is a tick old; a fleet.yaml that was reloaded since then is no drift. */
 function withCurrentConfig(host: Host, { worker }: Fleet, survey: FleetSurvey | undefined): Host {
   if (!survey || host.reporter !== worker || host.versions["config"] === undefined) return host;
   return { ...host, versions: { ...host.versions, config: survey.declared.configuration } };

@@ -56,7 +56,7 @@ export async function runGc(
   };
 }
 
-/** By the clock: every host, everything. */
+/** On schedule: every host, everything. */
 export async function requestFullGc(fleet: Fleet): Promise<void> {
   const system = await ensureSystemOperator(fleet, SYSTEM_TENANT);
   await sendGcRequests(fleet, system, { dryRun: false, tenantId: null, productId: null, machine: true });

@@ -34,7 +34,7 @@ export async function repairMarks(fleet: Fleet): Promise<void> {
     }
     const isBack = await exists(mark.path);
     await fleet.store.asSystem(async (tx) => {
-      // Nothing in the trash, and the thing where it was: never renamed, or taken back. A run that was collected was taken back.
+      // Nothing in the trash, and the thing where it was: never renamed, or restored. A run that was collected was restored.
       if (!isBack) return markGcSwept(tx, mark.id, fleet.clock());
       await deleteGcMark(tx, mark.id);
       if (mark.kind === "run" && (await restoreRun(tx, mark.subject)))
@@ -44,7 +44,7 @@ export async function repairMarks(fleet: Fleet): Promise<void> {
   await dropBranchMarks(fleet, marks);
 }
 
-/** It was renamed, and whoever did it died before the run's row said so. */
+/** It was renamed, and the process that did it died before the run's row said so. */
 async function finishQuarantine(fleet: Fleet, mark: GcMark): Promise<void> {
   if (mark.kind !== "run") return;
   await fleet.store.asSystem(async (tx) => {

@@ -1,4 +1,4 @@
-/** Pruning what is past its keeping: rows that were told, and finished jobs the queue only looks at when another ends. */
+/** Pruning what is past retention: rows that were told, and finished jobs the queue only looks at when another ends. */
 import { QUEUES } from "../../../queues/index.ts";
 import {
   pruneGc,

@@ -113,7 +113,7 @@ async function reissueReviews(fleet: Fleet, task: Task): Promise<number> {
     ({ round, status }) => round === task.metadata.reviewRound && (status === "pending" || status === "running"),
   );
   if (open.length === 0) {
-    // All have spoken, or nobody was to be asked: whoever should have decided is dead.
+    // All have spoken, or nobody was to be asked: the worker that should have decided is dead.
     await fleet.store.asSystem((tx) => postponeTasks(tx, [task.id], RECHECK_MS));
     return (await ignoreStale(settleRound(fleet, { taskId: task.id, epoch: task.epoch }))) ? 1 : 0;
   }

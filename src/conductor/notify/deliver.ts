@@ -77,7 +77,7 @@ export function defaultTarget({ settings }: Fleet, channel: string): unknown {
 async function claimOrHold(fleet: Fleet, tx: Tx, job: NotifyJob): Promise<NotificationRow | undefined> {
   const pending = await findPendingNotification(tx, job);
   if (!pending) return undefined;
-  // Before the row itself: whoever merges holds this lock and then takes rows.
+  // Before the row itself: a merge holds this lock and then takes rows.
   await lockReceiver(tx, pending);
   const decision = decideCoalescing(await listRecentSendTimes(tx, pending), fleet.clock());
   if (decision.do === "summarise") {

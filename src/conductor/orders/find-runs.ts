@@ -92,7 +92,7 @@ export interface VerificationResult {
   readonly broken: readonly BrokenEvidence[];
 }
 
-/** Hashes everything anew: what the database holds, and what stands on the disk of this host. */
+/** Hashes everything again: what the database holds, and what stands on the disk of this host. */
 export async function verifyEvidence(fleet: Fleet, run: Run): Promise<VerificationResult> {
   const artifacts = await fleet.store.asSystem((tx) => listArtifacts(tx, run.id));
   const broken: BrokenEvidence[] = [];

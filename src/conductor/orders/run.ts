@@ -187,7 +187,7 @@ async function executeOrder(
   return { do: "end", outcome };
 }
 
-/** Frozen, it is begun anew after the release: what it ran cannot be paused, since its time goes on. */
+/** Frozen, it starts over after the release: what it ran cannot be paused, since its time goes on. */
 function stopVerdict({ reason }: AbortSignal, outcome: IntentOutcome): Verdict {
   const why: unknown = reason;
   if (!(why instanceof OrderStoppedError)) return { do: "stop", reason: "it is stopped", outcome };

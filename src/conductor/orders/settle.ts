@@ -21,7 +21,7 @@ export type Verdict =
   | { readonly do: "end"; readonly outcome: IntentOutcome }
   /** It failed by chance, and may be tried once more. */
   | { readonly do: "heal"; readonly outcome: IntentOutcome }
-  /** This process is leaving, or everything is frozen (`why`); it is begun anew. */
+  /** This process is leaving, or everything is frozen (`why`); it starts over. */
   | { readonly do: "leave"; readonly outcome: IntentOutcome; readonly why?: string }
   /** Somebody stopped the product meanwhile. */
   | { readonly do: "stop"; readonly outcome: IntentOutcome; readonly reason: string };

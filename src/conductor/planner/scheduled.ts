@@ -1,4 +1,4 @@
-/** Planning by the clock: for each tenant on the account of the house, stored like any other plan, and run when it may be. */
+/** Planning on schedule: for each tenant on the account of the house, stored like any other plan, and run when it may be. */
 import type { PlannerJob } from "../../../queues/planner.ts";
 import type { Fleet } from "../fleet.ts";
 import { ensureSystemOperator } from "../system-operator.ts";

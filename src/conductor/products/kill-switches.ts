@@ -86,7 +86,7 @@ export function killSwitchError(hold: EstopSwitch): FleetError {
 }
 
 function releaseInstruction({ scope, subject, operatorId }: EstopTarget & Pick<EstopSwitch, "operatorId">): string {
-  if (operatorId === null) return "fleet.yaml says so: mend products[].killSwitch there";
+  if (operatorId === null) return "fleet.yaml says so: edit products[].killSwitch there";
   if (scope === "product") return `Go on with it: fleet products release ${subject}`;
   if (scope === "fleet") return "Go on: fleet estop release --fleet";
   return `Go on: fleet estop release --${scope} ${scope === "agent" ? shortId(subject) : subject}`;

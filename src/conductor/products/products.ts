@@ -79,7 +79,7 @@ function nextRunAt(schedule: Schedule | undefined, now: Date): Date | undefined 
   return nextSlot(schedule.definition, toScheduleFacts(schedule), now);
 }
 
-/** Whoever stopped it: the strictest switch, and fleet.yaml before people, since it holds however often somebody releases it. */
+/** Of all who stopped it: the strictest switch, and fleet.yaml before people, since it holds however often somebody releases it. */
 export function findStop(product: Product, switches: readonly EstopSwitch[]): ProductStop | undefined {
   const hold = killSwitchOnProduct(product, switches);
   if (!hold) return undefined;
@@ -104,7 +104,7 @@ export async function assertNotStopped(fleet: Fleet, product: Product): Promise<
   if (hold) throw killSwitchError(hold);
 }
 
-/** The same for whoever knows only the repository. */
+/** The same for a caller that knows only the repository. */
 export async function assertNotStoppedAt(fleet: Fleet, tenantId: string, repository: string): Promise<void> {
   const hold = await killSwitchOnTask(fleet, await currentKillSwitches(fleet, tenantId), { tenantId, repository });
   if (hold) throw killSwitchError(hold);

@@ -137,7 +137,7 @@ async function removeRow(fleet: Fleet, { tenantId, id, file }: Schedule): Promis
   });
 }
 
-/** Between what is declared and what is at work; each is mended by the next assertion of a worker, if one runs. */
+/** Between what is declared and what is at work; each is fixed by the next assertion of a worker, if one runs. */
 export interface ScheduleDifference extends ScheduleKey {
   readonly what: "not-read" | "file-gone" | "file-changed" | "not-in-queue" | "other-in-queue" | "only-in-queue";
   readonly declared: string | null;

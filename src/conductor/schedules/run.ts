@@ -23,7 +23,7 @@ import { stopReasonIn } from "../products/products.ts";
 export interface DueSchedule {
   readonly schedule: Schedule;
   readonly definition: ScheduleFile;
-  /** Orders made for it carry this (`scheduleId`, `slotAt`); whoever makes them says so with noteSlot. */
+  /** Orders made for it carry this (`scheduleId`, `slotAt`); their creator says so with noteSlot. */
   readonly slotAt: Date;
 }
 

@@ -16,7 +16,7 @@ export async function closeWithUsage(fleet: Fleet, run: Pick<Attempt, "taskId" |
   });
 }
 
-/** Whoever removes a working copy holds this. */
+/** The process that removes a working copy holds this. */
 export function cleanUpLock(taskId: string): string {
   return `clean-up/${taskId}`;
 }

@@ -11,16 +11,16 @@ import type { Task } from "../../domain/task/task.ts";
 import type { Fleet } from "../fleet.ts";
 import { buildTransition } from "./transition.ts";
 
-/** A safety net only: whoever frees a slot calls the next one, and so does every tick. */
+/** A safety net only: the process that frees a slot calls the next one, and so does every tick. */
 const OFFER_RECHECK_MS = 60_000;
-/** What was set anew says so to those who wait; this is for what was not told. */
+/** A new budget wakes those who wait; this is for what was not told. */
 const BUDGET_RECHECK_MS = 10 * 60_000;
 /** In one go; the next look calls the rest. */
 const MAX_OFFERED = 64;
 /** Places in line are told up to here. */
 const MAX_POSITIONS = 1_000;
 
-/** A slot that is free belongs to whoever was called to it; anybody else goes to the end of the line, if there is one. */
+/** A slot that is free belongs to the task that was called to it; anybody else goes to the end of the line, if there is one. */
 export async function mustWait(tx: Tx, task: Task, free: number): Promise<boolean> {
   return free <= 0 || (!hasOffer(task) && (await hasSlotWaiters(tx)));
 }
@@ -51,7 +51,7 @@ export async function waitForSlot(fleet: Fleet, tx: Tx, task: Task): Promise<und
   return undefined;
 }
 
-/** Used up: it is not in the line, and asks again when the day's caps begin anew, or now and then. */
+/** Used up: it is not in the line, and asks again when the day's caps reset, or now and then. */
 export async function waitForBudget(fleet: Fleet, tx: Tx, task: Task, cap: Cap): Promise<undefined> {
   const resets = resetAt(cap, fleet.clock());
   const dueMs = resets ? resets.getTime() - fleet.clock().getTime() : BUDGET_RECHECK_MS;

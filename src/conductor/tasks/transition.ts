@@ -24,7 +24,7 @@ export type NextJob =
 export interface TransitionRequest {
   readonly task: Task;
   readonly to?: TaskStatus;
-  /** Fence off whoever works under the old epoch although the status stays. */
+  /** Fence off workers under the old epoch although the status stays. */
   readonly takeOver?: boolean;
   readonly actor: string;
   readonly action: string;
@@ -120,7 +120,7 @@ export function jobFor(
   return undefined;
 }
 
-/** The next job of a task as its row says it, for issuing it anew under a new epoch. */
+/** The next job of a task as its row says it, for issuing it again under a new epoch. */
 export function nextJobFor(task: Task): NextJob | undefined {
   if (task.waitingFor === "spawn" || task.waitingFor === "retry" || task.waitingFor === "ci") {
     return { queue: task.waitingFor };

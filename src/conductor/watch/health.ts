@@ -34,7 +34,7 @@ function schedulesOf({ tickMs, settings }: Fleet) {
   return fleetSchedules({ tickMs, planner: settings.planner });
 }
 
-/** Done by the clock, to its end: the check has run. Jobs that somebody asked for are none. */
+/** Done on schedule, to its end: the check has run. Jobs that somebody asked for are none. */
 export async function recordCheckRun(
   fleet: Fleet,
   job: { readonly queue: string; readonly payload: unknown; readonly tookMs: number; readonly result?: object },

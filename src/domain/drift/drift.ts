@@ -1,4 +1,4 @@
-/** Drift: what is declared against what is there. Words, and one comparison; it observes nothing and mends nothing. */
+/** Drift: what is declared against what is there. Words, and one comparison; it observes nothing and fixes nothing. */
 import { z } from "zod";
 import { compareFleet, type DeclaredFleet, type ObservedFleet } from "./fleet-drift.ts";
 import { compareProduct, type ObservedProduct } from "./product-drift.ts";

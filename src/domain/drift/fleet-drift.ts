@@ -184,7 +184,7 @@ function tmuxCommand({ socket }: RosterAgent): string {
 
 const VERSION_SEVERITY: Readonly<Record<string, Finding["severity"]>> = { fleetwright: "high", config: "high" };
 
-/** What most machines have is taken for declared; the configuration is that of whoever looks. */
+/** What most machines have is taken for declared; the configuration is that of the scanning process. */
 function compareHostVersions(configuration: string, hosts: readonly ObservedHost[]): PartialReport {
   const names = [...new Set(hosts.flatMap(({ versions }) => Object.keys(versions)))].toSorted();
   const notChecked: NotChecked[] = hosts

@@ -133,7 +133,7 @@ export const DriftEvent = z.object({
 });
 export type DriftEvent = z.infer<typeof DriftEvent>;
 
-export const DRIFT_EVENT_DESCRIPTION = "Something new differs from what is declared, recorded or accepted";
+export const DRIFT_EVENT_DESCRIPTION = "A scan found a new difference from the declared, recorded or accepted state";
 
 /** A look may find thousands; who wants all asks the API. */
 const MAX_EVENT_FINDINGS = 50;

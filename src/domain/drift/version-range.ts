@@ -17,7 +17,7 @@ export function satisfies(version: string, range: string): boolean | undefined {
   return alternatives.some((tests) => tests?.every((test) => test(found)));
 }
 
-/** For a version a file names: "18" means the newest 18, as whoever installs it would take. */
+/** For a version a file names: "18" means the newest 18, as an installer would take. */
 export function highestVersion(version: string): string | undefined {
   const numbers = extractVersion(version);
   return numbers === undefined ? undefined : toVersionTuple(numbers, NEWEST).join(".");

@@ -178,7 +178,7 @@ function checkPatience({ task, policy, now }: MonitorInput): Decision[] {
   return [atMost === "hold" ? { do: "hold", ...seen } : { do: "fail", class: rule.class, ...seen }];
 }
 
-/** Its own, or its operator's or tenant's. Whoever has it open in a terminal uses it up as well. */
+/** Its own, or its operator's or tenant's. An operator who has it open in a terminal uses it up as well. */
 function checkBudget({ task, facts }: MonitorInput): Decision | undefined {
   const cap = firstReachedCap(task.budget, task.spend) ?? facts.exhaustedCap;
   return cap && { do: "fail", class: "budget_exceeded", reason: "budget_exceeded", evidence: { ...cap } };

@@ -3,7 +3,7 @@ import { NO_TASK, type Notification, NOTIFICATION_KINDS, type NotificationSeveri
 
 export type DeliveryOutcome =
   | { readonly kind: "delivered" }
-  /** The world may mend it. `retryAfterMs`: what the receiver asked for. */
+  /** The world may fix it. `retryAfterMs`: what the receiver asked for. */
   | { readonly kind: "retryable"; readonly reason: string; readonly retryAfterMs?: number | undefined }
   /** Asking again would be refused again: a wrong address, a revoked key, a body it does not take. */
   | { readonly kind: "permanent"; readonly reason: string };

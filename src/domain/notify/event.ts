@@ -28,11 +28,11 @@ export const EVENT_DESCRIPTIONS: Readonly<Record<NamedEvent, string>> = {
   AGENT_FAILED: "An attempt failed, or its result was rejected",
   AGENT_RETRYING: "A further attempt was admitted",
   REPUTATION_UPDATED: "The score of an agent type and model changed",
-  KNOWLEDGE_DRIFT: "What is written about a product no longer fits it",
-  BUDGET_WARNING: "Four fifths of a budget or daily cap of a task, an operator or a tenant are used",
+  KNOWLEDGE_DRIFT: "The documentation of a product no longer matches it",
+  BUDGET_WARNING: "80% of a budget or daily cap of a task, an operator or a tenant is used",
   BUDGET_EXCEEDED: "A budget or daily cap of an operator or a tenant is used up",
-  FLEET_OVERLOAD: "Work waits for hosts for longer, or more of it, than `governance.overload` allows",
-  GOVERNANCE_ALERT: "An invariant is broken, or a check of the house does not run",
+  FLEET_OVERLOAD: "More tasks wait for hosts, or one waits longer, than `governance.overload` allows",
+  GOVERNANCE_ALERT: "An invariant is violated, a scheduled check does not run, or an operator is refused many spawns",
 };
 
 /** What a task's arrival in a state is called besides. */
@@ -120,11 +120,11 @@ export const OrderEventType = z.templateLiteral(["fleet.order.", OrderStatus]);
 
 /** @internal As EVENT_DESCRIPTIONS. */
 export const ORDER_EVENT_DESCRIPTIONS: Readonly<Record<OrderStatus, string>> = {
-  pending: "It was made (`from` is null), is tried once more, or is taken over from a dead worker",
-  running: "A worker carries it out",
-  completed: "It went well, and its evidence is kept",
-  failed: "It did not; `reason` says why",
-  skipped: "It was not carried out: its batch was stopped, or its product",
+  pending: "It was created (`from` is null), is retried, or is taken over from a dead worker",
+  running: "A worker started it",
+  completed: "It succeeded, and its evidence is stored",
+  failed: "It failed; `reason` says why",
+  skipped: "It did not run: its batch or its product was stopped",
 };
 
 export const OrderEventData = z.object({

@@ -29,7 +29,7 @@ export const ADVICE: Readonly<Record<FailureClass, Advice>> = {
   },
   ci_failed: {
     avoid: "Do not push before the failing check passes here; run the commands above first.",
-    keep: "Keep the change as far as its checks passed; mend the failing part.",
+    keep: "Keep the change as far as its checks passed; fix the failing part.",
   },
   ci_flake: { avoid: "Do not change code only to please a check that fails by chance.", keep: KEEP_COMMITS },
   host_lost: { avoid: "Nothing: the machine was lost.", keep: KEEP_COMMITS },

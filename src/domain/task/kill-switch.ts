@@ -124,7 +124,7 @@ export function decideEstop({ status, isHeld }: HeldTask, hold: EstopSwitch | un
 }
 
 /**
- * skip: it is over, done or not. wait: it is not begun. give_back: it is ended, and begun anew after the release. finish: it
+ * skip: it is over, done or not. wait: it is not begun. give_back: it is ended, and started over after the release. finish: it
  * may end what it does.
  */
 export type OrderDecision =

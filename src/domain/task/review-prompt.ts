@@ -14,7 +14,7 @@ export interface ReviewPromptInput {
   readonly headSha: string;
   /** Redacted and cut by file already. */
   readonly diff: TruncatedDiff;
-  /** 16 to 64 letters or digits, drawn anew for each prompt. */
+  /** 16 to 64 letters or digits, drawn for each prompt. */
   readonly nonce: string;
 }
 

@@ -56,7 +56,7 @@ function walkMembers(value: object, depth: number, budget: WalkBudget): Storable
   const members: [string, StorableJson][] = [];
   for (const [key, inner] of Object.entries(value)) {
     if (budget.members <= 0 || budget.bytes <= 0) break;
-    // An own `__proto__` is legal JSON, and poison for whoever copies the object by assignment.
+    // An own `__proto__` is legal JSON, and poison for code that copies the object by assignment.
     if (key === "__proto__") continue;
     const name = takeText(key, budget);
     const member = walk(inner, depth + 1, budget);

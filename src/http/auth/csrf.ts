@@ -7,7 +7,7 @@ import { FleetError } from "../../domain/errors.ts";
 const COOKIE = "XSRF-TOKEN";
 const HEADER = "x-xsrf-token";
 
-/** Whoever cannot read the session, which no script can, cannot make it; every web process makes the same. */
+/** Code that cannot read the session, as no script can, cannot make it; every web process makes the same. */
 export function deriveCsrfToken(session: string): string {
   return createHmac("sha256", session).update("fleetwright csrf").digest("base64url");
 }

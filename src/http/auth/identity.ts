@@ -12,7 +12,7 @@ export interface IdentityOptions {
   readonly issuer: string;
   readonly audience: string;
   readonly clock: () => Date;
-  /** Tokens taken back before their time. */
+  /** Tokens revoked before their time. */
   readonly isRevoked?: (issuer: string, jti: string) => Promise<boolean>;
   /** Somebody else whose access tokens are believed, too. */
   readonly externalIssuer?: ExternalIssuer | undefined;

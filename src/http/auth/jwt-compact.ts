@@ -1,4 +1,4 @@
-/** A token as it is written: three parts that can be read in one way only. Whoever signed it is asked later. */
+/** A token as it is written: three parts that can be read in one way only. The signer is checked later. */
 import { z } from "zod";
 
 export interface CompactJwt {

@@ -84,7 +84,7 @@ function parseIdCursor(cursor: string): number {
   throw invalidCursor();
 }
 
-/** `<seq>@<chain>`, so that whoever has the last line of an export can go on behind it. */
+/** `<seq>@<chain>`, so that a client with the last line of an export can go on behind it. */
 const EXPORT_CURSOR = /^(?<seq>\d{1,10})@(?<chain>(?:task:[0-9a-f-]{36}|operator:[A-Za-z0-9][A-Za-z0-9._@-]{0,127}))$/;
 
 function parseExportCursor(cursor: string): { chain: string; seq: number } {

@@ -70,7 +70,7 @@ export const resealRoute = defineRoute(
     method: "post",
     path: "/api/fleet/config/reseal",
     tier: "observer",
-    summary: "Seal everything anew under the first key of FLEET_ENCRYPTION_KEY (role admin)",
+    summary: "Seal everything again under the first key of FLEET_ENCRYPTION_KEY (role admin)",
     description:
       "Settings and signing keys, of all tenants. What was done stays done when it is broken off: ask again.",
     reply: ResealedView,

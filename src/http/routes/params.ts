@@ -6,7 +6,7 @@ export const TaskParams = z.strictObject({
   task: z.string().min(2).max(64).meta({ description: "Id, prefix of an id, or short name" }),
 });
 
-/** `?all=true`: whoever is no admin sees their own all the same. */
+/** `?all=true`: others than admins see their own all the same. */
 export const AllTenants = z.stringbool().default(false).meta({ description: "All tenants (role admin)" });
 
 export const ProductParams = z.strictObject({

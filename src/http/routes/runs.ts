@@ -59,7 +59,7 @@ export const runRoute = defineRoute(
     summary: "One run: its order, its evidence, all tries",
     params: RunParams,
     query: z.strictObject({
-      verify: z.stringbool().default(false).meta({ description: "Hash the evidence anew and compare" }),
+      verify: z.stringbool().default(false).meta({ description: "Hash the evidence again and compare" }),
     }),
     reply: RunStory,
     errors: ["not-found", "ambiguous-name"],

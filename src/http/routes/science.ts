@@ -28,7 +28,7 @@ export const refreshScienceRoute = defineRoute(
     method: "post",
     path: "/api/fleet/science/refresh",
     tier: "builder",
-    summary: "Ask for the dossiers to be read anew, also where there is no new commit",
+    summary: "Ask for the dossiers to be read again, also where there is no new commit",
     body: ScanRequest,
     reply: LookAsked,
     statuses: { 202: "a worker will read them" },

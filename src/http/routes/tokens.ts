@@ -1,4 +1,4 @@
-/** /tokens: issued for somebody, listed, taken back. Signing is the web process's own affair: it holds the keys. */
+/** /tokens: issued for somebody, listed, revoked. Signing is the web process's own affair: it holds the keys. */
 import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { issueTokenFor, listTokensFor, revokeToken, type SignedToken } from "../../conductor/access/tokens.ts";

@@ -64,5 +64,5 @@ export function assertSafeInput(part: string, given: unknown): void {
 
 function assertSafeText(part: string, text: string): void {
   if (text.includes("\0")) throw new FleetError("invalid-input", `The ${part} holds a NUL character.`);
-  if (!text.isWellFormed()) throw new FleetError("invalid-input", `The ${part} holds half a character.`);
+  if (!text.isWellFormed()) throw new FleetError("invalid-input", `The ${part} contains an unpaired surrogate.`);
 }

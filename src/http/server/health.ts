@@ -1,7 +1,7 @@
 /** /healthz: the process answers. /readyz: what it needs answers too. Both without a token; neither says more than it must. */
 import type { Express } from "express";
 
-/** Resolves with a word on how it is, or rejects. Handed in by whoever opened the thing. */
+/** Resolves with a word on how it is, or rejects. Handed in by the code that opened the thing. */
 export type HealthCheck = () => Promise<string>;
 
 const CHECK_TIMEOUT_MS = 2_000;

@@ -41,7 +41,7 @@ async function consume(limiter: RateLimiterMemory, key: string, whose: string): 
   }
 }
 
-/** Whoever has one address of IPv6 has 2^64 of them. */
+/** A client with one address of IPv6 has 2^64 of them. */
 function toNetwork(address: string): string {
   if (!address.includes(":") || address.startsWith("::")) return address;
   const [front = ""] = address.split("::");

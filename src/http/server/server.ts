@@ -46,7 +46,7 @@ export interface HttpServer {
 const RECHECK_MS = 3_000;
 const DEFAULT_TIMEOUTS = { headersMs: 10_000, requestMs: 30_000 };
 
-/** Whoever sends these claims to be somebody; only a verified token may say that. */
+/** A client that sends these claims to be somebody; only a verified token may say that. */
 const SPOOFABLE = /^(?:x-fleet-.*|x-conviction-tier|x-wallet-address)$/;
 const FORWARDED = /^(?:x-forwarded-.*|forwarded)$/;
 

@@ -1,4 +1,4 @@
-/** Who a web process lets in: its own tokens and another issuer's, those that were taken back, and what the house knows of who asks. */
+/** Who a web process lets in: its own tokens and another issuer's, those that were revoked, and what the house knows of who asks. */
 import type { Fleet } from "../../conductor/fleet.ts";
 import type { Config } from "../../environment.ts";
 import { FleetError } from "../../domain/errors.ts";

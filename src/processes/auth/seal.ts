@@ -81,7 +81,7 @@ function ignoreMissing(error: unknown): undefined {
   if (codeOf(error) !== "ENOENT") throw error;
 }
 
-/** Before anything is served: what could not be opened would fail one by one, at whoever needs it. */
+/** Before anything is served: what could not be opened would fail one by one, where it is needed. */
 export async function requireKeys(store: Store, seal: Seal): Promise<void> {
   const sealed = await store.asSystem((tx) => countSealed(tx));
   const missing = sealed.filter(({ keyId, settings }) => settings > 0 && !seal.keyIds.includes(keyId));

@@ -7,7 +7,7 @@ import { loadSigningKeys } from "./keys.ts";
 const P256 = { name: "ECDSA", namedCurve: "P-256" };
 const ES256 = { name: "ECDSA", hash: "SHA-256" };
 
-/** Keys are read anew each time: it signs once an hour, and a rotation may lie between. */
+/** Keys are read again each time: it signs once an hour, and a rotation may lie between. */
 export function openSigner(store: Store, config: Config): Signer {
   return {
     async sign(text) {

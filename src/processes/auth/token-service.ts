@@ -1,4 +1,4 @@
-/** Tokens over one web process's keys: signed and written down, used up, taken back; and which are believed no longer. */
+/** Tokens over the keys of one web process: signing, recording and spending them, and the list of revoked ones. */
 import { decodeJwt } from "jose";
 import { endSession, recordSession, type SignedToken } from "../../conductor/access/tokens.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
@@ -73,7 +73,7 @@ function revocationKey(issuer: string, jti: string): string {
   return JSON.stringify([issuer, jti]);
 }
 
-/** What is believed no longer, as the database has it. */
+/** What is revoked, as the database has it. */
 async function openRevocations(store: Store) {
   let revoked: ReadonlySet<string> = new Set();
   let readAt = -Infinity;

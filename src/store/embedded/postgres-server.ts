@@ -77,7 +77,7 @@ export async function initCluster(cluster: Cluster, as: { user: string; password
     throw new FleetError(
       "database-unusable",
       `PostgreSQL's initdb failed in ${dir}: ${lastLines(String(cause))} ` +
-        "Mend that (space, permissions), or set DATABASE_URL to a PostgreSQL server.",
+        "Fix that (space, permissions), or set DATABASE_URL to a PostgreSQL server.",
       { dir },
       cause,
     );
@@ -96,7 +96,7 @@ export async function findServerPid({ data }: Cluster): Promise<number | undefin
 
 /**
  * Starts the server as a process of its own and returns its port: the wished one, or another when that is taken.
- * `remember` is told the port before the start, so that whoever finds the server running also finds where.
+ * `remember` is told the port before the start, so that a process that finds the server running also finds where.
  */
 export async function startServer(
   cluster: Cluster,
@@ -231,6 +231,6 @@ function lastLines(text: string): string {
 function startError({ dir, data }: Cluster, failure: string): FleetError {
   const sentence =
     `PostgreSQL does not start on ${data}: ${failure} The whole story is in ${join(dir, "server.log")}. ` +
-    "Mend what it names, or restore the folder from a backup, or set DATABASE_URL to another PostgreSQL. Nothing was deleted.";
+    "Fix what it names, or restore the folder from a backup, or set DATABASE_URL to another PostgreSQL. Nothing was deleted.";
   return new FleetError("database-unusable", sentence, { data });
 }

@@ -71,7 +71,7 @@ export const VerifiedView = z
       .meta({ description: "false: the folder is on another host, or put aside; only the database was checked" }),
     broken: z.array(z.object({ name: z.string(), where: z.enum(["database", "disk"]), why: z.string() })),
   })
-  .meta({ id: "Verified", description: "Every piece of evidence hashed anew and compared" });
+  .meta({ id: "Verified", description: "Every piece of evidence hashed again and compared" });
 export type VerifiedView = z.infer<typeof VerifiedView>;
 
 export const RunStory = z

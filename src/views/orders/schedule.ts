@@ -54,7 +54,7 @@ export const ScheduleRunView = z
 export type ScheduleRunView = z.infer<typeof ScheduleRunView>;
 
 export const PauseReason = z.strictObject({
-  reason: z.string().trim().min(1, "say why").max(500).meta({ description: "Shown to whoever wonders" }),
+  reason: z.string().trim().min(1, "say why").max(500).meta({ description: "Shown with the schedule" }),
 });
 
 export const Push = z.strictObject({

@@ -115,7 +115,7 @@ test("an agent that runs out of memory, asks, or does nothing is told apart", as
   expect(asked).toEqual({ text: "Which database should be used?", choices: ["PostgreSQL", "SQLite"] });
 });
 
-test("a check that fails on the first attempt is mended by the retry that is told of it", async () => {
+test("a check that fails on the first attempt is fixed by the retry that is told of it", async () => {
   await using world = await anAgentWorld();
   const first = await world.spawn({ script: "fail-then-fix" });
   await waitUntilEnded(world.agents, first.taskId);

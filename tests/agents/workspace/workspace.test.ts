@@ -137,7 +137,7 @@ test("a working copy that is no longer whole is set aside, not thrown away", asy
   expect(await readFile(join(world.place.home, "workspaces/.kept", kept ?? "", "notes.txt"), "utf8")).toBe("precious");
 });
 
-test("an existing branch with commits is refused when the task must begin anew", async () => {
+test("an existing branch with commits is refused when the task must start over", async () => {
   await using world = await aWorld();
   const ask = world.ask();
   const { path } = await prepareWorkspace(world.place, ask);

@@ -43,7 +43,7 @@ test("orders of a parked tenant wait and say why, and are carried out after the 
   expect(done).toEqual({ status: "completed", reason: null });
 });
 
-test("an order that runs is given back when its tenant is frozen, and begun anew after the release", async () => {
+test("an order that runs is given back when its tenant is frozen, and started over after the release", async () => {
   const by = await sovereign();
   const flag = join(farm.home, "go");
   const repository = await farm.aRepository({ test: `[ -e ${flag} ] || sleep 60` });

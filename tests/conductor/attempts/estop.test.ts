@@ -212,7 +212,7 @@ test("an agent that asked before it was frozen asks again afterwards", async () 
   await farm.tick();
 });
 
-test("the task of a host that is gone is let go by whoever looks, and then judged", async () => {
+test("the task of a host that is gone is let go by the first process, and then judged", async () => {
   const by = await sovereign();
   const task = await running(by, await farm.aRepository());
   await throwAt(by, "agent", "freeze", task.id);

@@ -64,7 +64,7 @@ test("what is taken out of the log after a checkpoint is named: a byte, an end, 
   expect((await verifyAudit(fleet.fleet, asOperator(await fleet.operator()))).broken).toEqual([]);
 });
 
-test("a chain that was written anew, with heads that fit, is not what the checkpoint signed", async () => {
+test("a chain that was rewritten, with heads that fit, is not what the checkpoint signed", async () => {
   await using fleet = await testFleet();
   const { first } = await aSignedHouse(fleet);
   const rewrite = `

@@ -1,4 +1,4 @@
-/** Checks: asked once per head, run by one worker, and their result belongs to whoever still holds the claim. */
+/** Checks: asked once per head, run by one worker, and their result belongs to the worker that still holds the claim. */
 import { existsSync } from "node:fs";
 import { expect, test } from "vitest";
 import { runCi } from "../../../src/conductor/delivery/ci.ts";
@@ -71,7 +71,7 @@ test("a claim whose worker died is free when its lease is over", async () => {
   expect(await runCi(fleet.fleet, job, signal)).toMatchObject({ ciStatus: "passing" });
 });
 
-test("work that is called back returns the run to whoever comes next", async () => {
+test("work that is called back returns the run to the next worker", async () => {
   await using fleet = await testFleet();
   const task = await asked(fleet, "sleep 5");
   const stop = new AbortController();

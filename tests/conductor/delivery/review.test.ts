@@ -1,4 +1,4 @@
-/** Reviews: rows decide when a round is complete, and whoever settles the last one decides for the task. */
+/** Reviews: rows decide when a round is complete, and the job that settles the last one decides for the task. */
 import { expect, test } from "vitest";
 import { runReview, settleRound } from "../../../src/conductor/delivery/review.ts";
 import { sweepShard } from "../../../src/conductor/monitor/sweep.ts";

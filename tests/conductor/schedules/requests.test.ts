@@ -21,7 +21,7 @@ async function world() {
 
 const see = async ({ fleet }: ScheduledFleet, by: Operator) => listSchedulesFor(fleet, by);
 
-test("a file that is not valid is named with its field, keeps nobody else, and runs nothing until it is mended", async () => {
+test("a file that is not valid is named with its field, keeps nobody else, and runs nothing until it is fixed", async () => {
   const { fleet, by, id } = await world();
   await using _ = fleet;
   const other = fleet.product();

@@ -1,4 +1,4 @@
-/** Watching the house itself: each episode is told once, whoever sees it, and so is its end. */
+/** Watching the house itself: each episode is told once, no matter who sees it, and so is its end. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { monitorProcessor } from "../../../processors/monitor.ts";
 import { watchInvariants } from "../../../src/conductor/watch/invariants.ts";
@@ -70,7 +70,7 @@ test("a line that is too long is overload, told when it begins and when it is ov
   expect(await noted("fleet_overload")).toBe(3);
 });
 
-test("a check that does not run is missed by whoever looks, also when no scheduler is left, until it has run", async () => {
+test("a check that does not run is missed by any process, also when no scheduler is left, until it has run", async () => {
   await watch();
   const names = (await readChecks(fleet.fleet)).map(({ name }) => name);
   expect(names).toEqual(

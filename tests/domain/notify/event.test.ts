@@ -19,7 +19,7 @@ const task = {
   operatorId: "ada",
   attempt: 0,
   version: 4,
-  branch: "fleet/567890ab-mend-the-login",
+  branch: "fleet/567890ab-fix-the-login",
   prUrl: null,
 };
 const change = { task, actor: "worker", at: new Date("2026-01-02T03:04:05Z") };

@@ -21,9 +21,9 @@ import { FailureClass, isTerminal, TaskStatus, VALID_TRANSITIONS } from "../../.
 const now = new Date("2026-01-02T03:04:05Z");
 const task = {
   id: "018f3b1e-7c2a-7def-8a90-1234567890ab",
-  title: "Mend the login",
+  title: "Fix the login",
   prUrl: "https://git.example.com/pr/7",
-  branch: "fleet/567890ab-mend",
+  branch: "fleet/567890ab-fix",
   attempt: 1,
   spend: { cost: 1.25 },
 };
@@ -66,7 +66,7 @@ describe("a notification of type", () => {
       attempt: 1,
       cost: 1.25,
     });
-    expect(notification.summary).toBe(`${NOTIFICATION_KINDS[type].title}: Mend the login: because`);
+    expect(notification.summary).toBe(`${NOTIFICATION_KINDS[type].title}: Fix the login: because`);
     expect(notification.command).toMatch(/^fleet [a-z]+/);
     expect(composeNotification(type, null).command).not.toContain("{id}");
   });

@@ -125,7 +125,7 @@ test("each order says what its score is made of", () => {
   ]);
 });
 
-test("open drift is reported in words, and looked at again when nobody did for a day; it is never mended", () => {
+test("open drift is reported in words, and looked at again when nobody did for a day; it is never fixed", () => {
   const drift = [{ product_id: "shop", findings: 2, since: hoursAgo(50) }];
   const runs = [aPlanRun(), aPlanRun({ intent: "regenerate_report", ended_at: hoursAgo(0) })];
   const look = aPlanRun({ intent: "drift_check", ended_at: hoursAgo(48) });

@@ -87,7 +87,7 @@ test("a red check that is not required is shown, and holds", () => {
   });
 });
 
-test("pending checks hold nobody to have passed, whoever requires what", () => {
+test("pending checks hold nobody to have passed, no matter who requires what", () => {
   const { ci } = someFacts();
   const done = evaluateDone(
     all,

@@ -13,10 +13,10 @@ function anInput(changes: Partial<PromptInput> = {}, attempt = 0): PromptInput {
   return {
     task: {
       id: "018f3b1e-7c2a-7def-8a90-1234567890ab",
-      title: "Mend the login",
+      title: "Fix the login",
       description: "The login test fails now and then. Find out why.",
       repository: "/srv/git/shop.git",
-      branch: "fleet/567890ab-mend-the-login",
+      branch: "fleet/567890ab-fix-the-login",
       baseBranch: "main",
       attempt,
       taskType: "bug_fix",
@@ -44,9 +44,9 @@ test("task, acceptance, facts, rules and the way to finish are always in it", ()
   const { text, truncated } = buildPrompt(anInput({ budgetTokens: 1 }));
 
   for (const said of [
-    "Mend the login",
+    "Fix the login",
     "a hundred times in a row",
-    "`fleet/567890ab-mend-the-login`",
+    "`fleet/567890ab-fix-the-login`",
     "`main`",
     "test: `npm test`",
     "git push origin HEAD",

@@ -156,7 +156,7 @@ describe("aggregateReviews, over time", () => {
     expect(outcome([said("request_changes"), waiting()], 1, 30)).toMatchObject({ outcome: "rejected" });
   });
 
-  test("an objection is never outvoted, whoever else says what and whenever", () => {
+  test("an objection is never outvoted, no matter who else says what and when", () => {
     const states = fc.array(fc.constantFrom(said("approve"), said("comment"), missing(), waiting()), { maxLength: 8 });
     fc.assert(
       fc.property(states, fc.nat(8), fc.nat(60), (others, required, minutes) => {

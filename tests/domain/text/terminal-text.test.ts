@@ -91,6 +91,6 @@ test("redaction sees every overwritten part, as a line of its own", () => {
   expect(plainText("first\rsecond\r\nthird")).toBe("first\nsecond\nthird");
 });
 
-test("half a character does not carry an escape sequence through", () => {
+test("an unpaired surrogate does not carry an escape sequence through", () => {
   expect(stripTerminal("\ud800\x1b[31mx")).toBe("\ud800x");
 });

@@ -166,7 +166,7 @@ test("a token that was let in before is refused with its key gone, or another un
   expect(await ask()).toBe("unauthenticated");
   world.keys = [{ ...stranger, kid: api.key.kid }];
   expect(await ask()).toBe("unauthenticated");
-  // Read anew, as web processes do each second: another object, the same key.
+  // Read again, as web processes do each second: another object, the same key.
   world.keys = [await importSigningKey(await exportSigningKey(api.key))];
   expect(await ask()).toBe("ada");
   expect(await ask()).toBe("ada");

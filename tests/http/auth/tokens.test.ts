@@ -1,4 +1,4 @@
-/** Tokens over two real web processes: issued, used up, taken back; and rights that are lowered while a token lives. */
+/** Tokens over two real web processes: issued, used up, revoked; and rights that are lowered while a token lives. */
 import { setTimeout as pause } from "node:timers/promises";
 import { decodeJwt } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -81,7 +81,7 @@ test("an admin issues a token by the verb: it is shown once, it works, and it is
   ]);
 });
 
-test("nobody gives more than they have, or more than the house knows of somebody; others may only take back their own", async () => {
+test("nobody gives more than they have, or more than the house knows of somebody; others may only revoke their own", async () => {
   const small = await fleet.operator({ role: "admin", tier: "builder" });
   const ada = await fleet.operator({ tier: "builder" });
   const [token, adas] = [await webs[0].issueFor(small, 60_000), await webs[0].issueFor(ada, 60_000)];

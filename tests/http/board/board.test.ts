@@ -163,7 +163,7 @@ const Linked = z.object({
   job: z.object({ externalUrl: z.object({ href: z.string(), displayText: z.string() }), isFailed: z.boolean() }),
 });
 
-test.each(BACKENDS)("on %s a job links to its task's page, for whoever may see that task", async (backend) => {
+test.each(BACKENDS)("on %s a job links to its task's page, for those who may see that task", async (backend) => {
   const { ask: asking, task } = on(backend);
   const { job } = Linked.parse(await (await asking("/queues/api/queues/play/fails")).json());
   expect(job).toEqual({
@@ -227,7 +227,7 @@ test("every answer says which scripts and frames are allowed: pages, lists, refu
   }
 });
 
-test("a broken body is refused without the words of whoever could not read it", async () => {
+test("a broken body is refused without the words of the parser that could not read it", async () => {
   const { api } = on("redis");
   const response = await fetch(new URL("/queues/api/queues/play/add", api.url), {
     method: "POST",

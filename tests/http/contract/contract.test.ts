@@ -222,7 +222,7 @@ async function firstEvent(operation: Operation, path: string, example: Example):
   );
 }
 
-/** What Express would answer, whoever mounted it. */
+/** What Express would answer, no matter who mounted it. */
 function mountedOn(server: Server): { path: string; methods: string[] }[] {
   const [app] = server.listeners("request");
   const Stack = z.array(

@@ -41,7 +41,7 @@ const named = ROUTES.map((route) => ({ name: `${route.method.toUpperCase()} ${ro
 const aboutOther = named.filter(({ route }) => /:(?:order|run|plan)\b/.test(route.path));
 const aboutTask = named.filter(({ route }) => route.path.includes(":task"));
 
-describe("whoever asks", () => {
+describe("every operator", () => {
   test.each(named)("$name needs a token, and one that is ours", async ({ route }) => {
     const url = new URL(route.path.replace(":task", world.running.id), world.web.url);
     const method = route.method.toUpperCase();

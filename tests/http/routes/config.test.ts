@@ -71,7 +71,7 @@ const listed = async (by: Operator, ...words: string[]) =>
   Listed.parse(JSON.parse((await config(by, ["list", "--json", ...words])).out)).settings;
 const secretFrom = (...more: string[]) => ["set", "notify.webhook.secret", "--secret-from-stdin", ...more];
 
-test("one's own settings are set, read, listed and taken back; nobody else sees them", async () => {
+test("one's own settings are set, read, listed and unset; nobody else sees them", async () => {
   expect(await config(bob, ["set", "notify.channels", "terminal, email"])).toMatchObject({ exit: 0 });
   expect(await config(bob, ["get", "notify.channels"])).toMatchObject({ exit: 0, out: "terminal,email\n" });
   expect(await listed(bob)).toEqual([
@@ -187,7 +187,7 @@ test("a sealed value that was moved to another row does not open", async () => {
   expect((await config(bob, ["unset", "notify.webhook.secret"])).exit).toBe(0);
 });
 
-test("keys are rotated: the new one seals, the old one opens until everything is sealed anew, also when that is broken off", async () => {
+test("keys are rotated: the new one seals, the old one opens until everything is sealed again, also when that is broken off", async () => {
   const seal = world.fleet.seal;
   await world.fleet.store.asSystem(async (tx) => {
     for (let n = 0; n < 250; n += 1) {
@@ -225,7 +225,7 @@ test("keys are rotated: the new one seals, the old one opens until everything is
   expect(left).toMatchObject({ settings: 0, left: [{ keyId, settings: 253 }] });
 });
 
-test("sealing anew is for role admin", async () => {
+test("resealing is for role admin", async () => {
   expect((await config(ada, ["reseal"])).exit).toBe(3);
   expect(await config(root, ["reseal"])).toMatchObject({ exit: 1, out: expect.stringContaining("which is not there") });
 });
@@ -247,8 +247,8 @@ function breakingAt(nth: number, store: Store): Store {
   let begun = 0;
   return {
     ...store,
-    transaction: (on, work) =>
-      store.transaction(on, async (tx) => {
+    asSystem: (work) =>
+      store.asSystem(async (tx) => {
         begun += 1;
         const result = await work(tx);
         if (begun === nth) throw new Error("killed");

@@ -114,7 +114,7 @@ async function whoAsksFrom(addresses: readonly string[], trustProxy: readonly st
 }
 
 test("behind a proxy that is trusted, each asker has a share of their own; what others say of themselves is not believed", async () => {
-  // The last one came to the proxy from the first, whoever it says that it speaks for.
+  // The last one came to the proxy from the first, no matter who it says that it speaks for.
   const addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.9, 192.0.2.1"];
 
   expect(await whoAsksFrom(addresses, ["127.0.0.1"])).toEqual([200, 200, 429]);

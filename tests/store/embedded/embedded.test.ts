@@ -30,7 +30,7 @@ const isRoot = process.getuid?.() === 0;
 const NOBODY = 65_534;
 const ignore = () => {};
 /** A checkout under /root is closed to them: there, a normal user has no Fleetwright to run. */
-const nobodyMayRunUs =
+const isCheckoutReachable =
   isRoot &&
   (await canTraverse(process.cwd(), { name: "nobody", uid: NOBODY, gid: NOBODY })) &&
   !process.execPath.startsWith("/root/");
@@ -195,7 +195,7 @@ test.runIf(isRoot)(
   },
 );
 
-test.runIf(nobodyMayRunUs)("as a normal user everything is in the home and is the user's", async () => {
+test.runIf(isCheckoutReachable)("as a normal user everything is in the home and is the user's", async () => {
   await using home = await temporaryHome();
   const theirs = join(home.path, "theirs");
 

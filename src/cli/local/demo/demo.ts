@@ -62,7 +62,7 @@ const TASKS = [
     title: "Greet by name",
     script: "fail-then-fix",
     description: "Greet by name\n\nCheck that everybody is greeted by name.",
-    lesson: "Its checks failed; the next attempt was told how, and mended it.",
+    lesson: "Its checks failed; the next attempt was told how, and fixed it.",
     attempts: 2,
     learntFrom: "ci_failed",
   },
@@ -260,7 +260,7 @@ const NEXT_STEPS = [
   "  npx fleet up                run it for yourself; Ctrl-C stops it",
   '  npx fleet spawn <repository> "what to do" --agent-type stub --wait',
   "                              from another terminal, on a repository of yours",
-  "  npx fleet init              have a repository of yours validated and tested by the clock",
+  "  npx fleet init              have a repository of yours validated and tested on schedule",
   "  npx fleet doctor            which agents and tools this machine has",
   "  npm run demo -- --keep      the same, left running to look around",
 ];

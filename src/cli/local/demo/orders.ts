@@ -10,7 +10,7 @@ import { waitForBatch } from "../../client/run-wait.ts";
 import { plural, formatDuration } from "../../print/format.ts";
 import { DEMO_PRODUCT } from "./world.ts";
 
-/** Each order with its run, its evidence hashed anew. */
+/** Each order with its run, its evidence hashed again. */
 export interface DemoOrder {
   readonly order: OrderView;
   readonly story: RunStory;
@@ -26,7 +26,7 @@ export async function runOrders(shell: Shell, api: Api, interrupted: AbortSignal
   await waitForSchedule(shell, api, interrupted);
   if (!json) {
     terminal.line();
-    terminal.line(terminal.paint("bold", "And by the clock: the schedule of this product has it validated and tested"));
+    terminal.line(terminal.paint("bold", "And on schedule: the schedule of this product has it validated and tested"));
   }
   const product = { path: { product: DEMO_PRODUCT } };
   const made = await api.request("POST /api/fleet/schedules/{product}/run", product, ScheduleRunView);

@@ -30,10 +30,10 @@ export interface DemoPaths {
 const REVIEWER = fileURLToPath(new URL("reviewer.mjs", import.meta.url));
 const DAY_MS = 24 * 3_600_000;
 
-/** What the agents work on. Its check runs every script in checks/, so a change can break it and mend it again. */
+/** What the agents work on. Its check runs every script in checks/, so a change can break it and fix it again. */
 const FILES: Readonly<Record<string, string>> = {
   "README.md": "# Greetings\n\nSays hello. `sh greet.sh Ada` greets Ada; `sh check.sh` checks everything.\n",
-  "greet.sh": "#!/bin/sh\n# Greets whoever is named, or the world.\nprintf 'Hello, %s!\\n' \"${1:-world}\"\n",
+  "greet.sh": "#!/bin/sh\n# Greets the named person, or the world.\nprintf 'Hello, %s!\\n' \"${1:-world}\"\n",
   "check.sh": `#!/bin/sh
 # The checks of this repository: the program's own, then every script in checks/.
 [ "$(sh greet.sh Ada)" = "Hello, Ada!" ] || { echo "error: greet.sh does not greet Ada"; exit 1; }

@@ -65,6 +65,6 @@ function reportLines(
     "",
   ]);
   const last =
-    wrong === 0 ? `${mark(true)} Everything needed is here.` : `${mark(false)} ${wrong} to mend, marked ✖ above.`;
+    wrong === 0 ? `${mark(true)} Everything needed is here.` : `${mark(false)} ${wrong} to fix, marked ✖ above.`;
   return [...lines, last];
 }

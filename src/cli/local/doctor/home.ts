@@ -71,12 +71,12 @@ export async function checkSettings({ FLEET_CONFIG: named }: Config): Promise<Fi
   } catch (error) {
     const [first = "", ...lines] = String(error instanceof Error ? error.message : error).split("\n");
     const said = `${first} ${lines.map((line) => line.trim()).join("; ")}`;
-    const fix = "Mend the lines it names; what runs goes on with what it said before";
+    const fix = "Fix the lines it names; what runs goes on with what it said before";
     return [{ name: "fleet.yaml", state: "wrong", said, fix }];
   }
 }
 
-/** The users as whom agents of tenants run, on this host and by whoever asks. */
+/** The users as whom agents of tenants run, on this host and by the caller. */
 async function checkUsers(names: readonly string[]): Promise<Finding[]> {
   const checks = names.map(async (unixUser): Promise<Finding> => {
     const name = "Unix user";

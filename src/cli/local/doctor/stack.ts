@@ -45,7 +45,7 @@ export async function checkPostgres(config: Config): Promise<Finding[]> {
 }
 
 function loginWarning(privileged: string | undefined): string {
-  return privileged === undefined ? "" : `; login ${privileged} could leave its role (docs/governance.md, Tenancy)`;
+  return privileged === undefined ? "" : `; login ${privileged} could leave its role (docs/tenancy.md)`;
 }
 
 async function isReachable(url: string): Promise<boolean> {
@@ -133,7 +133,7 @@ function lateFinding(check: string): Finding {
   };
 }
 
-/** On purpose, so nothing is to be mended; but whoever wonders why nothing happens is told. */
+/** On purpose, so nothing needs a fix; but an operator who wonders why nothing happens is told. */
 function stopFinding(stop: EstopView): Finding {
   const said = `${describeHold(stop)} (by ${stop.by ?? "fleet.yaml"})`;
   return { name: "estop", state: "absent", said, fix: "fleet estop lists what is stopped; fleet estop release" };

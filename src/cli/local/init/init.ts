@@ -69,7 +69,7 @@ async function topFolder(cwd: string): Promise<string> {
 async function assertNotExists(file: string, { force }: CommandOptions): Promise<void> {
   const existing = await stat(file).catch(() => undefined);
   if (existing && !force) {
-    throw new FleetError("invalid-input", `${file} is there already. To write it anew: fleet init --force`, { file });
+    throw new FleetError("invalid-input", `${file} is there already. To overwrite it: fleet init --force`, { file });
   }
 }
 

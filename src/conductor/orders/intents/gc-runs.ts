@@ -1,4 +1,4 @@
-/** gc_runs: put aside the runs of one product that are past their keeping, on this host, and keep what was done as evidence. */
+/** gc_runs: put aside the runs of one product that are past retention, on this host, and keep what was done as evidence. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { HostGcReport } from "../../../domain/gc/report.ts";
 import { collectGarbage } from "../../gc/collect.ts";
