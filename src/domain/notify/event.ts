@@ -1,9 +1,9 @@
-/** What machines are told: CloudEvents 1.0 about tasks and work orders. Sent at least once; `id` tells copies apart. */
+/** Events for machines: CloudEvents 1.0 about tasks and work orders. They are sent at least once; consumers deduplicate by `id`. */
 import { z } from "zod";
 import { Intent, OrderStatus } from "../orders/order.ts";
 import { type Task, TaskStatus } from "../task/task.ts";
 
-/** Events with a name of their own, beside the one per transition. */
+/** Events with a name of their own, in addition to the event of each transition. */
 export const NamedEvent = z.enum([
   "AGENT_SPAWNED",
   "AGENT_COMPLETED",
@@ -27,14 +27,14 @@ export const EVENT_DESCRIPTIONS: Readonly<Record<NamedEvent, string>> = {
   AGENT_FAILED: "An attempt failed, or its result was rejected",
   AGENT_RETRYING: "A further attempt was admitted",
   REPUTATION_UPDATED: "The score of an agent type and model changed",
-  KNOWLEDGE_DRIFT: "What is written about a product no longer fits it",
-  BUDGET_WARNING: "Four fifths of a budget or daily cap of a task, an operator or a tenant are used",
+  KNOWLEDGE_DRIFT: "The documentation of a product no longer matches it",
+  BUDGET_WARNING: "80 % of a budget or daily cap of a task, an operator or a tenant is used",
   BUDGET_EXCEEDED: "A budget or daily cap of an operator or a tenant is used up",
-  FLEET_OVERLOAD: "Work waits for hosts for longer, or more of it, than `governance.overload` allows",
-  GOVERNANCE_ALERT: "An invariant is broken, or a check of the house does not run",
+  FLEET_OVERLOAD: "More tasks wait for hosts, or one waits longer, than `governance.overload` allows",
+  GOVERNANCE_ALERT: "An invariant is violated, a scheduled check does not run, or an operator is refused many spawns",
 };
 
-/** What a task's arrival in a state is called besides. */
+/** The named event that is sent when a task enters a state. */
 export const NAMED_EVENT_BY_STATUS: Readonly<Partial<Record<TaskStatus, NamedEvent>>> = {
   running: "AGENT_SPAWNED",
   pr_created: "AGENT_COMPLETED",
@@ -58,7 +58,7 @@ export const TaskEventData = z.object({
 });
 export type TaskEventData = z.infer<typeof TaskEventData>;
 
-/** `tenantid` is an extension attribute: CloudEvents allows lower-case letters and digits in such names only. */
+/** `tenantid` is an extension attribute: CloudEvents allows only lower-case letters and digits in such names. */
 export const TaskEvent = z.object({
   specversion: z.literal("1.0"),
   id: z.string().min(1).max(200),
@@ -82,7 +82,7 @@ export interface TaskChange {
   readonly reason?: string | null | undefined;
 }
 
-/** One event for the transition, and a named one when the state has a name. Ids follow from the change: told twice, equal. */
+/** Creates the event of the transition, and the named event if the state has one. Ids are derived from the change, so repeats have the same id. */
 export function taskEvents(change: TaskChange): TaskEvent[] {
   const named = NAMED_EVENT_BY_STATUS[change.to];
   const arrival = taskEvent(`fleet.task.${change.to}`, change);
@@ -118,11 +118,11 @@ export function taskEvent(type: TaskEvent["type"], change: TaskChange): TaskEven
 export const OrderEventType = z.templateLiteral(["fleet.order.", OrderStatus]);
 
 export const ORDER_EVENT_DESCRIPTIONS: Readonly<Record<OrderStatus, string>> = {
-  pending: "It was made (`from` is null), is tried once more, or is taken over from a dead worker",
-  running: "A worker carries it out",
-  completed: "It went well, and its evidence is kept",
-  failed: "It did not; `reason` says why",
-  skipped: "It was not carried out: its batch was stopped, or its product",
+  pending: "It was created (`from` is null), is retried, or is taken over from a dead worker",
+  running: "A worker started it",
+  completed: "It succeeded, and its evidence is stored",
+  failed: "It failed; `reason` says why",
+  skipped: "It did not run: its batch or its product was stopped",
 };
 
 export const OrderEventData = z.object({
