@@ -1,4 +1,4 @@
-/** gc: take away what is past its keeping: rows, and through each host what lies on its disk. */
+/** gc: removes what is past retention: rows, and through each host the files on its disk. */
 import { z } from "zod";
 import { defineQueue } from "./define.ts";
 
