@@ -1,4 +1,4 @@
-/** ci → runCi; then the task is looked at, so that what follows from the result does not wait for the sweep. */
+/** ci → runCi. Afterwards the task is supervised at once, so that acting on the result does not wait for the sweep. */
 import { ciQueue } from "../queues/ci.ts";
 import { runCi } from "../src/conductor/delivery/ci.ts";
 import { superviseTasks } from "../src/conductor/monitor/sweep.ts";

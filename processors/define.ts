@@ -1,4 +1,4 @@
-/** What a processor is: a queue, and the use case that answers its jobs. */
+/** The definition of a processor: a queue, and the use case that handles its jobs. */
 import type { z } from "zod";
 import type { QueueDefinition } from "../queues/define.ts";
 import type { Fleet } from "../src/conductor/fleet.ts";
@@ -7,7 +7,7 @@ import { parseInput } from "../src/domain/errors.ts";
 
 export interface Processor {
   readonly queue: QueueDefinition;
-  /** The signal says: stop soon, this job is no longer yours (its lock was lost, or the process shuts down). */
+  /** Handles a job. When the signal fires, it should stop soon: the job's lock was lost, or the process is shutting down. */
   readonly handle: (fleet: Fleet, data: unknown, signal: AbortSignal) => Promise<unknown>;
 }
 
@@ -35,8 +35,8 @@ export function defineProcessor<Payload extends z.ZodType>(
   };
 }
 
-/** Whose jobs the fleet's own schedules ask for: each that ran to its end is noted, so that one that does not is missed. */
+/** The queues of the fleet's own schedules. Completed jobs are recorded, so that a check that stops running is noticed. */
 const SCHEDULED_QUEUES: ReadonlySet<string> = new Set(["monitor", "planner", "drift", "gc"]);
 
-/** What a processor answers when another worker holds the lock: then that one notes it. */
+/** The result of a job when another worker holds the lock; that worker records the run. */
 export const LOCK_HELD = false;

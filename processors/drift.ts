@@ -1,4 +1,4 @@
-/** drift → the look that the job names. */
+/** drift → scanForDrift or refreshScience, by the kind of the job. */
 import { driftQueue } from "../queues/drift.ts";
 import { scanForDrift } from "../src/conductor/drift/scan.ts";
 import { refreshScience } from "../src/conductor/drift/science.ts";

@@ -1,4 +1,4 @@
-/** gc → pruneRows, or askAllHosts: the rows by any worker, the files by the hosts that hold them. */
+/** gc → pruneRows for the rows, or requestFullGc for the files, which each host removes by itself. */
 import { gcQueue } from "../queues/gc.ts";
 import { dropOldMonth, ensureAuditMonths } from "../src/conductor/audit/months.ts";
 import { pruneRows } from "../src/conductor/gc/rows.ts";

@@ -1,4 +1,4 @@
-/** host.<hostId> → attendTask, or answerGc. One per host, since the queue is the host's own. */
+/** host.<hostId> → handleHostJob or handleGcJob. There is one processor per host, because each host has its own queue. */
 import { hostQueue } from "../queues/host.ts";
 import { handleGcJob } from "../src/conductor/gc/ask.ts";
 import { handleHostJob } from "../src/conductor/monitor/host.ts";

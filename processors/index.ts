@@ -1,4 +1,4 @@
-/** Every processor, one for each queue; the host's own is made for the host it runs on. */
+/** All processors, one for each queue. A host's own processor is created for the host it runs on. */
 import { ciProcessor } from "./ci.ts";
 import type { Processor } from "./define.ts";
 import { driftProcessor } from "./drift.ts";

@@ -1,4 +1,4 @@
-/** monitor → the look that the job names. */
+/** monitor → sweepShard, reconcile, createCheckpoint or watchInvariants, by the kind of the job. */
 import { monitorQueue } from "../queues/monitor.ts";
 import { createCheckpoint } from "../src/conductor/audit/checkpoints.ts";
 import { watchInvariants } from "../src/conductor/watch/invariants.ts";

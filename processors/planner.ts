@@ -1,4 +1,4 @@
-/** planner → the look that the job names. */
+/** planner → planOnSchedule, runSchedule or sweepSchedules, by the kind of the job. */
 import { plannerQueue } from "../queues/planner.ts";
 import { planOnSchedule } from "../src/conductor/planner/scheduled.ts";
 import { runSchedule, sweepSchedules } from "../src/conductor/schedules/run.ts";

@@ -1,4 +1,4 @@
-/** ci: run a product's checks on the head of a pull request of the local forge. */
+/** ci: runs a product's checks on the head of a pull request of the local forge. */
 import { defineQueue } from "./define.ts";
 import { TaskJob, taskJobId } from "./task-job.ts";
 

@@ -1,20 +1,20 @@
-/** What a queue is: a name, the shape of its payload, and how its jobs are tried, kept and told apart. Data only. */
+/** The definition of a queue as data: its name, its payload, and how its jobs are retried, retained and identified. */
 import type { z } from "zod";
 
 export interface QueueDefinition<Payload extends z.ZodType = z.ZodType> {
   readonly name: string;
   readonly payload: Payload;
-  /** How often BullMQ tries a job before it is dead. */
+  /** How often BullMQ tries a job before it fails for good. */
   readonly attempts: number;
-  /** First pause between tries; doubles, with jitter. */
+  /** The first delay between tries; it doubles each time, with jitter. */
   readonly backoffMs: number;
-  /** Jobs one worker process works on at a time. */
+  /** How many jobs one worker process runs at a time. */
   readonly concurrency: number;
   readonly keepCompleted: Retention;
   readonly keepFailed: Retention;
-  /** 1 is served first; 0 means in order of arrival (BullMQ's own default). */
+  /** 1 is the highest priority; 0, BullMQ's default, means in order of arrival. */
   readonly priority: (payload: z.output<Payload>) => number;
-  /** The job's id. Same id, same job, also while it is kept finished: so it carries an epoch. BullMQ refuses ids with `:`. */
+  /** Returns the job's id. BullMQ ignores a job whose id exists, even as a retained finished job, so the id contains the epoch. It refuses ids with `:`. */
   readonly jobId: (payload: z.output<Payload>) => string;
 }
 
@@ -28,7 +28,7 @@ type QueueOptions<Payload extends z.ZodType> = Pick<QueueDefinition<Payload>, "n
 
 const HOUR_MS = 3_600_000;
 
-/** Finished jobs are bounded by count and by age, failed ones are kept longer to be looked at. */
+/** Finished jobs are bounded by count and age; failed ones are retained longer for inspection. */
 const DEFAULTS = {
   attempts: 5,
   backoffMs: 1_000,

@@ -5,16 +5,16 @@ import { defineQueue } from "./define.ts";
 const REQUESTED_FIELDS = { tenantId: z.string(), productId: z.string().optional(), lookId: z.uuid() };
 
 export const DriftJob = z.discriminatedUnion("kind", [
-  /** The clock's: every product of every tenant, and the fleet itself. */
+  /** Scheduled: scans every product of every tenant, and the fleet itself. */
   z.strictObject({ kind: z.literal("fleet") }),
   z.strictObject({ kind: z.literal("science") }),
-  /** Somebody's: one tenant's products, or one of them, now. */
+  /** Requested by an operator: scans one tenant's products, or one of them, now. */
   z.strictObject({ kind: z.literal("requested"), ...REQUESTED_FIELDS }),
   z.strictObject({ kind: z.literal("requested-science"), ...REQUESTED_FIELDS }),
 ]);
 export type DriftJob = z.infer<typeof DriftJob>;
 
-/** Looks of the clock get their ids from its scheduler. */
+/** Scheduled jobs get their ids from the job scheduler. */
 export const driftQueue = defineQueue({
   name: "drift",
   payload: DriftJob,

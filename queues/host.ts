@@ -1,4 +1,4 @@
-/** host.<hostId>: what only the machine that holds the agent, or the files, can do. One queue per host, one definition. */
+/** host.<hostId>: work that only the host with the agent or the files can do. Each host has its own queue with this definition. */
 import { z } from "zod";
 import { defineQueue, type QueueDefinition } from "./define.ts";
 import { TaskJob } from "./task-job.ts";
@@ -6,11 +6,11 @@ import { TaskJob } from "./task-job.ts";
 export const HostAction = z.enum(["resume-spawn", "stop", "publish", "clean-up", "nudge"]);
 export type HostAction = z.infer<typeof HostAction>;
 
-/** About one task. */
+/** A job about one task. */
 export const HostTaskJob = TaskJob.extend({ act: HostAction });
 export type HostTaskJob = z.infer<typeof HostTaskJob>;
 
-/** About the machine's own disk: which ask, its row says. */
+/** A job for garbage collection on the host's disk; the row of the report has the details. */
 const HostGcJob = z.strictObject({ act: z.literal("gc"), reportId: z.uuid() });
 
 export const HostJob = z.discriminatedUnion("act", [HostTaskJob, HostGcJob]);

@@ -1,4 +1,4 @@
-/** Every queue of the farm, besides one `host.<hostId>` per host. A queue that is not listed here does not exist. */
+/** All queues, except the `host.<hostId>` queue of each host. A queue that is not listed here does not exist. */
 import { ciQueue } from "./ci.ts";
 import type { QueueDefinition } from "./define.ts";
 import { driftQueue } from "./drift.ts";

@@ -1,19 +1,19 @@
-/** monitor: look at a shard of live tasks, at one repository, at the waiting work, at the invariants, or at the audit chains. */
+/** monitor: checks a shard of the live tasks, the waiting work or the invariants, or signs a checkpoint of the audit chains. */
 import { z } from "zod";
 import { defineQueue } from "./define.ts";
 
 export const MonitorJob = z.discriminatedUnion("kind", [
-  /** Decide about every live task whose hash falls into the shard. */
+  /** Decides about every live task whose hash falls into the shard. */
   z.strictObject({ kind: z.literal("sweep"), shard: z.int().min(0), of: z.int().min(1) }),
-  /** Hand out again what waits too long: lost hints, expired leases, leaked slots. */
+  /** Repairs stuck work: lost jobs, expired leases, leaked slots. */
   z.strictObject({ kind: z.literal("reconcile") }),
   z.strictObject({ kind: z.literal("invariants") }),
-  /** Sign how the audit chains stand. */
+  /** Signs the current heads of the audit chains. */
   z.strictObject({ kind: z.literal("checkpoint") }),
 ]);
 export type MonitorJob = z.infer<typeof MonitorJob>;
 
-/** Ticks come from job schedulers, which name their jobs themselves; this id is for a look asked by hand. */
+/** Job schedulers assign their own ids to their jobs; this id is for a job that is added manually. */
 export const monitorQueue = defineQueue({
   name: "monitor",
   payload: MonitorJob,

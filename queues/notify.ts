@@ -1,4 +1,4 @@
-/** notify: deliver one notification to one channel. */
+/** notify: delivers one notification to one channel. */
 import { z } from "zod";
 import { defineQueue } from "./define.ts";
 

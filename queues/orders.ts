@@ -1,4 +1,4 @@
-/** orders: execute one work order, with evidence. One automatic second try for what failed by chance. */
+/** orders: executes one work order and stores its evidence. A transient failure is retried once. */
 import { z } from "zod";
 import { defineQueue } from "./define.ts";
 

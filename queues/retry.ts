@@ -1,4 +1,4 @@
-/** retry: re-admit a failed or rejected task and send it back to spawning. Its jobs arrive delayed by the backoff. */
+/** retry: re-admits a failed or rejected task and sends it back to spawning. Its jobs are delayed by the backoff. */
 import { defineQueue } from "./define.ts";
 import { TaskJob, taskJobId } from "./task-job.ts";
 

@@ -1,4 +1,4 @@
-/** review: one reviewer's verdict on a pull request. Rows and counters in PostgreSQL decide when all are in. */
+/** review: gets one reviewer's verdict on a pull request. Rows in PostgreSQL decide when all verdicts are in. */
 import { z } from "zod";
 import { defineQueue } from "./define.ts";
 import { TaskJob } from "./task-job.ts";

@@ -1,4 +1,4 @@
-/** spawn: start one attempt of a task, on a host with a free slot. */
+/** spawn: starts one attempt of a task on a host with a free slot. */
 import { defineQueue } from "./define.ts";
 import { TaskJob, taskJobId } from "./task-job.ts";
 

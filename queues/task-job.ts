@@ -1,9 +1,9 @@
-/** The payload of every queue whose jobs are hints about one task: where to look, and which epoch of it is meant. */
+/** The payload of queues whose jobs are hints about one task: which task, and which epoch of it. */
 import { z } from "zod";
 
 export const TaskJob = z.strictObject({
   taskId: z.uuid(),
-  /** A job whose epoch is not the row's is a no-op that completes. */
+  /** A job whose epoch differs from the row's completes without doing anything. */
   epoch: z.int().min(1),
   traceId: z.string().max(64).optional(),
 });

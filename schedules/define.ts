@@ -1,14 +1,14 @@
-/** What a schedule is: a job that asks for itself, at an even pace. */
+/** The definition of a schedule: a job that repeats at a fixed interval or by a cron pattern. */
 import type { z } from "zod";
 import type { QueueDefinition } from "../queues/define.ts";
 
 export interface Schedule<Payload extends z.ZodType = z.ZodType> {
-  /** `<queue>/<what>`; the first half says whose it is. */
+  /** `<queue>/<what>`. */
   readonly id: string;
   readonly queue: QueueDefinition<Payload>;
-  /** Its pace; with a pattern, the longest pause between two ticks. */
+  /** The interval; with a pattern, the longest time between two ticks. */
   readonly everyMs: number;
-  /** A cron pattern in UTC, for ticks at certain times of the day. */
+  /** A cron pattern in UTC, for ticks at certain times of day. */
   readonly pattern?: string | undefined;
   readonly payload: z.output<Payload>;
 }

@@ -1,4 +1,4 @@
-/** What the whole fleet asks by itself: looks at live tasks, at waiting work, at the invariants, at due schedules; and pruning. */
+/** The fleet's own schedules: monitoring, planning, drift and science scans, and garbage collection. */
 import { driftQueue } from "../queues/drift.ts";
 import { gcQueue } from "../queues/gc.ts";
 import { plannerQueue } from "../queues/planner.ts";
@@ -6,17 +6,17 @@ import { monitorQueue, type MonitorJob } from "../queues/monitor.ts";
 import { defineSchedule, type Schedule } from "./define.ts";
 
 export interface FleetSchedulesOptions {
-  /** The pace of the monitor; the other paces follow from it. */
+  /** The interval of the monitor, from which those of its other checks are derived. */
   readonly tickMs?: number;
-  /** In how many jobs, on as many workers, a sweep over the live tasks is cut. */
+  /** Into how many jobs a sweep over the live tasks is split, so that several workers can share it. */
   readonly shards?: number;
   /** As fleet.yaml says; without `everyMinutes` nothing is planned on schedule. */
   readonly planner?: { readonly everyMinutes?: number | undefined; readonly budget: number; readonly run: boolean };
 }
 
-/** At 5 s, an agent that died is noticed before its heartbeat is missed twice. */
+/** With 5 s, a dead agent is detected before it misses two heartbeats. */
 const TICK_MS = 5_000;
-/** Work that lost its hint is found in less than half a tick, so that it waits for the clock and not for the reconciler. */
+/** The reconciler runs several times per tick, so that work whose job was lost waits less than half a tick for it. */
 const RECONCILES_PER_TICK = 2.5;
 const TICKS_PER_INVARIANTS = 12;
 const MINUTE_MS = 60_000;

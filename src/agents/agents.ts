@@ -1,4 +1,4 @@
-/** Everything that can be done with agents on this machine, behind one interface: what the use cases see of this folder. */
+/** The interface through which use cases start, observe, stop and clean up agents on this machine. */
 import { mkdir, realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { openMirrors } from "../git/mirror.ts";
@@ -33,60 +33,60 @@ import { readUsage } from "./attempt/usage.ts";
 import { prepareWorkspace, type AgentsContext, type Workspace, type WorkspaceRequest } from "./workspace/workspace.ts";
 
 export interface Agents {
-  /** Step 2. Idempotent. Fails with a SpawnError. */
-  prepareWorkspace(ask: WorkspaceRequest): Promise<Workspace>;
-  /** Step 3. Skipped when there is nothing to do; its output goes to the run's log folder. */
+  /** Step 2. It is idempotent, and fails with a SpawnError. */
+  prepareWorkspace(request: WorkspaceRequest): Promise<Workspace>;
+  /** Step 3. It does nothing when there is nothing to install. Its output goes to a log file next to the attempt's folder. */
   install(
-    ask: AttemptRef & {
+    request: AttemptRef & {
       readonly setupCommand?: readonly string[];
       readonly timeoutMs?: number;
       readonly signal?: AbortSignal;
     },
   ): Promise<InstallResult>;
-  /** Step 4. Idempotent for one dispatch; needs a prepared workspace. Throws when that agent type cannot run here. */
-  writeAttempt(ask: AttemptRequest): Promise<void>;
-  /** Undoes step 4: prompt and secrets are overwritten and gone. */
-  shredAttempt(run: AttemptRef): Promise<void>;
-  /** Step 5. Looks first: what runs already is adopted. */
-  start(run: AttemptRef): Promise<StartResult>;
-  /** Step 6. Throws SpawnError TIMEOUT or PROCESS_FAILED. */
-  waitForHeartbeat(run: AttemptRef, withinMs: number, signal?: AbortSignal): Promise<FirstHeartbeat>;
-  /** Nothing of this attempt runs afterwards, and nothing of it can start any more. Also undoes step 5. */
-  stop(run: AttemptRef, options?: { readonly graceMs?: number }): Promise<StopResult>;
-  /** Stops its whole process tree until it is resumed; false when something of it still moves. */
-  pause(run: AttemptRef): Promise<boolean>;
-  /** How many processes go on. */
-  resume(run: AttemptRef): Promise<number>;
-  /** One look at everything on this host. */
+  /** Step 4. It is idempotent for one dispatch, needs a prepared workspace, and throws when the agent type cannot run here. */
+  writeAttempt(request: AttemptRequest): Promise<void>;
+  /** Undoes step 4: prompt and secrets are overwritten and deleted. */
+  shredAttempt(ref: AttemptRef): Promise<void>;
+  /** Step 5. An agent of this dispatch that is already running is adopted. */
+  start(ref: AttemptRef): Promise<StartResult>;
+  /** Step 6. It throws SpawnError TIMEOUT or PROCESS_FAILED. */
+  waitForHeartbeat(ref: AttemptRef, withinMs: number, signal?: AbortSignal): Promise<FirstHeartbeat>;
+  /** Ends all processes of this attempt and prevents new ones. It also undoes step 5. */
+  stop(ref: AttemptRef, options?: { readonly graceMs?: number }): Promise<StopResult>;
+  /** Freezes its whole process tree until it is resumed; false when some processes are still running. */
+  pause(ref: AttemptRef): Promise<boolean>;
+  /** Resumes it and returns how many processes were resumed. */
+  resume(ref: AttemptRef): Promise<number>;
+  /** Observes all agents of this host. */
   observe(): Promise<Observation>;
   listOrphans(): Promise<readonly Orphan[]>;
-  /** Asks the supervisor for a beat now rather than at its next interval. */
-  probe(run: AttemptRef): Promise<void>;
-  publish(ask: { readonly taskId: string; readonly expectedOld?: string | null }): Promise<PublishResult>;
-  /** Stops nothing: stop first. Saves what would be lost, then removes the workspace, or keeps it and says why. */
-  cleanUp(ask: AttemptRef & { readonly dryRun?: boolean }): Promise<CleanupResult>;
-  readLog(run: AttemptRef, range: LogRange): Promise<LogChunk>;
-  collectFailure(run: AttemptRef): Promise<CollectedFailure>;
-  /** What the agent said with its output: its last message, a question, that nothing was to do, a provider's limit. */
-  readResult(run: AttemptRef): Promise<AgentResult>;
-  /** What the agent says that it has used, all in all. */
-  readUsage(run: AttemptRef): Promise<Usage | undefined>;
-  /** What lies on this host, and may be over: for gc. */
+  /** Requests a heartbeat from the supervisor now rather than at its next interval. */
+  probe(ref: AttemptRef): Promise<void>;
+  publish(request: { readonly taskId: string; readonly expectedOld?: string | null }): Promise<PublishResult>;
+  /** Saves unsaved work, then removes the workspace, or keeps it and returns why. The attempt has to be stopped first. */
+  cleanUp(request: AttemptRef & { readonly dryRun?: boolean }): Promise<CleanupResult>;
+  readLog(ref: AttemptRef, range: LogRange): Promise<LogChunk>;
+  collectFailure(ref: AttemptRef): Promise<CollectedFailure>;
+  /** Parses the agent's output: its last message, a question, that no change was needed, or a provider's limit. */
+  readResult(ref: AttemptRef): Promise<AgentResult>;
+  /** Returns the total usage that the agent has reported. */
+  readUsage(ref: AttemptRef): Promise<Usage | undefined>;
+  /** Access to this host's disk for garbage collection. */
   readonly disk: GcDisk;
-  /** Which agent programs are on this machine. */
+  /** Detects which agent programs are installed on this machine. */
   detect(): Promise<readonly DetectedAgentCli[]>;
-  /** Ends our connections; agents run on. */
+  /** Closes connections; agents keep running. */
   close(): Promise<void>;
 }
 
 export interface AgentsOptions {
-  /** FLEET_HOME; every path is below it. */
+  /** FLEET_HOME. Every path is below it. */
   readonly home: string;
-  /** Name of the tmux socket under the home, or an absolute path. */
+  /** The name of the tmux socket under the home, or an absolute path. */
   readonly socket?: string;
   readonly heartbeatIntervalMs: number;
   readonly clock: () => Date;
-  /** What every agent and installer gets: PATH and HOME at least. Nothing else of the worker's environment reaches them. */
+  /** The environment of every agent and installer, with PATH and HOME at least. They inherit nothing else from the worker. */
   readonly baseEnv: Readonly<Record<string, string>>;
   readonly minFreeMb?: number;
 }
@@ -116,30 +116,30 @@ export async function openAgents(options: AgentsOptions): Promise<Agents> {
         logFile: join(dirname(dirOf({ taskId, attempt })), `install-${attempt}.log`),
         ...(setupCommand ? { setupCommand } : {}),
       }),
-    writeAttempt: (ask) => writeAttempt(home, options, ask),
+    writeAttempt: (request) => writeAttempt(home, options, request),
     shredAttempt: (ref) => shredAttemptDir(dirOf(ref)),
-    start: (run) => startAgent(home, runtime, run),
-    waitForHeartbeat: (run, withinMs, signal) => waitForHeartbeat(dirOf(run), withinMs, signal),
+    start: (ref) => startAgent(home, runtime, ref),
+    waitForHeartbeat: (ref, withinMs, signal) => waitForHeartbeat(dirOf(ref), withinMs, signal),
     async stop({ taskId, attempt }, { graceMs = DEFAULT_GRACE_MS } = {}) {
       const stopped = await stopAttempt({ home, runtime, taskId, attempt, graceMs });
       if (stopped.survivors.length === 0) await closeAttemptDir(home, taskId, attempt);
       return stopped;
     },
-    pause: async (run) => freezeAttempt(home, run),
-    resume: async (run) => thawAttempt(home, run),
+    pause: async (ref) => freezeAttempt(home, ref),
+    resume: async (ref) => thawAttempt(home, ref),
     observe: () => observer.observe(),
     listOrphans: async () => (await observer.observe()).orphans,
-    probe: (run) => touchProbe(dirOf(run)),
-    publish: (ask) => publishTaskBranch(context, ask),
-    async cleanUp(ask) {
-      const result = await removeWorkspace(context, ask);
-      if (!ask.dryRun && result.decision.do !== "keep") await closeOtherAttemptDirs(home, ask.taskId, null);
+    probe: (ref) => touchProbe(dirOf(ref)),
+    publish: (request) => publishTaskBranch(context, request),
+    async cleanUp(request) {
+      const result = await removeWorkspace(context, request);
+      if (!request.dryRun && result.decision.do !== "keep") await closeOtherAttemptDirs(home, request.taskId, null);
       return result;
     },
-    readLog: (run, range) => readAttemptLog(dirOf(run), range),
-    collectFailure: (run) => collectFailure(context, dirOf(run)),
-    readResult: async (run) => readResult(dirOf(run)),
-    readUsage: async (run) => readUsage(dirOf(run)),
+    readLog: (ref, range) => readAttemptLog(dirOf(ref), range),
+    collectFailure: (ref) => collectFailure(context, dirOf(ref)),
+    readResult: async (ref) => readResult(dirOf(ref)),
+    readUsage: async (ref) => readUsage(dirOf(ref)),
     disk: openGcDisk(context, socketPath(tmux)),
     detect: () => detectAgentClis(options.baseEnv),
     async close() {},

@@ -1,4 +1,4 @@
-/** Where the things of an agent are, under one FLEET_HOME. Nothing here looks at the disk. */
+/** The paths of agents' files under FLEET_HOME. Nothing here accesses the disk. */
 import { join } from "node:path";
 import { shortId } from "../domain/task/task.ts";
 
@@ -6,7 +6,7 @@ export function workspaceRoot(home: string): string {
   return join(home, "workspaces");
 }
 
-/** What we know about a workspace stands beside it, not in it: the agent cannot change it by accident. */
+/** The record of a workspace is stored outside of it, so that the agent cannot change it by accident. */
 export function workspaceRecordPath(home: string, taskId: string): string {
   return join(workspaceRoot(home), ".state", `${shortId(taskId)}.json`);
 }
@@ -15,7 +15,7 @@ export function trashRoot(home: string): string {
   return join(workspaceRoot(home), ".trash");
 }
 
-/** What could neither be used nor be saved for certain: kept for a human. */
+/** Workspaces that could neither be used nor safely saved are moved here for a person to inspect. */
 export function preservedRoot(home: string): string {
   return join(workspaceRoot(home), ".kept");
 }
@@ -32,7 +32,7 @@ export function cacheRoot(home: string): string {
   return join(home, "cache");
 }
 
-/** What belongs to the Unix user of a tenant, and to nobody else. */
+/** The private folder of a tenant's Unix user. */
 export function userRoot(home: string, user: string): string {
   return join(home, "users", user);
 }

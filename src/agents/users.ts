@@ -1,4 +1,4 @@
-/** The Unix user of a tenant's agents: a folder of its own, and an environment that leads there. */
+/** The Unix user of a tenant's agents: its private folder, and an environment that points there. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { findUnixUser, chownTree, allowTraversal, type UnixUser } from "../command/unix-user.ts";
@@ -7,7 +7,7 @@ import { cacheRoot, userRoot, workspaceRoot } from "./paths.ts";
 
 const FOLDERS = ["home", "tmp", "cache"];
 
-/** The user, with its folder made: home, temporary files and download caches, which only it and root can read. */
+/** Finds the user and creates its folder for home, temporary files and download caches, which only it and root can read. */
 export async function prepareUser(home: string, name: string): Promise<UnixUser> {
   try {
     const user = await findUnixUser(name);
@@ -23,7 +23,7 @@ export async function prepareUser(home: string, name: string): Promise<UnixUser>
   }
 }
 
-/** What replaces the worker's own, so that programs look for their files where they may. */
+/** Returns the variables that replace the worker's own, so that programs use folders that the user may access. */
 export function userEnv(home: string, user: UnixUser | undefined): Record<string, string> {
   if (!user) return {};
   const root = userRoot(home, user.name);
@@ -37,7 +37,7 @@ export function userEnv(home: string, user: UnixUser | undefined): Record<string
   };
 }
 
-/** Downloads of installers: one for the house, and one for each user, who could poison a common one. */
+/** Returns the installers' download cache. Each Unix user has its own, because one user could poison a shared one. */
 export function installerCacheDir(home: string, user: UnixUser | undefined): string {
   return user ? join(userRoot(home, user.name), "cache") : cacheRoot(home);
 }

@@ -1,4 +1,4 @@
-/** What may be used: by a task, by an operator, by a tenant; ever, or in one day (UTC). And when it is used up, or nearly. */
+/** Budgets: what a task, an operator or a tenant may use in total or per day (UTC), and when that is exhausted or nearly so. */
 import { z } from "zod";
 import { FleetError } from "./errors.ts";
 
@@ -6,17 +6,17 @@ const Tokens = z.int().min(0).max(1e15);
 const Cost = z.number().min(0).max(1e9);
 const Minutes = z.number().min(0).max(1e9);
 
-/** Of one task: all of its attempts together. */
+/** The budget of one task covers all of its attempts together. */
 export const TaskBudget = z
   .strictObject({
     tokens: Tokens.min(1).optional(),
     cost: Cost.gt(0).optional().meta({ description: "In US dollars" }),
-    minutes: Minutes.gt(0).optional().meta({ description: "In which its agents run" }),
+    minutes: Minutes.gt(0).optional().meta({ description: "Time its agents may run" }),
   })
   .meta({ id: "TaskBudget" });
 export type TaskBudget = z.infer<typeof TaskBudget>;
 
-/** Of an operator or a tenant; null: as much as they like. */
+/** The budget of an operator or a tenant; null means unlimited. */
 export const OwnerBudget = z.object({
   tokens: Tokens.nullable(),
   cost: Cost.nullable(),
@@ -27,7 +27,7 @@ export const OwnerBudget = z.object({
 });
 export type OwnerBudget = z.infer<typeof OwnerBudget>;
 
-/** A budget that something reached, as the gate tells it. */
+/** A limit that was reached: who it belongs to, which unit, and how much was used. */
 export const Cap = z.object({
   scope: z.enum(["task", "operator", "tenant"]),
   what: z.enum(["tokens", "cost", "minutes", "tasks"]),
@@ -37,7 +37,7 @@ export const Cap = z.object({
 });
 export type Cap = z.infer<typeof Cap>;
 
-/** From here on people are warned. */
+/** Above this share of a budget, people are warned. */
 export const WARN_SHARE = 0.8;
 
 const BUDGET_UNITS = ["tokens", "cost", "minutes"] as const;
@@ -45,7 +45,7 @@ type BudgetUnit = (typeof BUDGET_UNITS)[number];
 
 type Amounts = Readonly<Record<string, unknown>>;
 
-/** The first figure of which `share` or more of the budget is used. Limits that are no numbers limit nothing. */
+/** Returns the first limit of which `share` or more is used. A limit that is not a number is ignored. */
 export function firstReachedCap(
   budget: Amounts,
   spend: Amounts,
@@ -64,25 +64,25 @@ export function reachedCaps(budget: Amounts, spend: Amounts, share: number): (Ca
 
 const UNIT_LABELS = { tokens: "tokens", cost: "US dollars", minutes: "minutes", tasks: "tasks" } as const;
 
-/** As a sentence without its full stop. */
+/** Describes the cap in one sentence without its full stop. */
 export function describeCap(cap: Cap): string {
   const { limit, used } = cap;
   if (used >= limit) return `${capLabel(cap)} is used up (${formatAmount(used)})`;
-  return `${capLabel(cap)} has not as much left: ${formatAmount(used)} are used`;
+  return `${capLabel(cap)} does not have that much left: ${formatAmount(used)} used`;
 }
 
-/** The same when a warning is all. */
+/** Describes a cap that is nearly, but not yet, used up. */
 export function describeCapWarning(cap: Cap): string {
-  return `${formatAmount(cap.used)} are used of ${capLabel(cap).replace("The", "the")}`;
+  return `${formatAmount(cap.used)} used of ${capLabel(cap).replace("The", "the")}`;
 }
 
 function capLabel({ scope, what, daily, limit }: Cap): string {
   return `The ${scope}'s ${daily ? "daily cap" : "budget"} of ${formatAmount(limit)} ${UNIT_LABELS[what]}`;
 }
 
-/** What to do about it. */
+/** Tells the user what to do about a cap. */
 export function capAdvice(cap: Pick<Cap, "scope" | "daily">): string {
-  return cap.scope === "task" ? "Ask for a new task with a larger budget" : `Free again ${describeReset(cap)}`;
+  return cap.scope === "task" ? "Create a new task with a larger budget" : `Available again ${describeReset(cap)}`;
 }
 
 export function describeReset({ daily }: Pick<Cap, "daily">): string {
@@ -98,7 +98,7 @@ function formatAmount(figure: number): string {
   return String(Math.round(figure * 100) / 100);
 }
 
-/** What an agent says that it has used so far, all in all. */
+/** The total usage that an agent has reported so far. */
 export interface Usage {
   readonly tokens: number | null;
   readonly cost: number | null;
@@ -110,7 +110,7 @@ const UsageLine = z
     return { tokens: read === undefined && written === undefined ? null : (read ?? 0) + (written ?? 0), cost };
   });
 
-/** The largest figures of the lines that are whole and make sense; undefined when none does. Agents may write anything. */
+/** Returns the largest figures among the valid lines; undefined when there is none. Agents may write anything, so invalid lines are skipped. */
 export function parseUsage(text: string): Usage | undefined {
   let highest: Usage | undefined;
   for (const line of text.split("\n")) {
@@ -135,7 +135,7 @@ function parseJsonLine(line: string): unknown {
   }
 }
 
-/** Refused by a budget or a daily cap rather than by the tier. */
+/** The request was refused because of a budget or a daily cap, not because of the tier. */
 export class CapReachedError extends FleetError {
   constructor(cap: Cap, now: Date) {
     super("cap-reached", `${describeCap(cap)}. ${capAdvice(cap)}.`, {

@@ -1,6 +1,6 @@
-/** Who is next when hosts are short: the tenant that was served longest ago, within it the operator, within that the oldest task. */
+/** Fair scheduling when host slots are scarce: the tenant served longest ago is next, within it the operator served longest ago, within that the oldest task. */
 
-/** A task that waits for a host, with when its tenant and its operator were last served; 0 is never. */
+/** A task that waits for a host, with the turn in which its tenant and its operator were last served; 0 means never. */
 export interface WaitingTask {
   readonly id: string;
   readonly tenantId: string;
@@ -8,14 +8,15 @@ export interface WaitingTask {
   readonly createdAt: Date;
   readonly tenantServed: number;
   readonly operatorServed: number;
-  /** It was called already, and the slot was gone: it keeps its turn. */
+  /** It was dispatched before and found its slot taken, so it goes first. */
   readonly isCalledAgain: boolean;
 }
 
 interface OperatorQueue {
   served: number;
-  /** Oldest first; `next` is the first that was not called. */
+  /** Ordered by age, oldest first. */
   readonly tasks: readonly WaitingTask[];
+  /** The index of the first task that was not dispatched yet. */
   next: number;
 }
 
@@ -57,7 +58,7 @@ function groupByTenant(waiting: readonly WaitingTask[]): TenantQueue[] {
   }));
 }
 
-/** In the order of their first. */
+/** Groups appear in the order of their first task. */
 function groupBy(tasks: readonly WaitingTask[], by: (task: WaitingTask) => string): WaitingTask[][] {
   const groups = new Map<string, WaitingTask[]>();
   for (const task of tasks) {
@@ -68,7 +69,7 @@ function groupBy(tasks: readonly WaitingTask[], by: (task: WaitingTask) => strin
   return [...groups.values()];
 }
 
-/** Among those who have anything left; of those served at the same time (never), the first, whose task was the oldest. */
+/** Returns the entry served longest ago that has a task left; of several never served, the first, because its task is the oldest. */
 function longestWaiting<One extends { readonly served: number }>(
   all: readonly One[],
   head: (one: One) => unknown,

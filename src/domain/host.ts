@@ -1,4 +1,4 @@
-/** A host: a machine that holds agents, as its row says. */
+/** A host: a machine that runs agents, as stored in its row. */
 import { z } from "zod";
 
 export const Host = z.object({
@@ -7,7 +7,7 @@ export const Host = z.object({
   reporter: z.string(),
   leaseUntil: z.date(),
   alive: z.boolean(),
-  /** How long the lease is over, 0 while it holds; database time. */
+  /** How long ago the lease expired, by database time; 0 while it is valid. */
   overdueMs: z.number(),
   slots: z.int(),
   held: z.int(),

@@ -1,4 +1,4 @@
-/** A product: what the factory looks after. Declared in fleet.yaml; its defaults make a repository with two commands enough. */
+/** A product: a repository that Fleetwright maintains. It is declared in fleet.yaml; thanks to the defaults a repository and two commands are enough. */
 import { z } from "zod";
 
 export const Slug = z
@@ -11,7 +11,7 @@ export const NonEmptyText = z
   .max(4_096)
   .refine((text) => !text.includes("\0"), "must not contain NUL characters");
 
-/** A program and its arguments; a string is a line for `sh`. */
+/** A program with its arguments; a string is a command line for `sh`. */
 export const Argv = z.union(
   [NonEmptyText.transform((line) => ["sh", "-c", line]), z.array(NonEmptyText).min(1).max(64)],
   {
@@ -30,51 +30,53 @@ export const ProductStatus = z.enum([
 ]);
 export type ProductStatus = z.infer<typeof ProductStatus>;
 
-/** Those that are planned for: there is something to validate, and somebody who cares. */
+/** The statuses for which the planner creates orders. */
 export const PLANNABLE_STATUSES: readonly ProductStatus[] = ["bootstrap", "active", "development", "deprecated"];
 
 export const Criticality = z.enum(["high", "medium", "low"]);
 export type Criticality = z.infer<typeof Criticality>;
 
-/** A path below the working copy: what a command leaves there is kept as evidence. */
+/** A path below the working copy, where a command writes a file that is kept as evidence. */
 const RelativePath = NonEmptyText.max(512).refine(
   (path) => !path.startsWith("/") && !path.split("/").includes(".."),
   "must be a path below the repository, without ..",
 );
 
 const EvidenceFile = z.strictObject({
-  path: RelativePath.describe("a file the command leaves in the working copy; its last part is the evidence's name"),
-  of: z.enum(["validate", "test"]).default("test").describe("which command leaves it"),
-  required: z.boolean().default(true).describe("false: kept when it is there, not missed when it is not"),
+  path: RelativePath.describe(
+    "a file that the command writes in the working copy; the last part of the path names the evidence",
+  ),
+  of: z.enum(["validate", "test"]).default("test").describe("which command writes it"),
+  required: z.boolean().default(true).describe("false: a missing file does not fail the run"),
 });
 
 export const Product = z.strictObject({
   id: Slug,
   name: z.string().min(1).max(200).optional(),
   repository: NonEmptyText.max(1_024).describe("path or URL"),
-  baseBranch: NonEmptyText.max(128).default("main").describe("what its orders run on the head of"),
+  baseBranch: NonEmptyText.max(128).default("main").describe("the branch whose head its orders run on"),
   tenant: z
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,119}$/, "must be letters, digits and . _ @ - (at most 120)")
     .default("local"),
-  owner: z.string().min(1).max(200).optional().describe("who answers for it: a person or a team"),
+  owner: z.string().min(1).max(200).optional().describe("the person or team responsible for it"),
   status: ProductStatus.default("active"),
   criticality: Criticality.default("medium"),
-  slaTier: z.int().min(1).max(5).default(3).describe("1: looked at most often, 5: least"),
+  slaTier: z.int().min(1).max(5).default(3).describe("1: checked most often, 5: least often"),
   enabled: z.boolean().default(true).describe("false: nothing is planned for it"),
   killSwitch: z
     .strictObject({ enabled: z.boolean().default(false), reason: z.string().max(500).default("") })
     .refine((kill) => !kill.enabled || kill.reason.trim() !== "", {
       path: ["reason"],
-      message: "say why it is stopped",
+      message: "give the reason why it is stopped",
     })
     .prefault({})
-    .describe("stops planning and execution at once; fleet products kill does the same without the file"),
+    .describe("stops planning and execution at once; fleet products kill does the same without editing the file"),
   commands: z
     .strictObject({ setup: Argv.optional(), validate: Argv.optional(), test: Argv.optional() })
     .prefault({})
-    .describe("what sets the product up, and what its pull requests and its orders are checked with"),
-  evidence: z.array(EvidenceFile).max(64).default([]).describe("files that its commands leave, kept with each run"),
+    .describe("set up the product, and check its pull requests and orders"),
+  evidence: z.array(EvidenceFile).max(64).default([]).describe("files that its commands write, kept with each run"),
   transient: z
     .strictObject({
       exitCodes: z.array(z.int().min(1).max(255)).max(32).default([75]),
@@ -82,13 +84,13 @@ export const Product = z.strictObject({
     })
     .prefault({})
     .describe(
-      "failures of validate and test that are tried once more, beside time-outs, kills and a network that is away",
+      "failures of validate and test that are retried once, in addition to time-outs, kills and network failures",
     ),
   trusted: z.boolean().default(false).describe("agents may run with their permission prompts bypassed"),
   ci: z
     .strictObject({
       timeoutMinutes: Minutes.default(15).describe("for each command"),
-      required: z.boolean().default(true).describe("false: a red check is shown but does not fail the task"),
+      required: z.boolean().default(true).describe("false: a failing check is shown but does not fail the task"),
     })
     .prefault({}),
 });

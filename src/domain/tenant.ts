@@ -1,4 +1,4 @@
-/** What fleet.yaml says about a tenant: as whom its agents run. */
+/** fleet.yaml `tenants`: the Unix user that a tenant's agents run as. */
 import { z } from "zod";
 
 const TenantSettings = z.strictObject({
@@ -7,17 +7,17 @@ const TenantSettings = z.strictObject({
     .regex(/^[a-z_][a-z0-9_-]{0,31}$/)
     .refine((name) => name !== "root", { message: "may not be root" })
     .optional()
-    .describe("as whom its agents run on hosts whose worker is root; a user of this tenant alone"),
+    .describe("the Unix user its agents run as on hosts whose worker is root; no other tenant may use it"),
 });
 
-/** A user that two tenants share would read the one's files for the other. */
+/** Two tenants with the same user could read each other's files, so that is refused. */
 function checkUniqueUsers(tenants: Tenants, context: z.RefinementCtx): void {
   const seen = new Map<string, string>();
   for (const [id, { unixUser }] of Object.entries(tenants)) {
     if (unixUser === undefined) continue;
     const other = seen.get(unixUser);
     if (other !== undefined)
-      context.addIssue({ code: "custom", path: [id, "unixUser"], message: `is that of ${other}` });
+      context.addIssue({ code: "custom", path: [id, "unixUser"], message: `is already used by ${other}` });
     seen.set(unixUser, id);
   }
 }
@@ -26,10 +26,10 @@ export const Tenants = z
   .record(z.string().min(1).max(128), TenantSettings)
   .superRefine(checkUniqueUsers)
   .default({})
-  .describe("by the id of the tenant");
+  .describe("settings by tenant id");
 type Tenants = Readonly<Record<string, z.infer<typeof TenantSettings>>>;
 
-/** As whom the agents and commands of this tenant run; undefined: as the worker does. */
+/** Returns the Unix user that a tenant's agents and commands run as; undefined when they run as the worker's user. */
 export function unixUserOf({ tenants }: { readonly tenants: Tenants }, tenantId: string): string | undefined {
   return Object.hasOwn(tenants, tenantId) ? tenants[tenantId]?.unixUser : undefined;
 }

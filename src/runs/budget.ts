@@ -1,4 +1,4 @@
-/** What an order may use, held while its commands run: one that goes over is ended with its whole process tree. */
+/** Enforces an order's budget while its commands run: a command that exceeds it is ended with its whole process tree. */
 import { runCommand, type CommandResult } from "../command/run.ts";
 import type { BudgetLimit } from "../domain/orders/transient-failures.ts";
 import type { OrderBudget } from "../domain/orders/order.ts";
@@ -8,7 +8,7 @@ export interface MeteredRequest {
   readonly argv: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
-  /** For this command alone. */
+  /** The time limit of this command. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
   readonly onOutput: (chunk: Buffer) => void;
@@ -19,8 +19,8 @@ export interface MeteredResult extends CommandResult {
 }
 
 export interface BudgetMeter {
-  /** Runs a command within what is left. Without an action left it is not started. */
-  run(ask: MeteredRequest): Promise<MeteredResult>;
+  /** Runs a command within the remaining budget. If nothing is left, it is not started. */
+  run(request: MeteredRequest): Promise<MeteredResult>;
   readonly spent: RunSpend;
 }
 
@@ -35,7 +35,7 @@ const NOT_STARTED: CommandResult = {
   durationMs: 0,
 };
 
-/** `before`: seconds and output that an earlier try of the same order used; they are not given twice. Actions count per try. */
+/** `spentBefore` is what earlier tries of the order used: seconds and output count across tries, actions per try. */
 export function openBudgetMeter(budget: OrderBudget, spentBefore: RunSpend = NO_SPEND): BudgetMeter {
   let actions = 0;
   let ms = 0;
@@ -70,7 +70,7 @@ export function openBudgetMeter(budget: OrderBudget, spentBefore: RunSpend = NO_
           onOutput(chunk) {
             const room = bytesLeft();
             bytes += chunk.length;
-            // What goes over is counted, and not kept.
+            // Output beyond the limit is counted but not stored.
             if (room > 0) onOutput(chunk.length > room ? chunk.subarray(0, room) : chunk);
             if (chunk.length > room) overflow.abort();
           },

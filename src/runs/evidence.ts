@@ -1,6 +1,6 @@
 /**
- * The folder where a run's evidence is kept, on the host that ran it: written while the run goes, sealed with a manifest of
- * hashes when it ends. What commands leave is copied in; they never write here themselves.
+ * The evidence folder of a run, on the host that executes it. It is filled during the run and sealed with a manifest of
+ * hashes at the end. The commands never write here: the files they leave are copied in.
  */
 import { createHash } from "node:crypto";
 import { constants, type Dirent } from "node:fs";
@@ -13,19 +13,19 @@ import type { Redactor } from "../domain/text/redact.ts";
 
 export interface EvidenceFolder {
   readonly path: string;
-  /** What the commands say; `output.log`, made when it is first used. Redacted and capped. */
+  /** The output of the commands in `output.log`, redacted and limited in size. The file is created on first use. */
   readonly log: CommandLog;
-  /** Keeps a file: in the folder at once, in the artifacts when the run ends. The same name again replaces it. */
+  /** Writes a file into the folder; it becomes an artifact when the run ends. Writing the same name again replaces it. */
   write(name: string, content: string | Buffer, mediaType: string): Promise<void>;
-  /** Keeps a file that a command left below `root`; says why not when it cannot be kept. Text is redacted. */
+  /** Copies a file that a command left below `root`, or returns why it could not be kept. Text is redacted. */
   collect(root: string, path: string, name: string): Promise<CollectResult>;
 }
 
 export interface OpenEvidence extends EvidenceFolder {
   names(): Promise<string[]>;
-  /** What `write` was told; others are known by their endings. */
+  /** The media types passed to `write`; for other files the extension determines it. */
   readonly mediaTypes: ReadonlyMap<string, string>;
-  /** Nothing is written any more: late writers of an executor that was given up are refused. */
+  /** Refuses further writes, because an aborted executor may still try to write. */
   close(): void;
 }
 
@@ -37,7 +37,7 @@ export interface SealedFile {
   readonly name: string;
   readonly mediaType: string;
   readonly sizeBytes: number;
-  /** Of the bytes before they were packed. */
+  /** The hash of the uncompressed content. */
   readonly sha256: string;
   readonly gzipped: Buffer;
 }
@@ -45,11 +45,11 @@ export interface SealedFile {
 export const MANIFEST = "evidence.json";
 export const LAST_RUN = "last_run.json";
 const LOG = "output.log";
-/** Ours: a command's file of that name is not kept. */
+/** Names of Fleetwright's own files: a command's file of that name is not kept. */
 const RESERVED: ReadonlySet<string> = new Set([MANIFEST, LAST_RUN, LOG, "order.json", "machine.json"]);
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
-/** A database row must hold it, also when it does not shrink by packing. */
+/** The file must fit into a database row even if compression does not shrink it. */
 const MAX_FILE_BYTES = 15 * 1_024 * 1_024;
 const MAX_RUN_BYTES = 48 * 1_024 * 1_024;
 const MAX_FILES = 200;
@@ -91,8 +91,8 @@ export async function openEvidence(dir: string, redactor: Redactor): Promise<Ope
   const mediaTypes = new Map<string, string>();
 
   async function put(name: string, content: Buffer): Promise<void> {
-    if (closed) throw new Error(`The run is over: ${name} comes too late.`);
-    if (!NAME.test(name)) throw new Error(`${name} cannot name a piece of evidence.`);
+    if (closed) throw new Error(`The run has ended: ${name} can no longer be written.`);
+    if (!NAME.test(name)) throw new Error(`${name} is not a valid evidence name.`);
     await replaceFile(join(dir, name), content);
     savedNames.add(name);
     bytes += content.length;
@@ -109,9 +109,10 @@ export async function openEvidence(dir: string, redactor: Redactor): Promise<Ope
       mediaTypes.set(name, mediaType);
     },
     async collect(root, path, name) {
-      if (!NAME.test(name)) return { kept: false, why: "its name is not one that can be kept" };
-      if (RESERVED.has(name) || savedNames.has(name)) return { kept: false, why: "there is evidence of that name" };
-      if (savedNames.size >= MAX_FILES) return { kept: false, why: `there are ${MAX_FILES} files already` };
+      if (!NAME.test(name)) return { kept: false, why: "its name is not a valid evidence name" };
+      if (RESERVED.has(name) || savedNames.has(name))
+        return { kept: false, why: "there is already evidence of that name" };
+      if (savedNames.size >= MAX_FILES) return { kept: false, why: `there are already ${MAX_FILES} files` };
       const content = await readBelow(root, path);
       if (typeof content === "string") return { kept: false, why: content };
       if (bytes + content.length > MAX_RUN_BYTES) return { kept: false, why: "the run's evidence would be too large" };
@@ -158,7 +159,7 @@ export async function sealEvidence(dir: string, options: SealOptions): Promise<S
   return [...sealed, await sealFile(MANIFEST, typeOf(MANIFEST), content)];
 }
 
-/** What stands on the disk, by name; undefined when the folder is not there. */
+/** Returns the hashes of the files on the disk by name; undefined when the folder does not exist. */
 export async function hashEvidence(dir: string): Promise<Map<string, string> | undefined> {
   const names = await listFileNames(dir).catch(() => undefined);
   if (!names) return undefined;
@@ -167,7 +168,7 @@ export async function hashEvidence(dir: string): Promise<Map<string, string> | u
   return hashes;
 }
 
-/** Whole or not at all: readers see the old file or the new one. */
+/** Replaces a file atomically: readers see either the old file or the new one. */
 export async function replaceFile(path: string, content: Buffer | string): Promise<void> {
   const draft = `${path}.${process.pid}.${performance.now()}.draft`;
   try {
@@ -197,16 +198,16 @@ async function listFileNames(dir: string): Promise<string[]> {
     .toSorted();
 }
 
-/** A file below `root`, through no symbolic link that leads out of it; otherwise why not. */
+/** Reads a file below `root`, following only links that stay inside, or returns why it cannot be read. */
 async function readBelow(root: string, path: string): Promise<Buffer | string> {
   const [real, base] = await Promise.all([realpath(join(root, path)).catch(() => undefined), realpath(root)]);
-  if (real === undefined) return "it is not there";
-  if (!real.startsWith(`${base}${sep}`)) return "it lies outside";
-  // Not blocking: a pipe would keep us waiting for a writer.
+  if (real === undefined) return "it does not exist";
+  if (!real.startsWith(`${base}${sep}`)) return "it is outside of the folder";
+  // Opening a pipe would otherwise block until there is a writer.
   const file = await open(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const stats = await file.stat();
-    if (!stats.isFile()) return "it is no file";
+    if (!stats.isFile()) return "it is not a file";
     if (stats.size > MAX_FILE_BYTES) return `it is larger than ${MAX_FILE_BYTES} bytes`;
     return await file.readFile();
   } finally {

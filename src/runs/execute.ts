@@ -1,4 +1,4 @@
-/** Carries out the commands of an order: on a fresh copy of one commit, within its budget, and keeps what they leave. */
+/** Executes the commands of an order on a fresh copy of one commit and within its budget, and collects the files they leave. */
 import { readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { classifyOutcome, type CommandFailure, type TransientRules } from "../domain/orders/transient-failures.ts";
@@ -15,16 +15,16 @@ export interface ExecuteRequest {
   readonly runId: string;
   readonly gitDir: string;
   readonly headSha: string;
-  /** As whom the commands run; left out: as the worker does. */
+  /** The Unix user the commands run as; absent when they run as the worker's user. */
   readonly unixUser?: string | undefined;
   readonly actions: readonly Action[];
   readonly budget: OrderBudget;
-  /** Of the budget, by earlier tries. */
+  /** The part of the budget that earlier tries used. */
   readonly spentBefore: RunSpend;
-  /** For one command. */
+  /** The time limit of each command. */
   readonly timeoutMs: number;
   readonly transient: TransientRules;
-  /** Paths in the working copy. */
+  /** The paths in the working copy to collect. */
   readonly artifactPaths: readonly string[];
   readonly evidence: EvidenceFolder;
   /** Added to the clean environment. */
@@ -43,10 +43,10 @@ export interface StepResult {
 export interface ExecutionResult {
   readonly steps: readonly StepResult[];
   readonly spent: RunSpend;
-  /** Undefined when every command went well. */
+  /** The first failure; undefined when every command succeeded. */
   readonly failed: (CommandFailure & { readonly message: string }) | undefined;
   readonly tests: TestTotals | undefined;
-  /** What could not be kept, and why. */
+  /** The files that could not be kept, and why. */
   readonly notKept: readonly string[];
 }
 
@@ -57,7 +57,7 @@ export function workingCopyName(runId: string): string {
   return `order-${runId}`;
 }
 
-/** Stops at the first command that fails. Throws only when the copy cannot be made, or the signal's reason when it is aborted. */
+/** Stops at the first command that fails. It throws only when the copy cannot be created, or the signal's reason when it is aborted. */
 export async function executeActions(request: ExecuteRequest): Promise<ExecutionResult> {
   const { evidence, signal, budget, spentBefore } = request;
   const { log } = evidence;
@@ -74,7 +74,7 @@ export async function executeActions(request: ExecuteRequest): Promise<Execution
     failed = { ...failure, message: describeStepFailure(action.step, result, budget) };
     break;
   }
-  // Nothing may write any more to what is read now.
+  // No process may change the files while they are collected.
   await copy.killProcesses();
   const artifacts = await collectArtifacts(request, copy);
   return { steps, spent: meter.spent, failed, ...artifacts };
@@ -91,7 +91,7 @@ async function runStep(
   const result = await meter
     .run({ argv: copy.wrapArgv(argv), cwd: copy.path, env, timeoutMs, signal, onOutput })
     .catch((error: unknown) => {
-      // It could not be started: its name or its folder is wrong, and so it will be the next time.
+      // The command could not be started: its name or folder is wrong, so another try would fail as well.
       log.write(`${messageOf(error)}\n`);
       return { ...CANNOT_START };
     });
@@ -101,7 +101,7 @@ async function runStep(
   return result;
 }
 
-/** As a shell says it. */
+/** The result of a command that cannot be started, with the exit code that a shell gives it. */
 const CANNOT_START: MeteredResult = {
   exitCode: 127,
   signal: null,
@@ -125,7 +125,7 @@ function describeStepFailure(
   return `${step} failed with exit ${exitCode}`;
 }
 
-/** What the product declares, and whatever lies in the drop folder; JUnit among it is read. */
+/** Collects the files that the product declares and everything in the drop folder, and parses JUnit files among them. */
 async function collectArtifacts(
   { evidence, artifactPaths }: ExecuteRequest,
   copy: WorkingCopy,

@@ -1,4 +1,4 @@
-/** Reads JUnit files, which come from a product and are not trusted: no document types, no entities but XML's own, capped. */
+/** Parses JUnit files. They come from a product and are not trusted, so document types and custom entities are refused, and sizes are limited. */
 import sax from "sax";
 import type { TestTotals } from "../domain/orders/run.ts";
 import { toStorable } from "../domain/text/untrusted.ts";
@@ -7,7 +7,7 @@ const MAX_BYTES = 16 * 1_024 * 1_024;
 const MAX_TESTS = 200_000;
 const MAX_NAMES = 50;
 const MAX_NAME_BYTES = 300;
-/** Its type does not name the second one: only the five entities that XML itself has. */
+/** `strictEntities` allows only the five entities of XML itself. It is missing from the library's types. */
 const STRICT = { position: false, strictEntities: true };
 const ROOTS: ReadonlySet<string> = new Set(["testsuites", "testsuite"]);
 
@@ -17,7 +17,7 @@ interface TestCase {
   outcome: "passed" | "failed" | "errors" | "skipped";
 }
 
-/** Undefined when it is no JUnit file, is broken or too large. The tests are counted; what the file says of its sums is not believed. */
+/** Returns undefined when it is not a valid JUnit file or too large. The tests are counted here, because the totals in the file cannot be trusted. */
 export function readJunit(file: string, xml: string): TestTotals | undefined {
   if (xml.length > MAX_BYTES || /<!(?:DOCTYPE|ENTITY)/i.test(xml)) return undefined;
   const tests: TestCase[] = [];
@@ -37,7 +37,7 @@ export function readJunit(file: string, xml: string): TestTotals | undefined {
     if (name === "testcase") open = undefined;
   };
   let broken = false;
-  // oxlint-disable-next-line unicorn/prefer-add-event-listener -- it knows no other way
+  // oxlint-disable-next-line unicorn/prefer-add-event-listener -- sax has no other API
   parser.onerror = () => {
     broken = true;
   };
@@ -49,7 +49,7 @@ export function readJunit(file: string, xml: string): TestTotals | undefined {
   return !broken && root !== undefined && ROOTS.has(root) ? computeTotals(file, tests) : undefined;
 }
 
-/** Of several files, as if they were one. */
+/** Adds the totals of several files. */
 export function addTotals(all: readonly TestTotals[]): TestTotals | undefined {
   const [first, ...rest] = all;
   if (!first) return undefined;

@@ -1,15 +1,15 @@
-/** What dead runs left on this host: processes, working copies. Found by their names, so none can be lost. */
+/** Removes what dead runs left on this host: processes and working copies. They are found by their names, so that none is missed. */
 import { removeWorkingCopy, sweepWorkingCopies } from "../git/working-copy.ts";
 import { workingCopyName } from "./execute.ts";
 
 const RUN_COPY = /^(?:order|ci)-(?<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
-/** Ends what still runs of it and removes its working copy. */
+/** Ends the run's processes and removes its working copy. */
 export async function removeLeftovers(home: string, runId: string): Promise<void> {
   await removeWorkingCopy(home, workingCopyName(runId));
 }
 
-/** Removes the working copies of runs that are over; `open` says which of the found ones are not. Others' folders stay. */
+/** Removes the working copies of ended runs. `findOpen` returns which of the given runs are still open. Other folders stay. */
 export async function sweepLeftovers(
   home: string,
   findOpen: (runIds: readonly string[]) => Promise<readonly string[]>,

@@ -1,4 +1,4 @@
-/** The machine a run was on: what one needs to know to understand, later, why it went differently elsewhere. */
+/** Records the machine of a run, so that one can understand later why it behaves differently elsewhere. */
 import { arch, cpus, hostname, platform, release, totalmem } from "node:os";
 import { runCommand } from "../command/run.ts";
 import type { Action } from "../domain/orders/run.ts";
@@ -11,11 +11,11 @@ export interface MachineFacts {
   readonly cpu: { readonly model: string; readonly count: number };
   readonly memory_bytes: number;
   readonly node: string;
-  /** Of git, and of the programs the commands name; null: not there, or it does not say. */
+  /** Versions of git and of the programs that the commands use; null when it could not be determined. */
   readonly versions: Readonly<Record<string, string | null>>;
 }
 
-/** Asked only when a command names them: each question is a process. */
+/** Only the tools that a command uses are queried, because each query starts a process. */
 const TOOLS: Readonly<Record<string, readonly string[]>> = {
   npm: ["npm", "--version"],
   npx: ["npm", "--version"],
@@ -47,7 +47,7 @@ const TOOLS: Readonly<Record<string, readonly string[]>> = {
 const VERSION_TIMEOUT_MS = 3_000;
 const MAX_CHARS = 120;
 
-/** The commands' own PATH is asked, so the same programs answer. */
+/** Queries versions with the commands' own PATH, so that the same programs answer. */
 export async function readMachineFacts(host: string, actions: readonly Action[]): Promise<MachineFacts> {
   const versionCommands = new Map<string, readonly string[]>([["git", ["git", "--version"]]]);
   for (const word of actions.flatMap(({ argv }) => argv.flatMap((part) => part.split(/[\s;&|()]+/)))) {

@@ -1,4 +1,4 @@
-/** The research dossiers of a repository at one commit: found, bounded, and read; what cannot be read says where and why. */
+/** Finds and parses the research dossiers of a repository at one commit. Files that cannot be parsed are reported with line and reason. */
 import { isMap, LineCounter, parseDocument } from "yaml";
 import { splitFrontMatter } from "../domain/science/front-matter.ts";
 import {
@@ -27,7 +27,7 @@ const MAX_PROBLEMS = 8;
 
 export interface DossierSurvey {
   readonly dossiers: readonly FoundDossier[];
-  /** How many more there are than are read. */
+  /** How many dossiers were not read because of the limit. */
   readonly leftOut: number;
 }
 
@@ -43,7 +43,7 @@ export async function surveyDossiers(commit: CommitRef): Promise<DossierSurvey> 
   return { dossiers: markDuplicates(dossiers), leftOut: all.length - entries.length };
 }
 
-/** A README says what the folder is for. */
+/** A README describes the folder and is not a dossier. */
 function isDossier(path: string): boolean {
   return /\.md$/i.test(path) && !/(?:^|\/)readme\.md$/i.test(path);
 }
@@ -64,7 +64,7 @@ async function readDossierFile(
   return { path, changedAt, head: null, problems: read.problems.slice(0, MAX_PROBLEMS) };
 }
 
-/** Never throws, whatever the text. */
+/** Parses a dossier. It never throws. */
 export function parseDossier(text: string): ParsedDossier {
   const split = splitFrontMatter(text);
   if (!split.ok) return { ok: false, problems: [split.problem] };
@@ -78,7 +78,7 @@ export function parseDossier(text: string): ParsedDossier {
     for (const { key } of isMap(document.contents) ? document.contents.items : []) {
       if (hasRange(key)) keyLines.set(String(key.value), lineAt(key.range[0]));
     }
-    // A few aliases are fine; a document that unfolds into millions of values is not.
+    // A few aliases are fine, but a document that expands to millions of values is not.
     return parseDossierHead(document.toJS({ maxAliasCount: 16 }), (key) => keyLines.get(key) ?? split.firstLine);
   } catch (error) {
     const message = firstLine(messageOf(error));
@@ -90,12 +90,12 @@ function hasRange(key: unknown): key is { value: unknown; range: readonly [numbe
   return typeof key === "object" && key !== null && "range" in key && Array.isArray(key.range) && "value" in key;
 }
 
-/** YAML's messages go on with an excerpt of the file. */
+/** Takes the first line of a YAML message, because an excerpt of the file follows it. */
 function firstLine(message: string): string {
   return (message.split("\n")[0] ?? "").replace(/ at line \d+, column \d+:?$/, "").slice(0, 300);
 }
 
-/** An id names one dossier: the second file that claims it is an error, by the order of paths. */
+/** Marks a dossier as invalid when an earlier file (by path) has the same id. */
 function markDuplicates(dossiers: readonly FoundDossier[]): FoundDossier[] {
   const first = new Map<string, string>();
   return dossiers.map((dossier) => {
@@ -109,7 +109,7 @@ function markDuplicates(dossiers: readonly FoundDossier[]): FoundDossier[] {
     return {
       ...dossier,
       head: null,
-      problems: [{ line: null, message: `dossier_id ${id} is that of ${other} already` }],
+      problems: [{ line: null, message: `dossier_id ${id} is already used by ${other}` }],
     };
   });
 }

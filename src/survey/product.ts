@@ -1,9 +1,9 @@
-/** What a product's repository says of its tools, and the hashes of its locks, at one commit. */
+/** Reads the tool requirements of a product's repository and the hashes of its lock files at one commit. */
 import type { ObservedProduct } from "../domain/drift/product-drift.ts";
 import { LOCKFILES, readToolchain, TOOLCHAIN_FILES } from "../domain/drift/toolchain.ts";
 import { listFiles, readText, type CommitRef } from "./repository.ts";
 
-/** A lock of the largest products has some megabytes; reading more would hold up the process. */
+/** The largest lock files have a few megabytes; reading more would block the process. */
 const MAX_BYTES = 8 * 1_024 * 1_024;
 
 export async function surveyProduct(id: string, commit: CommitRef): Promise<ObservedProduct> {

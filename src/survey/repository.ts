@@ -1,15 +1,15 @@
-/** Looking into a repository at one commit: through git's objects, without a working copy, within bounds. Changes nothing. */
+/** Reads a repository at one commit from git's objects, without a working copy and with size limits. */
 import { git, tryGit } from "../git/git.ts";
 
 export interface CommitRef {
-  /** A repository of ours: the forge's. */
+  /** The forge's repository, which is trusted. */
   readonly gitDir: string;
   readonly commitSha: string;
 }
 
 export interface FileEntry {
   readonly path: string;
-  /** Git's own hash of its content. */
+  /** git's hash of the content. */
   readonly hash: string;
   readonly sizeBytes: number;
 }
@@ -17,7 +17,7 @@ export interface FileEntry {
 const LISTING_BYTES = 8 * 1_024 * 1_024;
 const SHA = /^[0-9a-f]{40,64}$/;
 
-/** The regular files of a folder (its own, or all below with `deep`); of the root when left out. Symbolic links are none. */
+/** Lists the regular files of a folder (with `deep` also of its subfolders), by default of the root. Symbolic links are left out. */
 export async function listFiles(
   commit: CommitRef,
   { folder, deep }: { folder?: string; deep?: true } = {},
@@ -36,7 +36,7 @@ export async function listFiles(
   return out.split("\0").flatMap((line) => parseEntry(line));
 }
 
-/** `100644 blob <hash> <size>\t<path>` */
+/** Parses a line of the form `100644 blob <hash> <size>\t<path>`. */
 function parseEntry(line: string): FileEntry[] {
   const tab = line.indexOf("\t");
   const [mode = "", type = "", hash = "", size = ""] = line.slice(0, Math.max(0, tab)).split(/ +/);
@@ -44,7 +44,7 @@ function parseEntry(line: string): FileEntry[] {
   return [{ path: line.slice(tab + 1), hash, sizeBytes: Number(size) }];
 }
 
-/** Its text; undefined when it is larger than that. Bytes that are no UTF-8 come as replacement characters. */
+/** Returns the file's text; undefined when it is larger than `maxBytes`. Invalid UTF-8 becomes replacement characters. */
 export async function readText(
   commit: CommitRef,
   { hash, sizeBytes }: FileEntry,
@@ -52,11 +52,11 @@ export async function readText(
 ): Promise<string | undefined> {
   if (sizeBytes > maxBytes) return undefined;
   assertSha(hash);
-  // Twice: the reader of output keeps head and tail, half each.
+  // The limit is doubled because half of it is reserved for the head of the output and half for the tail.
   return git(["cat-file", "blob", hash], { gitDir: commit.gitDir, maxOutputBytes: 2 * maxBytes });
 }
 
-/** When the newest commit that touched each file was made; those outside of the last `commits` are missing. */
+/** Returns the date of the newest commit that changed each file. Files that the last `commits` did not change are missing. */
 export async function lastChanges(commit: CommitRef, folder: string, commits = 1_000): Promise<Map<string, Date>> {
   assertSha(commit.commitSha);
   const args = [
@@ -84,7 +84,7 @@ export async function lastChanges(commit: CommitRef, folder: string, commits = 1
   return changes;
 }
 
-/** What goes on a command line as a revision is a hash and nothing else. */
+/** Only a hash may be passed to git as a revision, because other text could be read as an option. */
 function assertSha(sha: string): void {
-  if (!SHA.test(sha)) throw new Error(`${JSON.stringify(sha)} is no object's name.`);
+  if (!SHA.test(sha)) throw new Error(`${JSON.stringify(sha)} is not an object name.`);
 }

@@ -1,4 +1,4 @@
-/** Looking at a tmux server that may be anybody's: one list-panes call, nothing started, nothing changed. */
+/** Lists the sessions of any tmux server with one list-panes call, without starting or changing anything. */
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { descendants, listProcesses } from "../command/process-tree.ts";
@@ -8,11 +8,11 @@ import { SYSTEM_PATH } from "../git/git.ts";
 
 const TIMEOUT_MS = 5_000;
 const FORMAT = "#{pane_dead}|#{pane_pid}|#{pane_current_command}|#{session_name}";
-/** No server is an answer: nothing runs there. */
+/** A server that does not exist has no sessions, which is a valid answer. */
 const NO_SERVER =
   /no server running|error connecting to .*\((?:No such file or directory|Connection refused)\)|no current target/;
 
-/** `socket` is a path; empty is the user's own server. Undefined when it does not answer. The first pane of a session counts. */
+/** `socket` is a path; an empty string is the user's default server. Undefined when it does not answer. Only the first pane of a session is read. */
 export async function surveySessions(socket: string): Promise<ObservedSession[] | undefined> {
   const argv = ["tmux", "-u", ...(socket === "" ? [] : ["-S", socket]), "list-panes", "-a", "-F", FORMAT];
   const env = { PATH: SYSTEM_PATH, HOME: "/", LANG: "C.UTF-8", TERM: "xterm-256color" };
@@ -35,7 +35,7 @@ export async function surveySessions(socket: string): Promise<ObservedSession[] 
   return [...sessions.values()];
 }
 
-/** What it calls itself, its program, and the script that an interpreter runs. */
+/** Returns the process name, its program, and the script that an interpreter runs. */
 function programNames(pid: number): string[] {
   const read = (file: string) => {
     try {

@@ -55,7 +55,7 @@ const routes: readonly Route<unknown>[] = [
     { ...observer, method: "get", path: "/api/fleet/drift", query: z.looseObject({}), reply: DriftReportDocument },
     async (_c: unknown, { query }) => {
       asked.push(query);
-      const notChecked = [{ what: "roster:far", why: "it lives on build-2" }];
+      const notChecked = [{ what: "roster:far", why: "it runs on build-2" }];
       return { body: driftReport([finding], { tenantId: "acme", lookedAt, notChecked }) };
     },
   ),
@@ -138,7 +138,7 @@ test("a finding says since when, what is declared, what is there and what to typ
   expect(out).toContain("high   a1b2c3d4  roster:reviewer runtime  for 3h");
   expect(out).toContain("declared  claude");
   expect(out).toContain("$ tmux attach -r -t =review");
-  expect(out).toContain("○ roster:far: it lives on build-2");
+  expect(out).toContain("○ roster:far: it runs on build-2");
   expect(out).toContain("○ digest of the container image");
   expect((await fleet("drift", "--exit-code")).exit).toBe(4);
 });
@@ -169,7 +169,7 @@ test("the board shows each status with its dossiers, what is stuck, and files th
 
   expect(out).toContain("0 proposed, 1 running, 1 validated, 0 rejected, 0 handed off; read just now");
   expect(out).toContain("validated (1)");
-  expect(out).toContain("! validated for 9 days, and no design yet");
+  expect(out).toContain("! validated for 9 days without a design");
   expect(out).toContain("✖ shop docs/science/bad.md");
   expect(out).toContain("line 4: status");
   expect(out).toContain("1 dossier stuck");

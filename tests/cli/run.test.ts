@@ -86,7 +86,7 @@ test("run carries out what is pending, says how each ends, and exits 1 when one 
   expect(pending.out).toMatch(/○ pending/);
   expect([exit, err]).toEqual([1, ""]);
   expect(out).toMatch(
-    /✔ completed .*validate[^]*✖ failed .*test failed with exit 4[^]*2 orders: 1 completed, 1 failed\./,
+    /✔ completed .*validate[^]*✖ failed .*test failed with exit code 4[^]*2 orders: 1 completed, 1 failed\./,
   );
   const listed = z
     .object({ items: z.array(z.looseObject({ shortId: z.string(), intent: z.string() })) })

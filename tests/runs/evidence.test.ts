@@ -21,9 +21,9 @@ test("only files below the root are kept, under names that can be kept, each onc
   for (const [path, name, why] of [
     ["away.txt", "away.txt", "outside"],
     ["../passwd", "up.txt", "outside"],
-    ["folder.txt", "folder.txt", "no file"],
-    ["pipe.txt", "pipe.txt", "no file"],
-    ["missing.txt", "missing.txt", "not there"],
+    ["folder.txt", "folder.txt", "not a file"],
+    ["pipe.txt", "pipe.txt", "not a file"],
+    ["missing.txt", "missing.txt", "does not exist"],
     ["good.txt", "good.txt", "of that name"],
     ["good.txt", "last_run.json", "of that name"],
     ["good.txt", "../up.txt", "name"],
@@ -45,7 +45,7 @@ test("what was sealed is what its hashes say, and a process that still has a fil
   const sealed = await sealEvidence(dir, { runId: "r", at: new Date(), mediaTypes: evidence.mediaTypes });
   evidence.log.write("late\n");
   evidence.close();
-  await expect(evidence.write("more.json", "{}", "application/json")).rejects.toThrow("too late");
+  await expect(evidence.write("more.json", "{}", "application/json")).rejects.toThrow("can no longer be written");
 
   const disk = await hashEvidence(dir);
   expect(sealed.map(({ name }) => name)).toEqual(["output.log", "report.md", "evidence.json"]);

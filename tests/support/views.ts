@@ -165,7 +165,7 @@ const failure = {
 const STORY: StoryView = {
   task: aTaskView({ failure }),
   why: "The agent works on build-1.",
-  next: "A pull request is looked for; after 60 minutes the attempt is ended.",
+  next: "It continues until there is a pull request, for at most 60 minutes.",
   stopped: null,
   waits: null,
   timeline: [

@@ -73,7 +73,7 @@ test("a dossier is read with its own keys left out, an id that is a number, and 
 });
 
 test.each([
-  ["a fence that never closes", `---\n${HEAD}\n`, 8, "does not end"],
+  ["a fence that never closes", `---\n${HEAD}\n`, 8, "has no end"],
   ["a key that stands twice", `---\n${HEAD}\ntopic: Again\n---\n`, 8, "unique"],
   ["an id that could be a path", `---\n${HEAD.replace("D-1", "../../etc")}\n---\n`, 2, "letters, digits"],
   ["text that is far too long", `---\n${HEAD.replace("Prices", "p".repeat(400))}\n---\n`, 3, "longer than 300"],

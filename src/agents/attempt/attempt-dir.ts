@@ -1,4 +1,4 @@
-/** The folder of one attempt: what the supervisor is told, what it tells, and the fence between starting and closing. */
+/** The folder of one attempt: the supervisor's input and output files, and the fence that decides between starting and closing. */
 import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, statSync, writeSync } from "node:fs";
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -12,7 +12,7 @@ import { asUser, UnixUser } from "../../command/unix-user.ts";
 import { attemptRoot, attemptDir } from "../paths.ts";
 import { readUsage } from "./usage.ts";
 
-/** Everything about one dispatch of one attempt that may be known without asking PostgreSQL. No secret, no prompt. */
+/** What can be known about one dispatch of one attempt without PostgreSQL. It contains neither secrets nor the prompt. */
 export const AttemptSpec = z.object({
   taskId: z.string(),
   attempt: z.int(),
@@ -29,7 +29,7 @@ export const AttemptSpec = z.object({
   kind: z.enum(["worktree", "clone"]),
   startSha: z.string(),
   baseSha: z.string(),
-  /** As whom the agent runs; left out: as the worker does. */
+  /** The Unix user the agent runs as; absent when it runs as the worker's user. */
   unixUser: UnixUser.optional(),
 });
 export type AttemptSpec = z.infer<typeof AttemptSpec>;
@@ -44,7 +44,7 @@ export interface AttemptFiles {
 export interface AttemptReport {
   readonly heartbeat: Heartbeat | undefined;
   readonly exit: ExitRecord | undefined;
-  /** The agent, as the supervisor started it. */
+  /** The agent's process, as the supervisor recorded it. */
   readonly process: ProcessRef | undefined;
   readonly outBytes: number;
   readonly lastOutputAt: Date | undefined;
@@ -59,10 +59,10 @@ export interface OpenAttempt {
   readonly dir: string;
 }
 
-/** Two files of half this size at most; what is older is dropped. */
+/** The log has two files of at most half this size; older output is dropped. */
 const MAX_LOG_BYTES = 20 * 1_024 * 1_024;
 
-/** Whole or not at all, by one rename. The same dispatch again changes nothing; another one needs the first to be closed. */
+/** Writes the folder atomically, by one rename. Repeating a dispatch changes nothing; another dispatch requires that the first one has ended. */
 export async function writeAttemptDir(home: string, files: AttemptFiles): Promise<string> {
   const { taskId, attempt, dispatchId } = files.spec;
   const dir = attemptDir(home, taskId, attempt);
@@ -85,7 +85,7 @@ export function readAttemptSpecSync(dir: string): AttemptSpec | undefined {
   return parseSpec(readText(join(dir, "run.json")) ?? "");
 }
 
-/** Closes the attempt unless its agent was started already. Only one of starting and closing ever wins. */
+/** Closes the attempt unless its agent was already started. Creating the fence is atomic, so only one of starting and closing can win. */
 export async function fenceAttempt(dir: string): Promise<"closed" | "had-started"> {
   try {
     await mkdir(join(dir, "started"), { mode: 0o700 });
@@ -96,7 +96,7 @@ export async function fenceAttempt(dir: string): Promise<"closed" | "had-started
   }
 }
 
-/** One synchronous pass over small files: for 200 agents ten times faster than awaiting each. */
+/** Reads the small files synchronously: for 200 agents that is ten times as fast as awaiting each read. */
 export function readAttempt(dir: string): AttemptReport {
   const log = tryStat(join(dir, "output.log"));
   const base = Number(readText(join(dir, "log.base")) ?? "0") || 0;
@@ -116,7 +116,7 @@ export function readExit(dir: string): ExitRecord | undefined {
   return parseExit(readText(join(dir, "exit.json")));
 }
 
-/** Runs that have been written and not been closed. */
+/** Lists the attempts that were written and not yet closed. */
 export function listOpenAttempts(home: string): OpenAttempt[] {
   const found: OpenAttempt[] = [];
   for (const name of readDirectory(openAttemptsRoot(home))) {
@@ -128,7 +128,7 @@ export function listOpenAttempts(home: string): OpenAttempt[] {
   return found;
 }
 
-/** Nobody observes it any more; its files stay. */
+/** Ends the observation of the attempt; its files stay. */
 export async function closeAttemptDir(home: string, taskId: string, attempt: number): Promise<void> {
   await rm(join(openAttemptsRoot(home), `${taskId}_${attempt}`), { force: true });
 }
@@ -139,14 +139,14 @@ export async function closeOtherAttemptDirs(home: string, taskId: string, except
   }
 }
 
-/** Asks for a beat now. */
+/** Requests a heartbeat now. */
 export async function touchProbe(dir: string): Promise<void> {
   const path = join(dir, "agent.probe");
   await writeFile(path, "", { mode: 0o600 });
   await utimes(path, new Date(), new Date());
 }
 
-/** Overwritten before it is unlinked. What the disk and the memory keep of it is beyond us, and is not promised. */
+/** Overwrites the file before it is unlinked. Copies in the disk's or the system's caches are out of reach, so this is best effort. */
 export function shred(path: string): void {
   const size = tryStat(path)?.size;
   if (size === undefined) return;
@@ -179,7 +179,7 @@ async function writeNewDir(dir: string, files: AttemptFiles): Promise<void> {
   await rename(draft, dir);
 }
 
-/** What an earlier dispatch of this attempt left. Its supervisor would write into the new folder, so it must be over. */
+/** Archives the folder of an earlier dispatch of this attempt, which must have ended, because its supervisor would write into the new folder. */
 async function archiveEarlierDispatch(dir: string, earlier: AttemptSpec | undefined): Promise<void> {
   const report = readAttempt(dir);
   const isOver = report.exit !== undefined || report.process === undefined;
@@ -216,10 +216,10 @@ function envScript(env: Readonly<Record<string, string>>): string {
     .join("");
 }
 
-/** For POSIX sh: between single quotes nothing has a meaning. */
+/** Quotes for POSIX sh, where nothing is special between single quotes. */
 function shellQuote(text: string): string {
   if (text.includes("\0"))
-    throw new SpawnError("PROCESS_FAILED", "prompt", "An argument or variable holds a NUL character.");
+    throw new SpawnError("PROCESS_FAILED", "prompt", "An argument or variable contains a NUL character.");
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
@@ -252,7 +252,7 @@ function openAttemptsRoot(home: string): string {
   return join(attemptRoot(home), ".open");
 }
 
-/** Asked first, because most of the time most of these are not there, and a failed read costs ten times as much. */
+/** Checks for existence first, because most of these files are usually missing, and a failed read costs ten times as much. */
 function readText(path: string): string | undefined {
   if (!tryStat(path)) return undefined;
   try {

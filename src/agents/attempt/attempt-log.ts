@@ -1,4 +1,4 @@
-/** An agent's output, by byte offset from its very beginning: offsets stay true when the log is rotated. */
+/** Reads an agent's output by byte offset from its very beginning, so that offsets stay valid when the log is rotated. */
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { open, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,40 +7,40 @@ export type LogRange = { readonly tailBytes: number } | { readonly from: number;
 
 export interface LogChunk {
   readonly bytes: Buffer;
-  /** Offset of the first byte; greater than asked when older output was rotated away. */
+  /** The offset of the first byte; greater than requested when older output was rotated away. */
   readonly from: number;
-  /** Where to read on. */
+  /** The offset at which to continue. */
   readonly next: number;
-  /** All the agent has ever written. */
+  /** The number of bytes that the agent has written in total. */
   readonly total: number;
 }
 
 const MAX_BYTES = 256 * 1_024;
 const MAX_TRIES = 5;
 
-/** The supervisor writes `output.log`, moves it to `output.log.1` when full, and counts in `log.base` what went before it. */
+/** The supervisor writes `output.log`, moves it to `output.log.1` when it is full, and counts the bytes before it in `log.base`. */
 export async function readAttemptLog(attemptDir: string, range: LogRange): Promise<LogChunk> {
   for (let attempt = 1; ; attempt += 1) {
     const base = await readBase(attemptDir);
     const chunk = await readOnce(attemptDir, base, range);
-    // Rotated while we read: what was read may belong to another offset.
+    // If the log was rotated during the read, the bytes may belong to another offset.
     if ((await readBase(attemptDir)) === base || attempt === MAX_TRIES) return chunk;
   }
 }
 
-/** The last of it, in one synchronous pass: a tick that asks this of 200 agents must not await each small read. */
+/** Reads the end of the log synchronously, because a tick that reads it for 200 agents must not await each small read. */
 export function readLogTail(attemptDir: string, bytes: number): Buffer {
   const current = readFileTail(join(attemptDir, "output.log"), bytes);
   const missing = bytes - current.bytes.length;
   const older = missing > 0 ? readFileTail(join(attemptDir, "output.log.1"), missing) : NOTHING;
-  // Rotated between the two: then the older one is what was read just now.
+  // If the log was rotated between the two reads, the older file is the one that was read first.
   return older.inode === current.inode ? current.bytes : Buffer.concat([older.bytes, current.bytes]);
 }
 
 const NOTHING = { bytes: Buffer.alloc(0), inode: 0 };
 
 function readFileTail(path: string, maxBytes: number): { readonly bytes: Buffer; readonly inode: number } {
-  // Asked first, because a failed open costs ten times as much as this question.
+  // Checked first, because a failed open costs ten times as much as a stat.
   if (!statSync(path, { throwIfNoEntry: false })?.size) return NOTHING;
   let file: number;
   try {

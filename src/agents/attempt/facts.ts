@@ -1,4 +1,4 @@
-/** One look at all agents of this host: one call to the runtime, one pass over files and processes, one git call per mirror that moved. */
+/** Observes all agents of this host with one call to the runtime, one pass over files and processes, and one git call per changed mirror. */
 import { closeSync, constants, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isAlive, listProcesses, readEnvironment, type ProcessInfo } from "../../command/process-tree.ts";
@@ -27,9 +27,9 @@ export interface Orphan {
 
 export interface Observation {
   readonly facts: readonly AgentFacts[];
-  /** Sessions and processes that belong to no open run: reported, never killed. */
+  /** Sessions and processes that belong to no open attempt. They are reported, never killed. */
   readonly orphans: readonly Orphan[];
-  /** What could not be looked at this time, as sentences. */
+  /** What could not be observed this time, as sentences. */
   readonly problems: readonly string[];
 }
 
@@ -45,7 +45,7 @@ export interface ObserverOptions {
 
 interface HostState {
   readonly at: Date;
-  /** Undefined: the runtime did not answer, which proves nothing about any agent. */
+  /** Undefined when the runtime did not answer, which proves nothing about any agent. */
   readonly panes: ReadonlyMap<string, Pane> | undefined;
   readonly processes: ProcessTable;
   readonly heads: ReadonlyMap<string, string>;
@@ -54,7 +54,7 @@ interface HostState {
 interface ProcessTable {
   readonly all: readonly ProcessInfo[];
   readonly byPid: ReadonlyMap<number, ProcessInfo>;
-  /** Of everything in a session, by its leader's pid. */
+  /** The CPU time of all processes in a session, by the session leader's pid. */
   readonly cpuMs: ReadonlyMap<number, number>;
 }
 
@@ -75,7 +75,7 @@ interface ObservedAttempt {
   readonly spec: AttemptSpec;
 }
 
-/** Keeps what never changes (a run's spec, how far a commit is ahead), so that a quiet tick costs almost nothing. */
+/** Caches what never changes (an attempt's spec, how far a commit is ahead), so that a tick without changes costs almost nothing. */
 export function openObserver({ home, runtime, clock }: ObserverOptions): Observer {
   const specs = new Map<string, AttemptSpec>();
   const aheadCounts = new Map<string, number>();
@@ -98,7 +98,7 @@ export function openObserver({ home, runtime, clock }: ObserverOptions): Observe
     const known = aheadCounts.get(key);
     if (known !== undefined) return known;
     const gitDir = mirrorOf(home, spec.repositoryUrl).path;
-    // A clone's commits are not in the mirror before they are published: then one is all that can be said.
+    // A clone's commits are not in the mirror before they are published, so all that is known is that there is at least one.
     const counted = await git(["rev-list", "--count", key, "--"], { gitDir }).then(Number, () => 1);
     if (aheadCounts.size > 10_000) aheadCounts.clear();
     aheadCounts.set(key, counted);
@@ -109,7 +109,7 @@ export function openObserver({ home, runtime, clock }: ObserverOptions): Observe
     const problems: string[] = [];
     const attempts = readOpenAttempts();
     const reportProblem = (error: unknown) => void problems.push(messageOf(error));
-    // Before the branches: an agent that commits and ends in between must not be seen as ended without a commit.
+    // Reports are read before branches: otherwise an agent that commits and ends in between would seem to have ended without a commit.
     const reports = new Map(attempts.map(({ dir }) => [dir, readAttempt(dir)]));
     const [panes, heads] = await Promise.all([
       runtime.listActive().catch((error: unknown) => reportProblem(error)),
@@ -118,12 +118,12 @@ export function openObserver({ home, runtime, clock }: ObserverOptions): Observe
     const bySession = panes ? new Map(panes.map((pane) => [pane.session, pane])) : undefined;
     const host: HostState = { at: clock(), panes: bySession, processes: toProcessTable(listProcesses()), heads };
     const facts: AgentFacts[] = [];
-    for (const run of attempts) {
-      // An agent that ended with its branch unread would look like one that did nothing: nothing is said of it this time.
-      if (run.spec.kind === "worktree" && !heads.has(run.spec.repositoryUrl)) continue;
-      const headSha = readHead(run.spec, host);
-      const report = reports.get(run.dir) ?? readAttempt(run.dir);
-      facts.push({ ...toFacts(run.spec, report, host), headSha, commitsAhead: await countAhead(run.spec, headSha) });
+    for (const open of attempts) {
+      // Without its branch, an ended agent would seem to have done nothing, so it gets no facts this time.
+      if (open.spec.kind === "worktree" && !heads.has(open.spec.repositoryUrl)) continue;
+      const headSha = readHead(open.spec, host);
+      const report = reports.get(open.dir) ?? readAttempt(open.dir);
+      facts.push({ ...toFacts(open.spec, report, host), headSha, commitsAhead: await countAhead(open.spec, headSha) });
     }
     return { facts, orphans: findOrphans(home, attempts, host), problems };
   }
@@ -177,16 +177,16 @@ function toProcessTable(all: readonly ProcessInfo[]): ProcessTable {
   return { all, byPid: new Map(all.map((info) => [info.pid, info])), cpuMs };
 }
 
-/** A process that was never noted down, because its supervisor died too early or has not begun, is not known to be dead. */
+/** Without a recorded process (the supervisor has not started yet, or died too early), the agent is not known to be dead. */
 function processState({ process: agent, exit }: AttemptReport, { processes }: HostState): AgentFacts["process"] {
   if (!agent) return exit ? "dead" : "unknown";
   const seen = processes.byPid.get(agent.pid);
   if (seen && seen.state !== "Z" && seen.startTime === agent.startTime) return "alive";
-  // It may have begun since the table was read, or be dead: only a look of its own tells.
+  // It may have started since the table was read, or be dead: only a separate check can tell.
   return isAlive(agent.pid, agent.startTime) ? "alive" : "dead";
 }
 
-/** Of everything in the agent's session; a compiler that an agent runs for minutes counts as work. */
+/** Sums the CPU time of the agent's whole session, because a compiler that it runs for minutes counts as work. */
 function sumCpuMs({ process: agent }: AttemptReport, { processes }: HostState): number {
   if (!agent) return 0;
   const own = processes.byPid.get(agent.pid);
@@ -194,7 +194,7 @@ function sumCpuMs({ process: agent }: AttemptReport, { processes }: HostState): 
   return (processes.cpuMs.get(agent.pid) ?? 0) + ownMs;
 }
 
-/** All branches of the mirrors that open runs use, and the mirrors that could be read: one git per mirror however many agents, none where no branch moved. */
+/** Returns all branches of the mirrors that open attempts use, and the readable mirrors themselves: one git call per mirror, none if no branch moved. */
 async function readHeads({ home, attempts, cache, onError }: HeadsRequest): Promise<ReadonlyMap<string, string>> {
   const heads = new Map<string, string>();
   const urls = new Set(attempts.filter(({ spec }) => spec.kind === "worktree").map(({ spec }) => spec.repositoryUrl));
@@ -225,7 +225,7 @@ function readHead(spec: AttemptSpec, host: HostState): string | null {
   const ref = `refs/heads/${spec.branch}`;
   if (spec.kind === "worktree") return host.heads.get(`${spec.repositoryUrl} ${ref}`) ?? null;
   try {
-    // An agent's own repository is read as text only; a sha is the one thing taken from it.
+    // An agent's own repository is not trusted: it is only read as text, and only a sha is accepted.
     const text = readRegularFile(join(spec.cwd, ".git", ref)).trim();
     return /^[0-9a-f]{40,64}$/.test(text) ? text : null;
   } catch {
@@ -233,7 +233,7 @@ function readHead(spec: AttemptSpec, host: HostState): string | null {
   }
 }
 
-/** What an agent may have put in its place instead, a link or a pipe that nobody writes to, is not waited for. */
+/** The agent may have replaced the file with a link or a pipe: links are refused, and a pipe does not block. */
 function readRegularFile(path: string): string {
   const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
@@ -243,7 +243,7 @@ function readRegularFile(path: string): string {
   }
 }
 
-/** Of this home only: another fleet on the same machine looks after its own. */
+/** Finds orphans of this home only, because another fleet on the same machine handles its own. */
 function findOrphans(home: string, attempts: readonly ObservedAttempt[], host: HostState): Orphan[] {
   const sessions = new Set(attempts.map(({ spec }) => sessionName(spec.taskId, spec.attempt)));
   const tasks = new Set(attempts.map(({ spec }) => spec.taskId));
@@ -254,7 +254,7 @@ function findOrphans(home: string, attempts: readonly ObservedAttempt[], host: H
   }
   const ours = `FLEET_RUN=${attemptRoot(home)}/`;
   for (const info of host.processes.all) {
-    // Who leads a session stands for it: reading every environment at each tick would double its cost.
+    // Only session leaders are checked, because reading every environment would double the cost of a tick.
     if (info.session !== info.pid || info.state === "Z") continue;
     const env = readEnvironment(info.pid);
     const taskId = env.find((entry) => entry.startsWith("FLEET_TASK="))?.slice("FLEET_TASK=".length);

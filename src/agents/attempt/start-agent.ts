@@ -1,4 +1,4 @@
-/** One attempt: written down, started once, waited for, and afterwards read for what it left. */
+/** Runs one attempt: writes its folder, starts the agent once, waits for its heartbeat, and reads what it left. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -50,29 +50,29 @@ export interface AttemptRequest extends AttemptRef {
   readonly startedBy: string;
   readonly agentType: AgentType;
   readonly model?: string | null;
-  /** For `command`. */
+  /** The command line, for agent type `command`. */
   readonly command?: readonly string[] | undefined;
-  /** For `stub`. */
+  /** The script to play, for agent type `stub`. */
   readonly script?: string | undefined;
   readonly prompt: string;
-  /** Only what this agent type needs; delivered by a file that is gone within seconds. */
+  /** The secrets that this agent type needs. They are passed in a file that is deleted within seconds. */
   readonly secrets?: Readonly<Record<string, string>>;
 }
 
 export interface StartResult {
   readonly session: string;
-  /** True when this dispatch was running already: a crash came between its start and its record. */
+  /** True when this dispatch was already running, because a crash came between its start and its record. */
   readonly adopted: boolean;
 }
 
 export interface FirstHeartbeat {
   readonly pid: number;
   readonly at: Date;
-  /** The agent had ended already when it was first seen. */
+  /** The agent had already ended when it was first observed. */
   readonly ended: boolean;
 }
 
-/** What a failed attempt left; untrusted text, capped but not redacted. */
+/** What a failed attempt left: untrusted text, truncated but not redacted. */
 export interface CollectedFailure {
   readonly diff: string;
   readonly filesChanged: readonly string[];
@@ -86,7 +86,7 @@ const SUPERVISOR = fileURLToPath(new URL("supervisor.sh", import.meta.url));
 const POLL_MS = 5;
 const TAIL_BYTES = 8_000;
 const MAX_FILES = 200;
-/** A shell's way to say that the program is not there or may not be run. */
+/** A shell's exit codes for a program that does not exist or cannot be executed. */
 const CANNOT_RUN = new Set([126, 127]);
 
 export async function writeAttempt(
@@ -126,17 +126,17 @@ export async function writeAttempt(
   if (unixUser) await writeFile(usagePathFile(dir), usage, { mode: 0o600 });
 }
 
-/** Looks first: an agent of this dispatch that runs, or has run, is adopted. */
+/** Starts the agent, or adopts one of this dispatch that is running or has already run. */
 export async function startAgent(home: string, runtime: Runtime, ref: AttemptRef): Promise<StartResult> {
   const dir = attemptDir(home, ref.taskId, ref.attempt);
   const session = sessionName(ref.taskId, ref.attempt);
   const spec = await readAttemptSpec(dir);
-  if (!spec) throw new SpawnError("PROCESS_FAILED", "process", "The run was not written, or was undone.");
+  if (!spec) throw new SpawnError("PROCESS_FAILED", "process", "The attempt was not written, or was undone.");
 
   const report = readAttempt(dir);
   if (report.process || report.exit) return { session, adopted: true };
   if (report.fenced && !(await runtime.listActive()).some((pane) => pane.session === session && !pane.isDead)) {
-    throw new SpawnError("PROCESS_FAILED", "process", "The attempt was closed before it began.");
+    throw new SpawnError("PROCESS_FAILED", "process", "The attempt was closed before it started.");
   }
   const argv = ["/bin/sh", SUPERVISOR, dir];
   const { dispatchId, unixUser } = spec;
@@ -149,9 +149,9 @@ export async function waitForHeartbeat(dir: string, withinMs: number, signal?: A
   for (;;) {
     const beat = await checkForHeartbeat(dir);
     if (beat) return beat;
-    if (signal?.aborted) throw new SpawnError("TIMEOUT", "heartbeat", "Waiting for the first heartbeat was given up.");
+    if (signal?.aborted) throw new SpawnError("TIMEOUT", "heartbeat", "Waiting for the first heartbeat was aborted.");
     if (performance.now() > deadline) {
-      throw new SpawnError("TIMEOUT", "heartbeat", `No heartbeat came within ${withinMs} ms.`);
+      throw new SpawnError("TIMEOUT", "heartbeat", `No heartbeat arrived within ${withinMs} ms.`);
     }
     await pause(POLL_MS);
   }
@@ -183,7 +183,7 @@ export async function publishTaskBranch(
   });
 }
 
-/** As much as can be had: what is missing is left empty, because a failure must be recorded in any case. */
+/** Collects as much as possible. What is missing stays empty, because a failure must be recorded in any case. */
 export async function collectFailure(context: AgentsContext, dir: string): Promise<CollectedFailure> {
   const spec = await readAttemptSpec(dir);
   const { exit } = readAttempt(dir);
@@ -215,7 +215,7 @@ function workspaceEnv(workspace: WorkspaceRecord, request: AttemptRequest, usage
     FLEET_PORT_COUNT: String(PORTS_PER_WORKSPACE),
     FLEET_MODEL: request.model ?? "",
     FLEET_USAGE: usage,
-    // An agent that waits for a password waits for ever.
+    // Without this, git would wait for a password forever.
     GIT_TERMINAL_PROMPT: "0",
   };
 }

@@ -1,4 +1,4 @@
-/** Ending an attempt for certain: first the fence, then the agent's whole tree, then its session; and looking that nothing is left. */
+/** Stops an attempt reliably: first the fence, then the agent's process tree, then its session, and finally a check that nothing is left. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -28,13 +28,13 @@ export interface StopResult {
   /** False when the attempt was closed before anything had been started. */
   readonly hadStarted: boolean;
   readonly killed: number;
-  /** Process ids still there after SIGKILL: something for a human. */
+  /** Processes that survived SIGKILL and need a person's attention. */
   readonly survivors: readonly number[];
 }
 
-/** Between the fence and its notes the supervisor needs a few milliseconds. */
+/** The supervisor needs a few milliseconds between creating the fence and recording the agent's process. */
 const AGENT_PID_TIMEOUT_MS = 1_000;
-/** How long the supervisor gets to write down how the agent ended. */
+/** How long the supervisor has to record how the agent ended. */
 const EXIT_RECORD_TIMEOUT_MS = 2_000;
 const POLL_MS = 15;
 
@@ -42,12 +42,12 @@ export function sessionName(taskId: string, attempt: number): string {
   return `fleet-${shortId(taskId)}-${attempt}`;
 }
 
-/** Everything an attempt starts carries this in its environment. Its own, not its task's: the next attempt may run already. */
+/** Everything that an attempt starts carries this in its environment. It is specific to the attempt, because the next one may already be running. */
 function attemptMarker(dir: string): Marker {
   return { name: "FLEET_RUN", value: dir };
 }
 
-/** Of any attempt of the task. */
+/** Marks the processes of any attempt of the task. */
 export function taskMarker(taskId: string): Marker {
   return { name: "FLEET_TASK", value: taskId };
 }
@@ -56,7 +56,7 @@ export async function stopAttempt(request: StopRequest): Promise<StopResult> {
   const dir = attemptDir(request.home, request.taskId, request.attempt);
   const session = sessionName(request.taskId, request.attempt);
   const marker = attemptMarker(dir);
-  // No run directory: nothing was ever written, so nothing can start from it.
+  // Without an attempt folder nothing can start, so it counts as closed.
   const fence = await fenceAttempt(dir).catch(() => "closed" as const);
   const supervisor = await findSupervisor(request.runtime, session);
   if (fence === "closed") {
@@ -78,21 +78,21 @@ export async function stopAttempt(request: StopRequest): Promise<StopResult> {
   return { hadStarted: true, killed: killed.signalled.length, survivors: [...survivors].filter((pid) => isAlive(pid)) };
 }
 
-/** Stops the agent and everything it started; false when something of it still moves. The supervisor goes on and can be asked. */
+/** Freezes the agent and everything it started; false when some processes are still running. The supervisor keeps running, so it can still be probed. */
 export function freezeAttempt(home: string, ref: { taskId: string; attempt: number }): boolean {
   const dir = attemptDir(home, ref.taskId, ref.attempt);
   const agent = readAttempt(dir).process;
   return freezeTree(agent ? [agent] : [], attemptMarker(dir));
 }
 
-/** Lets it go on; says how many processes. */
+/** Resumes the agent's processes and returns how many there are. */
 export function thawAttempt(home: string, ref: { taskId: string; attempt: number }): number {
   const dir = attemptDir(home, ref.taskId, ref.attempt);
   const agent = readAttempt(dir).process;
   return signalTree(agent ? [agent] : [], "SIGCONT", attemptMarker(dir)).length;
 }
 
-/** The runtime may be away: then the processes are found without it. */
+/** Returns undefined when the runtime is unavailable; the processes are then found by their marker. */
 async function findSupervisor(runtime: Runtime, session: string): Promise<ProcessRef | undefined> {
   const panes = await runtime.listActive().catch(() => []);
   const pid = panes.find((pane) => pane.session === session && !pane.isDead)?.pid;

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Runs one agent and tells the truth about it: heartbeats while it lives, an exit record when it ends, its output in a log.
-# Usage: supervisor.sh RUN_DIR   (the program of a tmux pane; POSIX sh, works with dash, bash and busybox)
+# Runs one agent and reports on it: heartbeats while it is alive, an exit record when it ends, and its output in a log.
+# Usage: supervisor.sh RUN_DIR   (it runs in a tmux pane; POSIX sh, works with dash, bash and busybox)
 #
-# Reads    run.sh (settings and the agent's argv), env (its environment; gone once read), prompt (its stdin)
+# Reads    run.sh (settings and the agent's argv), env (its environment, deleted once read), prompt (its stdin)
 # Writes   started/ (the fence), process, agent.hb, output.log, output.log.1, log.base, exit.json
-# Asked by agent.probe (a beat now) and SIGTERM (passed on to the agent's group)
+# Controls agent.probe (requests a heartbeat now), SIGTERM (is passed on to the agent's process group)
 
 fleet_run=$1
 
-# The second life of this script: the agent's own process, in a clean environment. It becomes the agent.
+# The script calls itself with "agent" to become the agent's process in a clean environment.
 if [ "$2" = agent ]; then
   . "$fleet_run/env"
   rm -f "$fleet_run/env"
@@ -22,43 +22,43 @@ fi
 RUN=$fleet_run
 umask 077
 SELF=$0
-# Caught, not ignored: what is ignored stays ignored in the agent, and it may want these for itself.
+# The signals are caught, not ignored, because the agent would inherit ignored signals and may need them itself.
 trap CAUGHT=1 HUP INT QUIT TSTP
 
 # The process that makes this folder decides: we, and the agent runs; or one that closed the attempt, and it never will.
 mkdir "$RUN/started" 2>/dev/null || exit 75
 . "$RUN/run.sh"
 
-# ---- what the kernel says about a process: STATE START CPU_TICKS -------------------------------------------------------
+# ---- the kernel's record of a process: STATE START CPU_TICKS ------------------------------------------------------------
 
-look_at() {
+read_stat() {
   STATE=
   read -r line 2>/dev/null <"/proc/$1/stat" || return 1
-  # The name in parentheses may hold anything; the fields begin after the last parenthesis.
+  # The name in parentheses may contain anything; the fields start after the last parenthesis.
   case $line in *") "*) ;; *) return 1 ;; esac
   fields=${line##*) }
   set -- $fields
   STATE=$1
   shift 9
-  # Now $3 is utime (field 14): own time and that of children who have ended.
+  # $3 is now utime (field 14). The sum is the process's own time and that of its ended children.
   CPU_TICKS=$(($3 + $4 + $5 + $6))
   shift 9
   START=$2
 }
 
-# ---- output: a pipe, so that the log can be capped and rotated under the agent's feet ---------------------------------------
+# ---- output goes through a pipe, so that the log can be limited and rotated while the agent writes -------------------------
 
-# dd writes what it reads at once. One run of it takes at most 256 reads, then the size is looked at.
+# dd writes at once what it reads. Each run of dd does at most 256 reads, after which the size is checked.
 write_log() {
   trap '' HUP INT QUIT TSTP TERM
-  # Both ends are open now: the name has served.
+  # Both ends of the pipe are open now, so its name is no longer needed.
   rm -f "$RUN/.out"
   base=0
   printf 0 >"$RUN/log.base"
   : >>"$RUN/output.log"
   while :; do
     { dd bs=65536 count=256 2>"$RUN/.records"; } | tee -a "$RUN/output.log" 2>/dev/null
-    # Without a run directory there is nothing to write to, and nobody to tell.
+    # If the attempt folder was deleted, there is nothing left to do.
     read -r records _ 2>/dev/null <"$RUN/.records" || break
     [ "$records" = 0+0 ] && break
     size=$(wc -c <"$RUN/output.log")
@@ -77,9 +77,9 @@ write_log() {
 
 now() { date -u "$NOW"; }
 
-# Into the file $1. A beat only for a process that can act: one that is stopped, dead or another process by now gets none.
+# Writes a heartbeat to the file $1, but only for a live process: not if it is stopped or dead, or if its pid was reused.
 beat() {
-  look_at "$CHILD" || return 1
+  read_stat "$CHILD" || return 1
   [ "$START" = "$CHILD_START" ] || return 1
   case $STATE in T | t | Z | X) return 0 ;; esac
   base=0
@@ -88,7 +88,7 @@ beat() {
   [ -s "$RUN/output.log" ] && size=$(wc -c <"$RUN/output.log" 2>/dev/null)
   out=$((${base:-0} + ${size:-0}))
   ts=$(now)
-  # A date that does not know fractions of a second prints the letters.
+  # A date command without support for fractions of a second prints the letters, so fall back to seconds.
   case $ts in *N*) NOW=+%Y-%m-%dT%H:%M:%SZ && ts=$(now) ;; esac
   status=ok
   [ "$out" -gt "$LAST_OUT" ] && status=busy && LAST_OUTPUT=$ts
@@ -99,10 +99,10 @@ beat() {
     "$ts" "$CHILD" "$status" "$START" "$((CPU_TICKS * 10))" "$out" "$LAST_OUTPUT" >"$RUN/$1"
 }
 
-# Ends with the agent or with the supervisor: nobody beats for the dead.
-beat_on() {
+# The loop ends with the agent or the supervisor, so that there are no heartbeats for a dead agent.
+beat_loop() {
   trap '' HUP INT QUIT TSTP
-  # In the background, because a shell hears nothing while it waits for a program in front.
+  # sleep runs in the background, because a shell handles no signals while it waits for a foreground program.
   trap 'kill "$NAP" 2>/dev/null; exit 0' TERM
   waited=0
   while kill -0 "$SUPERVISOR" 2>/dev/null; do
@@ -133,11 +133,11 @@ STEP=$((STEP_MS / 1000)).$(printf %03d "$((STEP_MS % 1000))")
 NOW=+%Y-%m-%dT%H:%M:%S.%3NZ
 
 mkfifo "$RUN/.out"
-# An agent of another user may open its own input and output again by name (/dev/stdin); the folder stays closed to it.
+# An agent of another user may reopen its input and output by name (/dev/stdin), but has no access to the folder.
 [ -n "$fleet_user" ] && chown "$fleet_user" "$RUN/.out" "$RUN/prompt"
 write_log <"$RUN/.out" &
 
-# A shell makes what runs in the background ignore INT and QUIT; the agent gets them back where env can do that.
+# A shell lets background processes ignore INT and QUIT; if env supports it, the agent gets the defaults back.
 RESET=
 env --default-signal=INT,QUIT true 2>/dev/null && RESET=--default-signal=INT,QUIT
 if command -v setsid >/dev/null 2>&1; then
@@ -149,32 +149,32 @@ else
 fi
 CHILD=$!
 trap 'CAUGHT=1; kill -TERM -- "-$CHILD" 2>/dev/null || kill -TERM "$CHILD" 2>/dev/null' TERM
-look_at "$CHILD"
+read_stat "$CHILD"
 CHILD_START=$START
 printf 'pid=%s start=%s supervisor=%s\n' "$CHILD" "$CHILD_START" "$SUPERVISOR" >"$RUN/process"
 # The first beat replaces nothing, so it needs no rename; a reader that finds it half written sees no beat yet.
 beat agent.hb
-beat_on &
+beat_loop &
 BEATER=$!
 # Ctrl-S in an attached terminal must not stop the agent's output.
 stty -ixon 2>/dev/null
 
-# A caught signal ends the wait, not the agent, and its number hides the agent's own code where both come at once: wait
-# again. The second wait for an agent whose end was told already says 127.
+# A caught signal interrupts wait and hides the agent's exit code if both come at once, so wait again. If the agent's
+# exit code was already returned, the second wait returns 127.
 CODE=
 while :; do
   CAUGHT=
   wait "$CHILD"
-  TOLD=$?
-  { [ "$TOLD" = 127 ] && [ -n "$CODE" ]; } || CODE=$TOLD
+  STATUS=$?
+  { [ "$STATUS" = 127 ] && [ -n "$CODE" ]; } || CODE=$STATUS
   [ -n "$CAUGHT" ] || break
 done
 
-# An agent that was killed before it had opened its output leaves the log waiting for it: somebody else opens and closes it.
+# If the agent was killed before it opened its output, the log writer still waits for it: open and close the pipe instead.
 OPENER=
 [ -p "$RUN/.out" ] && { : >"$RUN/.out" & } 2>/dev/null && OPENER=$!
 
-# The last output arrives before the exit is told, unless somebody who outlives the agent holds the pipe.
+# Wait for the last output before writing the exit record, unless a surviving child process keeps the pipe open.
 tries=0
 while [ ! -e "$RUN/.drained" ] && [ "$tries" -lt 40 ]; do
   sleep 0.025
@@ -186,12 +186,12 @@ SIGNAL=null
 OOM=false
 if [ "$CODE" -gt 128 ] && NAME=$(kill -l "$((CODE - 128))" 2>/dev/null); then
   SIGNAL="\"SIG$NAME\""
-  # Nobody of ours sent it: then it is how the kernel ends what takes too much memory.
+  # Fleetwright did not send this SIGKILL, so it is taken for the kernel's out-of-memory killer.
   [ "$CODE" = 137 ] && [ ! -e "$RUN/stopping" ] && OOM=true
 fi
 printf '{"code":%s,"signal":%s,"ended_at":"%s","oom":%s}\n' "$CODE" "$SIGNAL" "$(now)" "$OOM" >"$RUN/exit.json.new"
 mv -f "$RUN/exit.json.new" "$RUN/exit.json"
-# Nothing of ours outlives us.
+# No process of the supervisor may outlive it.
 kill "$BEATER" 2>/dev/null
 wait "$BEATER"
 exit "$CODE"

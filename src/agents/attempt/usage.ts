@@ -1,16 +1,16 @@
-/** What an agent says that it has used: JSON lines in a file of its run, named by FLEET_USAGE. Only the end of it is read. */
+/** Reads the usage that an agent reports as JSON lines in the file named by FLEET_USAGE. Only the end of the file is read. */
 import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseUsage, type Usage } from "../../domain/budget.ts";
 
-/** More than enough for the last lines, however large the agent lets it grow. */
+/** This is enough for the last lines, however large the file grows. */
 const TAIL_BYTES = 8_192;
 
 export function usageFile(dir: string): string {
   return join(dir, "usage.jsonl");
 }
 
-/** An agent of another Unix user cannot write into its run's folder: here stands where it writes instead. */
+/** Contains the path of the usage file for an agent of another Unix user, which cannot write into the attempt's folder. */
 export function usagePathFile(dir: string): string {
   return join(dir, "usage.path");
 }
@@ -20,10 +20,10 @@ function resolveUsageFile(dir: string): string {
   return statSync(elsewhere, { throwIfNoEntry: false }) ? readFileSync(elsewhere, "utf8") : usageFile(dir);
 }
 
-/** Undefined when it said nothing that can be read. It may have put anything there: a link, a pipe, another program's file. */
+/** Returns undefined when there is no readable report. The agent may have put anything there: a link, a pipe, another program's file. */
 export function readUsage(dir: string): Usage | undefined {
   const path = resolveUsageFile(dir);
-  // Asked first: most of the time it is not there, and a failed open costs ten times as much.
+  // Checked first: the file is usually missing, and a failed open costs ten times as much.
   if (!statSync(path, { throwIfNoEntry: false })) return undefined;
   let file: number | undefined;
   try {

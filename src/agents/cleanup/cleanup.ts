@@ -1,4 +1,4 @@
-/** Removing a workspace: what would be lost is saved first, and any doubt keeps it. Dry run and real run decide by one function. */
+/** Removes workspaces: unsaved work is saved first, and in case of doubt the workspace is kept. Dry run and real run share one decision function. */
 import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -13,15 +13,15 @@ import { releasePorts } from "../workspace/ports.ts";
 import { findUnsaved, takeSnapshot, type Snapshot, type UnsavedFiles } from "../workspace/snapshot.ts";
 import { taskMarker } from "../attempt/stop.ts";
 import { deleteTree, isMarkId } from "./trash.ts";
-import { forgetWorktree, openWorkspaceRoot, worktreeDir, type AgentsContext } from "../workspace/workspace.ts";
-import { forgetWorkspaceRecord, readWorkspaceRecord, type WorkspaceRecord } from "../workspace/record.ts";
+import { deregisterWorktree, openWorkspaceRoot, worktreeDir, type AgentsContext } from "../workspace/workspace.ts";
+import { deleteWorkspaceRecord, readWorkspaceRecord, type WorkspaceRecord } from "../workspace/record.ts";
 
 export interface CleanupFacts {
   readonly exists: boolean;
   readonly agentAlive: boolean;
   /** Why the workspace could not be read; null when it could. */
   readonly unreadable: string | null;
-  /** Commits that the forge has not. */
+  /** How many commits the forge does not have. */
   readonly unpushed: number;
   readonly changed: number;
   readonly untracked: number;
@@ -46,7 +46,7 @@ export interface CleanupResult {
 
 export function decideCleanup(facts: CleanupFacts): CleanupDecision {
   if (!facts.exists) return { do: "nothing", reason: "there is no workspace" };
-  if (facts.agentAlive) return { do: "keep", reason: "something of its agent still runs" };
+  if (facts.agentAlive) return { do: "keep", reason: "processes of its agent are still running" };
   if (facts.unreadable !== null) return { do: "keep", reason: `it cannot be read: ${facts.unreadable}` };
   const unsaved = describeUnsaved(facts);
   if (unsaved === null || facts.snapshot === "verified") {
@@ -56,7 +56,7 @@ export function decideCleanup(facts: CleanupFacts): CleanupDecision {
   return { do: "keep", reason: `${unsaved}, and saving it failed: ${facts.snapshot.failed}` };
 }
 
-/** With `dryRun` it looks and decides, and touches nothing. */
+/** With `dryRun` it only inspects and decides. */
 export async function removeWorkspace(
   context: AgentsContext,
   request: { readonly taskId: string; readonly attempt: number; readonly dryRun?: boolean },
@@ -96,7 +96,7 @@ export async function removeWorkspace(
     }
     decision = decideCleanup(facts);
   }
-  if (decision.do === "nothing") await forgetWorkspace(context, mirror, record);
+  if (decision.do === "nothing") await deregisterWorkspace(context, mirror, record);
   if (decision.do !== "remove") return { decision, facts, snapshot, removedPath: null, deletedBranch: null };
   await trashWorkspace(context, mirror, record);
   const deletedBranch =
@@ -136,7 +136,7 @@ async function inspectWorkspace(
   try {
     return await readWorkspaceState(context, mirror, record);
   } catch (error) {
-    // A worker that was believed dead may have removed it just now.
+    // A worker that was considered dead may have removed it in the meantime.
     if ((await lstat(record.path).catch(() => undefined)) === undefined)
       return { facts: NO_WORKSPACE, head: null, unsaved };
     const unreadable = messageOf(error);
@@ -152,7 +152,7 @@ async function readWorkspaceState(
   if (record.kind === "clone")
     await fetchFromClone(mirror, { path: record.path, user: record.unixUser }, record.branch);
   const head = await branchHead(mirror, record.branch);
-  if (head === null) throw new FleetError("git-failed", `the branch ${record.branch} is gone`);
+  if (head === null) throw new FleetError("git-failed", `the branch ${record.branch} does not exist any more`);
   await assertOnBranch(mirror, record);
   const remote = [`refs/remotes/origin/${record.baseBranch}`, `refs/remotes/origin/${record.branch}`];
   const refs = await readRefs(mirror, remote);
@@ -170,14 +170,14 @@ async function readWorkspaceState(
   return { facts, head, unsaved };
 }
 
-/** Commits on another branch or on none would not be in the snapshot. Read as text: it may be the agent's own repository. */
+/** The snapshot covers only commits on the recorded branch. HEAD is read as text, because the agent's own repository is not trusted. */
 async function assertOnBranch(mirror: Mirror, record: WorkspaceRecord): Promise<void> {
   const dir = record.kind === "clone" ? join(record.path, ".git") : worktreeDir(mirror, record.taskId);
   if ((await readFile(join(dir, "HEAD"), "latin1")) === `ref: refs/heads/${record.branch}\n`) return;
   throw new FleetError("not-verified", `its HEAD is not on ${record.branch}`);
 }
 
-/** Never deletes in place: what is renamed into the trash can no longer be swapped for something else by an agent. */
+/** Renames the workspace into the trash instead of deleting it in place, so that an agent cannot swap it for something else meanwhile. */
 async function trashWorkspace(context: AgentsContext, mirror: Mirror, record: WorkspaceRecord): Promise<void> {
   const root = await openWorkspaceRoot(context.home);
   const path = join(root, shortId(record.taskId));
@@ -185,20 +185,20 @@ async function trashWorkspace(context: AgentsContext, mirror: Mirror, record: Wo
   await mkdir(trashRoot(context.home), { recursive: true, mode: 0o700 });
   const trash = join(trashRoot(context.home), `${basename(path)}-${randomBytes(4).toString("hex")}`);
   await rename(path, trash);
-  await forgetWorkspace(context, mirror, record);
+  await deregisterWorkspace(context, mirror, record);
 }
 
-/** Also finishes what a crash interrupted between the rename and here. */
-async function forgetWorkspace(context: AgentsContext, mirror: Mirror, record: WorkspaceRecord): Promise<void> {
-  if (record.kind === "worktree") await forgetWorktree(context, mirror, record.taskId);
+/** Removes what belongs to a workspace. It also completes a removal that a crash interrupted after the rename. */
+async function deregisterWorkspace(context: AgentsContext, mirror: Mirror, record: WorkspaceRecord): Promise<void> {
+  if (record.kind === "worktree") await deregisterWorktree(context, mirror, record.taskId);
   await releasePorts(context.home, shortId(record.taskId));
-  await forgetWorkspaceRecord(context.home, record.taskId);
+  await deleteWorkspaceRecord(context.home, record.taskId);
   const root = trashRoot(context.home);
-  // What gc put aside waits there for its time.
+  // Items that gc quarantined stay until their grace period is over.
   for (const name of await readdir(root).catch(() => [])) if (!isMarkId(name)) await deleteTree(join(root, name));
 }
 
-/** Only while it is where it was when that was decided. */
+/** Deletes the branch only if it has not moved since the decision. */
 async function deleteBranch(mirror: Mirror, branch: string, head: string): Promise<string | null> {
   const result = await tryGit(["update-ref", "-d", `refs/heads/${branch}`, head], { gitDir: mirror.path });
   return result.exitCode === 0 ? branch : null;

@@ -1,4 +1,4 @@
-/** This host's disk for gc: what lies there, and taking it away. Who it belongs to, and whether it goes, is decided elsewhere. */
+/** gc's access to this host's disk: scanning it and removing items. What is removed is decided elsewhere. */
 import type { GcKind } from "../../domain/gc/gc.ts";
 import { scanLeftovers, checkReachability, deleteBranchAt, gcRoot, type Leftovers } from "./leftovers.ts";
 import { takeBranchSnapshot, type Snapshot } from "../workspace/snapshot.ts";
@@ -6,25 +6,25 @@ import { deleteQuarantined, listQuarantined, quarantine, quarantinePath, measure
 import type { AgentsContext } from "../workspace/workspace.ts";
 
 export interface GcDisk {
-  /** What of agents, and of runs, lies on this host. */
+  /** Lists the files of agents and runs on this host. */
   scan(): Promise<Leftovers>;
-  /** Is a commit elsewhere too: in the base branch, or anywhere on the forge? */
+  /** Tells whether a commit also exists in the base branch, or anywhere on the forge. */
   checkReachability(
     mirror: { readonly path: string },
     head: string,
     base?: string,
   ): Promise<{ merged: boolean; onForge: boolean }>;
-  /** Saves a branch in a bundle when nobody else has its commits; then removes it, unless it moved meanwhile. */
+  /** Saves the branch in a bundle if requested, then removes it unless it has moved since the decision. */
   removeBranch(request: BranchRemoval): Promise<{ readonly removed: boolean; readonly snapshot: Snapshot | null }>;
-  /** Renames to the trash of its root; false when it is gone already. A mirror only while `still` says so, under its lock. */
-  quarantine(ask: Quarantined & { readonly still?: () => Promise<boolean> }): Promise<boolean>;
-  quarantinePath(ask: Omit<Quarantined, "path">): string;
-  deleteQuarantined(ask: Omit<Quarantined, "path">): Promise<void>;
-  /** Everything in the trash of this host that has the name of a mark. */
+  /** Renames the item into the trash of its root; false when it no longer exists. For a mirror, `still` is checked under the mirror's lock. */
+  quarantine(request: Quarantined & { readonly still?: () => Promise<boolean> }): Promise<boolean>;
+  quarantinePath(request: Omit<Quarantined, "path">): string;
+  deleteQuarantined(request: Omit<Quarantined, "path">): Promise<void>;
+  /** Lists everything in this host's trash that gc quarantined. */
   listQuarantined(): Promise<
     readonly { readonly kind: Quarantined["kind"]; readonly id: string; readonly since: Date }[]
   >;
-  /** Bytes on the disk; what cannot be measured is left out. */
+  /** Measures bytes on the disk; what cannot be measured is left out. */
   measureSizes(paths: readonly string[]): Promise<Map<string, number>>;
 }
 
@@ -37,7 +37,7 @@ export interface BranchRemoval {
   readonly saveFirst: boolean;
 }
 
-/** What gc puts aside: `id` is that of its mark. */
+/** An item that gc quarantines: `id` is the id of its mark, the row that records it. */
 export interface Quarantined {
   readonly id: string;
   readonly kind: Exclude<GcKind, "branch">;
@@ -53,13 +53,13 @@ const QUARANTINED_KINDS: readonly Quarantined["kind"][] = [
   "attempt",
 ];
 
-/** `socket` is that of the tmux server in use. */
+/** `socket` is the path of the default tmux server's socket. */
 export function openGcDisk(context: AgentsContext, socket: string): GcDisk {
   const { home } = context;
   return {
     scan: () => scanLeftovers(context, socket),
     checkReachability: (mirror, head, base) => checkReachability(mirror, head, base),
-    removeBranch: (ask) => removeBranch(context, ask),
+    removeBranch: (request) => removeBranch(context, request),
     async quarantine({ id, kind, path, still }) {
       const move = async () => (!still || (await still())) && quarantine(gcRoot(home, kind), path, id);
       return kind === "mirror" ? context.mirrors.runExclusive({ url: "", path }, move) : move();
@@ -76,9 +76,10 @@ export function openGcDisk(context: AgentsContext, socket: string): GcDisk {
   };
 }
 
-async function removeBranch(context: AgentsContext, ask: BranchRemoval) {
-  const mirror = { url: ask.url, path: ask.mirrorPath };
-  const snapshot = ask.saveFirst ? await takeBranchSnapshot({ ...ask, home: context.home, mirror }) : null;
-  const removed = await context.mirrors.runExclusive(mirror, () => deleteBranchAt(mirror.path, ask.branch, ask.head));
+async function removeBranch(context: AgentsContext, request: BranchRemoval) {
+  const { url, mirrorPath, branch, head, saveFirst } = request;
+  const mirror = { url, path: mirrorPath };
+  const snapshot = saveFirst ? await takeBranchSnapshot({ ...request, home: context.home, mirror }) : null;
+  const removed = await context.mirrors.runExclusive(mirror, () => deleteBranchAt(mirrorPath, branch, head));
   return { removed, snapshot };
 }

@@ -1,4 +1,4 @@
-/** What lies on this host that may be over: looked at, put aside, brought back or deleted. Who it belongs to, the rows know. */
+/** Scans this host for files that may no longer be needed. Whose they are is decided from the rows in the database. */
 import { lstat, readdir, readFile, stat } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -14,10 +14,10 @@ import type { AgentsContext } from "../workspace/workspace.ts";
 import { listWorkspaceRecords } from "../workspace/record.ts";
 
 export interface FoundWorkspace {
-  /** The folder's name: the short id of its task. */
+  /** The folder's name, which is the short id of its task. */
   readonly name: string;
   readonly path: string;
-  /** Of its record; null when its making never ended. */
+  /** The task in its record; null when its creation was never completed. */
   readonly taskId: string | null;
   readonly attempt: number;
   readonly changedAt: Date;
@@ -28,9 +28,9 @@ export interface FoundMirror {
   readonly path: string;
   readonly url: string;
   readonly usedAt: Date;
-  /** Of the agents; with the commit each stands on. */
+  /** The agents' branches, each with its head commit. */
   readonly branches: readonly { readonly name: string; readonly head: string }[];
-  /** Branches that a working copy is on. */
+  /** The branches that a working copy has checked out. */
   readonly checkedOut: ReadonlySet<string>;
 }
 
@@ -45,13 +45,13 @@ export interface Leftovers {
   readonly mirrors: readonly FoundMirror[];
   readonly snapshots: readonly (FoundFolder & { readonly taskId: string | null })[];
   readonly sockets: readonly { readonly name: string; readonly path: string; readonly answers: boolean }[];
-  /** Named by the id of their task. */
+  /** Attempt folders, named by the id of their task. */
   readonly attempts: readonly FoundFolder[];
-  /** Evidence of runs, named by their ids. */
+  /** Evidence folders, named by the id of their run. */
   readonly runs: readonly (FoundFolder & { readonly productId: string })[];
 }
 
-/** The kinds that are folders or files of their own, each below one root. */
+/** Returns the root folder of a kind of item. Branches have none, because they are refs in a mirror. */
 export function gcRoot(home: string, kind: Exclude<GcKind, "branch">): string {
   const roots = {
     run: join(home, "runs"),
@@ -64,7 +64,7 @@ export function gcRoot(home: string, kind: Exclude<GcKind, "branch">): string {
   return roots[kind];
 }
 
-/** One look at everything. `socket` is the one in use: it is nobody's to judge. */
+/** Scans everything. `socket` is the one in use, which is left out. */
 export async function scanLeftovers({ home }: Pick<AgentsContext, "home">, socket: string): Promise<Leftovers> {
   const [workspaces, mirrors, snapshots, sockets, attempts, runs] = await Promise.all([
     findWorkspaces(home),
@@ -89,7 +89,7 @@ async function findRuns(home: string): Promise<(FoundFolder & { productId: strin
   return found.flat();
 }
 
-/** Is what it holds elsewhere too? `base` is what its task was to change; unknown when the task is. */
+/** Tells whether the commits of `head` exist elsewhere too. `base` is the base branch of its task, if the task is known. */
 export async function checkReachability(
   mirror: Pick<Mirror, "path">,
   head: string,
@@ -104,7 +104,7 @@ export async function checkReachability(
   return { merged, onForge };
 }
 
-/** Only while it stands where it stood when that was decided. */
+/** Deletes the branch only if it has not moved since the decision. */
 export async function deleteBranchAt(mirrorPath: string, branch: string, head: string): Promise<boolean> {
   const ref = `refs/heads/${branch}`;
   return (await tryGit(["update-ref", "-d", ref, head], { gitDir: mirrorPath })).exitCode === 0;
@@ -130,7 +130,7 @@ async function readMirror({ name, path, changedAt }: FoundFolder, clones: string
   const repository = { gitDir: path };
   const url = await tryGit(["config", "--get", "remote.origin.url"], repository);
   const refs = await tryGit(["for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads"], repository);
-  if (url.exitCode !== 0 || refs.exitCode !== 0) return undefined; // half made, or being removed
+  if (url.exitCode !== 0 || refs.exitCode !== 0) return undefined; // It is incomplete, or being removed.
   const branches = refs.stdout.split("\n").flatMap((line) => {
     const [head = "", ...rest] = line.split(" ");
     return rest.length > 0 ? [{ name: rest.join(" "), head }] : [];
@@ -168,7 +168,7 @@ async function findSockets(home: string, inUse: string) {
   );
 }
 
-/** Only a plain refusal says that nobody is there. */
+/** Only a refused connection proves that no server is listening. */
 function isListening(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
@@ -182,7 +182,7 @@ function isListening(path: string): Promise<boolean> {
   });
 }
 
-/** Folders that are no links; names with a dot in front are the house's own. */
+/** Lists folders, without links and without names that start with a dot, which are internal. */
 async function findFolders(root: string): Promise<FoundFolder[]> {
   const names = (await readdir(root).catch(() => [])).filter((name) => !name.startsWith("."));
   const found = await Promise.all(

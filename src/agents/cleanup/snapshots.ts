@@ -1,4 +1,4 @@
-/** The snapshots of this machine, as a person looks for them: listed by name, restored into a new folder. */
+/** The snapshots of this machine for people: list them by name, and restore one into a new folder. */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FleetError } from "../../domain/errors.ts";
@@ -23,7 +23,7 @@ export interface SnapshotInfo {
   readonly restoreCommand: string;
 }
 
-/** Newest first; a folder without a manifest is no snapshot. */
+/** Lists the snapshots, newest first. A folder without a manifest is not a snapshot. */
 export async function listSnapshots(home: string): Promise<SnapshotInfo[]> {
   const folders = await findSnapshots(home);
   const sizes = await measureSizes(folders.map(({ path }) => path));
@@ -36,11 +36,11 @@ export async function listSnapshots(home: string): Promise<SnapshotInfo[]> {
   return found.flatMap((one) => one ?? []).toSorted((a, b) => (a.takenAt < b.takenAt ? 1 : -1));
 }
 
-/** Throws "not-found" for a name that is none, and refuses a folder that exists. */
+/** Throws "not-found" for an unknown name, and refuses an existing target folder. */
 export async function restoreSnapshotByName(home: string, name: string, into: string): Promise<SnapshotInfo> {
   const snapshot = (await listSnapshots(home)).find((one) => one.name === name);
-  if (!snapshot) throw new FleetError("not-found", `There is no snapshot ${name}. See them: fleet snapshots`);
-  if (await stat(into).catch(() => undefined)) throw new FleetError("workspace-refused", `${into} exists already.`);
+  if (!snapshot) throw new FleetError("not-found", `Snapshot ${name} not found. List them with: fleet snapshots`);
+  if (await stat(into).catch(() => undefined)) throw new FleetError("workspace-refused", `${into} already exists.`);
   await restoreSnapshot(join(snapshotRoot(home), name), into);
   return snapshot;
 }

@@ -1,4 +1,4 @@
-/** Putting things aside, and deleting what was put aside. Never outside its root, never in place, and never through a link. */
+/** Quarantines items by renaming them into a trash folder, and deletes what was quarantined: never outside the root, and never through a link. */
 import { lstat, mkdir, readdir, realpath, rename } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { lastLines, runCommand } from "../../command/run.ts";
@@ -8,24 +8,24 @@ import { SYSTEM_PATH } from "../../git/git.ts";
 const DELETE_TIMEOUT_MS = 10 * 60_000;
 const SIZE_TIMEOUT_MS = 30_000;
 const TRASH = ".trash";
-/** What this file puts aside is called by the id of its mark; others' names in the same folder are theirs. */
+/** Quarantined items are named by the id of their mark. Other names in the same folder do not belong to gc. */
 const MARK_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export function isMarkId(name: string): boolean {
   return MARK_ID.test(name);
 }
 
-/** Where it goes, decided before it goes there. On the same file system as its root. */
+/** Returns the quarantine path, which is on the same file system as the root, so that a rename works. */
 export function quarantinePath(root: string, id: string): string {
   return join(root, TRASH, id);
 }
 
 /**
- * Renames `path` to its quarantine; false when it is not there (any more). What is not, with every link resolved, below
- * `root` is refused, and so is a root or a trash that is itself a link.
+ * Renames `path` to its quarantine path; false when it does not exist (any more). A path that is not below `root` after
+ * resolving links is refused, and so is a root or a trash folder that is a link.
  */
 export async function quarantine(root: string, path: string, id: string): Promise<boolean> {
-  if (!MARK_ID.test(id)) throw deletionRefused(id, "that is no id of a mark");
+  if (!MARK_ID.test(id)) throw deletionRefused(id, "it is not the id of a mark");
   const real = await resolveRoot(root);
   if (!(await tryLstat(path))) return false;
   await assertBelow(real, path);
@@ -33,7 +33,7 @@ export async function quarantine(root: string, path: string, id: string): Promis
   await mkdir(trash, { mode: 0o700 }).catch((error: unknown) => {
     if (codeOf(error) !== "EEXIST") throw error;
   });
-  if (!(await lstat(trash)).isDirectory()) throw deletionRefused(trash, "it is no folder");
+  if (!(await lstat(trash)).isDirectory()) throw deletionRefused(trash, "it is not a folder");
   try {
     await rename(path, join(trash, id));
     return true;
@@ -43,9 +43,9 @@ export async function quarantine(root: string, path: string, id: string): Promis
   }
 }
 
-/** Deletes what was put aside, and nothing else; idempotent. */
+/** Deletes a quarantined item and nothing else; it is idempotent. */
 export async function deleteQuarantined(root: string, id: string): Promise<void> {
-  if (!MARK_ID.test(id)) throw deletionRefused(id, "that is no id of a mark");
+  if (!MARK_ID.test(id)) throw deletionRefused(id, "it is not the id of a mark");
   const real = await resolveRoot(root).catch((error: unknown) => {
     if (codeOf(error) === "ENOENT") return undefined;
     throw error;
@@ -57,7 +57,7 @@ export async function deleteQuarantined(root: string, id: string): Promise<void>
   await deleteTree(trash);
 }
 
-/** What lies in the trash of a root under the id of a mark, and since when. */
+/** Lists the quarantined items of a root, and since when they are there. */
 export async function listQuarantined(root: string): Promise<{ id: string; since: Date }[]> {
   const names = (await readdir(join(root, TRASH)).catch(() => [])).filter((name) => MARK_ID.test(name));
   const found = await Promise.all(
@@ -66,7 +66,7 @@ export async function listQuarantined(root: string): Promise<{ id: string; since
   return found.flatMap(({ id, since }) => (since ? [{ id, since }] : []));
 }
 
-/** Package caches leave folders that may not be written; their own user may change that, and links are not followed. */
+/** Package caches contain read-only folders, so permissions are changed if the first try fails. Links are not followed. */
 export async function deleteTree(trash: string): Promise<void> {
   const at = { cwd: "/", env: { PATH: SYSTEM_PATH, LC_ALL: "C" }, timeoutMs: DELETE_TIMEOUT_MS };
   const rm = ["rm", "-rf", "--one-file-system", "--", trash];
@@ -79,7 +79,7 @@ export async function deleteTree(trash: string): Promise<void> {
   throw deletionRefused(trash, lastLines(result.stderr, 3));
 }
 
-/** Bytes on the disk, of each; 0 for what cannot be measured. Links are measured, not followed. */
+/** Measures the bytes on the disk of each path; what cannot be measured is left out. Links are not followed. */
 export async function measureSizes(paths: readonly string[]): Promise<Map<string, number>> {
   const sizes = new Map<string, number>();
   const at = { cwd: "/", env: { PATH: SYSTEM_PATH, LC_ALL: "C" }, timeoutMs: SIZE_TIMEOUT_MS };
@@ -96,11 +96,11 @@ export async function measureSizes(paths: readonly string[]): Promise<Map<string
 
 async function resolveRoot(root: string): Promise<string> {
   const real = await realpath(root);
-  if (!(await lstat(root)).isDirectory()) throw deletionRefused(root, "it is no folder");
+  if (!(await lstat(root)).isDirectory()) throw deletionRefused(root, "it is not a folder");
   return real;
 }
 
-/** Its folder, with every link resolved, lies in the root or is the root itself; its own name is the last step. */
+/** Asserts that the folder of `path`, with every link resolved, is the root or below it. The last part of `path` may be a link. */
 async function assertBelow(real: string, path: string): Promise<void> {
   const name = basename(path);
   const parent = await realpath(dirname(path));

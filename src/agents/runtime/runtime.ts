@@ -1,8 +1,8 @@
-/** Where an agent's supervisor runs. tmux today; a container is another implementation of the same five verbs. */
+/** The runtime in which an agent's supervisor runs. tmux is the only implementation so far. */
 
 export interface Pane {
   readonly session: string;
-  /** Whose it is; null for a session that we did not make. */
+  /** The dispatch that the session belongs to; null when Fleetwright did not create it. */
   readonly dispatchId: string | null;
   readonly isDead: boolean;
   readonly pid: number | null;
@@ -13,17 +13,17 @@ export interface StartRequest {
   readonly dispatchId: string;
   readonly argv: readonly string[];
   readonly cwd: string;
-  /** The Unix user of the agent, which gets a server of its own; left out: the house's. */
+  /** The agent's Unix user, which has a server of its own; absent for the default server. */
   readonly user?: string | undefined;
 }
 
 export interface Runtime {
-  /** Looks first: the same dispatch is adopted, another one under this name is a refusal. */
-  start(ask: StartRequest): Promise<{ readonly adopted: boolean }>;
-  /** Ends the session; no error when there is none. */
+  /** Starts a session. An existing one of the same dispatch is adopted; one of another dispatch is refused. */
+  start(request: StartRequest): Promise<{ readonly adopted: boolean }>;
+  /** Ends the session, if there is one. */
   kill(session: string): Promise<void>;
-  /** Everything that runs, in one call. An answer that cannot be had is an error, never an empty list. */
+  /** Lists all panes in one call. If the runtime does not answer, it throws rather than returning an empty list. */
   listActive(): Promise<readonly Pane[]>;
-  /** Ends the runtime's own server if that is ours alone; for tests and for taking Fleetwright off a machine. */
+  /** Ends the runtime's server, for tests and for removing Fleetwright from a machine. */
   shutDown(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** All tmux servers of this home as one runtime: the house's own, and one for each Unix user of a tenant, on a socket of its own. */
+/** Combines all tmux servers of this home into one runtime: the default server, and one for each tenant's Unix user. */
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Runtime } from "./runtime.ts";
@@ -6,7 +6,7 @@ import { openTmux, type TmuxOptions } from "./tmux.ts";
 
 const PREFIX = "user-";
 
-/** Servers are root's, as supervisors are: no agent can reach a socket, its own tenant's least of all. */
+/** The servers and supervisors run as root, so no agent can access a socket, not even that of its own tenant. */
 export function openTmuxServers(options: TmuxOptions): Runtime {
   const defaultServer = openTmux(options);
   const opened = new Map<string, Runtime>();
@@ -18,7 +18,7 @@ export function openTmuxServers(options: TmuxOptions): Runtime {
     return server;
   }
 
-  /** Those that were ever started: noted by name, because a long socket path is not below the home. */
+  /** Lists the servers that were ever started. A marker file records each, because the socket itself may be outside the home. */
   async function listServers(): Promise<readonly Runtime[]> {
     const names = await readdir(folder).catch(() => []);
     const users = names.filter((name) => name.startsWith(PREFIX) && !name.endsWith(".sock"));
@@ -26,11 +26,11 @@ export function openTmuxServers(options: TmuxOptions): Runtime {
   }
 
   return {
-    async start(ask) {
-      if (ask.user === undefined) return defaultServer.start(ask);
+    async start(request) {
+      if (request.user === undefined) return defaultServer.start(request);
       await mkdir(folder, { recursive: true, mode: 0o700 });
-      await writeFile(join(folder, serverName(ask.user)), "", { mode: 0o600 });
-      return getServer(ask.user).start(ask);
+      await writeFile(join(folder, serverName(request.user)), "", { mode: 0o600 });
+      return getServer(request.user).start(request);
     },
     async kill(session) {
       for (const server of await listServers()) await server.kill(session);
@@ -42,7 +42,7 @@ export function openTmuxServers(options: TmuxOptions): Runtime {
   };
 }
 
-/** Also how gc knows that a socket is nobody's to judge. */
+/** gc recognises by this name the sockets that it must not remove. */
 export function serverName(user: string): string {
   return `${PREFIX}${user}`;
 }

@@ -1,4 +1,4 @@
-/** The tmux runtime: a server of our own behind a private socket, one session per attempt, argv arrays and exact names. */
+/** The tmux runtime: a separate server on a private socket, with one session per attempt. */
 import { createHash } from "node:crypto";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,20 +10,20 @@ import type { Pane, Runtime, StartRequest } from "./runtime.ts";
 
 export interface TmuxOptions {
   readonly home: string;
-  /** A name below the home, or an absolute path. */
+  /** The name of a socket below the home, or an absolute path. */
   readonly socket: string;
 }
 
 /** A healthy server answers in 5–15 ms. */
 const TIMEOUT_MS = 10_000;
-/** What a Unix socket's address can hold on Linux, without its closing NUL. */
+/** The maximum length of a Unix socket's path on Linux, without the terminating NUL. */
 const SOCKET_PATH_BYTES = 107;
-/** Also a server without any session: it says that it has no current target. */
+/** A server without any session also matches: it reports that it has no current target. */
 const NO_SERVER =
   /no server running|error connecting to .*\((?:No such file or directory|Connection refused)\)|server exited|lost server|no current target/;
 const NO_SESSION = /can't find (?:session|window|pane)|session not found/;
 
-/** `window-size` is set per window: as a global option it crashes servers of version 3.3. */
+/** `window-size` is set per window instead, because as a global option it crashes tmux 3.3. */
 const CONFIG = `set -s exit-empty off
 set -s set-clipboard off
 set -s escape-time 10
@@ -37,7 +37,7 @@ set -g allow-rename off
 set -g automatic-rename off
 `;
 
-/** The server must not inherit anything: every pane would. */
+/** The server must not inherit the worker's environment, because every pane would inherit it too. */
 const ENV = { PATH: SYSTEM_PATH, HOME: "/", LANG: "C.UTF-8", TERM: "xterm-256color", SHELL: "/bin/sh" };
 
 export function openTmux(options: TmuxOptions): Runtime {
@@ -69,7 +69,7 @@ export function openTmux(options: TmuxOptions): Runtime {
     const target = `=${request.session}:`;
     const owner = ["set-option", "-t", target, "@fleet_dispatch", request.dispatchId];
     const size = ["set-option", "-w", "-t", target, "window-size", "manual"];
-    // tmux makes the session or says that there is one: asking first would be another call and still a race.
+    // tmux creates the session or reports a duplicate. Checking first would be another call, and still a race.
     const result = await tmux(...session, ...request.argv, ";", ...owner, ";", ...size);
     if (result.exitCode === 0) return { adopted: false };
     if (!result.stderr.includes("duplicate session")) throw tmuxUnavailable("new-session", result);
@@ -92,7 +92,7 @@ export function openTmux(options: TmuxOptions): Runtime {
   return { start, kill, listActive, shutDown };
 }
 
-/** Under the home when the address can hold that path, else under a private folder for temporary files. */
+/** Returns a path under the home, or in a private temporary folder if the path would be too long for a socket. */
 export function socketPath({ home, socket }: TmuxOptions): string {
   if (isAbsolute(socket)) return socket;
   const path = join(home, "tmux", `${socket}.sock`);

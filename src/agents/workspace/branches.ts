@@ -1,4 +1,4 @@
-/** The agents' branches as the trusted mirror has them: read, compared, and published to the forge on the agent's behalf. */
+/** The agents' branches in the trusted mirror: reads and compares them, and publishes them to the forge on the agent's behalf. */
 import { asUser, type UnixUser } from "../../command/unix-user.ts";
 import { FleetError } from "../../domain/errors.ts";
 import { git, gitFailed, REMOTE_PROTOCOLS, tryGit } from "../../git/git.ts";
@@ -8,21 +8,21 @@ import { redactUrl } from "../../git/repository-url.ts";
 export interface PublishRequest {
   readonly repositoryUrl: string;
   readonly branch: string;
-  /** The agent's own clone; left out for worktrees, whose branch is in the mirror already. */
+  /** The agent's own clone; absent for worktrees, whose branch is already in the mirror. */
   readonly clone?: AgentClone;
-  /** The head the forge must still have; null: the branch must not exist there. Left out: only forward. */
+  /** The head that the forge must still have; null means that the branch must not exist there. Without it, only a fast-forward is allowed. */
   readonly expectedOld?: string | null;
 }
 
 export interface AgentClone {
   readonly path: string;
-  /** Whose files these are: they are read with that user's rights, so that no link in them leads further. */
+  /** The owner of the files. They are read with that user's rights, so that a link in them cannot reach other files. */
   readonly user?: UnixUser | undefined;
 }
 
 export interface PublishResult {
   readonly sha: string;
-  /** False when the forge had it already, for instance because the agent pushed itself. */
+  /** False when the forge already had it, for instance because the agent pushed by itself. */
   readonly pushed: boolean;
 }
 
@@ -37,7 +37,7 @@ const CLONE_TIMEOUT_MS = 2 * 60_000;
 const EXCERPT_CHARS = 2_000;
 const EXCERPT_READ_BYTES = 512 * 1_024;
 
-/** Pushes the branch from the mirror; nothing that stands in the agent's folder is run or trusted. */
+/** Pushes the branch from the mirror; nothing in the agent's folder is executed or trusted. */
 export async function publishBranch(mirrors: Mirrors, request: PublishRequest): Promise<PublishResult> {
   const mirror = await mirrors.ensure(request.repositoryUrl);
   if (request.clone !== undefined) await fetchFromClone(mirror, request.clone, request.branch);
@@ -57,13 +57,13 @@ export async function publishBranch(mirrors: Mirrors, request: PublishRequest): 
   if (result.exitCode === 0) return { sha, pushed: !line.startsWith("=") };
   if (line.startsWith("!")) {
     const why = /\((.*)\)/.exec(line)?.[1] ?? "rejected";
-    const message = `The forge refuses ${request.branch} at ${redactUrl(mirror.url)}: ${why}.`;
+    const message = `The forge refused ${request.branch} at ${redactUrl(mirror.url)}: ${why}.`;
     throw new FleetError("merge-conflict", message, { branch: request.branch, sha, why });
   }
   throw gitFailed(["push"], result);
 }
 
-/** Fetches the branch from an agent's own clone into the mirror; every object is checked on the way. */
+/** Fetches the branch from an agent's own clone into the mirror. git verifies every object, because the clone is not trusted. */
 export async function fetchFromClone(mirror: Mirror, { path, user }: AgentClone, branch: string): Promise<void> {
   const serve = user
     ? [`--upload-pack=${asUser(user, ["env", "GIT_CONFIG_GLOBAL=/dev/null", "git", "upload-pack"]).join(" ")}`]
@@ -101,14 +101,14 @@ export async function diffStat(mirror: Mirror, base: string, head: string): Prom
     const [added, removed, name] = entry.split("\t");
     if (name === undefined) continue;
     files.push(name);
-    // Binary files count as "-".
+    // git reports "-" for binary files.
     insertions += Number(added) || 0;
     deletions += Number(removed) || 0;
   }
   return { files, insertions, deletions };
 }
 
-/** What the commits after `base` changed, hunk by hunk and the newest first, as much of it as fits. Untrusted text. */
+/** Returns the hunks of the commits after `base`, newest first, within `maxChars`. It is untrusted text. */
 export async function diffExcerpt(
   mirror: Mirror,
   base: string,

@@ -1,4 +1,4 @@
-/** Dependencies of a workspace: the product's setup command, or what its lock files ask for; frozen, cached, measured. */
+/** Installs the dependencies of a workspace: with the product's setup command, or with the installers of its lock files. */
 import { createHash } from "node:crypto";
 import { appendFile, mkdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -13,10 +13,10 @@ export interface InstallRequest {
   readonly taskId: string;
   readonly setupCommand?: readonly string[];
   readonly timeoutMs: number;
-  /** Aborted, the installer is ended. */
+  /** Aborting it ends the installer. */
   readonly signal?: AbortSignal | undefined;
   readonly logFile: string;
-  /** PATH and HOME at least. */
+  /** The environment, with PATH and HOME at least. */
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -30,7 +30,7 @@ export interface InstallResult {
 interface Installer {
   readonly lockFile: string;
   readonly argv: readonly string[];
-  /** Installers of one ecosystem: the first whose lock file is there does it. */
+  /** Of several installers of one ecosystem, the first whose lock file exists is used. */
   readonly ecosystem: string;
 }
 
@@ -67,7 +67,7 @@ export async function installDependencies(request: InstallRequest): Promise<Inst
   );
 }
 
-/** Which commands, and a fingerprint of what they would install. */
+/** Returns the commands to run, and a fingerprint of what they would install. */
 async function planInstall(path: string, setup: readonly string[] | undefined) {
   const hash = createHash("sha256").update(JSON.stringify(setup ?? null));
   const commands: (readonly string[])[] = [];
@@ -83,7 +83,7 @@ async function planInstall(path: string, setup: readonly string[] | undefined) {
   return { commands: setup ? [setup] : commands, fingerprint: hash.digest("hex") };
 }
 
-/** A project without dependencies still has a lock file; npm takes half a second to find that out. */
+/** Skips npm for a lock file without dependencies, because npm takes half a second to find that out. */
 function isEmptyNpmLock(lockFile: string, text: Buffer): boolean {
   if (!lockFile.endsWith(".json")) return false;
   try {
@@ -99,7 +99,7 @@ function isEmptyNpmLock(lockFile: string, text: Buffer): boolean {
   }
 }
 
-/** From version 2 on (it has a .yarnrc.yml) the old flag is gone. */
+/** Yarn 2 and later (recognised by .yarnrc.yml) replaced the old flag. */
 async function yarnArgv(path: string, argv: readonly string[]): Promise<readonly string[]> {
   const isModern = await stat(join(path, ".yarnrc.yml")).catch(() => undefined);
   return isModern ? ["yarn", "install", "--immutable"] : argv;
@@ -130,7 +130,7 @@ async function runInstaller(request: InstallRequest, record: WorkspaceRecord, ar
   throw new SpawnError("INSTALL_FAILED", "install", `${commandLine} ${why}:\n${lastLines(output)}`);
 }
 
-/** One download cache for all workspaces; the installers themselves keep parallel use of it safe. */
+/** All workspaces share one download cache; the installers themselves support parallel use. */
 function cacheEnv(cache: string): Record<string, string> {
   return {
     npm_config_cache: join(cache, "npm"),

@@ -5,14 +5,14 @@ import { randomUUID } from "node:crypto";
 import { SpawnError, codeOf } from "../../domain/errors.ts";
 import { portRoot, workspaceRoot } from "../paths.ts";
 
-/** Below the range from which Linux gives out ports by itself (32768 on), above what services commonly use. */
+/** The range is below Linux's ephemeral ports (from 32768) and above the ports that services commonly use. */
 const FIRST_PORT = 20_000;
 const LAST_PORT = 32_000;
 export const PORTS_PER_WORKSPACE = 10;
-/** A lease without a workspace is forgotten only when it cannot be one that is just being made. */
+/** A lease without a workspace is released only after this time, because the workspace may still be in preparation. */
 const ORPHAN_MS = 3_600_000;
 
-/** The same block again for the same workspace. */
+/** Leases a block of ports. The same workspace gets the same block again. */
 export async function leasePorts(home: string, shortName: string): Promise<number> {
   const root = portRoot(home);
   await mkdir(root, { recursive: true, mode: 0o700 });
@@ -22,7 +22,11 @@ export async function leasePorts(home: string, shortName: string): Promise<numbe
   for (let base = FIRST_PORT; base < LAST_PORT; base += PORTS_PER_WORKSPACE) {
     if (!taken.has(base) && (await claimBlock(root, base, shortName))) return base;
   }
-  throw new SpawnError("WORKSPACE_FAILED", "workspace", "All port blocks are leased: remove workspaces that are done.");
+  throw new SpawnError(
+    "WORKSPACE_FAILED",
+    "workspace",
+    "All port blocks are leased: remove workspaces that are no longer needed.",
+  );
 }
 
 export async function releasePorts(home: string, shortName: string): Promise<void> {

@@ -1,4 +1,4 @@
-/** What Fleetwright wrote down when a workspace was ready. Without this record no agent ever ran in it. */
+/** The record that is written when a workspace is ready. Without it, no agent ever ran in the workspace. */
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
@@ -16,9 +16,9 @@ export const WorkspaceRecord = z.object({
   startSha: z.string(),
   baseSha: z.string(),
   portBase: z.int(),
-  /** Fingerprint of the lock files whose dependencies are installed. */
+  /** The fingerprint of the lock files whose dependencies are installed. */
   installed: z.string().optional(),
-  /** Whose files these are, when not the worker's. */
+  /** The owner of the files, if it is not the worker's user. */
   unixUser: UnixUser.optional(),
 });
 export type WorkspaceRecord = z.infer<typeof WorkspaceRecord>;
@@ -30,7 +30,7 @@ export async function readWorkspaceRecord(home: string, taskId: string): Promise
   return parsed.success && parsed.data.taskId === taskId ? parsed.data : undefined;
 }
 
-/** Of all the working copies that were made whole on this host. */
+/** Lists the records of all completed workspaces on this host. */
 export async function listWorkspaceRecords(home: string): Promise<WorkspaceRecord[]> {
   const folder = join(workspaceRoot(home), ".state");
   const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(".json"));
@@ -45,7 +45,7 @@ export async function writeWorkspaceRecord(home: string, record: WorkspaceRecord
   await rename(`${path}.new`, path);
 }
 
-export async function forgetWorkspaceRecord(home: string, taskId: string): Promise<void> {
+export async function deleteWorkspaceRecord(home: string, taskId: string): Promise<void> {
   await rm(workspaceRecordPath(home, taskId), { force: true });
 }
 

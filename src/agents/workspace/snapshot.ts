@@ -1,4 +1,4 @@
-/** Saving what a workspace holds and nobody else has: commits as a bundle, changes as a patch, new files as an archive; read back. */
+/** Snapshots save the work that exists only in a workspace: commits as a bundle, changes as a patch, new files as an archive. Each part is verified. */
 import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -20,14 +20,14 @@ export interface SnapshotRequest {
   readonly path: string;
   /** The branch's head in the mirror. */
   readonly head: string;
-  /** How many of its commits the forge has not. */
+  /** How many of its commits the forge does not have. */
   readonly unpushed: number;
   readonly untracked: readonly string[];
 }
 
 export interface Snapshot {
   readonly dir: string;
-  /** What a person types to have the work back, without Fleetwright. */
+  /** The command with which a person restores the work, without Fleetwright. */
   readonly restoreCommand: string;
 }
 
@@ -47,7 +47,7 @@ const MAX_FILES = 20_000;
 const MAX_BYTES = 512 * 1_024 * 1_024;
 const TIMEOUT_MS = 5 * 60_000;
 
-/** A git that reads an agent's files: the mirror is the repository, the index is ours, attributes cannot name programs. */
+/** Options for git to read an agent's files safely: with the mirror as repository and a separate index, nothing of the agent's configuration applies. */
 function gitReadOptions(mirror: Mirror, workTree: string, indexFile: string) {
   return { gitDir: mirror.path, workTree, indexFile, cwd: workTree, timeoutMs: TIMEOUT_MS };
 }
@@ -57,7 +57,7 @@ export interface UnsavedFiles {
   readonly untracked: readonly string[];
 }
 
-/** Which files differ from `head`, and which are not known to git and not ignored. */
+/** Lists the files that differ from `head`, and the untracked files that are not ignored. */
 export async function findUnsaved(home: string, mirror: Mirror, path: string, head: string): Promise<UnsavedFiles> {
   return withTempIndex(home, async (index) => {
     const at = gitReadOptions(mirror, path, index);
@@ -69,7 +69,7 @@ export async function findUnsaved(home: string, mirror: Mirror, path: string, he
   });
 }
 
-/** Throws when anything could not be saved, or does not read back: then nothing may be deleted. */
+/** Throws when something could not be saved or verified. Then nothing may be deleted. */
 export async function takeSnapshot(request: SnapshotRequest): Promise<Snapshot> {
   const root = snapshotRoot(request.home);
   const draft = join(root, `.new-${shortId(request.taskId)}-${randomBytes(4).toString("hex")}`);
@@ -92,7 +92,7 @@ export async function takeSnapshot(request: SnapshotRequest): Promise<Snapshot> 
   }
 }
 
-/** The commits of a branch whose working copy is gone already: what no forge has of them. */
+/** Saves the commits that the forge does not have, of a branch without a working copy. */
 export async function takeBranchSnapshot(
   request: Pick<SnapshotRequest, "home" | "mirror" | "taskId" | "branch" | "head">,
 ): Promise<Snapshot> {
@@ -119,10 +119,10 @@ export async function readManifest(dir: string): Promise<SnapshotManifest> {
   return Manifest.parse(JSON.parse(await readFile(join(dir, "manifest.json"), "utf8")));
 }
 
-/** Makes a new working copy at `into` with everything the snapshot holds. */
+/** Creates a new working copy at `into` with everything that the snapshot contains. */
 export async function restoreSnapshot(dir: string, into: string): Promise<void> {
   const manifest = await readManifest(dir);
-  if (await stat(into).catch(() => undefined)) throw new FleetError("workspace-refused", `${into} exists already.`);
+  if (await stat(into).catch(() => undefined)) throw new FleetError("workspace-refused", `${into} already exists.`);
   const { branch, head, parts, repositoryUrl } = manifest;
   await git(["clone", "--quiet", "--no-checkout", "--template=", repositoryUrl, into], {
     allowProtocol: REMOTE_PROTOCOLS,
@@ -144,7 +144,8 @@ async function saveCommits(request: CommitSource, draft: string): Promise<true> 
   await git(["bundle", "create", "--quiet", file, ref, "--not", "--remotes=origin"], at);
   await git(["bundle", "verify", "--quiet", file], at);
   const heads = await git(["bundle", "list-heads", file], at);
-  if (!heads.includes(`${request.head} ${ref}`)) throw unverifiedError("the bundle does not hold the branch as it is");
+  if (!heads.includes(`${request.head} ${ref}`))
+    throw unverifiedError("the bundle does not contain the current head of the branch");
   return true;
 }
 
@@ -169,7 +170,7 @@ async function savePatch(request: SnapshotRequest, draft: string): Promise<boole
   return true;
 }
 
-/** Regular files and symlinks as such; nothing is followed, and what is neither is a doubt. */
+/** Saves regular files and symbolic links, without following them. Any other kind of file is an error, because it could not be restored. */
 async function saveUntracked(request: SnapshotRequest, draft: string): Promise<number> {
   if (request.untracked.length === 0) return 0;
   if (request.untracked.length > MAX_FILES)
@@ -186,7 +187,7 @@ async function saveUntracked(request: SnapshotRequest, draft: string): Promise<n
   await tar(["--create", "--file", archive, "--no-recursion", "--null", "--files-from=-"], request.path, list);
   const names = (await tar(["--list", "--quoting-style=literal", "--null", "--file", archive], draft)).split(/[\0\n]/);
   if (names.filter(Boolean).length < request.untracked.length)
-    throw unverifiedError("the archive does not hold every untracked file");
+    throw unverifiedError("the archive does not contain every untracked file");
   return request.untracked.length;
 }
 

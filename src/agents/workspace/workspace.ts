@@ -1,4 +1,4 @@
-/** A working copy for one task: made from the mirror, found again after a crash, and never outside its root. */
+/** The working copy of a task: created from the mirror, reused after a crash, and never outside its root. */
 import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readFile, realpath, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -14,11 +14,11 @@ import { leasePorts } from "./ports.ts";
 import { prepareUser } from "../users.ts";
 import { readWorkspaceRecord, writeWorkspaceRecord, type WorkspaceRecord } from "./record.ts";
 
-/** What the functions of this folder need to reach. */
+/** What the functions of this folder depend on. */
 export interface AgentsContext {
   readonly home: string;
   readonly mirrors: Mirrors;
-  /** Below this much free space nothing new is started. */
+  /** With less free space than this, nothing new is started. */
   readonly minFreeMb: number;
 }
 
@@ -29,16 +29,16 @@ export interface WorkspaceRequest {
   readonly branch: string;
   readonly baseBranch: string;
   readonly kind: "worktree" | "clone";
-  /** As whom the agent runs; it then has a repository of its own, without a link to ours. */
+  /** The Unix user the agent runs as. It then gets a separate repository without a link to the mirror. */
   readonly unixUser?: string | undefined;
-  /** False: a branch of that name with commits of its own is a refusal. */
+  /** With false, an existing branch with commits of its own is refused. */
   readonly fromBranchIfExists?: boolean;
 }
 
 export interface Workspace {
   readonly path: string;
   readonly kind: "worktree" | "clone";
-  /** Where this attempt begins: its own commits come after it. */
+  /** The commit at which this attempt starts; its own commits come after it. */
   readonly startSha: string;
   readonly baseSha: string;
   readonly portBase: number;
@@ -47,7 +47,7 @@ export interface Workspace {
 
 const AGENT_CONFIG = "[user]\n\tname = Fleetwright agent\n\temail = agent@fleetwright.invalid\n";
 
-/** Idempotent: after a crash at any point, the same call finishes what was begun. */
+/** Prepares the workspace. It is idempotent: after a crash at any point, the same call completes it. */
 export async function prepareWorkspace(context: AgentsContext, request: WorkspaceRequest): Promise<Workspace> {
   try {
     await assertFreeSpace(context);
@@ -57,23 +57,23 @@ export async function prepareWorkspace(context: AgentsContext, request: Workspac
   } catch (error) {
     if (error instanceof SpawnError) throw error;
     const why = messageOf(error);
-    throw new SpawnError("WORKSPACE_FAILED", "workspace", `No working copy: ${why}`, error);
+    throw new SpawnError("WORKSPACE_FAILED", "workspace", `The working copy could not be created: ${why}`, error);
   }
 }
 
-/** The private part of a worktree inside the mirror. */
+/** The administrative folder of a worktree inside the mirror. */
 export function worktreeDir(mirror: Mirror, taskId: string): string {
   return join(mirror.path, "worktrees", shortId(taskId));
 }
 
-/** The folder in which all workspaces lie, with every symlink resolved. */
+/** Creates the root folder of all workspaces, and returns it with every symbolic link resolved. */
 export async function openWorkspaceRoot(home: string): Promise<string> {
   const root = workspaceRoot(home);
   await mkdir(root, { recursive: true, mode: 0o700 });
   return realpath(root);
 }
 
-/** Moves it out of the way, still complete, for a human to look at. Commits that no branch holds get a ref. */
+/** Moves the complete workspace aside for a person to inspect. Commits on a detached HEAD get a ref, so that git keeps them. */
 export async function preserveWorkspace(
   context: AgentsContext,
   mirror: Mirror,
@@ -88,15 +88,15 @@ export async function preserveWorkspace(
     await git(["update-ref", `refs/fleet/kept/${name}`, head.trim()], { gitDir: mirror.path });
   }
   await rename(path, preserved);
-  await forgetWorktree(context, mirror, taskId);
+  await deregisterWorktree(context, mirror, taskId);
   return preserved;
 }
 
 /**
- * What the mirror keeps about one worktree goes into the trash. `git worktree prune` would do it too, but looks at all of them,
- * and under the mirror's lock: with a thousand tasks that is what cleaning up and starting wait for.
+ * Moves the mirror's administrative folder of a worktree into the trash. `git worktree prune` would check all worktrees under
+ * the mirror's lock, and with a thousand tasks every start and clean-up would wait for it.
  */
-export async function forgetWorktree(context: AgentsContext, mirror: Mirror, taskId: string): Promise<void> {
+export async function deregisterWorktree(context: AgentsContext, mirror: Mirror, taskId: string): Promise<void> {
   await mkdir(trashRoot(context.home), { recursive: true, mode: 0o700 });
   const trash = join(trashRoot(context.home), `admin-${shortId(taskId)}-${randomBytes(4).toString("hex")}`);
   await rename(worktreeDir(mirror, taskId), trash).catch((error: unknown) => {
@@ -112,7 +112,7 @@ async function assertFreeSpace(context: AgentsContext): Promise<void> {
   throw new SpawnError(
     "DISK_FULL",
     "workspace",
-    `Only ${freeMb} MB are free at ${context.home}; ${context.minFreeMb} are needed.`,
+    `Only ${freeMb} MB are free at ${context.home}, and ${context.minFreeMb} MB are needed.`,
   );
 }
 
@@ -156,7 +156,7 @@ interface WorkspaceCandidate {
   readonly record: WorkspaceRecord | undefined;
 }
 
-/** The record of the intact workspace that stands there; otherwise nothing stands there any more. */
+/** Returns the record of an intact workspace at the path. Anything else at the path is moved away. */
 async function findIntactOrClear(
   context: AgentsContext,
   { mirror, request, path, record }: WorkspaceCandidate,
@@ -168,7 +168,7 @@ async function findIntactOrClear(
     await preserveWorkspace(context, mirror, request.taskId, path);
     return undefined;
   }
-  // No record: a crash interrupted its making, so no agent was ever in it.
+  // Without a record a crash interrupted its creation, so no agent ever ran in it.
   await mkdir(trashRoot(context.home), { recursive: true, mode: 0o700 });
   const trash = join(trashRoot(context.home), `${basename(path)}-${randomBytes(3).toString("hex")}`);
   await rename(path, trash);
@@ -176,7 +176,7 @@ async function findIntactOrClear(
   return undefined;
 }
 
-/** Read as plain files: git itself would already trust what stands in them. */
+/** Reads git's files as plain text, because git itself would already trust their content. */
 async function isIntact(
   mirror: Mirror,
   request: WorkspaceRequest,
@@ -211,7 +211,7 @@ async function reuseWorkspace(
 ): Promise<Workspace> {
   const { mirror, request, path, record } = found;
   const admin = request.kind === "worktree" ? worktreeDir(mirror, request.taskId) : join(path, ".git");
-  // A git of the last attempt that was killed leaves it behind; nobody else works here now.
+  // A git process of the last attempt that was killed leaves this lock behind; nothing else is using it now.
   await rm(join(admin, "index.lock"), { force: true });
   if (request.kind === "clone") await fetchFromClone(mirror, { path, user: record.unixUser }, request.branch);
   const head = await branchHead(mirror, request.branch);
@@ -224,7 +224,7 @@ async function reuseWorkspace(
 
 interface BranchHeads {
   readonly base: string;
-  /** The branch as an earlier attempt left it in the mirror. */
+  /** The head of the branch in the mirror, where an earlier attempt left it. */
   readonly own: string | undefined;
   readonly pushed: string | undefined;
 }
@@ -237,21 +237,21 @@ async function readBranchHeads(mirror: Mirror, { branch, baseBranch }: Workspace
   return { base, own, pushed };
 }
 
-/** What exists is gone on with; where the mirror and the forge differ, the mirror's unless the forge's contains it. */
+/** Continues from an existing branch. If mirror and forge differ, the mirror's head is used unless the forge's contains it. */
 async function chooseStartSha(mirror: Mirror, request: WorkspaceRequest, refs: BranchHeads): Promise<string> {
   const existing = refs.own ?? refs.pushed;
   if (existing === undefined) return refs.base;
   if (request.fromBranchIfExists === false && !(await isAncestor(mirror, existing, refs.base))) {
     throw new FleetError(
       "workspace-refused",
-      `The branch ${request.branch} exists already and has commits of its own.`,
+      `The branch ${request.branch} already exists and has commits of its own.`,
     );
   }
   if (!refs.own || !refs.pushed || refs.own === refs.pushed) return existing;
   return (await isAncestor(mirror, refs.own, refs.pushed)) ? refs.pushed : refs.own;
 }
 
-/** Only registering is exclusive (16 at once without a lock: 6 % fail); the checkout, which takes long, is not. */
+/** Only the registration takes the lock (of 16 concurrent ones without it, 6 % failed); the slow checkout does not. */
 async function addWorktree(
   context: AgentsContext,
   mirror: Mirror,
@@ -271,7 +271,7 @@ async function addWorktree(
   await git(["reset", "--quiet", "--hard", startSha], { gitDir: admin, workTree: path, cwd: path, timeoutMs: 300_000 });
 }
 
-/** Its own repository with no link to ours; objects are copied, so that nothing outside the folder is needed. */
+/** Creates a separate repository without a link to the mirror: the objects are copied, so that it needs nothing outside its folder. */
 async function addClone(mirror: Mirror, request: WorkspaceRequest, path: string, startSha: string): Promise<void> {
   const base = `refs/remotes/origin/${request.baseBranch}`;
   const refspecs = [`+${base}:${base}`, `+${startSha}:refs/heads/${request.branch}`];

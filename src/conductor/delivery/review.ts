@@ -270,7 +270,7 @@ async function checkDone(fleet: Fleet, tx: Tx, task: Task, rows: readonly Review
     behind: comparison.behind,
     ci: { ...ci, status: ci.status === "error" ? "failing" : ci.status },
     reviews: {
-      asked: rows.length,
+      requested: rows.length,
       required: Math.min(fleet.settings.review.requiredApprovals, rows.length),
       approvals: rows.filter(({ verdict }) => verdict === "approve").length,
       objections: rows.filter(({ verdict }) => verdict === "request_changes").length,

@@ -116,10 +116,10 @@ function workspaceFacts({ workspaces }: Leftovers, tasks: TaskIndex): GcFacts[] 
   return workspaces.map(({ name, path, taskId, changedAt }) => {
     const task = tasks.byShortId(name);
     // While its row names it, the host removes it by itself.
-    const doubt = task?.doubt ?? (task?.hasWorkspace && !task.live ? "its clean-up is under way" : null);
+    const keptReason = task?.doubt ?? (task?.hasWorkspace && !task.live ? "its clean-up is under way" : null);
     const state = taskStateOf(task);
-    const isMade = taskId !== null;
-    return { kind: "workspace", subject: name, path, task: state, isMade, doubt, changedAt } as const;
+    const isComplete = taskId !== null;
+    return { kind: "workspace", subject: name, path, task: state, isComplete, keptReason, changedAt } as const;
   });
 }
 

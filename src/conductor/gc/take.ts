@@ -30,7 +30,7 @@ export async function collect(fleet: Fleet, verdict: GcDecision, bytes: number):
 async function collectByKind(fleet: Fleet, verdict: GcDecision, bytes: number): Promise<CollectedItem> {
   const { item } = verdict;
   if (item.kind === "branch") return collectBranch(fleet, { ...verdict, item });
-  if (item.kind === "workspace" && item.isMade) return cleanUp(fleet, { ...verdict, item }, bytes);
+  if (item.kind === "workspace" && item.isComplete) return cleanUp(fleet, { ...verdict, item }, bytes);
   return quarantineItem(fleet, verdict, bytes);
 }
 

@@ -1,4 +1,4 @@
-/** The audit chain: what an entry's hash is made of, and where a chain is broken. */
+/** The audit hash chain: how an entry's hash is computed, and how a chain is verified. */
 import { z } from "zod";
 
 export interface ChainLink {
@@ -7,7 +7,7 @@ export interface ChainLink {
   readonly atText: string;
   readonly actor: string;
   readonly action: string;
-  /** The detail exactly as the database prints it. */
+  /** The detail exactly as PostgreSQL prints it, because the hash covers that text. */
   readonly detailText: string;
   readonly hash: string;
 }
@@ -17,12 +17,12 @@ export interface BrokenLink {
   readonly why: string;
 }
 
-/** The text whose SHA-256, in hex, is the entry's hash. The database makes the same text (fleet_audit_hash). */
+/** Returns the text whose SHA-256 (hex) is the entry's hash. The SQL function fleet_audit_hash builds the same text. */
 export function auditHashInput(previousHash: string, link: Omit<ChainLink, "hash">): string {
   return [previousHash, String(link.seq), link.atText, link.actor, link.action, link.detailText].join("\n");
 }
 
-/** Follows a chain, page by page: feed `state` of one page into the next. */
+/** Verifies a chain page by page: the returned `seq` and `hash` of one page are the `from` of the next. */
 export function verifyLinks(
   links: readonly ChainLink[],
   from: { readonly seq: number; readonly hash: string },
@@ -34,11 +34,11 @@ export function verifyLinks(
       return {
         seq,
         hash,
-        broken: { seq: seq + 1, why: `entry ${seq + 1} is missing or doubled; ${link.seq} follows` },
+        broken: { seq: seq + 1, why: `entry ${seq + 1} is missing or duplicated; the next entry is ${link.seq}` },
       };
     }
     if (sha256(auditHashInput(hash, link)) !== link.hash) {
-      return { seq, hash, broken: { seq: link.seq, why: "its content does not give its hash" } };
+      return { seq, hash, broken: { seq: link.seq, why: "its content does not match its hash" } };
     }
     seq = link.seq;
     hash = link.hash;
@@ -52,7 +52,7 @@ export const AuditEntry = z.object({
   seq: z.int(),
   taskId: z.uuid().nullable(),
   at: z.date(),
-  /** Microseconds, UTC: what the hash was made of. */
+  /** The time in UTC with microseconds, as the hash covers it. */
   atText: z.string(),
   actor: z.string(),
   action: z.string(),

@@ -1,12 +1,12 @@
-/** What a checkpoint over the audit chains signs. Changing either text breaks every signature made before: add a version. */
+/** The texts that a signed checkpoint of the audit chains covers. Changing either text invalidates all earlier signatures: add a version. */
 
 export interface CheckpointText {
   readonly atText: string;
   readonly heads: number;
   readonly digest: string;
-  /** The signature of the checkpoint before; empty for the first. */
+  /** The signature of the previous checkpoint; empty for the first. */
   readonly previous: string;
-  /** What retention took away with this one, as the database prints it. */
+  /** What retention removed along with this checkpoint, as PostgreSQL prints it. */
   readonly removedText: string;
 }
 
@@ -22,23 +22,23 @@ export interface CheckpointHead {
   readonly removedHash: string;
 }
 
-/** Head by head, so that it is the same however many come at a time. Begin with an empty digest. */
+/** Adds one head to the digest, so that the result does not depend on the page size. Start with an empty digest. */
 export function digestHead(digest: string, head: CheckpointHead, sha256: (text: string) => string): string {
   return sha256([digest, head.chain, head.seq, head.head, head.removedSeq, head.removedHash].join("\n"));
 }
 
-/** Why a chain is not as the checkpoint knew it; undefined when it is. */
+/** Explains how a chain differs from what the checkpoint recorded; undefined when it does not. */
 export function findChainMismatch(
   recorded: CheckpointHead & { readonly found: string | null; readonly lastSeq: number | null },
   since: string,
 ): { readonly seq: number; readonly why: string } | undefined {
   const { seq, head, removedSeq, found, lastSeq } = recorded;
   if (seq === removedSeq || found === head) return undefined;
-  const known = `the checkpoint of ${since} knew ${seq === 1 ? "1 entry" : `${seq} entries`}`;
-  if (lastSeq === null) return { seq: removedSeq + 1, why: `the whole chain is gone: ${known}` };
-  if (lastSeq < seq) return { seq: lastSeq + 1, why: `the chain was cut after entry ${lastSeq}: ${known}` };
+  const known = `the checkpoint of ${since} recorded ${seq === 1 ? "1 entry" : `${seq} entries`}`;
+  if (lastSeq === null) return { seq: removedSeq + 1, why: `the whole chain is missing: ${known}` };
+  if (lastSeq < seq) return { seq: lastSeq + 1, why: `the chain was truncated after entry ${lastSeq}: ${known}` };
   return {
     seq,
-    why: found === null ? `entry ${seq} is gone: ${known}` : `it was replaced: ${known}, and this was another one`,
+    why: found === null ? `entry ${seq} is missing: ${known}` : `it was replaced: ${known}, and this one was different`,
   };
 }

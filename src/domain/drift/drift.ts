@@ -6,7 +6,7 @@ import { compareProduct, type ObservedProduct } from "./product-drift.ts";
 export const DriftSeverity = z.enum(["low", "medium", "high"]);
 export type DriftSeverity = z.infer<typeof DriftSeverity>;
 
-/** A difference. `subject` and `what` together name it over time; null is what is not there. */
+/** One difference. `subject` and `what` together identify it over time; null stands for something that is absent. */
 export const Finding = z.object({
   subject: z.string(),
   what: z.string(),
@@ -14,32 +14,32 @@ export const Finding = z.object({
   declared: z.string().nullable(),
   actual: z.string().nullable(),
   severity: DriftSeverity,
-  /** What to type next. */
+  /** The command to run next. */
   command: z.string().nullable(),
-  /** Where it was seen, when it is of one machine. */
+  /** The machine on which it was found, if it concerns only one. */
   host: z.string().nullable(),
 });
 export type Finding = z.infer<typeof Finding>;
 
-/** What counts as right until somebody accepts something else. */
+/** The value that counts as correct until an operator accepts another one. */
 export const Baseline = z.object({ subject: z.string(), what: z.string(), value: z.string().nullable() });
 export type Baseline = z.infer<typeof Baseline>;
 
-/** What was not looked at, and why: never passed over in silence. */
+/** Something that was not checked, and why. It is always reported, so that a clean report cannot hide a gap. */
 export const NotChecked = z.object({ what: z.string(), why: z.string() });
 export type NotChecked = z.infer<typeof NotChecked>;
 
-/** A machine as it last reported itself. */
+/** A machine as it last reported its own state. */
 export interface ObservedHost {
   readonly id: string;
   readonly alive: boolean;
-  /** Of programs, of Fleetwright, and `config`, the print of its fleet.yaml. "missing" is a program that is not there. */
+  /** Versions of programs and of Fleetwright, and `config`, the hash of its fleet.yaml. "missing" stands for a program that is not installed. */
   readonly versions: Readonly<Record<string, string>>;
 }
 
 export interface DeclaredState {
   readonly products: readonly DeclaredProduct[];
-  /** Left out when only products are looked at. */
+  /** Omitted when only products are checked. */
   readonly fleet?: DeclaredFleet | undefined;
 }
 
@@ -50,7 +50,7 @@ export interface DeclaredProduct {
 }
 
 export interface ActualState {
-  /** Those that could be read; the others are not compared, and stay as they were. */
+  /** The products that could be read; findings of the others stay as they are. */
   readonly products: readonly ObservedProduct[];
   readonly hosts: readonly ObservedHost[];
   readonly fleet?: ObservedFleet | undefined;
@@ -58,14 +58,14 @@ export interface ActualState {
 
 export interface DriftReport {
   readonly findings: readonly Finding[];
-  /** Seen for the first time: right until it changes. */
+  /** Values seen for the first time, which become baselines. */
   readonly firstSeen: readonly Baseline[];
-  /** What was compared; a finding of these that is not among them is gone. */
+  /** What was compared: an open finding of these subjects that is not reported again is resolved. */
   readonly subjects: readonly string[];
   readonly notChecked: readonly NotChecked[];
 }
 
-/** Pure: the same facts give the same report, in the same order. */
+/** Compares declared with actual state. It is pure: the same facts give the same report, in the same order. */
 export function compareDrift(
   declared: DeclaredState,
   actual: ActualState,
@@ -92,10 +92,10 @@ export function compareDrift(
 }
 
 export interface BaselineIndex {
-  /** What counts as right, or undefined when nothing was recorded yet. */
+  /** Returns the accepted value; undefined when nothing was recorded yet. */
   find(subject: string, what: string): Baseline | undefined;
   forSubject(subject: string): readonly Baseline[];
-  /** Somebody accepted exactly this. */
+  /** Tells whether an operator accepted exactly this value. */
   isAccepted(finding: Finding): boolean;
 }
 
@@ -116,7 +116,7 @@ function indexBaselines(list: readonly Baseline[]): BaselineIndex {
   };
 }
 
-/** By code units, so that no locale has a say. */
+/** Compares by code units, so that the order does not depend on the locale. */
 function compareByName(a: Finding, b: Finding): number {
   const [left, right] = [`${a.subject}\0${a.what}`, `${b.subject}\0${b.what}`];
   if (left === right) return 0;

@@ -1,4 +1,4 @@
-/** Drift of the fleet itself: its clocks, its database, its always-on agents, and its machines against each other. */
+/** Drift of the fleet itself: its job schedulers, its database, its always-on agents, and differences between its hosts. */
 import type { DriftReport, Finding, NotChecked, ObservedHost } from "./drift.ts";
 import { canonicalJson } from "../text/canonical.ts";
 import type { RosterAgent } from "../settings/roster.ts";
@@ -7,10 +7,10 @@ import { shellWord } from "../text/shell-word.ts";
 export interface DeclaredFleet {
   readonly schedulers: readonly DeclaredScheduler[];
   readonly migrations: readonly string[];
-  /** A print of each table and function that the migrations make. */
+  /** A fingerprint of each table and function that the migrations create. */
   readonly schema: Readonly<Record<string, string>>;
   readonly roster: readonly RosterAgent[];
-  /** Of the process that looks. */
+  /** The hash of the fleet.yaml that the scanning process uses. */
   readonly configuration: string;
 }
 
@@ -29,17 +29,18 @@ export interface ObservedFleet {
   readonly schedulers: readonly ObservedScheduler[];
   readonly migrations: readonly string[];
   readonly schema: Readonly<Record<string, string>>;
-  /** The host that looked, and what it saw in each tmux server it could ask, by its socket (empty: the user's own). */
+  /** The host that ran the scan. */
   readonly host: string;
+  /** The sessions of each tmux server that answered, by its socket; an empty string is the user's default server. */
   readonly sessions: ReadonlyMap<string, readonly ObservedSession[]>;
 }
 
 export interface ObservedSession {
   readonly name: string;
   readonly isDead: boolean;
-  /** What tmux shows as the pane's command. */
+  /** The pane's command, as tmux reports it. */
   readonly command: string;
-  /** The names of all programs that run in it. */
+  /** The names of all programs that run in the session. */
   readonly programs: readonly string[];
 }
 
@@ -65,7 +66,7 @@ export function compareFleet(
   };
 }
 
-/** A clock that is this many of its periods late will not ring any more. */
+/** A scheduler that is this many periods late is considered stopped. */
 const MAX_PERIODS_LATE = 3;
 const LATE_MS = 60_000;
 
@@ -90,17 +91,17 @@ function compareSchedulers(declared: DeclaredFleet, actual: ObservedFleet, now: 
   });
   const unknown = actual.schedulers
     .filter(({ id }) => !wanted.has(id))
-    .map((there) =>
+    .map((scheduler) =>
       fleetFinding(
         "schedules",
-        { what: there.id, declared: null, actual: describeScheduler(there), severity: "low" },
+        { what: scheduler.id, declared: null, actual: describeScheduler(scheduler), severity: "low" },
         RESTART_WORKER,
       ),
     );
   return [...findings, ...unknown];
 }
 
-/** Workers make the schedulers be what is declared, when they start and every other tick. */
+/** Workers reconcile the schedulers with what is declared when they start and on every second tick. */
 const RESTART_WORKER = "fleet worker";
 
 function describeScheduler({ everyMs, pattern, payload }: DeclaredScheduler): string {
@@ -129,7 +130,7 @@ function compareDatabase(declared: DeclaredFleet, actual: ObservedFleet): Findin
         "fleet doctor",
       ),
     );
-  // With migrations missing, the schema differs as a matter of course.
+  // When migrations differ, the schema differs as well: only the cause is reported.
   if (missing.length + unexpected.length > 0) return [...missing, ...unexpected];
   const objects = [...new Set([...Object.keys(declared.schema), ...Object.keys(actual.schema)])].toSorted();
   return objects.flatMap((what) => {
@@ -140,11 +141,11 @@ function compareDatabase(declared: DeclaredFleet, actual: ObservedFleet): Findin
   });
 }
 
-/** One agent of the roster. `host` left out means that any host may have it. */
+/** Checks one agent of the roster. Without `host`, it may run on any host. */
 function compareAgent(agent: RosterAgent, actual: ObservedFleet, hosts: readonly ObservedHost[]): PartialReport {
   const subject = `roster:${agent.name}`;
   if (agent.host !== undefined && agent.host !== actual.host) {
-    const why = `it lives on ${agent.host}; only that host can look, this was ${actual.host}`;
+    const why = `it runs on ${agent.host}, and only that host can check it; this scan ran on ${actual.host}`;
     return { notChecked: [{ what: subject, why }] };
   }
   const sessions = actual.sessions.get(agent.socket ?? "");
@@ -189,7 +190,7 @@ function compareHostVersions(configuration: string, hosts: readonly ObservedHost
   const names = [...new Set(hosts.flatMap(({ versions }) => Object.keys(versions)))].toSorted();
   const notChecked: NotChecked[] = hosts
     .filter(({ versions }) => versions["config"] === undefined)
-    .map(({ id }) => ({ what: `host:${id} config`, why: "the host does not report the print of its fleet.yaml" }));
+    .map(({ id }) => ({ what: `host:${id} config`, why: "the host does not report the hash of its fleet.yaml" }));
   const findings = names.flatMap((what) => {
     const expected =
       what === "config" ? configuration : mostCommon(hosts.flatMap(({ versions }) => versions[what] ?? []));
@@ -204,7 +205,7 @@ function compareHostVersions(configuration: string, hosts: readonly ObservedHost
   return { subjects: hosts.map(({ id }) => `host:${id}`), findings, notChecked };
 }
 
-/** Of equally common ones the greatest, which of versions is mostly the newest. */
+/** Returns the most common value; of equally common ones the greatest, which for versions is usually the newest. */
 function mostCommon(values: readonly string[]): string | undefined {
   const counts = new Map<string, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);

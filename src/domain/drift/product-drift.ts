@@ -1,4 +1,4 @@
-/** Drift of one product: its locks and its needs against what they were, against each other, and against the hosts. */
+/** Drift of one product: its lock files and tool requirements compared with the baseline, with each other, and with the hosts. */
 import type {
   Baseline,
   BaselineIndex,
@@ -15,7 +15,7 @@ import { highestVersion, satisfies } from "./version-range.ts";
 export interface ObservedProduct extends Toolchain {
   readonly id: string;
   readonly headSha: string;
-  /** Content of each lock file, as a hash. */
+  /** A hash of the content of each lock file. */
   readonly lockfiles: readonly { readonly path: string; readonly hash: string }[];
 }
 
@@ -64,7 +64,7 @@ interface TrackedValue {
   readonly file: string;
 }
 
-/** Against what was recorded when it was first seen, or accepted since. */
+/** Compares with the value that was recorded when it was first seen, or accepted since. */
 function compareTracked(
   { product, accepted }: ComparisonInput,
   tracked: readonly TrackedValue[],
@@ -98,7 +98,7 @@ function compareTracked(
   return { changed, firstSeen };
 }
 
-/** What a lock repeats of the needs it was made under: another one there means that nobody locked again. */
+/** A lock file repeats the requirement it was created for: a different one there means that the lock file is out of date. */
 function compareLocks({ product, seen }: ComparisonInput): Finding[] {
   return seen.locked.flatMap((lock) => {
     const manifest = seen.declared.find(({ tool, exact }) => tool === lock.tool && !exact);
@@ -115,7 +115,7 @@ function compareLocks({ product, seen }: ComparisonInput): Finding[] {
   });
 }
 
-/** A version that one file names must do for the range that another asks for. */
+/** An exact version that one file names must satisfy the range that another file requires. */
 function compareDeclared({ product, seen }: ComparisonInput): Finding[] {
   return seen.declared.flatMap((ranged) => {
     if (ranged.exact) return [];
@@ -135,7 +135,7 @@ function compareDeclared({ product, seen }: ComparisonInput): Finding[] {
   });
 }
 
-/** Each machine that may run its orders must have what it needs. */
+/** Each host that may run the product's orders must have the tools that the product requires. */
 function compareHostTools({ product, seen, hosts }: ComparisonInput): {
   findings: Finding[];
   notChecked: NotChecked[];
@@ -150,7 +150,10 @@ function compareHostTools({ product, seen, hosts }: ComparisonInput): {
       if (found === undefined) {
         notChecked.push({ what: `${driftSubject(product)} ${what}`, why: `the host does not report its ${need.tool}` });
       } else if (fits === undefined) {
-        notChecked.push({ what: `${driftSubject(product)} ${what}`, why: `"${need.range}" is not understood` });
+        notChecked.push({
+          what: `${driftSubject(product)} ${what}`,
+          why: `the range "${need.range}" is not supported`,
+        });
       } else if (!fits) {
         const difference = { what, declared: formatRequirement(need), actual: found, severity: "high", host } as const;
         findings.push(productFinding(product, difference, VERSION_COMMANDS[need.tool]));
@@ -183,7 +186,7 @@ function removeSpaces(range: string): string {
   return range.replaceAll(/\s+/g, "");
 }
 
-/** Shows who changed it. */
+/** Builds the command that shows who changed the file. */
 function gitLogCommand({ repository, baseBranch }: DeclaredProduct, file: string): string {
   const where = repository.startsWith("/") ? `git -C ${shellWord(repository)} ` : "git ";
   return `${where}log -3 --stat ${shellWord(baseBranch)} -- ${shellWord(file)}`;

@@ -1,4 +1,4 @@
-/** The drift report: a document for people and scripts. The API answers with it, and every look at a product leaves one as evidence. */
+/** The drift report: a document for people and scripts. The API returns it, and every scan of a product stores one as evidence. */
 import { z } from "zod";
 import { type NotChecked, DriftSeverity } from "./drift.ts";
 import { shortId } from "../task/task.ts";
@@ -8,16 +8,16 @@ export type DriftStatus = z.infer<typeof DriftStatus>;
 
 export const DriftFinding = z.strictObject({
   finding_id: z.uuid(),
-  short_id: z.string().meta({ description: "what fleet drift accept takes" }),
+  short_id: z.string().meta({ description: "the argument of fleet drift accept" }),
   subject: z.string().meta({ description: "product:<id>, schedules, database, roster:<name> or host:<id>" }),
   what: z.string(),
   product_id: z.string().nullable(),
-  declared: z.string().nullable().meta({ description: "as declared, recorded or accepted; null: should not be there" }),
-  actual: z.string().nullable().meta({ description: "as found; null: is not there" }),
+  declared: z.string().nullable().meta({ description: "as declared, recorded or accepted; null: should not exist" }),
+  actual: z.string().nullable().meta({ description: "as found; null: does not exist" }),
   severity: DriftSeverity,
   since: z.iso.datetime().meta({ description: "when it was first seen" }),
   seen_at: z.iso.datetime(),
-  command: z.string().nullable().meta({ description: "what to type next" }),
+  command: z.string().nullable().meta({ description: "the command to run next" }),
   host: z.string().nullable(),
   status: DriftStatus,
   accepted: z.strictObject({ by: z.string(), reason: z.string(), at: z.iso.datetime() }).nullable(),
@@ -28,13 +28,13 @@ export const DriftReportDocument = z
   .strictObject({
     schema_version: z.literal(1),
     tenant_id: z.string(),
-    product_id: z.string().nullable().meta({ description: "null: all products, and the fleet itself" }),
+    product_id: z.string().nullable().meta({ description: "null: all products and the fleet itself" }),
     looked_at: z.iso
       .datetime()
       .nullable()
-      .meta({ description: "everything was looked at since then; null: something never was" }),
+      .meta({ description: "when the oldest scan it is based on ran; null: something was never scanned" }),
     counts: z.strictObject({ open: z.int(), high: z.int(), medium: z.int(), low: z.int() }),
-    findings: z.array(DriftFinding).meta({ description: "the worst first, then the oldest" }),
+    findings: z.array(DriftFinding).meta({ description: "ordered by severity, then by age" }),
     not_checked: z.array(z.strictObject({ what: z.string(), why: z.string() })),
   })
   .meta({ id: "drift_report", description: "What differs from what is declared, recorded or accepted" });
@@ -63,14 +63,14 @@ export interface DriftReportOptions {
   readonly notChecked: readonly NotChecked[];
 }
 
-/** Nothing of the house looks there yet; said in every report. */
+/** What Fleetwright cannot check yet. Every report lists it. */
 const NEVER_CHECKED: readonly NotChecked[] = [
   {
     what: "protection of the default branch, and its required checks",
-    why: "the local forge has none; only a forge on GitHub would",
+    why: "the local forge has no branch protection; only a forge such as GitHub has",
   },
   { what: "digest of the container image", why: "agents and orders run without containers" },
-  { what: "start of roster agents at boot", why: "nothing is installed into the machine's service manager yet" },
+  { what: "start of roster agents at boot", why: "Fleetwright does not install a service on the machine yet" },
 ];
 
 export function driftReport(findings: readonly ReportedFinding[], options: DriftReportOptions): DriftReportDocument {
@@ -107,7 +107,7 @@ export function toDriftFinding(finding: ReportedFinding): DriftFinding {
   };
 }
 
-/** CloudEvents 1.0, as those of tasks: new findings of one look. */
+/** The CloudEvents 1.0 event for the new findings of one scan. */
 export const DriftEvent = z.object({
   specversion: z.literal("1.0"),
   id: z.string(),
@@ -119,7 +119,7 @@ export const DriftEvent = z.object({
   data: z.object({
     operatorId: z.string(),
     count: z.int().min(1),
-    /** The first of them. */
+    /** The first findings, at most MAX_EVENT_FINDINGS. */
     findings: z.array(
       z.object({
         id: z.uuid(),
@@ -135,7 +135,7 @@ export type DriftEvent = z.infer<typeof DriftEvent>;
 
 export const DRIFT_EVENT_DESCRIPTION = "A scan found a new difference from the declared, recorded or accepted state";
 
-/** A look may find thousands; who wants all asks the API. */
+/** A scan may find thousands; the API returns all of them. */
 const MAX_EVENT_FINDINGS = 50;
 
 export function driftEvent(
@@ -160,7 +160,7 @@ export function driftEvent(
 
 const MAX_MESSAGE_FINDINGS = 5;
 
-/** One line for people, however many there are. */
+/** Summarises the new findings in one line for people. */
 export function driftMessage(fresh: readonly ReportedFinding[]): string {
   const named = fresh.slice(0, MAX_MESSAGE_FINDINGS).map(({ subject, what }) => `${subject} ${what}`);
   const more = fresh.length > named.length ? ` and ${fresh.length - named.length} more` : "";

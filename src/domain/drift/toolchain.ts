@@ -1,4 +1,4 @@
-/** What a repository says of the tools it needs: read from the texts of its own files. Nothing here touches a disk. */
+/** Reads which tools a repository requires from the texts of its files. Nothing here accesses the disk. */
 import { z } from "zod";
 import { toStorable } from "../text/untrusted.ts";
 
@@ -7,15 +7,15 @@ export type Tool = z.infer<typeof Tool>;
 
 export interface Requirement {
   readonly tool: Tool;
-  /** As written: ">=20.19", "3.12". */
+  /** The range as written in the file, such as ">=20.19" or "3.12". */
   readonly range: string;
-  /** The file, and the field in it. */
+  /** The file and, if any, the field in it. */
   readonly source: string;
-  /** A version to be installed, not a range of those that would do. */
+  /** True for a version to install, false for a range of acceptable ones. */
   readonly exact: boolean;
 }
 
-/** Files whose content is compared with what it was, by their place at the root of the repository. */
+/** Lock files at the root of the repository, whose content is compared with the baseline. */
 export const LOCKFILES = [
   "package-lock.json",
   "npm-shrinkwrap.json",
@@ -29,7 +29,7 @@ export const LOCKFILES = [
 
 type Reader = (text: string, file: string) => Requirement[];
 
-/** Which files say something, and how it is read. */
+/** The files that declare a requirement, each with its reader. */
 const MANIFEST_READERS: Readonly<Record<string, Reader>> = {
   "package.json": (text, file) => requirement("node", nodeEngine(text, []), `${file} engines.node`),
   ".nvmrc": (text, file) => exactVersion("node", text, file),
@@ -43,13 +43,13 @@ const MANIFEST_READERS: Readonly<Record<string, Reader>> = {
   "go.mod": (text, file) => goVersion(text, file),
 };
 
-/** What locks repeat of it. */
+/** The lock files that repeat a requirement, each with its reader. */
 const LOCKFILE_READERS: Readonly<Record<string, Reader>> = {
   "package-lock.json": (text, file) => requirement("node", nodeEngine(text, ["packages", ""]), `${file} engines.node`),
   "uv.lock": (text, file) => requirement("python", readTomlString(text, "requires-python"), `${file} requires-python`),
 };
 
-/** The files worth reading. */
+/** All files that have a reader. */
 export const TOOLCHAIN_FILES: readonly string[] = [...Object.keys(MANIFEST_READERS), ...Object.keys(LOCKFILE_READERS)];
 
 export interface Toolchain {
@@ -57,7 +57,7 @@ export interface Toolchain {
   readonly locked: readonly Requirement[];
 }
 
-/** What cannot be read declares nothing: whether a file is well-formed is for the product's own checks. */
+/** A file that cannot be parsed declares nothing: whether it is well-formed is the concern of the product's own checks. */
 export function readToolchain(files: ReadonlyMap<string, string>): Toolchain {
   const all = (readers: Readonly<Record<string, Reader>>) =>
     Object.entries(readers).flatMap(([file, read]) => {
@@ -71,7 +71,7 @@ function requirement(tool: Tool, range: string | undefined, source: string): Req
   return range ? [{ tool, range: oneLine(range), source, exact: false }] : [];
 }
 
-/** A file that names one version; aliases as "lts/iron" or "stable" name none that could be compared. */
+/** Reads a file that names one version. Aliases such as "lts/iron" or "stable" are ignored, because they cannot be compared. */
 function exactVersion(tool: Tool, text: string, source: string): Requirement[] {
   const named = /^\s*v?(?<version>\d+(?:\.\d+){0,2})\s*(?:#.*)?$/m.exec(text)?.groups?.["version"];
   return named ? [{ tool, range: named, source, exact: true }] : [];
@@ -94,7 +94,7 @@ function toolVersions(text: string, file: string): Requirement[] {
   });
 }
 
-/** go.mod names the oldest Go that does. */
+/** The go directive of go.mod is a minimum version. */
 function goVersion(text: string, file: string): Requirement[] {
   const named = /^go\s+(?<version>\d+(?:\.\d+){0,2})\b/m.exec(text)?.groups?.["version"];
   return requirement("go", named && `>=${named}`, file);
@@ -112,7 +112,7 @@ function nodeEngine(text: string, path: readonly string[]): string | undefined {
   }
 }
 
-/** One string in a TOML file. The keys asked for stand once, in a table of their own. */
+/** Reads one string from a TOML file. It may ignore tables, because the keys it is used for occur only once per file. */
 function readTomlString(text: string, key: string): string | undefined {
   return new RegExp(`^\\s*${key}\\s*=\\s*(["'])(?<value>[^"'\\n]*)\\1`, "m").exec(text)?.groups?.["value"];
 }

@@ -1,14 +1,14 @@
-/** What gc takes away and what stays: one decision for the dry run and the real one. Facts in, verdicts out; nothing is touched here. */
+/** Decides what garbage collection removes and what it retains, in the same way for a dry run and a real one. Nothing is removed here. */
 import { z } from "zod";
 
 export const GcKind = z.enum(["run", "workspace", "branch", "snapshot", "mirror", "socket", "attempt"]);
 export type GcKind = z.infer<typeof GcKind>;
 
-/** Whether somebody still works on the task a thing belongs to; `none`: no task is known. */
+/** Whether the task an item belongs to is still active; `none` means that no task is known. */
 export type TaskLiveness = "live" | "over" | "none";
 
 interface GcItem {
-  /** What it is called: a run's id, a branch, a folder's name. */
+  /** The item's name: a run's id, a branch, a folder's name. */
   readonly subject: string;
   readonly path: string;
 }
@@ -22,19 +22,19 @@ export interface RunFacts extends GcItem {
   readonly startedAt: Date;
   readonly pinned: boolean;
   readonly release: string | null;
-  /** Whose disk holds it; null when nobody's does. */
+  /** The host whose disk holds it; null when no host does. */
   readonly host: string | null;
-  /** False: a folder that no row tells of. */
+  /** False for a folder without a row in the database. */
   readonly known: boolean;
 }
 
 export interface WorkspaceFacts extends GcItem {
   readonly kind: "workspace";
   readonly task: TaskLiveness;
-  /** Made whole once: there may be work in it, which the clean-up saves first. Without, no agent was ever in it. */
-  readonly isMade: boolean;
-  /** Why a clean-up left it for a person. */
-  readonly doubt: string | null;
+  /** It was completely set up once, so it may contain work that the clean-up has to save. Otherwise no agent ever ran in it. */
+  readonly isComplete: boolean;
+  /** Why the clean-up left it for a person to inspect. */
+  readonly keptReason: string | null;
   readonly changedAt: Date;
 }
 
@@ -44,11 +44,11 @@ export interface BranchFacts extends GcItem {
   readonly hasWorkspace: boolean;
   readonly merged: boolean;
   readonly onForge: boolean;
-  /** Named as Fleetwright names them. */
+  /** Its name has the form that Fleetwright gives its branches. */
   readonly isOurs: boolean;
   readonly head: string;
   readonly taskId: string | null;
-  /** Of the repository it is a branch of. */
+  /** The URL of its repository. */
   readonly url: string;
 }
 
@@ -64,7 +64,7 @@ export interface MirrorFacts extends GcItem {
   readonly branches: number;
   readonly workspaces: number;
   readonly url: string;
-  /** A live task of any host may come for it. */
+  /** An active task of any host may still need it. */
   readonly wanted: boolean;
 }
 
@@ -87,7 +87,7 @@ export interface GcPolicy {
   readonly keepSnapshotsDays: number;
   readonly keepMirrorsDays: number;
   readonly keepRowsDays: number;
-  /** Whose files these are. */
+  /** The host whose files are considered. */
   readonly host: string;
 }
 
@@ -95,15 +95,15 @@ export interface GcDecision<Facts extends GcFacts = GcFacts> {
   readonly item: Facts;
   readonly collect: boolean;
   readonly reason: string;
-  /** Only after its commits were saved in a bundle. */
+  /** Its commits have to be saved in a bundle before it is removed. */
   readonly saveFirst?: boolean;
 }
 
 const DAY_MS = 86_400_000;
-/** What is new may be somebody's who has not written it down yet. */
+/** A newer item may belong to a process that has not written its row yet. */
 const SETTLED_MS = DAY_MS;
 
-/** In the order of the facts. Each thing is judged once, by the first rule that speaks. */
+/** Decides about each item by the first rule that applies. The decisions are in the order of the facts. */
 export function decideGc(facts: readonly GcFacts[], policy: GcPolicy, now: Date): GcDecision[] {
   const protectedRuns = findProtectedRuns(
     facts.filter((item) => item.kind === "run"),
@@ -125,7 +125,7 @@ function evaluateItem(item: GcFacts, policy: GcPolicy, now: Date): GcDecision {
   return item.answers ? retain(item, "its server answers") : collect(item, "no server answers behind it");
 }
 
-/** Run ids that stay whatever their place, with the reason; then the newest of each product. */
+/** Returns the ids of the runs to retain, with the reason: protected ones, and the newest of each product. */
 function findProtectedRuns(runs: readonly RunFacts[], { keepRuns }: GcPolicy): Map<string, string> {
   const reasons = new Map<string, string>();
   const ranks = new Map<string, number>();
@@ -157,51 +157,51 @@ function protectionReason(run: RunFacts, isLastSuccess: boolean): string | undef
 function evaluateRun(run: RunFacts, { keepRuns, host }: GcPolicy, now: Date): GcDecision {
   if (!run.known) {
     return isSettled(run.startedAt, now)
-      ? collect(run, "no row tells of it")
-      : retain(run, "it is new, and no row tells of it yet");
+      ? collect(run, "it has no row in the database")
+      : retain(run, "it is new and has no row yet");
   }
   if (run.host !== null && run.host !== host) return retain(run, `its files are on ${run.host}`);
   return collect(run, `older than the newest ${keepRuns} of ${run.productId}`);
 }
 
 function evaluateWorkspace(item: WorkspaceFacts, now: Date): GcDecision {
-  if (item.task === "live") return retain(item, "its task is not over");
-  if (item.doubt !== null) return retain(item, `kept for a person: ${item.doubt}`);
-  if (item.isMade) return collect(item, item.task === "over" ? "its task is over" : "there is no such task");
-  if (!isSettled(item.changedAt, now)) return retain(item, "it is new, and may be under way");
-  return collect(item, "it was never finished, and no agent was in it");
+  if (item.task === "live") return retain(item, "its task is still active");
+  if (item.keptReason !== null) return retain(item, `left for a person to inspect: ${item.keptReason}`);
+  if (item.isComplete) return collect(item, item.task === "over" ? "its task has ended" : "its task does not exist");
+  if (!isSettled(item.changedAt, now)) return retain(item, "it is new, and may still be in preparation");
+  return collect(item, "it was never completed, and no agent ran in it");
 }
 
 function evaluateBranch(item: BranchFacts): GcDecision {
-  if (item.task === "live") return retain(item, "its task is not over");
-  if (item.hasWorkspace) return retain(item, "a working copy is on it");
-  if (!item.isOurs && item.task === "none") return retain(item, "it is nobody's that is known");
+  if (item.task === "live") return retain(item, "its task is still active");
+  if (item.hasWorkspace) return retain(item, "a working copy uses it");
+  if (!item.isOurs && item.task === "none") return retain(item, "it does not belong to a known task");
   if (item.merged) return collect(item, "it is merged");
   if (item.onForge) return collect(item, "the forge has its commits");
-  return { ...collect(item, "its task is over; its commits are saved first"), saveFirst: true };
+  return { ...collect(item, "its task has ended; its commits are saved first"), saveFirst: true };
 }
 
 function evaluateSnapshot(item: SnapshotFacts, { keepSnapshotsDays }: GcPolicy, now: Date): GcDecision {
-  if (item.task === "live") return retain(item, "its task is not over");
+  if (item.task === "live") return retain(item, "its task is still active");
   return isOlder(item.takenAt, keepSnapshotsDays, now)
     ? collect(item, `older than ${keepSnapshotsDays} days`)
     : retain(item, `not ${keepSnapshotsDays} days old yet`);
 }
 
 function evaluateMirror(item: MirrorFacts, { keepMirrorsDays }: GcPolicy, now: Date): GcDecision {
-  if (item.wanted) return retain(item, "a task that is not over may come for it");
-  if (item.workspaces > 0) return retain(item, "working copies hang on it");
-  if (item.branches > 0) return retain(item, "it holds branches of agents");
+  if (item.wanted) return retain(item, "an active task may need it");
+  if (item.workspaces > 0) return retain(item, "working copies use it");
+  if (item.branches > 0) return retain(item, "it contains branches of agents");
   return isOlder(item.usedAt, keepMirrorsDays, now)
     ? collect(item, `not used for ${keepMirrorsDays} days`)
     : retain(item, `used within ${keepMirrorsDays} days`);
 }
 
 function evaluateAttempt(item: AttemptFacts, { keepRowsDays }: GcPolicy, now: Date): GcDecision {
-  if (item.task === "live") return retain(item, "its task is not over");
+  if (item.task === "live") return retain(item, "its task is still active");
   const days = item.task === "none" ? 1 : keepRowsDays;
   return isOlder(item.changedAt, days, now)
-    ? collect(item, item.task === "none" ? "there is no such task" : `its task ended ${keepRowsDays} days ago`)
+    ? collect(item, item.task === "none" ? "its task does not exist" : `its task ended ${keepRowsDays} days ago`)
     : retain(item, `its task ended within ${days} ${days === 1 ? "day" : "days"}`);
 }
 

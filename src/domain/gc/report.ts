@@ -1,4 +1,4 @@
-/** What one host says it took away, or would: printed, kept as evidence, and the same for a dry run and a real one. */
+/** What garbage collection on one host removed, or would remove. It is printed and stored as evidence, and has the same shape for a dry run. */
 import { z } from "zod";
 import { GcKind, type GcDecision } from "./gc.ts";
 
@@ -9,9 +9,9 @@ const CollectedItem = z.object({
   path: z.string(),
   bytes: z.number(),
   reason: z.string(),
-  /** would: a dry run. put-aside: deleted after its grace. removed: at once, because it is saved elsewhere. */
+  /** would: it was a dry run. put-aside: quarantined, and deleted after the grace period. removed: deleted at once, because it is saved elsewhere. */
   outcome: z.enum(["would", "put-aside", "removed", "failed"]),
-  /** What to type to have it back; null in a dry run. */
+  /** The command that restores it; null in a dry run. */
   restore: z.string().nullable(),
   /** Why it failed. */
   why: z.string().nullable(),
@@ -24,10 +24,10 @@ export const HostGcReport = z
     at: z.iso.datetime(),
     dryRun: z.boolean(),
     gone: z.array(CollectedItem),
-    /** Put aside earlier, and deleted now. */
+    /** Items quarantined earlier whose grace period is over, deleted now. */
     swept: z.array(z.object({ kind: GcKind, subject: z.string(), path: z.string(), bytes: z.number() })),
     kept: z.array(z.object({ kind: GcKind, reason: z.string(), count: z.int() })),
-    /** Of the next pass, because this one had enough. */
+    /** How many items are left for the next pass, because a pass is bounded. */
     more: z.int(),
   })
   .meta({ id: "HostGcReport" });

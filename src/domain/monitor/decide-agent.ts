@@ -1,4 +1,4 @@
-/** Decides about a task whose agent is starting or at work: from its process, its commits and its pull request. */
+/** Decides about a task whose agent is starting or running, from its process, its commits and its pull request. */
 import { reachedCaps, firstReachedCap, WARN_SHARE } from "../budget.ts";
 import type { Decision, MonitoredTask, TaskFacts } from "./decision.ts";
 import type { MonitorPolicy } from "../settings/monitor.ts";
@@ -16,7 +16,7 @@ export interface MonitorInput {
 }
 
 const MINUTE_MS = 60_000;
-/** The first dead probe may have met a process between two states; the second one, a tick later, is believed. */
+/** A single dead probe may have caught a process between two states, so a second one a tick later has to confirm it. */
 const MIN_DEAD_PROBES = 2;
 
 export function decideSpawning(input: MonitorInput): Decision[] {
@@ -30,23 +30,23 @@ export function decideSpawning(input: MonitorInput): Decision[] {
 
   const spawned = task.spawnedAt ?? task.updatedAt;
   const isStarted = task.metadata.saga?.done.includes("process") ?? false;
-  // Before the process exists an installer may be at work: that is bounded by the task's own time, not by the agent's.
+  // Before the process exists, an installer may be running: the task's time-out limits that, not the spawn time-out.
   const limitMs = isStarted ? policy.monitor.spawnTimeoutMs : task.timeoutMinutes * MINUTE_MS;
   const [since, excused] = isStarted ? [task.updatedAt, 0] : [spawned, input.facts.excusedMs];
-  // The row of one that is started changed when it was released.
+  // For a started agent the wait counts from the row's last change, which a release from a pause also is.
   const waitedMs = now.getTime() - since.getTime() - excused;
   if (waitedMs < limitMs) return [];
   return [{ do: "fail", class: "timeout", reason: "no_heartbeat", evidence: { waitedMs, limitMs } }];
 }
 
-/** What was delivered counts before how the process fares: an agent that pushed and died has delivered. */
+/** Delivered work takes precedence over the state of the process: an agent that pushed and then died has delivered. */
 export function decideRunning(input: MonitorInput): Decision[] {
   const delivered = checkDelivery(input);
   if (delivered) return [delivered];
   const agent = ownFacts(input);
   const spent = agent?.exit ? undefined : checkBudget(input);
   if (spent) return [spent];
-  if (input.task.condition === "operator_attached") return checkPatience(input);
+  if (input.task.condition === "operator_attached") return checkWaitLimit(input);
 
   const end = checkEnd(input, agent);
   if (end) return [end];
@@ -65,14 +65,14 @@ function checkEnd(input: MonitorInput, agent: StoredAgentFacts | undefined): Dec
   return agent && hasExited(agent) ? decideEnded(input, agent) : undefined;
 }
 
-/** Facts of another dispatch are about an agent that is no longer this task's. */
+/** Facts of another dispatch describe an agent that no longer works on this task, so they are ignored. */
 function ownFacts({ task, facts }: MonitorInput): StoredAgentFacts | undefined {
   const { agent } = facts;
   if (!agent || agent.attempt !== task.attempt) return undefined;
   return task.dispatchId === null || agent.dispatchId === task.dispatchId ? agent : undefined;
 }
 
-/** A head that this attempt made: the branch may still carry the commits of the one before. */
+/** Tells whether this attempt created the head: the branch may still be at a commit of the previous attempt. */
 function isOwnHead({ task }: MonitorInput, headSha: string): boolean {
   const startSha = task.metadata.saga?.startSha;
   return startSha === undefined ? task.attempt === 0 : headSha !== startSha;
@@ -90,7 +90,7 @@ function checkDelivery(input: MonitorInput): Decision | undefined {
   return { do: "open_pull_request", headSha: branch.headSha, reason: "branch_pushed", evidence: { ...branch } };
 }
 
-/** The process is gone. Completion is bound to evidence: commits are published, nothing is a failure, whatever the exit code says. */
+/** The process has ended. The outcome depends on evidence, not on the exit code: commits are published, and no commit is a failure. */
 function decideEnded(input: MonitorInput, agent: StoredAgentFacts): Decision {
   const { branch, pullRequest } = input.facts;
   const { exit, headSha, commitsAhead, pane, process } = agent;
@@ -101,7 +101,7 @@ function decideEnded(input: MonitorInput, agent: StoredAgentFacts): Decision {
   }
   const isOwn = headSha === null ? input.task.attempt === 0 : isOwnHead(input, headSha);
   const hasCommits = commitsAhead > 0 && isOwn;
-  // Where pushing does not open a pull request, what is pushed may still lack one.
+  // On a forge where a push does not open a pull request, a pushed branch may still lack one.
   if (hasCommits || isPushed) return decidePublish(input, isPushed ? branch.headSha : headSha, evidence);
   if (!exit) return { do: "fail", class: "agent_error", reason: "process_gone", evidence };
   const why = classifyExit({ exitCode: exit.code, signal: exit.signal, outOfMemory: exit.oom });
@@ -122,7 +122,7 @@ function decidePublish(
   return { do: "publish", headSha, reason: "commits_unpublished", evidence };
 }
 
-/** Both planes say so, and said so before. */
+/** Both the process and the pane are gone, and were at the previous probe. */
 function hasExited({ process, pane, deadProbes }: StoredAgentFacts): boolean {
   return process === "dead" && (pane === "dead" || pane === "missing") && deadProbes >= MIN_DEAD_PROBES;
 }
@@ -136,7 +136,7 @@ function hostLost({ task, facts }: MonitorInput): Decision {
   return { do: "fail", class: "host_lost", reason: "host_lost", evidence };
 }
 
-/** Waiting for somebody else is neither a stall nor time of its own, but has an end too. Undefined: it does not wait. */
+/** Waiting for a person or a provider is no stall and does not count as run time, but it is limited too. Undefined when it does not wait. */
 function checkWaiting(input: MonitorInput, agent: StoredAgentFacts | undefined): Decision[] | undefined {
   const { task, now } = input;
   if (agent?.needsInput && task.condition !== "needs_input" && task.condition !== "paused") {
@@ -145,31 +145,31 @@ function checkWaiting(input: MonitorInput, agent: StoredAgentFacts | undefined):
   }
   const isAnswered = task.condition === "needs_input" && agent !== undefined && !agent.needsInput;
   const isQuotaOver = task.condition === "waiting_quota" && quotaResetAt(task) <= now.getTime();
-  return isAnswered || isQuotaOver || !PATIENCE_RULES[task.condition] ? undefined : checkPatience(input);
+  return isAnswered || isQuotaOver || !WAIT_LIMITS[task.condition] ? undefined : checkWaitLimit(input);
 }
 
-/** When the provider answers again; never, when it did not say: then only patience ends the waiting. */
+/** Returns when the provider's quota resets; Infinity when it did not say, so that only the wait limit ends the wait. */
 function quotaResetAt({ conditionDetail }: MonitoredTask): number {
   const until = conditionDetail?.["until"];
   const at = typeof until === "string" || until instanceof Date ? new Date(until).getTime() : Number.NaN;
   return Number.isNaN(at) ? Infinity : at;
 }
 
-interface PatienceRule {
+interface WaitLimitRule {
   readonly setting: "needsInput" | "waitingQuota" | "operatorAttached" | "paused";
   readonly class: FailureClass;
   readonly reason: string;
 }
 
-const PATIENCE_RULES: Readonly<Partial<Record<Condition, PatienceRule>>> = {
+const WAIT_LIMITS: Readonly<Partial<Record<Condition, WaitLimitRule>>> = {
   needs_input: { setting: "needsInput", class: "policy_refusal", reason: "question_unanswered" },
   waiting_quota: { setting: "waitingQuota", class: "provider_limit", reason: "quota_wait_too_long" },
   operator_attached: { setting: "operatorAttached", class: "timeout", reason: "attached_too_long" },
   paused: { setting: "paused", class: "timeout", reason: "paused_too_long" },
 };
 
-function checkPatience({ task, policy, now }: MonitorInput): Decision[] {
-  const rule = PATIENCE_RULES[task.condition];
+function checkWaitLimit({ task, policy, now }: MonitorInput): Decision[] {
+  const rule = WAIT_LIMITS[task.condition];
   if (!rule) return [];
   const { maxMinutes, atMost } = policy.monitor[rule.setting];
   const waitedMs = now.getTime() - (task.conditionSince ?? task.updatedAt).getTime();
@@ -199,26 +199,26 @@ function checkTimeout({ task, facts, now }: MonitorInput): Decision | undefined 
   return { do: "fail", class: "timeout", reason: "timeout", evidence: { tookMs, timeoutMinutes: task.timeoutMinutes } };
 }
 
-/** Why nobody should judge the agent now; undefined when the facts are whole and agree. */
+/** Returns why the facts cannot be relied on now; undefined when they are complete and consistent. */
 function findDoubt({ task, policy, now }: MonitorInput, agent: StoredAgentFacts | undefined): string | undefined {
   const { hostGraceMs, heartbeatIntervalMs } = policy.monitor;
   const seenAt = agent?.observedAt ?? task.updatedAt;
   if (now.getTime() - seenAt.getTime() > hostGraceMs) return "not_seen";
   if (!agent) return undefined;
-  const planes = contradiction(agent);
+  const planes = findContradiction(agent);
   if (planes) return planes;
   return healthOf(agent.heartbeatAt ?? undefined, heartbeatIntervalMs, now) === "healthy"
     ? undefined
     : "heartbeat_stale";
 }
 
-function contradiction({ process, pane }: StoredAgentFacts): string | undefined {
+function findContradiction({ process, pane }: StoredAgentFacts): string | undefined {
   if (process === "unknown" || pane === "unknown") return "probe_failed";
   if (process === "dead") return pane === "alive" ? "process_dead_pane_alive" : "seen_dead_once";
   return pane === "alive" ? undefined : "process_alive_pane_gone";
 }
 
-/** Quarantine. An agent that its host, alive itself, does not know for as long again is given up. */
+/** Marks the task as doubtful first. If its host is alive but does not report the agent for another grace period, the attempt fails. */
 function decideDoubtful(input: MonitorInput, doubt: string): Decision[] {
   const { task, facts, policy, now } = input;
   const evidence = { doubt, observedAt: facts.agent?.observedAt ?? null };
@@ -238,7 +238,7 @@ function clearCondition({ task }: MonitorInput): Decision[] {
 }
 
 function checkStall({ task, policy, now }: MonitorInput, agent: StoredAgentFacts | undefined): Decision[] {
-  // The change of condition above is not in the row yet: the silence before it does not count.
+  // While the condition is being cleared, its change is not in the row yet: silence before it must not count as a stall.
   if (!agent || task.condition !== "ok") return [];
   const stalled = decideStall(agent, task.conditionSince, policy.monitor.stallMinutes * MINUTE_MS, now);
   const evidence = { progressAt: agent.progressAt, nudgedAt: agent.nudgedAt };

@@ -1,4 +1,4 @@
-/** Decides about a task that has delivered a pull request: checks, reviews, and what others did to it meanwhile. */
+/** Decides about a task that has delivered a pull request, from its checks, its reviews and changes made outside Fleetwright. */
 import { decideCi } from "../task/ci.ts";
 import type { Decision, MonitoredTask, PullRequestFacts } from "./decision.ts";
 import type { MonitorInput } from "./decide-agent.ts";
@@ -7,7 +7,7 @@ const MINUTE_MS = 60_000;
 
 export function decidePrCreated(input: MonitorInput): Decision[] {
   const { pullRequest } = input.facts;
-  // Nobody could ask the forge: that is no news about the pull request.
+  // The forge could not be reached, which says nothing about the pull request.
   if (!pullRequest) return [];
   return (
     checkClosed(pullRequest) ??
@@ -22,7 +22,7 @@ export function decideReviewing(input: MonitorInput): Decision[] {
   if (!pullRequest) return checkReviewTimeout(input);
   const blocked = checkClosed(pullRequest) ?? checkHeadMoved(input, pullRequest) ?? checkCi(input, pullRequest);
   if (blocked) return blocked;
-  // What is being reviewed is not what would be merged.
+  // A review of another head does not cover what would be merged: a new round is needed.
   return review.headSha === pullRequest.headSha ? checkReviewTimeout(input) : startReview(input, pullRequest);
 }
 
@@ -33,24 +33,24 @@ export function decideReady(input: MonitorInput): Decision[] {
   const { headSha, state } = pullRequest;
   if (state === "merged") return [mergedDecision(pullRequest)];
   if (state === "closed") return hold(task, "pull_request_closed", { ...pullRequest });
-  // The pull request keeps the head that was reviewed, so that nothing else can be merged.
+  // The pull request stays at the reviewed head, so that nothing unreviewed can be merged.
   if (checkHeadMoved(input, pullRequest)) return hold(task, "head_moved", { ...pullRequest, branch: facts.branch });
   if (review.headSha !== undefined && review.headSha !== headSha) return hold(task, "head_moved", { ...pullRequest });
-  // Ready by time-out is never merged by itself.
+  // A task that is ready because of a time-out is never merged automatically.
   if (!policy.autoMerge || task.reviewStatus?.["outcome"] !== "approved") return [];
   return [{ do: "merge", headSha, reason: "auto_merge", evidence: { ...pullRequest } }];
 }
 
-/** Ended outside: undefined while it is open. */
+/** The pull request was merged or closed outside Fleetwright; undefined while it is open. */
 function checkClosed(pullRequest: PullRequestFacts): Decision[] | undefined {
   if (pullRequest.state === "merged") return [mergedDecision(pullRequest)];
   if (pullRequest.state === "open") return undefined;
-  // Somebody closed it on purpose: trying again is for a person to say.
+  // A person closed it on purpose, so only a person may retry it.
   const evidence = { ...pullRequest };
   return [{ do: "fail", class: "policy_refusal", reason: "pull_request_closed", evidence }];
 }
 
-/** Newer commits were pushed where a push is what a pull request follows: they have to be checked and reviewed. */
+/** Newer commits were pushed on a forge where a pull request follows its branch: they have to be checked and reviewed. */
 function checkHeadMoved({ facts }: MonitorInput, { headSha }: PullRequestFacts): Decision[] | undefined {
   const { branch, opensOnPush } = facts;
   if (!opensOnPush || !branch || branch.headSha === headSha) return undefined;
@@ -64,7 +64,7 @@ function mergedDecision(pullRequest: PullRequestFacts): Decision {
   return { do: "merged", mergeSha, reason: "merged_outside", evidence: { ...pullRequest } };
 }
 
-/** Undefined when the checks of this head let it go on. */
+/** Returns undefined when the checks of this head allow the task to proceed. */
 function checkCi({ facts, policy, now }: MonitorInput, { headSha }: PullRequestFacts): Decision[] | undefined {
   const decision = decideCi(headSha, facts.ci, policy.monitor, now);
   const evidence = { headSha, ci: facts.ci };
@@ -95,7 +95,7 @@ function hold(task: MonitoredTask, reason: string, evidence: Decision["evidence"
   return isHeld(task) ? [] : [{ do: "hold", reason, evidence }];
 }
 
-/** The inbox has it already. */
+/** The task is already held, so the inbox shows it. */
 function isHeld({ condition }: MonitoredTask): boolean {
   return condition === "needs_input";
 }

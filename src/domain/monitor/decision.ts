@@ -1,4 +1,4 @@
-/** What the monitor is told about a live task, and what it may decide. The rules are in monitor.ts and the files it names. */
+/** The facts that the monitor gets about a live task, and the decisions it may make. The rules are in decide-task.ts and the files it imports. */
 import type { Cap } from "../budget.ts";
 import type { CiFacts } from "../task/ci.ts";
 import type { StoredAgentFacts } from "./facts.ts";
@@ -22,7 +22,7 @@ export type MonitoredTask = Pick<
   | "metadata"
 >;
 
-/** Everything observed about one task. Undefined: nobody looked, or nobody could tell; it proves nothing. */
+/** Everything observed about one task. Undefined means that it was not or could not be observed; it proves nothing. */
 export interface TaskFacts {
   readonly agent: StoredAgentFacts | undefined;
   /** The lease of the task's host. */
@@ -33,11 +33,11 @@ export interface TaskFacts {
   readonly pullRequest: PullRequestFacts | undefined;
   readonly ci: CiFacts;
   readonly review: ReviewFacts;
-  /** Pushing a branch opens its pull request (the local forge). */
+  /** On this forge, pushing a branch opens its pull request (the local forge). */
   readonly opensOnPush: boolean;
-  /** Time the attempt spent in conditions that do not count (needs_input, waiting_quota, operator_attached, paused), the current one excluded. */
+  /** Time that the attempt spent in conditions that do not count as run time, without the current one. */
   readonly excusedMs: number;
-  /** A budget of the operator or the tenant that is used up. */
+  /** A budget of the operator or the tenant that is used up, if any. */
   readonly exhaustedCap?: Cap | undefined;
 }
 
@@ -48,7 +48,7 @@ export interface PullRequestFacts {
   readonly mergeSha: string | null;
 }
 
-/** The newest review round; round 0 is none yet. */
+/** The newest review round; 0 means that there was none yet. */
 export interface ReviewFacts {
   readonly round: number;
   readonly headSha: string | undefined;
@@ -57,7 +57,7 @@ export interface ReviewFacts {
 
 type Evidence = Readonly<Record<string, unknown>>;
 
-/** The verb is what the conductor does; `reason` is for people, audit and metrics; `evidence` is what was seen. */
+/** `do` says what the conductor does; `reason` is for people, audit and metrics; `evidence` is what was observed. */
 export type Decision = DecisionVerb & { readonly reason: string; readonly evidence: Evidence };
 
 type DecisionVerb =
@@ -67,20 +67,20 @@ type DecisionVerb =
   | { readonly do: "pr_created"; readonly number: number; readonly headSha: string }
   /** The branch is in the forge but has no open pull request of this attempt: open one, or move the open one's head. */
   | { readonly do: "open_pull_request"; readonly headSha: string }
-  /** The agent ended and left commits that are only on its host: push them on its behalf. */
+  /** The agent ended with commits that exist only on its host: push them on its behalf. */
   | { readonly do: "publish"; readonly headSha: string | null }
   | { readonly do: "start_ci"; readonly headSha: string }
   /** pr_created → reviewing, or the next round for a new head. */
   | { readonly do: "start_review"; readonly headSha: string; readonly round: number }
-  /** The round is over time: aggregate now; what then still times out follows `onTimeout`. */
+  /** The round has timed out: aggregate now, and follow `onTimeout` if there is still no result. */
   | { readonly do: "settle_review"; readonly onTimeout: "ready" | "hold" }
   | { readonly do: "merged"; readonly mergeSha: string | null }
-  /** ready, approved and the policy says so. */
+  /** The task is ready and approved, and the policy merges automatically. */
   | { readonly do: "merge"; readonly headSha: string }
   | { readonly do: "nudge" }
-  /** Most of the task's budget is used; told once for each of its figures. */
+  /** Most of the task's budget is used; sent once for each of its limits. */
   | { readonly do: "warn_budget"; readonly cap: Cap }
   | { readonly do: "set_condition"; readonly condition: Condition; readonly detail: Evidence | null }
-  /** Nothing goes on by itself: it belongs into the inbox. */
+  /** The task cannot proceed by itself, so it goes to the inbox. */
   | { readonly do: "hold" }
   | { readonly do: "fail"; readonly class: FailureClass };

@@ -1,4 +1,4 @@
-/** What hosts observe about one agent. Facts never decide; rules do. */
+/** What hosts observe about one agent. The facts contain no decisions; the rules make those. */
 import { z } from "zod";
 
 export const ExitRecord = z.object({
@@ -13,7 +13,7 @@ export const AgentFacts = z.object({
   taskId: z.uuid(),
   attempt: z.int().min(0),
   dispatchId: z.uuid(),
-  /** `unknown`: the probe itself failed, which proves nothing. */
+  /** `unknown` means that the probe itself failed, which proves nothing. */
   pane: z.enum(["alive", "dead", "missing", "unknown"]),
   process: z.enum(["alive", "dead", "unknown"]),
   pid: z.int().nullable(),
@@ -23,22 +23,22 @@ export const AgentFacts = z.object({
   outBytes: z.int().min(0),
   cpuMs: z.int().min(0),
   lastOutputAt: z.date().nullable(),
-  /** Tip of the task's branch in the mirror; null when it cannot be told. */
+  /** The head of the task's branch in the mirror; null when it is not known. */
   headSha: z.string().nullable(),
   commitsAhead: z.int().min(0),
-  /** What the agent says that it has used; left out when it says nothing. */
+  /** The usage that the agent reports; absent when it reports none. */
   usage: z.object({ tokens: z.number().nullable(), cost: z.number().nullable() }).optional(),
   observedAt: z.date(),
 });
 export type AgentFacts = z.infer<typeof AgentFacts>;
 
-/** The facts as the store keeps them: with what only the sequence of observations tells. */
+/** The facts as stored, with values that only a sequence of observations can give. */
 export const StoredAgentFacts = AgentFacts.extend({
   host: z.string(),
-  /** When output, CPU time or commits last moved. */
+  /** When output, CPU time or commits last increased. */
   progressAt: z.date(),
   nudgedAt: z.date().nullable(),
-  /** Consecutive observations in which both process and pane were gone. */
+  /** Consecutive observations in which neither process nor pane was alive. */
   deadProbes: z.int().min(0),
   needsInput: z.record(z.string(), z.unknown()).nullable(),
 });

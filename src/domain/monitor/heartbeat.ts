@@ -1,16 +1,16 @@
-/** Heartbeat protocol v1: one line, written by the supervisor, read by everybody who asks whether an agent lives. */
+/** Heartbeat protocol v1: one line, written by the supervisor, from which all other parts tell whether an agent is alive. */
 
 export interface Heartbeat {
   readonly ts: Date;
   readonly pid: number;
   readonly status: "ok" | "busy";
-  /** Further key=value pairs: child, start (kernel start time), cpu_ms, out_bytes, last_output, …; unknown ones are kept. */
+  /** Further key=value pairs: child, start (kernel start time), cpu_ms, out_bytes, last_output, …; unknown ones are preserved. */
   readonly extra: Readonly<Record<string, string>>;
 }
 
 export type Health = "healthy" | "stale" | "unknown";
 
-/** Undefined when the line is malformed: a beat nobody can read is no beat. */
+/** Returns undefined when the line is malformed: an unreadable heartbeat counts as none. */
 export function parseHeartbeat(line: string): Heartbeat | undefined {
   if (line.length > 4_096) return undefined;
   const pairs = new Map<string, string>();
@@ -28,7 +28,7 @@ export function parseHeartbeat(line: string): Heartbeat | undefined {
   return { ts, pid, status, extra: Object.fromEntries(pairs) };
 }
 
-/** The same rule everywhere: ps, monitor, dashboard. A beat from the future (> 2 intervals ahead) proves nothing. */
+/** The one rule that ps, monitor and dashboard share. A heartbeat from the future (> 2 intervals ahead) proves nothing. */
 export function healthOf(ts: Date | undefined, intervalMs: number, now: Date): Health {
   if (!ts) return "unknown";
   const ageMs = now.getTime() - ts.getTime();

@@ -1,14 +1,14 @@
-/** Watching the house itself: is every check running, and does work wait for too long? Rules over figures of the store. */
+/** Self-monitoring: rules that tell from figures of the store whether every periodic check runs, and whether work waits too long. */
 import { type z } from "zod";
 import { type Governance } from "../settings/governance.ts";
 
 export interface CheckAge {
   readonly periodMs: number;
-  /** Since it last ran to its end, or since it was first expected. */
+  /** Time since it last completed, or since it was first expected. */
   readonly ageMs: number;
 }
 
-/** A job may be late by one period and a restart; two are missed. */
+/** A check may miss one period and be late by a restart; more than that is overdue. */
 const RESTART_MS = 60_000;
 
 export function isOverdue({ periodMs, ageMs }: CheckAge): boolean {
@@ -24,14 +24,14 @@ type LoadLimits = z.infer<typeof Governance>["overload"];
 
 const MINUTE_MS = 60_000;
 
-/** Begins above a limit, and ends when both figures are below half of theirs: in between nothing changes. */
+/** Raises the alert above either limit and ends it when both figures are below half of theirs, so that it does not flap. */
 export function decideOverload(load: Load, limits: LoadLimits, isOpen: boolean): "raise" | "end" | "nothing" {
   const share = Math.max(load.waiting / limits.queueDepth, load.oldestMs / (limits.waitMinutes * MINUTE_MS));
   if (share > 1) return isOpen ? "nothing" : "raise";
   return isOpen && share < 0.5 ? "end" : "nothing";
 }
 
-/** The same for spawns that were refused to one operator. */
+/** Applies the same hysteresis to the spawns that were refused to one operator. */
 export function decideBurst(refused: number, limit: number, isOpen: boolean): "raise" | "end" | "nothing" {
   if (refused >= limit) return isOpen ? "nothing" : "raise";
   return isOpen && refused < limit / 2 ? "end" : "nothing";

@@ -1,9 +1,9 @@
-/** When is a running agent stalled? No commit, no output, no CPU for a while: nudged once, then given up. */
+/** Detects a stalled agent: after a while without commit, output or CPU time it is nudged once, and after the same time again it is given up. */
 import type { StoredAgentFacts } from "./facts.ts";
 
 export type StallDecision = "none" | "nudge" | "stalled";
 
-/** `since`: time before it does not count, because the agent was waiting for somebody else. */
+/** Time before `since` does not count, because the agent was waiting for a person or a provider. */
 export function decideStall(
   facts: Pick<StoredAgentFacts, "progressAt" | "nudgedAt">,
   since: Date | null,
@@ -13,7 +13,7 @@ export function decideStall(
   const quietSince = Math.max(facts.progressAt.getTime(), since?.getTime() ?? 0);
   if (now.getTime() - quietSince < stallMs) return "none";
   const { nudgedAt } = facts;
-  // A nudge before the last progress was for an earlier silence.
+  // A nudge from before the last progress belongs to an earlier stall.
   if (nudgedAt === null || nudgedAt.getTime() < quietSince) return "nudge";
   return now.getTime() - nudgedAt.getTime() < stallMs ? "none" : "stalled";
 }

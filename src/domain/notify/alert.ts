@@ -1,11 +1,11 @@
-/** What is told of the house itself: budgets that are used, overload, broken invariants. Begins, and ends, once per episode. */
+/** Alerts about Fleetwright itself: used budgets, overload, broken invariants. Each episode is raised once and ended once. */
 import { z } from "zod";
 import type { NamedEvent } from "./event.ts";
 
 export const AlertKind = z.enum(["BUDGET_WARNING", "BUDGET_EXCEEDED", "FLEET_OVERLOAD", "GOVERNANCE_ALERT"]);
 export type AlertKind = z.infer<typeof AlertKind> & NamedEvent;
 
-/** CloudEvents 1.0, as those of tasks. */
+/** The CloudEvents 1.0 event of an alert, in the same form as those of tasks. */
 export const AlertEvent = z.object({
   specversion: z.literal("1.0"),
   id: z.string(),
@@ -18,7 +18,7 @@ export const AlertEvent = z.object({
   data: z.object({
     operatorId: z.string(),
     state: z.enum(["raised", "ended"]),
-    /** Rises when the same thing happens again. */
+    /** Increases each time the same alert is raised again. */
     episode: z.int().min(1),
     summary: z.string().max(500),
     facts: z.record(z.string(), z.unknown()),
@@ -35,7 +35,7 @@ export interface AlertContent {
   readonly facts: Readonly<Record<string, unknown>>;
 }
 
-/** The id follows from the episode: told twice, equal. */
+/** The id is derived from the episode, so that an event sent twice has the same id. */
 export function alertEvent(
   type: AlertKind,
   {

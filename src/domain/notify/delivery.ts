@@ -1,20 +1,20 @@
-/** What becomes of a try to deliver a notification: done, later, or over to the terminal. Decisions only. */
+/** Decides what follows an attempt to deliver a notification: finish, retry later, or fall back to the terminal. */
 import { NO_TASK, type Notification, NOTIFICATION_KINDS, type NotificationSeverity } from "./notification.ts";
 
 export type DeliveryOutcome =
   | { readonly kind: "delivered" }
   /** The world may fix it. `retryAfterMs`: what the receiver asked for. */
   | { readonly kind: "retryable"; readonly reason: string; readonly retryAfterMs?: number | undefined }
-  /** Asking again would be refused again: a wrong address, a revoked key, a body it does not take. */
+  /** A later try would fail as well: a wrong address, a revoked key, a body that the receiver rejects. */
   | { readonly kind: "permanent"; readonly reason: string };
 
 export interface DeliveryPolicy {
   readonly maxTries: number;
   readonly baseMs: number;
   readonly capMs: number;
-  /** Nobody waits longer than this, whatever a receiver asks for. */
+  /** The longest wait between two tries, whatever the receiver requests. */
   readonly maxWaitMs: number;
-  /** Per channel and minute; more become one summary. */
+  /** Messages per channel and minute; more are combined into one summary. */
   readonly burst: number;
 }
 
@@ -29,10 +29,10 @@ export const DELIVERY_POLICY: DeliveryPolicy = {
 export type DeliveryDecision =
   | { readonly do: "finish" }
   | { readonly do: "retry"; readonly at: Date }
-  /** Tell it on the terminal instead, and say there why. */
+  /** Show it on the terminal instead, with the reason. */
   | { readonly do: "fall-back"; readonly reason: string };
 
-/** `tries` counts this one: 1 after the first. */
+/** `tries` includes this one: it is 1 after the first try. */
 export function decideDelivery(
   outcome: DeliveryOutcome,
   tries: number,
@@ -44,13 +44,13 @@ export function decideDelivery(
   if (tries >= policy.maxTries)
     return { do: "fall-back", reason: `${tries} tries failed, the last: ${outcome.reason}` };
   const backoffMs = Math.min(policy.baseMs * 2 ** Math.min(tries - 1, 30), policy.capMs);
-  // Half of it by lot, so that many messages that failed together do not come back together.
+  // Half of the backoff is random, so that messages that failed together are not retried together.
   const jitteredMs = backoffMs / 2 + (backoffMs / 2) * at.random;
   const waitMs = Math.min(Math.max(jitteredMs, outcome.retryAfterMs ?? 0), policy.maxWaitMs);
   return { do: "retry", at: new Date(at.now.getTime() + Math.ceil(waitMs)) };
 }
 
-/** Seconds or a date, as HTTP allows; undefined when it is neither. */
+/** Parses a Retry-After header, which is a number of seconds or a date; undefined when it is neither. */
 export function parseRetryAfter(value: string | undefined, now: Date): number | undefined {
   if (value === undefined || value.length > 64) return undefined;
   if (/^[0-9]{1,9}(?:\.[0-9]{1,6})?$/.test(value)) return Math.ceil(Number(value) * 1_000);
@@ -60,12 +60,12 @@ export function parseRetryAfter(value: string | undefined, now: Date): number | 
 
 export type CoalescingDecision =
   | { readonly do: "send" }
-  /** Collect what comes until then and send one summary. */
+  /** Collect the notifications until then and send one summary. */
   | { readonly do: "summarise"; readonly at: Date };
 
 const MINUTE_MS = 60_000;
 
-/** `sentAt`: when this channel was last used for this receiver, in any order. */
+/** `sentAt` lists when this channel was used for this receiver, in any order. */
 export function decideCoalescing(
   sentAt: readonly Date[],
   now: Date,
@@ -73,14 +73,14 @@ export function decideCoalescing(
 ): CoalescingDecision {
   const recent = sentAt.map((date) => date.getTime()).filter((time) => time > now.getTime() - MINUTE_MS);
   if (recent.length < policy.burst) return { do: "send" };
-  // The first slot of the sliding minute that comes free.
+  // The next slot frees up when the oldest of the last `burst` messages leaves the sliding minute.
   const freeing = recent.toSorted((a, b) => a - b)[recent.length - policy.burst] ?? now.getTime();
   return { do: "summarise", at: new Date(freeing + MINUTE_MS) };
 }
 
 const WORST_FIRST: readonly NotificationSeverity[] = ["bad", "attention", "good"];
 
-/** One notification for many: the worst type speaks, the summary counts them all. */
+/** Combines several notifications into one of the most severe type, whose summary counts all of them. */
 export function summarise(notifications: readonly Notification[]): Notification | undefined {
   const counts = new Map<Notification["type"], number>();
   for (const { type } of notifications) counts.set(type, (counts.get(type) ?? 0) + 1);

@@ -1,9 +1,9 @@
-/** What machines are told: CloudEvents 1.0 about tasks and work orders. Sent at least once; `id` tells copies apart. */
+/** Events for machines: CloudEvents 1.0 about tasks and work orders. They are sent at least once; consumers deduplicate by `id`. */
 import { z } from "zod";
 import { Intent, OrderStatus } from "../orders/order.ts";
 import { type Task, TaskStatus } from "../task/task.ts";
 
-/** Events with a name of their own, beside the one per transition. */
+/** Events with a name of their own, in addition to the event of each transition. */
 export const NamedEvent = z.enum([
   "AGENT_SPAWNED",
   "AGENT_COMPLETED",
@@ -35,7 +35,7 @@ export const EVENT_DESCRIPTIONS: Readonly<Record<NamedEvent, string>> = {
   GOVERNANCE_ALERT: "An invariant is violated, a scheduled check does not run, or an operator is refused many spawns",
 };
 
-/** What a task's arrival in a state is called besides. */
+/** The named event that is sent when a task enters a state. */
 export const NAMED_EVENT_BY_STATUS: Readonly<Partial<Record<TaskStatus, NamedEvent>>> = {
   running: "AGENT_SPAWNED",
   pr_created: "AGENT_COMPLETED",
@@ -59,7 +59,7 @@ export const TaskEventData = z.object({
 });
 export type TaskEventData = z.infer<typeof TaskEventData>;
 
-/** `tenantid` is an extension attribute: CloudEvents allows lower-case letters and digits in such names only. */
+/** `tenantid` is an extension attribute: CloudEvents allows only lower-case letters and digits in such names. */
 export const TaskEvent = z.object({
   specversion: z.literal("1.0"),
   id: z.string().min(1).max(200),
@@ -83,7 +83,7 @@ export interface TaskChange {
   readonly reason?: string | null | undefined;
 }
 
-/** One event for the transition, and a named one when the state has a name. Ids follow from the change: told twice, equal. */
+/** Creates the event of the transition, and the named event if the state has one. Ids are derived from the change, so repeats have the same id. */
 export function taskEvents(change: TaskChange): TaskEvent[] {
   const named = NAMED_EVENT_BY_STATUS[change.to];
   const arrival = taskEvent(`fleet.task.${change.to}`, change);

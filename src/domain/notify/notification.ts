@@ -1,4 +1,4 @@
-/** What people are told: which change of a task gives which notification, and what it says. */
+/** Notifications for people: which transition of a task causes which notification, and what it says. */
 import { z } from "zod";
 import { createRedactor } from "../text/redact.ts";
 import { type FailureClass, type Task, type TaskStatus } from "../task/task.ts";
@@ -29,7 +29,7 @@ export type NotificationType = z.infer<typeof NotificationType>;
 
 export type NotificationSeverity = "good" | "attention" | "bad";
 
-/** Green, yellow, red: of embeds and e-mails. */
+/** The colours that embeds and e-mails use: green, yellow, red. */
 export const SEVERITY_COLOUR: Readonly<Record<NotificationSeverity, string>> = {
   good: "#2e7d32",
   attention: "#f9a825",
@@ -39,7 +39,7 @@ export const SEVERITY_COLOUR: Readonly<Record<NotificationSeverity, string>> = {
 interface NotificationKind {
   readonly severity: NotificationSeverity;
   readonly title: string;
-  /** One thing to do next, `{id}` being the task's. */
+  /** The command to run next, in which `{id}` stands for the task's id. */
   readonly command: string;
 }
 
@@ -66,7 +66,7 @@ export const NOTIFICATION_KINDS: Readonly<Record<NotificationType, NotificationK
 
 type NotificationOrNone = NotificationType | "none";
 
-/** Every way between two states, and who is told of it. A test holds it to VALID_TRANSITIONS; ends are always told. */
+/** The notification of every transition. A test compares it with VALID_TRANSITIONS; final states always notify. */
 export const NOTIFICATION_BY_TRANSITION: Readonly<
   Record<TaskStatus, Readonly<Partial<Record<TaskStatus, NotificationOrNone>>>>
 > = {
@@ -90,14 +90,14 @@ export const NOTIFICATION_BY_TRANSITION: Readonly<
   cancelled: {},
 };
 
-/** A failure of these classes is told by its own name. */
+/** Failures of these classes have their own notification type. */
 const NOTIFICATION_BY_FAILURE: Readonly<Partial<Record<FailureClass, NotificationType>>> = {
   ci_failed: "ci_failed",
   budget_exceeded: "budget_exceeded",
   host_lost: "host_lost",
 };
 
-/** Undefined when nobody is told. */
+/** Returns undefined when the transition does not notify anyone. */
 export function notificationFor(
   from: TaskStatus,
   to: TaskStatus,
@@ -116,21 +116,21 @@ export const Notification = z.object({
   prUrl: z.string().nullable(),
   branch: z.string().nullable(),
   attempt: z.int().min(0).nullable(),
-  /** In US dollars, as far as known. */
+  /** In US dollars; null when it is not known. */
   cost: z.number().min(0).nullable(),
   command: z.string(),
 });
 export type Notification = z.infer<typeof Notification>;
 
 export interface NotificationFacts {
-  /** One line of what happened: a reason, a question, a number of findings. May be untrusted. */
+  /** What happened, in one line: a reason, a question, a number of findings. It may be untrusted text. */
   readonly detail?: string | undefined;
   readonly redact?: ((text: string) => string) | undefined;
 }
 
 type NotifiedTask = Pick<Task, "id" | "title" | "prUrl" | "branch" | "attempt" | "spend">;
 
-/** `task` is null for what concerns no single task: a digest, a host, drift. */
+/** `task` is null for what does not concern a single task, such as a host or drift. */
 export function composeNotification(
   type: NotificationType,
   task: NotifiedTask | null,
@@ -153,14 +153,14 @@ export function composeNotification(
   };
 }
 
-/** What a notification says of its task when it has none. */
+/** The task fields of a notification that has no task. */
 export const NO_TASK = { taskId: null, prUrl: null, branch: null, attempt: null, cost: null } as const;
 
 function withoutTask(command: string): string {
   return command.includes("{id}") ? "fleet ps" : command;
 }
 
-/** On one line, without terminal sequences. */
+/** Puts the text on one line without terminal sequences. */
 function oneLine(text: string, maxChars: number): string {
   const line = stripTerminal(toStorable(text)).replaceAll(/\s+/g, " ").trim();
   return line.length <= maxChars ? line : `${line.slice(0, maxChars - 1).replace(/[\uD800-\uDBFF]$/, "")}…`;

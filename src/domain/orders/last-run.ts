@@ -1,4 +1,4 @@
-/** last_run.json: what scripts and people read to know how a product's latest run went. Field names are a contract. */
+/** last_run.json tells scripts and people how a product's latest run went. Its field names are a public contract. */
 import { z } from "zod";
 
 const Timestamp = z.iso.datetime();
@@ -12,9 +12,9 @@ export const LastRun = z
     started_at: Timestamp,
     ended_at: Timestamp.nullable(),
     status: z.enum(["success", "failed", "in_progress", "cancelled"]),
-    summary: z.string().max(2_000).meta({ description: "one sentence" }),
+    summary: z.string().max(2_000).meta({ description: "a summary in one sentence" }),
     evidence: z.strictObject({
-      paths: z.array(z.string()).meta({ description: "relative to the folder of the product's runs" }),
+      paths: z.array(z.string()).meta({ description: "paths relative to the folder of the product's runs" }),
     }),
     economy: z.strictObject({
       budget_tokens: Amount.nullable(),

@@ -1,11 +1,11 @@
-/** A work order: one bounded action on a product. The record has the same field names wherever it is written or read. */
+/** A work order: one bounded action on a product. Its record has the same field names wherever it is written or read. */
 import { z } from "zod";
 import { Slug } from "../product.ts";
 
 export const Intent = z.enum(["validate", "test", "regenerate_report", "gc_runs", "drift_check", "science_to_design"]);
 export type Intent = z.infer<typeof Intent>;
 
-/** Tried once more when they fail by chance; what deletes or judges is not. */
+/** Intents that are retried once after a transient failure. Intents that delete or assess are not. */
 export const HEALABLE_INTENTS: readonly Intent[] = ["validate", "test"];
 
 export const StopCondition = z.enum([
@@ -18,13 +18,13 @@ export const StopCondition = z.enum([
 export type StopCondition = z.infer<typeof StopCondition>;
 
 export const OrderBudget = z.strictObject({
-  max_actions: z.int().min(1).max(1_000).meta({ description: "commands that one try may start" }),
+  max_actions: z.int().min(1).max(1_000).meta({ description: "how many commands one try may start" }),
   max_seconds: z
     .int()
     .min(1)
     .max(86_400)
     .optional()
-    .meta({ description: "wall time of all its commands together, a second try included" }),
+    .meta({ description: "wall-clock time of all its commands together, including a second try" }),
   max_output_bytes: z.int().min(1_024).max(1_073_741_824).optional(),
   max_tokens: z.int().min(0).optional(),
   max_cost_usd: z.number().min(0).optional(),
@@ -44,7 +44,7 @@ export const OrderResult = z.strictObject({
 });
 export type OrderResult = z.infer<typeof OrderResult>;
 
-/** What an intent needs to know beside the product: the dossier of science_to_design, say. */
+/** What an intent needs to know in addition to the product, such as the dossier of science_to_design. */
 const OrderInputs = z.record(z.string().max(64), z.union([z.string().max(2_000), z.number(), z.boolean()]));
 
 export const WorkOrder = z
@@ -55,7 +55,7 @@ export const WorkOrder = z
     inputs: OrderInputs.default({}),
     budget: OrderBudget,
     stop_conditions: z.array(StopCondition).max(5).default([]),
-    priority: z.int().min(0).max(100).meta({ description: "100 is done first" }),
+    priority: z.int().min(0).max(100).meta({ description: "100 runs first" }),
     evidence_expectations: z.array(z.string().min(1).max(200)).max(64).default([]),
     created_at: z.iso.datetime(),
     status: OrderStatus.default("pending"),
@@ -65,24 +65,24 @@ export const WorkOrder = z
       .array(z.string().min(1).max(500))
       .max(32)
       .default([])
-      .meta({ description: "files that governed it" }),
+      .meta({ description: "files of the policy that it follows" }),
   })
   .meta({ id: "work_order", description: "One bounded, prioritised action on a product" });
 export type WorkOrder = z.infer<typeof WorkOrder>;
 
-/** What a person may ask for. What is left out is as the intent has it. */
+/** A request for an order, as an operator sends it. Omitted fields have the defaults of the intent. */
 export const OrderRequest = z.strictObject({
   productId: Slug,
   intent: Intent,
   inputs: OrderInputs.default({}),
   budget: OrderBudget.partial().default({}),
   stopConditions: z.array(StopCondition).max(5).optional(),
-  priority: z.int().min(0).max(100).default(50).meta({ description: "100 is done first" }),
+  priority: z.int().min(0).max(100).default(50).meta({ description: "100 runs first" }),
   evidenceExpectations: z.array(z.string().min(1).max(200)).max(64).default([]),
 });
 export type OrderRequest = z.infer<typeof OrderRequest>;
 
-/** What an order of this intent may use when nobody said more. */
+/** The budget of an order when the request does not set one. */
 export const DEFAULT_ORDER_BUDGET: Readonly<Record<Intent, OrderBudget>> = {
   validate: { max_actions: 4, max_seconds: 900, max_output_bytes: 16_777_216 },
   test: { max_actions: 4, max_seconds: 1_800, max_output_bytes: 16_777_216 },
@@ -92,7 +92,7 @@ export const DEFAULT_ORDER_BUDGET: Readonly<Record<Intent, OrderBudget>> = {
   science_to_design: { max_actions: 1, max_seconds: 120 },
 };
 
-/** What ends the rest of a batch when nobody said otherwise: going on would tell nothing new. */
+/** The default stop conditions. After one of them, the rest of the batch would give no new information. */
 export const DEFAULT_STOP_CONDITIONS: Readonly<Record<Intent, readonly StopCondition[]>> = {
   validate: ["on_validation_fail", "on_budget_exceeded"],
   test: ["on_test_fail", "on_budget_exceeded"],
@@ -102,7 +102,7 @@ export const DEFAULT_STOP_CONDITIONS: Readonly<Record<Intent, readonly StopCondi
   science_to_design: [],
 };
 
-/** Always there after a run; a product's own evidence comes beside them. */
+/** Evidence that every successful run has, in addition to the product's own. */
 export const EVIDENCE_BY_INTENT: Readonly<Record<Intent, readonly string[]>> = {
   validate: ["last_run.json", "output.log"],
   test: ["last_run.json", "output.log"],

@@ -1,4 +1,4 @@
-/** A run of a work order: which commands it means, which evidence it owes, and what its end means for the rest of its batch. */
+/** A run of a work order: the commands it executes, the evidence it must produce, and how its outcome affects the rest of its batch. */
 import { z } from "zod";
 import { EVIDENCE_BY_INTENT, Intent, type StopCondition } from "./order.ts";
 import type { Product } from "../product.ts";
@@ -11,7 +11,7 @@ export interface Action {
   readonly argv: readonly string[];
 }
 
-/** The commands an order starts, in order; none when the intent is carried out by the house itself. */
+/** Returns the commands of an order in sequence; none when Fleetwright itself carries out the intent. */
 export function toActions(intent: Intent, { commands }: Pick<Product, "commands">): Action[] {
   if (intent !== "validate" && intent !== "test") return [];
   const steps: readonly Step[] = ["setup", intent];
@@ -21,12 +21,12 @@ export function toActions(intent: Intent, { commands }: Pick<Product, "commands"
   });
 }
 
-/** Whether the product has what the intent needs. */
+/** Tells whether the product has the command that the intent needs. */
 export function supportsIntent(intent: Intent, { commands }: Pick<Product, "commands">): boolean {
   return intent === "validate" || intent === "test" ? commands[intent] !== undefined : true;
 }
 
-/** The names of what must be there after a run that went well. */
+/** Returns the names of the evidence that a successful run must have. */
 export function requiredEvidence(
   order: { readonly intent: Intent; readonly evidenceExpectations: readonly string[] },
   product: Pick<Product, "evidence">,
@@ -37,7 +37,7 @@ export function requiredEvidence(
   return [...new Set([...EVIDENCE_BY_INTENT[order.intent], ...own, ...order.evidenceExpectations])];
 }
 
-/** Evidence is named by the last part of its path. */
+/** The name of a piece of evidence is the last part of its path. */
 export function evidenceName(path: string): string {
   return path.split("/").findLast((part) => part !== "") ?? path;
 }
@@ -50,7 +50,7 @@ export interface RunOutcome {
   readonly fired?: readonly StopCondition[] | undefined;
 }
 
-/** The stop conditions of the order that its run met; with one of them, the rest of the batch is skipped. */
+/** Returns the stop conditions of the order that its run met. If there is one, the rest of the batch is skipped. */
 export function metStopConditions(stops: readonly StopCondition[], end: RunOutcome): StopCondition[] {
   const met = new Set<StopCondition>(end.fired);
   if (!end.ok && end.intent === "validate") met.add("on_validation_fail");
@@ -66,7 +66,7 @@ export type RunSpend = z.infer<typeof RunSpend>;
 
 export const NO_SPEND: RunSpend = { actions: 0, seconds: 0, outputBytes: 0 };
 
-/** What a product's test command said of its tests, read from JUnit files. */
+/** The results of a product's tests, read from the JUnit files that its test command wrote. */
 export const TestTotals = z.object({
   total: z.int(),
   passed: z.int(),
@@ -74,13 +74,13 @@ export const TestTotals = z.object({
   errors: z.int(),
   skipped: z.int(),
   seconds: z.number(),
-  /** Of those that did not pass, as many as fit. */
+  /** The names of the first tests that did not pass. */
   failedNames: z.array(z.string()),
   files: z.array(z.string()),
 });
 export type TestTotals = z.infer<typeof TestTotals>;
 
-/** What is known of a summary without believing that it is there: it is JSON that other versions wrote. */
+/** The known part of a stored summary. Every field is optional, because other versions wrote the JSON. */
 export const RunSummary = z.looseObject({
   spent: RunSpend.optional(),
   tests: TestTotals.optional(),
@@ -110,7 +110,7 @@ export const Run = z.object({
   status: RunStatus,
   headSha: z.string().nullable(),
   exitCode: z.int().nullable(),
-  /** One word: time_out, killed, budget_exceeded, missing_evidence, … */
+  /** The kind of failure: time_out, killed, budget_exceeded, missing_evidence, … */
   failure: z.string().nullable(),
   message: z.string().nullable(),
   transient: z.boolean(),
@@ -118,11 +118,11 @@ export const Run = z.object({
   /** The release this run belongs to; such a run is never collected. */
   release: z.string().nullable(),
   summary: z.record(z.string(), z.unknown()),
-  /** Where its evidence is, on its host. */
+  /** The folder of its evidence on its host. */
   dir: z.string().nullable(),
   startedAt: z.date(),
   endedAt: z.date().nullable(),
-  /** Put aside by gc. */
+  /** When gc quarantined it. */
   collectedAt: z.date().nullable(),
 });
 export type Run = z.infer<typeof Run>;

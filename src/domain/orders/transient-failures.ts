@@ -1,15 +1,15 @@
-/** Auto-heal: which failures of a command are by chance, and whether an order is tried once more. Pure. */
+/** Auto-heal: decides which failures of a command are transient, and whether an order is retried. */
 import { HEALABLE_INTENTS, type Intent } from "./order.ts";
 
 /** How one command ended. */
 export interface CommandOutcome {
   readonly exitCode: number | null;
   readonly signal: string | null;
-  /** It took longer than one command may. */
+  /** It took longer than a single command may. */
   readonly timedOut: boolean;
-  /** Which part of the order's budget it used up. */
+  /** The part of the order's budget that it used up, if any. */
   readonly over: BudgetLimit | undefined;
-  /** Of its output, beginning and end. */
+  /** The beginning and the end of its output. */
   readonly output: string;
 }
 
@@ -21,27 +21,27 @@ export interface TransientRules {
 }
 
 export interface CommandFailure {
-  /** One word. */
+  /** The kind of failure, as one word. */
   readonly failure: string;
   readonly transient: boolean;
 }
 
-/** How often an order is tried again by itself. */
+/** How often an order is retried automatically. */
 export const MAX_HEAL_ATTEMPTS = 1;
 
-/** Shells say 128 + n for a command that signal n ended. */
+/** Shells exit with 128 + n when signal n ended the command. */
 const KILLED_CODES: ReadonlySet<number> = new Set([129, 130, 137, 143]);
-/** Sent from outside; SIGSEGV and its like are the program's own doing and come again. */
+/** Signals that are sent from outside. SIGSEGV and the like come from the program itself and would recur. */
 const KILLING_SIGNALS: ReadonlySet<string> = new Set(["SIGKILL", "SIGTERM", "SIGHUP", "SIGINT"]);
 const NOT_RUNNABLE: ReadonlySet<number> = new Set([126, 127]);
-/** What a network that is away makes programs say; whole words of system calls and of the common clients. */
+/** Messages of system calls and common clients that indicate a network failure. */
 const NETWORK =
   /\b(?:ENOTFOUND|EAI_AGAIN|ECONNRESET|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH)\b|could not resolve host|temporary failure in name resolution|connection (?:timed out|reset by peer)|network is unreachable|tls handshake timeout|50[234] (?:bad gateway|service unavailable|gateway time-?out)/i;
 
-/** Undefined when it went well. */
+/** Returns undefined when the command succeeded. */
 export function classifyOutcome(end: CommandOutcome, rules: TransientRules): CommandFailure | undefined {
   const { exitCode, signal, over, output } = end;
-  // What is used up stays used up: a second try would begin without it.
+  // A second try would start with the budget already used up.
   if (over) return { failure: "budget_exceeded", transient: false };
   if (end.timedOut) return { failure: "time_out", transient: true };
   if (exitCode === 0) return undefined;
@@ -57,7 +57,7 @@ export function classifyOutcome(end: CommandOutcome, rules: TransientRules): Com
   return { failure: `exit_${exitCode}`, transient: false };
 }
 
-/** Whether an order that failed is tried again. `attempt` counts from 0. */
+/** Tells whether a failed order is retried. `attempt` counts from 0. */
 export function mayHeal(order: {
   readonly intent: Intent;
   readonly attempt: number;

@@ -1,10 +1,10 @@
-/** What could be done next, and how urgent each is: the planner's score. */
+/** The planner's candidates: orders that could run next, each with a score for its urgency. */
 import { z } from "zod";
 import type { Intent } from "../orders/order.ts";
 import type { PlanDossier, PlanInputs, PlanProduct, PlanRun, PlanSchedule } from "./inputs.ts";
 import { PLANNABLE_STATUSES, type Criticality } from "../product.ts";
 
-/** Why an order is wanted; the higher, the sooner. Failures first, what is well last. */
+/** The reason for an order determines most of its score: failures come first, healthy products last. */
 export const WEIGHTS = {
   failed_validation: 7_000,
   failed_test: 6_000,
@@ -18,13 +18,13 @@ export type CandidateReason = keyof typeof WEIGHTS;
 
 export const CRITICALITY_WEIGHTS: Readonly<Record<Criticality, number>> = { high: 300, medium: 200, low: 100 };
 
-/** Tier 1 is looked at most often. */
+/** SLA tier 1 is the most urgent. */
 export function slaWeight(tier: number): number {
   return (6 - tier) * 10;
 }
 
 const HOUR_MS = 3_600_000;
-/** How old a result may be before it is stale, by SLA tier, for a product without a schedule. */
+/** After how long a result is stale, by SLA tier, for a product without a schedule. */
 export const STALE_MS: Readonly<Record<number, number>> = {
   1: 6 * HOUR_MS,
   2: 12 * HOUR_MS,
@@ -32,22 +32,22 @@ export const STALE_MS: Readonly<Record<number, number>> = {
   4: 72 * HOUR_MS,
   5: 168 * HOUR_MS,
 };
-/** Drift is looked for by itself, too; a product's own look need not be as frequent as its tests. */
+/** The fleet also scans for drift on its own, so a product's drift check need not be as frequent as its tests. */
 const DRIFT_CHECK_MS = 24 * HOUR_MS;
 
-/** Products that were not considered, counted by why. */
+/** How many products were not considered, by reason. */
 export const ExcludedCounts = z.strictObject({ disabled: z.int(), stopped: z.int(), status: z.int() });
 export type ExcludedCounts = z.infer<typeof ExcludedCounts>;
 
 export interface Candidate {
   readonly product: PlanProduct;
-  /** Its place among the products, which are sorted by id. */
+  /** The product's index in the list, which is sorted by id. */
   readonly place: number;
   readonly intent: Intent;
   readonly subject: string;
   readonly why: CandidateReason;
   readonly score: number;
-  /** When it was last done, or since when it waits; -Infinity: never. The oldest comes first. */
+  /** When it was last done, or since when it waits; -Infinity if never. The oldest comes first. */
   readonly sinceMs: number;
   readonly run?: PlanRun | undefined;
   readonly dossier?: PlanDossier | undefined;
@@ -63,7 +63,7 @@ const INTENT_ORDER: Readonly<Record<Intent, number>> = {
   gc_runs: 5,
 };
 
-/** Score, then age, then product and intent: no two candidates are equal. */
+/** Orders by score, then age, then product and intent, so that no two candidates compare equal. */
 export function compareCandidates(a: Candidate, b: Candidate): number {
   return (
     b.score - a.score ||
@@ -74,12 +74,12 @@ export function compareCandidates(a: Candidate, b: Candidate): number {
   );
 }
 
-/** Without a difference: two that never ran are equally old. */
+/** Compares without subtracting, because -Infinity minus -Infinity is NaN: two that never ran are equally old. */
 function compareAge(a: number, b: number): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** What is known of one product. */
+/** The inputs that concern one product. */
 interface ProductContext {
   readonly product: PlanProduct;
   readonly place: number;
@@ -139,7 +139,7 @@ function stateCandidates(context: ProductContext): Candidate[] {
   return found;
 }
 
-/** What its schedule asks for, as urgent as the product's state makes it. */
+/** Returns the jobs of its schedule, scored by the product's state. */
 function scheduleCandidates(context: ProductContext, schedule: PlanSchedule | undefined): Candidate[] {
   return (schedule?.jobs ?? []).flatMap(({ intent }) => {
     if (intent === "science_to_design") return [];
@@ -163,7 +163,7 @@ function checkCandidate(context: ProductContext, intent: "validate" | "test"): C
   return { ...scoreCandidate(context, intent, why, sinceMs), run };
 }
 
-/** A product that ran, and whose report is missing or older than that. */
+/** A product that has runs, and whose report is missing or older than the last one. */
 function reportCandidate(context: ProductContext): Candidate | undefined {
   const ran = [context.runs.get("validate"), context.runs.get("test")].flatMap((run) => (run ? [run.ended_at] : []));
   if (ran.length === 0) return undefined;
@@ -196,7 +196,7 @@ function scoreCandidate(
   return { product, place, intent, subject: "", why, score, sinceMs };
 }
 
-/** The first of each intent, since they come newest first. */
+/** Keeps the first run of each intent, because the runs are sorted newest first. */
 function newestByIntent(runs: readonly PlanRun[]): ReadonlyMap<Intent, PlanRun> {
   const found = new Map<Intent, PlanRun>();
   for (const run of runs) if (!found.has(run.intent)) found.set(run.intent, run);

@@ -1,4 +1,4 @@
-/** What a plan follows from, and the one way it is written down. The order of the lists means nothing. */
+/** The inputs of a plan, and their canonical form. The order of the lists has no meaning. */
 import { z } from "zod";
 import { Intent, OrderBudget, StopCondition } from "../orders/order.ts";
 import { Criticality, Slug, ProductStatus } from "../product.ts";
@@ -13,13 +13,13 @@ export const PlanBudget = z.int().min(1).max(1_000);
 export const PlanProduct = z.strictObject({
   criticality: Criticality,
   enabled: z.boolean(),
-  every_seconds: z.int().min(1).nullable().meta({ description: "how often its schedule asks, when it has one" }),
+  every_seconds: z.int().min(1).nullable().meta({ description: "interval of its schedule, if it has one" }),
   evidence: z.strictObject({ test: z.array(z.string()), validate: z.array(z.string()) }),
-  intents: z.array(Intent).meta({ description: "those it has a command for" }),
+  intents: z.array(Intent).meta({ description: "intents that it has a command for" }),
   product_id: Slug,
   sla_tier: z.int().min(1).max(5),
   status: ProductStatus,
-  stopped: z.string().nullable().meta({ description: "the reason of its kill switch" }),
+  stopped: z.string().nullable().meta({ description: "the reason for its kill switch" }),
   timeout_seconds: z.int().min(1),
 });
 export type PlanProduct = z.infer<typeof PlanProduct>;
@@ -63,9 +63,9 @@ export const PlanInputs = z.strictObject({
   dossiers: z.array(PlanDossier),
   latest_runs: z.array(PlanRun),
   open_drift: z.array(z.strictObject({ findings: z.int().min(1), product_id: Slug, since: Timestamp })),
-  policy_ref: z.string().meta({ description: "the products of fleet.yaml, by their SHA-256" }),
+  policy_ref: z.string().meta({ description: "the SHA-256 of the products in fleet.yaml" }),
   products: z.array(PlanProduct),
-  schedules: z.array(PlanSchedule).meta({ description: "those that are due; only with source schedules" }),
+  schedules: z.array(PlanSchedule).meta({ description: "the schedules that are due; only with source schedules" }),
   schema_version: z.literal(1),
   source: PlanSource,
   tenant_id: z.string(),
@@ -73,7 +73,7 @@ export const PlanInputs = z.strictObject({
 });
 export type PlanInputs = z.infer<typeof PlanInputs>;
 
-/** Lists sorted and keys in alphabetical order, so that JSON.stringify writes canonical JSON: ten times as fast as sorting the keys. */
+/** Sorts the lists and writes the keys in alphabetical order, so that JSON.stringify gives canonical JSON: ten times as fast as sorting the keys. */
 export function normalisePlanInputs(given: PlanInputs): PlanInputs {
   return {
     as_of: given.as_of,
@@ -102,12 +102,12 @@ export function normalisePlanInputs(given: PlanInputs): PlanInputs {
   };
 }
 
-/** What compares equal is told apart by its own text, so that nothing depends on the order it came in. */
+/** Orders equal items by their JSON text, so that the result does not depend on the input order. */
 function sortedBy<Item>(items: readonly Item[], compare: (a: Item, b: Item) => number): Item[] {
   return items.toSorted((a, b) => compare(a, b) || compareText(JSON.stringify(a), JSON.stringify(b)));
 }
 
-/** By product, the newest first. Many short lists are sorted several times as fast as one long one. */
+/** Sorts by product, then newest first. Sorting many short lists is several times as fast as sorting one long list. */
 function normaliseRuns(runs: readonly PlanRun[]): PlanRun[] {
   const groups = new Map<string, PlanRun[]>();
   for (const run of runs) {
@@ -167,7 +167,7 @@ function normaliseBudget(budget: OrderBudget): OrderBudget {
   };
 }
 
-/** By code units: no locale has a say. */
+/** Compares by code units, so that the order does not depend on the locale. */
 function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,4 +1,4 @@
-/** The planner: from what is known of the products to the orders to run next. Same inputs, same bytes, anywhere. No clock, no chance. */
+/** The planner: derives the orders to run next from the state of the products. It uses no clock and no randomness: equal inputs give equal bytes. */
 import { z } from "zod";
 import { canonicalJson, uuidFromHash } from "../text/canonical.ts";
 import { findCandidates, ExcludedCounts, compareCandidates, type Candidate } from "./candidates.ts";
@@ -14,26 +14,26 @@ export const Plan = z
     tenant_id: z.string(),
     source: PlanSource,
     as_of: z.iso.datetime(),
-    wanted: PlanBudget.meta({ description: "orders that were asked for" }),
-    candidates: z.int().min(0).meta({ description: "orders there could be" }),
+    wanted: PlanBudget.meta({ description: "how many orders were requested" }),
+    candidates: z.int().min(0).meta({ description: "how many orders were possible" }),
     left_out: ExcludedCounts,
-    orders: z.array(PlannedOrder).max(1_000).meta({ description: "the most urgent first" }),
+    orders: z.array(PlannedOrder).max(1_000).meta({ description: "ordered by urgency, the most urgent first" }),
     input_sha256: Sha256,
-    output_sha256: Sha256.meta({ description: "of the canonical JSON of everything else here" }),
+    output_sha256: Sha256.meta({ description: "SHA-256 of the canonical JSON of all other fields" }),
   })
-  .meta({ id: "plan", description: "Which work orders are next, and why" });
+  .meta({ id: "plan", description: "Which work orders come next, and why" });
 export type Plan = z.infer<typeof Plan>;
 
 export interface PlanResult {
   readonly plan: Plan;
-  /** Canonical JSON: what is stored, and compared when the plan is made again. */
+  /** Canonical JSON, which is stored and compared when the plan is recomputed. */
   readonly inputText: string;
   readonly outputText: string;
 }
 
 type HashFunction = (text: string) => string;
 
-/** Never more orders than wanted; exactly as many when there are as many candidates. The best are chosen after sorting all. */
+/** Creates a plan with the best candidates, at most `wanted` of them. */
 export function createPlan(given: PlanInputs, sha256: HashFunction): PlanResult {
   const inputs = normalisePlanInputs(given);
   const inputText = JSON.stringify(inputs);
@@ -57,7 +57,7 @@ export function createPlan(given: PlanInputs, sha256: HashFunction): PlanResult 
   return { plan: { ...content, output_sha256: sha256(outputText) }, inputText, outputText };
 }
 
-/** As if all were sorted before any is cut; but what a higher score keeps out anyway is not sorted. */
+/** Returns the first `wanted` candidates in order. To save time, it sorts only those whose score can still make the cut. */
 function selectBest(candidates: readonly Candidate[], wanted: number): Candidate[] {
   const counts = new Map<number, number>();
   for (const { score } of candidates) counts.set(score, (counts.get(score) ?? 0) + 1);

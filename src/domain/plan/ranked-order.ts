@@ -1,4 +1,4 @@
-/** From a chosen candidate to its work order, with what its score is made of, said in words. */
+/** Turns a chosen candidate into a work order, and explains its score in words. */
 import { z } from "zod";
 import { uuidFromHash } from "../text/canonical.ts";
 import {
@@ -21,8 +21,8 @@ import type { PlanInputs } from "./inputs.ts";
 export const PlannedOrder = z.strictObject({
   order: WorkOrder,
   score: z.int(),
-  reasons: z.array(z.string()).meta({ description: "what the score is made of" }),
-  subject: z.string().meta({ description: "what tells it from others of its intent: the dossier" }),
+  reasons: z.array(z.string()).meta({ description: "the parts of the score" }),
+  subject: z.string().meta({ description: "distinguishes it from other orders of the same intent: the dossier" }),
   schedule_id: z.string().nullable(),
   slot_at: z.iso.datetime().nullable(),
 });
@@ -34,7 +34,7 @@ export interface PlannedOrderOptions {
   readonly sha256: (text: string) => string;
 }
 
-/** `place` is where the plan has it: 0 is the most urgent. */
+/** `position` is its index in the plan: 0 is the most urgent. */
 export function toPlannedOrder(candidate: Candidate, position: number, options: PlannedOrderOptions): PlannedOrder {
   const { inputs, planId } = options;
   const { product, intent, subject, score, schedule, dossier } = candidate;
@@ -57,7 +57,7 @@ export function toPlannedOrder(candidate: Candidate, position: number, options: 
   return { order, score, reasons: explainScore(candidate, inputs), subject, ...scheduleSlot(candidate) };
 }
 
-/** Begins with its place, so that those of equal priority are run in the order in which they were planned. */
+/** The id starts with the position, so that orders of equal priority run in the order in which they were planned. */
 function computeJobId(
   { product, intent, subject }: Candidate,
   position: number,
@@ -73,7 +73,7 @@ function explainScore(candidate: Candidate, inputs: PlanInputs): string[] {
     `+${WEIGHTS[why]} ${describeReason(candidate, inputs)}`,
     `+${CRITICALITY_WEIGHTS[product.criticality]} criticality ${product.criticality}`,
     `+${slaWeight(product.sla_tier)} SLA tier ${product.sla_tier}`,
-    ...(schedule ? [`due since ${schedule.slot_at}, says schedule ${schedule.schedule_id}`] : []),
+    ...(schedule ? [`due since ${schedule.slot_at} by schedule ${schedule.schedule_id}`] : []),
   ];
 }
 
@@ -81,14 +81,14 @@ function scheduleSlot({ schedule }: Candidate): Pick<PlannedOrder, "schedule_id"
   return { schedule_id: schedule?.schedule_id ?? null, slot_at: schedule?.slot_at ?? null };
 }
 
-/** What the product's own checks may take, at least. */
+/** The budget allows at least the time that the product's own checks may take. */
 function computeBudget({ product, intent }: Candidate): OrderBudget {
   const usual = DEFAULT_ORDER_BUDGET[intent];
   if (intent !== "validate" && intent !== "test") return usual;
   return { ...usual, max_seconds: Math.min(86_400, Math.max(usual.max_seconds ?? 0, product.timeout_seconds)) };
 }
 
-/** From 0 to 100, as the score has it. */
+/** Scales the score to a priority from 0 to 100. */
 function toPriority(score: number): number {
   return Math.min(100, Math.round(score / 74));
 }
@@ -98,7 +98,7 @@ function expectedEvidence({ product, intent }: Candidate): string[] {
   return [...new Set([...EVIDENCE_BY_INTENT[intent], ...own])];
 }
 
-/** `age`: how long ago it was last done, or since when it waits. */
+/** `age` is how long ago it was last done, or how long it has been waiting. */
 type ReasonText = (about: Candidate & { readonly age: string; readonly inputs: PlanInputs }) => string;
 
 const REASON_TEXTS: Readonly<Record<CandidateReason, ReasonText>> = {
@@ -108,15 +108,15 @@ const REASON_TEXTS: Readonly<Record<CandidateReason, ReasonText>> = {
     if (intent !== "regenerate_report") return `there is no run of ${intent} yet`;
     return run ? "the last report could not be written" : "there are runs, but no report of them";
   },
-  validated_dossier: ({ subject, age }) => `dossier ${subject} was validated ${age} ago and waits`,
+  validated_dossier: ({ subject, age }) => `dossier ${subject} was validated ${age} ago and has no design yet`,
   stale: ({ intent, run, age, product }) => {
-    if (!run) return `${intent} is due and was never done`;
-    if (intent === "regenerate_report") return `the report of ${age} ago is older than the last run`;
+    if (!run) return `${intent} is due and has never run`;
+    if (intent === "regenerate_report") return `the report is ${age} old, older than the last run`;
     if (intent !== "validate" && intent !== "test") return `${intent} is due; the last one was ${age} ago`;
-    return `stale: the last ${intent} was ${age} ago, wanted every ${formatDuration(staleAfterMs(product))}`;
+    return `stale: the last ${intent} was ${age} ago, expected every ${formatDuration(staleAfterMs(product))}`;
   },
   unseen_drift: ({ run, age, product, inputs }) =>
-    `nobody looked for drift ${run ? `for ${age}` : "yet"}${describeOpenDrift(product.product_id, inputs)}`,
+    `no drift check ${run ? `for ${age}` : "yet"}${describeOpenDrift(product.product_id, inputs)}`,
   healthy: ({ intent, age }) => `healthy: the last ${intent} succeeded ${age} ago`,
 };
 
@@ -131,12 +131,12 @@ function describeFailedRun({ intent, run, age }: Parameters<ReasonText>[0]): str
 
 function describeOpenDrift(productId: string, { open_drift: drift }: PlanInputs): string {
   const open = drift.find((found) => found.product_id === productId);
-  return open ? `; ${open.findings} found before, open since ${open.since}` : "";
+  return open ? `; ${open.findings} open ${open.findings === 1 ? "finding" : "findings"} since ${open.since}` : "";
 }
 
 const MINUTE_MS = 60_000;
 
-/** Two units at most; a moment ago, and what a clock has put into the future, is 0m. */
+/** Formats with at most two units. A time in the future, which a wrong clock can cause, is 0m. */
 function formatDuration(ms: number): string {
   const minutes = Math.max(0, Math.floor(ms / MINUTE_MS));
   if (minutes < 60) return `${minutes}m`;

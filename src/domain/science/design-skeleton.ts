@@ -1,4 +1,4 @@
-/** The beginning of a design, from a validated dossier: what is known is filled in, what is to be decided is asked. */
+/** Creates a design skeleton from a validated dossier: known facts are filled in, open decisions are questions. */
 import type { DossierHead } from "./science.ts";
 
 export interface SkeletonFacts {
@@ -12,8 +12,7 @@ export interface SkeletonFacts {
 export type SkeletonSource = Pick<DossierHead, "dossier_id" | "topic" | "owner" | "hypothesis" | "evidence">;
 
 export function designSkeleton(dossier: SkeletonSource, facts: SkeletonFacts): string {
-  const evidence =
-    dossier.evidence.map((link) => `- ${escapeMarkdown(link)}`).join("\n") || "- none is linked in the dossier";
+  const evidence = dossier.evidence.map((link) => `- ${escapeMarkdown(link)}`).join("\n") || "- the dossier links none";
   return `---
 dossier_id: ${JSON.stringify(dossier.dossier_id)}
 product_id: ${JSON.stringify(facts.productId)}
@@ -28,13 +27,13 @@ work_order: ${facts.orderId}
 
 ## Problem
 
-Which problem of whom does this solve? The dossier is about: ${escapeMarkdown(dossier.topic)}.
+Whose problem does this solve, and which one? The dossier is about: ${escapeMarkdown(dossier.topic)}.
 
 ## Hypothesis
 
 > ${escapeMarkdown(dossier.hypothesis)}
 
-Validated in dossier \`${dossier.dossier_id}\`, kept by ${escapeMarkdown(dossier.owner)}.
+Validated in dossier \`${dossier.dossier_id}\`, owned by ${escapeMarkdown(dossier.owner)}.
 
 ## Evidence
 
@@ -42,7 +41,7 @@ ${evidence}
 
 What does it not show?
 
-## Decision wanted
+## Decision needed
 
 - [ ] Build it, as described below
 - [ ] Build less: say what is left out
@@ -64,7 +63,7 @@ What changes, for whom, and what stays as it is?
 `;
 }
 
-/** Said by an author, shown as text: no heading, link or markup of theirs takes effect. */
+/** Escapes an author's text, so that no heading, link or other markup in it takes effect. */
 function escapeMarkdown(text: string): string {
   return text.replaceAll(/[\\`*_{}[\]<>#|~]/g, (sign) => `\\${sign}`);
 }

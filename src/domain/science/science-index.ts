@@ -1,4 +1,4 @@
-/** science_index.json: every dossier of a tenant, how far it is, what became of it, what is stuck, and what cannot be read. */
+/** science_index.json lists every dossier of a tenant with its status and its design, and what is stuck or cannot be read. */
 import { z } from "zod";
 import { NotChecked } from "../drift/drift.ts";
 import { DossierProblem, DossierStatus, effectiveStatus, stuckReason } from "./science.ts";
@@ -10,15 +10,15 @@ export const IndexedDossier = z.strictObject({
   path: z.string(),
   dossier_id: z.string(),
   topic: z.string(),
-  status: DossierStatus.meta({ description: "handed_off also when the house made a design of it" }),
-  file_status: DossierStatus.meta({ description: "as the file says" }),
+  status: DossierStatus.meta({ description: "handed_off also when Fleetwright created a design from it" }),
+  file_status: DossierStatus.meta({ description: "the status in the file" }),
   owner: z.string(),
   created_at: z.iso.datetime().nullable(),
   age_days: z.int().min(0),
   status_since: z.iso.datetime(),
-  design: DesignRef.nullable().meta({ description: "the design it was handed to: evidence of a run" }),
-  work_order: z.uuid().nullable().meta({ description: "the order that did it" }),
-  stuck: z.string().nullable().meta({ description: "why somebody should look at it" }),
+  design: DesignRef.nullable().meta({ description: "the design created from it: evidence of a run" }),
+  work_order: z.uuid().nullable().meta({ description: "the order that created the design" }),
+  stuck: z.string().nullable().meta({ description: "why it needs attention" }),
 });
 
 export type IndexedDossier = z.infer<typeof IndexedDossier>;
@@ -45,13 +45,16 @@ export const ScienceIndex = z
     schema_version: z.literal(1),
     tenant_id: z.string(),
     generated_at: z.iso.datetime(),
-    looked_at: z.iso.datetime().nullable().meta({ description: "every product was looked at since then" }),
+    looked_at: z.iso
+      .datetime()
+      .nullable()
+      .meta({ description: "when the oldest scan it is based on ran; null: a product was never scanned" }),
     counts: Counts,
-    dossiers: z.array(IndexedDossier).meta({ description: "by status, the longest in it first" }),
+    dossiers: z.array(IndexedDossier).meta({ description: "ordered by status, the longest in it first" }),
     errors: z.array(ErrorCard).meta({ description: "files whose front matter cannot be read" }),
     not_checked: z.array(z.strictObject(NotChecked.shape)),
   })
-  .meta({ id: "science_index", description: "The research dossiers of all products, and how far they are" });
+  .meta({ id: "science_index", description: "The research dossiers of all products and their progress" });
 export type ScienceIndex = z.infer<typeof ScienceIndex>;
 
 export interface DossierFacts {

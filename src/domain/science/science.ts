@@ -1,25 +1,25 @@
-/** Research dossiers: what their front matter says, how far they are, and what they are handed to. */
+/** Research dossiers: their front matter, their status, and the design they were handed off to. */
 import { z } from "zod";
 import { toStorable } from "../text/untrusted.ts";
 
 export const DossierStatus = z.enum(["proposed", "running", "validated", "rejected", "handed_off"]);
 export type DossierStatus = z.infer<typeof DossierStatus>;
 
-/** What is wrong with a file, and where. */
+/** A problem in a file, and its line. */
 export const DossierProblem = z.object({ line: z.int().nullable(), message: z.string() });
 export type DossierProblem = z.infer<typeof DossierProblem>;
 
-/** Written by anybody who may push: bounded, on one line, storable. */
+/** Text from anyone who may push, so it is bounded, put on one line and made storable. */
 const boundedText = (maxChars: number) =>
   z
     .string({ error: (issue) => (issue.input === undefined ? "is missing" : "must be text: put it in quotes") })
-    .transform((said) => toStorable(said).replaceAll(/\s+/g, " ").trim())
-    .refine((said) => said !== "", "is empty")
-    .refine((said) => said.length <= maxChars, `is longer than ${maxChars} characters`);
+    .transform((text) => toStorable(text).replaceAll(/\s+/g, " ").trim())
+    .refine((text) => text !== "", "is empty")
+    .refine((text) => text.length <= maxChars, `is longer than ${maxChars} characters`);
 
 const Link = boundedText(2_000);
 
-/** Further keys are the author's own, and stay in the file. */
+/** Further keys belong to the author and are ignored. */
 export const DossierHead = z.object({
   dossier_id: z
     .union([z.string(), z.int().transform(String)], {
@@ -32,7 +32,7 @@ export const DossierHead = z.object({
   }),
   created_at: z
     .union([z.iso.date(), z.iso.datetime({ offset: true })], {
-      error: (issue) => (issue.input === undefined ? "is missing" : "must be a date, as 2026-01-31"),
+      error: (issue) => (issue.input === undefined ? "is missing" : "must be a date such as 2026-01-31"),
     })
     .transform((at) => new Date(at)),
   owner: boundedText(200),
@@ -48,10 +48,13 @@ export type ParsedDossier =
   | { readonly ok: true; readonly head: DossierHead }
   | { readonly ok: false; readonly problems: readonly DossierProblem[] };
 
-/** `lineOf` says where a key stands in the file. */
+/** `lineOf` returns the line of a key in the file. */
 export function parseDossierHead(value: unknown, lineOf: (key: string) => number | null): ParsedDossier {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return { ok: false, problems: [{ line: lineOf(""), message: "the front matter is no list of keys and values" }] };
+    return {
+      ok: false,
+      problems: [{ line: lineOf(""), message: "the front matter is not a list of keys and values" }],
+    };
   }
   const parsed = DossierHead.safeParse(value);
   if (parsed.success) return { ok: true, head: parsed.data };
@@ -63,29 +66,29 @@ export function parseDossierHead(value: unknown, lineOf: (key: string) => number
 }
 
 const DAY_MS = 24 * 3_600_000;
-/** Work that nobody takes further after so long needs a look. */
+/** A dossier that stays in a status for longer than this needs attention. */
 const STUCK_DAYS: Readonly<Partial<Record<DossierStatus, number>>> = { validated: 7, running: 30 };
 
 export interface DossierState {
   readonly status: DossierStatus | null;
   readonly statusSince: Date;
-  /** It was handed to a design by this house. */
+  /** Fleetwright created a design from it. */
   readonly isHandedOff: boolean;
 }
 
-/** The file's own status, unless the house has handed it on meanwhile. */
+/** Returns the status in the file, or "handed_off" when a design was created from it since. */
 export function effectiveStatus({ status, isHandedOff }: DossierState): DossierStatus | null {
   return isHandedOff && status === "validated" ? "handed_off" : status;
 }
 
-/** Why somebody should look at it; null when nothing is wrong. */
+/** Returns why it needs attention; null when it does not. */
 export function stuckReason(dossier: DossierState, now: Date): string | null {
   const status = effectiveStatus(dossier);
   const maxDays = status && STUCK_DAYS[status];
   if (maxDays === null || maxDays === undefined) return null;
   const days = Math.floor((now.getTime() - dossier.statusSince.getTime()) / DAY_MS);
   if (days <= maxDays) return null;
-  return status === "validated" ? `validated for ${days} days, and no design yet` : `${status} for ${days} days`;
+  return status === "validated" ? `validated for ${days} days without a design` : `${status} for ${days} days`;
 }
 
 export const DesignRef = z.object({ run_id: z.uuid(), artifact: z.string() });
@@ -97,7 +100,7 @@ export const Dossier = z.object({
   path: z.string(),
   dossierId: z.string().nullable(),
   topic: z.string().nullable(),
-  /** As the file says; null when the file cannot be read. */
+  /** The status in the file; null when the file cannot be read. */
   status: DossierStatus.nullable(),
   owner: z.string().nullable(),
   hypothesis: z.string().nullable(),
@@ -105,7 +108,7 @@ export const Dossier = z.object({
   writtenAt: z.date().nullable(),
   commitSha: z.string(),
   problems: z.array(DossierProblem).nullable(),
-  /** The design it was handed to, which this house made from it. */
+  /** The design that Fleetwright created from it. */
   design: DesignRef.nullable(),
   orderId: z.uuid().nullable(),
   statusSince: z.date(),

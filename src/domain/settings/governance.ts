@@ -1,4 +1,4 @@
-/** fleet.yaml `governance`: when waiting and refusals become an alert. */
+/** fleet.yaml `governance`: when waiting tasks and refused spawns raise an alert. */
 import { z } from "zod";
 import { Minutes } from "../product.ts";
 
@@ -6,16 +6,18 @@ export const Governance = z
   .strictObject({
     overload: z
       .strictObject({
-        waitMinutes: Minutes.default(15).describe("for a free host, before FLEET_OVERLOAD"),
+        waitMinutes: Minutes.default(15).describe(
+          "how long a task may wait for a free host before FLEET_OVERLOAD is raised",
+        ),
         queueDepth: z
           .int()
           .min(1)
           .max(1_000_000)
           .default(100)
-          .describe("tasks that may wait for one, before FLEET_OVERLOAD"),
+          .describe("how many tasks may wait for a host before FLEET_OVERLOAD is raised"),
       })
       .prefault({})
-      .describe("it is over when both are below half"),
+      .describe("the alert ends when both figures are below half of these limits"),
     denials: z
       .strictObject({
         spawns: z
@@ -23,10 +25,12 @@ export const Governance = z
           .min(1)
           .max(1_000_000)
           .default(50)
-          .describe("refused to one operator within `minutes`, before GOVERNANCE_ALERT"),
+          .describe(
+            "how many spawns may be refused to one operator within `minutes` before GOVERNANCE_ALERT is raised",
+          ),
         minutes: z.int().min(1).max(60).default(5),
       })
       .prefault({})
-      .describe("it is over when they are below half"),
+      .describe("the alert ends when the figure is below half of this limit"),
   })
   .prefault({});

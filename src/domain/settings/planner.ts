@@ -8,9 +8,9 @@ export const PlannerSettings = z
       .min(5)
       .max(10_080)
       .optional()
-      .describe("plans by itself so often; only when asked, when left out"),
-    budget: z.int().min(1).max(1_000).default(10).describe("orders of one plan"),
-    run: z.boolean().default(true).describe("false: they wait for fleet run"),
+      .describe("interval of automatic planning; without it, plans are only made on request"),
+    budget: z.int().min(1).max(1_000).default(10).describe("how many orders a plan may contain"),
+    run: z.boolean().default(true).describe("false: the orders wait for fleet run"),
   })
   .prefault({})
-  .describe("planning from the state of the products, beside their schedules");
+  .describe("planning from the state of the products, in addition to their schedules");

@@ -1,4 +1,4 @@
-/** fleet.yaml: what the operator decides about products, reviewers, retries and patience. Reading the file is not done here. */
+/** The schema of fleet.yaml: what the operator decides about products, reviewers, retries and limits. The file is read elsewhere. */
 import { z } from "zod";
 import { DoneCriteria } from "../task/definition-of-done.ts";
 import { SLOTS_BY_TIER, type Tier } from "../operator.ts";
@@ -33,7 +33,7 @@ export const Settings = z.strictObject({
       sovereign: slots("sovereign"),
     })
     .prefault({})
-    .describe("agents at a time, per operator"),
+    .describe("how many agents an operator may run at a time"),
   retry: RetrySettings,
   monitor: MonitorSettings.prefault({}),
   pr: PullRequestSettings,
@@ -64,7 +64,7 @@ const DEFAULT_ROUTING: Readonly<Record<TaskType, readonly z.infer<typeof AgentRo
   docs: [{ agentType: "claude_code", model: "claude-sonnet-4-5" }],
 };
 
-/** Everything that is wrong is said at once. An empty file means the defaults. */
+/** Reports all problems at once. An empty file gives the defaults. */
 export function parseSettings(input: unknown): ParsedSettings {
   const parsed = Settings.safeParse(input ?? {});
   return parsed.success
@@ -80,7 +80,7 @@ export function doneCriteriaFor(settings: Settings, taskType: TaskType): DoneCri
   return forTaskType(settings.done, taskType);
 }
 
-/** By id first, so that two products with similar paths cannot be mixed up. */
+/** An id takes precedence over a repository, so that similar paths cannot be confused. */
 export function findProduct(settings: Settings, idOrRepository: string): Product | undefined {
   return (
     settings.products.find((product) => product.id === idOrRepository) ??

@@ -1,4 +1,4 @@
-/** One attempt of a task, as its row says: where it ran, what it used, how it ended. */
+/** One attempt of a task as stored in its row: where it ran, what it used, how it ended. */
 import { z } from "zod";
 import { FailureContext } from "./task.ts";
 

@@ -1,4 +1,4 @@
-/** Branch names: which a user may give, and which we make. */
+/** Branch names: which ones a user may choose, and how Fleetwright generates its own. */
 import { shortId } from "./task.ts";
 
 const BRANCH_PATTERN =
@@ -6,14 +6,14 @@ const BRANCH_PATTERN =
 const RESERVED = new Set(["HEAD", "FETCH_HEAD", "ORIG_HEAD", "MERGE_HEAD"]);
 const MAX_BYTES = 128;
 
-/** Stricter than git, because 18 names pass the plain pattern that git then refuses. */
+/** The rule is stricter than git's own, because a plain pattern accepts names that git refuses. */
 export function isBranchName(name: string): boolean {
   if (name.length > MAX_BYTES || RESERVED.has(name)) return false;
   if (name.startsWith("refs/") || name.startsWith("heads/")) return false;
   return BRANCH_PATTERN.test(name);
 }
 
-/** `fleet/<short id>-<slug>`: unique by the id, readable by the slug (at most 40 letters). */
+/** Generates `fleet/<short id>-<slug>`: the id makes it unique, the slug (at most 40 characters) readable. */
 export function branchFor(taskId: string, title: string): string {
   const slug = title
     .toLowerCase()

@@ -1,4 +1,4 @@
-/** Checks of a pull request: what a run of them says, which part of its log tells, and what to do about a head. */
+/** Checks of a pull request: their result, the relevant part of their log, and what to do about a head. */
 import { z } from "zod";
 import type { CiStatus } from "./task.ts";
 
@@ -12,7 +12,7 @@ export const CiStep = z.object({
 });
 export type CiStep = z.infer<typeof CiStep>;
 
-/** `error`: the environment failed, not the product (time-out, killed, program not there, disk full); it says nothing about the code. */
+/** `error` means that the environment failed, not the product (time-out, kill, missing program, full disk); it says nothing about the code. */
 export const CiResult = z.object({
   status: z.enum(["passing", "failing", "error"]),
   headSha: z.string(),
@@ -28,20 +28,20 @@ export type CiResult = z.infer<typeof CiResult>;
 export interface CiFacts {
   /** The product has checks. */
   readonly configured: boolean;
-  /** A red check fails the task. */
+  /** A failing check fails the task. */
   readonly required: boolean;
-  /** The head the status below belongs to; undefined when no run was ever asked for. */
+  /** The head that the status below belongs to; undefined when no run was ever requested. */
   readonly headSha: string | undefined;
   readonly status: CiStatus | "error";
   /** Runs of this head that ended in `error`. */
   readonly errors: number;
-  /** When the current run was asked for. */
+  /** When the current run was requested. */
   readonly since: Date | undefined;
 }
 
 export interface CiPolicy {
   readonly ciTimeoutMs: number;
-  /** Runs repeated when the environment failed. */
+  /** How often checks are repeated when the environment failed. */
   readonly ciReruns: number;
 }
 
@@ -51,7 +51,7 @@ export type CiDecision =
   | { readonly do: "wait"; readonly reason: string }
   | { readonly do: "fail"; readonly class: "ci_failed" | "environment_error" | "timeout"; readonly reason: string };
 
-/** What the checks of this head allow. A result of another head counts for nothing. */
+/** Decides what the checks of this head allow. A result of another head is ignored. */
 export function decideCi(headSha: string, ci: CiFacts, policy: CiPolicy, now: Date): CiDecision {
   if (!ci.configured) return { do: "go_on", reason: "no_checks_configured" };
   if (ci.headSha !== headSha) return { do: "start_ci", headSha, reason: ci.headSha ? "new_head" : "no_run_yet" };
@@ -73,7 +73,7 @@ function decidePending({ since }: CiFacts, { ciTimeoutMs }: CiPolicy, now: Date)
 
 const FAILURE_PATTERN = /\b(?:error|fail(?:ed|ure|ing|s)?|not ok|exception|traceback|panic|assert\w*|fatal)\b|[✗✖✘×]/i;
 
-/** The part of a log that tells why it failed: from shortly before the first sign of failure, else the end. At most `most` characters. */
+/** Returns the part of a log that explains a failure, within `maxChars`: from shortly before the first sign of failure, or else the end. */
 export function excerptLog(log: string, maxChars = 4_000): string {
   const text = log.replaceAll("\0", "").toWellFormed();
   if (text.length <= maxChars) return text;

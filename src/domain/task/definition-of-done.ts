@@ -1,18 +1,13 @@
-/** The definition of done: which criteria a task must meet before it is `ready`, and whether it does. */
+/** The definition of done: the criteria that a task must meet before it is `ready`, and their evaluation. */
 import { z } from "zod";
 import type { CiStatus } from "./task.ts";
 
-/** Off means not asked for. `reviews` is how many approvals are needed. */
+/** The criteria that a task must meet; false turns one off. */
 export const DoneCriteria = z.strictObject({
   pullRequestOpen: z.boolean().default(true),
-  upToDate: z.boolean().default(false).describe("the branch holds everything its base holds"),
+  upToDate: z.boolean().default(false).describe("the branch contains every commit of its base"),
   ciPassing: z.boolean().default(true),
-  reviews: z
-    .int()
-    .min(0)
-    .max(16)
-    .optional()
-    .describe("approvals needed; what `review.requiredApprovals` says when left out"),
+  reviews: z.int().min(0).max(16).optional().describe("approvals needed; the default is `review.requiredApprovals`"),
   noObjections: z.boolean().default(true),
   budgetRespected: z.boolean().default(true),
 });
@@ -21,9 +16,9 @@ export type DoneCriteria = z.infer<typeof DoneCriteria>;
 export interface DoneFacts {
   readonly pullRequest:
     { readonly number: number; readonly state: "open" | "closed" | "merged"; readonly headSha: string } | undefined;
-  /** Commits of the base that the branch lacks; undefined when nobody could tell. */
+  /** How many commits of the base the branch lacks; undefined when it could not be determined. */
   readonly behind: number | undefined;
-  /** `configured`: the product has checks at all. */
+  /** `configured` tells whether the product has checks at all. */
   readonly ci: {
     readonly configured: boolean;
     readonly required: boolean;
@@ -31,7 +26,7 @@ export interface DoneFacts {
     readonly headSha: string | undefined;
   };
   readonly reviews: {
-    readonly asked: number;
+    readonly requested: number;
     readonly required: number;
     readonly approvals: number;
     readonly objections: number;
@@ -54,7 +49,7 @@ export interface DoneStatus {
   readonly criteria: Readonly<Record<DoneCriterionName, DoneCriterion>>;
 }
 
-/** `ready` only when all that is asked for holds; what nobody could tell does not hold. */
+/** Evaluates all criteria. An unknown one counts as not met. */
 export function evaluateDone(criteria: DoneCriteria, facts: DoneFacts): DoneStatus {
   const results: Record<DoneCriterionName, DoneCriterion> = {
     pull_request_open: criteria.pullRequestOpen ? pullRequestOpen(facts) : NOT_REQUIRED,
@@ -68,7 +63,7 @@ export function evaluateDone(criteria: DoneCriteria, facts: DoneFacts): DoneStat
   return { met, criteria: results };
 }
 
-/** The first limit of the budget that is spent beyond, or undefined. Limits that are no numbers limit nothing. */
+/** Returns the first limit of the budget that was exceeded, if any. A limit that is not a number is ignored. */
 export function exceededBudget(
   budget: Readonly<Record<string, unknown>>,
   spend: Readonly<Record<string, unknown>>,
@@ -80,7 +75,7 @@ export function exceededBudget(
   return undefined;
 }
 
-const NOT_REQUIRED: DoneCriterion = { state: "not_required", evidence: "not asked for" };
+const NOT_REQUIRED: DoneCriterion = { state: "not_required", evidence: "not required" };
 
 function pullRequestOpen({ pullRequest }: DoneFacts): DoneCriterion {
   if (!pullRequest) return { state: "unmet", evidence: "no pull request" };
@@ -90,7 +85,7 @@ function pullRequestOpen({ pullRequest }: DoneFacts): DoneCriterion {
 
 function upToDate({ behind }: DoneFacts): DoneCriterion {
   if (behind === undefined) return { state: "unknown", evidence: "the branches could not be compared" };
-  if (behind === 0) return { state: "met", evidence: "holds everything its base holds" };
+  if (behind === 0) return { state: "met", evidence: "contains every commit of its base" };
   return { state: "unmet", evidence: `${behind} commits behind its base` };
 }
 
@@ -107,7 +102,7 @@ function ciPassing({ ci, pullRequest }: DoneFacts): DoneCriterion {
 
 function reviewsPassing({ reviews, pullRequest }: DoneFacts, needed: number): DoneCriterion {
   if (needed === 0) return { state: "met", evidence: "no approval needed" };
-  if (reviews.asked === 0) return { state: "met", evidence: "no reviewers are configured" };
+  if (reviews.requested === 0) return { state: "met", evidence: "no reviewers are configured" };
   if (pullRequest && reviews.headSha !== pullRequest.headSha) {
     return { state: "unmet", evidence: `no reviews of ${shortSha(pullRequest.headSha)} yet` };
   }
@@ -116,8 +111,11 @@ function reviewsPassing({ reviews, pullRequest }: DoneFacts, needed: number): Do
 }
 
 function noObjections({ reviews }: DoneFacts): DoneCriterion {
-  if (reviews.objections === 0) return { state: "met", evidence: "nobody asked for changes" };
-  return { state: "unmet", evidence: `${reviews.objections} reviewers ask for changes` };
+  if (reviews.objections === 0) return { state: "met", evidence: "no changes requested" };
+  return {
+    state: "unmet",
+    evidence: `${reviews.objections} ${reviews.objections === 1 ? "reviewer requests" : "reviewers request"} changes`,
+  };
 }
 
 function budgetRespected({ budget, spend }: DoneFacts): DoneCriterion {

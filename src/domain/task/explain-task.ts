@@ -1,4 +1,4 @@
-/** Why a task is where it is, and what will happen next: two sentences for people, derived from the row alone. */
+/** Explains why a task is in its state and what happens next, in two sentences that are derived from the row alone. */
 import { Cap, firstReachedCap, describeReset, describeCap } from "../budget.ts";
 import { killSwitchOnRow, describeHold } from "./kill-switch.ts";
 import { RETRY_RULES } from "./retry.ts";
@@ -29,62 +29,62 @@ const conditionText = (task: ExplainedTask, key: string): string => {
   return typeof value === "string" ? value : "";
 };
 
-/** A condition other than `ok` explains more than the status does. */
+/** A condition other than `ok` explains more than the status, so it takes precedence. */
 const CONDITION_EXPLANATIONS: Readonly<Partial<Record<Condition, (task: ExplainedTask) => TaskExplanation>>> = {
   needs_input: (task) => {
     const person = task.status === "failed" ? adviceForPerson(task) : undefined;
     if (person) return { why: STATUS_EXPLANATIONS.failed(task).why, next: person };
     return {
-      why: `The agent asks: ${conditionText(task, "text") || "something; look at its log"}`,
-      next: "It waits for your answer. That counts neither as a stall nor as a retry.",
+      why: `The agent asks: ${conditionText(task, "text") || "see its log (fleet logs)"}`,
+      next: "It waits for your answer. The wait counts neither as a stall nor as a retry.",
     };
   },
   waiting_quota: (task) => ({
     why: "The model provider's limit is reached.",
-    next: `It goes on by itself ${conditionText(task, "until") ? `at ${conditionText(task, "until")}` : "when the limit is lifted"}; no retry is spent.`,
+    next: `It resumes automatically ${conditionText(task, "until") ? `at ${conditionText(task, "until")}` : "when the limit is lifted"}; this uses no retry.`,
   }),
   waiting_slot: (task) => explainWaiting(task),
   operator_attached: () => ({
     why: "An operator has taken over the agent's terminal.",
-    next: "Nothing judges it until the operator leaves.",
+    next: "Stalls and time-outs are not checked until the operator detaches.",
   }),
   paused: (task) => {
     const held = killSwitchOnRow(task);
     if (!held) return { why: "The agent is frozen.", next: "Nothing happens until it is resumed." };
     return {
-      why: `Stopped on purpose by ${held.estop.by}: ${describeHold(held.estop)}.`,
-      next: "It goes on when that is released (fleet estop); the time until then does not count.",
+      why: `A kill switch set by ${held.estop.by} holds it: ${describeHold(held.estop)}.`,
+      next: "It continues when the switch is released (fleet estop); the time until then does not count.",
     };
   },
   doubtful: () => ({
-    why: "What the host reports is contradictory, or could not be read.",
-    next: "A second, independent look decides; until then nothing is concluded.",
+    why: "What the host reports is contradictory or unreadable.",
+    next: "The next check decides; until then nothing is concluded.",
   }),
 };
 
-/** For a slot of a host, for one of the operator's own, or for a budget. */
+/** Explains a wait for a slot of a host, for a slot of the operator, or for a budget. */
 function explainWaiting({ conditionDetail }: ExplainedTask): TaskExplanation {
   const cap = Cap.safeParse(conditionDetail?.["budget"]).data;
   if (cap) return { why: `${describeCap(cap)}.`, next: `It starts ${describeReset(cap)}.` };
   const limit = conditionDetail?.["limit"];
   if (typeof limit === "number") {
     return {
-      why: `Its operator's own limit of ${limit} at a time is reached.`,
-      next: "It is tried again as soon as one of theirs ends.",
+      why: `Its operator's limit of ${limit} concurrent tasks is reached.`,
+      next: "It is tried again as soon as one of those tasks ends.",
     };
   }
-  return { why: "No host has a free slot.", next: "It starts as soon as one has, in its tenant's turn." };
+  return { why: "No host has a free slot.", next: "It starts when one has and it is its tenant's turn." };
 }
 
 const STATUS_EXPLANATIONS: Readonly<Record<TaskStatus, (task: ExplainedTask) => TaskExplanation>> = {
-  proposed: () => ({ why: "It is admitted and waits for a host.", next: "The next host with a free slot takes it." }),
+  proposed: () => ({ why: "It is admitted and waits for a host.", next: "The next host with a free slot starts it." }),
   spawning: ({ host }) => ({
-    why: `The working copy is prepared and the agent started${host ? ` on ${host}` : ""}.`,
-    next: "With the agent's first heartbeat it is running.",
+    why: `The working copy is being prepared and the agent started${host ? ` on ${host}` : ""}.`,
+    next: "It is running after the agent's first heartbeat.",
   }),
   running: ({ host, timeoutMinutes }) => ({
-    why: `The agent works${host ? ` on ${host}` : ""}.`,
-    next: `A pull request is looked for; after ${timeoutMinutes} minutes the attempt is ended.`,
+    why: `The agent is working${host ? ` on ${host}` : ""}.`,
+    next: `It continues until there is a pull request, for at most ${timeoutMinutes} minutes.`,
   }),
   pr_created: (task) => ({
     why: `There is ${prLabel(task)}; CI is ${task.ciStatus}.`,
@@ -94,43 +94,43 @@ const STATUS_EXPLANATIONS: Readonly<Record<TaskStatus, (task: ExplainedTask) => 
         : "When CI passes, the reviews start.",
   }),
   reviewing: (task) => ({
-    why: `Reviewers read ${prLabel(task)}.`,
-    next: "All approve: ready. Anyone asks for changes: rejected, and retried with the findings.",
+    why: `${capitalize(prLabel(task))} is being reviewed.`,
+    next: "If all approve, it is ready. If one requests changes, it is rejected and retried with the findings.",
   }),
   ready: (task) => ({
-    why: `The definition of done holds for ${prLabel(task)}.`,
+    why: `${capitalize(prLabel(task))} meets the definition of done.`,
     next: "It waits for you: merge it, or reject it.",
   }),
   merged: (task) => ({ why: `${capitalize(prLabel(task))} is merged.`, next: "Nothing; it is done." }),
-  rejected: (task) => ({ why: "A reviewer asks for changes.", next: nextAfterFailure(task) }),
+  rejected: (task) => ({ why: "A reviewer requests changes.", next: nextAfterFailure(task) }),
   failed: (task) => ({
     why: `Attempt ${task.attempt + 1} failed: ${failureReason(task)}.`,
     next: nextAfterFailure(task),
   }),
   retrying: (task) => ({
-    why: `The last attempt did not hold: ${failureReason(task)}.`,
-    next: `Attempt ${task.attempt + 1} starts${task.dueAt ? ` about ${task.dueAt.toISOString()}` : " after a pause"}, told what was learnt.`,
+    why: `The last attempt failed: ${failureReason(task)}.`,
+    next: `Attempt ${task.attempt + 1} starts${task.dueAt ? ` at about ${task.dueAt.toISOString()}` : " after a delay"}, with what the last one showed.`,
   }),
   abandoned: (task) => ({
     why: `The retries are used up (${task.retryCount} of ${task.maxRetries}): ${failureReason(task)}.`,
-    next: "Nothing by itself. Its work is kept until you remove it.",
+    next: "Nothing happens automatically. Its work is kept until you remove it.",
   }),
   cancelled: () => ({ why: "An operator stopped it.", next: "Nothing; a cancelled task is never retried." }),
 };
 
-/** Of what nobody tries again by itself: what would help. */
+/** Tells what a person can do about a failure that is not retried automatically; undefined when it is retried. */
 function adviceForPerson({ failureContext, budget, spend }: ExplainedTask): string | undefined {
   if (firstReachedCap(budget, spend)) {
     return (
-      "It waits for you: its own budget is used up, and stays as it is. Ask for a new task with a larger one " +
+      "It waits for you: its own budget is used up and cannot be raised. Create a new task with a larger one " +
       "(fleet spawn --max-tokens, --max-cost, --max-minutes), or remove it (fleet rm)."
     );
   }
   if (failureContext?.class === "budget_exceeded") {
-    return "It waits for you: when an admin has raised what is used up (fleet budget set), try it again (fleet retry).";
+    return "It waits for you: after an admin has raised the budget (fleet budget set), retry it (fleet retry).";
   }
   if (failureContext && RETRY_RULES[failureContext.class].needsPerson) {
-    return "It waits for you: it is not tried again by itself (fleet retry).";
+    return "It waits for you: it is not retried automatically (fleet retry).";
   }
   return undefined;
 }

@@ -1,4 +1,4 @@
-/** Failures: which class an ended attempt belongs to, and what of it is kept for the next one. Nothing here throws. */
+/** Failures: classifies an ended attempt, and captures what the next one needs to know. Nothing here throws. */
 import type { CiResult } from "./ci.ts";
 import { lastHunks } from "../text/diff.ts";
 import { failureSignature } from "./retry.ts";
@@ -15,11 +15,11 @@ export interface ExitEvidence {
   readonly exitCode: number | null;
   readonly signal: string | null;
   readonly outOfMemory: boolean;
-  /** What the agent's adapter read in its output. */
+  /** The failure that the agent's adapter recognised in its output. */
   readonly reported?: "provider_limit" | "provider_outage" | "policy_refusal" | undefined;
 }
 
-/** An attempt that ended and left no commit. An exit code proves nothing but its own failure. */
+/** Classifies an attempt that ended without a commit. Exit code 0 does not make it a success. */
 export function classifyExit({ exitCode, signal, outOfMemory, reported }: ExitEvidence): Classification {
   if (reported) return { class: reported, reason: reported };
   if (outOfMemory || exitCode === 137) return { class: "agent_error", reason: "out_of_memory" };
@@ -29,7 +29,7 @@ export function classifyExit({ exitCode, signal, outOfMemory, reported }: ExitEv
   return { class: "no_evidence", reason: "no_changes" };
 }
 
-/** Undefined when the checks passed. A head that passed before and fails now fails by chance. */
+/** Returns undefined when the checks passed. If the same head passed before, its checks are flaky. */
 export function classifyCi(
   result: Pick<CiResult, "status" | "steps">,
   passedBefore: boolean,
@@ -63,13 +63,13 @@ export interface FailureEvidence extends Classification {
 }
 
 export interface CaptureOptions {
-  /** Paths inside it are shown relative to it; other people's paths are left out. */
+  /** Paths inside the workspace become relative to it; other absolute paths are removed. */
   readonly workspacePath: string | null;
-  /** Takes out secrets and terminal control; called on every text before it is cut, so that no cut hides half a secret. */
+  /** Removes secrets and terminal control sequences. It runs before any text is truncated, so that no half of a secret remains. */
   readonly clean: (text: string) => string;
 }
 
-/** Always fits the schema. What cannot be stored is replaced by a note that says so: a failure must never fail to be recorded. */
+/** Captures a failure in a form that always fits the schema. If it cannot be stored, a note replaces it, because every failure must be recorded. */
 export function captureFailure(evidence: FailureEvidence, options: CaptureOptions): FailureContext {
   try {
     return FailureContext.parse(
@@ -115,19 +115,19 @@ function cleanFinding(
   };
 }
 
-/** The class is ours and always fits; of the rest nothing is believed. */
+/** Keeps only the class, which always fits the schema. */
 function unstorableContext(evidence: FailureEvidence): FailureContext {
   const attempt = Number.isSafeInteger(evidence.attempt) && evidence.attempt >= 0 ? evidence.attempt : 0;
   const known = {
     class: evidence.class,
     reason: "unstorable",
-    summary: "What was captured of this failure could not be stored.",
+    summary: "The details of this failure could not be stored.",
     attempt,
   };
   return { ...known, signature: failureSignature(known) };
 }
 
-/** Where a machine keeps things is nobody's business but its own. System folders say nothing and help to understand. */
+/** Removes the machine's private paths. System folders remain, because they reveal nothing and help to understand the failure. */
 function stripPaths(text: string, workspacePath: string | null): string {
   const relative = workspacePath ? text.replaceAll(`${workspacePath}/`, "").replaceAll(workspacePath, ".") : text;
   return relative.replaceAll(

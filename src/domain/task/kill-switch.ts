@@ -1,19 +1,19 @@
-/** The kill switch: which of those that are thrown holds something, and what that means for a task, its agent or an order. */
+/** Kill switches: which active switch applies to a task or an order, and what it means for it. */
 import { z } from "zod";
 import { Condition, isTerminal, type TaskStatus } from "./task.ts";
 
-/** From the narrowest to the widest. */
+/** The scopes, ordered from the narrowest to the widest. */
 export const EstopScope = z.enum(["agent", "product", "tenant", "fleet"]);
 export type EstopScope = z.infer<typeof EstopScope>;
 
-/** From the mildest to the strictest. park: nothing new starts. freeze: and what runs is paused. abort: and what runs is stopped. */
+/** The modes, ordered from the mildest to the strictest. All prevent new work; freeze also pauses running work, and abort stops it. */
 export const EstopMode = z.enum(["park", "freeze", "abort"]);
 export type EstopMode = z.infer<typeof EstopMode>;
 
-/** No tenant may be called so. */
+/** Stands for all tenants; no tenant may have this name. */
 export const FLEET_WIDE = "*";
 
-/** What a switch is for: subject is the task, the product or the tenant. */
+/** What a switch applies to. `subject` is the id of the task, the product or the tenant. */
 export interface EstopTarget {
   readonly tenantId: string;
   readonly scope: EstopScope;
@@ -23,22 +23,22 @@ export interface EstopTarget {
 export interface EstopSwitch extends EstopTarget {
   readonly mode: EstopMode;
   readonly reason: string;
-  /** Also under `park`, orders that run are ended, and those whose turn comes are skipped: `fleet products kill`. */
+  /** Ends running orders and skips pending ones even in mode `park`, as `fleet products kill` does. */
   readonly endsOrders: boolean;
-  /** Null: fleet.yaml itself. */
+  /** The operator who set it; null when it is set in fleet.yaml. */
   readonly operatorId: string | null;
   readonly at: Date | null;
 }
 
-/** Of what is asked whether it is held. */
+/** The task or order for which the switches are checked. */
 export interface EstopSubject {
   readonly tenantId: string;
   readonly taskId?: string | undefined;
-  /** Those that live at its repository. */
+  /** The products of its repository. */
   readonly productIds: readonly string[];
 }
 
-/** Any that matches holds, and the strictest mode wins; of equals the widest, since that is released last. */
+/** Returns the strictest switch that applies; of equally strict ones the widest, because that is released last. */
 export function killSwitchOn<Switch extends EstopSwitch>(
   switches: readonly Switch[],
   subject: EstopSubject,
@@ -58,12 +58,12 @@ export function appliesTo({ scope, tenantId, subject: name }: EstopTarget, subje
 function outweighs(one: EstopSwitch, other: EstopSwitch): boolean {
   const byMode = EstopMode.options.indexOf(one.mode) - EstopMode.options.indexOf(other.mode);
   if (byMode !== 0) return byMode > 0;
-  // Released for certain only where it was written.
+  // A switch in fleet.yaml wins, because only editing that file releases it.
   if ((one.operatorId === null) !== (other.operatorId === null)) return one.operatorId === null;
   return EstopScope.options.indexOf(one.scope) > EstopScope.options.indexOf(other.scope);
 }
 
-/** What a task's row says of the switch that holds it, beside condition `paused`. */
+/** The switch that holds a task, as recorded in its row next to condition `paused`. */
 export const EstopHold = z.object({
   scope: EstopScope,
   subject: z.string(),
@@ -75,13 +75,13 @@ export type EstopHold = z.infer<typeof EstopHold>;
 
 const HoldDetail = z.object({
   estop: EstopHold,
-  /** What it waited for when it was frozen; it waits for that again afterwards. */
+  /** The condition before the freeze, which is restored on release. */
   was: z.object({ condition: Condition, detail: z.record(z.string(), z.unknown()).nullable() }).optional(),
 });
 
 type TaskHold = z.infer<typeof HoldDetail>;
 
-/** Undefined: no switch made it wait, as far as its row knows. */
+/** Returns the hold recorded in the task's row; undefined when there is none. */
 export function killSwitchOnRow(task: {
   readonly condition: Condition;
   readonly conditionDetail: Readonly<Record<string, unknown>> | null;
@@ -93,7 +93,7 @@ export function holdDetail({ scope, subject, mode, reason, operatorId }: EstopSw
   return { scope, subject, mode, reason, by: operatorId ?? "fleet.yaml" };
 }
 
-/** In these an agent may be at work. */
+/** In these statuses an agent may be running. */
 const LIVE_STATUSES: ReadonlySet<TaskStatus> = new Set<TaskStatus>(["spawning", "running", "pr_created", "reviewing"]);
 
 export interface HeldTask {
@@ -103,22 +103,22 @@ export interface HeldTask {
 }
 
 /**
- * pause: its processes are stopped, and its row says so. resume: both undone. stop: the task is cancelled. wait: nothing of it
- * runs, and nothing may be begun. nothing: it goes on as it does.
+ * pause: stop its processes and record the hold. resume: undo both. stop: cancel the task. wait: nothing is running, and
+ * nothing may start. nothing: leave it as it is.
  */
 export type EstopDecision = "pause" | "resume" | "stop" | "wait" | "nothing";
 
-/** Decided again at every look: acting on it twice must do nothing twice. */
+/** Decides what a switch means for a task. It is decided again at every check, so acting on it must be idempotent. */
 export function decideEstop({ status, isHeld }: HeldTask, hold: EstopSwitch | undefined): EstopDecision {
   if (isTerminal(status)) return "nothing";
   if (!hold) return isHeld ? "resume" : "nothing";
   if (LIVE_STATUSES.has(status)) {
     if (hold.mode === "abort") return "stop";
     if (hold.mode === "freeze") return "pause";
-    // What runs may end what it does.
+    // park lets running work finish.
     return isHeld ? "resume" : "nothing";
   }
-  // Aborting a task by name means it, whatever it waits for; of a tenant's tasks those that wait keep waiting.
+  // Aborting a single task also cancels it while it waits; aborting a wider scope leaves waiting tasks waiting.
   if (hold.mode === "abort" && hold.scope === "agent" && status !== "ready") return "stop";
   return isHeld ? "wait" : "nothing";
 }
@@ -147,7 +147,7 @@ export function decideOrder(
   return { do: hold.mode === "freeze" ? "give_back" : "finish", hold };
 }
 
-/** As people read it: `tenant acme`, `the whole fleet`. */
+/** Describes a target for people: `tenant acme`, `the whole fleet`. */
 export function describeTarget({ scope, subject }: Pick<EstopTarget, "scope" | "subject">): string {
   return scope === "fleet" ? "the whole fleet" : `${scope} ${scope === "agent" ? subject.slice(-8) : subject}`;
 }
@@ -158,13 +158,13 @@ export function describeHold({ scope, subject, mode, reason }: Omit<EstopHold, "
   return `${describeTarget({ scope, subject })} is ${MODE_LABELS[mode]}: ${reason}`;
 }
 
-/** Why nothing is planned or run for a product, and who says so. */
+/** Why nothing is planned or run for a product, and who decided that. */
 export interface ProductStop {
   readonly by: "fleet.yaml" | "operator";
   readonly reason: string;
   readonly who: string | null;
   readonly at: Date | null;
-  /** What was stopped: the product, or something it is part of. */
+  /** The scope of the switch: the product itself or something that contains it. */
   readonly scope: EstopScope;
   readonly mode: EstopMode;
 }

@@ -1,4 +1,4 @@
-/** The prompt of one attempt: what must be said, then what fits of what helps. Same input, same prompt. */
+/** Builds the prompt of an attempt: the required sections, then as much helpful context as fits. Equal inputs give equal prompts. */
 import { escapeLine } from "../text/escape.ts";
 import { describeFailure, failureEvidence } from "./failure-advice.ts";
 import { fenceRule, fenceUntrusted } from "../text/fence.ts";
@@ -6,7 +6,7 @@ import { createRedactor } from "../text/redact.ts";
 import type { FailureContext, Task } from "./task.ts";
 import { byteLength } from "../text/untrusted.ts";
 
-/** An agent ends its last message with one of these lines when it does not end with a commit. */
+/** An agent that finishes without a commit ends its last message with one of these lines. */
 export const NO_CHANGE_MARKER = "FLEET-NO-CHANGE:";
 export const HELP_MARKER = "FLEET-QUESTION:";
 
@@ -18,21 +18,21 @@ export interface PromptInput {
     "id" | "title" | "description" | "repository" | "branch" | "baseBranch" | "attempt" | "taskType"
   >;
   readonly acceptance?: string | undefined;
-  /** What the product declares: `test` → `npm test`. */
+  /** The product's commands by name: `test` → `npm test`. */
   readonly commands?: Readonly<Record<string, string>>;
   /** Top-level names in the repository. */
   readonly layout?: readonly string[];
-  /** Oldest first; the last one is the attempt just before this. */
+  /** The failures of earlier attempts, oldest first. */
   readonly failures?: readonly FailureContext[];
   readonly findings?: readonly PromptFinding[];
-  /** Fresh entries only; the caller knows their age. */
+  /** Knowledge entries; the caller leaves out stale ones. */
   readonly knowledge?: readonly { topic: string; text: string }[];
   readonly background?: readonly { label: string; text: string }[];
-  /** Drawn for this prompt: at least 16 letters or digits. */
+  /** A random value for this prompt: at least 16 letters or digits. */
   readonly nonce: string;
   readonly budgetTokens?: number;
   readonly sha256: (text: string) => string;
-  /** Knows the secrets of this task; without it only shapes of secrets are masked. */
+  /** Masks the secrets of this task; without it, only known token formats are masked. */
   readonly redact?: (text: string) => string;
 }
 
@@ -54,25 +54,25 @@ export interface PromptSection {
 
 export interface Prompt {
   readonly text: string;
-  /** Of the text without its nonce: equal context, equal hash. */
+  /** The hash of the text without its nonce, so that equal contexts have equal hashes. */
   readonly contextHash: string;
   readonly sections: readonly PromptSection[];
   readonly totalTokens: number;
   readonly budgetTokens: number;
-  /** Something that helps was cut or left out. */
+  /** A helpful section was truncated or left out. */
   readonly truncated: boolean;
 }
 
 const DEFAULT_BUDGET_TOKENS = 8_000;
-/** Less than this of a section says nothing. */
+/** A section that is truncated to less than this is useless, so it is left out. */
 const MIN_SECTION_TOKENS = 150;
 
-/** Four bytes a token, rounded up: never far below what models count for prose and code. */
+/** Estimates four bytes per token, which is never far below what models count for prose and code. */
 export function estimateTokens(text: string): number {
   return Math.ceil(byteLength(text) / 4);
 }
 
-/** A quarter less for each attempt that ran out of memory. */
+/** Reduces the budget by a quarter for each attempt that ran out of memory. */
 export function promptBudget(budgetTokens: number, failures: readonly FailureContext[]): number {
   const tooLarge = failures.filter((failure) => failure.outOfMemory).length;
   return Math.floor(budgetTokens * 0.75 ** tooLarge);
@@ -81,7 +81,7 @@ export function promptBudget(budgetTokens: number, failures: readonly FailureCon
 interface SectionDraft {
   readonly tier: PromptTier;
   readonly label: string;
-  /** The section within so many characters. */
+  /** Writes the section with at most `maxChars` characters of content. */
   readonly write: (maxChars: number) => string;
 }
 
@@ -112,7 +112,7 @@ export function buildPrompt(input: PromptInput): Prompt {
   return { text, contextHash, sections, totalTokens, budgetTokens, truncated };
 }
 
-/** Wide characters and the fence take room of their own: shrink until it fits, a few steps at most. */
+/** Shrinks the section until it fits, in a few steps, because wide characters and the fence need additional room. */
 function truncateToFit(write: SectionDraft["write"], whole: string, tokens: number): string {
   let maxChars = Math.floor((tokens * 4 * whole.length) / byteLength(whole)) - 300;
   for (let step = 0; step < 6 && maxChars > 100; step += 1) {
@@ -136,10 +136,14 @@ function* draftSections(input: PromptInput): Generator<SectionDraft> {
   for (const failure of newestFirst) yield failureDraft(failure, fence);
   if (input.findings?.length) yield findingsDraft(input.findings, fence);
   for (const { topic, text } of input.knowledge ?? []) {
-    yield { tier: "relevant", label: `knowledge: ${topic}`, write: (most) => fence(`knowledge: ${topic}`, text, most) };
+    yield {
+      tier: "relevant",
+      label: `knowledge: ${topic}`,
+      write: (maxChars) => fence(`knowledge: ${topic}`, text, maxChars),
+    };
   }
   for (const { label, text } of input.background ?? []) {
-    yield { tier: "background", label, write: (most) => fence(label, text, most) };
+    yield { tier: "background", label, write: (maxChars) => fence(label, text, maxChars) };
   }
 }
 
@@ -156,8 +160,8 @@ function taskSection({ task, acceptance }: PromptInput): string {
 function repositorySection({ task, commands = {}, layout = [] }: PromptInput): string {
   const lines = [
     "## Repository",
-    `- You are in a working copy of ${escapeLine(task.repository)}, made for this task alone.`,
-    `- Your branch is \`${task.branch}\`; it started from \`${task.baseBranch}\`.`,
+    `- You are in a working copy of ${escapeLine(task.repository)}, created for this task only.`,
+    `- Your branch is \`${task.branch}\`; it was created from \`${task.baseBranch}\`.`,
   ];
   for (const [name, command] of Object.entries(commands))
     lines.push(`- ${escapeLine(name)}: \`${escapeLine(command)}\``);
@@ -168,10 +172,10 @@ function repositorySection({ task, commands = {}, layout = [] }: PromptInput): s
 function rulesSection({ nonce }: PromptInput): string {
   return [
     "## Rules",
-    "- Change what the task asks for and nothing else. Stay in this directory.",
+    "- Change only what the task requires. Stay in this directory.",
     "- Stay on your branch: do not switch, merge, rebase onto others, force-push or touch other branches.",
     "- Do not print, commit or send secrets. Do not weaken or skip tests to make them pass.",
-    "- Nobody is at the keyboard: do not start anything that waits for input or never ends.",
+    "- You run unattended: do not start anything that waits for input or never ends.",
     `- ${fenceRule(nonce)}`,
   ].join("\n");
 }
@@ -179,10 +183,10 @@ function rulesSection({ nonce }: PromptInput): string {
 function finishSection({ task }: PromptInput): string {
   return [
     "## How to finish",
-    `1. Run the commands above that check your work. Commit on \`${task.branch}\` with a message that says why.`,
+    `1. Run the commands above that check your work. Commit on \`${task.branch}\` with a message that explains why.`,
     "2. Push: `git push origin HEAD`. A pull request is opened for you if you cannot open one.",
     `3. If no change is needed, commit nothing and end with one line: \`${NO_CHANGE_MARKER} <why>\``,
-    `4. If you cannot go on without a person, commit what is sound and end with one line: \`${HELP_MARKER} <question>\``,
+    `4. If you cannot continue without a person, commit what works and end with one line: \`${HELP_MARKER} <question>\``,
     ...(task.attempt > 0
       ? ["", `This is attempt ${task.attempt + 1}. Attempt ${task.attempt} did not succeed; do it differently.`]
       : []),
@@ -213,6 +217,6 @@ function findingsDraft(findings: readonly PromptFinding[], fence: Fence): Sectio
   return {
     tier: "relevant",
     label: "review findings",
-    write: (maxChars) => `## Review findings to answer, each one\n${fence("review findings", text, maxChars)}`,
+    write: (maxChars) => `## Review findings: address each of them\n${fence("review findings", text, maxChars)}`,
   };
 }

@@ -1,4 +1,4 @@
-/** A pull request of Fleetwright's own, as its row says. */
+/** A pull request of the local forge, as stored in its row. */
 import { z } from "zod";
 
 export const PullRequest = z.object({

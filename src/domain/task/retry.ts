@@ -1,19 +1,19 @@
-/** Retrying: whether a failed attempt is tried again, when, and with what changed. Chance and time are arguments. */
+/** Retry rules: whether a failed attempt is retried, when, and with which changes. Randomness and time are arguments. */
 import type { FailureClass, FailureContext, Task } from "./task.ts";
 
-/** Above this share of the fleet's slots retries wait twice as long. */
+/** While more than this share of the fleet's slots is in use, retries wait twice as long. */
 const BUSY_SHARE = 0.8;
-/** Jitter of one second keeps tasks that failed together from coming back together. */
+/** One second of jitter keeps tasks that failed together from being retried together. */
 const JITTER_MS = 1_000;
 
 interface RetryRule {
-  /** It is not tried again by itself, but goes to the inbox. */
+  /** It is not retried automatically, but goes to the inbox. */
   readonly needsPerson: boolean;
-  /** Does the try count against max_retries? What the agent did not cause does not. */
+  /** Whether it counts against max_retries. Failures that the agent did not cause do not. */
   readonly countsAsRetry: boolean;
-  /** The workspace cannot be trusted or is not there. */
+  /** The workspace cannot be trusted or does not exist, so a new one is created. */
   readonly freshWorkspace: boolean;
-  /** Tries of this class in a row that burn nothing; after them each one burns. */
+  /** How many consecutive failures of this class are free before each one counts as a retry. */
   readonly freeTries: number;
 }
 
@@ -47,16 +47,16 @@ export type RetryDecision =
       readonly delayMs: number;
       readonly burnsRetry: boolean;
       readonly freshWorkspace: boolean;
-      /** It failed the same way before: the routing table's next strength. */
+      /** It failed the same way before, so the next stronger model of the routing table is used. */
       readonly escalateModel: boolean;
-      /** Factors on the next attempt's budget; 1 unless it ran out of memory. */
+      /** Factors for the next attempt's limits: 1 unless it ran out of memory. */
       readonly tokenFactor: number;
       readonly memoryFactor: number;
       readonly reason: string;
     }
   | { readonly do: "abandon"; readonly reason: string }
   | { readonly do: "hold"; readonly reason: string }
-  /** The task is in no state that a retry leads out of. */
+  /** The task is not in a state that can be retried. */
   | { readonly do: "nothing"; readonly reason: string };
 
 export interface RetryPolicy {
@@ -71,9 +71,9 @@ export interface RetryContext {
   readonly policy: RetryPolicy;
   /** Running agents as a share of the fleet's slots. */
   readonly fleetUse: number;
-  /** From [0, 1). */
+  /** A random number in [0, 1). */
   readonly random: number;
-  /** When the provider said that it will answer again. */
+  /** When the provider will accept requests again, if it said so. */
   readonly retryAt?: Date | undefined;
   readonly now: Date;
 }
@@ -87,11 +87,11 @@ export function decideRetry(task: RetryTask, failure: FailureContext, context: R
   const rule = RETRY_RULES[failure.class];
   if (rule.needsPerson) return { do: "hold", reason: `${failure.class} needs a person` };
   if (task.attempt + 1 >= context.policy.maxRounds) {
-    return { do: "abandon", reason: `${task.attempt + 1} attempts are the most for one task` };
+    return { do: "abandon", reason: `the limit of ${task.attempt + 1} attempts per task is reached` };
   }
   const burnsRetry = rule.countsAsRetry || countInARow(failure.class, context.history) >= rule.freeTries;
   if (burnsRetry && task.retryCount >= task.maxRetries) {
-    return { do: "abandon", reason: `all ${task.maxRetries} retries are used` };
+    return { do: "abandon", reason: `all ${task.maxRetries} retries are used up` };
   }
   const escalateModel = context.history.some(({ signature }) => signature === failure.signature);
   return {
@@ -102,18 +102,18 @@ export function decideRetry(task: RetryTask, failure: FailureContext, context: R
     escalateModel,
     tokenFactor: failure.outOfMemory ? 0.75 : 1,
     memoryFactor: failure.outOfMemory ? 1.25 : 1,
-    reason: escalateModel ? `${failure.class}, the same way as before` : failure.class,
+    reason: escalateModel ? `${failure.class}, in the same way as before` : failure.class,
   };
 }
 
 export interface DelayFacts {
   readonly attempt: number;
   readonly fleetUse: number;
-  /** From [0, 1). */
+  /** A random number in [0, 1). */
   readonly random: number;
 }
 
-/** `min(base · 2^attempt + jitter, cap)`, doubled while the fleet is busy. Always a whole number of milliseconds, never negative. */
+/** Computes `min(base · 2^attempt + jitter, cap)`, doubled while the fleet is busy, as a non-negative integer. */
 export function retryDelayMs(
   { attempt, fleetUse, random }: DelayFacts,
   policy: Pick<RetryPolicy, "baseDelayMs" | "capMs">,
@@ -124,8 +124,8 @@ export function retryDelayMs(
 }
 
 /**
- * A short name for *how* it failed: what differs between two runs of the same failure (numbers, ids, paths, times) is taken out first.
- * Not a secret and not a proof: two failures with one name are taken as alike.
+ * Returns a short fingerprint of *how* it failed. What differs between two occurrences of the same failure (numbers, ids,
+ * paths, times) is removed first. Failures with equal signatures are treated as the same.
  */
 export function failureSignature(failure: Pick<FailureContext, "class" | "reason"> & Partial<FailureContext>): string {
   const findings = (failure.findings ?? []).map(
@@ -142,7 +142,7 @@ export function failureSignature(failure: Pick<FailureContext, "class" | "reason
   return `${failure.class}-${fnv1a(input.join("\n"))}`;
 }
 
-/** What stays the same when the same thing fails again. The end is kept: that is where errors stand. */
+/** Removes what varies between occurrences of the same failure, and keeps the end of the text, where errors are. */
 export function normaliseFailureText(text: string): string {
   return text
     .slice(-MAX_SIGNATURE_CHARS)
@@ -171,7 +171,7 @@ function countInARow(failureClass: FailureClass, history: RetryContext["history"
   return history.length - 1 - other;
 }
 
-/** FNV-1a, 64 bits: the domain reaches for no library, and nothing here needs a cryptographic hash. */
+/** The 64-bit FNV-1a hash: the domain imports no crypto library, and this needs no cryptographic hash. */
 function fnv1a(text: string): string {
   let hash = 0xcbf29ce484222325n;
   for (const byte of new TextEncoder().encode(text)) {

@@ -1,9 +1,9 @@
-/** Reviews: what a verdict looks like, how it is read from what a reviewer printed, and what all of them mean together. */
+/** Reviews: the format of a verdict, parsing it from a reviewer's output, and aggregating all verdicts of a round. */
 import { z } from "zod";
 
 export const ReviewSeverity = z.enum(["info", "low", "medium", "high", "critical"]);
 
-/** Text of a reviewer: it may have read hostile code, so it is repaired and cut, never trusted. */
+/** A reviewer's text is untrusted, because it may have read hostile code: it is repaired and truncated. */
 const ReviewText = (maxChars: number) =>
   z.string().transform((text) => text.replaceAll("\0", "").toWellFormed().trim().slice(0, maxChars).toWellFormed());
 
@@ -38,23 +38,23 @@ export type ReviewVerdict = z.infer<typeof ReviewVerdict>;
 
 export type ParsedVerdict =
   | { readonly ok: true; readonly verdict: ReviewVerdict }
-  /** Says what is wrong in words that can be given back to the reviewer. */
+  /** `error` explains the problem in words that can be sent back to the reviewer. */
   | { readonly ok: false; readonly error: string };
 
-/** What a retry prompt, a notification and a pull request comment can carry. */
+/** As many findings as a retry prompt, a notification and a pull request comment can contain. */
 const MAX_FINDINGS = 100;
-/** A verdict is small; of a flood only the end is read, where an answer stands. */
+/** A verdict is small, and it is at the end of the output: only that part is read. */
 const MAX_TEXT_CHARS = 64 * 1_024;
-/** Bounds the search in text full of braces. */
+/** Bounds the search in text with many braces. */
 const MAX_OBJECTS = 200;
 
 /**
- * Finds the one verdict in a reviewer's output, alone, in prose or in a fence. Two valid verdicts that disagree are refused:
- * the second may come from the code under review, quoted.
+ * Finds the verdict in a reviewer's output, whether alone, in prose or in a code fence. Verdicts that disagree are refused,
+ * because one of them may be quoted from the code under review.
  */
 export function parseVerdict(output: string): ParsedVerdict {
   const found: ReviewVerdict[] = [];
-  let error = "There is no JSON object in the answer.";
+  let error = "The answer contains no JSON object.";
   for (const candidate of findJsonObjects(output.slice(-MAX_TEXT_CHARS))) {
     const parsed = ReviewVerdict.safeParse(candidate);
     if (parsed.success) found.push(parsed.data);
@@ -65,13 +65,13 @@ export function parseVerdict(output: string): ParsedVerdict {
   if (found.some((other) => other.verdict !== verdict.verdict)) {
     return {
       ok: false,
-      error: "There are several verdicts in the answer, and they disagree. Answer with exactly one.",
+      error: "The answer contains several verdicts that disagree. Answer with exactly one.",
     };
   }
   return { ok: true, verdict };
 }
 
-/** Where one reviewer's answer stands. `missing`: crashed, timed out, or said nothing that could be read. */
+/** The state of one review. `missing`: the reviewer crashed, timed out, or gave no readable answer. */
 export interface ReviewState {
   readonly reviewer: string;
   readonly state: "waiting" | "done" | "missing";
@@ -103,8 +103,8 @@ export type ReviewOutcome =
 export type RejectedFinding = ReviewFinding & { readonly reviewer: string };
 
 /**
- * Decides when all are in, so that a rejection carries everybody's findings. A missing reviewer counts as a comment; time running out
- * is never an approval.
+ * Decides only when all reviews are in, so that a rejection carries all findings. A missing review counts as a comment, and a
+ * time-out is never an approval.
  */
 export function aggregateReviews(round: ReviewRound, now: Date): ReviewOutcome {
   const { reviews, requiredApprovals } = round;
@@ -132,15 +132,15 @@ export function aggregateReviews(round: ReviewRound, now: Date): ReviewOutcome {
   return { outcome: "timed_out", approvals, missing: silent, warning };
 }
 
-/** An objection without findings still says why: its summary becomes one. */
+/** The summary of an objection without findings becomes a finding, so that every objection gives a reason. */
 function toRejectedFindings({ reviewer, verdict }: ReviewState): RejectedFinding[] {
   if (!verdict) return [];
   if (verdict.findings.length > 0) return verdict.findings.map((finding) => ({ ...finding, reviewer }));
-  const message = verdict.summary || "Changes are requested, without saying which.";
+  const message = verdict.summary || "The reviewer requests changes without naming them.";
   return [{ reviewer, file: null, line: null, severity: "medium", message: message.slice(0, 2_000), suggestion: null }];
 }
 
-/** Every outermost JSON object in a text, in order. Braces of prose are passed over. */
+/** Yields every outermost JSON object in a text, in order. Braces that do not belong to JSON are skipped. */
 function* findJsonObjects(text: string): Generator {
   let from = 0;
   for (let tries = 0; tries < MAX_OBJECTS; tries++) {
@@ -157,7 +157,7 @@ function* findJsonObjects(text: string): Generator {
   }
 }
 
-/** Just behind the brace that closes the one at `start`, strings passed over; undefined when there is none. */
+/** Returns the position after the brace that closes the one at `start`, ignoring strings; undefined when there is none. */
 function endOfObject(text: string, start: number): number | undefined {
   let depth = 0;
   let inString = false;

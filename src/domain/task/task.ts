@@ -1,4 +1,4 @@
-/** The task: its states, the ways between them, its shape, and what may be asked for. */
+/** The task: its statuses, the transitions between them, and the shape of its row. */
 import { z } from "zod";
 import { InvalidTransitionError } from "../errors.ts";
 
@@ -34,10 +34,10 @@ export const VALID_TRANSITIONS: Readonly<Record<TaskStatus, readonly TaskStatus[
   cancelled: [],
 };
 
-/** The states with no way out. Derived, so that it cannot disagree with the table above. */
+/** The statuses without outgoing transitions, derived so that they cannot disagree with the table above. */
 export const TERMINAL_STATUSES = TaskStatus.options.filter((status) => VALID_TRANSITIONS[status].length === 0);
 
-/** In these a task holds one of its operator's slots. */
+/** In these statuses a task holds one of its operator's slots. */
 export const SLOT_HOLDING_STATUSES = [
   "proposed",
   "spawning",
@@ -56,7 +56,7 @@ export function assertTransition(taskId: string, from: TaskStatus, to: TaskStatu
   if (!allowed.includes(to)) throw new InvalidTransitionError(taskId, from, to, allowed);
 }
 
-/** Orthogonal to the status: what a live task is waiting for, or why nobody should judge it yet. */
+/** What a live task is waiting for, or why its state is unclear. It is independent of the status. */
 export const Condition = z.enum([
   "ok",
   "needs_input",
@@ -95,10 +95,10 @@ export const FailureClass = z.enum([
 ]);
 export type FailureClass = z.infer<typeof FailureClass>;
 
-/** What the next attempt is told about this one. Everything in it is untrusted text, already redacted and capped. */
+/** What the next attempt learns about this failure. Its texts are untrusted, already redacted and truncated. */
 export const FailureContext = z.object({
   class: FailureClass,
-  /** A word for machines: stalled, no_changes, host_lost, conductor_restart, … */
+  /** A machine-readable word: stalled, no_changes, host_lost, conductor_restart, … */
   reason: z.string().max(200),
   summary: z.string().max(2_000),
   attempt: z.int().min(0),
@@ -111,16 +111,16 @@ export const FailureContext = z.object({
   ciLog: z.string().max(8_000).optional(),
   findings: z.array(z.record(z.string(), z.unknown())).max(200).optional(),
   durationMs: z.int().min(0).optional(),
-  /** Same signature twice means repeating would fail the same way. */
+  /** Two failures with the same signature mean that another identical attempt would fail too. */
   signature: z.string().max(64),
 });
 export type FailureContext = z.infer<typeof FailureContext>;
 
-/** The steps of one attempt's start, each with its compensation. */
+/** The steps of starting an attempt. Each one has a compensation. */
 export const SpawnStep = z.enum(["claim", "workspace", "install", "prompt", "process", "heartbeat"]);
 export type SpawnStep = z.infer<typeof SpawnStep>;
 
-/** Saga state: which steps of the current attempt are done, kept on the row so that a crash can be finished or undone. */
+/** The saga's state: which steps of the current attempt are done. It is stored in the row, so that another worker can finish or undo them after a crash. */
 export const Saga = z.object({
   done: z.array(SpawnStep),
   startSha: z.string().optional(),
@@ -130,22 +130,23 @@ export type Saga = z.infer<typeof Saga>;
 
 export const TaskMetadata = z.looseObject({
   saga: Saga.optional(),
-  /** How often the work was taken over because a worker died; never counted against max_retries. */
+  /** How often another worker took over because one died; this never counts against max_retries. */
   crashes: z.int().min(0).optional(),
   workspaceKind: z.enum(["worktree", "clone"]).optional(),
-  /** For agent type `command`: the program and its arguments. For `stub`: the script it plays. */
+  /** For agent type `command`: the program and its arguments. */
   command: z.array(z.string()).optional(),
+  /** For agent type `stub`: the script it plays. */
   script: z.string().optional(),
   acceptance: z.string().optional(),
   /** Why the working copy of the ended task was not removed. */
   workspaceKept: z.string().optional(),
   cleanUpTries: z.int().min(0).optional(),
   reviewRound: z.int().optional(),
-  /** The head the newest round is about, also when nobody reviews. */
+  /** The head of the newest review round, also when there are no reviewers. */
   reviewedHead: z.string().optional(),
-  /** Figures of the budget that people were warned about. */
+  /** The limits of the budget for which a warning was sent. */
   budgetWarned: z.array(z.string()).optional(),
-  /** Time of this attempt that counts neither as stall nor towards its time-out. */
+  /** Time of this attempt that counts neither as a stall nor towards its time-out. */
   excusedMs: z.number().min(0).optional(),
 });
 export type TaskMetadata = z.infer<typeof TaskMetadata>;
@@ -171,18 +172,18 @@ export const Task = z.object({
   tmuxSession: z.string().nullable(),
   status: TaskStatus,
   condition: Condition,
-  /** Text and choices of a question, reset time of a quota, evidence of a doubt. */
+  /** Depends on the condition: a question with its choices, the reset time of a quota, or the evidence of a contradiction. */
   conditionDetail: z.record(z.string(), z.unknown()).nullable(),
   conditionSince: z.date().nullable(),
   version: Count,
-  /** Fence of work: a job or a write that carries an older epoch is refused. Rises with every state change and takeover. */
+  /** The fencing token: a job or write with an older epoch is refused. It increases with every transition and takeover. */
   epoch: Count,
   attempt: Count,
-  /** Names one dispatch of one attempt; everything the agent leaves outside carries it. */
+  /** Identifies one dispatch of one attempt; everything the agent creates elsewhere carries it. */
   dispatchId: z.uuid().nullable(),
-  /** Until when the worker that took the task may work on it (database time). */
+  /** Until when the worker that claimed the task may work on it (database time). */
   leaseUntil: z.date().nullable(),
-  /** The queue whose job must move this task on, and since when it may be asked again; null when only facts can. */
+  /** The queue whose job advances this task; null when only observed facts do. `dueAt` is when that job may run. */
   waitingFor: z.string().nullable(),
   dueAt: z.date().nullable(),
   prNumber: z.int().nullable(),
@@ -210,7 +211,7 @@ export const Task = z.object({
 });
 export type Task = z.infer<typeof Task>;
 
-/** The first eight hex digits after the time part of a uuid v7 differ between tasks of one millisecond: use the random tail. */
+/** Returns the last eight hex digits of the id: in a UUID v7 these are random, while the first ones encode the time. */
 export function shortId(taskId: string): string {
   return taskId.replaceAll("-", "").slice(-8);
 }

@@ -1,6 +1,6 @@
-/** JSON that is the same for the same value: sorted keys, no spaces. What hashes are made of; and ids made of hashes. */
+/** Canonical JSON (sorted keys, no spaces), which hashes are computed over, and ids that are derived from hashes. */
 
-/** Keys by their code units, so that no locale has a say; what is undefined is left out, as JSON.stringify does. */
+/** Sorts keys by code units, so that the result does not depend on the locale, and omits undefined values, as JSON.stringify does. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(sortKeys(value)) ?? "null";
 }
@@ -14,7 +14,7 @@ function sortKeys(value: unknown): unknown {
   return Object.fromEntries(entries.map(([key, item]) => [key, sortKeys(item)]));
 }
 
-/** A uuid of version 8 ("made by its own rule") from the first half of a SHA-256 in hex. */
+/** Builds a UUID of version 8 (custom) from the first half of a SHA-256 in hex. */
 export function uuidFromHash(sha256: string): string {
   const variant = ((Number.parseInt(sha256.charAt(16), 16) & 0x3) | 0x8).toString(16);
   const parts = [

@@ -1,10 +1,10 @@
-/** Unified diffs as text: split into files and hunks, and cut to size with every cut stated. Nothing of them is interpreted further. */
+/** Splits unified diffs into files and hunks, and truncates them with a note at every cut. */
 
 export interface DiffFile {
   readonly path: string;
   readonly added: number;
   readonly removed: number;
-  /** From `diff --git` to the next one, its line break included. */
+  /** The text from `diff --git` to the next one, including the line break. */
   readonly text: string;
 }
 
@@ -29,14 +29,14 @@ export function splitDiff(diff: string): DiffFile[] {
     .split(/^(?=diff --git )/m)
     .filter((text) => text.startsWith("diff --git "))
     .map((text) => ({
-      path: pathOf(text),
+      path: parseDiffPath(text),
       added: count(text, /^\+(?!\+\+ )/gm),
       removed: count(text, /^-(?!-- )/gm),
       text,
     }));
 }
 
-/** For a reviewer: each file cut for itself, so that one generated file cannot push the others out. Says what it left out. */
+/** Truncates each file separately for a reviewer, so that one generated file cannot crowd out the others, and notes what it left out. */
 export function truncateDiffByFile(diff: string, { maxPerFile, maxTotal }: DiffCaps): TruncatedDiff {
   const parts: string[] = [];
   const files: TruncatedDiff["files"][number][] = [];
@@ -54,7 +54,7 @@ export function truncateDiffByFile(diff: string, { maxPerFile, maxTotal }: DiffC
   return { text: parts.join(""), files, truncated: files.some(({ cut }) => cut !== "whole") };
 }
 
-/** For a retry prompt: whole hunks, the last first, until `most` characters are used. */
+/** Returns whole hunks for a retry prompt, the last one first, within `maxChars` characters. */
 export function lastHunks(diff: string, maxChars: number): string {
   const kept: string[] = [];
   let left = maxChars - OMITTED_NOTE.length;
@@ -72,20 +72,20 @@ export function lastHunks(diff: string, maxChars: number): string {
 
 const OMITTED_NOTE = "[… earlier hunks left out …]\n";
 
-/** Each hunk under a line that names its file; a file without hunks (binary, mode) as one. */
+/** Puts a line with the file's name above each hunk. A file without hunks (binary, mode change) counts as one hunk. */
 function splitHunks({ path, text }: DiffFile): string[] {
   const [head = "", ...hunks] = text.split(/^(?=@@ )/m);
   return hunks.length === 0 ? [head] : hunks.map((hunk) => `--- ${path}\n${hunk}`);
 }
 
-/** At most `most` characters, ending with a whole line. */
+/** Returns at most `maxChars` characters, ending with a complete line. */
 function truncateLines(text: string, maxChars: number): string {
   if (text.length <= maxChars) return text;
   return text.slice(0, text.lastIndexOf("\n", Math.max(0, maxChars - 1)) + 1);
 }
 
-/** The new name, the old one for a deleted file; from the header when there is neither (binary, mode only). */
-function pathOf(text: string): string {
+/** Returns the new name, or the old one of a deleted file. Without either (binary, mode change), the header has the name. */
+function parseDiffPath(text: string): string {
   const names = [/^\+\+\+ "?b\/(.+?)"?\t?$/m, /^--- "?a\/(.+?)"?\t?$/m, /^diff --git "?a\/.+? "?b\/(.+?)"?$/m];
   for (const name of names) {
     const found = name.exec(text)?.[1];

@@ -1,6 +1,6 @@
-/** Shows untrusted text on a terminal: whatever could steer, hide or reorder is written out as `\u{…}`. */
+/** Escapes untrusted text for a terminal: characters that could control it, or hide or reorder text, are written as `\u{…}`. */
 
-/** Characters that take no room or change the order of others: bidi, zero-width, fillers, tags, variation selectors, and all others of Unicode's class Cf. */
+/** Characters that are invisible or change the order of others: bidi, zero-width, fillers, tags, variation selectors, and the rest of Unicode's category Cf. */
 const INVISIBLE: readonly (readonly [number, number])[] = [
   [0xad, 0xad],
   [0x34f, 0x34f],
@@ -29,13 +29,13 @@ const INVISIBLE: readonly (readonly [number, number])[] = [
   [0xe0000, 0xe0fff],
 ];
 
-/** One look per character of the first plane: a search through the ranges took 90 ms for 1 MB of Japanese. */
+/** A lookup table for the first plane: searching the ranges for every character took 90 ms for 1 MB of Japanese. */
 const INVISIBLE_IN_BMP = new Uint8Array(0x10000);
 for (const [from, to] of INVISIBLE) if (to < 0x10000) INVISIBLE_IN_BMP.fill(1, from, to + 1);
 
 const INVISIBLE_BEYOND_BMP = INVISIBLE.filter(([from]) => from > 0xffff);
 
-/** Text or emoji style of the character before: common in honest output, and too weak to carry anything. */
+/** These select the text or emoji style of the preceding character. They are common in ordinary output and cannot carry a message. */
 const EMOJI_STYLE = new Set([0xfe0e, 0xfe0f]);
 
 export function isInvisible(codePoint: number): boolean {
@@ -44,17 +44,17 @@ export function isInvisible(codePoint: number): boolean {
   return INVISIBLE_BEYOND_BMP.some(([from, to]) => codePoint >= from && codePoint <= to);
 }
 
-/** C0, DEL and C1: line breaks and tabs included, the caller decides about them. */
+/** Covers C0, DEL and C1. Line breaks and tabs are included, so the caller has to allow them. */
 export function isControl(codePoint: number): boolean {
   return codePoint < 0x20 || (codePoint >= 0x7f && codePoint <= 0x9f);
 }
 
-/** Several lines stay several lines; tabs stay tabs. */
+/** Preserves line breaks and tabs. */
 export function escapeForTerminal(text: string): string {
   return escapeExcept(text, (codePoint) => codePoint === 0x0a || codePoint === 0x09);
 }
 
-/** For a line that others parse or trust, so that text cannot forge a second one. */
+/** Escapes line breaks too, for a line that others parse or trust: text cannot forge a second one. */
 export function escapeLine(text: string): string {
   return escapeExcept(text, () => false);
 }

@@ -1,6 +1,6 @@
 /**
- * Masks secrets in untrusted text: known values first, then shapes of vendors, then what stands behind a telling name.
- * Reads plain text (escapes and invisible characters are taken out), because colour codes inside a key would hide it.
+ * Masks secrets in untrusted text: known values, the token formats of known vendors, and values after a sensitive name.
+ * It reads plain text (without escape sequences and invisible characters), because colour codes inside a key would hide it.
  */
 import { type SecretMatch, findKnownValues, encodedForms } from "./secret-values.ts";
 import { findNamedSecrets } from "./secret-names.ts";
@@ -8,27 +8,27 @@ import { looksRandom, SECRET_PATTERNS, type SecretPattern } from "./secret-patte
 import { plainText } from "./terminal-text.ts";
 
 export interface Redactor {
-  /** The text without terminal sequences, each secret replaced by `[redacted:<kind>]`. */
+  /** Returns the text without terminal sequences, with each secret replaced by `[redacted:<kind>]`. */
   redact: (text: string) => string;
-  /** The same for text that comes in pieces; secrets across their borders are found too. */
+  /** Does the same for text that arrives in chunks, and finds secrets across chunk boundaries too. */
   stream: () => RedactingStream;
 }
 
 export interface RedactingStream {
-  /** What may be shown by now; the rest is held back until it is sure. */
+  /** Returns what is safe to show; the rest is held back until more text decides about it. */
   push: (chunk: string) => string;
-  /** The rest. The stream is empty afterwards and may go on. */
+  /** Returns the rest. The stream is empty afterwards and can be used again. */
   end: () => string;
 }
 
-/** A private key without its end is masked this far: longer than any key, shorter than a log. */
+/** A private key without an end marker is masked up to this length: longer than any key, shorter than a log. */
 const MAX_KEY_CHARS = 16_384;
-/** Programs break them after 64 or 76 characters. */
+/** Keys are wrapped after 64 or 76 characters; a longer line does not belong to one. */
 const MAX_KEY_LINE_CHARS = 200;
-/** A line longer than this is judged in parts, with so much held back that no vendor's token is cut. */
+/** A longer line is processed in parts, and enough is held back that no vendor's token is split. */
 const MAX_LINE_CHARS = 65_536;
 const LONG_LINE_HOLDBACK = 8_192;
-/** A name, its quotes and its sign, before a value. */
+/** Room for the name, quotes and operator before a value. */
 const MAX_CONTEXT_CHARS = 128;
 
 export function createRedactor({ values = [] }: { values?: readonly string[] } = {}): Redactor {
@@ -44,7 +44,7 @@ export function createRedactor({ values = [] }: { values?: readonly string[] } =
 
 function redactingStream(forms: readonly string[]): RedactingStream {
   const longest = forms[0]?.length ?? 0;
-  // A wrapped value has fewer line breaks than characters.
+  // A wrapped value is at most twice as long, because it has fewer line breaks than characters.
   const holdback = 2 * longest;
   let raw = "";
   let plain = "";
@@ -74,7 +74,7 @@ function redactingStream(forms: readonly string[]): RedactingStream {
       const upTo = end === -1 ? safeEnd(whole) : raw.length + end + 1;
       plain += plainText(whole.slice(0, upTo));
       raw = whole.slice(upTo);
-      // While a key is held open, look again only when enough is new: else each line would re-read the held text.
+      // While a key is open, scan again only after enough new text: otherwise each line would rescan the held text.
       if (scannedLength > 1_024 && plain.length - scannedLength < 1_024) return "";
       return emit(end === -1 ? Math.max(holdback, LONG_LINE_HOLDBACK) : holdback);
     },
@@ -89,26 +89,26 @@ function redactingStream(forms: readonly string[]): RedactingStream {
   };
 }
 
-/** Up to where nothing that follows can change what was found, or needs what stands before to be found again. */
+/** Returns the position up to which later text can neither change what was found nor depend on what comes before. */
 function safeCut(plain: string, found: readonly SecretMatch[], wanted: number): number {
   let cut = contextStart(plain, Math.max(0, wanted));
   for (const { from, to } of found.toReversed()) {
     if (to > cut && from - MAX_CONTEXT_CHARS < cut) cut = Math.min(cut, contextStart(plain, from));
   }
-  // A private key that goes on in the next piece reaches to the end of this one.
+  // A private key that continues in the next chunk extends to the end of this one.
   const open = plain.lastIndexOf("-----BEGIN");
   const isOpen = open !== -1 && plain.length - open < MAX_KEY_CHARS && !plain.includes("-----END", open);
   return isOpen ? Math.min(cut, contextStart(plain, open)) : cut;
 }
 
-/** The start of the line, where the name before a value stands; in an endless line, a name's length before. */
+/** Returns the start of the line, which contains the name before a value; in a very long line, the length of a name before `at`. */
 function contextStart(plain: string, at: number): number {
   if (at === 0) return 0;
   const start = plain.lastIndexOf("\n", at - 1) + 1;
   return at - start > LONG_LINE_HOLDBACK ? at - MAX_CONTEXT_CHARS : start;
 }
 
-/** Before the last escape sequence that may still go on, and never between the halves of a character. */
+/** Returns an end before the last escape sequence that may be incomplete, and never inside a surrogate pair. */
 function safeEnd(text: string): number {
   const tail = text.slice(-4_096);
   for (let at = tail.length - 1; at >= 0; at -= 1) {
@@ -150,7 +150,7 @@ function mask(plain: string, found: SecretMatch[]): string {
   return parts.join("");
 }
 
-/** By hand: a lazy expression up to the end marker would read the rest once per beginning. */
+/** Searches without a regular expression: a lazy one up to the end marker would read the rest again for each start marker. */
 function findPrivateKeys(plain: string): SecretMatch[] {
   const found: SecretMatch[] = [];
   for (let from = plain.indexOf("-----BEGIN"); from !== -1;) {
@@ -169,7 +169,7 @@ function findPrivateKeys(plain: string): SecretMatch[] {
   return [...found, ...findKeyEnds(plain, found)];
 }
 
-/** Of a key whose beginning was cut off, as tails of logs do: the end marker, and the lines before it that can be of a key. */
+/** Finds keys whose start is missing, as in the tail of a log: the end marker, and the lines before it that may belong to the key. */
 function findKeyEnds(plain: string, whole: readonly SecretMatch[]): SecretMatch[] {
   const found: SecretMatch[] = [];
   let at = 0;
@@ -191,9 +191,9 @@ function findKeyEnds(plain: string, whole: readonly SecretMatch[]): SecretMatch[
   return found;
 }
 
-/** Where the line that ends before `at` begins, when it can be of a key; otherwise `at`. */
+/** Returns the start of the line that ends before `at` if it may belong to a key; otherwise `at`. */
 function lineBefore(plain: string, at: number): number {
-  // A longer line is none of a key's, and need not be read to know it.
+  // A longer line cannot belong to a key, so it need not be read completely.
   const base = Math.max(0, at - MAX_KEY_LINE_CHARS);
   const near = plain.slice(base, at);
   const start = near.lastIndexOf("\n", near.length - 2) + 1;
@@ -201,7 +201,7 @@ function lineBefore(plain: string, at: number): number {
   return base + start;
 }
 
-/** Patterns by the hash of their first three characters; collisions only cost a look. */
+/** The patterns by the hash of their first three characters. A collision only costs a comparison. */
 const PATTERN_INDEX: readonly (readonly { start: string; pattern: SecretPattern }[] | undefined)[] = indexPatterns();
 
 function hashAt(text: string, at: number): number {
@@ -226,7 +226,7 @@ function findPatterns(plain: string): SecretMatch[] {
       const to = endOfMatch(plain, at, pattern);
       if (to === at) continue;
       if (!pattern.random || looksRandom(plain.slice(at, to))) found.push({ from: at, to, name: pattern.name });
-      // A match that is no secret is passed over too: reading it again from its middle would be quadratic.
+      // A match that is not a secret is skipped too: scanning it again from its middle would be quadratic.
       at = to - 1;
       break;
     }

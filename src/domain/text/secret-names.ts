@@ -1,4 +1,4 @@
-/** Finds what stands behind a telling name: `password=…`, `"apiKey": "…"`, `Authorization: …`. One walk over the text. */
+/** Finds values after a sensitive name (`password=…`, `"apiKey": "…"`, `Authorization: …`) in one pass over the text. */
 import { looksRandom } from "./secret-patterns.ts";
 import type { SecretMatch } from "./secret-values.ts";
 
@@ -8,7 +8,7 @@ const MIN_VALUE_CHARS = 8;
 const SENSITIVE_NAME =
   /secret|token|passw|passphrase|pwd|api.?key|access.?key|account.?key|private.?key|signing.?key|encryption.?key|credential|connection.?string/i;
 const HEADER = /^(?:proxy-)?authorization$|^x-api-key$|^(?:set-)?cookie$|^x-auth-token$|^private-token$/i;
-/** Names of counts and places, not of secrets: `max_tokens=`, `token_type:`, `secret_name:`. */
+/** Names of counts and locations rather than secrets: `max_tokens=`, `token_type:`, `secret_name:`. */
 const HARMLESS_NAME =
   /(?:tokens|count|limit|usage|length|type|name|path|file|url|uri|id|expires?(?:_?(?:in|at))?|estimate)$/i;
 const BOT_ID = /(?:^|[^0-9])[0-9]{6,12}$/;
@@ -30,13 +30,13 @@ export function findNamedSecrets(plain: string): SecretMatch[] {
     const hit = matchNamed(plain, { from: nameStart, to: nameEnd }, at, cache);
     if (!hit) continue;
     if (hit.name !== "") found.push(hit);
-    // What was read is not read again, whatever came of it: this keeps the walk linear.
+    // What was read is never read again, secret or not, so that the pass stays linear.
     at = Math.max(at, hit.to - 1);
   }
   return found;
 }
 
-/** Undefined: no telling name. A `Found` without a name: a telling name before an ordinary value, to be passed over. */
+/** Returns undefined when the name is not sensitive. A match with an empty name is an ordinary value after a sensitive name, which is skipped. */
 function matchNamed(
   plain: string,
   range: { from: number; to: number },
@@ -55,7 +55,7 @@ function matchNamed(
   return { from, to, name: isSecret ? "named" : "" };
 }
 
-/** Names come again and again in a log: each is judged once. Bounded, because a hostile one never repeats any. */
+/** Names repeat in a log, so the results are cached. The cache is bounded, because a hostile log may never repeat one. */
 function isSensitiveName(name: string, cache: Map<string, boolean>): boolean {
   const before = cache.get(name);
   if (before !== undefined) return before;
@@ -72,7 +72,7 @@ function matchBotToken(plain: string, nameStart: number, at: number): SecretMatc
   return { from, to: BOT_TOKEN.lastIndex, name: "telegram" };
 }
 
-/** Everything behind such a header is secret, up to the end of its line or quote. */
+/** Everything after such a header is secret, up to the end of its line or quote. */
 function matchHeader(plain: string, at: number): SecretMatch {
   let from = skipForward(plain, at + 1);
   SCHEME.lastIndex = from;
@@ -82,7 +82,7 @@ function matchHeader(plain: string, at: number): SecretMatch {
   return { from, to, name: to - from >= MIN_VALUE_CHARS ? "authorization" : "" };
 }
 
-/** Over blanks and (escaped) quotes: `"token" : "…"`, `\"token\":\"…\"`. */
+/** Skips blanks and (escaped) quotes, as in `"token" : "…"` and `\"token\":\"…\"`. */
 function skipBack(plain: string, at: number): number {
   let end = at;
   while (end > 0 && at - end < 6 && isPadding(plain.charCodeAt(end - 1))) end -= 1;
@@ -117,12 +117,12 @@ function isNamePart(unit: number): boolean {
   return isLetter || isDigit(unit) || unit === 0x5f || unit === 0x2d || unit === 0x2e;
 }
 
-/** Blank, tab, quotes, backslash. */
+/** A blank, tab, quote or backslash. */
 function isPadding(unit: number): boolean {
   return unit === 0x20 || unit === 0x09 || unit === 0x22 || unit === 0x27 || unit === 0x5c || unit === 0x60;
 }
 
-/** `:=`, `==`, `=>`. */
+/** A character of `:=`, `==` or `=>`. */
 function isOperator(unit: number): boolean {
   return unit === EQUALS || unit === COLON || unit === 0x3e;
 }

@@ -1,17 +1,17 @@
 /**
- * How secrets of known vendors look. Each starts with a literal of at least three characters, so one pass over the
- * text finds every place worth a closer look; each expression ends with its longest run, so it cannot backtrack far.
+ * The token formats of known vendors. Each starts with a literal of at least three characters, so that one pass over the
+ * text finds all candidates. Each expression ends with its longest run, so that it cannot backtrack far.
  */
 
 export interface SecretPattern {
   readonly name: string;
-  /** Literals it starts with, at least three characters each. */
+  /** The literals it may start with, at least three characters each. */
   readonly prefixes: readonly string[];
-  /** Sticky; tried only where one of the literals stands. */
+  /** A sticky expression, which is only tried where one of the literals was found. */
   readonly regex: RegExp;
-  /** Only where no letter, digit or what is named here stands before: the literal also ends ordinary words. */
+  /** No letter, digit or character of this kind may precede the match, because ordinary words end with the literal too. */
   readonly after?: "word" | "token";
-  /** Only when the match looks drawn by lot: the literal also starts ordinary words. */
+  /** The match must look random, because ordinary words start with the literal too. */
   readonly random?: true;
 }
 
@@ -91,10 +91,10 @@ export const SECRET_PATTERNS: readonly SecretPattern[] = [
 ];
 
 const MAX_ENTROPY_CHARS = 128;
-/** n · log2 n, so that no logarithm is taken per match. */
+/** A table of n · log2 n, so that no logarithm is computed per match. */
 const N_LOG_N = Float64Array.from({ length: MAX_ENTROPY_CHARS + 1 }, (_, n) => (n > 1 ? n * Math.log2(n) : 0));
 
-/** Bits of information per character, of the first 128: words stay below 3.6 or so, drawn keys of twenty lie above. */
+/** Returns the bits of information per character of the first 128: words have less than about 3.6, random keys of twenty characters more. */
 export function shannonEntropy(text: string): number {
   const length = Math.min(text.length, MAX_ENTROPY_CHARS);
   if (length < 2) return 0;
@@ -112,7 +112,7 @@ export function shannonEntropy(text: string): number {
   return Math.log2(length) - known / length;
 }
 
-/** A key has digits among its letters, and repeats few of them; names of functions and files have neither. */
+/** A random key mixes digits and letters and repeats few characters, unlike names of functions and files. */
 export function looksRandom(text: string): boolean {
   const entropy = shannonEntropy(text);
   return entropy >= 4 || (entropy >= 2.5 && /[0-9]/.test(text) && /[A-Za-z]/.test(text));

@@ -1,4 +1,4 @@
-/** Finds secrets whose value is known, in every form they are likely to be printed in. */
+/** Finds secrets whose value is known, in every encoding in which they are likely to be printed. */
 
 export interface SecretMatch {
   readonly from: number;
@@ -6,11 +6,11 @@ export interface SecretMatch {
   readonly name: string;
 }
 
-/** Shorter values would mask ordinary words; a secret this short is none. */
+/** Shorter values would mask ordinary words, and a secret that short protects nothing. */
 const MIN_CHARS = 6;
 const MAX_FORMS = 2_000;
 
-/** Raw, base64 (standing alone or inside a longer text), base64url, percent-encoded, JSON-escaped, hex. Longest first. */
+/** Returns each value raw, base64 (alone or inside longer text), base64url, percent-encoded, JSON-escaped and hex, the longest first. */
 export function encodedForms(values: readonly string[]): readonly string[] {
   const forms = new Set<string>();
   for (const value of values) {
@@ -42,7 +42,7 @@ function encodings(value: string): string[] {
   ];
 }
 
-/** The characters that stay the same wherever the bytes stand in a longer text (here: after 0, 1 or 2 others). */
+/** Returns the base64 characters that are the same wherever the bytes occur in longer data (here after 0, 1 or 2 other bytes). */
 function base64At(bytes: Uint8Array, shift: number): string {
   const shifted = new Uint8Array(bytes.length + shift);
   shifted.set(bytes, shift);
@@ -54,7 +54,7 @@ function base64At(bytes: Uint8Array, shift: number): string {
   return whole.slice(firstSure, lastSure);
 }
 
-/** Line breaks are ignored, because `base64` and terminals wrap what they print. */
+/** Ignores line breaks, because `base64` and terminals wrap their output. */
 export function findKnownValues(text: string, forms: readonly string[]): SecretMatch[] {
   if (forms.length === 0) return [];
   const compact = removeLineBreaks(text);
@@ -71,7 +71,7 @@ export function findKnownValues(text: string, forms: readonly string[]): SecretM
     : mapToText(text, found);
 }
 
-/** Two walks side by side: places in the compact text, and the line breaks that were left out before them. */
+/** Maps positions in the compact text to the original by walking matches and removed line breaks in parallel. */
 function mapToText(text: string, found: readonly (readonly [number, number])[]): SecretMatch[] {
   const breaks: number[] = [];
   for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) breaks.push(at - breaks.length);

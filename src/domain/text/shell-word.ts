@@ -1,4 +1,4 @@
-/** A word for a line that a person may copy into a shell: quoted where it must be. */
+/** Quotes a word, where necessary, for a command line that a person may copy into a shell. */
 export function shellWord(text: string): string {
   return /^[\w./@:+=-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -1,4 +1,4 @@
-/** Plain text out of terminal output: one pass, no regular expression, so no input makes it slow. */
+/** Extracts plain text from terminal output in one pass without regular expressions, so that no input can make it slow. */
 import { isInvisible } from "./escape.ts";
 
 const BEL = 0x07;
@@ -16,14 +16,14 @@ const ST = 0x9c;
 const STRING_STARTS = new Set([0x90, 0x98, 0x9d, 0x9e, 0x9f]);
 
 /**
- * Without escape sequences, control and invisible characters. Of a line that was overwritten (`\r`) the last part
- * that shows anything stays, as on the screen; parts are never mixed, because half of a masked word could show again.
+ * Removes escape sequences, control and invisible characters. Of a line that was overwritten (`\r`), the last visible part
+ * remains, as on the screen. Parts are never mixed, because half of a masked word could become visible again.
  */
 export function stripTerminal(text: string): string {
   return lastShown(strip(text.split("\r\n").join("\n")));
 }
 
-/** As above, but every overwritten part stays, as a line of its own: nothing can hide. What redaction reads. */
+/** Does the same, but keeps every overwritten part as a separate line, so that nothing can hide from redaction. */
 export function plainText(text: string): string {
   return strip(text.includes("\r") ? text.split("\r\n").join("\n").split("\r").join("\n") : text);
 }
@@ -36,7 +36,7 @@ function strip(text: string): string {
     const unit = text.charCodeAt(at);
     const next = isPlain(unit) ? at : skip(text, at, unit);
     if (next === at) {
-      // A lone first half must not carry what follows it past the check.
+      // Only a complete surrogate pair counts two: after a lone half, the next unit has to be checked as well.
       at += (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1;
       continue;
     }
@@ -53,7 +53,7 @@ function isPlain(unit: number): boolean {
   return (unit >= 0x20 && unit < 0x7f) || unit === LF || unit === TAB || unit === CR;
 }
 
-/** Where the text goes on when something to be left out starts here; `at` itself when the character stays. */
+/** Returns where the text continues after a sequence to remove; `at` itself when the character is kept. */
 function skip(text: string, at: number, unit: number): number {
   if (unit === ESC) return skipEscape(text, at + 1);
   if (unit === CSI) return skipCsi(text, at + 1);
@@ -79,7 +79,7 @@ function skipCsi(text: string, from: number): number {
   return isBetween(text.charCodeAt(at), 0x40, 0x7e) ? at + 1 : at;
 }
 
-/** A string without its terminator ends with its line, so that it cannot swallow a whole log. */
+/** A string without a terminator ends at the end of its line, so that it cannot swallow a whole log. */
 function skipString(text: string, from: number): number {
   for (let at = from; at < text.length; at += 1) {
     const unit = text.charCodeAt(at);
@@ -94,7 +94,7 @@ function isBetween(unit: number, from: number, to: number): boolean {
   return unit >= from && unit <= to;
 }
 
-/** Backspace, as `man` uses it for bold: the character before goes, but never a line break. */
+/** A backspace, which `man` uses for bold, removes the preceding character, but never a line break. */
 function eraseLast(out: string[]): void {
   const last = out.pop();
   if (last === undefined || last === "") return;

@@ -1,14 +1,14 @@
-/** What agents, pull requests and logs say is data: made storable here before PostgreSQL, Redis or a log may see it. */
+/** Makes untrusted text (from agents, pull requests, logs) storable before it goes to PostgreSQL, Redis or a log. */
 
-/** No field of untrusted text is longer than this, whatever the caller asks for. */
+/** The maximum size of a field of untrusted text, whatever limit the caller passes. */
 export const MAX_STORABLE_BYTES = 65_536;
 const MAX_DEPTH = 32;
-/** Bounds the walk over a value that refers to itself; more members than this are no report but a flood. */
+/** Bounds the walk over large or cyclic values; no real report has more members. */
 const MAX_MEMBERS = 10_000;
 
 export type StorableJson = null | boolean | number | string | StorableJson[] | { [key: string]: StorableJson };
 
-/** Without NUL, well-formed, and at most so many bytes of UTF-8; a character is never cut in two. */
+/** Removes NUL, repairs surrogates, and truncates to at most `maxBytes` of UTF-8 without splitting a character. */
 export function toStorable(text: string, maxBytes: number = MAX_STORABLE_BYTES): string {
   const limit = Math.max(0, Math.min(maxBytes, MAX_STORABLE_BYTES));
   const clean = text.replaceAll("\0", "").toWellFormed();
@@ -17,7 +17,7 @@ export function toStorable(text: string, maxBytes: number = MAX_STORABLE_BYTES):
   return clean.slice(0, read);
 }
 
-/** A JSON value that PostgreSQL accepts: depth, members and bytes bounded, every text storable. Never throws. */
+/** Converts to a JSON value that PostgreSQL accepts: depth, members and bytes are bounded, and every text is storable. It never throws. */
 export function toStorableJson(value: unknown, maxBytes: number = MAX_STORABLE_BYTES): StorableJson {
   const budget = { bytes: Math.max(0, Math.min(maxBytes, MAX_STORABLE_BYTES)), members: MAX_MEMBERS };
   try {
@@ -81,7 +81,7 @@ function spend<Value extends number | boolean | null>(budget: WalkBudget, value:
   return budget.bytes < 0 ? undefined : value;
 }
 
-/** Charged by its length as JSON, so that quotes and controls cannot multiply the stored size. */
+/** Charges the length as JSON, so that quotes and control characters cannot multiply the stored size. */
 function takeText(text: string, budget: WalkBudget): string | undefined {
   const left = budget.bytes - 2;
   if (left <= 0) return undefined;
@@ -96,7 +96,7 @@ export function byteLength(text: string): number {
   let bytes = 0;
   for (let at = 0; at < text.length; at += 1) {
     const unit = text.charCodeAt(at);
-    // Each half of a surrogate pair counts two: four bytes for the character.
+    // Each half of a surrogate pair counts as two bytes, because the character takes four.
     const isSurrogate = unit >= 0xd800 && unit <= 0xdfff;
     if (unit < 0x80) bytes += 1;
     else if (unit < 0x800 || isSurrogate) bytes += 2;

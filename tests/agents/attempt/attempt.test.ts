@@ -106,7 +106,7 @@ test("an agent that runs out of memory, asks, or does nothing is told apart", as
 
   expect((await waitUntilEnded(world.agents, memory.taskId)).exit).toMatchObject({ code: 137, oom: true });
   expect((await waitUntilEnded(world.agents, nothing.taskId)).commitsAhead).toBe(0);
-  expect((await world.agents.readResult(nothing)).noChangeNeeded).toContain("there already");
+  expect((await world.agents.readResult(nothing)).noChangeNeeded).toContain("already exists");
   await until(() => existsSync(join(question.dir, "output.log")));
   const { question: asked } = await eventually(async () => {
     const result = await world.agents.readResult(question);
@@ -162,7 +162,7 @@ test("a workspace in which something still runs is kept", async () => {
 
   expect((await world.agents.cleanUp(run)).decision).toEqual({
     do: "keep",
-    reason: "something of its agent still runs",
+    reason: "processes of its agent are still running",
   });
 });
 

@@ -35,7 +35,7 @@ test("an attempt that was closed before it started never starts", async () => {
   const stopped = await world.agents.stop(run);
 
   expect(stopped).toEqual({ hadStarted: false, killed: 0, survivors: [] });
-  await expect(world.agents.start(run)).rejects.toThrow(/closed before it began/);
+  await expect(world.agents.start(run)).rejects.toThrow(/closed before it started/);
 });
 
 test("stopping ends everything, also what ignores SIGTERM or left the session, and records how", async () => {

@@ -146,7 +146,7 @@ test("an existing branch with commits is refused when the task must start over",
 
   const other = world.ask({ branch: ask.branch, fromBranchIfExists: false });
 
-  await expect(prepareWorkspace(world.place, other)).rejects.toThrow(/exists already and has commits/);
+  await expect(prepareWorkspace(world.place, other)).rejects.toThrow(/already exists and has commits/);
 });
 
 test("a missing base branch is refused with the branches there are", async () => {

@@ -64,12 +64,12 @@ test("dossiers are indexed by status, and a file that cannot be read is a card t
   expect(cards.get("bad.md")?.[0]?.line).toBeGreaterThanOrEqual(3);
   expect(cards.get("half.md")).toEqual([
     { line: 4, message: "status must be one of proposed, running, validated, rejected, handed_off" },
-    { line: 5, message: "created_at must be a date, as 2026-01-31" },
+    { line: 5, message: "created_at must be a date such as 2026-01-31" },
     { line: 6, message: "owner must be text: put it in quotes" },
     { line: 2, message: "hypothesis is missing" },
   ]);
   expect(cards.get("twin.md")).toEqual([
-    { line: null, message: "dossier_id D-1 is that of docs/science/prices.md already" },
+    { line: null, message: "dossier_id D-1 is already used by docs/science/prices.md" },
   ]);
   expect(JSON.stringify(found)).not.toContain("our own key");
 
@@ -149,6 +149,6 @@ test("a status is as old as the file's last change; what waits too long is stuck
 
   expect((await index(fleet)).dossiers.map(({ dossier_id: id, stuck }) => [id, stuck])).toEqual([
     ["D-2", null],
-    ["D-1", "validated for 8 days, and no design yet"],
+    ["D-1", "validated for 8 days without a design"],
   ]);
 });

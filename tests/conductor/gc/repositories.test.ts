@@ -86,7 +86,7 @@ test("a branch with commits of its own goes only after a bundle holds them; a me
   const second = await collect(it.fleet);
   const gone = [...first.gone, ...second.gone];
 
-  expect(second.kept).toContainEqual({ kind: "branch", reason: "it is nobody's that is known", count: 1 });
+  expect(second.kept).toContainEqual({ kind: "branch", reason: "it does not belong to a known task", count: 1 });
   const byBranch = new Map(gone.map((one) => [one.subject, one]));
   expect(byBranch.get(merged.branch)).toMatchObject({ kind: "branch", reason: "it is merged", outcome: "removed" });
   expect(byBranch.get(open.branch)).toMatchObject({ kind: "branch", outcome: "removed" });

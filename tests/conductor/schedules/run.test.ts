@@ -107,9 +107,9 @@ test("while an order of it is open, a slot is skipped and said so; the next one 
 });
 
 test.each([
-  [{ enabled: false }, "not made: the product is disabled"],
-  [{ status: "archived" }, "not made: the product is archived"],
-  [{ killSwitch: { enabled: true, reason: "it leaks" } }, "not made: the product is stopped: it leaks"],
+  [{ enabled: false }, "skipped: the product is disabled"],
+  [{ status: "archived" }, "skipped: the product is archived"],
+  [{ killSwitch: { enabled: true, reason: "it leaks" } }, "skipped: the product is stopped: it leaks"],
 ])("for a product that is %j nothing is made, and the reason is kept", async (product, outcome) => {
   await using fleet = await scheduledFleet();
   const id = fleet.product(product);

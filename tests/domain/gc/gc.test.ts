@@ -98,8 +98,8 @@ test.each([
 test("nothing of a task that is not over ever goes", () => {
   const base = { subject: "x", path: "/x", task: "live" } as const;
   const facts: GcFacts[] = [
-    { ...base, kind: "workspace", isMade: true, doubt: null, changedAt: ago(999) },
-    { ...base, kind: "workspace", isMade: false, doubt: null, changedAt: ago(999) },
+    { ...base, kind: "workspace", isComplete: true, keptReason: null, changedAt: ago(999) },
+    { ...base, kind: "workspace", isComplete: false, keptReason: null, changedAt: ago(999) },
     { ...base, kind: "snapshot", takenAt: ago(999) },
     { ...base, kind: "attempt", changedAt: ago(999) },
     { ...BRANCH, task: "live", merged: true },

@@ -161,7 +161,7 @@ test("a slot is made, skipped while its orders are open, passed over for a stopp
   expect(decideSlot(hourly, FACTS, { stopped: "it leaks", open: 0 }, now)).toEqual({
     do: "pass",
     ...slotNow,
-    outcome: "not made: it leaks",
+    outcome: "skipped: it leaks",
   });
   expect(decideSlot(hourly, { ...FACTS, lastSlotAt: now }, { stopped: undefined, open: 0 }, now).do).toBe("nothing");
   const pushed = { ...FACTS, pushedAt: now };

@@ -134,7 +134,7 @@ test("open drift is reported in words, and looked at again when nobody did for a
 
   expect(orders.map(({ order }) => order.intent)).toEqual(["drift_check", "validate"]);
   expect(orders[0]?.reasons[0]).toBe(
-    `+2000 nobody looked for drift for 2d; 2 found before, open since ${hoursAgo(50)}`,
+    `+2000 no drift check for 2d; 2 open findings since ${hoursAgo(50)}`,
   );
 });
 

@@ -56,7 +56,7 @@ describe("one criterion alone keeps a task from being ready:", () => {
       { reviews: { ...reviews, headSha: undefined } },
       "no reviews of aaaaaaaa yet",
     ],
-    ["an objection", "no_objections", { reviews: { ...reviews, objections: 2 } }, "2 reviewers ask for changes"],
+    ["an objection", "no_objections", { reviews: { ...reviews, objections: 2 } }, "2 reviewers request changes"],
     ["a budget overrun", "budget_respected", { budget: { cost: 1 }, spend: { cost: 1.5 } }, "cost: 1.5 of 1"],
   ])("%s", (_, name, facts, evidence) => {
     const done = evaluateDone(all, someFacts(facts));
@@ -71,7 +71,7 @@ test("a product without checks and without reviewers is done without them", () =
   const { ci, reviews } = someFacts();
   const facts = someFacts({
     ci: { ...ci, configured: false, status: "none" },
-    reviews: { ...reviews, asked: 0, approvals: 0 },
+    reviews: { ...reviews, requested: 0, approvals: 0 },
   });
 
   expect(evaluateDone(all, facts).met).toBe(true);
@@ -122,7 +122,7 @@ function someFacts(facts: Partial<DoneFacts> = {}): DoneFacts {
     pullRequest: { number: 7, state: "open", headSha },
     behind: 0,
     ci: { configured: true, required: true, status: "passing", headSha },
-    reviews: { asked: 2, required: 1, approvals: 1, objections: 0, headSha },
+    reviews: { requested: 2, required: 1, approvals: 1, objections: 0, headSha },
     budget: {},
     spend: {},
     ...facts,

@@ -61,7 +61,7 @@ describe("decideRetry", () => {
   test("gives up when the retries are used, but a provider's limit uses none", () => {
     const spent = aTask({ retryCount: 3 });
 
-    expect(decideRetry(spent, aFailure(), aContext())).toEqual({ do: "abandon", reason: "all 3 retries are used" });
+    expect(decideRetry(spent, aFailure(), aContext())).toEqual({ do: "abandon", reason: "all 3 retries are used up" });
     expect(decideRetry(spent, aFailure({ class: "provider_limit" }), aContext())).toMatchObject({
       do: "retry",
       burnsRetry: false,
@@ -98,7 +98,7 @@ describe("decideRetry, by class and state", () => {
   test("what failed the same way before goes to a stronger model", () => {
     expect(decideRetry(aTask(), aFailure(), aContext({ history: [aFailure()] }))).toMatchObject({
       escalateModel: true,
-      reason: "ci_failed, the same way as before",
+      reason: "ci_failed, in the same way as before",
     });
   });
 

@@ -131,7 +131,7 @@ describe("aggregateReviews", () => {
 
     expect(outcome([mute], 1)).toMatchObject({
       outcome: "rejected",
-      findings: [{ message: "Changes are requested, without saying which." }],
+      findings: [{ message: "The reviewer requests changes without naming them." }],
     });
   });
 });

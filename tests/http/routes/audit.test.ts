@@ -199,8 +199,8 @@ test("`fleet audit verify` names an entry of which a superuser changed a byte, a
   const verdict = await audit(root, "verify");
 
   expect(verdict.exit).toBe(4);
-  expect(verdict.out).toContain(`${changed}  entry 2: its content does not give its hash`);
+  expect(verdict.out).toContain(`${changed}  entry 2: its content does not match its hash`);
   expect(verdict.out).toMatch(
-    new RegExp(`${gone}  entry 1: the whole chain is gone: the checkpoint of .* knew 3 entries`),
+    new RegExp(`${gone}  entry 1: the whole chain is missing: the checkpoint of .* recorded 3 entries`),
   );
 });
