@@ -33,7 +33,7 @@ const MAX_ERROR_CHARS = 2_000;
 /** Of an answer; a verdict is far smaller. */
 const MAX_OUTPUT_BYTES = 1_024 * 1_024;
 
-/** A reviewer that crashes, hangs or talks nonsense is `missing`; only what the asker can mend is thrown. */
+/** A reviewer that crashes, hangs or talks nonsense is `missing`. Only a wrong configuration throws. */
 export async function runReviewer(request: ReviewerRequest): Promise<ReviewerResult> {
   const argv = reviewerArgv(request.reviewer);
   const startedAt = performance.now();
