@@ -97,11 +97,11 @@ export interface DiffRequest {
 }
 
 export interface MergeRequest {
-  /** The pull request's. */
+  /** The number of the pull request. */
   readonly number: number;
   readonly base: string;
   readonly head: string;
-  /** What was checked and reviewed; anything else on the branch is refused. */
+  /** The commit that was checked and reviewed; any other head of the branch is refused. */
   readonly expectedHead: string;
   readonly strategy: "squash" | "merge";
   readonly title: string;
@@ -112,7 +112,7 @@ export interface MergeResult {
   readonly mergeSha: string;
   /** It existed before this call. */
   readonly already: boolean;
-  /** What brings it to the operator's checkout; undefined when it is there. */
+  /** The command that brings it to the operator's checkout; undefined when it is there. */
   readonly pullCommand: string | undefined;
 }
 

@@ -37,7 +37,7 @@ export function openLocalForge(home: string): Forge {
     diff,
     async merge(repository, request) {
       assertBranchNames(request.base, request.head);
-      // What the operator committed in the meantime belongs under the merge, or forbids it.
+      // Commits that the operator made in the meantime become part of the base, or make the merge impossible.
       const current = await refresh(repository.repository);
       assertNotDiverged(current, request.base);
       return mergeBranch(current, request);

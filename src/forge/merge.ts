@@ -61,7 +61,7 @@ async function assertHeadUnmoved(gitDir: string, { head, expectedHead }: MergeRe
   throw new FleetError("head-moved", message, { expected: expectedHead, actual: tip });
 }
 
-/** `merge-tree` writes the merged tree and touches nothing else; with conflicts it names the files. */
+/** `merge-tree` writes the merged tree and changes nothing else; it names the files that conflict. */
 async function mergeTrees(gitDir: string, baseSha: string, request: MergeRequest): Promise<string> {
   const args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", baseSha, request.expectedHead];
   const merged = await tryGit(args, { gitDir, timeoutMs: MERGE_TIMEOUT_MS });

@@ -82,7 +82,7 @@ async function createCopy(gitDir: string, name: RepositoryName): Promise<void> {
     await writeFile(hook, UPDATE_HOOK);
     await chmod(hook, 0o755);
     await fetchSource(draft, name);
-    // What is here is no repository that git can open.
+    // What is there now could not be opened by git.
     await rm(gitDir, { recursive: true, force: true });
   });
 }

@@ -36,10 +36,9 @@ function testWriting(name: string, open: () => Promise<PullRequestWorld>): void 
       const { fleet } = world;
       const task = await fleet.spawn(await fleet.operator(), { repository: await world.repository("passing") });
       const rows = () => fleet.query("select number, head_sha, state from pull_requests");
-      const outdated = () => Promise.reject(new Error("outdated"));
       const first = await pushTo(fleet, task, "a.txt");
 
-      await expect(openFor(fleet, task, first, outdated)).rejects.toThrow("outdated");
+      await expect(openFor(fleet, task, first, refuseOutdated)).rejects.toThrow("outdated");
       expect(await rows()).toEqual([]);
       const number = await openFor(fleet, task, first);
       const second = await pushTo(fleet, task, "b.txt");
@@ -132,6 +131,8 @@ function testDelivery(name: string, open: () => Promise<PullRequestWorld>): void
     });
   });
 }
+
+const refuseOutdated = () => Promise.reject(new Error("outdated"));
 
 async function openFor(
   { fleet }: TestFleet,

@@ -121,9 +121,10 @@ test("of many claims of a host's last slot one finds it free", async () => {
 test("one open pull request per branch; numbers of a repository rise without gap or double when many open at once", async () => {
   await using world = await testStore();
   const tasks = await world.tasks(await world.operator(), 20, "running");
-  const open = (task: Task | undefined, headBranch: string, headSha = "a".repeat(40)) =>
+  const open = (task: Task | undefined, headBranch: string, headSha = "a".repeat(40), number?: number) =>
     as(world, (tx) =>
       upsertPullRequest(tx, {
+        number,
         repository: "r",
         taskId: task?.id ?? "",
         tenantId: task?.tenantId ?? "",
@@ -153,6 +154,10 @@ test("one open pull request per branch; numbers of a repository rise without gap
   const [row] = await world.query("select state, comments from pull_requests where number = $1", [pr.number]);
   expect(row).toEqual({ state: "merged", comments: [{ marker: "m", body: "two" }] });
   expect((await open(tasks[0], "branch-0")).number).toBe(21);
+
+  // A forge that stores pull requests itself gives the number, also when it has replaced the open one.
+  expect((await open(tasks[0], "branch-0", "e".repeat(40), 500)).number).toBe(500);
+  expect((await open(tasks[0], "new", "e".repeat(40), 501)).number).toBe(501);
 });
 
 test("the checks of a head are one run that one worker holds, until it settles, gives it back or lets the lease go", async () => {

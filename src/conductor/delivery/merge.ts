@@ -65,7 +65,7 @@ async function notifyProducts(
     for (const product of await productsAt(fleet, products, repository))
       await handlePush(fleet, system, product.id, sha);
   } catch (error) {
-    const facts = { event: "merge.untold", taskId: id, error: String(error) };
+    const facts = { event: "merge.schedules_skipped", taskId: id, error: String(error) };
     fleet.log.warn(facts, "the schedules of a product could not be notified of a merge");
   }
 }

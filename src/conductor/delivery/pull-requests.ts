@@ -50,6 +50,11 @@ export async function openPullRequest<Result>(
   });
 }
 
+/** All of one task, in the order of their numbers. */
+export function pullRequestsOf(tx: Tx, taskId: string): Promise<PullRequest[]> {
+  return listPullRequests(tx, [taskId]);
+}
+
 /** The newest one of each task, by the task's id. */
 export async function latestPullRequests(
   tx: Tx,

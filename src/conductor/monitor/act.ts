@@ -14,7 +14,7 @@ import { openPullRequest, pullRequestUrl } from "../delivery/pull-requests.ts";
 import { applyTransition, buildTransition, computeExcusedMs } from "../tasks/transition.ts";
 import { settleRound, startReview } from "../delivery/review.ts";
 
-/** One task, and all that is known of it. */
+/** One task and everything that is known about it. */
 export interface ActionContext {
   readonly fleet: Fleet;
   readonly task: Task;
@@ -22,16 +22,16 @@ export interface ActionContext {
 }
 
 type Verb = Decision["do"];
-type DecisionHandler<Said extends Verb> = (
-  about: ActionContext,
-  decision: Extract<Decision, { do: Said }>,
+type DecisionHandler<Name extends Verb> = (
+  context: ActionContext,
+  decision: Extract<Decision, { do: Name }>,
 ) => Promise<Task | undefined>;
 
 /** Each returns the task as it is afterwards; undefined when there was nothing to do, or nothing for this host. */
-const HANDLERS: { readonly [Said in Verb]: DecisionHandler<Said> } = {
+const HANDLERS: { readonly [Name in Verb]: DecisionHandler<Name> } = {
   run: ({ fleet, task }, decision) =>
     applyTransition(fleet, { task, to: "running", action: "task.running", ...auditFields(fleet, decision) }),
-  open_pull_request: (about, { headSha }) => openPullRequestFor(about, headSha),
+  open_pull_request: (context, { headSha }) => openPullRequestFor(context, headSha),
   pr_created: markPrCreated,
   publish: publishBranch,
   start_ci: ({ fleet, task }, { headSha }) => startCi(fleet, task, headSha),
@@ -54,12 +54,12 @@ const HANDLERS: { readonly [Said in Verb]: DecisionHandler<Said> } = {
   fail: ({ fleet, task, observed }, decision) => failEndedAttempt(fleet, task, observed, decision),
 };
 
-export function applyDecision<Said extends Verb>(
+export function applyDecision<Name extends Verb>(
   context: ActionContext,
-  decision: Extract<Decision, { do: Said }>,
+  decision: Extract<Decision, { do: Name }>,
 ): Promise<Task | undefined> {
-  // True: a decision's verb names the entry that was made for decisions with this verb.
-  return (HANDLERS[decision.do] as DecisionHandler<Said>)(context, decision);
+  // The cast holds because a decision's verb selects the handler of decisions with this verb.
+  return (HANDLERS[decision.do] as DecisionHandler<Name>)(context, decision);
 }
 
 function auditFields(fleet: Fleet, { reason, evidence }: Decision) {
@@ -93,7 +93,7 @@ async function nudge({ fleet, task }: ActionContext): Promise<undefined> {
   if (isOnThisHost(fleet, task)) await fleet.agents.probe({ taskId: task.id, attempt: task.attempt });
 }
 
-/** Once for each figure: the row says which were told, and is written with the message. */
+/** Once for each limit: the task's row, which is written together with the message, says which warnings were sent. */
 function warnBudget({ fleet, task }: ActionContext, decision: Extract<Decision, { do: "warn_budget" }>): Promise<Task> {
   const { cap } = decision;
   const warned = [...(task.metadata.budgetWarned ?? []), cap.what];
@@ -141,7 +141,7 @@ function holdForInput({ fleet, task }: ActionContext, decision: Decision): Promi
   });
 }
 
-/** The agent's commits are on its host only: that host pushes them and opens the pull request; others leave it to it. */
+/** The agent's commits exist on its host only: that host pushes them and opens the pull request. */
 async function publishBranch(context: ActionContext): Promise<Task | undefined> {
   const { fleet, task, observed } = context;
   if (!isOnThisHost(fleet, task)) return undefined;

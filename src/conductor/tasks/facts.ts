@@ -135,7 +135,7 @@ function reviewFacts(task: Task, reviews: readonly Review[]): TaskFacts["review"
   };
 }
 
-/** The reviewers this task's pull requests go to. */
+/** The reviewers of this task's pull requests. */
 export function reviewersOf(fleet: Fleet, task: Task) {
   return reviewersFor(fleet.settings, task.taskType);
 }

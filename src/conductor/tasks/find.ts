@@ -9,12 +9,12 @@ import { listCiRuns, type CiRun } from "../../store/ci-runs.ts";
 import { listFacts } from "../../store/heartbeats.ts";
 import { listHosts } from "../../store/hosts.ts";
 import { listNotifications } from "../../store/notifications.ts";
-import { listPullRequests } from "../../store/pull-requests.ts";
 import { listReviews } from "../../store/reviews.ts";
 import type { Tx } from "../../store/sql.ts";
 import { listTaskPage, type TaskPage, type TaskSearch } from "../../store/task-pages.ts";
 import { countTasksByStatus, findTask, listTasksByName } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
+import { pullRequestsOf } from "../delivery/pull-requests.ts";
 import { queuePositions } from "./slots.ts";
 import { visibleTo } from "../scope.ts";
 import type { Review } from "../../domain/task/review.ts";
@@ -129,7 +129,7 @@ export async function getTaskDetails(fleet: Fleet, by: Operator, name: string): 
       history: await listAuditEntries(tx, `task:${task.id}`, { after: 0, limit: MAX_HISTORY }),
       attempts: await listAttempts(tx, task.id),
       facts,
-      pullRequests: await listPullRequests(tx, [task.id]),
+      pullRequests: await pullRequestsOf(tx, task.id),
       ciRuns: await listCiRuns(tx, [task.id]),
       reviews: await listReviews(tx, [task.id]),
       notifications: await listNotifications(tx, task.id),
