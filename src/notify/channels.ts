@@ -1,38 +1,31 @@
-/** The channels that exist, in one table. A notification can go to these and to no others. */
-import { type Channel, type ChannelName, permanent } from "./channel.ts";
-import { emailChannel, type EmailOptions } from "./email.ts";
+/** How the channels are opened. What else is known about a channel is its row in src/domain/notify/channels.ts. */
+import { type ChannelName, CHANNELS } from "../domain/notify/channels.ts";
+import { type Channel, permanent } from "./channel.ts";
+import { emailChannel } from "./email.ts";
+import type { HttpOptions } from "./post.ts";
 import { terminalChannel } from "./terminal.ts";
-import { webhookChannel, type WebhookOptions } from "./webhook.ts";
+import { webhookChannel } from "./webhook.ts";
 
 export interface ChannelOptions {
   /** Where the terminal channel writes its lines. */
   readonly write: (line: string) => void;
-  readonly webhook: WebhookOptions;
-  /** Left out when no SMTP server is configured. */
-  readonly email?: EmailOptions | undefined;
+  readonly http: HttpOptions;
+  /** With the variables that the rows of the channels name. */
+  readonly environment: Readonly<Record<string, unknown>>;
 }
-
-const CHANNELS: Readonly<Record<ChannelName, (options: ChannelOptions) => Channel>> = {
-  terminal: ({ write }) => terminalChannel(write),
-  webhook: ({ webhook }) => webhookChannel(webhook),
-  email: ({ email }) => (email ? emailChannel(email) : emailNotConfigured),
-};
-
-const emailNotConfigured: Channel = {
-  name: "email",
-  deliver: () => Promise.resolve(permanent("no SMTP server is configured")),
-};
 
 export type Channels = Readonly<Record<ChannelName, Channel>>;
 
-export function openChannels(options: ChannelOptions): Channels {
+export function openChannels({ write, http, environment }: ChannelOptions): Channels {
   return {
-    terminal: CHANNELS.terminal(options),
-    webhook: CHANNELS.webhook(options),
-    email: CHANNELS.email(options),
+    terminal: terminalChannel(write),
+    webhook: webhookChannel(http),
+    email: openEmail(environment),
   };
 }
 
-export function isChannelName(name: string): name is ChannelName {
-  return Object.hasOwn(CHANNELS, name);
+function openEmail(environment: ChannelOptions["environment"]): Channel {
+  const { FLEET_SMTP_URL: smtpUrl, FLEET_SMTP_FROM: from } = CHANNELS.email.environment.parse(environment);
+  if (smtpUrl !== undefined) return emailChannel({ smtpUrl, from });
+  return { name: "email", deliver: () => Promise.resolve(permanent("no SMTP server is configured")) };
 }
