@@ -1,5 +1,5 @@
 /** How the channels are opened. What else is known about a channel is its row in src/domain/notify/channels.ts. */
-import { type ChannelName, CHANNELS } from "../domain/notify/channels.ts";
+import type { ChannelEnvironment, ChannelName } from "../domain/notify/channels.ts";
 import { type Channel, permanent } from "./channel.ts";
 import { emailChannel } from "./email.ts";
 import type { HttpOptions } from "./post.ts";
@@ -10,8 +10,7 @@ export interface ChannelOptions {
   /** Where the terminal channel writes its lines. */
   readonly write: (line: string) => void;
   readonly http: HttpOptions;
-  /** With the variables that the rows of the channels name. */
-  readonly environment: Readonly<Record<string, unknown>>;
+  readonly environment: Readonly<Partial<ChannelEnvironment>>;
 }
 
 export type Channels = Readonly<Record<ChannelName, Channel>>;
@@ -20,12 +19,11 @@ export function openChannels({ write, http, environment }: ChannelOptions): Chan
   return {
     terminal: terminalChannel(write),
     webhook: webhookChannel(http),
-    email: openEmail(environment),
+    email: openEmail(environment.FLEET_SMTP_URL, environment.FLEET_SMTP_FROM),
   };
 }
 
-function openEmail(environment: ChannelOptions["environment"]): Channel {
-  const { FLEET_SMTP_URL: smtpUrl, FLEET_SMTP_FROM: from } = CHANNELS.email.environment.parse(environment);
-  if (smtpUrl !== undefined) return emailChannel({ smtpUrl, from });
+function openEmail(smtpUrl: string | undefined, from: string | undefined): Channel {
+  if (smtpUrl !== undefined && from !== undefined) return emailChannel({ smtpUrl, from });
   return { name: "email", deliver: () => Promise.resolve(permanent("no SMTP server is configured")) };
 }

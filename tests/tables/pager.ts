@@ -14,9 +14,9 @@ export const pager = {
   address: "number",
   target: z.strictObject({ number: Number, pin: z.string() }),
   setUp: ["fleet config set notify.pager.number +49301234567"],
-  environment: z.object({
+  environment: {
     FLEET_PAGER_GATEWAY: z.url().optional().describe("calls pagers; none are called when unset"),
-  }),
+  },
 } satisfies ChannelRow;
 
 export function pagerChannel(call: (number: string, text: string) => void): Channel {

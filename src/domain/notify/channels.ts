@@ -34,7 +34,7 @@ export interface ChannelRow {
   /** The commands that set it up, as hints and examples. */
   readonly setUp: readonly string[];
   /** Environment variables of the worker, masked in its log. */
-  readonly environment: z.ZodObject;
+  readonly environment: Readonly<Record<string, z.ZodType>>;
 }
 
 export type ChannelTable = Readonly<Record<string, ChannelRow>>;
@@ -53,7 +53,7 @@ export const CHANNELS = {
     address: null,
     target: z.undefined(),
     setUp: [],
-    environment: z.object({}),
+    environment: {},
   },
   webhook: {
     description: "where the webhook channel sends; the secret signs each message",
@@ -76,7 +76,7 @@ export const CHANNELS = {
       "fleet config set notify.webhook.url https://hooks.example.com/fleet",
       "openssl rand -hex 32 | fleet config set notify.webhook.secret --secret-from-stdin",
     ],
-    environment: z.object({}),
+    environment: {},
   },
   email: {
     description: "where the e-mail channel sends (FLEET_SMTP_URL)",
@@ -84,13 +84,13 @@ export const CHANNELS = {
     address: "to",
     target: z.strictObject({ to: Email }),
     setUp: ["fleet config set notify.email.to you@example.com"],
-    environment: z.object({
+    environment: {
       FLEET_SMTP_URL: z
         .url({ protocol: /^smtps?$/, error: "must be an smtp:// or smtps:// URL" })
         .optional()
         .describe("sends e-mail notifications; none are sent when unset"),
       FLEET_SMTP_FROM: z.email().default("fleet@localhost").describe("sender of e-mail notifications"),
-    }),
+    },
   },
 } satisfies ChannelTable;
 
@@ -100,7 +100,16 @@ export function isChannelName(name: string): name is ChannelName {
   return Object.hasOwn(CHANNELS, name);
 }
 
-/** The variables of all channels, as one shape. */
-export function channelEnvironment(channels: ChannelTable): z.core.$ZodShape {
-  return Object.fromEntries(Object.values(channels).flatMap(({ environment }) => Object.entries(environment.shape)));
+type Environments<Table extends ChannelTable> = Table[keyof Table]["environment"];
+type VariableOf<Environment> = Environment extends unknown ? keyof Environment : never;
+/** The variables of all rows in one shape. */
+type EnvironmentShape<Table extends ChannelTable> = {
+  [Name in VariableOf<Environments<Table>>]: Extract<Environments<Table>, Readonly<Record<Name, unknown>>>[Name];
+};
+
+export type ChannelEnvironment = z.output<z.ZodObject<EnvironmentShape<typeof CHANNELS>>>;
+
+export function channelEnvironment<Table extends ChannelTable>(channels: Table): EnvironmentShape<Table> {
+  // Object.assign of a list has no type of its own; the return type says which variable comes from which row.
+  return Object.assign({}, ...Object.values(channels).map(({ environment }) => environment));
 }
