@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
 import { FleetError } from "./domain/errors.ts";
+import { channelEnvironment, CHANNELS } from "./domain/notify/channels.ts";
 
 const Path = z.string().transform((path) => resolve(path));
 const PostgresUrl = z.url({ protocol: /^postgres(ql)?$/, error: "must be a postgres:// URL" });
@@ -122,11 +123,7 @@ export const Config = z.object({
   FLEET_ENCRYPTION_KEY: EncryptionKeys.optional().describe(
     "encrypts private keys and secrets in the database: 32 bytes as base64, or several with commas, of which the first seals and all open; kept in a file of this home when unset",
   ),
-  FLEET_SMTP_URL: z
-    .url({ protocol: /^smtps?$/, error: "must be an smtp:// or smtps:// URL" })
-    .optional()
-    .describe("sends e-mail notifications; none are sent when unset"),
-  FLEET_SMTP_FROM: z.email().default("fleet@localhost").describe("sender of e-mail notifications"),
+  ...channelEnvironment(CHANNELS),
   FLEET_LOG_LEVEL: z
     .enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"])
     .default("info")

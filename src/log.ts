@@ -1,15 +1,18 @@
 /** One logger for everything: JSON lines, or readable ones on a terminal. What looks like a secret is not written. */
 import { join } from "node:path";
 import { destination, type DestinationStream, type Logger, pino, stdSerializers } from "pino";
+import { channelEnvironment, CHANNELS } from "./domain/notify/channels.ts";
 
 export type Log = Logger;
 
-const SECRET_KEYS =
-  "password passwd secret token apiKey authorization cookie set-cookie privateKey credentials prompt " +
-  "DATABASE_URL DATABASE_DIRECT_URL REDIS_URL FLEET_TOKEN FLEET_ENCRYPTION_KEY FLEET_SMTP_URL";
+const SECRET_KEYS = [
+  ..."password passwd secret token apiKey authorization cookie set-cookie privateKey credentials prompt".split(" "),
+  ..."DATABASE_URL DATABASE_DIRECT_URL REDIS_URL FLEET_TOKEN FLEET_ENCRYPTION_KEY".split(" "),
+  ...Object.keys(channelEnvironment(CHANNELS)),
+];
 
 /** pino's patterns do not reach to any depth; three levels hold all that we log. */
-const SECRET_PATHS = SECRET_KEYS.split(" ").flatMap((key) => [`["${key}"]`, `*["${key}"]`, `*.*["${key}"]`]);
+const SECRET_PATHS = SECRET_KEYS.flatMap((key) => [`["${key}"]`, `*["${key}"]`, `*.*["${key}"]`]);
 
 /** Drivers put the whole URL of what they could not reach into the message. Quotes end a match: a line stays JSON. */
 const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:@/"\\]*:)[^\s@/"\\]+@/gi;

@@ -1,5 +1,6 @@
 /** Which secrets an agent gets: those its type needs and no others. Values go to the agent, never to a log. */
 import { SpawnError } from "../domain/errors.ts";
+import { AGENT_TYPES, type SecretRequirement } from "../domain/task/agent-types.ts";
 import type { AgentType, Task } from "../domain/task/task.ts";
 
 export interface AgentSecrets {
@@ -11,38 +12,16 @@ export interface AgentSecrets {
 
 export interface SecretScope {
   readonly attempt: number;
-  /** A reviewer only reads: it gets the model's key and nothing else. */
+  /** A reviewer only reads, so it gets the key of its model and nothing else. */
   readonly use: "work" | "review";
 }
 
 export interface AgentSecretProvider {
   /** Throws SpawnError NO_SECRET, naming the variable, when something the agent cannot do without is missing. */
   getSecrets: (task: Pick<Task, "id" | "tenantId" | "agentType">, scope: SecretScope) => Promise<AgentSecrets>;
-  /** Every value that any agent may be given: to be masked wherever agents' words are kept or shown. */
+  /** Every value that any agent may get, to be masked wherever the text of agents is stored or shown. */
   allSecretValues: () => readonly string[];
 }
-
-interface SecretRequirement {
-  /** At least one of these; all that are set are given. */
-  readonly oneOf: readonly string[];
-  /** Given when set: where the model is, not who may use it. */
-  readonly optional: readonly string[];
-}
-
-const NO_SECRETS: SecretRequirement = { oneOf: [], optional: [] };
-
-/** `command` is not in this table's hands: the operator names its variables in the settings. */
-export const SECRETS_BY_AGENT: Readonly<Record<AgentType, SecretRequirement>> = {
-  claude_code: { oneOf: ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"], optional: ["ANTHROPIC_BASE_URL"] },
-  codex: { oneOf: ["OPENAI_API_KEY", "CODEX_API_KEY"], optional: ["OPENAI_BASE_URL"] },
-  gemini: { oneOf: ["GEMINI_API_KEY", "GOOGLE_API_KEY"], optional: ["GOOGLE_GEMINI_BASE_URL"] },
-  opencode: {
-    oneOf: ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"],
-    optional: ["ANTHROPIC_BASE_URL", "OPENAI_BASE_URL"],
-  },
-  command: NO_SECRETS,
-  stub: NO_SECRETS,
-};
 
 export interface EnvironmentSecrets {
   /** The worker's own environment, or the part of it that agents may be given. */
@@ -51,23 +30,23 @@ export interface EnvironmentSecrets {
   readonly commandVariables?: readonly string[];
 }
 
-/** Secrets from the worker's environment, by allow-list: nothing is inherited, each value is handed over by name. */
+/** Secrets from the worker's environment, by allow-list: nothing is inherited, each value is passed by name. */
 export function environmentSecrets({ environment, commandVariables = [] }: EnvironmentSecrets): AgentSecretProvider {
   return {
     // An async function, so that a missing secret rejects and never throws past the caller's promise.
     async getSecrets({ agentType }, { use }) {
+      // Its variables are not in the table: the settings of the worker name them.
       if (agentType === "command") return pickSecrets(environment, use === "work" ? commandVariables : []);
-      const { oneOf, optional } = SECRETS_BY_AGENT[agentType];
+      const { oneOf, optional }: SecretRequirement = AGENT_TYPES[agentType].secrets;
       const isSet = (name: string): boolean => (environment[name] ?? "") !== "";
       const keys = oneOf.filter(isSet);
       if (oneOf.length > 0 && keys.length === 0) throw missingSecret(agentType, oneOf);
       return pickSecrets(environment, [...keys, ...optional.filter(isSet)]);
     },
-    // Where a model is, is no secret; who may use it is.
-    allSecretValues: () =>
-      [...new Set([...Object.values(SECRETS_BY_AGENT).flatMap(({ oneOf }) => oneOf), ...commandVariables])].flatMap(
-        (name) => environment[name] ?? [],
-      ),
+    allSecretValues() {
+      const keys = Object.values(AGENT_TYPES).flatMap(({ secrets }): readonly string[] => secrets.oneOf);
+      return [...new Set([...keys, ...commandVariables])].flatMap((name) => environment[name] ?? []);
+    },
   };
 }
 

@@ -1,8 +1,9 @@
-/** Runs one reviewer on one head: the prompt on its stdin, a throwaway checkout around it, a JSON verdict expected back. */
+/** Runs one reviewer on one head, in a throwaway checkout: the prompt is on its stdin, a JSON verdict is its output. */
 import { fileURLToPath } from "node:url";
 import { lastLines, runCommand, type CommandResult } from "../command/run.ts";
 import { FleetError, messageOf } from "../domain/errors.ts";
 import type { Redactor } from "../domain/text/redact.ts";
+import { type DrivenAgentType, isDriven, type ReviewerType } from "../domain/task/agent-types.ts";
 import { parseVerdict, type ReviewVerdict } from "../domain/task/review.ts";
 import { buildRepairPrompt, buildReviewPrompt, type ReviewPromptInput } from "../domain/task/review-prompt.ts";
 import type { Reviewer } from "../domain/settings/reviewer.ts";
@@ -19,7 +20,7 @@ export interface ReviewerRequest extends WorkingCopyOptions {
 
 export type ReviewerResult = {
   readonly durationMs: number;
-  /** 2 when the first answer had to be repaired. */
+  /** 2 when the first answer was not a verdict. */
   readonly answers: number;
 } & (
   | { readonly state: "done"; readonly verdict: ReviewVerdict }
@@ -30,7 +31,7 @@ export type ReviewerResult = {
 const STUB = fileURLToPath(new URL("stub-reviewer.mjs", import.meta.url));
 const MINUTE_MS = 60_000;
 const MAX_ERROR_CHARS = 2_000;
-/** Of an answer; a verdict is far smaller. */
+/** Limits an answer; a verdict is far smaller. */
 const MAX_OUTPUT_BYTES = 1_024 * 1_024;
 
 /** A reviewer that crashes, hangs or talks nonsense is `missing`; only what the asker can fix is thrown. */
@@ -69,14 +70,23 @@ export async function runReviewer(request: ReviewerRequest): Promise<ReviewerRes
   }
 }
 
+/** The command line of a reviewer, for each type that may review and is driven. */
+const REVIEWER_ARGV: Readonly<
+  Record<ReviewerType & DrivenAgentType, (reviewer: Reviewer) => readonly string[] | undefined>
+> = {
+  command: ({ command }) => command,
+  stub: ({ script }) => [process.execPath, STUB, script ?? "default"],
+};
+
 function reviewerArgv(reviewer: Reviewer): readonly string[] {
-  if (reviewer.type === "stub") return [process.execPath, STUB, reviewer.script ?? "default"];
-  if (reviewer.type === "command" && reviewer.command) return reviewer.command;
-  const message = `Reviewers of type ${reviewer.type} are not supported yet; ${reviewer.name} can be a command.`;
-  throw new FleetError("not-supported", message, { reviewer: reviewer.name, type: reviewer.type });
+  const { name, type } = reviewer;
+  const argv = isDriven(type) ? REVIEWER_ARGV[type](reviewer) : undefined;
+  if (argv) return argv;
+  const message = `Reviewers of type ${type} are not supported yet; ${name} can be a command.`;
+  throw new FleetError("not-supported", message, { reviewer: name, type });
 }
 
-/** Against accidents: a reviewer with our rights can take the permission back, but the copy is thrown away either way. */
+/** Prevents accidents only: a reviewer with our rights can restore the permission, but the copy is thrown away afterwards. */
 async function makeReadOnly({ path, env }: WorkingCopy): Promise<void> {
   await runCommand(["chmod", "-R", "a-w", "--", path], { cwd: "/", env, timeoutMs: MINUTE_MS });
 }
@@ -96,7 +106,7 @@ async function runProgram(
   });
 }
 
-/** Field by field: masking inside the JSON text could break it. */
+/** Masks field by field, because masking inside the JSON text could break it. */
 function redactVerdict(verdict: ReviewVerdict, { redact }: Redactor): ReviewVerdict {
   const findings = verdict.findings.map((finding) => ({
     ...finding,
@@ -106,7 +116,7 @@ function redactVerdict(verdict: ReviewVerdict, { redact }: Redactor): ReviewVerd
   return { ...verdict, summary: redact(verdict.summary), findings };
 }
 
-/** A reviewer that failed has no verdict, whatever it printed before. */
+/** A reviewer that failed has no verdict, even if it printed one. */
 function describeExit({ exitCode, signal, timedOut, aborted, stderr }: CommandResult): string | undefined {
   if (timedOut) return "It took too long and was stopped.";
   if (aborted) return "It was stopped.";

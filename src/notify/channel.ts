@@ -1,20 +1,35 @@
-/** What a channel is: one way to reach people or machines. It tries once and says how that went; others decide. */
+/** What a channel is: one way to reach people or machines. It tries once and reports the outcome; others decide on retries. */
+import type { z } from "zod";
 import type { DeliveryOutcome } from "../domain/notify/delivery.ts";
 import type { Notification } from "../domain/notify/notification.ts";
 
-export type ChannelName = "terminal" | "webhook" | "email";
-
 export interface Message {
-  /** The notification's own id: the same for every try, so that receivers can tell a repeat. */
+  /** The notification's own id: the same for every try, so that receivers can recognise a repeat. */
   readonly id: string;
   readonly at: Date;
   readonly notification: Notification;
 }
 
 export interface Channel {
-  readonly name: ChannelName;
-  /** `target` is the receiver's setting for this channel, read here. Never throws: a wrong target is a permanent outcome. */
+  readonly name: string;
+  /** Never throws: a wrong target is a permanent outcome. */
   deliver: (message: Message, target: unknown, signal: AbortSignal) => Promise<DeliveryOutcome>;
+}
+
+type Deliver<Target> = (message: Message, target: Target, signal: AbortSignal) => Promise<DeliveryOutcome>;
+
+/** A channel that is only asked to deliver to targets of its schema. */
+export function defineChannel<Target>(name: string, schema: z.ZodType<Target>, deliver: Deliver<Target>): Channel {
+  return {
+    name,
+    async deliver(message, target, signal) {
+      if (target === undefined) return permanent("no target is set for this channel");
+      const parsed = schema.safeParse(target);
+      if (parsed.success) return deliver(message, parsed.data, signal);
+      const problems = parsed.error.issues.map(({ path, message: problem }) => [...path, problem].join(": "));
+      return permanent(`the target of this channel is not valid (${problems.join("; ")})`);
+    },
+  };
 }
 
 export function permanent(reason: string): DeliveryOutcome {
@@ -25,7 +40,7 @@ export function retryable(reason: string, retryAfterMs?: number): DeliveryOutcom
   return retryAfterMs === undefined ? { kind: "retryable", reason } : { kind: "retryable", reason, retryAfterMs };
 }
 
-/** The code and message of whatever was thrown; addresses and keys are not in them. */
+/** The code and message of any error; addresses and keys are not in them. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return "unknown error";
   const code = "code" in error && typeof error.code === "string" ? `${error.code}: ` : "";

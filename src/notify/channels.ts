@@ -1,38 +1,29 @@
-/** The channels that exist, in one table. A notification can go to these and to no others. */
-import { type Channel, type ChannelName, permanent } from "./channel.ts";
-import { emailChannel, type EmailOptions } from "./email.ts";
+/** How the channels are opened. What else is known about a channel is its row in src/domain/notify/channels.ts. */
+import type { ChannelEnvironment, ChannelName } from "../domain/notify/channels.ts";
+import { type Channel, permanent } from "./channel.ts";
+import { emailChannel } from "./email.ts";
+import type { HttpOptions } from "./post.ts";
 import { terminalChannel } from "./terminal.ts";
-import { webhookChannel, type WebhookOptions } from "./webhook.ts";
+import { webhookChannel } from "./webhook.ts";
 
 export interface ChannelOptions {
   /** Where the terminal channel writes its lines. */
   readonly write: (line: string) => void;
-  readonly webhook: WebhookOptions;
-  /** Left out when no SMTP server is configured. */
-  readonly email?: EmailOptions | undefined;
+  readonly http: HttpOptions;
+  readonly environment: Readonly<Partial<ChannelEnvironment>>;
 }
-
-const CHANNELS: Readonly<Record<ChannelName, (options: ChannelOptions) => Channel>> = {
-  terminal: ({ write }) => terminalChannel(write),
-  webhook: ({ webhook }) => webhookChannel(webhook),
-  email: ({ email }) => (email ? emailChannel(email) : emailNotConfigured),
-};
-
-const emailNotConfigured: Channel = {
-  name: "email",
-  deliver: () => Promise.resolve(permanent("no SMTP server is configured")),
-};
 
 export type Channels = Readonly<Record<ChannelName, Channel>>;
 
-export function openChannels(options: ChannelOptions): Channels {
+export function openChannels({ write, http, environment }: ChannelOptions): Channels {
   return {
-    terminal: CHANNELS.terminal(options),
-    webhook: CHANNELS.webhook(options),
-    email: CHANNELS.email(options),
+    terminal: terminalChannel(write),
+    webhook: webhookChannel(http),
+    email: openEmail(environment.FLEET_SMTP_URL, environment.FLEET_SMTP_FROM),
   };
 }
 
-export function isChannelName(name: string): name is ChannelName {
-  return Object.hasOwn(CHANNELS, name);
+function openEmail(smtpUrl: string | undefined, from: string | undefined): Channel {
+  if (smtpUrl !== undefined && from !== undefined) return emailChannel({ smtpUrl, from });
+  return { name: "email", deliver: () => Promise.resolve(permanent("no SMTP server is configured")) };
 }

@@ -1,16 +1,13 @@
-/** E-mail through an SMTP server: text and HTML of the same words. Says nothing about whether it was read. */
+/** E-mail through an SMTP server, as text and HTML with the same content. Delivered means that the server accepted it. */
 import { createTransport } from "nodemailer";
-import { z } from "zod";
+import { CHANNELS } from "../domain/notify/channels.ts";
 import type { DeliveryOutcome } from "../domain/notify/delivery.ts";
 import { escapeForTerminal } from "../domain/text/escape.ts";
 import { NOTIFICATION_KINDS, SEVERITY_COLOUR, type Notification } from "../domain/notify/notification.ts";
-import { type Channel, type Message, permanent, reasonOf, retryable } from "./channel.ts";
-
-export const EmailTarget = z.strictObject({ to: z.email().max(254) });
-export type EmailTarget = z.infer<typeof EmailTarget>;
+import { type Channel, defineChannel, type Message, permanent, reasonOf, retryable } from "./channel.ts";
 
 export interface EmailOptions {
-  /** `smtp://` or `smtps://`, with user and password when the server wants them. */
+  /** `smtp://` or `smtps://`, with user and password when the server requires them. */
   readonly smtpUrl: string;
   /** A plain address: its domain also ends the message ids. */
   readonly from: string;
@@ -20,17 +17,12 @@ export interface EmailOptions {
 const TIMEOUT_MS = 10_000;
 
 export function emailChannel(options: EmailOptions): Channel {
-  return {
-    name: "email",
-    async deliver(message, target, signal) {
-      const parsed = EmailTarget.safeParse(target);
-      if (!parsed.success) return permanent("the e-mail settings need one address in `to`");
-      const mail = composeMail(message, options.from, parsed.data.to);
-      const breaking = Object.values(mail.headers).find((value) => /[\r\n\0]/.test(value));
-      if (breaking !== undefined) return permanent("a header field holds a line break");
-      return sendMail(mail, options, signal);
-    },
-  };
+  return defineChannel("email", CHANNELS.email.target, async (message, { to }, signal) => {
+    const mail = composeMail(message, options.from, to);
+    const breaking = Object.values(mail.headers).find((value) => /[\r\n\0]/.test(value));
+    if (breaking !== undefined) return permanent("a header field holds a line break");
+    return sendMail(mail, options, signal);
+  });
 }
 
 interface Mail {
@@ -56,7 +48,7 @@ async function sendMail(
     greetingTimeout: timeoutMs,
     socketTimeout: timeoutMs,
     dnsTimeout: timeoutMs,
-    // Text of others must never make the mailer read a file or fetch a page.
+    // Untrusted text must never make the mailer read a file or fetch a page.
     disableFileAccess: true,
     disableUrlAccess: true,
   });
@@ -77,7 +69,7 @@ async function sendMail(
   }
 }
 
-/** SMTP's own rule: 4xx may pass, 5xx will not. Without an answer the network is at fault. */
+/** SMTP defines 4xx as temporary and 5xx as permanent. Without an answer the network is at fault. */
 function classifyMailError(error: unknown): DeliveryOutcome {
   const status = error instanceof Error && "responseCode" in error ? error.responseCode : undefined;
   if (typeof status === "number" && status >= 500) return permanent(`the mail server refuses it (${status})`);
@@ -85,7 +77,7 @@ function classifyMailError(error: unknown): DeliveryOutcome {
   return retryable(reasonOf(error));
 }
 
-/** The id follows from the notification's, so that a repeat is recognised by mail programs and servers. */
+/** The message id is made from the notification's, so that mail programs and servers recognise a repeat. */
 export function composeMail({ id, at, notification }: Message, from: string, to: string): Mail {
   const { title } = NOTIFICATION_KINDS[notification.type];
   return {

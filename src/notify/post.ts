@@ -1,22 +1,29 @@
-/** One POST to an address that was judged before: no redirect followed, little read, little waited for. */
+/** One POST to an address that the URL guard has checked. No redirect is followed, and little of the response is read. */
 import { type IncomingMessage, type RequestOptions, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
-import type { GuardedUrl } from "./url-guard.ts";
+import type { GuardedUrl, GuardOptions } from "./url-guard.ts";
 
 const MAX_RESPONSE_BYTES = 65_536;
+
+/** Of every channel that sends by HTTP. */
+export interface HttpOptions extends GuardOptions {
+  readonly clock: () => Date;
+  readonly ca?: string | undefined;
+  readonly timeoutMs?: number;
+}
 
 export interface PostRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
   readonly signal: AbortSignal;
-  /** Certificates to trust besides the usual ones, for receivers in one's own network. */
+  /** Certificates to trust in addition to the usual ones, for receivers in a private network. */
   readonly ca?: string | undefined;
 }
 
 export interface PostResponse {
   readonly status: number;
   readonly retryAfter: string | undefined;
-  /** At most 64 KB of it; the rest was not waited for. */
+  /** At most the first 64 KB. */
   readonly body: string;
 }
 
@@ -27,13 +34,13 @@ export async function post(
   const options: RequestOptions & { ca?: string; rejectUnauthorized: boolean } = {
     method: "POST",
     headers: { ...headers, "content-length": String(Buffer.byteLength(body)) },
-    // No connection is shared: a kept one might lead to an address of another time.
+    // No connection is reused: an older one might lead to an address that was not checked now.
     agent: false,
     lookup: (_host, how, done) => {
       if (how.all) done(null, [address]);
       else done(null, address.address, address.family);
     },
-    // Said outright, because an environment variable could turn it off.
+    // Set explicitly, because an environment variable could turn it off.
     rejectUnauthorized: true,
     signal,
     ...(ca === undefined ? {} : { ca }),

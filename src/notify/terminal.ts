@@ -1,8 +1,8 @@
-/** The channel that is always there: one line per notification, also when another channel has given up. */
+/** The channel that always works: one line per notification, also as the fallback when another channel has failed. */
 import { escapeLine } from "../domain/text/escape.ts";
 import type { Channel, Message } from "./channel.ts";
 
-/** `write` gets one line with its line break, for instance to stdout. */
+/** `write` gets one line with its line break. */
 export function terminalChannel(write: (line: string) => void): Channel {
   return {
     name: "terminal",

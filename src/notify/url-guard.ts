@@ -1,10 +1,10 @@
-/** Which URLs a webhook may go to. Resolved once here; the socket then goes to the address that was judged. */
+/** Checks which URLs a webhook may use. A name is resolved once, here; the socket then connects to the address that was checked. */
 import { lookup as systemLookup } from "node:dns/promises";
 import { BlockList, isIP } from "node:net";
 import { checkWebhookUrl } from "../domain/text/webhook-url.ts";
 
 export interface GuardOptions {
-  /** For receivers in one's own network, by configuration. */
+  /** For receivers in a private network. */
   readonly allowPrivate?: boolean;
   readonly allowHttp?: boolean;
   readonly resolve?: (host: string) => Promise<readonly Address[]>;
@@ -17,7 +17,7 @@ export interface Address {
 
 export interface GuardedUrl {
   readonly url: URL;
-  /** Connect here and nowhere else. */
+  /** The only address to connect to. */
   readonly address: Address;
 }
 
@@ -35,7 +35,7 @@ export async function guardUrl(text: string, options: GuardOptions = {}): Promis
   const addresses = family === 0 ? await (options.resolve ?? resolveBySystem)(host) : [{ address: host, family }];
   if (addresses.length === 0) throw new Error(`${host} has no address`);
   if (!options.allowPrivate) {
-    // One private address among public ones is a trap as well: which one is dialled is not the writer's to choose.
+    // One private address among public ones is refused as well: which of them is used cannot be foreseen.
     const privateAddress = addresses.find(({ address }) => !isPublicAddress(address));
     if (privateAddress)
       throw new UrlRefusedError(`${host} is at ${privateAddress.address}, which is not a public address`);
@@ -69,10 +69,10 @@ for (const [net, prefix] of [
   NOT_PUBLIC_V4.addSubnet(net, prefix, "ipv4");
 }
 
-/** Only 2000::/3 is handed out for the internet, which leaves out loopback, mapped, NAT64, link-local and unique-local. */
+/** Only 2000::/3 is allocated for the internet, which excludes loopback, mapped, NAT64, link-local and unique-local. */
 const GLOBAL_V6 = new BlockList();
 GLOBAL_V6.addSubnet("2000::", 3, "ipv6");
-/** Within it: Teredo and other special uses, documentation, 6to4. */
+/** Exceptions within it: Teredo and other special uses, documentation, 6to4. */
 const NOT_PUBLIC_V6 = new BlockList();
 for (const [net, prefix] of [
   ["2001::", 23],

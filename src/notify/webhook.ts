@@ -1,46 +1,30 @@
-/** Any HTTPS receiver: the notification as JSON, signed, so that the receiver can tell who sent it, when, and if twice. */
+/** Sends to any HTTPS receiver: the notification as signed JSON, so that the receiver can check sender, time and repeats. */
 import { createHmac } from "node:crypto";
-import { z } from "zod";
+import type { z } from "zod";
+import { CHANNELS } from "../domain/notify/channels.ts";
 import { type DeliveryOutcome, parseRetryAfter } from "../domain/notify/delivery.ts";
-import { type Channel, type Message, permanent, reasonOf, retryable } from "./channel.ts";
-import { type PostResponse, post } from "./post.ts";
-import { type GuardOptions, guardUrl, UrlRefusedError } from "./url-guard.ts";
+import { type Channel, defineChannel, type Message, permanent, reasonOf, retryable } from "./channel.ts";
+import { type HttpOptions, type PostResponse, post } from "./post.ts";
+import { guardUrl, UrlRefusedError } from "./url-guard.ts";
 
-export const WebhookTarget = z.strictObject({
-  url: z.string().min(1).max(2_048),
-  /** Shared with the receiver; signs every body. */
-  secret: z.string().min(16).max(512),
-});
-export type WebhookTarget = z.infer<typeof WebhookTarget>;
-
-export interface WebhookOptions extends GuardOptions {
-  readonly clock: () => Date;
-  readonly ca?: string | undefined;
-  readonly timeoutMs?: number;
-}
+type WebhookTarget = z.infer<typeof CHANNELS.webhook.target>;
 
 const TIMEOUT_MS = 5_000;
 
-export function webhookChannel(options: WebhookOptions): Channel {
-  return {
-    name: "webhook",
-    async deliver(message, target, signal) {
-      const parsed = WebhookTarget.safeParse(target);
-      if (!parsed.success)
-        return permanent("the webhook's settings need a `url` and a `secret` of at least 16 characters");
-      try {
-        return await sendWebhook(message, parsed.data, options, signal);
-      } catch (error) {
-        return classifyError(error);
-      }
-    },
-  };
+export function webhookChannel(options: HttpOptions): Channel {
+  return defineChannel("webhook", CHANNELS.webhook.target, async (message, target, signal) => {
+    try {
+      return await sendWebhook(message, target, options, signal);
+    } catch (error) {
+      return classifyError(error);
+    }
+  });
 }
 
 async function sendWebhook(
   message: Message,
   { url, secret }: WebhookTarget,
-  options: WebhookOptions,
+  options: HttpOptions,
   signal: AbortSignal,
 ): Promise<DeliveryOutcome> {
   const timeout = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS)]);

@@ -187,11 +187,7 @@ async function openServices({
   const heartbeatIntervalMs = config.FLEET_HEARTBEAT_INTERVAL_MS;
   return {
     forges: openForges({ home: config.FLEET_HOME }),
-    channels: openChannels({
-      write,
-      webhook: { clock: now },
-      ...(config.FLEET_SMTP_URL ? { email: { smtpUrl: config.FLEET_SMTP_URL, from: config.FLEET_SMTP_FROM } } : {}),
-    }),
+    channels: openChannels({ write, http: { clock: now }, environment: config }),
     secrets: environmentSecrets({ environment: secretEnv() }),
     scheduleFiles: openScheduleFolder(schedulesFolder(config, process.cwd())),
     host: { id: config.FLEET_HOST_ID, bootId: await bootId(), slots: config.FLEET_SLOTS },

@@ -54,7 +54,8 @@ beforeAll(async () => {
   const said: string[] = [];
   const channels = openChannels({
     write: (line) => said.push(line),
-    webhook: { clock: () => new Date(), allowPrivate: true, allowHttp: true },
+    http: { clock: () => new Date(), allowPrivate: true, allowHttp: true },
+    environment: {},
   });
   const environment = Object.fromEntries(HANDED_OUT.map((value, at) => [`HANDED_OUT_${at}`, value]));
   const provider = environmentSecrets({ environment, commandVariables: Object.keys(environment) });

@@ -129,7 +129,11 @@ describe("as an operator's own setting it is refused by its field, and is not st
 describe("the real sender refuses it for good, no matter who stored it:", () => {
   test.each(of("spelling", "address", "name"))("$name", async ({ name, url, answers = PUBLIC }) => {
     const dns = nameServer(answers);
-    const channels = openChannels({ write: () => {}, webhook: { clock: () => new Date(), resolve: dns.resolve } });
+    const channels = openChannels({
+      write: () => {},
+      http: { clock: () => new Date(), resolve: dns.resolve },
+      environment: {},
+    });
     const by = await fleet.operator();
     const job = await aNotification(by, fill(url), name);
 

@@ -1,15 +1,17 @@
-/** The table of channels, and the one that is always there. */
+/** The channels as they are opened, and the one that always works. */
 import { expect, test } from "vitest";
-import { isChannelName, openChannels } from "../../src/notify/channels.ts";
+import { isChannelName } from "../../src/domain/notify/channels.ts";
+import { openChannels } from "../../src/notify/channels.ts";
 import { terminalLine } from "../../src/notify/terminal.ts";
 import hostile from "../hostile/terminal-output.json" with { type: "json" };
 import { aMessage } from "./message.ts";
 
 const never = new AbortController().signal;
+const options = { write: () => undefined, http: { clock: () => new Date() }, environment: {} };
 
 test("the terminal gets one line of type, task and summary", async () => {
   const lines: string[] = [];
-  const { terminal } = openChannels({ write: (line) => lines.push(line), webhook: { clock: () => new Date() } });
+  const { terminal } = openChannels({ ...options, write: (line) => lines.push(line) });
 
   const outcome = await terminal.deliver(aMessage(), undefined, never);
 
@@ -23,7 +25,7 @@ test.each(hostile.cases)("a summary with $name stays one harmless line", ({ text
 });
 
 test("the table has exactly the channels that exist, each under its own name", async () => {
-  const channels = openChannels({ write: () => undefined, webhook: { clock: () => new Date() } });
+  const channels = openChannels(options);
 
   for (const [name, channel] of Object.entries(channels)) expect(channel.name).toBe(name);
   expect(Object.keys(channels).filter(isChannelName)).toEqual(["terminal", "webhook", "email"]);

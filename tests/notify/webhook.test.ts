@@ -2,7 +2,8 @@
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { webhookChannel, type WebhookOptions } from "../../src/notify/webhook.ts";
+import type { HttpOptions } from "../../src/notify/post.ts";
+import { webhookChannel } from "../../src/notify/webhook.ts";
 import { aMessage } from "./message.ts";
 import { respondWith, aReceiver } from "./receiver.ts";
 
@@ -17,7 +18,7 @@ function pem(name: string): string {
 /** A name server for which every name is this machine. */
 const toLoopback = () => Promise.resolve([{ address: "127.0.0.1", family: 4 }]);
 
-function channel(options: Partial<WebhookOptions> = {}) {
+function channel(options: Partial<HttpOptions> = {}) {
   return webhookChannel({ clock: () => now, allowPrivate: true, allowHttp: true, ...options });
 }
 

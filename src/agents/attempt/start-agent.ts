@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { SpawnError } from "../../domain/errors.ts";
+import { isAgentType } from "../../domain/task/agent-types.ts";
 import type { AgentType } from "../../domain/task/task.ts";
 import { mirrorOf } from "../../git/mirror.ts";
 import {
@@ -29,7 +30,7 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { findUnsaved } from "../workspace/snapshot.ts";
 import { sessionName } from "./stop.ts";
 import { NO_RESULT, type AgentResult } from "../types/agent-cli.ts";
-import { AGENT_CLIS, agentArgv } from "../types/index.ts";
+import { agentArgv, agentCli } from "../types/index.ts";
 import { userEnv } from "../users.ts";
 import type { AgentsContext } from "../workspace/workspace.ts";
 import { usagePathFile, usageFile } from "./usage.ts";
@@ -199,9 +200,8 @@ export async function collectFailure(context: AgentsContext, dir: string): Promi
 }
 
 export function readResult(dir: string): AgentResult {
-  const spec = readAttemptSpecSync(dir);
-  const cli = Object.values(AGENT_CLIS).find(({ type }) => type === spec?.agentType);
-  return cli ? cli.parseResult(readOutputTail(dir), readExit(dir) ?? null) : NO_RESULT;
+  const type = readAttemptSpecSync(dir)?.agentType ?? "";
+  return isAgentType(type) ? agentCli(type).parseResult(readOutputTail(dir), readExit(dir) ?? null) : NO_RESULT;
 }
 
 function workspaceEnv(workspace: WorkspaceRecord, request: AttemptRequest, usage: string): Record<string, string> {

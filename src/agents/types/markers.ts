@@ -1,4 +1,4 @@
-/** Lines by which an agent without a format of its own says what matters: `FLEET-QUESTION: text`, `FLEET-NO-CHANGE: why`, … */
+/** Lines by which an agent without an output format of its own reports: `FLEET-QUESTION: text`, `FLEET-NO-CHANGE: why`, … */
 import { lastLine, type AgentResult } from "./agent-cli.ts";
 
 const MARKER_LINE = /^FLEET-(DONE|QUESTION|CHOICES|NO-CHANGE|LIMIT): ?(.*)$/gm;

@@ -28,15 +28,11 @@ export const STUB_SCRIPTS = [
 const PROGRAM = fileURLToPath(new URL("../stub/stub.sh", import.meta.url));
 
 export const stubCli: AgentCli = {
-  type: "stub",
-  binary: null,
-  probe: [],
   argv({ script }) {
     const [name, ...more] = (script ?? "succeed").split(":");
     const known = STUB_SCRIPTS.find((one) => one === name);
     if (known) return ["/bin/sh", PROGRAM, known, ...more];
     return { refused: `there is no stub script ${name}; there are ${STUB_SCRIPTS.join(", ")}` };
   },
-
   parseResult: parseMarkers,
 };

@@ -1,4 +1,5 @@
 /** fleet config: what you, or your tenant, have set; secrets are read from standard input and never shown again. */
+import { CHANNELS, type ChannelTable } from "../../domain/notify/channels.ts";
 import type { SettingView } from "../../views/config.ts";
 import { asString, type Command, type Shell } from "../command.ts";
 import { renderTable } from "../print/table.ts";
@@ -14,7 +15,7 @@ const configView = async () => (await views()).ConfigView;
 
 const listCommand: Command = {
   usage: "config list",
-  summary: "what you have set, or your tenant; of secrets only that they are set",
+  summary: "list your settings, or your tenant's; secrets are not shown",
   options: [["--tenant", "the tenant's instead of your own"]],
   examples: ["fleet config list", "fleet config list --tenant --json"],
 
@@ -27,7 +28,7 @@ const listCommand: Command = {
 
 const getCommand: Command = {
   usage: "config get <key>",
-  summary: "one setting",
+  summary: "show one setting",
   options: [["--tenant", "the tenant's instead of your own"]],
   examples: ["fleet config get notify.channels"],
 
@@ -47,13 +48,9 @@ const getCommand: Command = {
 
 const setCommand: Command = {
   usage: "config set <key> [value]",
-  summary: "set one",
-  options: [TENANT, ["--secret-from-stdin", "read the value from standard input; secrets have to come this way"]],
-  examples: [
-    "fleet config set notify.channels terminal,webhook",
-    "fleet config set notify.webhook.url https://hooks.example.com/fleet --tenant",
-    "openssl rand -hex 32 | fleet config set notify.webhook.secret --secret-from-stdin --tenant",
-  ],
+  summary: "change one setting",
+  options: [TENANT, ["--secret-from-stdin", "read the value from standard input; required for secrets"]],
+  examples: setExamples(CHANNELS),
 
   async run(shell, [key = "", typed], { tenant, secretFromStdin }) {
     const value = await readValue(shell, key, typed, secretFromStdin === true);
@@ -77,7 +74,7 @@ const unsetCommand: Command = {
     const params = { path: { key }, query: { tenant: tenant === true } };
     const view = await shell.api.request("DELETE /api/fleet/config/{key}", params, configView);
     if (shell.json) shell.terminal.json(view);
-    else shell.terminal.line(`${shell.terminal.mark(true)} ${shell.terminal.sanitize(key)} is not set any more`);
+    else shell.terminal.line(`${shell.terminal.mark(true)} ${shell.terminal.sanitize(key)} is no longer set`);
   },
 };
 
@@ -95,7 +92,9 @@ const resealCommand: Command = {
       terminal.line(`${terminal.mark(true)} ${what}; all under key ${done.keyId}`);
       for (const { keyId, settings, signingKeys } of done.left) {
         const rest = `${plural(settings, "setting")}, ${plural(signingKeys, "signing key")}`;
-        terminal.line(`${terminal.mark(false)} under key ${terminal.sanitize(keyId)}, which is not there: ${rest}`);
+        terminal.line(
+          `${terminal.mark(false)} under key ${terminal.sanitize(keyId)}, which this server does not have: ${rest}`,
+        );
       }
     }
     return done.left.length === 0 ? 0 : 1;
@@ -104,7 +103,14 @@ const resealCommand: Command = {
 
 export const configCommands: readonly Command[] = [listCommand, getCommand, setCommand, unsetCommand, resealCommand];
 
-/** What stands on a command line is read by every process of the machine, and kept in its history. */
+export function setExamples(channels: ChannelTable): readonly string[] {
+  return [
+    "fleet config set notify.channels terminal,webhook --tenant",
+    ...Object.values(channels).flatMap(({ setUp }) => setUp),
+  ];
+}
+
+/** A command line can be read by every process of the machine and stays in the shell's history, so secrets are not taken from it. */
 async function readValue(
   { world }: Shell,
   key: string,
@@ -130,13 +136,13 @@ async function readValue(
   for await (const chunk of world.stdin ?? []) {
     text += String(chunk);
     if (text.length > MAX_INPUT_LENGTH)
-      throw new FleetError("invalid-input", "What came on standard input is too long.");
+      throw new FleetError("invalid-input", "The value on standard input is too long.");
   }
   return text.replace(/\r?\n$/, "");
 }
 
 function formatSetting({ value, sealed, fingerprint }: SettingView): string {
-  const label = fingerprint === null ? "set, cannot be opened here" : `set (…${fingerprint})`;
+  const label = fingerprint === null ? "set, cannot be decrypted here" : `set (…${fingerprint})`;
   if (sealed) return asString(value) === undefined ? label : `${asString(value)} ${label}`;
   return Array.isArray(value) ? value.map(String).join(",") : (asString(value) ?? JSON.stringify(value));
 }
@@ -154,5 +160,7 @@ async function printSettings({ terminal, world }: Shell, settings: readonly Sett
     settings,
   );
   for (const line of rows) terminal.line(line);
-  if (settings.length === 0) terminal.note("Nothing is set. The keys: docs/environment.md");
+  if (settings.length > 0) return;
+  const { PREFERENCES } = await import("../../domain/settings/preferences.ts");
+  terminal.note(`Nothing is set. The settings: ${Object.keys(PREFERENCES).join(", ")}`);
 }

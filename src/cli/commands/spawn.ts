@@ -1,30 +1,14 @@
-/** fleet spawn: how a person asks for a task, and watches it until it is ready. */
+/** fleet spawn: requests a task, and with --wait stays until it is ready. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { AGENT_TYPES, type AgentTypeTable, formatChoice } from "../../domain/task/agent-types.ts";
 import { asNumber, asString, type Command, type CommandOptions, type World } from "../command.ts";
 
 export const spawnCommand: Command = {
   usage: "spawn <repository> <description>",
   summary: "ask for a task",
-  options: [
-    ["-w, --wait", "stay until it is ready or over; exit 0 only when ready or merged"],
-    ["--title <title>", "a short name; the first line of the description otherwise"],
-    ["--acceptance <text>", "how one can tell that it is done"],
-    ["--agent-type <type>", "claude_code, codex, gemini, opencode, command or stub"],
-    ["--model <model>", "instead of the one the routing table says"],
-    ["--type <type>", "bug_fix, feature, refactor, review or docs"],
-    ["--base <branch>", "where the work starts (default: main)"],
-    ["--branch <branch>", "where the work goes; made from the title otherwise"],
-    ["--workspace <kind>", "worktree or clone"],
-    ["--command <line>", "for agent type command: a shell line; the prompt arrives on its stdin"],
-    ["--script <name>", "for agent type stub: what it plays"],
-    ["--max-retries <n>", "how often a failed attempt is tried again (default: 3)"],
-    ["--timeout <minutes>", "how long an attempt may take (default: 60)"],
-    ["--max-tokens <n>", "what all its attempts together may use; stopped there, warned at 80 %"],
-    ["--max-cost <dollars>", "the same in US dollars"],
-    ["--max-minutes <n>", "the same in minutes in which its agents run"],
-  ],
+  options: spawnOptions(AGENT_TYPES),
   examples: [
     'fleet spawn . "Fix the flaky login test" --wait',
     'fleet spawn /srv/git/shop.git "Add CSV export to orders" --type feature --agent-type codex',
@@ -57,7 +41,28 @@ export const spawnCommand: Command = {
   },
 };
 
-/** What was not typed is left out, so that the defaults stay in one place: the schema. */
+export function spawnOptions(agentTypes: AgentTypeTable): Command["options"] {
+  return [
+    ["-w, --wait", "stay until it is ready or over; exit 0 only when ready or merged"],
+    ["--title <title>", "a short name; the first line of the description otherwise"],
+    ["--acceptance <text>", "how one can tell that it is done"],
+    ["--agent-type <type>", formatChoice(Object.keys(agentTypes))],
+    ["--model <model>", "instead of the one the routing table says"],
+    ["--type <type>", "bug_fix, feature, refactor, review or docs"],
+    ["--base <branch>", "where the work starts (default: main)"],
+    ["--branch <branch>", "where the work goes; made from the title otherwise"],
+    ["--workspace <kind>", "worktree or clone"],
+    ["--command <line>", "for agent type command: a shell line; the prompt arrives on its stdin"],
+    ["--script <name>", "for agent type stub: what it plays"],
+    ["--max-retries <n>", "how often a failed attempt is tried again (default: 3)"],
+    ["--timeout <minutes>", "how long an attempt may take (default: 60)"],
+    ["--max-tokens <n>", "what all its attempts together may use; stopped there, warned at 80 %"],
+    ["--max-cost <dollars>", "the same in US dollars"],
+    ["--max-minutes <n>", "the same in minutes in which its agents run"],
+  ];
+}
+
+/** Options that were not typed are left out, so that the defaults stay in one place: the schema. */
 function buildSpawnRequest(repository: string, description: string, options: CommandOptions): Record<string, unknown> {
   const line = asString(options["command"]);
   const fields = {
@@ -98,7 +103,7 @@ function resolveRepository(repository: string, cwd: string): string {
   return !repository.includes("://") && existsSync(path) ? path : repository;
 }
 
-/** One per call: its own retries make one task, two calls make two. */
+/** One key per call: retries of a request make one task, two calls make two. */
 function makeIdempotencyKey(description: string, { clock, random, env }: World): string {
   const parts = [description, clock().toISOString(), env["USER"] ?? "", String(random())];
   return createHash("sha256").update(parts.join("\n")).digest("hex");

@@ -1,7 +1,9 @@
-/** Settings that an operator, or a tenant for all of its operators, keeps in the database: read, set, and what becomes of secrets. */
+/** Preferences of an operator, or of a tenant for all of its operators: listed, set, unset; secrets are sealed. */
 import { FleetError } from "../../domain/errors.ts";
+import { type ChannelName, type ChannelRow, CHANNELS } from "../../domain/notify/channels.ts";
 import { isTierAtLeast, type Operator } from "../../domain/operator.ts";
 import {
+  channelKey,
   getPreference,
   PREFERENCES,
   parsePreference,
@@ -28,7 +30,7 @@ export interface PreferenceScope {
   readonly tenant: boolean;
 }
 
-/** What is set. A key that is known no longer is left out. */
+/** The preferences that are set; keys of older versions are left out. */
 export async function listPreferences(fleet: Fleet, by: Operator, scope: PreferenceScope): Promise<StoredPreference[]> {
   const rows = await fleet.store.as(by, (tx) => listConfig(tx, configOwner(by, scope)));
   return rows.filter(({ key }) => Object.hasOwn(PREFERENCES, key)).map((row) => toStoredPreference(fleet, row));
@@ -37,7 +39,7 @@ export async function listPreferences(fleet: Fleet, by: Operator, scope: Prefere
 function toStoredPreference(fleet: Fleet, row: ConfigRow): StoredPreference {
   const { key, keyId, updatedAt: since, updatedBy: by } = row;
   if (!row.sealed) return { key, sealed: false, value: row.value, fingerprint: null, keyId: null, since, by };
-  // Also what cannot be opened here is shown as set.
+  // A value whose key this process does not have is still shown as set.
   const text = row.keyId !== null && fleet.seal.keyIds.includes(row.keyId) ? openSetting(fleet.seal, row) : undefined;
   const render = getPreference(key).sealed?.shown;
   return {
@@ -51,7 +53,7 @@ function toStoredPreference(fleet: Fleet, row: ConfigRow): StoredPreference {
   };
 }
 
-/** Throws "invalid-input" for a key or value that is none, "tier-too-low" for the tenant's by who may not. */
+/** Throws "invalid-input" for an unknown key or a wrong value, "tier-too-low" for the tenant's below tier sovereign. */
 export async function setPreference(
   fleet: Fleet,
   by: Operator,
@@ -68,7 +70,7 @@ export async function setPreference(
       await upsertConfig(tx, owner, { key, value: stored, by: by.id });
     }
     const row = (await listConfig(tx, owner)).find((one) => one.key === key);
-    if (!row) throw new Error(`The setting ${key} is gone in the transaction that set it.`);
+    if (!row) throw new Error(`The setting ${key} cannot be read in the transaction that set it.`);
     const preference = toStoredPreference(fleet, row);
     const { value: visibleValue, fingerprint, keyId } = preference;
     const detail = { key, tenant, ...(sealed ? { fingerprint, keyId } : { value: visibleValue }) };
@@ -77,7 +79,7 @@ export async function setPreference(
   });
 }
 
-/** What is not set stays so, and says so: "not-found". */
+/** Throws "not-found" for a preference that is not set. */
 export async function unsetPreference(
   fleet: Fleet,
   by: Operator,
@@ -99,28 +101,31 @@ function configOwner(by: Operator, { tenant }: PreferenceScope): ConfigOwner {
   return { tenantId: by.tenantId, operatorId: tenant ? WHOLE_TENANT : by.id };
 }
 
-/** Row security lets a request write its own rows alone; the tenant's are written for who has proven the tier. */
+/** Row security lets an operator write only their own rows; the tenant's are written as the system once the tier is checked. */
 function writePrincipal(by: Operator, { tenant }: PreferenceScope): Principal {
   if (!tenant) return asOperator(by);
   if (isTierAtLeast(by.tier, "sovereign") || by.role === "admin") return SYSTEM;
   throw new FleetError("tier-too-low", `The tenant's settings are for tier sovereign; yours is ${by.tier}.`);
 }
 
-/**
- * Where a channel leads for this receiver, or undefined when neither they nor their tenant said. A webhook's URL goes with the
- * secret of the same level: nobody signs for a URL of their own with the tenant's secret.
- */
-export async function channelTarget(fleet: Fleet, tx: Tx, receiver: ConfigOwner, channel: string): Promise<unknown> {
+/** Where a channel sends for this receiver: their own target, else their tenant's, else that of fleet.yaml. */
+export async function channelTarget(
+  fleet: Fleet,
+  tx: Tx,
+  receiver: ConfigOwner,
+  channel: ChannelName,
+): Promise<unknown> {
+  const { address, fields }: ChannelRow = CHANNELS[channel];
+  if (address === null) return undefined;
   for (const operatorId of [receiver.operatorId, WHOLE_TENANT]) {
     const rows = await listConfig(tx, { tenantId: receiver.tenantId, operatorId });
-    const readText = (key: string) => {
-      const row = rows.find((one) => one.key === key);
+    const read = (field: string): unknown => {
+      const row = rows.find(({ key }) => key === channelKey(channel, field));
       return row?.sealed ? openSetting(fleet.seal, row) : row?.value;
     };
-    const to = readText("notify.email.to");
-    if (channel === "email" && to !== undefined) return { to };
-    const url = readText("notify.webhook.url");
-    if (channel === "webhook" && url !== undefined) return { url, secret: readText("notify.webhook.secret") };
+    // All fields are of the level that sets the address: nobody's own URL is signed with the tenant's secret.
+    if (read(address) !== undefined)
+      return Object.fromEntries(Object.keys(fields).map((field) => [field, read(field)]));
   }
-  return findConfig(tx, receiver, `notify.${channel}`);
+  return (await findConfig(tx, receiver, `notify.${channel}`)) ?? fleet.settings.notify.targets[channel];
 }

@@ -1,5 +1,5 @@
 /** Asking for a task: admitted and stored together with its hint, or refused with the reason. */
-import { AGENT_CLIS } from "../../agents/types/index.ts";
+import { agentCli } from "../../agents/types/index.ts";
 import { spawnQueue } from "../../../queues/spawn.ts";
 import { branchFor } from "../../domain/task/branch.ts";
 import { FleetError, SpawnDeniedError } from "../../domain/errors.ts";
@@ -83,7 +83,7 @@ async function resolveBase(
 
 /** What nobody could ever start is refused when it is asked for, and not after an hour in a queue. */
 export function assertAgentSupported({ agentType, command, script, model }: SpawnRequest): void {
-  const argv = AGENT_CLIS[agentType].argv({ command, script, model });
+  const argv = agentCli(agentType).argv({ command, script, model });
   if (agentType === "command" || !("refused" in argv)) return;
   throw new FleetError(
     "not-supported",

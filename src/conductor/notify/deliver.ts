@@ -1,9 +1,9 @@
-/** Delivering one notification to one channel: claimed, tried once, and then settled by the rules. */
+/** Delivers one notification to one channel: it is claimed, tried once, and then settled by the rules. */
 import type { NotifyJob } from "../../../queues/notify.ts";
 import { notifyQueue } from "../../../queues/notify.ts";
+import { isChannelName } from "../../domain/notify/channels.ts";
 import { decideCoalescing, decideDelivery, summarise } from "../../domain/notify/delivery.ts";
 import { Notification as Message, NotificationType, type NotificationRow } from "../../domain/notify/notification.ts";
-import { isChannelName } from "../../notify/channels.ts";
 import { permanent } from "../../notify/channel.ts";
 import {
   claimNotification,
@@ -22,27 +22,29 @@ import type { Tx } from "../../store/sql.ts";
 import { channelTarget } from "../access/preferences.ts";
 import type { Fleet } from "../fleet.ts";
 
-/** Longer than any channel's own time limit. */
+/** Longer than the time limit of any channel, so that a claim outlasts its try. */
 const LEASE_MS = 30_000;
 
-/** In one summary; the next one tells the rest. */
+/** In one summary; the next summary has the rest. */
 const MAX_MERGED = 1_000;
 
-/** Answers a notify job; false when there was nothing due under this epoch. */
+/** Handles a notify job; false when nothing was due under this epoch. */
 export async function deliverNotification(fleet: Fleet, job: NotifyJob, signal: AbortSignal): Promise<boolean> {
   const claimed = await fleet.store.asSystem(async (tx) => {
     const row = await claimOrHold(fleet, tx, job);
-    return (
-      row && { row, target: (await channelTarget(fleet, tx, row, row.channel)) ?? defaultTarget(fleet, row.channel) }
-    );
+    const name = row && isChannelName(row.channel) ? row.channel : undefined;
+    return row && { row, name, target: name && (await channelTarget(fleet, tx, row, name)) };
   });
   fleet.kickRelay();
   if (!claimed) return false;
-  const { row, target } = claimed;
-  const channel = isChannelName(row.channel) ? fleet.channels[row.channel] : undefined;
+  const { row, name, target } = claimed;
   await fleet.faultPoint("notify:before", row.id);
-  const outcome = channel
-    ? await channel.deliver({ id: row.id, at: row.createdAt, notification: toMessage(row) }, target, signal)
+  const outcome = name
+    ? await fleet.channels[name].deliver(
+        { id: row.id, at: row.createdAt, notification: toMessage(row) },
+        target,
+        signal,
+      )
     : permanent(`there is no channel ${row.channel}`);
   await fleet.faultPoint("notify:after", row.id);
   const decision = decideDelivery(outcome, row.tries, { now: fleet.clock(), random: fleet.random() });
@@ -67,13 +69,7 @@ export async function deliverNotification(fleet: Fleet, job: NotifyJob, signal: 
   return true;
 }
 
-/** Where fleet.yaml says that a channel leads, for operators who have not chosen. */
-export function defaultTarget({ settings }: Fleet, channel: string): unknown {
-  if (channel === "webhook") return settings.notify.webhook;
-  return channel === "email" ? settings.notify.email : undefined;
-}
-
-/** A burst is held back and told as one: whichever is due first then speaks for all that wait for the same receiver. */
+/** A burst is held back and becomes one summary: the first that is due carries all that wait for the same receiver. */
 async function claimOrHold(fleet: Fleet, tx: Tx, job: NotifyJob): Promise<NotificationRow | undefined> {
   const pending = await findPendingNotification(tx, job);
   if (!pending) return undefined;

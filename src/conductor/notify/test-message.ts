@@ -1,5 +1,6 @@
-/** A real message to the asker's own channels, by the same way as every other, so that they see whether it arrives. */
+/** Sends a real message through the operator's own channels, the same way as every other, so that they see if it arrives. */
 import { setTimeout as pause } from "node:timers/promises";
+import { CHANNELS, isChannelName } from "../../domain/notify/channels.ts";
 import { composeNotification, type NotificationRow } from "../../domain/notify/notification.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { listConfig, WHOLE_TENANT } from "../../store/config.ts";
@@ -8,23 +9,22 @@ import { auditBy } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
 import { channelTarget } from "../access/preferences.ts";
 import type { Fleet } from "../fleet.ts";
-import { defaultTarget } from "./deliver.ts";
 
 const POLL_MS = 100;
 
 export interface TestDelivery {
   readonly row: NotificationRow;
-  /** False: nobody said where this channel leads. */
+  /** False: no target is set for this channel. */
   readonly leads: boolean;
 }
 
 export interface NotifyTest {
-  /** Whose choice of channels holds. */
+  /** Whose choice of channels applies. */
   readonly chosenBy: "operator" | "tenant" | "fleet";
   readonly deliveries: readonly TestDelivery[];
 }
 
-/** Written down as one transaction; then looked at until each channel has an end, or the asker's patience has one. */
+/** The notifications are written in one transaction, then polled until each is settled or the time is over. */
 export async function sendTestNotification(
   fleet: Fleet,
   by: Operator,
@@ -52,9 +52,10 @@ export async function sendTestNotification(
 }
 
 async function hasTarget(fleet: Fleet, tx: Tx, by: Operator, channel: string): Promise<boolean> {
-  if (channel === "terminal") return true;
+  if (!isChannelName(channel)) return false;
+  if (CHANNELS[channel].address === null) return true;
   const target = await channelTarget(fleet, tx, { tenantId: by.tenantId, operatorId: by.id }, channel);
-  return (target ?? defaultTarget(fleet, channel)) !== undefined;
+  return target !== undefined;
 }
 
 async function findChooser(tx: Tx, { tenantId, id }: Operator): Promise<NotifyTest["chosenBy"]> {

@@ -1,97 +1,58 @@
-/** What an operator, or a tenant for all of its operators, may set by `fleet config`: the keys, in one table. */
+/** What an operator, or a tenant for all of its operators, may set with `fleet config`: the keys, in one table. */
 import { z } from "zod";
 import { FleetError, parseInput } from "../errors.ts";
-import { WebhookUrl } from "../text/webhook-url.ts";
+import { type ChannelField, CHANNELS, type ChannelTable } from "../notify/channels.ts";
 
-export interface Preference {
-  readonly description: string;
+export interface Preference extends Omit<ChannelField, "schema"> {
   readonly schema: z.ZodType;
-  /** Encrypted in the database, and never told again. */
-  readonly sealed?: {
-    /** Not to be typed where every process of the machine can read it. */
-    readonly secret: boolean;
-    /** What may be shown of it; nothing when left out. */
-    readonly shown?: (text: string) => string;
+}
+
+type PreferenceTable = Readonly<Record<string, Preference>>;
+
+/** Which channels are used, and one key for each field of each channel. */
+export function preferences(channels: ChannelTable): PreferenceTable {
+  const names = Object.keys(channels);
+  const ofFields = Object.entries(channels).flatMap(([name, { fields }]) =>
+    Object.entries(fields).map(([field, preference]) => [channelKey(name, field), preference] as const),
+  );
+  return {
+    "notify.channels": {
+      description: `where notifications go: ${names.join(", ")}; several with commas`,
+      schema: channelList(names),
+    },
+    ...Object.fromEntries(ofFields),
   };
 }
 
-const ChannelName = z.enum(["terminal", "webhook", "email"]);
+export function channelKey(channel: string, field: string): string {
+  return `notify.${channel}.${field}`;
+}
 
-/** As typed, with commas; or a list. */
-const Channels = z.preprocess(
-  (value) => (typeof value === "string" ? value.split(",").map((name) => name.trim()) : value),
-  z
-    .array(ChannelName)
-    .min(1)
-    .max(3)
-    .refine((names) => new Set(names).size === names.length, "names each channel once"),
-);
+/** Takes a list, or text with commas as it is typed. */
+function channelList(names: readonly string[]) {
+  return z.preprocess(
+    (value) => (typeof value === "string" ? value.split(",").map((name) => name.trim()) : value),
+    z
+      .array(z.enum(names))
+      .min(1)
+      .max(names.length)
+      .refine((chosen) => new Set(chosen).size === chosen.length, "names each channel once"),
+  );
+}
 
-export const PREFERENCES: Readonly<Record<string, Preference>> = {
-  "notify.channels": {
-    description: "where notifications go: terminal, webhook, email; several with commas",
-    schema: Channels,
-  },
-  "notify.email.to": {
-    description: "who gets them by e-mail",
-    schema: z.email().max(254),
-  },
-  "notify.webhook.url": {
-    description:
-      "where the webhook channel sends (https); kept encrypted, since many such URLs are secrets; only its host is shown",
-    schema: WebhookUrl,
-    sealed: { secret: false, shown: (text) => `${new URL(text).origin}/…` },
-  },
-  "notify.webhook.secret": {
-    description: "signs every message to the webhook; shared with its receiver, 16 to 512 characters",
-    schema: z
-      .string()
-      .min(16)
-      .max(512)
-      .regex(/^[ -~]+$/, "must be printable ASCII"),
-    sealed: { secret: true },
-  },
-};
+export const PREFERENCES = preferences(CHANNELS);
 
-/** Throws "invalid-input" naming the key that was probably meant. */
+/** Throws "invalid-input" that lists all keys. */
 export function getPreference(key: string): Preference {
   const known = Object.hasOwn(PREFERENCES, key) ? PREFERENCES[key] : undefined;
   if (known) return known;
-  const nearest = nearestKey(key);
   const keys = Object.keys(PREFERENCES);
-  throw new FleetError("invalid-input", `There is no setting of that name. Did you mean ${nearest}?`, {
-    nearest,
-    keys,
-  });
+  throw new FleetError("invalid-input", `There is no setting of that name. The settings: ${keys.join(", ")}`, { keys });
 }
 
 /** The value as it is stored, or "invalid-input" that names the key and never the value. */
 export function parsePreference(key: string, value: unknown): unknown {
   return parseInput(z.object({ [key]: getPreference(key).schema }), { [key]: value })[key];
-}
-
-/** The longest key has 21 characters: what is much longer is not looked at to its end. */
-const MAX_COMPARED_CHARS = 64;
-
-function nearestKey(key: string): string {
-  const typed = key.slice(0, MAX_COMPARED_CHARS).toLowerCase();
-  const ranked = Object.keys(PREFERENCES).map((known) => ({ known, edits: editsBetween(typed, known) }));
-  ranked.sort((a, b) => a.edits - b.edits || (a.known < b.known ? -1 : 1));
-  return ranked[0]?.known ?? "";
-}
-
-/** Letters to add, drop or change. */
-function editsBetween(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, at) => at);
-  for (let i = 1; i <= from.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j += 1) {
-      const change = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
 }
 
 export const ConfigRow = z.object({
@@ -109,11 +70,11 @@ export type ConfigRow = z.infer<typeof ConfigRow>;
 export interface StoredPreference {
   readonly key: string;
   readonly sealed: boolean;
-  /** Of a sealed one, what may be shown: nothing of a secret. */
+  /** Null for a sealed one, unless a part of it may be shown. */
   readonly value: unknown;
-  /** The last letters of a fingerprint of a sealed one, to tell two values apart. */
+  /** For a sealed one: the end of its SHA-256, which tells two values apart. */
   readonly fingerprint: string | null;
-  /** Which key it is sealed under. */
+  /** The key that it is sealed under. */
   readonly keyId: string | null;
   readonly since: Date;
   readonly by: string;

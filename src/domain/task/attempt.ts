@@ -1,13 +1,13 @@
 /** One attempt of a task as stored in its row: where it ran, what it used, how it ended. */
 import { z } from "zod";
-import { FailureContext } from "./task.ts";
+import { AgentType, FailureContext } from "./task.ts";
 
 export const Attempt = z.object({
   taskId: z.uuid(),
   attempt: z.int(),
   dispatchId: z.uuid(),
   host: z.string(),
-  agentType: z.string(),
+  agentType: AgentType,
   model: z.string().nullable(),
   startSha: z.string().nullable(),
   headSha: z.string().nullable(),

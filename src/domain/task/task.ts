@@ -1,6 +1,7 @@
 /** The task: its statuses, the transitions between them, and the shape of its row. */
 import { z } from "zod";
 import { InvalidTransitionError } from "../errors.ts";
+import { AGENT_TYPES, namesOf } from "./agent-types.ts";
 
 export const TaskStatus = z.enum([
   "proposed",
@@ -68,7 +69,7 @@ export const Condition = z.enum([
 ]);
 export type Condition = z.infer<typeof Condition>;
 
-export const AgentType = z.enum(["claude_code", "codex", "gemini", "opencode", "command", "stub"]);
+export const AgentType = z.enum(namesOf(AGENT_TYPES));
 export type AgentType = z.infer<typeof AgentType>;
 
 export const TaskType = z.enum(["bug_fix", "feature", "refactor", "review", "docs"]);

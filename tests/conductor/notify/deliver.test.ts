@@ -18,8 +18,8 @@ async function talkingFleet(smtpUrl?: string, options: TestFleetOptions = {}) {
   const lines: string[] = [];
   const channels = openChannels({
     write: (line) => lines.push(line),
-    webhook: { clock: () => new Date(), allowPrivate: true, allowHttp: true },
-    ...(smtpUrl ? { email: { smtpUrl, from: "fleet@fleet.example.com" } } : {}),
+    http: { clock: () => new Date(), allowPrivate: true, allowHttp: true },
+    environment: { FLEET_SMTP_URL: smtpUrl, FLEET_SMTP_FROM: "fleet@fleet.example.com" },
   });
   const fleet = await testFleet({ ...options, parts: { channels, random: () => 0, ...options.parts } });
   return Object.assign(fleet, { lines });

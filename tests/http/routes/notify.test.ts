@@ -18,7 +18,8 @@ beforeAll(async () => {
   [well, ill] = [await aReceiver(respondWith(204)), await aReceiver(respondWith(410))];
   const channels = openChannels({
     write: (line) => printed.push(line),
-    webhook: { clock: () => new Date(), allowPrivate: true, allowHttp: true },
+    http: { clock: () => new Date(), allowPrivate: true, allowHttp: true },
+    environment: {},
   });
   world = await testFleet({ parts: { channels, random: () => 0 } });
   web = await startWeb({ ...world.open, fleet: world.fleet }, world.config, { relays: false });

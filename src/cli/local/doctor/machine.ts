@@ -1,6 +1,7 @@
 /** What doctor asks about the machine: Node, the programs beside it, the agents. */
-import { AGENT_CLIS, detectAgentClis } from "../../../agents/types/index.ts";
+import { detectAgentClis } from "../../../agents/types/index.ts";
 import { runCommand } from "../../../command/run.ts";
+import { AGENT_TYPES, namesOf } from "../../../domain/task/agent-types.ts";
 import { baseEnv } from "../../../processes/env.ts";
 import { installHint } from "../../../processes/preflight.ts";
 import { readVersion } from "../../../processes/versions.ts";
@@ -65,18 +66,18 @@ async function checkContainers(): Promise<Finding> {
 
 export async function checkAgents(): Promise<Finding[]> {
   const found = await detectAgentClis(baseEnv());
-  const builtIn: Finding = { name: "stub, command", state: "ok", said: "come with Fleetwright" };
+  const withoutProgram = namesOf(AGENT_TYPES).filter((type) => AGENT_TYPES[type].binary === null);
+  const builtIn: Finding = { name: withoutProgram.join(", "), state: "ok", said: "come with Fleetwright" };
   return [
     builtIn,
-    ...found.map(({ type, binary, found: there, version, problem }): Finding => {
+    ...found.map(({ type, binary, driven, found: installed, version, problem }): Finding => {
       if (problem !== null) return { name: type, state: "absent", said: `${binary} does not work: ${problem}` };
-      return there
-        ? {
-            name: type,
-            state: "ok",
-            said: `${binary} ${version ?? ""}${"refused" in AGENT_CLIS[type].argv({}) ? ", seen but not driven yet" : ""}`,
-          }
-        : { name: type, state: "absent", said: `${binary} not found` };
+      if (!installed) return { name: type, state: "absent", said: `${binary} not found` };
+      return {
+        name: type,
+        state: "ok",
+        said: `${binary} ${version ?? ""}${driven ? "" : ", found but not driven yet"}`,
+      };
     }),
   ];
 }
