@@ -1,5 +1,6 @@
-/** Who asks: an operator of a tenant, with a tier that says what they may do and how many slots they may hold. */
+/** An operator of a tenant, with a tier that says what they may do and how many slots they may hold. */
 import { z } from "zod";
+import { FleetError } from "./errors.ts";
 
 export const Tier = z.enum(["observer", "participant", "builder", "architect", "sovereign"]);
 export type Tier = z.infer<typeof Tier>;
@@ -35,7 +36,12 @@ export function isTierAtLeast(actual: Tier, needed: Tier): boolean {
   return Tier.options.indexOf(actual) >= Tier.options.indexOf(needed);
 }
 
-/** What the house has written down of an operator: the most that a token of theirs may claim. */
+/** For what only some requests to a use case need; where all do, the route names the role. Throws "tier-too-low". */
+export function assertAdmin(by: Operator, action: string): void {
+  if (by.role !== "admin") throw new FleetError("tier-too-low", `${action} needs role admin.`, { needed: "admin" });
+}
+
+/** What is recorded of an operator: the most that a token of theirs may claim. */
 export interface OperatorRecord {
   readonly tenantId: string;
   readonly tier: Tier;
@@ -43,7 +49,7 @@ export interface OperatorRecord {
   readonly disabledAt: Date | null;
 }
 
-/** The lower of what a token claims and what the house knows; undefined when the house knows of no such operator. */
+/** The lower of what a token claims and what is recorded; undefined when there is no such operator. */
 export function effectiveOperator(claimed: Operator, record: OperatorRecord | undefined): Operator | undefined {
   if (!record || record.tenantId !== claimed.tenantId || record.disabledAt) return undefined;
   const { id, tenantId } = claimed;
@@ -54,7 +60,7 @@ export function effectiveOperator(claimed: Operator, record: OperatorRecord | un
 
 type MaybeRole = Role | null | undefined;
 
-/** An admin may whatever a queue operator may. */
+/** An admin may do everything that a queue operator may. */
 export function isRoleAtLeast(actual: MaybeRole, needed: MaybeRole): boolean {
   return ROLE_RANK[actual ?? "none"] >= ROLE_RANK[needed ?? "none"];
 }

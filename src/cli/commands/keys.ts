@@ -39,7 +39,7 @@ const revokeCommand: Command = {
   async run(shell, [kid = ""]) {
     await printKeys(
       shell,
-      await shell.api.request("POST /api/fleet/keys/{key}/revoke", { path: { key: kid } }, keysView),
+      await shell.api.request("POST /api/fleet/keys/:key/revoke", { path: { key: kid } }, keysView),
     );
     if (!shell.json) shell.terminal.note("Whoever holds a token that it signed needs a new one.");
   },

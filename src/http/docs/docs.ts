@@ -1,4 +1,4 @@
-/** /api/openapi.json, and the same document as a page one can read: /api/docs. Served from here, without a script. */
+/** /api/openapi.json, and the same document as a page to read: /api/docs. Without scripts, like every page of ours: decision 26. */
 import type { Express } from "express";
 import { curlFor } from "./docs-curl.ts";
 import { buildOpenApi, type DocumentedRoute, type OpenApi, type Operation, type Parameter } from "./openapi.ts";
