@@ -83,7 +83,7 @@ function knots(edges) {
     }
     if (low.get(node) !== index.get(node)) return;
     const group = stack.splice(stack.indexOf(node));
-    if (group.length > 1) found.push(group.toSorted((a, b) => a.localeCompare(b)));
+    if (group.length > 1) found.push(group.toSorted());
   };
   for (const file of sources) if (!index.has(file)) visit(file);
   return found.toSorted((a, b) => b.length - a.length);

@@ -147,7 +147,9 @@ function toHeaderParameters({ method, kind, idempotent }: DocumentedRoute): Para
     return [{ name: "If-None-Match", in: "header", schema, description: "The ETag of the response that you have" }];
   }
   if (!idempotent) return [];
-  return [{ name: "Idempotency-Key", in: "header", schema, description: "The same key and body return the same response" }];
+  return [
+    { name: "Idempotency-Key", in: "header", schema, description: "The same key and body return the same response" },
+  ];
 }
 
 function toSuccessResponses(route: DocumentedRoute, schemas: Json): Operation["responses"] {
