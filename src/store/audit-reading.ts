@@ -1,24 +1,7 @@
 /** audit_log as people read it: newest first, or chain by chain with what each entry's hash follows. */
 import { z } from "zod";
 import { sql, type Tx } from "./sql.ts";
-
-export const AuditRecord = z.object({
-  id: z.coerce.number(),
-  tenantId: z.string(),
-  operatorId: z.string(),
-  chain: z.string(),
-  seq: z.int(),
-  taskId: z.uuid().nullable(),
-  /** Microseconds, UTC: what the hash was made of. */
-  atText: z.string(),
-  actor: z.string(),
-  action: z.string(),
-  /** Exactly as the database prints it, for the same reason. */
-  detailText: z.string(),
-  previousHash: z.string(),
-  hash: z.string(),
-});
-export type AuditRecord = z.infer<typeof AuditRecord>;
+import { AuditRecord } from "../domain/audit/audit.ts";
 
 /** Where entries were taken away on purpose, what is left follows the hash that was kept of them. */
 const columns = sql`a.id, a.tenant_id, a.operator_id, a.chain, a.seq, a.task_id,

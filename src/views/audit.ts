@@ -1,5 +1,6 @@
 /** Entries of the audit log as they leave the house: with all that is needed to check their chain elsewhere. */
 import { z } from "zod";
+import type { AuditRecord } from "../domain/audit/audit.ts";
 
 export const AuditEntryView = z
   .object({
@@ -20,21 +21,7 @@ export const AuditEntryView = z
   .meta({ id: "AuditEntry" });
 export type AuditEntryView = z.infer<typeof AuditEntryView>;
 
-interface AuditEntryRow {
-  readonly chain: string;
-  readonly seq: number;
-  readonly atText: string;
-  readonly actor: string;
-  readonly action: string;
-  readonly detailText: string;
-  readonly previousHash: string;
-  readonly hash: string;
-  readonly tenantId: string;
-  readonly operatorId: string;
-  readonly taskId: string | null;
-}
-
-export function viewAuditEntry(entry: AuditEntryRow): AuditEntryView {
+export function viewAuditEntry(entry: AuditRecord): AuditEntryView {
   const { chain, seq, actor, action, hash } = entry;
   return {
     chain,

@@ -1,6 +1,6 @@
 /** Budgets and daily caps as they leave the house, and as an admin sets them. */
 import { z } from "zod";
-import { OwnerBudget } from "../domain/budget.ts";
+import { OwnerBudget, type BudgetRow } from "../domain/budget.ts";
 
 const usageSchema = (description: string) =>
   z.object({ tokens: z.number(), cost: z.number(), minutes: z.number().nullable(), tasks: z.int().nullable() }).meta({
@@ -33,19 +33,6 @@ export const BudgetRequest = OwnerBudget.partial()
   })
   .strict()
   .meta({ id: "BudgetRequest", description: "What is left out stays as it is; null takes a limit away" });
-
-interface BudgetRow extends OwnerBudget {
-  readonly tenantId: string;
-  readonly operatorId: string;
-  readonly usedTokens: number;
-  readonly usedCost: number;
-  readonly usedMinutes: number;
-  readonly todayTokens: number;
-  readonly todayCost: number;
-  readonly todayTasks: number;
-  readonly updatedBy: string;
-  readonly updatedAt: Date;
-}
 
 export function viewBudget(row: BudgetRow): BudgetView {
   return {

@@ -1,5 +1,6 @@
 /** The keys that sign tokens, as they are shown: never a private half. */
 import { z } from "zod";
+import type { SigningKeyRow } from "../domain/signing-key.ts";
 
 export const KeyView = z
   .object({
@@ -27,15 +28,8 @@ export const KeyRotation = z.strictObject({
 /** Thumbprints in base64url. */
 export const KeyId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "is the name of a key: fleet keys shows them");
 
-interface KeyRow {
-  readonly id: string;
-  readonly activeFrom: Date;
-  readonly retireAt: Date | null;
-  readonly revokedAt: Date | null;
-}
-
 /** Newest first: of those that have no end, the first signs. */
-export function viewKeys(rows: readonly KeyRow[], now: Date): z.input<typeof KeysView> {
+export function viewKeys(rows: readonly SigningKeyRow[], now: Date): z.input<typeof KeysView> {
   const signing = rows.find(({ retireAt, revokedAt }) => revokedAt === null && retireAt === null);
   return {
     keys: rows.map((row) => ({
@@ -48,7 +42,7 @@ export function viewKeys(rows: readonly KeyRow[], now: Date): z.input<typeof Key
   };
 }
 
-function keyStatus({ retireAt, revokedAt }: KeyRow, signs: boolean, now: Date): KeyView["standing"] {
+function keyStatus({ retireAt, revokedAt }: SigningKeyRow, signs: boolean, now: Date): KeyView["standing"] {
   if (revokedAt) return "revoked";
   if (signs) return "signs";
   return retireAt && retireAt <= now ? "retired" : "verifies";

@@ -1,6 +1,7 @@
 /** Tokens and operators as they are shown. The text of a token is shown once, to whoever asked for it. */
 import { z } from "zod";
-import { OwnerName, Role, Tier } from "../domain/operator.ts";
+import { OwnerName, Role, Tier, type OperatorRow } from "../domain/operator.ts";
+import type { TokenRow } from "../domain/token.ts";
 import { PageQuery } from "./page.ts";
 
 const Moment = z.iso.datetime();
@@ -64,15 +65,6 @@ export const OperatorChange = z.strictObject({
   role: z.union([Role, z.literal("none")]).optional(),
 });
 
-interface TokenRow extends Pick<TokenView, "tier" | "role" | "name" | "purpose" | "issuedBy" | "revokedBy"> {
-  readonly jti: string;
-  readonly operatorId: string;
-  readonly tenantId: string;
-  readonly issuedAt: Date;
-  readonly expiresAt: Date;
-  readonly revokedAt: Date | null;
-}
-
 export function viewToken(row: TokenRow, now: Date): TokenView {
   const { jti, operatorId, tenantId, tier, role, name, purpose, issuedBy, issuedAt, expiresAt, revokedBy, revokedAt } =
     row;
@@ -92,11 +84,6 @@ export function viewToken(row: TokenRow, now: Date): TokenView {
     revokedBy,
     revokedAt: revokedAt?.toISOString() ?? null,
   };
-}
-
-interface OperatorRow extends Pick<OperatorView, "id" | "tier" | "role"> {
-  readonly tenantId: string;
-  readonly disabledAt: Date | null;
 }
 
 export function viewOperator({ id, tenantId, tier, role, disabledAt }: OperatorRow): OperatorView {

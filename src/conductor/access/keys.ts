@@ -9,10 +9,10 @@ import {
   markKeyRevoked,
   retireOtherKeys,
   type NewSigningKey,
-  type SigningKeyRow,
 } from "../../store/keys.ts";
 import { auditBy } from "../../store/operators.ts";
 import type { Fleet } from "../fleet.ts";
+import type { SigningKeyRow } from "../../domain/signing-key.ts";
 
 export async function listKeys(fleet: Fleet): Promise<SigningKeyRow[]> {
   return fleet.store.asSystem((tx) => listAllKeys(tx));

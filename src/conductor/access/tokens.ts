@@ -18,9 +18,9 @@ import {
   listTokensByName,
   markTokenRevoked,
   type TokenFilter,
-  type TokenRow,
 } from "../../store/tokens.ts";
 import type { Fleet } from "../fleet.ts";
+import type { TokenRow } from "../../domain/token.ts";
 
 export interface SignedToken {
   readonly token: string;

@@ -1,6 +1,6 @@
 /** Work orders as they are asked for and shown: what the API answers and what `--json` prints. */
 import { z } from "zod";
-import { Intent, OrderBudget, OrderResult, OrderStatus, StopCondition } from "../../domain/orders/order.ts";
+import { Intent, OrderBudget, OrderResult, OrderStatus, StopCondition, type Order } from "../../domain/orders/order.ts";
 import { Slug } from "../../domain/product.ts";
 import { Step } from "../../domain/orders/run.ts";
 import { shortId } from "../../domain/task/task.ts";
@@ -43,13 +43,8 @@ export const OrderView = z
   .meta({ id: "Order" });
 export type OrderView = z.infer<typeof OrderView>;
 
-type Moments = "slotAt" | "requestedAt" | "createdAt" | "updatedAt" | "completedAt";
-type OrderRow = Omit<OrderView, "shortId" | Moments> & {
-  readonly [Name in Exclude<Moments, "createdAt" | "updatedAt">]: Date | null;
-} & { readonly createdAt: Date; readonly updatedAt: Date };
-
 /** The schema of the reply leaves out what it does not name. */
-export function viewOrder(order: OrderRow): OrderView {
+export function viewOrder(order: Order): OrderView {
   return OrderView.parse({
     ...order,
     shortId: shortId(order.id),

@@ -1,6 +1,6 @@
 /** Plans as they are asked for and shown. The plan itself is the document that is stored, to the byte. */
 import { z } from "zod";
-import { Plan } from "../../domain/plan/plan.ts";
+import { Plan, type StoredPlan } from "../../domain/plan/plan.ts";
 import { PlanBudget, PlanSource } from "../../domain/plan/inputs.ts";
 import { Slug } from "../../domain/product.ts";
 import { Stops } from "../estop.ts";
@@ -59,9 +59,7 @@ export const ReplayView = z
   .meta({ id: "Replay" });
 export type ReplayView = z.infer<typeof ReplayView>;
 
-type PlanRow = Omit<PlanSummary, "asOf" | "createdAt"> & { readonly asOf: Date; readonly createdAt: Date };
-
-export function viewPlanSummary(row: PlanRow): PlanSummary {
+export function viewPlanSummary(row: StoredPlan): PlanSummary {
   const { id, operatorId, source, wanted, candidates, inputSha256, outputSha256 } = row;
   const moments = { asOf: row.asOf.toISOString(), createdAt: row.createdAt.toISOString() };
   return { id, operatorId, source, ...moments, wanted, candidates, inputSha256, outputSha256 };

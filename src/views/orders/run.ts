@@ -1,7 +1,7 @@
 /** Runs of work orders as they are shown: what the API answers and what `--json` prints. */
 import { z } from "zod";
 import { Intent } from "../../domain/orders/order.ts";
-import { parseRunSummary, TestTotals } from "../../domain/orders/run.ts";
+import { parseRunSummary, TestTotals, type Run } from "../../domain/orders/run.ts";
 import { shortId } from "../../domain/task/task.ts";
 import { OrderView } from "./order.ts";
 import { toIsoOrNull } from "../task.ts";
@@ -36,14 +36,7 @@ export const RunView = z
   .meta({ id: "Run" });
 export type RunView = z.infer<typeof RunView>;
 
-type RunRow = Omit<RunView, "shortId" | "tests" | "seconds" | "startedAt" | "endedAt" | "collectedAt"> & {
-  readonly summary: unknown;
-  readonly startedAt: Date;
-  readonly endedAt: Date | null;
-  readonly collectedAt: Date | null;
-};
-
-export function viewRun(run: RunRow): RunView {
+export function viewRun(run: Run): RunView {
   return RunView.parse({
     ...run,
     shortId: shortId(run.id),

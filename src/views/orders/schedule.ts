@@ -1,7 +1,13 @@
 /** Schedules as they leave the house: when each ran, when it will, and what is not as its file says. */
 import { z } from "zod";
 import { Stops } from "../estop.ts";
-import { Cadence, nextSlot, type ScheduleFacts, type ScheduleFile } from "../../domain/orders/schedule.ts";
+import {
+  Cadence,
+  nextSlot,
+  type Schedule,
+  type ScheduleFacts,
+  type ScheduleFile,
+} from "../../domain/orders/schedule.ts";
 
 export const ScheduleStatus = z.enum(["on", "paused", "disabled", "invalid"]);
 export type ScheduleStatus = z.infer<typeof ScheduleStatus>;
@@ -66,24 +72,10 @@ export const Push = z.strictObject({
 
 /** A schedule's row, and what was found about it. */
 export interface ShownSchedule {
-  readonly schedule: ScheduleRow;
+  readonly schedule: Schedule;
   readonly facts: ScheduleFacts;
   readonly baseBranch: string | undefined;
   readonly differences: readonly string[];
-}
-
-/** What of the row is shown. */
-interface ScheduleRow {
-  readonly productId: string;
-  readonly definition: ScheduleFile | null;
-  readonly file: string;
-  readonly problems: readonly { readonly path: string; readonly message: string }[] | null;
-  readonly enabled: boolean;
-  readonly paused: ScheduleView["paused"];
-  readonly lastSlotAt: Date | null;
-  readonly lastRunAt: Date | null;
-  readonly lastOutcome: string | null;
-  readonly pushedAt: Date | null;
 }
 
 export function viewSchedule({ schedule, facts, baseBranch, differences }: ShownSchedule, now: Date): ScheduleView {
@@ -113,7 +105,7 @@ function viewDefinition(definition: ScheduleFile | null): Pick<ScheduleView, "ca
   return { cadence, at, every, jobs: jobs.map(({ intent, priority }) => ({ intent, priority })) };
 }
 
-function scheduleStatus({ problems, paused, enabled }: ScheduleRow): ScheduleStatus {
+function scheduleStatus({ problems, paused, enabled }: Schedule): ScheduleStatus {
   if (problems) return "invalid";
   if (paused) return "paused";
   return enabled ? "on" : "disabled";
