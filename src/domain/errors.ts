@@ -1,9 +1,9 @@
-/** Everything that may be refused or fail, in one table. Status, exit code and retrying follow from it; nothing else decides them. */
+/** All refusals and failures in one table. HTTP status, exit code and retrying are decided here and nowhere else. */
 import { z } from "zod";
 
 /**
- * `status`: HTTP. `exit`: of the CLI (1 failure, 2 usage, 3 not found or denied, 4 not verified).
- * `retry`: true when the world will mend it (BullMQ backs off), false when the asker must (fails at once, visibly).
+ * `status` is the HTTP status. `exit` is the exit code of the CLI (1 failure, 2 usage, 3 not found or denied, 4 not verified).
+ * `retry` is true when waiting may fix it (BullMQ backs off), false when the caller has to act (the job fails at once).
  */
 export const FAILURES = {
   "invalid-input": { title: "The input is not valid", status: 422, exit: 2, retry: false },
@@ -15,33 +15,33 @@ export const FAILURES = {
   "body-too-large": { title: "The body is too large", status: 413, exit: 2, retry: false },
   "unsupported-media-type": { title: "The body must be JSON", status: 415, exit: 2, retry: false },
   unauthenticated: { title: "No valid token", status: 401, exit: 3, retry: false },
-  "cross-site": { title: "The request comes from elsewhere", status: 403, exit: 3, retry: false },
-  "tier-too-low": { title: "The tier does not allow this", status: 403, exit: 3, retry: false },
+  "cross-site": { title: "The request comes from another site", status: 403, exit: 3, retry: false },
+  "tier-too-low": { title: "The tier or role does not allow this", status: 403, exit: 3, retry: false },
   "not-owner": { title: "The task belongs to another operator", status: 403, exit: 3, retry: false },
   "spawn-denied": { title: "No free slot in this tier", status: 403, exit: 3, retry: false },
   "cap-reached": { title: "A budget or daily cap is used up", status: 403, exit: 3, retry: false },
-  "task-not-found": { title: "There is no such task", status: 404, exit: 3, retry: false },
-  "not-found": { title: "There is no such thing", status: 404, exit: 3, retry: false },
-  "method-not-allowed": { title: "The address does not answer this method", status: 405, exit: 2, retry: false },
-  "ambiguous-name": { title: "The name fits several tasks", status: 409, exit: 2, retry: false },
+  "task-not-found": { title: "Task not found", status: 404, exit: 3, retry: false },
+  "not-found": { title: "Not found", status: 404, exit: 3, retry: false },
+  "method-not-allowed": { title: "The method is not allowed", status: 405, exit: 2, retry: false },
+  "ambiguous-name": { title: "The name is ambiguous", status: 409, exit: 2, retry: false },
   "invalid-transition": { title: "The state does not allow this", status: 409, exit: 1, retry: false },
-  stopped: { title: "It is stopped on purpose", status: 409, exit: 3, retry: false },
-  "product-stopped": { title: "The product is stopped on purpose", status: 409, exit: 3, retry: false },
+  stopped: { title: "A kill switch is on", status: 409, exit: 3, retry: false },
+  "product-stopped": { title: "The product's kill switch is on", status: 409, exit: 3, retry: false },
   "idempotency-key-reused": {
-    title: "The idempotency key was used for another request",
+    title: "The idempotency key was used for a different request",
     status: 422,
     exit: 2,
     retry: false,
   },
-  "stale-version": { title: "The task changed meanwhile", status: 409, exit: 1, retry: true },
+  "stale-version": { title: "The task was changed in the meantime", status: 409, exit: 1, retry: true },
   "spawn-failed": { title: "The agent could not be started", status: 502, exit: 1, retry: false },
   "workspace-refused": { title: "The working copy is not usable", status: 422, exit: 1, retry: false },
   "git-failed": { title: "A git command failed", status: 502, exit: 1, retry: true },
   "runtime-unavailable": { title: "The agent runtime does not answer", status: 503, exit: 1, retry: true },
   "merge-conflict": { title: "The branches conflict", status: 409, exit: 1, retry: false },
-  "not-a-repository": { title: "There is no git repository", status: 422, exit: 2, retry: false },
-  "branch-not-found": { title: "There is no such branch", status: 404, exit: 3, retry: false },
-  "branch-diverged": { title: "The branch went two ways", status: 409, exit: 1, retry: false },
+  "not-a-repository": { title: "Not a git repository", status: 422, exit: 2, retry: false },
+  "branch-not-found": { title: "Branch not found", status: 404, exit: 3, retry: false },
+  "branch-diverged": { title: "The branches have diverged", status: 409, exit: 1, retry: false },
   "head-moved": { title: "The branch has newer commits", status: 409, exit: 1, retry: false },
   "not-supported": { title: "This is not supported yet", status: 501, exit: 1, retry: false },
   "forge-unavailable": { title: "The forge does not answer", status: 503, exit: 1, retry: true },
@@ -49,18 +49,28 @@ export const FAILURES = {
   "delivery-refused": { title: "The channel refuses the notification", status: 502, exit: 1, retry: false },
   "rate-limited": { title: "Too many requests", status: 429, exit: 1, retry: true },
   "database-unavailable": { title: "PostgreSQL does not answer", status: 503, exit: 1, retry: true },
-  "database-unusable": { title: "PostgreSQL cannot be used as it is", status: 503, exit: 1, retry: false },
-  "encryption-key-missing": { title: "A key of the database's secrets is missing", status: 503, exit: 1, retry: false },
+  "database-unusable": { title: "PostgreSQL cannot be used in its current state", status: 503, exit: 1, retry: false },
+  "encryption-key-missing": {
+    title: "An encryption key for stored secrets is missing",
+    status: 503,
+    exit: 1,
+    retry: false,
+  },
   "queue-unavailable": { title: "The queue backend does not answer", status: 503, exit: 1, retry: true },
-  "queue-unusable": { title: "The queue backend cannot be used as it is", status: 503, exit: 1, retry: false },
+  "queue-unusable": {
+    title: "The queue backend cannot be used in its current state",
+    status: 503,
+    exit: 1,
+    retry: false,
+  },
   "stack-not-running": { title: "Fleetwright is not running", status: 503, exit: 1, retry: false },
   "order-tried-again": {
-    title: "The order failed by chance and is tried once more",
+    title: "The order failed for a transient reason and is retried once",
     status: 503,
     exit: 1,
     retry: true,
   },
-  "not-verified": { title: "The check did not hold", status: 409, exit: 4, retry: false },
+  "not-verified": { title: "The check failed", status: 409, exit: 4, retry: false },
 } as const satisfies Record<string, Failure>;
 
 interface Failure {
@@ -72,7 +82,7 @@ interface Failure {
 
 export type FailureCode = keyof typeof FAILURES;
 
-/** A refusal or failure that the table knows. `facts` go into the problem document; they must hold no secret. */
+/** A refusal or failure listed in the table. `facts` go into the problem document, so they must not hold a secret. */
 export class FleetError extends Error {
   readonly code: FailureCode;
   readonly facts: Readonly<Record<string, unknown>>;
@@ -89,7 +99,7 @@ export class FleetError extends Error {
   }
 }
 
-/** Another writer changed the row first: read it again and decide again. */
+/** Another writer changed the row first: the caller has to read it again and decide again. */
 export class StaleVersionError extends FleetError {
   constructor(taskId: string, expected: number, actual: number) {
     super("stale-version", `Task ${taskId} is at version ${actual}, not ${expected}.`, { taskId, expected, actual });
@@ -98,7 +108,7 @@ export class StaleVersionError extends FleetError {
 
 export class InvalidTransitionError extends FleetError {
   constructor(taskId: string, from: string, to: string, allowed: readonly string[]) {
-    const ways = allowed.length > 0 ? `From ${from} it may go to ${allowed.join(", ")}.` : `${from} is final.`;
+    const ways = allowed.length > 0 ? `From ${from} it can go to ${allowed.join(", ")}.` : `${from} is final.`;
     super("invalid-transition", `Task ${taskId} cannot go from ${from} to ${to}. ${ways}`, {
       taskId,
       from,
@@ -110,21 +120,25 @@ export class InvalidTransitionError extends FleetError {
 
 export class TaskNotFoundError extends FleetError {
   constructor(taskId: string) {
-    super("task-not-found", `There is no task ${taskId}. See yours: fleet ps --all`, { taskId });
+    super("task-not-found", `Task ${taskId} not found. List your tasks with: fleet ps --all`, { taskId });
   }
 }
 
 export class SpawnDeniedError extends FleetError {
   constructor(limit: number, held: number, tier: string) {
-    super("spawn-denied", `Tier ${tier} may hold ${limit} slots; ${held} are held. Wait for one to end, or stop one.`, {
-      limit,
-      held,
-      tier,
-    });
+    super(
+      "spawn-denied",
+      `Tier ${tier} may hold ${limit} slots, and ${held} are in use. Wait for a task to end, or stop one.`,
+      {
+        limit,
+        held,
+        tier,
+      },
+    );
   }
 }
 
-/** Which step of spawning failed, and how the command ended. */
+/** A step of spawning failed. */
 export class SpawnError extends FleetError {
   constructor(code: SpawnErrorCode, step: string, message: string, cause?: unknown) {
     super("spawn-failed", message, { spawnCode: code, step }, cause);
@@ -134,7 +148,7 @@ export class SpawnError extends FleetError {
 export type SpawnErrorCode =
   "WORKSPACE_FAILED" | "INSTALL_FAILED" | "PROCESS_FAILED" | "TIMEOUT" | "NO_SECRET" | "NO_UNIX_USER" | "DISK_FULL";
 
-/** Reads what came from outside (a body, a job, an argument), or refuses it and says which field is wrong. */
+/** Parses outside input (a body, a job, an argument), or throws "invalid-input" with the fields that are wrong. */
 export function parseInput<Shape extends z.ZodType>(schema: Shape, input: unknown): z.output<Shape> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
@@ -150,7 +164,7 @@ export function parseInput<Shape extends z.ZodType>(schema: Shape, input: unknow
   });
 }
 
-/** What was refused names its own fields, a megabyte of them if it likes: the refusal goes into logs and answers. */
+/** Input names its own fields, and there may be a megabyte of them: what goes into logs and responses is bounded. */
 const MAX_MESSAGE_CHARS = 1_500;
 const MAX_ISSUE_CHARS = 300;
 const MAX_ISSUES = 32;
@@ -159,13 +173,13 @@ function truncate(text: string, maxChars: number): string {
   return text.length <= maxChars ? text : `${text.slice(0, maxChars)}…`.toWellFormed();
 }
 
-/** The code of an error that is not ours: "ENOENT" of the file system, "23505" of PostgreSQL, "ECONNREFUSED" of a socket. */
+/** Returns the code of a foreign error: "ENOENT" from the file system, "23505" from PostgreSQL, "ECONNREFUSED" from a socket. */
 export function codeOf(error: unknown): string | undefined {
   if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;
 }
 
-/** What an error says: anything may be thrown, and not everything thrown is an Error. */
+/** Returns the message of an error, or the text of whatever else was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,4 @@
-/** An operator of a tenant, with a tier that says what they may do and how many slots they may hold. */
+/** Operators: users of a tenant, whose tier determines what they may do and how many slots they may hold. */
 import { z } from "zod";
 import { FleetError } from "./errors.ts";
 
@@ -8,7 +8,7 @@ export type Tier = z.infer<typeof Tier>;
 export const Role = z.enum(["admin", "queue-operator"]);
 export type Role = z.infer<typeof Role>;
 
-/** Of an operator, or of a tenant. */
+/** The name of an operator or a tenant. */
 export const OwnerName = z
   .string()
   .min(1)
@@ -23,7 +23,7 @@ export const Operator = z.object({
 });
 export type Operator = z.infer<typeof Operator>;
 
-/** Concurrent agents a tier may hold; `fleet.yaml` may say otherwise. */
+/** How many concurrent agents each tier may have by default; `fleet.yaml` can override it. */
 export const SLOTS_BY_TIER: Readonly<Record<Tier, number>> = {
   observer: 0,
   participant: 0,
@@ -41,7 +41,7 @@ export function assertAdmin(by: Operator, action: string): void {
   if (by.role !== "admin") throw new FleetError("tier-too-low", `${action} needs role admin.`, { needed: "admin" });
 }
 
-/** What is recorded of an operator: the most that a token of theirs may claim. */
+/** The stored record of an operator: the upper bound of what a token may claim. */
 export interface OperatorRecord {
   readonly tenantId: string;
   readonly tier: Tier;
@@ -49,7 +49,7 @@ export interface OperatorRecord {
   readonly disabledAt: Date | null;
 }
 
-/** The lower of what a token claims and what is recorded; undefined when there is no such operator. */
+/** Returns the lower of what the token claims and what the record allows; undefined when the operator is unknown or disabled. */
 export function effectiveOperator(claimed: Operator, record: OperatorRecord | undefined): Operator | undefined {
   if (!record || record.tenantId !== claimed.tenantId || record.disabledAt) return undefined;
   const { id, tenantId } = claimed;
@@ -60,7 +60,7 @@ export function effectiveOperator(claimed: Operator, record: OperatorRecord | un
 
 type MaybeRole = Role | null | undefined;
 
-/** An admin may do everything that a queue operator may. */
+/** The roles are ordered: an admin may do everything that a queue operator may. */
 export function isRoleAtLeast(actual: MaybeRole, needed: MaybeRole): boolean {
   return ROLE_RANK[actual ?? "none"] >= ROLE_RANK[needed ?? "none"];
 }

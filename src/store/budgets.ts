@@ -1,6 +1,6 @@
 /** budgets and spending: what operators and tenants may use, and what they have used. Written by the house (worker role). */
 import { z } from "zod";
-import { Cap, OwnerBudget, BudgetRow } from "../domain/budget.ts";
+import { BudgetRow, Cap, type OwnerBudget } from "../domain/budget.ts";
 import type { AgentFacts } from "../domain/monitor/facts.ts";
 import { sql, type Tx } from "./sql.ts";
 

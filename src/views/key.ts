@@ -1,4 +1,4 @@
-/** The keys that sign tokens, as they are shown: never a private half. */
+/** The keys that sign tokens, as the API returns them: never a private key. */
 import { z } from "zod";
 import type { SigningKeyRow } from "../domain/signing-key.ts";
 
@@ -7,7 +7,10 @@ export const KeyView = z
     kid: z.string(),
     standing: z.enum(["signs", "verifies", "retired", "revoked"]),
     since: z.iso.datetime(),
-    until: z.iso.datetime().nullable().meta({ description: "Verifies no longer than this; null: as long as it signs" }),
+    until: z.iso
+      .datetime()
+      .nullable()
+      .meta({ description: "When it stops verifying tokens; null: not before it is replaced" }),
     revokedAt: z.iso.datetime().nullable(),
   })
   .meta({ id: "SigningKey" });
@@ -22,13 +25,13 @@ export const KeyRotation = z.strictObject({
     .min(0)
     .max(168)
     .default(24)
-    .meta({ description: "How long what the old key signed is still believed; tokens live 24 hours at most" }),
+    .meta({ description: "How long tokens of the old key are still accepted; a token is valid for 24 hours at most" }),
 });
 
 /** Thumbprints in base64url. */
-export const KeyId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "is the name of a key: fleet keys shows them");
+export const KeyId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "must be the id of a key: fleet keys lists them");
 
-/** Newest first: of those that have no end, the first signs. */
+/** Newest first; the first key without an end signs. */
 export function viewKeys(rows: readonly SigningKeyRow[], now: Date): z.input<typeof KeysView> {
   const signing = rows.find(({ retireAt, revokedAt }) => revokedAt === null && retireAt === null);
   return {

@@ -1,9 +1,12 @@
 /** The verbs take their types from the routes of the API: what the API does not have does not compile. */
+import { readdir, readFile } from "node:fs/promises";
 import { expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
 import type { Api } from "../../src/cli/client/api.ts";
 import { buildPath } from "../../src/cli/client/http-client.ts";
+import { webRoutes } from "../../src/http/routes/index.ts";
 import { TaskView } from "../../src/views/task.ts";
+import { NO_KEYS } from "../support/api.ts";
 
 /** Never run: tsc checks each line. */
 export async function wrongRequests(api: Api): Promise<void> {
@@ -33,6 +36,8 @@ export async function wrongRequests(api: Api): Promise<void> {
   await api.request("POST /api/fleet/orders/run", { body: {}, idempotencyKey: "k" }, z.unknown());
   // @ts-expect-error The reply is something else.
   await api.request("GET /api/fleet/hosts", {}, TaskView);
+  // @ts-expect-error The route does not stream.
+  api.follow("GET /api/fleet/hosts", {}, z.unknown());
   // @ts-expect-error The route streams.
   await api.request("GET /api/fleet/events", {}, z.unknown());
 }
@@ -43,4 +48,19 @@ test("an argument stays one segment of the path, and the query holds only what i
   );
   expect(buildPath("/ps", { query: { all: false, orphans: true } })).toBe("/ps?orphans=true");
   expect(buildPath("/keys", {})).toBe("/keys");
+});
+
+test("a verb says that it needs role admin exactly where its route does", async () => {
+  const routes = webRoutes(() => Promise.resolve(""), NO_KEYS);
+  const admins = routes
+    .filter(({ role }) => role === "admin")
+    .map(({ method, path }) => `${method.toUpperCase()} ${path}`);
+  const files = await readdir("src/cli/commands");
+  const text = (await Promise.all(files.map((file) => readFile(`src/cli/commands/${file}`, "utf8")))).join("\n");
+  const verbs = text.split(/: Command = \{/).slice(1);
+  const requested = (verb: string) => admins.filter((route) => verb.includes(`"${route}"`));
+
+  expect(new Set(verbs.flatMap(requested))).toEqual(new Set(admins));
+  const wrong = verbs.filter((verb) => requested(verb).length > 0 !== /summary: ".*\(role admin\)/.test(verb));
+  expect(wrong).toEqual([]);
 });

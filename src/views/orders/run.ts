@@ -1,4 +1,4 @@
-/** Runs of work orders as they are shown: what the API answers and what `--json` prints. */
+/** Runs of work orders as the API returns them and `--json` prints them. */
 import { z } from "zod";
 import { Intent } from "../../domain/orders/order.ts";
 import { parseRunSummary, TestTotals, type Run } from "../../domain/orders/run.ts";
@@ -23,15 +23,15 @@ export const RunView = z
     exitCode: z.int().nullable(),
     failure: z.string().nullable().meta({ description: "One word: time_out, budget_exceeded, missing_evidence, …" }),
     message: z.string().nullable(),
-    transient: z.boolean().meta({ description: "It failed by chance" }),
+    transient: z.boolean().meta({ description: "It failed for a reason that may pass by itself" }),
     pinned: z.boolean(),
     release: z.string().nullable(),
     tests: TestTotals.nullable().meta({ description: "Read from JUnit files" }),
-    dir: z.string().nullable().meta({ description: "Where its evidence is, on its host" }),
+    dir: z.string().nullable().meta({ description: "The folder of its evidence on its host" }),
     startedAt: Moment,
     endedAt: Moment.nullable(),
     seconds: z.number().nullable(),
-    collectedAt: Moment.nullable().meta({ description: "Put aside by gc" }),
+    collectedAt: Moment.nullable().meta({ description: "When gc quarantined it" }),
   })
   .meta({ id: "Run" });
 export type RunView = z.infer<typeof RunView>;
@@ -61,10 +61,10 @@ export const VerifiedView = z
     files: z.int(),
     disk: z
       .boolean()
-      .meta({ description: "false: the folder is on another host, or put aside; only the database was checked" }),
+      .meta({ description: "false: the folder is on another host, or quarantined; only the database was checked" }),
     broken: z.array(z.object({ name: z.string(), where: z.enum(["database", "disk"]), why: z.string() })),
   })
-  .meta({ id: "Verified", description: "Every piece of evidence hashed anew and compared" });
+  .meta({ id: "Verified", description: "Every piece of evidence hashed again and compared" });
 export type VerifiedView = z.infer<typeof VerifiedView>;
 
 export const RunStory = z
@@ -81,7 +81,7 @@ export type RunStory = z.infer<typeof RunStory>;
 
 export const EvidenceView = ArtifactView.extend({
   text: z.string().nullable(),
-  base64: z.string().nullable().meta({ description: "When it is no text" }),
+  base64: z.string().nullable().meta({ description: "If it is not text" }),
 }).meta({ id: "Evidence" });
 export type EvidenceView = z.infer<typeof EvidenceView>;
 
@@ -98,7 +98,7 @@ export function viewEvidence(file: { name: string; mediaType: string; sha256: st
   };
 }
 
-/** Null when the bytes are no text. */
+/** Null if the bytes are not text. */
 function decodeText(bytes: Buffer): string | null {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);

@@ -1,4 +1,4 @@
-/** Schedules as they leave the house: when each ran, when it will, and what is not as its file says. */
+/** Schedules as the API returns them: the last and the next run of each, and how it differs from its file. */
 import { z } from "zod";
 import { Stops } from "../estop.ts";
 import {
@@ -17,18 +17,18 @@ const Time = z.iso.datetime();
 export const ScheduleView = z
   .object({
     product: z.string(),
-    standing: ScheduleStatus.meta({ description: "invalid: the file as it stands is not used" }),
+    standing: ScheduleStatus.meta({ description: "invalid: the current file is not used" }),
     cadence: Cadence.nullable(),
     at: z.string().nullable().meta({ description: "Time of day, UTC" }),
     every: z.int().nullable().meta({ description: "Minutes" }),
     jobs: z.array(z.object({ intent: z.string(), priority: z.int() })),
     enabled: z.boolean(),
     paused: z.object({ by: z.string(), at: z.string(), reason: z.string() }).nullable(),
-    lastSlot: Time.nullable().meta({ description: "The slot that was last made, or passed over on purpose" }),
+    lastSlot: Time.nullable().meta({ description: "The last slot that ran, or was skipped on purpose" }),
     lastRun: Time.nullable(),
     lastOutcome: z.string().nullable(),
-    next: Time.nullable().meta({ description: "In the past: due, and about to be made up" }),
-    pushedAt: Time.nullable().meta({ description: "A push that waits for its run" }),
+    next: Time.nullable().meta({ description: "In the past: due, and about to run" }),
+    pushedAt: Time.nullable().meta({ description: "The push that it will run for" }),
     file: z.string(),
     baseBranch: z.string().nullable(),
     problems: z.array(z.object({ path: z.string(), message: z.string() })),
@@ -44,7 +44,7 @@ export const SchedulesView = z
     schedules: z.array(ScheduleView),
     strays: z
       .array(z.object({ id: z.string(), what: z.string() }))
-      .meta({ description: "Only in a file that no worker has read, or only in the queue" }),
+      .meta({ description: "Schedules that exist only in a file that no worker has read, or only in the queue" }),
     differences: z.int(),
   })
   .meta({ id: "Schedules" });
@@ -60,17 +60,17 @@ export const ScheduleRunView = z
 export type ScheduleRunView = z.infer<typeof ScheduleRunView>;
 
 export const PauseReason = z.strictObject({
-  reason: z.string().trim().min(1, "say why").max(500).meta({ description: "Shown to whoever wonders" }),
+  reason: z.string().trim().min(1, "say why").max(500).meta({ description: "Shown with the schedule" }),
 });
 
 export const Push = z.strictObject({
   sha: z
     .string()
-    .regex(/^[0-9a-f]{40,64}$/, "must be a commit's whole id")
+    .regex(/^[0-9a-f]{40,64}$/, "must be the full id of a commit")
     .optional(),
 });
 
-/** A schedule's row, and what was found about it. */
+/** The row of a schedule, and what was found about it. */
 export interface ShownSchedule {
   readonly schedule: Schedule;
   readonly facts: ScheduleFacts;
