@@ -247,8 +247,8 @@ function breakingAt(nth: number, store: Store): Store {
   let begun = 0;
   return {
     ...store,
-    transaction: (on, work) =>
-      store.transaction(on, async (tx) => {
+    asSystem: (work) =>
+      store.asSystem(async (tx) => {
         begun += 1;
         const result = await work(tx);
         if (begun === nth) throw new Error("killed");
