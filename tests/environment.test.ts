@@ -1,9 +1,6 @@
-/** Settings: defaults, every wrong variable at once, and the table in the docs. */
+/** Settings of a process: defaults, and every wrong variable in one error. */
 import { expect, test } from "vitest";
-import { z } from "zod";
-import { Config, readConfig } from "../src/environment.ts";
-import { PREFERENCES } from "../src/domain/settings/preferences.ts";
-import { expectPage } from "./support/pages.ts";
+import { readConfig } from "../src/environment.ts";
 
 const machine = { homeDir: "/home/ada", hostName: "build_7.example.org" };
 
@@ -56,37 +53,3 @@ test("every wrong variable is named in one error, and its value is not repeated"
   for (const name of Object.keys(wrong)) expect(refusal).toThrow(name);
   expect(refusal).not.toThrow("hunter2");
 });
-
-test("docs/environment.md is the schema", async () => {
-  await expectPage("docs/environment.md", settingsPage());
-});
-
-function settingsPage(): string {
-  const rows = Object.entries(Config.shape).map(([name, shape]) => {
-    const { default: fallback } = z.toJSONSchema(shape, { io: "input", unrepresentable: "any" });
-    const shown = typeof fallback === "string" ? fallback : JSON.stringify(fallback);
-    return `| \`${name}\` | ${shown === undefined ? "—" : `\`${shown}\``} | ${shape.description} |`;
-  });
-  const preferences = Object.entries(PREFERENCES).map(
-    ([key, { description, sealed }]) => `| \`${key}\` | ${sealed ? "yes" : "—"} | ${description} |`,
-  );
-  return `# Settings
-
-Each process reads these settings from the environment once, at startup. An empty variable counts as unset. One error
-names all invalid variables. Durations are in milliseconds. Products, reviewers and limits are configured in
-\`fleet.yaml\`.
-
-| Variable | Default | Description |
-|---|---|---|
-${rows.join("\n")}
-
-## Preferences of operators and tenants
-
-\`fleet config set\` stores them in the database: for yourself, or with \`--tenant\` for every operator of the tenant who
-has not set their own. Sealed values are encrypted under \`FLEET_ENCRYPTION_KEY\` and never shown again.
-
-| Key | Sealed | Description |
-|---|---|---|
-${preferences.join("\n")}
-`;
-}

@@ -144,3 +144,19 @@ export class CapReachedError extends FleetError {
     });
   }
 }
+
+export const BudgetRow = OwnerBudget.extend({
+  tenantId: z.string(),
+  operatorId: z.string(),
+  usedTokens: z.number(),
+  usedCost: z.number(),
+  usedMinutes: z.number(),
+  todayTokens: z.number(),
+  todayCost: z.number(),
+  todayTasks: z.int(),
+  /** In UTC, as the database has it. */
+  today: z.string(),
+  updatedBy: z.string(),
+  updatedAt: z.date(),
+});
+export type BudgetRow = z.infer<typeof BudgetRow>;

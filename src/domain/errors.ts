@@ -2,8 +2,8 @@
 import { z } from "zod";
 
 /**
- * `status`: HTTP. `exit`: of the CLI (1 failure, 2 usage, 3 not found or denied, 4 not verified).
- * `retry`: true when the world will fix it (BullMQ backs off), false when the asker must (fails at once, visibly).
+ * `status` is the HTTP status. `exit` is the exit code of the CLI (1 failure, 2 usage, 3 not found or denied, 4 not verified).
+ * `retry` is true when waiting may fix it (BullMQ backs off), false when the caller has to act (the job fails at once).
  */
 export const FAILURES = {
   "invalid-input": { title: "The input is not valid", status: 422, exit: 2, retry: false },
@@ -16,14 +16,14 @@ export const FAILURES = {
   "unsupported-media-type": { title: "The body must be JSON", status: 415, exit: 2, retry: false },
   unauthenticated: { title: "No valid token", status: 401, exit: 3, retry: false },
   "cross-site": { title: "The request comes from another site", status: 403, exit: 3, retry: false },
-  "tier-too-low": { title: "The tier does not allow this", status: 403, exit: 3, retry: false },
+  "tier-too-low": { title: "The tier or role does not allow this", status: 403, exit: 3, retry: false },
   "not-owner": { title: "The task belongs to another operator", status: 403, exit: 3, retry: false },
   "spawn-denied": { title: "No free slot in this tier", status: 403, exit: 3, retry: false },
   "cap-reached": { title: "A budget or daily cap is used up", status: 403, exit: 3, retry: false },
-  "task-not-found": { title: "There is no such task", status: 404, exit: 3, retry: false },
+  "task-not-found": { title: "Task not found", status: 404, exit: 3, retry: false },
   "not-found": { title: "Not found", status: 404, exit: 3, retry: false },
-  "method-not-allowed": { title: "The address does not answer this method", status: 405, exit: 2, retry: false },
-  "ambiguous-name": { title: "The name fits several tasks", status: 409, exit: 2, retry: false },
+  "method-not-allowed": { title: "The method is not allowed", status: 405, exit: 2, retry: false },
+  "ambiguous-name": { title: "The name is ambiguous", status: 409, exit: 2, retry: false },
   "invalid-transition": { title: "The state does not allow this", status: 409, exit: 1, retry: false },
   stopped: { title: "A kill switch is on", status: 409, exit: 3, retry: false },
   "product-stopped": { title: "The product's kill switch is on", status: 409, exit: 3, retry: false },
@@ -39,8 +39,8 @@ export const FAILURES = {
   "git-failed": { title: "A git command failed", status: 502, exit: 1, retry: true },
   "runtime-unavailable": { title: "The agent runtime does not answer", status: 503, exit: 1, retry: true },
   "merge-conflict": { title: "The branches conflict", status: 409, exit: 1, retry: false },
-  "not-a-repository": { title: "There is no git repository", status: 422, exit: 2, retry: false },
-  "branch-not-found": { title: "There is no such branch", status: 404, exit: 3, retry: false },
+  "not-a-repository": { title: "Not a git repository", status: 422, exit: 2, retry: false },
+  "branch-not-found": { title: "Branch not found", status: 404, exit: 3, retry: false },
   "branch-diverged": { title: "The branches have diverged", status: 409, exit: 1, retry: false },
   "head-moved": { title: "The branch has newer commits", status: 409, exit: 1, retry: false },
   "not-supported": { title: "This is not supported yet", status: 501, exit: 1, retry: false },

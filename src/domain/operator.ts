@@ -1,5 +1,6 @@
 /** Operators: users of a tenant, whose tier determines what they may do and how many slots they may hold. */
 import { z } from "zod";
+import { FleetError } from "./errors.ts";
 
 export const Tier = z.enum(["observer", "participant", "builder", "architect", "sovereign"]);
 export type Tier = z.infer<typeof Tier>;
@@ -33,6 +34,11 @@ export const SLOTS_BY_TIER: Readonly<Record<Tier, number>> = {
 
 export function isTierAtLeast(actual: Tier, needed: Tier): boolean {
   return Tier.options.indexOf(actual) >= Tier.options.indexOf(needed);
+}
+
+/** For what only some requests to a use case need; where all do, the route names the role. Throws "tier-too-low". */
+export function assertAdmin(by: Operator, action: string): void {
+  if (by.role !== "admin") throw new FleetError("tier-too-low", `${action} needs role admin.`, { needed: "admin" });
 }
 
 /** The stored record of an operator: the upper bound of what a token may claim. */

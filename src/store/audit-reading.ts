@@ -1,24 +1,7 @@
 /** audit_log for people and exports: newest first, or chain by chain with the hash that each entry continues. */
 import { z } from "zod";
 import { sql, type Tx } from "./sql.ts";
-
-export const AuditRecord = z.object({
-  id: z.coerce.number(),
-  tenantId: z.string(),
-  operatorId: z.string(),
-  chain: z.string(),
-  seq: z.int(),
-  taskId: z.uuid().nullable(),
-  /** In UTC with microseconds, because the hash was computed from this text. */
-  atText: z.string(),
-  actor: z.string(),
-  action: z.string(),
-  /** As the database prints it, for the same reason. */
-  detailText: z.string(),
-  previousHash: z.string(),
-  hash: z.string(),
-});
-export type AuditRecord = z.infer<typeof AuditRecord>;
+import { AuditRecord } from "../domain/audit/audit.ts";
 
 /** Where retention removed entries, the next one continues the hash that audit_heads has of them. */
 const columns = sql`a.id, a.tenant_id, a.operator_id, a.chain, a.seq, a.task_id,

@@ -1,27 +1,11 @@
 /** budgets and spending: the limits of operators and tenants, and their usage. Only processors write them (worker role). */
 import { z } from "zod";
-import { Cap, OwnerBudget } from "../domain/budget.ts";
+import { BudgetRow, Cap, type OwnerBudget } from "../domain/budget.ts";
 import type { AgentFacts } from "../domain/monitor/facts.ts";
 import { sql, type Tx } from "./sql.ts";
 
 /** The operator of a row that stands for the whole tenant. */
 export const WHOLE_TENANT = "*";
-
-export const BudgetRow = OwnerBudget.extend({
-  tenantId: z.string(),
-  operatorId: z.string(),
-  usedTokens: z.number(),
-  usedCost: z.number(),
-  usedMinutes: z.number(),
-  todayTokens: z.number(),
-  todayCost: z.number(),
-  todayTasks: z.int(),
-  /** The day in UTC, by the database's clock. */
-  today: z.string(),
-  updatedBy: z.string(),
-  updatedAt: z.date(),
-});
-export type BudgetRow = z.infer<typeof BudgetRow>;
 
 const selectBudgets = sql`
   select b.tenant_id, b.operator_id, b.tokens, b.cost, b.minutes, b.daily_tokens, b.daily_cost, b.daily_tasks,

@@ -1,17 +1,6 @@
-/** signing_keys: public keys in plain text, private keys encrypted outside the database. */
-import { z } from "zod";
+/** signing_keys: public halves in clear, private ones sealed outside the database. */
 import { sql, type Tx } from "./sql.ts";
-
-const SigningKeyRow = z.object({
-  id: z.string(),
-  publicJwk: z.record(z.string(), z.unknown()),
-  sealedPrivate: z.instanceof(Buffer),
-  sealedWith: z.string(),
-  activeFrom: z.date(),
-  retireAt: z.date().nullable(),
-  revokedAt: z.date().nullable(),
-});
-export type SigningKeyRow = z.infer<typeof SigningKeyRow>;
+import { SigningKeyRow } from "../domain/signing-key.ts";
 
 export interface NewSigningKey {
   readonly id: string;

@@ -3,23 +3,9 @@ import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
 import { z } from "zod";
 import { OrderStatus } from "../domain/orders/order.ts";
-import { PlanSource } from "../domain/plan/inputs.ts";
 import { cursorColumn, cursorShape, type PageCursor } from "./keyset.ts";
 import { sql, type Tx } from "./sql.ts";
-
-export const StoredPlan = z.object({
-  id: z.uuid(),
-  tenantId: z.string(),
-  operatorId: z.string(),
-  source: PlanSource,
-  asOf: z.date(),
-  wanted: z.int(),
-  candidates: z.int(),
-  inputSha256: z.string(),
-  outputSha256: z.string(),
-  createdAt: z.date(),
-});
-export type StoredPlan = z.infer<typeof StoredPlan>;
+import { StoredPlan } from "../domain/plan/plan.ts";
 
 const columns = sql`p.id, p.tenant_id, p.operator_id, p.source, p.as_of, p.wanted, p.candidates, p.input_sha256,
   p.output_sha256, p.created_at`;

@@ -1,23 +1,7 @@
 /** tokens, revoked_tokens, spent_logins: issued tokens, revoked tokens, used login links. Never a token itself. */
 import { z } from "zod";
-import { Role, Tier } from "../domain/operator.ts";
 import { sql, type Tx } from "./sql.ts";
-
-const TokenRow = z.object({
-  jti: z.string(),
-  tenantId: z.string(),
-  operatorId: z.string(),
-  purpose: z.enum(["access", "session"]),
-  tier: Tier,
-  role: Role.nullable(),
-  name: z.string(),
-  issuedBy: z.string(),
-  issuedAt: z.date(),
-  expiresAt: z.date(),
-  revokedAt: z.date().nullable(),
-  revokedBy: z.string().nullable(),
-});
-export type TokenRow = z.infer<typeof TokenRow>;
+import { TokenRow } from "../domain/token.ts";
 
 export type NewToken = Omit<TokenRow, "issuedAt" | "revokedAt" | "revokedBy">;
 

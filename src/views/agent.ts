@@ -1,4 +1,4 @@
-/** An agent as `fleet ps` shows it: what the registry says, joined with what its host last saw. */
+/** An agent as `fleet ps` shows it: its row in the registry, joined with what its host last observed. */
 import { z } from "zod";
 import { Condition, isTerminal, shortId, TaskStatus, type Task } from "../domain/task/task.ts";
 import type { EstopSwitch } from "../domain/task/kill-switch.ts";
@@ -13,14 +13,14 @@ export const WaitView = z
     position: z
       .int()
       .nullable()
-      .meta({ description: "How many are called to a host before it; null: it is not in that line, or far behind" }),
+      .meta({ description: "How many tasks are ahead of it in the queue; null: it is not queued, or far behind" }),
   })
   .meta({ id: "Wait" });
 
-/** The schema is stable: fields are added, never renamed or dropped. `tenant_id` and `tenantId` are always both there. */
+/** The schema is stable: fields are added, never renamed or removed. It always has both `tenant_id` and `tenantId`. */
 export const AgentView = z
   .object({
-    name: z.string().meta({ description: "The task's short id, or a roster agent's name" }),
+    name: z.string().meta({ description: "The short id of the task, or the name of a roster agent" }),
     kind: z.enum(["task", "roster"]),
     tenantId: z.string(),
     tenant_id: z.string(),
@@ -32,11 +32,11 @@ export const AgentView = z
     title: z.string().nullable(),
     status: TaskStatus.nullable(),
     condition: Condition.nullable(),
-    since: z.iso.datetime().nullable().meta({ description: "When the task came into this status, as far as known" }),
+    since: z.iso.datetime().nullable().meta({ description: "When the task entered this status, as far as known" }),
     systemd: z.string().nullable().meta({ description: "active/enabled; null where it does not apply" }),
     pane: z.enum(["alive", "dead", "unknown"]),
     pid: z.int().nullable(),
-    idleMs: z.number().nullable().meta({ description: "Since the last sign of progress" }),
+    idleMs: z.number().nullable().meta({ description: "Milliseconds since the last sign of progress" }),
     heartbeatAgeMs: z.number().nullable(),
     health: z.enum(["healthy", "stale", "unknown"]),
     attempt: z.int(),
@@ -44,13 +44,16 @@ export const AgentView = z
     spend: Spend,
     prNumber: z.int().nullable(),
     ciStatus: z.string().nullable(),
-    stopped: HoldView.nullable().meta({ description: "The kill switch that holds it" }),
-    waits: WaitView.nullable().meta({ description: "Why it does not begin, and its place; null: it does not wait" }),
-    drift: z.string().nullable().meta({ description: "Declared runtime or program is not the actual one; says how" }),
+    stopped: HoldView.nullable().meta({ description: "The kill switch that stops it" }),
+    waits: WaitView.nullable().meta({ description: "Why it does not start, and its position; null: it does not wait" }),
+    drift: z
+      .string()
+      .nullable()
+      .meta({ description: "How the declared runtime or program differs from the actual one" }),
     bootEnable: z
       .string()
       .nullable()
-      .meta({ description: "Warning: active now, but would not come back after a boot" }),
+      .meta({ description: "Warning: it is active now, but would not start again after a reboot" }),
     observedAt: z.iso.datetime().nullable(),
   })
   .meta({ id: "Agent" });
@@ -71,7 +74,7 @@ export const HostView = z
   .meta({ id: "Host" });
 export type HostView = z.infer<typeof HostView>;
 
-/** A process or session that nobody in the registry asked for. Shown, never killed by itself. */
+/** A process or session without an agent in the registry. It is shown, never killed automatically. */
 export const OrphanView = z
   .object({
     tenantId: z.string().nullable(),
@@ -90,23 +93,26 @@ export const PsView = z
     hosts: z.array(HostView),
     orphans: z.array(OrphanView),
     stops: Stops,
-    missing: z.array(z.string()).meta({ description: "Which planes could not be looked at, a sentence each" }),
+    missing: z.array(z.string()).meta({ description: "What could not be inspected, one sentence each" }),
   })
   .meta({ id: "Ps" });
 export type PsView = z.infer<typeof PsView>;
 
 export const PsQuery = z.strictObject({
-  all: z.stringbool().default(false).meta({ description: "Also the tasks that have ended" }),
+  all: z.stringbool().default(false).meta({ description: "Also tasks that are over" }),
   tenant: z.string().max(128).optional().meta({ description: "Another tenant (role admin)" }),
   host: z.string().max(256).optional(),
   status: TaskStatus.optional(),
-  orphans: z.stringbool().default(false).meta({ description: "Also what nobody in the registry asked for" }),
+  orphans: z
+    .stringbool()
+    .default(false)
+    .meta({ description: "Also processes and sessions without an agent in the registry" }),
 });
 export type PsQuery = z.infer<typeof PsQuery>;
 
 /**
- * What makes an answer another one. When something was last seen, and how loaded a machine is, changes all the time and
- * changes nothing; that it was not seen for too long is in `health` and `state`.
+ * The part of the reply that counts as a change. Ages and load change all the time without meaning; `health` and `state`
+ * say when something has been silent for too long.
  */
 export function stableAgent({ idleMs: _i, heartbeatAgeMs: _h, observedAt: _o, ...rest }: AgentView): object {
   return rest;
@@ -120,7 +126,7 @@ export function stablePs({ at: _at, agents, hosts, ...rest }: PsView): object {
   return { ...rest, agents: agents.map((agent) => stableAgent(agent)), hosts: hosts.map((host) => stableHost(host)) };
 }
 
-/** What a host last saw of an agent; everything may be missing. */
+/** What a host last observed of an agent; everything may be missing. */
 export interface AgentObservation {
   readonly paneAlive?: boolean | null;
   readonly pid?: number | null;
@@ -175,7 +181,7 @@ export function viewTaskAgent(
   };
 }
 
-/** Of a task that has not begun, or not begun again. */
+/** Of a task that waits for its first start, or for its next. */
 export function viewWait(task: Task, position: number | undefined): AgentView["waits"] {
   const waits = task.condition === "waiting_slot" || task.status === "proposed" || task.status === "retrying";
   return waits && !isTerminal(task.status) ? { why: explainTask(task).why, position: position ?? null } : null;

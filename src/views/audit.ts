@@ -1,15 +1,16 @@
-/** Entries of the audit log as they leave the house: with all that is needed to check their chain elsewhere. */
+/** Entries of the audit log as the API returns them, with everything that is needed to verify their chain elsewhere. */
 import { z } from "zod";
+import type { AuditRecord } from "../domain/audit/audit.ts";
 
 export const AuditEntryView = z
   .object({
-    chain: z.string().meta({ description: "`task:<id>`, or `operator:<id>` for acts without a task" }),
+    chain: z.string().meta({ description: "`task:<id>`, or `operator:<id>` for actions without a task" }),
     seq: z.int().meta({ description: "Its number in the chain; the first is 1" }),
     at: z.string().meta({ description: "UTC, microseconds" }),
-    actor: z.string().meta({ description: "Who did it: an operator, or a process of the house" }),
+    actor: z.string().meta({ description: "Who did it: an operator, or a process of the fleet" }),
     action: z.string().meta({ examples: ["task.running", "key.rotated", "spawn.denied"] }),
     detail: z.string().meta({ description: "JSON, character for character as it was hashed" }),
-    prev_hash: z.string().meta({ description: "The hash of the entry before; empty for the first" }),
+    prev_hash: z.string().meta({ description: "The hash of the previous entry; empty for the first" }),
     hash: z.string().meta({
       description: "SHA-256, hex, of prev_hash, seq, at, actor, action and detail, joined by line feeds",
     }),
@@ -20,21 +21,7 @@ export const AuditEntryView = z
   .meta({ id: "AuditEntry" });
 export type AuditEntryView = z.infer<typeof AuditEntryView>;
 
-interface AuditEntryRow {
-  readonly chain: string;
-  readonly seq: number;
-  readonly atText: string;
-  readonly actor: string;
-  readonly action: string;
-  readonly detailText: string;
-  readonly previousHash: string;
-  readonly hash: string;
-  readonly tenantId: string;
-  readonly operatorId: string;
-  readonly taskId: string | null;
-}
-
-export function viewAuditEntry(entry: AuditEntryRow): AuditEntryView {
+export function viewAuditEntry(entry: AuditRecord): AuditEntryView {
   const { chain, seq, actor, action, hash } = entry;
   return {
     chain,
@@ -51,7 +38,7 @@ export function viewAuditEntry(entry: AuditEntryRow): AuditEntryView {
   };
 }
 
-/** The last line of an export: without it, the file was cut or is not finished. */
+/** The last line of an export; a file without it is truncated or not finished. */
 export const AuditExportEnd = z.strictObject({
   end: z.strictObject({ entries: z.int().min(0), chains: z.int().min(0), at: z.iso.datetime() }),
 });

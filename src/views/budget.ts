@@ -1,6 +1,6 @@
-/** Budgets and daily caps as they leave the house, and as an admin sets them. */
+/** Budgets and daily caps as the API returns them, and as an admin sets them. */
 import { z } from "zod";
-import { OwnerBudget } from "../domain/budget.ts";
+import { OwnerBudget, type BudgetRow } from "../domain/budget.ts";
 
 const usageSchema = (description: string) =>
   z.object({ tokens: z.number(), cost: z.number(), minutes: z.number().nullable(), tasks: z.int().nullable() }).meta({
@@ -10,11 +10,11 @@ const usageSchema = (description: string) =>
 export const BudgetView = OwnerBudget.extend({
   tenantId: z.string(),
   operatorId: z.string().nullable().meta({ description: "null: the whole tenant" }),
-  used: usageSchema("Ever; tasks are counted by the day only"),
+  used: usageSchema("In total; tasks are counted per day only"),
   today: usageSchema("Since midnight UTC; minutes have no daily cap"),
   updatedBy: z.string(),
   updatedAt: z.iso.datetime(),
-}).meta({ id: "Budget", description: "null: as much as they like; cost in US dollars" });
+}).meta({ id: "Budget", description: "null: no limit; cost in US dollars" });
 export type BudgetView = z.infer<typeof BudgetView>;
 
 export const BudgetsView = z.object({ budgets: z.array(BudgetView) }).meta({ id: "Budgets" });
@@ -22,30 +22,17 @@ export type BudgetsView = z.infer<typeof BudgetsView>;
 
 export const BudgetRequest = OwnerBudget.partial()
   .extend({
-    tenant: z.string().min(1).max(128).optional().meta({ description: "One's own when left out" }),
+    tenant: z.string().min(1).max(128).optional().meta({ description: "Your own if left out" }),
     operator: z
       .string()
       .min(1)
       .max(128)
-      .regex(/^[A-Za-z0-9]/, "is not the name of an operator")
+      .regex(/^[A-Za-z0-9]/, "must be the name of an operator")
       .optional()
-      .meta({ description: "The whole tenant when left out" }),
+      .meta({ description: "The whole tenant if left out" }),
   })
   .strict()
-  .meta({ id: "BudgetRequest", description: "What is left out stays as it is; null takes a limit away" });
-
-interface BudgetRow extends OwnerBudget {
-  readonly tenantId: string;
-  readonly operatorId: string;
-  readonly usedTokens: number;
-  readonly usedCost: number;
-  readonly usedMinutes: number;
-  readonly todayTokens: number;
-  readonly todayCost: number;
-  readonly todayTasks: number;
-  readonly updatedBy: string;
-  readonly updatedAt: Date;
-}
+  .meta({ id: "BudgetRequest", description: "A limit that is left out stays as it is; null removes it" });
 
 export function viewBudget(row: BudgetRow): BudgetView {
   return {

@@ -1,16 +1,17 @@
-/** Settings as they leave the house. A secret never does: only that it is set, since when, by whom, and a fingerprint's end. */
+/** Settings as the API returns them. Of a secret only that it is set, since when, by whom, and the end of a fingerprint. */
 import { z } from "zod";
+import type { StoredPreference } from "../domain/settings/preferences.ts";
 
 export const SettingView = z
   .object({
     key: z.string(),
-    sealed: z.boolean().meta({ description: "Encrypted in the database, and never told again" }),
-    value: z.json().meta({ description: "Of a sealed one, what may be shown; null of a secret" }),
+    sealed: z.boolean().meta({ description: "Encrypted in the database, and never shown again" }),
+    value: z.json().meta({ description: "Of a sealed setting, what may be shown; null for a secret" }),
     fingerprint: z
       .string()
       .nullable()
-      .meta({ description: "Of a sealed one: the end of its SHA-256, to tell two apart" }),
-    keyId: z.string().nullable().meta({ description: "What it is sealed under" }),
+      .meta({ description: "Of a sealed setting: the end of its SHA-256, to tell two values apart" }),
+    keyId: z.string().nullable().meta({ description: "The key that it is sealed under" }),
     since: z.iso.datetime(),
     by: z.string(),
   })
@@ -24,13 +25,13 @@ const Tenant = z.boolean().default(false).meta({ description: "For every operato
 
 export const SettingKey = z.string().min(1).max(128);
 export const ConfigQuery = z.strictObject({
-  tenant: z.stringbool().default(false).meta({ description: "The tenant's instead of one's own" }),
+  tenant: z.stringbool().default(false).meta({ description: "The settings of the tenant instead of your own" }),
 });
 export const SettingChange = z.strictObject({ value: z.json(), tenant: Tenant });
 
 export const ResealedView = z
   .object({
-    keyId: z.string().meta({ description: "What everything is sealed under now" }),
+    keyId: z.string().meta({ description: "The key that everything is sealed under now" }),
     settings: z.int().meta({ description: "How many were sealed again" }),
     signingKeys: z.int(),
     left: z
@@ -40,16 +41,6 @@ export const ResealedView = z
   .meta({ id: "Resealed" });
 export type ResealedView = z.infer<typeof ResealedView>;
 
-interface SettingRow {
-  readonly key: string;
-  readonly sealed: boolean;
-  readonly value: unknown;
-  readonly fingerprint: string | null;
-  readonly keyId: string | null;
-  readonly since: Date;
-  readonly by: string;
-}
-
-export function viewSetting(row: SettingRow): SettingView {
+export function viewSetting(row: StoredPreference): SettingView {
   return SettingView.parse({ ...row, since: row.since.toISOString() });
 }

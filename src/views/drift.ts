@@ -1,4 +1,4 @@
-/** What is asked about drift and about the science lane. The answers are their documents, as scripts read them elsewhere too. */
+/** Requests about drift and research dossiers. The replies are documents that scripts also read as files. */
 import { z } from "zod";
 import { DossierStatus } from "../domain/science/science.ts";
 
@@ -6,7 +6,10 @@ const ProductId = z.string().min(1).max(64);
 
 export const DriftQuery = z.strictObject({
   product: ProductId.optional(),
-  all: z.stringbool().default(false).meta({ description: "Also what was accepted, and what is gone" }),
+  all: z
+    .stringbool()
+    .default(false)
+    .meta({ description: "Also findings that were accepted, and findings that no longer exist" }),
 });
 
 export const ScanRequest = z.strictObject({ product: ProductId.optional() });
@@ -16,14 +19,14 @@ export const LookAsked = z
     look_id: z.uuid(),
     asked_at: z.iso
       .datetime()
-      .meta({ description: "The look is over when `looked_at` of the report is not before it" }),
+      .meta({ description: "The scan is over when `looked_at` of the report is not before it" }),
   })
   .meta({ id: "LookAsked" });
 export type LookAsked = z.infer<typeof LookAsked>;
 
-/** A baseline without a reason helps nobody who finds it later. */
+/** A baseline without a reason helps no reader later. */
 export const Acceptance = z.strictObject({
-  reason: z.string().trim().min(1, "say why: it is kept with your name").max(500),
+  reason: z.string().trim().min(1, "say why: it is recorded with your name").max(500),
 });
 
 export const ScienceQuery = z.strictObject({ status: DossierStatus.optional() });

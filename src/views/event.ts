@@ -1,4 +1,4 @@
-/** An event as it leaves the house: CloudEvents 1.0 in JSON, the same for SSE, webhooks and NATS. */
+/** An event as it is published: CloudEvents 1.0 in JSON, the same for SSE, webhooks and NATS. */
 import { z } from "zod";
 
 export const EventView = z
@@ -7,7 +7,7 @@ export const EventView = z
     id: z.string().meta({ description: "Also the id to resume a stream from (`Last-Event-ID`)" }),
     source: z.string(),
     type: z.string().meta({ examples: ["fleet.task.running"] }),
-    subject: z.string().optional().meta({ description: "The task's id" }),
+    subject: z.string().optional().meta({ description: "The id of the task" }),
     time: z.iso.datetime(),
     datacontenttype: z.literal("application/json").optional(),
     data: z.record(z.string(), z.unknown()),
@@ -37,20 +37,20 @@ export function viewEvent({ id, type, tenantId, taskId, at, data }: EventRow): E
   };
 }
 
-/** Log lines of one attempt. Already redacted; control characters are the reader's to escape. */
+/** Log lines of one attempt. They are redacted; the client has to escape control characters. */
 export const LogsView = z
   .object({
     taskId: z.uuid(),
     attempt: z.int(),
     lines: z.array(z.string()),
-    truncated: z.boolean().meta({ description: "There is more above the first line" }),
+    truncated: z.boolean().meta({ description: "There are more lines before the first" }),
   })
   .meta({ id: "Logs" });
 export type LogsView = z.infer<typeof LogsView>;
 
 export const LogsQuery = z.strictObject({
   lines: z.coerce.number().int().min(1).max(10_000).default(200),
-  attempt: z.coerce.number().int().min(0).optional().meta({ description: "The latest when left out" }),
+  attempt: z.coerce.number().int().min(0).optional().meta({ description: "The latest if left out" }),
 });
 
 /** One line of a followed log. */

@@ -1,4 +1,4 @@
-/** What the checks of the house answer: the audit chains, and the invariants. */
+/** Results of the self-checks of the fleet: the audit chains, and the invariants. */
 import { z } from "zod";
 
 export const AuditProof = z
@@ -19,7 +19,7 @@ export const AuditProof = z
       .nullable()
       .meta({
         description:
-          "The last signed checkpoint, and what is wrong with it or one before it; null: none, or not in sight",
+          "The last signed checkpoint, and what is wrong with it or an earlier one; null: none, or not visible to you",
       }),
   })
   .meta({ id: "AuditProof" });
@@ -42,10 +42,10 @@ export const HouseCheckView = z
   .object({
     name: z.string().meta({ examples: ["monitor/invariants", "host/build-1"] }),
     everyMs: z.number(),
-    lastGoodAt: z.iso.datetime().nullable().meta({ description: "When it last ran to its end; null: never yet" }),
+    lastGoodAt: z.iso.datetime().nullable().meta({ description: "When it last completed; null: never" }),
     tookMs: z.number(),
-    runs: z.boolean().meta({ description: "false: two periods and a minute went by without it" }),
-    result: z.record(z.string(), z.unknown()).meta({ description: "What it found last, as far as it is kept" }),
+    runs: z.boolean().meta({ description: "false: it has not completed for two periods and a minute" }),
+    result: z.record(z.string(), z.unknown()).meta({ description: "Its last result, as far as it is stored" }),
   })
   .meta({ id: "HouseCheck" });
 
@@ -58,8 +58,8 @@ export const InvariantsView = z
     ok: z.boolean().meta({ description: "Every invariant holds, and every check runs" }),
     at: z.iso.datetime(),
     invariants: z.array(InvariantView),
-    checks: z.array(HouseCheckView).meta({ description: "The checks of the house itself, hosts among them" }),
-    alerts: z.array(AlertView).meta({ description: "What is wrong now, as it was told" }),
+    checks: z.array(HouseCheckView).meta({ description: "The periodic self-checks, including those of hosts" }),
+    alerts: z.array(AlertView).meta({ description: "The open alerts, as they were reported" }),
   })
   .meta({ id: "Invariants" });
 export type InvariantsView = z.infer<typeof InvariantsView>;

@@ -1,12 +1,16 @@
-/** The keys that sign tokens, as they are shown: never a private half. */
+/** The keys that sign tokens, as the API returns them: never a private key. */
 import { z } from "zod";
+import type { SigningKeyRow } from "../domain/signing-key.ts";
 
 export const KeyView = z
   .object({
     kid: z.string(),
     standing: z.enum(["signs", "verifies", "retired", "revoked"]),
     since: z.iso.datetime(),
-    until: z.iso.datetime().nullable().meta({ description: "Verifies no longer than this; null: as long as it signs" }),
+    until: z.iso
+      .datetime()
+      .nullable()
+      .meta({ description: "When it stops verifying tokens; null: not before it is replaced" }),
     revokedAt: z.iso.datetime().nullable(),
   })
   .meta({ id: "SigningKey" });
@@ -21,21 +25,14 @@ export const KeyRotation = z.strictObject({
     .min(0)
     .max(168)
     .default(24)
-    .meta({ description: "How long what the old key signed is still believed; tokens live 24 hours at most" }),
+    .meta({ description: "How long tokens of the old key are still accepted; a token is valid for 24 hours at most" }),
 });
 
 /** Thumbprints in base64url. */
-export const KeyId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "is the name of a key: fleet keys shows them");
+export const KeyId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "must be the id of a key: fleet keys lists them");
 
-interface KeyRow {
-  readonly id: string;
-  readonly activeFrom: Date;
-  readonly retireAt: Date | null;
-  readonly revokedAt: Date | null;
-}
-
-/** Newest first: of those that have no end, the first signs. */
-export function viewKeys(rows: readonly KeyRow[], now: Date): z.input<typeof KeysView> {
+/** Newest first; the first key without an end signs. */
+export function viewKeys(rows: readonly SigningKeyRow[], now: Date): z.input<typeof KeysView> {
   const signing = rows.find(({ retireAt, revokedAt }) => revokedAt === null && retireAt === null);
   return {
     keys: rows.map((row) => ({
@@ -48,7 +45,7 @@ export function viewKeys(rows: readonly KeyRow[], now: Date): z.input<typeof Key
   };
 }
 
-function keyStatus({ retireAt, revokedAt }: KeyRow, signs: boolean, now: Date): KeyView["standing"] {
+function keyStatus({ retireAt, revokedAt }: SigningKeyRow, signs: boolean, now: Date): KeyView["standing"] {
   if (revokedAt) return "revoked";
   if (signs) return "signs";
   return retireAt && retireAt <= now ? "retired" : "verifies";

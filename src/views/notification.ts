@@ -1,4 +1,4 @@
-/** A test message as it leaves the house: to which channels, and how it fared at each. Where they lead is not told. */
+/** A test message as the API returns it: its channels, and the result of each. Their targets are not shown. */
 import { z } from "zod";
 
 export const NotifyTestRequest = z.strictObject({
@@ -7,7 +7,7 @@ export const NotifyTestRequest = z.strictObject({
     .min(0)
     .max(30)
     .default(0)
-    .meta({ description: "How long the answer may wait until every channel has delivered it, or given up" }),
+    .meta({ description: "How long the reply may wait until every channel has delivered the message or given up" }),
 });
 
 const TestDeliveryView = z.object({
@@ -15,16 +15,16 @@ const TestDeliveryView = z.object({
   channel: z.string(),
   status: z
     .enum(["pending", "delivered", "failed", "merged"])
-    .meta({ description: "`merged`: told as one with others, of which there were many" }),
+    .meta({ description: "`merged`: sent together with others, because there were many" }),
   tries: z.int(),
   error: z.string().nullable().meta({ description: "Of the last try" }),
-  leads: z.boolean().meta({ description: "False: nobody has set where this channel leads" }),
+  leads: z.boolean().meta({ description: "false: no target is configured for this channel" }),
 });
 
 export const NotifyTestView = z
   .object({
     chosenBy: z.enum(["operator", "tenant", "fleet"]).meta({
-      description: "Whose `notify.channels` holds; `fleet`: that of fleet.yaml, the terminal when it says nothing",
+      description: "Whose `notify.channels` applies; `fleet`: that of fleet.yaml, or the terminal if it has none",
     }),
     deliveries: z.array(TestDeliveryView),
   })

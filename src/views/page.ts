@@ -1,9 +1,9 @@
-/** A listing as it leaves the house: some items, and the cursor that leads to the next ones. */
+/** A page of a listing: some items, and the cursor of the next page. */
 import { z } from "zod";
 
-/** What every listing may be asked. Keyset: a cursor stays right while rows come and go. */
+/** The query of every listing. Pagination is by keyset, so a cursor stays valid while rows are added and removed. */
 export const PageQuery = z.strictObject({
-  cursor: z.string().max(512).optional().meta({ description: "`nextCursor` of the page before" }),
+  cursor: z.string().max(512).optional().meta({ description: "`nextCursor` of the previous page" }),
   limit: z.coerce.number().int().min(1).max(200).default(50),
 });
 export type PageQuery = z.infer<typeof PageQuery>;
@@ -11,7 +11,7 @@ export type PageQuery = z.infer<typeof PageQuery>;
 export function pageOf<Item extends z.ZodType>(item: Item) {
   return z.object({
     items: z.array(item),
-    nextCursor: z.string().nullable().meta({ description: "null: this was the last page" }),
+    nextCursor: z.string().nullable().meta({ description: "null: this is the last page" }),
   });
 }
 

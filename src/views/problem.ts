@@ -1,4 +1,4 @@
-/** A failure as it leaves the house: RFC 9457 problem details, with the issues of an input that was not valid. */
+/** A failure as the API returns it: RFC 9457 problem details, with the issues of an input that is not valid. */
 import { z } from "zod";
 
 export const Issue = z
@@ -15,9 +15,9 @@ export const Problem = z
     title: z.string(),
     status: z.int(),
     detail: z.string().optional(),
-    instance: z.string().optional().meta({ description: "This one occurrence: `urn:uuid:<request id>`" }),
+    instance: z.string().optional().meta({ description: "This occurrence: `urn:uuid:<request id>`" }),
     issues: z.array(Issue).optional().meta({ description: "Which fields are wrong, and why" }),
-    facts: z.record(z.string(), z.unknown()).optional().meta({ description: "The figures behind the sentence" }),
+    facts: z.record(z.string(), z.unknown()).optional().meta({ description: "The values behind the message" }),
   })
   .meta({ id: "Problem", description: "RFC 9457 problem details" });
 export type Problem = z.infer<typeof Problem>;

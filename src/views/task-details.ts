@@ -1,4 +1,4 @@
-/** The whole story of a task, as `fleet show` tells it: what happened when, how long it took, why it is where it is. */
+/** The details of a task, as `fleet show` prints them: what happened when, how long it took, the reason for its status. */
 import { z } from "zod";
 import type { EstopSwitch } from "../domain/task/kill-switch.ts";
 import { explainTask } from "../domain/task/explain-task.ts";
@@ -10,14 +10,14 @@ import { FailureSummary, toIsoOrNull, TaskView, viewFailure, viewTask } from "./
 export const TimelineEntry = z
   .object({
     at: z.iso.datetime(),
-    status: TaskStatus.nullable().meta({ description: "The status it brought; null when it changed none" }),
+    status: TaskStatus.nullable().meta({ description: "The status that it led to; null if it changed none" }),
     attempt: z.int().nullable(),
     actor: z.string().nullable(),
     text: z.string(),
     tookMs: z
       .number()
       .nullable()
-      .meta({ description: "How long this status lasted; null: it still does, or it is none" }),
+      .meta({ description: "How long this status lasted; null: it still lasts, or the status did not change" }),
   })
   .meta({ id: "TimelineEntry" });
 
@@ -63,28 +63,28 @@ export const ReviewView = z
 
 export const CriterionView = z
   .object({ name: z.string(), state: z.enum(["holds", "open", "fails"]), evidence: z.string() })
-  .meta({ id: "Criterion", description: "One line of the definition of done" });
+  .meta({ id: "Criterion", description: "One criterion of the definition of done" });
 
 export const StoryView = z
   .object({
     task: TaskView,
     why: z.string(),
     next: z.string(),
-    stopped: HoldView.nullable().meta({ description: "The kill switch that holds it" }),
-    waits: WaitView.nullable().meta({ description: "Why it does not begin, and its place; null: it does not wait" }),
+    stopped: HoldView.nullable().meta({ description: "The kill switch that stops it" }),
+    waits: WaitView.nullable().meta({ description: "Why it does not start, and its position; null: it does not wait" }),
     timeline: z.array(TimelineEntry),
     attempts: z.array(AttemptView),
-    agent: AgentView.nullable().meta({ description: "What its host last saw; null when it has no agent now" }),
+    agent: AgentView.nullable().meta({ description: "What its host last observed; null if it has no agent now" }),
     pullRequest: PullRequestView.nullable(),
     ci: z.array(CheckView),
     reviews: z.array(ReviewView),
     done: z.array(CriterionView),
-    learnt: z.array(z.string()).meta({ description: "What the next attempt is told" }),
+    learnt: z.array(z.string()).meta({ description: "What the next attempt gets from earlier ones" }),
   })
   .meta({ id: "Story" });
 export type StoryView = z.infer<typeof StoryView>;
 
-/** A task, with why it is where it is. */
+/** A task with the reason for its status. */
 export const TaskDetailView = TaskView.extend({ why: z.string(), next: z.string(), waits: WaitView.nullable() }).meta({
   id: "TaskDetail",
 });
@@ -108,7 +108,7 @@ export interface StoryParts {
   readonly task: Task;
   readonly history: readonly HistoryEntry[];
   readonly hold?: EstopSwitch | undefined;
-  /** How many are called to a host before it. */
+  /** How many tasks are ahead of it in the queue. */
   readonly position?: number | undefined;
   readonly agent?: AgentView | null;
   readonly pullRequest?: z.infer<typeof PullRequestView> | null;
@@ -136,7 +136,7 @@ export function viewStory(parts: StoryParts): StoryView {
   };
 }
 
-/** A status lasts until the next entry that brings another one. */
+/** A status lasts until the next entry that changes it. */
 function viewTimeline(history: readonly HistoryEntry[]): StoryView["timeline"] {
   return history.map(({ at, actor, text, to = null, attempt = null }, index) => {
     const end = to === null ? undefined : history.slice(index + 1).find((later) => later.to);
@@ -160,7 +160,7 @@ const ATTEMPT_END_STATUSES: ReadonlySet<TaskStatus | null | undefined> = new Set
   "abandoned",
 ]);
 
-/** An attempt begins with `spawning` and ends with the first status that judges it. */
+/** An attempt begins with `spawning` and ends with the first status that is a result. */
 function viewAttempts(task: Task, history: readonly HistoryEntry[]): StoryView["attempts"] {
   const starts = history.filter(({ to }) => to === "spawning");
   return starts.map((start, index) => {

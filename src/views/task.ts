@@ -1,4 +1,4 @@
-/** A task as it leaves the house: what the API answers and what `--json` prints. No secrets, no prompt beyond the description. */
+/** A task as the API returns it and `--json` prints it. No secrets, and no prompt beyond the description. */
 import { z } from "zod";
 import {
   AgentType,
@@ -52,7 +52,7 @@ export const TaskView = z
     dueAt: Moment.nullable(),
     host: z.string().nullable(),
     runtime: z.literal("tmux"),
-    session: z.string().nullable().meta({ description: "tmux session that holds the agent" }),
+    session: z.string().nullable().meta({ description: "The tmux session that runs the agent" }),
     version: z.int(),
     attempt: z.int(),
     retryCount: z.int(),
@@ -138,7 +138,7 @@ function finiteOrNull(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
-/** `https://name:token@host/…` is a common way to clone; the token stays inside. */
+/** `https://name:token@host/…` is a common way to clone; the token must not be shown. */
 function withoutUserinfo(repository: string): string {
   return repository.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, "$1");
 }
@@ -148,28 +148,23 @@ export const MergedView = TaskView.extend({
   bringHome: z
     .string()
     .nullable()
-    .meta({ description: "What brings the merge to your own checkout; null: it is there" }),
+    .meta({ description: "The command that brings the merge to your own checkout; null: it is there already" }),
 }).meta({ id: "MergedTask" });
 
-/** What stopping, retrying, merging and rejecting may be told. */
+/** The body of stop, retry and merge. */
 export const Reason = z.strictObject({
-  reason: z.string().trim().min(1).max(2_000).optional().meta({ description: "Kept in the audit log" }),
+  reason: z.string().trim().min(1).max(2_000).optional().meta({ description: "Recorded in the audit log" }),
 });
 export const Rejection = z.strictObject({
-  comment: z
-    .string()
-    .trim()
-    .min(1)
-    .max(10_000)
-    .meta({ description: "What is to be different; the next attempt is told" }),
+  comment: z.string().trim().min(1).max(10_000).meta({ description: "What has to change; the next attempt gets it" }),
 });
 
-/** What deleting a task did. */
+/** What removing a task did. */
 export const Removed = z
   .object({
     id: z.uuid(),
-    removed: z.array(z.string()).meta({ description: "What is gone: workspace, branch, run directory" }),
-    snapshot: z.string().nullable().meta({ description: "Where unpushed work was saved first" }),
-    restore: z.string().nullable().meta({ description: "The command that brings it back" }),
+    removed: z.array(z.string()).meta({ description: "What was removed: working copy, branch" }),
+    snapshot: z.string().nullable().meta({ description: "Where unpushed work was saved before" }),
+    restore: z.string().nullable().meta({ description: "The command that restores it" }),
   })
   .meta({ id: "Removed" });

@@ -1,6 +1,7 @@
-/** Tokens and operators as they are shown. The text of a token is shown once, to the operator who requested it. */
+/** Tokens and operators as the API returns them. The text of a token is shown once, to the operator who issued it. */
 import { z } from "zod";
-import { OwnerName, Role, Tier } from "../domain/operator.ts";
+import { OwnerName, Role, Tier, type OperatorRow } from "../domain/operator.ts";
+import type { TokenRow } from "../domain/token.ts";
 import { PageQuery } from "./page.ts";
 
 const Moment = z.iso.datetime();
@@ -25,7 +26,7 @@ export const TokenView = z
 export type TokenView = z.infer<typeof TokenView>;
 
 export const TokensQuery = PageQuery.extend({
-  over: z.stringbool().default(false).meta({ description: "Also those that expired or were revoked" }),
+  over: z.stringbool().default(false).meta({ description: "Also expired and revoked tokens" }),
 });
 
 export const TokenRequest = z.strictObject({
@@ -38,7 +39,7 @@ export const TokenRequest = z.strictObject({
 });
 
 export const IssuedToken = z
-  .object({ token: z.string().meta({ description: "Shown this once" }), id: z.string(), expiresAt: Moment })
+  .object({ token: z.string().meta({ description: "Shown only once" }), id: z.string(), expiresAt: Moment })
   .meta({ id: "IssuedToken" });
 
 export const RevokeRequest = z.strictObject({
@@ -47,31 +48,22 @@ export const RevokeRequest = z.strictObject({
     .min(1)
     .max(2_048)
     .optional()
-    .meta({ description: "The `iss` of a token of another issuer; then the whole `jti` is needed" }),
+    .meta({ description: "The `iss`, for a token of another issuer; then the whole `jti` is needed" }),
 });
 
 export const RevokedToken = z.object({ id: z.string(), issuer: z.string() }).meta({ id: "RevokedToken" });
 
 export const OperatorView = z
   .object({ id: z.string(), tenant: z.string(), tier: Tier, role: Role.nullable(), disabledAt: Moment.nullable() })
-  .meta({ id: "Operator", description: "The most that a token of this operator may claim" });
+  .meta({ id: "Operator", description: "The highest tier and role that a token of this operator may claim" });
 export type OperatorView = z.infer<typeof OperatorView>;
 
 export const OperatorChange = z.strictObject({
   operator: OwnerName,
-  tenant: OwnerName.optional().meta({ description: "Needed for a new one" }),
-  tier: Tier.optional().meta({ description: "Needed for a new one" }),
+  tenant: OwnerName.optional().meta({ description: "Required for a new operator" }),
+  tier: Tier.optional().meta({ description: "Required for a new operator" }),
   role: z.union([Role, z.literal("none")]).optional(),
 });
-
-interface TokenRow extends Pick<TokenView, "tier" | "role" | "name" | "purpose" | "issuedBy" | "revokedBy"> {
-  readonly jti: string;
-  readonly operatorId: string;
-  readonly tenantId: string;
-  readonly issuedAt: Date;
-  readonly expiresAt: Date;
-  readonly revokedAt: Date | null;
-}
 
 export function viewToken(row: TokenRow, now: Date): TokenView {
   const { jti, operatorId, tenantId, tier, role, name, purpose, issuedBy, issuedAt, expiresAt, revokedBy, revokedAt } =
@@ -92,11 +84,6 @@ export function viewToken(row: TokenRow, now: Date): TokenView {
     revokedBy,
     revokedAt: revokedAt?.toISOString() ?? null,
   };
-}
-
-interface OperatorRow extends Pick<OperatorView, "id" | "tier" | "role"> {
-  readonly tenantId: string;
-  readonly disabledAt: Date | null;
 }
 
 export function viewOperator({ id, tenantId, tier, role, disabledAt }: OperatorRow): OperatorView {

@@ -1,13 +1,13 @@
-/** The API as the verbs see it: parsed answers, or the problem as an error. It tries again where that cannot do harm. */
+/** The API as the verbs use it: typed by its routes, with parsed replies or the problem as an error. It retries where that is safe. */
 import type { IncomingMessage } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import type { z } from "zod";
+import type { ApiRoute } from "../../http/routes/index.ts";
 import type { Problem } from "../../views/problem.ts";
 import { fleetError, type Credentials } from "./credentials.ts";
-import type { Routes } from "./routes.ts";
 import { buildPath, sendRequest, readText, type UrlParams, type HttpRequest } from "./http-client.ts";
 
-/** A schema, or how to load it: then it is loaded while the server answers. */
+/** A schema, or how to load it while the server works. */
 export type LazySchema<Shape extends z.ZodType> = Shape | (() => Promise<Shape>);
 
 export interface ApiEvent<Data> {
@@ -16,25 +16,52 @@ export interface ApiEvent<Data> {
   readonly data: Data;
 }
 
-type JsonRoute = Exclude<keyof Routes, `STREAM ${string}`>;
-type StreamRoute = Extract<keyof Routes, `STREAM ${string}`>;
-/** A view that cannot read what the document says that the route answers does not compile. */
+/** Every route by its name, `GET /api/fleet/tasks/:task`: what it takes, and what it replies with. */
+type Routes = {
+  [Route in ApiRoute as `${Uppercase<Route["method"]>} ${Route["path"]}`]: {
+    readonly kind: Route["kind"];
+    readonly params: Params<Route>;
+    readonly reply: z.output<Route["reply"]>;
+  };
+};
+type RouteName<Kind> = {
+  [Name in keyof Routes]: Routes[Name]["kind"] extends Kind ? Name : never;
+}[keyof Routes];
+
+type Params<Route extends ApiRoute> = Part<"path", InputOf<Route["params"]>, string> &
+  Part<"query", InputOf<Route["query"]>, QueryValue> &
+  Part<"body", InputOf<Route["body"]>> &
+  (true extends Route["idempotent"] ? { readonly idempotencyKey?: string | undefined } : unknown);
+
+type InputOf<Shape> = Shape extends z.ZodType ? z.input<Shape> : never;
+/** One part of the request; where the URL carries it, with a `Value` for each of its fields. */
+type Part<Key extends string, Input, Value = never> = string extends keyof Input
+  ? { readonly [_ in Key]?: never }
+  : [Value] extends [never]
+    ? { readonly [_ in Key]: Input }
+    : Partial<Input> extends Input
+      ? { readonly [_ in Key]?: { readonly [Field in keyof Input]: Value } }
+      : { readonly [_ in Key]: { readonly [Field in keyof Input]: Value } };
+/** Becomes text in the URL. */
+type QueryValue = string | number | boolean | undefined;
+
+/** A schema that cannot read the reply of the route does not compile. */
 type CompatibleSchema<Name extends keyof Routes, Shape extends z.ZodType> =
   Routes[Name]["reply"] extends z.input<Shape> ? LazySchema<Shape> : never;
 
 export interface Api {
-  /** One question to a route of the document, with what it takes. */
-  request<Name extends JsonRoute, Shape extends z.ZodType>(
+  /** One request to a route, with what it takes. */
+  request<Name extends RouteName<"json">, Shape extends z.ZodType>(
     route: Name,
-    params: Routes[Name]["ask"],
+    params: Routes[Name]["params"],
     reply: LazySchema<Shape> & CompatibleSchema<Name, Shape>,
   ): Promise<z.output<Shape>>;
-  /** Every event once, over breaks; ends when the server says that it is over. */
-  follow<Name extends StreamRoute, Shape extends z.ZodType>(
+  /** Every event once, over interruptions; it ends when the server ends it. */
+  follow<Name extends RouteName<"sse">, Shape extends z.ZodType>(
     route: Name,
-    params: Routes[Name]["ask"],
+    params: Routes[Name]["params"],
     reply: LazySchema<Shape> & CompatibleSchema<Name, Shape>,
-    terms?: StreamOptions,
+    options?: StreamOptions,
   ): AsyncGenerator<ApiEvent<z.output<Shape>>, void>;
 }
 
@@ -42,7 +69,7 @@ export interface StreamOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The server's problem document, thrown. */
+/** The problem document of the server, thrown. */
 export class ProblemError extends Error {
   readonly problem: Problem;
 
@@ -69,13 +96,13 @@ export function connectApi(source: Credentials | (() => Promise<Credentials>)): 
   };
 }
 
-/** What a route may be asked with, whichever it is. */
+/** What any route may take. */
 interface RequestParams extends UrlParams {
   readonly body?: object;
   readonly idempotencyKey?: string | undefined;
 }
 
-/** `POST /api/fleet/tasks/{task}/stop` and what is asked, as a request. */
+/** `POST /api/fleet/tasks/:task/stop` and its parameters, as a request. */
 function buildRequest(route: string, params: RequestParams): ApiRequest {
   const [method = "", template = ""] = route.split(" ");
   const { body, idempotencyKey } = params;
@@ -102,10 +129,8 @@ async function send<Shape extends z.ZodType>(
   const parsed = shape.safeParse(answer);
   if (parsed.success) return parsed.data;
   throw new Error(
-    `The server answered ${request.method} ${request.path} in a shape this fleet does not know. Are both the same version?`,
-    {
-      cause: parsed.error,
-    },
+    `The reply to ${request.method} ${request.path} has an unknown shape. Do server and CLI have the same version?`,
+    { cause: parsed.error },
   );
 }
 
@@ -138,7 +163,7 @@ async function sendOnce(
   return { error: await parseProblem(status, text), retryAfter: response.headers["retry-after"] };
 }
 
-/** Like ask(), but where nobody listens it says so in words. */
+/** Like sendRequest(), but a server that is not running has an error of its own. */
 export async function sendToServer(url: URL, request: HttpRequest): Promise<IncomingMessage> {
   try {
     return await sendRequest(url, request);
@@ -168,24 +193,24 @@ async function parseProblem(status: number, text: string): Promise<Error> {
   try {
     return new ProblemError(Problem.parse(JSON.parse(text)));
   } catch (error) {
-    return new Error(`The server answered ${status}, and not as Fleetwright does. Is FLEET_URL right?`, {
+    return new Error(`The server answered ${status}, but not as Fleetwright does. Is FLEET_URL right?`, {
       cause: error,
     });
   }
 }
 
-/** A broken connection, or a server that asks to come back. */
+/** A broken connection, or a server that is unavailable for a moment. */
 export function isTransient(error: unknown): boolean {
   return networkErrorCode(error) !== undefined || (error instanceof ProblemError && error.problem.status === 503);
 }
 
-/** Of a broken connection; undefined for anything else. */
+/** The code of a broken connection; undefined for any other error. */
 function networkErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
   return /^(?:E[A-Z]+|UND_ERR_.*)$/.test(error.code) ? error.code : undefined;
 }
 
-/** 200 ms, doubling, at most 5 s; or what the server asks for, at most 10 s. */
+/** 200 ms, doubling up to 5 s; or what Retry-After says, up to 10 s. */
 export function retryDelayMs(attempt: number, retryAfter?: string): number {
   const retryAfterSeconds = Number(retryAfter);
   if (Number.isFinite(retryAfterSeconds) && retryAfterSeconds > 0) return Math.min(retryAfterSeconds, 10) * 1_000;

@@ -6,7 +6,7 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Silence longer than this ends the request. */
+  /** The request ends after this long without any data. */
   readonly timeoutMs: number;
 }
 
@@ -37,9 +37,9 @@ export async function readText(response: IncomingMessage): Promise<string> {
   return text;
 }
 
-/** `/tasks/{task}` with its parameters; whatever was typed stays one segment. In the query only what was given. */
+/** `/tasks/:task` with its parameters, each of which stays one segment; and the query without what is not given. */
 export function buildPath(template: string, { path = {}, query = {} }: UrlParams): string {
-  const filled = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(path[name] ?? ""));
+  const filled = template.replaceAll(/:(\w+)/g, (_, name: string) => encodeURIComponent(path[name] ?? ""));
   const params = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined && value !== false) params.set(name, String(value));

@@ -76,7 +76,7 @@ async function listBatchOrders({ api }: Shell, batchId: string): Promise<OrderVi
 /** A stream that cannot be had costs speed, not truth. */
 async function ringOnOrderEvents({ api }: Shell, bell: Bell, signal: AbortSignal): Promise<void> {
   try {
-    const events = api.follow("STREAM /api/fleet/events", {}, EventView, { signal });
+    const events = api.follow("GET /api/fleet/events", {}, EventView, { signal });
     for await (const { data } of events) if (data.type.startsWith("fleet.order.")) bell.ring();
   } catch {
     // Whatever it was, the question above meets it too, and says so.

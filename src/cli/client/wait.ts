@@ -43,7 +43,7 @@ async function* watchTask(first: TaskView, { api, world }: Shell): AsyncGenerato
     for (let task = first; !SETTLED_STATUSES.has(task.status) && !world.signal.aborted; yield task) {
       await bell.waitForRing(POLL_MS);
       if (!world.signal.aborted) {
-        task = await api.request("GET /api/fleet/tasks/{task}", { path: { task: first.id } }, TaskView);
+        task = await api.request("GET /api/fleet/tasks/:task", { path: { task: first.id } }, TaskView);
       }
     }
   } finally {
@@ -56,7 +56,7 @@ async function* watchTask(first: TaskView, { api, world }: Shell): AsyncGenerato
 /** A stream that cannot be had costs speed, not truth: looking every ten seconds goes on. */
 async function ringOnTaskEvents(api: Api, taskId: string, bell: Bell, signal: AbortSignal): Promise<void> {
   try {
-    const events = api.follow("STREAM /api/fleet/tasks/{task}/events", { path: { task: taskId } }, EventView, {
+    const events = api.follow("GET /api/fleet/tasks/:task/events", { path: { task: taskId } }, EventView, {
       signal,
     });
     while (!(await events.next()).done) bell.ring();

@@ -55,7 +55,7 @@ const setCommand: Command = {
   async run(shell, [key = "", typed], { tenant, secretFromStdin }) {
     const value = await readValue(shell, key, typed, secretFromStdin === true);
     const params = { path: { key }, body: { value, tenant: tenant === true } };
-    const setting = await shell.api.request("PUT /api/fleet/config/{key}", params, settingView);
+    const setting = await shell.api.request("PUT /api/fleet/config/:key", params, settingView);
     if (shell.json) shell.terminal.json(setting);
     else
       shell.terminal.line(
@@ -72,7 +72,7 @@ const unsetCommand: Command = {
 
   async run(shell, [key = ""], { tenant }) {
     const params = { path: { key }, query: { tenant: tenant === true } };
-    const view = await shell.api.request("DELETE /api/fleet/config/{key}", params, configView);
+    const view = await shell.api.request("DELETE /api/fleet/config/:key", params, configView);
     if (shell.json) shell.terminal.json(view);
     else shell.terminal.line(`${shell.terminal.mark(true)} ${shell.terminal.sanitize(key)} is no longer set`);
   },

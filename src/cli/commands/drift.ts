@@ -37,7 +37,7 @@ const acceptCommand: Command = {
 
   async run({ api, terminal, json }, [finding = ""], { reason }) {
     const params = { path: { finding }, body: { reason: asString(reason) ?? "" } };
-    const accepted = await api.request("POST /api/fleet/drift/{finding}/accept", params, loadFindingSchema);
+    const accepted = await api.request("POST /api/fleet/drift/:finding/accept", params, loadFindingSchema);
     if (json) {
       terminal.json(accepted);
       return;

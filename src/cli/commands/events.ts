@@ -28,8 +28,8 @@ export const eventsCommand: Command = {
     const { signal } = shell.world;
     const stream =
       name === undefined
-        ? shell.api.follow("STREAM /api/fleet/events", {}, eventView, { signal })
-        : shell.api.follow("STREAM /api/fleet/tasks/{task}/events", { path: { task: name } }, eventView, { signal });
+        ? shell.api.follow("GET /api/fleet/events", {}, eventView, { signal })
+        : shell.api.follow("GET /api/fleet/tasks/:task/events", { path: { task: name } }, eventView, { signal });
     for await (const { data } of stream) printEvent(shell, data);
   },
 };

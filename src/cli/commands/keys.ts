@@ -19,8 +19,8 @@ const listCommand: Command = {
 
 const rotateCommand: Command = {
   usage: "keys rotate",
-  summary: "make a key that signs from now on; the old one verifies for a day more",
-  options: [["--overlap <hours>", "how long what the old one signed is believed (24)"]],
+  summary: "create a new signing key; the old one still verifies tokens for a day (role admin)",
+  options: [["--overlap <hours>", "how long tokens of the old key are still accepted (24)"]],
   examples: ["fleet keys rotate", "fleet keys rotate --overlap 48"],
 
   async run(shell, _args, { overlap }) {
@@ -32,14 +32,14 @@ const rotateCommand: Command = {
 
 const revokeCommand: Command = {
   usage: "keys revoke <kid>",
-  summary: "believe nothing that a key signed, from now on",
+  summary: "revoke a key: every token that it signed is refused from now on (role admin)",
   options: [],
   examples: ["fleet keys revoke NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"],
 
   async run(shell, [kid = ""]) {
     await printKeys(
       shell,
-      await shell.api.request("POST /api/fleet/keys/{key}/revoke", { path: { key: kid } }, keysView),
+      await shell.api.request("POST /api/fleet/keys/:key/revoke", { path: { key: kid } }, keysView),
     );
     if (!shell.json) shell.terminal.note("Everyone with a token that it signed needs a new one.");
   },

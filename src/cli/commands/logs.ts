@@ -17,14 +17,14 @@ export const logsCommand: Command = {
     if (follow) {
       const line = async () => (await views()).LogLine;
       const options = { signal: world.signal };
-      const stream = api.follow("STREAM /api/fleet/tasks/{task}/logs/follow", params, line, options);
+      const stream = api.follow("GET /api/fleet/tasks/:task/logs/follow", params, line, options);
       for await (const { data } of stream) {
         if (json) terminal.json(data);
         else terminal.line(escapeForTerminal(data.text));
       }
       return;
     }
-    const logs = await api.request("GET /api/fleet/tasks/{task}/logs", params, async () => (await views()).LogsView);
+    const logs = await api.request("GET /api/fleet/tasks/:task/logs", params, async () => (await views()).LogsView);
     if (json) {
       terminal.json(logs);
       return;

@@ -10,7 +10,7 @@ export const mergeCommand: Command = {
 
   async run({ api, terminal, json }, [task = ""]) {
     const { MergedView } = await import("../../views/task.ts");
-    const merged = await api.request("POST /api/fleet/tasks/{task}/merge", { path: { task }, body: {} }, MergedView);
+    const merged = await api.request("POST /api/fleet/tasks/:task/merge", { path: { task }, body: {} }, MergedView);
     if (json) return terminal.json(merged);
     terminal.line(taskLine(terminal, merged));
     if (merged.bringHome)

@@ -51,7 +51,7 @@ const disableCommand: Command = {
 
   async run(shell, [operator = ""]) {
     const params = { path: { operator } };
-    printOperator(shell, await shell.api.request("POST /api/fleet/operators/{operator}/disable", params, operatorView));
+    printOperator(shell, await shell.api.request("POST /api/fleet/operators/:operator/disable", params, operatorView));
   },
 };
 
@@ -63,7 +63,7 @@ const enableCommand: Command = {
 
   async run(shell, [operator = ""]) {
     const params = { path: { operator } };
-    printOperator(shell, await shell.api.request("POST /api/fleet/operators/{operator}/enable", params, operatorView));
+    printOperator(shell, await shell.api.request("POST /api/fleet/operators/:operator/enable", params, operatorView));
   },
 };
 

@@ -74,7 +74,7 @@ const addCommand: Command = {
     const order = await api.request("POST /api/fleet/orders", { body: request }, AddedOrder);
     if (options["run"]) {
       const params = { path: { order: order.id }, body: {} };
-      const batch = await api.request("POST /api/fleet/orders/{order}/run", params, BatchView);
+      const batch = await api.request("POST /api/fleet/orders/:order/run", params, BatchView);
       const { followBatch } = await import("./run.ts");
       return followBatch(shell, batch, { wait: options["wait"] !== false });
     }

@@ -93,7 +93,7 @@ async function writeOrders({ plan: made }: PlanView, cwd: string, out: string): 
 }
 
 async function replayPlan({ api, terminal, json }: Shell, id: string): Promise<number> {
-  const replay = await api.request("POST /api/fleet/plans/{plan}/replay", { path: { plan: id } }, replayView);
+  const replay = await api.request("POST /api/fleet/plans/:plan/replay", { path: { plan: id } }, replayView);
   if (json) terminal.json(replay);
   else {
     const verdict = replay.holds ? "follows from its inputs, byte by byte" : "does not hold";

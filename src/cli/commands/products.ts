@@ -33,7 +33,7 @@ const killCommand: Command = {
 
   async run(shell, [product = ""], { reason }) {
     const params = { path: { product }, body: { reason: asString(reason) ?? "" } };
-    const view = await shell.api.request("POST /api/fleet/products/{product}/kill", params, oneView);
+    const view = await shell.api.request("POST /api/fleet/products/:product/kill", params, oneView);
     await printProduct(shell, view, `Let it go on: fleet products release ${view.id}`);
   },
 };
@@ -45,7 +45,7 @@ const releaseCommand: Command = {
   examples: ["fleet products release shop"],
 
   async run(shell, [product = ""]) {
-    const view = await shell.api.request("POST /api/fleet/products/{product}/release", { path: { product } }, oneView);
+    const view = await shell.api.request("POST /api/fleet/products/:product/release", { path: { product } }, oneView);
     const step = view.stopped
       ? "fleet.yaml itself stops it: edit products[].killSwitch there"
       : `Plan for it: fleet plan --product ${view.id}`;

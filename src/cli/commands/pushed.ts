@@ -12,6 +12,6 @@ export const pushedCommand: Command = {
 
   async run(shell, [product = ""], { sha }) {
     const params = { path: { product }, body: { sha: asString(sha) } };
-    printScheduleRun(shell, await shell.api.request("POST /api/fleet/products/{product}/pushed", params, runView));
+    printScheduleRun(shell, await shell.api.request("POST /api/fleet/products/:product/pushed", params, runView));
   },
 };

@@ -11,6 +11,6 @@ export const rejectCommand: Command = {
   run: (shell, [task = "", comment = ""]) =>
     printTask(
       shell,
-      shell.api.request("POST /api/fleet/tasks/{task}/reject", { path: { task }, body: { comment } }, taskView),
+      shell.api.request("POST /api/fleet/tasks/:task/reject", { path: { task }, body: { comment } }, taskView),
     ),
 };

@@ -10,6 +10,6 @@ export const retryCommand: Command = {
 
   async run(shell, [task = ""], { reason }) {
     const params = { path: { task }, body: { reason: asString(reason) } };
-    await printTask(shell, shell.api.request("POST /api/fleet/tasks/{task}/retry", params, taskView));
+    await printTask(shell, shell.api.request("POST /api/fleet/tasks/:task/retry", params, taskView));
   },
 };

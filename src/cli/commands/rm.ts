@@ -10,7 +10,7 @@ export const rmCommand: Command = {
   examples: ["fleet rm 3f9a1c2b"],
 
   async run({ api, terminal, json }, [task = ""]) {
-    const result = await api.request("DELETE /api/fleet/tasks/{task}", { path: { task } }, removedView);
+    const result = await api.request("DELETE /api/fleet/tasks/:task", { path: { task } }, removedView);
     if (json) {
       terminal.json(result);
       return;

@@ -44,7 +44,7 @@ async function requestBatch({ api }: Shell, options: CommandOptions): Promise<Ba
   const dryRun = options["dryRun"] === true;
   if (order !== undefined) {
     return api.request(
-      "POST /api/fleet/orders/{order}/run",
+      "POST /api/fleet/orders/:order/run",
       { path: { order }, body: parseInput(OneRunRequest, { dryRun }) },
       View,
     );
@@ -129,7 +129,7 @@ const showCommand: Command = {
       return 0;
     }
     const params = { path: { run }, query: { verify: verify === true } };
-    const story = await shell.api.request("GET /api/fleet/runs/{run}", params, storyView);
+    const story = await shell.api.request("GET /api/fleet/runs/:run", params, storyView);
     const { terminal, json, world } = shell;
     if (json) terminal.json(story);
     else {
@@ -141,7 +141,7 @@ const showCommand: Command = {
 };
 
 async function printEvidence({ api, terminal, json }: Shell, run: string, name: string): Promise<void> {
-  const found = await api.request("GET /api/fleet/runs/{run}/artifacts/{name}", { path: { run, name } }, evidenceView);
+  const found = await api.request("GET /api/fleet/runs/:run/artifacts/:name", { path: { run, name } }, evidenceView);
   if (json) terminal.json(found);
   else if (found.text === null) terminal.note(`${name} is no text (${found.sizeBytes} bytes). Take it with --json.`);
   else {
@@ -158,7 +158,7 @@ const pinCommand: Command = {
 
   async run(shell, [run = ""], { release }) {
     const params = { path: { run }, body: { release: asString(release) } };
-    printPinned(shell, await shell.api.request("POST /api/fleet/runs/{run}/pin", params, runView));
+    printPinned(shell, await shell.api.request("POST /api/fleet/runs/:run/pin", params, runView));
   },
 };
 
@@ -169,7 +169,7 @@ const unpinCommand: Command = {
   examples: ["fleet run unpin 3f9a1c2b"],
 
   async run(shell, [run = ""]) {
-    printPinned(shell, await shell.api.request("POST /api/fleet/runs/{run}/unpin", { path: { run } }, runView));
+    printPinned(shell, await shell.api.request("POST /api/fleet/runs/:run/unpin", { path: { run } }, runView));
   },
 };
 

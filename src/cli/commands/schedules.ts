@@ -37,7 +37,7 @@ const pauseCommand: Command = {
 
   async run(shell, [product = ""], { reason }) {
     const params = { path: { product }, body: { reason: asString(reason) ?? "" } };
-    const view = await shell.api.request("POST /api/fleet/schedules/{product}/pause", params, oneView);
+    const view = await shell.api.request("POST /api/fleet/schedules/:product/pause", params, oneView);
     await printSchedule(shell, view, `Go on: fleet schedules resume ${view.product}`);
   },
 };
@@ -49,7 +49,7 @@ const resumeCommand: Command = {
   examples: ["fleet schedules resume shop"],
 
   async run(shell, [product = ""]) {
-    const view = await shell.api.request("POST /api/fleet/schedules/{product}/resume", { path: { product } }, oneView);
+    const view = await shell.api.request("POST /api/fleet/schedules/:product/resume", { path: { product } }, oneView);
     await printSchedule(shell, view, view.next === null ? "It waits to be asked for." : `Next: ${view.next}`);
   },
 };
@@ -63,7 +63,7 @@ const runCommand: Command = {
   async run(shell, [product = ""]) {
     printScheduleRun(
       shell,
-      await shell.api.request("POST /api/fleet/schedules/{product}/run", { path: { product } }, runView),
+      await shell.api.request("POST /api/fleet/schedules/:product/run", { path: { product } }, runView),
     );
   },
 };

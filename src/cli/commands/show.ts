@@ -10,7 +10,7 @@ export const showCommand: Command = {
   examples: ["fleet show 3f9a1c2b", "fleet show 3f9a1c2b --json | jq .next"],
 
   async run({ api, terminal, json, world }, [task = ""]) {
-    const story = await api.request("GET /api/fleet/tasks/{task}/story", { path: { task } }, storyView);
+    const story = await api.request("GET /api/fleet/tasks/:task/story", { path: { task } }, storyView);
     if (json) {
       terminal.json(story);
       return;

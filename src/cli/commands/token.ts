@@ -105,7 +105,7 @@ const revokeCommand: Command = {
 
   async run({ api, terminal, json }, [token = ""], options) {
     const params = { path: { token }, body: { issuer: asString(options["issuer"]) } };
-    const revoked = await api.request("POST /api/fleet/tokens/{token}/revoke", params, revokedView);
+    const revoked = await api.request("POST /api/fleet/tokens/:token/revoke", params, revokedView);
     if (json) return terminal.json(revoked);
     terminal.line(`Token ${terminal.sanitize(revoked.id)} is refused from now on.`);
   },

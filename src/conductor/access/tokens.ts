@@ -1,6 +1,7 @@
 /** Tokens: issued for somebody, listed, revoked before their time; and sessions of browsers, which are tokens, too. */
 import { FleetError } from "../../domain/errors.ts";
 import {
+  assertAdmin,
   isRoleAtLeast,
   isTierAtLeast,
   type Operator,
@@ -17,9 +18,9 @@ import {
   listTokensByName,
   markTokenRevoked,
   type TokenFilter,
-  type TokenRow,
 } from "../../store/tokens.ts";
 import type { Fleet } from "../fleet.ts";
+import type { TokenRow } from "../../domain/token.ts";
 
 export interface SignedToken {
   readonly token: string;
@@ -48,7 +49,6 @@ export async function issueTokenFor(
   request: IssueTokenRequest,
   sign: Sign,
 ): Promise<SignedToken> {
-  assertAdmin(by);
   assertMayGrant(by, request);
   const { operator: id, tenant: tenantId, tier, role, ttlMs, name } = request;
   const signed = await sign({ id, tenantId, tier, ...(role ? { role } : {}) }, ttlMs);
@@ -130,7 +130,7 @@ export async function revokeToken(fleet: Fleet, by: Operator, name: TokenRef, ow
   return fleet.store.asSystem(async (tx) => {
     const row = name.issuer === own ? await findTokenByName(tx, by, name.jti) : undefined;
     if (!row) {
-      assertAdmin(by);
+      assertAdmin(by, "Revoking a token of another operator");
       if (name.issuer === own && !UUID.test(name.jti)) throw tokenNotFound(name.jti);
     }
     const { jti, expiresAt } = row ?? { jti: name.jti, expiresAt: new Date(fleet.clock().getTime() + MAX_TOKEN_MS) };
@@ -194,8 +194,4 @@ export async function endSession(
     await markTokenRevoked(tx, session.jti, of.id);
     await recordRevocation(tx, of, session);
   });
-}
-
-function assertAdmin(by: Operator): void {
-  if (by.role !== "admin") throw new FleetError("tier-too-low", "Tokens of others are for role admin.");
 }

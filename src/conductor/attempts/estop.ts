@@ -7,7 +7,7 @@ import {
   type EstopSwitch,
   type EstopTarget,
 } from "../../domain/task/kill-switch.ts";
-import { isTierAtLeast, type Operator } from "../../domain/operator.ts";
+import { assertAdmin, isTierAtLeast, type Operator } from "../../domain/operator.ts";
 import { isTerminal, shortId, type Task } from "../../domain/task/task.ts";
 import { deleteKillSwitch, upsertKillSwitch } from "../../store/kill-switches.ts";
 import { auditBy } from "../../store/operators.ts";
@@ -99,9 +99,7 @@ async function resolveTarget(fleet: Fleet, by: Operator, { scope, subject }: Est
 }
 
 function fleetTarget(by: Operator): EstopTarget {
-  if (by.role !== "admin") {
-    throw new FleetError("tier-too-low", "Stopping the whole fleet is for role admin.", { needed: "admin" });
-  }
+  assertAdmin(by, "Stopping the whole fleet");
   return { tenantId: FLEET_WIDE, scope: "fleet", subject: FLEET_WIDE };
 }
 

@@ -29,7 +29,6 @@ export async function createCheckpoint(fleet: Fleet): Promise<CheckpointSummary 
 
 /** Asked for by somebody, and told so in their chain. */
 export async function requestCheckpoint(fleet: Fleet, by: Operator): Promise<CheckpointSummary> {
-  if (by.role !== "admin") throw new FleetError("tier-too-low", "A checkpoint over all tenants is for role admin.");
   await fleet.store.asSystem((tx) => auditBy(tx, by, "audit.checkpoint", {}));
   const made = await createCheckpoint(fleet);
   if (!made) throw new FleetError("stale-version", "A checkpoint is being made right now. Ask again in a moment.");

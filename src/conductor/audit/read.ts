@@ -8,12 +8,12 @@ import {
   listExportRecords,
   getNextAuditId,
   type AuditFilter,
-  type AuditRecord,
 } from "../../store/audit-reading.ts";
 import { auditBy } from "../../store/operators.ts";
 import { asOperator, SYSTEM, type Principal } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { getTaskNamed } from "../tasks/find.ts";
+import type { AuditRecord } from "../../domain/audit/audit.ts";
 
 /** Looked at by one statement, and by one request: an operator with few entries among many goes on from there. */
 const WINDOW = 20_000;

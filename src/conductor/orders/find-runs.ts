@@ -43,20 +43,18 @@ export async function getRunNamed(fleet: Fleet, by: Operator, name: string): Pro
 }
 
 export interface RunDetails {
-  readonly run: Run;
   readonly order: Order;
   readonly artifacts: readonly Artifact[];
   /** All tries of its order, the latest first. */
   readonly tries: readonly Run[];
 }
 
-export async function getRunDetails(fleet: Fleet, by: Operator, name: string): Promise<RunDetails> {
-  const run = await getRunNamed(fleet, by, name);
+export async function getRunDetails(fleet: Fleet, by: Operator, run: Run): Promise<RunDetails> {
   return fleet.store.as(by, async (tx) => {
     const order = await findOrder(tx, run.orderId);
-    if (!order) throw new FleetError("not-found", `The order of run ${name} is gone.`, { name });
+    if (!order) throw new FleetError("not-found", `The order of run ${shortId(run.id)} is gone.`);
     const artifacts = await listArtifacts(tx, run.id);
-    return { run, order, artifacts, tries: await listRunsOfOrder(tx, order.id) };
+    return { order, artifacts, tries: await listRunsOfOrder(tx, order.id) };
   });
 }
 
@@ -68,8 +66,7 @@ export interface EvidenceBytes {
 }
 
 /** From the database; of a run that is not over yet, as it stands on this host. */
-export async function readEvidence(fleet: Fleet, by: Operator, runName: string, name: string): Promise<EvidenceBytes> {
-  const run = await getRunNamed(fleet, by, runName);
+export async function readEvidence(fleet: Fleet, by: Operator, run: Run, name: string): Promise<EvidenceBytes> {
   const found = await fleet.store.as(by, (tx) => findArtifact(tx, run.id, name));
   if (found) return { name, mediaType: found.mediaType, sha256: found.sha256, bytes: await gunzipAsync(found.gzipped) };
   const liveDir = run.status === "in_progress" && run.host === fleet.host.id && name === "output.log" && run.dir;
@@ -137,8 +134,7 @@ export interface PinOptions {
 }
 
 /** A pinned run, or one of a release, is never collected. Asked twice it stays as it is. */
-export async function pinRunNamed(fleet: Fleet, by: Operator, name: string, options: PinOptions): Promise<Run> {
-  const run = await getRunNamed(fleet, by, name);
+export async function setRunPin(fleet: Fleet, by: Operator, run: Run, options: PinOptions): Promise<Run> {
   const release = options.pinned ? (options.release ?? run.release) : null;
   return fleet.store.asSystem(async (tx) => {
     const pinned = await pinRun(tx, { id: run.id, tenantId: by.tenantId }, { pinned: options.pinned, release });

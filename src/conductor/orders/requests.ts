@@ -103,7 +103,7 @@ export interface RunOptions {
   readonly budget: number;
   readonly productId?: string | undefined;
   /** This one, whatever the budget. */
-  readonly order?: string | undefined;
+  readonly order?: Order | undefined;
 }
 
 export interface SkippedProduct {
@@ -119,8 +119,8 @@ export async function planRun(
 ): Promise<{ readonly planned: readonly PlannedRun[]; readonly refused: readonly SkippedProduct[] }> {
   const states = await listProducts(fleet, by);
   const stateOf = new Map(states.map((state) => [state.product.id, state]));
-  if (options.order !== undefined) {
-    const order = await getOrderNamed(fleet, by, options.order);
+  if (options.order) {
+    const { order } = options;
     const state = stateOf.get(order.productId);
     if (!state) throw new FleetError("not-found", `${order.productId} is no product of fleet.yaml any more.`);
     await assertNotStopped(fleet, state.product);

@@ -1,7 +1,7 @@
 /** Planning: from what is known to orders that wait to be run; stored once, and made again to prove it. */
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
-import { createPlan, Plan, type PlanResult } from "../../domain/plan/plan.ts";
+import { createPlan, Plan, type PlanResult, type StoredPlan } from "../../domain/plan/plan.ts";
 import { PlanInputs } from "../../domain/plan/inputs.ts";
 import { nextPageCursor } from "../../store/keyset.ts";
 import { auditBy } from "../../store/operators.ts";
@@ -15,7 +15,6 @@ import {
   readPlanTexts,
   type PlanFilter,
   type PlanTexts,
-  type StoredPlan,
 } from "../../store/plans.ts";
 import type { Fleet } from "../fleet.ts";
 import { gatherInputs, type PlanOptions } from "./inputs.ts";

@@ -60,3 +60,21 @@ export const AuditEntry = z.object({
   hash: z.string(),
 });
 export type AuditEntry = z.infer<typeof AuditEntry>;
+
+export const AuditRecord = z.object({
+  id: z.coerce.number(),
+  tenantId: z.string(),
+  operatorId: z.string(),
+  chain: z.string(),
+  seq: z.int(),
+  taskId: z.uuid().nullable(),
+  /** Microseconds, UTC: what the hash was made of. */
+  atText: z.string(),
+  actor: z.string(),
+  action: z.string(),
+  /** Exactly as the database prints it, for the same reason. */
+  detailText: z.string(),
+  previousHash: z.string(),
+  hash: z.string(),
+});
+export type AuditRecord = z.infer<typeof AuditRecord>;

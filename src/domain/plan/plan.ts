@@ -69,3 +69,17 @@ function selectBest(candidates: readonly Candidate[], wanted: number): Candidate
   const possible = candidates.filter(({ score }) => score >= least);
   return possible.toSorted(compareCandidates).slice(0, wanted);
 }
+
+export const StoredPlan = z.object({
+  id: z.uuid(),
+  tenantId: z.string(),
+  operatorId: z.string(),
+  source: PlanSource,
+  asOf: z.date(),
+  wanted: z.int(),
+  candidates: z.int(),
+  inputSha256: z.string(),
+  outputSha256: z.string(),
+  createdAt: z.date(),
+});
+export type StoredPlan = z.infer<typeof StoredPlan>;

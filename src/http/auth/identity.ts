@@ -1,4 +1,4 @@
-/** Who asks: an operator, read from a verified token and from nothing else in the request. */
+/** The operator of a request, read from its verified token and from nothing else in the request. */
 import { hash, KeyObject } from "node:crypto";
 import { errors, jwtVerify, type CryptoKey, type JWTPayload } from "jose";
 import { z } from "zod";
@@ -12,9 +12,9 @@ export interface IdentityOptions {
   readonly issuer: string;
   readonly audience: string;
   readonly clock: () => Date;
-  /** Tokens revoked before their time. */
+  /** Whether a token was revoked before it expires. */
   readonly isRevoked?: (issuer: string, jti: string) => Promise<boolean>;
-  /** Somebody else whose access tokens are believed, too. */
+  /** Another issuer whose access tokens are accepted, too. */
   readonly externalIssuer?: ExternalIssuer | undefined;
 }
 
@@ -30,7 +30,7 @@ export interface Identity {
   readonly expiresAt: Date;
 }
 
-/** Verifies one token of one kind. Every refusal says the same to the asker: which check failed is not their business. */
+/** Verifies one token of one kind. Every refusal looks the same, so that a client cannot learn which check failed. */
 export type Identify = (token: string, kind?: TokenKind) => Promise<Identity>;
 
 const TOLERANCE_SECONDS = 5;
@@ -45,20 +45,20 @@ const Claims = z.looseObject({
   exp: z.int(),
 });
 
-/** One issuer's own rules. */
+/** The rules for the tokens of one issuer. */
 interface IssuerRules {
   readonly issuer: string;
   readonly audience: string;
   readonly keys: Pick<KeySet, "find">;
   readonly types: readonly string[];
-  /** Its signatures are those with the smaller s. */
+  /** Only signatures with the lower s are accepted. */
   readonly requiresLowS: boolean;
 }
 
-/** Access tokens of others often go without a type of their own. */
+/** Access tokens of other issuers often have no type of their own. */
 const EXTERNAL_TYPES = [TOKEN_TYPES.access, "JWT"];
 
-/** What a token said when its signature was checked; whether its key still stands is asked each time. */
+/** A token whose signature was verified; whether its key is still valid is checked each time. */
 interface VerifiedToken {
   readonly rules: IssuerRules;
   readonly kid: string;
@@ -67,20 +67,20 @@ interface VerifiedToken {
   readonly at: Date;
 }
 
-/** Tokens whose signature is not checked again; only those that were good once are kept, so strangers push none out. */
+/** How many verified tokens are cached. Only valid tokens are, so that invalid ones cannot evict them. */
 const MAX_CACHED = 4_096;
 
 export function createIdentify(options: IdentityOptions): Identify {
   const cache = new Map<string, VerifiedToken>();
   return async (token, kind = "access") => {
-    // Names no token: what is kept lets nobody in.
+    // A hash, so that the cache contains no token.
     const cacheKey = hash("sha256", `${kind} ${token}`, "base64");
     const cached = cache.get(cacheKey);
     cache.delete(cacheKey);
     const now = options.clock();
     const current = (cached && (await revalidate(cached, now))) ?? (await verifyToken(token, kind, options));
     if (await options.isRevoked?.(current.rules.issuer, current.identified.jti)) throw unauthenticated();
-    // The one asked for last is the last to go.
+    // Least recently used tokens are evicted first.
     for (const oldest of cache.keys()) {
       if (cache.size < MAX_CACHED) break;
       cache.delete(oldest);
@@ -90,12 +90,12 @@ export function createIdentify(options: IdentityOptions): Identify {
   };
 }
 
-/** Undefined when all of it has to be looked at again: after its time, with the clock put back, with another key of that name. */
+/** Undefined if it has to be verified again: it has expired, the clock was set back, or the key with that id has changed. */
 async function revalidate(last: VerifiedToken, now: Date): Promise<VerifiedToken | undefined> {
   if (now < last.at || now >= last.identified.expiresAt) return undefined;
   const key = await last.rules.keys.find(last.kid);
   if (key === last.key) return last;
-  // Keys are read again and again: mostly the same one as another object.
+  // Keys are read again and again: mostly the same key as a new object.
   return key && KeyObject.from(key).equals(KeyObject.from(last.key)) ? { ...last, key } : undefined;
 }
 
@@ -113,7 +113,7 @@ async function verifyToken(token: string, kind: TokenKind, options: IdentityOpti
   return { rules, kid, key, identified, at };
 }
 
-/** Another issuer's tokens are for the API alone: links and sessions are ours. */
+/** Another issuer only issues access tokens: login links and sessions are our own. */
 function rulesFor({ issuer }: CompactJwt, kind: TokenKind, { externalIssuer, ...own }: IdentityOptions): IssuerRules {
   if (externalIssuer && kind === "access" && issuer === externalIssuer.issuer)
     return { ...externalIssuer, types: EXTERNAL_TYPES, requiresLowS: false };
@@ -129,7 +129,7 @@ function readClaims(payload: JWTPayload): Identity | undefined {
   return operator.success ? { operator: operator.data, jti, expiresAt: new Date(exp * 1_000) } : undefined;
 }
 
-/** The token of `Authorization: Bearer …`; undefined when there is none. */
+/** The token of `Authorization: Bearer …`; undefined if there is none. */
 export function parseBearerToken(authorization: string | undefined): string | undefined {
   return /^Bearer ([^\s]+)$/i.exec(authorization ?? "")?.[1];
 }

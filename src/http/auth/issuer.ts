@@ -1,4 +1,4 @@
-/** Another issuer whose tokens are believed: its public keys, fetched from where it publishes them, and kept for a while. */
+/** Another issuer whose tokens are accepted: its public keys, fetched from its JWKS URL and cached for a while. */
 import { createLocalJWKSet, createRemoteJWKSet, errors, type CryptoKey } from "jose";
 import type { ExternalIssuer } from "./identity.ts";
 
@@ -8,16 +8,16 @@ export interface IssuerOptions {
   readonly jwksUrl: string;
   readonly onUnreachable: (error: unknown) => void;
   readonly clock: () => Date;
-  /** How long fetched keys are believed. */
+  /** How long fetched keys are used. */
   readonly cacheMs?: number;
-  /** Strangers may make up names of keys as they like; the issuer hears of them this often. */
+  /** Anyone can make up key ids; the issuer is requested at most this often because of them. */
   readonly cooldownMs?: number;
-  /** After it did not answer. */
+  /** The pause after it did not respond. */
   readonly backoffMs?: number;
   readonly timeoutMs?: number;
 }
 
-/** While the issuer does not answer, keys that are known go on for the rest of their time, and others are none. */
+/** While the issuer does not respond, cached keys are used until they expire, and there are no others. */
 export function openExternalIssuer(options: IssuerOptions): ExternalIssuer {
   const { issuer, audience, jwksUrl, onUnreachable, clock } = options;
   const { cacheMs = 5 * 60_000, cooldownMs = 30_000, backoffMs = 5_000, timeoutMs = 3_000 } = options;
@@ -36,7 +36,7 @@ export function openExternalIssuer(options: IssuerOptions): ExternalIssuer {
       if (!isBackingOff) return await remote(header);
       return known && (await createLocalJWKSet(known)(header));
     } catch (error) {
-      // No such key, or two of that name: the issuer did answer.
+      // No such key, or two with that id: the issuer did respond.
       if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys)
         return undefined;
       failedAt = clock().getTime();

@@ -1,9 +1,9 @@
-/** A token as it is written: three parts that can be read in one way only. The signer is checked later. */
+/** The compact form of a token: three parts that can be read in one way only. The signature is verified elsewhere. */
 import { z } from "zod";
 
 export interface CompactJwt {
   readonly header: z.output<typeof Header>;
-  /** What it says of itself; not to be believed before the signature was checked. */
+  /** The issuer that it claims; not to be trusted before the signature is verified. */
   readonly issuer: unknown;
   readonly signature: Buffer;
 }
@@ -12,7 +12,7 @@ const MAX_BYTES = 8_192;
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const SIGNATURE_BYTES = 64;
 
-/** Exactly these may stand in a header: no embedded keys (jwk, jku, x5u, x5c), no extensions (crit). */
+/** The only allowed members of a header: no embedded keys (jwk, jku, x5u, x5c), no extensions (crit). */
 const Header = z.strictObject({
   alg: z.literal("ES256"),
   kid: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
@@ -20,7 +20,7 @@ const Header = z.strictObject({
 });
 const Payload = z.looseObject({ iss: z.unknown() });
 
-/** Undefined when it is no token, or one that two readers could read in two ways. */
+/** Undefined if it is not a token, or if two parsers could read it in two ways. */
 export function parseCompactJwt(token: string): CompactJwt | undefined {
   if (token.length > MAX_BYTES || !COMPACT.test(token)) return undefined;
   const [head, body, signature] = token.split(".").map(decodePart);
@@ -31,7 +31,7 @@ export function parseCompactJwt(token: string): CompactJwt | undefined {
   return { header: header.data, issuer: payload.data.iss, signature };
 }
 
-/** The letters that these bytes have, and no others that decode to the same. */
+/** Only the canonical encoding: other characters may decode to the same bytes. */
 function decodePart(part: string): Buffer | undefined {
   const bytes = Buffer.from(part, "base64url");
   return bytes.toString("base64url") === part ? bytes : undefined;
@@ -47,7 +47,7 @@ function parseUniqueJson(bytes: Buffer): unknown {
   }
 }
 
-/** Whether an object of this valid JSON names a member twice: of two claims, one reader takes the first, another the last. */
+/** Whether an object in this valid JSON has a member twice: one parser would use the first, another the last. */
 function hasDuplicateKeys(text: string): boolean {
   const open: { names: Set<string> | undefined; named: boolean }[] = [];
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],]/g)) {
@@ -66,11 +66,11 @@ function hasDuplicateKeys(text: string): boolean {
   return false;
 }
 
-/** The order of the curve, and half of it. */
+/** Of P-256. */
 const CURVE_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 const HALF_ORDER = CURVE_ORDER / 2n;
 
-/** Of a signature (r, s), (r, n - s) verifies, too. Ours have the smaller one: nobody makes a second token out of one. */
+/** If (r, s) is a valid signature, so is (r, n - s). Only the lower s is accepted, so that a token has no second form. */
 export function hasLowS(signature: Buffer): boolean {
   return BigInt(`0x${signature.subarray(SIGNATURE_BYTES / 2).toString("hex")}`) <= HALF_ORDER;
 }

@@ -1,24 +1,24 @@
-/** What protects a page with a cookie: the right host (DNS rebinding), the right origin (cross-site writes). Bearer tokens need neither. */
+/** Protects pages with a cookie: the host against DNS rebinding, the origin against cross-site writes. Bearer tokens need neither. */
 import type { Request } from "express";
 import { FleetError } from "../../domain/errors.ts";
 
 const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"]);
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
-/** Throws unless the request was made by our own pages, or typed into the address bar. */
+/** Throws unless the request comes from our own pages or from the address bar. */
 export function assertSameOrigin(request: Request, publicUrl: string): void {
   const host = request.headers.host ?? "";
   if (!isOwnHost(host, publicUrl)) throw crossSiteError("This server does not answer to that host name.");
 
   const site = request.get("sec-fetch-site");
   const isSafe = SAFE_METHODS.has(request.method);
-  // A link from elsewhere may open a page; it may not load parts of one or change anything.
+  // A link on another site may open a page, but not load parts of one or change anything.
   const isNavigation = isSafe && request.get("sec-fetch-mode") === "navigate";
   if (site !== undefined && site !== "same-origin" && site !== "none" && !isNavigation) {
-    throw crossSiteError("Another site may not ask this.");
+    throw crossSiteError("Other sites may not send this request.");
   }
   if (!isSafe && parseHost(request.headers.origin) !== host)
-    throw crossSiteError("A change must come from our own pages.");
+    throw crossSiteError("A write must come from our own pages.");
 }
 
 function isOwnHost(host: string, publicUrl: string): boolean {

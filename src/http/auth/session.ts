@@ -1,4 +1,4 @@
-/** How a browser gets in: a one-time link, spent for a session cookie that no script can read and no other site can send. */
+/** Login of browsers: a one-time link is exchanged for a session cookie that no script can read and no other site can send. */
 import express, { type Express, type Request, type Response } from "express";
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
@@ -11,11 +11,11 @@ import type { TokenKind } from "./tokens.ts";
 export interface SessionOptions {
   readonly identify: Identify;
   readonly issue: (operator: Operator, kind: TokenKind, ttlMs: number) => Promise<string>;
-  /** True exactly once for a jti: a login link that was used is worth nothing. */
+  /** True exactly once per jti, so that a login link works once. */
   readonly spend: (login: Identity) => Promise<boolean>;
-  /** From now on the session is refused everywhere. */
+  /** Revokes the session everywhere. */
   readonly end: (session: Identity) => Promise<void>;
-  /** Where browsers find this server; links lead there, and other host names are refused. */
+  /** The URL of this server for browsers; links use it, and other host names are refused. */
   readonly publicUrl: string;
 }
 
@@ -35,7 +35,7 @@ export async function loginLink(
   return link.href;
 }
 
-/** The page first, then a click: whatever fetches links ahead of people does not spend them. */
+/** The login needs a click on a page, so that programs that prefetch links do not use them up. */
 export function mountLogin(app: Express, options: SessionOptions): void {
   app.get("/login", (request, response) => {
     assertSameOrigin(request, options.publicUrl);
@@ -75,11 +75,11 @@ async function logIn(request: Request, response: Response, options: SessionOptio
   response.redirect(303, localPath(form.get("next")));
 }
 
-/** What the cookie holds; refuses when there is none. The caller has called refuseStrangers. */
+/** The session token of the cookie; throws if there is none. The caller has to call assertSameOrigin first. */
 export function readSessionCookie(request: Request): string {
   const cookies = (request.headers.cookie ?? "").split(";").map((pair) => pair.trim());
   const mine = cookies.filter((pair) => pair.startsWith(`${COOKIE}=`));
-  // Two of them means that somebody planted one (from a sibling host name): neither is believed.
+  // With two cookies, one may come from an attacker on a sibling host name: neither is accepted.
   const [only] = mine;
   if (mine.length !== 1 || only === undefined) throw unauthenticated();
   return only.slice(COOKIE.length + 1);
@@ -90,7 +90,7 @@ async function identifySession(request: Request, { identify }: SessionOptions) {
   return { text, identified: await identify(text, "session") };
 }
 
-/** A page with the button: a link alone changes nothing. */
+/** Shows a button, because a link alone must not change anything. */
 async function showLogOut(request: Request, response: Response, options: SessionOptions): Promise<void> {
   assertSameOrigin(request, options.publicUrl);
   const session = await identifySession(request, options).catch(ignoreUnauthenticated);
@@ -117,7 +117,7 @@ async function logOut(request: Request, response: Response, options: SessionOpti
   response.clearCookie(COOKIE, { path: "/" }).redirect(303, "/login");
 }
 
-/** Who was logged out already is logged out. */
+/** An operator without a session is logged out already. */
 function ignoreUnauthenticated(error: unknown): undefined {
   if (!(error instanceof FleetError) || error.code !== "unauthenticated") throw error;
 }

@@ -1,4 +1,4 @@
-/** Tokens: the keys that sign them, the set that verifies them, and how one is issued. ES256 and nothing else. */
+/** Tokens: the keys that sign them, the set that verifies them, and how one is issued. ES256 only. */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from "jose";
 import { z } from "zod";
 import type { Operator } from "../../domain/operator.ts";
@@ -16,7 +16,7 @@ export const MAX_TTL_MS = 24 * 3_600_000;
 
 const P256 = { name: "ECDSA", namedCurve: "P-256" };
 
-/** Parsing drops every other member: what is published can never hold `d`. */
+/** Parsing removes every other member, so a published key can never contain `d`. */
 const PublicMembers = z.object({ kty: z.literal("EC"), crv: z.literal("P-256"), x: z.string(), y: z.string() });
 const PrivateJwk = PublicMembers.extend({ kid: z.string(), d: z.string() });
 
@@ -26,7 +26,7 @@ export interface SigningKey {
   readonly publicKey: CryptoKey;
 }
 
-/** Where keys are looked up: by `kid`, in our own set and nowhere else. */
+/** Keys are looked up by `kid`, in our own set and nowhere else. */
 export interface KeySet {
   find(kid: string): Promise<CryptoKey | undefined>;
   /** Public members only, for /.well-known/jwks.json. */
@@ -42,13 +42,13 @@ export interface TokenOptions {
   readonly newId: () => string;
 }
 
-/** The key's name is its thumbprint (RFC 7638), so that it cannot be given twice. */
+/** The id of a key is its thumbprint (RFC 7638), so two keys cannot have the same. */
 export async function createSigningKey(): Promise<SigningKey> {
   const { privateKey, publicKey } = await generateKeyPair("ES256", { extractable: true });
   return { kid: await calculateJwkThumbprint(await exportJWK(publicKey)), privateKey, publicKey };
 }
 
-/** With `d`: for the encrypted column or a 0600 file, never for the network. */
+/** Contains `d`: for the encrypted column or a 0600 file, never for the network. */
 export async function exportSigningKey(key: SigningKey): Promise<JWK> {
   return { ...(await exportJWK(key.privateKey)), kid: key.kid, alg: "ES256", use: "sig" };
 }
@@ -66,7 +66,7 @@ export async function publicJwk(key: SigningKey): Promise<JWK> {
   return { ...PublicMembers.parse(await exportJWK(key.publicKey)), kid: key.kid, alg: "ES256", use: "sig" };
 }
 
-/** A fixed set, for the local stack and for tests; the store's set rotates. */
+/** A fixed set, for tests; the set of the store rotates. */
 export function staticKeySet(keys: readonly SigningKey[]): KeySet {
   return {
     find: async (kid) => keys.find((key) => key.kid === kid)?.publicKey,

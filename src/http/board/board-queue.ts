@@ -1,12 +1,12 @@
-/** A queue as the board may see it: ids, counts and times. What a job carries, returned, logged or died of stays behind. */
+/** A queue as the board may show it: ids, counts and times, but no payloads, results, logs or errors of jobs. */
 import type { ExternalJobUrl, JobStatus, QueueJobJson } from "@bull-board/api/typings/app";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import type { Job, Queue } from "bullmq";
 
 const HIDDEN = "hidden";
-/** A reason may quote an agent, or a forge that quotes a token; what we want read is in the task's story. */
-const HIDDEN_REASON = "Hidden, because it may quote what an agent said. The task's story and the worker's log tell it.";
-/** BullMQ's own words about a job that nobody answered; they quote nothing. */
+/** A failure reason may quote an agent, or a forge that quotes a token; what may be read is in `fleet show`. */
+const HIDDEN_REASON = "Hidden, because it may quote an agent. See fleet show and the log of the worker.";
+/** Messages of BullMQ itself about a job without a result; they quote nothing. */
 const BULLMQ_REASONS = /^(?:job stalled more than allowable limit|Missing lock for job [\w.-]{1,128}\.?)/;
 const SHOWN_OPTIONS = new Set([
   "attempts",
@@ -19,7 +19,7 @@ const SHOWN_OPTIONS = new Set([
 ]);
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** The adapter reads BullMQ's jobs; this one hands on only what is safe to show, whichever of the board's routes asks. */
+/** Wraps the adapter of BullMQ: it returns only what is safe to show, on all routes of the board. */
 class RedactingAdapter extends BullMQAdapter {
   override async getJob(id: string): Promise<Job | undefined> {
     const job = await super.getJob(id);
@@ -43,7 +43,7 @@ class RedactingAdapter extends BullMQAdapter {
   }
 }
 
-/** `taskPage`: below which path a task is shown. */
+/** `taskPage` is the path below which a task is shown. */
 export function boardQueue(queue: Queue, readOnlyMode: boolean, taskPage: string): BullMQAdapter {
   const taskLink = ({ data }: QueueJobJson): ExternalJobUrl | undefined => {
     const id: unknown = new Map(Object.entries(data ?? {})).get("taskId");
@@ -51,13 +51,13 @@ export function boardQueue(queue: Queue, readOnlyMode: boolean, taskPage: string
     return { displayText: `Task ${id.slice(-8)}`, href: `${taskPage}/${id}` };
   };
   const adapter = new RedactingAdapter(queue, { readOnlyMode, allowRetries: !readOnlyMode });
-  // No link is an answer to the board; only the type of its option does not say so.
+  // The board accepts undefined as no link; only the type of its option does not allow it.
   Object.defineProperty(adapter, "externalJobUrl", { value: taskLink });
   adapter.setFormatter("progress", (progress: unknown) => (typeof progress === "number" ? progress : 0));
   return adapter;
 }
 
-/** The same job, which can still be retried or removed; only what it tells about itself is less. */
+/** The same job, which can still be retried or removed, with less data. */
 function redactJob(job: Job): Job {
   const toJson = job.toJSON.bind(job);
   return Object.defineProperty(job, "toJSON", { value: () => redactJson(toJson()) });
@@ -85,12 +85,12 @@ function redactName(name: string): string {
   return /^[\w.:-]{1,128}$/.test(name) ? name : HIDDEN;
 }
 
-/** Our own fields are plain words. */
+/** Our own fields are plain strings. */
 function redactKey(key: string): string {
   return /^[a-zA-Z]{1,32}$/.test(key) ? key : HIDDEN;
 }
 
-/** Jobs carry ids only; should one ever carry more, the board does not show it. */
+/** Jobs contain only ids; if one ever contained more, the board would not show it. */
 function redactData(data: unknown): unknown {
   if (typeof data !== "object" || data === null) return HIDDEN;
   return Object.fromEntries(Object.entries(data).map(([key, value]) => [redactKey(key), redactField(key, value)]));
@@ -102,7 +102,7 @@ function redactField(key: string, value: unknown): unknown {
   return isId ? value : HIDDEN;
 }
 
-/** Numbers, and what is made of numbers: how often, how long, how many are kept. */
+/** Numbers, and objects of numbers: attempts, delays, retention. */
 function redactOptions(options: unknown): Record<string, unknown> {
   const given = Object.entries(options ?? {}).filter(([key]) => SHOWN_OPTIONS.has(key));
   return Object.fromEntries(given.map(([key, value]: [string, unknown]) => [key, redactOption(value)]));

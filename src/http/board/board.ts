@@ -17,7 +17,7 @@ import { readSessionCookie } from "../auth/session.ts";
 
 export interface BoardOptions {
   readonly identify: Identify;
-  /** Asked at each visit, so that the queue of a new host appears. */
+  /** Read on every request, so that the queue of a new host appears. */
   readonly queues: () => readonly Queue[];
   readonly publicUrl: string;
   /** The task that a job is about, as far as this operator may see it. Throws TaskNotFoundError. */
@@ -28,7 +28,7 @@ const PATH = "/queues";
 const TASKS = `${PATH}/tasks`;
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
-/** The board's own page holds one inline style; scripts come from here only, and its link to a font server is refused. */
+/** The page of the board has one inline style; scripts come from this server only, and its link to a font server is blocked. */
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; " +
   "connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
@@ -56,14 +56,14 @@ export function mountBoard(app: Express, { identify, queues, publicUrl, findTask
   function boardFor({ role }: Operator, method: string): RequestHandler {
     if (role === "admin") return full;
     if (role !== "queue-operator") {
-      throw new FleetError("tier-too-low", "The queue board needs role admin, or queue-operator to look only.");
+      throw new FleetError("tier-too-low", "The queue board needs role admin, or queue-operator for read-only access.");
     }
     if (SAFE_METHODS.has(method)) return readOnly;
-    throw new FleetError("tier-too-low", "Role queue-operator may look at the queues; changing them needs role admin.");
+    throw new FleetError("tier-too-low", "Role queue-operator may read the queues; changing them needs role admin.");
   }
 }
 
-/** Where the link of a job leads: what its task is doing, and how to ask for more. */
+/** The page that a job links to: the state of its task, and how to see more. */
 function sendTask(response: Response, task: Task): void {
   const rows = [
     ["Task", task.id],
@@ -84,12 +84,12 @@ function sendTask(response: Response, task: Task): void {
     <table>
       ${rows}
     </table>
-    <p>All of it: <code>fleet show ${task.id}</code>, <code>fleet logs ${task.id}</code></p>
+    <p>Details: <code>fleet show ${task.id}</code>, <code>fleet logs ${task.id}</code></p>
     <p><a href="${PATH}">Queues</a></p>`;
   sendPage(response, "Task", body);
 }
 
-/** A script brings its token, a browser its cookie; only a cookie has to be guarded against other sites. */
+/** A script sends a token, a browser a cookie; only a cookie needs protection against other sites. */
 async function identifyVisitor(
   request: Request,
   response: Response,
@@ -120,14 +120,14 @@ function openBoard(queues: () => readonly Queue[], readOnlyMode: boolean): Reque
       handlerHooks: { after: hideFlows },
       uiConfig: {
         boardTitle: readOnlyMode ? "Fleetwright queues (read-only)" : "Fleetwright queues",
-        // Only Redis knows its clients: on PostgreSQL the board would say that nobody works. `GET /api/fleet/hosts` tells who does.
+        // Only Redis knows its clients: on PostgreSQL the board would show no workers. `GET /api/fleet/hosts` lists them.
         showWorkers: false,
         hideDocsLink: true,
         miscLinks: [{ text: "Log out", url: "/logout" }],
       },
     },
   });
-  // Its own handler would answer with the words of whatever was thrown.
+  // Its own handler would respond with the message of any error.
   serverAdapter.setErrorHandler((error) => {
     throw error;
   });
@@ -145,7 +145,7 @@ function openBoard(queues: () => readonly Queue[], readOnlyMode: boolean): Reque
   };
 }
 
-/** Flows are read past the adapters. Fleetwright has none, so there is nothing to show. */
+/** The board reads flows without the adapters. Fleetwright has none, so there is nothing to show. */
 const hideFlows: AfterHook = ({ route, request }, answer) =>
   route.endsWith("/flow")
     ? { status: 200, body: { nodeId: String(request.params["jobId"]), flowRoot: null, isFlowNode: false } }

@@ -1,8 +1,8 @@
-/** An example of each operation as one types it: curl, with the least that the route takes. */
+/** A curl command as an example of each operation, with the least that the route takes. */
 import type { OpenApi, Operation } from "./openapi.ts";
 
 type Schemas = OpenApi["components"]["schemas"];
-/** Deeper than any body that the API takes. */
+/** Deeper than any body of the API. */
 const MAX_DEPTH = 6;
 
 export function curlFor(method: string, path: string, operation: Operation, schemas: Schemas): string {
@@ -22,7 +22,7 @@ export function curlFor(method: string, path: string, operation: Operation, sche
   ].join(" \\\n  ");
 }
 
-/** What a schema gives as an example, or the simplest that it takes: of an object only what it needs. */
+/** The example of a schema, or the simplest value that it accepts: of an object only the required fields. */
 function buildExample(schema: unknown, schemas: Schemas, depth = 0): unknown {
   if (depth > MAX_DEPTH || !isRecord(schema)) return null;
   const { $ref, examples, enum: choices, anyOf, type } = schema;

@@ -1,4 +1,4 @@
-/** /api/openapi.json, and the same document as a page one can read: /api/docs. Served from here, without a script. */
+/** /api/openapi.json, and the same document as a page to read: /api/docs. Without scripts, as all pages: see decision 25. */
 import type { Express } from "express";
 import { curlFor } from "./docs-curl.ts";
 import { buildOpenApi, type DocumentedRoute, type OpenApi, type Operation, type Parameter } from "./openapi.ts";
@@ -27,8 +27,8 @@ function renderDocs({ paths, components: { schemas } }: OpenApi): Html {
   const tags = [...new Set(all.flatMap(({ operation }) => operation.tags))];
   return html`<h1>Fleetwright API</h1>
     <p>
-      Every request carries <code>Authorization: Bearer &lt;token&gt;</code>; failures are
-      <code>application/problem+json</code>. For machines: <a href="/api/openapi.json">openapi.json</a> (OpenAPI 3.1).
+      Every request needs <code>Authorization: Bearer &lt;token&gt;</code>; failures are
+      <code>application/problem+json</code>. For programs: <a href="/api/openapi.json">openapi.json</a> (OpenAPI 3.1).
       The examples take <code>FLEET_URL</code> and <code>FLEET_TOKEN</code> from the environment.
     </p>
     <nav>${tags.map((tag) => html`<a href="#tag-${tag}">${tag}</a> `)}<a href="#schemas">schemas</a></nav>
@@ -63,7 +63,7 @@ function renderRoute({ method, path, operation }: OperationEntry, schemas: OpenA
     <pre>${curlFor(method, path, operation, schemas)}</pre>
     ${parameters.length > 0 ? [html`<h3>Parameters</h3>`, renderTable(parameters.map((one) => [one.name, describeParameter(one)]))] : []}
     ${requestBody ? [html`<h3>Body</h3>`, ...Object.values(requestBody.content).map(({ schema }) => renderSchema(schema))] : []}
-    <h3>Answers</h3>
+    <h3>Responses</h3>
     ${renderTable(Object.entries(responses).map(([status, answer]) => [status, answer.description]))}
     ${successes.flatMap(([status, { content = {} }]) =>
       Object.entries(content).flatMap(([type, { schema }]) => [
@@ -93,7 +93,7 @@ function renderTable(rows: readonly (readonly [string, string])[]): Html {
   </table>`;
 }
 
-/** A schema as it is written, and links to those that it names. */
+/** A schema as JSON, with links to the schemas that it refers to. */
 function renderSchema(schema: unknown): Html {
   const text = JSON.stringify(schema, undefined, 2);
   const names = [...new Set([...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name = ""]) => name))];
@@ -102,7 +102,7 @@ function renderSchema(schema: unknown): Html {
   return html`${names.length > 0 ? [html`<p>See ${links}</p>`] : []} ${isName ? [] : [html`<pre>${text}</pre>`]}`;
 }
 
-/** What stands between back ticks, as code. */
+/** Renders text between backticks as code. */
 function renderInlineCode(text: string): Html[] {
   return text.split("`").map((part, at) => (at % 2 === 0 ? html`${part}` : html`<code>${part}</code>`));
 }

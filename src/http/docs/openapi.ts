@@ -1,4 +1,4 @@
-/** The OpenAPI 3.1 document, written from the routes themselves: the schemas that parse are the schemas that are shown. */
+/** The OpenAPI 3.1 document, built from the routes themselves: the schemas that parse are the schemas that are shown. */
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { FAILURES, type FailureCode } from "../../domain/errors.ts";
@@ -24,13 +24,15 @@ export interface Operation {
   readonly tags: readonly string[];
   readonly parameters: readonly Parameter[];
   readonly requestBody?: { readonly required: boolean; readonly content: Content };
+  /** The role that it needs, where one is needed beyond a valid token. */
+  readonly security?: readonly Json[];
   readonly responses: Readonly<Record<string, OpenApiResponse>>;
 }
 
 export interface OpenApiResponse {
   readonly description: string;
   readonly headers: Json;
-  /** None where there is no body: 304. */
+  /** Left out where there is no body: 304. */
   readonly content?: Content;
 }
 
@@ -45,9 +47,10 @@ export interface OpenApi {
 
 export interface DocumentedRoute extends RouteSpec {
   readonly kind: "json" | "sse";
+  readonly owner: boolean;
 }
 
-/** Any route may answer with these. */
+/** Any route may fail with these. */
 const COMMON_ERRORS: readonly FailureCode[] = [
   "malformed-request",
   "unauthenticated",
@@ -56,13 +59,13 @@ const COMMON_ERRORS: readonly FailureCode[] = [
   "rate-limited",
   "database-unavailable",
 ];
-/** And those that read a body, with these. */
+/** Any route with a body may also fail with these. */
 const BODY_ERRORS: readonly FailureCode[] = ["malformed-json", "body-too-large", "unsupported-media-type"];
 
 const HEADERS: Readonly<Record<string, { readonly description: string; readonly schema: Json }>> = {
-  "X-Request-Id": { description: "Names this request in the log", schema: { type: "string", format: "uuid" } },
-  ETag: { description: "For If-None-Match, the next time", schema: { type: "string" } },
-  "Retry-After": { description: "Seconds after which to ask again", schema: { type: "integer", minimum: 1 } },
+  "X-Request-Id": { description: "Id of this request in the log", schema: { type: "string", format: "uuid" } },
+  ETag: { description: "For If-None-Match in the next request", schema: { type: "string" } },
+  "Retry-After": { description: "Seconds to wait before the next try", schema: { type: "integer", minimum: 1 } },
 };
 const RETRYABLE_STATUSES = new Set([429, 503]);
 
@@ -90,17 +93,17 @@ export function buildOpenApi(routes: readonly DocumentedRoute[], version: string
 }
 
 function toOperation(route: DocumentedRoute, schemas: Json): Operation {
-  const owner = route.owner ? " Only the owner may; for others' tasks it answers 403 or 404." : "";
   return {
     operationId: operationId(route),
     summary: route.summary,
-    description: `${route.description ?? route.summary}.`.replace("..", ".") + ` Needs tier ${route.tier}.${owner}`,
+    description: `${route.description ?? route.summary}.`.replace("..", ".") + describeAccess(route),
     tags: [route.path.split("/")[3] ?? "fleet"],
     parameters: [
       ...toParameters("path", route.params, schemas),
       ...toParameters("query", route.query, schemas),
       ...toHeaderParameters(route),
     ],
+    ...(route.role ? { security: [{ bearer: [route.role] }] } : {}),
     ...(route.body
       ? {
           requestBody: {
@@ -111,6 +114,12 @@ function toOperation(route: DocumentedRoute, schemas: Json): Operation {
       : {}),
     responses: { ...toSuccessResponses(route, schemas), ...toFailureResponses(route, schemas) },
   };
+}
+
+function describeAccess({ tier, role, owner }: DocumentedRoute): string {
+  const needs = [...(tier ? [`tier ${tier}`] : []), ...(role ? [`role ${role}`] : [])].join(" and ");
+  const denied = owner ? " Only the owner may use it; for tasks of others it answers 403 or 404." : "";
+  return ` Needs ${needs}.${denied}`;
 }
 
 /** `post /api/fleet/tasks/:id/stop` → `postTasksIdStop`. */
@@ -135,10 +144,12 @@ function toHeaderParameters({ method, kind, idempotent }: DocumentedRoute): Para
     return [{ name: "Last-Event-ID", in: "header", schema, description: "Resume after this event" }];
   }
   if (method === "get") {
-    return [{ name: "If-None-Match", in: "header", schema, description: "The ETag of the answer you hold" }];
+    return [{ name: "If-None-Match", in: "header", schema, description: "The ETag of the response that you have" }];
   }
   if (!idempotent) return [];
-  return [{ name: "Idempotency-Key", in: "header", schema, description: "The same key and body give the same answer" }];
+  return [
+    { name: "Idempotency-Key", in: "header", schema, description: "The same key and body return the same response" },
+  ];
 }
 
 function toSuccessResponses(route: DocumentedRoute, schemas: Json): Operation["responses"] {
@@ -150,11 +161,11 @@ function toSuccessResponses(route: DocumentedRoute, schemas: Json): Operation["r
     status,
     { description, headers: headerRefs(tagged ? ["ETag"] : []), content },
   ]);
-  const unchanged = { description: "As in the answer you hold", headers: headerRefs(["ETag"]) };
+  const unchanged = { description: "Not changed since the response that you have", headers: headerRefs(["ETag"]) };
   return Object.fromEntries(tagged ? [...responses, ["304", unchanged]] : responses);
 }
 
-/** One response per status; which codes share it stands in its description. */
+/** One response per status; its description lists the codes that share it. */
 function toFailureResponses({ errors = [], body }: DocumentedRoute, schemas: Json): Operation["responses"] {
   const byStatus = new Map<number, string[]>();
   for (const code of new Set([...COMMON_ERRORS, ...(body ? BODY_ERRORS : []), ...errors])) {
@@ -186,7 +197,7 @@ function toSchema(shape: z.ZodType, io: "input" | "output", schemas: Json): Json
   for (const [name, part] of Object.entries($defs)) addSchema(schemas, componentName(name), rewriteRefs(part));
   const id = z.globalRegistry.get(shape)?.["id"];
   if (typeof id !== "string") return rewriteRefs(schema);
-  // What refers to itself, or is used twice in itself, stands among its own definitions already.
+  // A schema that refers to itself, or uses itself twice, is among its own definitions already.
   if (!(id in $defs)) addSchema(schemas, id, rewriteRefs(schema));
   return { $ref: `#/components/schemas/${id}` };
 }
@@ -194,12 +205,12 @@ function toSchema(shape: z.ZodType, io: "input" | "output", schemas: Json): Json
 /** One name, one meaning. */
 function addSchema(schemas: Json, name: string, schema: Json): void {
   if (name in schemas && !isDeepStrictEqual(schemas[name], schema)) {
-    throw new Error(`Two schemas of the API are called ${name}. Give one another id.`);
+    throw new Error(`Two schemas of the API have the id ${name}. Give one of them another id.`);
   }
   schemas[name] = schema;
 }
 
-/** What refers to itself and has no name of its own is numbered by zod. */
+/** zod numbers a schema that refers to itself and has no id. */
 function componentName(name: string): string {
   return name.replace(/^__schema/, "Recursive");
 }

@@ -1,4 +1,4 @@
-/** Small pages that the server writes itself: escaped text, one style sheet of our own, no script, nothing from elsewhere. */
+/** Small pages that the server renders itself: escaped text, one style sheet, no scripts, nothing from other hosts. */
 import type { Response } from "express";
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -46,7 +46,7 @@ export function sendPage(response: Response, title: string, body: Html): void {
       </body>
     </html>`;
   response.set({ "content-security-policy": CSP, "cache-control": "no-store" });
-  // With `no-referrer` a browser says `Origin: null` when a form is sent, and our own login would be refused as another site's.
+  // With `no-referrer` a browser sends `Origin: null` with a form, and our own login would be refused as cross-site.
   response.set("referrer-policy", "same-origin").type("html").send(page.markup);
 }
 

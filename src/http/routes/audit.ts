@@ -9,9 +9,14 @@ import { defineRoute } from "../route.ts";
 import { AllTenants } from "./params.ts";
 
 const sharedQuery = {
-  cursor: z.string().max(512).optional().meta({ description: "`nextCursor` of the page before" }),
+  cursor: z.string().max(512).optional().meta({ description: "`nextCursor` of the previous page" }),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
-  task: z.string().min(2).max(64).optional().meta({ description: "Only this task's; id, or the start of it" }),
+  task: z
+    .string()
+    .min(2)
+    .max(64)
+    .optional()
+    .meta({ description: "Only entries of this task; its id or a prefix of it" }),
   since: z.iso.datetime({ offset: true }).optional(),
   all: AllTenants,
 };
@@ -21,9 +26,9 @@ const AuditQuery = z.strictObject({
   operator: z.string().min(1).max(128).optional(),
   act: z
     .string()
-    .regex(/^[a-z0-9_.-]{1,64}$/, "is a name like key.rotated, or its first words")
+    .regex(/^[a-z0-9_.-]{1,64}$/, "must be an action such as key.rotated, or a prefix of one")
     .optional()
-    .meta({ description: "The act, or its first words: `key` finds key.rotated" }),
+    .meta({ description: "The action or a prefix of it: `key` finds key.rotated" }),
 });
 
 const ExportQuery = z.strictObject({ ...sharedQuery, until: z.iso.datetime({ offset: true }).optional() });
@@ -35,9 +40,9 @@ export const auditEntriesRoute = defineRoute(
     method: "get",
     path: "/api/fleet/audit",
     tier: "observer",
-    summary: "Who did what, newest first: one's own acts and tasks; the tenant's for role admin",
+    summary: "Audit entries, newest first: of your own actions and tasks; of the whole tenant for role admin",
     description:
-      "A page may be short, even empty, and have a next one: each request looks at a bounded part of the log.",
+      "Each request reads a bounded part of the log, so a page may be short or empty and still have a `nextCursor`.",
     query: AuditQuery,
     reply: pageOf(AuditEntryView),
     errors: ["task-not-found", "ambiguous-name"],
@@ -59,7 +64,7 @@ export const exportAuditRoute = defineRoute(
     method: "get",
     path: "/api/fleet/audit/export",
     tier: "observer",
-    summary: "All entries in sight, chain by chain, with what is needed to check the chains elsewhere",
+    summary: "All entries that you may see, chain by chain, with what is needed to verify the chains elsewhere",
     query: ExportQuery,
     reply: pageOf(AuditEntryView),
     errors: ["task-not-found", "ambiguous-name"],
@@ -84,7 +89,7 @@ function parseIdCursor(cursor: string): number {
   throw invalidCursor();
 }
 
-/** `<seq>@<chain>`, so that a client with the last line of an export can go on behind it. */
+/** `<seq>@<chain>`, so that an export can be resumed after the last line of its file. */
 const EXPORT_CURSOR = /^(?<seq>\d{1,10})@(?<chain>(?:task:[0-9a-f-]{36}|operator:[A-Za-z0-9][A-Za-z0-9._@-]{0,127}))$/;
 
 function parseExportCursor(cursor: string): { chain: string; seq: number } {
@@ -94,5 +99,5 @@ function parseExportCursor(cursor: string): { chain: string; seq: number } {
 }
 
 function invalidCursor(): FleetError {
-  return new FleetError("invalid-input", "The cursor is not one of ours: take nextCursor of the page before.");
+  return new FleetError("invalid-input", "The cursor is not valid. Use nextCursor of the previous page.");
 }

@@ -1,4 +1,4 @@
-/** /budgets: what operators and tenants may use. */
+/** /budgets: how much operators and tenants may use. */
 import { z } from "zod";
 import { listBudgetsFor, setBudget } from "../../conductor/watch/budgets.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
@@ -11,7 +11,7 @@ export const budgetsRoute = defineRoute(
     method: "get",
     path: "/api/fleet/budgets",
     tier: "observer",
-    summary: "Budgets and daily caps of one's own tenant and its operators, and what of them is used",
+    summary: "Budgets and daily caps of your tenant and its operators, with their usage",
     query: z.strictObject({ all: AllTenants }),
     reply: BudgetsView,
   },
@@ -24,12 +24,13 @@ export const setBudgetRoute = defineRoute(
   {
     method: "post",
     path: "/api/fleet/budgets",
-    tier: "observer",
-    summary: "Set what an operator or a tenant may use (role admin)",
-    description: "What is left out stays as it is, null takes a limit away. Who waits for it asks again at once.",
+    role: "admin",
+    summary: "Set the budget of an operator or a tenant",
+    description:
+      "A limit that is left out stays as it is; null removes it. Tasks that wait for the budget are checked again at once.",
     body: BudgetRequest,
     reply: BudgetsView,
-    errors: ["tier-too-low", "not-found"],
+    errors: ["not-found"],
   },
   async (fleet: Fleet, { operator, body }) => {
     const { tenant, operator: operatorId, ...change } = body;

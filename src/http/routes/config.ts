@@ -1,4 +1,4 @@
-/** /config: an operator's settings, and their tenant's. Secrets go in and never come out. */
+/** /config: settings of an operator and of their tenant. Secrets are write-only. */
 import { z } from "zod";
 import { listPreferences, setPreference, unsetPreference } from "../../conductor/access/preferences.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
@@ -21,7 +21,7 @@ export const configRoute = defineRoute(
     method: "get",
     path: "/api/fleet/config",
     tier: "observer",
-    summary: "What you have set, or your tenant; of secrets only that they are set",
+    summary: "The settings that you, or your tenant, have set; values of secrets are not shown",
     query: ConfigQuery,
     reply: ConfigView,
     errors: ["not-verified"],
@@ -37,7 +37,7 @@ export const setConfigRoute = defineRoute(
     method: "put",
     path: "/api/fleet/config/:key",
     tier: "builder",
-    summary: "Set one of your settings; your tenant's with tier sovereign",
+    summary: "Set one of your settings, or with tier sovereign one of your tenant",
     params: KeyParams,
     body: SettingChange,
     reply: SettingView,
@@ -52,7 +52,7 @@ export const unsetConfigRoute = defineRoute(
     method: "delete",
     path: "/api/fleet/config/:key",
     tier: "builder",
-    summary: "Take one of your settings back; your tenant's with tier sovereign",
+    summary: "Unset one of your settings, or with tier sovereign one of your tenant",
     params: KeyParams,
     query: ConfigQuery,
     reply: ConfigView,
@@ -69,10 +69,10 @@ export const resealRoute = defineRoute(
   {
     method: "post",
     path: "/api/fleet/config/reseal",
-    tier: "observer",
-    summary: "Seal everything again under the first key of FLEET_ENCRYPTION_KEY (role admin)",
+    role: "admin",
+    summary: "Encrypt all secrets again under the first key of FLEET_ENCRYPTION_KEY",
     description:
-      "Settings and signing keys, of all tenants. What was done stays done when it is broken off: ask again.",
+      "Settings and signing keys of all tenants. It may be interrupted: the next request continues with the rest.",
     reply: ResealedView,
     errors: ["not-verified"],
   },

@@ -1,9 +1,9 @@
-/** Where a listing goes on: the last row of the page before, as one opaque word. */
+/** Where a listing continues: the last row of the previous page, as one opaque string. */
 import { z } from "zod";
 import { FleetError } from "../../domain/errors.ts";
 
 interface Cursor {
-  /** To the microsecond, as text. */
+  /** As text, to the microsecond. */
   readonly at: string;
   readonly id: string;
 }
@@ -19,7 +19,7 @@ const CursorText = z.tuple([CursorTime, z.uuid()]);
 export function decodeCursor(text: string): Cursor {
   const parsed = CursorText.safeParse(Buffer.from(text, "base64url").toString("utf8").split(" "));
   if (!parsed.success)
-    throw new FleetError("invalid-input", "The cursor is not one of ours: take nextCursor of the page before.");
+    throw new FleetError("invalid-input", "The cursor is not valid. Use nextCursor of the previous page.");
   const [at, id] = parsed.data;
   return { at, id };
 }

@@ -1,4 +1,4 @@
-/** /drift: what differs from what is declared; asking for a look; taking a difference for right. */
+/** /drift: what differs from what is declared, requesting a scan, and accepting a difference. */
 import { z } from "zod";
 import { acceptDrift, readDriftReport } from "../../conductor/drift/report.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
@@ -12,7 +12,7 @@ export const driftRoute = defineRoute(
     method: "get",
     path: "/api/fleet/drift",
     tier: "observer",
-    summary: "What differs from what is declared, recorded or accepted; and what was not looked at",
+    summary: "What differs from what is declared, recorded or accepted; and what could not be scanned",
     query: DriftQuery,
     reply: DriftReportDocument,
     errors: ["not-found"],
@@ -27,10 +27,10 @@ export const checkDriftRoute = defineRoute(
     method: "post",
     path: "/api/fleet/drift/check",
     tier: "builder",
-    summary: "Ask for a look now; nothing that is looked at is changed",
+    summary: "Request a scan (read-only)",
     body: ScanRequest,
     reply: LookAsked,
-    statuses: { 202: "a worker will look" },
+    statuses: { 202: "a worker will scan" },
     errors: ["not-found"],
   },
   async (fleet: Fleet, { operator, body }) => {
@@ -44,7 +44,7 @@ export const acceptDriftRoute = defineRoute(
     method: "post",
     path: "/api/fleet/drift/:finding/accept",
     tier: "builder",
-    summary: "Take what is there for right from now on; who and why is audited",
+    summary: "Accept the current value as the new baseline; operator and reason are audited",
     params: z.strictObject({
       finding: z.string().min(4).max(64).meta({ description: "Id, or its last 8 characters" }),
     }),

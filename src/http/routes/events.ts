@@ -1,4 +1,4 @@
-/** GET /events, /events/recent, /tasks/:task/events: what happens. */
+/** GET /events, /events/recent, /tasks/:task/events: what happens to tasks and orders. */
 import { z } from "zod";
 import { followEvents, readEvents, type EventsRequest } from "../../conductor/tasks/events.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
@@ -7,22 +7,22 @@ import type { Operator } from "../../domain/operator.ts";
 import { EventView } from "../../views/event.ts";
 import { pageOf } from "../../views/page.ts";
 import { defineRoute, defineStream, type StreamEvent } from "../route.ts";
-import { AllTenants, TaskParams } from "./params.ts";
+import { AllTenants, visibleTask } from "./params.ts";
 
 const About =
-  "CloudEvents 1.0, oldest first. The stream's ids are cursors: `Last-Event-ID` goes on where a reader was.";
+  "CloudEvents 1.0, oldest first. The ids of the stream are cursors: `Last-Event-ID` resumes after that event.";
 
 export const eventsRoute = defineStream(
   {
     path: "/api/fleet/events",
     tier: "observer",
-    summary: "Everything that happens, as it happens",
+    summary: "Every event, as it happens",
     description: About,
     query: z.strictObject({ all: AllTenants }),
     reply: EventView,
   },
   async (fleet: Fleet, { operator, query, signal, lastEventId }) => {
-    // A store that is away is a refusal that says when to come back, not a stream that breaks at once.
+    // Without the database this answers 503 with Retry-After, instead of a stream that breaks at once.
     await readEvents(fleet, operator, {}, 1);
     return stream(fleet, operator, { cursor: lastEventId, all: query.all }, signal);
   },
@@ -32,16 +32,13 @@ export const taskEventsRoute = defineStream(
   {
     path: "/api/fleet/tasks/:task/events",
     tier: "observer",
-    summary: "What happens to one task, from its beginning",
+    summary: "Every event of one task, from its first",
     description: About,
-    params: TaskParams,
+    params: visibleTask,
     reply: EventView,
-    errors: ["task-not-found", "ambiguous-name"],
   },
-  async (fleet: Fleet, { operator, params, signal, lastEventId }) => {
-    const { id } = await getTaskNamed(fleet, operator, params.task);
-    return stream(fleet, operator, { taskId: id, cursor: lastEventId, fromStart: true, all: true }, signal);
-  },
+  async (fleet: Fleet, { operator, params: { task }, signal, lastEventId }) =>
+    stream(fleet, operator, { taskId: task.id, cursor: lastEventId, fromStart: true, all: true }, signal),
 );
 
 export const recentEventsRoute = defineRoute(
@@ -49,7 +46,7 @@ export const recentEventsRoute = defineRoute(
     method: "get",
     path: "/api/fleet/events/recent",
     tier: "observer",
-    summary: "The last events",
+    summary: "The latest events",
     query: z.strictObject({
       limit: z.coerce.number().int().min(1).max(1_000).default(50),
       task: z.string().min(2).max(64).optional(),

@@ -1,4 +1,4 @@
-/** POST /gc: put aside what is past retention, or say what would be. */
+/** POST /gc: quarantine what is past retention, or report what would be. */
 import { runGc } from "../../conductor/gc/ask.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { GcRequest, GcView } from "../../views/gc.ts";
@@ -9,10 +9,10 @@ export const gcRoute = defineRoute(
     method: "post",
     path: "/api/fleet/gc",
     tier: "builder",
-    summary: "Put aside what is past retention on every host, or say what would be",
+    summary: "Quarantine what is past retention on every host, or report what would be",
     description:
-      "The runs of the asker's products; for role admin also what belongs to the machines: working copies of tasks that " +
-      "are over, branches, mirrors, snapshots, sockets.",
+      "It collects runs of the operator's products; for role admin also what belongs to the hosts: working copies of " +
+      "tasks that are over, branches, mirrors, snapshots, sockets.",
     body: GcRequest,
     reply: GcView,
     errors: ["not-found"],

@@ -1,4 +1,4 @@
-/** Every route of the API. The server mounts these lists, and the OpenAPI document describes them. */
+/** Every route of the API. The server mounts them, the OpenAPI document describes them, and the CLI takes its types from them. */
 import type { Fleet } from "../../conductor/fleet.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { Route } from "../route.ts";
@@ -28,7 +28,7 @@ import { storyRoute } from "./story.ts";
 import { statusRoute, taskRoute, tasksRoute } from "./tasks.ts";
 import { tokensRoutes, type TokenAdmin } from "./tokens.ts";
 
-export const ROUTES: readonly Route<Fleet>[] = [
+export const ROUTES = [
   spawnRoute,
   statusRoute,
   tasksRoute,
@@ -93,12 +93,20 @@ export const ROUTES: readonly Route<Fleet>[] = [
   resumeScheduleRoute,
   runScheduleRoute,
   pushedRoute,
-];
+] as const satisfies readonly Route<Fleet>[];
 
-/** Those beside which the web process has to stand, because it holds the keys. */
+/** With those that need the web process, because it holds the keys. */
 export function webRoutes(
   createLoginLink: (operator: Operator) => Promise<string>,
   { tokens, ...keys }: KeyAdmin & { readonly tokens: TokenAdmin },
-): readonly Route<Fleet>[] {
-  return [...ROUTES, loginRoute(createLoginLink), ...keysRoutes(keys), ...tokensRoutes(tokens)];
+) {
+  return [
+    ...ROUTES,
+    loginRoute(createLoginLink),
+    ...keysRoutes(keys),
+    ...tokensRoutes(tokens),
+  ] as const satisfies readonly Route<Fleet>[];
 }
+
+/** Any route of the API, with the types of its path, parameters, body and reply. */
+export type ApiRoute = ReturnType<typeof webRoutes>[number];

@@ -1,4 +1,4 @@
-/** GET /audit/verify and /invariants, POST /audit/checkpoint: the checks of the house. */
+/** GET /audit/verify and /invariants, POST /audit/checkpoint: self-checks of the fleet. */
 import { z } from "zod";
 import { verifyAudit } from "../../conductor/audit/verify.ts";
 import { requestCheckpoint } from "../../conductor/audit/checkpoints.ts";
@@ -15,7 +15,7 @@ export const auditRoute = defineRoute(
     method: "get",
     path: "/api/fleet/audit/verify",
     tier: "observer",
-    summary: "Recompute the audit chains within sight",
+    summary: "Verify the audit chains that you may see",
     query: z.strictObject({ task: z.string().min(2).max(64).optional() }),
     reply: AuditProof,
     errors: ["task-not-found", "ambiguous-name"],
@@ -39,7 +39,8 @@ export const checkpointRoute = defineRoute(
     method: "post",
     path: "/api/fleet/audit/checkpoint",
     tier: "sovereign",
-    summary: "Sign how all audit chains stand now (role admin); it is done every hour by itself",
+    role: "admin",
+    summary: "Sign the current heads of all audit chains; this also happens every hour by itself",
     reply: CheckpointView,
     statuses: { 201: "signed" },
   },
@@ -70,7 +71,7 @@ export const invariantsRoute = defineRoute(
     method: "get",
     path: "/api/fleet/invariants",
     tier: "observer",
-    summary: "Check what must always be true, for the whole fleet",
+    summary: "Check the invariants of the whole fleet",
     reply: InvariantsView,
     etagOf: ({ at: _at, checks, ...verdicts }) => ({
       ...verdicts,
@@ -79,7 +80,7 @@ export const invariantsRoute = defineRoute(
   },
   async (fleet: Fleet, { operator }) => {
     const verdicts = await checkInvariants(fleet);
-    // Whether the house stands is for everybody; what is broken names other people's tasks.
+    // Every operator may know whether the invariants hold; the violations name tasks of other tenants.
     const showDetails = operator.role === "admin";
     const invariants = verdicts.map(({ violations, ...verdict }) => ({
       ...verdict,

@@ -1,35 +1,34 @@
-/** /keys: the keys that sign tokens. Making one is the web process's own affair: it holds what seals them. */
+/** /keys: the keys that sign tokens. The web process passes in how to create one, because it holds the encryption key. */
 import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { listKeys, revokeKey, rotateKeys } from "../../conductor/access/keys.ts";
-import type { Operator } from "../../domain/operator.ts";
 import { KeyId, KeyRotation, KeysView, viewKeys } from "../../views/key.ts";
-import { defineRoute, type Route } from "../route.ts";
+import { defineRoute } from "../route.ts";
 
 /** A key as it goes into the database, private half sealed. */
 type NewKey = Parameters<typeof rotateKeys>[2];
 
 export interface KeyAdmin {
   readonly createKey: () => Promise<NewKey>;
-  /** Makes what was changed hold in this process before the answer leaves. */
+  /** Reloads the keys, so that a change holds in this process before the response is sent. */
   readonly refresh: () => Promise<void>;
 }
 
 const HOUR_MS = 3_600_000;
 
-export function keysRoutes(admin: KeyAdmin): readonly Route<Fleet>[] {
-  return [listRoute, rotateRoute(admin), revokeRoute(admin)];
+export function keysRoutes(admin: KeyAdmin) {
+  return [listRoute, rotateRoute(admin), revokeRoute(admin)] as const;
 }
 
 const listRoute = defineRoute(
   {
     method: "get",
     path: "/api/fleet/keys",
-    tier: "observer",
-    summary: "The keys that sign tokens, newest first (role admin)",
+    role: "admin",
+    summary: "The keys that sign tokens, newest first",
     reply: KeysView,
   },
-  async (fleet: Fleet, { operator }) => ({ body: await listKeyViews(fleet, operator) }),
+  async (fleet: Fleet) => ({ body: await listKeyViews(fleet) }),
 );
 
 function rotateRoute({ createKey, refresh }: KeyAdmin) {
@@ -37,8 +36,8 @@ function rotateRoute({ createKey, refresh }: KeyAdmin) {
     {
       method: "post",
       path: "/api/fleet/keys/rotate",
-      tier: "observer",
-      summary: "Make a key that signs from now on; the old one verifies for a day more (role admin)",
+      role: "admin",
+      summary: "Create a new signing key; the old one still verifies tokens for a day",
       body: KeyRotation,
       reply: KeysView,
       statuses: { 201: "the new key signs" },
@@ -46,7 +45,7 @@ function rotateRoute({ createKey, refresh }: KeyAdmin) {
     async (fleet: Fleet, { operator, body }) => {
       await rotateKeys(fleet, operator, await createKey(), body.overlapHours * HOUR_MS);
       await refresh();
-      return { status: 201, body: await listKeyViews(fleet, operator) };
+      return { status: 201, body: await listKeyViews(fleet) };
     },
   );
 }
@@ -56,9 +55,9 @@ function revokeRoute({ createKey, refresh }: KeyAdmin) {
     {
       method: "post",
       path: "/api/fleet/keys/:key/revoke",
-      tier: "observer",
-      summary: "Believe nothing that a key signed, from now on (role admin)",
-      description: "When it was the one that signs, a new one takes its place.",
+      role: "admin",
+      summary: "Revoke a key: every token that it signed is refused from now on",
+      description: "If it is the current signing key, a new one replaces it.",
       params: z.strictObject({ key: KeyId }),
       reply: KeysView,
       errors: ["not-found"],
@@ -66,11 +65,11 @@ function revokeRoute({ createKey, refresh }: KeyAdmin) {
     async (fleet: Fleet, { operator, params }) => {
       await revokeKey(fleet, operator, params.key, await createKey());
       await refresh();
-      return { body: await listKeyViews(fleet, operator) };
+      return { body: await listKeyViews(fleet) };
     },
   );
 }
 
-async function listKeyViews(fleet: Fleet, by: Operator) {
-  return viewKeys(await listKeys(fleet, by), fleet.clock());
+async function listKeyViews(fleet: Fleet) {
+  return viewKeys(await listKeys(fleet), fleet.clock());
 }

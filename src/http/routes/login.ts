@@ -1,18 +1,18 @@
-/** POST /login-links: a link that logs the asker's browser in, once. */
+/** POST /login-links: a link that logs the browser of the operator in, once. */
 import type { Fleet } from "../../conductor/fleet.ts";
 import { auditLoginLink } from "../../conductor/access/login.ts";
 import { LoginLink } from "../../views/login.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { defineRoute } from "../route.ts";
 
-/** Signing is the web process's own affair: it hands in how a link is made. */
+/** The web process passes in how a link is created, because it holds the signing keys. */
 export function loginRoute(createLoginLink: (operator: Operator) => Promise<string>) {
   return defineRoute(
     {
       method: "post",
       path: "/api/fleet/login-links",
       tier: "observer",
-      summary: "A link that logs your browser in, once, within five minutes",
+      summary: "Create a link that logs your browser in, once, within five minutes",
       reply: LoginLink,
       statuses: { 201: "the link" },
     },

@@ -1,10 +1,9 @@
-/** GET /tasks/:task/logs and /logs/follow: what its agent wrote. */
+/** GET /tasks/:task/logs and /logs/follow: the output of its agent. */
 import type { Fleet } from "../../conductor/fleet.ts";
 import { followTaskLog, readTaskLog } from "../../conductor/tasks/logs.ts";
-import { getTaskNamed } from "../../conductor/tasks/find.ts";
 import { LogLine, LogsQuery, LogsView } from "../../views/event.ts";
 import { defineRoute, defineStream } from "../route.ts";
-import { TaskParams } from "./params.ts";
+import { visibleTask } from "./params.ts";
 
 export const logsRoute = defineRoute(
   {
@@ -12,13 +11,11 @@ export const logsRoute = defineRoute(
     path: "/api/fleet/tasks/:task/logs",
     tier: "observer",
     summary: "The end of an agent's output",
-    params: TaskParams,
+    params: visibleTask,
     query: LogsQuery,
     reply: LogsView,
-    errors: ["task-not-found", "ambiguous-name"],
   },
-  async (fleet: Fleet, { operator, params, query }) => {
-    const task = await getTaskNamed(fleet, operator, params.task);
+  async (fleet: Fleet, { params: { task }, query }) => {
     const tail = await readTaskLog(fleet, task, query);
     return { body: { taskId: task.id, ...tail, lines: [...tail.lines] } };
   },
@@ -28,16 +25,12 @@ export const followLogsRoute = defineStream(
   {
     path: "/api/fleet/tasks/:task/logs/follow",
     tier: "observer",
-    summary: "An agent's output as it comes",
-    params: TaskParams,
+    summary: "An agent's output as it is written",
+    params: visibleTask,
     query: LogsQuery,
     reply: LogLine,
-    errors: ["task-not-found", "ambiguous-name"],
   },
-  async (fleet: Fleet, { operator, params, query, signal }) => {
-    const task = await getTaskNamed(fleet, operator, params.task);
-    return toEvents(followTaskLog(fleet, task, query, signal));
-  },
+  async (fleet: Fleet, { params: { task }, query, signal }) => toEvents(followTaskLog(fleet, task, query, signal)),
 );
 
 async function* toEvents<Data>(lines: AsyncIterable<Data>): AsyncGenerator<{ data: Data }, void> {

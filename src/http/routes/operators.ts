@@ -1,4 +1,4 @@
-/** /operators: who is known to the house, and the most that their tokens may claim. */
+/** /operators: the operators of all tenants, and the highest tier and role that their tokens may claim. */
 import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { disableOperator, enableOperator, listOperatorsFor, setOperator } from "../../conductor/access/operators.ts";
@@ -13,13 +13,13 @@ export const operatorsRoute = defineRoute(
   {
     method: "get",
     path: "/api/fleet/operators",
-    tier: "observer",
-    summary: "Operators of all tenants, by name (role admin)",
+    role: "admin",
+    summary: "Operators of all tenants, by name",
     query: PageQuery,
     reply: pageOf(OperatorView),
   },
-  async (fleet: Fleet, { operator, query: { cursor = "", limit } }) => {
-    const rows = await listOperatorsFor(fleet, operator, { after: cursor, limit: limit + 1 });
+  async (fleet: Fleet, { query: { cursor = "", limit } }) => {
+    const rows = await listOperatorsFor(fleet, { after: cursor, limit: limit + 1 });
     const items = rows.slice(0, limit);
     const nextCursor = rows.length > limit ? (items.at(-1)?.id ?? null) : null;
     return { body: { items: items.map((row) => viewOperator(row)), nextCursor } };
@@ -30,11 +30,10 @@ export const setOperatorRoute = defineRoute(
   {
     method: "post",
     path: "/api/fleet/operators",
-    tier: "observer",
-    summary: "Make an operator known, or change their tier or role, from the next request on (role admin)",
+    role: "admin",
+    summary: "Add an operator, or change their tier or role from their next request on",
     body: OperatorChange,
     reply: OperatorView,
-    errors: ["tier-too-low"],
   },
   async (fleet: Fleet, { operator: by, body: { operator, role, ...change } }) => ({
     body: viewOperator(await setOperator(fleet, by, operator, { ...change, role: role === "none" ? null : role })),
@@ -45,8 +44,8 @@ export const disableOperatorRoute = defineRoute(
   {
     method: "post",
     path: "/api/fleet/operators/:operator/disable",
-    tier: "observer",
-    summary: "Refuse every token of an operator; what they asked for goes on (role admin)",
+    role: "admin",
+    summary: "Refuse every token of an operator; their tasks continue",
     params: OperatorParams,
     reply: OperatorView,
     errors: ["not-found"],
@@ -60,8 +59,8 @@ export const enableOperatorRoute = defineRoute(
   {
     method: "post",
     path: "/api/fleet/operators/:operator/enable",
-    tier: "observer",
-    summary: "Let an operator in again (role admin)",
+    role: "admin",
+    summary: "Accept the tokens of an operator again",
     params: OperatorParams,
     reply: OperatorView,
     errors: ["not-found"],

@@ -1,25 +1,16 @@
-/** /orders: making work orders, having them carried out, and looking at them. */
+/** /orders: adding, running and reading work orders. */
 import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
-import {
-  addOrder,
-  getOrderNamed,
-  listOrdersFor,
-  planRun,
-  requestBatch,
-  type PlannedRun,
-} from "../../conductor/orders/requests.ts";
+import { addOrder, listOrdersFor, planRun, requestBatch, type PlannedRun } from "../../conductor/orders/requests.ts";
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { Intent, OrderRequest, OrderStatus } from "../../domain/orders/order.ts";
+import { shortId } from "../../domain/task/task.ts";
 import { AddedOrder, BatchView, OneRunRequest, OrderView, RunRequest, viewOrder } from "../../views/orders/order.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
 import { defineRoute } from "../route.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
-
-const OrderParams = z.strictObject({
-  order: z.string().min(2).max(64).meta({ description: "Id, prefix of an id, or short name" }),
-});
+import { visibleOrder } from "./params.ts";
 
 const OrdersQuery = PageQuery.extend({
   product: z.string().max(64).optional(),
@@ -57,12 +48,12 @@ export const addOrderRoute = defineRoute(
     method: "post",
     path: "/api/fleet/orders",
     tier: "builder",
-    summary: "Make a work order",
+    summary: "Add a work order",
     description:
-      "It is pending until it is run. An open order of the same product, intent and subject takes its place.",
+      "It is pending until it is run. If an order of the same product, intent and subject is open, that one is returned.",
     body: OrderRequest,
     reply: AddedOrder,
-    statuses: { 201: "a new order", 200: "the one that was there" },
+    statuses: { 201: "a new order", 200: "the order that was open already" },
     errors: ["not-found", "product-stopped", "stopped", "stale-version"],
   },
   async (fleet: Fleet, { operator, body }) => {
@@ -77,13 +68,10 @@ export const orderRoute = defineRoute(
     path: "/api/fleet/orders/:order",
     tier: "observer",
     summary: "One work order",
-    params: OrderParams,
+    params: visibleOrder,
     reply: OrderView,
-    errors: ["not-found", "ambiguous-name"],
   },
-  async (fleet: Fleet, { operator, params }) => ({
-    body: viewOrder(await getOrderNamed(fleet, operator, params.order)),
-  }),
+  async (_fleet: Fleet, { params: { order } }) => ({ body: viewOrder(order) }),
 );
 
 export const runOrdersRoute = defineRoute(
@@ -91,10 +79,10 @@ export const runOrdersRoute = defineRoute(
     method: "post",
     path: "/api/fleet/orders/run",
     tier: "builder",
-    summary: "Have pending orders carried out, one after another, the most urgent first",
+    summary: "Run pending orders, one after another, the most urgent first",
     body: RunRequest,
     reply: BatchView,
-    statuses: { 200: "asked for, or nothing to do" },
+    statuses: { 200: "requested, or nothing to do" },
     errors: ["not-found"],
   },
   async (fleet: Fleet, { operator, body }) => {
@@ -109,18 +97,18 @@ export const runOrderRoute = defineRoute(
     method: "post",
     path: "/api/fleet/orders/:order/run",
     tier: "builder",
-    summary: "Have one order carried out; one that was asked for already goes on as it is",
-    params: OrderParams,
+    summary: "Run one order; if its run was requested already, nothing changes",
+    params: visibleOrder,
     body: OneRunRequest,
     reply: BatchView,
-    errors: ["not-found", "ambiguous-name", "product-stopped", "stopped", "invalid-transition"],
+    errors: ["product-stopped", "stopped", "invalid-transition"],
   },
-  async (fleet: Fleet, { operator, params, body }) => {
-    const { planned } = await planRun(fleet, operator, { budget: 1, order: params.order });
-    const completed = planned.find(({ order }) => order.completedAt !== null);
-    if (completed) {
-      const message = `Order ${params.order} is ${completed.order.status}. Make a new one: fleet orders add ${completed.order.productId} ${completed.order.intent}`;
-      throw new FleetError("invalid-transition", message, { status: completed.order.status });
+  async (fleet: Fleet, { operator, params: { order }, body }) => {
+    const { planned } = await planRun(fleet, operator, { budget: 1, order });
+    if (order.completedAt !== null) {
+      const { id, status, productId, intent } = order;
+      const message = `Order ${shortId(id)} is ${status}. Add a new one: fleet orders add ${productId} ${intent}`;
+      throw new FleetError("invalid-transition", message, { status });
     }
     const batch = body.dryRun ? { batchId: null, planned } : await startBatch(fleet, operator, planned);
     return { body: { dryRun: body.dryRun, refused: [], ...viewBatch(batch) } };
@@ -132,7 +120,7 @@ interface Batch {
   readonly planned: readonly PlannedRun[];
 }
 
-/** As they are once they were asked for: of two who ask at once, each is told of what is theirs. */
+/** The orders as they are once requested: of two concurrent requests, each gets only the orders that it started. */
 async function startBatch(fleet: Fleet, by: Operator, planned: readonly PlannedRun[]): Promise<Batch> {
   if (planned.length === 0) return { batchId: null, planned };
   const { batchId, requested } = await requestBatch(

@@ -1,4 +1,4 @@
-/** /plan and /plans: planning work orders, looking at plans, and proving one. */
+/** /plan and /plans: planning work orders, reading plans, and replaying one to prove it. */
 import { z } from "zod";
 import { listEstops } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
@@ -13,7 +13,7 @@ import { decodeCursor, encodeCursor } from "./cursor.ts";
 const stopsFor = async (fleet: Fleet, by: Operator) => viewEstops(await listEstops(fleet, by));
 
 const PlanParams = z.strictObject({
-  plan: z.string().min(4).max(36).meta({ description: "Id, or a beginning of it" }),
+  plan: z.string().min(4).max(36).meta({ description: "Id, or a prefix of it" }),
 });
 
 export const planRoute = defineRoute(
@@ -21,8 +21,8 @@ export const planRoute = defineRoute(
     method: "post",
     path: "/api/fleet/plan",
     tier: "builder",
-    summary: "Plan the next work orders, and store them as pending",
-    description: "The same on unchanged inputs is the same plan: it is stored once.",
+    summary: "Plan the next work orders and store them as pending",
+    description: "The same request on unchanged inputs gives the same plan, which is stored once.",
     body: PlanRequest,
     reply: PlanView,
     errors: ["not-found", "product-stopped", "stopped"],
@@ -57,7 +57,7 @@ export const onePlanRoute = defineRoute(
     method: "get",
     path: "/api/fleet/plans/:plan",
     tier: "observer",
-    summary: "One plan, as it was made",
+    summary: "One plan, as it was created",
     params: PlanParams,
     reply: PlanView,
     errors: ["not-found", "ambiguous-name", "not-verified"],
@@ -73,7 +73,7 @@ export const replayPlanRoute = defineRoute(
     method: "post",
     path: "/api/fleet/plans/:plan/replay",
     tier: "builder",
-    summary: "Plan again from the inputs that were kept, and compare hashes and bytes",
+    summary: "Plan again from the stored inputs, and compare hashes and bytes",
     params: PlanParams,
     reply: ReplayView,
     errors: ["not-found", "ambiguous-name"],

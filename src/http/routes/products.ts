@@ -1,4 +1,4 @@
-/** /products: what the factory looks after; stopping one, and letting it go on. */
+/** /products: the products of the factory, stopping one, and releasing it. */
 import type { Fleet } from "../../conductor/fleet.ts";
 import { killProduct, listProducts, releaseProduct } from "../../conductor/products/products.ts";
 import { KillReason, ProductsView, ProductView, viewProduct } from "../../views/orders/product.ts";
@@ -10,7 +10,7 @@ export const productsRoute = defineRoute(
     method: "get",
     path: "/api/fleet/products",
     tier: "observer",
-    summary: "Products, how they fared last, and which are stopped",
+    summary: "Products, the result of their last run, and which are stopped",
     reply: ProductsView,
   },
   async (fleet: Fleet, { operator }) => {
@@ -40,7 +40,7 @@ export const releaseProductRoute = defineRoute(
     method: "post",
     path: "/api/fleet/products/:product/release",
     tier: "builder",
-    summary: "Let a stopped product go on; what fleet.yaml stops stays stopped, and the answer says so",
+    summary: "Release a stopped product; if fleet.yaml stops it, it stays stopped and the response says so",
     params: ProductParams,
     reply: ProductView,
     errors: ["not-found"],

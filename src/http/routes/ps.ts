@@ -1,10 +1,10 @@
-/** GET /ps and /hosts: agents and machines as they are. */
+/** GET /ps and /hosts: the state of agents and hosts. */
 import { z } from "zod";
 import { findEstopHolds } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { listAgents, type AgentList } from "../../conductor/tasks/find.ts";
-import { FleetError } from "../../domain/errors.ts";
 import type { StoredAgentFacts } from "../../domain/monitor/facts.ts";
+import { assertAdmin } from "../../domain/operator.ts";
 import { TaskStatus, TERMINAL_STATUSES } from "../../domain/task/task.ts";
 import {
   HostView,
@@ -18,8 +18,7 @@ import {
 import { viewEstops } from "../../views/estop.ts";
 import { defineRoute } from "../route.ts";
 
-const About =
-  "304 means: as before, only seen again meanwhile. Ages, times of asking and load do not count as changes; that nothing is heard";
+const About = "304 means no change but in ages, load and the time of the request. Whether";
 
 const MAX_AGENTS = 2_000;
 const LIVE = TaskStatus.options.filter((status) => !TERMINAL_STATUSES.includes(status));
@@ -29,16 +28,14 @@ export const psRoute = defineRoute(
     method: "get",
     path: "/api/fleet/ps",
     tier: "observer",
-    summary: "Every agent, and how it is",
-    description: `${About} of an agent is in \`health\``,
+    summary: "Every agent and its state",
+    description: `${About} an agent is silent is in \`health\``,
     query: PsQuery,
     reply: PsView,
     etagOf: stablePs,
   },
   async (fleet: Fleet, { operator, query }) => {
-    if (query.tenant && query.tenant !== operator.tenantId && operator.role !== "admin") {
-      throw new FleetError("tier-too-low", "Another tenant's agents are for role admin.");
-    }
+    if (query.tenant && query.tenant !== operator.tenantId) assertAdmin(operator, "Listing agents of another tenant");
     const now = fleet.clock();
     const { tasks, facts, hosts, positions } = await listAgents(fleet, operator, {
       all: operator.role === "admin",
@@ -70,10 +67,10 @@ export const psRoute = defineRoute(
           host: fleet.host.id,
           session: kind === "session" ? name : null,
           pid,
-          why: taskId ? `belongs to no open attempt of task ${taskId}` : "nobody in the registry asked for it",
+          why: taskId ? `belongs to no open attempt of task ${taskId}` : "the registry has no agent for it",
         })),
         stops: viewEstops(stops),
-        missing: query.orphans && hosts.length > 1 ? [`Orphans were looked for on ${fleet.host.id} only.`] : [],
+        missing: query.orphans && hosts.length > 1 ? [`Orphans were searched on ${fleet.host.id} only.`] : [],
       },
     };
   },
@@ -84,8 +81,8 @@ export const hostsRoute = defineRoute(
     method: "get",
     path: "/api/fleet/hosts",
     tier: "observer",
-    summary: "Machines that hold agents",
-    description: `${About} of a machine is in \`state\``,
+    summary: "Hosts that run agents",
+    description: `${About} a host is silent is in \`state\``,
     reply: z.object({ hosts: z.array(HostView) }),
     etagOf: ({ hosts }) => hosts.map((host) => stableHost(host)),
   },
@@ -96,7 +93,7 @@ export const hostsRoute = defineRoute(
   },
 );
 
-/** What was seen of an earlier attempt says nothing about this one. */
+/** Observations of an earlier attempt say nothing about this one. */
 export function toObservation(seen: StoredAgentFacts | undefined, attempt: number): AgentObservation {
   if (!seen || seen.attempt !== attempt) return {};
   return {

@@ -1,9 +1,9 @@
-/** /runs: what orders did, their evidence, and keeping one on purpose. */
+/** /runs: runs of orders, their evidence, and pinning one so that gc does not collect it. */
 import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
 import {
   listRunsFor,
-  pinRunNamed,
+  setRunPin,
   readEvidence,
   getRunDetails,
   verifyEvidence,
@@ -14,17 +14,14 @@ import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
 import { EvidenceView, PinRequest, RunStory, RunView, viewEvidence, viewRun } from "../../views/orders/run.ts";
 import { defineRoute } from "../route.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
-
-const RunParams = z.strictObject({
-  run: z.string().min(2).max(64).meta({ description: "Id, prefix of an id, or short name" }),
-});
+import { runArtifact, visibleRun } from "./params.ts";
 
 const RunsQuery = PageQuery.extend({
   product: z.string().max(64).optional(),
   intent: Intent.optional(),
   status: RunView.shape.status.optional(),
   order: z.uuid().optional(),
-  collected: z.stringbool().default(false).meta({ description: "Also those that gc has put aside" }),
+  collected: z.stringbool().default(false).meta({ description: "Also runs that gc has quarantined" }),
 });
 
 export const runsRoute = defineRoute(
@@ -56,16 +53,15 @@ export const runRoute = defineRoute(
     method: "get",
     path: "/api/fleet/runs/:run",
     tier: "observer",
-    summary: "One run: its order, its evidence, all tries",
-    params: RunParams,
+    summary: "One run: its order, its evidence, and all tries of the order",
+    params: visibleRun,
     query: z.strictObject({
       verify: z.stringbool().default(false).meta({ description: "Hash the evidence again and compare" }),
     }),
     reply: RunStory,
-    errors: ["not-found", "ambiguous-name"],
   },
-  async (fleet: Fleet, { operator, params, query }) => {
-    const { run, order, artifacts, tries } = await getRunDetails(fleet, operator, params.run);
+  async (fleet: Fleet, { operator, params: { run }, query }) => {
+    const { order, artifacts, tries } = await getRunDetails(fleet, operator, run);
     const verified = query.verify ? await verifyEvidence(fleet, run) : null;
     return {
       body: {
@@ -85,13 +81,12 @@ export const evidenceRoute = defineRoute(
     method: "get",
     path: "/api/fleet/runs/:run/artifacts/:name",
     tier: "observer",
-    summary: "One piece of a run's evidence; of a run that is not over, its output so far",
-    params: RunParams.extend({ name: z.string().min(1).max(200) }),
+    summary: "One piece of evidence of a run; while the run is in progress, its output so far",
+    params: runArtifact,
     reply: EvidenceView,
-    errors: ["not-found", "ambiguous-name"],
   },
-  async (fleet: Fleet, { operator, params }) => ({
-    body: viewEvidence(await readEvidence(fleet, operator, params.run, params.name)),
+  async (fleet: Fleet, { operator, params: { run, name } }) => ({
+    body: viewEvidence(await readEvidence(fleet, operator, run, name)),
   }),
 );
 
@@ -100,14 +95,14 @@ export const pinRunRoute = defineRoute(
     method: "post",
     path: "/api/fleet/runs/:run/pin",
     tier: "builder",
-    summary: "Keep a run: gc leaves it alone",
-    params: RunParams,
+    summary: "Pin a run: gc does not collect it",
+    params: visibleRun,
     body: PinRequest,
     reply: RunView,
-    errors: ["not-found", "ambiguous-name", "invalid-transition"],
+    errors: ["invalid-transition"],
   },
-  async (fleet: Fleet, { operator, params, body }) => ({
-    body: viewRun(await pinRunNamed(fleet, operator, params.run, { pinned: true, release: body.release })),
+  async (fleet: Fleet, { operator, params: { run }, body }) => ({
+    body: viewRun(await setRunPin(fleet, operator, run, { pinned: true, release: body.release })),
   }),
 );
 
@@ -116,12 +111,12 @@ export const unpinRunRoute = defineRoute(
     method: "post",
     path: "/api/fleet/runs/:run/unpin",
     tier: "builder",
-    summary: "Let gc have a run again",
-    params: RunParams,
+    summary: "Unpin a run: gc may collect it again",
+    params: visibleRun,
     reply: RunView,
-    errors: ["not-found", "ambiguous-name", "invalid-transition"],
+    errors: ["invalid-transition"],
   },
-  async (fleet: Fleet, { operator, params }) => ({
-    body: viewRun(await pinRunNamed(fleet, operator, params.run, { pinned: false })),
+  async (fleet: Fleet, { operator, params: { run } }) => ({
+    body: viewRun(await setRunPin(fleet, operator, run, { pinned: false })),
   }),
 );

@@ -1,4 +1,4 @@
-/** /schedules and /products/:product/pushed: looking at schedules, pausing and running them, and telling of a push. */
+/** /schedules and /products/:product/pushed: reading, pausing and running schedules, and reporting a push. */
 import type { z } from "zod";
 import { listEstops } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
@@ -20,7 +20,7 @@ import {
   ScheduleView,
   viewSchedule,
 } from "../../views/orders/schedule.ts";
-import { defineRoute, type RouteSpec } from "../route.ts";
+import { defineRoute } from "../route.ts";
 import { ProductParams } from "./params.ts";
 
 export const schedulesRoute = defineRoute(
@@ -28,7 +28,7 @@ export const schedulesRoute = defineRoute(
     method: "get",
     path: "/api/fleet/schedules",
     tier: "observer",
-    summary: "The schedules: when each ran, when it will, and what is not as its file says",
+    summary: "The schedules: the last and the next run of each, and how it differs from its file",
     reply: SchedulesView,
     etagOf: ({ at: _at, ...rest }) => rest,
   },
@@ -49,20 +49,13 @@ export const schedulesRoute = defineRoute(
   },
 );
 
-function scheduleAction<Path extends string>(path: Path, summary: string) {
-  return {
-    method: "post",
-    path: `/api/fleet/schedules/:product/${path}`,
-    tier: "builder",
-    summary,
-    params: ProductParams,
-    errors: ["not-found"],
-  } as const satisfies Omit<RouteSpec, "reply">;
-}
+const schedulePost = { method: "post", tier: "builder", params: ProductParams, errors: ["not-found"] } as const;
 
 export const pauseScheduleRoute = defineRoute(
   {
-    ...scheduleAction("pause", "Pause a schedule: nothing is made until it is resumed"),
+    ...schedulePost,
+    path: "/api/fleet/schedules/:product/pause",
+    summary: "Pause a schedule: it adds no orders until it is resumed",
     body: PauseReason,
     reply: ScheduleView,
   },
@@ -73,7 +66,12 @@ export const pauseScheduleRoute = defineRoute(
 );
 
 export const resumeScheduleRoute = defineRoute(
-  { ...scheduleAction("resume", "Resume a schedule: what was due meanwhile is not made up"), reply: ScheduleView },
+  {
+    ...schedulePost,
+    path: "/api/fleet/schedules/:product/resume",
+    summary: "Resume a schedule: runs that were missed meanwhile are not made up for",
+    reply: ScheduleView,
+  },
   async (fleet: Fleet, { operator, params }) => {
     const seen = await resumeScheduleFor(fleet, operator, params.product);
     return { body: viewSchedule(seen, fleet.clock()) };
@@ -82,9 +80,11 @@ export const resumeScheduleRoute = defineRoute(
 
 export const runScheduleRoute = defineRoute(
   {
-    ...scheduleAction("run", "Run a schedule now: its next slot stays what it was"),
+    ...schedulePost,
+    path: "/api/fleet/schedules/:product/run",
+    summary: "Run a schedule now: its next run stays as scheduled",
     reply: ScheduleRunView,
-    statuses: { 201: "what it made; nothing when all of it was there" },
+    statuses: { 201: "the orders that it added; none if all were open already" },
     errors: ["not-found", "invalid-transition", "product-stopped", "stopped"],
   },
   async (fleet: Fleet, { operator, params }) => {
@@ -99,7 +99,7 @@ export const pushedRoute = defineRoute(
     method: "post",
     path: "/api/fleet/products/:product/pushed",
     tier: "builder",
-    summary: "Say that something was pushed: a schedule that waits for pushes runs",
+    summary: "Report a push: a schedule that runs on push runs now",
     params: ProductParams,
     body: Push,
     reply: ScheduleRunView,

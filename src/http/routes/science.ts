@@ -1,4 +1,4 @@
-/** /science: the research dossiers of all products, and how far they are. */
+/** /science: the research dossiers of all products, and the status of each. */
 import type { Fleet } from "../../conductor/fleet.ts";
 import { requestScan } from "../../conductor/drift/rounds.ts";
 import { readScienceIndex } from "../../conductor/drift/science.ts";
@@ -11,7 +11,7 @@ export const scienceRoute = defineRoute(
     method: "get",
     path: "/api/fleet/science",
     tier: "observer",
-    summary: "The research dossiers: how far, since when, handed to which design, stuck or unreadable",
+    summary: "The research dossiers: status, since when, the design made from each, and which are stuck or unreadable",
     query: ScienceQuery,
     reply: ScienceIndex,
     etagOf: ({ generated_at: _at, ...index }) => index,
@@ -28,7 +28,7 @@ export const refreshScienceRoute = defineRoute(
     method: "post",
     path: "/api/fleet/science/refresh",
     tier: "builder",
-    summary: "Ask for the dossiers to be read again, also where there is no new commit",
+    summary: "Request that the dossiers are read again, also where there is no new commit",
     body: ScanRequest,
     reply: LookAsked,
     statuses: { 202: "a worker will read them" },

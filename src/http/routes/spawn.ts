@@ -1,4 +1,4 @@
-/** POST /spawn: how the API asks for a task. */
+/** POST /spawn: requesting a task. */
 import type { Fleet } from "../../conductor/fleet.ts";
 import { assertAgentSupported, requestSpawn } from "../../conductor/attempts/spawn.ts";
 import { SpawnRequest } from "../../domain/task/spawn.ts";
@@ -11,12 +11,12 @@ export const spawnRoute = defineRoute(
     path: "/api/fleet/spawn",
     tier: "builder",
     idempotent: true,
-    summary: "Ask for a task",
+    summary: "Request a task",
     description:
-      "The task is `proposed` when this answers; a host takes it from there. With an `Idempotency-Key` the same request gives the same task.",
+      "The task is `proposed` when this returns; a host starts it from there. With an `Idempotency-Key` the same request returns the same task.",
     body: SpawnRequest,
     reply: TaskView,
-    statuses: { 201: "a new task", 200: "the key came with this request before: the task it made" },
+    statuses: { 201: "a new task", 200: "the task that an earlier request with this key created" },
     errors: ["spawn-denied", "cap-reached", "product-stopped", "stopped", "idempotency-key-reused", "not-supported"],
   },
   async (fleet: Fleet, { operator, body, idempotencyKey }) => {

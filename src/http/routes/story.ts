@@ -1,4 +1,4 @@
-/** GET /tasks/:task/story: the whole story of a task. */
+/** GET /tasks/:task/story: a task with its history, attempts, reviews and checks. */
 import { z } from "zod";
 import { findEstopHolds } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
@@ -16,7 +16,7 @@ export const storyRoute = defineRoute(
     method: "get",
     path: "/api/fleet/tasks/:task/story",
     tier: "observer",
-    summary: "What happened to a task, why it is where it is, and what comes next",
+    summary: "What happened to a task, the reason for its status, and what comes next",
     params: TaskParams,
     reply: StoryView,
     etagOf: ({ agent, ...rest }) => ({ ...rest, agent: agent && stableAgent(agent) }),

@@ -1,66 +1,68 @@
-/** POST /tasks/:task/…, DELETE /tasks/:task: what an owner does to a task. */
+/** POST /tasks/:task/…, DELETE /tasks/:task: what the owner of a task may do to it. */
 import { removeTask } from "../../conductor/tasks/remove.ts";
 import { stopTask } from "../../conductor/tasks/stop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { mergeTask, rejectTask } from "../../conductor/delivery/merge.ts";
 import { retryNow } from "../../conductor/attempts/retry.ts";
-import { getOwnTask } from "../../conductor/tasks/find.ts";
 import { MergedView, Reason, Rejection, Removed, TaskView, viewTask } from "../../views/task.ts";
-import { defineRoute, type RouteSpec } from "../route.ts";
-import { TaskParams } from "./params.ts";
+import { defineRoute } from "../route.ts";
+import { ownTask } from "./params.ts";
 
-function taskAction<Path extends string>(path: Path, summary: string) {
-  return {
-    method: "post",
-    path: `/api/fleet/tasks/:task/${path}`,
-    tier: "builder",
-    owner: true,
-    summary,
-    params: TaskParams,
-    errors: ["task-not-found", "not-owner", "invalid-transition", "stale-version"],
-  } as const satisfies Omit<RouteSpec, "reply">;
-}
+const ownerPost = { method: "post", tier: "builder", params: ownTask } as const;
 
 export const stopRoute = defineRoute(
-  { ...taskAction("stop", "Stop a task: cancelled, its agent ended"), body: Reason, reply: TaskView },
-  async (fleet: Fleet, { operator, params, body }) => {
-    const task = await getOwnTask(fleet, operator, params.task);
-    return { body: viewTask(await stopTask(fleet, operator, task, body.reason)) };
+  {
+    ...ownerPost,
+    path: "/api/fleet/tasks/:task/stop",
+    summary: "Stop a task: it is cancelled and its agent is ended",
+    body: Reason,
+    reply: TaskView,
+    errors: ["invalid-transition", "stale-version"],
   },
+  async (fleet: Fleet, { operator, params: { task }, body }) => ({
+    body: viewTask(await stopTask(fleet, operator, task, body.reason)),
+  }),
 );
 
 export const retryRoute = defineRoute(
   {
-    ...taskAction("retry", "Retry a failed or rejected task now"),
+    ...ownerPost,
+    path: "/api/fleet/tasks/:task/retry",
+    summary: "Retry a failed or rejected task now",
     body: Reason,
     reply: TaskView,
-    errors: ["task-not-found", "not-owner", "invalid-transition", "stale-version", "product-stopped", "stopped"],
+    errors: ["invalid-transition", "stale-version", "product-stopped", "stopped"],
   },
-  async (fleet: Fleet, { operator, params }) => {
-    const task = await getOwnTask(fleet, operator, params.task);
-    return { body: viewTask(await retryNow(fleet, task, operator)) };
-  },
+  async (fleet: Fleet, { operator, params: { task } }) => ({ body: viewTask(await retryNow(fleet, task, operator)) }),
 );
 
 export const mergeRoute = defineRoute(
-  { ...taskAction("merge", "Merge a ready task's pull request"), body: Reason, reply: MergedView },
+  {
+    ...ownerPost,
+    path: "/api/fleet/tasks/:task/merge",
+    summary: "Merge the pull request of a ready task",
+    body: Reason,
+    reply: MergedView,
+    errors: ["invalid-transition", "stale-version"],
+  },
   async (fleet: Fleet, { operator, params }) => {
-    const task = await getOwnTask(fleet, operator, params.task);
-    const { task: merged, pullCommand } = await mergeTask(fleet, operator, task);
-    return { body: { ...viewTask(merged), bringHome: pullCommand ?? null } };
+    const { task, pullCommand } = await mergeTask(fleet, operator, params.task);
+    return { body: { ...viewTask(task), bringHome: pullCommand ?? null } };
   },
 );
 
 export const rejectRoute = defineRoute(
   {
-    ...taskAction("reject", "Reject a ready task: the next attempt is told your comment"),
+    ...ownerPost,
+    path: "/api/fleet/tasks/:task/reject",
+    summary: "Reject a ready task; the next attempt gets your comment",
     body: Rejection,
     reply: TaskView,
+    errors: ["invalid-transition", "stale-version"],
   },
-  async (fleet: Fleet, { operator, params, body }) => {
-    const task = await getOwnTask(fleet, operator, params.task);
-    return { body: viewTask(await rejectTask(fleet, operator, task, body.comment)) };
-  },
+  async (fleet: Fleet, { operator, params: { task }, body }) => ({
+    body: viewTask(await rejectTask(fleet, operator, task, body.comment)),
+  }),
 );
 
 export const removeRoute = defineRoute(
@@ -68,14 +70,12 @@ export const removeRoute = defineRoute(
     method: "delete",
     path: "/api/fleet/tasks/:task",
     tier: "builder",
-    owner: true,
-    summary: "Remove a task that is over, and clean up after it",
-    params: TaskParams,
+    summary: "Remove a task that is over, with its working copy and its branch",
+    params: ownTask,
     reply: Removed,
-    errors: ["task-not-found", "not-owner", "invalid-transition"],
+    errors: ["invalid-transition"],
   },
-  async (fleet: Fleet, { operator, params }) => {
-    const task = await getOwnTask(fleet, operator, params.task);
+  async (fleet: Fleet, { operator, params: { task } }) => {
     const cleaned = await removeTask(fleet, operator, task);
     const removed = [cleaned?.removedPath, cleaned?.deletedBranch].filter((what) => typeof what === "string");
     const { snapshot } = cleaned ?? {};

@@ -1,8 +1,8 @@
-/** GET /status, /tasks and /tasks/:task: looking at tasks. */
+/** GET /status, /tasks and /tasks/:task: reading tasks. */
 import { z } from "zod";
 import { listEstops } from "../../conductor/attempts/estop.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
-import { countTasksFor, getTaskNamed, listTasksFor, positionsOf } from "../../conductor/tasks/find.ts";
+import { countTasksFor, listTasksFor, positionsOf } from "../../conductor/tasks/find.ts";
 import { AgentType, TaskStatus, TaskType, TERMINAL_STATUSES } from "../../domain/task/task.ts";
 import { Stops, viewEstops } from "../../views/estop.ts";
 import { PageQuery, pageOf, viewPage } from "../../views/page.ts";
@@ -10,14 +10,14 @@ import { TaskDetailView, viewTaskDetail } from "../../views/task-details.ts";
 import { TaskView, viewTask } from "../../views/task.ts";
 import { defineRoute } from "../route.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
-import { AllTenants, TaskParams } from "./params.ts";
+import { AllTenants, visibleTask } from "./params.ts";
 
 export const statusRoute = defineRoute(
   {
     method: "get",
     path: "/api/fleet/status",
     tier: "observer",
-    summary: "How many tasks are in which status, and the newest that are not over",
+    summary: "Count of tasks by status, and the newest tasks that are not over",
     query: z.strictObject({ all: AllTenants }),
     reply: z.object({ counts: z.record(z.string(), z.int()), stops: Stops, tasks: z.array(TaskView) }),
   },
@@ -36,8 +36,8 @@ const TasksQuery = PageQuery.extend({
   agent: AgentType.optional(),
   host: z.string().max(64).optional(),
   since: z.iso.datetime().optional(),
-  text: z.string().min(1).max(200).optional().meta({ description: "Stands in title or description" }),
-  mine: z.stringbool().default(false).meta({ description: "Only one's own" }),
+  text: z.string().min(1).max(200).optional().meta({ description: "Occurs in the title or the description" }),
+  mine: z.stringbool().default(false).meta({ description: "Only your own" }),
   all: AllTenants,
 });
 
@@ -48,8 +48,8 @@ export const tasksRoute = defineRoute(
     tier: "observer",
     summary: "List tasks, newest first",
     description:
-      "`type`, `agent`, `host` and `text` are looked for among 2,000 tasks a page: a page may be short, or empty, and " +
-      "still have a `nextCursor`. The end is where there is none.",
+      "`type`, `agent`, `host` and `text` filter 2,000 tasks per page, so a page may be short or empty and still have a " +
+      "`nextCursor`. The last page has none.",
     query: TasksQuery,
     reply: pageOf(TaskView),
   },
@@ -76,13 +76,11 @@ export const taskRoute = defineRoute(
     method: "get",
     path: "/api/fleet/tasks/:task",
     tier: "observer",
-    summary: "One task, why it is where it is, and its place in the line",
-    params: TaskParams,
+    summary: "One task, the reason for its status, and its position in the queue",
+    params: visibleTask,
     reply: TaskDetailView,
-    errors: ["task-not-found", "ambiguous-name"],
   },
-  async (fleet: Fleet, { operator, params }) => {
-    const task = await getTaskNamed(fleet, operator, params.task);
-    return { body: viewTaskDetail(task, (await positionsOf(fleet, [task])).get(task.id)) };
-  },
+  async (fleet: Fleet, { params: { task } }) => ({
+    body: viewTaskDetail(task, (await positionsOf(fleet, [task])).get(task.id)),
+  }),
 );

@@ -1,4 +1,4 @@
-/** /tokens: issued for somebody, listed, revoked. Signing is the web process's own affair: it holds the keys. */
+/** /tokens: issued, listed, revoked. The web process passes in how to sign, because it holds the keys. */
 import { z } from "zod";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { issueTokenFor, listTokensFor, revokeToken, type SignedToken } from "../../conductor/access/tokens.ts";
@@ -13,20 +13,20 @@ import {
   TokenView,
   viewToken,
 } from "../../views/token.ts";
-import { defineRoute, type Route } from "../route.ts";
+import { defineRoute } from "../route.ts";
 
 export interface TokenAdmin {
-  /** Our name in `iss`. */
+  /** The `iss` of the tokens that this fleet issues. */
   readonly issuer: string;
   readonly sign: (operator: Operator, ttlMs: number) => Promise<SignedToken>;
-  /** Makes a revocation hold in this process before the answer leaves. */
+  /** Reloads the revocations, so that one holds in this process before the response is sent. */
   readonly refresh: () => Promise<void>;
 }
 
 const MINUTE_MS = 60_000;
 
-export function tokensRoutes(admin: TokenAdmin): readonly Route<Fleet>[] {
-  return [listRoute, issueRoute(admin), revokeRoute(admin)];
+export function tokensRoutes(admin: TokenAdmin) {
+  return [listRoute, issueRoute(admin), revokeRoute(admin)] as const;
 }
 
 const listRoute = defineRoute(
@@ -34,7 +34,7 @@ const listRoute = defineRoute(
     method: "get",
     path: "/api/fleet/tokens",
     tier: "observer",
-    summary: "Tokens that were issued, newest first: one's own, or everybody's for role admin",
+    summary: "Issued tokens, newest first: your own, or all for role admin",
     query: TokensQuery,
     reply: pageOf(TokenView),
   },
@@ -52,13 +52,13 @@ function issueRoute({ sign }: TokenAdmin) {
     {
       method: "post",
       path: "/api/fleet/tokens",
-      tier: "observer",
-      summary: "Issue a token for an operator, who is known afterwards (role admin)",
-      description: "Nobody gives more than they have, and nobody gets more than is written down of them: /operators.",
+      role: "admin",
+      summary: "Issue a token for an operator; a new operator is added",
+      description:
+        "Tier and role are limited by your own, and for a known operator by what is recorded for them: see /operators.",
       body: TokenRequest,
       reply: IssuedToken,
-      statuses: { 201: "the token, shown this once" },
-      errors: ["tier-too-low"],
+      statuses: { 201: "the token; it is shown only once" },
     },
     async (fleet: Fleet, { operator, body: { ttlMinutes, ...request } }) => {
       const issued = await issueTokenFor(fleet, operator, { ...request, ttlMs: ttlMinutes * MINUTE_MS }, sign);
@@ -78,17 +78,13 @@ function revokeRoute({ issuer: ownIssuer, refresh }: TokenAdmin) {
       method: "post",
       path: "/api/fleet/tokens/:token/revoke",
       tier: "observer",
-      summary: "Refuse a token from now on: one's own, or anybody's for role admin",
+      summary: "Revoke a token: your own, or any for role admin",
       params: z.strictObject({
-        token: z
-          .string()
-          .min(1)
-          .max(128)
-          .meta({ description: "Its `jti`, the beginning of it, or its last 8 letters" }),
+        token: z.string().min(1).max(128).meta({ description: "Its `jti`, a prefix of it, or its last 8 characters" }),
       }),
       body: RevokeRequest,
       reply: RevokedToken,
-      errors: ["not-found", "ambiguous-name", "tier-too-low"],
+      errors: ["not-found", "ambiguous-name"],
     },
     async (fleet: Fleet, { operator, params, body }) => {
       const { jti, issuer } = await revokeToken(

@@ -1,4 +1,4 @@
-/** One line per request, with its id: what changes something at info, looking at debug, what failed on our side at warn. */
+/** One log line per request, with its id: writes at info, reads at debug, failures of the server at warn. */
 import type { Request, Response } from "express";
 import type { Operator } from "../../domain/operator.ts";
 import { requestIdOf, type HttpLog } from "./problem.ts";
@@ -15,7 +15,7 @@ export function logWhenDone(log: HttpLog, request: Request, response: Response):
       event: "request",
       requestId: requestIdOf(response),
       method: request.method,
-      // Without the query: login codes and search texts stand there.
+      // Without the query, which may contain login codes and search texts.
       path: request.path.slice(0, MAX_PATH_LENGTH),
       status,
       duration_ms: Math.round(performance.now() - startedAt),
@@ -29,7 +29,7 @@ export function logWhenDone(log: HttpLog, request: Request, response: Response):
 
 const callers = new WeakMap<Response, { readonly tenantId: string; readonly operatorId: string }>();
 
-/** Who asked, once that is known. */
+/** The operator of the request, once the token is verified. */
 export function setCaller(response: Response, { id, tenantId }: Operator): void {
   callers.set(response, { tenantId, operatorId: id });
 }

@@ -1,10 +1,10 @@
-/** Reading what a request brings: a body of JSON in UTF-8, at most 1 MiB, not compressed, not deep. Anything else is refused by name. */
+/** Reads the body of a request: JSON in UTF-8, at most 1 MiB, not compressed, not deeply nested. Anything else is refused. */
 import { isUtf8 } from "node:buffer";
 import express, { type Request, type Response } from "express";
 import { FleetError } from "../../domain/errors.ts";
 
 const MAX_BYTES = 1_048_576;
-/** Deeper than anything the API knows; schemas and stores then never meet a tree that overflows a stack. */
+/** Deeper than any body of the API, so that no recursion over it can overflow the stack. */
 const MAX_DEPTH = 32;
 
 const parseJson = express.json({
@@ -17,7 +17,7 @@ const parseJson = express.json({
   },
 });
 
-/** The parsed body, or undefined when there is none. */
+/** The parsed body, or undefined if there is none. */
 export async function readBody(request: Request, response: Response): Promise<unknown> {
   if (!hasBody(request)) return undefined;
   if (!isJson(request.headers["content-type"])) {
@@ -43,8 +43,8 @@ function isJson(contentType: string | undefined): boolean {
 }
 
 /**
- * Holds for bodies, queries and paths alike, so that no schema can forget it: nothing deep, no prototype, no text that
- * PostgreSQL cannot hold. A loop, not a recursion: depth is exactly what cannot be trusted.
+ * Applies to bodies, queries and paths alike, so that no schema can forget it: nothing deeply nested, no prototype, no text
+ * that PostgreSQL cannot store. It is a loop, because a recursion would itself overflow on deep input.
  */
 export function assertSafeInput(part: string, given: unknown): void {
   const stack: { value: unknown; depth: number }[] = [{ value: given, depth: 1 }];
@@ -63,6 +63,6 @@ export function assertSafeInput(part: string, given: unknown): void {
 }
 
 function assertSafeText(part: string, text: string): void {
-  if (text.includes("\0")) throw new FleetError("invalid-input", `The ${part} holds a NUL character.`);
+  if (text.includes("\0")) throw new FleetError("invalid-input", `The ${part} contains a NUL character.`);
   if (!text.isWellFormed()) throw new FleetError("invalid-input", `The ${part} contains an unpaired surrogate.`);
 }

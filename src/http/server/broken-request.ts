@@ -1,11 +1,11 @@
-/** What is no request at all: answered with a problem document and an id as well, although no route ever sees it. */
+/** Answers what is not a valid HTTP request: with a problem document and an id, although no route ever sees it. */
 import { type Server, STATUS_CODES } from "node:http";
 import { codeOf, FleetError, type FailureCode } from "../../domain/errors.ts";
 import { toProblem } from "./problem.ts";
 
 export function answerBrokenRequests(server: Server, newId: () => string): void {
   server.on("clientError", (error, socket) => {
-    // Gone, or already answered in part: a second beginning would be read as the rest of the first.
+    // Disconnected, or a response has started: a second one would be read as the rest of the first.
     if (codeOf(error) === "ECONNRESET" || !socket.writable || hasResponseStarted(socket)) {
       socket.destroy();
       return;
@@ -25,8 +25,8 @@ export function answerBrokenRequests(server: Server, newId: () => string): void 
 
 const CLIENT_ERRORS: Readonly<Record<string, readonly [code: FailureCode, detail: string]>> = {
   HPE_HEADER_OVERFLOW: ["headers-too-large", "The headers may have at most 16 KiB."],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: ["body-too-large", "The body's chunks say too much about themselves."],
-  ERR_HTTP_REQUEST_TIMEOUT: ["request-timeout", "The request did not come in time."],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: ["body-too-large", "The chunk extensions of the body are too large."],
+  ERR_HTTP_REQUEST_TIMEOUT: ["request-timeout", "The request did not arrive in time."],
 };
 
 function toClientError(code = ""): FleetError {
@@ -47,7 +47,7 @@ function toResponse(error: FleetError, requestId: string) {
   return { status: problem.status, headers, body };
 }
 
-/** Node keeps the answer that is under way on the socket, under a name of its own. */
+/** Node stores the response in progress on the socket, in an undocumented property. */
 function hasResponseStarted(socket: object): boolean {
   const answer: unknown = Reflect.get(socket, "_httpMessage");
   return typeof answer === "object" && answer !== null && "headersSent" in answer && answer.headersSent === true;

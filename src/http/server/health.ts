@@ -1,7 +1,7 @@
-/** /healthz: the process answers. /readyz: what it needs answers too. Both without a token; neither says more than it must. */
+/** /healthz: the process responds. /readyz: what it depends on responds, too. Both need no token, and say no more than they must. */
 import type { Express } from "express";
 
-/** Resolves with a word on how it is, or rejects. Handed in by the code that opened the thing. */
+/** Resolves with a short description of the state, or rejects. */
 export type HealthCheck = () => Promise<string>;
 
 const CHECK_TIMEOUT_MS = 2_000;
@@ -24,7 +24,7 @@ export function mountHealth(app: Express, checks: Readonly<Record<string, Health
   });
 }
 
-/** Why a check failed is in the log of what failed; an address or a version would help an attacker here. */
+/** Why a check failed is in the log of the failing part; an address or a version would help an attacker here. */
 async function runCheck(name: string, check: HealthCheck): Promise<{ name: string; ok: boolean; word: string }> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {

@@ -1,16 +1,16 @@
-/** How much one address and one operator may ask in a minute. Counted by each web process for itself: several let through as many times more. */
+/** Requests per minute of one address and one operator. Each web process counts for itself, so several allow as many times more. */
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 
 export interface RateLimits {
-  /** Before anybody is asked who they are: guessing tokens is asking, too. Throws "rate-limited". */
+  /** Checked before the token, so that guessing tokens counts, too. Throws "rate-limited". */
   address(address: string): Promise<void>;
   operator(operator: Operator): Promise<void>;
 }
 
 export interface RateLimitOptions {
-  /** Requests a minute. */
+  /** Requests per minute. */
   readonly perAddress: number;
   readonly perOperator: number;
 }
@@ -22,7 +22,7 @@ export function openRateLimits({ perAddress, perOperator }: RateLimitOptions): R
   const operators = new RateLimiterMemory({ points: perOperator, duration: WINDOW_SECONDS });
   return {
     address: (address) => consume(addresses, toNetwork(address), "address"),
-    // JSON keeps a tenant and an operator apart, whatever letters their names have.
+    // JSON separates tenant and operator, whatever characters their names have.
     operator: ({ tenantId, id }) => consume(operators, JSON.stringify([tenantId, id]), "operator"),
   };
 }
@@ -35,13 +35,13 @@ async function consume(limiter: RateLimiterMemory, key: string, whose: string): 
     const retryAfterSeconds = Math.max(1, Math.ceil(error.msBeforeNext / 1_000));
     throw new FleetError(
       "rate-limited",
-      `This ${whose} may ask ${limiter.points} times a minute. Ask again in ${retryAfterSeconds} s.`,
+      `This ${whose} may send ${limiter.points} requests per minute. Try again in ${retryAfterSeconds} s.`,
       { retryAfterSeconds, limit: limiter.points, per: whose },
     );
   }
 }
 
-/** A client with one address of IPv6 has 2^64 of them. */
+/** A client with one address of IPv6 has 2^64 of them, so they share one limit. */
 function toNetwork(address: string): string {
   if (!address.includes(":") || address.startsWith("::")) return address;
   const [front = ""] = address.split("::");

@@ -1,9 +1,9 @@
-/** Every failure of the API, in one place: which error becomes which status, document and header. */
+/** The one place where an error becomes an HTTP status, a problem document and headers. */
 import type { ErrorRequestHandler, Response } from "express";
 import { FleetError } from "../../domain/errors.ts";
 import type { Problem } from "../../views/problem.ts";
 
-/** What the server tells its log; a pino logger is one. */
+/** The log of the server; a pino logger is one. */
 export interface HttpLog {
   debug(facts: object, message: string): void;
   info(facts: object, message: string): void;
@@ -35,7 +35,7 @@ export function requestIdOf(response: Response): string {
   return response.get("x-request-id") ?? "";
 }
 
-/** zod's issue without the input it complains about: a wrong value may be a secret in the wrong field. */
+/** An issue of zod without its input, which may be a secret in the wrong field. */
 function toIssue({ path, code, message }: { path: (string | number)[]; code: string; message: string }) {
   return { path, code, message };
 }
@@ -51,17 +51,17 @@ export function sendProblem(response: Response, error: unknown): void {
   response.send(JSON.stringify(problem));
 }
 
-/** The last one mounted. A bug is logged with its stack and answered without. */
+/** Mounted last. An unhandled error is logged with its stack, and the response does not contain it. */
 export function problemHandler(log: HttpLog): ErrorRequestHandler {
   return (error: unknown, request, response, _next) => {
     const known = asFleetError(error);
     if (!(known instanceof FleetError)) {
       log.error(
         { err: known, requestId: requestIdOf(response), method: request.method, path: request.path },
-        "a request met a bug",
+        "unhandled error",
       );
     }
-    // Too late for a document: the connection is cut, so that half an answer is not taken for a whole one.
+    // Too late for a document: the connection is closed, so that a client cannot take half a response for a whole one.
     if (response.headersSent) response.destroy();
     else sendProblem(response, known);
   };
@@ -72,17 +72,17 @@ const BODY_ERRORS: Readonly<Record<string, () => FleetError>> = {
   "entity.verify.failed": () => new FleetError("malformed-json", "The body is not valid UTF-8."),
   "entity.too.large": () => new FleetError("body-too-large", "The body may have at most 1 MiB."),
   "request.aborted": () => new FleetError("malformed-json", "The body ended too early."),
-  "request.size.invalid": () => new FleetError("malformed-json", "The body is not as long as it was said to be."),
+  "request.size.invalid": () => new FleetError("malformed-json", "The body is not as long as its content-length."),
   "encoding.unsupported": () => new FleetError("unsupported-media-type", "The body must not be compressed."),
   "charset.unsupported": () => new FleetError("unsupported-media-type", "The body must be UTF-8."),
 };
 
-/** Express and its body parser have errors of their own for what the asker did wrong. */
+/** Express and its body parser throw errors of their own for mistakes of the client. */
 function asFleetError(error: unknown): unknown {
   if (error instanceof FleetError || !(error instanceof Error)) return error;
   const type = "type" in error && typeof error.type === "string" ? error.type : "";
   const known = BODY_ERRORS[type];
   if (known) return known();
-  if (error instanceof URIError) return new FleetError("not-found", "The address is not well formed.");
+  if (error instanceof URIError) return new FleetError("not-found", "The URL is not well formed.");
   return error;
 }

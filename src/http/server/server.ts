@@ -1,8 +1,8 @@
-/** The API: each route mounted in the order limits, identity, tier, body, answer. What is not in a list does not exist. */
+/** The API server: each request passes limits, identity, access, body and handler, in this order. Only listed routes exist. */
 import { createServer as createHttpServer, type Server } from "node:http";
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
 import { codeOf, FleetError } from "../../domain/errors.ts";
-import { isTierAtLeast, type Operator } from "../../domain/operator.ts";
+import { isRoleAtLeast, isTierAtLeast, type Operator } from "../../domain/operator.ts";
 import { logWhenDone, setCaller } from "./access-log.ts";
 import { readBody, assertSafeInput } from "./body.ts";
 import { answerBrokenRequests } from "./broken-request.ts";
@@ -12,7 +12,7 @@ import { mountHealth, type HealthCheck } from "./health.ts";
 import { parseBearerToken, unauthenticated, type Identify } from "../auth/identity.ts";
 import type { RateLimits } from "./limits.ts";
 import { problemHandler, requestIdOf, type HttpLog } from "./problem.ts";
-import type { RawRequest, Route } from "../route.ts";
+import type { RawRequest, Route, RouteSpec } from "../route.ts";
 import { streamEvents } from "./sse.ts";
 import type { KeySet } from "../auth/tokens.ts";
 
@@ -20,33 +20,33 @@ export interface HttpOptions<Context> {
   readonly context: Context;
   readonly routes: readonly Route<Context>[];
   readonly identify: Identify;
-  /** Holds who asks to what the house knows of them; `now`: this very moment, because they are about to change something. */
+  /** Limits an operator to what is recorded of them; `now` reads it without a cache, because they are about to change something. */
   readonly resolveOperator?: (claimed: Operator, how: { readonly now: boolean }) => Promise<Operator>;
   readonly keys: KeySet;
   readonly health: Readonly<Record<string, HealthCheck>>;
   readonly log: HttpLog;
   readonly newId: () => string;
-  /** Asked before the body is read; none in tests that count nothing. */
+  /** Checked before the body is read; left out in tests that count nothing. */
   readonly limits?: RateLimits;
-  /** Further doors of the same server (login, board, dashboard), mounted before the API's "not found". */
+  /** What else this server serves (login, board, dashboard), mounted before the "not found" of the API. */
   readonly mounts?: readonly ((app: Express) => void)[];
   /** How long a slow client may take for its headers and for all of its request. */
   readonly timeouts?: { readonly headersMs: number; readonly requestMs: number };
-  /** Addresses of proxies whose `x-forwarded-for` is believed; none by default. */
+  /** Addresses of proxies whose `x-forwarded-for` is trusted; none by default. */
   readonly trustProxy?: readonly string[];
 }
 
 export interface HttpServer {
   readonly server: Server;
-  /** Ends streams, lets answers that are under way finish, and closes. */
+  /** Ends streams, lets requests in progress finish, and closes. */
   readonly close: () => Promise<void>;
 }
 
-/** How long a stream goes on at most for somebody who is refused by now. */
+/** How often a stream checks whether its operator may still use it. */
 const RECHECK_MS = 3_000;
 const DEFAULT_TIMEOUTS = { headersMs: 10_000, requestMs: 30_000 };
 
-/** A client that sends these claims to be somebody; only a verified token may say that. */
+/** These headers claim an identity; only a verified token may do that. */
 const SPOOFABLE = /^(?:x-fleet-.*|x-conviction-tier|x-wallet-address)$/;
 const FORWARDED = /^(?:x-forwarded-.*|forwarded)$/;
 
@@ -55,16 +55,16 @@ export function createServer<Context>(options: HttpOptions<Context>): HttpServer
   const app = express();
   app.disable("x-powered-by");
   app.set("trust proxy", options.trustProxy ?? []);
-  // Ours are made from what an answer means, and for what is asked again and again only.
+  // Express would hash every body; ours are computed from the part that counts as a change, and for GET only.
   app.set("etag", false);
   app.use(prepare(options));
 
   mountHealth(app, options.health);
   app.get("/.well-known/jwks.json", async (_request, response) => {
-    // New keys are published at least this long before their first use.
+    // A new key is published at least this long before its first use.
     response.set("cache-control", "public, max-age=300").json({ keys: await options.keys.publicKeys() });
   });
-  // Whatever is below costs something: guessing tokens, links and addresses is counted like asking.
+  // Everything below counts against the limit of the address: guessing tokens, links and paths does, too.
   app.use(async (request, _response, next) => {
     await options.limits?.address(request.ip ?? "unknown");
     next();
@@ -73,7 +73,7 @@ export function createServer<Context>(options: HttpOptions<Context>): HttpServer
   for (const mount of options.mounts ?? []) mount(app);
   mountRoutes(app, options, streams);
   app.use((request) => {
-    throw new FleetError("not-found", `There is nothing at ${request.method} ${request.path}. See /api/docs.`);
+    throw new FleetError("not-found", `${request.method} ${request.path} does not exist. See /api/docs.`);
   });
   app.use(problemHandler(options.log));
 
@@ -82,10 +82,10 @@ export function createServer<Context>(options: HttpOptions<Context>): HttpServer
     {
       headersTimeout: headersMs,
       requestTimeout: requestMs,
-      // Node looks for late clients every half minute by default, whatever the two limits say.
+      // By default Node checks both limits only every 30 s.
       connectionsCheckingInterval: Math.ceil(headersMs / 4),
       maxHeaderSize: 16_384,
-      // Ours to refuse, with a document as everything else.
+      // prepare() refuses it, with a problem document.
       requireHostHeader: false,
     },
     app,
@@ -95,15 +95,15 @@ export function createServer<Context>(options: HttpOptions<Context>): HttpServer
   return { server, close: () => close(server, streams) };
 }
 
-/** Before anything reads the request: its id is ours, and headers that pretend are gone. */
+/** Runs before anything reads the request: sets its id, and removes headers that claim an identity. */
 function prepare<Context>({ newId, trustProxy = [], log }: HttpOptions<Context>): RequestHandler {
   return (request, response, next) => {
     for (const name of Object.keys(request.headers)) {
       if (SPOOFABLE.test(name) || (trustProxy.length === 0 && FORWARDED.test(name))) delete request.headers[name];
     }
-    // fetch sends "no-cache" beside any If-None-Match, which Express would take as "never answer 304".
+    // fetch sends "no-cache" with any If-None-Match, and then Express would never answer 304.
     delete request.headers["cache-control"];
-    // An id that the asker brings is not taken: two requests could look like one in the log.
+    // An id from the client is ignored: two requests could look like one in the log.
     const requestId = newId();
     logWhenDone(log, request, response);
     response.set({ "x-request-id": requestId, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" });
@@ -112,7 +112,7 @@ function prepare<Context>({ newId, trustProxy = [], log }: HttpOptions<Context>)
   };
 }
 
-/** Of two, a proxy may have judged the other one. */
+/** With two Host headers, a proxy may have routed by the other one. */
 function assertOneHost({ rawHeaders, httpVersion }: Request): void {
   const hosts = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "host").length;
   if (hosts > 1 || (hosts === 0 && httpVersion !== "1.0")) {
@@ -169,14 +169,11 @@ async function serve<Context>(
   };
 
   if (route.kind === "json") {
-    const { body: reply, lasting, status = 200, headers = {} } = await route.answer(options.context, rawRequest);
+    const { body: reply, tagged, status = 200, headers = {} } = await route.answer(options.context, rawRequest);
+    const hasTag = route.method === "get" && status === 200;
     const json = JSON.stringify(reply);
-    const tagged = route.method === "get" && status === 200;
-    setPrivateCaching(
-      response,
-      tagged ? computeEtag(lasting === undefined ? json : JSON.stringify(lasting)) : undefined,
-    );
-    // Express compares the tag with If-None-Match, and leaves the body out where they agree.
+    setPrivateCaching(response, hasTag ? computeEtag(tagged === reply ? json : JSON.stringify(tagged)) : undefined);
+    // Express compares the tag with If-None-Match, and omits the body where they are equal.
     response.set(headers).status(status).type("json").send(json);
     return;
   }
@@ -190,7 +187,7 @@ async function serve<Context>(
   }
 }
 
-/** Identity, operator's share, tier: a stranger's body is not even read. */
+/** Identity, rate limit, access: the body of a request that fails one of them is not even read. */
 async function authorize<Context>(
   route: Route<Context>,
   { identify, limits, resolveOperator }: HttpOptions<Context>,
@@ -199,13 +196,19 @@ async function authorize<Context>(
   const { operator: claimed } = await identify(requireToken(request));
   await limits?.operator(claimed);
   const operator = (await resolveOperator?.(claimed, { now: route.method !== "get" })) ?? claimed;
-  if (!isTierAtLeast(operator.tier, route.tier)) {
-    throw new FleetError("tier-too-low", `This needs tier ${route.tier}; yours is ${operator.tier}.`, {
-      needed: route.tier,
-      tier: operator.tier,
-    });
-  }
+  assertAccess(route, operator);
   return operator;
+}
+
+/** Throws "tier-too-low" for an operator without the tier or the role that the route needs. */
+function assertAccess({ tier, role }: Pick<RouteSpec, "tier" | "role">, operator: Operator): void {
+  if (tier && !isTierAtLeast(operator.tier, tier)) {
+    const message = `This needs tier ${tier}; yours is ${operator.tier}.`;
+    throw new FleetError("tier-too-low", message, { needed: tier, tier: operator.tier });
+  }
+  if (role && !isRoleAtLeast(operator.role, role)) {
+    throw new FleetError("tier-too-low", `This needs role ${role}.`, { needed: role });
+  }
 }
 
 function requireToken(request: Request): string {
@@ -214,7 +217,7 @@ function requireToken(request: Request): string {
   return token;
 }
 
-/** A stream outlives its token, or the tier it was opened with: both are looked at again while it lasts. */
+/** A stream may outlive its token, or the access that it was opened with: both are checked again while it lasts. */
 function recheckAccess<Context>(
   route: Route<Context>,
   options: HttpOptions<Context>,
@@ -224,11 +227,11 @@ function recheckAccess<Context>(
   const check = async () => {
     const { operator: claimed } = await options.identify(requireToken(request));
     const operator = (await options.resolveOperator?.(claimed, { now: false })) ?? claimed;
-    if (!isTierAtLeast(operator.tier, route.tier)) controller.abort();
+    assertAccess(route, operator);
   };
   return setInterval(() => {
     check().catch((error: unknown) => {
-      if (codeOf(error) === "unauthenticated") controller.abort();
+      if (["unauthenticated", "tier-too-low"].includes(codeOf(error) ?? "")) controller.abort();
     });
   }, RECHECK_MS);
 }

@@ -1,11 +1,11 @@
-/** Server-sent events: resumable, with heartbeats, no faster than the reader reads, ended when the server closes. */
+/** Server-sent events: resumable, with heartbeats and backpressure, ended when the server closes. */
 import { once } from "node:events";
 import type { Response } from "express";
 import type { StreamEvent } from "../route.ts";
 
-/** Proxies cut what is silent for a minute; a comment every 15 s keeps the stream, and finds dead readers. */
+/** Proxies close a connection that is silent for a minute; a comment every 15 s keeps it open, and detects dead clients. */
 const HEARTBEAT_MS = 15_000;
-/** How soon a reader comes back by itself. */
+/** How soon a client reconnects by itself. */
 const RETRY_MS = 1_000;
 
 export interface StreamOptions {
@@ -13,7 +13,7 @@ export interface StreamOptions {
   readonly heartbeatMs?: number;
 }
 
-/** A source that ends by itself is followed by an `end` event: the reader then does not come back for more. */
+/** A source that ends by itself is followed by an `end` event, so that the client does not reconnect. */
 export async function streamEvents(
   response: Response,
   events: AsyncIterable<StreamEvent<unknown>>,
@@ -27,7 +27,7 @@ export async function streamEvents(
   response.flushHeaders();
   response.write(`retry: ${RETRY_MS}\n\n`);
   const beat = setInterval(() => {
-    // A reader that does not drain gets no beats either: they would pile up in memory.
+    // A client that does not read gets no heartbeats either: they would pile up in memory.
     if (!response.writableNeedDrain) response.write(": beat\n\n");
   }, heartbeatMs);
 
@@ -40,7 +40,7 @@ export async function streamEvents(
   }
 }
 
-/** True when the source has ended; false when the reader or the server has. */
+/** True if the source has ended; false if the client has disconnected or the server closes. */
 async function pipeEvents(
   response: Response,
   events: AsyncIterable<StreamEvent<unknown>>,
@@ -73,7 +73,7 @@ function abortable(signal: AbortSignal): <Value>(promise: Promise<Value>) => Pro
     });
 }
 
-/** Ids and names of events come from us; a line break in one would forge a second event, so it is taken out. */
+/** A line break in an id or a name would forge a second event, so it is removed. */
 function formatEvent({ id, event, data }: StreamEvent<unknown>): string {
   const lines = [];
   if (id !== undefined) lines.push(`id: ${oneLine(id)}`);

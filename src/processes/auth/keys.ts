@@ -12,9 +12,10 @@ import {
   type KeySet,
   type SigningKey,
 } from "../../http/auth/tokens.ts";
-import { insertKey, listUsableKeys, type NewSigningKey, type SigningKeyRow } from "../../store/keys.ts";
+import { insertKey, listUsableKeys, type NewSigningKey } from "../../store/keys.ts";
 import { type Store } from "../../store/store.ts";
 import { openSeal } from "./seal.ts";
+import type { SigningKeyRow } from "../../domain/signing-key.ts";
 
 export interface SigningKeys {
   readonly keySet: KeySet;

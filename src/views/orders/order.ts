@@ -1,6 +1,6 @@
-/** Work orders as they are asked for and shown: what the API answers and what `--json` prints. */
+/** Work orders as they are requested, as the API returns them and as `--json` prints them. */
 import { z } from "zod";
-import { Intent, OrderBudget, OrderResult, OrderStatus, StopCondition } from "../../domain/orders/order.ts";
+import { Intent, OrderBudget, OrderResult, OrderStatus, StopCondition, type Order } from "../../domain/orders/order.ts";
 import { Slug } from "../../domain/product.ts";
 import { Step } from "../../domain/orders/run.ts";
 import { shortId } from "../../domain/task/task.ts";
@@ -30,10 +30,10 @@ export const OrderView = z
     planId: z.uuid().nullable(),
     scheduleId: z.string().nullable(),
     slotAt: Moment.nullable(),
-    batchId: z.uuid().nullable().meta({ description: "What it is carried out with, one after another" }),
-    requestedAt: Moment.nullable().meta({ description: "Null: nobody asked for it to be carried out yet" }),
-    attempt: z.int().meta({ description: "1: it was tried once more by itself" }),
-    crashes: z.int().meta({ description: "Workers that died over it" }),
+    batchId: z.uuid().nullable().meta({ description: "The batch in which it runs, one order after another" }),
+    requestedAt: Moment.nullable().meta({ description: "null: its run was not requested yet" }),
+    attempt: z.int().meta({ description: "1: it was retried once automatically" }),
+    crashes: z.int().meta({ description: "Workers that died while they ran it" }),
     host: z.string().nullable(),
     result: OrderResult.nullable(),
     createdAt: Moment,
@@ -43,13 +43,8 @@ export const OrderView = z
   .meta({ id: "Order" });
 export type OrderView = z.infer<typeof OrderView>;
 
-type Moments = "slotAt" | "requestedAt" | "createdAt" | "updatedAt" | "completedAt";
-type OrderRow = Omit<OrderView, "shortId" | Moments> & {
-  readonly [Name in Exclude<Moments, "createdAt" | "updatedAt">]: Date | null;
-} & { readonly createdAt: Date; readonly updatedAt: Date };
-
-/** The schema of the reply leaves out what it does not name. */
-export function viewOrder(order: OrderRow): OrderView {
+/** Parsing with the schema removes the fields that it does not name. */
+export function viewOrder(order: Order): OrderView {
   return OrderView.parse({
     ...order,
     shortId: shortId(order.id),
@@ -62,16 +57,14 @@ export function viewOrder(order: OrderRow): OrderView {
 }
 
 export const AddedOrder = OrderView.extend({
-  repeated: z
-    .boolean()
-    .meta({ description: "An open order of the same product, intent and subject was there already" }),
+  repeated: z.boolean().meta({ description: "An order of the same product, intent and subject was open already" }),
 }).meta({ id: "AddedOrder" });
 
-/** Which pending orders to carry out. */
+/** Which pending orders to run. */
 export const RunRequest = z.strictObject({
   budget: z.int().min(1).max(1_000).default(10).meta({ description: "How many, the most urgent first" }),
-  product: Slug.optional().meta({ description: "Only this one's" }),
-  dryRun: z.boolean().default(false).meta({ description: "Say what would be done; nothing is changed anywhere" }),
+  product: Slug.optional().meta({ description: "Only orders of this product" }),
+  dryRun: z.boolean().default(false).meta({ description: "Report what would be done, and change nothing" }),
 });
 export type RunRequest = z.infer<typeof RunRequest>;
 
@@ -80,21 +73,21 @@ export const OneRunRequest = RunRequest.pick({ dryRun: true });
 export const PlannedOrder = z.object({
   order: OrderView,
   workingCopy: z.object({ repository: z.string(), branch: z.string() }).meta({
-    description: "A fresh copy of the branch's head; made when it runs",
+    description: "A fresh copy of the head of the branch, created when it runs",
   }),
   commands: z.array(z.object({ step: Step, argv: z.array(z.string()) })).meta({
-    description: "None: Fleetwright does it itself",
+    description: "Empty: Fleetwright does it itself",
   }),
-  evidence: z.array(z.string()).meta({ description: "What must be there afterwards" }),
+  evidence: z.array(z.string()).meta({ description: "The evidence that must exist afterwards" }),
 });
 
 export const BatchView = z
   .object({
     dryRun: z.boolean(),
-    batchId: z.uuid().nullable().meta({ description: "Null: nothing was asked for" }),
-    orders: z.array(PlannedOrder).meta({ description: "In the order they are carried out" }),
+    batchId: z.uuid().nullable().meta({ description: "null: no run was requested" }),
+    orders: z.array(PlannedOrder).meta({ description: "In the order in which they run" }),
     refused: z.array(z.object({ productId: z.string(), reason: z.string() })).meta({
-      description: "Products that are stopped: their orders were left out",
+      description: "Stopped products, whose orders were left out",
     }),
   })
   .meta({ id: "Batch" });

@@ -1,6 +1,6 @@
-/** Plans as they are asked for and shown. The plan itself is the document that is stored, to the byte. */
+/** Plans as they are requested and returned. The plan itself is the stored document, byte for byte. */
 import { z } from "zod";
-import { Plan } from "../../domain/plan/plan.ts";
+import { Plan, type StoredPlan } from "../../domain/plan/plan.ts";
 import { PlanBudget, PlanSource } from "../../domain/plan/inputs.ts";
 import { Slug } from "../../domain/product.ts";
 import { Stops } from "../estop.ts";
@@ -10,16 +10,16 @@ const Moment = z.iso.datetime();
 export const PlanRequest = z.strictObject({
   budget: PlanBudget.default(10).meta({ description: "How many orders; fewer when there are no more candidates" }),
   source: PlanSource.default("state").meta({ description: "schedules: only what is due" }),
-  product: Slug.optional().meta({ description: "Only this one" }),
+  product: Slug.optional().meta({ description: "Only this product" }),
   dryRun: z.boolean().default(false).meta({ description: "Nothing is stored" }),
-  asOf: Moment.optional().meta({ description: "What counts as old is counted from here; the full hour when left out" }),
+  asOf: Moment.optional().meta({ description: "Ages are counted from here; from the full hour if left out" }),
 });
 export type PlanRequest = z.infer<typeof PlanRequest>;
 
 export const PlanOrderView = z.object({
   jobId: z.uuid(),
   state: z.enum(["planned", "open", "done"]).meta({
-    description: "open: an order for the same is pending or running already; done: this plan was carried out",
+    description: "open: such an order is pending or running already; done: the orders of this plan have run",
   }),
   orderId: z.uuid(),
 });
@@ -29,8 +29,8 @@ export const PlanView = z
     plan: Plan,
     dryRun: z.boolean(),
     stops: Stops,
-    stored: z.int().meta({ description: "Orders that are new" }),
-    standings: z.array(PlanOrderView).meta({ description: "How each of its orders stands with those there are" }),
+    stored: z.int().meta({ description: "How many new orders were stored" }),
+    standings: z.array(PlanOrderView).meta({ description: "Whether each of its orders exists already" }),
   })
   .meta({ id: "MadePlan" });
 export type PlanView = z.infer<typeof PlanView>;
@@ -59,9 +59,7 @@ export const ReplayView = z
   .meta({ id: "Replay" });
 export type ReplayView = z.infer<typeof ReplayView>;
 
-type PlanRow = Omit<PlanSummary, "asOf" | "createdAt"> & { readonly asOf: Date; readonly createdAt: Date };
-
-export function viewPlanSummary(row: PlanRow): PlanSummary {
+export function viewPlanSummary(row: StoredPlan): PlanSummary {
   const { id, operatorId, source, wanted, candidates, inputSha256, outputSha256 } = row;
   const moments = { asOf: row.asOf.toISOString(), createdAt: row.createdAt.toISOString() };
   return { id, operatorId, source, ...moments, wanted, candidates, inputSha256, outputSha256 };

@@ -1,4 +1,4 @@
-/** A product as it leaves the house: as fleet.yaml declares it, how it fared last, and whether somebody stopped it. */
+/** A product as the API returns it: as fleet.yaml declares it, its last runs, and whether it is stopped. */
 import { z } from "zod";
 import { EstopMode, EstopScope } from "../../domain/task/kill-switch.ts";
 import { Intent } from "../../domain/orders/order.ts";
@@ -26,8 +26,8 @@ export const ProductView = z
     criticality: Criticality,
     slaTier: z.int(),
     enabled: z.boolean(),
-    commands: z.array(z.enum(["setup", "validate", "test"])).meta({ description: "those that are declared" }),
-    planned: z.boolean().meta({ description: "whether plans and schedules consider it" }),
+    commands: z.array(z.enum(["setup", "validate", "test"])).meta({ description: "The commands that are declared" }),
+    planned: z.boolean().meta({ description: "Whether plans and schedules include it" }),
     stopped: z
       .object({
         by: z.enum(["fleet.yaml", "operator"]),
@@ -40,7 +40,7 @@ export const ProductView = z
       .nullable()
       .meta({ description: "Its kill switch: nothing is planned or run" }),
     lastRuns: z.array(LastRun).meta({ description: "The latest of each intent" }),
-    next: Moment.nullable().meta({ description: "When its schedule asks next" }),
+    next: Moment.nullable().meta({ description: "The next run of its schedule" }),
   })
   .meta({ id: "Product" });
 export type ProductView = z.infer<typeof ProductView>;
@@ -49,7 +49,7 @@ export const ProductsView = z.object({ products: z.array(ProductView) }).meta({ 
 
 export const KillReason = z.strictObject({ reason: z.string().trim().min(1).max(500) });
 
-/** What is shown, and of which rows. */
+/** The rows that are shown as one product. */
 export interface ShownProduct {
   readonly product: Product;
   readonly stop:
@@ -101,7 +101,7 @@ function viewRun({ id, intent, status, failure, endedAt }: ShownProduct["runs"][
   return [{ intent, runId: id, status, failure, endedAt: endedAt.toISOString() }];
 }
 
-/** What stands before the host of a URL may be a token. */
+/** The part of a URL before its host may be a token. */
 function withoutCredentials(repository: string): string {
   return repository.replace(/^(?<scheme>[a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, "$<scheme>");
 }

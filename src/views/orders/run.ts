@@ -1,7 +1,7 @@
-/** Runs of work orders as they are shown: what the API answers and what `--json` prints. */
+/** Runs of work orders as the API returns them and `--json` prints them. */
 import { z } from "zod";
 import { Intent } from "../../domain/orders/order.ts";
-import { parseRunSummary, TestTotals } from "../../domain/orders/run.ts";
+import { parseRunSummary, TestTotals, type Run } from "../../domain/orders/run.ts";
 import { shortId } from "../../domain/task/task.ts";
 import { OrderView } from "./order.ts";
 import { toIsoOrNull } from "../task.ts";
@@ -23,27 +23,20 @@ export const RunView = z
     exitCode: z.int().nullable(),
     failure: z.string().nullable().meta({ description: "One word: time_out, budget_exceeded, missing_evidence, …" }),
     message: z.string().nullable(),
-    transient: z.boolean().meta({ description: "It failed by chance" }),
+    transient: z.boolean().meta({ description: "It failed for a reason that may pass by itself" }),
     pinned: z.boolean(),
     release: z.string().nullable(),
     tests: TestTotals.nullable().meta({ description: "Read from JUnit files" }),
-    dir: z.string().nullable().meta({ description: "Where its evidence is, on its host" }),
+    dir: z.string().nullable().meta({ description: "The folder of its evidence on its host" }),
     startedAt: Moment,
     endedAt: Moment.nullable(),
     seconds: z.number().nullable(),
-    collectedAt: Moment.nullable().meta({ description: "Put aside by gc" }),
+    collectedAt: Moment.nullable().meta({ description: "When gc quarantined it" }),
   })
   .meta({ id: "Run" });
 export type RunView = z.infer<typeof RunView>;
 
-type RunRow = Omit<RunView, "shortId" | "tests" | "seconds" | "startedAt" | "endedAt" | "collectedAt"> & {
-  readonly summary: unknown;
-  readonly startedAt: Date;
-  readonly endedAt: Date | null;
-  readonly collectedAt: Date | null;
-};
-
-export function viewRun(run: RunRow): RunView {
+export function viewRun(run: Run): RunView {
   return RunView.parse({
     ...run,
     shortId: shortId(run.id),
@@ -68,7 +61,7 @@ export const VerifiedView = z
     files: z.int(),
     disk: z
       .boolean()
-      .meta({ description: "false: the folder is on another host, or put aside; only the database was checked" }),
+      .meta({ description: "false: the folder is on another host, or quarantined; only the database was checked" }),
     broken: z.array(z.object({ name: z.string(), where: z.enum(["database", "disk"]), why: z.string() })),
   })
   .meta({ id: "Verified", description: "Every piece of evidence hashed again and compared" });
@@ -88,7 +81,7 @@ export type RunStory = z.infer<typeof RunStory>;
 
 export const EvidenceView = ArtifactView.extend({
   text: z.string().nullable(),
-  base64: z.string().nullable().meta({ description: "When it is no text" }),
+  base64: z.string().nullable().meta({ description: "If it is not text" }),
 }).meta({ id: "Evidence" });
 export type EvidenceView = z.infer<typeof EvidenceView>;
 
@@ -105,7 +98,7 @@ export function viewEvidence(file: { name: string; mediaType: string; sha256: st
   };
 }
 
-/** Null when the bytes are no text. */
+/** Null if the bytes are not text. */
 function decodeText(bytes: Buffer): string | null {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);

@@ -1,7 +1,13 @@
-/** Schedules as they leave the house: when each ran, when it will, and what is not as its file says. */
+/** Schedules as the API returns them: the last and the next run of each, and how it differs from its file. */
 import { z } from "zod";
 import { Stops } from "../estop.ts";
-import { Cadence, nextSlot, type ScheduleFacts, type ScheduleFile } from "../../domain/orders/schedule.ts";
+import {
+  Cadence,
+  nextSlot,
+  type Schedule,
+  type ScheduleFacts,
+  type ScheduleFile,
+} from "../../domain/orders/schedule.ts";
 
 export const ScheduleStatus = z.enum(["on", "paused", "disabled", "invalid"]);
 export type ScheduleStatus = z.infer<typeof ScheduleStatus>;
@@ -11,18 +17,18 @@ const Time = z.iso.datetime();
 export const ScheduleView = z
   .object({
     product: z.string(),
-    standing: ScheduleStatus.meta({ description: "invalid: the file as it stands is not used" }),
+    standing: ScheduleStatus.meta({ description: "invalid: the current file is not used" }),
     cadence: Cadence.nullable(),
     at: z.string().nullable().meta({ description: "Time of day, UTC" }),
     every: z.int().nullable().meta({ description: "Minutes" }),
     jobs: z.array(z.object({ intent: z.string(), priority: z.int() })),
     enabled: z.boolean(),
     paused: z.object({ by: z.string(), at: z.string(), reason: z.string() }).nullable(),
-    lastSlot: Time.nullable().meta({ description: "The slot that was last made, or passed over on purpose" }),
+    lastSlot: Time.nullable().meta({ description: "The last slot that ran, or was skipped on purpose" }),
     lastRun: Time.nullable(),
     lastOutcome: z.string().nullable(),
-    next: Time.nullable().meta({ description: "In the past: due, and about to be made up" }),
-    pushedAt: Time.nullable().meta({ description: "A push that waits for its run" }),
+    next: Time.nullable().meta({ description: "In the past: due, and about to run" }),
+    pushedAt: Time.nullable().meta({ description: "The push that it will run for" }),
     file: z.string(),
     baseBranch: z.string().nullable(),
     problems: z.array(z.object({ path: z.string(), message: z.string() })),
@@ -38,7 +44,7 @@ export const SchedulesView = z
     schedules: z.array(ScheduleView),
     strays: z
       .array(z.object({ id: z.string(), what: z.string() }))
-      .meta({ description: "Only in a file that no worker has read, or only in the queue" }),
+      .meta({ description: "Schedules that exist only in a file that no worker has read, or only in the queue" }),
     differences: z.int(),
   })
   .meta({ id: "Schedules" });
@@ -60,30 +66,16 @@ export const PauseReason = z.strictObject({
 export const Push = z.strictObject({
   sha: z
     .string()
-    .regex(/^[0-9a-f]{40,64}$/, "must be a commit's whole id")
+    .regex(/^[0-9a-f]{40,64}$/, "must be the full id of a commit")
     .optional(),
 });
 
-/** A schedule's row, and what was found about it. */
+/** The row of a schedule, and what was found about it. */
 export interface ShownSchedule {
-  readonly schedule: ScheduleRow;
+  readonly schedule: Schedule;
   readonly facts: ScheduleFacts;
   readonly baseBranch: string | undefined;
   readonly differences: readonly string[];
-}
-
-/** What of the row is shown. */
-interface ScheduleRow {
-  readonly productId: string;
-  readonly definition: ScheduleFile | null;
-  readonly file: string;
-  readonly problems: readonly { readonly path: string; readonly message: string }[] | null;
-  readonly enabled: boolean;
-  readonly paused: ScheduleView["paused"];
-  readonly lastSlotAt: Date | null;
-  readonly lastRunAt: Date | null;
-  readonly lastOutcome: string | null;
-  readonly pushedAt: Date | null;
 }
 
 export function viewSchedule({ schedule, facts, baseBranch, differences }: ShownSchedule, now: Date): ScheduleView {
@@ -113,7 +105,7 @@ function viewDefinition(definition: ScheduleFile | null): Pick<ScheduleView, "ca
   return { cadence, at, every, jobs: jobs.map(({ intent, priority }) => ({ intent, priority })) };
 }
 
-function scheduleStatus({ problems, paused, enabled }: ScheduleRow): ScheduleStatus {
+function scheduleStatus({ problems, paused, enabled }: Schedule): ScheduleStatus {
   if (problems) return "invalid";
   if (paused) return "paused";
   return enabled ? "on" : "disabled";

@@ -98,5 +98,4 @@ test("a tenant whose budget is used starts nothing more, what it runs is stopped
     { action: "budget.set", tokens: "1000" },
     { action: "budget.set", tokens: "100000" },
   ]);
-  await expect(setBudget(fleet.fleet, by, { change: { tokens: 1 } })).rejects.toMatchObject({ code: "tier-too-low" });
 });

@@ -108,6 +108,25 @@ describe("somebody who may not", () => {
   );
 });
 
+describe("an operator of the highest tier without the role", () => {
+  const restricted = OPERATIONS.filter(({ security }) => security);
+
+  test.each(restricted)("asks $name: 403", async (operation) => {
+    const example = findExample(operation);
+    const { status, body } = await answerTo(operation, buildPath(world, operation, example), {
+      ...buildRequest(world, operation, example),
+      by: await world.fleet.operator({ tier: "sovereign" }),
+    });
+
+    expect(operation.security).toEqual([{ bearer: ["admin"] }]);
+    expect(operation.description).toContain("role admin.");
+    expect([status, Refusal.parse(body)]).toEqual([
+      403,
+      expect.objectContaining({ type: "/problems/tier-too-low", facts: { needed: "admin" } }),
+    ]);
+  });
+});
+
 describe("a wrong question", () => {
   test.each(OPERATIONS)(
     "to $name with a parameter or a field that it does not know is 422, with issues",

@@ -10,6 +10,8 @@ export const Schema = z.record(z.string(), z.unknown());
 const OperationShape = z.looseObject({
   operationId: z.string(),
   description: z.string(),
+  /** The roles that it needs, if it needs one. */
+  security: z.array(z.object({ bearer: z.array(z.string()) })).optional(),
   requestBody: z.unknown().optional(),
   responses: z.record(
     z.string(),

@@ -239,7 +239,7 @@ test("a bug is answered without its words, and logged with them", async () => {
     detail: undefined,
   });
   expect(JSON.stringify(body)).not.toContain("hunter2");
-  const bug = api.logged.find(({ message }) => message === "a request met a bug");
+  const bug = api.logged.find(({ message }) => message === "unhandled error");
   expect(bug).toMatchObject({ facts: { path: "/api/fleet/bug", requestId: headers.get("x-request-id") } });
 });
 

@@ -140,7 +140,7 @@ async function runDemo(
 
   const [first = ""] = ids;
   const merged = await api.request(
-    "POST /api/fleet/tasks/{task}/merge",
+    "POST /api/fleet/tasks/:task/merge",
     { path: { task: first }, body: {} },
     MergedView,
   );
@@ -189,7 +189,7 @@ async function watchTasks(
 }
 
 async function fetchStories(api: Api, ids: readonly string[]): Promise<StoryView[]> {
-  const story = (task: string) => api.request("GET /api/fleet/tasks/{task}/story", { path: { task } }, StoryView);
+  const story = (task: string) => api.request("GET /api/fleet/tasks/:task/story", { path: { task } }, StoryView);
   return Promise.all(ids.map((id) => story(id)));
 }
 

@@ -29,9 +29,9 @@ export async function runOrders(shell: Shell, api: Api, interrupted: AbortSignal
     terminal.line(terminal.paint("bold", "And on schedule: the schedule of this product has it validated and tested"));
   }
   const product = { path: { product: DEMO_PRODUCT } };
-  const made = await api.request("POST /api/fleet/schedules/{product}/run", product, ScheduleRunView);
+  const made = await api.request("POST /api/fleet/schedules/:product/run", product, ScheduleRunView);
   const params = { path: { order: made.orders[0]?.id ?? "" } };
-  const first = await api.request("GET /api/fleet/orders/{order}", params, OrderView);
+  const first = await api.request("GET /api/fleet/orders/:order", params, OrderView);
   const orders = await waitForBatch(first.batchId ?? "", { ...shell, api });
   interrupted.throwIfAborted();
   const done = [];
@@ -56,7 +56,7 @@ async function fetchOrderStory(api: Api, order: OrderView): Promise<DemoOrder> {
   const runQuery = { query: { order: order.id, limit: 1 } };
   const { items } = await api.request("GET /api/fleet/runs", runQuery, pageOf(RunView));
   const params = { path: { run: items[0]?.id ?? "" }, query: { verify: true } };
-  const story = await api.request("GET /api/fleet/runs/{run}", params, RunStory);
+  const story = await api.request("GET /api/fleet/runs/:run", params, RunStory);
   return { order, story };
 }
 
