@@ -23,7 +23,7 @@ export const FAILURES = {
   "task-not-found": { title: "There is no such task", status: 404, exit: 3, retry: false },
   "not-found": { title: "There is no such thing", status: 404, exit: 3, retry: false },
   "method-not-allowed": { title: "The address does not answer this method", status: 405, exit: 2, retry: false },
-  "ambiguous-name": { title: "The name fits several tasks", status: 409, exit: 2, retry: false },
+  "ambiguous-name": { title: "The name is ambiguous", status: 409, exit: 2, retry: false },
   "invalid-transition": { title: "The state does not allow this", status: 409, exit: 1, retry: false },
   stopped: { title: "It is stopped on purpose", status: 409, exit: 3, retry: false },
   "product-stopped": { title: "The product is stopped on purpose", status: 409, exit: 3, retry: false },

@@ -1,4 +1,4 @@
-/** The keys that sign tokens: which there are, a new one that signs from now on, one that is believed no longer. */
+/** The keys that sign tokens: listing them, rotating to a new one, and revoking one. */
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import {
@@ -19,7 +19,7 @@ export async function listKeys(fleet: Fleet, by: Operator): Promise<SigningKeyRo
   return fleet.store.asSystem((tx) => listAllKeys(tx));
 }
 
-/** The new key signs from now on; the others verify for `overlapMs` more. */
+/** The new key signs from now on; the other keys still verify signatures for `overlapMs`. */
 export async function rotateKeys(fleet: Fleet, by: Operator, key: NewSigningKey, overlapMs: number): Promise<void> {
   assertAdmin(by);
   await fleet.store.asSystem(async (tx) => {
@@ -33,8 +33,8 @@ export async function rotateKeys(fleet: Fleet, by: Operator, key: NewSigningKey,
 }
 
 /**
- * Nothing that it signed is believed from now on. When it was the one that signs, `spare` takes its place in the same
- * transaction, so that there is always one. Revoking again changes nothing. Throws "not-found".
+ * Nothing that the key signed is accepted from now on. If it is the signing key, `replacement` takes its place in the same
+ * transaction, so that there is always one. Revoking it again changes nothing. Throws "not-found".
  */
 export async function revokeKey(fleet: Fleet, by: Operator, id: string, replacement: NewSigningKey): Promise<void> {
   assertAdmin(by);

@@ -1,4 +1,4 @@
-/** What is sealed in the database, and bringing it under the key that seals now. */
+/** Values that are encrypted in the database, and encrypting all of them again with the current key. */
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { claimConfigToReseal, countSealed, resealConfig, type SealedCount } from "../../store/config.ts";
@@ -7,18 +7,18 @@ import { auditBy } from "../../store/operators.ts";
 import type { Fleet, Seal } from "../fleet.ts";
 import type { ConfigRow } from "../../domain/settings/preferences.ts";
 
-/** One transaction's worth: killed in between, the next run goes on with the rest. */
+/** Rows of one transaction; if the process is killed in between, the next run continues with the rest. */
 const BATCH = 200;
 
 export interface ResealResult {
   readonly keyId: string;
   readonly settings: number;
   readonly signingKeys: number;
-  /** What is still sealed under other keys, because this process does not have them. */
+  /** Values that are still encrypted with other keys, because this process does not have those. */
   readonly left: readonly SealedCount[];
 }
 
-/** Asked twice, the second run has nothing to do. */
+/** A second run finds nothing to do. */
 export async function resealAll(fleet: Fleet, by: Operator): Promise<ResealResult> {
   if (by.role !== "admin") throw new FleetError("tier-too-low", "Sealing everything anew is for role admin.");
   const { seal, store } = fleet;
@@ -50,29 +50,29 @@ export async function resealAll(fleet: Fleet, by: Operator): Promise<ResealResul
 }
 
 async function repeatUntilDone(batch: () => Promise<number>): Promise<number> {
-  let all = 0;
+  let total = 0;
   for (;;) {
-    const done = await batch();
-    all += done;
-    if (done < BATCH) return all;
+    const count = await batch();
+    total += count;
+    if (count < BATCH) return total;
   }
 }
 
-/** A sealed value opens only in the row it was made for. */
+/** Binds an encrypted value to its row: copied into another row, it does not decrypt. */
 export function settingAad({ tenantId, operatorId, key }: Pick<ConfigRow, "tenantId" | "operatorId" | "key">): string {
   return JSON.stringify(["fleet_config", tenantId, operatorId, key]);
 }
 
-/** Throws "encryption-key-missing", or "not-verified" when it is not the value that was sealed for this row. */
+/** Throws "encryption-key-missing", or "not-verified" when the value was not encrypted for this row. */
 export function openSetting(seal: Seal, row: ConfigRow): string {
-  if (!row.sealed || row.keyId === null) throw new Error(`The setting ${row.key} is not sealed.`);
+  if (!row.sealed || row.keyId === null) throw new Error(`The setting ${row.key} is not encrypted.`);
   return openOrThrow(
     () => seal.decrypt(row.sealed ?? Buffer.alloc(0), { keyId: row.keyId ?? "", bound: settingAad(row) }),
     row.key,
   );
 }
 
-/** Those of an earlier version were bound to nothing. */
+/** Signing keys that an earlier version encrypted are bound to no row, so that is tried second. */
 export function openSigningKeyWith(
   seal: Seal,
   { id, sealedPrivate, sealedWith }: Pick<SigningKeyRow, "id" | "sealedPrivate" | "sealedWith">,
@@ -107,7 +107,7 @@ function openOrThrow(open: () => string, what: string): string {
     if (error instanceof FleetError) throw error;
     throw new FleetError(
       "not-verified",
-      `What is sealed as ${what} was changed, or belongs to another row.`,
+      `The encrypted value of ${what} was changed, or belongs to another row.`,
       {},
       error,
     );

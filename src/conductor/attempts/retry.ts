@@ -1,4 +1,4 @@
-/** Retrying: a failed or rejected task comes back through the gate, or is given up. */
+/** Retrying: a failed or rejected task is admitted again within the tier's limit and budget, or it is abandoned. */
 import type { TaskJob } from "../../../queues/task-job.ts";
 import { firstReachedCap, describeCap, CapReachedError } from "../../domain/budget.ts";
 import { SpawnDeniedError } from "../../domain/errors.ts";
@@ -17,11 +17,11 @@ import type { Fleet } from "../fleet.ts";
 import { applyTransition, buildTransition, type TransitionRequest } from "../tasks/transition.ts";
 import { killSwitchOnTask, killSwitchError, currentKillSwitches } from "../products/kill-switches.ts";
 
-/** How long a task waits before it asks the gate again. */
+/** How long a task waits before it tries to be admitted again. */
 const NO_SLOT_PAUSE_MS = 5_000;
 const NO_BUDGET_PAUSE_MS = 10 * 60_000;
 
-/** Answers a retry job. Undefined when the task has moved on. */
+/** Handles a retry job. Undefined when the task's state or epoch has changed since the job was added. */
 export async function attemptRetry(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
   const found = await fleet.store.asSystem(async (tx) => {
     const task = await findTaskAtEpoch(tx, job);
@@ -47,7 +47,7 @@ export async function attemptRetry(fleet: Fleet, job: TaskJob): Promise<Task | u
   return undefined;
 }
 
-/** An operator asks: at once, whatever class it failed with, as long as the budget and a slot are there. */
+/** An operator retries a task: immediately, whatever its failure class, if budget and a slot are free. */
 export async function retryNow(fleet: Fleet, task: Task, by: Operator): Promise<Task> {
   const hold = await findKillSwitch(fleet, task);
   if (hold) throw killSwitchError(hold);
@@ -110,7 +110,7 @@ async function readmit(
     fleet.kickRelay();
     return moved;
   }
-  // Stays failed, visibly waiting; the reconciler asks again under a new epoch.
+  // The task stays failed with a visible condition; the delayed job tries again under a new epoch.
   return applyTransition(fleet, {
     task,
     takeOver: true,
@@ -134,7 +134,7 @@ async function tryReadmit(
   }
 }
 
-/** Stays failed, says why, and asks again now and then. */
+/** The task stays failed, with the reason in its condition, and a delayed job tries again. */
 function deferForBudget(fleet: Fleet, task: Task, { facts }: CapReachedError): Promise<Task> {
   return applyTransition(fleet, {
     task,

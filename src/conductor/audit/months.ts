@@ -5,7 +5,7 @@ import type { Tx } from "../../store/sql.ts";
 import { SYSTEM } from "../../store/store.ts";
 import { verifyAudit } from "./verify.ts";
 import { writeCheckpoint, withCheckpointLock } from "./checkpoints.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
+import { ensureSystemOperator } from "../scope.ts";
 import type { Fleet } from "../fleet.ts";
 import { SYSTEM_TENANT } from "../scope.ts";
 

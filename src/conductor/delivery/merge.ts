@@ -6,7 +6,7 @@ import type { MergeResult } from "../../forge/forge.ts";
 import { closePullRequest, listPullRequests } from "../../store/pull-requests.ts";
 import { listSchedules } from "../../store/schedules.ts";
 import { failTask } from "../tasks/fail.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
+import { ensureSystemOperator } from "../scope.ts";
 import type { Fleet } from "../fleet.ts";
 import { productsAt, productsOf } from "../products/products.ts";
 import { handlePush } from "../schedules/requests.ts";

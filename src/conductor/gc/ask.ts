@@ -13,7 +13,7 @@ import {
 } from "../../store/gc.ts";
 import { listHosts } from "../../store/hosts.ts";
 import { auditBy } from "../../store/operators.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
+import { ensureSystemOperator } from "../scope.ts";
 import type { Fleet } from "../fleet.ts";
 import { getProduct } from "../products/products.ts";
 import { collectGarbage } from "./collect.ts";

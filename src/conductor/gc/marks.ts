@@ -15,7 +15,7 @@ import {
 import { auditOperator } from "../../store/operators.ts";
 import { findRun } from "../../store/runs.ts";
 import type { Tx } from "../../store/sql.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
+import { ensureSystemOperator } from "../scope.ts";
 import type { Fleet } from "../fleet.ts";
 
 /** Whose audit chain holds what belongs to the machine. */

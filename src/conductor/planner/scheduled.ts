@@ -1,7 +1,7 @@
 /** Planning by the clock: for each tenant on the account of the house, stored like any other plan, and run when it may be. */
 import type { PlannerJob } from "../../../queues/planner.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
+import { ensureSystemOperator } from "../scope.ts";
 import { requestBatch } from "../orders/requests.ts";
 import { makePlan } from "./plan.ts";
 

@@ -20,7 +20,7 @@ import {
   type ScheduleKey,
 } from "../../store/schedules.ts";
 import { auditOperator } from "../../store/operators.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
+import { ensureSystemOperator } from "../scope.ts";
 import type { Fleet, ScheduleSource } from "../fleet.ts";
 
 const DEFAULT_TENANT = "local";

@@ -1,4 +1,4 @@
-/** Budgets and daily caps of operators and tenants: who sets them, who sees them, and who is told when they are nearly used. */
+/** Budgets and daily caps of operators and tenants: setting and listing them, and alerts before they are used up. */
 import { OwnerBudget, describeCap, describeCapWarning, WARN_SHARE, type Cap } from "../../domain/budget.ts";
 import { FleetError } from "../../domain/errors.ts";
 import type { AlertContent, AlertKind } from "../../domain/notify/alert.ts";
@@ -7,15 +7,14 @@ import { closeAlert, listOpenAlerts } from "../../store/alerts.ts";
 import * as budgets from "../../store/budgets.ts";
 import { findOperator, auditBy } from "../../store/operators.ts";
 import { raiseAlert } from "./alerts.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { visibleTo } from "../scope.ts";
+import { ensureSystemOperator, visibleTo } from "../scope.ts";
 
 export interface SetBudgetRequest {
   readonly tenantId?: string | undefined;
-  /** Left out: the whole tenant. */
+  /** Without it, the budget of the whole tenant is set. */
   readonly operatorId?: string | undefined;
-  /** What is left out stays as it is. */
+  /** Limits that are left out stay as they are. */
   readonly change: { readonly [Figure in keyof OwnerBudget]?: OwnerBudget[Figure] | undefined };
 }
 
@@ -28,7 +27,7 @@ const NO_BUDGET: OwnerBudget = {
   dailyTasks: null,
 };
 
-/** Throws "tier-too-low" for anybody but an admin, "not-found" for an operator that the tenant has not. */
+/** Throws "tier-too-low" unless an admin sets it, and "not-found" for an operator of another tenant. */
 export async function setBudget(
   fleet: Fleet,
   by: Operator,
@@ -45,7 +44,7 @@ export async function setBudget(
     const detail = { tenantId, operatorId, ...budget };
     await auditBy(tx, by, "budget.set", detail);
     const after = await budgets.findBudget(tx, tenantId, operatorId);
-    if (!after) throw new Error("A budget that was just written is gone.");
+    if (!after) throw new Error("The budget that was just written cannot be read.");
     return after;
   });
 }
@@ -54,7 +53,7 @@ function definedFields(change: SetBudgetRequest["change"]): Partial<OwnerBudget>
   return Object.fromEntries(Object.entries(change).filter(([, limit]) => limit !== undefined));
 }
 
-/** One's own tenant's, or for an admin everybody's. */
+/** The budgets of the operator's tenant; for admins who ask for `all`, of every tenant. */
 export async function listBudgetsFor(fleet: Fleet, by: Operator, all: boolean): Promise<budgets.BudgetRow[]> {
   const isAll = all && by.role === "admin";
   return fleet.store.transaction(visibleTo(by, { all: isAll }), (tx) =>
@@ -64,7 +63,10 @@ export async function listBudgetsFor(fleet: Fleet, by: Operator, all: boolean): 
 
 const ALERT_KINDS = ["BUDGET_WARNING", "BUDGET_EXCEEDED"] as const;
 
-/** Tells once whose budgets are nearly used, and used up; what was raised meanwhile may be told again. Undefined: another looks. */
+/**
+ * Raises an alert once when a budget is nearly used and once when it is used up; after the budget was raised, it may alert
+ * again. Undefined when another worker is checking.
+ */
 export async function watchBudgets(fleet: Fleet): Promise<number | undefined> {
   const raised = await fleet.store.tryWithLock("watch-budgets", async () => {
     const rows = await fleet.store.asSystem((tx) => budgets.listNearlyUsedBudgets(tx, WARN_SHARE));

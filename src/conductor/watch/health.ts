@@ -1,6 +1,6 @@
 /**
- * Who watches the watchers: every process looks by its own clock, so a scheduler that has lost its jobs, or workers that
- * are gone, are missed as well. One look at a time in the whole fleet; each episode is told once.
+ * Self-monitoring: every process checks on its own timer, so that a scheduler that lost its jobs, or the loss of all workers,
+ * is noticed too. One check at a time in the whole fleet; each episode is reported once.
  */
 import { isDeepStrictEqual } from "node:util";
 import { fleetSchedules } from "../../../schedules/fleet.ts";
@@ -20,21 +20,20 @@ import {
 import type { Tx } from "../../store/sql.ts";
 import { endAlert, raiseAlert } from "./alerts.ts";
 import { watchBudgets } from "./budgets.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { SYSTEM_TENANT } from "../scope.ts";
+import { ensureSystemOperator, SYSTEM_TENANT } from "../scope.ts";
 
 const OVERLOAD = "overload";
 const CHECK = "check/";
 const DENIED = "denied/";
-/** Of the newest entries of the audit log, at each look. */
+/** The newest entries of the audit log that each check reads. */
 const MAX_SCANNED = 10_000;
 
 function schedulesOf({ tickMs, settings }: Fleet) {
   return fleetSchedules({ tickMs, planner: settings.planner });
 }
 
-/** Done by the clock, to its end: the check has run. Jobs that somebody asked for are none. */
+/** Records that a scheduled check ran to its end. Jobs that an operator requested do not count. */
 export async function recordCheckRun(
   fleet: Fleet,
   job: { readonly queue: string; readonly payload: unknown; readonly tookMs: number; readonly result?: object },
@@ -54,7 +53,7 @@ export interface CheckStatus extends Check {
   readonly isOverdue: boolean;
 }
 
-/** Every check that is expected, and whether it runs. */
+/** Every expected check, and whether it is overdue. */
 export async function readChecks(fleet: Fleet): Promise<CheckStatus[]> {
   return fleet.store.asSystem((tx) => readCheckStatuses(fleet, tx));
 }
@@ -66,16 +65,16 @@ async function readCheckStatuses(fleet: Fleet, tx: Tx): Promise<CheckStatus[]> {
 
 export type FleetAlert = Alert;
 
-/** What is wrong now, as it was told. */
+/** The alerts that are open now. */
 export async function readAlerts(fleet: Fleet): Promise<FleetAlert[]> {
   return fleet.store.asSystem((tx) => listOpenAlerts(tx, ["FLEET_OVERLOAD", "GOVERNANCE_ALERT"]));
 }
 
-/** One look; undefined when another process is at it. */
+/** One check; it does nothing while another process checks. */
 export async function watchFleet(fleet: Fleet): Promise<void> {
   await watchBudgets(fleet);
   const system = await ensureSystemOperator(fleet, SYSTEM_TENANT);
-  const reported = await fleet.store.tryWithLock("watch-house", () =>
+  const reported = await fleet.store.tryWithLock("watch-fleet", () =>
     fleet.store.asSystem(async (tx) => {
       await syncExpectedChecks(
         tx,
@@ -101,7 +100,7 @@ async function watchLoad(fleet: Fleet, tx: Tx, reporter: AlertReporter): Promise
   const limits = fleet.settings.governance.overload;
   const decision = decideOverload(load, limits, reporter.isOpen(OVERLOAD));
   const minutes = Math.floor(load.oldestMs / 60_000);
-  const summary = `${load.waiting} wait for a host, the longest for ${minutes} min`;
+  const summary = `${load.waiting} tasks wait for a host, the longest for ${minutes} min`;
   if (decision === "raise") {
     await reporter.raise("FLEET_OVERLOAD", { key: OVERLOAD, subject: "fleet", summary, facts: { ...load, ...limits } });
   }
@@ -112,7 +111,7 @@ async function watchChecks(fleet: Fleet, tx: Tx, reporter: AlertReporter): Promi
   const late = (await readCheckStatuses(fleet, tx)).filter((check) => check.isOverdue);
   for (const { name, periodMs, ageMs, lastGoodAt } of late) {
     const [every, since] = [Math.round(periodMs / 1_000), Math.round(ageMs / 1_000)];
-    const summary = `check ${name} does not run: every ${every} s it should, since ${since} s it has not`;
+    const summary = `check ${name} is overdue: it should run every ${every} s, but last ran ${since} s ago`;
     const facts = { check: name, periodMs, ageMs, lastGoodAt: lastGoodAt?.toISOString() ?? null };
     await reporter.raise("GOVERNANCE_ALERT", { key: CHECK + name, subject: name, summary, facts });
   }
@@ -120,7 +119,7 @@ async function watchChecks(fleet: Fleet, tx: Tx, reporter: AlertReporter): Promi
   for (const key of reporter.open(CHECK)) if (!keys.has(key)) await reporter.end("GOVERNANCE_ALERT", key);
 }
 
-/** Somebody, or a program of theirs, asks again and again for what they do not get. */
+/** An operator, or a program of theirs, keeps sending requests that are denied. */
 async function watchDenials(fleet: Fleet, tx: Tx, reporter: AlertReporter): Promise<void> {
   const { spawns, minutes } = fleet.settings.governance.denials;
   const from = (await getNextAuditId(tx)) - MAX_SCANNED;
@@ -129,14 +128,14 @@ async function watchDenials(fleet: Fleet, tx: Tx, reporter: AlertReporter): Prom
   for (const key of new Set([...denials.keys(), ...reporter.open(DENIED)])) {
     const [refused, operator] = [denials.get(key) ?? 0, key.slice(DENIED.length)];
     const decision = decideBurst(refused, spawns, reporter.isOpen(key));
-    const summary = `operator ${operator} was refused ${refused} spawns within ${minutes} min`;
+    const summary = `operator ${operator} was denied ${refused} spawns within ${minutes} min`;
     const facts = { operator, refused, spawns, minutes };
     if (decision === "raise") await reporter.raise("GOVERNANCE_ALERT", { key, subject: operator, summary, facts });
     if (decision === "end") await reporter.end("GOVERNANCE_ALERT", key);
   }
 }
 
-/** Tells the house, and knows what is told already. */
+/** Raises and ends alerts, and knows which are open. */
 class AlertReporter {
   reported = 0;
   private readonly fleet: Fleet;

@@ -35,7 +35,7 @@ export interface TaskFacts {
   readonly review: ReviewFacts;
   /** Pushing a branch opens its pull request (the local forge). */
   readonly opensOnPush: boolean;
-  /** Time the attempt spent in conditions that do not count (needs_input, waiting_quota, operator_attached, paused), the current one excluded. */
+  /** Time that the attempt spent in EXCUSED_CONDITIONS, without the current one. */
   readonly excusedMs: number;
   /** A budget of the operator or the tenant that is used up. */
   readonly exhaustedCap?: Cap | undefined;

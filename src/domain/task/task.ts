@@ -68,6 +68,14 @@ export const Condition = z.enum([
 ]);
 export type Condition = z.infer<typeof Condition>;
 
+/** Time in these conditions counts neither as a stall nor towards the timeout. `fleet_record_usage` in SQL has the same list. */
+export const EXCUSED_CONDITIONS: ReadonlySet<Condition> = new Set<Condition>([
+  "needs_input",
+  "waiting_quota",
+  "operator_attached",
+  "paused",
+]);
+
 export const AgentType = z.enum(["claude_code", "codex", "gemini", "opencode", "command", "stub"]);
 export type AgentType = z.infer<typeof AgentType>;
 

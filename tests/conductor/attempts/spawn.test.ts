@@ -99,5 +99,5 @@ test("the routing table names the model, unless the asker does", async () => {
   const named = await requestSpawn(fleet.fleet, by, ask(repository, { agentType: "claude_code", model: "mine" }));
 
   expect(routed.task).toMatchObject({ model: "claude-sonnet-4-5", routingReason: "routing table" });
-  expect(named.task).toMatchObject({ model: "mine", routingReason: "asked for" });
+  expect(named.task).toMatchObject({ model: "mine", routingReason: "requested" });
 });

@@ -229,7 +229,7 @@ test("a repository that cannot be read is said to be so, and its findings stay",
   });
   expect(report.findings.map(({ what }) => what)).toContain("lockfile package-lock.json");
   const whole = await readDriftReport(fleet.fleet, LOCAL_OPERATOR, { all: false });
-  expect(whole.not_checked.map(({ why }) => why)).toContain("its status is planned");
+  expect(whole.not_checked.map(({ why }) => why)).toContain("the product's status is planned");
   expect(whole.looked_at).not.toBeNull();
 });
 

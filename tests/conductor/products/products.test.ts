@@ -1,7 +1,7 @@
 /** Products of a tenant: as they stand, stopped and released, and what a stopped one refuses. */
 import { symlinkSync } from "node:fs";
 import { expect, test } from "vitest";
-import { ensureSystemOperator } from "../../../src/conductor/system-operator.ts";
+import { ensureSystemOperator } from "../../../src/conductor/scope.ts";
 import {
   assertNotStopped,
   getProduct,

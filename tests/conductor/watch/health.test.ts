@@ -145,7 +145,7 @@ test("who is refused spawns again and again is told of, once until it has become
   await watch();
   expect(await ofThem()).toEqual([`${ada.id} raised 1`]);
   expect((await readAlerts(fleet.fleet)).find(({ key }) => key === `denied/${ada.id}`)).toMatchObject({
-    summary: `operator ${ada.id} was refused 4 spawns within 5 min`,
+    summary: `operator ${ada.id} was denied 4 spawns within 5 min`,
   });
 
   // As when time has passed: what there is is far from what would be told.
