@@ -12,7 +12,7 @@ import { isTerminal, shortId, type Task } from "../../domain/task/task.ts";
 import { deleteKillSwitch, upsertKillSwitch } from "../../store/kill-switches.ts";
 import { auditBy } from "../../store/operators.ts";
 import type { Fleet } from "../fleet.ts";
-import { getProduct } from "../products/products.ts";
+import { getProduct } from "../products/find.ts";
 import { killSwitchOnTask, currentKillSwitches } from "../products/kill-switches.ts";
 import { getOwnTask } from "../tasks/find.ts";
 
@@ -77,7 +77,7 @@ export async function releaseEstop(
     return found;
   });
   if (!released) {
-    throw new FleetError("not-found", "No kill switch is engaged there. List them: fleet estop", { ...target });
+    throw new FleetError("not-found", "No kill switch is engaged there. See them: fleet estop", { ...target });
   }
   fleet.log.warn({ event: "estop.released", ...target, by: by.id }, "released");
   return listEstops(fleet, by);

@@ -4,12 +4,9 @@ import type { Operator } from "../../domain/operator.ts";
 import { VALID_TRANSITIONS, type Task } from "../../domain/task/task.ts";
 import type { MergeResult } from "../../forge/forge.ts";
 import { closePullRequest, listPullRequests } from "../../store/pull-requests.ts";
-import { listSchedules } from "../../store/schedules.ts";
 import { failTask } from "../tasks/fail.ts";
-import { ensureSystemOperator } from "../scope.ts";
 import type { Fleet } from "../fleet.ts";
-import { productsAt, productsOf } from "../products/products.ts";
-import { handlePush } from "../schedules/requests.ts";
+import { recordMergeAsPush } from "../schedules/push.ts";
 import { applyTransition } from "../tasks/transition.ts";
 
 export interface MergedTask {
@@ -52,28 +49,8 @@ async function mergePullRequest(fleet: Fleet, task: Task, actor: string): Promis
     detail: { mergeSha: result.mergeSha, already: result.already },
     message: `pull request #${pullRequest.number} into ${task.baseBranch}`,
   });
-  await notifyProducts(fleet, merged, result.mergeSha);
+  await recordMergeAsPush(fleet, merged, result.mergeSha);
   return { task: merged, pullCommand: result.pullCommand };
-}
-
-/** A merge is a push: what is looked after on pushes is due. The merge is done, whatever becomes of this. */
-async function notifyProducts(
-  fleet: Fleet,
-  { id, tenantId, repository, baseBranch }: Task,
-  sha: string,
-): Promise<void> {
-  try {
-    const schedules = await fleet.store.asSystem((tx) => listSchedules(tx, tenantId));
-    const waiting = new Set(schedules.filter(({ cadence }) => cadence === "on_push").map(({ productId }) => productId));
-    const products = productsOf(fleet, tenantId).filter((one) => waiting.has(one.id) && one.baseBranch === baseBranch);
-    if (products.length === 0) return;
-    const system = await ensureSystemOperator(fleet, tenantId);
-    for (const product of await productsAt(fleet, products, repository))
-      await handlePush(fleet, system, product.id, sha);
-  } catch (error) {
-    const facts = { event: "merge.untold", taskId: id, error: String(error) };
-    fleet.log.warn(facts, "the schedules of a product could not be told of a merge");
-  }
 }
 
 /** ready → rejected, with what is to be different: the next attempt is told. */

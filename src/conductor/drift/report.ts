@@ -10,7 +10,7 @@ import type { DriftScan } from "./scan.ts";
 import type { Fleet } from "../fleet.ts";
 import { readScanStatus } from "./rounds.ts";
 import { oneNamed } from "../name.ts";
-import { getProduct } from "../products/products.ts";
+import { getProduct } from "../products/find.ts";
 
 const MAX_FINDINGS = 2_000;
 
@@ -57,10 +57,7 @@ export async function acceptDrift(fleet: Fleet, by: Operator, name: string, reas
       { by: by.id, reason, at: fleet.clock() },
     );
     if (!accepted) {
-      throw new FleetError(
-        "invalid-transition",
-        `Finding ${shortId(finding.id)} is ${finding.status}, not open.`,
-      );
+      throw new FleetError("invalid-transition", `Finding ${shortId(finding.id)} is ${finding.status}, not open.`);
     }
     const { id, subject, what, declared, actual } = accepted;
     const detail = { findingId: id, subject, what, declared, actual, reason };
@@ -75,6 +72,6 @@ async function getFindingNamed(fleet: Fleet, by: Operator, name: string): Promis
     find: (digits, limit) => fleet.store.as(by, (tx) => listDriftByName(tx, digits, limit)),
     describe: ({ id, subject, what }) => `${id} (${subject} ${what})`,
   });
-  if (!finding) throw new FleetError("not-found", `There is no finding ${name}. List them: fleet drift`);
+  if (!finding) throw new FleetError("not-found", `There is no finding ${name}. See them: fleet drift`);
   return finding;
 }

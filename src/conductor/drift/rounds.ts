@@ -9,8 +9,8 @@ import { auditBy } from "../../store/operators.ts";
 import { createHint, insertHints } from "../../store/outbox.ts";
 import type { CommitRef } from "../../survey/repository.ts";
 import type { Fleet } from "../fleet.ts";
-import { getProduct, productsOf } from "../products/products.ts";
-import { SYSTEM_TENANT } from "../scope.ts";
+import { getProduct, productsOf } from "../products/find.ts";
+import { SYSTEM_TENANT } from "../system.ts";
 import { messageOf } from "../../domain/errors.ts";
 
 /** The subject under which a scan of the fleet itself is stored. */

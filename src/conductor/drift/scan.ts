@@ -24,8 +24,8 @@ import {
   listUnreadable,
   type ProductScan,
 } from "./rounds.ts";
-import { getProduct } from "../products/products.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../scope.ts";
+import { getProduct } from "../products/find.ts";
+import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
 import type { Host } from "../../domain/host.ts";
 
 type ObservedProduct = Awaited<ReturnType<typeof surveyProduct>>;

@@ -6,7 +6,7 @@ import { scienceIndex, type ScienceIndex } from "../../domain/science/science-in
 import { listDossiers, syncDossiers, type ScannedDossier } from "../../store/dossiers.ts";
 import { listScans, upsertScans } from "../../store/drift.ts";
 import { SCIENCE_FOLDER, surveyDossiers, type DossierSurvey } from "../../survey/dossiers.ts";
-import { ensureSystemOperator } from "../scope.ts";
+import { ensureSystemOperator } from "../system.ts";
 import type { Fleet } from "../fleet.ts";
 import {
   scanInRounds,
@@ -19,7 +19,7 @@ import {
   type ProductScan,
   type ProductScanner,
 } from "./rounds.ts";
-import { getProduct, productsOf } from "../products/products.ts";
+import { getProduct, productsOf } from "../products/find.ts";
 import type { Dossier } from "../../domain/science/science.ts";
 
 /** Handles a job of the queue. Scheduled scans skip products without a new commit. */
@@ -90,7 +90,9 @@ async function saveDossiers(
       const what = `${productSubject(product.id)} ${SCIENCE_FOLDER}`;
       return { what, why: `${seen.leftOut} files are over the limit of one product` };
     });
-  const notChecked = new Map([...listUnreadable(scans), ...truncated].map((one) => [one.what.split(" ")[0] ?? "", one]));
+  const notChecked = new Map(
+    [...listUnreadable(scans), ...truncated].map((one) => [one.what.split(" ")[0] ?? "", one]),
+  );
   await fleet.store.asSystem(async (tx) => {
     await syncDossiers(tx, owner, {
       at,

@@ -1,5 +1,5 @@
 /** The reconciler: replaces lost jobs and takes over from dead workers. Each pass is bounded and safe to repeat. */
-import { notifyQueue } from "../../../queues/notify.ts";
+import { notifyQueue, type NotifyJob } from "../../../queues/notify.ts";
 import { reviewQueue } from "../../../queues/review.ts";
 import type { Task } from "../../domain/task/task.ts";
 import { listHosts } from "../../store/hosts.ts";
@@ -155,10 +155,13 @@ async function repairSlotDrift(fleet: Fleet): Promise<number> {
 
 async function reissueNotifications(fleet: Fleet): Promise<number> {
   const overdue = await fleet.store.asSystem((tx) => listOverdueNotifications(tx, GRACE_MS, MAX_PER_PASS));
-  const payloadOf = ({ id, epoch }: { id: string; epoch: number }) => ({ notificationId: id, epoch });
-  const { lost, spent } = await requeueLost(fleet, notifyQueue, overdue, payloadOf);
+  const { lost, spent } = await requeueLost(fleet, notifyQueue, overdue, notifyJob);
   const ids = spent.map(({ id }) => id);
   const renewed = await fleet.store.asSystem((tx) => bumpNotificationEpochs(tx, ids));
-  await fleet.broker.addJobs(renewed.map((row) => ({ queue: notifyQueue, payload: payloadOf(row) })));
+  await fleet.broker.addJobs(renewed.map((row) => ({ queue: notifyQueue, payload: notifyJob(row) })));
   return lost.length + spent.length;
+}
+
+function notifyJob({ id, epoch }: { readonly id: string; readonly epoch: number }): NotifyJob {
+  return { notificationId: id, epoch };
 }

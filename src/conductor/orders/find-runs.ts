@@ -1,4 +1,4 @@
-/** Looking at runs for somebody: listed, by name, with their evidence; proving it, and keeping one on purpose. */
+/** Runs for an operator: listing and finding them, reading and verifying their evidence, and pinning one. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -13,13 +13,13 @@ import { auditBy } from "../../store/operators.ts";
 import { findOrder } from "../../store/orders.ts";
 import { listRuns, listRunsByName, listRunsOfOrder, pinRun, type RunFilter } from "../../store/runs.ts";
 import type { Fleet } from "../fleet.ts";
+import { oneNamed } from "../name.ts";
 import type { Order } from "../../domain/orders/order.ts";
 import type { Run } from "../../domain/orders/run.ts";
 
-const MAX_MATCHES = 6;
 const gunzipAsync = promisify(gunzip);
 
-/** Newest first; a page is full when there is a next one. */
+/** Newest first. */
 export async function listRunsFor(
   fleet: Fleet,
   by: Operator,
@@ -31,22 +31,20 @@ export async function listRunsFor(
 
 /** By id, by a prefix of it, or by short name, within the tenant. */
 export async function getRunNamed(fleet: Fleet, by: Operator, name: string): Promise<Run> {
-  const digits = name.toLowerCase().replaceAll("-", "");
-  const missing = () => new FleetError("not-found", `There is no run ${name}. See yours: fleet runs`, { name });
-  if (!/^[0-9a-f]{2,32}$/.test(digits)) throw missing();
-  const found = await fleet.store.as(by, (tx) => listRunsByName(tx, by.tenantId, digits, MAX_MATCHES));
-  const [run] = found;
-  if (!run) throw missing();
-  if (found.length === 1) return run;
-  const candidates = found.map(({ id, productId, intent }) => `${shortId(id)} (${productId} ${intent})`).join(", ");
-  throw new FleetError("ambiguous-name", `${name} fits several runs: ${candidates}. Give one more letter.`);
+  const run = await oneNamed(name, {
+    plural: "runs",
+    find: (digits, limit) => fleet.store.as(by, (tx) => listRunsByName(tx, by.tenantId, digits, limit)),
+    describe: ({ id, productId, intent }) => `${shortId(id)} (${productId} ${intent})`,
+  });
+  if (!run) throw new FleetError("not-found", `There is no run ${name}. See yours: fleet runs`, { name });
+  return run;
 }
 
 export interface RunDetails {
   readonly run: Run;
   readonly order: Order;
   readonly artifacts: readonly Artifact[];
-  /** All tries of its order, the latest first. */
+  /** All runs of its order, the latest first. */
   readonly tries: readonly Run[];
 }
 
@@ -54,7 +52,7 @@ export async function getRunDetails(fleet: Fleet, by: Operator, name: string): P
   const run = await getRunNamed(fleet, by, name);
   return fleet.store.as(by, async (tx) => {
     const order = await findOrder(tx, run.orderId);
-    if (!order) throw new FleetError("not-found", `The order of run ${name} is gone.`, { name });
+    if (!order) throw new FleetError("not-found", `The order of run ${name} no longer exists.`, { name });
     const artifacts = await listArtifacts(tx, run.id);
     return { run, order, artifacts, tries: await listRunsOfOrder(tx, order.id) };
   });
@@ -67,7 +65,7 @@ export interface EvidenceBytes {
   readonly bytes: Buffer;
 }
 
-/** From the database; of a run that is not over yet, as it stands on this host. */
+/** From the database; the output of a run in progress from the disk of this host. */
 export async function readEvidence(fleet: Fleet, by: Operator, runName: string, name: string): Promise<EvidenceBytes> {
   const run = await getRunNamed(fleet, by, runName);
   const found = await fleet.store.as(by, (tx) => findArtifact(tx, run.id, name));
@@ -87,12 +85,12 @@ export interface BrokenEvidence {
 export interface VerificationResult {
   readonly ok: boolean;
   readonly files: number;
-  /** False: the folder is on another host, or gc has put it aside; then only the database was checked. */
+  /** False when the folder is on another host or gc has collected it: then only the database was checked. */
   readonly disk: boolean;
   readonly broken: readonly BrokenEvidence[];
 }
 
-/** Hashes everything anew: what the database holds, and what stands on the disk of this host. */
+/** Hashes all evidence again: in the database, and on the disk of this host. */
 export async function verifyEvidence(fleet: Fleet, run: Run): Promise<VerificationResult> {
   const artifacts = await fleet.store.asSystem((tx) => listArtifacts(tx, run.id));
   const broken: BrokenEvidence[] = [];
@@ -104,9 +102,7 @@ export async function verifyEvidence(fleet: Fleet, run: Run): Promise<Verificati
   const dir = run.host === fleet.host.id && run.collectedAt === null ? run.dir : null;
   if (dir === null) return { ok: broken.length === 0, files: artifacts.length, disk: false, broken };
   const disk = await hashEvidence(dir);
-  broken.push(
-    ...(disk ? findBrokenOnDisk(artifacts, disk) : [{ name: ".", where: "disk", why: "it is gone" } as const]),
-  );
+  broken.push(...(disk ? findBrokenOnDisk(artifacts, disk) : [{ name: ".", where: "disk", why: MISSING } as const]));
   return { ok: broken.length === 0, files: artifacts.length, disk: true, broken };
 }
 
@@ -114,8 +110,10 @@ async function findStorageFault(fleet: Fleet, run: Run, { name, sha256 }: Artifa
   const found = await fleet.store.asSystem((tx) => findArtifact(tx, run.id, name));
   const bytes = found && (await gunzipAsync(found.gzipped).catch(() => undefined));
   if (!bytes) return "it cannot be read";
-  return sha256Hex(bytes) === sha256 ? undefined : "its bytes are not those of its hash";
+  return sha256Hex(bytes) === sha256 ? undefined : "its content does not match its hash";
 }
+
+const MISSING = "it is missing";
 
 function findBrokenOnDisk(
   artifacts: readonly Artifact[],
@@ -125,10 +123,10 @@ function findBrokenOnDisk(
   const changed = artifacts.flatMap(({ name, sha256 }) => {
     const actual = disk.get(name);
     if (actual === sha256) return [];
-    return [{ name, where: "disk" as const, why: actual === undefined ? "it is gone" : "it was changed" }];
+    return [{ name, where: "disk" as const, why: actual === undefined ? MISSING : "it was changed" }];
   });
   const added = [...disk.keys()].filter((name) => !known.has(name));
-  return [...changed, ...added.map((name) => ({ name, where: "disk" as const, why: "nobody recorded it" }))];
+  return [...changed, ...added.map((name) => ({ name, where: "disk" as const, why: "it was not recorded" }))];
 }
 
 export interface PinOptions {
@@ -136,17 +134,14 @@ export interface PinOptions {
   readonly release?: string | undefined;
 }
 
-/** A pinned run, or one of a release, is never collected. Asked twice it stays as it is. */
+/** gc never collects a pinned run or one of a release. Pinning it again changes nothing. */
 export async function pinRunNamed(fleet: Fleet, by: Operator, name: string, options: PinOptions): Promise<Run> {
   const run = await getRunNamed(fleet, by, name);
   const release = options.pinned ? (options.release ?? run.release) : null;
   return fleet.store.asSystem(async (tx) => {
     const pinned = await pinRun(tx, { id: run.id, tenantId: by.tenantId }, { pinned: options.pinned, release });
     if (!pinned) {
-      throw new FleetError(
-        "invalid-transition",
-        `Run ${shortId(run.id)} was put aside by gc already: restore it first.`,
-      );
+      throw new FleetError("invalid-transition", `gc has already collected run ${shortId(run.id)}: restore it first.`);
     }
     const action = options.pinned ? "run.pinned" : "run.unpinned";
     await auditBy(tx, by, action, { runId: run.id, release });

@@ -31,15 +31,20 @@ export async function reconcileOrders(fleet: Fleet): Promise<number> {
 async function reissueOverdueOrders(fleet: Fleet): Promise<number> {
   const overdue = await fleet.store.asSystem((tx) => listOverdueOrders(tx, GRACE_MS, MAX_PER_PASS));
   if (overdue.length === 0) return 0;
-  const payloadOf = ({ id, epoch }: Order) => ({ orderId: id, epoch });
-  const { lost, spent, queued } = await requeueLost(fleet, ordersQueue, overdue, payloadOf);
-  const idsOf = (orders: readonly Order[]) => orders.map(({ id }) => id);
+  const { lost, spent, queued } = await requeueLost(fleet, ordersQueue, overdue, ({ id: orderId, epoch }) => ({
+    orderId,
+    epoch,
+  }));
   await fleet.store.asSystem(async (tx) => {
     await postponeOrders(tx, idsOf(queued), RECHECK_MS);
     await reissueOrders(tx, idsOf(spent), RECHECK_MS);
   });
   fleet.kickRelay();
   return lost.length + spent.length;
+}
+
+function idsOf(orders: readonly Order[]): string[] {
+  return orders.map(({ id }) => id);
 }
 
 /** Ends their runs under a new epoch, so that a worker that was only suspended cannot settle them any more. */

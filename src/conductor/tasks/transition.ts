@@ -88,12 +88,12 @@ export function buildTransition(fleet: Fleet, request: TransitionRequest): Trans
 
 /** A task that changes its status no longer waits for its earlier job; it may wait for the next one. */
 function buildPatch({ to, next, patch }: TransitionRequest): TaskPatch | undefined {
-  if (next) return { ...patch, waitingFor: waitingFor(next) };
+  if (next) return { ...patch, waitingFor: waitingForValue(next) };
   return to ? { ...patch, waitingFor: patch?.waitingFor ?? null } : patch;
 }
 
 /** The value of `waiting_for`; the reconciler finds the job by it (see awaitedQueue). */
-function waitingFor(next: NextJob): string {
+function waitingForValue(next: NextJob): string {
   return next.queue === "host" ? `host/${next.act}` : next.queue;
 }
 

@@ -8,7 +8,8 @@ import * as budgets from "../../store/budgets.ts";
 import { findOperator, auditBy } from "../../store/operators.ts";
 import { raiseAlert } from "./alerts.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator, visibleTo } from "../scope.ts";
+import { visibleTo } from "../scope.ts";
+import { ensureSystemOperator } from "../system.ts";
 
 export interface SetBudgetRequest {
   readonly tenantId?: string | undefined;

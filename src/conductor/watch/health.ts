@@ -21,7 +21,7 @@ import type { Tx } from "../../store/sql.ts";
 import { endAlert, raiseAlert } from "./alerts.ts";
 import { watchBudgets } from "./budgets.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../scope.ts";
+import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
 
 const OVERLOAD = "overload";
 const CHECK = "check/";

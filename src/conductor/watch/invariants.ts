@@ -7,7 +7,7 @@ import { SYSTEM } from "../../store/store.ts";
 import { endAlert, raiseAlert } from "./alerts.ts";
 import { verifyAudit } from "../audit/verify.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../scope.ts";
+import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
 
 export interface InvariantVerdict {
   readonly id: string;
@@ -59,7 +59,7 @@ const STORE_INVARIANTS: readonly Invariant[] = [
   },
   {
     id: "R2",
-    statement: "a task has at most one open attempt besides those before its current one",
+    statement: "no earlier attempt of a task stays open while the agent of its current attempt is alive",
     violations: (tx) => broken.listDuplicateAttempts(tx, RECOVERY_MS),
   },
   {

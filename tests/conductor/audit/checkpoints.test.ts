@@ -98,18 +98,18 @@ test("a checkpoint that was changed, taken out or signed by nobody is named, and
   await expect(fleet.query("truncate audit_checkpoints")).rejects.toThrow("append-only");
   expect(await after(`update audit_heads set seq = seq - 1 where chain = 'task:${second}'`)).toEqual([
     false,
-    `${three} the heads were changed: it signed 4, there are 4`,
+    `${three} the heads were changed: it signed 4, now there are 4`,
   ]);
   expect(await after(`update audit_heads set seq = seq + 1 where chain = 'task:${second}'`)).toEqual([true]);
   expect(await after(`update audit_checkpoints set heads = 40 where id = ${one}`)).toEqual([
     false,
-    `${one} its signature is not of its content`,
+    `${one} its signature does not match its content`,
   ]);
   expect(await after(`delete from audit_checkpoints where id = ${two}`)).toContain(
-    `${three} the one before it is gone`,
+    `${three} the checkpoint before it is missing`,
   );
   expect(await after("update audit_checkpoints set key_id = 'stranger'")).toContain(
-    `${three} its key stranger is not known`,
+    `${three} its key stranger is unknown`,
   );
 });
 

@@ -94,7 +94,7 @@ test("a validated dossier becomes a design in the evidence, is shown as handed o
   const again = await designFromScience(await anIntentRequest(fleet, product, "science_to_design", "D-1"));
 
   expect(outcome).toMatchObject({ ok: true, headSha: runGit(repository, "rev-parse", "HEAD") });
-  expect(again.message).toContain("handed on before");
+  expect(again.message).toContain("had been handed off before");
   const design = await ask.read("design.md");
   for (const part of [
     "## Problem",

@@ -165,7 +165,10 @@ test("a plan that was kept is made again to the byte; whatever was changed of it
 
   const output = JSON.stringify({ ...plan, wanted: 9 });
   await change("output", gzipSync(output));
-  expect((await replayed()).map(({ what }) => what)).toEqual(["the output is the one that was stored", "byte by byte"]);
+  expect((await replayed()).map(({ what }) => what)).toEqual([
+    "the stored output matches its hash",
+    "the replayed output is identical byte by byte",
+  ]);
   await expect(getPlan(fleet.fleet, by, id)).rejects.toMatchObject({ code: "not-verified" });
 
   await change("output", Buffer.from("no gzip"));

@@ -1,14 +1,14 @@
 /** Products of a tenant: as they stand, stopped and released, and what a stopped one refuses. */
 import { symlinkSync } from "node:fs";
 import { expect, test } from "vitest";
-import { ensureSystemOperator } from "../../../src/conductor/scope.ts";
+import { ensureSystemOperator } from "../../../src/conductor/system.ts";
+import { getProduct } from "../../../src/conductor/products/find.ts";
 import {
   assertNotStopped,
-  getProduct,
+  findProductState,
   killProduct,
   listProducts,
   releaseProduct,
-  stopReason,
 } from "../../../src/conductor/products/products.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import { Product } from "../../../src/domain/product.ts";
@@ -45,11 +45,11 @@ test("a product that is killed stays stopped in every process until it is releas
   await killProduct(fleet.fleet, by, "shop", "the tests write to production");
   const { fleet: other } = await fleet.another();
 
-  expect(await stopReason(other, shop)).toBe("the tests write to production");
+  expect((await findProductState(other, by, "shop")).stop?.reason).toBe("the tests write to production");
   await expect(assertNotStopped(other, shop)).rejects.toMatchObject({ code: "product-stopped" });
   const released = await releaseProduct(other, by, "shop");
   expect(released.stop).toBeUndefined();
-  expect(await stopReason(fleet.fleet, shop)).toBeUndefined();
+  expect((await findProductState(fleet.fleet, by, "shop")).stop).toBeUndefined();
   await releaseProduct(fleet.fleet, by, "shop");
   expect(await fleet.query("select action, actor, detail from audit_log order by seq")).toEqual([
     {

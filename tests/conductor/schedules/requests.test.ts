@@ -155,10 +155,10 @@ test("what is not as the files say is said, between files, rows and queue", asyn
   expect(await said()).toEqual([]);
 
   await broker.applySchedules(ticking.map((one) => ({ ...one, pattern: "5 * * * *" })));
-  expect(await said()).toEqual(["the queue ticks at 5 * * * * UTC, its file says at 0 * * * * UTC"]);
+  expect(await said()).toEqual(["the queue runs it at 5 * * * * UTC, but its file says at 0 * * * * UTC"]);
 
   const ghost = { ...ticking[0], id: `${plannerQueue.name}/local/ghost`, queue: plannerQueue, everyMs: 3_600_000 };
   const payload = { kind: "schedule", tenantId: "local", scheduleId: "ghost" } as const;
   await broker.applySchedules([...ticking, { ...ghost, payload }]);
-  expect(await said()).toEqual(["the queue still ticks at 0 * * * * UTC"]);
+  expect(await said()).toEqual(["the queue still runs it at 0 * * * * UTC"]);
 });

@@ -32,7 +32,7 @@ test("an hourly schedule asks for its orders at each full hour, on the house's a
     { intent: "test", slot_at: new Date("2026-03-29T00:00:00Z"), batch_id: orders[0]?.["batch_id"] },
   ]);
   expect(await fleet.query("select topic from outbox where topic = 'orders'")).not.toEqual([]);
-  expect(await rowOf(fleet, id)).toMatchObject({ last_outcome: "made validate, test" });
+  expect(await rowOf(fleet, id)).toMatchObject({ last_outcome: "created validate, test" });
 });
 
 test("two workers that get the tick at once make the slot once", async () => {
@@ -155,7 +155,7 @@ test("an order that was planned but not asked for becomes the slot's; one that r
   await sweepSchedules(fleet.fleet);
 
   expect(await fleet.orders()).toMatchObject([{ intent: "validate", operator_id: "ada", requested: true }]);
-  expect(await rowOf(fleet, id)).toMatchObject({ last_outcome: "made validate; test is under way already" });
+  expect(await rowOf(fleet, id)).toMatchObject({ last_outcome: "created validate; test is already in progress" });
 });
 
 test("run now is beside the slots: the next one is made all the same", async () => {

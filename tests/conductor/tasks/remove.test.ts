@@ -94,6 +94,7 @@ test("a merge is a push: a product that is looked after on pushes has its orders
   const task = await fleet.spawn(by, { repository });
 
   await mergeTask(fleet.fleet, by, await fleet.runUntil(task.id, "ready"));
+  await fleet.processHints();
 
   expect(await fleet.query("select product_id, intent, source from work_orders")).toEqual([
     { product_id: product.id, intent: "validate", source: "push" },
