@@ -11,7 +11,7 @@ import type { Task } from "../../domain/task/task.ts";
 import { createHint } from "../../store/outbox.ts";
 import { admitTask, getTask, type NewTask } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
-import { assertNotStoppedAt } from "../products/products.ts";
+import { assertNotStoppedAt } from "../products/kill-switches.ts";
 import { CapReachedError } from "../../domain/budget.ts";
 
 /** The new task, or (`repeated`) the one that an earlier request with the same key created. */

@@ -1,5 +1,5 @@
 /** Gathers the facts for gc: first the files of this host, then the rows, so that nothing new is taken for a leftover. */
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { validate as isUuid } from "uuid";
 import type { FoundMirror, Leftovers } from "../../agents/cleanup/leftovers.ts";
 import type { BranchFacts, GcFacts, MirrorFacts, RunFacts, TaskLiveness } from "../../domain/gc/gc.ts";
@@ -13,6 +13,7 @@ import {
   type TaskInUse,
 } from "../../store/gc.ts";
 import type { Fleet } from "../fleet.ts";
+import { wantedMirrors } from "./mirrors.ts";
 import { SYSTEM_TENANT } from "../system.ts";
 
 const MAX_RUNS = 50_000;
@@ -23,7 +24,7 @@ export async function gatherGcFacts(fleet: Fleet, request: HostGcRequest): Promi
   if (!request.machine) return runs;
   const tasks = await readTasks(fleet, found);
   const branches = await Promise.all(found.mirrors.map((mirror) => branchFacts(fleet, mirror, tasks)));
-  const wanted = await wantedMirrors(fleet, tasks);
+  const wanted = await wantedMirrors(fleet, tasks.all);
   return [
     ...runs,
     ...workspaceFacts(found, tasks),
@@ -87,7 +88,7 @@ async function readTasks(fleet: Fleet, found: Leftovers): Promise<TaskIndex> {
 }
 
 /** Of two tasks with the same branch, the live one counts. */
-export function indexTasks(all: readonly TaskInUse[]): TaskIndex {
+function indexTasks(all: readonly TaskInUse[]): TaskIndex {
   const ordered = all.toSorted((a, b) => Number(a.live) - Number(b.live));
   const byId = new Map(ordered.map((task) => [task.id, task]));
   const byShortId = new Map(ordered.map((task) => [shortId(task.id), task]));
@@ -138,16 +139,4 @@ async function branchFacts(fleet: Fleet, mirror: FoundMirror, tasks: TaskIndex):
 function mirrorFacts({ name, path, url, usedAt, branches, checkedOut }: FoundMirror, wanted: boolean): MirrorFacts {
   const counts = { branches: branches.length, workspaces: checkedOut.size };
   return { kind: "mirror", subject: name, path, usedAt, url, wanted, ...counts };
-}
-
-/** While a repository cannot be identified, every mirror counts as wanted. */
-export async function wantedMirrors(fleet: Fleet, { all }: Pick<TaskIndex, "all">): Promise<(url: string) => boolean> {
-  const repositories = new Set(all.filter(({ live }) => live).map(({ repository }) => repository));
-  const names = new Set<string>();
-  for (const repository of repositories) {
-    const named = await fleet.forge.identify(repository).catch(() => undefined);
-    if (!named) return () => true;
-    names.add(named.repository).add(named.slug).add(repository);
-  }
-  return (url) => names.has(url) || names.has(basename(url, ".git"));
 }

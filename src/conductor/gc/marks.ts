@@ -12,11 +12,10 @@ import {
   type HostGcRequest,
   type GcMark,
 } from "../../store/gc.ts";
-import { auditOperator } from "../../store/operators.ts";
 import { findRun } from "../../store/runs.ts";
 import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
+import { auditMark } from "./audit.ts";
 
 const MINUTE_MS = 60_000;
 const MAX_SWEPT = 500;
@@ -114,15 +113,6 @@ async function sweepUnmarked(fleet: Fleet): Promise<void> {
   const ids = old.map(({ id }) => id);
   const known = await fleet.store.asSystem((tx) => listKnownMarkIds(tx, ids));
   for (const { id, kind } of old) if (!known.has(id)) await fleet.agents.disk.deleteQuarantined({ id, kind });
-}
-
-/** Written to the chain of the system operator of the run's tenant, or of the system tenant. */
-export async function auditMark(fleet: Fleet, tx: Tx, mark: GcMark, action: string): Promise<void> {
-  const run = mark.kind === "run" ? await findRun(tx, mark.subject) : undefined;
-  const { id: operatorId } = await ensureSystemOperator(fleet, run?.tenantId ?? SYSTEM_TENANT);
-  const { kind, subject, path, reason, restore, bytes } = mark;
-  const detail = { kind, subject, path, reason, restore: action === "gc.put_aside" ? restore : null, bytes };
-  await auditOperator(tx, { operatorId, actor: fleet.worker, action, detail: { ...detail, host: fleet.host.id } });
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { BranchFacts, GcDecision, MirrorFacts, WorkspaceFacts } from "../../domain/gc/gc.ts";
 import { toCollectedItem, type CollectedItem } from "../../domain/gc/report.ts";
+import { shortId } from "../../domain/task/task.ts";
 import { shellWord } from "../../domain/text/shell-word.ts";
 import {
   markRunCollected,
@@ -12,8 +13,8 @@ import {
   type GcMark,
 } from "../../store/gc.ts";
 import type { Fleet } from "../fleet.ts";
-import { indexTasks, wantedMirrors } from "./facts.ts";
-import { auditMark } from "./marks.ts";
+import { auditMark } from "./audit.ts";
+import { wantedMirrors } from "./mirrors.ts";
 import { messageOf } from "../../domain/errors.ts";
 
 /** Never throws: an item that cannot be collected stays where it is and is reported. */
@@ -95,13 +96,13 @@ function stillCollectable(fleet: Fleet, { item }: GcDecision): () => Promise<boo
 async function isUnwanted(fleet: Fleet, { url, path }: MirrorFacts): Promise<boolean> {
   const found = (await fleet.agents.disk.scan()).mirrors.find((mirror) => mirror.path === path);
   const all = await fleet.store.asSystem((tx) => listTasksInUse(tx, { ids: [], branches: [] }));
-  const wanted = await wantedMirrors(fleet, { all });
+  const wanted = await wantedMirrors(fleet, all);
   return found !== undefined && found.checkedOut.size === 0 && found.branches.length === 0 && !wanted(url);
 }
 
 async function hasNoLiveTask(fleet: Fleet, { subject }: WorkspaceFacts): Promise<boolean> {
   const all = await fleet.store.asSystem((tx) => listTasksInUse(tx, { ids: [], branches: [] }));
-  return indexTasks(all).byShortId(subject)?.live !== true;
+  return !all.some(({ id, live }) => live && shortId(id) === subject);
 }
 
 /** The clean-up saves work that exists nowhere else, verifies the copy, and keeps the workspace when in doubt. */

@@ -18,7 +18,8 @@ import type { OrderFilter } from "../../store/orders.ts";
 import type { Fleet } from "../fleet.ts";
 import { oneNamed } from "../name.ts";
 import { getProduct } from "../products/find.ts";
-import { assertNotStopped, listProducts, type ProductState } from "../products/products.ts";
+import { assertNotStopped } from "../products/kill-switches.ts";
+import { listProducts, type ProductState } from "../products/products.ts";
 
 /** If an open order of the same product, intent and subject exists, it is returned instead of a new one. */
 export async function addOrder(

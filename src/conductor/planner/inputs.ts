@@ -11,7 +11,7 @@ import { listLatestRuns } from "../../store/runs.ts";
 import { listSchedules } from "../../store/schedules.ts";
 import type { Fleet } from "../fleet.ts";
 import { productsOf } from "../products/find.ts";
-import { findStop } from "../products/products.ts";
+import { findStop } from "../products/kill-switches.ts";
 import { dueSchedules, type DueSchedule } from "../schedules/run.ts";
 import type { Run } from "../../domain/orders/run.ts";
 import type { Drift } from "../../domain/drift/report.ts";

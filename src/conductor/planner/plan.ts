@@ -21,7 +21,7 @@ import type { Fleet } from "../fleet.ts";
 import { oneNamed } from "../name.ts";
 import { gatherInputs, type PlanOptions } from "./inputs.ts";
 import { getProduct } from "../products/find.ts";
-import { assertNotStopped } from "../products/products.ts";
+import { assertNotStopped } from "../products/kill-switches.ts";
 
 /** The state of a planned order among the orders that exist. */
 export interface OrderState {

@@ -1,4 +1,4 @@
-/** Reading the engaged kill switches, and finding the one that applies. They are read each time, never cached. */
+/** The engaged kill switches, and which of them applies to a product or a task. They are read each time, never cached. */
 import { FleetError } from "../../domain/errors.ts";
 import {
   killSwitchOn,
@@ -6,6 +6,7 @@ import {
   type EstopSubject,
   type EstopSwitch,
   type EstopTarget,
+  type ProductStop,
 } from "../../domain/task/kill-switch.ts";
 import type { Product } from "../../domain/product.ts";
 import { shortId, type Task } from "../../domain/task/task.ts";
@@ -33,7 +34,7 @@ function declaredSwitch({ id, tenant, killSwitch }: Product): EstopSwitch[] {
 }
 
 /** The switch that applies to a product, among those that were read. */
-export function killSwitchOnProduct(product: Product, switches: readonly EstopSwitch[]): EstopSwitch | undefined {
+function killSwitchOnProduct(product: Product, switches: readonly EstopSwitch[]): EstopSwitch | undefined {
   const subject = { tenantId: product.tenant, productIds: [product.id] };
   return killSwitchOn([...declaredSwitch(product), ...switches], subject);
 }
@@ -65,6 +66,31 @@ async function resolveSubject(
 /** The reason as text; the switch of the product itself needs no scope. */
 export function killSwitchReason(hold: EstopSwitch): string {
   return hold.scope === "product" ? hold.reason : describeHold(hold);
+}
+
+/** The strictest switch; fleet.yaml comes before operators, since only an edit of that file releases its switch. */
+export function findStop(product: Product, switches: readonly EstopSwitch[]): ProductStop | undefined {
+  const hold = killSwitchOnProduct(product, switches);
+  if (!hold) return undefined;
+  const { scope, mode, operatorId, at } = hold;
+  const by = operatorId === null ? "fleet.yaml" : "operator";
+  return { by, reason: killSwitchReason(hold), who: operatorId, at, scope, mode };
+}
+
+/** Why nothing may be planned or run for this product; undefined when no switch applies to it. */
+export async function stopReasonIn(tx: Tx, product: Product): Promise<string | undefined> {
+  return findStop(product, await listKillSwitches(tx, product.tenant))?.reason;
+}
+
+export async function assertNotStopped(fleet: Fleet, product: Product): Promise<void> {
+  const hold = killSwitchOnProduct(product, await currentKillSwitches(fleet, product.tenant));
+  if (hold) throw killSwitchError(hold);
+}
+
+/** The same for a repository, which may belong to several products or none. */
+export async function assertNotStoppedAt(fleet: Fleet, tenantId: string, repository: string): Promise<void> {
+  const hold = await killSwitchOnTask(fleet, await currentKillSwitches(fleet, tenantId), { tenantId, repository });
+  if (hold) throw killSwitchError(hold);
 }
 
 /** "product-stopped" for the switch of a product, "stopped" for that of a task, a tenant or the fleet. */

@@ -1,22 +1,15 @@
 /** The state of products: their kill switches, latest runs and next schedule; and stopping and releasing them. */
-import type { EstopSwitch, ProductStop } from "../../domain/task/kill-switch.ts";
+import type { ProductStop } from "../../domain/task/kill-switch.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { Product } from "../../domain/product.ts";
 import { toScheduleFacts, nextSlot, type Schedule } from "../../domain/orders/schedule.ts";
-import { deleteKillSwitch, listKillSwitches, upsertKillSwitch } from "../../store/kill-switches.ts";
+import { deleteKillSwitch, upsertKillSwitch } from "../../store/kill-switches.ts";
 import { auditBy } from "../../store/operators.ts";
 import { listLatestRuns } from "../../store/runs.ts";
 import { listSchedules } from "../../store/schedules.ts";
-import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
 import { getProduct, productsOf } from "./find.ts";
-import {
-  killSwitchOnProduct,
-  killSwitchOnTask,
-  killSwitchReason,
-  killSwitchError,
-  currentKillSwitches,
-} from "./kill-switches.ts";
+import { currentKillSwitches, findStop } from "./kill-switches.ts";
 import type { Run } from "../../domain/orders/run.ts";
 
 export interface ProductState {
@@ -62,37 +55,6 @@ async function readProductStates(fleet: Fleet, by: Operator, products: readonly 
 function nextRunAt(schedule: Schedule | undefined, now: Date): Date | undefined {
   if (!schedule?.definition || schedule.problems) return undefined;
   return nextSlot(schedule.definition, toScheduleFacts(schedule), now);
-}
-
-/** The strictest switch; fleet.yaml comes before operators, since only an edit of that file releases its switch. */
-export function findStop(product: Product, switches: readonly EstopSwitch[]): ProductStop | undefined {
-  const hold = killSwitchOnProduct(product, switches);
-  if (!hold) return undefined;
-  const { scope, mode, operatorId, at } = hold;
-  return {
-    by: operatorId === null ? "fleet.yaml" : "operator",
-    reason: killSwitchReason(hold),
-    who: operatorId,
-    at,
-    scope,
-    mode,
-  };
-}
-
-/** Why nothing may be planned or run for this product; undefined when no switch applies to it. */
-export async function stopReasonIn(tx: Tx, product: Product): Promise<string | undefined> {
-  return findStop(product, await listKillSwitches(tx, product.tenant))?.reason;
-}
-
-export async function assertNotStopped(fleet: Fleet, product: Product): Promise<void> {
-  const hold = killSwitchOnProduct(product, await currentKillSwitches(fleet, product.tenant));
-  if (hold) throw killSwitchError(hold);
-}
-
-/** The same for a repository, which may belong to several products or none. */
-export async function assertNotStoppedAt(fleet: Fleet, tenantId: string, repository: string): Promise<void> {
-  const hold = await killSwitchOnTask(fleet, await currentKillSwitches(fleet, tenantId), { tenantId, repository });
-  if (hold) throw killSwitchError(hold);
 }
 
 /** Applies at once in every process, until an operator releases it. */

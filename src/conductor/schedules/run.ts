@@ -18,7 +18,7 @@ import { listSchedules, lockSchedule, recordSlot, type ScheduleKey } from "../..
 import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
 import { ensureSystemOperator } from "../system.ts";
-import { stopReasonIn } from "../products/products.ts";
+import { stopReasonIn } from "../products/kill-switches.ts";
 
 export interface DueSchedule {
   readonly schedule: Schedule;

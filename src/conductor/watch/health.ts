@@ -2,24 +2,16 @@
  * Self-monitoring: every process checks on its own timer, so that a scheduler that lost its jobs, or the loss of all workers,
  * is noticed too. One check at a time in the whole fleet; each episode is reported once.
  */
-import { isDeepStrictEqual } from "node:util";
-import { fleetSchedules } from "../../../schedules/fleet.ts";
 import type { AlertKind } from "../../domain/notify/alert.ts";
-import { decideBurst, decideOverload, isOverdue } from "../../domain/monitor/self-monitoring.ts";
+import { decideBurst, decideOverload } from "../../domain/monitor/self-monitoring.ts";
 import { listOpenAlerts, type Alert } from "../../store/alerts.ts";
 import { getNextAuditId } from "../../store/audit-reading.ts";
 import { listDenials } from "../../store/audit.ts";
-import {
-  syncExpectedChecks,
-  listChecks,
-  listHostChecks,
-  measureSlotQueue,
-  recordCheck,
-  type Check,
-} from "../../store/checks.ts";
+import { measureSlotQueue, syncExpectedChecks } from "../../store/checks.ts";
 import type { Tx } from "../../store/sql.ts";
 import { endAlert, raiseAlert } from "./alerts.ts";
 import { watchBudgets } from "./budgets.ts";
+import { readCheckStatuses, schedulesOf } from "./checks.ts";
 import type { Fleet } from "../fleet.ts";
 import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
 
@@ -28,40 +20,6 @@ const CHECK = "check/";
 const DENIED = "denied/";
 /** The newest entries of the audit log that each check reads. */
 const MAX_SCANNED = 10_000;
-
-function schedulesOf({ tickMs, settings }: Fleet) {
-  return fleetSchedules({ tickMs, planner: settings.planner });
-}
-
-/** Records that a scheduled check ran to its end. Jobs that an operator requested do not count. */
-export async function recordCheckRun(
-  fleet: Fleet,
-  job: { readonly queue: string; readonly payload: unknown; readonly tookMs: number; readonly result?: object },
-): Promise<void> {
-  const schedule = schedulesOf(fleet).find(
-    ({ queue, payload }) => queue.name === job.queue && isDeepStrictEqual(payload, job.payload),
-  );
-  if (!schedule) return;
-  const { id: name, everyMs: periodMs } = schedule;
-  const { tookMs, result } = job;
-  await fleet.store.asSystem((tx) =>
-    recordCheck(tx, { name, periodMs, tookMs, worker: fleet.worker, ...(result ? { result } : {}) }),
-  );
-}
-
-export interface CheckStatus extends Check {
-  readonly isOverdue: boolean;
-}
-
-/** Every expected check, and whether it is overdue. */
-export async function readChecks(fleet: Fleet): Promise<CheckStatus[]> {
-  return fleet.store.asSystem((tx) => readCheckStatuses(fleet, tx));
-}
-
-async function readCheckStatuses(fleet: Fleet, tx: Tx): Promise<CheckStatus[]> {
-  const checks = [...(await listChecks(tx)), ...(await listHostChecks(tx, fleet.tickMs))];
-  return checks.map((check) => Object.assign({ isOverdue: isOverdue(check) }, check));
-}
 
 export type FleetAlert = Alert;
 

@@ -3,8 +3,8 @@ import { symlinkSync } from "node:fs";
 import { expect, test } from "vitest";
 import { ensureSystemOperator } from "../../../src/conductor/system.ts";
 import { getProduct } from "../../../src/conductor/products/find.ts";
+import { assertNotStopped } from "../../../src/conductor/products/kill-switches.ts";
 import {
-  assertNotStopped,
   findProductState,
   killProduct,
   listProducts,

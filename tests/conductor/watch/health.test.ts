@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { monitorProcessor } from "../../../processors/monitor.ts";
 import { watchInvariants } from "../../../src/conductor/watch/invariants.ts";
-import { readAlerts, readChecks, watchFleet } from "../../../src/conductor/watch/health.ts";
+import { readChecks } from "../../../src/conductor/watch/checks.ts";
+import { readAlerts, watchFleet } from "../../../src/conductor/watch/health.ts";
 import { AlertEvent } from "../../../src/domain/notify/alert.ts";
 import { testFleet, type TestFleet, type TestProcess } from "../../support/fleet.ts";
 import { manyTasks, forceStatus } from "../../support/store.ts";
