@@ -1,6 +1,6 @@
 /** host.<hostId> → attendTask, or answerGc. One per host, since the queue is the host's own. */
 import { hostQueue } from "../queues/host.ts";
-import { handleGcJob } from "../src/conductor/gc/ask.ts";
+import { handleGcJob } from "../src/conductor/gc/requests.ts";
 import { handleHostJob } from "../src/conductor/monitor/host.ts";
 import { defineProcessor, type Processor } from "./define.ts";
 

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { hostQueue } from "../../queues/host.ts";
-import { runOpenGcRequests } from "../../src/conductor/gc/ask.ts";
+import { runOpenGcRequests } from "../../src/conductor/gc/requests.ts";
 import { HostGcReport } from "../../src/domain/gc/report.ts";
 import { collectRuns } from "../../src/conductor/orders/intents/gc-runs.ts";
 import { Product } from "../../src/domain/product.ts";

@@ -7,7 +7,7 @@ import { toCollectedItem, type CollectedItem, type HostGcReport } from "../../do
 import type { HostGcRequest } from "../../store/gc.ts";
 import type { Fleet } from "../fleet.ts";
 import { gatherGcFacts } from "./facts.ts";
-import { collect } from "./take.ts";
+import { collectItem } from "./collect-item.ts";
 import { listDueMarks, repairMarks, sweepMarks } from "./marks.ts";
 
 /** Per pass; the next pass collects the rest. */
@@ -21,7 +21,7 @@ export async function collectGarbage(fleet: Fleet, request: HostGcRequest): Prom
     await repairMarks(fleet);
     const { collectable, kept, more } = await selectItems(fleet, request);
     const gone: CollectedItem[] = [];
-    for (const { verdict, bytes } of collectable) gone.push(await collect(fleet, verdict, bytes));
+    for (const { verdict, bytes } of collectable) gone.push(await collectItem(fleet, verdict, bytes));
     return { ...reportHeader(fleet, request), gone, swept: [], kept, more };
   });
   if (!report) return undefined;

@@ -13,7 +13,7 @@ import type { Tx } from "../../store/sql.ts";
 import { findTask, listTasksOnHost, listTasksToClean } from "../../store/tasks.ts";
 import { resumeAttempt } from "../attempts/start.ts";
 import type { Fleet } from "../fleet.ts";
-import { runOpenGcRequests } from "../gc/ask.ts";
+import { runOpenGcRequests } from "../gc/requests.ts";
 import { superviseTasks } from "./sweep.ts";
 import { recoverRuns } from "../orders/recover.ts";
 import { offerSlots } from "../tasks/slots.ts";

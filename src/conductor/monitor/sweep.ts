@@ -11,7 +11,7 @@ import { offerSlots } from "../tasks/slots.ts";
 /** A decision may enable the next one (pull request → checks → review); more than this many in one sweep would be a bug. */
 const MAX_STEPS = 6;
 export interface SweepResult {
-  readonly looked: number;
+  readonly checked: number;
   readonly acted: number;
   readonly errors: number;
 }
@@ -52,7 +52,7 @@ export async function superviseTasks(fleet: Fleet, tasks: readonly Task[]): Prom
     open = moved.filter((task) => !isTerminal(task.status));
   }
   if (freed) await offerSlots(fleet);
-  return { looked: tasks.length, acted, errors };
+  return { checked: tasks.length, acted, errors };
 }
 
 function holdsHost(status: TaskStatus | undefined): boolean {

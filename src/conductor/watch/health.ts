@@ -21,11 +21,13 @@ const DENIED = "denied/";
 /** The newest entries of the audit log that each check reads. */
 const MAX_SCANNED = 10_000;
 
+const ALERT_KINDS = ["FLEET_OVERLOAD", "GOVERNANCE_ALERT"] as const;
+
 export type FleetAlert = Alert;
 
 /** The alerts that are open now. */
 export async function readAlerts(fleet: Fleet): Promise<FleetAlert[]> {
-  return fleet.store.asSystem((tx) => listOpenAlerts(tx, ["FLEET_OVERLOAD", "GOVERNANCE_ALERT"]));
+  return fleet.store.asSystem((tx) => listOpenAlerts(tx, ALERT_KINDS));
 }
 
 /** One check; it does nothing while another process checks. */
@@ -34,16 +36,9 @@ export async function watchFleet(fleet: Fleet): Promise<void> {
   const system = await ensureSystemOperator(fleet, SYSTEM_TENANT);
   const reported = await fleet.store.tryWithLock("watch-fleet", () =>
     fleet.store.asSystem(async (tx) => {
-      await syncExpectedChecks(
-        tx,
-        schedulesOf(fleet).map(({ id, everyMs }) => ({ name: id, periodMs: everyMs })),
-      );
-      const reporter = new AlertReporter(
-        fleet,
-        tx,
-        system.id,
-        await listOpenAlerts(tx, ["FLEET_OVERLOAD", "GOVERNANCE_ALERT"]),
-      );
+      const expected = schedulesOf(fleet).map(({ id, everyMs }) => ({ name: id, periodMs: everyMs }));
+      await syncExpectedChecks(tx, expected);
+      const reporter = new AlertReporter(fleet, tx, system.id, await listOpenAlerts(tx, ALERT_KINDS));
       await watchLoad(fleet, tx, reporter);
       await watchChecks(fleet, tx, reporter);
       await watchDenials(fleet, tx, reporter);

@@ -18,7 +18,7 @@ import { wantedMirrors } from "./mirrors.ts";
 import { messageOf } from "../../domain/errors.ts";
 
 /** Never throws: an item that cannot be collected stays where it is and is reported. */
-export async function collect(fleet: Fleet, verdict: GcDecision, bytes: number): Promise<CollectedItem> {
+export async function collectItem(fleet: Fleet, verdict: GcDecision, bytes: number): Promise<CollectedItem> {
   try {
     return await collectByKind(fleet, verdict, bytes);
   } catch (error) {
