@@ -27,8 +27,7 @@ export async function rotateKeys(fleet: Fleet, by: Operator, key: NewSigningKey,
     const [before] = await listUsableKeys(tx);
     await insertKey(tx, key);
     await retireOtherKeys(tx, key.id, overlapMs);
-    const detail = { kid: key.id, previous: before?.id ?? null, overlapMs };
-    await auditBy(tx, by, "key.rotated", detail);
+    await auditBy(tx, by, "key.rotated", { kid: key.id, previous: before?.id ?? null, overlapMs });
   });
 }
 
@@ -46,8 +45,7 @@ export async function revokeKey(fleet: Fleet, by: Operator, id: string, replacem
     if (!(await markKeyRevoked(tx, id))) return;
     const signingKey = (await listUsableKeys(tx)).find(({ retireAt }) => retireAt === null);
     if (!signingKey) await insertKey(tx, replacement);
-    const detail = { kid: id, signs: signingKey?.id ?? replacement.id };
-    await auditBy(tx, by, "key.revoked", detail);
+    await auditBy(tx, by, "key.revoked", { kid: id, signs: signingKey?.id ?? replacement.id });
   });
 }
 

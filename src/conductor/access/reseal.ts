@@ -4,6 +4,7 @@ import type { Operator } from "../../domain/operator.ts";
 import { claimConfigToReseal, countSealed, resealConfig, type SealedCount } from "../../store/config.ts";
 import { claimKeysToReseal, resealKey, type NewSigningKey, type SigningKeyRow } from "../../store/keys.ts";
 import { auditBy } from "../../store/operators.ts";
+import type { Tx } from "../../store/sql.ts";
 import type { Fleet, Seal } from "../fleet.ts";
 import type { ConfigRow } from "../../domain/settings/preferences.ts";
 
@@ -23,24 +24,17 @@ export async function resealAll(fleet: Fleet, by: Operator): Promise<ResealResul
   if (by.role !== "admin") throw new FleetError("tier-too-low", "Sealing everything anew is for role admin.");
   const { seal, store } = fleet;
   const filter = { keyId: seal.keyId, openable: seal.keyIds, limit: BATCH };
-  const settings = await repeatUntilDone(() =>
-    store.asSystem(async (tx) => {
-      const rows = await claimConfigToReseal(tx, filter);
-      for (const row of rows) {
-        const sealed = seal.encrypt(openSetting(seal, row), settingAad(row));
-        await resealConfig(tx, row, { sealed, keyId: seal.keyId });
-      }
-      return rows.length;
-    }),
-  );
-  const signingKeys = await repeatUntilDone(() =>
-    store.asSystem(async (tx) => {
-      const rows = await claimKeysToReseal(tx, filter);
-      for (const row of rows)
-        await resealKey(tx, row.id, sealSigningKeyWith(seal, row.id, openSigningKeyWith(seal, row)));
-      return rows.length;
-    }),
-  );
+  const settings = await resealRows(store, {
+    claim: (tx) => claimConfigToReseal(tx, filter),
+    reseal: (tx, row) => {
+      const sealed = seal.encrypt(openSetting(seal, row), settingAad(row));
+      return resealConfig(tx, row, { sealed, keyId: seal.keyId });
+    },
+  });
+  const signingKeys = await resealRows(store, {
+    claim: (tx) => claimKeysToReseal(tx, filter),
+    reseal: (tx, row) => resealKey(tx, row.id, sealSigningKeyWith(seal, row.id, openSigningKeyWith(seal, row))),
+  });
   return store.asSystem(async (tx) => {
     const detail = { keyId: seal.keyId, settings, signingKeys };
     await auditBy(tx, by, "config.resealed", detail);
@@ -49,10 +43,19 @@ export async function resealAll(fleet: Fleet, by: Operator): Promise<ResealResul
   });
 }
 
-async function repeatUntilDone(batch: () => Promise<number>): Promise<number> {
+interface ResealSteps<Row> {
+  readonly claim: (tx: Tx) => Promise<readonly Row[]>;
+  readonly reseal: (tx: Tx, row: Row) => Promise<void>;
+}
+
+async function resealRows<Row>(store: Fleet["store"], { claim, reseal }: ResealSteps<Row>): Promise<number> {
   let total = 0;
   for (;;) {
-    const count = await batch();
+    const count = await store.asSystem(async (tx) => {
+      const rows = await claim(tx);
+      for (const row of rows) await reseal(tx, row);
+      return rows.length;
+    });
     total += count;
     if (count < BATCH) return total;
   }

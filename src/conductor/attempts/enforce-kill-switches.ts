@@ -37,7 +37,7 @@ const RESUMED_LEASE_MS = 10_000;
 export async function enforceKillSwitches(fleet: Fleet): Promise<void> {
   const isDeclared = fleet.settings.products.some(({ killSwitch }) => killSwitch.enabled);
   if (!isDeclared && !(await fleet.store.asSystem((tx) => hasActiveStops(tx)))) return;
-  await Promise.all([enforceOnHost(fleet), enforceHostless(fleet)]);
+  await Promise.all([enforceOnHost(fleet), enforceWithoutHost(fleet)]);
 }
 
 /** This host's agents. Undefined when another process of this machine is doing it. */
@@ -56,7 +56,7 @@ async function enforceOnHost(fleet: Fleet): Promise<number | undefined> {
 }
 
 /** Tasks that no live host handles: those that wait, those of lost hosts, and those to abort on any host. */
-async function enforceHostless(fleet: Fleet): Promise<number | undefined> {
+async function enforceWithoutHost(fleet: Fleet): Promise<number | undefined> {
   return fleet.store.tryWithLock("estop", async () => {
     const { switches, tasks } = await fleet.store.asSystem(async (tx) => {
       const engaged = await readKillSwitches(fleet, tx);

@@ -18,8 +18,7 @@ import { applyTransition, buildTransition, type TransitionRequest } from "../tas
 import { killSwitchOnTask, killSwitchError, currentKillSwitches } from "../products/kill-switches.ts";
 
 /** How long a task waits before it tries to be admitted again. */
-const NO_SLOT_PAUSE_MS = 5_000;
-const NO_BUDGET_PAUSE_MS = 10 * 60_000;
+const PAUSE_MS = { slot: 5_000, budget: 10 * 60_000 } as const;
 
 /** Handles a retry job. Undefined when the task's state or epoch has changed since the job was added. */
 export async function attemptRetry(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
@@ -104,21 +103,13 @@ async function readmit(
   await fleet.faultPoint("retry:before", task.id);
   const move = retryTransition(task, { burnsRetry, actor: fleet.worker, reason });
   const moved = await tryReadmit(fleet, move, limit);
-  if (moved instanceof CapReachedError) return deferForBudget(fleet, task, moved);
+  if (moved instanceof CapReachedError) return wait(fleet, task, "budget", { budget: moved.facts });
   await fleet.faultPoint("retry:after", task.id);
   if (moved) {
     fleet.kickRelay();
     return moved;
   }
-  // The task stays failed with a visible condition; the delayed job tries again under a new epoch.
-  return applyTransition(fleet, {
-    task,
-    takeOver: true,
-    actor: fleet.worker,
-    action: "retry.waits_for_slot",
-    patch: { condition: "waiting_slot", conditionDetail: { limit } },
-    next: { queue: "retry", delayMs: NO_SLOT_PAUSE_MS },
-  });
+  return wait(fleet, task, "slot", { limit });
 }
 
 async function tryReadmit(
@@ -134,15 +125,20 @@ async function tryReadmit(
   }
 }
 
-/** The task stays failed, with the reason in its condition, and a delayed job tries again. */
-function deferForBudget(fleet: Fleet, task: Task, { facts }: CapReachedError): Promise<Task> {
+/** The task stays failed, with the reason in its condition; a delayed job tries again under a new epoch. */
+function wait(
+  fleet: Fleet,
+  task: Task,
+  what: keyof typeof PAUSE_MS,
+  conditionDetail: Readonly<Record<string, unknown>>,
+): Promise<Task> {
   return applyTransition(fleet, {
     task,
     takeOver: true,
     actor: fleet.worker,
-    action: "retry.waits_for_budget",
-    patch: { condition: "waiting_slot", conditionDetail: { budget: facts } },
-    next: { queue: "retry", delayMs: NO_BUDGET_PAUSE_MS },
+    action: `retry.waits_for_${what}`,
+    patch: { condition: "waiting_slot", conditionDetail },
+    next: { queue: "retry", delayMs: PAUSE_MS[what] },
   });
 }
 

@@ -60,8 +60,7 @@ export async function acceptDrift(fleet: Fleet, by: Operator, name: string, reas
       throw new FleetError("invalid-transition", `Finding ${shortId(finding.id)} is ${finding.status}, not open.`);
     }
     const { id, subject, what, declared, actual } = accepted;
-    const detail = { findingId: id, subject, what, declared, actual, reason };
-    await auditBy(tx, by, "drift.accepted", detail);
+    await auditBy(tx, by, "drift.accepted", { findingId: id, subject, what, declared, actual, reason });
     return accepted;
   });
 }

@@ -84,15 +84,16 @@ async function saveDossiers(
   const scanned = scans.flatMap(({ product, commitSha, seen }) =>
     seen === undefined || seen === "known" || commitSha === null ? [] : [{ product, commitSha, seen }],
   );
-  const truncated = scanned
-    .filter(({ seen }) => seen.leftOut > 0)
-    .map(({ product, seen }) => {
-      const what = `${productSubject(product.id)} ${SCIENCE_FOLDER}`;
-      return { what, why: `${seen.leftOut} files are over the limit of one product` };
-    });
-  const notChecked = new Map(
-    [...listUnreadable(scans), ...truncated].map((one) => [one.what.split(" ")[0] ?? "", one]),
-  );
+  const rows = scans.map((scan) => {
+    const { product, commitSha, seen } = scan;
+    const subject = productSubject(product.id);
+    const leftOut = seen === undefined || seen === "known" ? 0 : seen.leftOut;
+    const truncated = {
+      what: `${subject} ${SCIENCE_FOLDER}`,
+      why: `${leftOut} files are over the limit of one product`,
+    };
+    return { subject, at, commitSha, notChecked: leftOut > 0 ? [truncated] : listUnreadable([scan]) };
+  });
   await fleet.store.asSystem(async (tx) => {
     await syncDossiers(tx, owner, {
       at,
@@ -101,16 +102,7 @@ async function saveDossiers(
         seen.dossiers.map((dossier) => toDossierRow(product, commitSha, dossier, at)),
       ),
     });
-    await upsertScans(
-      tx,
-      owner,
-      "science",
-      scans.map(({ product, commitSha }) => {
-        const subject = productSubject(product.id);
-        const skipped = notChecked.get(subject);
-        return { subject, at, commitSha, notChecked: skipped ? [skipped] : [] };
-      }),
-    );
+    await upsertScans(tx, owner, "science", rows);
   });
 }
 

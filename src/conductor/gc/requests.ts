@@ -91,8 +91,7 @@ async function sendGcRequests(fleet: Fleet, by: Operator, request: HostGcRequest
     const requests = hosts.map((host) => ({ id: fleet.newId(), host: host.id, askedBy: by.id, ask: request }));
     await insertGcRequests(tx, requests);
     if (!request.dryRun) {
-      const detail = { product: request.productId, hosts: hosts.map(({ id }) => id) };
-      await auditBy(tx, by, "gc.asked", detail);
+      await auditBy(tx, by, "gc.asked", { product: request.productId, hosts: hosts.map(({ id }) => id) });
     }
     return requests.map(({ id }) => id);
   });

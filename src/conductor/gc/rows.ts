@@ -47,15 +47,16 @@ export async function pruneRows(fleet: Fleet): Promise<PruneResult | undefined> 
 /** Each kind in its own transaction, so that none waits for the row locks of another. */
 async function pruneExpired(fleet: Fleet): Promise<number> {
   const days = fleet.settings.gc.keepRowsDays;
-  const prune = (work: (tx: Tx) => Promise<number>) => fleet.store.asSystem(work);
-  const counts = [
-    await prune((tx) => pruneHeartbeats(tx, days, BATCH)),
-    await prune((tx) => pruneNotifications(tx, days, BATCH)),
-    await prune((tx) => pruneOrders(tx, days, SMALL_BATCH)),
-    await prune((tx) => pruneTasks(tx, days, SMALL_BATCH)),
-    await prune((tx) => pruneGc(tx, REPORT_RETENTION_DAYS)),
-    await prune((tx) => pruneSpending(tx, days)),
-    await prune((tx) => pruneTokens(tx, days, BATCH)),
+  const prunes: readonly ((tx: Tx) => Promise<number>)[] = [
+    (tx) => pruneHeartbeats(tx, days, BATCH),
+    (tx) => pruneNotifications(tx, days, BATCH),
+    (tx) => pruneOrders(tx, days, SMALL_BATCH),
+    (tx) => pruneTasks(tx, days, SMALL_BATCH),
+    (tx) => pruneGc(tx, REPORT_RETENTION_DAYS),
+    (tx) => pruneSpending(tx, days),
+    (tx) => pruneTokens(tx, days, BATCH),
   ];
-  return counts.reduce((sum, count) => sum + count, 0);
+  let count = 0;
+  for (const prune of prunes) count += await fleet.store.asSystem(prune);
+  return count;
 }

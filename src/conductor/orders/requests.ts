@@ -6,7 +6,7 @@ import {
   DEFAULT_STOP_CONDITIONS,
   OrderBudget,
   type OrderRequest,
-  type WorkOrder,
+  WorkOrder,
   type Order,
 } from "../../domain/orders/order.ts";
 import { toActions, supportsIntent, requiredEvidence, type Action } from "../../domain/orders/run.ts";
@@ -33,7 +33,7 @@ export async function addOrder(
     throw new FleetError("invalid-input", `${product.id} has no ${request.intent} command. Add one to fleet.yaml.`);
   }
   const subject = String(request.inputs["dossier_id"] ?? "");
-  const order: WorkOrder = {
+  const order = WorkOrder.parse({
     job_id: fleet.newId(),
     product_id: product.id,
     intent: request.intent,
@@ -46,17 +46,12 @@ export async function addOrder(
       product,
     ),
     created_at: fleet.clock().toISOString(),
-    status: "pending",
-    result: null,
-    plan_id: null,
-    policy_refs: [],
-  };
+  });
   const owner = { tenantId: by.tenantId, operatorId: by.id };
   const made = await fleet.store.asSystem(async (tx) => {
     const [added] = await orders.insertOrders(tx, owner, [{ order, source: "manual", subject }]);
     if (!added) return undefined;
-    const detail = { orderId: added.id, productId: product.id, intent: request.intent };
-    await auditBy(tx, by, "order.added", detail);
+    await auditBy(tx, by, "order.added", { orderId: added.id, productId: product.id, intent: request.intent });
     return added;
   });
   if (made) return { order: made, repeated: false };
@@ -168,8 +163,7 @@ export async function requestBatch(
   const requested = await fleet.store.asSystem(async (tx) => {
     const rows = await orders.requestOrders(tx, ids, batchId);
     if (rows.length > 0) {
-      const detail = { batchId, orders: rows.length, first: rows[0]?.id };
-      await auditBy(tx, by, "orders.requested", detail);
+      await auditBy(tx, by, "orders.requested", { batchId, orders: rows.length, first: rows[0]?.id });
     }
     return rows;
   });

@@ -89,8 +89,7 @@ async function setPaused(fleet: Fleet, by: Operator, { id, action, paused }: Pau
   const passedAt = before.paused && before.definition ? slotAt(before.definition, fleet.clock()) : undefined;
   await fleet.store.asSystem(async (tx) => {
     await setSchedulePause(tx, key, paused, passedAt ?? null);
-    const detail = { schedule: id, reason: paused?.reason ?? null };
-    await auditBy(tx, by, action, detail);
+    await auditBy(tx, by, action, { schedule: id, reason: paused?.reason ?? null });
   });
   return toScheduleDetails(fleet, await getSchedule(fleet, by, id), []);
 }

@@ -1,7 +1,7 @@
 /** Running schedules: finding those that are due, and creating the orders of a slot after a tick, a push or a request. */
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
-import { EVIDENCE_BY_INTENT, type WorkOrder, type OrderSource, type Order } from "../../domain/orders/order.ts";
+import { EVIDENCE_BY_INTENT, WorkOrder, type OrderSource, type Order } from "../../domain/orders/order.ts";
 import { PLANNABLE_STATUSES } from "../../domain/product.ts";
 import {
   decideSlot,
@@ -176,21 +176,14 @@ async function createOrders(
 }
 
 function buildOrder(fleet: Fleet, row: Schedule, job: ScheduledJob): WorkOrder {
-  return {
+  return WorkOrder.parse({
+    ...job,
     job_id: fleet.newId(),
     product_id: row.productId,
-    intent: job.intent,
-    inputs: {},
-    budget: job.budget,
-    stop_conditions: job.stop_conditions,
-    priority: job.priority,
     evidence_expectations: [...EVIDENCE_BY_INTENT[job.intent]],
     created_at: fleet.clock().toISOString(),
-    status: "pending",
-    result: null,
-    plan_id: null,
     policy_refs: [row.file],
-  };
+  });
 }
 
 function describeCreated(orders: readonly Order[], jobs: readonly ScheduledJob[]): string {

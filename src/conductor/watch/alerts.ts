@@ -2,7 +2,7 @@
 import type { AlertContent, AlertKind } from "../../domain/notify/alert.ts";
 import { alertEvent } from "../../domain/notify/alert.ts";
 import type { NotificationType } from "../../domain/notify/notification.ts";
-import { closeAlert, openAlert } from "../../store/alerts.ts";
+import { closeAlert, listOpenAlerts, openAlert } from "../../store/alerts.ts";
 
 import { insertEvents } from "../../store/outbox.ts";
 import type { Tx } from "../../store/sql.ts";
@@ -33,6 +33,15 @@ export async function endAlert(fleet: Fleet, tx: Tx, kind: AlertKind, key: strin
   const content = { key, tenantId, operatorId, subject: key, summary: `resolved: ${alert.summary}`, facts };
   await publishAlert(fleet, tx, kind, { ...content, state: "ended", episode });
   return true;
+}
+
+/** Raises these alerts, and ends the open ones with the same prefix that are not among them. */
+export async function syncAlerts(fleet: Fleet, tx: Tx, prefix: string, alerts: readonly AlertContent[]): Promise<void> {
+  for (const alert of alerts) await raiseAlert(fleet, tx, "GOVERNANCE_ALERT", alert);
+  const keys = new Set(alerts.map(({ key }) => key));
+  for (const { key } of await listOpenAlerts(tx, ["GOVERNANCE_ALERT"])) {
+    if (key.startsWith(prefix) && !keys.has(key)) await endAlert(fleet, tx, "GOVERNANCE_ALERT", key);
+  }
 }
 
 type AlertChange = AlertContent & { readonly state: "raised" | "ended"; readonly episode: number };

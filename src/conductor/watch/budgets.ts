@@ -42,8 +42,7 @@ export async function setBudget(
     const before = await budgets.findBudget(tx, tenantId, operatorId);
     const budget = OwnerBudget.parse({ ...NO_BUDGET, ...before, ...definedFields(change) });
     await budgets.upsertBudget(tx, { tenantId, operatorId, ...budget, by: by.id });
-    const detail = { tenantId, operatorId, ...budget };
-    await auditBy(tx, by, "budget.set", detail);
+    await auditBy(tx, by, "budget.set", { tenantId, operatorId, ...budget });
     const after = await budgets.findBudget(tx, tenantId, operatorId);
     if (!after) throw new Error("The budget that was just written cannot be read.");
     return after;

@@ -1,10 +1,9 @@
 /** The invariants, as a library for `fleet invariants`, for the scheduled job that raises alerts, and for tests. */
 import { SLOT_HOLDING_STATUSES, TERMINAL_STATUSES, VALID_TRANSITIONS } from "../../domain/task/task.ts";
-import { listOpenAlerts } from "../../store/alerts.ts";
 import * as broken from "../../store/invariants.ts";
 import type { Tx } from "../../store/sql.ts";
 import { SYSTEM } from "../../store/store.ts";
-import { endAlert, raiseAlert } from "./alerts.ts";
+import { syncAlerts } from "./alerts.ts";
 import { verifyAudit } from "../audit/verify.ts";
 import type { Fleet } from "../fleet.ts";
 import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
@@ -129,23 +128,13 @@ export async function watchInvariants(fleet: Fleet): Promise<object> {
     );
   }
   const { id: operatorId } = await ensureSystemOperator(fleet, SYSTEM_TENANT);
-  await fleet.store.asSystem(async (tx) => {
-    for (const { id, statement, violations } of failing) {
-      const facts = { invariant: id, violations: violations.length, first: violations.slice(0, MAX_REPORTED) };
-      const summary = `${id} does not hold: ${statement} (${violations.length})`;
-      const notice = { key: ALERT_KEY_PREFIX + id, tenantId: SYSTEM_TENANT, operatorId, subject: id, summary, facts };
-      await raiseAlert(fleet, tx, "GOVERNANCE_ALERT", notice);
-    }
-    const keys = new Set(failing.map(({ id }) => ALERT_KEY_PREFIX + id));
-    for (const { key } of await listOpenAlerts(tx, ["GOVERNANCE_ALERT"])) {
-      if (key.startsWith(ALERT_KEY_PREFIX) && !keys.has(key)) await endAlert(fleet, tx, "GOVERNANCE_ALERT", key);
-    }
+  const alerts = failing.map(({ id, statement, violations }) => {
+    const facts = { invariant: id, violations: violations.length, first: violations.slice(0, MAX_REPORTED) };
+    const summary = `${id} does not hold: ${statement} (${violations.length})`;
+    return { key: ALERT_KEY_PREFIX + id, tenantId: SYSTEM_TENANT, operatorId, subject: id, summary, facts };
   });
+  await fleet.store.asSystem((tx) => syncAlerts(fleet, tx, ALERT_KEY_PREFIX, alerts));
   fleet.kickRelay();
-  const reported = failing.map(({ id, violations }) => ({
-    id,
-    count: violations.length,
-    first: violations.slice(0, MAX_REPORTED),
-  }));
-  return { checked: verdicts.length, violations: reported };
+  const violations = alerts.map(({ subject: id, facts }) => ({ id, count: facts.violations, first: facts.first }));
+  return { checked: verdicts.length, violations };
 }

@@ -1,4 +1,4 @@
-/** Planning over a real store: stored once, made again to the byte, nothing changed by a dry run, and nothing for who is stopped. */
+/** Planning over a real store: stored once, replayed byte by byte, unchanged by a dry run, and without stopped products. */
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import {
@@ -24,7 +24,7 @@ async function aFactory(...ids: string[]): Promise<{ fleet: TestFleet; by: Opera
   return { fleet, by };
 }
 
-test("four products make exactly three orders when three are wanted, twice the same bytes, and they are stored once", async () => {
+test("four products give exactly three orders when three are wanted, twice the same bytes, and they are stored once", async () => {
   const { fleet, by } = await aFactory("d", "b", "a", "c");
   await using _ = fleet;
 
@@ -49,7 +49,7 @@ test("four products make exactly three orders when three are wanted, twice the s
   expect(await fleet.query("select wanted, candidates from plans")).toEqual([{ wanted: 3, candidates: 8 }]);
 });
 
-test("two who plan the same at once store it once", async () => {
+test("two concurrent identical plans are stored once", async () => {
   const { fleet, by } = await aFactory("a", "b");
   await using _ = fleet;
   const other = await fleet.another({ parts: { clock: () => NOW } });
@@ -75,7 +75,7 @@ test("a dry run changes no row", async () => {
   expect(JSON.stringify(dry.plan)).toBe(JSON.stringify(real.plan));
 });
 
-test("an order that is open takes the place of a new one, and it is said which", async () => {
+test("an open order takes the place of a new one, and the plan names it", async () => {
   const { fleet, by } = await aFactory("a");
   await using _ = fleet;
   const first = await makePlan(fleet.fleet, by, ask());
@@ -89,7 +89,7 @@ test("an order that is open takes the place of a new one, and it is said which",
   expect(later.standings.map(({ state, orderId }) => [state, orderId])).toEqual(ids.map((id) => ["open", id]));
 });
 
-test("what was found red, open or waiting is planned from the rows that say so", async () => {
+test("failed runs, open drift and waiting dossiers are planned from their rows", async () => {
   const { fleet, by } = await aFactory("red", "well");
   await using _ = fleet;
   addProduct(fleet, by, { id: "tested", commands: { test: "true" }, criticality: "high" });
@@ -119,7 +119,7 @@ test("what was found red, open or waiting is planned from the rows that say so",
   expect(science?.order.inputs).toEqual({ dossier_id: "cache", path: "docs/science/cache.md" });
 });
 
-test("a stopped product is planned for again only when it is released", async () => {
+test("a stopped product is planned again only after it is released", async () => {
   const { fleet, by } = await aFactory("a", "b");
   await using _ = fleet;
   const products = async () =>
@@ -136,7 +136,7 @@ test("a stopped product is planned for again only when it is released", async ()
   expect(await products()).toEqual(new Set(["a", "b"]));
 });
 
-test("one product may be planned alone, and another tenant's is not there", async () => {
+test("one product may be planned alone, and another tenant's product is not found", async () => {
   const { fleet, by } = await aFactory("a", "b");
   await using _ = fleet;
   const eve = await fleet.operator();
@@ -149,7 +149,7 @@ test("one product may be planned alone, and another tenant's is not there", asyn
   await expect(getPlan(fleet.fleet, eve, plan.plan_id)).rejects.toMatchObject({ code: "not-found" });
 });
 
-test("a plan that was kept is made again to the byte; whatever was changed of it is found", async () => {
+test("a stored plan is replayed byte by byte, and any change to it is found", async () => {
   const { fleet, by } = await aFactory("a", "b");
   await using _ = fleet;
   await addRun(fleet, by, { product: "a", status: "failed" });

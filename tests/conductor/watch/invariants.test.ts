@@ -1,4 +1,4 @@
-/** The invariants: each is broken once by hand, as nobody but the owner of the database can, and is then named. */
+/** The invariants: each is broken once by hand, as only the owner of the database can, and is then named. */
 import { expect, test } from "vitest";
 import { verifyAudit } from "../../../src/conductor/audit/verify.ts";
 import { checkInvariants, watchInvariants } from "../../../src/conductor/watch/invariants.ts";
@@ -6,7 +6,7 @@ import { SYSTEM } from "../../../src/store/store.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 import { forceStatus } from "../../support/store.ts";
 
-/** Tasks in several states, reached as they should be; nothing is wrong with them. */
+/** Tasks in several statuses, reached by valid transitions. */
 async function aHouse(fleet: TestFleet) {
   const by = await fleet.operator({ tier: "architect" });
   const repository = await fleet.aRepository();
@@ -23,7 +23,7 @@ async function aHouse(fleet: TestFleet) {
 const broken = async (fleet: TestFleet) =>
   (await checkInvariants(fleet.fleet)).filter(({ holds }) => holds === false).map(({ id }) => id);
 
-/** Past every guard. */
+/** Bypasses every guard. */
 const byHand = (fleet: TestFleet, statement: string) =>
   fleet.query(`begin; set local session_replication_role = replica; ${statement}; commit`);
 
@@ -78,7 +78,7 @@ const BREAKS: readonly Break[] = [
   })),
 ];
 
-test("in a house where tasks came and went as they should, all of them hold", async () => {
+test("after valid transitions only, all of them hold", async () => {
   await using fleet = await testFleet();
   await aHouse(fleet);
 
@@ -88,7 +88,7 @@ test("in a house where tasks came and went as they should, all of them hold", as
   expect(verdicts.map(({ id }) => id)).toEqual(expect.arrayContaining(["INV-014", "INV-018", "R1", "R7", "R12"]));
 });
 
-test("each of them is named when it is broken, and by what", async () => {
+test("each of them is named when it is broken, with the violation", async () => {
   await using fleet = await testFleet();
   const house = await aHouse(fleet);
   // Each alone: what one breaks is put back before the next.
@@ -132,7 +132,7 @@ test("each of them is named when it is broken, and by what", async () => {
   expect(await broken(fleet)).toEqual([]);
 });
 
-test("the scheduled look says what does not hold, as an alert", async () => {
+test("the scheduled check reports a broken invariant as an alert", async () => {
   await using fleet = await testFleet();
   const { live } = await aHouse(fleet);
   await forceStatus(fleet, [live], "cancelled", {});
