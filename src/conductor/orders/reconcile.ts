@@ -68,7 +68,10 @@ async function takeOverExpiredOrders(fleet: Fleet): Promise<number> {
     return moved;
   });
   if (taken.length > 0) {
-    fleet.log.warn({ event: "orders.taken_over", orders: taken.map(({ id }) => id) }, "took over orders from dead workers");
+    fleet.log.warn(
+      { event: "orders.taken_over", orders: taken.map(({ id }) => id) },
+      "took over orders from dead workers",
+    );
     fleet.kickRelay();
   }
   return taken.length;

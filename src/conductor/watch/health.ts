@@ -71,7 +71,7 @@ async function watchChecks({ fleet, tx, owner }: Watch): Promise<void> {
     const [every, since] = [Math.round(periodMs / 1_000), Math.round(ageMs / 1_000)];
     const summary = `check ${name} is overdue: it should run every ${every} s, but last ran ${since} s ago`;
     const facts = { check: name, periodMs, ageMs, lastGoodAt: lastGoodAt?.toISOString() ?? null };
-    return { ...owner, key: CHECK + name, subject: name, summary, facts };
+    return Object.assign({ key: CHECK + name, subject: name, summary, facts }, owner);
   });
   await syncAlerts(fleet, tx, CHECK, alerts);
 }

@@ -145,8 +145,8 @@ test("abort cancels running tasks with the reason and ends their processes", asy
 
   expect(await farm.read(task.id)).toMatchObject({ status: "cancelled" });
   expect(farm.processesOf(task.id)).toEqual([]);
-  const told = await farm.query("select detail ->> 'told' as told from audit_log where task_id = $1", [task.id]);
-  expect(told).toContainEqual({ told: `tenant ${by.tenantId} is aborted: smoke in the room` });
+  const messages = await farm.query("select detail ->> 'told' as told from audit_log where task_id = $1", [task.id]);
+  expect(messages).toContainEqual({ told: `tenant ${by.tenantId} is aborted: smoke in the room` });
 });
 
 const POINTS = ["claim", "workspace", "install", "prompt", "process", "heartbeat"].flatMap((step) => [

@@ -84,9 +84,9 @@ test("an unknown operator is refused", async () => {
   await using fleet = await testFleet();
   const stranger = { id: "eve", tenantId: "nowhere", tier: "sovereign" as const };
 
-  const asked = requestSpawn(fleet.fleet, stranger, ask(await fleet.aRepository()));
+  const request = requestSpawn(fleet.fleet, stranger, ask(await fleet.aRepository()));
 
-  await expect(asked).rejects.toMatchObject({ code: "unauthenticated" });
+  await expect(request).rejects.toMatchObject({ code: "unauthenticated" });
   await expectNothing(fleet);
 });
 

@@ -48,8 +48,8 @@ test("a changed lock file is found once, reported once, and no longer open after
   expect(again.newFindings).toEqual([]);
   expect(again.report.findings).toHaveLength(1);
   expect(contentOf(repository)).toEqual(before);
-  const told = fleet.lines.filter((line) => line.includes("package-lock.json"));
-  expect(told).toHaveLength(1);
+  const printed = fleet.lines.filter((line) => line.includes("package-lock.json"));
+  expect(printed).toHaveLength(1);
   expect(
     await fleet.query("select task_id, facts->>'command' as command, status from fleet_notifications"),
   ).toContainEqual({
@@ -87,8 +87,8 @@ test("concurrent scans find it once and report it once", async () => {
   const looks = await Promise.all(Array.from({ length: 4 }, () => scanProductDrift(fleet.fleet, product)));
 
   expect(looks.map(({ newFindings }) => newFindings.length).toSorted((a, b) => a - b)).toEqual([0, 0, 0, 1]);
-  const said = await fleet.query("select type, channel, status from fleet_notifications");
-  expect(said).toEqual([{ type: "drift_found", channel: "terminal", status: "pending" }]);
+  const notifications = await fleet.query("select type, channel, status from fleet_notifications");
+  expect(notifications).toEqual([{ type: "drift_found", channel: "terminal", status: "pending" }]);
 });
 
 test("a finding keeps its date while it is open, and a removed lock file is reported as missing", async () => {

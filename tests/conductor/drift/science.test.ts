@@ -111,8 +111,8 @@ test("a validated dossier becomes a design in the evidence and is shown as hande
   const handed = { status: "handed_off", file_status: "validated", work_order: ask.order.id };
   const byRun = { ...handed, design: { run_id: ask.run.id, artifact: "design.md" } };
   expect((await index(fleet)).dossiers).toMatchObject([byRun]);
-  const kept = ScienceIndex.parse(JSON.parse(await ask.read("science_index.json")));
-  expect(kept.dossiers).toMatchObject([byRun]);
+  const stored = ScienceIndex.parse(JSON.parse(await ask.read("science_index.json")));
+  expect(stored.dossiers).toMatchObject([byRun]);
 
   // Moved, and broken for a while: what it was handed to stays with its id.
   runGit(repository, "mv", "docs/science/prices.md", "docs/science/cache.md");

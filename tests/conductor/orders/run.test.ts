@@ -154,11 +154,11 @@ test("a batch goes from the most urgent to the least, and a failed validation en
   expect(skipped).toMatchObject({ status: "skipped", result: { exit_code: null, started_at: null } });
   expect(skipped.reason).toContain(`on_validation_fail of ${id} validate`);
   expect(await runsOfOrder(fleet, last)).toEqual([]);
-  const told = await fleet.query(
+  const events = await fleet.query(
     "select payload->>'type' as type from outbox where topic = 'event' and payload->>'subject' = $1 order by id",
     [skipped.id],
   );
-  expect(told.map(({ type }) => type)).toEqual(["fleet.order.pending", "fleet.order.skipped"]);
+  expect(events.map(({ type }) => type)).toEqual(["fleet.order.pending", "fleet.order.skipped"]);
 });
 
 test("missing required evidence makes a successful run fail", async () => {

@@ -107,14 +107,14 @@ test("failed runs, open drift and waiting dossiers are planned from their rows",
   );
 
   const { plan } = await makePlan(fleet.fleet, by, ask({ wanted: 100 }));
-  const said = plan.orders.map(({ order, reasons }) => [order.product_id, order.intent, reasons[0]]);
+  const planned = plan.orders.map(({ order, reasons }) => [order.product_id, order.intent, reasons[0]]);
 
-  expect(said.slice(0, 2)).toEqual([
+  expect(planned.slice(0, 2)).toEqual([
     ["red", "validate", "+7000 the last validate failed 2h 25m ago (time_out)"],
     ["tested", "test", "+5000 there is no run of test yet"],
   ]);
-  expect(said).toContainEqual(["well", "science_to_design", "+4000 dossier cache was validated 11h ago and waits"]);
-  expect(said.find(([id, intent]) => id === "well" && intent === "drift_check")?.[2]).toContain("1 found before");
+  expect(planned).toContainEqual(["well", "science_to_design", "+4000 dossier cache was validated 11h ago and waits"]);
+  expect(planned.find(([id, intent]) => id === "well" && intent === "drift_check")?.[2]).toContain("1 found before");
   const science = plan.orders.find(({ order }) => order.intent === "science_to_design");
   expect(science?.order.inputs).toEqual({ dossier_id: "cache", path: "docs/science/cache.md" });
 });

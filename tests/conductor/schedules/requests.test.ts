@@ -144,21 +144,21 @@ test("differences between files, rows and queue are reported", async () => {
   await using _ = fleet;
   await fleet.writeSchedule(id, aScheduleFile(id));
   const { broker } = fleet.fleet;
-  const said = async () => {
+  const allDifferences = async () => {
     const { schedules, strays } = await see(fleet, by);
     return [...schedules.flatMap(({ differences }) => differences), ...strays.map(describeDifference)];
   };
-  expect(await said()).toEqual(["the queue has no scheduler for it (at 0 * * * * UTC)"]);
+  expect(await allDifferences()).toEqual(["the queue has no scheduler for it (at 0 * * * * UTC)"]);
 
   const ticking = await syncSchedules(fleet.fleet);
   await broker.applySchedules(ticking);
-  expect(await said()).toEqual([]);
+  expect(await allDifferences()).toEqual([]);
 
   await broker.applySchedules(ticking.map((one) => ({ ...one, pattern: "5 * * * *" })));
-  expect(await said()).toEqual(["the queue runs it at 5 * * * * UTC, but its file says at 0 * * * * UTC"]);
+  expect(await allDifferences()).toEqual(["the queue runs it at 5 * * * * UTC, but its file says at 0 * * * * UTC"]);
 
   const ghost = { ...ticking[0], id: `${plannerQueue.name}/local/ghost`, queue: plannerQueue, everyMs: 3_600_000 };
   const payload = { kind: "schedule", tenantId: "local", scheduleId: "ghost" } as const;
   await broker.applySchedules([...ticking, { ...ghost, payload }]);
-  expect(await said()).toEqual(["the queue still runs it at 0 * * * * UTC"]);
+  expect(await allDifferences()).toEqual(["the queue still runs it at 0 * * * * UTC"]);
 });

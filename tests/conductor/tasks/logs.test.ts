@@ -58,7 +58,5 @@ test("a task that has not run, or ran on another host, gives an error instead of
   const task = await fleet.spawn(by, { repository: await fleet.aRepository() });
 
   await expect(readTaskLog(fleet.fleet, task, { lines: 10 })).rejects.toThrow("has not started yet");
-  await expect(readTaskLog(fleet.fleet, { ...task, host: "there" }, { lines: 10 })).rejects.toThrow(
-    "is on host there",
-  );
+  await expect(readTaskLog(fleet.fleet, { ...task, host: "there" }, { lines: 10 })).rejects.toThrow("is on host there");
 });

@@ -7,7 +7,7 @@ import { testFleet, type TestFleet } from "../../support/fleet.ts";
 import { forceStatus } from "../../support/store.ts";
 
 /** Tasks in several statuses, reached by valid transitions. */
-async function aHouse(fleet: TestFleet) {
+async function someTasks(fleet: TestFleet) {
   const by = await fleet.operator({ tier: "architect" });
   const repository = await fleet.aRepository();
   const [ended, live] = [
@@ -29,7 +29,7 @@ const byHand = (fleet: TestFleet, statement: string) =>
 
 interface Break {
   readonly id: string;
-  readonly statement: (house: { ended: string; live: string }) => string;
+  readonly statement: (tasks: { ended: string; live: string }) => string;
   /** What else cannot hold then. */
   readonly besides?: readonly string[];
 }
@@ -80,7 +80,7 @@ const BREAKS: readonly Break[] = [
 
 test("after valid transitions only, all of them hold", async () => {
   await using fleet = await testFleet();
-  await aHouse(fleet);
+  await someTasks(fleet);
 
   const verdicts = await checkInvariants(fleet.fleet);
 
@@ -90,7 +90,7 @@ test("after valid transitions only, all of them hold", async () => {
 
 test("each of them is named when it is broken, with the violation", async () => {
   await using fleet = await testFleet();
-  const house = await aHouse(fleet);
+  const tasks = await someTasks(fleet);
   // Each alone: what one breaks is put back before the next.
   const tables = [
     "fleet_tasks",
@@ -122,7 +122,7 @@ test("each of them is named when it is broken, with the violation", async () => 
   }
 
   for (const { id, statement, besides = [] } of BREAKS) {
-    await byHand(fleet, statement(house));
+    await byHand(fleet, statement(tasks));
     const named = await broken(fleet);
     await byHand(fleet, restores.join("; "));
 
@@ -134,7 +134,7 @@ test("each of them is named when it is broken, with the violation", async () => 
 
 test("the scheduled check reports a broken invariant as an alert", async () => {
   await using fleet = await testFleet();
-  const { live } = await aHouse(fleet);
+  const { live } = await someTasks(fleet);
   await forceStatus(fleet, [live], "cancelled", {});
 
   await watchInvariants(fleet.fleet);
@@ -150,7 +150,7 @@ test.each([
   ["an end that was cut off", "delete from audit_log where task_id = $1 and seq >= 4", 4],
 ])("%s is found, and the first broken entry is named", async (_what, statement, seq) => {
   await using fleet = await testFleet();
-  const { live, ended } = await aHouse(fleet);
+  const { live, ended } = await someTasks(fleet);
   const whole = await verifyAudit(fleet.fleet, SYSTEM);
   await byHand(fleet, statement.replace("$1", `'${live}'`));
 
