@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import type { QueueDefinition } from "../queues/define.ts";
 import type { Fleet } from "../src/conductor/fleet.ts";
-import { recordCheckRun } from "../src/conductor/watch/health.ts";
+import { recordCheckRun } from "../src/conductor/watch/checks.ts";
 import { parseInput } from "../src/domain/errors.ts";
 
 export interface Processor {

@@ -2,7 +2,7 @@
 import { gcQueue } from "../queues/gc.ts";
 import { dropOldMonth, ensureAuditMonths } from "../src/conductor/audit/months.ts";
 import { pruneRows } from "../src/conductor/gc/rows.ts";
-import { requestFullGc } from "../src/conductor/gc/ask.ts";
+import { requestFullGc } from "../src/conductor/gc/requests.ts";
 import { defineProcessor } from "./define.ts";
 
 export const gcProcessor = defineProcessor(gcQueue, async (fleet, { what }) => {

@@ -32,7 +32,7 @@ export const sweepRow: BenchRow = {
         const from = performance.now();
         const swept = await sweepShard(fleet, ALL);
         const ms = performance.now() - from;
-        if (swept?.looked !== count || swept.acted + swept.errors > 0) wrong.add(`it ${JSON.stringify(swept)}`);
+        if (swept?.checked !== count || swept.acted + swept.errors > 0) wrong.add(`it ${JSON.stringify(swept)}`);
         return { ms };
       };
       const select = async () => {

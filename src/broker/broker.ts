@@ -2,6 +2,7 @@
 import type { BulkJobOptions, JobState, Queue } from "bullmq";
 import type { QueueDefinition } from "../../queues/define.ts";
 import type { Schedule } from "../../schedules/define.ts";
+import { inBatches } from "../domain/batches.ts";
 import { FleetError, parseInput } from "../domain/errors.ts";
 import { openBackend, type BackendOptions } from "./backend.ts";
 import { BACKOFF, openConsumer, type JobHandler, type Consumer } from "./consumer.ts";
@@ -195,13 +196,8 @@ async function applyAllSchedules(
 }
 
 async function readJobStatuses(queue: Queue, jobIds: readonly string[]): Promise<Map<string, JobStatus>> {
-  const states = new Map<string, JobStatus>();
-  for (let from = 0; from < jobIds.length; from += STATUS_BATCH_SIZE) {
-    const ids = jobIds.slice(from, from + STATUS_BATCH_SIZE);
-    const found = await Promise.all(ids.map((id) => queue.getJobState(id)));
-    for (const [index, id] of ids.entries()) states.set(id, JOB_STATUSES[found[index] ?? "unknown"]);
-  }
-  return states;
+  const states = await inBatches(jobIds, STATUS_BATCH_SIZE, (id) => queue.getJobState(id));
+  return new Map(jobIds.map((id, index) => [id, JOB_STATUSES[states[index] ?? "unknown"]]));
 }
 
 const JOB_STATUSES: Readonly<Record<JobState | "unknown", JobStatus>> = {

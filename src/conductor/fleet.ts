@@ -1,4 +1,4 @@
-/** What a use case may reach for. Built once per process, handed in as the first argument, never imported. */
+/** What use cases work with. Each process builds one and passes it as the first argument; no module imports an instance. */
 import type { Agents } from "../agents/agents.ts";
 import type { AgentSecretProvider } from "../agents/secrets.ts";
 import type { Broker } from "../broker/broker.ts";
@@ -17,14 +17,14 @@ export interface Fleet {
   readonly signer: Signer;
   readonly seal: Seal;
   readonly settings: Settings;
-  /** The files in schedules/ as they stand; undefined when this machine has no such folder. */
+  /** Reads the files in schedules/; undefined when this machine has no such folder. */
   readonly scheduleFiles: () => Promise<readonly ScheduleSource[] | undefined>;
   readonly host: HostIdentity;
   /** Names this process in leases and audit entries: `<host>/<pid>/<random>`. */
   readonly worker: string;
   readonly home: string;
   readonly heartbeatIntervalMs: number;
-  /** The pace of the monitor, and of the fleet's own schedules. */
+  /** How often the monitor runs; the fleet's own schedules are multiples of it. */
   readonly tickMs: number;
   readonly clock: () => Date;
   /** From [0, 1). */
@@ -32,33 +32,33 @@ export interface Fleet {
   /** A uuid v7. */
   readonly newId: () => string;
   readonly sha256: (text: string) => string;
-  /** Tells the relay of this process that something was committed for it. */
+  /** Wakes the relay of this process after a commit that wrote outbox rows. */
   readonly kickRelay: () => void;
-  /** Where faults are injected on purpose (`FLEET_KILL_AT=step:position`), and to whom; does nothing otherwise. */
+  /** Tests inject faults here (`FLEET_KILL_AT=step:position`), for one subject if they name it; it does nothing otherwise. */
   readonly faultPoint: (point: string, subject?: string) => Promise<void>;
   readonly log: Logger;
 }
 
-/** Signs for the house, with its current key, and checks what any of its keys signed. */
+/** Signs with the fleet's current key, and verifies what any of its keys signed. */
 export interface Signer {
   sign(text: string): Promise<{ readonly keyId: string; readonly signature: string }>;
   verify(publicJwk: Readonly<Record<string, unknown>>, text: string, signature: string): Promise<boolean>;
 }
 
-/** Keeps what the database must not know. `bound` says where a value belongs: elsewhere it does not open. */
+/** Encrypts secrets before they are stored. `bound` names the row of a value: in another row it does not decrypt. */
 export interface Seal {
-  /** What seals: the fingerprint of the first key. */
+  /** The fingerprint of the key that encrypts: the first one. */
   readonly keyId: string;
-  /** What opens. */
+  /** The fingerprints of all keys that decrypt. */
   readonly keyIds: readonly string[];
   encrypt(text: string, bound: string): Buffer;
-  /** Throws "encryption-key-missing" for a key that is not there, and anything else for bytes that are not its own. */
+  /** Throws "encryption-key-missing" when the key is not configured, and another error when the bytes were changed. */
   decrypt(sealed: Buffer, of: { readonly keyId: string; readonly bound: string }): string;
 }
 
 export interface HostIdentity {
   readonly id: string;
-  /** Changes when the machine boots: processes of an earlier boot are gone. */
+  /** Changes when the machine boots: no process of an earlier boot is alive. */
   readonly bootId: string;
   readonly slots: number;
 }
@@ -70,12 +70,12 @@ export interface Logger {
   error(facts: object, message: string): void;
 }
 
-/** One file of the folder, as it was found. */
+/** One file of the folder schedules/. */
 export interface ScheduleSource {
   /** Without `.json`. */
   readonly name: string;
   readonly file: string;
   readonly text?: string;
-  /** Instead of the text. */
+  /** Why it could not be read; set instead of the text. */
   readonly unreadable?: string;
 }

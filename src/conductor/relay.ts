@@ -7,14 +7,14 @@ import { markHintsFailed, claimHints, type OutboxRow } from "../store/outbox.ts"
 import type { Fleet } from "./fleet.ts";
 
 const BATCH = 500;
-/** Poisoned rows only: a queue that is away is waited for, not counted. */
+/** Counts for invalid rows only: while the queue is unavailable, rows wait and no try is counted. */
 const MAX_TRIES = 5;
-/** A Redis this full soon refuses writes, and then the workers stand still too: leave it what it has. */
+/** A Redis this full will soon refuse writes, and then the workers stop too, so the relay adds nothing more. */
 const MAX_MEMORY_PRESSURE = 0.75;
 
 /**
- * Relays until nothing waits; how many rows it took. While full batches wait, one is claimed in PostgreSQL as another is with
- * the queue.
+ * Relays until no row waits, and returns how many it relayed. While full batches wait, two lanes work side by side: one
+ * claims rows in PostgreSQL as the other adds jobs to the queue.
  */
 export async function relayWaiting(fleet: Fleet): Promise<number> {
   let total = 0;
@@ -27,7 +27,6 @@ export async function relayWaiting(fleet: Fleet): Promise<number> {
   return total;
 }
 
-/** Batch after batch, while they are full. */
 async function relayWhileFull(fleet: Fleet): Promise<number> {
   let total = 0;
   let rows = BATCH;
@@ -38,12 +37,15 @@ async function relayWhileFull(fleet: Fleet): Promise<number> {
   return total;
 }
 
-/** Relays one batch; how many rows it took. Committed once the queue has them, so nothing is told that was not; told twice when we die in between. */
+/**
+ * Relays one batch, and returns how many rows it took. It commits once the queue has the jobs, so no row is marked as relayed
+ * that was not; if the process dies in between, the rows are relayed twice.
+ */
 export async function relayOnce(fleet: Fleet): Promise<number> {
   if ((await fleet.broker.memoryPressure()) > MAX_MEMORY_PRESSURE) {
     throw new FleetError(
       "queue-unavailable",
-      "Redis is above 75 % of maxmemory: relaying pauses. Raise maxmemory or clean queues.",
+      "Redis uses more than 75 % of maxmemory: the outbox relay is paused. Raise maxmemory or clean queues.",
     );
   }
   return fleet.store.asSystem(async (tx) => {
@@ -55,7 +57,7 @@ export async function relayOnce(fleet: Fleet): Promise<number> {
     for (const { row, error } of poisoned) {
       fleet.log.error(
         { event: "outbox.poisoned", outboxId: row.id, topic: row.topic, error },
-        "an outbox row cannot be relayed",
+        "outbox row is invalid and cannot be relayed",
       );
       await markHintsFailed(tx, {
         ids: [row.id],
@@ -73,7 +75,7 @@ interface PartitionedRows {
   readonly poisoned: { readonly row: OutboxRow; readonly error: string }[];
 }
 
-/** What no queue would take is told apart before, so that one bad row cannot hold up the others. */
+/** Finds the rows that no queue would accept, so that one invalid row cannot block the others. */
 function partition(rows: readonly OutboxRow[]): PartitionedRows {
   const batch: PartitionedRows = { valid: [], poisoned: [] };
   for (const row of rows) {

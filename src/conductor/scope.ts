@@ -1,11 +1,8 @@
-/** On whose behalf a use case reads: an operator within their tenant, an admin across all tenants, or the fleet itself. */
+/** What an operator may read. */
 import type { Operator } from "../domain/operator.ts";
 import { asOperator, SYSTEM, type Principal } from "../store/store.ts";
 
-/** What an operator may see: their tenant; an admin, when asked for everything, all tenants. */
+/** An operator sees their tenant; an admin who asks for `all` sees every tenant. */
 export function visibleTo(by: Operator, { all = false }: { all?: boolean } = {}): Principal {
   return all && by.role === "admin" ? SYSTEM : asOperator(by);
 }
-
-/** Whose the fleet itself is: its hosts, its database, its clocks. The tenant of the person who runs Fleetwright on this machine. */
-export const SYSTEM_TENANT = "local";

@@ -38,11 +38,13 @@ export async function listDrift(tx: Tx, { tenantId, productId, statuses, limit }
     limit ${limit}`;
 }
 
-/** Finds one by its id, or by the last eight digits that listings show. Two rows mean that the name is ambiguous. */
-export async function listDriftByName(tx: Tx, name: string): Promise<Drift[]> {
+/** By the digits of an id, the first digits of one, or the last eight (the short name, which listings show). */
+export async function listDriftByName(tx: Tx, digits: string, limit: number): Promise<Drift[]> {
   return tx.many(Drift)`
-    select ${columns} from drift_reports d where d.id::text = ${name} or right(d.id::text, 8) = ${name}
-    order by d.status = 'open' desc limit 2`;
+    select ${columns} from drift_reports d
+    where d.id between ${digits.padEnd(32, "0")}::uuid and ${digits.padEnd(32, "f")}::uuid
+      or right(d.id::text, 8) = ${digits}
+    order by d.status = 'open' desc limit ${limit}`;
 }
 
 export interface ScanFindings {

@@ -105,10 +105,9 @@ export async function listOverdueNotifications(tx: Tx, graceMs: number, limit: n
     order by n.due_at limit ${limit}`;
 }
 
-export async function bumpNotificationEpoch(tx: Tx, id: string): Promise<number> {
-  const row = await tx.one(z.object({ epoch: z.int() }))`
-    update fleet_notifications set epoch = epoch + 1 where id = ${id} returning epoch`;
-  return row.epoch;
+export async function bumpNotificationEpochs(tx: Tx, ids: readonly string[]): Promise<{ id: string; epoch: number }[]> {
+  return tx.many(z.object({ id: z.string(), epoch: z.int() }))`
+    update fleet_notifications set epoch = epoch + 1 where id = any(${ids}::uuid[]) returning id, epoch`;
 }
 
 /** Keeps other transactions from deciding what this receiver gets until this one ends. */

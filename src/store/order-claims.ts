@@ -164,7 +164,7 @@ export async function lockExpiredOrders(tx: Tx, limit: number): Promise<string[]
 export async function takeOverOrders(
   tx: Tx,
   ids: readonly string[],
-  { mostCrashes: maxCrashes, reason, at }: { readonly mostCrashes: number; readonly reason: string; readonly at: Date },
+  { maxCrashes, reason, at }: { readonly maxCrashes: number; readonly reason: string; readonly at: Date },
 ): Promise<Order[]> {
   await tx.run`
     update runs set status = 'cancelled', failure = 'worker_died', message = 'Its worker died.', ended_at = now(),

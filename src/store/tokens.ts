@@ -35,10 +35,16 @@ export async function listTokens(tx: Tx, { operatorId, over, before, limit }: To
     order by k.jti desc limit ${limit}`;
 }
 
-/** Lists those whose `jti` begins with `name` or ends with it (the short name). */
-export async function listTokensByName(tx: Tx, name: string, limit: number): Promise<TokenRow[]> {
+/** By the digits of an id, the first digits of one, or the last eight (the short name). */
+export async function listTokensByName(
+  tx: Tx,
+  digits: string,
+  { operatorId, limit }: { readonly operatorId: string | undefined; readonly limit: number },
+): Promise<TokenRow[]> {
   return tx.many(TokenRow)`
-    select ${columns} from tokens k where starts_with(k.jti, ${name}) or right(k.jti, 8) = ${name}
+    select ${columns} from tokens k
+    where (starts_with(replace(k.jti, '-', ''), ${digits}) or right(k.jti, 8) = ${digits})
+      and (${operatorId ?? null}::text is null or k.operator_id = ${operatorId ?? null})
     order by k.jti desc limit ${limit}`;
 }
 

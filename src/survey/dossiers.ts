@@ -1,5 +1,6 @@
 /** Finds and parses the research dossiers of a repository at one commit. Files that cannot be parsed are reported with line and reason. */
 import { isMap, LineCounter, parseDocument } from "yaml";
+import { inBatches } from "../domain/batches.ts";
 import { splitFrontMatter } from "../domain/science/front-matter.ts";
 import {
   parseDossierHead,
@@ -35,11 +36,7 @@ export async function surveyDossiers(commit: CommitRef): Promise<DossierSurvey> 
   const all = (await listFiles(commit, { folder: SCIENCE_FOLDER, deep: true })).filter(({ path }) => isDossier(path));
   const entries = all.slice(0, MAX_FILES);
   const changes = entries.length > 0 ? await lastChanges(commit, SCIENCE_FOLDER) : new Map<string, Date>();
-  const dossiers: FoundDossier[] = [];
-  for (let from = 0; from < entries.length; from += CONCURRENCY) {
-    const read = entries.slice(from, from + CONCURRENCY).map((entry) => readDossierFile(commit, entry, changes));
-    dossiers.push(...(await Promise.all(read)));
-  }
+  const dossiers = await inBatches(entries, CONCURRENCY, (entry) => readDossierFile(commit, entry, changes));
   return { dossiers: markDuplicates(dossiers), leftOut: all.length - entries.length };
 }
 

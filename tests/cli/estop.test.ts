@@ -58,7 +58,7 @@ test("what is not said wholly is refused, and nobody stops what is not theirs", 
   expect((await type("estop")).out).toContain(`■ the whole fleet is parked: drill (by ${admin.id}`);
   expect(await type("spawn", await fleet.aRepository(), "do it", "--agent-type", "stub")).toMatchObject({
     exit: 3,
-    err: expect.stringContaining("The whole fleet is parked: drill. Go on: fleet estop release --fleet"),
+    err: expect.stringContaining("The whole fleet is parked: drill. Release it: fleet estop release --fleet"),
   });
   expect((await type("estop", "release", "--fleet")).exit).toBe(3);
   expect(by.role).toBeUndefined();

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { hostQueue } from "../../queues/host.ts";
-import { runOpenGcRequests } from "../../src/conductor/gc/ask.ts";
+import { runOpenGcRequests } from "../../src/conductor/gc/requests.ts";
 import { HostGcReport } from "../../src/domain/gc/report.ts";
 import { collectRuns } from "../../src/conductor/orders/intents/gc-runs.ts";
 import { Product } from "../../src/domain/product.ts";
@@ -82,7 +82,7 @@ test("gc_runs collects its own product and keeps what it did as evidence", async
 
   const outcome = await collectRuns(ask);
 
-  expect(outcome).toMatchObject({ ok: true, exitCode: 0, message: "2 runs put aside, 0 deleted" });
+  expect(outcome).toMatchObject({ ok: true, exitCode: 0, message: "2 runs quarantined, 0 deleted" });
   const kept = HostGcReport.parse(JSON.parse(await readFile(join(ask.evidence.path, "gc.json"), "utf8")));
   expect(kept.gone.map(({ product }) => product)).toEqual(["shop", "shop"]);
   expect(readdirSync(join(fleet.home, "runs", "other"))).toHaveLength(3);

@@ -83,7 +83,7 @@ test("a plan is proved by its id, and one that was tampered with exits 4", async
   await world.fleet.query("update plans set output_sha256 = repeat('0', 64)");
   expect(await world.type("plan", "--replay", id)).toMatchObject({
     exit: 4,
-    out: expect.stringContaining("✖ the output is the one that was stored"),
+    out: expect.stringContaining("✖ the stored output matches its hash"),
   });
   expect((await world.type("plan", "--replay", "ffffffff")).exit).toBe(3);
 });

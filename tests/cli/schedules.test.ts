@@ -20,7 +20,7 @@ test("the listing shows what runs when, what is wrong, and what differs; the ver
   expect((await typed.fleet("schedules", "--exit-code")).exit).toBe(4);
 
   const run = await typed.fleet("schedules", "run", good);
-  expect(run.out).toMatch(new RegExp(`^${good} {2}made validate\n {2}validate +[0-9a-f-]{36}\n`));
+  expect(run.out).toMatch(new RegExp(`^${good} {2}created validate\n {2}validate +[0-9a-f-]{36}\n`));
   expect(await typed.fleet("schedules", "run", good)).toMatchObject({
     exit: 1,
     err: expect.stringMatching(/still open/),
@@ -34,7 +34,7 @@ test("the listing shows what runs when, what is wrong, and what differs; the ver
 
   const { out: json } = await typed.fleet("schedules", "--json");
   expect(JSON.parse(json)).toMatchObject({
-    schedules: [{ product: good, lastOutcome: "made validate" }, { product: bad }],
+    schedules: [{ product: good, lastOutcome: "created validate" }, { product: bad }],
   });
 });
 
@@ -59,7 +59,7 @@ test("a hook that is installed as it is printed is a shell script; what it says 
   );
   expect(heard.trim()).toBe(`pushed ${id} --sha ${"a".repeat(40)}`);
 
-  expect((await typed.fleet("pushed", id, "--sha", "a".repeat(40))).out).toMatch(/made validate/);
+  expect((await typed.fleet("pushed", id, "--sha", "a".repeat(40))).out).toMatch(/created validate/);
   expect((await typed.fleet("pushed", id, "--sha", "short")).exit).toBe(2);
   expect((await typed.fleet("pushed", "nothing")).exit).toBe(3);
   expect(await world.orders()).toMatchObject([{ source: "push", operator_id: "factory.local" }]);

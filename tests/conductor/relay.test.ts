@@ -1,4 +1,4 @@
-/** The relay: outbox rows become jobs, at least once, and one bad row holds up nobody. */
+/** The relay: outbox rows become jobs, at least once, and one invalid row does not block the others. */
 import { expect, test } from "vitest";
 import { spawnQueue } from "../../queues/spawn.ts";
 import { relayOnce, relayWaiting } from "../../src/conductor/relay.ts";
@@ -27,7 +27,7 @@ test.each(["redis", "postgres"] as const)("on %s each hint becomes one job, and 
   expect(await waiting(fleet)).toBe(0);
 });
 
-test("two relays share the rows: none is told twice, none is left", async () => {
+test("two relays share the rows: none is relayed twice, and none is left", async () => {
   await using fleet = await testFleet();
   const other = await fleet.another();
   await asked(fleet, 8);
@@ -39,7 +39,7 @@ test("two relays share the rows: none is told twice, none is left", async () => 
   expect(await fleet.fleet.broker.depth(spawnQueue)).toMatchObject({ waiting: 8 });
 });
 
-test("poisoned rows are told apart, put aside with their reason, and in the end dead; the good ones go on", async () => {
+test("invalid rows are set aside with their reason and finally dead, and valid rows are relayed", async () => {
   await using fleet = await testFleet();
   const [first, second] = await asked(fleet, 3);
   await fleet.query(
@@ -70,7 +70,7 @@ test("poisoned rows are told apart, put aside with their reason, and in the end 
   expect(await relayOnce(fleet.fleet)).toBe(0);
 });
 
-test("while Redis is down the rows wait; when it is back each is told", async () => {
+test("while Redis is down the rows wait, and when it is back each is relayed", async () => {
   await using redis = await ownRedis();
   await using fleet = await testFleet({ env: { REDIS_URL: redis.url } });
   await asked(fleet, 2);
@@ -87,7 +87,7 @@ test("while Redis is down the rows wait; when it is back each is told", async ()
   expect(await fleet.fleet.broker.depth(spawnQueue)).toMatchObject({ waiting: 2 });
 });
 
-test("what waits in many full batches is relayed to the last row, each once", async () => {
+test("many full batches are relayed to the last row, each row once", async () => {
   await using fleet = await testFleet();
   const [task] = await asked(fleet, 1);
   await fleet.query(

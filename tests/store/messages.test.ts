@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import {
-  bumpNotificationEpoch,
+  bumpNotificationEpochs,
   claimNotification,
   insertFallbackNotification,
   listNotifications,
@@ -80,7 +80,7 @@ test("a notification is sent by one worker at a time, tried again under a new ep
   expect(await as(world, (tx) => listOverdueNotifications(tx, 60_000, 10))).toMatchObject([{ id: row.id, epoch: 2 }]);
   expect(await claim(2)).toMatchObject({ tries: 2, lastError: "429" });
   await as(world, (tx) => settleNotification(tx, row, { status: "failed", error: "late" })); // of epoch 1
-  expect(await as(world, (tx) => bumpNotificationEpoch(tx, row.id))).toBe(3);
+  expect(await as(world, (tx) => bumpNotificationEpochs(tx, [row.id]))).toEqual([{ id: row.id, epoch: 3 }]);
   await as(world, (tx) => settleNotification(tx, { ...row, epoch: 3 }, { status: "delivered" }));
   await as(world, (tx) => settleNotification(tx, { ...row, epoch: 3 }, { status: "failed", error: "later" }));
   const [end] = await world.query(

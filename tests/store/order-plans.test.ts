@@ -64,7 +64,7 @@ const LISTINGS: Readonly<Record<string, readonly [Principal, (tx: Tx) => Promise
   "expired orders": [SYSTEM, (tx) => claims.lockExpiredOrders(tx, 100)],
   "orders that are taken over": [
     SYSTEM,
-    (tx) => claims.takeOverOrders(tx, [id], { mostCrashes: 5, reason: "r", at: new Date() }),
+    (tx) => claims.takeOverOrders(tx, [id], { maxCrashes: 5, reason: "r", at: new Date() }),
   ],
   "a tenant's runs": [ada, (tx) => runs.listRuns(tx, "tenant-7", { limit: 50 })],
   "the next page of runs": [ada, (tx) => runs.listRuns(tx, "tenant-7", { before: { at: new Date(), id }, limit: 50 })],

@@ -2,6 +2,7 @@
 import { lstat, mkdir, readdir, realpath, rename } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { lastLines, runCommand } from "../../command/run.ts";
+import { batchesOf } from "../../domain/batches.ts";
 import { codeOf, FleetError } from "../../domain/errors.ts";
 import { SYSTEM_PATH } from "../../git/git.ts";
 
@@ -83,8 +84,7 @@ export async function deleteTree(trash: string): Promise<void> {
 export async function measureSizes(paths: readonly string[]): Promise<Map<string, number>> {
   const sizes = new Map<string, number>();
   const at = { cwd: "/", env: { PATH: SYSTEM_PATH, LC_ALL: "C" }, timeoutMs: SIZE_TIMEOUT_MS };
-  for (let from = 0; from < paths.length; from += 200) {
-    const batch = paths.slice(from, from + 200);
+  for (const batch of batchesOf(paths, 200)) {
     const { stdout } = await runCommand(["du", "-s", "-k", "-P", "--", ...batch], at);
     for (const line of stdout.split("\n")) {
       const [kilobytes = "", ...rest] = line.split("\t");

@@ -1,4 +1,4 @@
-/** The keys that sign tokens: listed, rotated, revoked. For role admin: the routes say so. */
+/** The keys that sign tokens: listing them, rotating to a new one, and revoking one. */
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import {
@@ -18,21 +18,20 @@ export async function listKeys(fleet: Fleet): Promise<SigningKeyRow[]> {
   return fleet.store.asSystem((tx) => listAllKeys(tx));
 }
 
-/** The new key signs from now on; the others still verify tokens for `overlapMs`. */
+/** The new key signs from now on; the other keys still verify signatures for `overlapMs`. */
 export async function rotateKeys(fleet: Fleet, by: Operator, key: NewSigningKey, overlapMs: number): Promise<void> {
   await fleet.store.asSystem(async (tx) => {
     await lockKeys(tx);
     const [before] = await listUsableKeys(tx);
     await insertKey(tx, key);
     await retireOtherKeys(tx, key.id, overlapMs);
-    const detail = { kid: key.id, previous: before?.id ?? null, overlapMs };
-    await auditBy(tx, by, "key.rotated", detail);
+    await auditBy(tx, by, "key.rotated", { kid: key.id, previous: before?.id ?? null, overlapMs });
   });
 }
 
 /**
- * Every token that it signed is refused from now on. If it is the current signing key, `replacement` takes its place in the
- * same transaction, so that there is always one. Revoking it again changes nothing. Throws "not-found".
+ * Nothing that the key signed is accepted from now on. If it is the signing key, `replacement` takes its place in the same
+ * transaction, so that there is always one. Revoking it again changes nothing. Throws "not-found".
  */
 export async function revokeKey(fleet: Fleet, by: Operator, id: string, replacement: NewSigningKey): Promise<void> {
   await fleet.store.asSystem(async (tx) => {
@@ -43,7 +42,6 @@ export async function revokeKey(fleet: Fleet, by: Operator, id: string, replacem
     if (!(await markKeyRevoked(tx, id))) return;
     const signingKey = (await listUsableKeys(tx)).find(({ retireAt }) => retireAt === null);
     if (!signingKey) await insertKey(tx, replacement);
-    const detail = { kid: id, signs: signingKey?.id ?? replacement.id };
-    await auditBy(tx, by, "key.revoked", detail);
+    await auditBy(tx, by, "key.revoked", { kid: id, signs: signingKey?.id ?? replacement.id });
   });
 }

@@ -1,4 +1,4 @@
-/** Operators: listed, added, changed, disabled and enabled. For role admin: the routes say so. */
+/** Operators: listing them, setting the highest tier and role they may use, and disabling them. */
 import { FleetError } from "../../domain/errors.ts";
 import {
   isRoleAtLeast,
@@ -12,7 +12,7 @@ import { findOperatorRow, listOperators, lockOperator, upsertOperatorRow, auditB
 import type { Fleet } from "../fleet.ts";
 import { assertMayGrant } from "./tokens.ts";
 
-/** In the order of their names, those behind `after`. */
+/** Sorted by id; the page starts after the id `after`. */
 export async function listOperatorsFor(
   fleet: Fleet,
   page: { readonly after: string; readonly limit: number },
@@ -21,14 +21,14 @@ export async function listOperatorsFor(
 }
 
 export interface SetOperatorRequest {
-  /** Needed for a new one; one that is known stays where it is. */
+  /** Required for a new operator; it cannot be changed later. */
   readonly tenant?: string | undefined;
   readonly tier?: Tier | undefined;
   readonly role?: Role | null | undefined;
 }
 
 /**
- * The most that their tokens may claim, from the next request on. Nobody raises anybody above themselves, nor themselves.
+ * Sets the most that tokens of this operator may claim, from the next request on. Admins cannot grant more than they have.
  * Throws "tier-too-low", "invalid-input".
  */
 export async function setOperator(
@@ -40,7 +40,7 @@ export async function setOperator(
   return changeOperator(fleet, by, id, (known) => {
     if (!known) return newOperator(by, id, request);
     if (request.tenant !== undefined && request.tenant !== known.tenantId) {
-      throw new FleetError("invalid-input", `Operator ${id} is of tenant ${known.tenantId}, and stays there.`);
+      throw new FleetError("invalid-input", `Operator ${id} belongs to tenant ${known.tenantId}, which cannot change.`);
     }
     const tier = request.tier ?? known.tier;
     const role = request.role === undefined ? known.role : request.role;
@@ -52,13 +52,13 @@ export async function setOperator(
 
 function newOperator(by: Operator, id: string, { tenant, tier, role = null }: SetOperatorRequest) {
   if (tenant === undefined || tier === undefined) {
-    throw new FleetError("invalid-input", `Operator ${id} is new: say of which tenant, and with which tier.`);
+    throw new FleetError("invalid-input", `Operator ${id} is new: give a tenant and a tier.`);
   }
   assertMayGrant(by, { tier, role });
   return { id, tenantId: tenant, tier, role, disabledAt: null };
 }
 
-/** Whatever token they bring is refused; what they asked for goes on. Throws "not-found", "invalid-input" for oneself. */
+/** Refuses all their tokens from now on; their tasks continue. Throws "not-found", and "invalid-input" for oneself. */
 export async function disableOperator(fleet: Fleet, by: Operator, id: string): Promise<OperatorRow> {
   return changeOperator(fleet, by, id, (known) => {
     if (!known) throw operatorNotFound(id);
@@ -67,7 +67,7 @@ export async function disableOperator(fleet: Fleet, by: Operator, id: string): P
   });
 }
 
-/** Tokens that have not ended meanwhile are believed again. Throws "not-found". */
+/** Their tokens that have not expired are accepted again. Throws "not-found". */
 export async function enableOperator(fleet: Fleet, by: Operator, id: string): Promise<OperatorRow> {
   return changeOperator(fleet, by, id, (known) => {
     if (!known) throw operatorNotFound(id);

@@ -1,46 +1,40 @@
-/** What is sealed in the database, and bringing it under the key that seals now. */
+/** Values that are encrypted in the database, and encrypting all of them again with the current key. */
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { claimConfigToReseal, countSealed, resealConfig, type SealedCount } from "../../store/config.ts";
 import { claimKeysToReseal, resealKey, type NewSigningKey } from "../../store/keys.ts";
 import { auditBy } from "../../store/operators.ts";
+import type { Tx } from "../../store/sql.ts";
 import type { Fleet, Seal } from "../fleet.ts";
 import type { ConfigRow } from "../../domain/settings/preferences.ts";
 import type { SigningKeyRow } from "../../domain/signing-key.ts";
 
-/** One transaction's worth: killed in between, the next run goes on with the rest. */
+/** Rows of one transaction; if the process is killed in between, the next run continues with the rest. */
 const BATCH = 200;
 
 export interface ResealResult {
   readonly keyId: string;
   readonly settings: number;
   readonly signingKeys: number;
-  /** What is still sealed under other keys, because this process does not have them. */
+  /** Values that are still encrypted with other keys, because this process does not have those. */
   readonly left: readonly SealedCount[];
 }
 
-/** Asked twice, the second run has nothing to do. */
+/** A second run finds nothing to do. */
 export async function resealAll(fleet: Fleet, by: Operator): Promise<ResealResult> {
   const { seal, store } = fleet;
   const filter = { keyId: seal.keyId, openable: seal.keyIds, limit: BATCH };
-  const settings = await repeatUntilDone(() =>
-    store.asSystem(async (tx) => {
-      const rows = await claimConfigToReseal(tx, filter);
-      for (const row of rows) {
-        const sealed = seal.encrypt(openSetting(seal, row), settingAad(row));
-        await resealConfig(tx, row, { sealed, keyId: seal.keyId });
-      }
-      return rows.length;
-    }),
-  );
-  const signingKeys = await repeatUntilDone(() =>
-    store.asSystem(async (tx) => {
-      const rows = await claimKeysToReseal(tx, filter);
-      for (const row of rows)
-        await resealKey(tx, row.id, sealSigningKeyWith(seal, row.id, openSigningKeyWith(seal, row)));
-      return rows.length;
-    }),
-  );
+  const settings = await resealRows(store, {
+    claim: (tx) => claimConfigToReseal(tx, filter),
+    reseal: (tx, row) => {
+      const sealed = seal.encrypt(openSetting(seal, row), settingAad(row));
+      return resealConfig(tx, row, { sealed, keyId: seal.keyId });
+    },
+  });
+  const signingKeys = await resealRows(store, {
+    claim: (tx) => claimKeysToReseal(tx, filter),
+    reseal: (tx, row) => resealKey(tx, row.id, sealSigningKeyWith(seal, row.id, openSigningKeyWith(seal, row))),
+  });
   return store.asSystem(async (tx) => {
     const detail = { keyId: seal.keyId, settings, signingKeys };
     await auditBy(tx, by, "config.resealed", detail);
@@ -49,30 +43,39 @@ export async function resealAll(fleet: Fleet, by: Operator): Promise<ResealResul
   });
 }
 
-async function repeatUntilDone(batch: () => Promise<number>): Promise<number> {
-  let all = 0;
+interface ResealSteps<Row> {
+  readonly claim: (tx: Tx) => Promise<readonly Row[]>;
+  readonly reseal: (tx: Tx, row: Row) => Promise<void>;
+}
+
+async function resealRows<Row>(store: Fleet["store"], { claim, reseal }: ResealSteps<Row>): Promise<number> {
+  let total = 0;
   for (;;) {
-    const done = await batch();
-    all += done;
-    if (done < BATCH) return all;
+    const count = await store.asSystem(async (tx) => {
+      const rows = await claim(tx);
+      for (const row of rows) await reseal(tx, row);
+      return rows.length;
+    });
+    total += count;
+    if (count < BATCH) return total;
   }
 }
 
-/** A sealed value opens only in the row it was made for. */
+/** Binds an encrypted value to its row: copied into another row, it does not decrypt. */
 export function settingAad({ tenantId, operatorId, key }: Pick<ConfigRow, "tenantId" | "operatorId" | "key">): string {
   return JSON.stringify(["fleet_config", tenantId, operatorId, key]);
 }
 
-/** Throws "encryption-key-missing", or "not-verified" when it is not the value that was sealed for this row. */
+/** Throws "encryption-key-missing", or "not-verified" when the value was not encrypted for this row. */
 export function openSetting(seal: Seal, row: ConfigRow): string {
-  if (!row.sealed || row.keyId === null) throw new Error(`The setting ${row.key} is not sealed.`);
+  if (!row.sealed || row.keyId === null) throw new Error(`The setting ${row.key} is not encrypted.`);
   return openOrThrow(
     () => seal.decrypt(row.sealed ?? Buffer.alloc(0), { keyId: row.keyId ?? "", bound: settingAad(row) }),
     row.key,
   );
 }
 
-/** Those of an earlier version were bound to nothing. */
+/** Signing keys that an earlier version encrypted are bound to no row, so that is tried second. */
 export function openSigningKeyWith(
   seal: Seal,
   { id, sealedPrivate, sealedWith }: Pick<SigningKeyRow, "id" | "sealedPrivate" | "sealedWith">,
@@ -107,7 +110,7 @@ function openOrThrow(open: () => string, what: string): string {
     if (error instanceof FleetError) throw error;
     throw new FleetError(
       "not-verified",
-      `What is sealed as ${what} was changed, or belongs to another row.`,
+      `The encrypted value of ${what} was changed, or belongs to another row.`,
       {},
       error,
     );

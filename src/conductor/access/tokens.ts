@@ -1,4 +1,5 @@
-/** Tokens: issued for somebody, listed, revoked before their time; and sessions of browsers, which are tokens, too. */
+/** Access tokens: issuing, listing and revoking them; and browser sessions and login links, which the web process signs. */
+import { validate as isUuid } from "uuid";
 import { FleetError } from "../../domain/errors.ts";
 import {
   assertAdmin,
@@ -21,6 +22,7 @@ import {
 } from "../../store/tokens.ts";
 import type { Fleet } from "../fleet.ts";
 import type { TokenRow } from "../../domain/token.ts";
+import { oneNamed } from "../name.ts";
 
 export interface SignedToken {
   readonly token: string;
@@ -40,8 +42,8 @@ export interface IssueTokenRequest {
 type Sign = (operator: Operator, ttlMs: number) => Promise<SignedToken>;
 
 /**
- * A token for that operator, who is known to the house afterwards. Nobody gives more than they have, and nobody gets more than
- * the house has written down of them: "tier-too-low". Throws "invalid-input" for an operator of another tenant.
+ * Issues a token for an operator, and stores the operator if they are new. It grants no more than the issuer has and no more
+ * than is stored for the operator: otherwise it throws "tier-too-low". Throws "invalid-input" for another tenant's operator.
  */
 export async function issueTokenFor(
   fleet: Fleet,
@@ -73,10 +75,10 @@ export async function issueTokenFor(
   return signed;
 }
 
-/** Nobody raises anybody above themselves. */
+/** Admins cannot grant more than they have themselves. */
 export function assertMayGrant(by: Operator, { tier, role }: { tier: Tier; role?: Role | null | undefined }): void {
   if (isTierAtLeast(by.tier, tier) && isRoleAtLeast(by.role, role)) return;
-  throw new FleetError("tier-too-low", `You have tier ${by.tier}, and can give no more than that.`, {
+  throw new FleetError("tier-too-low", `You have tier ${by.tier} and cannot grant a higher tier or role.`, {
     needed: tier,
     tier: by.tier,
   });
@@ -84,12 +86,12 @@ export function assertMayGrant(by: Operator, { tier, role }: { tier: Tier; role?
 
 function assertWithin(record: OperatorRecord, { operator, tenant, tier, role }: IssueTokenRequest): void {
   if (record.tenantId !== tenant) {
-    throw new FleetError("invalid-input", `Operator ${operator} is of tenant ${record.tenantId}, not ${tenant}.`);
+    throw new FleetError("invalid-input", `Operator ${operator} belongs to tenant ${record.tenantId}, not ${tenant}.`);
   }
   if (record.disabledAt) {
     throw new FleetError(
       "invalid-input",
-      `Operator ${operator} is disabled. First: fleet operators enable ${operator}`,
+      `Operator ${operator} is disabled. Enable them first: fleet operators enable ${operator}`,
     );
   }
   if (isTierAtLeast(record.tier, tier) && isRoleAtLeast(record.role, role)) return;
@@ -100,7 +102,7 @@ function assertWithin(record: OperatorRecord, { operator, tenant, tier, role }: 
   });
 }
 
-/** An admin sees everybody's, anybody else their own. Newest first. */
+/** Newest first. Admins see the tokens of all operators, other operators their own. */
 export async function listTokensFor(
   fleet: Fleet,
   by: Operator,
@@ -110,28 +112,25 @@ export async function listTokensFor(
   return fleet.store.asSystem((tx) => listTokens(tx, { ...filter, operatorId }));
 }
 
-/** Whose token it is, and who gave it. */
 export interface TokenRef {
-  /** Its whole name, the beginning of it or the end. Of another issuer's token the whole. */
+  /** Its id, the beginning of it, or its short name; for a token of another issuer, its whole id. */
   readonly jti: string;
   readonly issuer: string;
 }
 
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const MAX_MATCHES = 6;
-/** No token lives longer than a day; a while more for clocks that differ. */
+/** No token lives longer than a day; the minute more allows for clocks that differ. */
 const MAX_TOKEN_MS = 24 * 3_600_000 + 60_000;
 
 /**
- * Refused from now on, in every web process within seconds. An admin may name anybody's, also one that is not in our list: of
- * another issuer, or older than the list. Again changes nothing. Throws "not-found", "ambiguous-name".
+ * Every web process refuses the token within seconds. Admins may revoke any token, also one that is not stored here: of
+ * another issuer, or older than the table. Revoking it again changes nothing. Throws "not-found", "ambiguous-name".
  */
 export async function revokeToken(fleet: Fleet, by: Operator, name: TokenRef, own: string): Promise<TokenRef> {
   return fleet.store.asSystem(async (tx) => {
     const row = name.issuer === own ? await findTokenByName(tx, by, name.jti) : undefined;
     if (!row) {
       assertAdmin(by, "Revoking a token of another operator");
-      if (name.issuer === own && !UUID.test(name.jti)) throw tokenNotFound(name.jti);
+      if (name.issuer === own && !isUuid(name.jti)) throw tokenNotFound(name.jti);
     }
     const { jti, expiresAt } = row ?? { jti: name.jti, expiresAt: new Date(fleet.clock().getTime() + MAX_TOKEN_MS) };
     if (row) await markTokenRevoked(tx, jti, by.id);
@@ -141,14 +140,12 @@ export async function revokeToken(fleet: Fleet, by: Operator, name: TokenRef, ow
 }
 
 async function findTokenByName(tx: Tx, by: Operator, name: string): Promise<TokenRow | undefined> {
-  const rows = await listTokensByName(tx, name, MAX_MATCHES);
-  const visible = rows.filter(({ operatorId }) => by.role === "admin" || operatorId === by.id);
-  const [row] = visible;
-  if (visible.length > 1) {
-    throw new FleetError("ambiguous-name", `${name} fits several tokens. Give one more letter.`, {
-      candidates: visible.map(({ jti }) => jti),
-    });
-  }
+  const operatorId = by.role === "admin" ? undefined : by.id;
+  const row = await oneNamed(name, {
+    plural: "tokens",
+    find: (digits, limit) => listTokensByName(tx, digits, { operatorId, limit }),
+    describe: ({ jti }) => jti,
+  });
   if (!row && by.role !== "admin") throw tokenNotFound(name);
   return row;
 }
@@ -163,7 +160,12 @@ async function recordRevocation(tx: Tx, by: Operator, { issuer, jti, expiresAt }
   await auditBy(tx, by, "token.revoked", { jti, issuer });
 }
 
-/** A browser was let in: its session is listed and can be revoked like any token. */
+/** Written before the link is created, so that no link exists that the audit log does not know. */
+export async function auditLoginLink(fleet: Fleet, by: Operator): Promise<void> {
+  await fleet.store.as(by, (tx) => auditBy(tx, by, "login.linked", {}));
+}
+
+/** Stores the session of a browser that logged in, so that it is listed and can be revoked like any token. */
 export async function recordSession(fleet: Pick<Fleet, "store">, of: Operator, session: SignedToken): Promise<void> {
   await fleet.store.asSystem(async (tx) => {
     const { jti, expiresAt } = session;
@@ -184,7 +186,7 @@ export async function recordSession(fleet: Pick<Fleet, "store">, of: Operator, s
   });
 }
 
-/** By its own browser. */
+/** Logs a browser out. */
 export async function endSession(
   fleet: Pick<Fleet, "store">,
   of: Operator,

@@ -1,4 +1,4 @@
-/** An attempt that ended without delivering: what can still be learnt of it, and what becomes of the task. */
+/** An attempt that ended without a result: collecting what explains the failure, and failing or holding the task. */
 import type { Decision } from "../../domain/monitor/decision.ts";
 import { classifyCi } from "../../domain/task/failure.ts";
 import type { Task } from "../../domain/task/task.ts";
@@ -15,13 +15,13 @@ export function isOnThisHost(fleet: Fleet, task: Task): boolean {
   return task.host === fleet.host.id;
 }
 
-/** Classes of an agent that ended without work: what it said last may explain it. */
+/** The agent ended without commits in these classes: its result file may explain why. */
 const NO_WORK_CLASSES = new Set(["no_evidence", "agent_error"]);
 
-/** "Nothing has to be changed" is an outcome, but one that a person confirms: by stopping the task, or by asking again. */
+/** "No change is needed" is a valid outcome, but a person confirms it: they stop the task, or retry it. */
 async function holdNoChange(fleet: Fleet, task: Task, why: string): Promise<Task | undefined> {
   if (task.condition === "needs_input") return undefined;
-  const text = `The agent says that nothing has to be changed: ${toStorable(why, 1_000)}`;
+  const text = `The agent reports that no change is needed: ${toStorable(why, 1_000)}`;
   return applyTransition(fleet, {
     task,
     actor: fleet.worker,
@@ -32,7 +32,7 @@ async function holdNoChange(fleet: Fleet, task: Task, why: string): Promise<Task
   });
 }
 
-/** What its own host can still tell of it goes into the failure; a lost host's facts are lost with it. */
+/** The task's own host adds the evidence it still has; the evidence of a lost host is lost with it. */
 export async function failEndedAttempt(
   fleet: Fleet,
   task: Task,
@@ -69,7 +69,7 @@ async function collectEvidence(
   return {
     ...collected,
     ...why,
-    // Masked before a line is taken out of it: alone, a line of a private key looks like nothing.
+    // Redact before one line is picked: a single line of a private key has no shape that a redactor knows.
     summary: summarizeFailure(why.reason, redactorOf(fleet).redact(checks?.logExcerpt ?? collected?.outputTail ?? "")),
     ciLog: checks?.logExcerpt ?? undefined,
     durationMs: task.spawnedAt ? fleet.clock().getTime() - task.spawnedAt.getTime() : undefined,
@@ -77,13 +77,13 @@ async function collectEvidence(
   };
 }
 
-/** What the log of checks says itself, and what says nothing. */
+/** Lines that the check runner itself writes, and empty lines. */
 const NOISE_LINE = /^(?:\[[a-z]+ ended with \w+\]|\[stopped after \d+ ms\]|\$ .{1,500}   \([a-z]+\))?$/;
 
-/** The reason as a sentence, with the last line that says something. */
+/** The reason as a sentence, followed by the last line of output that is not noise. */
 function summarizeFailure(reason: string, output: string | undefined): string {
   const sentence = `${reason.charAt(0).toUpperCase()}${reason.slice(1).replaceAll("_", " ")}.`;
   const lines = output?.split("\n").map((line) => line.trim());
   const lastLine = lines?.findLast((line) => !NOISE_LINE.test(line));
-  return lastLine ? `${sentence} Last words: ${lastLine.slice(0, 300)}` : sentence;
+  return lastLine ? `${sentence} Last output: ${lastLine.slice(0, 300)}` : sentence;
 }

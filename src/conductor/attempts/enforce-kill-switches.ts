@@ -1,6 +1,6 @@
 /**
- * Kill switches made true, again and again: each host stops and continues its own agents, and the first process sees to
- * the tasks that no host holds. All of it is found in rows, so nothing can be lost, and doing it twice does nothing twice.
+ * Enforcing kill switches, about once a second: each host pauses, stops and resumes its own agents, and one worker handles the
+ * tasks that no host holds. Everything follows from rows, so nothing can be lost, and enforcing a switch twice is harmless.
  */
 import {
   decideEstop,
@@ -10,8 +10,8 @@ import {
   type EstopDecision,
   type EstopSwitch,
 } from "../../domain/task/kill-switch.ts";
-import { StaleVersionError } from "../../domain/errors.ts";
-import type { Condition, Task } from "../../domain/task/task.ts";
+import { inBatches } from "../../domain/batches.ts";
+import { EXCUSED_CONDITIONS, type Task } from "../../domain/task/task.ts";
 import { listHosts } from "../../store/hosts.ts";
 import { deleteSpentSwitches } from "../../store/kill-switches.ts";
 import {
@@ -20,72 +20,69 @@ import {
   listOrphanedPauses,
   listPausedTasksOnHost,
 } from "../../store/stopped-tasks.ts";
-import { findTask, listTasksOnHost } from "../../store/tasks.ts";
+import { listTasksOnHost } from "../../store/tasks.ts";
+import { retryOnStale } from "../tasks/retry-stale.ts";
 import { stopTask } from "../tasks/stop.ts";
 import type { Fleet } from "../fleet.ts";
 import { applyTransition, ignoreStale, type TransitionRequest, computeExcusedMs } from "../tasks/transition.ts";
 import { killSwitchOnTask, readKillSwitches, currentKillSwitches } from "../products/kill-switches.ts";
 
-/** A row that is written meanwhile is read again; what stays undone is done by the next look, a second later. */
-const MAX_TRIES = 5;
 const CONCURRENCY = 20;
-/** Of one kind in one look. */
+/** Per query and pass. */
 const MAX_TASKS = 1_000;
-/** The hint to go on with a spawn comes first; only then its worker is missed. */
+/** Long enough for the host job to resume the spawn before its worker counts as dead. */
 const RESUMED_LEASE_MS = 10_000;
 
-/** One look, once a second or so. Nothing stopped, nothing paused: that is one statement. */
+/** One pass. While no switch is engaged and no task is paused, it costs one statement. */
 export async function enforceKillSwitches(fleet: Fleet): Promise<void> {
   const isDeclared = fleet.settings.products.some(({ killSwitch }) => killSwitch.enabled);
   if (!isDeclared && !(await fleet.store.asSystem((tx) => hasActiveStops(tx)))) return;
-  await Promise.all([enforceOnHost(fleet), enforceHostless(fleet)]);
+  await Promise.all([enforceOnHost(fleet), enforceWithoutHost(fleet)]);
 }
 
-/** This host's agents. Undefined when another process of this machine is at it. */
+/** This host's agents. Undefined when another process of this machine is doing it. */
 async function enforceOnHost(fleet: Fleet): Promise<number | undefined> {
   const { id } = fleet.host;
   return fleet.store.tryWithLock(`estop/${id}`, async () => {
     const { switches, tasks } = await fleet.store.asSystem(async (tx) => {
-      const thrown = await readKillSwitches(fleet, tx);
+      const engaged = await readKillSwitches(fleet, tx);
       return {
-        switches: thrown,
-        tasks: await (thrown.length > 0 ? listTasksOnHost(tx, id) : listPausedTasksOnHost(tx, id)),
+        switches: engaged,
+        tasks: await (engaged.length > 0 ? listTasksOnHost(tx, id) : listPausedTasksOnHost(tx, id)),
       };
     });
     return enforceAll(fleet, switches, tasks);
   });
 }
 
-/** What no host sees to: tasks that wait, tasks of lost hosts, and what is to be stopped wherever it is. */
-async function enforceHostless(fleet: Fleet): Promise<number | undefined> {
+/** Tasks that no live host handles: those that wait, those of lost hosts, and those to abort on any host. */
+async function enforceWithoutHost(fleet: Fleet): Promise<number | undefined> {
   return fleet.store.tryWithLock("estop", async () => {
     const { switches, tasks } = await fleet.store.asSystem(async (tx) => {
-      const thrown = await readKillSwitches(fleet, tx);
-      const aborts = thrown.filter(({ mode }) => mode === "abort");
+      const engaged = await readKillSwitches(fleet, tx);
+      const aborts = engaged.filter(({ mode }) => mode === "abort");
       const abortable = aborts.length > 0 ? await listAbortableTasks(tx, aborts, MAX_TASKS) : [];
       const alive = (await listHosts(tx)).filter((host) => host.alive).map(({ id }) => id);
-      const forsaken = await listOrphanedPauses(tx, alive, MAX_TASKS);
+      const orphaned = await listOrphanedPauses(tx, alive, MAX_TASKS);
       await deleteSpentSwitches(tx);
-      return { switches: thrown, tasks: [...abortable, ...forsaken] };
+      return { switches: engaged, tasks: [...abortable, ...orphaned] };
     });
     return enforceAll(fleet, switches, tasks);
   });
 }
 
 async function enforceAll(fleet: Fleet, switches: readonly EstopSwitch[], tasks: readonly Task[]): Promise<number> {
-  for (let from = 0; from < tasks.length; from += CONCURRENCY) {
-    await Promise.all(tasks.slice(from, from + CONCURRENCY).map((task) => enforceOne(fleet, switches, task)));
-  }
+  await inBatches(tasks, CONCURRENCY, (task) => enforceOne(fleet, switches, task));
   return tasks.length;
 }
 
-/** One task's trouble holds up nobody else's. */
+/** An error of one task must not hold up the others; the next pass tries it again. */
 async function enforceOne(fleet: Fleet, switches: readonly EstopSwitch[], task: Task): Promise<void> {
   try {
     await enforce(fleet, switches, task);
   } catch (error) {
     const facts = { event: "estop.failed", taskId: task.id, error: String(error) };
-    fleet.log.warn(facts, "a kill switch could not be made true for a task");
+    fleet.log.warn(facts, "kill switch could not be enforced on a task");
   }
 }
 
@@ -99,13 +96,13 @@ async function enforce(fleet: Fleet, switches: readonly EstopSwitch[], task: Tas
   return decision;
 }
 
-/** For a caller about to begin something for a live task: true when it must not, and then the task is as the switch wants it. */
+/** Checked before work on a live task begins: true when a switch forbids it, and then the task is already paused or stopped. */
 export async function yieldToKillSwitch(fleet: Fleet, task: Task): Promise<boolean> {
   const decision = await enforce(fleet, await currentKillSwitches(fleet, task.tenantId), task);
   return decision === "pause" || decision === "stop";
 }
 
-/** What waits to begin stays as it is, says why, and is asked again only when its switch is gone. */
+/** A task that waits to start keeps its status, shows the reason, and gets its next job only after the switch is released. */
 export function parkedTransition(fleet: Fleet, task: Task, hold: EstopSwitch): TransitionRequest {
   return {
     task,
@@ -118,16 +115,17 @@ export function parkedTransition(fleet: Fleet, task: Task, hold: EstopSwitch): T
 }
 
 /**
- * The row first: a process that died between the two is found by it. A spawn that is under way is fenced off by the new epoch, so
- * that it begins nothing more; what it began is stopped here.
+ * The row is written first, so that a crash before the processes are paused is found by it. The new epoch fences off a spawn
+ * that is in progress, so that it starts nothing more; what it started is paused here.
  */
 async function pauseTask(fleet: Fleet, task: Task, hold: EstopSwitch): Promise<void> {
   await fleet.faultPoint("estop:before", task.id);
-  await retryOnStale(fleet, task, (fresh) => recordPause(fleet, fresh, hold));
+  await retryOnStale(fleet, task.id, (fresh) => recordPause(fleet, fresh, hold));
   await fleet.faultPoint("estop:paused", task.id);
   if (task.host !== fleet.host.id) return;
-  const isStill = await fleet.agents.pause({ taskId: task.id, attempt: task.attempt });
-  if (!isStill) fleet.log.warn({ event: "estop.moving", taskId: task.id }, "something of a frozen agent still moves");
+  const isPaused = await fleet.agents.pause({ taskId: task.id, attempt: task.attempt });
+  if (!isPaused)
+    fleet.log.warn({ event: "estop.moving", taskId: task.id }, "some processes are still running after freeze");
 }
 
 async function recordPause(fleet: Fleet, task: Task, hold: EstopSwitch): Promise<void> {
@@ -156,7 +154,7 @@ async function recordPause(fleet: Fleet, task: Task, hold: EstopSwitch): Promise
   });
 }
 
-/** Another switch holds it by now: only what its row says of it changes. */
+/** Another switch applies to it now: only the reason in its row changes. */
 async function recordHold(fleet: Fleet, task: Task, hold: EstopSwitch): Promise<void> {
   const held = killSwitchOnRow(task);
   const estop = holdDetail(hold);
@@ -174,21 +172,19 @@ async function abortTask(fleet: Fleet, task: Task, hold: EstopSwitch): Promise<v
   await stopTask(fleet, by, task, describeHold(hold));
 }
 
-/** The processes first: a row that says it goes on is true then. */
+/** The processes are resumed first, so that the row is true when it says that the task continues. */
 async function resumeTask(fleet: Fleet, task: Task): Promise<void> {
   if (task.host === fleet.host.id) await fleet.agents.resume({ taskId: task.id, attempt: task.attempt });
   await fleet.faultPoint("estop:resumed", task.id);
-  await retryOnStale(fleet, task, async (fresh) => {
+  await retryOnStale(fleet, task.id, async (fresh) => {
     if (killSwitchOnRow(fresh)) await applyTransition(fleet, resumeTransition(fleet, fresh));
   });
 }
 
-/** Conditions that a frozen task comes back to: what it waited for then, it still waits for. */
-const RESTORED_CONDITIONS = new Set<Condition>(["needs_input", "waiting_quota", "operator_attached", "paused"]);
-
+/** A condition in which time does not count is restored: the task still waits for what it waited for before the freeze. */
 function resumeTransition(fleet: Fleet, task: Task): TransitionRequest {
   const was = killSwitchOnRow(task)?.was;
-  const isRestored = was !== undefined && RESTORED_CONDITIONS.has(was.condition);
+  const isRestored = was !== undefined && EXCUSED_CONDITIONS.has(was.condition);
   const move = { task, actor: fleet.worker, action: "estop.resumed" };
   const patch = {
     condition: isRestored ? was.condition : ("ok" as const),
@@ -206,16 +202,4 @@ function resumeTransition(fleet: Fleet, task: Task): TransitionRequest {
     return { ...move, patch, takeOver: true, next: { queue: "retry" } };
   }
   return { ...move, patch };
-}
-
-async function retryOnStale(fleet: Fleet, task: Task, work: (fresh: Task) => Promise<void>): Promise<void> {
-  let fresh: Task | undefined = task;
-  for (let tries = 1; fresh; tries += 1) {
-    try {
-      return await work(fresh);
-    } catch (error) {
-      if (!(error instanceof StaleVersionError) || tries >= MAX_TRIES) throw error;
-      fresh = await fleet.store.asSystem((tx) => findTask(tx, task.id));
-    }
-  }
 }

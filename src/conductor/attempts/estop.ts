@@ -1,4 +1,4 @@
-/** fleet estop: throwing a kill switch, releasing it, and what is thrown. Who may, and that it is written down who did. */
+/** fleet estop: engaging a kill switch, releasing it, and listing those that are engaged. Each act is audited. */
 import { FleetError } from "../../domain/errors.ts";
 import {
   FLEET_WIDE,
@@ -12,23 +12,23 @@ import { isTerminal, shortId, type Task } from "../../domain/task/task.ts";
 import { deleteKillSwitch, upsertKillSwitch } from "../../store/kill-switches.ts";
 import { auditBy } from "../../store/operators.ts";
 import type { Fleet } from "../fleet.ts";
-import { getProduct } from "../products/products.ts";
+import { getProduct } from "../products/find.ts";
 import { killSwitchOnTask, currentKillSwitches } from "../products/kill-switches.ts";
 import { getOwnTask } from "../tasks/find.ts";
 
-/** What somebody names: a task, a product or a tenant; nothing for the fleet. */
+/** Names a task, a product or a tenant; the fleet needs no subject. */
 export interface EstopRequest {
   readonly scope: EstopScope;
   readonly subject?: string | undefined;
 }
 
-/** The switches that may hold something of the asker's tenant; an admin sees all. Widest first. */
+/** The switches that may apply to the operator's tenant; admins see all. Widest scope first. */
 export async function listEstops(fleet: Fleet, by: Operator): Promise<EstopSwitch[]> {
   const switches = await currentKillSwitches(fleet, by.role === "admin" ? undefined : by.tenantId);
   return switches.toSorted((a, b) => SCOPE_RANK[b.scope] - SCOPE_RANK[a.scope] || (a.subject < b.subject ? -1 : 1));
 }
 
-/** What is stopped, and which of these tasks that holds. */
+/** The engaged switches, and for each of these tasks the one that applies to it. */
 export async function findEstopHolds(
   fleet: Fleet,
   by: Operator,
@@ -45,7 +45,7 @@ export async function findEstopHolds(
 
 const SCOPE_RANK: Readonly<Record<EstopScope, number>> = { agent: 0, product: 1, tenant: 2, fleet: 3 };
 
-/** Holds from the commit on, for every process: claims read it, and hosts look every second. */
+/** Applies in every process from the commit on: claims read the switches, and hosts check them every second. */
 export async function engageEstop(
   fleet: Fleet,
   by: Operator,
@@ -61,14 +61,14 @@ export async function engageEstop(
   return listEstops(fleet, by);
 }
 
-/** Only this one; what else holds goes on holding. Releasing what is not stopped is told, since it may be a mistake. */
+/** Releases this switch only; others still apply. Throws "not-found" when it is not engaged, since that may be a mistake. */
 export async function releaseEstop(
   fleet: Fleet,
   by: Operator,
   request: EstopRequest & { readonly reason?: string | undefined },
 ): Promise<EstopSwitch[]> {
   const target = await resolveTarget(fleet, by, request);
-  const dropped = await fleet.store.asSystem(async (tx) => {
+  const released = await fleet.store.asSystem(async (tx) => {
     const found = await deleteKillSwitch(tx, target);
     if (!found) return undefined;
     const { mode, reason: was, operatorId: thrownBy } = found;
@@ -76,24 +76,24 @@ export async function releaseEstop(
     await auditBy(tx, by, "estop.released", detail);
     return found;
   });
-  if (!dropped) {
-    throw new FleetError("not-found", "Nothing is stopped there. See what is: fleet estop", { ...target });
+  if (!released) {
+    throw new FleetError("not-found", "No kill switch is engaged there. See them: fleet estop", { ...target });
   }
   fleet.log.warn({ event: "estop.released", ...target, by: by.id }, "released");
   return listEstops(fleet, by);
 }
 
-/** Throws "not-found", "not-owner" or "tier-too-low": what somebody may not stop they may not release either. */
+/** Throws "not-found", "not-owner" or "tier-too-low": operators may release only what they may stop. */
 async function resolveTarget(fleet: Fleet, by: Operator, { scope, subject }: EstopRequest): Promise<EstopTarget> {
   if (scope === "fleet") return fleetTarget(by);
   if (scope === "tenant") return tenantTarget(by, subject ?? by.tenantId);
   if (subject === undefined) {
-    throw new FleetError("invalid-input", `Say which ${scope}.`, { scope });
+    throw new FleetError("invalid-input", `Name the ${scope} to stop or release.`, { scope });
   }
   if (scope === "product") return { tenantId: by.tenantId, scope, subject: getProduct(fleet, by.tenantId, subject).id };
   const task = await getOwnTask(fleet, by, subject);
   if (task.completedAt) {
-    throw new FleetError("invalid-transition", `Task ${shortId(task.id)} is ${task.status}: nothing of it runs.`);
+    throw new FleetError("invalid-transition", `Task ${shortId(task.id)} is ${task.status} and has no running agent.`);
   }
   return { tenantId: task.tenantId, scope, subject: task.id };
 }

@@ -1,4 +1,4 @@
-/** What an attempt is told: the task, what failed before, what reviewers said; and the secrets it is handed. */
+/** The prompt of an attempt: the task, earlier failures and review findings; and the secrets that the agent is given. */
 import { randomBytes } from "node:crypto";
 import { buildPrompt } from "../../domain/task/prompt.ts";
 import { findProduct } from "../../domain/settings/settings.ts";
@@ -9,7 +9,7 @@ import { listReviews } from "../../store/reviews.ts";
 import type { Fleet } from "../fleet.ts";
 import { redactorOf } from "../redactor.ts";
 
-/** Writes the run of this attempt: its prompt, its program and its secrets. Answers with the hash of what it was told. */
+/** Writes the files of this attempt: its prompt, its command and its secrets. Returns the hash of the prompt. */
 export async function writePrompt(fleet: Fleet, task: Task): Promise<string> {
   const { attempts, reviews } = await fleet.store.asSystem(async (tx) => ({
     attempts: await listAttempts(tx, task.id),
@@ -53,7 +53,7 @@ export async function writePrompt(fleet: Fleet, task: Task): Promise<string> {
   return prompt.contextHash;
 }
 
-/** Which variables were handed out, never what is in them. */
+/** Records the names of the variables, never their values. */
 async function auditSecrets(fleet: Fleet, task: Task, names: readonly string[]): Promise<void> {
   const detail = { taskId: task.id, attempt: task.attempt, names };
   await fleet.store.asSystem((tx) =>

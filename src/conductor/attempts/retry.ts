@@ -1,4 +1,4 @@
-/** Retrying: a failed or rejected task comes back through the gate, or is given up. */
+/** Retrying: a failed or rejected task is admitted again within the tier's limit and budget, or it is abandoned. */
 import type { TaskJob } from "../../../queues/task-job.ts";
 import { firstReachedCap, describeCap, CapReachedError } from "../../domain/budget.ts";
 import { SpawnDeniedError } from "../../domain/errors.ts";
@@ -17,11 +17,10 @@ import type { Fleet } from "../fleet.ts";
 import { applyTransition, buildTransition, type TransitionRequest } from "../tasks/transition.ts";
 import { killSwitchOnTask, killSwitchError, currentKillSwitches } from "../products/kill-switches.ts";
 
-/** How long a task waits before it asks the gate again. */
-const NO_SLOT_PAUSE_MS = 5_000;
-const NO_BUDGET_PAUSE_MS = 10 * 60_000;
+/** How long a task waits before it tries to be admitted again. */
+const PAUSE_MS = { slot: 5_000, budget: 10 * 60_000 } as const;
 
-/** Answers a retry job. Undefined when the task has moved on. */
+/** Handles a retry job. Undefined when the task's state or epoch has changed since the job was added. */
 export async function attemptRetry(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
   const found = await fleet.store.asSystem(async (tx) => {
     const task = await findTaskAtEpoch(tx, job);
@@ -47,7 +46,7 @@ export async function attemptRetry(fleet: Fleet, job: TaskJob): Promise<Task | u
   return undefined;
 }
 
-/** An operator asks: at once, whatever class it failed with, as long as the budget and a slot are there. */
+/** An operator retries a task: immediately, whatever its failure class, if budget and a slot are free. */
 export async function retryNow(fleet: Fleet, task: Task, by: Operator): Promise<Task> {
   const hold = await findKillSwitch(fleet, task);
   if (hold) throw killSwitchError(hold);
@@ -104,21 +103,13 @@ async function readmit(
   await fleet.faultPoint("retry:before", task.id);
   const move = retryTransition(task, { burnsRetry, actor: fleet.worker, reason });
   const moved = await tryReadmit(fleet, move, limit);
-  if (moved instanceof CapReachedError) return deferForBudget(fleet, task, moved);
+  if (moved instanceof CapReachedError) return wait(fleet, task, "budget", { budget: moved.facts });
   await fleet.faultPoint("retry:after", task.id);
   if (moved) {
     fleet.kickRelay();
     return moved;
   }
-  // Stays failed, visibly waiting; the reconciler asks again under a new epoch.
-  return applyTransition(fleet, {
-    task,
-    takeOver: true,
-    actor: fleet.worker,
-    action: "retry.waits_for_slot",
-    patch: { condition: "waiting_slot", conditionDetail: { limit } },
-    next: { queue: "retry", delayMs: NO_SLOT_PAUSE_MS },
-  });
+  return wait(fleet, task, "slot", { limit });
 }
 
 async function tryReadmit(
@@ -134,15 +125,20 @@ async function tryReadmit(
   }
 }
 
-/** Stays failed, says why, and asks again now and then. */
-function deferForBudget(fleet: Fleet, task: Task, { facts }: CapReachedError): Promise<Task> {
+/** The task stays failed, with the reason in its condition; a delayed job tries again under a new epoch. */
+function wait(
+  fleet: Fleet,
+  task: Task,
+  what: keyof typeof PAUSE_MS,
+  conditionDetail: Readonly<Record<string, unknown>>,
+): Promise<Task> {
   return applyTransition(fleet, {
     task,
     takeOver: true,
     actor: fleet.worker,
-    action: "retry.waits_for_budget",
-    patch: { condition: "waiting_slot", conditionDetail: { budget: facts } },
-    next: { queue: "retry", delayMs: NO_BUDGET_PAUSE_MS },
+    action: `retry.waits_for_${what}`,
+    patch: { condition: "waiting_slot", conditionDetail },
+    next: { queue: "retry", delayMs: PAUSE_MS[what] },
   });
 }
 

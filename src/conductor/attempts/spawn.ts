@@ -11,18 +11,19 @@ import type { Task } from "../../domain/task/task.ts";
 import { createHint } from "../../store/outbox.ts";
 import { admitTask, getTask, type NewTask } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
-import { assertNotStoppedAt } from "../products/products.ts";
+import { assertNotStoppedAt } from "../products/kill-switches.ts";
 import { CapReachedError } from "../../domain/budget.ts";
 
-/** The new task, or (`repeated`) the one that the same key and request made before. */
+/** The new task, or (`repeated`) the one that an earlier request with the same key created. */
 export interface SpawnResult {
   readonly task: Task;
   readonly repeated: boolean;
 }
 
 /**
- * Throws SpawnDeniedError at the tier's limit, CapReachedError at a budget's or a daily cap's, "product-stopped" where a kill switch holds, "idempotency-key-reused" when the
- * key came with another request, and what the forge says of a repository it cannot use.
+ * Throws SpawnDeniedError at the tier's limit, CapReachedError at the limit of a budget or daily cap, "product-stopped" or
+ * "stopped" under a kill switch, "idempotency-key-reused" when the key came with another request, and the forge's error for a
+ * repository that it cannot use.
  */
 export async function requestSpawn(
   fleet: Fleet,
@@ -50,13 +51,10 @@ export async function requestSpawn(
     return { ...admission, stored: found };
   });
   if (outcome === "key_reused") {
-    throw new FleetError(
-      "idempotency-key-reused",
-      "This Idempotency-Key came with another request before. Use a new one.",
-    );
+    throw new FleetError("idempotency-key-reused", "This Idempotency-Key was used for another request. Use a new one.");
   }
   if (outcome === "unknown_operator") {
-    throw new FleetError("unauthenticated", `Operator ${by.id} is not known here. Ask for a new token.`);
+    throw new FleetError("unauthenticated", `Operator ${by.id} is not known here. Request a new token.`);
   }
   if (cap) throw new CapReachedError(cap, fleet.clock());
   if (!stored) throw new SpawnDeniedError(limit, held, by.tier);
@@ -66,7 +64,7 @@ export async function requestSpawn(
 
 type ResolvedRequest = SpawnRequest & { readonly baseBranch: string };
 
-/** Where the work starts. What is on this machine is looked at now, so that a wrong name is refused to the asker's face. */
+/** The repository and branch to start from. A repository on this machine is checked now, so that a wrong name fails at once. */
 async function resolveBase(
   fleet: Fleet,
   request: SpawnRequest,
@@ -81,13 +79,13 @@ async function resolveBase(
   return { repository: named.repository, baseBranch };
 }
 
-/** What nobody could ever start is refused when it is asked for, and not after an hour in a queue. */
+/** Refuses an agent type that cannot be started when the task is requested, not after an hour in a queue. */
 export function assertAgentSupported({ agentType, command, script, model }: SpawnRequest): void {
   const argv = agentCli(agentType).argv({ command, script, model });
   if (agentType === "command" || !("refused" in argv)) return;
   throw new FleetError(
     "not-supported",
-    `No agent can be started: ${argv.refused}. For instance: --agent-type command --command "./your-agent.sh"`,
+    `The agent cannot be started: ${argv.refused}. An alternative: --agent-type command --command "./your-agent.sh"`,
     { agentType },
   );
 }
@@ -96,7 +94,7 @@ function assertComplete(request: SpawnRequest): void {
   if (request.agentType === "command" && !request.command) {
     throw new FleetError(
       "invalid-input",
-      "Agent type command needs the program to run: --command <program> [arguments]",
+      "Agent type command requires a program to run: --command <program> [arguments]",
     );
   }
 }
@@ -110,7 +108,7 @@ function newTask(fleet: Fleet, by: Operator, request: ResolvedRequest, idempoten
     operatorId: by.id,
     agentType: request.agentType,
     model: request.model ?? modelFor(fleet, request),
-    routingReason: request.model ? "asked for" : "routing table",
+    routingReason: request.model ? "requested" : "routing table",
     taskType: request.taskType,
     title,
     description: request.description,
@@ -136,7 +134,7 @@ function firstLine(description: string): string {
   return (description.split("\n")[0] ?? "").slice(0, 200).toWellFormed().trim() || "task";
 }
 
-/** The first entry of the routing table for this kind of task that is of the asked agent type. */
+/** The model of the first entry in the routing table for this task type that has the requested agent type. */
 function modelFor(fleet: Fleet, request: SpawnRequest): string | null {
   const route = fleet.settings.routing[request.taskType]?.find(({ agentType }) => agentType === request.agentType);
   return route?.model ?? null;

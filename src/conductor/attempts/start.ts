@@ -1,4 +1,4 @@
-/** Starting one attempt: claim, then work. A saga of idempotent steps; the worker with the claim finishes it or undoes it. */
+/** Starting one attempt: a saga of idempotent steps. The worker that holds the claim finishes the saga or undoes it. */
 import type { TaskJob } from "../../../queues/task-job.ts";
 import { FleetError, SpawnError, StaleVersionError, messageOf } from "../../domain/errors.ts";
 import { killSwitchOnRow } from "../../domain/task/kill-switch.ts";
@@ -14,25 +14,25 @@ import { transitionTask } from "../../store/transitions.ts";
 import { failTask } from "../tasks/fail.ts";
 import { parkedTransition, yieldToKillSwitch } from "./enforce-kill-switches.ts";
 import type { Fleet } from "../fleet.ts";
-import { autoRenewLease, type Lease } from "../lease.ts";
+import { withLease, type Lease } from "../lease.ts";
 import { applyTransition, buildTransition, ignoreStale } from "../tasks/transition.ts";
 import { writePrompt } from "./prompt.ts";
 import { mustWait, offerSlots, waitForBudget, waitForSlot } from "../tasks/slots.ts";
 import { killSwitchOnTask, readKillSwitches } from "../products/kill-switches.ts";
 
-/** A dead worker's spawn is taken over after this, so a task loses at most this and one reconciler tick. */
+/** After this the spawn of a dead worker is taken over, so the task loses at most this and one reconciler tick. */
 const LEASE_MS = 4_000;
-/** How long a spawn job waits for the first heartbeat itself; after that the monitor does. */
+/** How long the spawn job itself waits for the first heartbeat; after that the monitor waits for it. */
 const FIRST_HEARTBEAT_MS = 5_000;
 const INSTALL_MS = 10 * 60_000;
 
-/** Answers a spawn job. Undefined when the task has moved on, or this host has no free slot. */
+/** Handles a spawn job. Undefined when the task's state or epoch has changed, or this host has no free slot. */
 export async function startAttempt(fleet: Fleet, job: TaskJob, signal: AbortSignal): Promise<Task | undefined> {
   const claimed = await claim(fleet, job);
   return claimed && executeSpawn(fleet, claimed, signal);
 }
 
-/** A dead worker's claim, taken over by this one: every step looks first at what is there already. */
+/** Takes over the claim of a dead worker. Every step checks first what is already done. */
 export async function resumeAttempt(fleet: Fleet, job: TaskJob, signal: AbortSignal): Promise<Task | undefined> {
   const task = await fleet.store.asSystem((tx) => findTaskAtEpoch(tx, job));
   if (task?.status !== "spawning" || task.host !== fleet.host.id || killSwitchOnRow(task)) return undefined;
@@ -77,34 +77,33 @@ async function claim(fleet: Fleet, job: TaskJob): Promise<Task | undefined> {
     );
   });
   if (claimed) fleet.kickRelay();
-  // It waits behind others although there is room: the next one is called.
+  // A slot is free although this task has to wait for its turn, so the next in the queue is offered it.
   else if (free > 0) await offerSlots(fleet);
   await fleet.faultPoint("claim:after", job.taskId);
   return claimed;
 }
 
 async function executeSpawn(fleet: Fleet, claimed: Task, signal: AbortSignal): Promise<Task | undefined> {
-  const lease = autoRenewLease(signal, LEASE_MS, () => renewClaim(fleet, claimed));
-  const saga = new Saga(fleet, claimed, lease);
-  try {
-    return await runSteps(fleet, saga, lease);
-  } catch (error) {
-    // Aborted by shutdown or taken over: the worker with the task now goes on from what is there.
-    if (lease.signal.aborted || error instanceof StaleVersionError) return undefined;
-    if (error instanceof FleetError && error.failure.retry && !(error instanceof SpawnError)) throw error;
-    // A worker that slept past its lease must not undo what its successor is doing.
-    if (!(await renewClaim(fleet, saga.task))) return undefined;
-    return await compensate(fleet, saga, error);
-  } finally {
-    lease.stop();
-  }
+  return withLease({ signal, leaseMs: LEASE_MS, renew: () => renewClaim(fleet, claimed) }, async (lease) => {
+    const saga = new Saga(fleet, claimed, lease);
+    try {
+      return await runSteps(fleet, saga, lease);
+    } catch (error) {
+      // After a shutdown or a takeover, the worker that has the task now continues from what is already done.
+      if (lease.signal.aborted || error instanceof StaleVersionError) return undefined;
+      if (error instanceof FleetError && error.failure.retry && !(error instanceof SpawnError)) throw error;
+      // A worker that was suspended past its lease must not undo what its successor is doing.
+      if (!(await renewClaim(fleet, saga.task))) return undefined;
+      return compensate(fleet, saga, error);
+    }
+  });
 }
 
 function renewClaim(fleet: Fleet, { id, epoch }: Task): Promise<boolean> {
   return fleet.store.asSystem((tx) => renewTaskLease(tx, { taskId: id, epoch }, LEASE_MS));
 }
 
-/** The task as this worker last wrote it, and which steps are behind it. */
+/** The task as this worker last wrote it, and the steps that are done. */
 class Saga {
   task: Task;
   readonly done: SpawnStep[] = ["claim"];
@@ -130,12 +129,12 @@ class Saga {
     return result;
   }
 
-  get run() {
+  get attemptRef() {
     return { taskId: this.task.id, attempt: this.task.attempt };
   }
 }
 
-/** Undefined when a kill switch came in between: then the task waits, or is over. */
+/** Undefined when a kill switch was engaged in between: then the task waits, or was stopped. */
 async function runSteps(fleet: Fleet, saga: Saga, lease: Lease): Promise<Task | undefined> {
   const product = findProduct(fleet.settings, saga.task.repository);
   await endEarlierAttempts(fleet, saga.task);
@@ -143,14 +142,14 @@ async function runSteps(fleet: Fleet, saga: Saga, lease: Lease): Promise<Task | 
   const workspace = await saga.step("workspace", () => prepareWorkspace(fleet, saga.task));
   await saga.step("install", () =>
     fleet.agents.install({
-      ...saga.run,
+      ...saga.attemptRef,
       timeoutMs: INSTALL_MS,
       signal: lease.signal,
       ...(product?.commands.setup ? { setupCommand: product.commands.setup } : {}),
     }),
   );
   const contextHash = await saga.step("prompt", () => writePrompt(fleet, saga.task));
-  // Before anything runs: where it is and what it was told, so that it can be found and ended whatever happens next.
+  // Stored before the agent starts, so that it can be found and ended whatever happens next.
   saga.task = await applyTransition(fleet, {
     task: saga.task,
     actor: fleet.worker,
@@ -160,7 +159,7 @@ async function runSteps(fleet: Fleet, saga: Saga, lease: Lease): Promise<Task | 
     leaseMs: LEASE_MS,
   });
   if (await yieldToKillSwitch(fleet, saga.task)) return undefined;
-  const { session } = await saga.step("process", () => fleet.agents.start(saga.run));
+  const { session } = await saga.step("process", () => fleet.agents.start(saga.attemptRef));
   const heartbeat = await saga.step("heartbeat", () => waitForFirstHeartbeat(fleet, saga, lease));
   return applyTransition(fleet, {
     task: saga.task,
@@ -173,7 +172,7 @@ async function runSteps(fleet: Fleet, saga: Saga, lease: Lease): Promise<Task | 
   });
 }
 
-/** Whatever of this task still runs here from before must be gone before something new works in its place. */
+/** Stops what still runs on this host of earlier attempts, before a new one works in the same place. */
 async function endEarlierAttempts(fleet: Fleet, task: Task): Promise<void> {
   const attempts = await fleet.store.asSystem((tx) => listAttempts(tx, task.id));
   for (const { attempt, host, closedAt } of attempts) {
@@ -197,10 +196,10 @@ async function prepareWorkspace(fleet: Fleet, task: Task): Promise<Workspace> {
   });
 }
 
-/** Undefined when it did not come within a job's patience: the agent may still be starting. */
+/** Undefined when none came in time: the agent may still be starting. */
 async function waitForFirstHeartbeat(fleet: Fleet, saga: Saga, lease: Lease) {
   try {
-    return await fleet.agents.waitForHeartbeat(saga.run, FIRST_HEARTBEAT_MS, lease.signal);
+    return await fleet.agents.waitForHeartbeat(saga.attemptRef, FIRST_HEARTBEAT_MS, lease.signal);
   } catch (error) {
     if (error instanceof SpawnError && error.facts["spawnCode"] === "TIMEOUT") return undefined;
     throw error;
@@ -212,7 +211,7 @@ function sagaMetadata(saga: Saga, workspace: Workspace): Task["metadata"] {
   return { ...saga.task.metadata, saga: { done, startSha: workspace.startSha, steps: [...saga.steps] } };
 }
 
-/** Undoes in reverse what was done, then says why. What cannot be undone now is found by the host's next tick. */
+/** Undoes the steps in reverse order, then fails the task. What cannot be undone now is cleaned up by the host's next tick. */
 async function compensate(fleet: Fleet, saga: Saga, cause: unknown): Promise<Task | undefined> {
   const undone: string[] = [];
   const undo = async (step: string, work: () => Promise<unknown>) => {
@@ -221,14 +220,14 @@ async function compensate(fleet: Fleet, saga: Saga, cause: unknown): Promise<Tas
       (error: unknown) =>
         fleet.log.warn(
           { event: "spawn.compensation", taskId: saga.task.id, step, error: String(error) },
-          "a step could not be undone",
+          "spawn step could not be undone",
         ),
     );
   };
   await fleet.faultPoint("compensate:before", saga.task.id);
-  await undo("process", () => fleet.agents.stop(saga.run));
-  await undo("prompt", () => fleet.agents.shredAttempt(saga.run));
-  if (saga.task.attempt === 0) await undo("workspace", () => fleet.agents.cleanUp(saga.run));
+  await undo("process", () => fleet.agents.stop(saga.attemptRef));
+  await undo("prompt", () => fleet.agents.shredAttempt(saga.attemptRef));
+  if (saga.task.attempt === 0) await undo("workspace", () => fleet.agents.cleanUp(saga.attemptRef));
   await fleet.faultPoint("compensate:after", saga.task.id);
 
   const message = messageOf(cause);

@@ -1,4 +1,4 @@
-/** Checkpoints over the audit log: the head of every chain taken over, and a signed digest over all of them. */
+/** Checkpoints of the audit log: the head of every chain is copied, and a digest over all heads is signed. */
 import { checkpointText, digestHead } from "../../domain/audit/checkpoint.ts";
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
@@ -7,6 +7,7 @@ import { formatJsonb } from "../../store/audit-months.ts";
 import { auditBy } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
+import { readRows } from "./rows.ts";
 
 const COVER_BATCH = 2_000;
 const DIGEST_BATCH = 5_000;
@@ -20,22 +21,22 @@ export interface CheckpointSummary {
   readonly keyId: string;
 }
 
-/** One at a time, in one transaction: heads and checkpoint change together. Undefined when another worker is at it. */
+/** One at a time, in one transaction: heads and checkpoint change together. Undefined when another worker creates one. */
 export async function createCheckpoint(fleet: Fleet): Promise<CheckpointSummary | undefined> {
-  const made = await withCheckpointLock(fleet, (tx) => writeCheckpoint(fleet, tx));
-  if (made) fleet.log.info({ event: "audit.checkpoint", ...made }, "checkpoint signed");
-  return made;
+  const created = await withCheckpointLock(fleet, (tx) => writeCheckpoint(fleet, tx));
+  if (created) fleet.log.info({ event: "audit.checkpoint", ...created }, "checkpoint signed");
+  return created;
 }
 
-/** Asked for by somebody, and told so in their chain. */
+/** An operator requests one; the request is audited in their own chain. */
 export async function requestCheckpoint(fleet: Fleet, by: Operator): Promise<CheckpointSummary> {
   await fleet.store.asSystem((tx) => auditBy(tx, by, "audit.checkpoint", {}));
-  const made = await createCheckpoint(fleet);
-  if (!made) throw new FleetError("stale-version", "A checkpoint is being made right now. Ask again in a moment.");
-  return made;
+  const created = await createCheckpoint(fleet);
+  if (!created) throw new FleetError("stale-version", "Another checkpoint is being created. Try again in a moment.");
+  return created;
 }
 
-/** Nobody else makes a checkpoint while `work` runs. */
+/** Prevents other checkpoints while `work` runs. */
 export function withCheckpointLock<Result>(
   fleet: Fleet,
   work: (tx: Tx) => Promise<Result>,
@@ -44,8 +45,8 @@ export function withCheckpointLock<Result>(
 }
 
 /**
- * In the transaction of the caller, who holds the lock. `remove`, between taking the heads over and signing them, says what
- * retention takes away with this one.
+ * Runs in the transaction of the caller, who holds the lock. `remove` runs between copying the heads and signing them, and
+ * returns what retention removes together with this checkpoint.
  */
 export async function writeCheckpoint(
   fleet: Fleet,
@@ -66,67 +67,63 @@ export async function writeCheckpoint(
 }
 
 async function computeDigest(fleet: Fleet, tx: Tx): Promise<{ digest: string; count: number }> {
-  let [digest, count, after] = ["", 0, ""];
-  for (;;) {
-    const page = await heads.listAuditHeads(tx, after, DIGEST_BATCH);
-    for (const head of page) digest = digestHead(digest, head, fleet.sha256);
-    count += page.length;
-    after = page.at(-1)?.chain ?? "";
-    if (page.length < DIGEST_BATCH) return { digest, count };
+  let [digest, count] = ["", 0];
+  const all = readRows<heads.AuditHead>(DIGEST_BATCH, (last) =>
+    heads.listAuditHeads(tx, last?.chain ?? "", DIGEST_BATCH),
+  );
+  for await (const head of all) {
+    digest = digestHead(digest, head, fleet.sha256);
+    count += 1;
   }
+  return { digest, count };
 }
 
 export interface CheckpointVerdict {
   readonly id: number;
   readonly at: string;
   readonly chains: number;
-  /** What is wrong with it, or with one before it. */
+  /** What is wrong with this checkpoint or an earlier one. */
   readonly broken: readonly { readonly id: number; readonly why: string }[];
 }
 
-/** The last checkpoint against the heads it signed, and the signatures of all, each of which names the one before. */
+/** Compares the last checkpoint with the heads that it signed, and verifies all signatures, each of which covers the last. */
 export async function verifyCheckpoints(fleet: Fleet, tx: Tx): Promise<CheckpointVerdict | undefined> {
   const last = await heads.findLastCheckpoint(tx);
   const { digest, count } = await computeDigest(fleet, tx);
   if (!last) {
-    return count === 0
-      ? undefined
-      : {
-          id: 0,
-          at: "",
-          chains: count,
-          broken: [{ id: 0, why: `${count} heads are kept, but no checkpoint is there` }],
-        };
+    if (count === 0) return undefined;
+    const why = `${count} chain heads are stored, but no checkpoint exists`;
+    return { id: 0, at: "", chains: count, broken: [{ id: 0, why }] };
   }
   const broken = await findBrokenSignatures(fleet, tx);
   if (digest !== last.digest || count !== last.heads) {
-    broken.unshift({ id: last.id, why: `the heads were changed: it signed ${last.heads}, there are ${count}` });
+    broken.unshift({ id: last.id, why: `the heads were changed: it signed ${last.heads}, now there are ${count}` });
   }
   return { id: last.id, at: last.atText, chains: last.heads, broken };
 }
 
 async function findBrokenSignatures(fleet: Fleet, tx: Tx): Promise<CheckpointVerdict["broken"][number][]> {
   const broken: CheckpointVerdict["broken"][number][] = [];
-  let before = Number.MAX_SAFE_INTEGER;
   let next: heads.SignedCheckpoint | undefined;
-  for (;;) {
-    const page = await heads.listSignedCheckpoints(tx, { before, limit: CHECKPOINT_BATCH });
-    for (const one of page) {
-      const why = await signatureProblem(fleet, one);
-      if (why) broken.push({ id: one.id, why });
-      if (next && next.previous !== one.signature) broken.push({ id: next.id, why: "the one before it is gone" });
-      next = one;
-    }
-    before = page.at(-1)?.id ?? 0;
-    if (page.length < CHECKPOINT_BATCH) break;
+  const all = readRows<heads.SignedCheckpoint>(CHECKPOINT_BATCH, (last) =>
+    heads.listSignedCheckpoints(tx, { before: last?.id ?? Number.MAX_SAFE_INTEGER, limit: CHECKPOINT_BATCH }),
+  );
+  const checkPrevious = (signature: string) => {
+    if (next && next.previous !== signature) broken.push({ id: next.id, why: "the checkpoint before it is missing" });
+  };
+  for await (const one of all) {
+    const why = await signatureProblem(fleet, one);
+    if (why) broken.push({ id: one.id, why });
+    checkPrevious(one.signature);
+    next = one;
   }
-  if (next && next.previous !== "") broken.push({ id: next.id, why: "the one before it is gone" });
+  checkPrevious("");
   return broken;
 }
 
 async function signatureProblem(fleet: Fleet, one: heads.SignedCheckpoint): Promise<string | undefined> {
-  if (!one.publicJwk) return `its key ${one.keyId} is not known`;
-  if (one.wasRevoked) return `its key ${one.keyId} had been revoked`;
-  const holds = await fleet.signer.verify(one.publicJwk, checkpointText(one), one.signature);
-  return holds ? undefined : "its signature is not of its content";
+  if (!one.publicJwk) return `its key ${one.keyId} is unknown`;
+  if (one.wasRevoked) return `its key ${one.keyId} was already revoked`;
+  const isValid = await fleet.signer.verify(one.publicJwk, checkpointText(one), one.signature);
+  return isValid ? undefined : "its signature does not match its content";
 }

@@ -1,20 +1,19 @@
-/** Keeping the audit log in months: their partitions are there before anything is written into them, and go when they are old. */
+/** Monthly partitions of the audit log: creating them ahead of time, and dropping them past retention. */
 import * as months from "../../store/audit-months.ts";
 import { auditOperator } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
 import { SYSTEM } from "../../store/store.ts";
 import { verifyAudit } from "./verify.ts";
 import { writeCheckpoint, withCheckpointLock } from "./checkpoints.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { SYSTEM_TENANT } from "../scope.ts";
+import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
 
-/** A farm whose workers stand still for a quarter of a year still writes into months. */
+/** A fleet whose workers are down for three months still finds a partition for its first entry. */
 const MONTHS_AHEAD = 3;
-/** A check, its validation, the turn, and the months. */
+/** At most: drop an old check, add a check, validate it, turn the default partition into a month, create the months. */
 const MAX_STEPS = 6;
 
-/** True when all months are there. What cannot be done now (a lock that was waited for) is done an hour later. */
+/** True when all months exist. A step that fails now (a lock timeout) is repeated an hour later. */
 export async function ensureAuditMonths(fleet: Fleet): Promise<boolean> {
   try {
     for (let step = 0; step < MAX_STEPS; step += 1) {
@@ -24,7 +23,7 @@ export async function ensureAuditMonths(fleet: Fleet): Promise<boolean> {
   } catch (error) {
     fleet.log.warn(
       { event: "audit.months", error: String(error) },
-      "the next months of the audit log could not be made",
+      "next months of the audit log could not be created",
     );
   }
   return false;
@@ -35,13 +34,13 @@ export type DropMonthResult =
   | { readonly retained: string; readonly why: string };
 
 const DAY_MS = 86_400_000;
-/** As long as its tasks are there, their history is: they prove their own end by it. */
+/** A month is kept for this long after its tasks may be pruned, since the history of a task proves how it ended. */
 const MAX_MONTH_MS = 31 * DAY_MS;
 const MAX_LISTED = 3;
 
 /**
- * The oldest month, when it is older than `gc.keepAuditMonths` says: one at a time, in the transaction of a checkpoint that is
- * signed over what stays. Nothing goes while anything of the log does not hold. Undefined when there is nothing to do.
+ * Drops the oldest month when it is older than `gc.keepAuditMonths`: one at a time, in the transaction of a checkpoint that
+ * signs what remains. Nothing is dropped unless the whole log verifies. Undefined when there is nothing to do.
  */
 export async function dropOldMonth(fleet: Fleet): Promise<DropMonthResult | undefined> {
   const { keepAuditMonths, keepRowsDays, auditExportFirst } = fleet.settings.gc;
@@ -55,16 +54,16 @@ export async function dropOldMonth(fleet: Fleet): Promise<DropMonthResult | unde
     return reportRetained(
       fleet,
       month.name,
-      "nobody has exported it since it was over: fleet audit export --all --out FILE",
+      "it has not been exported since it ended: fleet audit export --all --out FILE",
     );
   }
   const verdict = await verifyAudit(fleet, SYSTEM);
-  if (!verdict.ok) return reportRetained(fleet, month.name, "the log does not hold: fleet audit verify");
+  if (!verdict.ok) return reportRetained(fleet, month.name, "the log does not verify: fleet audit verify");
   const system = await ensureSystemOperator(fleet, SYSTEM_TENANT);
   const outcome = await withCheckpointLock(fleet, (tx) => dropMonth(fleet, tx, { month, actor: system.id }));
   if (!outcome) return undefined;
   if ("why" in outcome) return reportRetained(fleet, month.name, outcome.why);
-  fleet.log.info({ event: "audit.month-dropped", ...outcome }, "a month of the audit log is gone");
+  fleet.log.info({ event: "audit.month-dropped", ...outcome }, "audit month was dropped");
   return outcome;
 }
 

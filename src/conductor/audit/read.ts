@@ -1,4 +1,4 @@
-/** Reading the audit log: lately, by filter; and all of it, chain by chain, as it is taken out of the house. */
+/** Reading the audit log: the latest entries by filter; and all entries, chain by chain, for export. */
 import type { Operator } from "../../domain/operator.ts";
 import {
   findEntryTimeBefore,
@@ -15,7 +15,7 @@ import type { Fleet } from "../fleet.ts";
 import { getTaskNamed } from "../tasks/find.ts";
 import type { AuditRecord } from "../../domain/audit/audit.ts";
 
-/** Looked at by one statement, and by one request: an operator with few entries among many goes on from there. */
+/** Entries scanned per statement, and statements per request: a rare filter returns a short page with a cursor. */
 const WINDOW = 20_000;
 const MAX_WINDOWS = 25;
 const CHAIN_BATCH = 200;
@@ -30,7 +30,7 @@ export interface AuditQuery extends AuditFilter {
 
 export interface AuditPage {
   readonly entries: readonly AuditRecord[];
-  /** Where the next page begins; undefined when there is none. A page may be short and yet have a next one. */
+  /** The cursor of the next page; undefined when there is none. A short page may still have a next one. */
   readonly next: number | undefined;
 }
 
@@ -64,7 +64,7 @@ async function readByTime(fleet: Fleet, by: Operator, query: AuditQuery): Promis
   return { entries, next: upTo > 1 ? upTo : undefined };
 }
 
-/** Entries are numbered as they are written and timed as their transaction began: a little later than its first one. */
+/** Ids follow the order of writing, times the beginning of the transaction, so times may run back by a little. */
 const SLACK_MS = 3_600_000;
 
 async function isOlderThan(fleet: Fleet, before: number, since: Date): Promise<boolean> {
@@ -77,7 +77,7 @@ export interface AuditExportQuery {
   readonly all?: boolean | undefined;
   readonly since?: Date | undefined;
   readonly until?: Date | undefined;
-  /** Behind this entry. */
+  /** The last entry of the page before. */
   readonly after?: { readonly chain: string; readonly seq: number } | undefined;
   readonly limit: number;
 }
@@ -88,8 +88,8 @@ export interface ExportPage {
 }
 
 /**
- * Chain by chain and not by time: an entry is seen only with all before it in its chain, so what is written meanwhile
- * leaves no gap; and who checks it later needs to remember one chain only.
+ * Exports chain by chain rather than by time: an entry is visible only together with all before it in its chain, so concurrent
+ * writes leave no gap; and a verifier of the export needs to remember one chain only.
  */
 export async function exportAudit(fleet: Fleet, by: Operator, query: AuditExportQuery): Promise<ExportPage> {
   const { task, all, after = { chain: "", seq: 0 }, limit, since, until } = query;
@@ -102,7 +102,7 @@ export async function exportAudit(fleet: Fleet, by: Operator, query: AuditExport
     const last = entries.at(-1);
     if (last && entries.length === limit) return { entries, next: { chain: last.chain, seq: last.seq } };
     const end = nextChains.length === CHAIN_BATCH ? nextChains.at(-1) : undefined;
-    // An operator with all that was ever done here has taken it along; retention asks for it, too.
+    // A full export is audited, also because retention checks for one before it drops a month.
     if (!end && isFullExport(by, query)) {
       await auditBy(tx, by, "audit.exported", {});
     }
@@ -114,16 +114,16 @@ function isFullExport(by: Operator, { task, all, since, until }: AuditExportQuer
   return by.role === "admin" && all === true && !task && !since && !until;
 }
 
-/** Behind the last entry of any chain: an integer of PostgreSQL. */
+/** After the last entry of any chain: the largest integer of PostgreSQL. */
 const MAX_SEQ = 2_147_483_647;
 
-/** Their own acts and tasks; an admin's tenant, or every tenant when asked. */
+/** Operators see entries of their own acts and tasks; admins those of their tenant, or of every tenant with `all`. */
 function auditVisibleTo(by: Operator, all = false): Principal {
   if (by.role !== "admin") return { ...tenantPrincipal(by), scope: "operator" };
   return all ? SYSTEM : tenantPrincipal(by);
 }
 
-/** A task's entries are its story, which the tenant may read. */
+/** The entries of a task are its history, which its whole tenant may read. */
 function taskAuditVisibleTo(by: Operator): Principal {
   return by.role === "admin" ? SYSTEM : asOperator(by);
 }

@@ -1,4 +1,4 @@
-/** Verifying the audit log: every chain is recomputed, and held to its head and to what the last checkpoint knew of it. */
+/** Verifying the audit log: every chain is recomputed and compared with its head and with the last checkpoint. */
 import { verifyLinks } from "../../domain/audit/audit.ts";
 import { findChainMismatch } from "../../domain/audit/checkpoint.ts";
 import {
@@ -12,9 +12,10 @@ import type { Tx } from "../../store/sql.ts";
 import { SYSTEM, type Principal } from "../../store/store.ts";
 import { verifyCheckpoints, type CheckpointVerdict } from "./checkpoints.ts";
 import type { Fleet } from "../fleet.ts";
+import { readRows } from "./rows.ts";
 
 const PAGE = 500;
-/** A checkpoint made meanwhile changes what is compared: then it is looked at again. */
+/** A checkpoint that is created during the verification changes what is compared, so it starts again. */
 const MAX_TRIES = 3;
 
 export interface AuditVerdict {
@@ -23,11 +24,11 @@ export interface AuditVerdict {
   readonly entries: number;
   /** The first broken entry of each broken chain. */
   readonly broken: readonly { readonly taskId: string; readonly seq: number; readonly why: string }[];
-  /** The last checkpoint, for who sees all tenants: it speaks of all of them. */
+  /** The last checkpoint, when all tenants are verified: it covers all of them. */
   readonly checkpoint: CheckpointVerdict | undefined;
 }
 
-/** What `on` may see, or one task's chain. Reads page by page, so a year of entries does not fill the memory. */
+/** Verifies the chains that the principal sees, or the chain of one task. */
 export async function verifyAudit(fleet: Fleet, principal: Principal, taskId?: string): Promise<AuditVerdict> {
   for (let tries = 1; ; tries += 1) {
     const before = await latestCheckpoint(fleet);
@@ -50,7 +51,7 @@ interface VerifyScope {
   /** When the last checkpoint was signed. */
   readonly signedAt: string;
   readonly onlyChain: string | undefined;
-  /** All chains of all tenants are in sight. */
+  /** The principal sees all chains of all tenants. */
   readonly allTenants: boolean;
 }
 
@@ -68,11 +69,14 @@ async function verifyChains(
     if (verdict.broken) broken.set(head.chain, verdict.broken);
   };
   for await (const head of iterateHeads(tx, onlyChain)) await verifyHead(head);
-  for await (const held of iterateHeldHeads(tx, onlyChain)) {
-    const missed = findChainMismatch(held, signedAt);
-    // The task is gone, as tasks go in time; its entries stay.
-    if (!held.isLive && held.lastSeq !== null) await verifyHead({ ...held, seq: held.lastSeq, head: "" });
-    if (missed && !broken.has(held.chain)) broken.set(held.chain, missed);
+  const comparisons = readRows<HeadComparison>(PAGE, (last) =>
+    listHeadComparisons(tx, { after: last?.chain ?? "", limit: PAGE, only: onlyChain }),
+  );
+  for await (const signed of comparisons) {
+    const mismatch = findChainMismatch(signed, signedAt);
+    // Retention has removed the task, and its entries remain.
+    if (!signed.isLive && signed.lastSeq !== null) await verifyHead({ ...signed, seq: signed.lastSeq, head: "" });
+    if (mismatch && !broken.has(signed.chain)) broken.set(signed.chain, mismatch);
   }
   const checkpoint = allTenants ? await verifyCheckpoints(fleet, tx) : undefined;
   const unsigned = checkpoint?.broken.length ?? 0;
@@ -90,28 +94,10 @@ async function* iterateHeads(tx: Tx, only: string | undefined): AsyncGenerator<C
     yield* (await listChainHeads(tx, "", PAGE, only)).filter((head) => head.chain === only);
     return;
   }
-  let after = "";
-  for (;;) {
-    const page = await listChainHeads(tx, after, PAGE);
-    yield* page;
-    const last = page.at(-1);
-    if (!last || page.length < PAGE) return;
-    after = last.chain;
-  }
+  yield* readRows<ChainHead>(PAGE, (last) => listChainHeads(tx, last?.chain ?? "", PAGE));
 }
 
-async function* iterateHeldHeads(tx: Tx, only: string | undefined): AsyncGenerator<HeadComparison> {
-  let after = "";
-  for (;;) {
-    const page = await listHeadComparisons(tx, { after, limit: PAGE, only });
-    yield* page;
-    const last = page.at(-1);
-    if (!last || page.length < PAGE) return;
-    after = last.chain;
-  }
-}
-
-/** From the first entry, or from where retention has left off, to the head; without a head, to the end. */
+/** From the first entry, or the first that retention left, to the head; to the end when there is no head. */
 async function verifyChain(tx: Tx, head: ChainHead, sha256: (text: string) => string) {
   const from = await getChainAnchor(tx, head.chain);
   let state = from;
@@ -125,6 +111,6 @@ async function verifyChain(tx: Tx, head: ChainHead, sha256: (text: string) => st
   const whole = state.seq === head.seq && (head.head === "" || state.hash === head.head);
   const broken = whole
     ? undefined
-    : { seq: state.seq + 1, why: `the chain ends at ${state.seq}, its head says ${head.seq}` };
+    : { seq: state.seq + 1, why: `the chain ends at ${state.seq}, but its head is at ${head.seq}` };
   return { entries: state.seq - from.seq, broken };
 }

@@ -2,12 +2,9 @@
 import { FleetError, InvalidTransitionError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { VALID_TRANSITIONS, type Task } from "../../domain/task/task.ts";
-import { listSchedules } from "../../store/schedules.ts";
 import { failTask } from "../tasks/fail.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { productsAt, productsOf } from "../products/products.ts";
-import { handlePush } from "../schedules/requests.ts";
+import { recordMergeAsPush } from "../schedules/push.ts";
 import { applyTransition } from "../tasks/transition.ts";
 import { latestPullRequests, recordMerge } from "./pull-requests.ts";
 
@@ -46,28 +43,8 @@ export async function mergeTask(fleet: Fleet, by: Pick<Operator, "id">, task: Ta
     detail: { mergeSha: result.mergeSha, already: result.already },
     message: `pull request #${pullRequest.number} into ${task.baseBranch}`,
   });
-  await notifyProducts(fleet, merged, result.mergeSha);
+  await recordMergeAsPush(fleet, merged, result.mergeSha);
   return { task: merged, pullCommand: result.pullCommand };
-}
-
-/** A merge is a push: schedules that run on pushes are due. The merge stands, even if this fails. */
-async function notifyProducts(
-  fleet: Fleet,
-  { id, tenantId, repository, baseBranch }: Task,
-  sha: string,
-): Promise<void> {
-  try {
-    const schedules = await fleet.store.asSystem((tx) => listSchedules(tx, tenantId));
-    const waiting = new Set(schedules.filter(({ cadence }) => cadence === "on_push").map(({ productId }) => productId));
-    const products = productsOf(fleet, tenantId).filter((one) => waiting.has(one.id) && one.baseBranch === baseBranch);
-    if (products.length === 0) return;
-    const system = await ensureSystemOperator(fleet, tenantId);
-    for (const product of await productsAt(fleet, products, repository))
-      await handlePush(fleet, system, product.id, sha);
-  } catch (error) {
-    const facts = { event: "merge.schedules_skipped", taskId: id, error: String(error) };
-    fleet.log.warn(facts, "the schedules of a product could not be notified of a merge");
-  }
 }
 
 /** ready → rejected; the comment goes into the prompt of the next attempt. */

@@ -1,4 +1,4 @@
-/** What the fleet itself declares, and what is there: its clocks, its database, its always-on agents on this host. */
+/** What the fleet itself declares, and what exists: its schedulers, its database schema, its always-on agents on this host. */
 import { fleetSchedules } from "../../../schedules/fleet.ts";
 import { QUEUES } from "../../../queues/index.ts";
 import { canonicalJson } from "../../domain/text/canonical.ts";
@@ -38,7 +38,7 @@ export async function surveyFleet(fleet: Fleet): Promise<FleetSurvey> {
   };
 }
 
-/** One look for each tmux server that the roster names and that this host may have. */
+/** Queries each tmux server that the roster names for this host. */
 async function surveyHostSessions({ settings, host }: Fleet): Promise<Map<string, readonly ObservedSession[]>> {
   const hostAgents = settings.roster.filter((agent) => agent.host === undefined || agent.host === host.id);
   const sessions = new Map<string, readonly ObservedSession[]>();
@@ -49,7 +49,7 @@ async function surveyHostSessions({ settings, host }: Fleet): Promise<Map<string
   return sessions;
 }
 
-/** A short print of fleet.yaml as it was read: hosts report theirs, and those that differ are found. */
+/** Hosts report this short hash of the fleet.yaml that they read, so that hosts with another one are found. */
 export function configFingerprint({ settings, sha256 }: Pick<Fleet, "settings" | "sha256">): string {
   return sha256(canonicalJson(settings)).slice(0, 16);
 }

@@ -1,4 +1,4 @@
-/** Reading the drift report, and taking a finding for right: what people do about drift. */
+/** The drift report, and accepting a finding as the new baseline. */
 import { driftReport, type DriftReportDocument, type Drift } from "../../domain/drift/report.ts";
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
@@ -9,13 +9,14 @@ import { auditBy } from "../../store/operators.ts";
 import type { DriftScan } from "./scan.ts";
 import type { Fleet } from "../fleet.ts";
 import { readScanStatus } from "./rounds.ts";
-import { getProduct } from "../products/products.ts";
+import { oneNamed } from "../name.ts";
+import { getProduct } from "../products/find.ts";
 
 const MAX_FINDINGS = 2_000;
 
 export interface DriftReportRequest {
   readonly productId?: string | undefined;
-  /** Also what was accepted, and what is gone. */
+  /** Includes findings that were accepted, and those that no longer exist. */
   readonly all: boolean;
 }
 
@@ -31,22 +32,22 @@ export async function readDriftReport(
   return driftReport(findings, { ...scope, ...(await readScanStatus(fleet, "drift", scope)) });
 }
 
-/** The report about one product as a run keeps it. */
+/** The report about one product, as a run stores it. */
 export async function readProductReport(
   fleet: Fleet,
   product: Product,
   { report }: DriftScan,
 ): Promise<DriftReportDocument> {
   const { tenant: tenantId, id: productId } = product;
-  const { findings, looks } = await fleet.store.asSystem(async (tx) => ({
+  const { findings, scans } = await fleet.store.asSystem(async (tx) => ({
     findings: await listDrift(tx, { tenantId, productId, statuses: ["open"], limit: MAX_FINDINGS }),
-    looks: await listScans(tx, "drift", tenantId),
+    scans: await listScans(tx, "drift", tenantId),
   }));
-  const lookedAt = looks.find(({ subject }) => subject === `product:${productId}`)?.at;
+  const lookedAt = scans.find(({ subject }) => subject === `product:${productId}`)?.at;
   return driftReport(findings, { tenantId, productId, lookedAt, notChecked: report.notChecked });
 }
 
-/** What is there counts as right from now on; the audit says who said so, and why. */
+/** Accepts the current value as the new baseline; the audit log records who accepted it, and why. */
 export async function acceptDrift(fleet: Fleet, by: Operator, name: string, reason: string): Promise<Drift> {
   const finding = await getFindingNamed(fleet, by, name);
   return fleet.store.asSystem(async (tx) => {
@@ -56,22 +57,20 @@ export async function acceptDrift(fleet: Fleet, by: Operator, name: string, reas
       { by: by.id, reason, at: fleet.clock() },
     );
     if (!accepted) {
-      throw new FleetError(
-        "invalid-transition",
-        `Finding ${shortId(finding.id)} is not open: it is ${finding.status}.`,
-      );
+      throw new FleetError("invalid-transition", `Finding ${shortId(finding.id)} is ${finding.status}, not open.`);
     }
     const { id, subject, what, declared, actual } = accepted;
-    const detail = { findingId: id, subject, what, declared, actual, reason };
-    await auditBy(tx, by, "drift.accepted", detail);
+    await auditBy(tx, by, "drift.accepted", { findingId: id, subject, what, declared, actual, reason });
     return accepted;
   });
 }
 
 async function getFindingNamed(fleet: Fleet, by: Operator, name: string): Promise<Drift> {
-  const found = await fleet.store.as(by, (tx) => listDriftByName(tx, name.toLowerCase()));
-  const [finding, other] = found;
+  const finding = await oneNamed(name, {
+    plural: "findings",
+    find: (digits, limit) => fleet.store.as(by, (tx) => listDriftByName(tx, digits, limit)),
+    describe: ({ id, subject, what }) => `${id} (${subject} ${what})`,
+  });
   if (!finding) throw new FleetError("not-found", `There is no finding ${name}. See them: fleet drift`);
-  if (other) throw new FleetError("ambiguous-name", `${name} fits several findings; name one by its whole id.`);
   return finding;
 }

@@ -1,37 +1,38 @@
-/** Looking at many products by turns: each at the head of its base branch, in rounds that are short enough to hold a lock. */
+/** Scanning many products one after another, each at the head of its base branch, in rounds short enough to hold a lock. */
 import type { DriftJob } from "../../../queues/drift.ts";
 import { driftQueue } from "../../../queues/drift.ts";
 import type { NotChecked } from "../../domain/drift/drift.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { PLANNABLE_STATUSES, type Product } from "../../domain/product.ts";
-import { listScans, type ScanRecord, type ScanKind } from "../../store/drift.ts";
+import { listScans, type ScanKind } from "../../store/drift.ts";
 import { auditBy } from "../../store/operators.ts";
 import { createHint, insertHints } from "../../store/outbox.ts";
 import type { CommitRef } from "../../survey/repository.ts";
 import type { Fleet } from "../fleet.ts";
-import { getProduct, productsOf } from "../products/products.ts";
-import { SYSTEM_TENANT } from "../scope.ts";
+import { getProduct, productsOf } from "../products/find.ts";
+import { SYSTEM_TENANT } from "../system.ts";
 import { messageOf } from "../../domain/errors.ts";
-/** What a look at the fleet itself is kept under. */
+
+/** The subject under which a scan of the fleet itself is stored. */
 export const FLEET_SUBJECT = "fleet";
 
 export interface ProductScan<Seen> {
   readonly product: Product;
   readonly commitSha: string | null;
-  /** Undefined when it could not be looked at; `why` says it. */
+  /** Undefined when it could not be scanned; `why` is the reason. */
   readonly seen: Seen | undefined;
   readonly why?: string;
 }
 
-export type ProductScanner<Seen> = (product: Product, place: CommitRef) => Promise<Seen>;
+export type ProductScanner<Seen> = (product: Product, commit: CommitRef) => Promise<Seen>;
 
 /** The lock of a round must not be held for longer than a minute, whatever the number of products. */
 const ROUND_MS = 30_000;
 
 /**
- * Round after round until all were looked at. Under a lock, what another worker is at is left to that one; without one
- * (somebody waits for this very look) it is looked at twice, which keeps the same.
- * A round that outlives its lock (a first fetch of a large repository) has kept what it saw, and the next one goes on.
+ * Runs rounds until all products are scanned. With a lock, nothing is done while another worker scans. Without one, because
+ * somebody waits for this very scan, a product may be scanned twice, which stores the same result.
+ * A round that outlives its lock (the first fetch of a large repository) has stored its result, and the next one continues.
  */
 export async function scanInRounds(
   fleet: Fleet,
@@ -50,14 +51,14 @@ export async function scanInRounds(
       await (lock === undefined ? scanOnce() : fleet.store.tryWithLock(lock, scanOnce));
     } catch (error) {
       if (rest === undefined) throw error;
-      fleet.log.warn({ event: "look.slow", lock, error: String(error) }, "a round outlived its lock");
+      fleet.log.warn({ event: "scan.slow", lock, error: String(error) }, "scan round outlived its lock");
     }
     left = rest ?? [];
     isFirst = false;
   } while (left.length > 0);
 }
 
-/** As many as fit into a round; `rest` is for the next one. */
+/** Scans as many as fit into a round; `rest` is left for the next one. */
 export async function scanRound<Seen>(
   fleet: Fleet,
   products: readonly Product[],
@@ -65,16 +66,16 @@ export async function scanRound<Seen>(
   signal?: AbortSignal,
 ): Promise<{ scans: ProductScan<Seen>[]; rest: readonly Product[] }> {
   const until = performance.now() + ROUND_MS;
-  const glances: ProductScan<Seen>[] = [];
-  for (const [at, product] of products.entries()) {
-    if (signal?.aborted || performance.now() > until)
-      return { scans: glances, rest: signal?.aborted ? [] : products.slice(at) };
-    glances.push(await scanProduct(fleet, product, scan));
+  const scans: ProductScan<Seen>[] = [];
+  for (const [index, product] of products.entries()) {
+    if (signal?.aborted) break;
+    if (performance.now() > until) return { scans, rest: products.slice(index) };
+    scans.push(await scanProduct(fleet, product, scan));
   }
-  return { scans: glances, rest: [] };
+  return { scans, rest: [] };
 }
 
-/** One that cannot be read does not keep the others from being looked at. */
+/** Never throws: a product that cannot be read must not block the others. */
 export async function scanProduct<Seen>(
   fleet: Fleet,
   product: Product,
@@ -97,21 +98,21 @@ export function listUnreadable(scans: readonly ProductScan<unknown>[]): NotCheck
   );
 }
 
-/** Those that there is something to look at of: enabled, and in a status that is worked on. */
+/** The tenant's products that are enabled and in a status that is planned. */
 export function scannableProducts(fleet: Fleet, tenantId: string): Product[] {
   return productsOf(fleet, tenantId).filter((product) => skipReason(product) === undefined);
 }
 
 function skipReason({ enabled, status }: Product): string | undefined {
-  if (!enabled) return "it is not enabled";
-  return PLANNABLE_STATUSES.includes(status) ? undefined : `its status is ${status}`;
+  if (!enabled) return "the product is not enabled";
+  return PLANNABLE_STATUSES.includes(status) ? undefined : `the product's status is ${status}`;
 }
 
 export function listTenants({ settings }: Fleet): string[] {
   return [...new Set([SYSTEM_TENANT, ...settings.products.map(({ tenant }) => tenant)])].toSorted();
 }
 
-/** Asks for a kind, through the queue: the process with the repositories answers. */
+/** Requests a scan through the queue, because only workers have the repositories. */
 export async function requestScan(
   fleet: Fleet,
   by: Operator,
@@ -133,27 +134,26 @@ export async function requestScan(
 }
 
 export interface ScanStatus {
-  /** Everything asked about was looked at since; undefined when something never was. */
+  /** Everything in scope was scanned at this time or later; undefined when something was never scanned. */
   readonly lookedAt: Date | undefined;
   readonly notChecked: readonly NotChecked[];
 }
 
-/** When a tenant's products (and, for the house, the fleet) were last looked at; or one of them. */
+/** When a tenant's products, or one of them, were last scanned; the system tenant's scans include the fleet itself. */
 export async function readScanStatus(
   fleet: Fleet,
   kind: ScanKind,
   { tenantId, productId }: ScanScope,
 ): Promise<ScanStatus> {
   const scans = await fleet.store.asSystem((tx) => listScans(tx, kind, tenantId));
-  const bySubject = new Map(scans.map((look) => [look.subject, look]));
-  const found = scanSubjects(fleet, kind, { tenantId, productId }).map((subject) => bySubject.get(subject));
-  if (found.length === 0) return { lookedAt: fleet.clock(), notChecked: listSkipped(fleet, { tenantId, productId }) };
-  const times = found.map((look) => look?.at);
-  const known = found.filter((look): look is ScanRecord => look !== undefined);
-  const notChecked = [...known.flatMap((look) => look.notChecked), ...listSkipped(fleet, { tenantId, productId })];
-  if (times.includes(undefined)) return { lookedAt: undefined, notChecked };
-  const oldest = known.toSorted((a, b) => a.at.getTime() - b.at.getTime())[0];
-  return { lookedAt: oldest?.at, notChecked };
+  const bySubject = new Map(scans.map((scan) => [scan.subject, scan]));
+  const subjects = scanSubjects(fleet, kind, { tenantId, productId });
+  const skipped = listSkipped(fleet, { tenantId, productId });
+  if (subjects.length === 0) return { lookedAt: fleet.clock(), notChecked: skipped };
+  const found = subjects.flatMap((subject) => bySubject.get(subject) ?? []);
+  const notChecked = [...found.flatMap((scan) => scan.notChecked), ...skipped];
+  if (found.length < subjects.length) return { lookedAt: undefined, notChecked };
+  return { lookedAt: new Date(Math.min(...found.map(({ at }) => at.getTime()))), notChecked };
 }
 
 interface ScanScope {
@@ -164,8 +164,8 @@ interface ScanScope {
 function listSkipped(fleet: Fleet, { tenantId, productId }: ScanScope): NotChecked[] {
   return productsOf(fleet, tenantId).flatMap((product) => {
     const why = skipReason(product);
-    const isMeant = productId === undefined || productId === product.id;
-    return why !== undefined && isMeant ? [{ what: productSubject(product.id), why }] : [];
+    const isInScope = productId === undefined || productId === product.id;
+    return why !== undefined && isInScope ? [{ what: productSubject(product.id), why }] : [];
   });
 }
 

@@ -1,18 +1,18 @@
-/** Drift: look at products and at the fleet, compare, and keep what differs. Nothing that is looked at is changed. */
+/** Drift scans: observe products and the fleet, compare them with what is declared, and store the differences. Read-only. */
 import type { DriftJob } from "../../../queues/drift.ts";
 import { compareDrift, type Baseline, type DriftReport, type NotChecked } from "../../domain/drift/drift.ts";
 import { driftEvent, driftMessage, type Drift } from "../../domain/drift/report.ts";
-import { composeNotification } from "../../domain/notify/notification.ts";
+
 import type { Product } from "../../domain/product.ts";
 import { listBaselines, listOpenDrift, mergeFindings, insertBaselines, upsertScans } from "../../store/drift.ts";
 import { listHosts } from "../../store/hosts.ts";
-import { insertNotifications } from "../../store/notifications.ts";
+
 import { insertEvents } from "../../store/outbox.ts";
 import type { Tx } from "../../store/sql.ts";
 import { surveyProduct } from "../../survey/product.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
 import { surveyFleet, type FleetSurvey } from "./fleet-survey.ts";
 import type { Fleet } from "../fleet.ts";
+import { notifyAboutFleet } from "../notify/about-fleet.ts";
 import {
   FLEET_SUBJECT,
   scanProduct,
@@ -24,19 +24,19 @@ import {
   listUnreadable,
   type ProductScan,
 } from "./rounds.ts";
-import { getProduct } from "../products/products.ts";
-import { SYSTEM_TENANT } from "../scope.ts";
+import { getProduct } from "../products/find.ts";
+import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
 import type { Host } from "../../domain/host.ts";
 
 type ObservedProduct = Awaited<ReturnType<typeof surveyProduct>>;
 
-/** What a look found out: its report, and those of its findings that nobody knew. */
+/** The report of a scan, and those of its findings that are new. */
 export interface DriftScan {
   readonly report: DriftReport;
   readonly newFindings: readonly Drift[];
 }
 
-/** Answers a job of the queue. What another worker is looking at is left to that one. */
+/** Handles a job of the queue. A scheduled scan skips a tenant that another worker is scanning. */
 export async function scanForDrift(
   fleet: Fleet,
   job: Extract<DriftJob, { kind: "fleet" | "requested" }>,
@@ -54,12 +54,12 @@ export async function scanForDrift(
 }
 
 interface ScanOptions {
-  /** Nobody else looks meanwhile; left out when somebody waits for this very look. */
+  /** Prevents concurrent scans; left out when somebody waits for this very scan. */
   readonly lock?: string;
   readonly signal?: AbortSignal;
 }
 
-/** All products of a tenant; for the house's, the fleet itself too. Each round keeps and tells what it found. */
+/** Scans all products of a tenant; for the system tenant, the fleet itself too. Each round stores and reports its findings. */
 export async function scanTenantDrift(
   fleet: Fleet,
   tenantId: string,
@@ -67,20 +67,20 @@ export async function scanTenantDrift(
 ): Promise<void> {
   await scanInRounds(fleet, lock, scannableProducts(fleet, tenantId), async (products, isFirst) => {
     const at = fleet.clock();
-    const { scans, rest } = await scanRound(fleet, products, ({ id }, place) => surveyProduct(id, place), signal);
+    const { scans, rest } = await scanRound(fleet, products, ({ id }, commit) => surveyProduct(id, commit), signal);
     const survey = isFirst && tenantId === SYSTEM_TENANT ? await surveyFleet(fleet) : undefined;
     await saveScan(fleet, { tenantId, at, scans, survey, coversAllProducts: isFirst });
     return rest;
   });
 }
 
-/** One product, now, for an order or because somebody asked. Throws when it cannot be looked at. */
+/** Scans one product now, for an order or a request. A product that cannot be read is reported as not checked. */
 export async function scanProductDrift(
   fleet: Fleet,
   product: Product,
 ): Promise<DriftScan & { readonly headSha: string | null }> {
   const at = fleet.clock();
-  const scan = await scanProduct(fleet, product, ({ id }, place) => surveyProduct(id, place));
+  const scan = await scanProduct(fleet, product, ({ id }, commit) => surveyProduct(id, commit));
   const saved = await saveScan(fleet, {
     tenantId: product.tenant,
     at,
@@ -96,11 +96,11 @@ interface TenantScan {
   readonly at: Date;
   readonly scans: readonly ProductScan<ObservedProduct>[];
   readonly survey: FleetSurvey | undefined;
-  /** It knows of all products of the tenant: findings about others are gone. */
+  /** The scan covers all products of the tenant, so findings about other products no longer exist. */
   readonly coversAllProducts: boolean;
 }
 
-/** Compared and kept in one transaction, with whom to tell of what is new; as many statements whatever the number of products. */
+/** Compares and stores in one transaction, with the notification of new findings. The number of statements is constant. */
 async function saveScan(fleet: Fleet, scan: TenantScan): Promise<DriftScan> {
   const { tenantId, at, scans } = scan;
   const { id: operatorId } = await ensureSystemOperator(fleet, tenantId);
@@ -134,7 +134,7 @@ async function compare(tx: Tx, fleet: Fleet, { tenantId, at, scans, survey }: Te
   return compareDrift(declared, { products: seen, hosts, fleet: survey?.actual }, baselines, at);
 }
 
-/** What this very process reported is a tick old; a fleet.yaml that was reloaded since then is no drift. */
+/** The row of this process's own host is a tick old; a fleet.yaml that was read again since then is no drift. */
 function withCurrentConfig(host: Host, { worker }: Fleet, survey: FleetSurvey | undefined): Host {
   if (!survey || host.reporter !== worker || host.versions["config"] === undefined) return host;
   return { ...host, versions: { ...host.versions, config: survey.declared.configuration } };
@@ -142,7 +142,7 @@ function withCurrentConfig(host: Host, { worker }: Fleet, survey: FleetSurvey | 
 
 type NewScan = Parameters<typeof upsertScans>[3][number];
 
-/** Each product's own, and what belongs to none of them under the fleet's. */
+/** One row for each product with what was not checked of it; what belongs to no product goes to the row of the fleet. */
 function toScanRows({ at, scans, survey }: TenantScan, notChecked: readonly NotChecked[]): NewScan[] {
   const bySubject = new Map<string, NotChecked[]>();
   for (const one of notChecked) {
@@ -157,7 +157,7 @@ function toScanRows({ at, scans, survey }: TenantScan, notChecked: readonly NotC
   return survey ? [...products, toRow(FLEET_SUBJECT, null)] : products;
 }
 
-/** Subjects of findings that are declared no more: removed products and roster agents, hosts that are gone. */
+/** Subjects of open findings that are no longer declared: removed products and roster agents, and lost hosts. */
 async function findRemovedSubjects(
   tx: Tx,
   fleet: Fleet,
@@ -184,20 +184,11 @@ interface DriftNews {
   readonly newFindings: readonly Drift[];
 }
 
-/** One message for the whole look, written before anybody tries to deliver it; machines hear of it too. */
+/** One event and one notification for the whole scan. */
 async function publishNewDrift(tx: Tx, fleet: Fleet, { newFindings, ...owner }: DriftNews): Promise<void> {
   if (newFindings.length === 0) return;
   const scanId = fleet.newId();
   await insertEvents(tx, [driftEvent(scanId, newFindings, owner)]);
-  const { channels, mute } = fleet.settings.notify;
-  if (mute.includes("drift_found")) return;
-  const {
-    type,
-    summary,
-    taskId: _none,
-    ...facts
-  } = composeNotification("drift_found", null, {
-    detail: driftMessage(newFindings),
-  });
-  await insertNotifications(tx, owner, { key: `drift/${scanId}`, type, summary, facts, channels });
+  const detail = driftMessage(newFindings);
+  await notifyAboutFleet(fleet, tx, owner, { type: "drift_found", key: `drift/${scanId}`, detail });
 }

@@ -1,4 +1,4 @@
-/** The science lane: the dossiers of all products read into rows, and shown as an index. */
+/** Research dossiers: the files of all products are read into rows and shown as an index. */
 import type { DriftJob } from "../../../queues/drift.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { Product } from "../../domain/product.ts";
@@ -6,7 +6,7 @@ import { scienceIndex, type ScienceIndex } from "../../domain/science/science-in
 import { listDossiers, syncDossiers, type ScannedDossier } from "../../store/dossiers.ts";
 import { listScans, upsertScans } from "../../store/drift.ts";
 import { SCIENCE_FOLDER, surveyDossiers, type DossierSurvey } from "../../survey/dossiers.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
+import { ensureSystemOperator } from "../system.ts";
 import type { Fleet } from "../fleet.ts";
 import {
   scanInRounds,
@@ -19,10 +19,10 @@ import {
   type ProductScan,
   type ProductScanner,
 } from "./rounds.ts";
-import { getProduct, productsOf } from "../products/products.ts";
+import { getProduct, productsOf } from "../products/find.ts";
 import type { Dossier } from "../../domain/science/science.ts";
 
-/** Answers a job of the queue. The clock's looks pass over what has no new commit. */
+/** Handles a job of the queue. Scheduled scans skip products without a new commit. */
 export async function refreshScience(
   fleet: Fleet,
   job: Extract<DriftJob, { kind: "science" | "requested-science" }>,
@@ -47,7 +47,7 @@ interface ReadTenantOptions {
   readonly onlyNew: boolean;
 }
 
-/** What is not new is known already. */
+/** "known": the commit was read before. */
 type ScanOutcome = DossierSurvey | "known";
 
 async function readTenant(
@@ -58,8 +58,8 @@ async function readTenant(
   await scanInRounds(fleet, onlyNew ? `science/${tenantId}` : undefined, products, async (some) => {
     const at = fleet.clock();
     const known = onlyNew ? await knownCommits(fleet, tenantId) : new Map<string, string | null>();
-    const read: ProductScanner<ScanOutcome> = async ({ id }, place) =>
-      known.get(productSubject(id)) === place.commitSha ? "known" : surveyDossiers(place);
+    const read: ProductScanner<ScanOutcome> = async ({ id }, commit) =>
+      known.get(productSubject(id)) === commit.commitSha ? "known" : surveyDossiers(commit);
     const { scans, rest } = await scanRound(fleet, some, read, signal);
     await saveDossiers(fleet, tenantId, at, scans);
     return rest;
@@ -67,9 +67,9 @@ async function readTenant(
 }
 
 async function knownCommits(fleet: Fleet, tenantId: string): Promise<Map<string, string | null>> {
-  const looks = await fleet.store.asSystem((tx) => listScans(tx, "science", tenantId));
+  const scans = await fleet.store.asSystem((tx) => listScans(tx, "science", tenantId));
   return new Map(
-    looks.filter(({ notChecked }) => notChecked.length === 0).map((look) => [look.subject, look.commitSha]),
+    scans.filter(({ notChecked }) => notChecked.length === 0).map(({ subject, commitSha }) => [subject, commitSha]),
   );
 }
 
@@ -77,22 +77,23 @@ async function saveDossiers(
   fleet: Fleet,
   tenantId: string,
   at: Date,
-  glances: readonly ProductScan<ScanOutcome>[],
+  scans: readonly ProductScan<ScanOutcome>[],
 ): Promise<void> {
   const { id: operatorId } = await ensureSystemOperator(fleet, tenantId);
   const owner = { tenantId, operatorId };
-  const scanned = glances.flatMap(({ product, commitSha, seen }) =>
+  const scanned = scans.flatMap(({ product, commitSha, seen }) =>
     seen === undefined || seen === "known" || commitSha === null ? [] : [{ product, commitSha, seen }],
   );
-  const truncated = scanned
-    .filter(({ seen }) => seen.leftOut > 0)
-    .map(({ product, seen }) => {
-      const what = `${productSubject(product.id)} ${SCIENCE_FOLDER}`;
-      return { what, why: `${seen.leftOut} more files than are read of one product` };
-    });
-  const notChecked = new Map(
-    [...listUnreadable(glances), ...truncated].map((one) => [one.what.split(" ")[0] ?? "", one]),
-  );
+  const rows = scans.map((scan) => {
+    const { product, commitSha, seen } = scan;
+    const subject = productSubject(product.id);
+    const leftOut = seen === undefined || seen === "known" ? 0 : seen.leftOut;
+    const truncated = {
+      what: `${subject} ${SCIENCE_FOLDER}`,
+      why: `${leftOut} files are over the limit of one product`,
+    };
+    return { subject, at, commitSha, notChecked: leftOut > 0 ? [truncated] : listUnreadable([scan]) };
+  });
   await fleet.store.asSystem(async (tx) => {
     await syncDossiers(tx, owner, {
       at,
@@ -101,16 +102,7 @@ async function saveDossiers(
         seen.dossiers.map((dossier) => toDossierRow(product, commitSha, dossier, at)),
       ),
     });
-    await upsertScans(
-      tx,
-      owner,
-      "science",
-      glances.map(({ product, commitSha }) => {
-        const subject = productSubject(product.id);
-        const missed = notChecked.get(subject);
-        return { subject, at, commitSha, notChecked: missed ? [missed] : [] };
-      }),
-    );
+    await upsertScans(tx, owner, "science", rows);
   });
 }
 
@@ -136,17 +128,17 @@ const UNREAD = {
   writtenAt: null,
 };
 
-/** The index of the asker's tenant: everything, however it is shown. */
+/** The index of the operator's tenant. */
 export async function readScienceIndex(fleet: Fleet, by: Operator): Promise<ScienceIndex> {
   return buildIndex(fleet, by.tenantId, await fleet.store.as(by, (tx) => listDossiers(tx)));
 }
 
-/** The same for the house, as evidence of a hand-over. */
+/** The same as the system reads it, for the evidence of a run. */
 export async function readTenantIndex(fleet: Fleet, tenantId: string): Promise<ScienceIndex> {
   return buildIndex(fleet, tenantId, await fleet.store.asSystem((tx) => listDossiers(tx, tenantId)));
 }
 
-/** Rows of products that fleet.yaml names no more are kept, should it name them again, but not shown. */
+/** Dossiers of products that fleet.yaml no longer names stay stored, in case it names them again, but are not shown. */
 async function buildIndex(fleet: Fleet, tenantId: string, all: readonly Dossier[]): Promise<ScienceIndex> {
   const products = new Set(productsOf(fleet, tenantId).map(({ id }) => id));
   const dossiers = all.filter(({ productId }) => products.has(productId));

@@ -1,49 +1,42 @@
 /**
- * gc on the host that holds the files. In two steps: what goes is marked in a row and renamed into the trash of its root; when
- * its grace is over, it is deleted. A crash between any two steps leaves what the next pass puts right.
+ * gc on the host that has the files, in two steps: an item is marked in a row and renamed into the trash of its root; after the
+ * grace period it is deleted. After a crash between any two steps, the next pass repairs the marks.
  */
 import { decideGc, type GcDecision } from "../../domain/gc/gc.ts";
 import { toCollectedItem, type CollectedItem, type HostGcReport } from "../../domain/gc/report.ts";
 import type { HostGcRequest } from "../../store/gc.ts";
 import type { Fleet } from "../fleet.ts";
 import { gatherGcFacts } from "./facts.ts";
-import { collect } from "./take.ts";
+import { collectItem } from "./collect-item.ts";
 import { listDueMarks, repairMarks, sweepMarks } from "./marks.ts";
 
-/** In one pass; the rest is for the next. */
+/** Per pass; the next pass collects the rest. */
 const MAX_COLLECTED = 500;
 const MAX_SAVED = 25;
 
-/**
- * A dry run changes nothing and says exactly what the real one would do now. Undefined when another process of this host is
- * at it.
- */
+/** A dry run changes nothing and reports exactly what a real run would do. Undefined while another process of this host collects. */
 export async function collectGarbage(fleet: Fleet, request: HostGcRequest): Promise<HostGcReport | undefined> {
   if (request.dryRun) return previewGc(fleet, request);
   const report = await fleet.store.tryWithLock(`gc/${fleet.host.id}`, async () => {
     await repairMarks(fleet);
     const { collectable, kept, more } = await selectItems(fleet, request);
     const gone: CollectedItem[] = [];
-    for (const { verdict, bytes } of collectable) gone.push(await collect(fleet, verdict, bytes));
+    for (const { verdict, bytes } of collectable) gone.push(await collectItem(fleet, verdict, bytes));
     return { ...reportHeader(fleet, request), gone, swept: [], kept, more };
   });
   if (!report) return undefined;
-  // Beside the lock: deleting may take long, and doing it twice does no harm.
+  // Outside the lock, since deleting may take long and deleting twice is harmless.
   return { ...report, swept: await sweepMarks(fleet, request) };
 }
 
-async function previewGc(fleet: Fleet, ask: HostGcRequest): Promise<HostGcReport> {
-  const { collectable, kept, more } = await selectItems(fleet, ask);
+async function previewGc(fleet: Fleet, request: HostGcRequest): Promise<HostGcReport> {
+  const { collectable, kept, more } = await selectItems(fleet, request);
   const gone = collectable.map(({ verdict, bytes }) =>
     toCollectedItem(verdict, { bytes, outcome: "would", restore: null }),
   );
-  const swept = (await listDueMarks(fleet, ask)).map(({ kind, subject, path, bytes }) => ({
-    kind,
-    subject,
-    path,
-    bytes,
-  }));
-  return { ...reportHeader(fleet, ask), gone, swept, kept, more };
+  const due = await listDueMarks(fleet, request);
+  const swept = due.map(({ kind, subject, path, bytes }) => ({ kind, subject, path, bytes }));
+  return { ...reportHeader(fleet, request), gone, swept, kept, more };
 }
 
 function reportHeader(fleet: Fleet, { dryRun }: HostGcRequest) {
@@ -56,19 +49,18 @@ interface Selection {
   readonly more: number;
 }
 
-async function selectItems(fleet: Fleet, ask: HostGcRequest): Promise<Selection> {
-  const { facts } = await gatherGcFacts(fleet, ask);
+async function selectItems(fleet: Fleet, request: HostGcRequest): Promise<Selection> {
+  const facts = await gatherGcFacts(fleet, request);
   const verdicts = decideGc(facts, { ...fleet.settings.gc, host: fleet.host.id }, fleet.clock());
   const all = verdicts.filter((verdict) => verdict.collect);
   let saved = 0;
-  const going = all.filter(({ saveFirst }) => !saveFirst || ++saved <= MAX_SAVED).slice(0, MAX_COLLECTED);
-  const sizes = await fleet.agents.disk.measureSizes(
-    going.filter(({ item }) => item.kind !== "branch").map(({ item }) => item.path),
-  );
+  const selected = all.filter(({ saveFirst }) => !saveFirst || ++saved <= MAX_SAVED).slice(0, MAX_COLLECTED);
+  const folders = selected.filter(({ item }) => item.kind !== "branch").map(({ item }) => item.path);
+  const sizes = await fleet.agents.disk.measureSizes(folders);
   return {
-    collectable: going.map((verdict) => ({ verdict, bytes: sizes.get(verdict.item.path) ?? 0 })),
+    collectable: selected.map((verdict) => ({ verdict, bytes: sizes.get(verdict.item.path) ?? 0 })),
     kept: countKept(verdicts.filter((verdict) => !verdict.collect)),
-    more: all.length - going.length,
+    more: all.length - selected.length,
   };
 }
 

@@ -1,5 +1,6 @@
-/** Gathers what gc decides about: first what lies on this host, then what the rows say, so that nothing new is taken for old. */
+/** Gathers the facts for gc: first the files of this host, then the rows, so that nothing new is taken for a leftover. */
 import { join } from "node:path";
+import { validate as isUuid } from "uuid";
 import type { FoundMirror, Leftovers } from "../../agents/cleanup/leftovers.ts";
 import type { BranchFacts, GcFacts, MirrorFacts, RunFacts, TaskLiveness } from "../../domain/gc/gc.ts";
 import { shortId } from "../../domain/task/task.ts";
@@ -12,50 +13,43 @@ import {
   type TaskInUse,
 } from "../../store/gc.ts";
 import type { Fleet } from "../fleet.ts";
+import { wantedMirrors } from "./mirrors.ts";
+import { SYSTEM_TENANT } from "../system.ts";
 
 const MAX_RUNS = 50_000;
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-export interface GcSurvey {
-  readonly facts: readonly GcFacts[];
-  readonly found: Leftovers;
-}
-
-export async function gatherGcFacts(fleet: Fleet, ask: HostGcRequest): Promise<GcSurvey> {
+export async function gatherGcFacts(fleet: Fleet, request: HostGcRequest): Promise<readonly GcFacts[]> {
   const found = await fleet.agents.disk.scan();
-  const runs = await runFacts(fleet, ask, found);
-  if (!ask.machine) return { facts: runs, found };
+  const runs = await runFacts(fleet, request, found);
+  if (!request.machine) return runs;
   const tasks = await readTasks(fleet, found);
   const branches = await Promise.all(found.mirrors.map((mirror) => branchFacts(fleet, mirror, tasks)));
-  const wanted = await wantedMirrors(fleet, tasks);
-  return {
-    found,
-    facts: [
-      ...runs,
-      ...workspaceFacts(found, tasks),
-      ...branches.flat(),
-      ...found.snapshots.map(({ name, path, changedAt, taskId }) => {
-        return { kind: "snapshot", subject: name, path, takenAt: changedAt, task: tasks.stateOf(taskId) } as const;
+  const wanted = await wantedMirrors(fleet, tasks.all);
+  return [
+    ...runs,
+    ...workspaceFacts(found, tasks),
+    ...branches.flat(),
+    ...found.snapshots.map(({ name, path, changedAt, taskId }) => {
+      return { kind: "snapshot", subject: name, path, takenAt: changedAt, task: tasks.stateOf(taskId) } as const;
+    }),
+    ...found.mirrors.map((mirror) => mirrorFacts(mirror, wanted(mirror.url))),
+    ...found.sockets.map(({ name, path, answers }) => ({ kind: "socket", subject: name, path, answers }) as const),
+    ...found.attempts
+      .filter(({ name }) => isUuid(name))
+      .map(({ name, path, changedAt }) => {
+        return { kind: "attempt", subject: name, path, changedAt, task: tasks.stateOf(name) } as const;
       }),
-      ...found.mirrors.map((mirror) => mirrorFacts(mirror, wanted(mirror.url))),
-      ...found.sockets.map(({ name, path, answers }) => ({ kind: "socket", subject: name, path, answers }) as const),
-      ...found.attempts
-        .filter(({ name }) => UUID.test(name))
-        .map(({ name, path, changedAt }) => {
-          return { kind: "attempt", subject: name, path, changedAt, task: tasks.stateOf(name) } as const;
-        }),
-    ],
-  };
+  ];
 }
 
-/** Rows say which runs there are; folders that no row tells of are only looked for when the machine itself is asked about. */
-async function runFacts(fleet: Fleet, ask: HostGcRequest, found: Leftovers): Promise<RunFacts[]> {
-  const scope = { tenantId: ask.tenantId ?? undefined, productId: ask.productId ?? undefined };
+/** Runs come from rows; folders without a row are only searched for when the machine itself is collected. */
+async function runFacts(fleet: Fleet, request: HostGcRequest, found: Leftovers): Promise<RunFacts[]> {
+  const scope = { tenantId: request.tenantId ?? undefined, productId: request.productId ?? undefined };
   const folders = new Map(found.runs.map((folder) => [folder.name, folder]));
-  const ids = [...folders.keys()].filter((name) => UUID.test(name));
+  const ids = [...folders.keys()].filter((name) => isUuid(name));
   const [rows, known] = await fleet.store.asSystem(async (tx) => [
     await listUncollectedRuns(tx, scope, MAX_RUNS),
-    ask.machine && !ask.productId ? await listKnownRunIds(tx, ids) : new Set(ids),
+    request.machine && !request.productId ? await listKnownRunIds(tx, ids) : new Set(ids),
   ]);
   const recorded = rows.map((run): RunFacts => {
     const { id, tenantId, productId, intent, status, startedAt, pinned, release, host } = run;
@@ -73,7 +67,7 @@ async function runFacts(fleet: Fleet, ask: HostGcRequest, found: Leftovers): Pro
 }
 
 function unrecordedRun({ name, path, productId, changedAt }: Leftovers["runs"][number]): RunFacts {
-  const facts = { kind: "run", subject: name, path, tenantId: "local", productId, intent: "validate" } as const;
+  const facts = { kind: "run", subject: name, path, tenantId: SYSTEM_TENANT, productId, intent: "validate" } as const;
   const state = { status: "cancelled", startedAt: changedAt, pinned: false, release: null } as const;
   return { ...facts, ...state, host: null, known: false };
 }
@@ -87,14 +81,14 @@ interface TaskIndex {
 
 async function readTasks(fleet: Fleet, found: Leftovers): Promise<TaskIndex> {
   const ids = [...found.workspaces, ...found.snapshots].flatMap(({ taskId }) => taskId ?? []);
-  const named = [...ids, ...found.attempts.map(({ name }) => name)].filter((id) => UUID.test(id));
+  const named = [...ids, ...found.attempts.map(({ name }) => name)].filter((id) => isUuid(id));
   const branches = found.mirrors.flatMap((mirror) => mirror.branches.map(({ name }) => name));
   const all = await fleet.store.asSystem((tx) => listTasksInUse(tx, { ids: named, branches }));
   return indexTasks(all);
 }
 
-/** Of two with one branch, the one that is still at work speaks. */
-export function indexTasks(all: readonly TaskInUse[]): TaskIndex {
+/** Of two tasks with the same branch, the live one counts. */
+function indexTasks(all: readonly TaskInUse[]): TaskIndex {
   const ordered = all.toSorted((a, b) => Number(a.live) - Number(b.live));
   const byId = new Map(ordered.map((task) => [task.id, task]));
   const byShortId = new Map(ordered.map((task) => [shortId(task.id), task]));
@@ -115,8 +109,8 @@ function taskStateOf(task: TaskInUse | undefined): TaskLiveness {
 function workspaceFacts({ workspaces }: Leftovers, tasks: TaskIndex): GcFacts[] {
   return workspaces.map(({ name, path, taskId, changedAt }) => {
     const task = tasks.byShortId(name);
-    // While its row names it, the host removes it by itself.
-    const keptReason = task?.doubt ?? (task?.hasWorkspace && !task.live ? "its clean-up is under way" : null);
+    // While the row of an ended task names a workspace, the host's own clean-up removes it.
+    const keptReason = task?.doubt ?? (task?.hasWorkspace && !task.live ? "its clean-up is in progress" : null);
     const state = taskStateOf(task);
     const isComplete = taskId !== null;
     return { kind: "workspace", subject: name, path, task: state, isComplete, keptReason, changedAt } as const;
@@ -129,7 +123,7 @@ async function branchFacts(fleet: Fleet, mirror: FoundMirror, tasks: TaskIndex):
     const task = tasks.byBranch(name);
     const hasWorkspace = mirror.checkedOut.has(name) || task?.hasWorkspace === true;
     const state = taskStateOf(task);
-    // Asking git costs time, and only what may go is worth it.
+    // Asking git takes time, so it is asked only about branches that may be collected.
     const isInUse = state === "live" || hasWorkspace;
     const reach = isInUse
       ? { merged: false, onForge: false }
@@ -145,26 +139,4 @@ async function branchFacts(fleet: Fleet, mirror: FoundMirror, tasks: TaskIndex):
 function mirrorFacts({ name, path, url, usedAt, branches, checkedOut }: FoundMirror, wanted: boolean): MirrorFacts {
   const counts = { branches: branches.length, workspaces: checkedOut.size };
   return { kind: "mirror", subject: name, path, usedAt, url, wanted, ...counts };
-}
-
-/** A repository that cannot be named now counts as wanted: then every mirror does. */
-export async function wantedMirrors(fleet: Fleet, { all }: Pick<TaskIndex, "all">): Promise<(url: string) => boolean> {
-  const repositories = new Set(all.filter(({ live }) => live).map(({ repository }) => repository));
-  const names = new Set<string>();
-  for (const repository of repositories) {
-    const named = await fleet.forges
-      .of(repository)
-      .identify(repository)
-      .catch(() => undefined);
-    if (!named) return () => true;
-    names.add(named.repository).add(named.slug).add(repository);
-  }
-  return (url) =>
-    names.has(url) ||
-    names.has(
-      url
-        .split("/")
-        .at(-1)
-        ?.replace(/\.git$/, "") ?? "",
-    );
 }

@@ -1,4 +1,4 @@
-/** What lies in the trash: put right after a crash or after somebody took a thing back, and deleted when its grace is over. */
+/** Items in the trash: their rows are repaired after a crash or a restore, and they are deleted after the grace period. */
 import { stat } from "node:fs/promises";
 import type { HostGcReport } from "../../domain/gc/report.ts";
 import {
@@ -12,18 +12,15 @@ import {
   type HostGcRequest,
   type GcMark,
 } from "../../store/gc.ts";
-import { auditOperator } from "../../store/operators.ts";
 import { findRun } from "../../store/runs.ts";
 import type { Tx } from "../../store/sql.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
+import { auditMark } from "./audit.ts";
 
-/** Whose audit chain holds what belongs to the machine. */
-export const SYSTEM_TENANT = "local";
 const MINUTE_MS = 60_000;
 const MAX_SWEPT = 500;
 
-/** Only while this process alone collects on this host: otherwise a mark may be another's that is about to rename. */
+/** Requires the gc lock of this host: otherwise a mark may belong to another process that is about to rename the item. */
 export async function repairMarks(fleet: Fleet): Promise<void> {
   const marks = await fleet.store.asSystem((tx) => listOpenGcMarks(tx, fleet.host.id));
   for (const mark of marks) {
@@ -34,7 +31,7 @@ export async function repairMarks(fleet: Fleet): Promise<void> {
     }
     const isBack = await exists(mark.path);
     await fleet.store.asSystem(async (tx) => {
-      // Nothing in the trash, and the thing where it was: never renamed, or restored. A run that was collected was restored.
+      // Not in the trash but at its old path: it was never renamed, or somebody restored it. A collected run was restored.
       if (!isBack) return markGcSwept(tx, mark.id, fleet.clock());
       await deleteGcMark(tx, mark.id);
       if (mark.kind === "run" && (await restoreRun(tx, mark.subject)))
@@ -44,7 +41,7 @@ export async function repairMarks(fleet: Fleet): Promise<void> {
   await dropBranchMarks(fleet, marks);
 }
 
-/** It was renamed, and the process that did it died before the run's row said so. */
+/** The folder was renamed, but the process died before it updated the row of the run. */
 async function finishQuarantine(fleet: Fleet, mark: GcMark): Promise<void> {
   if (mark.kind !== "run") return;
   await fleet.store.asSystem(async (tx) => {
@@ -55,21 +52,21 @@ async function finishQuarantine(fleet: Fleet, mark: GcMark): Promise<void> {
   });
 }
 
-/** A branch is removed at once: its mark only waits for being told. */
+/** A branch is removed at once, so an open mark of one has no item in the trash. */
 async function dropBranchMarks(fleet: Fleet, marks: readonly GcMark[]): Promise<void> {
   for (const { id } of marks.filter(({ kind }) => kind === "branch")) {
     await fleet.store.asSystem((tx) => deleteGcMark(tx, id));
   }
 }
 
-/** Those whose grace is over, and that are within what was asked. */
-export async function listDueMarks(fleet: Fleet, ask: HostGcRequest): Promise<GcMark[]> {
+/** Marks whose grace period is over, within the scope of the request. */
+export async function listDueMarks(fleet: Fleet, request: HostGcRequest): Promise<GcMark[]> {
   const before = fleet.clock().getTime() - fleet.settings.gc.graceMinutes * MINUTE_MS;
   return fleet.store.asSystem(async (tx) => {
     const marks = await listOpenGcMarks(tx, fleet.host.id);
     const due: GcMark[] = [];
     for (const mark of marks.filter(({ markedAt, kind }) => markedAt.getTime() <= before && kind !== "branch")) {
-      if (due.length < MAX_SWEPT && (await isInScope(tx, ask, mark))) due.push(mark);
+      if (due.length < MAX_SWEPT && (await isInScope(tx, request, mark))) due.push(mark);
     }
     return due;
   });
@@ -83,18 +80,18 @@ async function isInScope(tx: Tx, { machine, tenantId, productId }: HostGcRequest
   return (tenantId === null || run.tenantId === tenantId) && (productId === null || run.productId === productId);
 }
 
-export async function sweepMarks(fleet: Fleet, ask: HostGcRequest): Promise<HostGcReport["swept"]> {
+export async function sweepMarks(fleet: Fleet, request: HostGcRequest): Promise<HostGcReport["swept"]> {
   const swept: HostGcReport["swept"] = [];
-  for (const mark of await listDueMarks(fleet, ask)) {
+  for (const mark of await listDueMarks(fleet, request)) {
     try {
       await sweep(fleet, mark);
       swept.push({ kind: mark.kind, subject: mark.subject, path: mark.path, bytes: mark.bytes });
     } catch (error) {
       const facts = { event: "gc.stuck", path: mark.quarantine, error: String(error) };
-      fleet.log.warn(facts, "what was put aside could not be deleted, and is tried again");
+      fleet.log.warn(facts, "quarantined item could not be deleted, retrying later");
     }
   }
-  if (ask.machine) await sweepUnmarked(fleet);
+  if (request.machine) await sweepUnmarked(fleet);
   return swept;
 }
 
@@ -109,22 +106,13 @@ async function sweep(fleet: Fleet, mark: GcMark): Promise<void> {
   });
 }
 
-/** In the trash without a row: the row was lost. Its grace counts from the rename. */
+/** Deletes items in the trash whose row was lost; their grace period counts from the rename. */
 async function sweepUnmarked(fleet: Fleet): Promise<void> {
   const before = fleet.clock().getTime() - fleet.settings.gc.graceMinutes * MINUTE_MS;
   const old = (await fleet.agents.disk.listQuarantined()).filter(({ since }) => since.getTime() <= before);
   const ids = old.map(({ id }) => id);
   const known = await fleet.store.asSystem((tx) => listKnownMarkIds(tx, ids));
   for (const { id, kind } of old) if (!known.has(id)) await fleet.agents.disk.deleteQuarantined({ id, kind });
-}
-
-/** In the chain of the run's house operator, or of the house. */
-export async function auditMark(fleet: Fleet, tx: Tx, mark: GcMark, action: string): Promise<void> {
-  const run = mark.kind === "run" ? await findRun(tx, mark.subject) : undefined;
-  const { id: operatorId } = await ensureSystemOperator(fleet, run?.tenantId ?? SYSTEM_TENANT);
-  const { kind, subject, path, reason, restore, bytes } = mark;
-  const detail = { kind, subject, path, reason, restore: action === "gc.put_aside" ? restore : null, bytes };
-  await auditOperator(tx, { operatorId, actor: fleet.worker, action, detail: { ...detail, host: fleet.host.id } });
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,4 +1,4 @@
-/** Pruning what is past retention: rows that were told, and finished jobs the queue only looks at when another ends. */
+/** Pruning what is past retention: rows, and finished jobs, which the queue itself only removes when another job ends. */
 import { QUEUES } from "../../../queues/index.ts";
 import {
   pruneGc,
@@ -13,24 +13,24 @@ import type { Tx } from "../../store/sql.ts";
 import { pruneTokens } from "../../store/tokens.ts";
 import type { Fleet } from "../fleet.ts";
 
-/** Hints are evidence for a while; events are what a reader may resume from. */
+/** Relayed hints are kept as evidence; events are kept so that readers can resume. */
 const HINT_RETENTION_MS = 6 * 3_600_000;
 const EVENT_RETENTION_MS = 7 * 24 * 3_600_000;
 const BATCH = 5_000;
 
-/** What hosts were asked, and what they deleted, is told for a month. */
+/** For requests to hosts, and the reports of what they deleted. */
 const REPORT_RETENTION_DAYS = 30;
-/** Tasks and orders take much with them. */
+/** Tasks and orders cascade to many other rows. */
 const SMALL_BATCH = 500;
 
 export interface PruneResult {
   readonly outbox: number;
-  /** Tasks, orders, and what told of them. */
+  /** Tasks, orders, and the rows about them. */
   readonly past: number;
   readonly jobs: number;
 }
 
-/** Bounded per run; undefined when another worker is at it. */
+/** Bounded per run; undefined when another worker is pruning. */
 export async function pruneRows(fleet: Fleet): Promise<PruneResult | undefined> {
   return fleet.store.tryWithLock("gc/rows", async () => {
     const outbox = await fleet.store.asSystem((tx) =>
@@ -39,23 +39,24 @@ export async function pruneRows(fleet: Fleet): Promise<PruneResult | undefined> 
     const past = await pruneExpired(fleet);
     let jobs = 0;
     for (const queue of QUEUES) jobs += await fleet.broker.clean(queue);
-    fleet.log.info({ event: "gc.rows", outbox, past, jobs }, "pruned");
+    fleet.log.info({ event: "gc.rows", outbox, past, jobs }, "pruned rows and jobs");
     return { outbox, past, jobs };
   });
 }
 
-/** Each in a transaction of its own: none waits for another's rows. */
+/** Each kind in its own transaction, so that none waits for the row locks of another. */
 async function pruneExpired(fleet: Fleet): Promise<number> {
   const days = fleet.settings.gc.keepRowsDays;
-  const prune = (work: (tx: Tx) => Promise<number>) => fleet.store.asSystem(work);
-  const counts = [
-    await prune((tx) => pruneHeartbeats(tx, days, BATCH)),
-    await prune((tx) => pruneNotifications(tx, days, BATCH)),
-    await prune((tx) => pruneOrders(tx, days, SMALL_BATCH)),
-    await prune((tx) => pruneTasks(tx, days, SMALL_BATCH)),
-    await prune((tx) => pruneGc(tx, REPORT_RETENTION_DAYS)),
-    await prune((tx) => pruneSpending(tx, days)),
-    await prune((tx) => pruneTokens(tx, days, BATCH)),
+  const prunes: readonly ((tx: Tx) => Promise<number>)[] = [
+    (tx) => pruneHeartbeats(tx, days, BATCH),
+    (tx) => pruneNotifications(tx, days, BATCH),
+    (tx) => pruneOrders(tx, days, SMALL_BATCH),
+    (tx) => pruneTasks(tx, days, SMALL_BATCH),
+    (tx) => pruneGc(tx, REPORT_RETENTION_DAYS),
+    (tx) => pruneSpending(tx, days),
+    (tx) => pruneTokens(tx, days, BATCH),
   ];
-  return counts.reduce((sum, count) => sum + count, 0);
+  let count = 0;
+  for (const prune of prunes) count += await fleet.store.asSystem(prune);
+  return count;
 }

@@ -1,5 +1,6 @@
-/** A host's tick: report its agents' facts in one batch, then see to what only this machine can do. */
+/** A host's tick: it reports the facts of its agents in one batch, then does what only this machine can do. */
 import type { Orphan } from "../../agents/attempt/facts.ts";
+import { inBatches } from "../../domain/batches.ts";
 import { StaleVersionError } from "../../domain/errors.ts";
 import type { HostTaskJob } from "../../../queues/host.ts";
 import type { Task } from "../../domain/task/task.ts";
@@ -12,14 +13,14 @@ import type { Tx } from "../../store/sql.ts";
 import { findTask, listTasksOnHost, listTasksToClean } from "../../store/tasks.ts";
 import { resumeAttempt } from "../attempts/start.ts";
 import type { Fleet } from "../fleet.ts";
-import { runOpenGcRequests } from "../gc/ask.ts";
+import { runOpenGcRequests } from "../gc/requests.ts";
 import { superviseTasks } from "./sweep.ts";
 import { recoverRuns } from "../orders/recover.ts";
 import { offerSlots } from "../tasks/slots.ts";
 import { closeWithUsage, cleanUpLock, cleanUpTask } from "../tasks/clean-up.ts";
 import type { Attempt } from "../../domain/task/attempt.ts";
 
-/** What is known of the machine itself, measured by the caller. */
+/** Facts about the machine itself, measured by the caller. */
 export interface HostMetrics {
   readonly versions: Readonly<Record<string, string>>;
   readonly load: number;
@@ -36,12 +37,12 @@ export interface HostTick {
 }
 
 const STANDING_BY: HostTick = { reporting: false, agents: 0, orphans: [] };
-/** In one go: the lock that keeps others away is not held for long. */
+/** Per pass, so that the lock is not held for long. */
 const MAX_BATCH = 20;
-/** Mostly waiting for git; more would take the processors from agents. */
+/** The work mostly waits for git; more at once would take the processors from agents. */
 const CONCURRENCY = 3;
 
-/** Facts first: one statement for all agents. Then what follows from them; whatever may take long is for `tendHost`. */
+/** Reports the facts of all agents in one statement, then acts on them. What may take long is done by `runHostDuties`. */
 export async function tickHost(fleet: Fleet, measures: HostMetrics): Promise<HostTick> {
   const { id, bootId, slots } = fleet.host;
   const { tickMs, ...measured } = measures;
@@ -50,7 +51,7 @@ export async function tickHost(fleet: Fleet, measures: HostMetrics): Promise<Hos
 
   const { facts, orphans, problems } = await fleet.agents.observe();
   if (problems.length > 0)
-    fleet.log.warn({ event: "host.unseen", problems: problems.slice(0, 5) }, "not everything could be looked at");
+    fleet.log.warn({ event: "host.unseen", problems: problems.slice(0, 5) }, "some agents could not be observed");
   await fleet.store.asSystem(async (tx) => {
     await upsertFacts(tx, id, facts);
     await recordUsage(tx, facts);
@@ -63,16 +64,16 @@ export async function tickHost(fleet: Fleet, measures: HostMetrics): Promise<Hos
 }
 
 /**
- * This host's duties, each found in the rows, so none can be lost: ending what should not run, removing what is over. Beside
- * the tick, because a stubborn process or a big working copy would hold up the facts until the host's lease is gone.
- * One process of this machine at a time; undefined when another is at it.
+ * Stops agents that should not run, and removes the working copies of ended tasks. Everything follows from rows, so nothing is
+ * lost. It runs apart from the tick, because a stubborn process or a large working copy would delay the facts until the host's
+ * lease runs out. One process of this machine at a time; undefined when another is doing it.
  */
 export async function runHostDuties(
   fleet: Fleet,
   signal?: AbortSignal,
 ): Promise<{ ended: number; cleaned: number } | undefined> {
   return fleet.store.tryWithLock(`tend/${fleet.host.id}`, async () => {
-    // Side by side: where many agents end, removing what is over must not fall behind.
+    // In parallel, so that removing working copies does not fall behind while many agents end.
     const [ended, cleaned] = await Promise.all([
       stopStaleAttempts(fleet, signal),
       cleanUpEndedTasks(fleet, signal),
@@ -83,25 +84,25 @@ export async function runHostDuties(
   });
 }
 
-/** An agent that asks is waiting for a person, not stalled. Its words are untrusted: cut, and shown escaped. */
+/** An agent that asks a question waits for a person and is not stalled. The question is untrusted text: cut, and shown escaped. */
 async function recordQuestions(fleet: Fleet): Promise<void> {
-  const speakers = await fleet.store.asSystem((tx) => listActiveAgents(tx, fleet.host.id));
-  if (speakers.length === 0) return;
+  const agents = await fleet.store.asSystem((tx) => listActiveAgents(tx, fleet.host.id));
+  if (agents.length === 0) return;
   const questions = await Promise.all(
-    speakers.map(async (run) => {
-      const { question } = await fleet.agents.readResult(run);
-      return { taskId: run.taskId, question: question && toStorableJson(question) };
+    agents.map(async (agent) => {
+      const { question } = await fleet.agents.readResult(agent);
+      return { taskId: agent.taskId, question: question && toStorableJson(question) };
     }),
   );
   await fleet.store.asSystem((tx) => markQuestions(tx, questions));
 }
 
-/** Gives the lease back at shutdown; agents run on, and the next worker of this host adopts them. */
+/** Gives the lease back at shutdown. Agents keep running, and the next worker of this host adopts them. */
 export async function releaseHostLease(fleet: Fleet): Promise<void> {
   await fleet.store.asSystem((tx) => releaseHost(tx, fleet.host.id, fleet.worker));
 }
 
-/** Answers a host job: the fast way to what the tick would find by itself. */
+/** Handles a host job at once; the next tick would find the same work by itself. */
 export async function handleHostJob(fleet: Fleet, job: HostTaskJob, signal: AbortSignal): Promise<Task | undefined> {
   if (job.act === "resume-spawn") return resumeAttempt(fleet, { taskId: job.taskId, epoch: job.epoch }, signal);
   const task = await fleet.store.asSystem((tx) => findTask(tx, job.taskId));
@@ -113,13 +114,10 @@ export async function handleHostJob(fleet: Fleet, job: HostTaskJob, signal: Abor
   return task;
 }
 
-/** What runs here and should not: attempts of the past, of ended tasks, of tasks that moved to another host. */
+/** Stops earlier attempts, and attempts of tasks that ended or moved to another host. */
 async function stopStaleAttempts(fleet: Fleet, signal?: AbortSignal): Promise<number> {
   const stale = await fleet.store.asSystem((tx) => listStaleAttempts(tx, fleet.host.id, MAX_BATCH));
-  for (let from = 0; from < stale.length; from += CONCURRENCY) {
-    if (signal?.aborted) break;
-    await Promise.all(stale.slice(from, from + CONCURRENCY).map((attempt) => stopAttempt(fleet, attempt)));
-  }
+  await inBatches(stale, CONCURRENCY, (attempt) => stopAttempt(fleet, attempt), signal);
   return stale.length;
 }
 
@@ -127,7 +125,7 @@ async function stopAttempt(fleet: Fleet, { taskId, attempt }: Pick<Attempt, "tas
   const stopped = await fleet.agents.stop({ taskId, attempt });
   if (stopped.survivors.length > 0) {
     const facts = { event: "agent.survives", taskId, attempt, pids: stopped.survivors };
-    fleet.log.error(facts, "processes survive SIGKILL");
+    fleet.log.error(facts, "processes survived SIGKILL");
     return;
   }
   await closeWithUsage(fleet, { taskId, attempt });
@@ -135,14 +133,11 @@ async function stopAttempt(fleet: Fleet, { taskId, attempt }: Pick<Attempt, "tas
 
 async function cleanUpEndedTasks(fleet: Fleet, signal?: AbortSignal): Promise<number> {
   const tasks = await fleet.store.asSystem((tx) => listTasksToClean(tx, fleet.host.id, MAX_BATCH));
-  for (let from = 0; from < tasks.length; from += CONCURRENCY) {
-    if (signal?.aborted) break;
-    await Promise.all(tasks.slice(from, from + CONCURRENCY).map((task) => cleanUpExclusively(fleet, task)));
-  }
+  await inBatches(tasks, CONCURRENCY, (task) => cleanUpExclusively(fleet, task), signal);
   return tasks.length;
 }
 
-/** Another process of this machine may be at it: after a change of reporter, or because the owner asked. */
+/** Another process of this machine may be cleaning it up: after a change of reporter, or for `fleet rm`. */
 async function cleanUpExclusively(fleet: Fleet, task: Task): Promise<void> {
   try {
     await fleet.store.tryWithLock(cleanUpLock(task.id), (tx) => reloadAndCleanUp(fleet, tx, task.id));
@@ -150,7 +145,7 @@ async function cleanUpExclusively(fleet: Fleet, task: Task): Promise<void> {
     if (error instanceof StaleVersionError) return;
     fleet.log.warn(
       { event: "cleanup.failed", taskId: task.id, error: String(error) },
-      "a working copy could not be removed",
+      "working copy could not be removed",
     );
   }
 }

@@ -1,27 +1,28 @@
-/** The reconciler: hands out again what waits too long. Everything it does is safe to do twice, and each pass is bounded. */
-import { notifyQueue } from "../../../queues/notify.ts";
+/** The reconciler: replaces lost jobs and takes over from dead workers. Each pass is bounded and safe to repeat. */
+import { notifyQueue, type NotifyJob } from "../../../queues/notify.ts";
 import { reviewQueue } from "../../../queues/review.ts";
 import type { Task } from "../../domain/task/task.ts";
 import { listHosts } from "../../store/hosts.ts";
-import { bumpNotificationEpoch, listOverdueNotifications } from "../../store/notifications.ts";
+import { bumpNotificationEpochs, listOverdueNotifications } from "../../store/notifications.ts";
 import { listReviews } from "../../store/reviews.ts";
 import { createHint } from "../../store/outbox.ts";
 import { listExpiredSpawns, listOverdueTasks, listSlotDrift, postponeTasks, repairSlots } from "../../store/tasks.ts";
 import { failTask } from "../tasks/fail.ts";
 import type { Fleet } from "../fleet.ts";
-import { jobFor, applyTransition, nextJobFor, ignoreStale } from "../tasks/transition.ts";
+import { requeueLost } from "../requeue.ts";
+import { applyTransition, awaitedQueue, ignoreStale, nextJobFor, TASK_QUEUES, taskJob } from "../tasks/transition.ts";
 import { reconcileOrders } from "../orders/reconcile.ts";
 import { settleRound } from "../delivery/review.ts";
 
-/** Of each kind, in one pass: a naive sweep of everything feeds itself and never ends. */
+/** Of each kind: an unbounded pass over everything would create work for itself and never end. */
 const MAX_PER_PASS = 500;
-/** A hint is not missed before this. */
+/** A hint does not count as lost before this. */
 const GRACE_MS = 3_000;
-/** How long a task looked after is left alone. */
+/** How long a task is left alone after a check. */
 const RECHECK_MS = 5_000;
-/** Takeovers after dead workers; their own budget, never max_retries. */
+/** Takeovers after worker crashes; they do not count against max_retries. */
 const MAX_CRASHES = 8;
-/** Above this many waiting jobs the queue itself is the reason for waiting: adding hints would not help. */
+/** With more waiting jobs than this, the queue itself is the reason for waiting, and more jobs would not help. */
 const MAX_QUEUE_DEPTH = 10_000;
 
 export interface ReconcileResult {
@@ -30,11 +31,11 @@ export interface ReconcileResult {
   readonly takenOver: number;
   readonly slotsRepaired: number;
   readonly notificationsReissued: number;
-  /** Given again, or taken over from dead workers. */
+  /** Orders that were queued again, or taken over from dead workers. */
   readonly orders: number;
 }
 
-/** One pass; undefined when another worker is at it. */
+/** One pass; undefined when another worker is running one. */
 export async function reconcile(fleet: Fleet): Promise<ReconcileResult | undefined> {
   return fleet.store.tryWithLock("reconcile", async () => {
     const { readded, reissued } = await reissueOverdueTasks(fleet);
@@ -46,48 +47,21 @@ export async function reconcile(fleet: Fleet): Promise<ReconcileResult | undefin
   });
 }
 
-/**
- * A job that is gone is added again under the same id; one that is there is waited for; one that ended without moving the
- * task is replaced under a new epoch, since the queue ignores an id it still keeps.
- */
 async function reissueOverdueTasks(fleet: Fleet): Promise<{ readded: number; reissued: number }> {
   const overdue = await fleet.store.asSystem((tx) => listOverdueTasks(tx, GRACE_MS, MAX_PER_PASS));
-  const byQueue = groupByQueue(overdue);
+  const withoutQueue = overdue.filter((task) => !awaitedQueue(task));
   let readded = 0;
-  let reissued = 0;
-  for (const tasks of byQueue.values()) {
-    const jobs = tasks.flatMap((task) => {
-      const job = jobFor(task);
-      return job ? [{ task, ...job, id: job.queue.jobId(job.payload) }] : [];
-    });
-    const [first] = jobs;
-    if (!first) {
-      reissued += await reissueAll(fleet, tasks);
-      continue;
-    }
-    if ((await fleet.broker.depth(first.queue)).waiting > MAX_QUEUE_DEPTH) continue;
-    const states = await fleet.broker.getJobStatuses(
-      first.queue,
-      jobs.map(({ id }) => id),
-    );
-    const lost = jobs.filter(({ id }) => (states.get(id) ?? "missing") === "missing");
-    const spent = jobs.filter(({ id }) => states.get(id) === "completed" || states.get(id) === "failed");
-    await fleet.broker.addJobs(lost.map(({ queue, payload }) => ({ queue, payload })));
-    const checked = jobs.filter((job) => !spent.includes(job)).map(({ task }) => task.id);
-    await fleet.store.asSystem((tx) => postponeTasks(tx, checked, RECHECK_MS));
+  let reissued = await reissueAll(fleet, withoutQueue);
+  for (const [name, queue] of Object.entries(TASK_QUEUES)) {
+    const tasks = overdue.filter((task) => awaitedQueue(task) === name);
+    if (tasks.length === 0 || (await fleet.broker.depth(queue)).waiting > MAX_QUEUE_DEPTH) continue;
+    const { lost, spent, queued } = await requeueLost(fleet, queue, tasks, taskJob);
+    const ids = queued.map(({ id }) => id);
+    await fleet.store.asSystem((tx) => postponeTasks(tx, ids, RECHECK_MS));
     readded += lost.length;
-    reissued += await reissueAll(
-      fleet,
-      spent.map(({ task }) => task),
-    );
+    reissued += await reissueAll(fleet, spent);
   }
   return { readded, reissued };
-}
-
-function groupByQueue(tasks: readonly Task[]): Map<string, Task[]> {
-  const groups = new Map<string, Task[]>();
-  for (const task of tasks) groups.set(task.waitingFor ?? "", [...(groups.get(task.waitingFor ?? "") ?? []), task]);
-  return groups;
 }
 
 async function reissueAll(fleet: Fleet, tasks: readonly Task[]): Promise<number> {
@@ -106,46 +80,31 @@ async function reissue(fleet: Fleet, task: Task): Promise<boolean> {
   return (await ignoreStale(applyTransition(fleet, move))) !== undefined;
 }
 
-/** A round waits for reviewers whose jobs may be lost: the rows say which. */
+/** A review round waits for the jobs of its reviewers; its rows say which reviews are open. */
 async function reissueReviews(fleet: Fleet, task: Task): Promise<number> {
   const reviews = await fleet.store.asSystem((tx) => listReviews(tx, [task.id]));
   const open = reviews.filter(
     ({ round, status }) => round === task.metadata.reviewRound && (status === "pending" || status === "running"),
   );
   if (open.length === 0) {
-    // All have spoken, or nobody was to be asked: the worker that should have decided is dead.
+    // All verdicts are in, or there are no reviewers: the worker that should have settled the round died.
     await fleet.store.asSystem((tx) => postponeTasks(tx, [task.id], RECHECK_MS));
     return (await ignoreStale(settleRound(fleet, { taskId: task.id, epoch: task.epoch }))) ? 1 : 0;
   }
-  const jobs = open.map(({ id }) => ({
-    queue: reviewQueue,
-    payload: { taskId: task.id, epoch: task.epoch, reviewId: id },
-  }));
-  const ids = jobs.map(({ queue, payload }) => queue.jobId(payload));
-  const states = await fleet.broker.getJobStatuses(reviewQueue, ids);
-  const ended = ids.some((id) => states.get(id) === "completed" || states.get(id) === "failed");
-  if (ended) {
-    // Their ids are spent: the whole round goes on under a new epoch.
-    const hints = (epoch: number) =>
-      open.map(({ id }) => createHint(reviewQueue, { taskId: task.id, epoch, reviewId: id }));
-    await ignoreStale(
-      applyTransition(fleet, {
-        task,
-        takeOver: true,
-        actor: fleet.worker,
-        action: "hint.reissued",
-        dueMs: RECHECK_MS,
-        hints,
-      }),
-    );
+  const payloadOf = (reviewId: string, epoch: number) => ({ taskId: task.id, epoch, reviewId });
+  const { spent } = await requeueLost(fleet, reviewQueue, open, ({ id }) => payloadOf(id, task.epoch));
+  if (spent.length === 0) {
+    await fleet.store.asSystem((tx) => postponeTasks(tx, [task.id], RECHECK_MS));
     return 1;
   }
-  await fleet.broker.addJobs(jobs.filter((_, index) => (states.get(ids[index] ?? "") ?? "missing") === "missing"));
-  await fleet.store.asSystem((tx) => postponeTasks(tx, [task.id], RECHECK_MS));
-  return jobs.length > 0 ? 1 : 0;
+  // The task has one epoch, so all open reviews of the round get new jobs.
+  const hints = (epoch: number) => open.map(({ id }) => createHint(reviewQueue, payloadOf(id, epoch)));
+  const move = { task, takeOver: true, actor: fleet.worker, action: "hint.reissued", dueMs: RECHECK_MS, hints };
+  await ignoreStale(applyTransition(fleet, move));
+  return 1;
 }
 
-/** A worker died over a spawn: its host goes on with it under a new epoch, which fences the dead one should it wake. */
+/** A worker died during a spawn: its host resumes it under a new epoch, which fences off the first worker if it is alive. */
 async function takeOverExpiredSpawns(fleet: Fleet): Promise<number> {
   const { expired, hosts } = await fleet.store.asSystem(async (tx) => ({
     expired: await listExpiredSpawns(tx, MAX_PER_PASS),
@@ -154,14 +113,14 @@ async function takeOverExpiredSpawns(fleet: Fleet): Promise<number> {
   const alive = new Set(hosts.filter((host) => host.alive).map(({ id }) => id));
   let taken = 0;
   for (const task of expired) {
-    if (!task.host || !alive.has(task.host)) continue; // the monitor decides when a host is lost
+    if (!task.host || !alive.has(task.host)) continue; // the monitor decides whether the host is lost
     const crashes = (task.metadata.crashes ?? 0) + 1;
     if (crashes > MAX_CRASHES) {
       await ignoreStale(
         failTask(fleet, task, {
           class: "environment_error",
           reason: "worker_crashes",
-          summary: `The worker died ${MAX_CRASHES} times over this spawn.`,
+          summary: `The worker crashed ${MAX_CRASHES} times during this spawn.`,
         }),
       );
       continue;
@@ -187,7 +146,7 @@ async function repairSlotDrift(fleet: Fleet): Promise<number> {
   for (const { operatorId, active, counted } of drift) {
     fleet.log.warn(
       { event: "slots.leaked", operatorId, active, counted },
-      "the slot counter was wrong and is put right",
+      "slot counter was wrong and has been corrected",
     );
     await fleet.store.asSystem((tx) => repairSlots(tx, operatorId));
   }
@@ -196,14 +155,13 @@ async function repairSlotDrift(fleet: Fleet): Promise<number> {
 
 async function reissueNotifications(fleet: Fleet): Promise<number> {
   const overdue = await fleet.store.asSystem((tx) => listOverdueNotifications(tx, GRACE_MS, MAX_PER_PASS));
-  const ids = overdue.map((row) => notifyQueue.jobId({ notificationId: row.id, epoch: row.epoch }));
-  const states = await fleet.broker.getJobStatuses(notifyQueue, ids);
-  for (const [index, row] of overdue.entries()) {
-    const state = states.get(ids[index] ?? "") ?? "missing";
-    if (state === "waiting" || state === "active" || state === "delayed") continue;
-    const epoch =
-      state === "missing" ? row.epoch : await fleet.store.asSystem((tx) => bumpNotificationEpoch(tx, row.id));
-    await fleet.broker.addJobs([{ queue: notifyQueue, payload: { notificationId: row.id, epoch } }]);
-  }
-  return overdue.length;
+  const { lost, spent } = await requeueLost(fleet, notifyQueue, overdue, notifyJob);
+  const ids = spent.map(({ id }) => id);
+  const renewed = await fleet.store.asSystem((tx) => bumpNotificationEpochs(tx, ids));
+  await fleet.broker.addJobs(renewed.map((row) => ({ queue: notifyQueue, payload: notifyJob(row) })));
+  return lost.length + spent.length;
+}
+
+function notifyJob({ id, epoch }: { readonly id: string; readonly epoch: number }): NotifyJob {
+  return { notificationId: id, epoch };
 }

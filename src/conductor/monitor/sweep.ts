@@ -1,4 +1,4 @@
-/** The monitor: facts in, decisions out, each acted on by one transaction. One task's trouble never touches another's. */
+/** The monitor: it gathers facts, decides, and acts in one transaction per decision. An error of one task affects no other. */
 import { StaleVersionError } from "../../domain/errors.ts";
 import { decideTask } from "../../domain/monitor/decide-task.ts";
 import { isTerminal, type Task, type TaskStatus } from "../../domain/task/task.ts";
@@ -8,15 +8,15 @@ import { gatherFacts, type TaskObservation } from "../tasks/facts.ts";
 import type { Fleet } from "../fleet.ts";
 import { offerSlots } from "../tasks/slots.ts";
 
-/** A decision may make the next one possible (pull request → checks → review); more than this in one look is a bug. */
+/** A decision may enable the next one (pull request → checks → review); more than this many in one sweep would be a bug. */
 const MAX_STEPS = 6;
 export interface SweepResult {
-  readonly looked: number;
+  readonly checked: number;
   readonly acted: number;
   readonly errors: number;
 }
 
-/** One look at a shard of live tasks; undefined when another worker is looking at it. */
+/** One sweep over a shard of the live tasks; undefined when another worker is sweeping it. */
 export async function sweepShard(fleet: Fleet, shard: { shard: number; of: number }): Promise<SweepResult | undefined> {
   return fleet.store.tryWithLock(`sweep/${shard.shard}/${shard.of}`, async () => {
     const tasks = await fleet.store.asSystem((tx) => listLiveTasks(tx, shard));
@@ -24,7 +24,7 @@ export async function sweepShard(fleet: Fleet, shard: { shard: number; of: numbe
   });
 }
 
-/** Looks at these tasks until nothing more follows from what is known. */
+/** Acts on these tasks until no further decision follows from the facts. */
 export async function superviseTasks(fleet: Fleet, tasks: readonly Task[]): Promise<SweepResult> {
   let open = tasks;
   let acted = 0;
@@ -43,7 +43,7 @@ export async function superviseTasks(fleet: Fleet, tasks: readonly Task[]): Prom
         errors += 1;
         fleet.log.warn(
           { event: "monitor.skipped", taskId: task.id, error: String(error) },
-          "a task could not be looked at",
+          "task could not be checked",
         );
       }
     }
@@ -52,14 +52,14 @@ export async function superviseTasks(fleet: Fleet, tasks: readonly Task[]): Prom
     open = moved.filter((task) => !isTerminal(task.status));
   }
   if (freed) await offerSlots(fleet);
-  return { looked: tasks.length, acted, errors };
+  return { checked: tasks.length, acted, errors };
 }
 
 function holdsHost(status: TaskStatus | undefined): boolean {
   return status === "spawning" || status === "running";
 }
 
-/** The task as it is after acting on what follows first; undefined when nothing was done. */
+/** The task after acting on its decisions; undefined when nothing was done. */
 async function superviseOne(fleet: Fleet, task: Task, known: TaskObservation | undefined): Promise<Task | undefined> {
   if (!known) return undefined;
   const decisions = decideTask(task, known.facts, fleet.settings, fleet.clock());

@@ -1,4 +1,4 @@
-/** Looking at runs for somebody: listed, by name, with their evidence; proving it, and keeping one on purpose. */
+/** Runs for an operator: listing and finding them, reading and verifying their evidence, and pinning one. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -13,13 +13,13 @@ import { auditBy } from "../../store/operators.ts";
 import { findOrder } from "../../store/orders.ts";
 import { listRuns, listRunsByName, listRunsOfOrder, pinRun, type RunFilter } from "../../store/runs.ts";
 import type { Fleet } from "../fleet.ts";
+import { oneNamed } from "../name.ts";
 import type { Order } from "../../domain/orders/order.ts";
 import type { Run } from "../../domain/orders/run.ts";
 
-const MAX_MATCHES = 6;
 const gunzipAsync = promisify(gunzip);
 
-/** Newest first; a page is full when there is a next one. */
+/** Newest first. */
 export async function listRunsFor(
   fleet: Fleet,
   by: Operator,
@@ -31,28 +31,26 @@ export async function listRunsFor(
 
 /** By id, by a prefix of it, or by short name, within the tenant. */
 export async function getRunNamed(fleet: Fleet, by: Operator, name: string): Promise<Run> {
-  const digits = name.toLowerCase().replaceAll("-", "");
-  const missing = () => new FleetError("not-found", `There is no run ${name}. See yours: fleet runs`, { name });
-  if (!/^[0-9a-f]{2,32}$/.test(digits)) throw missing();
-  const found = await fleet.store.as(by, (tx) => listRunsByName(tx, by.tenantId, digits, MAX_MATCHES));
-  const [run] = found;
-  if (!run) throw missing();
-  if (found.length === 1) return run;
-  const candidates = found.map(({ id, productId, intent }) => `${shortId(id)} (${productId} ${intent})`).join(", ");
-  throw new FleetError("ambiguous-name", `${name} fits several runs: ${candidates}. Give one more letter.`);
+  const run = await oneNamed(name, {
+    plural: "runs",
+    find: (digits, limit) => fleet.store.as(by, (tx) => listRunsByName(tx, by.tenantId, digits, limit)),
+    describe: ({ id, productId, intent }) => `${shortId(id)} (${productId} ${intent})`,
+  });
+  if (!run) throw new FleetError("not-found", `There is no run ${name}. See yours: fleet runs`, { name });
+  return run;
 }
 
 export interface RunDetails {
   readonly order: Order;
   readonly artifacts: readonly Artifact[];
-  /** All tries of its order, the latest first. */
+  /** All runs of its order, the latest first. */
   readonly tries: readonly Run[];
 }
 
 export async function getRunDetails(fleet: Fleet, by: Operator, run: Run): Promise<RunDetails> {
   return fleet.store.as(by, async (tx) => {
     const order = await findOrder(tx, run.orderId);
-    if (!order) throw new FleetError("not-found", `The order of run ${shortId(run.id)} is gone.`);
+    if (!order) throw new FleetError("not-found", `The order of run ${shortId(run.id)} no longer exists.`);
     const artifacts = await listArtifacts(tx, run.id);
     return { order, artifacts, tries: await listRunsOfOrder(tx, order.id) };
   });
@@ -84,12 +82,12 @@ export interface BrokenEvidence {
 export interface VerificationResult {
   readonly ok: boolean;
   readonly files: number;
-  /** False: the folder is on another host, or gc has put it aside; then only the database was checked. */
+  /** False when the folder is on another host or gc has collected it: then only the database was checked. */
   readonly disk: boolean;
   readonly broken: readonly BrokenEvidence[];
 }
 
-/** Hashes everything again: what the database holds, and what stands on the disk of this host. */
+/** Hashes all evidence again: in the database, and on the disk of this host. */
 export async function verifyEvidence(fleet: Fleet, run: Run): Promise<VerificationResult> {
   const artifacts = await fleet.store.asSystem((tx) => listArtifacts(tx, run.id));
   const broken: BrokenEvidence[] = [];
@@ -101,9 +99,7 @@ export async function verifyEvidence(fleet: Fleet, run: Run): Promise<Verificati
   const dir = run.host === fleet.host.id && run.collectedAt === null ? run.dir : null;
   if (dir === null) return { ok: broken.length === 0, files: artifacts.length, disk: false, broken };
   const disk = await hashEvidence(dir);
-  broken.push(
-    ...(disk ? findBrokenOnDisk(artifacts, disk) : [{ name: ".", where: "disk", why: "it is gone" } as const]),
-  );
+  broken.push(...(disk ? findBrokenOnDisk(artifacts, disk) : [{ name: ".", where: "disk", why: MISSING } as const]));
   return { ok: broken.length === 0, files: artifacts.length, disk: true, broken };
 }
 
@@ -111,8 +107,10 @@ async function findStorageFault(fleet: Fleet, run: Run, { name, sha256 }: Artifa
   const found = await fleet.store.asSystem((tx) => findArtifact(tx, run.id, name));
   const bytes = found && (await gunzipAsync(found.gzipped).catch(() => undefined));
   if (!bytes) return "it cannot be read";
-  return sha256Hex(bytes) === sha256 ? undefined : "its bytes are not those of its hash";
+  return sha256Hex(bytes) === sha256 ? undefined : "its content does not match its hash";
 }
+
+const MISSING = "it is missing";
 
 function findBrokenOnDisk(
   artifacts: readonly Artifact[],
@@ -122,10 +120,10 @@ function findBrokenOnDisk(
   const changed = artifacts.flatMap(({ name, sha256 }) => {
     const actual = disk.get(name);
     if (actual === sha256) return [];
-    return [{ name, where: "disk" as const, why: actual === undefined ? "it is gone" : "it was changed" }];
+    return [{ name, where: "disk" as const, why: actual === undefined ? MISSING : "it was changed" }];
   });
   const added = [...disk.keys()].filter((name) => !known.has(name));
-  return [...changed, ...added.map((name) => ({ name, where: "disk" as const, why: "nobody recorded it" }))];
+  return [...changed, ...added.map((name) => ({ name, where: "disk" as const, why: "it was not recorded" }))];
 }
 
 export interface PinOptions {
@@ -139,10 +137,7 @@ export async function setRunPin(fleet: Fleet, by: Operator, run: Run, options: P
   return fleet.store.asSystem(async (tx) => {
     const pinned = await pinRun(tx, { id: run.id, tenantId: by.tenantId }, { pinned: options.pinned, release });
     if (!pinned) {
-      throw new FleetError(
-        "invalid-transition",
-        `Run ${shortId(run.id)} was put aside by gc already: restore it first.`,
-      );
+      throw new FleetError("invalid-transition", `gc has already collected run ${shortId(run.id)}: restore it first.`);
     }
     const action = options.pinned ? "run.pinned" : "run.unpinned";
     await auditBy(tx, by, action, { runId: run.id, release });

@@ -1,4 +1,4 @@
-/** What is written down of a run when it begins and when it ends: the order, the machine, last_run.json, and the seal. */
+/** The records of a run: the order and the machine when it starts, last_run.json and the sealed evidence when it ends. */
 import { join } from "node:path";
 import { MAX_HEAL_ATTEMPTS } from "../../domain/orders/transient-failures.ts";
 import type { LastRun } from "../../domain/orders/last-run.ts";
@@ -12,7 +12,7 @@ import { toWorkOrder } from "../../store/orders.ts";
 import { countProductPullRequests } from "../delivery/pull-requests.ts";
 import type { Fleet } from "../fleet.ts";
 
-/** A run as it goes. */
+/** A run in progress. */
 export interface RunContext {
   readonly order: Order;
   readonly run: Run;
@@ -24,7 +24,7 @@ export interface RunState {
   readonly status: LastRun["status"];
   readonly sentence: string;
   readonly seconds: number;
-  /** Why the product was stopped, when it was. */
+  /** The reason, if the product was stopped. */
   readonly stopped: string | undefined;
 }
 
@@ -40,7 +40,7 @@ export async function recordStart(fleet: Fleet, work: RunContext): Promise<void>
   await publishLastRun(fleet, work, await buildLastRun(fleet, work, state));
 }
 
-/** Writes last_run.json, and packs everything; the folder takes nothing more. */
+/** Writes last_run.json and seals the evidence; nothing can be added to the folder afterwards. */
 export async function recordEnd(
   fleet: Fleet,
   work: RunContext,
@@ -50,12 +50,12 @@ export async function recordEnd(
   const lastRun = await buildLastRun(fleet, work, state);
   await evidence.write(LAST_RUN, jsonText(lastRun), JSON_TYPE);
   evidence.close();
-  const about = { runId: run.id, at: fleet.clock(), mediaTypes: evidence.mediaTypes };
-  const sealed = await sealEvidence(evidence.path, about);
+  const options = { runId: run.id, at: fleet.clock(), mediaTypes: evidence.mediaTypes };
+  const sealed = await sealEvidence(evidence.path, options);
   return { lastRun, files: sealed.map((file) => Object.assign(file, { id: fleet.newId() })) };
 }
 
-/** The product's latest: replaced at once, so that no reader meets half of it. */
+/** Replaces the product's last_run.json atomically, so that no reader sees half of it. */
 export async function publishLastRun(
   fleet: Fleet,
   { product }: Pick<RunContext, "product">,

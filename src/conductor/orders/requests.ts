@@ -1,4 +1,4 @@
-/** What people ask of orders: make one, have some carried out, see what that would mean, look them up. */
+/** Requests of operators about orders: adding one, listing and finding them, previewing a run, and requesting one. */
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import {
@@ -6,7 +6,7 @@ import {
   DEFAULT_STOP_CONDITIONS,
   OrderBudget,
   type OrderRequest,
-  type WorkOrder,
+  WorkOrder,
   type Order,
 } from "../../domain/orders/order.ts";
 import { toActions, supportsIntent, requiredEvidence, type Action } from "../../domain/orders/run.ts";
@@ -16,12 +16,12 @@ import { auditBy } from "../../store/operators.ts";
 import * as orders from "../../store/orders.ts";
 import type { OrderFilter } from "../../store/orders.ts";
 import type { Fleet } from "../fleet.ts";
-import { assertNotStopped, getProduct, listProducts, type ProductState } from "../products/products.ts";
+import { oneNamed } from "../name.ts";
+import { getProduct } from "../products/find.ts";
+import { assertNotStopped } from "../products/kill-switches.ts";
+import { listProducts, type ProductState } from "../products/products.ts";
 
-/** Enough to say which ones a short prefix fits. */
-const MAX_MATCHES = 6;
-
-/** An open order of the same product, intent and subject takes the place of a new one. */
+/** If an open order of the same product, intent and subject exists, it is returned instead of a new one. */
 export async function addOrder(
   fleet: Fleet,
   by: Operator,
@@ -33,7 +33,7 @@ export async function addOrder(
     throw new FleetError("invalid-input", `${product.id} has no ${request.intent} command. Add one to fleet.yaml.`);
   }
   const subject = String(request.inputs["dossier_id"] ?? "");
-  const order: WorkOrder = {
+  const order = WorkOrder.parse({
     job_id: fleet.newId(),
     product_id: product.id,
     intent: request.intent,
@@ -46,28 +46,23 @@ export async function addOrder(
       product,
     ),
     created_at: fleet.clock().toISOString(),
-    status: "pending",
-    result: null,
-    plan_id: null,
-    policy_refs: [],
-  };
+  });
   const owner = { tenantId: by.tenantId, operatorId: by.id };
   const made = await fleet.store.asSystem(async (tx) => {
     const [added] = await orders.insertOrders(tx, owner, [{ order, source: "manual", subject }]);
     if (!added) return undefined;
-    const detail = { orderId: added.id, productId: product.id, intent: request.intent };
-    await auditBy(tx, by, "order.added", detail);
+    await auditBy(tx, by, "order.added", { orderId: added.id, productId: product.id, intent: request.intent });
     return added;
   });
   if (made) return { order: made, repeated: false };
   const open = await fleet.store.asSystem((tx) =>
     orders.findOpenOrder(tx, { tenantId: by.tenantId, productId: product.id, intent: request.intent, subject }),
   );
-  if (!open) throw new FleetError("stale-version", "An order like this one ended just now. Ask again.");
+  if (!open) throw new FleetError("stale-version", "An order like this one has just ended. Try again.");
   return { order: open, repeated: true };
 }
 
-/** Newest first; a page is full when there is a next one. */
+/** Newest first. */
 export async function listOrdersFor(
   fleet: Fleet,
   by: Operator,
@@ -79,18 +74,16 @@ export async function listOrdersFor(
 
 /** By id, by a prefix of it, or by short name, within the tenant. */
 export async function getOrderNamed(fleet: Fleet, by: Operator, name: string): Promise<Order> {
-  const digits = name.toLowerCase().replaceAll("-", "");
-  const missing = () => new FleetError("not-found", `There is no order ${name}. See yours: fleet orders`, { name });
-  if (!/^[0-9a-f]{2,32}$/.test(digits)) throw missing();
-  const found = await fleet.store.as(by, (tx) => orders.listOrdersByName(tx, by.tenantId, digits, MAX_MATCHES));
-  const [order] = found;
-  if (!order) throw missing();
-  if (found.length === 1) return order;
-  const candidates = found.map(({ id, productId, intent }) => `${shortId(id)} (${productId} ${intent})`).join(", ");
-  throw new FleetError("ambiguous-name", `${name} fits several orders: ${candidates}. Give one more letter.`);
+  const order = await oneNamed(name, {
+    plural: "orders",
+    find: (digits, limit) => fleet.store.as(by, (tx) => orders.listOrdersByName(tx, by.tenantId, digits, limit)),
+    describe: ({ id, productId, intent }) => `${shortId(id)} (${productId} ${intent})`,
+  });
+  if (!order) throw new FleetError("not-found", `There is no order ${name}. See yours: fleet orders`, { name });
+  return order;
 }
 
-/** One order and what carrying it out means. */
+/** One order, and what running it would do. */
 export interface PlannedRun {
   readonly order: Order;
   readonly repository: string;
@@ -111,7 +104,7 @@ export interface SkippedProduct {
   readonly reason: string;
 }
 
-/** What `fleet run` would do; it reads, and changes nothing. Products that are stopped are left out, and named. */
+/** What `fleet run` would do (read-only). Stopped products are left out and listed in `refused`. */
 export async function planRun(
   fleet: Fleet,
   by: Operator,
@@ -122,10 +115,10 @@ export async function planRun(
   if (options.order) {
     const { order } = options;
     const state = stateOf.get(order.productId);
-    if (!state) throw new FleetError("not-found", `${order.productId} is no product of fleet.yaml any more.`);
+    if (!state) throw new FleetError("not-found", `Product ${order.productId} is no longer in fleet.yaml.`);
     await assertNotStopped(fleet, state.product);
     if (!state.product.enabled) {
-      throw new FleetError("product-stopped", `${state.product.id} is not enabled in fleet.yaml.`);
+      throw new FleetError("product-stopped", `Product ${state.product.id} is not enabled in fleet.yaml.`);
     }
     return { planned: [plannedRun(order, state)], refused: [] };
   }
@@ -160,7 +153,7 @@ function plannedRun(order: Order, { product }: ProductState): PlannedRun {
   };
 }
 
-/** Asks for them to be carried out, one after another. Those that were asked for before stay in the batch they have. */
+/** Requests that these orders run, one after another. Orders that were requested before stay in their batch. */
 export async function requestBatch(
   fleet: Fleet,
   by: Operator,
@@ -170,8 +163,7 @@ export async function requestBatch(
   const requested = await fleet.store.asSystem(async (tx) => {
     const rows = await orders.requestOrders(tx, ids, batchId);
     if (rows.length > 0) {
-      const detail = { batchId, orders: rows.length, first: rows[0]?.id };
-      await auditBy(tx, by, "orders.requested", detail);
+      await auditBy(tx, by, "orders.requested", { batchId, orders: rows.length, first: rows[0]?.id });
     }
     return rows;
   });

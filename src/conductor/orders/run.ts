@@ -1,4 +1,4 @@
-/** Answers an orders job: claims the order, carries it out with evidence, and settles it together with what it means for its batch. */
+/** Handles an orders job: claims the order, runs it while recording evidence, and settles it together with its batch. */
 import type { OrderJob } from "../../../queues/orders.ts";
 import { FleetError, messageOf } from "../../domain/errors.ts";
 import { orderEvent } from "../../domain/notify/event.ts";
@@ -15,22 +15,25 @@ import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
 import { executeIntent } from "./intents/index.ts";
 import type { IntentOutcome } from "./intents/intent.ts";
-import { autoRenewLease, type Lease } from "../lease.ts";
+import { withLease, type Lease } from "../lease.ts";
 import { redactorOf } from "../redactor.ts";
-import { productsOf } from "../products/products.ts";
+import { productsOf } from "../products/find.ts";
 import { recordStart, type RunContext } from "./record.ts";
 import { settleRun, type Verdict } from "./settle.ts";
 import { readKillSwitches, killSwitchReason, killSwitchError } from "../products/kill-switches.ts";
 import type { Order } from "../../domain/orders/order.ts";
 import type { Run } from "../../domain/orders/run.ts";
 
-/** Renewed at a third; short, because a dead worker's order is done again only when its lease is over. */
+/** Short, because the order of a dead worker runs again only after its lease has run out. */
 const LEASE_MS = 5_000;
 
-/** How long an order that is held is left alone. */
+/** How long an order is left alone while a kill switch applies to it. */
 const HOLD_RECHECK_MS = 2_000;
 
-/** Undefined when the order has moved on, another worker has it, or it was taken over meanwhile. Throws when it is to be tried once more. */
+/**
+ * Undefined when the order's state or epoch has changed, another worker runs it, or another worker took it over. Throws when
+ * the queue should try the job once more.
+ */
 export async function runOrder(fleet: Fleet, job: OrderJob, signal: AbortSignal): Promise<Order | undefined> {
   const claimed = await claimForRun(fleet, job);
   fleet.kickRelay();
@@ -39,40 +42,37 @@ export async function runOrder(fleet: Fleet, job: OrderJob, signal: AbortSignal)
   const { order, run, product } = claimed;
   const claim: OrderClaim = { orderId: order.id, epoch: order.epoch, worker: fleet.worker };
   const stop = new AbortController();
-  const lease = autoRenewLease(signal, LEASE_MS, () => renewOrderClaim(fleet, claim, product, stop));
-  try {
+  const renew = () => renewOrderClaim(fleet, claim, product, stop);
+  return withLease({ signal, leaseMs: LEASE_MS, renew }, async (lease) => {
     if (order.crashes > 0) await cleanUpLeftovers(fleet, order);
     const evidence = await openEvidence(evidenceDir(fleet.home, product.id, run.id), redactorOf(fleet));
     try {
       const work: RunContext = { order, run, product, evidence };
       const verdict = await executeOrder(fleet, work, { lease, stop: stop.signal, shutdown: signal });
-      if (!verdict || !(await renewOrderClaim(fleet, claim, product, stop))) return undefined;
+      if (!verdict || !(await renew())) return undefined;
       const settled = await settleRun(fleet, claim, work, verdict);
       if (settled && (verdict.do === "heal" || verdict.do === "leave")) throw retryError(order, verdict.outcome);
       return settled;
     } finally {
       evidence.close();
     }
-  } finally {
-    lease.stop();
-  }
+  });
 }
 
 type ClaimResult = { readonly order: Order } | { readonly order: Order; readonly run: Run; readonly product: Product };
 
-/** Claimed, with a run to its name; or skipped, when nothing may be done for its product. */
+/** Claims the order and creates its run; skips or defers the order when its product must not run. */
 async function claimForRun(fleet: Fleet, { orderId, epoch }: OrderJob): Promise<ClaimResult | undefined> {
   const { worker, host } = fleet;
   return fleet.store.asSystem(async (tx) => {
     const claimed = await claimOrder(tx, { orderId, epoch, worker, host: host.id, leaseMs: LEASE_MS });
     if (!claimed) return undefined;
     const product = productsOf(fleet, claimed.tenantId).find(({ id }) => id === claimed.productId);
-    if (!product)
-      return skip(fleet, tx, claimed, `not-found: ${claimed.productId} is no product of fleet.yaml any more`);
-    if (!product.enabled) return skip(fleet, tx, claimed, "product-stopped: it is not enabled in fleet.yaml");
+    if (!product) return skip(fleet, tx, claimed, `not-found: product ${claimed.productId} is no longer in fleet.yaml`);
+    if (!product.enabled) return skip(fleet, tx, claimed, "product-stopped: the product is not enabled in fleet.yaml");
     const decided = await decideFor(fleet, tx, product, { isRunning: false });
     if (decided.do === "skip") return skip(fleet, tx, claimed, `product-stopped: ${killSwitchReason(decided.hold)}`);
-    if (decided.do !== "go") return hold(tx, claimed, killSwitchReason(decided.hold));
+    if (decided.do !== "go") return defer(tx, claimed, killSwitchReason(decided.hold));
     const id = fleet.newId();
     const run = await insertRun(tx, {
       id,
@@ -103,8 +103,8 @@ async function decideFor(
   return decideOrder(order, switches, { tenantId: tenant, productIds: [id] });
 }
 
-/** Its turn has come, but nothing may be begun: it stays pending, says why, and is asked about again. */
-async function hold(tx: Tx, claimed: Order, reason: string): Promise<ClaimResult | undefined> {
+/** A kill switch applies: the order stays pending with the reason, and is checked again later. */
+async function defer(tx: Tx, claimed: Order, reason: string): Promise<ClaimResult | undefined> {
   const order = await deferOrder(tx, claimed, { reason, dueMs: HOLD_RECHECK_MS });
   return order && { order };
 }
@@ -120,7 +120,7 @@ async function skip(fleet: Fleet, tx: Tx, claimed: Order, reason: string): Promi
 
 type StopDecision = Extract<OrderDecision, { do: "skip" | "wait" | "give_back" | "finish" }>;
 
-/** Why an order is ended before its end. */
+/** The reason why a running order is aborted. */
 class OrderStoppedError extends FleetError {
   readonly isRequeued: boolean;
 
@@ -130,7 +130,7 @@ class OrderStoppedError extends FleetError {
   }
 }
 
-/** The lease, and the kill switch: what is stopped is stopped at once, not after the order it is at. */
+/** Renews the lease and checks the kill switches, so that a switch aborts a running order at once. */
 async function renewOrderClaim(
   fleet: Fleet,
   claim: OrderClaim,
@@ -145,7 +145,7 @@ async function renewOrderClaim(
   });
 }
 
-/** A worker of this host died over it: what it left running is ended before it is begun again. */
+/** Ends what a dead worker of this host left running, before the order runs again. */
 async function cleanUpLeftovers(fleet: Fleet, order: Order): Promise<void> {
   const runs = await fleet.store.asSystem((tx) => listRunsOfOrder(tx, order.id));
   const dead = runs.filter(({ host, failure }) => host === fleet.host.id && failure === "worker_died");
@@ -153,7 +153,7 @@ async function cleanUpLeftovers(fleet: Fleet, order: Order): Promise<void> {
 }
 
 function retryError({ productId, intent }: Order, { message }: IntentOutcome): FleetError {
-  return new FleetError("order-tried-again", `${intent} of ${productId} is tried once more: ${message}.`);
+  return new FleetError("order-tried-again", `${intent} of ${productId} will be tried once more: ${message}.`);
 }
 
 interface RunSignals {
@@ -162,7 +162,7 @@ interface RunSignals {
   readonly shutdown: AbortSignal;
 }
 
-/** How it went. Undefined when the order is somebody else's by now: then nothing of this may be written down. */
+/** The outcome. Undefined when another worker has taken the order over: then nothing may be stored. */
 async function executeOrder(
   fleet: Fleet,
   work: RunContext,
@@ -177,7 +177,7 @@ async function executeOrder(
     outcome = await executeIntent({ fleet, ...work, signal });
   } catch (error) {
     if (!signal.aborted) return { do: "end", outcome: toFailedOutcome(fleet, work, error) };
-    outcome = { ok: false, exitCode: null, message: "it was stopped" };
+    outcome = { ok: false, exitCode: null, message: "the order was stopped" };
   }
   if (stop.aborted) return stopVerdict(stop, outcome);
   if (shutdown.aborted && !outcome.ok) return { do: "leave", outcome };
@@ -187,10 +187,10 @@ async function executeOrder(
   return { do: "end", outcome };
 }
 
-/** Frozen, it starts over after the release: what it ran cannot be paused, since its time goes on. */
+/** A frozen order runs again after the release: it cannot be paused, since the time limits of its commands keep running. */
 function stopVerdict({ reason }: AbortSignal, outcome: IntentOutcome): Verdict {
   const why: unknown = reason;
-  if (!(why instanceof OrderStoppedError)) return { do: "stop", reason: "it is stopped", outcome };
+  if (!(why instanceof OrderStoppedError)) return { do: "stop", reason: "the order was stopped", outcome };
   const text = String(why.facts["reason"]);
   return why.isRequeued ? { do: "leave", why: text, outcome } : { do: "stop", reason: text, outcome };
 }
@@ -201,6 +201,9 @@ function toFailedOutcome(fleet: Fleet, { order, run }: RunContext, error: unknow
     const { code, failure } = error;
     return { ok: false, exitCode: null, failure: code, transient: failure.retry, message };
   }
-  fleet.log.error({ event: "order.broken", orderId: order.id, runId: run.id, error: message }, "an order broke");
+  fleet.log.error(
+    { event: "order.broken", orderId: order.id, runId: run.id, error: message },
+    "order failed with an internal error",
+  );
   return { ok: false, exitCode: null, failure: "internal_error", message };
 }

@@ -1,4 +1,4 @@
-/** The end of a run: what is owed is looked for, everything is sealed, and run, order, artifacts and batch are settled in one transaction. */
+/** The end of a run: required evidence is checked and sealed, then run, order, artifacts and batch settle in one transaction. */
 import { StaleVersionError, messageOf } from "../../domain/errors.ts";
 import { orderEvent } from "../../domain/notify/event.ts";
 import type { LastRun } from "../../domain/orders/last-run.ts";
@@ -19,14 +19,14 @@ import { publishLastRun, recordEnd, type RunContext } from "./record.ts";
 
 export type Verdict =
   | { readonly do: "end"; readonly outcome: IntentOutcome }
-  /** It failed by chance, and may be tried once more. */
+  /** A transient failure, which may be tried once more. */
   | { readonly do: "heal"; readonly outcome: IntentOutcome }
-  /** This process is leaving, or everything is frozen (`why`); it starts over. */
+  /** This process shuts down, or the product is frozen (`why`); the order will run again. */
   | { readonly do: "leave"; readonly outcome: IntentOutcome; readonly why?: string }
-  /** Somebody stopped the product meanwhile. */
+  /** A kill switch stopped the product during the run. */
   | { readonly do: "stop"; readonly outcome: IntentOutcome; readonly reason: string };
 
-/** How long a returned order is not missed: its job comes back after the queue's own pause. */
+/** How long a released order does not count as lost: the queue itself tries its job again after a pause. */
 const REQUEUE_MS = 5_000;
 
 interface Settlement {
@@ -37,7 +37,7 @@ interface Settlement {
   readonly stopped?: string;
 }
 
-/** Undefined when the order was taken over meanwhile: then nothing of this is kept in the database. */
+/** Undefined when another worker took the order over: then nothing is stored in the database. */
 export async function settleRun(
   fleet: Fleet,
   claim: OrderClaim,
@@ -63,7 +63,7 @@ interface SealedRun {
   readonly lastRun?: LastRun;
 }
 
-/** A run whose evidence cannot be kept (a disk that is full) has failed, however well it went. */
+/** A run whose evidence cannot be stored (because the disk is full) has failed, whatever its outcome was. */
 async function sealRun(fleet: Fleet, work: RunContext, settlement: Settlement): Promise<SealedRun> {
   const { ending, stopped } = settlement;
   const seconds = parseRunSummary(ending.summary).spent?.seconds ?? secondsSince(fleet, work);
@@ -71,8 +71,8 @@ async function sealRun(fleet: Fleet, work: RunContext, settlement: Settlement): 
   try {
     return { settlement, ...(await recordEnd(fleet, work, state)) };
   } catch (error) {
-    const message = `its evidence cannot be kept: ${messageOf(error)}`;
-    fleet.log.error({ event: "evidence.lost", runId: work.run.id, error: message }, "a run's evidence is lost");
+    const message = `the evidence could not be stored: ${messageOf(error)}`;
+    fleet.log.error({ event: "evidence.lost", runId: work.run.id, error: message }, "evidence of a run was lost");
     const lost = { ...ending, status: "failed", failure: "evidence_lost", message } as const;
     return { settlement: { ...settlement, ending: lost, order: "failed", reason: message }, files: [] };
   }
@@ -149,7 +149,7 @@ async function decideSettlement(work: RunContext, verdict: Verdict): Promise<Set
     return { ending: { ...base, status: "failed" }, order: "pending", reason: null, fired: [] };
   }
   if (verdict.do === "leave") {
-    const [failure, message] = verdict.why ? ["frozen", verdict.why] : ["shutdown", "its worker was shut down"];
+    const [failure, message] = verdict.why ? ["frozen", verdict.why] : ["shutdown", "the worker was shut down"];
     return { ...cancelledEnding(base, failure, message), order: "pending", reason: null };
   }
   const reason = `product-stopped: ${verdict.reason}`;
@@ -160,7 +160,7 @@ function cancelledEnding(base: EndingBase, failure: string, message: string): Pi
   return { ending: { ...base, status: "cancelled", failure, message }, fired: [] };
 }
 
-/** What is owed and not there makes a failure of what went well. */
+/** A successful run without its required evidence has failed. */
 async function finishedSettlement(
   { order, product, evidence }: RunContext,
   outcome: IntentOutcome,
@@ -171,7 +171,7 @@ async function finishedSettlement(
   const ok = outcome.ok && missing.length === 0;
   const isIncomplete = outcome.ok && !ok;
   const failure = isIncomplete ? "missing_evidence" : base.failure;
-  const message = isIncomplete ? `${base.message}, but there is no ${missing.join(", no ")}` : base.message;
+  const message = isIncomplete ? `${base.message}, but evidence is missing: ${missing.join(", ")}` : base.message;
   const end = { intent: order.intent, ok, failure: failure ?? undefined, missing, fired: outcome.fired };
   const fired = metStopConditions(order.stopConditions, end);
   const summary = { ...base.summary, ...omitEmpty({ missing }), ...omitEmpty({ fired }) };
@@ -179,7 +179,7 @@ async function finishedSettlement(
   return { ending, order: ok ? "completed" : "failed", reason: ok ? null : message, fired };
 }
 
-/** Nothing, when the list is empty. */
+/** An empty object when the list is empty. */
 function omitEmpty(named: Readonly<Record<string, readonly string[]>>): Readonly<Record<string, readonly string[]>> {
   return Object.values(named).some((list) => list.length > 0) ? named : {};
 }

@@ -1,4 +1,4 @@
-/** What a plan follows from, gathered: a handful of statements, however many products there are. Changes nothing. */
+/** Gathers the inputs of a plan. Read-only; a handful of statements, however many products there are. */
 import { canonicalJson } from "../../domain/text/canonical.ts";
 import type { Operator } from "../../domain/operator.ts";
 import type { PlanInputs, PlanProduct, PlanRun, PlanSchedule, PlanSource } from "../../domain/plan/inputs.ts";
@@ -10,7 +10,8 @@ import { listKillSwitches } from "../../store/kill-switches.ts";
 import { listLatestRuns } from "../../store/runs.ts";
 import { listSchedules } from "../../store/schedules.ts";
 import type { Fleet } from "../fleet.ts";
-import { productsOf, findStop } from "../products/products.ts";
+import { productsOf } from "../products/find.ts";
+import { findStop } from "../products/kill-switches.ts";
 import { dueSchedules, type DueSchedule } from "../schedules/run.ts";
 import type { Run } from "../../domain/orders/run.ts";
 import type { Drift } from "../../domain/drift/report.ts";
@@ -19,7 +20,7 @@ import type { Dossier } from "../../domain/science/science.ts";
 export interface PlanOptions {
   readonly wanted: number;
   readonly source: PlanSource;
-  /** Only this one. */
+  /** Plans for this product only. */
   readonly productId?: string | undefined;
   readonly asOf?: Date | undefined;
 }
@@ -27,7 +28,7 @@ export interface PlanOptions {
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
-/** What it knows is of now; what counts as old is counted from `asOf`: the full hour, so that asking again finds the same plan. */
+/** The facts are current; ages count from `asOf`, which is the full hour, so that planning again gives the same plan. */
 export async function gatherInputs(fleet: Fleet, by: Operator, options: PlanOptions): Promise<PlanInputs> {
   const { tenantId } = by;
   const asOf = options.asOf ?? floorTo(fleet.clock(), options.source === "schedules" ? MINUTE_MS : HOUR_MS);
@@ -84,7 +85,7 @@ function toPlanProduct(product: Product, stopped: string | undefined, schedule: 
   };
 }
 
-/** By its last part, as the evidence is kept. */
+/** Evidence is stored under the last part of its path. */
 function requiredEvidence({ evidence }: Product, of: "validate" | "test"): string[] {
   const own = evidence.filter((file) => file.of === of && file.required);
   return own.map(({ path }) => (path.split("/").at(-1) ?? path).slice(0, 200));

@@ -1,4 +1,4 @@
-/** Planning: from what is known to orders that wait to be run; stored once, and made again to prove it. */
+/** Plans: computing the orders that the products need, storing them once, and replaying a stored plan to verify it. */
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { createPlan, Plan, type PlanResult, type StoredPlan } from "../../domain/plan/plan.ts";
@@ -17,28 +17,30 @@ import {
   type PlanTexts,
 } from "../../store/plans.ts";
 import type { Fleet } from "../fleet.ts";
+import { oneNamed } from "../name.ts";
 import { gatherInputs, type PlanOptions } from "./inputs.ts";
-import { assertNotStopped, getProduct } from "../products/products.ts";
+import { getProduct } from "../products/find.ts";
+import { assertNotStopped } from "../products/kill-switches.ts";
 
-/** How a planned order stands with those there are. */
+/** The state of a planned order among the orders that exist. */
 export interface OrderState {
   readonly jobId: string;
-  /** `planned`: nothing stands in its way. `open`: there is one already, or this one runs. `done`: this plan was carried out. */
+  /** `planned`: it can be requested. `open`: it runs, or another order for the same subject is open. `done`: it has ended. */
   readonly state: "planned" | "open" | "done";
-  /** The order to look at. */
+  /** The order itself, or the open one for the same subject. */
   readonly orderId: string;
 }
 
 export interface PlanWithOrders {
   readonly plan: Plan;
-  /** Orders that are new. None the second time, and in a dry run. */
+  /** The number of new orders: none for a repeated plan or a dry run. */
   readonly stored: number;
   readonly standings: readonly OrderState[];
 }
 
 export type MakePlanOptions = PlanOptions & { readonly dryRun?: boolean };
 
-/** Orders are stored as pending, and run when somebody asks. A dry run reads, and that is all. */
+/** Stores the orders as pending; they run when they are requested. A dry run is read-only. */
 export async function makePlan(fleet: Fleet, by: Operator, options: MakePlanOptions): Promise<PlanWithOrders> {
   if (options.productId !== undefined) await assertNotStopped(fleet, getProduct(fleet, by.tenantId, options.productId));
   const planned = createPlan(await gatherInputs(fleet, by, options), fleet.sha256);
@@ -46,24 +48,20 @@ export async function makePlan(fleet: Fleet, by: Operator, options: MakePlanOpti
   return { plan: planned.plan, stored, standings: await readOrderStates(fleet, by, planned.plan) };
 }
 
-async function storePlan(
-  fleet: Fleet,
-  by: Operator,
-  { plan: made, inputText, outputText }: PlanResult,
-): Promise<number> {
+async function storePlan(fleet: Fleet, by: Operator, { plan, inputText, outputText }: PlanResult): Promise<number> {
   const packed = await packPlanTexts({ inputs: inputText, output: outputText });
   const owner = { tenantId: by.tenantId, operatorId: by.id };
   const row = {
     ...owner,
-    id: made.plan_id,
-    source: made.source,
-    asOf: new Date(made.as_of),
-    wanted: made.wanted,
-    candidates: made.candidates,
-    inputSha256: made.input_sha256,
-    outputSha256: made.output_sha256,
+    id: plan.plan_id,
+    source: plan.source,
+    asOf: new Date(plan.as_of),
+    wanted: plan.wanted,
+    candidates: plan.candidates,
+    inputSha256: plan.input_sha256,
+    outputSha256: plan.output_sha256,
   };
-  const orders = made.orders.map(({ order, subject, score, reasons }): NewOrder => ({
+  const orders = plan.orders.map(({ order, subject, score, reasons }): NewOrder => ({
     order,
     source: "plan",
     subject,
@@ -74,7 +72,7 @@ async function storePlan(
     const isNew = await insertPlan(tx, row, packed);
     const stored = await insertOrders(tx, owner, orders);
     if (isNew || stored.length > 0) {
-      const detail = { planId: made.plan_id, outputSha256: made.output_sha256, orders: stored.map(({ id }) => id) };
+      const detail = { planId: plan.plan_id, outputSha256: plan.output_sha256, orders: stored.map(({ id }) => id) };
       await auditBy(tx, by, "plan.made", detail);
     }
     return stored.length;
@@ -89,7 +87,7 @@ async function readOrderStates(fleet: Fleet, by: Operator, { orders }: Plan): Pr
     subject,
   }));
   const known = await fleet.store.as(by, (tx) => listOrdersForSubjects(tx, by.tenantId, keys));
-  const found = new Map(known.map((standing) => [standing.jobId, standing]));
+  const found = new Map(known.map((order) => [order.jobId, order]));
   return keys.map(({ job_id: jobId }): OrderState => {
     const { orderId = jobId, status = "pending" } = found.get(jobId) ?? {};
     if (orderId === jobId && status === "pending") return { jobId, state: "planned", orderId };
@@ -97,7 +95,7 @@ async function readOrderStates(fleet: Fleet, by: Operator, { orders }: Plan): Pr
   });
 }
 
-/** Newest first; a page is full when there is a next one. */
+/** Newest first. */
 export async function listPlansFor(
   fleet: Fleet,
   by: Operator,
@@ -107,7 +105,7 @@ export async function listPlansFor(
   return { plans: rows.slice(0, page.limit), next: nextPageCursor(rows, page.limit) };
 }
 
-/** The document as it was made. Throws "not-found", "ambiguous-name", or "not-verified" when what is kept of it is not what was stored. */
+/** The document as it was stored. Throws "not-found", "ambiguous-name", and "not-verified" when it was changed since. */
 export async function getPlan(fleet: Fleet, by: Operator, name: string): Promise<PlanWithOrders> {
   const { row, texts } = await readPlan(fleet, by, name);
   const output =
@@ -115,11 +113,11 @@ export async function getPlan(fleet: Fleet, by: Operator, name: string): Promise
   if (output === undefined) {
     throw new FleetError(
       "not-verified",
-      `Plan ${row.id} is not what was stored. See how: fleet plan --replay ${row.id}`,
+      `Plan ${row.id} was changed after it was stored. See how: fleet plan --replay ${row.id}`,
     );
   }
-  const made = Plan.parse({ ...readJson(output), output_sha256: row.outputSha256 });
-  return { plan: made, stored: 0, standings: await readOrderStates(fleet, by, made) };
+  const plan = Plan.parse({ ...readJson(output), output_sha256: row.outputSha256 });
+  return { plan, stored: 0, standings: await readOrderStates(fleet, by, plan) };
 }
 
 export interface Replay {
@@ -128,24 +126,28 @@ export interface Replay {
   readonly checks: readonly { readonly what: string; readonly holds: boolean; readonly why: string | null }[];
 }
 
-/** Plans again from the inputs that were kept, and compares hashes and bytes with what was stored then. */
+/** Plans again from the stored inputs, and compares hashes and bytes with the stored plan. */
 export async function replayPlan(fleet: Fleet, by: Operator, name: string): Promise<Replay> {
   const { row, texts } = await readPlan(fleet, by, name);
   const replayed = replan(fleet, texts.inputs);
   const checks = [
-    compareHash("the inputs are those that were stored", hashOf(fleet, texts.inputs), row.inputSha256),
-    compareHash("the output is the one that was stored", hashOf(fleet, texts.output), row.outputSha256),
-    compareHash("the same inputs are written down the same", replayed?.plan.input_sha256, row.inputSha256),
-    compareHash("they make the same plan id", replayed?.plan.plan_id, row.id),
-    compareHash("they make the same output", replayed?.plan.output_sha256, row.outputSha256),
-    { what: "byte by byte", holds: replayed !== undefined && replayed.outputText === texts.output, why: null },
+    compareHash("the stored inputs match their hash", hashOf(fleet, texts.inputs), row.inputSha256),
+    compareHash("the stored output matches its hash", hashOf(fleet, texts.output), row.outputSha256),
+    compareHash("the replayed inputs have the same hash", replayed?.plan.input_sha256, row.inputSha256),
+    compareHash("the replay has the same plan id", replayed?.plan.plan_id, row.id),
+    compareHash("the replayed output has the same hash", replayed?.plan.output_sha256, row.outputSha256),
+    {
+      what: "the replayed output is identical byte by byte",
+      holds: replayed !== undefined && replayed.outputText === texts.output,
+      why: null,
+    },
   ];
   return { planId: row.id, holds: checks.every(({ holds }) => holds), checks };
 }
 
-function compareHash(what: string, found: string | undefined, meant: string): Replay["checks"][number] {
-  if (found === meant) return { what, holds: true, why: null };
-  return { what, holds: false, why: `${found ?? "it cannot be read"}, not ${meant}` };
+function compareHash(what: string, actual: string | undefined, expected: string): Replay["checks"][number] {
+  if (actual === expected) return { what, holds: true, why: null };
+  return { what, holds: false, why: `${actual ?? "it cannot be read"}, expected ${expected}` };
 }
 
 function hashOf(fleet: Fleet, text: string | undefined): string | undefined {
@@ -166,23 +168,18 @@ function readJson(text: string): object {
   }
 }
 
-const NAME = /^[0-9a-f-]{4,36}$/;
-/** Enough to say which ones a short beginning fits. */
-const MAX_MATCHES = 6;
-
 async function readPlan(
   fleet: Fleet,
   by: Operator,
   name: string,
 ): Promise<{ row: StoredPlan; texts: Partial<PlanTexts> }> {
   return fleet.store.as(by, async (tx) => {
-    const matches = NAME.test(name) ? await listPlansByName(tx, name.replaceAll("-", ""), MAX_MATCHES) : [];
-    const [row] = matches;
+    const row = await oneNamed(name, {
+      plural: "plans",
+      find: (digits, limit) => listPlansByName(tx, digits, limit),
+      describe: ({ id }) => id,
+    });
     if (!row) throw new FleetError("not-found", `There is no plan ${name}. See yours: fleet plan --list`);
-    if (matches.length > 1) {
-      const ids = matches.map(({ id }) => id).join(", ");
-      throw new FleetError("ambiguous-name", `${name} fits several plans: ${ids}. Give one more letter.`);
-    }
     return { row, texts: await readPlanTexts(tx, row.id) };
   });
 }

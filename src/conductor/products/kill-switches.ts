@@ -1,4 +1,4 @@
-/** Which kill switches are thrown, and whether one of them holds something: one statement, whatever is asked. Remembered nowhere. */
+/** The engaged kill switches, and which of them applies to a product or a task. They are read each time, never cached. */
 import { FleetError } from "../../domain/errors.ts";
 import {
   killSwitchOn,
@@ -6,14 +6,16 @@ import {
   type EstopSubject,
   type EstopSwitch,
   type EstopTarget,
+  type ProductStop,
 } from "../../domain/task/kill-switch.ts";
 import type { Product } from "../../domain/product.ts";
 import { shortId, type Task } from "../../domain/task/task.ts";
 import { listKillSwitches } from "../../store/kill-switches.ts";
 import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
+import { isLocatedAt } from "./find.ts";
 
-/** Those that may hold something of this tenant, or all: as people threw them, and as fleet.yaml says. */
+/** Switches that may apply to this tenant, or all: those that operators engaged, and those that fleet.yaml declares. */
 export async function readKillSwitches(fleet: Fleet, tx: Tx, tenantId?: string): Promise<EstopSwitch[]> {
   const products = fleet.settings.products.filter(({ tenant }) => tenantId === undefined || tenant === tenantId);
   return [...products.flatMap((product) => declaredSwitch(product)), ...(await listKillSwitches(tx, tenantId))];
@@ -31,13 +33,13 @@ function declaredSwitch({ id, tenant, killSwitch }: Product): EstopSwitch[] {
   return [{ ...target, mode: "park", reason, endsOrders: true, operatorId: null, at: null }];
 }
 
-/** What holds a product, of the switches that were read. */
-export function killSwitchOnProduct(product: Product, switches: readonly EstopSwitch[]): EstopSwitch | undefined {
+/** The switch that applies to a product, among those that were read. */
+function killSwitchOnProduct(product: Product, switches: readonly EstopSwitch[]): EstopSwitch | undefined {
   const subject = { tenantId: product.tenant, productIds: [product.id] };
   return killSwitchOn([...declaredSwitch(product), ...switches], subject);
 }
 
-/** What holds a task; its products are looked for only when one is stopped. */
+/** The switch that applies to a task, among those that were read. */
 export async function killSwitchOnTask(
   fleet: Fleet,
   switches: readonly EstopSwitch[],
@@ -46,6 +48,7 @@ export async function killSwitchOnTask(
   return switches.length === 0 ? undefined : killSwitchOn(switches, await resolveSubject(fleet, switches, task));
 }
 
+/** Looks for the task's products among the stopped ones only, since each look-up asks the forge. */
 async function resolveSubject(
   fleet: Fleet,
   switches: readonly EstopSwitch[],
@@ -60,36 +63,51 @@ async function resolveSubject(
   return { tenantId, taskId: id, productIds };
 }
 
-/** As the forge names it: a link to a repository leads to the same product. */
-export async function isLocatedAt(fleet: Fleet, product: Product, repository: string): Promise<boolean> {
-  if (product.repository === repository) return true;
-  const named = await fleet.forges
-    .of(product.repository)
-    .identify(product.repository)
-    .catch(() => product);
-  return named.repository === repository;
-}
-
-/** Why, in words: of a product that is stopped itself the reason is enough. */
+/** The reason as text; the switch of the product itself needs no scope. */
 export function killSwitchReason(hold: EstopSwitch): string {
   return hold.scope === "product" ? hold.reason : describeHold(hold);
 }
 
-/** "product-stopped" where the product itself is, "stopped" where it is something wider or a task. */
+/** The strictest switch; fleet.yaml comes before operators, since only an edit of that file releases its switch. */
+export function findStop(product: Product, switches: readonly EstopSwitch[]): ProductStop | undefined {
+  const hold = killSwitchOnProduct(product, switches);
+  if (!hold) return undefined;
+  const { scope, mode, operatorId, at } = hold;
+  const by = operatorId === null ? "fleet.yaml" : "operator";
+  return { by, reason: killSwitchReason(hold), who: operatorId, at, scope, mode };
+}
+
+/** Why nothing may be planned or run for this product; undefined when no switch applies to it. */
+export async function stopReasonIn(tx: Tx, product: Product): Promise<string | undefined> {
+  return findStop(product, await listKillSwitches(tx, product.tenant))?.reason;
+}
+
+export async function assertNotStopped(fleet: Fleet, product: Product): Promise<void> {
+  const hold = killSwitchOnProduct(product, await currentKillSwitches(fleet, product.tenant));
+  if (hold) throw killSwitchError(hold);
+}
+
+/** The same for a repository, which may belong to several products or none. */
+export async function assertNotStoppedAt(fleet: Fleet, tenantId: string, repository: string): Promise<void> {
+  const hold = await killSwitchOnTask(fleet, await currentKillSwitches(fleet, tenantId), { tenantId, repository });
+  if (hold) throw killSwitchError(hold);
+}
+
+/** "product-stopped" for the switch of a product, "stopped" for that of a task, a tenant or the fleet. */
 export function killSwitchError(hold: EstopSwitch): FleetError {
   const { scope, subject, mode, reason } = hold;
   const facts = { scope, subject, mode, reason };
   if (scope !== "product")
     return new FleetError("stopped", `${capitalize(describeHold(hold))}. ${releaseInstruction(hold)}`, facts);
-  const words = `${subject} is stopped: ${reason}. ${releaseInstruction(hold)}`;
-  return new FleetError("product-stopped", words, { ...facts, productId: subject });
+  const message = `Product ${subject} is stopped: ${reason}. ${releaseInstruction(hold)}`;
+  return new FleetError("product-stopped", message, { ...facts, productId: subject });
 }
 
 function releaseInstruction({ scope, subject, operatorId }: EstopTarget & Pick<EstopSwitch, "operatorId">): string {
-  if (operatorId === null) return "fleet.yaml says so: edit products[].killSwitch there";
-  if (scope === "product") return `Go on with it: fleet products release ${subject}`;
-  if (scope === "fleet") return "Go on: fleet estop release --fleet";
-  return `Go on: fleet estop release --${scope} ${scope === "agent" ? shortId(subject) : subject}`;
+  if (operatorId === null) return "Release it in fleet.yaml: products[].killSwitch";
+  if (scope === "product") return `Release it: fleet products release ${subject}`;
+  if (scope === "fleet") return "Release it: fleet estop release --fleet";
+  return `Release it: fleet estop release --${scope} ${scope === "agent" ? shortId(subject) : subject}`;
 }
 
 function capitalize(text: string): string {

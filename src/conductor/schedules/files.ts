@@ -1,6 +1,6 @@
-/** From the files to the rows to the queue: what stands in schedules/ is what ticks, and where they differ is said. */
+/** From the files in schedules/ to rows to schedulers in the queue, and the differences between the three. */
 import { isDeepStrictEqual } from "node:util";
-import { defineSchedule, type Schedule as Ticking } from "../../../schedules/define.ts";
+import { defineSchedule, type Schedule as QueueSchedule } from "../../../schedules/define.ts";
 import { plannerQueue } from "../../../queues/planner.ts";
 import type { Scheduler } from "../../broker/broker.ts";
 import type { Product } from "../../domain/product.ts";
@@ -20,22 +20,21 @@ import {
   type ScheduleKey,
 } from "../../store/schedules.ts";
 import { auditOperator } from "../../store/operators.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet, ScheduleSource } from "../fleet.ts";
+import { ensureSystemOperator, SYSTEM_TENANT, systemOperatorId } from "../system.ts";
 
-const DEFAULT_TENANT = "local";
 const MAX_NAME_LENGTH = 128;
 
-/** Brings the rows up to date with the files, by one worker at a time; answers with what is to tick. */
-export async function syncSchedules(fleet: Fleet): Promise<Ticking[]> {
+/** Updates the rows from the files, one worker at a time, and returns the schedules that the queue should run. */
+export async function syncSchedules(fleet: Fleet): Promise<QueueSchedule[]> {
   const files = await fleet.scheduleFiles();
   if (files) await fleet.store.tryWithLock("schedules/files", () => writeRows(fleet, files));
   const rows = await fleet.store.asSystem((tx) => listSchedules(tx));
   return rows.flatMap(toQueueSchedules);
 }
 
-/** Undefined for what does not tick: invalid, disabled, paused, or asked for by people and pushes alone. */
-export function toQueueSchedules(row: Schedule): Ticking[] {
+/** Empty for a schedule without fixed times (manual, on_push), and for one that is invalid, disabled or paused. */
+export function toQueueSchedules(row: Schedule): QueueSchedule[] {
   const { definition, problems, enabled, paused, tenantId, id } = row;
   const pace = definition && slotIntervalOf(definition);
   if (!pace || problems || !enabled || paused) return [];
@@ -76,7 +75,7 @@ function readSources(fleet: Fleet, files: readonly ScheduleSource[]): ScannedSch
   return files.map((source) => readSource(fleet, source, products.get(source.name)));
 }
 
-/** The row that a file asks for. A schedule of something that is no product belongs to the tenant of the house. */
+/** The row that a file describes. A schedule whose product does not exist belongs to the system tenant. */
 function readSource(fleet: Fleet, source: ScheduleSource, product: Product | undefined): ScannedSchedule {
   const { text = "", file, unreadable } = source;
   const parsed = unreadable === undefined ? parseSchedule(text, source.name) : invalidFile("", unreadable);
@@ -84,12 +83,12 @@ function readSource(fleet: Fleet, source: ScheduleSource, product: Product | und
   if (parsed.ok && !product) {
     problems.push({ path: "product_id", message: `there is no product ${source.name} in fleet.yaml` });
   }
-  const tenantId = product?.tenant ?? DEFAULT_TENANT;
+  const tenantId = product?.tenant ?? SYSTEM_TENANT;
   const id = source.name.slice(0, MAX_NAME_LENGTH);
   return {
     id,
     tenantId,
-    operatorId: `factory.${tenantId}`,
+    operatorId: systemOperatorId(tenantId),
     productId: id,
     definition: parsed.ok && problems.length === 0 ? parsed.schedule : null,
     file,
@@ -106,7 +105,7 @@ async function writeRow(fleet: Fleet, before: Schedule | undefined, found: Scann
   const { id: operatorId } = await ensureSystemOperator(fleet, found.tenantId);
   const { definition, problems, file, sha256 } = found;
   const now = fleet.clock();
-  // Of another timing, or of a schedule that was off, the slots that are over are nobody's.
+  // With a new timing, or after the schedule was disabled, slots in the past are not made up.
   const isNewTiming = before?.definition && definition && !isSameTiming(before, found);
   const passedAt = isNewTiming ? (slotAt(definition, now) ?? null) : null;
   await fleet.store.asSystem(async (tx) => {
@@ -137,7 +136,7 @@ async function removeRow(fleet: Fleet, { tenantId, id, file }: Schedule): Promis
   });
 }
 
-/** Between what is declared and what is at work; each is fixed by the next assertion of a worker, if one runs. */
+/** A difference between what is declared and what is active; a running worker corrects it at its next sync. */
 export interface ScheduleDifference extends ScheduleKey {
   readonly what: "not-read" | "file-gone" | "file-changed" | "not-in-queue" | "other-in-queue" | "only-in-queue";
   readonly declared: string | null;
@@ -180,10 +179,10 @@ function compareWithQueue(
 ): ScheduleDifference[] {
   const prefix = schedulerId({ tenantId, id: "" });
   const inQueue = new Map(schedulers.filter(({ id }) => id.startsWith(prefix)).map((found) => [found.id, found]));
-  const wanted = new Map(rows.flatMap(toQueueSchedules).map((ticking) => [ticking.id, ticking]));
-  const missing = [...wanted.values()].flatMap((ticking): ScheduleDifference[] => {
-    const scheduler = inQueue.get(ticking.id);
-    const key = { tenantId, id: ticking.id.slice(prefix.length), declared: describePace(ticking) };
+  const wanted = new Map(rows.flatMap(toQueueSchedules).map((schedule) => [schedule.id, schedule]));
+  const missing = [...wanted.values()].flatMap((schedule): ScheduleDifference[] => {
+    const scheduler = inQueue.get(schedule.id);
+    const key = { tenantId, id: schedule.id.slice(prefix.length), declared: describePace(schedule) };
     if (!scheduler) return [{ ...key, what: "not-in-queue", actual: null }];
     if (describePace(scheduler) === key.declared) return [];
     return [{ ...key, what: "other-in-queue", actual: describePace(scheduler) }];
@@ -197,6 +196,6 @@ function compareWithQueue(
   return [...missing, ...extra];
 }
 
-function describePace({ pattern, everyMs }: Pick<Scheduler, "pattern" | "everyMs"> | Ticking): string {
+function describePace({ pattern, everyMs }: Pick<Scheduler, "pattern" | "everyMs"> | QueueSchedule): string {
   return pattern === undefined ? `every ${(everyMs ?? 0) / 60_000} min` : `at ${pattern} UTC`;
 }

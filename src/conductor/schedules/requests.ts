@@ -1,14 +1,15 @@
-/** What people, and the hooks of their repositories, do to schedules: look, pause, resume, and say that something was pushed. */
+/** Requests about schedules, from operators and from the push hooks of repositories: listing, pausing, resuming, pushes. */
 import type { Operator } from "../../domain/operator.ts";
 import { toScheduleFacts, slotAt, type Schedule } from "../../domain/orders/schedule.ts";
 import { auditBy } from "../../store/operators.ts";
-import { findSchedule, listSchedules, recordPush, setSchedulePause } from "../../store/schedules.ts";
+import { findSchedule, listSchedules, setSchedulePause } from "../../store/schedules.ts";
 import type { Fleet } from "../fleet.ts";
-import { getProduct } from "../products/products.ts";
+import { getProduct } from "../products/find.ts";
 import { scheduleDifferences, type ScheduleDifference } from "./files.ts";
+import { recordPushBy } from "./push.ts";
 import { scheduleNotFound, runSchedule, type ScheduleRun } from "./run.ts";
 
-/** A schedule with what is not as its file says; also those that are only in a file, or only in the queue. */
+/** A schedule, and how it differs from its file and from the queue. */
 export interface ScheduleDetails {
   readonly schedule: Schedule;
   readonly facts: ReturnType<typeof toScheduleFacts>;
@@ -18,7 +19,7 @@ export interface ScheduleDetails {
 
 export interface ScheduleList {
   readonly schedules: readonly ScheduleDetails[];
-  /** Of schedules that have no row. */
+  /** Schedules that exist only as a file, or only in the queue. */
   readonly strays: readonly ScheduleDifference[];
 }
 
@@ -54,14 +55,14 @@ export function describeDifference({ what, declared, actual }: ScheduleDifferenc
 
 const DIFFERENCE_TEXTS: Readonly<Record<ScheduleDifference["what"], (declared: string, actual: string) => string>> = {
   "not-read": () => "no worker has read its file yet",
-  "file-gone": () => "its file is gone, and no worker has seen that yet",
+  "file-gone": () => "its file was removed, and no worker has noticed yet",
   "file-changed": () => "its file has changed, and no worker has read it yet",
   "not-in-queue": (declared) => `the queue has no scheduler for it (${declared})`,
-  "other-in-queue": (declared, actual) => `the queue ticks ${actual}, its file says ${declared}`,
-  "only-in-queue": (_, actual) => `the queue still ticks ${actual}`,
+  "other-in-queue": (declared, actual) => `the queue runs it ${actual}, but its file says ${declared}`,
+  "only-in-queue": (_, actual) => `the queue still runs it ${actual}`,
 };
 
-/** Nothing is made until it is resumed; what was due meanwhile is not made up. */
+/** Creates no orders until it is resumed; slots that were due during the pause are skipped. */
 export async function pauseScheduleFor(
   fleet: Fleet,
   by: Operator,
@@ -88,13 +89,12 @@ async function setPaused(fleet: Fleet, by: Operator, { id, action, paused }: Pau
   const passedAt = before.paused && before.definition ? slotAt(before.definition, fleet.clock()) : undefined;
   await fleet.store.asSystem(async (tx) => {
     await setSchedulePause(tx, key, paused, passedAt ?? null);
-    const detail = { schedule: id, reason: paused?.reason ?? null };
-    await auditBy(tx, by, action, detail);
+    await auditBy(tx, by, action, { schedule: id, reason: paused?.reason ?? null });
   });
   return toScheduleDetails(fleet, await getSchedule(fleet, by, id), []);
 }
 
-/** Of the asker's tenant; of another one it does not exist. */
+/** Within the operator's tenant. Throws "not-found", also for a schedule of another tenant. */
 export async function getSchedule(fleet: Fleet, by: Operator, id: string): Promise<Schedule> {
   const schedule = await fleet.store.as(by, (tx) => findSchedule(tx, { tenantId: by.tenantId, id }));
   if (!schedule) throw scheduleNotFound(id);
@@ -102,20 +102,16 @@ export async function getSchedule(fleet: Fleet, by: Operator, id: string): Promi
 }
 
 /**
- * Something was pushed: an on_push schedule runs now. While its orders are open the push waits, and however many come
- * meanwhile, it runs once more. A product without such a schedule has nothing to do.
+ * A push to the product's repository: its on_push schedule runs now. While its orders are open, pushes wait, and all that wait
+ * lead to one more run. A product without such a schedule ignores the push.
  */
 export async function handlePush(fleet: Fleet, by: Operator, productId: string, sha?: string): Promise<ScheduleRun> {
   const { id } = getProduct(fleet, by.tenantId, productId);
   const key = { tenantId: by.tenantId, id };
   const schedule = await fleet.store.as(by, (tx) => findSchedule(tx, key));
   if (schedule?.definition?.cadence !== "on_push") {
-    return { orders: [], slotAt: undefined, outcome: "nothing to do: no schedule of it waits for pushes" };
+    return { orders: [], slotAt: undefined, outcome: "nothing to do: the product has no on_push schedule" };
   }
-  await fleet.store.asSystem(async (tx) => {
-    await recordPush(tx, key, fleet.clock());
-    const detail = { schedule: id, sha: sha ?? null };
-    await auditBy(tx, by, "schedule.pushed", detail);
-  });
+  await fleet.store.asSystem((tx) => recordPushBy(fleet, tx, { by, key, sha }));
   return runSchedule(fleet, key);
 }

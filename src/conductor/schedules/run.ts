@@ -1,7 +1,7 @@
-/** Schedules at work: which are due, what a slot makes, and what a tick, a push or a person may ask of one. */
+/** Running schedules: finding those that are due, and creating the orders of a slot after a tick, a push or a request. */
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
-import { EVIDENCE_BY_INTENT, type WorkOrder, type OrderSource, type Order } from "../../domain/orders/order.ts";
+import { EVIDENCE_BY_INTENT, WorkOrder, type OrderSource, type Order } from "../../domain/orders/order.ts";
 import { PLANNABLE_STATUSES } from "../../domain/product.ts";
 import {
   decideSlot,
@@ -17,17 +17,17 @@ import { adoptOrders, countOpenOfSchedule, insertOrders, requestOrders, type New
 import { listSchedules, lockSchedule, recordSlot, type ScheduleKey } from "../../store/schedules.ts";
 import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
-import { stopReasonIn } from "../products/products.ts";
+import { ensureSystemOperator } from "../system.ts";
+import { stopReasonIn } from "../products/kill-switches.ts";
 
 export interface DueSchedule {
   readonly schedule: Schedule;
   readonly definition: ScheduleFile;
-  /** Orders made for it carry this (`scheduleId`, `slotAt`); their creator says so with noteSlot. */
+  /** Its orders carry the slot (`scheduleId`, `slotAt`). */
   readonly slotAt: Date;
 }
 
-/** Those of a tenant that are due; in the order of their names. Invalid, disabled and paused ones never are. */
+/** Sorted by id. Invalid, disabled and paused schedules are never due. */
 export async function dueSchedules(fleet: Fleet, tenantId: string, asOf: Date): Promise<DueSchedule[]> {
   const schedules = await fleet.store.asSystem((tx) => listSchedules(tx, tenantId));
   return schedules.flatMap((schedule) => findDue(schedule, asOf));
@@ -46,19 +46,19 @@ export interface ScheduleRun {
   readonly outcome: string;
 }
 
-/** A tick is a hint: what is to be done is decided under the row's lock, so twice, late or by two workers makes one slot. */
+/** A tick is a hint: the row's lock protects the decision, so a tick that is late or repeated still creates one slot. */
 export async function runSchedule(fleet: Fleet, key: ScheduleKey): Promise<ScheduleRun> {
   const system = await ensureSystemOperator(fleet, key.tenantId);
   const run = await fleet.store.asSystem(async (tx) => {
     const row = await lockSchedule(tx, key);
-    if (!row?.definition || row.problems) return idleRun("it is not there, or not valid");
+    if (!row?.definition || row.problems) return idleRun("the schedule does not exist, or is not valid");
     const conditions = {
       stopped: await findStopReason(fleet, tx, row),
       open: await countOpenOfSchedule(tx, key.tenantId, key.id),
     };
     const decision = decideSlot(row.definition, toScheduleFacts(row), conditions, fleet.clock());
-    if (decision.do === "nothing") return idleRun("it is not due");
-    if (decision.do === "wait") return { ...idleRun(decision.outcome), slotAt: undefined };
+    if (decision.do === "nothing") return idleRun("the schedule is not due");
+    if (decision.do === "wait") return idleRun(decision.outcome);
     const source = row.definition.cadence === "on_push" ? "push" : "schedule";
     return settleSlot(fleet, tx, { row, by: system, source, decision });
   });
@@ -70,7 +70,7 @@ export async function runSchedule(fleet: Fleet, key: ScheduleKey): Promise<Sched
   return run;
 }
 
-/** Out of turn: somebody wants it now. The next slot stays what it was. Throws when it cannot be. */
+/** An operator runs it now; its next slot stays the same. Throws when it is invalid or stopped, or has open orders. */
 export async function runNow(fleet: Fleet, by: Operator, key: ScheduleKey): Promise<ScheduleRun> {
   const run = await fleet.store.asSystem(async (tx) => {
     const row = await lockSchedule(tx, key);
@@ -79,7 +79,8 @@ export async function runNow(fleet: Fleet, by: Operator, key: ScheduleKey): Prom
       throw new FleetError("invalid-transition", `${row.file} is not valid. See why: fleet schedules`);
     }
     const stopped = await findStopReason(fleet, tx, row);
-    if (stopped !== undefined) throw new FleetError("product-stopped", `${row.productId} is not run: ${stopped}`);
+    if (stopped !== undefined)
+      throw new FleetError("product-stopped", `Product ${row.productId} cannot run: ${stopped}`);
     const open = await countOpenOfSchedule(tx, key.tenantId, key.id);
     if (open > 0) {
       const sentence = `${open} of its orders ${open === 1 ? "is" : "are"} still open. Wait for them: fleet orders`;
@@ -92,7 +93,7 @@ export async function runNow(fleet: Fleet, by: Operator, key: ScheduleKey): Prom
   return run;
 }
 
-/** Makes up what lost its tick, or was missed while nothing ran. Undefined when another worker is at it. */
+/** Runs schedules whose tick was lost, or came while no worker was running. Undefined when another worker does it. */
 export async function sweepSchedules(fleet: Fleet): Promise<number | undefined> {
   return fleet.store.tryWithLock("schedules/due", async () => {
     const schedules = await fleet.store.asSystem((tx) => listSchedules(tx));
@@ -102,9 +103,9 @@ export async function sweepSchedules(fleet: Fleet): Promise<number | undefined> 
       try {
         made += (await runSchedule(fleet, schedule)).orders.length;
       } catch (error) {
-        // One that cannot be made must not hold up the others.
+        // A schedule that fails must not hold up the others.
         const facts = { event: "schedule.failed", schedule: schedule.id, error: String(error) };
-        fleet.log.warn(facts, "a schedule could not be run");
+        fleet.log.warn(facts, "schedule could not be run");
       }
     }
     return made;
@@ -135,13 +136,13 @@ interface SlotSettlement {
   readonly decision: Exclude<SlotDecision, { do: "nothing" | "wait" }>;
 }
 
-/** The slot's orders, their hints and the slot's end in one transaction: all of it, or none. */
+/** Stores the slot's orders, their hints and its outcome in one transaction. */
 async function settleSlot(fleet: Fleet, tx: Tx, { row, by, source, decision }: SlotSettlement): Promise<ScheduleRun> {
   const { slotAt } = decision;
   const isMade = decision.do === "make";
   const orders = isMade ? await createOrders(fleet, tx, { row, by, source, slotAt }) : [];
   const outcome = isMade ? describeCreated(orders, row.definition?.jobs ?? []) : decision.outcome;
-  // What a person asks for is beside the slots.
+  // A manual run does not count as a slot.
   await recordSlot(tx, row, {
     slotAt: source === "manual" ? null : slotAt,
     ranAt: isMade ? fleet.clock() : null,
@@ -163,7 +164,7 @@ async function createOrders(
 ): Promise<Order[]> {
   const jobs = row.definition?.jobs ?? [];
   const requested = jobs.map((job): NewOrder => {
-    const reasons = [source === "manual" ? `asked by ${by.id}` : `${row.definition?.cadence} schedule`];
+    const reasons = [source === "manual" ? `requested by ${by.id}` : `${row.definition?.cadence} schedule`];
     return { order: buildOrder(fleet, row, job), source, scheduleId: row.id, slotAt, reasons };
   });
   const owner = { tenantId: row.tenantId, operatorId: by.id };
@@ -175,28 +176,21 @@ async function createOrders(
 }
 
 function buildOrder(fleet: Fleet, row: Schedule, job: ScheduledJob): WorkOrder {
-  return {
+  return WorkOrder.parse({
+    ...job,
     job_id: fleet.newId(),
     product_id: row.productId,
-    intent: job.intent,
-    inputs: {},
-    budget: job.budget,
-    stop_conditions: job.stop_conditions,
-    priority: job.priority,
     evidence_expectations: [...EVIDENCE_BY_INTENT[job.intent]],
     created_at: fleet.clock().toISOString(),
-    status: "pending",
-    result: null,
-    plan_id: null,
     policy_refs: [row.file],
-  };
+  });
 }
 
 function describeCreated(orders: readonly Order[], jobs: readonly ScheduledJob[]): string {
   const made = orders.map(({ intent }) => intent);
   const missing = jobs.map(({ intent }) => intent).filter((intent) => !made.includes(intent));
   const open =
-    missing.length > 0 ? `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} under way already` : "";
-  if (made.length === 0) return `nothing made: ${open}`;
-  return [`made ${made.join(", ")}`, open].filter(Boolean).join("; ");
+    missing.length > 0 ? `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} already in progress` : "";
+  if (made.length === 0) return `no orders created: ${open}`;
+  return [`created ${made.join(", ")}`, open].filter(Boolean).join("; ");
 }

@@ -1,4 +1,4 @@
-/** Removing the working copy of a task that ended: what would be lost is saved first, and the audit log says how to restore it. */
+/** Removing the working copy of a task that ended: unsaved work is saved first, and the audit log says how to restore it. */
 import { closeAttempt, listAttempts } from "../../store/attempts.ts";
 import { recordUsage } from "../../store/budgets.ts";
 import type { Fleet } from "../fleet.ts";
@@ -7,7 +7,7 @@ import type { Task } from "../../domain/task/task.ts";
 import { applyTransition } from "./transition.ts";
 import type { Attempt } from "../../domain/task/attempt.ts";
 
-/** With what it said last: nothing is used after that. */
+/** Records the final usage with the end of the attempt, since nothing is used after that. */
 export async function closeWithUsage(fleet: Fleet, run: Pick<Attempt, "taskId" | "attempt">): Promise<void> {
   const usage = await fleet.agents.readUsage(run);
   await fleet.store.asSystem(async (tx) => {
@@ -16,12 +16,12 @@ export async function closeWithUsage(fleet: Fleet, run: Pick<Attempt, "taskId" |
   });
 }
 
-/** The process that removes a working copy holds this. */
+/** The lock to hold while removing a working copy. */
 export function cleanUpLock(taskId: string): string {
   return `clean-up/${taskId}`;
 }
 
-/** Ends what runs, saves what is nowhere else, removes the working copy, and says in the audit how to restore it. */
+/** Stops the agent, saves work that exists nowhere else, removes the working copy, and audits how to restore it. */
 export async function cleanUpTask(fleet: Fleet, task: Task): Promise<CleanupResult> {
   const attemptRef = { taskId: task.id, attempt: task.attempt };
   const attempts = await fleet.store.asSystem((tx) => listAttempts(tx, task.id));
@@ -35,7 +35,7 @@ export async function cleanUpTask(fleet: Fleet, task: Task): Promise<CleanupResu
   const { decision } = cleaned;
   const keepReason = decision.do === "keep" ? decision.reason : undefined;
   if (keepReason)
-    fleet.log.warn({ event: "workspace.kept", taskId: task.id, reason: keepReason }, "a working copy is kept");
+    fleet.log.warn({ event: "workspace.kept", taskId: task.id, reason: keepReason }, "working copy was kept");
   await applyTransition(fleet, {
     task,
     actor: fleet.worker,
@@ -46,7 +46,7 @@ export async function cleanUpTask(fleet: Fleet, task: Task): Promise<CleanupResu
   return cleaned;
 }
 
-/** A doubt may be of the moment (a process that is just ending): it is looked at again a few times, then left for a person. */
+/** The reason to keep it may pass (a process that is just ending): a few more tries are made, then a person decides. */
 export function withKeepReason({ metadata }: Task, keepReason: string): Task["metadata"] {
   const tries = (metadata.cleanUpTries ?? 0) + 1;
   return { ...metadata, cleanUpTries: tries, ...(tries >= MAX_CLEAN_UPS ? { workspaceKept: keepReason } : {}) };

@@ -1,16 +1,17 @@
-/** Reading events: in order, resumable from a cursor, nothing missed and nothing early. */
+/** Reading events: in order and resumable from a cursor, without missing one or showing one before its commit. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Operator } from "../../domain/operator.ts";
 import { getLatestEventCursor, listEvents, listLatestEvents, type EventRow } from "../../store/outbox.ts";
 import type { Fleet } from "../fleet.ts";
 import { visibleTo } from "../scope.ts";
 
 const PAGE = 200;
-/** How long a follower waits before it looks again when nothing came. */
+/** How long a follower waits before it polls again when there was no event. */
 const POLL_MS = 150;
 
 export interface EventsRequest {
   readonly taskId?: string | undefined;
-  /** `Last-Event-ID`; left out: only what comes from now on, or everything kept when `fromStart`. */
+  /** `Last-Event-ID`; without it, only events from now on, or all retained events with `fromStart`. */
   readonly cursor?: string | undefined;
   readonly fromStart?: boolean;
   readonly all?: boolean;
@@ -18,7 +19,7 @@ export interface EventsRequest {
 
 const CURSOR = /^\d{1,20}-\d{1,19}$/;
 
-/** One page: what comes after a cursor, or the latest. A cursor that is none of ours is the beginning. */
+/** One page after a cursor, or the latest events. An invalid cursor means the beginning. */
 export async function readEvents(
   fleet: Fleet,
   by: Operator,
@@ -33,7 +34,7 @@ export async function readEvents(
   );
 }
 
-/** Never ends by itself: the signal does. */
+/** Ends only when the signal is aborted. */
 export async function* followEvents(
   fleet: Fleet,
   by: Operator,
@@ -54,18 +55,6 @@ export async function* followEvents(
       yield event;
       cursor = event.cursor;
     }
-    if (page.length === 0) await sleep(POLL_MS, signal);
+    if (page.length === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined); // the loop checks the signal
   }
-}
-
-async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done() {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-    signal.addEventListener("abort", done, { once: true });
-  });
 }

@@ -1,4 +1,4 @@
-/** Failing a task: the failure is captured, the task moved, and its retry asked for, in one transition. */
+/** Failing a task: one transition records the failure, changes the status and schedules the retry. */
 import { captureFailure, type FailureEvidence } from "../../domain/task/failure.ts";
 import { retryDelayMs } from "../../domain/task/retry.ts";
 import { stripTerminal } from "../../domain/text/terminal-text.ts";
@@ -8,13 +8,13 @@ import { redactorOf } from "../redactor.ts";
 import { applyTransition, type TransitionRequest } from "./transition.ts";
 
 export interface TaskFailure extends Omit<FailureEvidence, "attempt"> {
-  /** Who decided it, when that was a person. */
+  /** The operator who decided it; by default the worker did. */
   readonly actor?: string;
-  /** What else belongs into the audit entry: what was seen, what was undone. */
+  /** Further facts for the audit entry, such as the evidence or the steps that were undone. */
   readonly detail?: Readonly<Record<string, unknown>>;
 }
 
-/** To `failed` (or, by reviewers, `rejected`), with what was learnt and the retry's hint, delayed by the backoff. */
+/** To `failed` (or `rejected`, after a review), with the failure context and a retry hint that is delayed by the backoff. */
 export async function failTask(
   fleet: Fleet,
   task: Task,
@@ -24,7 +24,7 @@ export async function failTask(
   return applyTransition(fleet, failureTransition(fleet, task, failure, to));
 }
 
-/** The same as a move to be, for a transaction with other rows. */
+/** The same transition for a transaction with other rows. */
 export function failureTransition(
   fleet: Fleet,
   task: Task,

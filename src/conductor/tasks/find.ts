@@ -1,4 +1,4 @@
-/** Finding and listing tasks for somebody: by name, by filter, page by page; and the whole story of one. */
+/** Finding and listing tasks for an operator: by name, by filter and page by page; and all details of one. */
 import { FleetError, TaskNotFoundError } from "../../domain/errors.ts";
 import type { StoredAgentFacts } from "../../domain/monitor/facts.ts";
 import type { Operator } from "../../domain/operator.ts";
@@ -12,9 +12,10 @@ import { listNotifications } from "../../store/notifications.ts";
 import { listReviews } from "../../store/reviews.ts";
 import type { Tx } from "../../store/sql.ts";
 import { listTaskPage, type TaskPage, type TaskSearch } from "../../store/task-pages.ts";
-import { countTasksByStatus, findTask, listTasksByName } from "../../store/tasks.ts";
+import { countTasksByStatus, listTasksById, listTasksByName } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
 import { pullRequestsOf } from "../delivery/pull-requests.ts";
+import { oneNamed } from "../name.ts";
 import { queuePositions } from "./slots.ts";
 import { visibleTo } from "../scope.ts";
 import type { Review } from "../../domain/task/review.ts";
@@ -24,33 +25,23 @@ import type { Attempt } from "../../domain/task/attempt.ts";
 import type { NotificationRow } from "../../domain/notify/notification.ts";
 import type { AuditEntry } from "../../domain/audit/audit.ts";
 
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const NAME = /^[0-9a-f-]{2,36}$/;
-/** Enough to say which ones a short prefix fits. */
-const MAX_MATCHES = 6;
-
-/** By id, by a prefix of it, or by short name. Throws TaskNotFoundError, or "ambiguous-name" naming the candidates. */
+/** By id, by a prefix of it, or by short name. Throws TaskNotFoundError, or "ambiguous-name". */
 export async function getTaskNamed(fleet: Fleet, by: Operator, name: string): Promise<Task> {
-  return fleet.store.transaction(visibleTo(by, { all: true }), (tx) => findTaskByName(tx, name.toLowerCase()));
+  return fleet.store.transaction(visibleTo(by, { all: true }), (tx) => findTaskByName(tx, name));
 }
 
+/** A removed task is still found by its whole id. */
 async function findTaskByName(tx: Tx, name: string): Promise<Task> {
-  if (UUID.test(name)) {
-    const task = await findTask(tx, name);
-    if (task) return task;
-    throw new TaskNotFoundError(name);
-  }
-  const tasks = NAME.test(name) ? await listTasksByName(tx, name, MAX_MATCHES) : [];
-  const [task] = tasks;
+  const task = await oneNamed(name, {
+    plural: "tasks",
+    find: (digits, limit) => (digits.length === 32 ? listTasksById(tx, [digits]) : listTasksByName(tx, digits, limit)),
+    describe: ({ id, title }) => `${shortId(id)} (${title})`,
+  });
   if (!task) throw new TaskNotFoundError(name);
-  if (tasks.length > 1) {
-    const candidates = tasks.map(({ id, title }) => `${shortId(id)} (${title})`).join(", ");
-    throw new FleetError("ambiguous-name", `${name} fits several tasks: ${candidates}. Give one more letter.`);
-  }
   return task;
 }
 
-/** The task, when it is the operator's own (or an admin asks). Same tenant: "not-owner"; otherwise there is no such task. */
+/** The task, if the operator owns it or is an admin. Throws "not-owner" within the tenant, else TaskNotFoundError. */
 export async function getOwnTask(fleet: Fleet, by: Operator, name: string): Promise<Task> {
   const task = await getTaskNamed(fleet, by, name);
   if (task.operatorId !== by.id && by.role !== "admin") {
@@ -69,7 +60,7 @@ export async function listTasksFor(
   return fleet.store.transaction(visibleTo(by, { all }), (tx) => listTaskPage(tx, search));
 }
 
-/** Counts per status, within sight. */
+/** Counts per status of the tasks that the operator sees. */
 export async function countTasksFor(fleet: Fleet, by: Operator, all = false): Promise<Record<string, number>> {
   return fleet.store.transaction(visibleTo(by, { all }), (tx) => countTasksByStatus(tx));
 }
@@ -78,11 +69,11 @@ export interface AgentList {
   readonly tasks: readonly Task[];
   readonly facts: ReadonlyMap<string, StoredAgentFacts>;
   readonly hosts: readonly Host[];
-  /** How many are called before each of those that wait for a host. */
+  /** For each task that waits for a host: how many tasks are before it in the queue. */
   readonly positions: ReadonlyMap<string, number>;
 }
 
-/** What `ps` shows: tasks, what was last seen of their agents, and the hosts; three statements however many there are. */
+/** What `fleet ps` shows: tasks, the latest facts about their agents, and the hosts. Three statements, however many tasks. */
 export async function listAgents(
   fleet: Fleet,
   by: Operator,
@@ -100,7 +91,7 @@ export async function listAgents(
   return { ...listed, positions: await positionsOf(fleet, listed.tasks) };
 }
 
-/** The line is everybody's, so it is looked at by the house; nobody is told more than a number. */
+/** The queue spans all tenants, so the system reads it; operators learn no more than their position. */
 export async function positionsOf(fleet: Fleet, tasks: readonly Task[]): Promise<ReadonlyMap<string, number>> {
   return tasks.some(({ condition }) => condition === "waiting_slot") ? queuePositions(fleet) : new Map();
 }
@@ -114,7 +105,7 @@ export interface TaskDetails {
   readonly ciRuns: readonly CiRun[];
   readonly reviews: readonly Review[];
   readonly notifications: readonly NotificationRow[];
-  /** How many tasks wait before this one; undefined when it does not wait for a host. */
+  /** How many tasks are before this one in the queue; undefined when it does not wait for a host. */
   readonly position: number | undefined;
 }
 
@@ -122,7 +113,7 @@ const MAX_HISTORY = 1_000;
 
 export async function getTaskDetails(fleet: Fleet, by: Operator, name: string): Promise<TaskDetails> {
   const details = await fleet.store.transaction(visibleTo(by, { all: true }), async (tx) => {
-    const task = await findTaskByName(tx, name.toLowerCase());
+    const task = await findTaskByName(tx, name);
     const [facts] = await listFacts(tx, [task.id]);
     return {
       task,

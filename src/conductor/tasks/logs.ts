@@ -1,4 +1,5 @@
-/** What an agent wrote: read on its host, redacted before it leaves it. */
+/** The output of an agent: read on the host that ran it, and redacted before it leaves that host. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { FleetError } from "../../domain/errors.ts";
 import type { RedactingStream } from "../../domain/text/redact.ts";
 import { isTerminal, shortId, type Task } from "../../domain/task/task.ts";
@@ -9,13 +10,13 @@ import { redactorOf } from "../redactor.ts";
 export interface LogTail {
   readonly attempt: number;
   readonly lines: readonly string[];
-  /** There is more above the first line. */
+  /** There is more output before the first line. */
   readonly truncated: boolean;
 }
 
 const BYTES_PER_LINE = 512;
 const MAX_BYTES = 2_000_000;
-/** Read before the first line that is shown: a private key that begins there goes on in what is shown. */
+/** Read before the first line that is shown, so that a private key that begins there is redacted in what follows. */
 const CONTEXT_BYTES = 20_000;
 const POLL_MS = 250;
 
@@ -31,7 +32,7 @@ export async function readTaskLog(
   return { attempt, lines: allLines.slice(-lines), truncated: truncated || allLines.length > lines };
 }
 
-/** The tail, then what comes; goes on into the next attempt, and ends when the task is over and all is said. */
+/** The tail, then new output; continues with the next attempt, and ends after the last output of a task that is over. */
 export async function* followTaskLog(
   fleet: Fleet,
   task: Task,
@@ -45,7 +46,7 @@ export async function* followTaskLog(
   for (const text of lineBuffer.push(shown).slice(-lines)) yield { attempt, text };
   let { rest, next: from } = end;
   while (!signal.aborted) {
-    // Before the output: what the task says of itself is then never ahead of what has been read.
+    // Read before the output, so that the task is never seen as over before its last output is read.
     const now = await fleet.store.asSystem((tx) => getTask(tx, task.id));
     const chunk = await fleet.agents.readLog({ taskId: task.id, attempt }, { from });
     const split = splitWholeLines(Buffer.concat([rest, chunk.bytes]));
@@ -56,7 +57,7 @@ export async function* followTaskLog(
 
     const { goesOn, isOver } = followState(now, attempt, fixedAttempt);
     if (!goesOn && !isOver) {
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await sleep(POLL_MS, undefined, { signal }).catch(() => undefined); // the loop checks the signal
       continue;
     }
     for (const text of lineBuffer.push(stream.push(rest.toString("utf8")) + stream.end())) yield { attempt, text };
@@ -81,17 +82,17 @@ function followState(
 }
 
 interface TailState {
-  /** Of the last lines what may be shown by now; the stream holds back what is not sure yet. */
+  /** The part of the last lines that is redacted; the stream holds back what may still belong to a secret. */
   readonly shown: string;
   readonly stream: RedactingStream;
-  /** What has begun after the last whole line. */
+  /** The beginning of a line that is not complete yet. */
   readonly rest: Buffer;
-  /** Where to read on. */
+  /** The offset to continue reading from. */
   readonly next: number;
   readonly truncated: boolean;
 }
 
-/** All of one look, so that nothing falls between two. */
+/** Takes everything from one read, so that no output is lost between two. */
 async function readTail(fleet: Fleet, run: { taskId: string; attempt: number }, lines: number): Promise<TailState> {
   const wanted = Math.min(lines * BYTES_PER_LINE, MAX_BYTES);
   const { bytes, from, next } = await fleet.agents.readLog(run, { tailBytes: wanted + CONTEXT_BYTES });
@@ -105,42 +106,42 @@ async function readTail(fleet: Fleet, run: { taskId: string; attempt: number }, 
   return { shown: stream.push(whole.subarray(before).toString("utf8")), stream, rest, next, truncated: isCut };
 }
 
-/** In bytes: a chunk may end in the middle of a character. */
+/** Splits bytes, not text, because a chunk may end in the middle of a character. */
 function splitWholeLines(bytes: Buffer): { whole: Buffer; rest: Buffer } {
   const lineEnd = bytes.lastIndexOf("\n") + 1;
   return { whole: bytes.subarray(0, lineEnd), rest: bytes.subarray(lineEnd) };
 }
 
-/** Text that comes in pieces, as lines. */
+/** Turns chunks of text into lines. */
 class LineBuffer {
-  #begun = "";
+  #partial = "";
 
   push(text: string): string[] {
-    const lines = (this.#begun + text).split("\n");
-    this.#begun = lines.pop() ?? "";
+    const lines = (this.#partial + text).split("\n");
+    this.#partial = lines.pop() ?? "";
     return lines;
   }
 
-  /** The last one, when no line break ended it. */
+  /** The last line, if no line break ended it. */
   end(): string[] {
-    const last = this.#begun;
-    this.#begun = "";
+    const last = this.#partial;
+    this.#partial = "";
     return last === "" ? [] : [last];
   }
 }
 
-/** Output lies on the host that ran the agent; it is not carried about. */
+/** The output stays on the host that ran the agent; it is not copied to others. */
 function assertOnThisHost(fleet: Fleet, task: Task): void {
   if (task.host === null) {
     throw new FleetError(
       "not-found",
-      `Task ${shortId(task.id)} has not run anywhere yet. See why: fleet show ${shortId(task.id)}`,
+      `Task ${shortId(task.id)} has not started yet. See why: fleet show ${shortId(task.id)}`,
     );
   }
   if (task.host !== fleet.host.id) {
     throw new FleetError(
       "not-found",
-      `Its output lies on host ${task.host}, and this is ${fleet.host.id}. Ask a web process there.`,
+      `The output is on host ${task.host}, and this is ${fleet.host.id}. Use a web process on that host.`,
     );
   }
 }

@@ -1,4 +1,4 @@
-/** Waiting for a host: a task that finds all slots taken, or others in line, waits, and is called in its tenant's turn. */
+/** Waiting for a host: while no slot is free, or other tasks are before it, a task waits until it is offered a slot. */
 import { Cap, resetAt, describeCap } from "../../domain/budget.ts";
 import { nextInLine } from "../../domain/fair-queue.ts";
 import { listHosts } from "../../store/hosts.ts";
@@ -6,21 +6,20 @@ import { countCalledTasks, hasSlotWaiters, listSlotQueue, markServed } from "../
 import type { Tx } from "../../store/sql.ts";
 import { listTasksById, postponeTasks } from "../../store/tasks.ts";
 import { transitionTask } from "../../store/transitions.ts";
-import { StaleVersionError } from "../../domain/errors.ts";
 import type { Task } from "../../domain/task/task.ts";
 import type { Fleet } from "../fleet.ts";
-import { buildTransition } from "./transition.ts";
+import { buildTransition, ignoreStale, type TransitionRequest } from "./transition.ts";
 
-/** A safety net only: the process that frees a slot calls the next one, and so does every tick. */
+/** A safety net only: slots are offered whenever one becomes free, and at every tick. */
 const OFFER_RECHECK_MS = 60_000;
-/** A new budget wakes those who wait; this is for what was not told. */
+/** For budgets that never reset: a raised budget is noticed after this at the latest. */
 const BUDGET_RECHECK_MS = 10 * 60_000;
-/** In one go; the next look calls the rest. */
+/** Per call; the next call offers the rest. */
 const MAX_OFFERED = 64;
-/** Places in line are told up to here. */
+/** Positions in the queue are shown up to here. */
 const MAX_POSITIONS = 1_000;
 
-/** A slot that is free belongs to the task that was called to it; anybody else goes to the end of the line, if there is one. */
+/** A free slot is reserved for the task that was offered it; any other task joins the queue, if there is one. */
 export async function mustWait(tx: Tx, task: Task, free: number): Promise<boolean> {
   return free <= 0 || (!hasOffer(task) && (await hasSlotWaiters(tx)));
 }
@@ -29,10 +28,10 @@ function hasOffer({ conditionDetail }: Task): boolean {
   return conditionDetail?.["called"] === true;
 }
 
-/** The job that asked is answered; without this the reconciler would ask again and again for everybody who waits. */
+/** Postpones the task, since otherwise the reconciler would add a job again and again for every task that waits. */
 export async function waitForSlot(fleet: Fleet, tx: Tx, task: Task): Promise<undefined> {
   if (task.condition === "waiting_slot") {
-    // Said before: nothing is new but the time.
+    // The row already says so, and only the time is new.
     await postponeTasks(tx, [task.id], OFFER_RECHECK_MS);
     return undefined;
   }
@@ -51,7 +50,7 @@ export async function waitForSlot(fleet: Fleet, tx: Tx, task: Task): Promise<und
   return undefined;
 }
 
-/** Used up: it is not in the line, and asks again when the day's caps reset, or now and then. */
+/** While its budget is used up, the task is not in the queue; it tries again when a daily cap resets, or after a while. */
 export async function waitForBudget(fleet: Fleet, tx: Tx, task: Task, cap: Cap): Promise<undefined> {
   const resets = resetAt(cap, fleet.clock());
   const dueMs = resets ? resets.getTime() - fleet.clock().getTime() : BUDGET_RECHECK_MS;
@@ -66,51 +65,42 @@ export async function waitForBudget(fleet: Fleet, tx: Tx, task: Task, cap: Cap):
   return undefined;
 }
 
-/** Calls as many as there are free slots that nobody is on the way to; how many. One caller at a time in the whole fleet. */
+/** Offers each free slot to the next task in the queue, and returns how many. One caller at a time in the whole fleet. */
 export async function offerSlots(fleet: Fleet): Promise<number> {
-  const called = await fleet.store.tryWithLock("offer-slots", async (tx) => {
+  const offered = await fleet.store.tryWithLock("offer-slots", async (tx) => {
     const hosts = (await listHosts(tx)).filter(({ alive, draining }) => alive && !draining);
     const slots = hosts.reduce((sum, { slots: all, held }) => sum + Math.max(0, all - held), 0);
     if (slots === 0 || !(await hasSlotWaiters(tx))) return 0;
     const free = Math.min(MAX_OFFERED, slots - (await countCalledTasks(tx)));
     if (free <= 0) return 0;
     const next = nextInLine(await listSlotQueue(tx, free), free);
-    const tasks = new Map(
-      (
-        await listTasksById(
-          tx,
-          next.map(({ id }) => id),
-        )
-      ).map((task) => [task.id, task]),
-    );
-    for (const { id } of next) {
+    const ids = next.map(({ id }) => id);
+    const tasks = new Map((await listTasksById(tx, ids)).map((task) => [task.id, task]));
+    for (const id of ids) {
       const task = tasks.get(id);
-      if (task) await offerSlot(fleet, tx, task);
+      if (task) await ignoreStale(offerSlot(fleet, tx, task));
     }
     await markServed(tx, next);
     return next.length;
   });
-  if (called) fleet.kickRelay();
-  return called ?? 0;
+  if (offered) fleet.kickRelay();
+  return offered ?? 0;
 }
 
-/** How many are called before each of those that wait for a host, as things stand; beyond the first thousand nobody counts. */
+/** For each task that waits for a host: how many tasks are before it now. Positions past MAX_POSITIONS are left out. */
 export async function queuePositions(fleet: Fleet): Promise<ReadonlyMap<string, number>> {
   const waiting = await fleet.store.asSystem((tx) => listSlotQueue(tx, MAX_POSITIONS));
   return new Map(nextInLine(waiting, MAX_POSITIONS).map(({ id }, position) => [id, position]));
 }
 
-async function offerSlot(fleet: Fleet, tx: Tx, task: Task): Promise<void> {
-  const patch = { condition: "ok" as const, conditionDetail: { called: true } };
-  const move = {
+function offerSlot(fleet: Fleet, tx: Tx, task: Task): Promise<Task> {
+  const request: TransitionRequest = {
     task,
     takeOver: true,
     actor: fleet.worker,
     action: "spawn.slot_offered",
-    patch,
-    next: { queue: "spawn" as const },
+    patch: { condition: "ok", conditionDetail: { called: true } },
+    next: { queue: "spawn" },
   };
-  await transitionTask(tx, buildTransition(fleet, move)).catch((error: unknown) => {
-    if (!(error instanceof StaleVersionError)) throw error;
-  });
+  return transitionTask(tx, buildTransition(fleet, request));
 }

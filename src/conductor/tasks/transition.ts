@@ -1,13 +1,14 @@
-/** Moving a task: the one way every use case changes one, with its audit entry, events, notifications and hints. */
-import type { z } from "zod";
+/** Task transitions: every use case changes a task this way, together with its audit entry, events, notifications and hints. */
+
 import { ciQueue } from "../../../queues/ci.ts";
 import { hostQueue, type HostAction } from "../../../queues/host.ts";
 import { retryQueue } from "../../../queues/retry.ts";
 import { spawnQueue } from "../../../queues/spawn.ts";
+import type { TaskJob } from "../../../queues/task-job.ts";
 import { StaleVersionError } from "../../domain/errors.ts";
 import { taskEvents } from "../../domain/notify/event.ts";
 import { composeNotification, notificationFor, type NotificationType } from "../../domain/notify/notification.ts";
-import { isTerminal, type Task, type TaskStatus } from "../../domain/task/task.ts";
+import { EXCUSED_CONDITIONS, isTerminal, type Task, type TaskStatus } from "../../domain/task/task.ts";
 import { createHint, type Hint } from "../../store/outbox.ts";
 import type { Principal } from "../../store/store.ts";
 import { SYSTEM } from "../../store/store.ts";
@@ -15,16 +16,16 @@ import type { TaskNotification, TaskPatch, Transition } from "../../store/transi
 import type { Fleet } from "../fleet.ts";
 import { redactorOf } from "../redactor.ts";
 
-/** The queue whose job must move the task on from where it now comes to. */
+/** The job that must move the task on from its new state. */
 export type NextJob =
-  | { readonly queue: "spawn" | "retry" | "ci"; readonly delayMs?: number }
-  /** Only the task's host can go on. */
+  | { readonly queue: keyof typeof TASK_QUEUES; readonly delayMs?: number }
+  /** Only the task's host can continue. */
   | { readonly queue: "host"; readonly hostId: string; readonly act: HostAction };
 
 export interface TransitionRequest {
   readonly task: Task;
   readonly to?: TaskStatus;
-  /** Fence off workers under the old epoch although the status stays. */
+  /** Fences off workers that still use the old epoch, although the status stays the same. */
   readonly takeOver?: boolean;
   readonly actor: string;
   readonly action: string;
@@ -33,17 +34,17 @@ export interface TransitionRequest {
   readonly leaseMs?: number;
   readonly dueMs?: number;
   readonly next?: NextJob;
-  /** Further hints; made with the epoch the task will have. */
+  /** Further hints, created with the epoch that the task will have. */
   readonly hints?: (epoch: number) => readonly Hint[];
-  /** One line for people and events: a reason, a question, a number of findings. */
+  /** One line for people and events, such as a reason or a question. */
   readonly message?: string;
-  /** Tells people although the status stays (a question, a hold). */
+  /** Sends a notification although the status stays the same, as for a question. */
   readonly notify?: NotificationType;
-  /** Events of their own, although the status stays. */
+  /** Further events, for a transition that keeps the status. */
   readonly events?: readonly unknown[];
 }
 
-/** Moves it at once (together with what other callers ask meanwhile). Throws StaleVersionError when another was first. */
+/** Commits at once, in one group with concurrent callers. Throws StaleVersionError when another writer was first. */
 export async function applyTransition(
   fleet: Fleet,
   request: TransitionRequest,
@@ -54,7 +55,7 @@ export async function applyTransition(
   return task;
 }
 
-/** What `work` gives, or undefined when another writer was first: then what was wanted is done, or no longer wanted. */
+/** Undefined when another writer was first: then the change was already made, or is no longer wanted. */
 export async function ignoreStale<Result>(work: Promise<Result>): Promise<Result | undefined> {
   try {
     return await work;
@@ -64,7 +65,7 @@ export async function ignoreStale<Result>(work: Promise<Result>): Promise<Result
   }
 }
 
-/** The whole statement to be, for a move inside a transaction with other rows (then kick the relay after commit). */
+/** Builds the transition for a transaction with other rows; the caller kicks the relay after its commit. */
 export function buildTransition(fleet: Fleet, request: TransitionRequest): Transition {
   const { task, to, takeOver, actor, action, next, message, leaseMs } = request;
   const epoch = task.epoch + (to || takeOver ? 1 : 0);
@@ -85,14 +86,14 @@ export function buildTransition(fleet: Fleet, request: TransitionRequest): Trans
   };
 }
 
-/** What waited for a job waits no longer once the task moves, unless for the next one. */
+/** A task that changes its status no longer waits for its earlier job; it may wait for the next one. */
 function buildPatch({ to, next, patch }: TransitionRequest): TaskPatch | undefined {
-  if (next) return { ...patch, waitingFor: waitingFor(next) };
+  if (next) return { ...patch, waitingFor: waitingForValue(next) };
   return to ? { ...patch, waitingFor: patch?.waitingFor ?? null } : patch;
 }
 
-/** What `waiting_for` says; the reconciler turns it back into the job (see jobFor). */
-function waitingFor(next: NextJob): string {
+/** The value of `waiting_for`; the reconciler finds the job by it (see awaitedQueue). */
+function waitingForValue(next: NextJob): string {
   return next.queue === "host" ? `host/${next.act}` : next.queue;
 }
 
@@ -100,35 +101,31 @@ function delayOf(next: NextJob): number {
   return next.queue === "host" ? 0 : (next.delayMs ?? 0);
 }
 
-function hintsFor(next: NextJob | undefined, { id, traceId }: Task, epoch: number): Hint[] {
+function hintsFor(next: NextJob | undefined, task: Task, epoch: number): Hint[] {
   if (!next) return [];
-  const job = { taskId: id, epoch, ...(traceId ? { traceId } : {}) };
+  const job = taskJob({ ...task, epoch });
   if (next.queue === "host") return [createHint(hostQueue(next.hostId), { ...job, act: next.act })];
   return [createHint(TASK_QUEUES[next.queue], job, next.delayMs)];
 }
 
-const TASK_QUEUES = { spawn: spawnQueue, retry: retryQueue, ci: ciQueue } as const;
+export const TASK_QUEUES = { spawn: spawnQueue, retry: retryQueue, ci: ciQueue } as const;
 
-/** The job a task waits for, made again from its row: a lost hint can always be replaced. */
-export function jobFor(
-  task: Task,
-): { queue: (typeof TASK_QUEUES)["spawn"]; payload: z.output<(typeof spawnQueue)["payload"]> } | undefined {
-  const job = { taskId: task.id, epoch: task.epoch, ...(task.traceId ? { traceId: task.traceId } : {}) };
-  if (task.waitingFor === "spawn" || task.waitingFor === "retry" || task.waitingFor === "ci") {
-    return { queue: TASK_QUEUES[task.waitingFor], payload: job };
-  }
-  return undefined;
+/** The queue whose job this task waits for; undefined when it waits for no job, for its host, or for reviews. */
+export function awaitedQueue({ waitingFor }: Task): keyof typeof TASK_QUEUES | undefined {
+  return waitingFor === "spawn" || waitingFor === "retry" || waitingFor === "ci" ? waitingFor : undefined;
 }
 
-/** The next job of a task as its row says it, for issuing it again under a new epoch. */
+/** The job that a task waits for, made from its row, so that a lost one can always be replaced. */
+export function taskJob({ id, epoch, traceId }: Task): TaskJob {
+  return { taskId: id, epoch, ...(traceId ? { traceId } : {}) };
+}
+
+/** The job that a task waits for, for adding it under a new epoch. */
 export function nextJobFor(task: Task): NextJob | undefined {
-  if (task.waitingFor === "spawn" || task.waitingFor === "retry" || task.waitingFor === "ci") {
-    return { queue: task.waitingFor };
-  }
-  if (task.waitingFor === "host/resume-spawn" && task.host) {
-    return { queue: "host", hostId: task.host, act: "resume-spawn" };
-  }
-  return undefined;
+  const queue = awaitedQueue(task);
+  if (queue) return { queue };
+  if (task.waitingFor !== "host/resume-spawn" || !task.host) return undefined;
+  return { queue: "host", hostId: task.host, act: "resume-spawn" };
 }
 
 function buildEvents(fleet: Fleet, request: TransitionRequest, after: Task, to: TaskStatus): unknown[] {
@@ -156,14 +153,11 @@ function buildNotes(
     detail: request.message,
     redact: redactorOf(fleet).redact,
   });
-  // INV-018: an end is recorded even when nobody wants to hear of it; then the terminal has it.
+  // INV-018 requires a record of every end; a muted one goes to the terminal channel only.
   return [{ type, summary, facts, channels: muted ? ["terminal"] : fleet.settings.notify.channels }];
 }
 
-/** Conditions in which time counts neither as stall nor towards the time-out. */
-export const EXCUSED_CONDITIONS = new Set(["needs_input", "waiting_quota", "operator_attached", "paused"]);
-
-/** Together with the condition that now ends. */
+/** Includes the condition that ends now. */
 export function computeExcusedMs(task: Task, now: Date): number {
   const before = task.metadata.excusedMs ?? 0;
   if (!EXCUSED_CONDITIONS.has(task.condition) || !task.conditionSince) return before;

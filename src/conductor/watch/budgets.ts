@@ -14,15 +14,15 @@ import { closeAlert, listOpenAlerts } from "../../store/alerts.ts";
 import * as budgets from "../../store/budgets.ts";
 import { findOperator, auditBy } from "../../store/operators.ts";
 import { raiseAlert } from "./alerts.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
 import { visibleTo } from "../scope.ts";
+import { ensureSystemOperator } from "../system.ts";
 
 export interface SetBudgetRequest {
   readonly tenantId?: string | undefined;
-  /** Left out: the whole tenant. */
+  /** Without it, the budget of the whole tenant is set. */
   readonly operatorId?: string | undefined;
-  /** What is left out stays as it is. */
+  /** Limits that are left out stay as they are. */
   readonly change: { readonly [Figure in keyof OwnerBudget]?: OwnerBudget[Figure] | undefined };
 }
 
@@ -35,7 +35,7 @@ const NO_BUDGET: OwnerBudget = {
   dailyTasks: null,
 };
 
-/** For role admin: the route says so. Throws "not-found" for an operator that is not of the tenant. */
+/** Throws "tier-too-low" unless an admin sets it, and "not-found" for an operator of another tenant. */
 export async function setBudget(
   fleet: Fleet,
   by: Operator,
@@ -48,10 +48,9 @@ export async function setBudget(
     const before = await budgets.findBudget(tx, tenantId, operatorId);
     const budget = OwnerBudget.parse({ ...NO_BUDGET, ...before, ...definedFields(change) });
     await budgets.upsertBudget(tx, { tenantId, operatorId, ...budget, by: by.id });
-    const detail = { tenantId, operatorId, ...budget };
-    await auditBy(tx, by, "budget.set", detail);
+    await auditBy(tx, by, "budget.set", { tenantId, operatorId, ...budget });
     const after = await budgets.findBudget(tx, tenantId, operatorId);
-    if (!after) throw new Error("A budget that was just written is gone.");
+    if (!after) throw new Error("The budget that was just written cannot be read.");
     return after;
   });
 }
@@ -70,7 +69,10 @@ export async function listBudgetsFor(fleet: Fleet, by: Operator, all: boolean): 
 
 const ALERT_KINDS = ["BUDGET_WARNING", "BUDGET_EXCEEDED"] as const;
 
-/** Tells once whose budgets are nearly used, and used up; what was raised meanwhile may be told again. Undefined: another looks. */
+/**
+ * Raises an alert once when a budget is nearly used and once when it is used up; after the budget was raised, it may alert
+ * again. Undefined when another worker is checking.
+ */
 export async function watchBudgets(fleet: Fleet): Promise<number | undefined> {
   const raised = await fleet.store.tryWithLock("watch-budgets", async () => {
     const rows = await fleet.store.asSystem((tx) => budgets.listNearlyUsedBudgets(tx, WARN_SHARE));

@@ -1,14 +1,12 @@
-/** The invariants, as a library: used by `fleet invariants`, by the scheduled job that alerts, by tests and by chaos. */
+/** The invariants, as a library for `fleet invariants`, for the scheduled job that raises alerts, and for tests. */
 import { SLOT_HOLDING_STATUSES, TERMINAL_STATUSES, VALID_TRANSITIONS } from "../../domain/task/task.ts";
-import { listOpenAlerts } from "../../store/alerts.ts";
 import * as broken from "../../store/invariants.ts";
 import type { Tx } from "../../store/sql.ts";
 import { SYSTEM } from "../../store/store.ts";
-import { endAlert, raiseAlert } from "./alerts.ts";
+import { syncAlerts } from "./alerts.ts";
 import { verifyAudit } from "../audit/verify.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { SYSTEM_TENANT } from "../scope.ts";
+import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
 
 export interface InvariantVerdict {
   readonly id: string;
@@ -24,7 +22,7 @@ interface Invariant {
   readonly violations: (tx: Tx, fleet: Fleet) => Promise<readonly string[]>;
 }
 
-/** A task may be between hands this long before somebody should have picked it up. */
+/** A task or an outbox row may wait this long before a worker should have handled it. */
 const RECOVERY_MS = 60_000;
 
 const STORE_INVARIANTS: readonly Invariant[] = [
@@ -35,7 +33,7 @@ const STORE_INVARIANTS: readonly Invariant[] = [
   },
   {
     id: "INV-015",
-    statement: "every live agent process has a registry row that was there before it",
+    statement: "every live agent process has a row that was written before it started",
     violations: (tx) => broken.listUnregisteredAgents(tx),
   },
   {
@@ -55,42 +53,42 @@ const STORE_INVARIANTS: readonly Invariant[] = [
   },
   {
     id: "R1",
-    statement: "every accepted task is terminal, or somebody is due to move it on",
+    statement: "every accepted task is terminal, or has a job or a host that will move it on",
     violations: (tx) => broken.listStrandedTasks(tx, RECOVERY_MS),
   },
   {
     id: "R2",
-    statement: "a task has at most one attempt that is not closed and is not its current one's past",
+    statement: "no earlier attempt of a task stays open while the agent of its current attempt is alive",
     violations: (tx) => broken.listDuplicateAttempts(tx, RECOVERY_MS),
   },
   {
     id: "R3",
-    statement: "each effect is applied once: one open pull request per branch, one verdict per reviewer and round",
+    statement: "each effect happens once: one open pull request per branch, one verdict per reviewer and round",
     violations: (tx) => broken.listDuplicateEffects(tx),
   },
   {
     id: "R6",
-    statement: "the slot counter is the count of tasks that hold a slot",
+    statement: "the slot counter equals the number of tasks that hold a slot",
     violations: (tx) => broken.listSlotMismatches(tx, SLOT_HOLDING_STATUSES),
   },
   {
     id: "R8",
-    statement: "no outbox row waits for long, and none is dead",
+    statement: "no outbox row waits too long, and none is dead",
     violations: (tx) => broken.listStuckOutboxRows(tx, RECOVERY_MS),
   },
   {
     id: "R12",
-    statement: "states move only along the table of transitions",
+    statement: "statuses change only as the table of transitions allows",
     violations: (tx) => broken.listIllegalTransitions(tx, VALID_TRANSITIONS),
   },
   {
     id: "R13",
-    statement: "every order that was asked for has somebody due to carry it out, or is over and says how",
+    statement: "every requested order has a worker or a job, or has ended with a reason",
     violations: (tx) => broken.listAbandonedOrders(tx, RECOVERY_MS),
   },
 ];
 
-/** All of them, in one look. The store's are read in one transaction, so they speak of one moment. */
+/** Checks all of them. Those of the store are read in one transaction, so they describe one moment. */
 export async function checkInvariants(fleet: Fleet): Promise<readonly InvariantVerdict[]> {
   const verdicts = await fleet.store.asSystem(async (tx) => {
     const list: InvariantVerdict[] = [];
@@ -105,7 +103,7 @@ export async function checkInvariants(fleet: Fleet): Promise<readonly InvariantV
   ];
   return [
     ...verdicts,
-    verdict("R7", "audit chains verify, without gaps, and are as the last checkpoint signed them", breaks),
+    verdict("R7", "audit chains verify without gaps and match the last signed checkpoint", breaks),
   ].toSorted((a, b) => a.id.localeCompare(b.id, "en", { numeric: true }));
 }
 
@@ -117,8 +115,8 @@ const ALERT_KEY_PREFIX = "invariant/";
 const MAX_REPORTED = 5;
 
 /**
- * The scheduled look: what does not hold is logged as an error, kept, and told as GOVERNANCE_ALERT, once until it holds
- * again. Answers with what is kept of it.
+ * The scheduled check: a broken invariant is logged as an error and raised as one GOVERNANCE_ALERT until it holds again.
+ * Returns the summary that is stored with the check.
  */
 export async function watchInvariants(fleet: Fleet): Promise<object> {
   const verdicts = await checkInvariants(fleet);
@@ -130,23 +128,13 @@ export async function watchInvariants(fleet: Fleet): Promise<object> {
     );
   }
   const { id: operatorId } = await ensureSystemOperator(fleet, SYSTEM_TENANT);
-  await fleet.store.asSystem(async (tx) => {
-    for (const { id, statement, violations } of failing) {
-      const facts = { invariant: id, violations: violations.length, first: violations.slice(0, MAX_REPORTED) };
-      const summary = `${id} does not hold: ${statement} (${violations.length})`;
-      const notice = { key: ALERT_KEY_PREFIX + id, tenantId: SYSTEM_TENANT, operatorId, subject: id, summary, facts };
-      await raiseAlert(fleet, tx, "GOVERNANCE_ALERT", notice);
-    }
-    const keys = new Set(failing.map(({ id }) => ALERT_KEY_PREFIX + id));
-    for (const { key } of await listOpenAlerts(tx, ["GOVERNANCE_ALERT"])) {
-      if (key.startsWith(ALERT_KEY_PREFIX) && !keys.has(key)) await endAlert(fleet, tx, "GOVERNANCE_ALERT", key);
-    }
+  const alerts = failing.map(({ id, statement, violations }) => {
+    const facts = { invariant: id, violations: violations.length, first: violations.slice(0, MAX_REPORTED) };
+    const summary = `${id} does not hold: ${statement} (${violations.length})`;
+    return { key: ALERT_KEY_PREFIX + id, tenantId: SYSTEM_TENANT, operatorId, subject: id, summary, facts };
   });
+  await fleet.store.asSystem((tx) => syncAlerts(fleet, tx, ALERT_KEY_PREFIX, alerts));
   fleet.kickRelay();
-  const reported = failing.map(({ id, violations }) => ({
-    id,
-    count: violations.length,
-    first: violations.slice(0, MAX_REPORTED),
-  }));
-  return { checked: verdicts.length, violations: reported };
+  const violations = alerts.map(({ subject: id, facts }) => ({ id, count: facts.violations, first: facts.first }));
+  return { checked: verdicts.length, violations };
 }

@@ -35,7 +35,7 @@ export interface TaskFacts {
   readonly review: ReviewFacts;
   /** On this forge, pushing a branch opens its pull request (the local forge). */
   readonly opensOnPush: boolean;
-  /** Time that the attempt spent in conditions that do not count as run time, without the current one. */
+  /** Time that the attempt spent in EXCUSED_CONDITIONS, without the current one. */
   readonly excusedMs: number;
   /** A budget of the operator or the tenant that is used up, if any. */
   readonly exhaustedCap?: Cap | undefined;

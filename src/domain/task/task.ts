@@ -69,6 +69,14 @@ export const Condition = z.enum([
 ]);
 export type Condition = z.infer<typeof Condition>;
 
+/** Time in these conditions counts neither as a stall nor towards the timeout. `fleet_record_usage` in SQL has the same list. */
+export const EXCUSED_CONDITIONS: ReadonlySet<Condition> = new Set<Condition>([
+  "needs_input",
+  "waiting_quota",
+  "operator_attached",
+  "paused",
+]);
+
 export const AgentType = z.enum(namesOf(AGENT_TYPES));
 export type AgentType = z.infer<typeof AgentType>;
 

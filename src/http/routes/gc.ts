@@ -1,5 +1,5 @@
-/** POST /gc: quarantine what is past retention, or report what would be. */
-import { runGc } from "../../conductor/gc/ask.ts";
+/** POST /gc: put aside what is past its keeping, or say what would be. */
+import { runGc } from "../../conductor/gc/requests.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { GcRequest, GcView } from "../../views/gc.ts";
 import { defineRoute } from "../route.ts";

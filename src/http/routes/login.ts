@@ -1,6 +1,6 @@
 /** POST /login-links: a link that logs the browser of the operator in, once. */
 import type { Fleet } from "../../conductor/fleet.ts";
-import { auditLoginLink } from "../../conductor/access/login.ts";
+import { auditLoginLink } from "../../conductor/access/tokens.ts";
 import { LoginLink } from "../../views/login.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { defineRoute } from "../route.ts";

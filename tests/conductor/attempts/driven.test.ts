@@ -1,4 +1,4 @@
-/** What nobody could ever start is refused when it is asked for. */
+/** An agent type that cannot be started is refused when the task is requested. */
 import { expect, test } from "vitest";
 import { assertAgentSupported } from "../../../src/conductor/attempts/spawn.ts";
 import { SpawnRequest } from "../../../src/domain/task/spawn.ts";

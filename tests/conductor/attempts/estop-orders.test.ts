@@ -1,4 +1,4 @@
-/** The kill switch and work orders: they wait, and those that run are given back. */
+/** The kill switch and work orders: pending orders wait, and running ones are released. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -21,7 +21,7 @@ function throwAt(by: Operator, scope: "tenant", mode: EstopMode) {
   return engageEstop(farm.fleet, by, { scope, mode, reason: "smoke in the room" });
 }
 
-test("orders of a parked tenant wait and say why, and are carried out after the release", async () => {
+test("orders of a parked tenant wait with the reason, and run after the release", async () => {
   const by = await sovereign();
   const repository = await farm.aRepository();
   const shop = farm.fleet.settings.products.find((product) => product.repository === repository);
@@ -43,7 +43,7 @@ test("orders of a parked tenant wait and say why, and are carried out after the 
   expect(done).toEqual({ status: "completed", reason: null });
 });
 
-test("an order that runs is given back when its tenant is frozen, and started over after the release", async () => {
+test("a running order is released when its tenant is frozen, and runs again after the switch is released", async () => {
   const by = await sovereign();
   const flag = join(farm.home, "go");
   const repository = await farm.aRepository({ test: `[ -e ${flag} ] || sleep 60` });

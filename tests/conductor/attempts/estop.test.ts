@@ -1,4 +1,4 @@
-/** The kill switch against real agents: what is held does not run, and goes on when it is released. */
+/** The kill switch against real agents: they do not run while it applies, and continue after the release. */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { readProcess } from "../../../src/command/process-tree.ts";
 import { enforceKillSwitches } from "../../../src/conductor/attempts/enforce-kill-switches.ts";
@@ -14,7 +14,7 @@ import { eventually } from "../../support/eventually.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
 let farm: TestFleet;
-/** What happens when a spawn comes to a point. */
+/** Runs when a spawn reaches a fault point. */
 const at = new Map<string, (taskId: string) => Promise<void>>();
 beforeAll(async () => {
   farm = await testFleet({
@@ -27,10 +27,10 @@ afterEach(() => farm.query("delete from kill_switches"));
 afterAll(() => farm[Symbol.asyncDispose]());
 
 const sovereign = () => farm.operator({ tier: "sovereign" });
-/** Uses a processor until it is told to end. */
+/** A command that keeps a processor busy until it is stopped. */
 const SPIN = ["sh", "-c", "while :; do :; done"];
 
-function throwAt(by: Operator, scope: "agent" | "tenant", mode: EstopMode, subject?: string) {
+function engageAt(by: Operator, scope: "agent" | "tenant", mode: EstopMode, subject?: string) {
   return engageEstop(farm.fleet, by, { scope, subject, mode, reason: "smoke in the room" });
 }
 
@@ -42,13 +42,13 @@ async function running(by: Operator, repository: string): Promise<Task> {
   return farm.runUntil(task.id, "running");
 }
 
-test("freezing a tenant stops the time of its agents and of nobody else's; releasing it lets them go on", async () => {
+test("freezing a tenant stops the time of its own agents only; releasing it lets them continue", async () => {
   const [ours, theirs] = [await sovereign(), await sovereign()];
   const repository = await farm.aRepository();
   const [frozen, free] = [await running(ours, repository), await running(theirs, repository)];
   const used = (task: Task) => farm.processesOf(task.id).reduce((sum, pid) => sum + (readProcess(pid)?.cpuMs ?? 0), 0);
 
-  await throwAt(ours, "tenant", "freeze");
+  await engageAt(ours, "tenant", "freeze");
   await enforceKillSwitches(farm.fleet);
   const [before, freeBefore] = [used(frozen), used(free)];
   await eventually(() => Promise.resolve(used(free) > freeBefore + 50 || undefined));
@@ -83,18 +83,18 @@ test("freezing a tenant stops the time of its agents and of nobody else's; relea
   await farm.tick();
 });
 
-test("the strictest of several switches holds, and releasing it leaves the others", async () => {
+test("the strictest of several switches applies, and releasing it leaves the others engaged", async () => {
   const by = await sovereign();
   const task = await running(by, await farm.aRepository());
-  await throwAt(by, "agent", "freeze", task.id);
-  await throwAt(by, "tenant", "freeze");
+  await engageAt(by, "agent", "freeze", task.id);
+  await engageAt(by, "tenant", "freeze");
   await enforceKillSwitches(farm.fleet);
   await releaseEstop(farm.fleet, by, { scope: "tenant" });
   await enforceKillSwitches(farm.fleet);
   expect(isFrozen(task)).toBe(true);
   expect((await farm.read(task.id)).conditionDetail).toMatchObject({ estop: { scope: "agent" } });
 
-  await throwAt(by, "tenant", "park");
+  await engageAt(by, "tenant", "park");
   await releaseEstop(farm.fleet, by, { scope: "agent", subject: task.id });
   await enforceKillSwitches(farm.fleet);
   expect(await farm.read(task.id)).toMatchObject({ condition: "ok" });
@@ -103,7 +103,7 @@ test("the strictest of several switches holds, and releasing it leaves the other
   await farm.tick();
 });
 
-test("the whole fleet parked, what runs ends what it does, and nothing begins: no spawn, no claim, no retry", async () => {
+test("while the whole fleet is parked, running agents finish, and nothing starts: no spawn, no claim, no retry", async () => {
   const [by, admin] = [await sovereign(), await farm.operator({ role: "admin" })];
   const repository = await farm.aRepository();
   const runs = await farm.runUntil((await farm.spawn(by, { repository, script: "slow:1" })).id, "running");
@@ -136,17 +136,17 @@ test("the whole fleet parked, what runs ends what it does, and nothing begins: n
   expect((await farm.read(failed.id)).attempt).toBeGreaterThan(0);
 });
 
-test("aborted, what runs is cancelled with the reason and its processes end", async () => {
+test("abort cancels running tasks with the reason and ends their processes", async () => {
   const by = await sovereign();
   const task = await running(by, await farm.aRepository());
-  await throwAt(by, "tenant", "abort");
+  await engageAt(by, "tenant", "abort");
   await enforceKillSwitches(farm.fleet);
   await farm.tick();
 
   expect(await farm.read(task.id)).toMatchObject({ status: "cancelled" });
   expect(farm.processesOf(task.id)).toEqual([]);
-  const told = await farm.query("select detail ->> 'told' as told from audit_log where task_id = $1", [task.id]);
-  expect(told).toContainEqual({ told: `tenant ${by.tenantId} is aborted: smoke in the room` });
+  const messages = await farm.query("select detail ->> 'told' as told from audit_log where task_id = $1", [task.id]);
+  expect(messages).toContainEqual({ told: `tenant ${by.tenantId} is aborted: smoke in the room` });
 });
 
 const POINTS = ["claim", "workspace", "install", "prompt", "process", "heartbeat"].flatMap((step) => [
@@ -154,13 +154,13 @@ const POINTS = ["claim", "workspace", "install", "prompt", "process", "heartbeat
   `${step}:after`,
 ]);
 
-test("frozen at any point of its spawn, an agent does not run; released, it delivers", async () => {
+test("an agent that is frozen at any point of its spawn does not run, and delivers after the release", async () => {
   const by = await sovereign();
   const repository = await farm.aRepository();
   const tasks = await Promise.all(POINTS.map(() => farm.spawn(by, { repository, script: "slow:1" })));
   for (const [index, task] of tasks.entries())
     at.set(`${POINTS[index]} ${task.id}`, async (id) => {
-      await throwAt(by, "agent", "freeze", id);
+      await engageAt(by, "agent", "freeze", id);
       // As another process of this host would, at the same time.
       await enforceKillSwitches(farm.fleet);
     });
@@ -177,13 +177,13 @@ test("frozen at any point of its spawn, an agent does not run; released, it deli
   for (const { id } of tasks) await farm.runUntil(id, "ready");
 }, 60_000);
 
-test("aborted at any point of its spawn, an agent is gone", async () => {
+test("an agent that is aborted at any point of its spawn leaves no process", async () => {
   const by = await sovereign();
   const repository = await farm.aRepository();
   const points = POINTS.filter((_, index) => index % 3 === 1);
   const tasks = await Promise.all(points.map(() => farm.spawn(by, { repository, script: "slow:5" })));
   for (const [index, task] of tasks.entries())
-    at.set(`${points[index]} ${task.id}`, async (id) => void (await throwAt(by, "agent", "abort", id)));
+    at.set(`${points[index]} ${task.id}`, async (id) => void (await engageAt(by, "agent", "abort", id)));
   await farm.processHints();
   await enforceKillSwitches(farm.fleet);
   at.clear();
@@ -196,12 +196,12 @@ test("aborted at any point of its spawn, an agent is gone", async () => {
   }
 }, 60_000);
 
-test("an agent that asked before it was frozen asks again afterwards", async () => {
+test("a question from before the freeze is still open afterwards", async () => {
   const by = await sovereign();
   const task = await running(by, await farm.aRepository());
   const patch = { condition: "needs_input", conditionDetail: { text: "Which one?" } } as const;
   await applyTransition(farm.fleet, { task: await farm.read(task.id), actor: "test", action: "test.asked", patch });
-  await throwAt(by, "agent", "freeze", task.id);
+  await engageAt(by, "agent", "freeze", task.id);
   await enforceKillSwitches(farm.fleet);
   expect((await farm.read(task.id)).condition).toBe("paused");
 
@@ -212,10 +212,10 @@ test("an agent that asked before it was frozen asks again afterwards", async () 
   await farm.tick();
 });
 
-test("the task of a host that is gone is let go by the first process, and then judged", async () => {
+test("another host releases the paused task of a lost host", async () => {
   const by = await sovereign();
   const task = await running(by, await farm.aRepository());
-  await throwAt(by, "agent", "freeze", task.id);
+  await engageAt(by, "agent", "freeze", task.id);
   await enforceKillSwitches(farm.fleet);
   await farm.query(
     `insert into hosts (id, boot_id, reporter, lease_until, slots, versions, load, disk_free_mb)

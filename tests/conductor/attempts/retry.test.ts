@@ -1,4 +1,4 @@
-/** Retrying: through the gate again, or visibly waiting for it, or given up. */
+/** Retrying: the task is admitted again, visibly waits for a slot, or is abandoned. */
 import { expect, test } from "vitest";
 import { checkInvariants } from "../../../src/conductor/watch/invariants.ts";
 import { reconcile } from "../../../src/conductor/monitor/reconcile.ts";
@@ -8,7 +8,7 @@ import { SpawnDeniedError } from "../../../src/domain/errors.ts";
 import { testFleet } from "../../support/fleet.ts";
 import { forceStatus } from "../../support/store.ts";
 
-test("the hint to retry waits as long as the rule says, doubled each time", async () => {
+test("the delay of the retry hint follows the rule and doubles each time", async () => {
   await using fleet = await testFleet({ settings: { retry: { baseDelayMs: 30_000 } }, parts: { random: () => 0.5 } });
   const by = await fleet.operator();
   const { id } = await fleet.spawn(by, { repository: await fleet.aRepository(), script: "exit-1" });
@@ -27,7 +27,7 @@ test("the hint to retry waits as long as the rule says, doubled each time", asyn
   expect(await delays()).toEqual([30.5, 60.5]);
 });
 
-test("without a free slot it stays failed and says so, and comes back when one is free", async () => {
+test("without a free slot the task stays failed with a condition, and retries when a slot is free", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator({ tier: "builder" });
   const repository = await fleet.aRepository();
@@ -57,7 +57,7 @@ test("without a free slot it stays failed and says so, and comes back when one i
   expect(await fleet.runUntil(id, "ready")).toMatchObject({ attempt: 1, condition: "ok" });
 });
 
-test("when the budget is used up the task is given up, and its operator is told", async () => {
+test("when the retries are used up the task is abandoned, and its operator is notified", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const { id } = await fleet.spawn(by, { repository: await fleet.aRepository(), script: "exit-1", maxRetries: 1 });
@@ -71,7 +71,7 @@ test("when the budget is used up the task is given up, and its operator is told"
   expect((await checkInvariants(fleet.fleet)).filter(({ holds }) => holds === false)).toEqual([]);
 });
 
-test("a task that needs a person is held, and a person's word sends it on although it burns no more retries", async () => {
+test("a task that needs a person is held, and an operator's retry starts it without using up a retry", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const { id } = await fleet.spawn(by, { repository: await fleet.aRepository(), maxRetries: 0 });
@@ -94,7 +94,7 @@ test("a task that needs a person is held, and a person's word sends it on althou
   expect(retrying).toMatchObject({ status: "retrying", attempt: 1, retryCount: 0, condition: "ok" });
 });
 
-test("a person's retry passes the same gate", async () => {
+test("an operator's retry needs a free slot, too", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator({ tier: "builder" });
   const repository = await fleet.aRepository();

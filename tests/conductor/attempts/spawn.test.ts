@@ -1,4 +1,4 @@
-/** Asking for a task: admitted with its hint, or refused to the asker's face, and never both. */
+/** Requesting a task: it is admitted with its hint, or refused, and never both. */
 import { expect, test } from "vitest";
 import { requestSpawn } from "../../../src/conductor/attempts/spawn.ts";
 import { SpawnDeniedError } from "../../../src/domain/errors.ts";
@@ -8,7 +8,7 @@ import { testFleet, type TestFleet } from "../../support/fleet.ts";
 const ask = (repository: string, more: Partial<SpawnRequest> = {}) =>
   SpawnRequest.parse({ repository, description: "Make a change.", agentType: "stub", ...more });
 
-/** Nothing of it is left: no task, no slot, no hint. */
+/** Asserts that a refused request left no task, no slot and no hint. */
 async function expectNothing(fleet: TestFleet) {
   const [left] = await fleet.query(
     "select (select count(*) from fleet_tasks)::int as tasks, (select coalesce(sum(active), 0) from slots)::int as slots, (select count(*) from outbox)::int as hints",
@@ -49,7 +49,7 @@ test("of 200 requests at once by an operator with three slots exactly three are 
   expect(denials).toEqual([{ n: 197 }]);
 });
 
-test("the same key and request give the task that exists, ten times at once; another request is refused", async () => {
+test("the same key and request return the existing task, ten times at once; another request with that key is refused", async () => {
   await using fleet = await testFleet();
   const [by, other] = [await fleet.operator(), await fleet.operator()];
   const request = ask(await fleet.aRepository());
@@ -80,17 +80,17 @@ test.each([
   await expectNothing(fleet);
 });
 
-test("an operator whom the house does not know is refused", async () => {
+test("an unknown operator is refused", async () => {
   await using fleet = await testFleet();
   const stranger = { id: "eve", tenantId: "nowhere", tier: "sovereign" as const };
 
-  const asked = requestSpawn(fleet.fleet, stranger, ask(await fleet.aRepository()));
+  const request = requestSpawn(fleet.fleet, stranger, ask(await fleet.aRepository()));
 
-  await expect(asked).rejects.toMatchObject({ code: "unauthenticated" });
+  await expect(request).rejects.toMatchObject({ code: "unauthenticated" });
   await expectNothing(fleet);
 });
 
-test("the routing table names the model, unless the asker does", async () => {
+test("the routing table chooses the model, unless the request names one", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const repository = await fleet.aRepository();
@@ -99,5 +99,5 @@ test("the routing table names the model, unless the asker does", async () => {
   const named = await requestSpawn(fleet.fleet, by, ask(repository, { agentType: "claude_code", model: "mine" }));
 
   expect(routed.task).toMatchObject({ model: "claude-sonnet-4-5", routingReason: "routing table" });
-  expect(named.task).toMatchObject({ model: "mine", routingReason: "asked for" });
+  expect(named.task).toMatchObject({ model: "mine", routingReason: "requested" });
 });

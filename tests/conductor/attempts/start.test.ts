@@ -1,4 +1,4 @@
-/** Starting an attempt: each step may fail or be the last one before a crash; there is never a second agent. */
+/** Starting an attempt: any step may fail or be the last before a crash, and there is never a second agent. */
 import { EventEmitter, once } from "node:events";
 import { expect, test } from "vitest";
 import { resumeAttempt, startAttempt } from "../../../src/conductor/attempts/start.ts";
@@ -54,7 +54,7 @@ test.each(STEPS.flatMap((step) => [`${step}:before`, `${step}:after`]))(
   },
 );
 
-test("a worker that wakes after its successor took over changes nothing", async () => {
+test("a worker that resumes after its successor took over changes nothing", async () => {
   const bed = new EventEmitter();
   const slept = once(bed, "wake").then(() => undefined);
   let asleep = false;
@@ -84,7 +84,7 @@ test("a worker that wakes after its successor took over changes nothing", async 
   expect(fleet.processesOf(task.id)).not.toEqual([]);
 });
 
-test("a step that fails is undone in reverse, and the audit says what was", async () => {
+test("after a failed step the steps are undone in reverse, and the audit log lists them", async () => {
   await using fleet = await testFleet();
   const repository = await fleet.aRepository();
   const by = await fleet.operator();
@@ -99,7 +99,7 @@ test("a step that fails is undone in reverse, and the audit says what was", asyn
   expect(fleet.processesOf(task.id)).toEqual([]);
 });
 
-test("a setup command that fails is told with its step, and no agent was started", async () => {
+test("a failing setup command is reported with its step, and no agent is started", async () => {
   await using fleet = await testFleet();
   const repository = await fleet.aRepository();
   const product = fleet.fleet.settings.products[0];
@@ -115,7 +115,7 @@ test("a setup command that fails is told with its step, and no agent was started
   expect((await fleet.fleet.agents.observe()).facts).toEqual([]);
 });
 
-test("a host starts no more agents than it has slots; who waits says so and comes next", async () => {
+test("a host starts no more agents than it has slots, and a waiting task shows that and starts next", async () => {
   await using fleet = await testFleet({ slots: 1 });
   const by = await fleet.operator();
   const repository = await fleet.aRepository();
@@ -130,7 +130,7 @@ test("a host starts no more agents than it has slots; who waits says so and come
   expect(await fleet.runUntil(second.id, "running")).toMatchObject({ condition: "ok", retryCount: 0 });
 });
 
-test("the next attempt works on in the same place, is told what failed, and its prompt is another", async () => {
+test("the next attempt continues in the same workspace, with the failure in its new prompt", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const task = await fleet.spawn(by, { repository: await fleet.aRepository(), script: "fail-then-fix" });

@@ -1,4 +1,4 @@
-/** A tenant with a Unix user of its own, from spawn to ready: agent, checks, reviewer and orders all run as that user. */
+/** A tenant with its own Unix user, from spawn to ready: agent, checks, reviewer and orders all run as that user. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -7,10 +7,10 @@ import type { Task } from "../../../src/domain/task/task.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 import { isRoot, unixUsers } from "../../support/unix-users.ts";
 
-/** Leaves who it is in the log of the checks, and fails when that is root. */
+/** Writes its user into the log of the checks, and fails as root. */
 const WHO = 'id -un; [ "$(id -u)" != 0 ]';
 
-test("work of a tenant with a user of its own comes to ready, and nothing of the repository's runs as root", async () => {
+test("a task of a tenant with its own user becomes ready, and no code of the repository runs as root", async () => {
   await using users = await unixUsers(isRoot ? 1 : 0);
   const [unixUser = "nobody"] = users.names;
   await using fleet = await testFleet({

@@ -1,4 +1,4 @@
-/** Signed checkpoints over the audit chains: what is taken out of the log, whole chains too, is missed and named. */
+/** Signed checkpoints of the audit chains: entries and whole chains that were removed are detected and named. */
 import { expect, test } from "vitest";
 import { verifyAudit } from "../../../src/conductor/audit/verify.ts";
 import { createCheckpoint, requestCheckpoint } from "../../../src/conductor/audit/checkpoints.ts";
@@ -29,7 +29,7 @@ async function aSignedHouse(fleet: TestFleet) {
   return { by, first, second, third };
 }
 
-test("what is taken out of the log after a checkpoint is named: a byte, an end, a replaced entry, a whole chain", async () => {
+test("what was changed or removed after a checkpoint is named: a byte, an end, a replaced entry, a whole chain", async () => {
   await using fleet = await testFleet();
   const { by, first, second, third } = await aSignedHouse(fleet);
   expect(await verifyAudit(fleet.fleet, SYSTEM)).toMatchObject({
@@ -66,7 +66,7 @@ test("what is taken out of the log after a checkpoint is named: a byte, an end, 
   expect((await verifyAudit(fleet.fleet, asOperator(await fleet.operator()))).broken).toEqual([]);
 });
 
-test("a chain that was rewritten, with heads that fit, is not what the checkpoint signed", async () => {
+test("a chain that was rewritten together with its head does not match what the checkpoint signed", async () => {
   await using fleet = await testFleet();
   const { first } = await aSignedHouse(fleet);
   const rewrite = `
@@ -83,7 +83,7 @@ test("a chain that was rewritten, with heads that fit, is not what the checkpoin
   expect(broken).toEqual([{ taskId: first, seq: expect.any(Number), why: expect.stringContaining("it was replaced") }]);
 });
 
-test("a checkpoint that was changed, taken out or signed by nobody is named, and so are changed heads", async () => {
+test("a checkpoint that was changed, removed or signed with an unknown key is named, and so are changed heads", async () => {
   await using fleet = await testFleet();
   const { second } = await aSignedHouse(fleet);
   await createCheckpoint(fleet.fleet);
@@ -100,22 +100,22 @@ test("a checkpoint that was changed, taken out or signed by nobody is named, and
   await expect(fleet.query("truncate audit_checkpoints")).rejects.toThrow("append-only");
   expect(await after(`update audit_heads set seq = seq - 1 where chain = 'task:${second}'`)).toEqual([
     false,
-    `${three} the heads were changed: it signed 4, there are 4`,
+    `${three} the heads were changed: it signed 4, now there are 4`,
   ]);
   expect(await after(`update audit_heads set seq = seq + 1 where chain = 'task:${second}'`)).toEqual([true]);
   expect(await after(`update audit_checkpoints set heads = 40 where id = ${one}`)).toEqual([
     false,
-    `${one} its signature is not of its content`,
+    `${one} its signature does not match its content`,
   ]);
   expect(await after(`delete from audit_checkpoints where id = ${two}`)).toContain(
-    `${three} the one before it is gone`,
+    `${three} the checkpoint before it is missing`,
   );
   expect(await after("update audit_checkpoints set key_id = 'stranger'")).toContain(
-    `${three} its key stranger is not known`,
+    `${three} its key stranger is unknown`,
   );
 });
 
-test("a retired key still tells who signed; a task that went in time leaves its chain, which is still held to", async () => {
+test("a retired key still verifies; the chain of a task that retention removed is still verified", async () => {
   await using fleet = await testFleet();
   const { first, second } = await aSignedHouse(fleet);
   await fleet.query("update signing_keys set retire_at = now() - interval '1 day'");

@@ -43,7 +43,7 @@ test("a red check fails the task with what it said, and the next attempt is told
   expect(failed.failureContext).toMatchObject({ class: "ci_failed" });
   expect(failed.failureContext?.ciLog).toContain("the wheel is square");
   // Its own last line, not what the log says about it.
-  expect(failed.failureContext?.summary).toBe("Ci test failed. Last words: the wheel is square");
+  expect(failed.failureContext?.summary).toBe("Ci test failed. Last output: the wheel is square");
 });
 
 test("whose claim was taken over meanwhile keeps the result to itself", async () => {

@@ -1,4 +1,4 @@
-/** Drift from a real repository, a real tmux server and the rows: found, told once, kept, accepted; and nothing is edited. */
+/** Drift from a real repository, a real tmux server and the rows: found, reported once, stored, accepted; nothing is changed. */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -30,7 +30,7 @@ async function aLockedProduct(fleet: TestFleet) {
 const open = (fleet: TestFleet) =>
   fleet.query("select subject, what, severity from drift_reports where status = 'open' order by subject, what");
 
-test("a changed lock file is found once, told once, and gone when it is accepted", async () => {
+test("a changed lock file is found once, reported once, and no longer open after it is accepted", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator(LOOK_AT);
   const { repository, product } = await aLockedProduct(fleet);
@@ -48,8 +48,8 @@ test("a changed lock file is found once, told once, and gone when it is accepted
   expect(again.newFindings).toEqual([]);
   expect(again.report.findings).toHaveLength(1);
   expect(contentOf(repository)).toEqual(before);
-  const told = fleet.lines.filter((line) => line.includes("package-lock.json"));
-  expect(told).toHaveLength(1);
+  const printed = fleet.lines.filter((line) => line.includes("package-lock.json"));
+  expect(printed).toHaveLength(1);
   expect(
     await fleet.query("select task_id, facts->>'command' as command, status from fleet_notifications"),
   ).toContainEqual({
@@ -78,7 +78,7 @@ test("a changed lock file is found once, told once, and gone when it is accepted
   });
 });
 
-test("looks at the same time find it once and tell it once", async () => {
+test("concurrent scans find it once and report it once", async () => {
   await using fleet = await testFleet();
   const { repository, product } = await aLockedProduct(fleet);
   await scanProductDrift(fleet.fleet, product);
@@ -87,11 +87,11 @@ test("looks at the same time find it once and tell it once", async () => {
   const looks = await Promise.all(Array.from({ length: 4 }, () => scanProductDrift(fleet.fleet, product)));
 
   expect(looks.map(({ newFindings }) => newFindings.length).toSorted((a, b) => a - b)).toEqual([0, 0, 0, 1]);
-  const said = await fleet.query("select type, channel, status from fleet_notifications");
-  expect(said).toEqual([{ type: "drift_found", channel: "terminal", status: "pending" }]);
+  const notifications = await fleet.query("select type, channel, status from fleet_notifications");
+  expect(notifications).toEqual([{ type: "drift_found", channel: "terminal", status: "pending" }]);
 });
 
-test("what differs keeps its date while it does, and a removed lock is one that is not there", async () => {
+test("a finding keeps its date while it is open, and a removed lock file is reported as missing", async () => {
   const shift = { ms: 0 };
   await using fleet = await testFleet({ parts: { clock: () => new Date(Date.now() + shift.ms) } });
   const { repository, product } = await aLockedProduct(fleet);
@@ -110,7 +110,7 @@ test("what differs keeps its date while it does, and a removed lock is one that 
   expect(later?.["seen_at"]).not.toEqual(first?.["seen_at"]);
 });
 
-test("a roster agent that runs something else, and one whose session is gone, are found; tmux is only asked", async () => {
+test("a roster agent that runs another command, and one without a session, are found; tmux is only queried", async () => {
   using folder = testFolder();
   const socket = join(folder.path, "tmux.sock");
   const tmux = (...words: string[]) =>
@@ -168,7 +168,7 @@ test("hosts that differ from the others, a missing migration and a changed table
   ]);
 });
 
-test("an order to check drift leaves its report as evidence, and stops its batch when something differs", async () => {
+test("an order to check drift stores its report as evidence, and stops its batch when something differs", async () => {
   await using fleet = await testFleet();
   const { repository, product } = await aLockedProduct(fleet);
   const calm = await checkDrift(await anIntentRequest(fleet, product, "drift_check"));
@@ -195,7 +195,7 @@ test("an order to check drift leaves its report as evidence, and stops its batch
   expect(report.not_checked.map(({ what }) => what)).toContain("digest of the container image");
 });
 
-test("another tenant sees nothing of it and may accept nothing", async () => {
+test("another tenant sees no finding and may accept none", async () => {
   await using fleet = await testFleet();
   const eve = await fleet.operator();
   const { repository, product } = await aLockedProduct(fleet);
@@ -210,7 +210,7 @@ test("another tenant sees nothing of it and may accept nothing", async () => {
   });
 });
 
-test("a repository that cannot be read is said to be so, and its findings stay", async () => {
+test("a repository that cannot be read is reported as not checked, and its findings stay", async () => {
   await using fleet = await testFleet();
   const { repository, product } = await aLockedProduct(fleet);
   await scanProductDrift(fleet.fleet, product);
@@ -229,11 +229,11 @@ test("a repository that cannot be read is said to be so, and its findings stay",
   });
   expect(report.findings.map(({ what }) => what)).toContain("lockfile package-lock.json");
   const whole = await readDriftReport(fleet.fleet, LOCAL_OPERATOR, { all: false });
-  expect(whole.not_checked.map(({ why }) => why)).toContain("its status is planned");
+  expect(whole.not_checked.map(({ why }) => why)).toContain("the product's status is planned");
   expect(whole.looked_at).not.toBeNull();
 });
 
-/** Every file of the checkout, its .git included, as it is. */
+/** The content of every file of the checkout, including .git. */
 function contentOf(folder: string): Map<string, string> {
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => join(folder, name));
   return new Map(files.filter((file) => statSync(file).isFile()).map((file) => [file, readFileSync(file, "latin1")]));

@@ -1,4 +1,4 @@
-/** The science lane from real commits: indexed, carded, handed to a design that is evidence and no commit. */
+/** Research dossiers from real commits: indexed, shown with problems, handed off to a design that is evidence and no commit. */
 import { expect, test } from "vitest";
 import { designFromScience } from "../../../src/conductor/orders/intents/science-to-design.ts";
 import { readScienceIndex, refreshScience } from "../../../src/conductor/drift/science.ts";
@@ -38,7 +38,7 @@ async function aProductWith(fleet: TestFleet, files: Readonly<Record<string, str
 const refresh = ({ fleet }: TestFleet) => refreshScience(fleet, { kind: "science" }, signal);
 const index = ({ fleet }: TestFleet) => readScienceIndex(fleet, LOCAL_OPERATOR);
 
-test("dossiers are indexed by status, and a file that cannot be read is a card that says where and why", async () => {
+test("dossiers are indexed by status, and a file that cannot be read is listed with the line and the reason", async () => {
   await using fleet = await testFleet();
   const { repository, product } = await aProductWith(fleet, {
     "docs/science/prices.md": aDossier("D-1", "validated"),
@@ -80,7 +80,7 @@ test("dossiers are indexed by status, and a file that cannot be read is a card t
   expect(product.id).not.toBe("");
 });
 
-test("a validated dossier becomes a design in the evidence, is shown as handed off, and waits no more; no commit is made", async () => {
+test("a validated dossier becomes a design in the evidence and is shown as handed off; no commit is made", async () => {
   await using fleet = await testFleet();
   const { repository, product } = await aProductWith(fleet, { "docs/science/prices.md": aDossier("D-1", "validated") });
   await refresh(fleet);
@@ -94,7 +94,7 @@ test("a validated dossier becomes a design in the evidence, is shown as handed o
   const again = await designFromScience(await anIntentRequest(fleet, product, "science_to_design", "D-1"));
 
   expect(outcome).toMatchObject({ ok: true, headSha: runGit(repository, "rev-parse", "HEAD") });
-  expect(again.message).toContain("handed on before");
+  expect(again.message).toContain("had been handed off before");
   const design = await ask.read("design.md");
   for (const part of [
     "## Problem",
@@ -111,8 +111,8 @@ test("a validated dossier becomes a design in the evidence, is shown as handed o
   const handed = { status: "handed_off", file_status: "validated", work_order: ask.order.id };
   const byRun = { ...handed, design: { run_id: ask.run.id, artifact: "design.md" } };
   expect((await index(fleet)).dossiers).toMatchObject([byRun]);
-  const kept = ScienceIndex.parse(JSON.parse(await ask.read("science_index.json")));
-  expect(kept.dossiers).toMatchObject([byRun]);
+  const stored = ScienceIndex.parse(JSON.parse(await ask.read("science_index.json")));
+  expect(stored.dossiers).toMatchObject([byRun]);
 
   // Moved, and broken for a while: what it was handed to stays with its id.
   runGit(repository, "mv", "docs/science/prices.md", "docs/science/cache.md");
@@ -126,7 +126,7 @@ test("a validated dossier becomes a design in the evidence, is shown as handed o
   expect((await index(fleet)).dossiers).toMatchObject([byRun]);
 });
 
-test("what is not validated, or not there, is refused by name", async () => {
+test("a dossier that is not validated or does not exist is refused by name", async () => {
   await using fleet = await testFleet();
   const { product } = await aProductWith(fleet, { "docs/science/a.md": aDossier("D-1", "running") });
   await refresh(fleet);
@@ -138,7 +138,7 @@ test("what is not validated, or not there, is refused by name", async () => {
   expect(missing.message).toContain("There is no dossier D-9");
 });
 
-test("a status is as old as the file's last change; what waits too long is stuck", async () => {
+test("a status is as old as the file's last change, and a dossier that waits too long is stuck", async () => {
   await using fleet = await testFleet({ parts: { clock: () => new Date(Date.now() + 8 * 86_400_000) } });
   await aProductWith(fleet, {
     "docs/science/a.md": aDossier("D-1", "validated"),

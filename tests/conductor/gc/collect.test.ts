@@ -1,4 +1,4 @@
-/** gc on a host: what goes and what stays, the same in a dry run; two steps, and a way back from the first. */
+/** gc on a host: what is collected and what stays, the same in a dry run; in two steps, of which the first can be undone. */
 import { execSync } from "node:child_process";
 import { mkdir, readdir, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -10,14 +10,14 @@ import { testFleet, type TestFleet } from "../../support/fleet.ts";
 const exists = async (path: string) => (await stat(path).catch(() => undefined)) !== undefined;
 const DAY_MS = 86_400_000;
 
-/** Runs of one product, the newest first; ids by their age. */
+/** Creates runs of one product, the newest first, and returns their ids. */
 async function runs(fleet: TestFleet, count: number, more: Partial<Parameters<typeof aRun>[1]> = {}) {
   const ids: string[] = [];
   for (let hours = 1; hours <= count; hours += 1) ids.push(await aRun(fleet, { hours, ...more }));
   return ids;
 }
 
-test("of fifteen runs ten stay, and those that are protected; a dry run lists exactly what then goes", async () => {
+test("of fifteen runs ten stay, and those that are protected; a dry run lists exactly what is then collected", async () => {
   await using fleet = await testFleet();
   const ids = await runs(fleet, 15);
   await fleet.query("update runs set pinned = true where id = $1", [ids[10]]);
@@ -51,7 +51,7 @@ test("of fifteen runs ten stay, and those that are protected; a dry run lists ex
   expect(reportSubjects(await collect(fleet))).toEqual([]);
 });
 
-test("what was put aside comes back as its restore command says, and is then kept", async () => {
+test("a quarantined run is restored by its restore command, and then stays", async () => {
   await using fleet = await testFleet({ settings: { gc: { keepRuns: 1 } } });
   const [newest, old] = await runs(fleet, 2);
   const folder = await runFolder(fleet, String(old));
@@ -76,7 +76,7 @@ test("what was put aside comes back as its restore command says, and is then kep
   ]);
 });
 
-test("after its grace it is deleted, with what the database kept of it; not a minute before", async () => {
+test("after the grace period a run is deleted with its rows, and not a minute earlier", async () => {
   let now = new Date();
   await using fleet = await testFleet({
     settings: { gc: { keepRuns: 1, graceMinutes: 60 } },
@@ -133,7 +133,7 @@ test.each(["gc:marked", "gc:renamed", "gc:deleted"])(
   },
 );
 
-test("a link in the place of a product's folder leads nowhere: what it points to stays", async () => {
+test("a link in the place of a product's folder is not followed: its target stays", async () => {
   await using fleet = await testFleet({ settings: { gc: { keepRuns: 1 } } });
   const [, old] = await runs(fleet, 2, { productId: "shop" });
   const precious = join(fleet.home, "..", "precious");
@@ -149,7 +149,7 @@ test("a link in the place of a product's folder leads nowhere: what it points to
   expect(await fleet.query("select id from gc_marks")).toEqual([]);
 });
 
-test("dead sockets, folders of tasks that are long gone and old snapshots go; what lives or is new stays", async () => {
+test("dead sockets, folders of pruned tasks and old snapshots are collected; live and new ones stay", async () => {
   let now = new Date();
   await using fleet = await testFleet({ parts: { clock: () => now } });
   const at = (...names: string[]) => join(fleet.home, ...names);

@@ -1,4 +1,4 @@
-/** gc over real repositories: working copies, branches, mirrors and snapshots, with a way back from each. */
+/** gc over real repositories: working copies, branches, mirrors and snapshots, each of which can be restored. */
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
@@ -41,7 +41,7 @@ async function world() {
   };
 }
 
-test("a working copy that nobody's task names is saved whole and removed; a person has it back by name", async () => {
+test("a working copy without a task is saved completely and removed, and can be restored by name", async () => {
   await using it = await world();
   const { path, branch, taskId } = await it.workspace();
   const head = await commitFiles(path, { "feature.txt": "done\n" }, "Add a feature");
@@ -73,7 +73,7 @@ test("a working copy that nobody's task names is saved whole and removed; a pers
   });
 });
 
-test("a branch with commits of its own goes only after a bundle holds them; a merged one can be put back", async () => {
+test("a branch with its own commits is removed only after a bundle has them; a merged one can be restored", async () => {
   await using it = await world();
   const open = await it.workspace();
   const head = await commitFiles(open.path, { "open.txt": "open\n" }, "Work on");
@@ -100,7 +100,7 @@ test("a branch with commits of its own goes only after a bundle holds them; a me
   expect(again.gone.map(({ subject }) => subject)).toEqual([merged.branch]);
 });
 
-test("a mirror that nobody uses goes after its days; a task that may come for it keeps it", async () => {
+test("an unused mirror is collected after its retention; a task that may use it keeps it", async () => {
   await using it = await world();
   const { path } = await it.workspace();
   const mirrors = async () =>
@@ -126,7 +126,7 @@ test("a mirror that nobody uses goes after its days; a task that may come for it
   );
 });
 
-test("what a person must look at is kept, and so is what no rule of ours made", async () => {
+test("what a person must decide about stays, and so does what Fleetwright did not create", async () => {
   await using it = await world();
   const { path, branch } = await it.workspace();
   // Its folder is no working copy any more: the clean-up cannot read what would be lost.

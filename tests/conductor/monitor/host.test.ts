@@ -1,4 +1,4 @@
-/** The host's tick: one batch of facts, then what only this machine can do, found in the rows so that nothing is lost. */
+/** The host's tick: one batch of facts, then the duties of this machine, which follow from rows so that nothing is lost. */
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "pg";
@@ -53,7 +53,7 @@ test("of two workers on one machine one reports, and the other takes over when i
   expect((await fleet.tick()).reporting).toBe(false);
 });
 
-test("an attempt that is no longer its task's is ended, children and all; the others run on", async () => {
+test("an attempt that is no longer current is ended with its children; other agents keep running", async () => {
   await using fleet = await testFleet();
   const { by, tasks } = await running(fleet, 2);
   const [gone, stays] = tasks;
@@ -68,7 +68,7 @@ test("an attempt that is no longer its task's is ended, children and all; the ot
   expect((await fleet.tick()).ended).toBe(0);
 });
 
-test("what an ended task left unsaved is saved, and the audit says how to get it back", async () => {
+test("unsaved work of an ended task is saved, and the audit log says how to restore it", async () => {
   await using fleet = await testFleet();
   const { by, tasks } = await running(fleet, 1);
   const task = await fleet.read(tasks[0]?.id ?? "");
@@ -88,7 +88,7 @@ test("what an ended task left unsaved is saved, and the audit says how to get it
   expect(snapshot.restoreCommand).toContain("git");
 });
 
-test("what cannot be removed for certain is kept, looked at again a few times, and then left for a person", async () => {
+test("a working copy that is not safe to remove is kept, tried again a few times, and then left for a person", async () => {
   await using fleet = await testFleet();
   const { by, tasks } = await running(fleet, 1);
   const task = await fleet.read(tasks[0]?.id ?? "");
@@ -106,7 +106,7 @@ test("what cannot be removed for certain is kept, looked at again a few times, a
   expect(await fleet.read(task.id)).toMatchObject({ metadata: { workspaceKept: expect.any(String) } });
 });
 
-test("agents outlive the worker, and the next one of their host goes on with them", async () => {
+test("agents outlive the worker, and the next worker of their host adopts them", async () => {
   await using fleet = await testFleet();
   const { tasks } = await running(fleet, 1);
   const id = tasks[0]?.id ?? "";
@@ -121,7 +121,7 @@ test("agents outlive the worker, and the next one of their host goes on with the
   expect(await fleet.read(id)).toMatchObject({ status: "running", attempt: 0 });
 });
 
-test("a process that no row knows is reported as an orphan, and left alone", async () => {
+test("a process without a row is reported as an orphan, and left alone", async () => {
   await using fleet = await testFleet();
   const { tasks } = await running(fleet, 1);
   const id = tasks[0]?.id ?? "";

@@ -1,4 +1,4 @@
-/** The reconciler: what waits too long is handed out again, once, and however often it looks. */
+/** The reconciler: a job that is lost is added again, once, however often it runs. */
 import { expect, test } from "vitest";
 import { spawnQueue } from "../../../queues/spawn.ts";
 import { startAttempt } from "../../../src/conductor/attempts/start.ts";
@@ -23,7 +23,7 @@ async function forgotten(fleet: TestFleet, count: number) {
 const overdue = (fleet: TestFleet) =>
   fleet.query("update fleet_tasks set due_at = now() - interval '1 min' where waiting_for is not null");
 
-test("when nothing is wrong it does nothing", async () => {
+test("without lost jobs it does nothing", async () => {
   await using fleet = await testFleet();
   await fleet.spawn(await fleet.operator(), { repository: await fleet.aRepository() });
 
@@ -71,7 +71,7 @@ test("a job that ended without moving its task is replaced under a new epoch", a
   expect((await fleet.runUntil(task?.id ?? "", "running")).attempt).toBe(0);
 });
 
-test("a dead worker's spawn is taken over by its host, which counts the crash and not a retry", async () => {
+test("the spawn of a dead worker is taken over by its host, and counts as a crash, not as a retry", async () => {
   let died = false;
   await using fleet = await testFleet({
     parts: {
@@ -94,7 +94,7 @@ test("a dead worker's spawn is taken over by its host, which counts the crash an
   expect(running).toMatchObject({ attempt: 0, retryCount: 0, metadata: { crashes: 1 } });
 });
 
-test("a spawn that kills every worker is given up as the environment's fault after a bounded number of crashes", async () => {
+test("a spawn that crashes every worker fails as environment_error after a bounded number of crashes", async () => {
   await using fleet = await testFleet();
   const { id } = await fleet.spawn(await fleet.operator(), { repository: await fleet.aRepository(), script: "hang" });
   await startAttempt(fleet.fleet, { taskId: id, epoch: 1 }, signal);
@@ -106,7 +106,7 @@ test("a spawn that kills every worker is given up as the environment's fault aft
   expect(await fleet.read(id)).toMatchObject({ status: "failed", failureContext: { reason: "worker_crashes" } });
 });
 
-test("a slot counter that is wrong is put right, and said", async () => {
+test("a wrong slot counter is corrected and logged", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   await fleet.spawn(by, { repository: await fleet.aRepository() });
@@ -119,7 +119,7 @@ test("a slot counter that is wrong is put right, and said", async () => {
   expect(await reconcile(fleet.fleet)).toEqual(NOTHING);
 });
 
-test("two reconcilers at once: one works, the other passes", async () => {
+test("of two concurrent reconcilers one works, and the other skips its pass", async () => {
   await using fleet = await testFleet();
   const other = await fleet.another();
   await forgotten(fleet, 3);
@@ -130,7 +130,7 @@ test("two reconcilers at once: one works, the other passes", async () => {
   expect(await fleet.fleet.broker.depth(spawnQueue)).toMatchObject({ waiting: 3 });
 });
 
-test("a notification whose job was lost is asked for again, once", async () => {
+test("a notification whose job was lost is queued again, once", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const { id } = await fleet.spawn(by, { repository: await fleet.aRepository(), script: "exit-1" });

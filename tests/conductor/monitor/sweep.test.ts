@@ -28,7 +28,7 @@ test.each([
   expect(await fleet.query("select number from pull_requests")).toEqual([]);
 });
 
-test("what an agent committed and did not push is published on its behalf", async () => {
+test("commits that an agent did not push are published on its behalf", async () => {
   await using fleet = await testFleet();
   const repository = await fleet.aRepository();
   const { id } = await fleet.spawn(await fleet.operator(), { repository, script: "succeed-no-push" });
@@ -39,7 +39,7 @@ test("what an agent committed and did not push is published on its behalf", asyn
   expect(runGit(gitDir, "rev-parse", ready.branch)).toBe(ready.headSha);
 });
 
-test("an agent that was killed with its pane is failed after two looks, not one, and its tree is gone", async () => {
+test("an agent that was killed with its pane fails after two observations, not one, and its process tree is ended", async () => {
   await using fleet = await testFleet();
   const task = await running(fleet, "hang");
 
@@ -59,7 +59,7 @@ test("an agent that was killed with its pane is failed after two looks, not one,
   expect(fleet.processesOf(task.id)).toEqual([]);
 });
 
-test("who is silent too long is nudged once, and as long again later failed", async () => {
+test("an agent that is silent too long is nudged once, and fails after the same time again", async () => {
   await using fleet = await testFleet();
   const task = await running(fleet, "hang");
   const quiet = () => fleet.query("update heartbeats set progress_at = now() - interval '11 min'");
@@ -84,7 +84,7 @@ test("who is silent too long is nudged once, and as long again later failed", as
   });
 });
 
-test("who takes longer than allowed is failed, and ended with everything it started", async () => {
+test("an agent that exceeds its time limit fails, and is ended with everything it started", async () => {
   await using fleet = await testFleet();
   const task = await running(fleet, "ignore-term", { timeoutMinutes: 1 });
   await fleet.query("update fleet_tasks set spawned_at = now() - interval '2 min'");
@@ -96,7 +96,7 @@ test("who takes longer than allowed is failed, and ended with everything it star
   expect(fleet.processesOf(task.id)).toEqual([]);
 });
 
-test("a host that is silent keeps its agents in doubt, and loses them only after the grace", async () => {
+test("the agents of a silent host are doubtful, and lost only after the grace period", async () => {
   await using fleet = await testFleet();
   const other = await fleet.another();
   await fleet.tick(other);
@@ -114,7 +114,7 @@ test("a host that is silent keeps its agents in doubt, and loses them only after
   expect(fleet.processesOf(task.id)).toEqual([]);
 });
 
-test("facts that contradict each other are doubt, not death; when they agree again it is over", async () => {
+test("contradictory facts make a task doubtful, not failed, until they agree again", async () => {
   await using fleet = await testFleet();
   const task = await running(fleet, "hang");
   await fleet.tick();
@@ -138,7 +138,7 @@ test("a pull request that was merged outside is recorded as merged", async () =>
   expect(await fleet.read(id)).toMatchObject({ status: "merged" });
 });
 
-test("commits that come while the checks run are checked in their turn", async () => {
+test("commits that arrive during the checks are checked afterwards", async () => {
   await using fleet = await testFleet();
   const repository = await fleet.aRepository();
   const { id } = await fleet.spawn(await fleet.operator(), { repository });
@@ -157,7 +157,7 @@ test("commits that come while the checks run are checked in their turn", async (
   ]);
 });
 
-test("one repository that does not answer leaves only its own tasks undecided", async () => {
+test("a repository that does not answer leaves only its own tasks undecided", async () => {
   await using fleet = await testFleet();
   const lost = await running(fleet, "hang");
   const by = await fleet.operator();
@@ -171,7 +171,7 @@ test("one repository that does not answer leaves only its own tasks undecided", 
   expect(fleet.logged.map(({ facts }) => facts["event"])).toContain("forge.skipped");
 });
 
-test("auto-merge merges what was approved, and nothing that was only not objected to in time", async () => {
+test("auto-merge merges what was approved, and nothing that merely had no objection in time", async () => {
   await using fleet = await testFleet({ settings: { autoMerge: true } });
   const by = await fleet.operator();
   const { id } = await fleet.spawn(by, { repository: await fleet.aRepository() });

@@ -1,4 +1,4 @@
-/** Orders whose workers die, whose hints are lost: done once, with the evidence of every try whole. */
+/** Orders whose workers die or whose hints are lost: they run once, with complete evidence of every try. */
 import { fork, type ChildProcess } from "node:child_process";
 import { appendFile, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { eventually } from "../../support/eventually.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 import { aProduct, requestOrders, carryOut, readOrder, runsOfOrder } from "../../support/orders.ts";
 
-/** A process of its own over the same stores, on this host. */
+/** Starts another process on this host, over the same stores. */
 async function aWorker(fleet: TestFleet): Promise<ChildProcess & AsyncDisposable> {
   const { config } = fleet;
   const env = {
@@ -81,7 +81,7 @@ test.each(["redis", "postgres"] as const)(
   },
 );
 
-test("a hint that was lost is given again, and one that is spent gets a new epoch", async () => {
+test("a lost job is added again, and a spent one is replaced under a new epoch", async () => {
   await using fleet = await testFleet();
   const order = await anOrder(fleet, await fleet.operator(), "true");
   const overdue = () =>
@@ -103,7 +103,7 @@ test("a hint that was lost is given again, and one that is spent gets a new epoc
   expect(await carryOut(fleet, again)).toMatchObject({ status: "completed" });
 });
 
-test("an order that costs a sixth worker has failed, and the rest of its batch goes on", async () => {
+test("an order that crashes a sixth worker fails, and the rest of its batch continues", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const { id } = await aProduct(fleet, by, { commands: { validate: "true", test: "true" } });
@@ -128,7 +128,7 @@ test("an order that costs a sixth worker has failed, and the rest of its batch g
   expect(await carryOut(fleet, second)).toMatchObject({ status: "completed" });
 });
 
-test("whose order was taken over meanwhile keeps the result to itself", async () => {
+test("a worker whose order was taken over stores no result", async () => {
   await using fleet = await testFleet();
   const order = await anOrder(fleet, await fleet.operator(), "sleep 0.5");
 
@@ -143,7 +143,7 @@ test("whose order was taken over meanwhile keeps the result to itself", async ()
   expect(await fleet.query("select name from artifacts")).toEqual([]);
 });
 
-test("evidence that was touched does not verify, in the database or on the disk", async () => {
+test("changed evidence does not verify, in the database or on the disk", async () => {
   await using fleet = await testFleet();
   const order = await anOrder(fleet, await fleet.operator(), "true");
   await carryOut(fleet, order);

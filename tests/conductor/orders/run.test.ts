@@ -1,4 +1,4 @@
-/** Orders: carried out on a fresh copy within their budget, with evidence, one after another within a batch. */
+/** Orders: they run on a fresh copy within their budget, with evidence, one after another within a batch. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ async function aTest(fleet: TestFleet, line: string, product: Readonly<Record<st
   return { by, order, productId: id };
 }
 
-test("an order runs setup and test on the head of the base branch, and leaves evidence that says how it went", async () => {
+test("an order runs setup and test on the head of the base branch, and stores evidence of the outcome", async () => {
   await using fleet = await testFleet();
   const { order, productId } = await aTest(fleet, "cat README.md; cp junit.in $FLEET_EVIDENCE/junit.xml; exit 1", {
     commands: {
@@ -103,7 +103,7 @@ test("a flood of output is stopped at the budget, and a command without an actio
   expect((await readEvidence(run))["output.log"]?.length).toBeLessThan(8_192);
 });
 
-test("what fails by chance is tried once more, and both tries keep their evidence", async () => {
+test("a transient failure is tried once more, and both tries have evidence", async () => {
   await using fleet = await testFleet();
   const { order } = await aTest(fleet, "exit 75");
 
@@ -120,7 +120,7 @@ test("what fails by chance is tried once more, and both tries keep their evidenc
   for (const run of runs) expect((await readEvidence(run))["evidence.json"]).toContain(run.id);
 });
 
-test("on a real queue the second try comes by itself", async () => {
+test("on a real queue the second try starts by itself", async () => {
   await using fleet = await testFleet();
   const flag = join(fleet.home, "was-here");
   const { order } = await aTest(fleet, `[ -e ${flag} ] || { : > ${flag}; kill -9 $$; }`);
@@ -158,14 +158,14 @@ test("a batch goes from the most urgent to the least, and a failed validation en
   expect(skipped).toMatchObject({ status: "skipped", result: { exit_code: null, started_at: null } });
   expect(skipped.reason).toContain(`on_validation_fail of ${id} validate`);
   expect(await runsOfOrder(fleet, last)).toEqual([]);
-  const told = await fleet.query(
+  const events = await fleet.query(
     "select payload->>'type' as type from outbox where topic = 'event' and payload->>'subject' = $1 order by id",
     [skipped.id],
   );
-  expect(told.map(({ type }) => type)).toEqual(["fleet.order.pending", "fleet.order.skipped"]);
+  expect(events.map(({ type }) => type)).toEqual(["fleet.order.pending", "fleet.order.skipped"]);
 });
 
-test("evidence that is owed and missing fails what went well", async () => {
+test("missing required evidence makes a successful run fail", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const { id } = await aProduct(fleet, by, { evidence: [{ path: "out/junit.xml" }] });
@@ -179,14 +179,14 @@ test("evidence that is owed and missing fails what went well", async () => {
   const done = await carryOut(fleet, order);
 
   const [run] = await runsOfOrder(fleet, order);
-  expect(done).toMatchObject({ status: "failed", reason: expect.stringContaining("no junit.xml") });
+  expect(done).toMatchObject({ status: "failed", reason: expect.stringContaining("evidence is missing: junit.xml") });
   expect(run).toMatchObject({
     failure: "missing_evidence",
     summary: { missing: ["junit.xml"], fired: ["on_missing_evidence"] },
   });
 });
 
-test("a product that is stopped is not begun, and one that is stopped meanwhile is ended at once", async () => {
+test("an order of a stopped product does not start, and one that is stopped while it runs ends at once", async () => {
   await using fleet = await testFleet();
   const { by, order, productId } = await aTest(fleet, "sleep 600");
 
@@ -201,7 +201,7 @@ test("a product that is stopped is not begun, and one that is stopped meanwhile 
   expect(next && (await carryOut(fleet, next))).toMatchObject({ status: "skipped" });
 });
 
-test("of two workers with one job one carries it out", async () => {
+test("of two workers with the same job one runs it", async () => {
   await using fleet = await testFleet();
   const there = await fleet.another();
   const { order } = await aTest(fleet, "true");
@@ -213,7 +213,7 @@ test("of two workers with one job one carries it out", async () => {
   expect(await runsOfOrder(fleet, order)).toHaveLength(1);
 });
 
-test("a report says what ran and what proves it", async () => {
+test("a report lists what ran, with its evidence", async () => {
   await using fleet = await testFleet();
   const { by, order, productId } = await aTest(fleet, "true");
   await carryOut(fleet, order);

@@ -1,4 +1,4 @@
-/** A worker of a test's own, to be killed: works on everything until it is. Its settings and products come from its parent. */
+/** A worker process for a test to kill. It handles all queues; its settings and products come from its parent. */
 import { z } from "zod";
 import { Product } from "../../../src/domain/product.ts";
 import { parseSettings } from "../../../src/domain/settings/settings.ts";

@@ -1,4 +1,4 @@
-/** Planning over a real store: stored once, made again to the byte, nothing changed by a dry run, and nothing for who is stopped. */
+/** Planning over a real store: stored once, replayed byte by byte, unchanged by a dry run, and without stopped products. */
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import {
@@ -24,7 +24,7 @@ async function aFactory(...ids: string[]): Promise<{ fleet: TestFleet; by: Opera
   return { fleet, by };
 }
 
-test("four products make exactly three orders when three are wanted, twice the same bytes, and they are stored once", async () => {
+test("four products give exactly three orders when three are wanted, twice the same bytes, and they are stored once", async () => {
   const { fleet, by } = await aFactory("d", "b", "a", "c");
   await using _ = fleet;
 
@@ -49,7 +49,7 @@ test("four products make exactly three orders when three are wanted, twice the s
   expect(await fleet.query("select wanted, candidates from plans")).toEqual([{ wanted: 3, candidates: 8 }]);
 });
 
-test("two who plan the same at once store it once", async () => {
+test("two concurrent identical plans are stored once", async () => {
   const { fleet, by } = await aFactory("a", "b");
   await using _ = fleet;
   const other = await fleet.another({ parts: { clock: () => NOW } });
@@ -75,7 +75,7 @@ test("a dry run changes no row", async () => {
   expect(JSON.stringify(dry.plan)).toBe(JSON.stringify(real.plan));
 });
 
-test("an order that is open takes the place of a new one, and it is said which", async () => {
+test("an open order takes the place of a new one, and the plan names it", async () => {
   const { fleet, by } = await aFactory("a");
   await using _ = fleet;
   const first = await makePlan(fleet.fleet, by, ask());
@@ -89,7 +89,7 @@ test("an order that is open takes the place of a new one, and it is said which",
   expect(later.standings.map(({ state, orderId }) => [state, orderId])).toEqual(ids.map((id) => ["open", id]));
 });
 
-test("what was found red, open or waiting is planned from the rows that say so", async () => {
+test("failed runs, open drift and waiting dossiers are planned from their rows", async () => {
   const { fleet, by } = await aFactory("red", "well");
   await using _ = fleet;
   addProduct(fleet, by, { id: "tested", commands: { test: "true" }, criticality: "high" });
@@ -107,23 +107,25 @@ test("what was found red, open or waiting is planned from the rows that say so",
   );
 
   const { plan } = await makePlan(fleet.fleet, by, ask({ wanted: 100 }));
-  const said = plan.orders.map(({ order, reasons }) => [order.product_id, order.intent, reasons[0]]);
+  const planned = plan.orders.map(({ order, reasons }) => [order.product_id, order.intent, reasons[0]]);
 
-  expect(said.slice(0, 2)).toEqual([
+  expect(planned.slice(0, 2)).toEqual([
     ["red", "validate", "+7000 the last validate failed 2h 25m ago (time_out)"],
     ["tested", "test", "+5000 there is no run of test yet"],
   ]);
-  expect(said).toContainEqual([
+  expect(planned).toContainEqual([
     "well",
     "science_to_design",
     "+4000 dossier cache was validated 11h ago and has no design yet",
   ]);
-  expect(said.find(([id, intent]) => id === "well" && intent === "drift_check")?.[2]).toContain("1 open finding since");
+  expect(planned.find(([id, intent]) => id === "well" && intent === "drift_check")?.[2]).toContain(
+    "1 open finding since",
+  );
   const science = plan.orders.find(({ order }) => order.intent === "science_to_design");
   expect(science?.order.inputs).toEqual({ dossier_id: "cache", path: "docs/science/cache.md" });
 });
 
-test("a stopped product is planned for again only when it is released", async () => {
+test("a stopped product is planned again only after it is released", async () => {
   const { fleet, by } = await aFactory("a", "b");
   await using _ = fleet;
   const products = async () =>
@@ -140,7 +142,7 @@ test("a stopped product is planned for again only when it is released", async ()
   expect(await products()).toEqual(new Set(["a", "b"]));
 });
 
-test("one product may be planned alone, and another tenant's is not there", async () => {
+test("one product may be planned alone, and another tenant's product is not found", async () => {
   const { fleet, by } = await aFactory("a", "b");
   await using _ = fleet;
   const eve = await fleet.operator();
@@ -153,7 +155,7 @@ test("one product may be planned alone, and another tenant's is not there", asyn
   await expect(getPlan(fleet.fleet, eve, plan.plan_id)).rejects.toMatchObject({ code: "not-found" });
 });
 
-test("a plan that was kept is made again to the byte; whatever was changed of it is found", async () => {
+test("a stored plan is replayed byte by byte, and any change to it is found", async () => {
   const { fleet, by } = await aFactory("a", "b");
   await using _ = fleet;
   await addRun(fleet, by, { product: "a", status: "failed" });
@@ -169,7 +171,10 @@ test("a plan that was kept is made again to the byte; whatever was changed of it
 
   const output = JSON.stringify({ ...plan, wanted: 9 });
   await change("output", gzipSync(output));
-  expect((await replayed()).map(({ what }) => what)).toEqual(["the output is the one that was stored", "byte by byte"]);
+  expect((await replayed()).map(({ what }) => what)).toEqual([
+    "the stored output matches its hash",
+    "the replayed output is identical byte by byte",
+  ]);
   await expect(getPlan(fleet.fleet, by, id)).rejects.toMatchObject({ code: "not-verified" });
 
   await change("output", Buffer.from("no gzip"));

@@ -1,14 +1,14 @@
-/** Products of a tenant: as they stand, stopped and released, and what a stopped one refuses. */
+/** Products of a tenant: their state, stopping and releasing them, and what a stopped one refuses. */
 import { symlinkSync } from "node:fs";
 import { expect, test } from "vitest";
-import { ensureSystemOperator } from "../../../src/conductor/system-operator.ts";
+import { ensureSystemOperator } from "../../../src/conductor/system.ts";
+import { getProduct } from "../../../src/conductor/products/find.ts";
+import { assertNotStopped } from "../../../src/conductor/products/kill-switches.ts";
 import {
-  assertNotStopped,
-  getProduct,
+  findProductState,
   killProduct,
   listProducts,
   releaseProduct,
-  stopReasonIn,
 } from "../../../src/conductor/products/products.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import { Product } from "../../../src/domain/product.ts";
@@ -21,7 +21,7 @@ async function withProducts(fleet: TestFleet, by: Operator, ...ids: string[]): P
   }
 }
 
-test("a tenant's products are listed as fleet.yaml has them, and another tenant's do not exist", async () => {
+test("a tenant's products are listed in the order of fleet.yaml, and those of another tenant are not found", async () => {
   await using fleet = await testFleet();
   const [ada, eve] = [await fleet.operator(), await fleet.operator()];
   await withProducts(fleet, ada, "shop", "admin");
@@ -45,11 +45,11 @@ test("a product that is killed stays stopped in every process until it is releas
   await killProduct(fleet.fleet, by, "shop", "the tests write to production");
   const { fleet: other } = await fleet.another();
 
-  expect(await other.store.asSystem((tx) => stopReasonIn(tx, shop))).toBe("the tests write to production");
+  expect((await findProductState(other, by, "shop")).stop?.reason).toBe("the tests write to production");
   await expect(assertNotStopped(other, shop)).rejects.toMatchObject({ code: "product-stopped" });
   const released = await releaseProduct(other, by, "shop");
   expect(released.stop).toBeUndefined();
-  expect(await fleet.fleet.store.asSystem((tx) => stopReasonIn(tx, shop))).toBeUndefined();
+  expect((await findProductState(fleet.fleet, by, "shop")).stop).toBeUndefined();
   await releaseProduct(fleet.fleet, by, "shop");
   expect(await fleet.query("select action, actor, detail from audit_log order by seq")).toEqual([
     {
@@ -61,7 +61,7 @@ test("a product that is killed stays stopped in every process until it is releas
   ]);
 });
 
-test("what fleet.yaml stops cannot be released by hand", async () => {
+test("a product that fleet.yaml stops cannot be released by an operator", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const killSwitch = { enabled: true, reason: "the flood" };
@@ -74,7 +74,7 @@ test("what fleet.yaml stops cannot be released by hand", async () => {
   expect(stop).toMatchObject({ by: "fleet.yaml", reason: "the flood" });
 });
 
-test("nobody of another tenant stops a product", async () => {
+test("an operator of another tenant cannot stop a product", async () => {
   await using fleet = await testFleet();
   const [ada, eve] = [await fleet.operator(), await fleet.operator()];
   await withProducts(fleet, ada, "shop");
@@ -83,7 +83,7 @@ test("nobody of another tenant stops a product", async () => {
   expect(await fleet.query("select * from kill_switches")).toEqual([]);
 });
 
-test("no agent is started on the repository of a stopped product, by whichever name; another tenant goes on", async () => {
+test("no agent is started on the repository of a stopped product, under any of its names; other tenants are not affected", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator({ tenantId: "local" });
   const repository = await fleet.aRepository();
@@ -101,7 +101,7 @@ test("no agent is started on the repository of a stopped product, by whichever n
   expect(await fleet.spawn(by, { repository })).toMatchObject({ status: "proposed" });
 });
 
-test("the house has one operator for each tenant, however often it is asked for", async () => {
+test("there is one system operator for each tenant, however often it is ensured", async () => {
   await using fleet = await testFleet();
 
   const [first, second] = [

@@ -1,4 +1,4 @@
-/** What people and hooks do to schedules, and what files that are wrong do to the others. */
+/** Requests about schedules from operators and hooks, and invalid files, which must not affect others. */
 import { expect, test } from "vitest";
 import { plannerQueue } from "../../../queues/planner.ts";
 import {
@@ -21,7 +21,7 @@ async function world() {
 
 const see = async ({ fleet }: ScheduledFleet, by: Operator) => listSchedulesFor(fleet, by);
 
-test("a file that is not valid is named with its field, keeps nobody else, and runs nothing until it is fixed", async () => {
+test("an invalid file is reported with its field, does not affect others, and runs nothing until it is fixed", async () => {
   const { fleet, by, id } = await world();
   await using _ = fleet;
   const other = fleet.product();
@@ -49,7 +49,7 @@ test("a file that is not valid is named with its field, keeps nobody else, and r
   expect(await fleet.orders()).toHaveLength(2);
 });
 
-test("a file that goes takes its schedule with it; without the folder nothing is judged", async () => {
+test("a removed file removes its schedule; without the folder nothing changes", async () => {
   const { fleet, by, id } = await world();
   await using _ = fleet;
   await fleet.writeSchedule(id, aScheduleFile(id));
@@ -77,7 +77,7 @@ test("a new timing does not make up the slots of the old one", async () => {
   expect(await fleet.orders()).toHaveLength(1);
 });
 
-test("paused, nothing is made and nothing ticks; resumed, only what comes from then on", async () => {
+test("a paused schedule creates nothing and has no scheduler; after a resume only later slots run", async () => {
   const { fleet, by, id } = await world();
   await using _ = fleet;
   await fleet.writeSchedule(id, aScheduleFile(id));
@@ -103,7 +103,7 @@ test("paused, nothing is made and nothing ticks; resumed, only what comes from t
   ]);
 });
 
-test("pushes while its orders are open are one run afterwards", async () => {
+test("pushes while orders are open lead to one run afterwards", async () => {
   const { fleet, by, id } = await world();
   await using _ = fleet;
   await fleet.writeSchedule(id, aScheduleFile(id, { cadence: "on_push" }));
@@ -124,7 +124,7 @@ test("pushes while its orders are open are one run afterwards", async () => {
   expect((await fleet.orders()).map((order) => order["source"])).toEqual(["push", "push"]);
 });
 
-test("a push to a product that waits for none is told so; one of another tenant's does not exist", async () => {
+test("a push to a product without an on_push schedule does nothing, and another tenant's product is not found", async () => {
   const { fleet, by, id } = await world();
   await using _ = fleet;
   await fleet.writeSchedule(id, aScheduleFile(id));
@@ -139,26 +139,26 @@ test("a push to a product that waits for none is told so; one of another tenant'
   expect((await see(fleet, stranger)).schedules).toEqual([]);
 });
 
-test("what is not as the files say is said, between files, rows and queue", async () => {
+test("differences between files, rows and queue are reported", async () => {
   const { fleet, by, id } = await world();
   await using _ = fleet;
   await fleet.writeSchedule(id, aScheduleFile(id));
   const { broker } = fleet.fleet;
-  const said = async () => {
+  const allDifferences = async () => {
     const { schedules, strays } = await see(fleet, by);
     return [...schedules.flatMap(({ differences }) => differences), ...strays.map(describeDifference)];
   };
-  expect(await said()).toEqual(["the queue has no scheduler for it (at 0 * * * * UTC)"]);
+  expect(await allDifferences()).toEqual(["the queue has no scheduler for it (at 0 * * * * UTC)"]);
 
   const ticking = await syncSchedules(fleet.fleet);
   await broker.applySchedules(ticking);
-  expect(await said()).toEqual([]);
+  expect(await allDifferences()).toEqual([]);
 
   await broker.applySchedules(ticking.map((one) => ({ ...one, pattern: "5 * * * *" })));
-  expect(await said()).toEqual(["the queue ticks at 5 * * * * UTC, its file says at 0 * * * * UTC"]);
+  expect(await allDifferences()).toEqual(["the queue runs it at 5 * * * * UTC, but its file says at 0 * * * * UTC"]);
 
   const ghost = { ...ticking[0], id: `${plannerQueue.name}/local/ghost`, queue: plannerQueue, everyMs: 3_600_000 };
   const payload = { kind: "schedule", tenantId: "local", scheduleId: "ghost" } as const;
   await broker.applySchedules([...ticking, { ...ghost, payload }]);
-  expect(await said()).toEqual(["the queue still ticks at 0 * * * * UTC"]);
+  expect(await allDifferences()).toEqual(["the queue still runs it at 0 * * * * UTC"]);
 });

@@ -1,4 +1,4 @@
-/** Schedules at work: each slot made once, whatever ticks, sweeps, clocks and workers do. */
+/** Running schedules: each slot is created once, whatever ticks, sweeps, clocks and workers do. */
 import { expect, test } from "vitest";
 import { dueSchedules, runNow, runSchedule, sweepSchedules } from "../../../src/conductor/schedules/run.ts";
 import { upsertOperator } from "../../../src/store/operators.ts";
@@ -9,7 +9,7 @@ import { aScheduleFile, scheduledFleet, type ScheduledFleet } from "../../suppor
 const rowOf = async (fleet: ScheduledFleet, id: string) =>
   (await fleet.query("select * from schedules where id = $1", [id]))[0];
 
-test("an hourly schedule asks for its orders at each full hour, on the house's account, in one batch", async () => {
+test("an hourly schedule requests its orders at each full hour, as the system operator, in one batch", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
   await fleet.writeSchedule(
@@ -32,10 +32,10 @@ test("an hourly schedule asks for its orders at each full hour, on the house's a
     { intent: "test", slot_at: new Date("2026-03-29T00:00:00Z"), batch_id: orders[0]?.["batch_id"] },
   ]);
   expect(await fleet.query("select topic from outbox where topic = 'orders'")).not.toEqual([]);
-  expect(await rowOf(fleet, id)).toMatchObject({ last_outcome: "made validate, test" });
+  expect(await rowOf(fleet, id)).toMatchObject({ last_outcome: "created validate, test" });
 });
 
-test("two workers that get the tick at once make the slot once", async () => {
+test("two workers that get the same tick create the slot once", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
   await fleet.writeSchedule(id, aScheduleFile(id));
@@ -54,7 +54,7 @@ test("two workers that get the tick at once make the slot once", async () => {
   expect(await fleet.orders()).toHaveLength(1);
 });
 
-test("what was missed for days is made up once", async () => {
+test("slots that were missed for days are made up by one run", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
   await fleet.writeSchedule(id, aScheduleFile(id));
@@ -68,7 +68,7 @@ test("what was missed for days is made up once", async () => {
   expect((await fleet.orders()).map((order) => order["slot_at"])).toEqual([new Date("2026-04-02T07:00:00Z")]);
 });
 
-test("a clock that jumps an hour ahead and back makes no hour twice", async () => {
+test("a clock that jumps an hour ahead and back creates no slot twice", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
   await fleet.writeSchedule(id, aScheduleFile(id));
@@ -83,7 +83,7 @@ test("a clock that jumps an hour ahead and back makes no hour twice", async () =
   expect(slots).toEqual([0, 1, 2].map((hour) => new Date(Date.UTC(2026, 2, 29, hour))));
 });
 
-test("while an order of it is open, a slot is skipped and said so; the next one is made", async () => {
+test("while an order is open, a slot is skipped with the reason, and the next one runs", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
   await fleet.writeSchedule(id, aScheduleFile(id));
@@ -122,7 +122,7 @@ test.each([
   expect(await rowOf(fleet, id)).toMatchObject({ last_outcome: outcome, last_run_at: null });
 });
 
-test("an order that was planned but not asked for becomes the slot's; one that runs is left alone", async () => {
+test("an order that was planned but not requested is adopted by the slot, and a running one is left alone", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
   await fleet.writeSchedule(id, aScheduleFile(id, { jobs: [{ intent: "validate" }, { intent: "test" }] }));
@@ -155,10 +155,10 @@ test("an order that was planned but not asked for becomes the slot's; one that r
   await sweepSchedules(fleet.fleet);
 
   expect(await fleet.orders()).toMatchObject([{ intent: "validate", operator_id: "ada", requested: true }]);
-  expect(await rowOf(fleet, id)).toMatchObject({ last_outcome: "made validate; test is under way already" });
+  expect(await rowOf(fleet, id)).toMatchObject({ last_outcome: "created validate; test is already in progress" });
 });
 
-test("run now is beside the slots: the next one is made all the same", async () => {
+test("a manual run does not count as a slot: the next slot runs all the same", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
   await fleet.writeSchedule(id, aScheduleFile(id, { cadence: "daily", at: "02:30" }));

@@ -1,4 +1,4 @@
-/** Following what happens: in order, from where a reader was, without a gap however writers overlap. */
+/** Following events: in order, from the reader's cursor, without a gap however writers overlap. */
 import { Client } from "pg";
 import { expect, test } from "vitest";
 import { stopTask } from "../../../src/conductor/tasks/stop.ts";
@@ -7,7 +7,7 @@ import type { EventRow } from "../../../src/store/outbox.ts";
 import { eventually } from "../../support/eventually.ts";
 import { testFleet } from "../../support/fleet.ts";
 
-/** The next `count`, and where the reader then is. */
+/** The next `count` events, and the cursor after them. */
 async function take(events: AsyncGenerator<EventRow, void>, count: number): Promise<EventRow[]> {
   const taken: EventRow[] = [];
   while (taken.length < count) {
@@ -20,7 +20,7 @@ async function take(events: AsyncGenerator<EventRow, void>, count: number): Prom
 
 const typesOf = (rows: readonly EventRow[]) => rows.map(({ payload }) => payload["type"]);
 
-test("a reader that lost its connection goes on exactly where it was", async () => {
+test("a reader that lost its connection continues exactly where it was", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const { id } = await fleet.spawn(by, { repository: await fleet.aRepository(), script: "fail-then-fix" });
@@ -55,7 +55,7 @@ test("a reader that lost its connection goes on exactly where it was", async () 
   ]);
 });
 
-test("an event of a transaction that ends late is not passed over", async () => {
+test("an event of a transaction that commits late is not skipped", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const repository = await fleet.aRepository();
@@ -83,7 +83,7 @@ test("an event of a transaction that ends late is not passed over", async () => 
   gone.abort();
 });
 
-test("who follows from now on hears only what comes, and only of their own tenant", async () => {
+test("a follower without a cursor gets only new events, and only those of their own tenant", async () => {
   await using fleet = await testFleet();
   const [ada, eve] = [await fleet.operator(), await fleet.operator()];
   const repository = await fleet.aRepository();
@@ -104,7 +104,7 @@ test("who follows from now on hears only what comes, and only of their own tenan
   expect((await events.next()).done).toBe(true);
 });
 
-test("a cursor that is none of ours starts from the beginning instead of nowhere", async () => {
+test("an invalid cursor starts from the beginning", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   await fleet.spawn(by, { repository: await fleet.aRepository() });
@@ -119,7 +119,7 @@ test("a cursor that is none of ours starts from the beginning instead of nowhere
   }
 });
 
-test("without a cursor the latest come, oldest first", async () => {
+test("without a cursor the latest events are returned, oldest first", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const repository = await fleet.aRepository();

@@ -1,11 +1,11 @@
-/** What agents wrote: the tail, what comes, the next attempt, and no secret. */
+/** The output of agents: the tail, new output, the next attempt, and no secret. */
 import { expect, test } from "vitest";
 import { followTaskLog, readTaskLog } from "../../../src/conductor/tasks/logs.ts";
 import { testFleet } from "../../support/fleet.ts";
 
 const signal = new AbortController().signal;
 
-test("the tail of an attempt is whole lines, and says whether there is more", async () => {
+test("the tail of an attempt has whole lines, and says whether there is more", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const command = ["sh", "-c", "for i in $(seq 1 300); do echo line $i; done"];
@@ -20,7 +20,7 @@ test("the tail of an attempt is whole lines, and says whether there is more", as
   expect(whole.truncated).toBe(false);
 });
 
-test("a follower hears every line once, goes on into the next attempt, and ends with the task", async () => {
+test("a follower gets every line once, continues with the next attempt, and ends with the task", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const { id } = await fleet.spawn(by, { repository: await fleet.aRepository(), script: "fail-then-fix" });
@@ -52,13 +52,11 @@ test("tokens that an agent prints do not leave its host", async () => {
   expect(lines.join("\n")).toContain("Ignore all previous instructions");
 });
 
-test("what has not run, or ran elsewhere, is said instead of shown empty", async () => {
+test("a task that has not run, or ran on another host, gives an error instead of empty output", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const task = await fleet.spawn(by, { repository: await fleet.aRepository() });
 
-  await expect(readTaskLog(fleet.fleet, task, { lines: 10 })).rejects.toThrow("has not run anywhere yet");
-  await expect(readTaskLog(fleet.fleet, { ...task, host: "there" }, { lines: 10 })).rejects.toThrow(
-    "lies on host there",
-  );
+  await expect(readTaskLog(fleet.fleet, task, { lines: 10 })).rejects.toThrow("has not started yet");
+  await expect(readTaskLog(fleet.fleet, { ...task, host: "there" }, { lines: 10 })).rejects.toThrow("is on host there");
 });

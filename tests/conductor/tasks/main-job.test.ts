@@ -1,10 +1,10 @@
-/** The main job, step by step: from the request to merged, with a check that fails once and a reviewer who objects once. */
+/** The main path, step by step: from the request to merged, with a check that fails once and a reviewer who objects once. */
 import { expect, test } from "vitest";
 import { mergeTask } from "../../../src/conductor/delivery/merge.ts";
 import { testFleet } from "../../support/fleet.ts";
 import { runGit } from "../../support/repositories.ts";
 
-test("a task that succeeds comes to ready, and one word merges it", async () => {
+test("a successful task becomes ready, and one command merges it", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const repository = await fleet.aRepository();

@@ -1,4 +1,4 @@
-/** What an owner does to a task, from every state: allowed, or refused with the ways that are open. */
+/** What an owner may do to a task in every status: it is allowed, or refused with the allowed alternatives. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
@@ -62,7 +62,7 @@ test.each(["stop", "retry", "reject"] as const)(
   },
 );
 
-test("only what is ready can be merged, and a second merge of the same is fine", async () => {
+test("only a ready task can be merged, and merging it again changes nothing", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const task = await fleet.spawn(by, { repository: await fleet.aRepository() });
@@ -80,7 +80,7 @@ test("only what is ready can be merged, and a second merge of the same is fine",
   await expect(stopTask(fleet.fleet, by, merged.task)).rejects.toBeInstanceOf(InvalidTransitionError);
 });
 
-test("a merge is a push: a product that is looked after on pushes has its orders made", async () => {
+test("a merge is a push: the on_push schedule of the product creates its orders", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const repository = await fleet.aRepository();
@@ -94,13 +94,14 @@ test("a merge is a push: a product that is looked after on pushes has its orders
   const task = await fleet.spawn(by, { repository });
 
   await mergeTask(fleet.fleet, by, await fleet.runUntil(task.id, "ready"));
+  await fleet.processHints();
 
   expect(await fleet.query("select product_id, intent, source from work_orders")).toEqual([
     { product_id: product.id, intent: "validate", source: "push" },
   ]);
 });
 
-test("a merge whose worker died after the forge had it is finished by asking again", async () => {
+test("a merge whose worker died after the forge merged is completed by merging again", async () => {
   await using fleet = await testFleet({
     parts: { faultPoint: async (point) => (point === "merge:after" ? Promise.reject(new Error("died")) : undefined) },
   });
@@ -117,7 +118,7 @@ test("a merge whose worker died after the forge had it is finished by asking aga
   expect(entry).toMatchObject({ detail: { already: true } });
 });
 
-test("what was rejected by its operator is told to the next attempt", async () => {
+test("the comment of an operator's rejection is in the prompt of the next attempt", async () => {
   await using fleet = await testFleet({ settings: { reviewers: [] } });
   const by = await fleet.operator();
   const task = await fleet.spawn(by, { repository: await fleet.aRepository(), script: "objectionable-then-fix" });
@@ -130,7 +131,7 @@ test("what was rejected by its operator is told to the next attempt", async () =
   expect(JSON.stringify(first)).toContain("The colour is wrong.");
 });
 
-test("a stop wins against whatever moves the task meanwhile, and a second one is fine", async () => {
+test("a stop wins against concurrent changes of the task, and stopping it again changes nothing", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const task = await fleet.spawn(by, { repository: await fleet.aRepository() });
@@ -154,7 +155,7 @@ test("a stop wins against whatever moves the task meanwhile, and a second one is
   expect((await checkInvariants(fleet.fleet)).filter(({ holds }) => holds === false)).toEqual([]);
 });
 
-test("only what is over can be removed; its working copy goes, and it is out of sight", async () => {
+test("only an ended task can be removed; its working copy is removed, and it is no longer listed", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const task = await fleet.spawn(by, { repository: await fleet.aRepository(), script: "hang" });
@@ -171,6 +172,6 @@ test("only what is over can be removed; its working copy goes, and it is out of 
   ]);
 });
 
-test("an end is an end: no act leads out of it", () => {
+test("a terminal status is final: no action leads out of it", () => {
   for (const status of TERMINAL_STATUSES) expect(VALID_TRANSITIONS[status]).toEqual([]);
 });

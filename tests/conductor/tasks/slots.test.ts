@@ -1,4 +1,4 @@
-/** When hosts are short: tenants are served in turn, over real claims of several hosts at once. */
+/** When slots are short: tenants take turns, over real claims of several hosts at once. */
 import { expect, test } from "vitest";
 import { queuePositions } from "../../../src/conductor/tasks/slots.ts";
 import { getTaskDetails } from "../../../src/conductor/tasks/find.ts";
@@ -8,7 +8,7 @@ import { manyTasks, forceStatus } from "../../support/store.ts";
 
 const GREEDY = 200;
 
-/** Two hosts of one slot each, on which every attempt ends at its first step, so that the next one is called. */
+/** Two hosts of one slot each, on which every attempt ends at its first step, so that the next task is offered the slot. */
 async function twoHosts(fleet: TestFleet) {
   const agents = {
     ...fleet.fleet.agents,
@@ -21,7 +21,7 @@ async function twoHosts(fleet: TestFleet) {
   return hosts;
 }
 
-test("of a greedy tenant and nine modest ones that come later, each modest one starts within one round", async () => {
+test("of a tenant with many tasks and nine later ones with one task each, each of the nine starts within one round", async () => {
   await using fleet = await testFleet({ slots: 0 });
   const greedy = await fleet.operator({ tier: "sovereign" });
   const line = await manyTasks(

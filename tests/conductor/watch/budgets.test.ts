@@ -1,4 +1,4 @@
-/** Budgets at work: warned once, stopped when they are used, and nothing more starts before there is room. */
+/** Budgets: one warning, tasks are stopped when they are used up, and nothing more starts before there is room. */
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -28,7 +28,7 @@ async function notesOf(fleet: TestFleet) {
   return rows.map(({ type }) => type);
 }
 
-test("a task is warned of at four fifths, once, and stopped with all its processes when its budget is used", async () => {
+test("a task gets one warning at four fifths of its budget, and is stopped with all its processes when it is used up", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const repository = await fleet.aRepository();
@@ -58,7 +58,7 @@ test("a task is warned of at four fifths, once, and stopped with all its process
   expect(await fleet.read(task.id)).toMatchObject({ status: "failed", condition: "needs_input" });
 });
 
-test("a tenant whose budget is used starts nothing more, what it runs is stopped, and it goes on when an admin raises it", async () => {
+test("a tenant without budget starts nothing more, its running tasks are stopped, and it continues when an admin raises it", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator({ tier: "architect" });
   await fleet.operator({ ...ROOT });

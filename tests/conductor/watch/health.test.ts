@@ -1,8 +1,9 @@
-/** Watching the house itself: each episode is told once, no matter who sees it, and so is its end. */
+/** Self-monitoring: each episode is reported once, whichever process sees it, and so is its end. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { monitorProcessor } from "../../../processors/monitor.ts";
 import { watchInvariants } from "../../../src/conductor/watch/invariants.ts";
-import { readAlerts, readChecks, watchFleet } from "../../../src/conductor/watch/health.ts";
+import { readChecks } from "../../../src/conductor/watch/checks.ts";
+import { readAlerts, watchFleet } from "../../../src/conductor/watch/health.ts";
 import { AlertEvent } from "../../../src/domain/notify/alert.ts";
 import { testFleet, type TestFleet, type TestProcess } from "../../support/fleet.ts";
 import { manyTasks, forceStatus } from "../../support/store.ts";
@@ -35,7 +36,7 @@ async function watch() {
   await watchFleet(fleet.fleet);
 }
 
-test("a line that is too long is overload, told when it begins and when it is over, and again when it begins again", async () => {
+test("a queue that is too long is reported as overload, at its beginning and its end, and again the next time", async () => {
   const by = await fleet.operator();
   const line = (
     await manyTasks(
@@ -70,7 +71,7 @@ test("a line that is too long is overload, told when it begins and when it is ov
   expect(await noted("fleet_overload")).toBe(3);
 });
 
-test("a check that does not run is missed by any process, also when no scheduler is left, until it has run", async () => {
+test("an overdue check is noticed by any process, also without a scheduler, until it has run", async () => {
   await watch();
   const names = (await readChecks(fleet.fleet)).map(({ name }) => name);
   expect(names).toEqual(
@@ -101,7 +102,7 @@ test("a check that does not run is missed by any process, also when no scheduler
   expect(check?.result["checked"]).toBeGreaterThan(10);
 });
 
-test("an invariant that is broken is told once, kept with where, and its end is told when it holds again", async () => {
+test("a broken invariant is reported once with its violations, and its end when it holds again", async () => {
   const by = await fleet.operator();
   await manyTasks(
     fleet.fleet.store,
@@ -123,7 +124,7 @@ test("an invariant that is broken is told once, kept with where, and its end is 
   expect(last).not.toMatchObject({ violations: expect.arrayContaining([expect.objectContaining({ id: "R6" })]) });
 });
 
-test("who is refused spawns again and again is told of, once until it has become quiet", async () => {
+test("an operator with many denied spawns is reported once, until it has become quiet", async () => {
   const [ada, bob] = [await fleet.operator({ tier: "builder" }), await fleet.operator({ tier: "builder" })];
   const repository = await fleet.aRepository();
   const refuse = async (by: typeof ada, times: number) => {
@@ -145,7 +146,7 @@ test("who is refused spawns again and again is told of, once until it has become
   await watch();
   expect(await ofThem()).toEqual([`${ada.id} raised 1`]);
   expect((await readAlerts(fleet.fleet)).find(({ key }) => key === `denied/${ada.id}`)).toMatchObject({
-    summary: `operator ${ada.id} was refused 4 spawns within 5 min`,
+    summary: `operator ${ada.id} was denied 4 spawns within 5 min`,
   });
 
   // As when time has passed: what there is is far from what would be told.

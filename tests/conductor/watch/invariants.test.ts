@@ -1,4 +1,4 @@
-/** The invariants: each is broken once by hand, as nobody but the owner of the database can, and is then named. */
+/** The invariants: each is broken once by hand, as only the owner of the database can, and is then named. */
 import { expect, test } from "vitest";
 import { verifyAudit } from "../../../src/conductor/audit/verify.ts";
 import { checkInvariants, watchInvariants } from "../../../src/conductor/watch/invariants.ts";
@@ -6,8 +6,8 @@ import { SYSTEM } from "../../../src/store/store.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 import { forceStatus } from "../../support/store.ts";
 
-/** Tasks in several states, reached as they should be; nothing is wrong with them. */
-async function aHouse(fleet: TestFleet) {
+/** Tasks in several statuses, reached by valid transitions. */
+async function someTasks(fleet: TestFleet) {
   const by = await fleet.operator({ tier: "architect" });
   const repository = await fleet.aRepository();
   const [ended, live] = [
@@ -23,13 +23,13 @@ async function aHouse(fleet: TestFleet) {
 const broken = async (fleet: TestFleet) =>
   (await checkInvariants(fleet.fleet)).filter(({ holds }) => holds === false).map(({ id }) => id);
 
-/** Past every guard. */
+/** Bypasses every guard. */
 const byHand = (fleet: TestFleet, statement: string) =>
   fleet.query(`begin; set local session_replication_role = replica; ${statement}; commit`);
 
 interface Break {
   readonly id: string;
-  readonly statement: (house: { ended: string; live: string }) => string;
+  readonly statement: (tasks: { ended: string; live: string }) => string;
   /** What else cannot hold then. */
   readonly besides?: readonly string[];
 }
@@ -78,9 +78,9 @@ const BREAKS: readonly Break[] = [
   })),
 ];
 
-test("in a house where tasks came and went as they should, all of them hold", async () => {
+test("after valid transitions only, all of them hold", async () => {
   await using fleet = await testFleet();
-  await aHouse(fleet);
+  await someTasks(fleet);
 
   const verdicts = await checkInvariants(fleet.fleet);
 
@@ -88,9 +88,9 @@ test("in a house where tasks came and went as they should, all of them hold", as
   expect(verdicts.map(({ id }) => id)).toEqual(expect.arrayContaining(["INV-014", "INV-018", "R1", "R7", "R12"]));
 });
 
-test("each of them is named when it is broken, and by what", async () => {
+test("each of them is named when it is broken, with the violation", async () => {
   await using fleet = await testFleet();
-  const house = await aHouse(fleet);
+  const tasks = await someTasks(fleet);
   // Each alone: what one breaks is put back before the next.
   const tables = [
     "fleet_tasks",
@@ -122,7 +122,7 @@ test("each of them is named when it is broken, and by what", async () => {
   }
 
   for (const { id, statement, besides = [] } of BREAKS) {
-    await byHand(fleet, statement(house));
+    await byHand(fleet, statement(tasks));
     const named = await broken(fleet);
     await byHand(fleet, restores.join("; "));
 
@@ -132,9 +132,9 @@ test("each of them is named when it is broken, and by what", async () => {
   expect(await broken(fleet)).toEqual([]);
 });
 
-test("the scheduled look says what does not hold, as an alert", async () => {
+test("the scheduled check reports a broken invariant as an alert", async () => {
   await using fleet = await testFleet();
-  const { live } = await aHouse(fleet);
+  const { live } = await someTasks(fleet);
   await forceStatus(fleet, [live], "cancelled", {});
 
   await watchInvariants(fleet.fleet);
@@ -150,7 +150,7 @@ test.each([
   ["an end that was cut off", "delete from audit_log where task_id = $1 and seq >= 4", 4],
 ])("%s is found, and the first broken entry is named", async (_what, statement, seq) => {
   await using fleet = await testFleet();
-  const { live, ended } = await aHouse(fleet);
+  const { live, ended } = await someTasks(fleet);
   const whole = await verifyAudit(fleet.fleet, SYSTEM);
   await byHand(fleet, statement.replace("$1", `'${live}'`));
 

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
-import { runOpenGcRequests } from "../../../src/conductor/gc/ask.ts";
+import { runOpenGcRequests } from "../../../src/conductor/gc/requests.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import type { TaskStatus } from "../../../src/domain/task/task.ts";
 import { deriveCsrfToken } from "../../../src/http/auth/csrf.ts";

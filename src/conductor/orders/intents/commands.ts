@@ -1,4 +1,4 @@
-/** validate and test: the product's own commands on a fresh copy of its base branch. */
+/** The intents validate and test: they run the product's own commands on a fresh copy of its base branch. */
 import { NO_SPEND, toActions, supportsIntent, parseRunSummary, type RunSpend } from "../../../domain/orders/run.ts";
 import { unixUserOf } from "../../../domain/tenant.ts";
 import { executeActions, type ExecutionResult } from "../../../runs/execute.ts";
@@ -9,7 +9,7 @@ import type { ExecuteIntent, IntentContext, IntentOutcome } from "./intent.ts";
 export const runCommands: ExecuteIntent = async (context) => {
   const { fleet, order, run, product, evidence, signal } = context;
   if (!supportsIntent(order.intent, product)) {
-    const message = `${product.id} has no ${order.intent} command in fleet.yaml`;
+    const message = `product ${product.id} has no ${order.intent} command in fleet.yaml`;
     return { ok: false, exitCode: null, failure: "no_command", message };
   }
   const forge = fleet.forges.of(product.repository);
@@ -35,7 +35,7 @@ export const runCommands: ExecuteIntent = async (context) => {
   return toOutcome(context, executed, headSha);
 };
 
-/** Seconds and output of earlier tries: a second try lives on what they left. */
+/** Seconds and output of earlier tries, since all tries of an order share one budget. */
 async function spentBefore(fleet: Fleet, orderId: string, runId: string): Promise<RunSpend> {
   const runs = await fleet.store.asSystem((tx) => listRunsOfOrder(tx, orderId));
   let sum = NO_SPEND;
@@ -62,5 +62,5 @@ function toOutcome({ order }: IntentContext, executed: ExecutionResult, headSha:
     return { ok: false, exitCode, failure, transient, message: `${message}${failedTests}`, summary, headSha };
   }
   const counted = tests ? `: ${tests.passed} of ${tests.total} tests passed` : "";
-  return { ok: true, exitCode, message: `${order.intent} went well${counted}`, summary, headSha };
+  return { ok: true, exitCode, message: `${order.intent} succeeded${counted}`, summary, headSha };
 }

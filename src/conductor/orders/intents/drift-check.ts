@@ -1,4 +1,4 @@
-/** drift_check: look at one product now, and keep the report as evidence. Finding something is no failure of the look. */
+/** The intent drift_check: scans one product now and stores the report as evidence. Findings do not make the run fail. */
 import { scanProductDrift } from "../../drift/scan.ts";
 import { readProductReport } from "../../drift/report.ts";
 import type { ExecuteIntent } from "./intent.ts";
@@ -11,7 +11,12 @@ export const checkDrift: ExecuteIntent = async ({ fleet, product, evidence }) =>
   const unread = scan.report.subjects.length === 0;
   if (unread) {
     const why = scan.report.notChecked[0]?.why ?? "it cannot be read";
-    return { ok: false, exitCode: null, failure: "unreadable", message: `${product.id} was not looked at: ${why}` };
+    return {
+      ok: false,
+      exitCode: null,
+      failure: "unreadable",
+      message: `product ${product.id} was not scanned: ${why}`,
+    };
   }
   const { open } = report.counts;
   return {

@@ -1,4 +1,4 @@
-/** Who carries out which intent of a work order, and within which time. */
+/** The function for each intent of a work order, and the time limit for all of them. */
 import type { Intent } from "../../../domain/orders/order.ts";
 import { runCommands } from "./commands.ts";
 import { checkDrift } from "./drift-check.ts";
@@ -18,7 +18,7 @@ export const INTENTS: Readonly<Record<Intent, ExecuteIntent>> = {
   science_to_design: designFromScience,
 };
 
-/** Commands are held to their time where they run; what the house does itself is left behind when its time is over. */
+/** Commands enforce their own time limit; the other intents are abandoned when their time is used up. */
 export async function executeIntent(context: IntentContext): Promise<IntentOutcome> {
   const execute = INTENTS[context.order.intent];
   if (execute === runCommands) return execute(context);

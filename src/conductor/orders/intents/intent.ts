@@ -1,4 +1,4 @@
-/** What an intent's executor is handed, and what it answers. It may throw: that fails the run with the error's sentence. */
+/** The input and the outcome of an intent. An intent may throw: then the run fails with the message of the error. */
 import type { StopCondition, Order } from "../../../domain/orders/order.ts";
 import type { Product } from "../../../domain/product.ts";
 import type { EvidenceFolder } from "../../../runs/evidence.ts";
@@ -11,7 +11,7 @@ export interface IntentContext {
   readonly run: Run;
   readonly product: Product;
   readonly evidence: EvidenceFolder;
-  /** Aborted when the order's time is over, its lease is lost, or the process shuts down. */
+  /** Aborted when the order's time is used up, its lease is lost, or the process shuts down. */
   readonly signal: AbortSignal;
 }
 
@@ -21,12 +21,12 @@ export interface IntentOutcome {
   /** One word: exit_1, time_out, killed, budget_exceeded, … */
   readonly failure?: string;
   readonly message: string;
-  /** It failed by chance: trying again may help. */
+  /** A transient failure: trying again may help. */
   readonly transient?: boolean;
-  /** What it met that may end the rest of its batch, beside what follows from `ok` and `failure`. */
+  /** Stop conditions that it met, which may end the rest of its batch, in addition to those that follow from `failure`. */
   readonly fired?: readonly StopCondition[];
   readonly summary?: Readonly<Record<string, unknown>>;
   readonly headSha?: string;
 }
 
-export type ExecuteIntent = (ask: IntentContext) => Promise<IntentOutcome>;
+export type ExecuteIntent = (context: IntentContext) => Promise<IntentOutcome>;

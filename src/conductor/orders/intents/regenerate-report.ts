@@ -1,4 +1,4 @@
-/** regenerate_report: report.md from the product's runs: what ran, how it went, how long it took, and what proves it. */
+/** The intent regenerate_report: writes report.md about the product's runs, with outcomes, durations and evidence. */
 import type { Product } from "../../../domain/product.ts";
 import { parseRunSummary, type Run } from "../../../domain/orders/run.ts";
 import { shortId } from "../../../domain/task/task.ts";
@@ -35,17 +35,17 @@ export function renderReport(product: Product, runs: readonly Run[], { latest, a
   const lines = [
     `# ${escapeMarkdown(product.name ?? product.id)}`,
     "",
-    `As of ${at.toISOString()}: ${runs.length} runs that ended and are kept, the newest first.`,
+    `As of ${at.toISOString()}: ${runs.length} finished runs, newest first.`,
     "",
     "## By intent",
     "",
-    "| Intent | Runs | Went well | Median seconds | Trend, oldest first |",
+    "| Intent | Runs | Succeeded | Median seconds | Trend, oldest first |",
     "| --- | --- | --- | --- | --- |",
     ...byIntent(runs),
     "",
     "## Latest runs",
     "",
-    "| Run | Intent | Began | Outcome | Seconds | Tests | What it said |",
+    "| Run | Intent | Started | Outcome | Seconds | Tests | Message |",
     "| --- | --- | --- | --- | --- | --- | --- |",
     ...runs.slice(0, MAX_SHOWN).map((run) => renderRow(run)),
   ];
@@ -62,14 +62,14 @@ function byIntent(runs: readonly Run[]): string[] {
   const intents = [...new Set(runs.map(({ intent }) => intent))].toSorted();
   return intents.map((intent) => {
     const own = runs.filter((run) => run.intent === intent);
-    const good = own.filter(({ status }) => status === "success").length;
+    const succeeded = own.filter(({ status }) => status === "success").length;
     const seconds = own.map((run) => secondsOf(run)).toSorted((a, b) => a - b);
     const median = seconds[Math.floor(seconds.length / 2)] ?? 0;
     const trend = own
       .slice(0, TREND_LENGTH)
       .toReversed()
       .map(({ status }) => STATUS_MARKS[status]);
-    return `| ${intent} | ${own.length} | ${Math.round((good / own.length) * 100)} % | ${median.toFixed(1)} | ${trend.join(" ")} |`;
+    return `| ${intent} | ${own.length} | ${Math.round((succeeded / own.length) * 100)} % | ${median.toFixed(1)} | ${trend.join(" ")} |`;
   });
 }
 
@@ -91,7 +91,7 @@ function secondsOf({ startedAt, endedAt }: Run): number {
   return endedAt ? Math.max(0, endedAt.getTime() - startedAt.getTime()) / 1_000 : 0;
 }
 
-/** What commands and people said is no Markdown. */
+/** Messages of commands and people are untrusted text, so Markdown in them is escaped. */
 function escapeMarkdown(untrusted: string): string {
   return untrusted
     .slice(0, 300)

@@ -1,4 +1,4 @@
-/** science_to_design: the beginning of a design from a validated dossier, kept as evidence of the run. Nothing is committed. */
+/** The intent science_to_design: drafts a design from a validated dossier as evidence of the run. Nothing is committed. */
 import { designSkeleton, type SkeletonSource } from "../../../domain/science/design-skeleton.ts";
 import type { Product } from "../../../domain/product.ts";
 import { findDossier, handOffDossier } from "../../../store/dossiers.ts";
@@ -9,14 +9,13 @@ import type { Dossier } from "../../../domain/science/science.ts";
 
 const ARTIFACT = "design.md";
 
-/** The dossier is that of the order's inputs, else its subject. A later order makes another copy; the first stays the one it was handed to. */
+/** The dossier of the order's inputs, or of its subject. A later order creates another copy; the first keeps the hand-off. */
 export const designFromScience: ExecuteIntent = async ({ fleet, order, run, product, evidence }) => {
   const dossierId = String(order.inputs["dossier_id"] ?? order.subject);
   const dossier = await findDossierById(fleet, product, dossierId);
   if (!dossier) return notValidated(`There is no dossier ${dossierId} in ${product.id}. See them: fleet science`);
   const source = toSkeletonSource(dossier);
-  if (!source)
-    return notValidated(`The front matter of ${dossier.path} cannot be read. See what is wrong: fleet science`);
+  if (!source) return notValidated(`The front matter of ${dossier.path} cannot be read. See why: fleet science`);
   if (dossier.status !== "validated") return notValidated(`Dossier ${dossierId} is ${dossier.status}, not validated.`);
 
   const { path, commitSha } = dossier;
@@ -26,7 +25,9 @@ export const designFromScience: ExecuteIntent = async ({ fleet, order, run, prod
   const isFirst = await fleet.store.asSystem((tx) => handOffDossier(tx, dossier, handOff));
   const index = await readTenantIndex(fleet, product.tenant);
   await evidence.write("science_index.json", `${JSON.stringify(index, undefined, 2)}\n`, "application/json");
-  const message = isFirst ? `${dossierId} is handed to ${ARTIFACT}` : `${dossierId} was handed on before: another copy`;
+  const message = isFirst
+    ? `dossier ${dossierId} was handed off to ${ARTIFACT}`
+    : `another copy of ${ARTIFACT}: dossier ${dossierId} had been handed off before`;
   return { ok: true, exitCode: 0, message, summary: { dossier_id: dossierId }, headSha: commitSha };
 };
 

@@ -1,7 +1,8 @@
-/** Taking one thing away, in the way of its kind: marked, then renamed; or saved elsewhere, then removed. */
+/** Collecting one item, depending on its kind: it is marked and renamed into the trash, or saved elsewhere and removed. */
 import { join } from "node:path";
 import type { BranchFacts, GcDecision, MirrorFacts, WorkspaceFacts } from "../../domain/gc/gc.ts";
 import { toCollectedItem, type CollectedItem } from "../../domain/gc/report.ts";
+import { shortId } from "../../domain/task/task.ts";
 import { shellWord } from "../../domain/text/shell-word.ts";
 import {
   markRunCollected,
@@ -12,19 +13,23 @@ import {
   type GcMark,
 } from "../../store/gc.ts";
 import type { Fleet } from "../fleet.ts";
-import { indexTasks, wantedMirrors } from "./facts.ts";
-import { auditMark } from "./marks.ts";
+import { auditMark } from "./audit.ts";
+import { wantedMirrors } from "./mirrors.ts";
 import { messageOf } from "../../domain/errors.ts";
 
-/** Never throws: what could not be taken away is said, and stays. */
-export async function collect(fleet: Fleet, verdict: GcDecision, bytes: number): Promise<CollectedItem> {
+/** Never throws: an item that cannot be collected stays where it is and is reported. */
+export async function collectItem(fleet: Fleet, verdict: GcDecision, bytes: number): Promise<CollectedItem> {
   try {
     return await collectByKind(fleet, verdict, bytes);
   } catch (error) {
     const why = messageOf(error);
-    fleet.log.warn({ event: "gc.refused", path: verdict.item.path, error: why }, "gc leaves something where it is");
-    return toCollectedItem(verdict, { bytes, outcome: "failed", restore: null, why });
+    fleet.log.warn({ event: "gc.refused", path: verdict.item.path, error: why }, "gc skipped an item");
+    return notCollected(verdict, why, bytes);
   }
+}
+
+function notCollected(verdict: GcDecision, why: string, bytes = 0): CollectedItem {
+  return toCollectedItem(verdict, { bytes, outcome: "failed", restore: null, why });
 }
 
 async function collectByKind(fleet: Fleet, verdict: GcDecision, bytes: number): Promise<CollectedItem> {
@@ -47,14 +52,14 @@ function newMark(fleet: Fleet, { item, reason }: GcDecision, bytes: number): GcM
   return { ...mark, quarantine, restore: `mv ${shellWord(quarantine)} ${shellWord(path)}` };
 }
 
-/** The row first: what is in the trash is always known, and what is known and not there was never moved. */
+/** The row is written first: an item in the trash always has a row, and a row without an item means it was never renamed. */
 async function quarantineItem(fleet: Fleet, verdict: GcDecision, bytes: number): Promise<CollectedItem> {
   const { item } = verdict;
-  if (item.kind === "branch") throw new Error("A branch is no folder.");
+  if (item.kind === "branch") throw new Error("A branch is not a folder.");
   const mark = newMark(fleet, verdict, bytes);
   if (!(await fleet.store.asSystem((tx) => insertGcMark(tx, mark)))) {
-    const why = "what was put aside before under the same name waits for its end";
-    return toCollectedItem(verdict, { bytes, outcome: "failed", restore: null, why });
+    const why = "an earlier item of the same name is still in quarantine";
+    return notCollected(verdict, why, bytes);
   }
   await fleet.faultPoint("gc:marked", item.subject);
   const still = stillCollectable(fleet, verdict);
@@ -66,10 +71,10 @@ async function quarantineItem(fleet: Fleet, verdict: GcDecision, bytes: number):
     throw error;
   }
   await fleet.faultPoint("gc:renamed", item.subject);
-  // The evidence of a run may be gone already; its row is collected all the same.
+  // The evidence of a run may have been removed already; its row is collected all the same.
   if (!isMoved && item.kind !== "run") {
     await fleet.store.asSystem((tx) => deleteGcMark(tx, mark.id));
-    return toCollectedItem(verdict, { bytes: 0, outcome: "failed", restore: null, why: "it is in use again, or gone" });
+    return notCollected(verdict, NOT_COLLECTABLE);
   }
   await fleet.store.asSystem(async (tx) => {
     if (item.kind === "run") await markRunCollected(tx, item.subject, fleet.clock());
@@ -79,7 +84,9 @@ async function quarantineItem(fleet: Fleet, verdict: GcDecision, bytes: number):
   return toCollectedItem(verdict, { bytes, outcome: "put-aside", restore: mark.restore });
 }
 
-/** Looked at once more where a task may have come meanwhile, right before the rename. */
+const NOT_COLLECTABLE = "it is in use again, or was removed";
+
+/** Checks right before the rename whether a new task uses the item. */
 function stillCollectable(fleet: Fleet, { item }: GcDecision): () => Promise<boolean> {
   if (item.kind === "mirror") return () => isUnwanted(fleet, item);
   if (item.kind === "workspace") return () => hasNoLiveTask(fleet, item);
@@ -89,24 +96,24 @@ function stillCollectable(fleet: Fleet, { item }: GcDecision): () => Promise<boo
 async function isUnwanted(fleet: Fleet, { url, path }: MirrorFacts): Promise<boolean> {
   const found = (await fleet.agents.disk.scan()).mirrors.find((mirror) => mirror.path === path);
   const all = await fleet.store.asSystem((tx) => listTasksInUse(tx, { ids: [], branches: [] }));
-  const wanted = await wantedMirrors(fleet, { all });
+  const wanted = await wantedMirrors(fleet, all);
   return found !== undefined && found.checkedOut.size === 0 && found.branches.length === 0 && !wanted(url);
 }
 
 async function hasNoLiveTask(fleet: Fleet, { subject }: WorkspaceFacts): Promise<boolean> {
   const all = await fleet.store.asSystem((tx) => listTasksInUse(tx, { ids: [], branches: [] }));
-  return indexTasks(all).byShortId(subject)?.live !== true;
+  return !all.some(({ id, live }) => live && shortId(id) === subject);
 }
 
-/** The clean-up saves what nobody else has, verifies it, and keeps the working copy when in doubt. */
+/** The clean-up saves work that exists nowhere else, verifies the copy, and keeps the workspace when in doubt. */
 async function cleanUp(fleet: Fleet, verdict: GcDecision<WorkspaceFacts>, bytes: number): Promise<CollectedItem> {
   const found = (await fleet.agents.disk.scan()).workspaces.find(({ path }) => path === verdict.item.path);
   if (!found?.taskId || !(await hasNoLiveTask(fleet, verdict.item))) {
-    return toCollectedItem(verdict, { bytes: 0, outcome: "failed", restore: null, why: "it is in use again, or gone" });
+    return notCollected(verdict, NOT_COLLECTABLE);
   }
   const cleaned = await fleet.agents.cleanUp({ taskId: found.taskId, attempt: found.attempt });
   if (cleaned.decision.do === "keep") {
-    return toCollectedItem(verdict, { bytes, outcome: "failed", restore: null, why: cleaned.decision.reason });
+    return notCollected(verdict, cleaned.decision.reason, bytes);
   }
   const restore =
     cleaned.snapshot?.restoreCommand ??
@@ -124,11 +131,11 @@ async function collectBranch(fleet: Fleet, verdict: GcDecision<BranchFacts>): Pr
   const mark = newMark(fleet, verdict, 0);
   await fleet.store.asSystem((tx) => insertGcMark(tx, mark));
   await fleet.faultPoint("gc:marked", item.subject);
-  const ask = { mirrorPath: mirrorPathOf(item), url: item.url, branch: item.subject, head: item.head, saveFirst };
-  const { removed, snapshot } = await fleet.agents.disk.removeBranch({ ...ask, taskId: item.taskId ?? mark.id });
+  const branch = { mirrorPath: mirrorPathOf(item), url: item.url, branch: item.subject, head: item.head, saveFirst };
+  const { removed, snapshot } = await fleet.agents.disk.removeBranch({ ...branch, taskId: item.taskId ?? mark.id });
   if (!removed) {
     await fleet.store.asSystem((tx) => deleteGcMark(tx, mark.id));
-    return toCollectedItem(verdict, { bytes: 0, outcome: "failed", restore: null, why: "it moved meanwhile" });
+    return notCollected(verdict, "it has newer commits");
   }
   const restore = snapshot?.restoreCommand ?? mark.restore;
   await fleet.store.asSystem(async (tx) => {

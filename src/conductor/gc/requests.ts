@@ -1,4 +1,4 @@
-/** Asking hosts to collect: those who hold files are asked through their own queues, and answer in a row. */
+/** Requesting gc: each host that has files gets a job in its own queue and stores its report in a row. */
 import { setTimeout as pause } from "node:timers/promises";
 import { parseInput } from "../../domain/errors.ts";
 import { HostGcReport } from "../../domain/gc/report.ts";
@@ -13,13 +13,12 @@ import {
 } from "../../store/gc.ts";
 import { listHosts } from "../../store/hosts.ts";
 import { auditBy } from "../../store/operators.ts";
-import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { getProduct } from "../products/products.ts";
+import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
+import { getProduct } from "../products/find.ts";
 import { collectGarbage } from "./collect.ts";
-import { SYSTEM_TENANT } from "./marks.ts";
 
-/** Behind a request: as long as its asker waits. */
+/** How long an HTTP request waits for the reports. */
 const REPORT_TIMEOUT_MS = 20_000;
 const POLL_MS = 50;
 const MAX_OPEN_REPORTS = 20;
@@ -27,7 +26,7 @@ const MAX_OPEN_REPORTS = 20;
 export interface GcResult {
   readonly dryRun: boolean;
   readonly reports: readonly HostGcReport[];
-  /** Hosts that have not answered yet; what they were asked, they do. */
+  /** Hosts that have not reported yet; they still do what was requested. */
   readonly waiting: readonly string[];
 }
 
@@ -36,7 +35,7 @@ export interface GcOptions {
   readonly product?: string | undefined;
 }
 
-/** A tenant's builder collects the runs of its products; who may see everything, also what belongs to the machines. */
+/** Operators collect the runs of their tenant's products; admins also what belongs to the machines. */
 export async function runGc(
   fleet: Fleet,
   by: Operator,
@@ -46,8 +45,8 @@ export async function runGc(
   const productId = product === undefined ? null : getProduct(fleet, by.tenantId, product).id;
   const isAdmin = by.role === "admin";
   const tenantId = isAdmin && productId === null ? null : by.tenantId;
-  const ask: HostGcRequest = { dryRun, tenantId, productId, machine: isAdmin && productId === null };
-  const ids = await sendGcRequests(fleet, by, ask);
+  const request: HostGcRequest = { dryRun, tenantId, productId, machine: isAdmin && productId === null };
+  const ids = await sendGcRequests(fleet, by, request);
   const reports = await waitForReports(fleet, ids, signal);
   return {
     dryRun,
@@ -56,20 +55,20 @@ export async function runGc(
   };
 }
 
-/** On schedule: every host, everything. */
+/** The scheduled run: every host collects everything. */
 export async function requestFullGc(fleet: Fleet): Promise<void> {
   const system = await ensureSystemOperator(fleet, SYSTEM_TENANT);
   await sendGcRequests(fleet, system, { dryRun: false, tenantId: null, productId: null, machine: true });
 }
 
-/** A host job: what was asked is done once, and a second hint finds it done. Undefined when another process is at it. */
+/** Handles a host job. False when the request is done already, is for another host, or another process is collecting. */
 export async function handleGcJob(fleet: Fleet, reportId: string): Promise<boolean> {
   const [open] = await fleet.store.asSystem((tx) => listGcReports(tx, [reportId]));
   if (!open || open.doneAt || open.host !== fleet.host.id) return false;
   return runGcRequest(fleet, open);
 }
 
-/** A duty of the host: what it was asked, and whose hint was lost or whose worker died. */
+/** A duty of the host: it handles requests whose hint was lost or whose worker died. */
 export async function runOpenGcRequests(fleet: Fleet): Promise<number> {
   const open = await fleet.store.asSystem((tx) => listOpenGcReports(tx, fleet.host.id, MAX_OPEN_REPORTS));
   let completed = 0;
@@ -79,21 +78,20 @@ export async function runOpenGcRequests(fleet: Fleet): Promise<number> {
 
 async function runGcRequest(fleet: Fleet, { id, ask }: GcReport): Promise<boolean> {
   const report = await collectGarbage(fleet, ask);
-  if (!report) return false; // another process of this host is at it; the duty comes back to this one
+  if (!report) return false; // another process of this host is collecting; the next duty tries this request again
   await fleet.store.asSystem((tx) => completeGcReport(tx, id, report));
   const { gone, swept, more } = report;
-  fleet.log.info({ event: "gc.host", dryRun: ask.dryRun, gone: gone.length, swept: swept.length, more }, "collected");
+  fleet.log.info({ event: "gc.host", dryRun: ask.dryRun, gone: gone.length, swept: swept.length, more }, "gc finished");
   return true;
 }
 
-async function sendGcRequests(fleet: Fleet, by: Operator, ask: HostGcRequest): Promise<string[]> {
+async function sendGcRequests(fleet: Fleet, by: Operator, request: HostGcRequest): Promise<string[]> {
   const ids = await fleet.store.asSystem(async (tx) => {
     const hosts = (await listHosts(tx)).filter(({ alive }) => alive);
-    const requests = hosts.map((host) => ({ id: fleet.newId(), host: host.id, askedBy: by.id, ask }));
+    const requests = hosts.map((host) => ({ id: fleet.newId(), host: host.id, askedBy: by.id, ask: request }));
     await insertGcRequests(tx, requests);
-    if (!ask.dryRun) {
-      const detail = { product: ask.productId, hosts: hosts.map(({ id }) => id) };
-      await auditBy(tx, by, "gc.asked", detail);
+    if (!request.dryRun) {
+      await auditBy(tx, by, "gc.asked", { product: request.productId, hosts: hosts.map(({ id }) => id) });
     }
     return requests.map(({ id }) => id);
   });
