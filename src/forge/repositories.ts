@@ -2,10 +2,10 @@
 import { createHash } from "node:crypto";
 import { chmod, mkdir, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, isAbsolute, join } from "node:path";
+import { withLock } from "../command/file-lock.ts";
 import { isBranchName } from "../domain/task/branch.ts";
 import { FleetError } from "../domain/errors.ts";
 import { git, REMOTE_PROTOCOLS, tryGit } from "../git/git.ts";
-import { withLock } from "../git/lock.ts";
 import type { ForgeRepository, RepositoryName } from "./forge.ts";
 
 /** Of a large repository over a slow line; a local one takes milliseconds. */
@@ -88,7 +88,8 @@ export async function openRepository(home: string, name: RepositoryName): Promis
   const hash = createHash("sha256").update(name.repository).digest("hex").slice(0, 12);
   const key = `${name.slug}-${hash}`;
   const gitDir = join(home, "forge", `${key}.git`);
-  return withLock(join(home, "forge", "locks", key), { timeoutMs: FETCH_TIMEOUT_MS }, async () => {
+  const lock = { timeoutMs: FETCH_TIMEOUT_MS, code: "git-failed" } as const;
+  return withLock(join(home, "forge", "locks", key), lock, async () => {
     const isNew = (await tryGit(["rev-parse", "--git-dir"], { gitDir, cwd: "/" })).exitCode !== 0;
     if (isNew) await createBare(gitDir, name);
     else await fetchSource(gitDir, name);

@@ -2,10 +2,10 @@
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { withLock } from "../command/file-lock.ts";
 import { lastLines, type CommandResult } from "../command/run.ts";
 import { FleetError } from "../domain/errors.ts";
 import { git, gitFailed, REMOTE_PROTOCOLS, tryGit } from "./git.ts";
-import { withLock } from "./lock.ts";
 import { refsFingerprint } from "./refs-print.ts";
 import { repositorySlug, normalizeRepositoryUrl, redactUrl } from "./repository-url.ts";
 
@@ -42,7 +42,7 @@ export function openMirrors({ home }: { home: string }): Mirrors {
   /** Within this process callers queue here, so that the lock file is contended only between processes. */
   async function withQueuedLock<Value>(key: string, work: () => Promise<Value>): Promise<Value> {
     const before = queues.get(key) ?? Promise.resolve();
-    const mine = before.then(() => withLock(key, { timeoutMs: LOCK_TIMEOUT_MS }, work));
+    const mine = before.then(() => withLock(key, { timeoutMs: LOCK_TIMEOUT_MS, code: "git-failed" }, work));
     const settled = mine.catch(() => undefined);
     queues.set(key, settled);
     try {
