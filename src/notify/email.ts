@@ -1,6 +1,7 @@
 /** E-mail through an SMTP server: text and HTML of the same words. Says nothing about whether it was read. */
 import { createTransport } from "nodemailer";
 import { z } from "zod";
+import { withSignal } from "../domain/abort.ts";
 import type { DeliveryOutcome } from "../domain/notify/delivery.ts";
 import { escapeForTerminal } from "../domain/text/escape.ts";
 import { NOTIFICATION_KINDS, SEVERITY_COLOUR, type Notification } from "../domain/notify/notification.ts";
@@ -61,17 +62,11 @@ async function sendMail(
     disableUrlAccess: true,
   });
   const combined = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-  const stopped = new Promise<never>((_resolve, reject) => {
-    combined.addEventListener("abort", () => {
-      reject(new Error("the mail server took too long"));
-    });
-  });
   try {
-    combined.throwIfAborted();
-    await Promise.race([transport.sendMail({ ...headers, text, html }), stopped]);
+    await withSignal(combined, transport.sendMail({ ...headers, text, html }));
     return { kind: "delivered" };
   } catch (error) {
-    return classifyMailError(error);
+    return combined.aborted ? retryable("the mail server took too long") : classifyMailError(error);
   } finally {
     transport.close();
   }

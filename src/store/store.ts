@@ -1,5 +1,5 @@
 /** The one door to PostgreSQL: a transaction that knows on whose behalf it runs. Nothing else touches the pool. */
-import { setTimeout } from "node:timers/promises";
+import { setTimeout as pause } from "node:timers/promises";
 import { Client, Pool, type PoolClient } from "pg";
 import { z } from "zod";
 import { FleetError } from "../domain/errors.ts";
@@ -104,7 +104,7 @@ export function openStore(options: StoreOptions): Store {
         return await runTransaction(from, principal, work);
       } catch (error) {
         if (tries >= MAX_TRIES || !isRetryable(error)) throw toDomainError(error);
-        await setTimeout(tries * 20);
+        await pause(tries * 20);
       }
     }
   }

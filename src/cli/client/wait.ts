@@ -1,4 +1,5 @@
-/** Staying with a task until it is ready or over. Looks at the task whenever an event says so, and every ten seconds anyway. */
+/** Waits until a task is ready or over. Reads the task at each of its events, and every ten seconds in any case. */
+import { setTimeout as pause } from "node:timers/promises";
 import { EventView } from "../../views/event.ts";
 import { TaskView } from "../../views/task.ts";
 import type { Api } from "./api.ts";
@@ -82,31 +83,18 @@ function finalLine(terminal: Terminal, { status, shortId, failure }: TaskView, a
 
 export interface Bell {
   readonly ring: () => void;
-  /** Rung, or the time is over. */
+  /** Resolves when it rings, or the time is over. */
   readonly waitForRing: (ms: number) => Promise<void>;
 }
 
-/** Rung while nobody listens, it is still heard once. */
+/** A ring while nothing waits ends the next wait at once. */
 export function openBell(): Bell {
-  let waiting: (() => void) | undefined;
-  let pending = false;
+  let rung = new AbortController();
   return {
-    ring() {
-      pending = waiting === undefined;
-      waiting?.();
-    },
+    ring: () => rung.abort(),
     async waitForRing(ms) {
-      if (!pending) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, ms);
-          waiting = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
-      }
-      waiting = undefined;
-      pending = false;
+      await pause(ms, undefined, { signal: rung.signal }).catch(() => {});
+      rung = new AbortController();
     },
   };
 }

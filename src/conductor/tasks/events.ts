@@ -1,11 +1,12 @@
 /** Reading events: in order, resumable from a cursor, nothing missed and nothing early. */
+import { setTimeout as pause } from "node:timers/promises";
 import type { Operator } from "../../domain/operator.ts";
 import { getLatestEventCursor, listEvents, listLatestEvents, type EventRow } from "../../store/outbox.ts";
 import type { Fleet } from "../fleet.ts";
 import { visibleTo } from "../scope.ts";
 
 const PAGE = 200;
-/** How long a follower waits before it looks again when nothing came. */
+/** How long a follower waits before it reads again when there was nothing new. */
 const POLL_MS = 150;
 
 export interface EventsRequest {
@@ -54,18 +55,6 @@ export async function* followEvents(
       yield event;
       cursor = event.cursor;
     }
-    if (page.length === 0) await sleep(POLL_MS, signal);
+    if (page.length === 0) await pause(POLL_MS, undefined, { signal }).catch(() => {});
   }
-}
-
-async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done() {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-    signal.addEventListener("abort", done, { once: true });
-  });
 }

@@ -1,4 +1,5 @@
 /** What an agent wrote: read on its host, redacted before it leaves it. */
+import { setTimeout as pause } from "node:timers/promises";
 import { FleetError } from "../../domain/errors.ts";
 import type { RedactingStream } from "../../domain/text/redact.ts";
 import { isTerminal, shortId, type Task } from "../../domain/task/task.ts";
@@ -56,7 +57,7 @@ export async function* followTaskLog(
 
     const { goesOn, isOver } = followState(now, attempt, fixedAttempt);
     if (!goesOn && !isOver) {
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await pause(POLL_MS, undefined, { signal }).catch(() => {});
       continue;
     }
     for (const text of lineBuffer.push(stream.push(rest.toString("utf8")) + stream.end())) yield { attempt, text };

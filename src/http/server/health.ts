@@ -1,5 +1,6 @@
 /** /healthz: the process answers. /readyz: what it needs answers too. Both without a token; neither says more than it must. */
 import type { Express } from "express";
+import { withTimeout } from "../../domain/abort.ts";
 
 /** Resolves with a word on how it is, or rejects. Handed in by whoever opened the thing. */
 export type HealthCheck = () => Promise<string>;
@@ -24,17 +25,11 @@ export function mountHealth(app: Express, checks: Readonly<Record<string, Health
   });
 }
 
-/** Why a check failed is in the log of what failed; an address or a version would help an attacker here. */
+/** Why a check failed is in the log of the failing part; an address or a version would help an attacker here. */
 async function runCheck(name: string, check: HealthCheck): Promise<{ name: string; ok: boolean; word: string }> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("late")), CHECK_TIMEOUT_MS);
-  });
   try {
-    return { name, ok: true, word: await Promise.race([check(), timeout]) };
+    return { name, ok: true, word: await withTimeout(CHECK_TIMEOUT_MS, check()) };
   } catch {
     return { name, ok: false, word: "does not answer" };
-  } finally {
-    clearTimeout(timer);
   }
 }
