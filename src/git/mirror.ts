@@ -19,14 +19,14 @@ export interface Mirrors {
   readonly home: string;
   /** Makes the mirror if there is none yet; does not fetch otherwise. */
   ensure(url: string): Promise<Mirror>;
-  /** Brings it up to date. Callers who ask while one fetch waits to begin share that fetch. */
+  /** Brings it up to date. Callers that come while a fetch waits to begin share that fetch. */
   fetch(url: string, signal?: AbortSignal): Promise<Mirror>;
   /** One at a time per mirror, over all processes of this machine: for adding and removing worktrees. */
   runExclusive<Value>(mirror: Mirror, work: () => Promise<Value>): Promise<Value>;
 }
 
 const FETCH_TIMEOUT_MS = 10 * 60_000;
-/** A lock file this old belongs to a git that was killed: the slowest fetch is given up before that. */
+/** A lock file this old belongs to a git that was killed: the slowest fetch ends earlier. */
 const STALE_LOCK_MS = 10 * 60_000;
 const LOCK_TIMEOUT_MS = FETCH_TIMEOUT_MS + 30_000;
 const MAX_LISTED_BRANCHES = 12;
@@ -34,9 +34,8 @@ const SHA = /^[0-9a-f]{40,64}$/;
 
 export function openMirrors({ home }: { home: string }): Mirrors {
   const waiting = new Map<string, Promise<void>>();
-  const running = new Map<string, Promise<void>>();
   const queues = new Map<string, Promise<unknown>>();
-  /** What a local source looked like when it was last fetched from: as long as it does, there is nothing to fetch. */
+  /** The fingerprint of a local source at its last fetch: as long as it is the same, there is nothing to fetch. */
   const fetched = new Map<string, string>();
 
   /** Within this process callers queue here, so that the lock file is contended only between processes. */
@@ -74,21 +73,15 @@ export function openMirrors({ home }: { home: string }): Mirrors {
   }
 
   function queueFetch(mirror: Mirror, signal: AbortSignal | undefined): Promise<void> {
-    const before = running.get(mirror.path) ?? Promise.resolve();
-    const mine = before
-      .catch(() => undefined)
-      .then(() =>
-        withQueuedLock(lockDir(mirror, "fetch"), async () => {
-          waiting.delete(mirror.path);
-          await fetchInto(mirror, signal);
-        }),
-      )
-      .finally(() => {
-        if (waiting.get(mirror.path) === mine) waiting.delete(mirror.path);
-        if (running.get(mirror.path) === mine) running.delete(mirror.path);
-      });
+    const removeFromWaiting = () => {
+      if (waiting.get(mirror.path) === mine) waiting.delete(mirror.path);
+    };
+    const mine = withQueuedLock(lockDir(mirror, "fetch"), async () => {
+      // From here on a caller needs a fetch of its own: this one may have read the forge before the caller's change.
+      removeFromWaiting();
+      await fetchInto(mirror, signal);
+    }).finally(removeFromWaiting);
     waiting.set(mirror.path, mine);
-    running.set(mirror.path, mine);
     return mine;
   }
 
