@@ -15,6 +15,9 @@ export interface Command {
   readonly run: (shell: Shell, args: readonly string[], options: CommandOptions) => Promise<number | void>;
 }
 
+/** The exit code of a check that found something wrong, as of the error "not-verified". */
+export const NOT_VERIFIED = 4;
+
 export type CommandOptions = Readonly<Record<string, unknown>>;
 
 /** The outside of one call of `fleet`; tests hand in their own. */

@@ -1,7 +1,6 @@
 /** fleet: the verbs, each loaded only when it is typed; and the one place where a failure becomes words and an exit code. */
+import { VERSION } from "../domain/version.ts";
 import type { Command, World } from "./command.ts";
-
-export const VERSION = "0.1.0";
 
 /**
  * What `fleet --help` lists, in this order. A verb that is not here does not exist. One word may stand for several (`run`,

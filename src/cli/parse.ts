@@ -1,7 +1,7 @@
 /** From what was typed to the verb that is meant: commander, fed with the verbs as data. */
 import { Command as Program, CommanderError } from "commander";
 import type { Command, World } from "./command.ts";
-import { VERSION } from "./main.ts";
+import { VERSION } from "../domain/version.ts";
 
 type Verbs = Readonly<Record<string, () => Promise<Command | readonly Command[]>>>;
 

@@ -6,6 +6,3 @@ import { asOperator, SYSTEM, type Principal } from "../store/store.ts";
 export function visibleTo(by: Operator, { all = false }: { all?: boolean } = {}): Principal {
   return all && by.role === "admin" ? SYSTEM : asOperator(by);
 }
-
-/** Whose the fleet itself is: its hosts, its database, its clocks. The tenant of whoever runs Fleetwright on this machine. */
-export const SYSTEM_TENANT = "local";

@@ -1,5 +1,6 @@
 /** A product: what the factory looks after. Declared in fleet.yaml; its defaults make a repository with two commands enough. */
 import { z } from "zod";
+import { SYSTEM_TENANT } from "./tenant.ts";
 
 export const Slug = z
   .string()
@@ -56,7 +57,7 @@ export const Product = z.strictObject({
   tenant: z
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,119}$/, "must be letters, digits and . _ @ - (at most 120)")
-    .default("local"),
+    .default(SYSTEM_TENANT),
   owner: z.string().min(1).max(200).optional().describe("who answers for it: a person or a team"),
   status: ProductStatus.default("active"),
   criticality: Criticality.default("medium"),

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { isBranchName } from "../domain/task/branch.ts";
 import { truncateDiffByFile } from "../domain/text/diff.ts";
 import { FleetError } from "../domain/errors.ts";
-import { git, gitFailed, tryGit } from "../git/git.ts";
+import { git, gitFailed, OBJECT_NAME, tryGit } from "../git/git.ts";
 import { refsFingerprint } from "../git/refs-print.ts";
 import type { BranchHead, Comparison, DiffRequest, Forge, ForgeRepository, RepositoryName } from "./forge.ts";
 import { mergeBranch } from "./merge.ts";
@@ -12,7 +12,6 @@ import { identifyRepository, openRepository } from "./repositories.ts";
 /** Of a diff more than this is not even read; what a reviewer can take is far less. */
 const MAX_DIFF_BYTES = 16 * 1_024 * 1_024;
 const DIFF_TIMEOUT_MS = 120_000;
-const COMMIT_ID = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
 
 /** `home` is FLEET_HOME; the operator's own checkouts are only ever read. */
 export function openLocalForge(home: string): Forge {
@@ -178,7 +177,7 @@ async function diff(repository: ForgeRepository, { base, head, caps, redact }: D
 
 /** A branch by its full name, or a commit: never anything that git would have to guess. */
 function revision(name: string): string {
-  if (COMMIT_ID.test(name)) return name;
+  if (OBJECT_NAME.test(name)) return name;
   assertBranchNames(name);
   return `refs/heads/${name}`;
 }

@@ -1,9 +1,9 @@
 /** A real merge in a bare repository: nobody's files are checked out, and the branch moves in one step or not at all. */
 import { lastLines } from "../command/run.ts";
 import { FleetError } from "../domain/errors.ts";
-import { FLEETWRIGHT_IDENTITY, git, gitFailed, tryGit } from "../git/git.ts";
+import { shellWord } from "../domain/text/shell-word.ts";
+import { FLEETWRIGHT_IDENTITY, git, gitFailed, isAncestor, tryGit } from "../git/git.ts";
 import type { ForgeRepository, MergeRequest, MergeResult } from "./forge.ts";
-import { isAncestor } from "./repositories.ts";
 
 /** Somebody else may merge at the same moment; each loss means that another merge went through. */
 const MAX_TRIES = 10;
@@ -110,11 +110,6 @@ async function moveBranch(
 function pullCommandFor({ kind, repository, gitDir }: ForgeRepository, base: string): string | undefined {
   if (kind === "bare") return undefined;
   if (kind === "url")
-    return `git --git-dir=${shellQuote(gitDir)} push ${shellQuote(repository)} ${shellQuote(`${base}:${base}`)}`;
-  return `git -C ${shellQuote(repository)} pull --ff-only ${shellQuote(gitDir)} ${shellQuote(base)}`;
-}
-
-/** For a POSIX shell; what needs no quotes has none. */
-function shellQuote(text: string): string {
-  return /^[A-Za-z0-9_./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+    return `git --git-dir=${shellWord(gitDir)} push ${shellWord(repository)} ${shellWord(`${base}:${base}`)}`;
+  return `git -C ${shellWord(repository)} pull --ff-only ${shellWord(gitDir)} ${shellWord(base)}`;
 }

@@ -5,7 +5,7 @@ import { basename, isAbsolute, join } from "node:path";
 import { withLock } from "../command/file-lock.ts";
 import { isBranchName } from "../domain/task/branch.ts";
 import { FleetError } from "../domain/errors.ts";
-import { git, REMOTE_PROTOCOLS, tryGit } from "../git/git.ts";
+import { git, isAncestor, REMOTE_PROTOCOLS, tryGit } from "../git/git.ts";
 import type { ForgeRepository, RepositoryName } from "./forge.ts";
 
 /** Of a large repository over a slow line; a local one takes milliseconds. */
@@ -174,10 +174,6 @@ async function remoteHead(url: string): Promise<string[]> {
   const output = await tryGit(["ls-remote", "--symref", "--end-of-options", url, "HEAD"], options);
   const head = /^ref: refs\/heads\/(\S+)\tHEAD$/m.exec(output.stdout)?.[1] ?? "";
   return [head, "main", "master", head];
-}
-
-export async function isAncestor(gitDir: string, older: string, newer: string): Promise<boolean> {
-  return (await tryGit(["merge-base", "--is-ancestor", older, newer], { gitDir })).exitCode === 0;
 }
 
 function splitOnce(line: string): [string, string] {

@@ -5,9 +5,10 @@ import { fileURLToPath } from "node:url";
 import { withLock } from "../command/file-lock.ts";
 import { lastLines, type CommandResult } from "../command/run.ts";
 import { FleetError } from "../domain/errors.ts";
-import { git, gitFailed, REMOTE_PROTOCOLS, tryGit } from "./git.ts";
+import { redactUrl } from "../domain/text/redact-url.ts";
+import { git, gitFailed, OBJECT_NAME, REMOTE_PROTOCOLS, tryGit } from "./git.ts";
 import { refsFingerprint } from "./refs-print.ts";
-import { repositorySlug, normalizeRepositoryUrl, redactUrl } from "./repository-url.ts";
+import { repositorySlug, normalizeRepositoryUrl } from "./repository-url.ts";
 
 export interface Mirror {
   readonly url: string;
@@ -30,7 +31,6 @@ const FETCH_TIMEOUT_MS = 10 * 60_000;
 const STALE_LOCK_MS = 10 * 60_000;
 const LOCK_TIMEOUT_MS = FETCH_TIMEOUT_MS + 30_000;
 const MAX_LISTED_BRANCHES = 12;
-const SHA = /^[0-9a-f]{40,64}$/;
 
 export function openMirrors({ home }: { home: string }): Mirrors {
   const waiting = new Map<string, Promise<void>>();
@@ -102,14 +102,14 @@ export async function readRefs(mirror: Mirror, names: readonly string[]): Promis
   const packed: string[] = [];
   for (const name of names) {
     const sha = (await readFile(join(mirror.path, name), "latin1").catch(() => "")).trim();
-    if (SHA.test(sha)) found.set(name, sha);
+    if (OBJECT_NAME.test(sha)) found.set(name, sha);
     else packed.push(name);
   }
   if (packed.length === 0) return found;
   const wanted = new Set(packed);
   for (const line of (await readFile(join(mirror.path, "packed-refs"), "latin1").catch(() => "")).split("\n")) {
     const [sha, name] = line.split(" ");
-    if (sha && name && wanted.has(name) && SHA.test(sha)) found.set(name, sha);
+    if (sha && name && wanted.has(name) && OBJECT_NAME.test(sha)) found.set(name, sha);
   }
   return found;
 }

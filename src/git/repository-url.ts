@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { isAbsolute, normalize } from "node:path";
 import { FleetError } from "../domain/errors.ts";
+import { redactUrl } from "../domain/text/redact-url.ts";
 
 const PROTOCOLS = new Set(["https:", "ssh:", "file:"]);
 /** `git@host:owner/name.git`; a path never fits, because it starts with a slash. */
@@ -35,11 +36,6 @@ export function repositorySlug(address: string): string {
     .replaceAll(/^[.-]+|[.-]+$/g, "")
     .slice(0, 40);
   return `${slug || "repository"}-${createHash("sha256").update(url).digest("hex").slice(0, 12)}`;
-}
-
-/** For messages and logs: without the credentials that an address may carry. */
-export function redactUrl(address: string): string {
-  return address.replaceAll(/(?<=:\/\/)[^/@\s]+@/g, "");
 }
 
 function repositoryRefused(address: string, why: string): FleetError {

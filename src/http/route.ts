@@ -5,6 +5,9 @@ import type { Operator, Tier } from "../domain/operator.ts";
 
 type Shape = z.ZodType;
 
+/** Methods that change nothing. */
+export const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+
 /** How a route is described. What is left out is empty: unknown parameters and fields are refused, not ignored. */
 export interface RouteSpec<
   Params extends Shape = Shape,

@@ -5,6 +5,7 @@ import { withSignal } from "../domain/abort.ts";
 import type { DeliveryOutcome } from "../domain/notify/delivery.ts";
 import { escapeForTerminal } from "../domain/text/escape.ts";
 import { NOTIFICATION_KINDS, SEVERITY_COLOUR, type Notification } from "../domain/notify/notification.ts";
+import { escapeHtml } from "../domain/text/html.ts";
 import { type Channel, type Message, permanent, reasonOf, retryable } from "./channel.ts";
 
 export const EmailTarget = z.strictObject({ to: z.email().max(254) });
@@ -111,23 +112,11 @@ function detailLines(notification: Notification, at: Date): string[] {
 
 function renderHtml(notification: Notification, at: Date): string {
   const colour = SEVERITY_COLOUR[NOTIFICATION_KINDS[notification.type].severity];
-  const items = detailLines(notification, at).map((line) => `<li>${escapeHtml(line)}</li>`);
+  const items = detailLines(notification, at).map((line) => `<li>${escapeHtml(escapeForTerminal(line))}</li>`);
   return [
     `<div style="border-left:4px solid ${colour};padding-left:12px;font-family:sans-serif">`,
-    `<p><strong>${escapeHtml(notification.summary)}</strong></p>`,
+    `<p><strong>${escapeHtml(escapeForTerminal(notification.summary))}</strong></p>`,
     `<ul>${items.join("")}</ul>`,
     "</div>",
   ].join("\n");
-}
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
-
-function escapeHtml(text: string): string {
-  return escapeForTerminal(text).replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
 }

@@ -1,6 +1,7 @@
 /** Carries out the commands of an order: on a fresh copy of one commit, within its budget, and keeps what they leave. */
 import { readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
+import { EMPTY_RESULT } from "../command/run.ts";
 import { classifyOutcome, type CommandFailure, type TransientRules } from "../domain/orders/transient-failures.ts";
 import type { OrderBudget } from "../domain/orders/order.ts";
 import { evidenceName, type Action, type RunSpend, type Step, type TestTotals } from "../domain/orders/run.ts";
@@ -102,17 +103,7 @@ async function runStep(
 }
 
 /** As a shell says it. */
-const CANNOT_START: MeteredResult = {
-  exitCode: 127,
-  signal: null,
-  stdout: "",
-  stderr: "",
-  timedOut: false,
-  aborted: false,
-  truncated: false,
-  durationMs: 0,
-  over: undefined,
-};
+const CANNOT_START: MeteredResult = { ...EMPTY_RESULT, exitCode: 127, over: undefined };
 
 function describeStepFailure(
   step: Step,

@@ -1,5 +1,6 @@
 /** audit_log as people read it: newest first, or chain by chain with what each entry's hash follows. */
 import { z } from "zod";
+import { NIL_UUID } from "../domain/text/uuid.ts";
 import { sql, type Tx } from "./sql.ts";
 
 export const AuditRecord = z.object({
@@ -81,11 +82,9 @@ export async function listChainRecords(
     order by a.seq desc limit ${range.limit}`;
 }
 
-const FIRST_UUID = "00000000-0000-0000-0000-000000000000";
-
 /** The names of chains, also of those whose task is gone, in the order of their letters; each source pages along its own key. */
 export async function listChains(tx: Tx, after: string, limit: number): Promise<string[]> {
-  const afterTask = after.startsWith("task:") ? after.slice("task:".length) : FIRST_UUID;
+  const afterTask = after.startsWith("task:") ? after.slice("task:".length) : NIL_UUID;
   const rows = await tx.many(z.object({ chain: z.string() }))`
     select chain from (
       (select ('operator:' || id) collate "C" as chain from operators where 'operator:' || id > ${after} collate "C"

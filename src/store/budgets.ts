@@ -2,10 +2,8 @@
 import { z } from "zod";
 import { Cap, OwnerBudget } from "../domain/budget.ts";
 import type { AgentFacts } from "../domain/monitor/facts.ts";
+import { WHOLE_TENANT } from "../domain/tenant.ts";
 import { sql, type Tx } from "./sql.ts";
-
-/** The operator of a tenant's own row. */
-export const WHOLE_TENANT = "*";
 
 export const BudgetRow = OwnerBudget.extend({
   tenantId: z.string(),

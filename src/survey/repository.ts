@@ -1,5 +1,5 @@
 /** Looking into a repository at one commit: through git's objects, without a working copy, within bounds. Changes nothing. */
-import { git, tryGit } from "../git/git.ts";
+import { git, OBJECT_NAME, tryGit } from "../git/git.ts";
 
 export interface CommitRef {
   /** A repository of ours: the forge's. */
@@ -15,7 +15,6 @@ export interface FileEntry {
 }
 
 const LISTING_BYTES = 8 * 1_024 * 1_024;
-const SHA = /^[0-9a-f]{40,64}$/;
 
 /** The regular files of a folder (its own, or all below with `deep`); of the root when left out. Symbolic links are none. */
 export async function listFiles(
@@ -86,5 +85,5 @@ export async function lastChanges(commit: CommitRef, folder: string, commits = 1
 
 /** What goes on a command line as a revision is a hash and nothing else. */
 function assertSha(sha: string): void {
-  if (!SHA.test(sha)) throw new Error(`${JSON.stringify(sha)} is no object's name.`);
+  if (!OBJECT_NAME.test(sha)) throw new Error(`${JSON.stringify(sha)} is no object's name.`);
 }

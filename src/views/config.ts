@@ -1,5 +1,6 @@
 /** Settings as they leave the house. A secret never does: only that it is set, since when, by whom, and a fingerprint's end. */
 import { z } from "zod";
+import type { StoredPreference } from "../domain/settings/preferences.ts";
 
 export const SettingView = z
   .object({
@@ -40,16 +41,6 @@ export const ResealedView = z
   .meta({ id: "Resealed" });
 export type ResealedView = z.infer<typeof ResealedView>;
 
-interface SettingRow {
-  readonly key: string;
-  readonly sealed: boolean;
-  readonly value: unknown;
-  readonly fingerprint: string | null;
-  readonly keyId: string | null;
-  readonly since: Date;
-  readonly by: string;
-}
-
-export function viewSetting(row: SettingRow): SettingView {
+export function viewSetting(row: StoredPreference): SettingView {
   return SettingView.parse({ ...row, since: row.since.toISOString() });
 }

@@ -1,6 +1,7 @@
 /** Kill switches as they leave the house, and as they are asked for. */
 import { z } from "zod";
 import { EstopMode, EstopScope, type EstopSwitch } from "../domain/task/kill-switch.ts";
+import { toIsoOrNull } from "./fields.ts";
 
 export const EstopView = z
   .object({
@@ -51,7 +52,7 @@ export const Stops = z.array(EstopView).meta({ description: "What is stopped on 
 
 /** What of it an observer sees; who threw a fleet-wide one is no secret of the fleet. */
 export function viewEstop({ scope, subject, tenantId, mode, reason, operatorId, at }: EstopSwitch): EstopView {
-  return { scope, subject, tenantId, mode, reason, by: operatorId, at: at?.toISOString() ?? null };
+  return { scope, subject, tenantId, mode, reason, by: operatorId, at: toIsoOrNull(at) };
 }
 
 export function viewEstops(switches: readonly EstopSwitch[]): EstopView[] {

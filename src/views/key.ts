@@ -1,5 +1,6 @@
 /** The keys that sign tokens, as they are shown: never a private half. */
 import { z } from "zod";
+import { toIsoOrNull } from "./fields.ts";
 
 export const KeyView = z
   .object({
@@ -42,8 +43,8 @@ export function viewKeys(rows: readonly KeyRow[], now: Date): z.input<typeof Key
       kid: row.id,
       standing: keyStatus(row, row === signing, now),
       since: row.activeFrom.toISOString(),
-      until: row.retireAt?.toISOString() ?? null,
-      revokedAt: row.revokedAt?.toISOString() ?? null,
+      until: toIsoOrNull(row.retireAt),
+      revokedAt: toIsoOrNull(row.revokedAt),
     })),
   };
 }

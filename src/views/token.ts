@@ -1,6 +1,7 @@
 /** Tokens and operators as they are shown. The text of a token is shown once, to whoever asked for it. */
 import { z } from "zod";
 import { OwnerName, Role, Tier } from "../domain/operator.ts";
+import { toIsoOrNull } from "./fields.ts";
 import { PageQuery } from "./page.ts";
 
 const Moment = z.iso.datetime();
@@ -90,7 +91,7 @@ export function viewToken(row: TokenRow, now: Date): TokenView {
     issuedAt: issuedAt.toISOString(),
     expiresAt: expiresAt.toISOString(),
     revokedBy,
-    revokedAt: revokedAt?.toISOString() ?? null,
+    revokedAt: toIsoOrNull(revokedAt),
   };
 }
 
@@ -100,5 +101,5 @@ interface OperatorRow extends Pick<OperatorView, "id" | "tier" | "role"> {
 }
 
 export function viewOperator({ id, tenantId, tier, role, disabledAt }: OperatorRow): OperatorView {
-  return { id, tenant: tenantId, tier, role, disabledAt: disabledAt?.toISOString() ?? null };
+  return { id, tenant: tenantId, tier, role, disabledAt: toIsoOrNull(disabledAt) };
 }

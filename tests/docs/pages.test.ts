@@ -7,7 +7,7 @@ import { hostQueue } from "../../queues/host.ts";
 import { QUEUES } from "../../queues/index.ts";
 import type { QueueDefinition } from "../../queues/define.ts";
 import { fleetSchedules } from "../../schedules/fleet.ts";
-import { COMMANDS, VERSION } from "../../src/cli/main.ts";
+import { COMMANDS } from "../../src/cli/main.ts";
 import { DriftReportDocument } from "../../src/domain/drift/report.ts";
 import { FAILURES } from "../../src/domain/errors.ts";
 import { ScheduleFile } from "../../src/domain/orders/schedule.ts";
@@ -22,6 +22,7 @@ import {
   VALID_TRANSITIONS,
   type TaskStatus,
 } from "../../src/domain/task/task.ts";
+import { VERSION } from "../../src/domain/version.ts";
 import { buildOpenApi } from "../../src/http/docs/openapi.ts";
 import { webRoutes } from "../../src/http/routes/index.ts";
 import { NO_KEYS } from "../support/api.ts";

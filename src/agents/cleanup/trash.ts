@@ -3,16 +3,16 @@ import { lstat, mkdir, readdir, realpath, rename } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { lastLines, runCommand } from "../../command/run.ts";
 import { codeOf, FleetError } from "../../domain/errors.ts";
+import { UUID } from "../../domain/text/uuid.ts";
 import { SYSTEM_PATH } from "../../git/git.ts";
 
 const DELETE_TIMEOUT_MS = 10 * 60_000;
 const SIZE_TIMEOUT_MS = 30_000;
 const TRASH = ".trash";
 /** What this file puts aside is called by the id of its mark; others' names in the same folder are theirs. */
-const MARK_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export function isMarkId(name: string): boolean {
-  return MARK_ID.test(name);
+  return UUID.test(name);
 }
 
 /** Where it goes, decided before it goes there. On the same file system as its root. */
@@ -25,7 +25,7 @@ export function quarantinePath(root: string, id: string): string {
  * `root` is refused, and so is a root or a trash that is itself a link.
  */
 export async function quarantine(root: string, path: string, id: string): Promise<boolean> {
-  if (!MARK_ID.test(id)) throw deletionRefused(id, "that is no id of a mark");
+  if (!UUID.test(id)) throw deletionRefused(id, "that is no id of a mark");
   const real = await resolveRoot(root);
   if (!(await tryLstat(path))) return false;
   await assertBelow(real, path);
@@ -45,7 +45,7 @@ export async function quarantine(root: string, path: string, id: string): Promis
 
 /** Deletes what was put aside, and nothing else; idempotent. */
 export async function deleteQuarantined(root: string, id: string): Promise<void> {
-  if (!MARK_ID.test(id)) throw deletionRefused(id, "that is no id of a mark");
+  if (!UUID.test(id)) throw deletionRefused(id, "that is no id of a mark");
   const real = await resolveRoot(root).catch((error: unknown) => {
     if (codeOf(error) === "ENOENT") return undefined;
     throw error;
@@ -59,7 +59,7 @@ export async function deleteQuarantined(root: string, id: string): Promise<void>
 
 /** What lies in the trash of a root under the id of a mark, and since when. */
 export async function listQuarantined(root: string): Promise<{ id: string; since: Date }[]> {
-  const names = (await readdir(join(root, TRASH)).catch(() => [])).filter((name) => MARK_ID.test(name));
+  const names = (await readdir(join(root, TRASH)).catch(() => [])).filter((name) => UUID.test(name));
   const found = await Promise.all(
     names.map(async (id) => ({ id, since: (await tryLstat(join(root, TRASH, id)))?.ctime })),
   );

@@ -1,9 +1,9 @@
 /** The agents' branches as the trusted mirror has them: read, compared, and published to the forge on the agent's behalf. */
 import { asUser, type UnixUser } from "../../command/unix-user.ts";
 import { FleetError } from "../../domain/errors.ts";
+import { redactUrl } from "../../domain/text/redact-url.ts";
 import { git, gitFailed, REMOTE_PROTOCOLS, tryGit } from "../../git/git.ts";
 import { readRefs, type Mirror, type Mirrors } from "../../git/mirror.ts";
-import { redactUrl } from "../../git/repository-url.ts";
 
 export interface PublishRequest {
   readonly repositoryUrl: string;
@@ -86,10 +86,6 @@ export async function fetchFromClone(mirror: Mirror, { path, user }: AgentClone,
 
 export async function branchHead(mirror: Mirror, branch: string): Promise<string | null> {
   return (await readRefs(mirror, [`refs/heads/${branch}`])).get(`refs/heads/${branch}`) ?? null;
-}
-
-export async function isAncestor(mirror: Mirror, older: string, newer: string): Promise<boolean> {
-  return (await tryGit(["merge-base", "--is-ancestor", older, newer], { gitDir: mirror.path })).exitCode === 0;
 }
 
 /** How many commits `head` has that `base` has not. */

@@ -8,13 +8,13 @@ import {
   type ConfigRow,
   type StoredPreference,
 } from "../../domain/settings/preferences.ts";
+import { WHOLE_TENANT } from "../../domain/tenant.ts";
 import {
   deleteConfig,
   findConfig,
   listConfig,
   upsertConfig,
   upsertSealedConfig,
-  WHOLE_TENANT,
   type ConfigOwner,
 } from "../../store/config.ts";
 import { auditBy } from "../../store/operators.ts";

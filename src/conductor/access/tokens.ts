@@ -8,6 +8,7 @@ import {
   type OperatorRecord,
   type Tier,
 } from "../../domain/operator.ts";
+import { UUID } from "../../domain/text/uuid.ts";
 import { auditOperator, lockOperator, upsertOperatorRow, auditBy } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
 import {
@@ -117,7 +118,6 @@ export interface TokenRef {
   readonly issuer: string;
 }
 
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const MAX_MATCHES = 6;
 /** No token lives longer than a day; a while more for clocks that differ. */
 const MAX_TOKEN_MS = 24 * 3_600_000 + 60_000;

@@ -1,4 +1,5 @@
 /** Keeping the audit log in months: their partitions are there before anything is written into them, and go when they are old. */
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import * as months from "../../store/audit-months.ts";
 import { auditOperator } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
@@ -7,7 +8,6 @@ import { verifyAudit } from "./verify.ts";
 import { writeCheckpoint, withCheckpointLock } from "./checkpoints.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { SYSTEM_TENANT } from "../scope.ts";
 
 /** A farm whose workers stand still for a quarter of a year still writes into months. */
 const MONTHS_AHEAD = 3;

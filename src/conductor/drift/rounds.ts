@@ -10,8 +10,8 @@ import { createHint, insertHints } from "../../store/outbox.ts";
 import type { CommitRef } from "../../survey/repository.ts";
 import type { Fleet } from "../fleet.ts";
 import { getProduct, productsOf } from "../products/products.ts";
-import { SYSTEM_TENANT } from "../scope.ts";
 import { messageOf } from "../../domain/errors.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 /** What a look at the fleet itself is kept under. */
 export const FLEET_SUBJECT = "fleet";
 

@@ -25,8 +25,8 @@ import {
   type ProductScan,
 } from "./rounds.ts";
 import { getProduct } from "../products/products.ts";
-import { SYSTEM_TENANT } from "../scope.ts";
 import type { Host } from "../../domain/host.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 
 type ObservedProduct = Awaited<ReturnType<typeof surveyProduct>>;
 

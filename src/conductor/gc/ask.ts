@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { parseInput } from "../../domain/errors.ts";
 import { HostGcReport } from "../../domain/gc/report.ts";
 import type { Operator } from "../../domain/operator.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import {
   insertGcRequests,
   completeGcReport,
@@ -17,7 +18,6 @@ import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
 import { getProduct } from "../products/products.ts";
 import { collectGarbage } from "./collect.ts";
-import { SYSTEM_TENANT } from "./marks.ts";
 
 /** Behind a request: as long as its asker waits. */
 const REPORT_TIMEOUT_MS = 20_000;

@@ -3,6 +3,8 @@ import { join } from "node:path";
 import type { FoundMirror, Leftovers } from "../../agents/cleanup/leftovers.ts";
 import type { BranchFacts, GcFacts, MirrorFacts, RunFacts, TaskLiveness } from "../../domain/gc/gc.ts";
 import { shortId } from "../../domain/task/task.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
+import { UUID } from "../../domain/text/uuid.ts";
 import { evidenceDir } from "../../runs/evidence.ts";
 import {
   listKnownRunIds,
@@ -14,7 +16,6 @@ import {
 import type { Fleet } from "../fleet.ts";
 
 const MAX_RUNS = 50_000;
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export interface GcSurvey {
   readonly facts: readonly GcFacts[];
@@ -73,7 +74,7 @@ async function runFacts(fleet: Fleet, ask: HostGcRequest, found: Leftovers): Pro
 }
 
 function unrecordedRun({ name, path, productId, changedAt }: Leftovers["runs"][number]): RunFacts {
-  const facts = { kind: "run", subject: name, path, tenantId: "local", productId, intent: "validate" } as const;
+  const facts = { kind: "run", subject: name, path, tenantId: SYSTEM_TENANT, productId, intent: "validate" } as const;
   const state = { status: "cancelled", startedAt: changedAt, pinned: false, release: null } as const;
   return { ...facts, ...state, host: null, known: false };
 }

@@ -1,6 +1,7 @@
 /** What lies in the trash: put right after a crash or after somebody took a thing back, and deleted when its grace is over. */
 import { stat } from "node:fs/promises";
 import type { HostGcReport } from "../../domain/gc/report.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import {
   restoreRun,
   markRunCollected,
@@ -18,8 +19,6 @@ import type { Tx } from "../../store/sql.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
 
-/** Whose audit chain holds what belongs to the machine. */
-export const SYSTEM_TENANT = "local";
 const MINUTE_MS = 60_000;
 const MAX_SWEPT = 500;
 

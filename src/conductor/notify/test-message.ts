@@ -2,7 +2,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { composeNotification, type NotificationRow } from "../../domain/notify/notification.ts";
 import type { Operator } from "../../domain/operator.ts";
-import { listConfig, WHOLE_TENANT } from "../../store/config.ts";
+import { WHOLE_TENANT } from "../../domain/tenant.ts";
+import { listConfig } from "../../store/config.ts";
 import { insertNotifications, listNotificationsByKey } from "../../store/notifications.ts";
 import { auditBy } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";

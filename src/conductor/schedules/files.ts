@@ -12,6 +12,7 @@ import {
   type ScheduleProblem,
   type Schedule,
 } from "../../domain/orders/schedule.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import {
   deleteSchedule,
   listSchedules,
@@ -23,7 +24,6 @@ import { auditOperator } from "../../store/operators.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet, ScheduleSource } from "../fleet.ts";
 
-const DEFAULT_TENANT = "local";
 const MAX_NAME_LENGTH = 128;
 
 /** Brings the rows up to date with the files, by one worker at a time; answers with what is to tick. */
@@ -84,7 +84,7 @@ function readSource(fleet: Fleet, source: ScheduleSource, product: Product | und
   if (parsed.ok && !product) {
     problems.push({ path: "product_id", message: `there is no product ${source.name} in fleet.yaml` });
   }
-  const tenantId = product?.tenant ?? DEFAULT_TENANT;
+  const tenantId = product?.tenant ?? SYSTEM_TENANT;
   const id = source.name.slice(0, MAX_NAME_LENGTH);
   return {
     id,

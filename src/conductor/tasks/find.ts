@@ -23,8 +23,8 @@ import type { Host } from "../../domain/host.ts";
 import type { Attempt } from "../../domain/task/attempt.ts";
 import type { NotificationRow } from "../../domain/notify/notification.ts";
 import type { AuditEntry } from "../../domain/audit/audit.ts";
+import { UUID } from "../../domain/text/uuid.ts";
 
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const NAME = /^[0-9a-f-]{2,36}$/;
 /** Enough to say which ones a short prefix fits. */
 const MAX_MATCHES = 6;

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { fleetSchedules } from "../../../schedules/fleet.ts";
 import type { AlertKind } from "../../domain/notify/alert.ts";
 import { decideBurst, decideOverload, isOverdue } from "../../domain/monitor/self-monitoring.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import { listOpenAlerts, type Alert } from "../../store/alerts.ts";
 import { getNextAuditId } from "../../store/audit-reading.ts";
 import { listDenials } from "../../store/audit.ts";
@@ -22,7 +23,6 @@ import { endAlert, raiseAlert } from "./alerts.ts";
 import { watchBudgets } from "./budgets.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { SYSTEM_TENANT } from "../scope.ts";
 
 const OVERLOAD = "overload";
 const CHECK = "check/";

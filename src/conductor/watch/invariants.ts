@@ -1,5 +1,6 @@
 /** The invariants, as a library: used by `fleet invariants`, by the scheduled job that alerts, by tests and by chaos. */
 import { SLOT_HOLDING_STATUSES, TERMINAL_STATUSES, VALID_TRANSITIONS } from "../../domain/task/task.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import { listOpenAlerts } from "../../store/alerts.ts";
 import * as broken from "../../store/invariants.ts";
 import type { Tx } from "../../store/sql.ts";
@@ -8,7 +9,6 @@ import { endAlert, raiseAlert } from "./alerts.ts";
 import { verifyAudit } from "../audit/verify.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
-import { SYSTEM_TENANT } from "../scope.ts";
 
 export interface InvariantVerdict {
   readonly id: string;

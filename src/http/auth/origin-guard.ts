@@ -1,9 +1,9 @@
 /** What protects a page with a cookie: the right host (DNS rebinding), the right origin (cross-site writes). Bearer tokens need neither. */
 import type { Request } from "express";
 import { FleetError } from "../../domain/errors.ts";
+import { SAFE_METHODS } from "../route.ts";
 
 const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"]);
-const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
 /** Throws unless the request was made by our own pages, or typed into the address bar. */
 export function assertSameOrigin(request: Request, publicUrl: string): void {

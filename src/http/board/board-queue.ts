@@ -2,6 +2,7 @@
 import type { ExternalJobUrl, JobStatus, QueueJobJson } from "@bull-board/api/typings/app";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import type { Job, Queue } from "bullmq";
+import { UUID } from "../../domain/text/uuid.ts";
 
 const HIDDEN = "hidden";
 /** A reason may quote an agent, or a forge that quotes a token; what we want read is in the task's story. */
@@ -17,7 +18,6 @@ const SHOWN_OPTIONS = new Set([
   "removeOnComplete",
   "removeOnFail",
 ]);
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** The adapter reads BullMQ's jobs; this one hands on only what is safe to show, whichever of the board's routes asks. */
 class RedactingAdapter extends BullMQAdapter {

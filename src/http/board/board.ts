@@ -14,6 +14,7 @@ import { assertSameOrigin } from "../auth/origin-guard.ts";
 import { parseBearerToken, type Identity, type Identify } from "../auth/identity.ts";
 import { html, sendPage } from "../pages/page.ts";
 import { readSessionCookie } from "../auth/session.ts";
+import { SAFE_METHODS } from "../route.ts";
 
 export interface BoardOptions {
   readonly identify: Identify;
@@ -26,7 +27,6 @@ export interface BoardOptions {
 
 const PATH = "/queues";
 const TASKS = `${PATH}/tasks`;
-const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
 /** The board's own page holds one inline style; scripts come from here only, and its link to a font server is refused. */
 const CSP =

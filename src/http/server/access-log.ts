@@ -1,9 +1,9 @@
 /** One line per request, with its id: what changes something at info, looking at debug, what failed on our side at warn. */
 import type { Request, Response } from "express";
 import type { Operator } from "../../domain/operator.ts";
+import { SAFE_METHODS } from "../route.ts";
 import { requestIdOf, type HttpLog } from "./problem.ts";
 
-const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 const MAX_PATH_LENGTH = 200;
 
 export function logWhenDone(log: HttpLog, request: Request, response: Response): void {
@@ -22,7 +22,7 @@ export function logWhenDone(log: HttpLog, request: Request, response: Response):
       ...callers.get(response),
     };
     if (typeof status === "number" && status >= 500) log.warn(facts, "answered");
-    else if (SAFE_METHODS.has(request.method)) log.debug(facts, "answered");
+    else if (SAFE_METHODS.has(request.method) || request.method === "OPTIONS") log.debug(facts, "answered");
     else log.info(facts, "answered");
   });
 }

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { Stops } from "../estop.ts";
 import { Cadence, nextSlot, type ScheduleFacts, type ScheduleFile } from "../../domain/orders/schedule.ts";
+import { toIsoOrNull } from "../fields.ts";
 
 export const ScheduleStatus = z.enum(["on", "paused", "disabled", "invalid"]);
 export type ScheduleStatus = z.infer<typeof ScheduleStatus>;
@@ -117,8 +118,4 @@ function scheduleStatus({ problems, paused, enabled }: ScheduleRow): ScheduleSta
   if (problems) return "invalid";
   if (paused) return "paused";
   return enabled ? "on" : "disabled";
-}
-
-function toIsoOrNull(date: Date | null | undefined): string | null {
-  return date?.toISOString() ?? null;
 }

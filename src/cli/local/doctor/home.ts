@@ -1,6 +1,7 @@
 /** What doctor asks about the data of this machine, and about fleet.yaml. */
 import { access, constants, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { MIN_FREE_MB } from "../../../agents/agents.ts";
 import { findUnixUser } from "../../../command/unix-user.ts";
 import type { Config } from "../../../environment.ts";
 import { loadSettings } from "../../../processes/settings.ts";
@@ -9,7 +10,6 @@ import { plural } from "../../print/format.ts";
 import type { Finding } from "./doctor.ts";
 
 /** Below this no agent is started. */
-const MIN_FREE_MB = 500;
 const COMFORTABLE_MB = 5_000;
 
 export async function checkHome({ FLEET_HOME: home }: Config): Promise<Finding[]> {
