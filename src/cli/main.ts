@@ -1,6 +1,7 @@
 /** fleet: the verbs, each loaded only when it is typed; and the one place where a failure becomes words and an exit code. */
 import { VERSION } from "../domain/version.ts";
-import type { Command, World } from "./command.ts";
+import type { Command } from "./command.ts";
+import type { World } from "./world.ts";
 
 /**
  * What `fleet --help` lists, in this order. A verb that is not here does not exist. One word may stand for several (`run`,

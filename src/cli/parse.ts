@@ -1,7 +1,8 @@
 /** From what was typed to the verb that is meant: commander, fed with the verbs as data. */
 import { Command as Program, CommanderError } from "commander";
-import type { Command, World } from "./command.ts";
+import type { Command } from "./command.ts";
 import { VERSION } from "../domain/version.ts";
+import type { World } from "./world.ts";
 
 type Verbs = Readonly<Record<string, () => Promise<Command | readonly Command[]>>>;
 

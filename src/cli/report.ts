@@ -2,9 +2,9 @@
 import { FAILURES, FleetError, messageOf } from "../domain/errors.ts";
 import type { Problem } from "../views/problem.ts";
 import { ProblemError } from "./client/api.ts";
-import type { World } from "./command.ts";
 import { jsonText, openTerminal, type Terminal } from "./print/terminal.ts";
 import { escapeForTerminal } from "../domain/text/escape.ts";
+import type { World } from "./world.ts";
 
 export function report(error: unknown, json: boolean, world: World): number {
   const terminal = openTerminal({ ...world, stdout: world.stderr });

@@ -1,5 +1,6 @@
 /** Who asks: an operator of a tenant, with a tier that says what they may do and how many slots they may hold. */
 import { z } from "zod";
+import { SYSTEM_TENANT } from "./tenant.ts";
 
 export const Tier = z.enum(["observer", "participant", "builder", "architect", "sovereign"]);
 export type Tier = z.infer<typeof Tier>;
@@ -70,3 +71,6 @@ export const OperatorRow = z.object({
   createdAt: z.date(),
 });
 export type OperatorRow = z.infer<typeof OperatorRow>;
+
+/** The operator of a stack that runs on one machine alone; whoever may read its home has its token. */
+export const LOCAL_OPERATOR: Operator = { id: "local", tenantId: SYSTEM_TENANT, tier: "sovereign", role: "admin" };

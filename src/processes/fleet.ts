@@ -29,7 +29,7 @@ export interface OpenFleet {
   readonly broker: Broker;
   readonly databaseUrl: string;
   /** Set by whoever runs the relay in this process. */
-  setRelayKick(kick: () => void): void;
+  readonly setRelayKick: (kick: () => void) => void;
   close(): Promise<void>;
 }
 

@@ -6,28 +6,7 @@ import { FleetError } from "../domain/errors.ts";
 import { isUnavailable, isRetryable, isConnectionUsable, toDomainError } from "./failures.ts";
 import { openTx, type Tx } from "./sql.ts";
 import { openTransitions, type Transitions } from "./transitions.ts";
-
-/** On whose behalf: a processor of the house (sees all tenants), or an operator's request (sees what row security shows). */
-export type Principal =
-  | { readonly role: "fleet_worker" }
-  | {
-      readonly role: "fleet_app";
-      readonly tenantId: string;
-      readonly operatorId: string;
-      readonly scope: "operator" | "tenant";
-    };
-
-export const SYSTEM: Principal = { role: "fleet_worker" };
-
-export interface OperatorRef {
-  readonly id: string;
-  readonly tenantId: string;
-}
-
-/** A request: reads within the tenant, writes as the operator. */
-export function asOperator(operator: OperatorRef): Principal {
-  return { role: "fleet_app", tenantId: operator.tenantId, operatorId: operator.id, scope: "tenant" };
-}
+import { asOperator, type OperatorRef, type Principal, SYSTEM } from "./principal.ts";
 
 /** Runs in one transaction, and touches nothing but `tx`: it may run again. */
 type Work<Result> = (tx: Tx) => Promise<Result>;

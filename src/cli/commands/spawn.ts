@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { asNumber, asString, type Command, type CommandOptions, type World } from "../command.ts";
+import { asNumber, asString, type Command, type CommandOptions } from "../command.ts";
+import type { World } from "../world.ts";
 
 export const spawnCommand: Command = {
   usage: "spawn <repository> <description>",

@@ -1,9 +1,9 @@
 /** Writing to people: colours with a meaning, plain when piped. Text that comes from elsewhere is escaped before it is written. */
 import pc from "picocolors";
 import { escapeForTerminal, isControl, isInvisible } from "../../domain/text/escape.ts";
-import type { Output, World } from "../command.ts";
 import { CONDITION_STYLES, STATUS_STYLES, type Colour } from "./format.ts";
 import type { Condition, TaskStatus } from "../../domain/task/task.ts";
+import type { World, Output } from "../world.ts";
 
 export interface Terminal {
   /** On a terminal: colours, tables that fit, progress. Otherwise plain lines, nothing cut. */

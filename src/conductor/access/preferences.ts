@@ -19,9 +19,9 @@ import {
 } from "../../store/config.ts";
 import { auditBy } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
-import { asOperator, SYSTEM, type Principal } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { settingAad, openSetting } from "./reseal.ts";
+import { type Principal, SYSTEM, asOperator } from "../../store/principal.ts";
 
 /** For oneself, or for the whole tenant. */
 export interface PreferenceScope {

@@ -3,11 +3,11 @@ import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import * as months from "../../store/audit-months.ts";
 import { auditOperator } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { verifyAudit } from "./verify.ts";
 import { writeCheckpoint, withCheckpointLock } from "./checkpoints.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
+import { SYSTEM } from "../../store/principal.ts";
 
 /** A farm whose workers stand still for a quarter of a year still writes into months. */
 const MONTHS_AHEAD = 3;

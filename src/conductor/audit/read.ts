@@ -11,9 +11,9 @@ import {
   type AuditRecord,
 } from "../../store/audit-reading.ts";
 import { auditBy } from "../../store/operators.ts";
-import { asOperator, SYSTEM, type Principal } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { getTaskNamed } from "../tasks/find.ts";
+import { type Principal, SYSTEM, asOperator } from "../../store/principal.ts";
 
 /** Looked at by one statement, and by one request: whoever has few entries among many goes on from there. */
 const WINDOW = 20_000;

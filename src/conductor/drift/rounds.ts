@@ -1,7 +1,5 @@
 /** Looking at many products by turns: each at the head of its base branch, in rounds that are short enough to hold a lock. */
-import type { DriftJob } from "../../../queues/drift.ts";
-import { driftQueue } from "../../../queues/drift.ts";
-import type { NotChecked } from "../../domain/drift/drift.ts";
+import { type DriftJob, driftQueue } from "../../../queues/drift.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { PLANNABLE_STATUSES, type Product } from "../../domain/product.ts";
 import { listScans, type ScanRecord, type ScanKind } from "../../store/drift.ts";
@@ -12,6 +10,7 @@ import type { Fleet } from "../fleet.ts";
 import { getProduct, productsOf } from "../products/products.ts";
 import { messageOf } from "../../domain/errors.ts";
 import { SYSTEM_TENANT } from "../../domain/tenant.ts";
+import type { NotChecked } from "../../domain/drift/finding.ts";
 /** What a look at the fleet itself is kept under. */
 export const FLEET_SUBJECT = "fleet";
 

@@ -1,6 +1,6 @@
 /** Drift: look at products and at the fleet, compare, and keep what differs. Nothing that is looked at is changed. */
 import type { DriftJob } from "../../../queues/drift.ts";
-import { compareDrift, type Baseline, type DriftReport, type NotChecked } from "../../domain/drift/drift.ts";
+import { compareDrift } from "../../domain/drift/drift.ts";
 import { driftEvent, driftMessage, type Drift } from "../../domain/drift/report.ts";
 import { composeNotification } from "../../domain/notify/notification.ts";
 import type { Product } from "../../domain/product.ts";
@@ -27,6 +27,7 @@ import {
 import { getProduct } from "../products/products.ts";
 import type { Host } from "../../domain/host.ts";
 import { SYSTEM_TENANT } from "../../domain/tenant.ts";
+import type { Baseline, NotChecked, DriftReport } from "../../domain/drift/finding.ts";
 
 type ObservedProduct = Awaited<ReturnType<typeof surveyProduct>>;
 

@@ -9,11 +9,10 @@ import { taskEvents } from "../../domain/notify/event.ts";
 import { composeNotification, notificationFor, type NotificationType } from "../../domain/notify/notification.ts";
 import { isTerminal, type Task, type TaskStatus } from "../../domain/task/task.ts";
 import { createHint, type Hint } from "../../store/outbox.ts";
-import type { Principal } from "../../store/store.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { TaskNotification, TaskPatch, Transition } from "../../store/transitions.ts";
 import type { Fleet } from "../fleet.ts";
 import { redactorOf } from "../redactor.ts";
+import { type Principal, SYSTEM } from "../../store/principal.ts";
 
 /** The queue whose job must move the task on from where it now comes to. */
 export type NextJob =

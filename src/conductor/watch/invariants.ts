@@ -4,11 +4,11 @@ import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import { listOpenAlerts } from "../../store/alerts.ts";
 import * as broken from "../../store/invariants.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { endAlert, raiseAlert } from "./alerts.ts";
 import { verifyAudit } from "../audit/verify.ts";
 import { ensureSystemOperator } from "../system-operator.ts";
 import type { Fleet } from "../fleet.ts";
+import { SYSTEM } from "../../store/principal.ts";
 
 export interface InvariantVerdict {
   readonly id: string;

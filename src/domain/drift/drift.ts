@@ -1,41 +1,7 @@
-/** Drift: what is declared against what is there. Words, and one comparison; it observes nothing and mends nothing. */
-import { z } from "zod";
+/** Drift: what is declared compared with what is there. One pure comparison; it observes and changes nothing. */
 import { compareFleet, type DeclaredFleet, type ObservedFleet } from "./fleet-drift.ts";
 import { compareProduct, type ObservedProduct } from "./product-drift.ts";
-
-export const DriftSeverity = z.enum(["low", "medium", "high"]);
-export type DriftSeverity = z.infer<typeof DriftSeverity>;
-
-/** A difference. `subject` and `what` together name it over time; null is what is not there. */
-export const Finding = z.object({
-  subject: z.string(),
-  what: z.string(),
-  productId: z.string().nullable(),
-  declared: z.string().nullable(),
-  actual: z.string().nullable(),
-  severity: DriftSeverity,
-  /** What to type next. */
-  command: z.string().nullable(),
-  /** Where it was seen, when it is of one machine. */
-  host: z.string().nullable(),
-});
-export type Finding = z.infer<typeof Finding>;
-
-/** What counts as right until somebody accepts something else. */
-export const Baseline = z.object({ subject: z.string(), what: z.string(), value: z.string().nullable() });
-export type Baseline = z.infer<typeof Baseline>;
-
-/** What was not looked at, and why: never passed over in silence. */
-export const NotChecked = z.object({ what: z.string(), why: z.string() });
-export type NotChecked = z.infer<typeof NotChecked>;
-
-/** A machine as it last reported itself. */
-export interface ObservedHost {
-  readonly id: string;
-  readonly alive: boolean;
-  /** Of programs, of Fleetwright, and `config`, the print of its fleet.yaml. "missing" is a program that is not there. */
-  readonly versions: Readonly<Record<string, string>>;
-}
+import type { Finding, Baseline, ObservedHost, DeclaredProduct, DriftReport, BaselineIndex } from "./finding.ts";
 
 export interface DeclaredState {
   readonly products: readonly DeclaredProduct[];
@@ -43,26 +9,11 @@ export interface DeclaredState {
   readonly fleet?: DeclaredFleet | undefined;
 }
 
-export interface DeclaredProduct {
-  readonly id: string;
-  readonly repository: string;
-  readonly baseBranch: string;
-}
-
 export interface ActualState {
   /** Those that could be read; the others are not compared, and stay as they were. */
   readonly products: readonly ObservedProduct[];
   readonly hosts: readonly ObservedHost[];
   readonly fleet?: ObservedFleet | undefined;
-}
-
-export interface DriftReport {
-  readonly findings: readonly Finding[];
-  /** Seen for the first time: right until it changes. */
-  readonly firstSeen: readonly Baseline[];
-  /** What was compared; a finding of these that is not among them is gone. */
-  readonly subjects: readonly string[];
-  readonly notChecked: readonly NotChecked[];
 }
 
 /** Pure: the same facts give the same report, in the same order. */
@@ -89,14 +40,6 @@ export function compareDrift(
     subjects: parts.flatMap(({ subjects }) => subjects),
     notChecked: parts.flatMap(({ notChecked }) => notChecked),
   };
-}
-
-export interface BaselineIndex {
-  /** What counts as right, or undefined when nothing was recorded yet. */
-  find(subject: string, what: string): Baseline | undefined;
-  forSubject(subject: string): readonly Baseline[];
-  /** Somebody accepted exactly this. */
-  isAccepted(finding: Finding): boolean;
 }
 
 function indexBaselines(list: readonly Baseline[]): BaselineIndex {

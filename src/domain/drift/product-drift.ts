@@ -1,16 +1,16 @@
 /** Drift of one product: its locks and its needs against what they were, against each other, and against the hosts. */
-import type {
-  Baseline,
-  BaselineIndex,
-  DriftReport,
-  Finding,
-  NotChecked,
-  ObservedHost,
-  DeclaredProduct,
-} from "./drift.ts";
 import { shellWord } from "../text/shell-word.ts";
 import type { Requirement, Tool, Toolchain } from "./toolchain.ts";
 import { highestVersion, satisfies } from "./version-range.ts";
+import type {
+  Finding,
+  Baseline,
+  NotChecked,
+  ObservedHost,
+  DeclaredProduct,
+  DriftReport,
+  BaselineIndex,
+} from "./finding.ts";
 
 export interface ObservedProduct extends Toolchain {
   readonly id: string;

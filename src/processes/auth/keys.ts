@@ -14,7 +14,7 @@ import {
   type SigningKey,
 } from "../../http/auth/tokens.ts";
 import { insertKey, listUsableKeys, type NewSigningKey, type SigningKeyRow } from "../../store/keys.ts";
-import { type Store } from "../../store/store.ts";
+import type { Store } from "../../store/store.ts";
 import { openSeal } from "./seal.ts";
 
 export interface SigningKeys {

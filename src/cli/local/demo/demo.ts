@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { SpawnRequest } from "../../../domain/task/spawn.ts";
 import { requirePrograms } from "../../../processes/preflight.ts";
-import { LOCAL_OPERATOR } from "../../../processes/up.ts";
+import { LOCAL_OPERATOR } from "../../../domain/operator.ts";
 import { AuditProof, InvariantsView } from "../../../views/integrity.ts";
 import { StoryView } from "../../../views/task-details.ts";
 import { MergedView, TaskView } from "../../../views/task.ts";

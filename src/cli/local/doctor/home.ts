@@ -7,7 +7,7 @@ import type { Config } from "../../../environment.ts";
 import { loadSettings } from "../../../processes/settings.ts";
 import { credentialsFile } from "../../client/credentials.ts";
 import { plural } from "../../print/format.ts";
-import type { Finding } from "./doctor.ts";
+import type { Finding } from "./check.ts";
 
 /** Below this no agent is started. */
 const COMFORTABLE_MB = 5_000;

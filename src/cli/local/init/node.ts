@@ -1,7 +1,7 @@
 /** JavaScript and TypeScript: package.json's scripts, and the package manager that its lock file or its own word names. */
 import { z } from "zod";
 import { parseJson } from "../../../domain/text/json.ts";
-import type { Detected, Folder } from "./detect.ts";
+import type { Detected, Folder } from "./project.ts";
 
 const Manifest = z.object({
   name: z.string().optional().catch(undefined),
