@@ -59,6 +59,6 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
     return await parse(COMMANDS, argv, world);
   } catch (error) {
     const { report } = await import("./report.ts");
-    return report(error, argv.includes("--json"), world);
+    return report(error, { json: argv.includes("--json"), world });
   }
 }

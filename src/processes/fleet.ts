@@ -9,6 +9,7 @@ import { migrateQueueBackend, openBroker, type Broker } from "../broker/broker.t
 import type { Fleet } from "../conductor/fleet.ts";
 import type { Config } from "../environment.ts";
 import type { Settings } from "../domain/settings/settings.ts";
+import { createRedactor } from "../domain/text/redact.ts";
 import { openLocalForge } from "../forge/local.ts";
 import type { Log } from "../log.ts";
 import { openChannels } from "../notify/channels.ts";
@@ -185,6 +186,7 @@ async function openServices({
   Omit<Fleet, "store" | "broker" | "agents" | "signer" | "seal" | "kickRelay" | "settings">
 > {
   const heartbeatIntervalMs = config.FLEET_HEARTBEAT_INTERVAL_MS;
+  const secrets = environmentSecrets({ environment: secretEnv() });
   return {
     forge: openLocalForge(config.FLEET_HOME),
     channels: openChannels({
@@ -192,7 +194,8 @@ async function openServices({
       webhook: { clock: now },
       ...(config.FLEET_SMTP_URL ? { email: { smtpUrl: config.FLEET_SMTP_URL, from: config.FLEET_SMTP_FROM } } : {}),
     }),
-    secrets: environmentSecrets({ environment: secretEnv() }),
+    secrets,
+    redactor: createRedactor({ values: secrets.allSecretValues() }),
     scheduleFiles: openScheduleFolder(schedulesFolder(config, process.cwd())),
     host: { id: config.FLEET_HOST_ID, bootId: await bootId(), slots: config.FLEET_SLOTS },
     worker: `${config.FLEET_HOST_ID}/${process.pid}/${randomBytes(3).toString("hex")}`,

@@ -41,7 +41,7 @@ export function viewKeys(rows: readonly KeyRow[], now: Date): z.input<typeof Key
   return {
     keys: rows.map((row) => ({
       kid: row.id,
-      standing: keyStatus(row, row === signing, now),
+      standing: keyStatus({ ...row, signs: row === signing }, now),
       since: row.activeFrom.toISOString(),
       until: toIsoOrNull(row.retireAt),
       revokedAt: toIsoOrNull(row.revokedAt),
@@ -49,7 +49,10 @@ export function viewKeys(rows: readonly KeyRow[], now: Date): z.input<typeof Key
   };
 }
 
-function keyStatus({ retireAt, revokedAt }: KeyRow, signs: boolean, now: Date): KeyView["standing"] {
+function keyStatus(
+  { retireAt, revokedAt, signs }: KeyRow & { readonly signs: boolean },
+  now: Date,
+): KeyView["standing"] {
   if (revokedAt) return "revoked";
   if (signs) return "signs";
   return retireAt && retireAt <= now ? "retired" : "verifies";

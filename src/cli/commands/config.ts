@@ -56,7 +56,7 @@ const setCommand: Command = {
   ],
 
   async run(shell, [key = "", typed], { tenant, secretFromStdin }) {
-    const value = await readValue(shell, key, typed, secretFromStdin === true);
+    const value = await readValue(shell, key, { typed, fromStdin: secretFromStdin === true });
     const params = { path: { key }, body: { value, tenant: tenant === true } };
     const setting = await shell.api.request("PUT /api/fleet/config/{key}", params, settingView);
     if (shell.json) shell.terminal.json(setting);
@@ -108,8 +108,7 @@ export const configCommands: readonly Command[] = [listCommand, getCommand, setC
 async function readValue(
   { world }: Shell,
   key: string,
-  typed: string | undefined,
-  fromStdin: boolean,
+  { typed, fromStdin }: { readonly typed: string | undefined; readonly fromStdin: boolean },
 ): Promise<string> {
   const [{ getPreference }, { FleetError }] = await Promise.all([
     import("../../domain/settings/preferences.ts"),

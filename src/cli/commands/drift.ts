@@ -54,7 +54,7 @@ async function scanDrift(
   product: string | undefined,
   read: () => Promise<DriftReportDocument>,
 ): Promise<DriftReportDocument> {
-  const { scanAndRead } = await import("../client/wait-for-scan.ts");
+  const { scanAndRead } = await import("../wait/wait-for-scan.ts");
   return scanAndRead(shell, { route: "POST /api/fleet/drift/check", product }, read);
 }
 

@@ -78,7 +78,7 @@ export async function followBatch(
     await printStarted(shell, batch, orders);
     return 0;
   }
-  const { waitForBatch } = await import("../client/run-wait.ts");
+  const { waitForBatch } = await import("../wait/wait-for-batch.ts");
   if (!json) await printRefused(shell, batch);
   const ended = await waitForBatch(batch.batchId, shell);
   if (json) terminal.json({ batchId: batch.batchId, orders: ended, refused: batch.refused });

@@ -44,7 +44,7 @@ export const spawnCommand: Command = {
     const params = { body: request, idempotencyKey: makeIdempotencyKey(description, world) };
     const task = await api.request("POST /api/fleet/spawn", params, TaskView);
     if (options["wait"]) {
-      const { waitForTask } = await import("../client/wait.ts");
+      const { waitForTask } = await import("../wait/wait-for-task.ts");
       return waitForTask(task, { api, terminal, json, world });
     }
     if (json) terminal.json(task);

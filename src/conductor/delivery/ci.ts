@@ -12,7 +12,6 @@ import { findTaskAtEpoch } from "../../store/tasks.ts";
 import { transitionTask } from "../../store/transitions.ts";
 import type { Fleet } from "../fleet.ts";
 import { autoRenewLease } from "../lease.ts";
-import { redactorOf } from "../redactor.ts";
 import { buildTransition } from "../tasks/transition.ts";
 
 /** Renewed at a third; short, because a dead worker's job is done again only when its lease is over. */
@@ -71,7 +70,7 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
       commands: product.commands,
       timeoutMs: product.ci.timeoutMinutes * 60_000,
       logPath: join(fleet.home, "ci", task.id, `${run.headSha}.log`),
-      redactor: redactorOf(fleet),
+      redactor: fleet.redactor,
       signal: lease.signal,
     });
     lease.assertHeld();

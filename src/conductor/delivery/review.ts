@@ -35,7 +35,6 @@ import { ciFacts, reviewersOf } from "../tasks/facts.ts";
 import { failureTransition } from "../tasks/fail.ts";
 import type { Fleet } from "../fleet.ts";
 import { autoRenewLease } from "../lease.ts";
-import { redactorOf } from "../redactor.ts";
 import { buildTransition, type TransitionRequest } from "../tasks/transition.ts";
 
 /** Renewed at a third; short, because a dead worker's job is done again only when its lease is over. */
@@ -122,7 +121,7 @@ async function requestReview(
   signal: AbortSignal,
 ): Promise<ReviewResult> {
   const repository = await fleet.forge.ensure(task.repository);
-  const masks = redactorOf(fleet);
+  const masks = fleet.redactor;
   const diff = await fleet.forge.diff(repository, {
     base: task.baseBranch,
     head: review.headSha,

@@ -38,7 +38,7 @@ export async function gatherGcFacts(fleet: Fleet, ask: HostGcRequest): Promise<G
       ...found.snapshots.map(({ name, path, changedAt, taskId }) => {
         return { kind: "snapshot", subject: name, path, takenAt: changedAt, task: tasks.stateOf(taskId) } as const;
       }),
-      ...found.mirrors.map((mirror) => mirrorFacts(mirror, wanted(mirror.url))),
+      ...found.mirrors.map((mirror) => mirrorFacts({ ...mirror, wanted: wanted(mirror.url) })),
       ...found.sockets.map(({ name, path, answers }) => ({ kind: "socket", subject: name, path, answers }) as const),
       ...found.attempts
         .filter(({ name }) => UUID.test(name))
@@ -143,7 +143,15 @@ async function branchFacts(fleet: Fleet, mirror: FoundMirror, tasks: TaskIndex):
   return facts;
 }
 
-function mirrorFacts({ name, path, url, usedAt, branches, checkedOut }: FoundMirror, wanted: boolean): MirrorFacts {
+function mirrorFacts({
+  name,
+  path,
+  url,
+  usedAt,
+  branches,
+  checkedOut,
+  wanted,
+}: FoundMirror & { readonly wanted: boolean }): MirrorFacts {
   const counts = { branches: branches.length, workspaces: checkedOut.size };
   return { kind: "mirror", subject: name, path, usedAt, url, wanted, ...counts };
 }

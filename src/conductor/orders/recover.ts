@@ -8,7 +8,6 @@ import { insertArtifacts } from "../../store/artifacts.ts";
 import { findOrder } from "../../store/orders.ts";
 import { listOpenRunIds, listUnsealedRuns, markRunSealed } from "../../store/runs.ts";
 import type { Fleet } from "../fleet.ts";
-import { redactorOf } from "../redactor.ts";
 import { productsOf } from "../products/products.ts";
 import { publishLastRun, recordEnd, type RunContext } from "./record.ts";
 import type { Run } from "../../domain/orders/run.ts";
@@ -38,7 +37,7 @@ async function sealDeadRun(fleet: Fleet, run: Run): Promise<void> {
   const order = await fleet.store.asSystem((tx) => findOrder(tx, run.orderId));
   if (!order || !run.dir) return;
   // Nothing is asked of the log, so what the dead one wrote stays as it is.
-  const evidence = await openEvidence(run.dir, redactorOf(fleet));
+  const evidence = await openEvidence(run.dir, fleet.redactor);
   const work: RunContext = { order, run, product, evidence };
   const sentence = run.message ?? "its worker died";
   const seconds = ((run.endedAt ?? fleet.clock()).getTime() - run.startedAt.getTime()) / 1_000;

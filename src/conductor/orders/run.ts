@@ -16,7 +16,6 @@ import type { Fleet } from "../fleet.ts";
 import { executeIntent } from "./intents/index.ts";
 import type { IntentOutcome } from "./intents/intent.ts";
 import { autoRenewLease, type Lease } from "../lease.ts";
-import { redactorOf } from "../redactor.ts";
 import { productsOf } from "../products/products.ts";
 import { recordStart, type RunContext } from "./record.ts";
 import { settleRun, type Verdict } from "./settle.ts";
@@ -42,7 +41,7 @@ export async function runOrder(fleet: Fleet, job: OrderJob, signal: AbortSignal)
   const lease = autoRenewLease(signal, LEASE_MS, () => renewOrderClaim(fleet, claim, product, stop));
   try {
     if (order.crashes > 0) await cleanUpLeftovers(fleet, order);
-    const evidence = await openEvidence(evidenceDir(fleet.home, product.id, run.id), redactorOf(fleet));
+    const evidence = await openEvidence(evidenceDir(fleet.home, product.id, run.id), fleet.redactor);
     try {
       const work: RunContext = { order, run, product, evidence };
       const verdict = await executeOrder(fleet, work, { lease, stop: stop.signal, shutdown: signal });

@@ -70,7 +70,11 @@ export async function listTasksFor(
 }
 
 /** Counts per status, within sight. */
-export async function countTasksFor(fleet: Fleet, by: Operator, all = false): Promise<Record<string, number>> {
+export async function countTasksFor(
+  fleet: Fleet,
+  by: Operator,
+  { all = false }: { readonly all?: boolean } = {},
+): Promise<Record<string, number>> {
   return fleet.store.transaction(visibleTo(by, { all }), (tx) => countTasksByStatus(tx));
 }
 

@@ -11,7 +11,6 @@ import { isTerminal, type Task, type TaskStatus } from "../../domain/task/task.t
 import { createHint, type Hint } from "../../store/outbox.ts";
 import type { TaskNotification, TaskPatch, Transition } from "../../store/transitions.ts";
 import type { Fleet } from "../fleet.ts";
-import { redactorOf } from "../redactor.ts";
 import { type Principal, SYSTEM } from "../../store/principal.ts";
 
 /** The queue whose job must move the task on from where it now comes to. */
@@ -153,7 +152,7 @@ function buildNotes(
   if (muted && !(to && isTerminal(to))) return [];
   const { summary, ...facts } = composeNotification(type, after, {
     detail: request.message,
-    redact: redactorOf(fleet).redact,
+    redact: fleet.redactor.redact,
   });
   // INV-018: an end is recorded even when nobody wants to hear of it; then the terminal has it.
   return [{ type, summary, facts, channels: muted ? ["terminal"] : fleet.settings.notify.channels }];

@@ -56,7 +56,11 @@ function definedFields(change: SetBudgetRequest["change"]): Partial<OwnerBudget>
 }
 
 /** One's own tenant's, or for an admin everybody's. */
-export async function listBudgetsFor(fleet: Fleet, by: Operator, all: boolean): Promise<budgets.BudgetRow[]> {
+export async function listBudgetsFor(
+  fleet: Fleet,
+  by: Operator,
+  { all }: { readonly all: boolean },
+): Promise<budgets.BudgetRow[]> {
   const isAll = all && by.role === "admin";
   return fleet.store.transaction(visibleTo(by, { all: isAll }), (tx) =>
     budgets.listBudgets(tx, isAll ? undefined : by.tenantId),

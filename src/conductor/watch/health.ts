@@ -99,7 +99,7 @@ export async function watchFleet(fleet: Fleet): Promise<void> {
 async function watchLoad(fleet: Fleet, tx: Tx, reporter: AlertReporter): Promise<void> {
   const load = await measureSlotQueue(tx);
   const limits = fleet.settings.governance.overload;
-  const decision = decideOverload(load, limits, reporter.isOpen(OVERLOAD));
+  const decision = decideOverload(load, limits, { isOpen: reporter.isOpen(OVERLOAD) });
   const minutes = Math.floor(load.oldestMs / 60_000);
   const summary = `${load.waiting} wait for a host, the longest for ${minutes} min`;
   if (decision === "raise") {
@@ -128,7 +128,7 @@ async function watchDenials(fleet: Fleet, tx: Tx, reporter: AlertReporter): Prom
   const denials = new Map(found.map(({ operatorId, refused }) => [DENIED + operatorId, refused]));
   for (const key of new Set([...denials.keys(), ...reporter.open(DENIED)])) {
     const [refused, operator] = [denials.get(key) ?? 0, key.slice(DENIED.length)];
-    const decision = decideBurst(refused, spawns, reporter.isOpen(key));
+    const decision = decideBurst(refused, spawns, { isOpen: reporter.isOpen(key) });
     const summary = `operator ${operator} was refused ${refused} spawns within ${minutes} min`;
     const facts = { operator, refused, spawns, minutes };
     if (decision === "raise") await reporter.raise("GOVERNANCE_ALERT", { key, subject: operator, summary, facts });

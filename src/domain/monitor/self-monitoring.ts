@@ -1,4 +1,4 @@
-/** Watching the house itself: is every check running, and does work wait for too long? Rules over figures of the store. */
+/** Self-monitoring: does every check run, and does work wait for too long? Rules over figures of the store. */
 import { type z } from "zod";
 import { type Governance } from "../settings/governance.ts";
 
@@ -20,19 +20,23 @@ export interface Load {
   readonly oldestMs: number;
 }
 
+interface AlertState {
+  readonly isOpen: boolean;
+}
+
 type LoadLimits = z.infer<typeof Governance>["overload"];
 
 const MINUTE_MS = 60_000;
 
 /** Begins above a limit, and ends when both figures are below half of theirs: in between nothing changes. */
-export function decideOverload(load: Load, limits: LoadLimits, isOpen: boolean): "raise" | "end" | "nothing" {
+export function decideOverload(load: Load, limits: LoadLimits, { isOpen }: AlertState): "raise" | "end" | "nothing" {
   const share = Math.max(load.waiting / limits.queueDepth, load.oldestMs / (limits.waitMinutes * MINUTE_MS));
   if (share > 1) return isOpen ? "nothing" : "raise";
   return isOpen && share < 0.5 ? "end" : "nothing";
 }
 
 /** The same for spawns that were refused to one operator. */
-export function decideBurst(refused: number, limit: number, isOpen: boolean): "raise" | "end" | "nothing" {
+export function decideBurst(refused: number, limit: number, { isOpen }: AlertState): "raise" | "end" | "nothing" {
   if (refused >= limit) return isOpen ? "nothing" : "raise";
   return isOpen && refused < limit / 2 ? "end" : "nothing";
 }

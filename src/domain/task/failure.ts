@@ -32,7 +32,7 @@ export function classifyExit({ exitCode, signal, outOfMemory, reported }: ExitEv
 /** Undefined when the checks passed. A head that passed before and fails now fails by chance. */
 export function classifyCi(
   result: Pick<CiResult, "status" | "steps">,
-  passedBefore: boolean,
+  { passedBefore }: { readonly passedBefore: boolean },
 ): Classification | undefined {
   if (result.status === "passing") return undefined;
   if (result.status === "error") {

@@ -44,7 +44,10 @@ class RedactingAdapter extends BullMQAdapter {
 }
 
 /** `taskPage`: below which path a task is shown. */
-export function boardQueue(queue: Queue, readOnlyMode: boolean, taskPage: string): BullMQAdapter {
+export function boardQueue(
+  queue: Queue,
+  { readOnlyMode, taskPage }: { readonly readOnlyMode: boolean; readonly taskPage: string },
+): BullMQAdapter {
   const taskLink = ({ data }: QueueJobJson): ExternalJobUrl | undefined => {
     const id: unknown = new Map(Object.entries(data ?? {})).get("taskId");
     if (typeof id !== "string" || !UUID.test(id)) return undefined;

@@ -1,4 +1,4 @@
-/** One line per request, with its id: what changes something at info, looking at debug, what failed on our side at warn. */
+/** One line per request, with its id: changes at info, reads at debug, failures on our side at warn. */
 import type { Request, Response } from "express";
 import type { Operator } from "../../domain/operator.ts";
 import { SAFE_METHODS } from "../route.ts";
@@ -15,11 +15,11 @@ export function logWhenDone(log: HttpLog, request: Request, response: Response):
       event: "request",
       requestId: requestIdOf(response),
       method: request.method,
-      // Without the query: login codes and search texts stand there.
+      // Without the query, which may hold a login code or a search text.
       path: request.path.slice(0, MAX_PATH_LENGTH),
       status,
       duration_ms: Math.round(performance.now() - startedAt),
-      ...callers.get(response),
+      ...callerOf(response),
     };
     if (typeof status === "number" && status >= 500) log.warn(facts, "answered");
     else if (SAFE_METHODS.has(request.method) || request.method === "OPTIONS") log.debug(facts, "answered");
@@ -27,9 +27,18 @@ export function logWhenDone(log: HttpLog, request: Request, response: Response):
   });
 }
 
-const callers = new WeakMap<Response, { readonly tenantId: string; readonly operatorId: string }>();
+interface Caller {
+  readonly tenantId: string;
+  readonly operatorId: string;
+}
 
-/** Who asked, once that is known. */
+/** Who sent the request, once that is known. */
 export function setCaller(response: Response, { id, tenantId }: Operator): void {
-  callers.set(response, { tenantId, operatorId: id });
+  const caller: Caller = { tenantId, operatorId: id };
+  response.locals["caller"] = caller;
+}
+
+function callerOf(response: Response): Caller | undefined {
+  const caller: Caller | undefined = response.locals["caller"];
+  return caller;
 }

@@ -3,7 +3,7 @@ import { EventView } from "../../views/event.ts";
 import { TaskView } from "../../views/task.ts";
 import { openBell } from "./bell.ts";
 import type { Shell } from "../command.ts";
-import { openProgress } from "../progress.ts";
+import { openProgress } from "../print/progress.ts";
 import type { Terminal } from "../print/terminal.ts";
 import { formatDuration } from "../print/format.ts";
 

@@ -4,7 +4,7 @@ import { OrderView } from "../../views/orders/order.ts";
 import { pageOf, type Page } from "../../views/page.ts";
 import { RunView } from "../../views/orders/run.ts";
 import type { Shell } from "../command.ts";
-import { openProgress } from "../progress.ts";
+import { openProgress } from "../print/progress.ts";
 import { endLine, paintStatus } from "../print/run-lines.ts";
 import { openBell } from "./bell.ts";
 import { plural } from "../print/format.ts";
