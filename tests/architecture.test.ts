@@ -1,6 +1,7 @@
 /** The architecture as a test: who may import whom, what only one place may do, how large a file may be. */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path/posix";
+import { type ESTree, parseSync, Visitor } from "rolldown/utils";
 import { expect, test } from "vitest";
 
 const CONTRACTS = ["src/domain", "queues", "schedules"];
@@ -79,6 +80,15 @@ const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["orders"],
     ["monitor", "planner"],
   ],
+  "src/cli": [
+    ["world.ts", "audit-file.ts"],
+    ["client", "print"],
+    ["command.ts"],
+    ["wait"],
+    ["commands", "local"],
+    ["."],
+  ],
+  "src/processes": [["loop.ts", "refreshing.ts"], ["auth"], ["."]],
   "src/http": [
     [".", "pages"],
     ["auth", "docs", "routes"],
@@ -205,9 +215,41 @@ test.each(sources.filter((file) => !READS_ENVIRONMENT.has(file)))("%s reads no e
   expect(codeOf(file)).not.toMatch(/process\s*\.\s*env\b|process\[["']env|\benv\b[^;\n]*from "node:process"/);
 });
 
+/** Collections of a module that the module itself writes to. */
+function writtenCollections(code: string): string[] {
+  const names = code.matchAll(/^(?:export )?const (?<name>\w+)[^\n=]*= new (?:Map|Set|WeakMap|WeakSet)\b/gm);
+  return [...names].flatMap(({ groups }) => {
+    const name = groups?.["name"] ?? "";
+    return new RegExp(`\\b${name}\\.(?:set|add|delete|clear)\\(`).test(code) ? [name] : [];
+  });
+}
+
 test.each(sources)("%s keeps nothing between calls", (file) => {
-  // What lives long is opened by a process and handed down, never kept by a module.
-  expect(codeOf(file).match(/^(?:export )?let .*/gm) ?? []).toEqual([]);
+  // A process opens what lives long and hands it down; a module never holds it.
+  const code = codeOf(file);
+  expect([...(code.match(/^(?:export )?let .*/gm) ?? []), ...writtenCollections(code)]).toEqual([]);
+});
+
+/** Whether a parameter is a plain boolean: at the call, `true` does not say what it means. */
+function isBoolean(parameter: ESTree.ParamPattern): boolean {
+  if (parameter.type === "TSParameterProperty") return isBoolean(parameter.parameter);
+  if (parameter.type === "AssignmentPattern") {
+    const { left, right } = parameter;
+    return isBoolean(left) || (right.type === "Literal" && typeof right.value === "boolean");
+  }
+  return parameter.typeAnnotation?.typeAnnotation.type === "TSBooleanKeyword";
+}
+
+test.each(sources)("%s takes no boolean parameter", (file) => {
+  const found: string[] = [];
+  const check = ({ params, start }: { params: readonly ESTree.ParamPattern[]; start: number }) => {
+    if (params.some((one) => isBoolean(one))) found.push(textOf(file).slice(start, start + 60));
+  };
+  // Not of arrow functions: as callbacks they take what their caller gives.
+  const visitor = new Visitor({ FunctionDeclaration: check, FunctionExpression: check, TSMethodSignature: check });
+  visitor.visit(parseSync(file, textOf(file), { lang: "ts" }).program);
+
+  expect(found).toEqual([]);
 });
 
 test.each([...sources, ...scripts, ...tests])("%s is short enough to read in one sitting", (file) => {

@@ -8,7 +8,7 @@ import { TaskJob } from "../../queues/task-job.ts";
 import { jobOptions } from "../../src/broker/broker.ts";
 import { relayWaiting } from "../../src/conductor/relay.ts";
 import { applyTransition } from "../../src/conductor/tasks/transition.ts";
-import { startRelay } from "../../src/processes/worker.ts";
+import { startRelay } from "../../src/processes/relay.ts";
 import { toScoreLine, type ScoreLine } from "../line.ts";
 import { pickFigure, interleave, computePercentiles, type Contender } from "../rounds.ts";
 import type { BenchRow } from "../row.ts";

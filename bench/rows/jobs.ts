@@ -6,13 +6,14 @@ import { spawnQueue } from "../../queues/spawn.ts";
 import { TaskJob } from "../../queues/task-job.ts";
 import { openBroker } from "../../src/broker/broker.ts";
 import type { Task } from "../../src/domain/task/task.ts";
-import { SYSTEM, type Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { toScoreLine, type ScoreLine } from "../line.ts";
 import { pickFigure, interleave, type Figures } from "../rounds.ts";
 import type { BenchRow } from "../row.ts";
 import { seedTasks, openBenchStore } from "../seed.ts";
 import type { BenchWorld } from "../world.ts";
 import { checkTransitioned, toReviewing } from "./transitions.ts";
+import { SYSTEM } from "../../src/store/principal.ts";
 
 export const jobsRow: BenchRow = {
   rows: ["2"],

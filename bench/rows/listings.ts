@@ -5,7 +5,7 @@ import { listOrders } from "../../src/store/orders.ts";
 import { listLatestEvents } from "../../src/store/outbox.ts";
 import { listRuns } from "../../src/store/runs.ts";
 import type { Tx } from "../../src/store/sql.ts";
-import { asOperator, SYSTEM, type Principal, type Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { listTaskPage, type TaskSearch } from "../../src/store/task-pages.ts";
 import { countTasksByStatus, findTask } from "../../src/store/tasks.ts";
 import type { Operator } from "../../src/domain/operator.ts";
@@ -17,6 +17,7 @@ import { pickFigure, interleave, computeQuartiles, computePercentiles } from "..
 import type { BenchRow } from "../row.ts";
 import { openBenchStore } from "../seed.ts";
 import type { Database } from "../world.ts";
+import { type Principal, SYSTEM, asOperator } from "../../src/store/principal.ts";
 
 type ListingQuery = (tx: Tx, by: Operator) => Promise<unknown>;
 interface Listing {

@@ -4,13 +4,14 @@ import { Pool } from "pg";
 import { ciQueue } from "../../queues/ci.ts";
 import type { Task } from "../../src/domain/task/task.ts";
 import { createHint } from "../../src/store/outbox.ts";
-import { SYSTEM, type Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
 import type { Transition } from "../../src/store/transitions.ts";
 import { toScoreLine, type ScoreLine } from "../line.ts";
 import { pickFigure, interleave, computePercentiles } from "../rounds.ts";
 import type { BenchRow } from "../row.ts";
 import { runConcurrently, seedTasks, openBenchStore } from "../seed.ts";
 import type { Database, BenchWorld } from "../world.ts";
+import { SYSTEM } from "../../src/store/principal.ts";
 
 /** More connections do not make the five statements faster on two cores. */
 const NAIVE_CONNECTIONS = 16;

@@ -1,7 +1,7 @@
 /** The files that are generated from the code: `npm run generate` writes them, and a test compares them. */
 import { format } from "prettier";
 import { z } from "zod";
-import { VERSION } from "../../src/cli/main.ts";
+import { VERSION } from "../../src/domain/version.ts";
 import { DriftReportDocument } from "../../src/domain/drift/report.ts";
 import { LastRun } from "../../src/domain/orders/last-run.ts";
 import { WorkOrder } from "../../src/domain/orders/order.ts";

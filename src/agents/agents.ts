@@ -93,7 +93,7 @@ export interface AgentsOptions {
 
 const DEFAULT_GRACE_MS = 5_000;
 const INSTALL_TIMEOUT_MS = 10 * 60_000;
-const MIN_FREE_MB = 500;
+export const MIN_FREE_MB = 500;
 
 export async function openAgents(options: AgentsOptions): Promise<Agents> {
   await mkdir(options.home, { recursive: true, mode: 0o700 });

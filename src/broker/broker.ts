@@ -8,7 +8,7 @@ import { openBackend, type BackendOptions } from "./backend.ts";
 import { BACKOFF, openConsumer, type JobHandler, type Consumer } from "./consumer.ts";
 import { applyToQueue, readSchedulers, type AppliedSchedules, type Scheduler } from "./schedules.ts";
 import { startWatchdog } from "./watchdog.ts";
-import { withTimeout } from "./within.ts";
+import { withTimeout } from "../domain/abort.ts";
 
 export { migrateQueueBackend } from "./backend.ts";
 export type { Consumer } from "./consumer.ts";

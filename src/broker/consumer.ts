@@ -3,7 +3,7 @@ import { UnrecoverableError, WaitingError, type Job, type Worker } from "bullmq"
 import type { QueueDefinition } from "../../queues/define.ts";
 import { FleetError } from "../domain/errors.ts";
 import type { Backend, WorkerSettings } from "./contract.ts";
-import { withTimeout, settlesWithin } from "./within.ts";
+import { settlesWithin, withSignal, withTimeout } from "../domain/abort.ts";
 
 export type JobHandler = (data: unknown, signal: AbortSignal) => Promise<unknown>;
 
@@ -135,14 +135,13 @@ async function runAttempt({ job, token, signal, handler }: JobAttempt): Promise<
   }
 }
 
-/** Leaves behind an answer that does not heed the shutdown: its job is run elsewhere, and its late writes are fenced off. */
+/** Abandons an answer that does not heed the shutdown: its job runs again elsewhere, and its late writes are fenced off. */
 function orAbandon(work: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    work.then(resolve, reject);
-    signal.addEventListener("abort", () => {
-      if (signal.reason === SHUTDOWN) setTimeout(() => reject(new Error(SHUTDOWN)), ABORT_GRACE_MS);
-    });
+  const abandon = new AbortController();
+  signal.addEventListener("abort", () => {
+    if (signal.reason === SHUTDOWN) setTimeout(() => abandon.abort(), ABORT_GRACE_MS);
   });
+  return withSignal(abandon.signal, work);
 }
 
 /** A paused worker still takes what its blocking read wakes up for, even the job it has just handed back: so that read ends. */

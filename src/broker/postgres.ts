@@ -17,7 +17,7 @@ import { EventEmitter } from "node:events";
 import { Client } from "pg";
 import { FleetError } from "../domain/errors.ts";
 import { MAX_EVENTS, type Backend } from "./contract.ts";
-import { withTimeout, settlesWithin } from "./within.ts";
+import { settlesWithin, withTimeout } from "../domain/abort.ts";
 
 type PgListenClient = Awaited<ReturnType<PostgresConnection["getListenClient"]>>;
 

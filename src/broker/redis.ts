@@ -3,7 +3,7 @@ import { Queue, Worker } from "bullmq";
 import { Redis, type RedisOptions as IoredisOptions } from "ioredis";
 import { FleetError } from "../domain/errors.ts";
 import { MAX_EVENTS, type Backend } from "./contract.ts";
-import { withTimeout, settlesWithin } from "./within.ts";
+import { settlesWithin, withTimeout } from "../domain/abort.ts";
 
 interface RedisOptions {
   readonly url: string;

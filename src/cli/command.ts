@@ -1,6 +1,7 @@
 /** What a verb is: data, from which `--help` is written, and one function that does it. */
 import type { Api } from "./client/api.ts";
 import type { Terminal } from "./print/terminal.ts";
+import type { World } from "./world.ts";
 
 export interface Command {
   /** `reject <task> <comment>`; a first word before it groups: `audit verify`. */
@@ -15,29 +16,10 @@ export interface Command {
   readonly run: (shell: Shell, args: readonly string[], options: CommandOptions) => Promise<number | void>;
 }
 
+/** The exit code of a check that found something wrong, as of the error "not-verified". */
+export const NOT_VERIFIED = 4;
+
 export type CommandOptions = Readonly<Record<string, unknown>>;
-
-/** The outside of one call of `fleet`; tests hand in their own. */
-export interface World {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly cwd: string;
-  readonly stdout: Output;
-  readonly stderr: Output;
-  /** What is typed, for verbs that ask; without it nobody is there to answer. */
-  readonly stdin?: Input;
-  /** Aborted by Ctrl-C. */
-  readonly signal: AbortSignal;
-  readonly clock: () => Date;
-  readonly random: () => number;
-}
-
-export interface Output {
-  readonly write: (text: string) => unknown;
-  readonly isTTY?: boolean | undefined;
-  readonly columns?: number | undefined;
-}
-
-export type Input = NodeJS.ReadableStream & { readonly isTTY?: boolean | undefined };
 
 /** What a verb is handed. */
 export interface Shell {

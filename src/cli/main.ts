@@ -1,7 +1,7 @@
 /** fleet: the verbs, each loaded only when it is typed; and the one place where a failure becomes words and an exit code. */
-import type { Command, World } from "./command.ts";
-
-export const VERSION = "0.1.0";
+import { VERSION } from "../domain/version.ts";
+import type { Command } from "./command.ts";
+import type { World } from "./world.ts";
 
 /**
  * What `fleet --help` lists, in this order. A verb that is not here does not exist. One word may stand for several (`run`,
@@ -59,6 +59,6 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
     return await parse(COMMANDS, argv, world);
   } catch (error) {
     const { report } = await import("./report.ts");
-    return report(error, argv.includes("--json"), world);
+    return report(error, { json: argv.includes("--json"), world });
   }
 }

@@ -1,7 +1,8 @@
 /** From what was typed to the verb that is meant: commander, fed with the verbs as data. */
 import { Command as Program, CommanderError } from "commander";
-import type { Command, World } from "./command.ts";
-import { VERSION } from "./main.ts";
+import type { Command } from "./command.ts";
+import { VERSION } from "../domain/version.ts";
+import type { World } from "./world.ts";
 
 type Verbs = Readonly<Record<string, () => Promise<Command | readonly Command[]>>>;
 
@@ -16,7 +17,7 @@ export async function parse(verbs: Verbs, argv: readonly string[], world: World)
   const commands = await Promise.all((verb ? [verb] : Object.values(verbs)).map((load) => load()));
   for (const command of commands.flat()) {
     addCommand(program, command, async (args, { json, ...options }) => {
-      exit = (await command.run(await openShell(world, json === true), args, options)) ?? 0;
+      exit = (await command.run(await openShell({ world, json: json === true }), args, options)) ?? 0;
     });
   }
   try {
@@ -64,7 +65,7 @@ function group(program: Program, name: string, summary: string): Program {
 }
 
 /** Nothing here loads a schema or opens a connection: a verb pays only for what it uses. */
-async function openShell(world: World, json: boolean) {
+async function openShell({ world, json }: { readonly world: World; readonly json: boolean }) {
   const [{ connectApi }, { openTerminal }, { readCredentials }] = await Promise.all([
     import("./client/api.ts"),
     import("./print/terminal.ts"),

@@ -2,11 +2,11 @@
 import { FAILURES, FleetError, messageOf } from "../domain/errors.ts";
 import type { Problem } from "../views/problem.ts";
 import { ProblemError } from "./client/api.ts";
-import type { World } from "./command.ts";
 import { jsonText, openTerminal, type Terminal } from "./print/terminal.ts";
 import { escapeForTerminal } from "../domain/text/escape.ts";
+import type { World } from "./world.ts";
 
-export function report(error: unknown, json: boolean, world: World): number {
+export function report(error: unknown, { json, world }: { readonly json: boolean; readonly world: World }): number {
   const terminal = openTerminal({ ...world, stdout: world.stderr });
   if (json) terminal.line(jsonText(toProblem(error)));
   else for (const line of errorLines(error, terminal)) terminal.line(line);

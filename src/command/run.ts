@@ -67,7 +67,8 @@ export function lastLines(text: string, max = 10): string {
   return text.trimEnd().split("\n").slice(-max).join("\n");
 }
 
-const EMPTY_RESULT: CommandResult = {
+/** Of a command that was not started. */
+export const EMPTY_RESULT: CommandResult = {
   exitCode: null,
   signal: null,
   stdout: "",

@@ -3,6 +3,7 @@ import type { Agents } from "../agents/agents.ts";
 import type { AgentSecretProvider } from "../agents/secrets.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Settings } from "../domain/settings/settings.ts";
+import type { Redactor } from "../domain/text/redact.ts";
 import type { Forges } from "../forge/forges.ts";
 import type { Channels } from "../notify/channels.ts";
 import type { Store } from "../store/store.ts";
@@ -14,6 +15,8 @@ export interface Fleet {
   readonly forges: Forges;
   readonly channels: Channels;
   readonly secrets: AgentSecretProvider;
+  /** Masks secrets in what is stored or shown: by their form, and by the very values that agents receive. */
+  readonly redactor: Redactor;
   readonly signer: Signer;
   readonly seal: Seal;
   readonly settings: Settings;

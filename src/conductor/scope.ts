@@ -1,6 +1,6 @@
 /** What an operator may read. */
 import type { Operator } from "../domain/operator.ts";
-import { asOperator, SYSTEM, type Principal } from "../store/store.ts";
+import { type Principal, SYSTEM, asOperator } from "../store/principal.ts";
 
 /** An operator sees their tenant; an admin who asks for `all` sees every tenant. */
 export function visibleTo(by: Operator, { all = false }: { all?: boolean } = {}): Principal {

@@ -3,9 +3,6 @@ import type { Operator } from "../domain/operator.ts";
 import { upsertOperator } from "../store/operators.ts";
 import type { Fleet } from "./fleet.ts";
 
-/** Owns what belongs to no other tenant: hosts, the database, the fleet's own schedules. It is the tenant of the local admin. */
-export const SYSTEM_TENANT = "local";
-
 /** The operator in whose name the fleet itself works for a tenant, such as when a schedule creates orders. */
 export function systemOperatorId(tenantId: string): string {
   return `factory.${tenantId}`;

@@ -1,6 +1,7 @@
 /** Operators: users of a tenant, whose tier determines what they may do and how many slots they may hold. */
 import { z } from "zod";
 import { FleetError } from "./errors.ts";
+import { SYSTEM_TENANT } from "./tenant.ts";
 
 export const Tier = z.enum(["observer", "participant", "builder", "architect", "sovereign"]);
 export type Tier = z.infer<typeof Tier>;
@@ -76,3 +77,6 @@ export const OperatorRow = z.object({
   createdAt: z.date(),
 });
 export type OperatorRow = z.infer<typeof OperatorRow>;
+
+/** The operator of a stack that runs on one machine alone; whoever may read its home has its token. */
+export const LOCAL_OPERATOR: Operator = { id: "local", tenantId: SYSTEM_TENANT, tier: "sovereign", role: "admin" };

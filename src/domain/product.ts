@@ -1,5 +1,6 @@
 /** A product: a repository that Fleetwright maintains. It is declared in fleet.yaml; thanks to the defaults a repository and two commands are enough. */
 import { z } from "zod";
+import { SYSTEM_TENANT } from "./tenant.ts";
 
 export const Slug = z
   .string()
@@ -58,7 +59,7 @@ export const Product = z.strictObject({
   tenant: z
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,119}$/, "must be letters, digits and . _ @ - (at most 120)")
-    .default("local"),
+    .default(SYSTEM_TENANT),
   owner: z.string().min(1).max(200).optional().describe("the person or team responsible for it"),
   status: ProductStatus.default("active"),
   criticality: Criticality.default("medium"),

@@ -1,5 +1,11 @@
-/** fleet.yaml `tenants`: the Unix user that a tenant's agents run as. */
+/** Tenants: which one is Fleetwright's own, and the settings of each in fleet.yaml. */
 import { z } from "zod";
+
+/** The tenant of Fleetwright itself (its hosts, its database, its timers) and of products that name none. */
+export const SYSTEM_TENANT = "local";
+
+/** In the place of a person or a key: the tenant as a whole. */
+export const WHOLE_TENANT = "*";
 
 const TenantSettings = z.strictObject({
   unixUser: z

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { isBranchName } from "../domain/task/branch.ts";
 import { truncateDiffByFile } from "../domain/text/diff.ts";
 import { FleetError } from "../domain/errors.ts";
-import { git, gitFailed, tryGit } from "../git/git.ts";
+import { OBJECT_NAME, git, gitFailed, tryGit } from "../git/git.ts";
 import { refsFingerprint } from "../git/refs-fingerprint.ts";
 import { runChecks } from "./checks.ts";
 import type {
@@ -22,7 +22,6 @@ import { identifyRepository, openRepository } from "./repositories.ts";
 const MAX_DIFF_BYTES = 16 * 1_024 * 1_024;
 const DIFF_TIMEOUT_MS = 120_000;
 const MINUTE_MS = 60_000;
-const COMMIT_ID = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
 
 /** `home` is FLEET_HOME. The operator's own checkouts are only ever read. */
 export function openLocalForge(home: string): Forge {
@@ -203,7 +202,7 @@ async function diff(repository: ForgeRepository, { base, head, caps, redact }: D
 
 /** A branch by its full name, or a commit: nothing that git would have to guess. */
 function revision(name: string): string {
-  if (COMMIT_ID.test(name)) return name;
+  if (OBJECT_NAME.test(name)) return name;
   assertBranchNames(name);
   return `refs/heads/${name}`;
 }

@@ -2,9 +2,8 @@
 import { lastLines } from "../command/run.ts";
 import { FleetError } from "../domain/errors.ts";
 import { shellWord } from "../domain/text/shell-word.ts";
-import { FLEETWRIGHT_IDENTITY, git, gitFailed, tryGit } from "../git/git.ts";
+import { FLEETWRIGHT_IDENTITY, git, gitFailed, isAncestor, tryGit } from "../git/git.ts";
 import type { ForgeRepository, MergeRequest, MergeResult } from "./forge.ts";
-import { isAncestor } from "./repositories.ts";
 
 /** Another process may merge at the same moment; each lost try means that another merge succeeded. */
 const MAX_TRIES = 10;

@@ -1,11 +1,11 @@
 /** The local forge's bare repositories, and how they follow the operator's: by fast-forward or not at all. */
 import { chmod, mkdir, realpath, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { withLock } from "../command/file-lock.ts";
 import { isBranchName } from "../domain/task/branch.ts";
 import { FleetError } from "../domain/errors.ts";
 import { createBareCopy } from "../git/bare-copy.ts";
-import { git, REMOTE_PROTOCOLS, tryGit } from "../git/git.ts";
-import { withLock } from "../git/lock.ts";
+import { REMOTE_PROTOCOLS, git, isAncestor, tryGit } from "../git/git.ts";
 import { parseRepositoryAddress, repositoryFolder, repositorySlug } from "../git/repository-url.ts";
 import type { ForgeRepository, RepositoryName } from "./forge.ts";
 
@@ -61,7 +61,8 @@ export async function openRepository(home: string, name: RepositoryName): Promis
   }
   const key = repositoryFolder(name.repository);
   const gitDir = join(home, "forge", `${key}.git`);
-  return withLock(join(home, "forge", "locks", key), { timeoutMs: FETCH_TIMEOUT_MS }, async () => {
+  const lock = { timeoutMs: FETCH_TIMEOUT_MS, code: "git-failed" } as const;
+  return withLock(join(home, "forge", "locks", key), lock, async () => {
     const isNew = (await tryGit(["rev-parse", "--git-dir"], { gitDir, cwd: "/" })).exitCode !== 0;
     if (isNew) await createCopy(gitDir, name);
     else await fetchSource(gitDir, name);
@@ -145,10 +146,6 @@ async function remoteHead(url: string): Promise<string[]> {
   const output = await tryGit(["ls-remote", "--symref", "--end-of-options", url, "HEAD"], options);
   const head = /^ref: refs\/heads\/(\S+)\tHEAD$/m.exec(output.stdout)?.[1] ?? "";
   return [head, "main", "master", head];
-}
-
-export async function isAncestor(gitDir: string, older: string, newer: string): Promise<boolean> {
-  return (await tryGit(["merge-base", "--is-ancestor", older, newer], { gitDir })).exitCode === 0;
 }
 
 function splitOnce(line: string): [string, string] {

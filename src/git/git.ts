@@ -101,3 +101,10 @@ function identityEnv(identity: GitIdentity | undefined): Record<string, string> 
   }
   return env;
 }
+
+/** A full object name: SHA-1 or SHA-256. */
+export const OBJECT_NAME = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
+
+export async function isAncestor(gitDir: string, older: string, newer: string): Promise<boolean> {
+  return (await tryGit(["merge-base", "--is-ancestor", older, newer], { gitDir })).exitCode === 0;
+}

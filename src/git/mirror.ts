@@ -2,13 +2,14 @@
 import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { withLock } from "../command/file-lock.ts";
 import { lastLines, type CommandResult } from "../command/run.ts";
 import { FleetError } from "../domain/errors.ts";
+import { redactUrl } from "../domain/text/redact-url.ts";
 import { createBareCopy } from "./bare-copy.ts";
-import { git, gitFailed, REMOTE_PROTOCOLS, tryGit } from "./git.ts";
-import { withLock } from "./lock.ts";
+import { OBJECT_NAME, REMOTE_PROTOCOLS, git, gitFailed, tryGit } from "./git.ts";
 import { refsFingerprint } from "./refs-fingerprint.ts";
-import { parseRepositoryAddress, redactUrl, repositoryFolder } from "./repository-url.ts";
+import { parseRepositoryAddress, repositoryFolder } from "./repository-url.ts";
 
 export interface Mirror {
   readonly url: string;
@@ -20,30 +21,28 @@ export interface Mirrors {
   readonly home: string;
   /** Makes the mirror if there is none yet; does not fetch otherwise. */
   ensure(url: string): Promise<Mirror>;
-  /** Brings it up to date. Callers share a fetch that has not begun yet. */
+  /** Brings it up to date. Callers that come while a fetch waits to begin share that fetch. */
   fetch(url: string, signal?: AbortSignal): Promise<Mirror>;
   /** One at a time per mirror, across all processes of this machine: for adding and removing worktrees. */
   runExclusive<Value>(mirror: Mirror, work: () => Promise<Value>): Promise<Value>;
 }
 
 const FETCH_TIMEOUT_MS = 10 * 60_000;
-/** A lock file this old belongs to a git that was killed: the slowest fetch is aborted before that. */
+/** A lock file this old belongs to a git that was killed: the slowest fetch ends earlier. */
 const STALE_LOCK_MS = 10 * 60_000;
 const LOCK_TIMEOUT_MS = FETCH_TIMEOUT_MS + 30_000;
 const MAX_LISTED_BRANCHES = 12;
-const SHA = /^[0-9a-f]{40,64}$/;
 
 export function openMirrors({ home }: { home: string }): Mirrors {
   const waiting = new Map<string, Promise<void>>();
-  const running = new Map<string, Promise<void>>();
   const queues = new Map<string, Promise<unknown>>();
-  /** The fingerprint of a local source at its last fetch: while it is the same, there is nothing to fetch. */
+  /** The fingerprint of a local source at its last fetch: as long as it is the same, there is nothing to fetch. */
   const fetched = new Map<string, string>();
 
   /** Within this process callers queue here, so that the lock file is contended only between processes. */
   async function withQueuedLock<Value>(key: string, work: () => Promise<Value>): Promise<Value> {
     const before = queues.get(key) ?? Promise.resolve();
-    const mine = before.then(() => withLock(key, { timeoutMs: LOCK_TIMEOUT_MS }, work));
+    const mine = before.then(() => withLock(key, { timeoutMs: LOCK_TIMEOUT_MS, code: "git-failed" }, work));
     const settled = mine.catch(() => undefined);
     queues.set(key, settled);
     try {
@@ -75,21 +74,15 @@ export function openMirrors({ home }: { home: string }): Mirrors {
   }
 
   function queueFetch(mirror: Mirror, signal: AbortSignal | undefined): Promise<void> {
-    const before = running.get(mirror.path) ?? Promise.resolve();
-    const mine = before
-      .catch(() => undefined)
-      .then(() =>
-        withQueuedLock(lockDir(mirror, "fetch"), async () => {
-          waiting.delete(mirror.path);
-          await fetchInto(mirror, signal);
-        }),
-      )
-      .finally(() => {
-        if (waiting.get(mirror.path) === mine) waiting.delete(mirror.path);
-        if (running.get(mirror.path) === mine) running.delete(mirror.path);
-      });
+    const removeFromWaiting = () => {
+      if (waiting.get(mirror.path) === mine) waiting.delete(mirror.path);
+    };
+    const mine = withQueuedLock(lockDir(mirror, "fetch"), async () => {
+      // From here on a caller needs a fetch of its own: this one may have read the forge before the caller's change.
+      removeFromWaiting();
+      await fetchInto(mirror, signal);
+    }).finally(removeFromWaiting);
     waiting.set(mirror.path, mine);
-    running.set(mirror.path, mine);
     return mine;
   }
 
@@ -110,14 +103,14 @@ export async function readRefs(mirror: Mirror, names: readonly string[]): Promis
   const packed: string[] = [];
   for (const name of names) {
     const sha = (await readFile(join(mirror.path, name), "latin1").catch(() => "")).trim();
-    if (SHA.test(sha)) found.set(name, sha);
+    if (OBJECT_NAME.test(sha)) found.set(name, sha);
     else packed.push(name);
   }
   if (packed.length === 0) return found;
   const wanted = new Set(packed);
   for (const line of (await readFile(join(mirror.path, "packed-refs"), "latin1").catch(() => "")).split("\n")) {
     const [sha, name] = line.split(" ");
-    if (sha && name && wanted.has(name) && SHA.test(sha)) found.set(name, sha);
+    if (sha && name && wanted.has(name) && OBJECT_NAME.test(sha)) found.set(name, sha);
   }
   return found;
 }

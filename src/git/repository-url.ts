@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { isAbsolute, normalize } from "node:path";
 import { FleetError } from "../domain/errors.ts";
+import { redactUrl } from "../domain/text/redact-url.ts";
 
 export interface RepositoryAddress {
   readonly kind: "path" | "url";
@@ -51,11 +52,6 @@ export function repositorySlug(address: string): string {
 /** The name of the folder that belongs to this address: readable, and different for every address. */
 export function repositoryFolder(address: string): string {
   return `${repositorySlug(address)}-${createHash("sha256").update(address).digest("hex").slice(0, 12)}`;
-}
-
-/** For messages and logs: without the credentials that an address may carry. */
-export function redactUrl(address: string): string {
-  return address.replaceAll(/(?<=:\/\/)[^/@\s]+@/g, "");
 }
 
 function addressRefused(address: string, reason: string): FleetError {

@@ -6,7 +6,10 @@ import type { Operator, Role, Tier } from "../domain/operator.ts";
 type Shape = z.ZodType;
 type Method = "get" | "post" | "put" | "delete";
 
-/** How a route is described. A part that is left out is empty: unknown parameters and fields are refused, not ignored. */
+/** Methods that change nothing. */
+export const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+
+/** How a route is described. What is left out is empty: unknown parameters and fields are refused, not ignored. */
 export interface RouteSpec<
   Params = Shape,
   Query extends Shape = Shape,

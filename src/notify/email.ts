@@ -1,9 +1,11 @@
 /** E-mail through an SMTP server, as text and HTML with the same content. Delivered means that the server accepted it. */
 import { createTransport } from "nodemailer";
+import { withSignal } from "../domain/abort.ts";
 import { CHANNELS } from "../domain/notify/channels.ts";
 import type { DeliveryOutcome } from "../domain/notify/delivery.ts";
 import { escapeForTerminal } from "../domain/text/escape.ts";
 import { NOTIFICATION_KINDS, SEVERITY_COLOUR, type Notification } from "../domain/notify/notification.ts";
+import { escapeHtml } from "../domain/text/html.ts";
 import { type Channel, defineChannel, type Message, permanent, reasonOf, retryable } from "./channel.ts";
 
 export interface EmailOptions {
@@ -53,17 +55,11 @@ async function sendMail(
     disableUrlAccess: true,
   });
   const combined = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-  const stopped = new Promise<never>((_resolve, reject) => {
-    combined.addEventListener("abort", () => {
-      reject(new Error("the mail server took too long"));
-    });
-  });
   try {
-    combined.throwIfAborted();
-    await Promise.race([transport.sendMail({ ...headers, text, html }), stopped]);
+    await withSignal(combined, transport.sendMail({ ...headers, text, html }));
     return { kind: "delivered" };
   } catch (error) {
-    return classifyMailError(error);
+    return combined.aborted ? retryable("the mail server took too long") : classifyMailError(error);
   } finally {
     transport.close();
   }
@@ -108,23 +104,11 @@ function detailLines(notification: Notification, at: Date): string[] {
 
 function renderHtml(notification: Notification, at: Date): string {
   const colour = SEVERITY_COLOUR[NOTIFICATION_KINDS[notification.type].severity];
-  const items = detailLines(notification, at).map((line) => `<li>${escapeHtml(line)}</li>`);
+  const items = detailLines(notification, at).map((line) => `<li>${escapeHtml(escapeForTerminal(line))}</li>`);
   return [
     `<div style="border-left:4px solid ${colour};padding-left:12px;font-family:sans-serif">`,
-    `<p><strong>${escapeHtml(notification.summary)}</strong></p>`,
+    `<p><strong>${escapeHtml(escapeForTerminal(notification.summary))}</strong></p>`,
     `<ul>${items.join("")}</ul>`,
     "</div>",
   ].join("\n");
-}
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
-
-function escapeHtml(text: string): string {
-  return escapeForTerminal(text).replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
 }

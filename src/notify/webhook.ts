@@ -1,7 +1,8 @@
 /** Sends to any HTTPS receiver: the notification as signed JSON, so that the receiver can check sender, time and repeats. */
 import { createHmac } from "node:crypto";
-import type { z } from "zod";
+import { withSignal } from "../domain/abort.ts";
 import { CHANNELS } from "../domain/notify/channels.ts";
+import type { z } from "zod";
 import { type DeliveryOutcome, parseRetryAfter } from "../domain/notify/delivery.ts";
 import { type Channel, defineChannel, type Message, permanent, reasonOf, retryable } from "./channel.ts";
 import { type HttpOptions, type PostResponse, post } from "./post.ts";
@@ -28,7 +29,8 @@ async function sendWebhook(
   signal: AbortSignal,
 ): Promise<DeliveryOutcome> {
   const timeout = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS)]);
-  const guarded = await raceWithSignal(guardUrl(url, options), timeout);
+  // A lookup at a name server cannot be cancelled; nothing has to wait for it.
+  const guarded = await withSignal(timeout, guardUrl(url, options));
   const body = webhookBody(message);
   const timestamp = String(Math.floor(options.clock().getTime() / 1_000));
   const headers = {
@@ -68,21 +70,4 @@ function classifyError(error: unknown): DeliveryOutcome {
     return permanent(`the receiver's certificate is not valid (${error.code})`);
   }
   return retryable(reasonOf(error));
-}
-
-/** A name server cannot be told to stop, but nobody has to wait for it. */
-async function raceWithSignal<Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  signal.throwIfAborted();
-  const settled = new AbortController();
-  const aborted = new Promise<never>((_resolve, reject) => {
-    const rejectAborted = (): void => {
-      reject(signal.reason instanceof Error ? signal.reason : new Error("stopped"));
-    };
-    signal.addEventListener("abort", rejectAborted, { once: true, signal: settled.signal });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    settled.abort();
-  }
 }

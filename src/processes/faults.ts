@@ -1,5 +1,9 @@
-/** Faults on purpose, for drills: FLEET_KILL_AT=step:before|after kills this process there, FLEET_STOP_AT stops it, once. Several, parted by commas: the first that is met. */
+/**
+ * Injected faults, for drills: FLEET_KILL_AT=step:before|after kills this process at that point, FLEET_STOP_AT stops it.
+ * Of several points, separated by commas, the first that is reached counts, once.
+ */
 import { writeSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { faultEnv } from "./env.ts";
 
 /** Does nothing unless the environment names a point. */
@@ -12,10 +16,10 @@ export function faultFromEnvironment(): (point: string, subject?: string) => Pro
   return async (point, subject) => {
     if (fired || !(kills.has(point) || stops.has(point))) return;
     fired = true;
-    // Told synchronously: nothing that waits is written any more.
+    // Written synchronously: the process ends before a pending write would happen.
     writeSync(1, `${JSON.stringify({ fault: point, subject })}\n`);
     process.kill(process.pid, kills.has(point) ? "SIGKILL" : "SIGSTOP");
     // Signals are delivered between turns of the event loop.
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await pause(50);
   };
 }

@@ -9,6 +9,7 @@ import { migrateQueueBackend, openBroker, type Broker } from "../broker/broker.t
 import type { Fleet } from "../conductor/fleet.ts";
 import type { Config } from "../environment.ts";
 import type { Settings } from "../domain/settings/settings.ts";
+import { createRedactor } from "../domain/text/redact.ts";
 import { openForges } from "../forge/forges.ts";
 import type { Log } from "../log.ts";
 import { openChannels } from "../notify/channels.ts";
@@ -28,8 +29,8 @@ export interface OpenFleet {
   readonly store: Store;
   readonly broker: Broker;
   readonly databaseUrl: string;
-  /** Set by the code that runs the relay in this process. */
-  setRelayKick(kick: () => void): void;
+  /** Set by whoever runs the relay in this process. */
+  readonly setRelayKick: (kick: () => void) => void;
   close(): Promise<void>;
 }
 
@@ -185,10 +186,12 @@ async function openServices({
   Omit<Fleet, "store" | "broker" | "agents" | "signer" | "seal" | "kickRelay" | "settings">
 > {
   const heartbeatIntervalMs = config.FLEET_HEARTBEAT_INTERVAL_MS;
+  const secrets = environmentSecrets({ environment: secretEnv() });
   return {
     forges: openForges({ home: config.FLEET_HOME }),
     channels: openChannels({ write, http: { clock: now }, environment: config }),
-    secrets: environmentSecrets({ environment: secretEnv() }),
+    secrets,
+    redactor: createRedactor({ values: secrets.allSecretValues() }),
     scheduleFiles: openScheduleFolder(schedulesFolder(config, process.cwd())),
     host: { id: config.FLEET_HOST_ID, bootId: await bootId(), slots: config.FLEET_SLOTS },
     worker: `${config.FLEET_HOST_ID}/${process.pid}/${randomBytes(3).toString("hex")}`,

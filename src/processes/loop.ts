@@ -1,16 +1,17 @@
-/** A step done again and again: after a pause, or at once when kicked. Its failures are told and waited out. */
+/** Repeats a step: after a pause, or at once when kicked. A failing step is reported, and repeated after longer pauses. */
+import { setTimeout as pause } from "node:timers/promises";
 
 export interface Loop {
-  /** Do it soon: whatever it waits for is there. */
+  /** Requests the next step now: there is something to do. */
   kick(): void;
-  /** Ends after the step under way. */
+  /** Resolves after the step under way. */
   stop(): Promise<void>;
 }
 
 export interface LoopOptions {
   /** Between steps when nothing kicks. */
   readonly everyMs: number;
-  /** Rejecting is allowed: it is told, and the next step waits longer (up to 10 s). */
+  /** May reject: the error is reported, and the next step waits longer (up to 10 s). */
   readonly step: () => Promise<unknown>;
   readonly onError: (error: unknown) => void;
 }
@@ -20,7 +21,7 @@ const MAX_WAIT_MS = 10_000;
 export function startLoop({ everyMs, step, onError }: LoopOptions): Loop {
   let kicked = false;
   let stopped = false;
-  let wake: (() => void) | undefined;
+  let wake = new AbortController();
   let failures = 0;
 
   async function run(): Promise<void> {
@@ -35,22 +36,11 @@ export function startLoop({ everyMs, step, onError }: LoopOptions): Loop {
         failures += 1;
         onError(error);
       }
-      if (!kicked || failures > 0)
-        await pause(failures === 0 ? everyMs : Math.min(everyMs * 2 ** failures, MAX_WAIT_MS));
+      if (stopped || (kicked && failures === 0)) continue;
+      wake = new AbortController();
+      const waitMs = failures === 0 ? everyMs : Math.min(everyMs * 2 ** failures, MAX_WAIT_MS);
+      await pause(waitMs, undefined, { signal: wake.signal }).catch(() => {});
     }
-  }
-
-  function pause(ms: number): Promise<void> {
-    if (stopped) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(done, ms);
-      wake = done;
-      function done() {
-        clearTimeout(timer);
-        wake = undefined;
-        resolve();
-      }
-    });
   }
 
   const running = run();
@@ -58,11 +48,11 @@ export function startLoop({ everyMs, step, onError }: LoopOptions): Loop {
     kick() {
       kicked = true;
       // While the step fails, kicks would only make it fail faster.
-      if (failures === 0) wake?.();
+      if (failures === 0) wake.abort();
     },
     async stop() {
       stopped = true;
-      wake?.();
+      wake.abort();
       await running;
     },
   };

@@ -2,7 +2,7 @@
 import { chmod, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "../environment.ts";
-import type { Operator } from "../domain/operator.ts";
+import { LOCAL_OPERATOR } from "../domain/operator.ts";
 import type { Settings } from "../domain/settings/settings.ts";
 import type { Log } from "../log.ts";
 import { loadSettings } from "./settings.ts";
@@ -32,9 +32,6 @@ export interface UpOptions {
   readonly onProgress?: (sentence: string) => void;
   readonly onStuck?: (queue: string, sentence: string) => void;
 }
-
-/** A user who may read the home is the operator of this machine's own stack. */
-export const LOCAL_OPERATOR: Operator = { id: "local", tenantId: "local", tier: "sovereign", role: "admin" };
 
 const TOKEN_MS = 24 * 3_600_000;
 const REFRESH_MS = 6 * 3_600_000;

@@ -18,7 +18,7 @@ import { openIdentities } from "./auth/identities.ts";
 import { openSigningKeyCache } from "./auth/signing-key-cache.ts";
 import { startLoop } from "./loop.ts";
 import { startSelfMonitoring } from "./watch.ts";
-import { startRelay } from "./worker.ts";
+import { startRelay } from "./relay.ts";
 
 export interface RunningWeb {
   readonly server: Server;

@@ -1,40 +1,26 @@
-/** Which worker processes of this home run on this machine: so that one can be told to drain without knowing its pid. */
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+/** Which worker processes of this home run on this machine, so that they can be drained without knowing their pids. */
 import { join } from "node:path";
-import { isAlive, readProcess } from "../command/process-tree.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { isRunning, listRegistered, registerProcess } from "../command/process-files.ts";
+
+const POLL_MS = 200;
 
 const folderOf = (home: string) => join(home, "workers");
 
-/** Until the returned function is called, or the process is gone. */
-export async function registerWorker(home: string): Promise<() => Promise<void>> {
-  const file = join(folderOf(home), String(process.pid));
-  await mkdir(folderOf(home), { recursive: true, mode: 0o700 });
-  await writeFile(file, String(readProcess(process.pid)?.startTime ?? ""));
-  return () => rm(file, { force: true });
+/** Until the returned function is called, or the process has ended. */
+export function registerWorker(home: string): Promise<() => Promise<void>> {
+  return registerProcess(folderOf(home));
 }
 
-/** SIGTERM to each; how many there were. Resolves when all have ended; `onLeft` hears how many still work. */
+/** Sends SIGTERM to each and resolves with their number when all have ended. `onLeft` receives how many still run. */
 export async function drainWorkers(home: string, onLeft: (left: number) => void): Promise<number> {
-  const found = await listWorkers(home);
-  for (const { pid } of found) process.kill(pid, "SIGTERM");
+  const workers = await listRegistered(folderOf(home));
+  for (const worker of workers) process.kill(Number.parseInt(worker, 10), "SIGTERM");
   for (;;) {
-    const left = found.filter(({ pid, startTime }) => isAlive(pid, startTime)).length;
+    const running = await Promise.all(workers.map(isRunning));
+    const left = running.filter(Boolean).length;
     onLeft(left);
-    if (left === 0) return found.length;
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    if (left === 0) return workers.length;
+    await pause(POLL_MS);
   }
-}
-
-async function listWorkers(home: string): Promise<{ pid: number; startTime: number }[]> {
-  const files = await readdir(folderOf(home)).catch(() => []);
-  const workers = await Promise.all(
-    files.map(async (name) => {
-      const startTime = Number(await readFile(join(folderOf(home), name), "utf8"));
-      if (isAlive(Number(name), startTime)) return [{ pid: Number(name), startTime }];
-      // Killed: its note outlived it.
-      await rm(join(folderOf(home), name), { force: true });
-      return [];
-    }),
-  );
-  return workers.flat();
 }

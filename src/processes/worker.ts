@@ -6,12 +6,12 @@ import { fleetSchedules } from "../../schedules/fleet.ts";
 import { configFingerprint } from "../conductor/drift/fleet-survey.ts";
 import { enforceKillSwitches } from "../conductor/attempts/enforce-kill-switches.ts";
 import { releaseHostLease, runHostDuties, tickHost } from "../conductor/monitor/host.ts";
-import { relayWaiting } from "../conductor/relay.ts";
 import { syncSchedules } from "../conductor/schedules/files.ts";
 import { startLoop, type Loop } from "./loop.ts";
 import type { OpenFleet } from "./fleet.ts";
 import { startSelfMonitoring } from "./watch.ts";
 import { messageOf } from "../domain/errors.ts";
+import { startRelay } from "./relay.ts";
 
 export interface WorkerOptions {
   /** Only these queues; all when left out. */
@@ -25,8 +25,6 @@ export interface RunningWorker {
   drain(): Promise<void>;
 }
 
-/** Between looks at the outbox when nothing in this process kicked. */
-const RELAY_POLL_MS = 250;
 /** A kill switch is to be true everywhere within five seconds: a look that fails may be repeated. */
 const ESTOP_POLL_MS = 1_000;
 /** A lost delayed job stops a scheduler silently, so schedules are asserted again and again. */
@@ -95,18 +93,6 @@ export async function startWorker(
       log.info({ component: "worker" }, "drained; agents run on");
     },
   };
-}
-
-/** Also in web processes: what a request has just committed is then with the queue within a millisecond or two. */
-export function startRelay(open: OpenFleet): Loop {
-  const { fleet } = open;
-  const loop = startLoop({
-    everyMs: RELAY_POLL_MS,
-    step: () => relayWaiting(fleet),
-    onError: (error) => fleet.log.warn({ component: "relay", error: messageOf(error) }, "relaying waits"),
-  });
-  open.setRelayKick(() => loop.kick());
-  return loop;
 }
 
 async function reportHost(open: OpenFleet, tickMs: number, versions: Readonly<Record<string, string>>): Promise<void> {

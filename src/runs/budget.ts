@@ -1,5 +1,5 @@
-/** Enforces an order's budget while its commands run: a command that exceeds it is ended with its whole process tree. */
-import { runCommand, type CommandResult } from "../command/run.ts";
+/** What an order may use, held while its commands run: one that goes over is ended with its whole process tree. */
+import { EMPTY_RESULT, runCommand, type CommandResult } from "../command/run.ts";
 import type { BudgetLimit } from "../domain/orders/transient-failures.ts";
 import type { OrderBudget } from "../domain/orders/order.ts";
 import { NO_SPEND, type RunSpend } from "../domain/orders/run.ts";
@@ -24,18 +24,7 @@ export interface BudgetMeter {
   readonly spent: RunSpend;
 }
 
-const NOT_STARTED: CommandResult = {
-  exitCode: null,
-  signal: null,
-  stdout: "",
-  stderr: "",
-  timedOut: false,
-  aborted: false,
-  truncated: false,
-  durationMs: 0,
-};
-
-/** `spentBefore` is what earlier tries of the order used: seconds and output count across tries, actions per try. */
+/** `before`: seconds and output that an earlier try of the same order used; they are not given twice. Actions count per try. */
 export function openBudgetMeter(budget: OrderBudget, spentBefore: RunSpend = NO_SPEND): BudgetMeter {
   let actions = 0;
   let ms = 0;
@@ -55,7 +44,7 @@ export function openBudgetMeter(budget: OrderBudget, spentBefore: RunSpend = NO_
     },
     async run({ argv, timeoutMs, onOutput, signal, cwd, env }) {
       const over = exceededLimit();
-      if (over) return { ...NOT_STARTED, over };
+      if (over) return { ...EMPTY_RESULT, over };
       actions += 1;
       const overflow = new AbortController();
       const allowed = msLeft();

@@ -1,6 +1,7 @@
 /** Executes the commands of an order on a fresh copy of one commit and within its budget, and collects the files they leave. */
 import { readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
+import { EMPTY_RESULT } from "../command/run.ts";
 import { classifyOutcome, type CommandFailure, type TransientRules } from "../domain/orders/transient-failures.ts";
 import type { OrderBudget } from "../domain/orders/order.ts";
 import { evidenceName, type Action, type RunSpend, type Step, type TestTotals } from "../domain/orders/run.ts";
@@ -101,18 +102,8 @@ async function runStep(
   return result;
 }
 
-/** The result of a command that cannot be started, with the exit code that a shell gives it. */
-const CANNOT_START: MeteredResult = {
-  exitCode: 127,
-  signal: null,
-  stdout: "",
-  stderr: "",
-  timedOut: false,
-  aborted: false,
-  truncated: false,
-  durationMs: 0,
-  over: undefined,
-};
+/** As a shell says it. */
+const CANNOT_START: MeteredResult = { ...EMPTY_RESULT, exitCode: 127, over: undefined };
 
 function describeStepFailure(
   step: Step,

@@ -1,5 +1,6 @@
 /** audit_log for people and exports: newest first, or chain by chain with the hash that each entry continues. */
 import { z } from "zod";
+import { NIL_UUID } from "../domain/text/uuid.ts";
 import { sql, type Tx } from "./sql.ts";
 import { AuditRecord } from "../domain/audit/audit.ts";
 
@@ -64,11 +65,9 @@ export async function listChainRecords(
     order by a.seq desc limit ${range.limit}`;
 }
 
-const FIRST_UUID = "00000000-0000-0000-0000-000000000000";
-
-/** Lists the names of chains in order, also of deleted tasks. Each source is paged by its own key, so that no page reads it whole. */
+/** The names of chains, also of those whose task is gone, in the order of their letters; each source pages along its own key. */
 export async function listChains(tx: Tx, after: string, limit: number): Promise<string[]> {
-  const afterTask = after.startsWith("task:") ? after.slice("task:".length) : FIRST_UUID;
+  const afterTask = after.startsWith("task:") ? after.slice("task:".length) : NIL_UUID;
   const rows = await tx.many(z.object({ chain: z.string() }))`
     select chain from (
       (select ('operator:' || id) collate "C" as chain from operators where 'operator:' || id > ${after} collate "C"

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { Tx } from "./sql.ts";
 import { AuditEntry } from "../domain/audit/audit.ts";
+import { NIL_UUID } from "../domain/text/uuid.ts";
 
 /** Lists a chain's entries after one and up to another, so that entries appended meanwhile are left out. */
 export async function listAuditEntries(
@@ -19,11 +20,9 @@ export async function listAuditEntries(
 const Head = z.object({ chain: z.string(), seq: z.int(), head: z.string() });
 export type ChainHead = z.infer<typeof Head>;
 
-const FIRST_UUID = "00000000-0000-0000-0000-000000000000";
-
-/** Lists the heads in the rows of operators and then tasks, page by page, or only the named one. */
+/** Heads as the operators and then the tasks say, page by page; or the one named. */
 export async function listChainHeads(tx: Tx, after: string, limit: number, only?: string): Promise<ChainHead[]> {
-  const afterTask = after.startsWith("task:") ? after.slice("task:".length) : FIRST_UUID;
+  const afterTask = after.startsWith("task:") ? after.slice("task:".length) : NIL_UUID;
   const task = only?.startsWith("task:") ? only.slice("task:".length) : null;
   // Each side is paged by its own primary key: one sorted union would read every task for every page.
   return tx.many(Head)`

@@ -2,10 +2,8 @@
 import { z } from "zod";
 import { BudgetRow, Cap, type OwnerBudget } from "../domain/budget.ts";
 import type { AgentFacts } from "../domain/monitor/facts.ts";
+import { WHOLE_TENANT } from "../domain/tenant.ts";
 import { sql, type Tx } from "./sql.ts";
-
-/** The operator of a row that stands for the whole tenant. */
-export const WHOLE_TENANT = "*";
 
 const selectBudgets = sql`
   select b.tenant_id, b.operator_id, b.tokens, b.cost, b.minutes, b.daily_tokens, b.daily_cost, b.daily_tasks,

@@ -2,14 +2,12 @@
 import { z } from "zod";
 import { sql, type Tx } from "./sql.ts";
 import { ConfigRow } from "../domain/settings/preferences.ts";
+import { WHOLE_TENANT } from "../domain/tenant.ts";
 
 export interface ConfigOwner {
   readonly tenantId: string;
   readonly operatorId: string;
 }
-
-/** The operator of a row that holds for all operators of a tenant. */
-export const WHOLE_TENANT = "*";
 
 const columns = sql`c.tenant_id, c.operator_id, c.key, c.value, c.sealed, c.key_id, c.updated_by, c.updated_at`;
 

@@ -1,8 +1,8 @@
 /** drift_reports, drift_baselines, looks: the differences found, the expected values, and the latest scans. */
 import { z } from "zod";
-import { Baseline, type Finding, NotChecked } from "../domain/drift/drift.ts";
 import { type DriftStatus, Drift } from "../domain/drift/report.ts";
 import { sql, type Tx } from "./sql.ts";
+import { type Finding, Baseline, NotChecked } from "../domain/drift/finding.ts";
 
 const columns = sql`d.id, d.tenant_id, d.operator_id, d.subject, d.what, d.product_id, d.declared, d.actual, d.severity,
   d.command, d.host, d.status, d.since, d.seen_at, d.accepted`;

@@ -5,6 +5,7 @@ import { GcKind } from "../domain/gc/gc.ts";
 import { runColumns } from "./runs.ts";
 import { sql, type Tx } from "./sql.ts";
 import { Run } from "../domain/orders/run.ts";
+import { SYSTEM_TENANT } from "../domain/tenant.ts";
 
 export const GcMark = z.object({
   id: z.uuid(),
@@ -153,7 +154,7 @@ export async function insertGcRequests(
         insert into gc_reports (id, host, asked_by, ask) values (${id}, ${host}, ${askedBy}, ${JSON.stringify(ask)}::jsonb)
       )
       insert into outbox (tenant_id, operator_id, topic, dedup_key, payload)
-      values (${ask.tenantId ?? "local"}, ${askedBy}, ${queue.name}, ${`${queue.name}/${queue.jobId(payload)}`},
+      values (${ask.tenantId ?? SYSTEM_TENANT}, ${askedBy}, ${queue.name}, ${`${queue.name}/${queue.jobId(payload)}`},
         ${JSON.stringify(payload)}::jsonb)`;
   }
 }

@@ -1,33 +1,12 @@
-/** The only access to PostgreSQL: transactions on behalf of a principal. Nothing else uses the pool. */
-import { setTimeout } from "node:timers/promises";
+/** The one door to PostgreSQL: a transaction that knows on whose behalf it runs. Nothing else touches the pool. */
+import { setTimeout as pause } from "node:timers/promises";
 import { Client, Pool, type PoolClient } from "pg";
 import { z } from "zod";
 import { FleetError } from "../domain/errors.ts";
 import { isUnavailable, isRetryable, isConnectionUsable, toDomainError } from "./failures.ts";
 import { openTx, type Tx } from "./sql.ts";
 import { openTransitions, type Transitions } from "./transitions.ts";
-
-/** On whose behalf: a processor of the house (sees all tenants), or an operator's request (sees what row security shows). */
-export type Principal =
-  | { readonly role: "fleet_worker" }
-  | {
-      readonly role: "fleet_app";
-      readonly tenantId: string;
-      readonly operatorId: string;
-      readonly scope: "operator" | "tenant";
-    };
-
-export const SYSTEM: Principal = { role: "fleet_worker" };
-
-export interface OperatorRef {
-  readonly id: string;
-  readonly tenantId: string;
-}
-
-/** A request: reads within the tenant, writes as the operator. */
-export function asOperator(operator: OperatorRef): Principal {
-  return { role: "fleet_app", tenantId: operator.tenantId, operatorId: operator.id, scope: "tenant" };
-}
+import { asOperator, type OperatorRef, type Principal, SYSTEM } from "./principal.ts";
 
 /** Runs in one transaction, and may run again, so it must use nothing but `tx`. */
 type Work<Result> = (tx: Tx) => Promise<Result>;
@@ -104,7 +83,7 @@ export function openStore(options: StoreOptions): Store {
         return await runTransaction(from, principal, work);
       } catch (error) {
         if (tries >= MAX_TRIES || !isRetryable(error)) throw toDomainError(error);
-        await setTimeout(tries * 20);
+        await pause(tries * 20);
       }
     }
   }

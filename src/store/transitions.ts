@@ -6,7 +6,7 @@ import { assertTransition, type Task, type TaskStatus, VALID_TRANSITIONS } from 
 import { pgErrorCode, isUnavailable, isInvalidValue, isRetryable, toDomainError } from "./failures.ts";
 import type { Hint } from "./outbox.ts";
 import { camelCase, snakeKeys, type Tx } from "./sql.ts";
-import type { Principal } from "./store.ts";
+import type { Principal } from "./principal.ts";
 
 /** The columns that a transition or patch may set; others stay. */
 export type TaskPatch = Partial<

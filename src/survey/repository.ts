@@ -1,5 +1,5 @@
-/** Reads a repository at one commit from git's objects, without a working copy and with size limits. */
-import { git, tryGit } from "../git/git.ts";
+/** Looking into a repository at one commit: through git's objects, without a working copy, within bounds. Changes nothing. */
+import { git, OBJECT_NAME, tryGit } from "../git/git.ts";
 
 export interface CommitRef {
   /** The forge's repository, which is trusted. */
@@ -15,7 +15,6 @@ export interface FileEntry {
 }
 
 const LISTING_BYTES = 8 * 1_024 * 1_024;
-const SHA = /^[0-9a-f]{40,64}$/;
 
 /** Lists the regular files of a folder (with `deep` also of its subfolders), by default of the root. Symbolic links are left out. */
 export async function listFiles(
@@ -86,5 +85,5 @@ export async function lastChanges(commit: CommitRef, folder: string, commits = 1
 
 /** Only a hash may be passed to git as a revision, because other text could be read as an option. */
 function assertSha(sha: string): void {
-  if (!SHA.test(sha)) throw new Error(`${JSON.stringify(sha)} is not an object name.`);
+  if (!OBJECT_NAME.test(sha)) throw new Error(`${JSON.stringify(sha)} is not an object name.`);
 }

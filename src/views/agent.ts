@@ -5,6 +5,7 @@ import type { EstopSwitch } from "../domain/task/kill-switch.ts";
 import { healthOf } from "../domain/monitor/heartbeat.ts";
 import { explainTask } from "../domain/task/explain-task.ts";
 import { HoldView, Stops, viewHold } from "./estop.ts";
+import { toIsoOrNull } from "./fields.ts";
 import { Spend, viewSpend } from "./task.ts";
 
 export const WaitView = z
@@ -177,7 +178,7 @@ export function viewTaskAgent(
     waits: viewWait(task, observation.position),
     drift: observation.drift ?? null,
     bootEnable: null,
-    observedAt: observation.observedAt?.toISOString() ?? null,
+    observedAt: toIsoOrNull(observation.observedAt),
   };
 }
 

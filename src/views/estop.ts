@@ -1,6 +1,7 @@
 /** Kill switches as the API returns them, and requests to engage and release them. */
 import { z } from "zod";
 import { EstopMode, EstopScope, type EstopSwitch } from "../domain/task/kill-switch.ts";
+import { toIsoOrNull } from "./fields.ts";
 
 export const EstopView = z
   .object({
@@ -51,7 +52,7 @@ export const Stops = z.array(EstopView).meta({ description: "The engaged kill sw
 
 /** What an observer sees of it; the operator who engaged a fleet-wide one is no secret. */
 export function viewEstop({ scope, subject, tenantId, mode, reason, operatorId, at }: EstopSwitch): EstopView {
-  return { scope, subject, tenantId, mode, reason, by: operatorId, at: at?.toISOString() ?? null };
+  return { scope, subject, tenantId, mode, reason, by: operatorId, at: toIsoOrNull(at) };
 }
 
 export function viewEstops(switches: readonly EstopSwitch[]): EstopView[] {

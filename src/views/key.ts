@@ -1,6 +1,7 @@
 /** The keys that sign tokens, as the API returns them: never a private key. */
 import { z } from "zod";
 import type { SigningKeyRow } from "../domain/signing-key.ts";
+import { toIsoOrNull } from "./fields.ts";
 
 export const KeyView = z
   .object({
@@ -37,15 +38,18 @@ export function viewKeys(rows: readonly SigningKeyRow[], now: Date): z.input<typ
   return {
     keys: rows.map((row) => ({
       kid: row.id,
-      standing: keyStatus(row, row === signing, now),
+      standing: keyStatus({ ...row, signs: row === signing }, now),
       since: row.activeFrom.toISOString(),
-      until: row.retireAt?.toISOString() ?? null,
-      revokedAt: row.revokedAt?.toISOString() ?? null,
+      until: toIsoOrNull(row.retireAt),
+      revokedAt: toIsoOrNull(row.revokedAt),
     })),
   };
 }
 
-function keyStatus({ retireAt, revokedAt }: SigningKeyRow, signs: boolean, now: Date): KeyView["standing"] {
+function keyStatus(
+  { retireAt, revokedAt, signs }: SigningKeyRow & { readonly signs: boolean },
+  now: Date,
+): KeyView["standing"] {
   if (revokedAt) return "revoked";
   if (signs) return "signs";
   return retireAt && retireAt <= now ? "retired" : "verifies";

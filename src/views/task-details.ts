@@ -5,7 +5,8 @@ import { explainTask } from "../domain/task/explain-task.ts";
 import { isTerminal, TaskStatus, type FailureContext, type Task } from "../domain/task/task.ts";
 import { AgentView, viewWait, WaitView } from "./agent.ts";
 import { HoldView, viewHold } from "./estop.ts";
-import { FailureSummary, toIsoOrNull, TaskView, viewFailure, viewTask } from "./task.ts";
+import { toIsoOrNull } from "./fields.ts";
+import { FailureSummary, TaskView, viewFailure, viewTask } from "./task.ts";
 
 export const TimelineEntry = z
   .object({

@@ -10,6 +10,8 @@ import {
   TaskType,
   type Task,
 } from "../domain/task/task.ts";
+import { redactUrl } from "../domain/text/redact-url.ts";
+import { toIsoOrNull } from "./fields.ts";
 
 const Moment = z.iso.datetime();
 
@@ -81,7 +83,7 @@ export function viewTask(task: Task): TaskView {
     operatorId: task.operatorId,
     title: task.title,
     description: task.description,
-    repository: withoutUserinfo(task.repository),
+    repository: redactUrl(task.repository),
     baseBranch: task.baseBranch,
     branch: task.branch,
     agentType: task.agentType,
@@ -130,17 +132,8 @@ export function viewSpend(spend: Readonly<Record<string, unknown>>): Spend {
   };
 }
 
-export function toIsoOrNull(date: Date | null | undefined): string | null {
-  return date?.toISOString() ?? null;
-}
-
 function finiteOrNull(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
-}
-
-/** `https://name:token@host/…` is a common way to clone; the token must not be shown. */
-function withoutUserinfo(repository: string): string {
-  return repository.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, "$1");
 }
 
 /** A task that was just merged. */

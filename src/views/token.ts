@@ -1,7 +1,8 @@
 /** Tokens and operators as the API returns them. The text of a token is shown once, to the operator who issued it. */
 import { z } from "zod";
-import { OwnerName, Role, Tier, type OperatorRow } from "../domain/operator.ts";
+import { type OperatorRow, OwnerName, Role, Tier } from "../domain/operator.ts";
 import type { TokenRow } from "../domain/token.ts";
+import { toIsoOrNull } from "./fields.ts";
 import { PageQuery } from "./page.ts";
 
 const Moment = z.iso.datetime();
@@ -82,10 +83,10 @@ export function viewToken(row: TokenRow, now: Date): TokenView {
     issuedAt: issuedAt.toISOString(),
     expiresAt: expiresAt.toISOString(),
     revokedBy,
-    revokedAt: revokedAt?.toISOString() ?? null,
+    revokedAt: toIsoOrNull(revokedAt),
   };
 }
 
 export function viewOperator({ id, tenantId, tier, role, disabledAt }: OperatorRow): OperatorView {
-  return { id, tenant: tenantId, tier, role, disabledAt: disabledAt?.toISOString() ?? null };
+  return { id, tenant: tenantId, tier, role, disabledAt: toIsoOrNull(disabledAt) };
 }

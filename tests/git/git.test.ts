@@ -2,8 +2,9 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { redactUrl } from "../../src/domain/text/redact-url.ts";
 import { git, tryGit } from "../../src/git/git.ts";
-import { parseRepositoryAddress, redactUrl, repositoryFolder } from "../../src/git/repository-url.ts";
+import { parseRepositoryAddress, repositoryFolder } from "../../src/git/repository-url.ts";
 import { temporaryHome } from "../support/home.ts";
 import { commitFiles } from "./repositories.ts";
 

@@ -1,10 +1,8 @@
 /** Mirrors follow the forge, keep the agents' branches, and survive crashes and crowds. */
-import { fork } from "node:child_process";
 import { mkdir, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { git } from "../../src/git/git.ts";
-import { withLock } from "../../src/git/lock.ts";
 import { missingBranchError, mirrorOf, openMirrors, readRefs } from "../../src/git/mirror.ts";
 import { temporaryHome } from "../support/home.ts";
 import { aForgeRepository, commitFiles } from "./repositories.ts";
@@ -92,45 +90,4 @@ test("a lock file of a git that was killed long ago does not stop the next fetch
   await mirrors.fetch(forge.url);
 
   await rm(lock, { force: true });
-});
-
-test("of many who want a lock one has it at a time", async () => {
-  await using home = await temporaryHome();
-  const dir = join(home.path, "lock");
-  let inside = 0;
-  let most = 0;
-
-  await Promise.all(
-    Array.from({ length: 20 }, () =>
-      withLock(dir, { timeoutMs: 20_000 }, async () => {
-        inside += 1;
-        most = Math.max(most, inside);
-        await new Promise((resolve) => setImmediate(resolve));
-        inside -= 1;
-      }),
-    ),
-  );
-
-  expect(most).toBe(1);
-  expect((await readdir(dir)).filter((name) => name.startsWith("draft"))).toEqual([]);
-});
-
-test("the lock of a process that died is taken over", async () => {
-  await using home = await temporaryHome();
-  const dir = join(home.path, "lock");
-  await mkdir(dir);
-  const dead = fork("/dev/null", { stdio: "ignore" });
-  await new Promise((resolve) => dead.once("exit", resolve));
-  await writeFile(join(dir, "7"), `${dead.pid} 1`);
-
-  expect(await withLock(dir, { timeoutMs: 1_000 }, async () => "mine")).toBe("mine");
-});
-
-test("the lock of a live process is waited for, and the refusal names it", async () => {
-  await using home = await temporaryHome();
-  const dir = join(home.path, "lock");
-  await mkdir(dir);
-  await writeFile(join(dir, "1"), String(process.pid));
-
-  await expect(withLock(dir, { timeoutMs: 60 }, async () => "mine")).rejects.toThrow(`process ${process.pid} holds it`);
 });

@@ -3,11 +3,11 @@ import { expect, test } from "vitest";
 import { SLOT_HOLDING_STATUSES, TaskStatus, VALID_TRANSITIONS, type Task } from "../../src/domain/task/task.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { upsertOperator } from "../../src/store/operators.ts";
-import { SYSTEM } from "../../src/store/store.ts";
 import { admitTask, listSlotDrift, repairSlots, type Admission } from "../../src/store/tasks.ts";
 import { readmitTask, transitionTask } from "../../src/store/transitions.ts";
 import { aHint, aNewTask, anEvent, anOperator } from "../support/builders.ts";
 import { testStore, type TestStore } from "../support/store.ts";
+import { SYSTEM } from "../../src/store/principal.ts";
 
 const how = { actor: "test", action: "test.move" };
 

@@ -7,9 +7,9 @@ import { createCheckpoint } from "../../src/conductor/audit/checkpoints.ts";
 import { verifyAudit } from "../../src/conductor/audit/verify.ts";
 import { exportAudit } from "../../src/conductor/audit/read.ts";
 import { auditOperator } from "../../src/store/operators.ts";
-import { SYSTEM } from "../../src/store/store.ts";
 import { eventually } from "../support/eventually.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
+import { SYSTEM } from "../../src/store/principal.ts";
 
 const Partition = z.object({ name: z.string(), secure: z.boolean(), bound: z.string(), owner: z.string() });
 

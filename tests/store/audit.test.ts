@@ -5,9 +5,9 @@ import { expect, test } from "vitest";
 import { verifyLinks, auditHashInput, type BrokenLink } from "../../src/domain/audit/audit.ts";
 import { listAuditEntries, listChainHeads } from "../../src/store/audit.ts";
 import { auditOperator } from "../../src/store/operators.ts";
-import { SYSTEM } from "../../src/store/store.ts";
 import { anEvent } from "../support/builders.ts";
 import { testStore, type TestStore } from "../support/store.ts";
+import { SYSTEM } from "../../src/store/principal.ts";
 
 const how = { actor: "test", action: "test.move" };
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");

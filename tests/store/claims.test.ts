@@ -2,18 +2,17 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import type { AgentFacts } from "../../src/domain/monitor/facts.ts";
-import type { Task } from "../../src/domain/task/task.ts";
+import { type Task, shortId } from "../../src/domain/task/task.ts";
 import { listAttempts } from "../../src/store/attempts.ts";
 import { claimCiRun, ensureCiRun, renewCiRunLease, releaseCiRun, settleCiRun } from "../../src/store/ci-runs.ts";
 import { listFacts, markNudged, upsertFacts } from "../../src/store/heartbeats.ts";
 import { listHosts, lockFreeSlots, releaseHost, renewHost } from "../../src/store/hosts.ts";
 import { closePullRequest, upsertComment, upsertPullRequest } from "../../src/store/pull-requests.ts";
 import type { Tx } from "../../src/store/sql.ts";
-import { SYSTEM } from "../../src/store/store.ts";
 import { findTaskAtEpoch, listTasksByName, renewTaskLease } from "../../src/store/tasks.ts";
-import { shortId } from "../../src/domain/task/task.ts";
 import { someAgentFacts } from "../support/builders.ts";
 import { testStore, type TestStore } from "../support/store.ts";
+import { SYSTEM } from "../../src/store/principal.ts";
 
 const how = { actor: "test", action: "test.move" };
 const times = <Result>(count: number, work: (index: number) => Promise<Result>): Promise<Result[]> =>

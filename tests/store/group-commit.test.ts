@@ -13,9 +13,10 @@ import {
   type TaskStatus,
 } from "../../src/domain/task/task.ts";
 import * as invariants from "../../src/store/invariants.ts";
-import { openStore, asOperator, SYSTEM } from "../../src/store/store.ts";
+import { openStore } from "../../src/store/store.ts";
 import { aHint, aNote, anEvent } from "../support/builders.ts";
 import { testStore, type TestStore } from "../support/store.ts";
+import { SYSTEM, asOperator } from "../../src/store/principal.ts";
 
 const how = { actor: "test", action: "test.move" };
 

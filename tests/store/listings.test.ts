@@ -16,10 +16,10 @@ import { listPullRequests } from "../../src/store/pull-requests.ts";
 import { listReviews } from "../../src/store/reviews.ts";
 import { listLatestRuns } from "../../src/store/runs.ts";
 import type { Tx } from "../../src/store/sql.ts";
-import { asOperator } from "../../src/store/store.ts";
 import { listTasksById } from "../../src/store/tasks.ts";
 import { explainStatements, seqScannedTables } from "../support/plans.ts";
 import { testStore, type TestStore } from "../support/store.ts";
+import { asOperator } from "../../src/store/principal.ts";
 
 const STORE = join(import.meta.dirname, "..", "..", "src", "store");
 const GROWING =

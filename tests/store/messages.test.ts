@@ -12,9 +12,9 @@ import {
 } from "../../src/store/notifications.ts";
 import { claimReview, insertReviews, lockReviewRound, settleReview } from "../../src/store/reviews.ts";
 import type { Tx } from "../../src/store/sql.ts";
-import { SYSTEM } from "../../src/store/store.ts";
 import { aNote } from "../support/builders.ts";
 import { testStore, type TestStore } from "../support/store.ts";
+import { SYSTEM } from "../../src/store/principal.ts";
 
 const how = { actor: "test", action: "test.move" };
 const times = <Result>(count: number, work: (index: number) => Promise<Result>): Promise<Result[]> =>

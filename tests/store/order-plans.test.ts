@@ -7,9 +7,9 @@ import * as orders from "../../src/store/orders.ts";
 import { countOpenPullRequests } from "../../src/store/pull-requests.ts";
 import * as runs from "../../src/store/runs.ts";
 import type { Tx } from "../../src/store/sql.ts";
-import { asOperator, SYSTEM, type Principal } from "../../src/store/store.ts";
 import { explainStatements, seqScannedTables } from "../support/plans.ts";
 import { testStore, type TestStore } from "../support/store.ts";
+import { type Principal, SYSTEM, asOperator } from "../../src/store/principal.ts";
 
 let world: TestStore;
 

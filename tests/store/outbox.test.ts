@@ -4,10 +4,11 @@ import { expect, test } from "vitest";
 import { z } from "zod";
 import { getLatestEventCursor, listEvents, markHintsFailed, claimHints } from "../../src/store/outbox.ts";
 import { pruneOutbox } from "../../src/store/retention.ts";
-import { SYSTEM, type Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { aHint, anEvent } from "../support/builders.ts";
 import { eventually } from "../support/eventually.ts";
 import { testStore } from "../support/store.ts";
+import { SYSTEM } from "../../src/store/principal.ts";
 
 const how = { actor: "test", action: "test.move" };
 

@@ -9,7 +9,6 @@ import { listNotifications, listOverdueNotifications, listRecentSendTimes } from
 import { listEvents, listLatestEvents, claimHints } from "../../src/store/outbox.ts";
 import { pruneOutbox } from "../../src/store/retention.ts";
 import type { Tx } from "../../src/store/sql.ts";
-import { asOperator, SYSTEM, type Principal } from "../../src/store/store.ts";
 import * as budgets from "../../src/store/budgets.ts";
 import * as checks from "../../src/store/checks.ts";
 import * as line from "../../src/store/slot-queue.ts";
@@ -17,6 +16,7 @@ import * as pages from "../../src/store/task-pages.ts";
 import * as tasks from "../../src/store/tasks.ts";
 import { explainStatements, seqScannedTables } from "../support/plans.ts";
 import { testStore, type TestStore } from "../support/store.ts";
+import { type Principal, SYSTEM, asOperator } from "../../src/store/principal.ts";
 
 let world: TestStore;
 let aTask = { id: "", createdAt: new Date() };

@@ -1,7 +1,8 @@
 /** A program that could pass row security by does not start; one that cannot needs nothing more. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { assertRoleIsolated, assertDatabaseUsable, openStore, asOperator } from "../../src/store/store.ts";
+import { assertRoleIsolated, assertDatabaseUsable, openStore } from "../../src/store/store.ts";
 import { testStore, type TestStore } from "../support/store.ts";
+import { asOperator } from "../../src/store/principal.ts";
 
 let world: TestStore;
 beforeAll(async () => {

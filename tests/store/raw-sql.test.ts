@@ -2,11 +2,12 @@
 import { Client } from "pg";
 import { expect, test } from "vitest";
 import type { Operator } from "../../src/domain/operator.ts";
-import { assertDatabaseUsable, asOperator } from "../../src/store/store.ts";
+import { assertDatabaseUsable } from "../../src/store/store.ts";
 import { listEvents } from "../../src/store/outbox.ts";
 import { listTasks } from "../../src/store/tasks.ts";
 import { eventually } from "../support/eventually.ts";
 import { testStore, type TestStore } from "../support/store.ts";
+import { asOperator } from "../../src/store/principal.ts";
 
 test("raw SQL of a request reads and writes nothing of another tenant, nor another operator's rows of its own", async () => {
   await using world = await testStore();

@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import type { Operator } from "../../src/domain/operator.ts";
-import { assertDatabaseUsable, openStore, asOperator, type Store } from "../../src/store/store.ts";
+import { assertDatabaseUsable, openStore, type Store } from "../../src/store/store.ts";
 import { findTask, listTasks } from "../../src/store/tasks.ts";
 import { testPooler } from "../support/pgbouncer.ts";
 import { testStore, type TestStore } from "../support/store.ts";
+import { asOperator } from "../../src/store/principal.ts";
 
 const how = { actor: "test", action: "test.move" };
 

@@ -3,10 +3,10 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, test, beforeAll, afterAll } from "vitest";
 import { InvalidTransitionError, StaleVersionError } from "../../src/domain/errors.ts";
 import { SLOT_HOLDING_STATUSES, TaskStatus, VALID_TRANSITIONS, type Task } from "../../src/domain/task/task.ts";
-import { SYSTEM } from "../../src/store/store.ts";
 import { transitionTask } from "../../src/store/transitions.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { testStore, type TestStore } from "../support/store.ts";
+import { SYSTEM } from "../../src/store/principal.ts";
 
 const states = TaskStatus.options;
 const pairs = states.flatMap((from) => states.map((to) => ({ from, to, legal: VALID_TRANSITIONS[from].includes(to) })));

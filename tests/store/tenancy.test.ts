@@ -3,11 +3,12 @@ import { Client } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import type { Operator } from "../../src/domain/operator.ts";
-import { openStore, asOperator, type Store } from "../../src/store/store.ts";
+import { openStore, type Store } from "../../src/store/store.ts";
 import { findTask, listTasks } from "../../src/store/tasks.ts";
 import { insertMarkedRows, tenantTables } from "../support/marked-rows.ts";
 import { testPooler } from "../support/pgbouncer.ts";
 import { testStore, type TestStore } from "../support/store.ts";
+import { asOperator } from "../../src/store/principal.ts";
 
 const MARKS = { ada: "mark-ada", eve: "mark-eve" };
 

@@ -1,7 +1,8 @@
 /** How PostgreSQL would find the rows of a statement: each is explained before it is run, and what it changes is undone. */
 import { z } from "zod";
 import { sql, type Tx } from "../../src/store/sql.ts";
-import type { Principal, Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
+import type { Principal } from "../../src/store/principal.ts";
 
 const Explained = z.object({ "QUERY PLAN": z.array(z.looseObject({ Plan: z.looseObject({}) })) });
 type PlanNode = Record<string, unknown>;

@@ -9,6 +9,8 @@ import type { ExitRecord } from "../../domain/monitor/facts.ts";
 import { parseHeartbeat, type Heartbeat } from "../../domain/monitor/heartbeat.ts";
 import type { ProcessRef } from "../../command/process-tree.ts";
 import { asUser, UnixUser } from "../../command/unix-user.ts";
+import { parseJson } from "../../domain/text/json.ts";
+import { shellWord } from "../../domain/text/shell-word.ts";
 import { attemptRoot, attemptDir } from "../paths.ts";
 import { readUsage } from "./usage.ts";
 
@@ -196,13 +198,13 @@ async function archiveEarlierDispatch(dir: string, earlier: AttemptSpec | undefi
 
 function launchScript({ spec, heartbeatIntervalMs }: AttemptFiles): string {
   const settings = [
-    `fleet_task=${shellQuote(spec.taskId)}`,
-    `fleet_cwd=${shellQuote(spec.cwd)}`,
+    `fleet_task=${shellWordWithoutNul(spec.taskId)}`,
+    `fleet_cwd=${shellWordWithoutNul(spec.cwd)}`,
     `fleet_interval_ms=${Math.max(50, Math.round(heartbeatIntervalMs))}`,
     `fleet_log_bytes=${MAX_LOG_BYTES}`,
     `fleet_user=${spec.unixUser ? `${spec.unixUser.uid}:${spec.unixUser.gid}` : ""}`,
   ];
-  return `${settings.join("\n")}\nset -- ${asUser(spec.unixUser, spec.argv).map(shellQuote).join(" ")}\n`;
+  return `${settings.join("\n")}\nset -- ${asUser(spec.unixUser, spec.argv).map(shellWordWithoutNul).join(" ")}\n`;
 }
 
 function envScript(env: Readonly<Record<string, string>>): string {
@@ -211,16 +213,16 @@ function envScript(env: Readonly<Record<string, string>>): string {
       if (!/^[A-Za-z_]\w*$/.test(name)) {
         throw new SpawnError("PROCESS_FAILED", "prompt", `${JSON.stringify(name)} cannot be an environment variable.`);
       }
-      return `export ${name}=${shellQuote(value)}\n`;
+      return `export ${name}=${shellWordWithoutNul(value)}\n`;
     })
     .join("");
 }
 
-/** Quotes for POSIX sh, where nothing is special between single quotes. */
-function shellQuote(text: string): string {
+/** A NUL character would end the word in the script, and change what is run. */
+function shellWordWithoutNul(text: string): string {
   if (text.includes("\0"))
     throw new SpawnError("PROCESS_FAILED", "prompt", "An argument or variable contains a NUL character.");
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+  return shellWord(text);
 }
 
 const ExitFile = z
@@ -238,14 +240,6 @@ function parseProcess(text: string | undefined): ProcessRef | undefined {
 
 function parseSpec(text: string): AttemptSpec | undefined {
   return AttemptSpec.safeParse(parseJson(text)).data;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function openAttemptsRoot(home: string): string {

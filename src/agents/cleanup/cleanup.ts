@@ -5,9 +5,9 @@ import { basename, join } from "node:path";
 import { findMarked } from "../../command/process-tree.ts";
 import { FleetError, messageOf } from "../../domain/errors.ts";
 import { shortId } from "../../domain/task/task.ts";
-import { git, tryGit } from "../../git/git.ts";
+import { git, isAncestor, tryGit } from "../../git/git.ts";
 import { readRefs, type Mirror } from "../../git/mirror.ts";
-import { fetchFromClone, branchHead, isAncestor } from "../workspace/branches.ts";
+import { fetchFromClone, branchHead } from "../workspace/branches.ts";
 import { trashRoot } from "../paths.ts";
 import { releasePorts } from "../workspace/ports.ts";
 import { findUnsaved, takeSnapshot, type Snapshot, type UnsavedFiles } from "../workspace/snapshot.ts";
@@ -164,8 +164,8 @@ async function readWorkspaceState(
     unpushed: Number(await git(["rev-list", "--count", head, "--not", "--remotes=origin"], { gitDir: mirror.path })),
     changed: unsaved.changed.length,
     untracked: unsaved.untracked.length,
-    merged: base !== undefined && (await isAncestor(mirror, head, base)),
-    onForge: pushed !== undefined && (await isAncestor(mirror, head, pushed)),
+    merged: base !== undefined && (await isAncestor(mirror.path, head, base)),
+    onForge: pushed !== undefined && (await isAncestor(mirror.path, head, pushed)),
   };
   return { facts, head, unsaved };
 }

@@ -4,9 +4,8 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { codeOf } from "../../domain/errors.ts";
 import type { GcKind } from "../../domain/gc/gc.ts";
-import { git, tryGit } from "../../git/git.ts";
+import { git, isAncestor, tryGit } from "../../git/git.ts";
 import type { Mirror } from "../../git/mirror.ts";
-import { isAncestor } from "../workspace/branches.ts";
 import { attemptRoot, snapshotRoot, workspaceRoot } from "../paths.ts";
 import { serverName } from "../runtime/tmux-servers.ts";
 import { readManifest } from "../workspace/snapshot.ts";
@@ -100,7 +99,7 @@ export async function checkReachability(
   const onForge = missing.trim() === "0";
   const target = `refs/remotes/origin/${base ?? "main"}`;
   const isKnown = (await tryGit(["rev-parse", "--verify", "--quiet", target], at)).exitCode === 0;
-  const merged = isKnown && (await isAncestor({ url: "", path: mirror.path }, head, target));
+  const merged = isKnown && (await isAncestor(mirror.path, head, target));
   return { merged, onForge };
 }
 

@@ -2,7 +2,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FleetError } from "../../domain/errors.ts";
-import { redactUrl } from "../../git/repository-url.ts";
+import { redactUrl } from "../../domain/text/redact-url.ts";
 import { snapshotRoot } from "../paths.ts";
 import { findSnapshots } from "./leftovers.ts";
 import { readManifest, restoreSnapshot, type SnapshotManifest } from "../workspace/snapshot.ts";

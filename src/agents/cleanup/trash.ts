@@ -4,16 +4,16 @@ import { basename, dirname, join, sep } from "node:path";
 import { lastLines, runCommand } from "../../command/run.ts";
 import { batchesOf } from "../../domain/batches.ts";
 import { codeOf, FleetError } from "../../domain/errors.ts";
+import { UUID } from "../../domain/text/uuid.ts";
 import { SYSTEM_PATH } from "../../git/git.ts";
 
 const DELETE_TIMEOUT_MS = 10 * 60_000;
 const SIZE_TIMEOUT_MS = 30_000;
 const TRASH = ".trash";
-/** Quarantined items are named by the id of their mark. Other names in the same folder do not belong to gc. */
-const MARK_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** What this file puts aside is called by the id of its mark; others' names in the same folder are theirs. */
 
 export function isMarkId(name: string): boolean {
-  return MARK_ID.test(name);
+  return UUID.test(name);
 }
 
 /** Returns the quarantine path, which is on the same file system as the root, so that a rename works. */
@@ -26,7 +26,7 @@ export function quarantinePath(root: string, id: string): string {
  * resolving links is refused, and so is a root or a trash folder that is a link.
  */
 export async function quarantine(root: string, path: string, id: string): Promise<boolean> {
-  if (!MARK_ID.test(id)) throw deletionRefused(id, "it is not the id of a mark");
+  if (!UUID.test(id)) throw deletionRefused(id, "it is not the id of a mark");
   const real = await resolveRoot(root);
   if (!(await tryLstat(path))) return false;
   await assertBelow(real, path);
@@ -46,7 +46,7 @@ export async function quarantine(root: string, path: string, id: string): Promis
 
 /** Deletes a quarantined item and nothing else; it is idempotent. */
 export async function deleteQuarantined(root: string, id: string): Promise<void> {
-  if (!MARK_ID.test(id)) throw deletionRefused(id, "it is not the id of a mark");
+  if (!UUID.test(id)) throw deletionRefused(id, "it is not the id of a mark");
   const real = await resolveRoot(root).catch((error: unknown) => {
     if (codeOf(error) === "ENOENT") return undefined;
     throw error;
@@ -60,7 +60,7 @@ export async function deleteQuarantined(root: string, id: string): Promise<void>
 
 /** Lists the quarantined items of a root, and since when they are there. */
 export async function listQuarantined(root: string): Promise<{ id: string; since: Date }[]> {
-  const names = (await readdir(join(root, TRASH)).catch(() => [])).filter((name) => MARK_ID.test(name));
+  const names = (await readdir(join(root, TRASH)).catch(() => [])).filter((name) => UUID.test(name));
   const found = await Promise.all(
     names.map(async (id) => ({ id, since: (await tryLstat(join(root, TRASH, id)))?.ctime })),
   );

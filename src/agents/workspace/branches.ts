@@ -1,9 +1,9 @@
 /** The agents' branches in the trusted mirror: reads and compares them, and publishes them to the forge on the agent's behalf. */
 import { asUser, type UnixUser } from "../../command/unix-user.ts";
 import { FleetError } from "../../domain/errors.ts";
+import { redactUrl } from "../../domain/text/redact-url.ts";
 import { git, gitFailed, REMOTE_PROTOCOLS, tryGit } from "../../git/git.ts";
 import { readRefs, type Mirror, type Mirrors } from "../../git/mirror.ts";
-import { redactUrl } from "../../git/repository-url.ts";
 
 export interface PublishRequest {
   readonly repositoryUrl: string;
@@ -88,8 +88,9 @@ export async function branchHead(mirror: Mirror, branch: string): Promise<string
   return (await readRefs(mirror, [`refs/heads/${branch}`])).get(`refs/heads/${branch}`) ?? null;
 }
 
-export async function isAncestor(mirror: Mirror, older: string, newer: string): Promise<boolean> {
-  return (await tryGit(["merge-base", "--is-ancestor", older, newer], { gitDir: mirror.path })).exitCode === 0;
+/** How many commits `head` has that `base` lacks. */
+export async function countCommits(mirror: Mirror, base: string, head: string): Promise<number> {
+  return Number(await git(["rev-list", "--count", `${base}..${head}`, "--"], { gitDir: mirror.path }));
 }
 
 export async function diffStat(mirror: Mirror, base: string, head: string): Promise<DiffStat> {

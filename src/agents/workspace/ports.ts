@@ -1,18 +1,18 @@
 /** Port blocks: each workspace leases ten ports of its own, so that dev servers of parallel agents do not collide. */
-import { link, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { randomUUID } from "node:crypto";
-import { SpawnError, codeOf } from "../../domain/errors.ts";
+import { createWithContent } from "../../command/process-files.ts";
+import { SpawnError } from "../../domain/errors.ts";
 import { portRoot, workspaceRoot } from "../paths.ts";
 
-/** The range is below Linux's ephemeral ports (from 32768) and above the ports that services commonly use. */
+/** Below the range from which Linux assigns ports by itself (32768 on), above what services commonly use. */
 const FIRST_PORT = 20_000;
 const LAST_PORT = 32_000;
 export const PORTS_PER_WORKSPACE = 10;
-/** A lease without a workspace is released only after this time, because the workspace may still be in preparation. */
+/** A lease without a workspace is removed only when it is so old that the workspace cannot be under construction. */
 const ORPHAN_MS = 3_600_000;
 
-/** Leases a block of ports. The same workspace gets the same block again. */
+/** The same workspace gets the same block each time. Of several that want one block, the first to create its file has it. */
 export async function leasePorts(home: string, shortName: string): Promise<number> {
   const root = portRoot(home);
   await mkdir(root, { recursive: true, mode: 0o700 });
@@ -20,7 +20,7 @@ export async function leasePorts(home: string, shortName: string): Promise<numbe
   const own = [...taken].find(([, holder]) => holder === shortName);
   if (own) return own[0];
   for (let base = FIRST_PORT; base < LAST_PORT; base += PORTS_PER_WORKSPACE) {
-    if (!taken.has(base) && (await claimBlock(root, base, shortName))) return base;
+    if (!taken.has(base) && (await createWithContent(join(root, String(base)), shortName))) return base;
   }
   throw new SpawnError(
     "WORKSPACE_FAILED",
@@ -32,21 +32,6 @@ export async function leasePorts(home: string, shortName: string): Promise<numbe
 export async function releasePorts(home: string, shortName: string): Promise<void> {
   for (const [base, holder] of await readLeases(home)) {
     if (holder === shortName) await rm(join(portRoot(home), String(base)), { force: true });
-  }
-}
-
-/** A file that appears with its content: the process that links first has the block. */
-async function claimBlock(root: string, base: number, shortName: string): Promise<boolean> {
-  const draft = join(root, `.draft-${randomUUID()}`);
-  await writeFile(draft, shortName, { mode: 0o600 });
-  try {
-    await link(draft, join(root, String(base)));
-    return true;
-  } catch (error) {
-    if (codeOf(error) === "EEXIST") return false;
-    throw error;
-  } finally {
-    await rm(draft, { force: true });
   }
 }
 

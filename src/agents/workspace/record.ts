@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promise
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { UnixUser } from "../../command/unix-user.ts";
+import { parseJson } from "../../domain/text/json.ts";
 import { workspaceRecordPath, workspaceRoot } from "../paths.ts";
 
 export const WorkspaceRecord = z.object({
@@ -47,12 +48,4 @@ export async function writeWorkspaceRecord(home: string, record: WorkspaceRecord
 
 export async function deleteWorkspaceRecord(home: string, taskId: string): Promise<void> {
   await rm(workspaceRecordPath(home, taskId), { force: true });
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

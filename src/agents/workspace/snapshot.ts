@@ -71,41 +71,38 @@ export async function findUnsaved(home: string, mirror: Mirror, path: string, he
 
 /** Throws when something could not be saved or verified. Then nothing may be deleted. */
 export async function takeSnapshot(request: SnapshotRequest): Promise<Snapshot> {
-  const root = snapshotRoot(request.home);
-  const draft = join(root, `.new-${shortId(request.taskId)}-${randomBytes(4).toString("hex")}`);
-  await mkdir(draft, { recursive: true, mode: 0o700 });
-  try {
-    const bundle = request.unpushed > 0 && (await saveCommits(request, draft));
-    const patch = await savePatch(request, draft);
-    const untracked = await saveUntracked(request, draft);
-    const dir = await findFreeName(join(root, `${shortId(request.taskId)}-${request.attempt}`));
-    const parts = { bundle, patch, untracked };
-    const restoreCommand = restoreCommandFor(request, dir, parts);
-    const { taskId, attempt, branch, head } = request;
-    const manifest = { taskId, attempt, repositoryUrl: request.mirror.url, branch, head, parts, restoreCommand };
-    await writeFile(join(draft, "manifest.json"), JSON.stringify(manifest, null, 2), { mode: 0o600 });
-    await rename(draft, dir);
-    return { dir, restoreCommand };
-  } catch (error) {
-    await rm(draft, { recursive: true, force: true });
-    throw error;
-  }
+  return writeSnapshot(request, `${shortId(request.taskId)}-${request.attempt}`, async (draft) => ({
+    bundle: request.unpushed > 0 && (await saveCommits(request, draft)),
+    patch: await savePatch(request, draft),
+    untracked: await saveUntracked(request, draft),
+  }));
 }
 
-/** Saves the commits that the forge does not have, of a branch without a working copy. */
-export async function takeBranchSnapshot(
-  request: Pick<SnapshotRequest, "home" | "mirror" | "taskId" | "branch" | "head">,
+type BranchSnapshotRequest = Pick<SnapshotRequest, "home" | "mirror" | "taskId" | "branch" | "head">;
+
+/** The commits of a branch whose working copy was already removed: those that no forge has. */
+export async function takeBranchSnapshot(request: BranchSnapshotRequest): Promise<Snapshot> {
+  return writeSnapshot({ ...request, attempt: 0 }, `${shortId(request.taskId)}-branch`, async (draft) => {
+    await saveCommits(request, draft);
+    return { bundle: true, patch: false, untracked: 0 };
+  });
+}
+
+/** Writes a draft first, so that a snapshot under its own name is always whole. */
+async function writeSnapshot(
+  request: BranchSnapshotRequest & { readonly attempt: number },
+  name: string,
+  save: (draft: string) => Promise<SnapshotManifest["parts"]>,
 ): Promise<Snapshot> {
-  const { home, mirror, taskId, branch, head } = request;
+  const { home, mirror, taskId, attempt, branch, head } = request;
   const root = snapshotRoot(home);
   const draft = join(root, `.new-${shortId(taskId)}-${randomBytes(4).toString("hex")}`);
   await mkdir(draft, { recursive: true, mode: 0o700 });
   try {
-    await saveCommits(request, draft);
-    const dir = await findFreeName(join(root, `${shortId(taskId)}-branch`));
-    const parts = { bundle: true, patch: false, untracked: 0 };
+    const parts = await save(draft);
+    const dir = await findFreeName(join(root, name));
     const restoreCommand = restoreCommandFor(request, dir, parts);
-    const manifest = { taskId, attempt: 0, repositoryUrl: mirror.url, branch, head, parts, restoreCommand };
+    const manifest = { taskId, attempt, repositoryUrl: mirror.url, branch, head, parts, restoreCommand };
     await writeFile(join(draft, "manifest.json"), JSON.stringify(manifest, null, 2), { mode: 0o600 });
     await rename(draft, dir);
     return { dir, restoreCommand };

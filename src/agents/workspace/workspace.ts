@@ -6,10 +6,10 @@ import { chownTree, type UnixUser } from "../../command/unix-user.ts";
 import { codeOf, FleetError, SpawnError, messageOf } from "../../domain/errors.ts";
 import { isBranchName } from "../../domain/task/branch.ts";
 import { shortId } from "../../domain/task/task.ts";
-import { git } from "../../git/git.ts";
+import { git, isAncestor } from "../../git/git.ts";
 import { missingBranchError, readRefs, type Mirror, type Mirrors } from "../../git/mirror.ts";
 import { preservedRoot, trashRoot, workspaceRoot } from "../paths.ts";
-import { fetchFromClone, branchHead, isAncestor } from "./branches.ts";
+import { fetchFromClone, branchHead } from "./branches.ts";
 import { leasePorts } from "./ports.ts";
 import { prepareUser } from "../users.ts";
 import { readWorkspaceRecord, writeWorkspaceRecord, type WorkspaceRecord } from "./record.ts";
@@ -241,14 +241,14 @@ async function readBranchHeads(mirror: Mirror, { branch, baseBranch }: Workspace
 async function chooseStartSha(mirror: Mirror, request: WorkspaceRequest, refs: BranchHeads): Promise<string> {
   const existing = refs.own ?? refs.pushed;
   if (existing === undefined) return refs.base;
-  if (request.fromBranchIfExists === false && !(await isAncestor(mirror, existing, refs.base))) {
+  if (request.fromBranchIfExists === false && !(await isAncestor(mirror.path, existing, refs.base))) {
     throw new FleetError(
       "workspace-refused",
       `The branch ${request.branch} already exists and has commits of its own.`,
     );
   }
   if (!refs.own || !refs.pushed || refs.own === refs.pushed) return existing;
-  return (await isAncestor(mirror, refs.own, refs.pushed)) ? refs.pushed : refs.own;
+  return (await isAncestor(mirror.path, refs.own, refs.pushed)) ? refs.pushed : refs.own;
 }
 
 /** Only the registration takes the lock (of 16 concurrent ones without it, 6 % failed); the slow checkout does not. */

@@ -1,5 +1,5 @@
 /** fleet audit: recompute the chains and hold them to the signed checkpoints, naming what does not hold; sign one now; take them along. */
-import { asString, type Command, type Shell } from "../command.ts";
+import { asString, type Command, NOT_VERIFIED, type Shell } from "../command.ts";
 import type { AuditProof } from "../../views/integrity.ts";
 import { plural } from "../print/format.ts";
 import { exportAuditCommand, listAuditCommand } from "./audit-export.ts";
@@ -8,8 +8,6 @@ const proofView = async () => (await import("../../views/integrity.ts")).AuditPr
 
 type Terminal = Shell["terminal"];
 type CheckpointProof = NonNullable<AuditProof["checkpoint"]>;
-
-const NOT_VERIFIED = 4;
 
 const verifyCommand: Command = {
   usage: "audit verify",

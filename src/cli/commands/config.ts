@@ -53,7 +53,7 @@ const setCommand: Command = {
   examples: setExamples(CHANNELS),
 
   async run(shell, [key = "", typed], { tenant, secretFromStdin }) {
-    const value = await readValue(shell, key, typed, secretFromStdin === true);
+    const value = await readValue(shell, key, { typed, fromStdin: secretFromStdin === true });
     const params = { path: { key }, body: { value, tenant: tenant === true } };
     const setting = await shell.api.request("PUT /api/fleet/config/:key", params, settingView);
     if (shell.json) shell.terminal.json(setting);
@@ -114,8 +114,7 @@ export function setExamples(channels: ChannelTable): readonly string[] {
 async function readValue(
   { world }: Shell,
   key: string,
-  typed: string | undefined,
-  fromStdin: boolean,
+  { typed, fromStdin }: { readonly typed: string | undefined; readonly fromStdin: boolean },
 ): Promise<string> {
   const [{ getPreference }, { FleetError }] = await Promise.all([
     import("../../domain/settings/preferences.ts"),

@@ -1,9 +1,7 @@
 /** fleet drift: what differs from what is declared, since when, and what to type next; and taking a difference for right. */
-import { asString, type Command, type Shell } from "../command.ts";
+import { asString, type Command, NOT_VERIFIED, type Shell } from "../command.ts";
 import type { DriftFinding, DriftReportDocument } from "../../domain/drift/report.ts";
 import { ago, plural, formatDuration, type Colour } from "../print/format.ts";
-
-const NOT_VERIFIED = 4;
 
 const loadReportSchema = async () => (await import("../../domain/drift/report.ts")).DriftReportDocument;
 const loadFindingSchema = async () => (await import("../../domain/drift/report.ts")).DriftFinding;
@@ -56,7 +54,7 @@ async function scanDrift(
   product: string | undefined,
   read: () => Promise<DriftReportDocument>,
 ): Promise<DriftReportDocument> {
-  const { scanAndRead } = await import("../client/wait-for-scan.ts");
+  const { scanAndRead } = await import("../wait/wait-for-scan.ts");
   return scanAndRead(shell, { route: "POST /api/fleet/drift/check", product }, read);
 }
 

@@ -1,7 +1,5 @@
 /** fleet invariants: what must always be true, checked now. */
-import type { Command } from "../command.ts";
-
-const NOT_VERIFIED = 4;
+import { type Command, NOT_VERIFIED } from "../command.ts";
 
 export const invariantsCommand: Command = {
   usage: "invariants",

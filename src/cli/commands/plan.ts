@@ -1,11 +1,9 @@
 /** fleet plan: which work orders are next, and why; and the proof that a plan follows from its inputs. */
 import { join, resolve } from "node:path";
-import { asNumber, asString, type Command, type CommandOptions, type Shell } from "../command.ts";
+import { asNumber, asString, type Command, type CommandOptions, NOT_VERIFIED, type Shell } from "../command.ts";
 import type { PlanView } from "../../views/orders/plan.ts";
 
 const replayView = async () => (await import("../../views/orders/plan.ts")).ReplayView;
-
-const NOT_VERIFIED = 4;
 
 export const planCommand: Command = {
   usage: "plan",

@@ -1,13 +1,11 @@
 /** fleet run: have pending orders carried out, and watch; behind it, looking at one run and keeping it. */
-import { asNumber, asString, type Command, type CommandOptions, type Shell } from "../command.ts";
+import { asNumber, asString, type Command, type CommandOptions, NOT_VERIFIED, type Shell } from "../command.ts";
 import type { BatchView, OrderView } from "../../views/orders/order.ts";
 import type { RunView } from "../../views/orders/run.ts";
 
 const evidenceView = async () => (await import("../../views/orders/run.ts")).EvidenceView;
 
 const storyView = async () => (await import("../../views/orders/run.ts")).RunStory;
-
-const NOT_VERIFIED = 4;
 
 const startCommand: Command = {
   usage: "run",
@@ -80,7 +78,7 @@ export async function followBatch(
     await printStarted(shell, batch, orders);
     return 0;
   }
-  const { waitForBatch } = await import("../client/run-wait.ts");
+  const { waitForBatch } = await import("../wait/wait-for-batch.ts");
   if (!json) await printRefused(shell, batch);
   const ended = await waitForBatch(batch.batchId, shell);
   if (json) terminal.json({ batchId: batch.batchId, orders: ended, refused: batch.refused });

@@ -1,8 +1,6 @@
 /** fleet schedules: when products are looked after by themselves; pausing, resuming and running one; the hook for pushes. */
-import { asString, type Command, type Shell } from "../command.ts";
+import { asString, type Command, NOT_VERIFIED, type Shell } from "../command.ts";
 import type { ScheduleRunView, ScheduleView } from "../../views/orders/schedule.ts";
-
-const NOT_VERIFIED = 4;
 
 const oneView = async () => (await import("../../views/orders/schedule.ts")).ScheduleView;
 const runView = async () => (await import("../../views/orders/schedule.ts")).ScheduleRunView;

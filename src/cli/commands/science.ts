@@ -30,7 +30,7 @@ export const scienceCommand: Command = {
 };
 
 async function refreshIndex(shell: Shell, read: () => Promise<ScienceIndex>): Promise<ScienceIndex> {
-  const { scanAndRead } = await import("../client/wait-for-scan.ts");
+  const { scanAndRead } = await import("../wait/wait-for-scan.ts");
   return scanAndRead(shell, { route: "POST /api/fleet/science/refresh" }, read);
 }
 

@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { AGENT_TYPES, type AgentTypeTable, formatChoice } from "../../domain/task/agent-types.ts";
-import { asNumber, asString, type Command, type CommandOptions, type World } from "../command.ts";
+import { type Command, type CommandOptions, asNumber, asString } from "../command.ts";
+import type { World } from "../world.ts";
 
 export const spawnCommand: Command = {
   usage: "spawn <repository> <description>",
@@ -27,7 +28,7 @@ export const spawnCommand: Command = {
     const params = { body: request, idempotencyKey: makeIdempotencyKey(description, world) };
     const task = await api.request("POST /api/fleet/spawn", params, TaskView);
     if (options["wait"]) {
-      const { waitForTask } = await import("../client/wait.ts");
+      const { waitForTask } = await import("../wait/wait-for-task.ts");
       return waitForTask(task, { api, terminal, json, world });
     }
     if (json) terminal.json(task);

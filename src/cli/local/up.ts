@@ -22,7 +22,7 @@ export const upCommand: Command = {
       import("../../log.ts"),
       import("../../processes/up.ts"),
       import("../../processes/shutdown.ts"),
-      import("../progress.ts"),
+      import("../print/progress.ts"),
     ]);
     const typed = asString(slots);
     const config = processConfig(typed === undefined ? {} : { FLEET_SLOTS: typed });

@@ -78,3 +78,10 @@ export function formatBytes(bytes: number): string {
   }
   return `${unit > 1 && size < 10 ? size.toFixed(1) : Math.round(size)} ${units[unit]}`;
 }
+
+/** When something is next due, as a table shows it. */
+export function untilCell(next: string | null, now: Date): string {
+  if (next === null) return "–";
+  const ms = Date.parse(next) - now.getTime();
+  return ms <= 0 ? "due" : `in ${formatDuration(ms)}`;
+}

@@ -28,7 +28,7 @@ export function planLines(terminal: Terminal, made: PlanView, { explain, files, 
   }));
   return [
     ...killSwitchHeader(terminal, made.stops, now),
-    ...(rows.length > 0 ? [...renderTable(terminal, columnsFor(terminal, explain), rows), ""] : []),
+    ...(rows.length > 0 ? [...renderTable(terminal, columnsFor(terminal, { explain }), rows), ""] : []),
     ...(explain ? explanationLines(terminal, rows) : []),
     countLine(made),
     ...leftOutLine(terminal, made),
@@ -37,7 +37,7 @@ export function planLines(terminal: Terminal, made: PlanView, { explain, files, 
   ];
 }
 
-function columnsFor(terminal: Terminal, explain: boolean): Column<PlanRow>[] {
+function columnsFor(terminal: Terminal, { explain }: { readonly explain: boolean }): Column<PlanRow>[] {
   const { paint, sanitize } = terminal;
   const always: Column<PlanRow>[] = [
     { head: "#", drop: 0, align: "right", cell: ({ place }) => paint("dim", String(place)) },

@@ -1,11 +1,13 @@
-/** What stop, retry and reject have in common: ask, and say how the task stands now. */
+/** The task as stop, retry and reject print it after their request. */
 import type { TaskView } from "../../views/task.ts";
-import type { Shell } from "../command.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const taskView = async () => (await import("../../views/task.ts")).TaskView;
 
-export async function printTask({ terminal, json }: Shell, pending: Promise<TaskView>): Promise<void> {
+export async function printTask(
+  { terminal, json }: { readonly terminal: Terminal; readonly json: boolean },
+  pending: Promise<TaskView>,
+): Promise<void> {
   const task = await pending;
   if (json) terminal.json(task);
   else terminal.line(taskLine(terminal, task));

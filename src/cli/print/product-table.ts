@@ -2,7 +2,7 @@
 import type { ProductView } from "../../views/orders/product.ts";
 import { renderTable, type Column } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
-import { ago, plural, formatDuration, type Colour } from "./format.ts";
+import { ago, plural, untilCell, type Colour } from "./format.ts";
 
 export function productLines(terminal: Terminal, products: readonly ProductView[], now: Date): string[] {
   if (products.length === 0) return ["No products. Declare one in fleet.yaml; in its repository: fleet init"];
@@ -23,7 +23,7 @@ function columnsFor(terminal: Terminal, now: Date): Column<ProductView>[] {
     { head: "SLA", drop: 4, align: "right", cell: ({ slaTier }) => String(slaTier) },
     { head: "VALIDATE", drop: 0, cell: (product) => lastRunCell(terminal, product, "validate", now) },
     { head: "TEST", drop: 0, cell: (product) => lastRunCell(terminal, product, "test", now) },
-    { head: "NEXT", drop: 2, cell: ({ next }) => nextRunCell(next, now) },
+    { head: "NEXT", drop: 2, cell: ({ next }) => untilCell(next, now) },
     { head: "OWNER", drop: 5, shrinkTo: 8, cell: ({ owner }) => terminal.sanitize(owner ?? "") },
   ];
 }
@@ -47,12 +47,6 @@ function lastRunCell({ paint }: Terminal, product: ProductView, intent: "validat
     return paint(colour, `${glyph} ${ago(run.endedAt, now)}`);
   }
   return product.commands.includes(intent) ? "never" : paint("gray", "–");
-}
-
-function nextRunCell(next: string | null, now: Date): string {
-  if (next === null) return "–";
-  const ms = Date.parse(next) - now.getTime();
-  return ms <= 0 ? "due" : `in ${formatDuration(ms)}`;
 }
 
 function stopLine({ paint, sanitize }: Terminal, { id, stopped }: ProductView, now: Date): string {

@@ -126,7 +126,7 @@ export function runStoryLines(terminal: Terminal, story: RunStory, now: Date): s
     ...evidence,
     ...location,
     ...(verified ? ["", ...proofLines(terminal, verified)] : []),
-    paint("dim", `  Next: ${nextCommand(run, verified !== null)}`),
+    paint("dim", `  Next: ${nextCommand({ ...run, isVerified: verified !== null })}`),
   ];
 }
 
@@ -186,7 +186,7 @@ function proofLines(
   return [summary, ...broken.map(({ name, where: place, why }) => `    ${sanitize(name)} (${place}): ${why}`)];
 }
 
-function nextCommand({ shortId, status, pinned }: RunView, isVerified: boolean): string {
+function nextCommand({ shortId, status, pinned, isVerified }: RunView & { readonly isVerified: boolean }): string {
   if (status === "in_progress" || status === "failed") return `fleet run show ${shortId} --log`;
   if (!isVerified) return `fleet run show ${shortId} --verify`;
   return pinned ? `fleet run unpin ${shortId}` : `fleet run pin ${shortId}`;

@@ -3,7 +3,7 @@ import type { SchedulesView, ScheduleStatus, ScheduleView } from "../../views/or
 import { killSwitchHeader } from "./estop-lines.ts";
 import { renderTable, type Column } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
-import { ago, plural, formatDuration, type Colour } from "./format.ts";
+import { ago, plural, untilCell, type Colour } from "./format.ts";
 
 const SCHEDULE_STYLES: Readonly<Record<ScheduleStatus, { readonly glyph: string; readonly colour: Colour }>> = {
   on: { glyph: "●", colour: "green" },
@@ -59,9 +59,7 @@ function formatCadence({ cadence, at, every }: ScheduleView): string {
 
 function nextRunCell({ next, pushedAt, cadence }: ScheduleView, now: Date): string {
   if (cadence === "on_push" && pushedAt !== null) return "after its orders";
-  if (next === null) return "–";
-  const ms = Date.parse(next) - now.getTime();
-  return ms <= 0 ? "due" : `in ${formatDuration(ms)}`;
+  return untilCell(next, now);
 }
 
 function problemLines(terminal: Terminal, schedules: readonly ScheduleView[]): string[] {

@@ -1,9 +1,9 @@
 /** Writing to people: colours with a meaning, plain when piped. Text that comes from elsewhere is escaped before it is written. */
 import pc from "picocolors";
 import { escapeForTerminal, isControl, isInvisible } from "../../domain/text/escape.ts";
-import type { Output, World } from "../command.ts";
 import { CONDITION_STYLES, STATUS_STYLES, type Colour } from "./format.ts";
 import type { Condition, TaskStatus } from "../../domain/task/task.ts";
+import type { World, Output } from "../world.ts";
 
 export interface Terminal {
   /** On a terminal: colours, tables that fit, progress. Otherwise plain lines, nothing cut. */
@@ -37,7 +37,7 @@ export function openTerminal({ stdout, stderr, env }: World): Terminal {
     mark: (holds) => markFor(paint, holds),
     line: (text = "") => void stdout.write(`${text}\n`),
     note: (text) => void stderr.write(`${text}\n`),
-    json: (data) => void stdout.write(`${jsonText(data, isTty)}\n`),
+    json: (data) => void stdout.write(`${jsonText(data, isTty ? 2 : 0)}\n`),
     raw: (text) => void stdout.write(text),
   };
 }
@@ -53,8 +53,8 @@ export function sanitize(text: string): string {
 }
 
 /** The same JSON value, with whatever could steer a terminal written as `\u` escapes. */
-export function jsonText(data: unknown, pretty = false): string {
-  const text = JSON.stringify(data, undefined, pretty ? 2 : undefined);
+export function jsonText(data: unknown, indent = 0): string {
+  const text = JSON.stringify(data, undefined, indent);
   return text.replaceAll(/[^\n -~]/gu, (sign) => {
     const codePoint = sign.codePointAt(0) ?? 0;
     // Line and paragraph separators break lines for some readers.

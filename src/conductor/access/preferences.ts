@@ -10,20 +10,20 @@ import {
   type ConfigRow,
   type StoredPreference,
 } from "../../domain/settings/preferences.ts";
+import { WHOLE_TENANT } from "../../domain/tenant.ts";
 import {
   deleteConfig,
   findConfig,
   listConfig,
   upsertConfig,
   upsertSealedConfig,
-  WHOLE_TENANT,
   type ConfigOwner,
 } from "../../store/config.ts";
 import { auditBy } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
-import { asOperator, SYSTEM, type Principal } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { settingAad, openSetting } from "./reseal.ts";
+import { type Principal, SYSTEM, asOperator } from "../../store/principal.ts";
 
 /** For oneself, or for the whole tenant. */
 export interface PreferenceScope {

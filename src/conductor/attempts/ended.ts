@@ -6,7 +6,6 @@ import { toStorable } from "../../domain/text/untrusted.ts";
 import { failTask, type TaskFailure } from "../tasks/fail.ts";
 import type { TaskObservation } from "../tasks/facts.ts";
 import type { Fleet } from "../fleet.ts";
-import { redactorOf } from "../redactor.ts";
 import { applyTransition } from "../tasks/transition.ts";
 
 type FailDecision = Extract<Decision, { do: "fail" }>;
@@ -64,13 +63,13 @@ async function collectEvidence(
   const attemptRef = { taskId: task.id, attempt: task.attempt };
   const collected = isOnThisHost(fleet, task) ? await fleet.agents.collectFailure(attemptRef) : undefined;
   const checks = decision.class === "ci_failed" ? observed.ciRuns.at(-1) : undefined;
-  const ci = checks && classifyCi({ status: "failing", steps: checks.steps }, false);
+  const ci = checks && classifyCi({ status: "failing", steps: checks.steps }, { passedBefore: false });
   const why = ci ?? { class: decision.class, reason: decision.reason };
   return {
     ...collected,
     ...why,
-    // Redact before one line is picked: a single line of a private key has no shape that a redactor knows.
-    summary: summarizeFailure(why.reason, redactorOf(fleet).redact(checks?.logExcerpt ?? collected?.outputTail ?? "")),
+    // Masked before a line is taken out of it: alone, a line of a private key looks like nothing.
+    summary: summarizeFailure(why.reason, fleet.redactor.redact(checks?.logExcerpt ?? collected?.outputTail ?? "")),
     ciLog: checks?.logExcerpt ?? undefined,
     durationMs: task.spawnedAt ? fleet.clock().getTime() - task.spawnedAt.getTime() : undefined,
     detail: { evidence: decision.evidence },

@@ -7,7 +7,6 @@ import { listAttempts } from "../../store/attempts.ts";
 import { auditOperator } from "../../store/operators.ts";
 import { listReviews } from "../../store/reviews.ts";
 import type { Fleet } from "../fleet.ts";
-import { redactorOf } from "../redactor.ts";
 
 /** Writes the files of this attempt: its prompt, its command and its secrets. Returns the hash of the prompt. */
 export async function writePrompt(fleet: Fleet, task: Task): Promise<string> {
@@ -32,7 +31,7 @@ export async function writePrompt(fleet: Fleet, task: Task): Promise<string> {
       .flatMap(({ reviewer, findings }) => findings.map((finding) => toFinding(reviewer, finding))),
     nonce: randomBytes(12).toString("hex"),
     sha256: fleet.sha256,
-    redact: redactorOf(fleet).redact,
+    redact: fleet.redactor.redact,
   });
   await fleet.agents.writeAttempt({
     taskId: task.id,

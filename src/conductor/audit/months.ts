@@ -1,12 +1,13 @@
-/** Monthly partitions of the audit log: creating them ahead of time, and dropping them past retention. */
+/** Keeping the audit log in months: their partitions are there before anything is written into them, and go when they are old. */
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import * as months from "../../store/audit-months.ts";
 import { auditOperator } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { verifyAudit } from "./verify.ts";
 import { writeCheckpoint, withCheckpointLock } from "./checkpoints.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
+import { SYSTEM } from "../../store/principal.ts";
+import { ensureSystemOperator } from "../system.ts";
 
 /** A fleet whose workers are down for three months still finds a partition for its first entry. */
 const MONTHS_AHEAD = 3;

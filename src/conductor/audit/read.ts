@@ -10,10 +10,10 @@ import {
   type AuditFilter,
 } from "../../store/audit-reading.ts";
 import { auditBy } from "../../store/operators.ts";
-import { asOperator, SYSTEM, type Principal } from "../../store/store.ts";
 import type { Fleet } from "../fleet.ts";
 import { getTaskNamed } from "../tasks/find.ts";
 import type { AuditRecord } from "../../domain/audit/audit.ts";
+import { type Principal, SYSTEM, asOperator } from "../../store/principal.ts";
 
 /** Entries scanned per statement, and statements per request: a rare filter returns a short page with a cursor. */
 const WINDOW = 20_000;
@@ -55,7 +55,7 @@ async function readByTime(fleet: Fleet, by: Operator, query: AuditQuery): Promis
   for (let windows = 0; windows < MAX_WINDOWS && upTo > 1; windows += 1) {
     const range = { from: Math.max(1, upTo - WINDOW), before: upTo, limit: limit - entries.length };
     entries.push(
-      ...(await fleet.store.transaction(auditVisibleTo(by, all), (tx) => listAuditRecords(tx, query, range))),
+      ...(await fleet.store.transaction(auditVisibleTo(by, { all }), (tx) => listAuditRecords(tx, query, range))),
     );
     if (entries.length >= limit) return { entries, next: entries.at(-1)?.id };
     upTo = range.from;
@@ -94,7 +94,7 @@ export interface ExportPage {
 export async function exportAudit(fleet: Fleet, by: Operator, query: AuditExportQuery): Promise<ExportPage> {
   const { task, all, after = { chain: "", seq: 0 }, limit, since, until } = query;
   const only = task && `task:${(await getTaskNamed(fleet, by, task)).id}`;
-  return fleet.store.transaction(only ? taskAuditVisibleTo(by) : auditVisibleTo(by, all), async (tx) => {
+  return fleet.store.transaction(only ? taskAuditVisibleTo(by) : auditVisibleTo(by, { all }), async (tx) => {
     const nextChains = only ? [] : await listChains(tx, after.chain, CHAIN_BATCH);
     const currentChain = only ?? after.chain;
     const chains = currentChain ? [currentChain, ...nextChains] : nextChains;
@@ -117,8 +117,8 @@ function isFullExport(by: Operator, { task, all, since, until }: AuditExportQuer
 /** After the last entry of any chain: the largest integer of PostgreSQL. */
 const MAX_SEQ = 2_147_483_647;
 
-/** Operators see entries of their own acts and tasks; admins those of their tenant, or of every tenant with `all`. */
-function auditVisibleTo(by: Operator, all = false): Principal {
+/** Their own acts and tasks; an admin's tenant, or every tenant when asked. */
+function auditVisibleTo(by: Operator, { all = false }: { readonly all?: boolean | undefined }): Principal {
   if (by.role !== "admin") return { ...tenantPrincipal(by), scope: "operator" };
   return all ? SYSTEM : tenantPrincipal(by);
 }

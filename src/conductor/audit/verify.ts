@@ -9,9 +9,9 @@ import {
 } from "../../store/audit-checkpoints.ts";
 import { listAuditEntries, listChainHeads, type ChainHead } from "../../store/audit.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM, type Principal } from "../../store/store.ts";
 import { verifyCheckpoints, type CheckpointVerdict } from "./checkpoints.ts";
 import type { Fleet } from "../fleet.ts";
+import { type Principal, SYSTEM } from "../../store/principal.ts";
 import { readRows } from "./rows.ts";
 
 const PAGE = 500;

@@ -10,7 +10,6 @@ import { findTaskAtEpoch } from "../../store/tasks.ts";
 import { transitionTask } from "../../store/transitions.ts";
 import type { Fleet } from "../fleet.ts";
 import { autoRenewLease } from "../lease.ts";
-import { redactorOf } from "../redactor.ts";
 import { buildTransition } from "../tasks/transition.ts";
 
 /** Renewed at a third of it. Short, because the job of a dead worker is repeated only when the lease has expired. */
@@ -63,7 +62,7 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
       runId: `ci-${run.id}`,
       unixUser: unixUserOf(fleet.settings, task.tenantId),
       logPath: join(fleet.home, "ci", task.id, `${run.headSha}.log`),
-      redactor: redactorOf(fleet),
+      redactor: fleet.redactor,
       signal: lease.signal,
     });
     lease.assertHeld();

@@ -34,7 +34,6 @@ import { ciFacts, reviewersOf } from "../tasks/facts.ts";
 import { failureTransition } from "../tasks/fail.ts";
 import type { Fleet } from "../fleet.ts";
 import { autoRenewLease } from "../lease.ts";
-import { redactorOf } from "../redactor.ts";
 import { buildTransition, type TransitionRequest } from "../tasks/transition.ts";
 import { commentOnPullRequest, latestPullRequests } from "./pull-requests.ts";
 
@@ -123,7 +122,7 @@ async function requestReview(
 ): Promise<ReviewResult> {
   const forge = fleet.forges.of(task.repository);
   const repository = await forge.ensure(task.repository);
-  const redactor = redactorOf(fleet);
+  const { redactor } = fleet;
   const diff = await forge.diff(repository, {
     base: task.baseBranch,
     head: review.headSha,

@@ -1,7 +1,5 @@
-/** Scanning many products one after another, each at the head of its base branch, in rounds short enough to hold a lock. */
-import type { DriftJob } from "../../../queues/drift.ts";
-import { driftQueue } from "../../../queues/drift.ts";
-import type { NotChecked } from "../../domain/drift/drift.ts";
+/** Looking at many products by turns: each at the head of its base branch, in rounds that are short enough to hold a lock. */
+import { type DriftJob, driftQueue } from "../../../queues/drift.ts";
 import type { Operator } from "../../domain/operator.ts";
 import { PLANNABLE_STATUSES, type Product } from "../../domain/product.ts";
 import { listScans, type ScanKind } from "../../store/drift.ts";
@@ -10,10 +8,10 @@ import { createHint, insertHints } from "../../store/outbox.ts";
 import type { CommitRef } from "../../survey/repository.ts";
 import type { Fleet } from "../fleet.ts";
 import { getProduct, productsOf } from "../products/find.ts";
-import { SYSTEM_TENANT } from "../system.ts";
 import { messageOf } from "../../domain/errors.ts";
-
-/** The subject under which a scan of the fleet itself is stored. */
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
+import type { NotChecked } from "../../domain/drift/finding.ts";
+/** What a look at the fleet itself is kept under. */
 export const FLEET_SUBJECT = "fleet";
 
 export interface ProductScan<Seen> {

@@ -1,6 +1,6 @@
 /** Drift scans: observe products and the fleet, compare them with what is declared, and store the differences. Read-only. */
 import type { DriftJob } from "../../../queues/drift.ts";
-import { compareDrift, type Baseline, type DriftReport, type NotChecked } from "../../domain/drift/drift.ts";
+import { compareDrift } from "../../domain/drift/drift.ts";
 import { driftEvent, driftMessage, type Drift } from "../../domain/drift/report.ts";
 
 import type { Product } from "../../domain/product.ts";
@@ -25,8 +25,10 @@ import {
   type ProductScan,
 } from "./rounds.ts";
 import { getProduct } from "../products/find.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
+import { ensureSystemOperator } from "../system.ts";
 import type { Host } from "../../domain/host.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
+import type { Baseline, NotChecked, DriftReport } from "../../domain/drift/finding.ts";
 
 type ObservedProduct = Awaited<ReturnType<typeof surveyProduct>>;
 

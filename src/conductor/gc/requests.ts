@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { parseInput } from "../../domain/errors.ts";
 import { HostGcReport } from "../../domain/gc/report.ts";
 import type { Operator } from "../../domain/operator.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import {
   insertGcRequests,
   completeGcReport,
@@ -14,7 +15,7 @@ import {
 import { listHosts } from "../../store/hosts.ts";
 import { auditBy } from "../../store/operators.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
+import { ensureSystemOperator } from "../system.ts";
 import { getProduct } from "../products/find.ts";
 import { collectGarbage } from "./collect.ts";
 

@@ -8,7 +8,6 @@ import { insertArtifacts } from "../../store/artifacts.ts";
 import { findOrder } from "../../store/orders.ts";
 import { listOpenRunIds, listUnsealedRuns, markRunSealed } from "../../store/runs.ts";
 import type { Fleet } from "../fleet.ts";
-import { redactorOf } from "../redactor.ts";
 import { productsOf } from "../products/find.ts";
 import { publishLastRun, recordEnd, type RunContext } from "./record.ts";
 import type { Run } from "../../domain/orders/run.ts";
@@ -40,8 +39,8 @@ async function sealDeadRun(fleet: Fleet, run: Run): Promise<void> {
   const product = known ?? Product.parse({ id: run.productId, repository: run.productId, tenant: run.tenantId });
   const order = await fleet.store.asSystem((tx) => findOrder(tx, run.orderId));
   if (!order || !run.dir) return;
-  // Its log is not opened, so the output of the dead worker stays as it is.
-  const evidence = await openEvidence(run.dir, redactorOf(fleet));
+  // Nothing is asked of the log, so what the dead one wrote stays as it is.
+  const evidence = await openEvidence(run.dir, fleet.redactor);
   const work: RunContext = { order, run, product, evidence };
   const sentence = run.message ?? "the worker died";
   const seconds = ((run.endedAt ?? fleet.clock()).getTime() - run.startedAt.getTime()) / 1_000;

@@ -15,8 +15,7 @@ import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
 import { executeIntent } from "./intents/index.ts";
 import type { IntentOutcome } from "./intents/intent.ts";
-import { withLease, type Lease } from "../lease.ts";
-import { redactorOf } from "../redactor.ts";
+import { type Lease, withLease } from "../lease.ts";
 import { productsOf } from "../products/find.ts";
 import { recordStart, type RunContext } from "./record.ts";
 import { settleRun, type Verdict } from "./settle.ts";
@@ -45,7 +44,7 @@ export async function runOrder(fleet: Fleet, job: OrderJob, signal: AbortSignal)
   const renew = () => renewOrderClaim(fleet, claim, product, stop);
   return withLease({ signal, leaseMs: LEASE_MS, renew }, async (lease) => {
     if (order.crashes > 0) await cleanUpLeftovers(fleet, order);
-    const evidence = await openEvidence(evidenceDir(fleet.home, product.id, run.id), redactorOf(fleet));
+    const evidence = await openEvidence(evidenceDir(fleet.home, product.id, run.id), fleet.redactor);
     try {
       const work: RunContext = { order, run, product, evidence };
       const verdict = await executeOrder(fleet, work, { lease, stop: stop.signal, shutdown: signal });

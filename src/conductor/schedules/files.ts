@@ -12,6 +12,7 @@ import {
   type ScheduleProblem,
   type Schedule,
 } from "../../domain/orders/schedule.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import {
   deleteSchedule,
   listSchedules,
@@ -21,7 +22,7 @@ import {
 } from "../../store/schedules.ts";
 import { auditOperator } from "../../store/operators.ts";
 import type { Fleet, ScheduleSource } from "../fleet.ts";
-import { ensureSystemOperator, SYSTEM_TENANT, systemOperatorId } from "../system.ts";
+import { ensureSystemOperator, systemOperatorId } from "../system.ts";
 
 const MAX_NAME_LENGTH = 128;
 

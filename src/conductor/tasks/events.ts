@@ -6,7 +6,7 @@ import type { Fleet } from "../fleet.ts";
 import { visibleTo } from "../scope.ts";
 
 const PAGE = 200;
-/** How long a follower waits before it polls again when there was no event. */
+/** How long a follower waits before it reads again when there was nothing new. */
 const POLL_MS = 150;
 
 export interface EventsRequest {

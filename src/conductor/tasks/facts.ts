@@ -3,7 +3,7 @@ import type { TaskFacts } from "../../domain/monitor/decision.ts";
 import { findProduct, reviewersFor } from "../../domain/settings/settings.ts";
 import type { Task } from "../../domain/task/task.ts";
 import type { ForgeRepository } from "../../forge/forge.ts";
-import { listExhaustedBudgets, WHOLE_TENANT, type ExhaustedBudget } from "../../store/budgets.ts";
+import { listExhaustedBudgets, type ExhaustedBudget } from "../../store/budgets.ts";
 import { listCiRuns, type CiRun } from "../../store/ci-runs.ts";
 import { listFacts } from "../../store/heartbeats.ts";
 import { listHosts } from "../../store/hosts.ts";
@@ -12,6 +12,7 @@ import { latestPullRequests, refreshPullRequests } from "../delivery/pull-reques
 import type { Fleet } from "../fleet.ts";
 import type { Review } from "../../domain/task/review.ts";
 import type { PullRequest } from "../../domain/task/pull-request.ts";
+import { WHOLE_TENANT } from "../../domain/tenant.ts";
 
 export interface TaskObservation {
   readonly facts: TaskFacts;

@@ -4,7 +4,6 @@ import { retryDelayMs } from "../../domain/task/retry.ts";
 import { stripTerminal } from "../../domain/text/terminal-text.ts";
 import type { FailureContext, Task } from "../../domain/task/task.ts";
 import type { Fleet } from "../fleet.ts";
-import { redactorOf } from "../redactor.ts";
 import { applyTransition, type TransitionRequest } from "./transition.ts";
 
 export interface TaskFailure extends Omit<FailureEvidence, "attempt"> {
@@ -51,7 +50,7 @@ export function failureTransition(
 }
 
 function toFailureContext(fleet: Fleet, task: Task, failure: TaskFailure): FailureContext {
-  const redactor = redactorOf(fleet);
+  const redactor = fleet.redactor;
   return captureFailure(
     { attempt: task.attempt, ...failure },
     { workspacePath: task.workspacePath, clean: (text) => redactor.redact(stripTerminal(text)) },

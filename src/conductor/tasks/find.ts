@@ -60,8 +60,12 @@ export async function listTasksFor(
   return fleet.store.transaction(visibleTo(by, { all }), (tx) => listTaskPage(tx, search));
 }
 
-/** Counts per status of the tasks that the operator sees. */
-export async function countTasksFor(fleet: Fleet, by: Operator, all = false): Promise<Record<string, number>> {
+/** Counts per status, within sight. */
+export async function countTasksFor(
+  fleet: Fleet,
+  by: Operator,
+  { all = false }: { readonly all?: boolean } = {},
+): Promise<Record<string, number>> {
   return fleet.store.transaction(visibleTo(by, { all }), (tx) => countTasksByStatus(tx));
 }
 

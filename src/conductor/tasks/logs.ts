@@ -5,7 +5,6 @@ import type { RedactingStream } from "../../domain/text/redact.ts";
 import { isTerminal, shortId, type Task } from "../../domain/task/task.ts";
 import { getTask } from "../../store/tasks.ts";
 import type { Fleet } from "../fleet.ts";
-import { redactorOf } from "../redactor.ts";
 
 export interface LogTail {
   readonly attempt: number;
@@ -101,7 +100,7 @@ async function readTail(fleet: Fleet, run: { taskId: string; attempt: number }, 
   // The line in whose middle the tail begins is not shown.
   const start = isCut ? bytes.indexOf("\n", Math.max(0, bytes.length - wanted)) + 1 : 0;
   const before = start === 0 ? 0 : Math.min(start, bytes.length - rest.length);
-  const stream = redactorOf(fleet).stream();
+  const stream = fleet.redactor.stream();
   stream.push(bytes.subarray(0, before).toString("utf8"));
   return { shown: stream.push(whole.subarray(before).toString("utf8")), stream, rest, next, truncated: isCut };
 }

@@ -10,11 +10,9 @@ import { taskEvents } from "../../domain/notify/event.ts";
 import { composeNotification, notificationFor, type NotificationType } from "../../domain/notify/notification.ts";
 import { EXCUSED_CONDITIONS, isTerminal, type Task, type TaskStatus } from "../../domain/task/task.ts";
 import { createHint, type Hint } from "../../store/outbox.ts";
-import type { Principal } from "../../store/store.ts";
-import { SYSTEM } from "../../store/store.ts";
 import type { TaskNotification, TaskPatch, Transition } from "../../store/transitions.ts";
 import type { Fleet } from "../fleet.ts";
-import { redactorOf } from "../redactor.ts";
+import { type Principal, SYSTEM } from "../../store/principal.ts";
 
 /** The job that must move the task on from its new state. */
 export type NextJob =
@@ -151,7 +149,7 @@ function buildNotes(
   if (muted && !(to && isTerminal(to))) return [];
   const { summary, ...facts } = composeNotification(type, after, {
     detail: request.message,
-    redact: redactorOf(fleet).redact,
+    redact: fleet.redactor.redact,
   });
   // INV-018 requires a record of every end; a muted one goes to the terminal channel only.
   return [{ type, summary, facts, channels: muted ? ["terminal"] : fleet.settings.notify.channels }];

@@ -10,6 +10,7 @@ import {
 import { FleetError } from "../../domain/errors.ts";
 import type { AlertContent, AlertKind } from "../../domain/notify/alert.ts";
 import type { Operator } from "../../domain/operator.ts";
+import { WHOLE_TENANT } from "../../domain/tenant.ts";
 import { closeAlert, listOpenAlerts } from "../../store/alerts.ts";
 import * as budgets from "../../store/budgets.ts";
 import { findOperator, auditBy } from "../../store/operators.ts";
@@ -39,10 +40,10 @@ const NO_BUDGET: OwnerBudget = {
 export async function setBudget(
   fleet: Fleet,
   by: Operator,
-  { tenantId = by.tenantId, operatorId = budgets.WHOLE_TENANT, change }: SetBudgetRequest,
+  { tenantId = by.tenantId, operatorId = WHOLE_TENANT, change }: SetBudgetRequest,
 ): Promise<BudgetRow> {
   return fleet.store.asSystem(async (tx) => {
-    if (operatorId !== budgets.WHOLE_TENANT && (await findOperator(tx, operatorId))?.tenantId !== tenantId) {
+    if (operatorId !== WHOLE_TENANT && (await findOperator(tx, operatorId))?.tenantId !== tenantId) {
       throw new FleetError("not-found", `Tenant ${tenantId} has no operator ${operatorId}.`, { tenantId, operatorId });
     }
     const before = await budgets.findBudget(tx, tenantId, operatorId);
@@ -60,7 +61,11 @@ function definedFields(change: SetBudgetRequest["change"]): Partial<OwnerBudget>
 }
 
 /** One's own tenant's, or for an admin everybody's. */
-export async function listBudgetsFor(fleet: Fleet, by: Operator, all: boolean): Promise<BudgetRow[]> {
+export async function listBudgetsFor(
+  fleet: Fleet,
+  by: Operator,
+  { all }: { readonly all: boolean },
+): Promise<BudgetRow[]> {
   const isAll = all && by.role === "admin";
   return fleet.store.transaction(visibleTo(by, { all: isAll }), (tx) =>
     budgets.listBudgets(tx, isAll ? undefined : by.tenantId),
@@ -77,7 +82,7 @@ export async function watchBudgets(fleet: Fleet): Promise<number | undefined> {
   const raised = await fleet.store.tryWithLock("watch-budgets", async () => {
     const rows = await fleet.store.asSystem((tx) => budgets.listNearlyUsedBudgets(tx, WARN_SHARE));
     const owners = new Map<string, string>();
-    for (const { tenantId } of rows.filter(({ operatorId }) => operatorId === budgets.WHOLE_TENANT)) {
+    for (const { tenantId } of rows.filter(({ operatorId }) => operatorId === WHOLE_TENANT)) {
       owners.set(tenantId, (await ensureSystemOperator(fleet, tenantId)).id);
     }
     const wanted = rows.flatMap((row) => toBudgetAlerts(row, owners.get(row.tenantId) ?? row.operatorId));
@@ -95,7 +100,7 @@ export async function watchBudgets(fleet: Fleet): Promise<number | undefined> {
 
 function toBudgetAlerts(row: BudgetRow, reporterId: string): { kind: AlertKind; notice: AlertContent }[] {
   const { tenantId, operatorId, today } = row;
-  const isTenant = operatorId === budgets.WHOLE_TENANT;
+  const isTenant = operatorId === WHOLE_TENANT;
   return toCaps(row).flatMap((cap) => {
     if (cap.used < cap.limit * WARN_SHARE) return [];
     const kind = cap.used >= cap.limit ? "BUDGET_EXCEEDED" : "BUDGET_WARNING";
@@ -108,7 +113,7 @@ function toBudgetAlerts(row: BudgetRow, reporterId: string): { kind: AlertKind; 
 }
 
 function toCaps(row: BudgetRow): Cap[] {
-  const scope = row.operatorId === budgets.WHOLE_TENANT ? ("tenant" as const) : ("operator" as const);
+  const scope = row.operatorId === WHOLE_TENANT ? ("tenant" as const) : ("operator" as const);
   const figures = [
     { what: "tokens", daily: false, limit: row.tokens, used: row.usedTokens },
     { what: "cost", daily: false, limit: row.cost, used: row.usedCost },

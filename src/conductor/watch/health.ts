@@ -3,6 +3,7 @@
  * is noticed too. One check at a time in the whole fleet; each episode is reported once.
  */
 import { decideBurst, decideOverload } from "../../domain/monitor/self-monitoring.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import { listOpenAlerts, type Alert } from "../../store/alerts.ts";
 import { getNextAuditId } from "../../store/audit-reading.ts";
 import { listDenials } from "../../store/audit.ts";
@@ -12,7 +13,7 @@ import { endAlert, raiseAlert, syncAlerts } from "./alerts.ts";
 import { watchBudgets } from "./budgets.ts";
 import { readCheckStatuses, schedulesOf } from "./checks.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
+import { ensureSystemOperator } from "../system.ts";
 
 const OVERLOAD = "overload";
 const CHECK = "check/";
@@ -57,7 +58,7 @@ export async function watchFleet(fleet: Fleet): Promise<void> {
 async function watchLoad({ fleet, tx, owner, open }: Watch): Promise<void> {
   const load = await measureSlotQueue(tx);
   const limits = fleet.settings.governance.overload;
-  const decision = decideOverload(load, limits, open.has(OVERLOAD));
+  const decision = decideOverload(load, limits, { isOpen: open.has(OVERLOAD) });
   const minutes = Math.floor(load.oldestMs / 60_000);
   const summary = `${load.waiting} tasks wait for a host, the longest for ${minutes} min`;
   const alert = { ...owner, key: OVERLOAD, subject: "fleet", summary, facts: { ...load, ...limits } };
@@ -84,7 +85,7 @@ async function watchDenials({ fleet, tx, owner, open }: Watch): Promise<void> {
   const denials = new Map(found.map(({ operatorId, refused }) => [DENIED + operatorId, refused]));
   for (const key of new Set([...denials.keys(), ...open].filter((name) => name.startsWith(DENIED)))) {
     const [refused, operator] = [denials.get(key) ?? 0, key.slice(DENIED.length)];
-    const decision = decideBurst(refused, spawns, open.has(key));
+    const decision = decideBurst(refused, spawns, { isOpen: open.has(key) });
     const summary = `operator ${operator} was denied ${refused} spawns within ${minutes} min`;
     const alert = { ...owner, key, subject: operator, summary, facts: { operator, refused, spawns, minutes } };
     if (decision === "raise") await raiseAlert(fleet, tx, "GOVERNANCE_ALERT", alert);

@@ -1,12 +1,13 @@
 /** The invariants, as a library for `fleet invariants`, for the scheduled job that raises alerts, and for tests. */
 import { SLOT_HOLDING_STATUSES, TERMINAL_STATUSES, VALID_TRANSITIONS } from "../../domain/task/task.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import * as broken from "../../store/invariants.ts";
 import type { Tx } from "../../store/sql.ts";
-import { SYSTEM } from "../../store/store.ts";
 import { syncAlerts } from "./alerts.ts";
 import { verifyAudit } from "../audit/verify.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
+import { SYSTEM } from "../../store/principal.ts";
+import { ensureSystemOperator } from "../system.ts";
 
 export interface InvariantVerdict {
   readonly id: string;

@@ -1,8 +1,8 @@
-/** Drift of the fleet itself: its job schedulers, its database, its always-on agents, and differences between its hosts. */
-import type { DriftReport, Finding, NotChecked, ObservedHost } from "./drift.ts";
+/** Drift of the fleet itself: its clocks, its database, its always-on agents, and its machines against each other. */
 import { canonicalJson } from "../text/canonical.ts";
 import type { RosterAgent } from "../settings/roster.ts";
 import { shellWord } from "../text/shell-word.ts";
+import type { Finding, NotChecked, ObservedHost, DriftReport } from "./finding.ts";
 
 export interface DeclaredFleet {
   readonly schedulers: readonly DeclaredScheduler[];

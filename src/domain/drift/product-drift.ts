@@ -1,16 +1,16 @@
-/** Drift of one product: its lock files and tool requirements compared with the baseline, with each other, and with the hosts. */
-import type {
-  Baseline,
-  BaselineIndex,
-  DriftReport,
-  Finding,
-  NotChecked,
-  ObservedHost,
-  DeclaredProduct,
-} from "./drift.ts";
+/** Drift of one product: its locks and its needs against what they were, against each other, and against the hosts. */
 import { shellWord } from "../text/shell-word.ts";
 import type { Requirement, Tool, Toolchain } from "./toolchain.ts";
 import { highestVersion, satisfies } from "./version-range.ts";
+import type {
+  Finding,
+  Baseline,
+  NotChecked,
+  ObservedHost,
+  DeclaredProduct,
+  DriftReport,
+  BaselineIndex,
+} from "./finding.ts";
 
 export interface ObservedProduct extends Toolchain {
   readonly id: string;

@@ -1,7 +1,7 @@
 /** The drift report: a document for people and scripts. The API returns it, and every scan of a product stores one as evidence. */
 import { z } from "zod";
-import { type NotChecked, DriftSeverity } from "./drift.ts";
 import { shortId } from "../task/task.ts";
+import { DriftSeverity, Finding, type NotChecked } from "./finding.ts";
 
 export const DriftStatus = z.enum(["open", "accepted", "gone"]);
 export type DriftStatus = z.infer<typeof DriftStatus>;
@@ -167,18 +167,10 @@ export function driftMessage(fresh: readonly ReportedFinding[]): string {
   return `${fresh.length} new: ${named.join(", ")}${more}`;
 }
 
-export const Drift = z.object({
+export const Drift = Finding.extend({
   id: z.uuid(),
   tenantId: z.string(),
   operatorId: z.string(),
-  subject: z.string(),
-  what: z.string(),
-  productId: z.string().nullable(),
-  declared: z.string().nullable(),
-  actual: z.string().nullable(),
-  severity: DriftSeverity,
-  command: z.string().nullable(),
-  host: z.string().nullable(),
   status: DriftStatus,
   since: z.date(),
   seenAt: z.date(),

@@ -141,13 +141,13 @@ function findProtectedRuns(runs: readonly RunFacts[], { keepRuns }: GcPolicy): M
     const isLastSuccess = run.status === "success" && !lastSuccess.has(success);
     if (isLastSuccess) lastSuccess.add(success);
     const reason =
-      protectionReason(run, isLastSuccess) ?? (rank <= keepRuns ? `one of the newest ${keepRuns}` : undefined);
+      protectionReason(run, { isLastSuccess }) ?? (rank <= keepRuns ? `one of the newest ${keepRuns}` : undefined);
     if (reason !== undefined) reasons.set(run.subject, reason);
   }
   return reasons;
 }
 
-function protectionReason(run: RunFacts, isLastSuccess: boolean): string | undefined {
+function protectionReason(run: RunFacts, { isLastSuccess }: { readonly isLastSuccess: boolean }): string | undefined {
   if (run.status === "in_progress") return "it is running";
   if (run.pinned) return "it is pinned";
   if (run.release !== null) return `it belongs to release ${run.release}`;

@@ -1,4 +1,4 @@
-/** Self-monitoring: rules that tell from figures of the store whether every periodic check runs, and whether work waits too long. */
+/** Self-monitoring: does every check run, and does work wait for too long? Rules over figures of the store. */
 import { type z } from "zod";
 import { type Governance } from "../settings/governance.ts";
 
@@ -20,19 +20,23 @@ export interface Load {
   readonly oldestMs: number;
 }
 
+interface AlertState {
+  readonly isOpen: boolean;
+}
+
 type LoadLimits = z.infer<typeof Governance>["overload"];
 
 const MINUTE_MS = 60_000;
 
-/** Raises the alert above either limit and ends it when both figures are below half of theirs, so that it does not flap. */
-export function decideOverload(load: Load, limits: LoadLimits, isOpen: boolean): "raise" | "end" | "nothing" {
+/** Begins above a limit, and ends when both figures are below half of theirs: in between nothing changes. */
+export function decideOverload(load: Load, limits: LoadLimits, { isOpen }: AlertState): "raise" | "end" | "nothing" {
   const share = Math.max(load.waiting / limits.queueDepth, load.oldestMs / (limits.waitMinutes * MINUTE_MS));
   if (share > 1) return isOpen ? "nothing" : "raise";
   return isOpen && share < 0.5 ? "end" : "nothing";
 }
 
-/** Applies the same hysteresis to the spawns that were refused to one operator. */
-export function decideBurst(refused: number, limit: number, isOpen: boolean): "raise" | "end" | "nothing" {
+/** The same for spawns that were refused to one operator. */
+export function decideBurst(refused: number, limit: number, { isOpen }: AlertState): "raise" | "end" | "nothing" {
   if (refused >= limit) return isOpen ? "nothing" : "raise";
   return isOpen && refused < limit / 2 ? "end" : "nothing";
 }

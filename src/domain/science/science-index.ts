@@ -1,7 +1,7 @@
 /** science_index.json lists every dossier of a tenant with its status and its design, and what is stuck or cannot be read. */
 import { z } from "zod";
-import { NotChecked } from "../drift/drift.ts";
 import { DossierProblem, DossierStatus, effectiveStatus, stuckReason } from "./science.ts";
+import { NotChecked } from "../drift/finding.ts";
 
 const DesignRef = z.strictObject({ run_id: z.uuid(), artifact: z.string() });
 

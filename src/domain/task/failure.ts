@@ -32,7 +32,7 @@ export function classifyExit({ exitCode, signal, outOfMemory, reported }: ExitEv
 /** Returns undefined when the checks passed. If the same head passed before, its checks are flaky. */
 export function classifyCi(
   result: Pick<CiResult, "status" | "steps">,
-  passedBefore: boolean,
+  { passedBefore }: { readonly passedBefore: boolean },
 ): Classification | undefined {
   if (result.status === "passing") return undefined;
   if (result.status === "error") {

@@ -1,5 +1,6 @@
 /** Reviews: the format of a verdict, parsing it from a reviewer's output, and aggregating all verdicts of a round. */
 import { z } from "zod";
+import { parseJson } from "../text/json.ts";
 
 export const ReviewSeverity = z.enum(["info", "low", "medium", "high", "critical"]);
 
@@ -151,7 +152,7 @@ function* findJsonObjects(text: string): Generator {
     if (parsed === undefined || end === undefined) {
       from = start + 1;
     } else {
-      yield parsed.value;
+      yield parsed;
       from = end;
     }
   }
@@ -175,14 +176,6 @@ function endOfObject(text: string, start: number): number | undefined {
     }
   }
   return undefined;
-}
-
-function parseJson(text: string): { readonly value: unknown } | undefined {
-  try {
-    return { value: JSON.parse(text) };
-  } catch {
-    return undefined;
-  }
 }
 
 export const Review = z.object({

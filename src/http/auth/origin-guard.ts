@@ -1,9 +1,9 @@
 /** Protects pages with a cookie: the host against DNS rebinding, the origin against cross-site writes. Bearer tokens need neither. */
 import type { Request } from "express";
 import { FleetError } from "../../domain/errors.ts";
+import { SAFE_METHODS } from "../route.ts";
 
 const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"]);
-const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
 /** Throws unless the request comes from our own pages or from the address bar. */
 export function assertSameOrigin(request: Request, publicUrl: string): void {

@@ -14,7 +14,7 @@ export type TokenKind = keyof typeof TOKEN_TYPES;
 
 export const MAX_TTL_MS = 24 * 3_600_000;
 
-const P256 = { name: "ECDSA", namedCurve: "P-256" };
+export const P256 = { name: "ECDSA", namedCurve: "P-256" };
 
 /** Parsing removes every other member, so a published key can never contain `d`. */
 const PublicMembers = z.object({ kty: z.literal("EC"), crv: z.literal("P-256"), x: z.string(), y: z.string() });

@@ -2,6 +2,7 @@
 import type { ExternalJobUrl, JobStatus, QueueJobJson } from "@bull-board/api/typings/app";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import type { Job, Queue } from "bullmq";
+import { UUID } from "../../domain/text/uuid.ts";
 
 const HIDDEN = "hidden";
 /** A failure reason may quote an agent, or a forge that quotes a token; what may be read is in `fleet show`. */
@@ -17,7 +18,6 @@ const SHOWN_OPTIONS = new Set([
   "removeOnComplete",
   "removeOnFail",
 ]);
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Wraps the adapter of BullMQ: it returns only what is safe to show, on all routes of the board. */
 class RedactingAdapter extends BullMQAdapter {
@@ -43,8 +43,11 @@ class RedactingAdapter extends BullMQAdapter {
   }
 }
 
-/** `taskPage` is the path below which a task is shown. */
-export function boardQueue(queue: Queue, readOnlyMode: boolean, taskPage: string): BullMQAdapter {
+/** `taskPage`: below which path a task is shown. */
+export function boardQueue(
+  queue: Queue,
+  { readOnlyMode, taskPage }: { readonly readOnlyMode: boolean; readonly taskPage: string },
+): BullMQAdapter {
   const taskLink = ({ data }: QueueJobJson): ExternalJobUrl | undefined => {
     const id: unknown = new Map(Object.entries(data ?? {})).get("taskId");
     if (typeof id !== "string" || !UUID.test(id)) return undefined;

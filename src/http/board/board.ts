@@ -14,6 +14,7 @@ import { assertSameOrigin } from "../auth/origin-guard.ts";
 import { parseBearerToken, type Identity, type Identify } from "../auth/identity.ts";
 import { html, sendPage } from "../pages/page.ts";
 import { readSessionCookie } from "../auth/session.ts";
+import { SAFE_METHODS } from "../route.ts";
 
 export interface BoardOptions {
   readonly identify: Identify;
@@ -26,7 +27,6 @@ export interface BoardOptions {
 
 const PATH = "/queues";
 const TASKS = `${PATH}/tasks`;
-const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
 /** The page of the board has one inline style; scripts come from this server only, and its link to a font server is blocked. */
 const CSP =
@@ -34,8 +34,8 @@ const CSP =
   "connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 
 export function mountBoard(app: Express, { identify, queues, publicUrl, findTask }: BoardOptions): void {
-  const full = openBoard(queues, false);
-  const readOnly = openBoard(queues, true);
+  const full = openBoard(queues, { readOnlyMode: false });
+  const readOnly = openBoard(queues, { readOnlyMode: true });
 
   app.use(PATH, (request, response, next) => handle(request, response, next));
 
@@ -110,7 +110,10 @@ function wantsHtml(request: Request): boolean {
   return request.method === "GET" && request.accepts(["json", "html"]) === "html";
 }
 
-function openBoard(queues: () => readonly Queue[], readOnlyMode: boolean): RequestHandler {
+function openBoard(
+  queues: () => readonly Queue[],
+  { readOnlyMode }: { readonly readOnlyMode: boolean },
+): RequestHandler {
   const serverAdapter = new ExpressAdapter().setBasePath(PATH);
   const adapters = new Map<Queue, BullMQAdapter>();
   const board = createBullBoard({
@@ -138,7 +141,8 @@ function openBoard(queues: () => readonly Queue[], readOnlyMode: boolean): Reque
     if (current.length !== adapters.size || current.some((queue) => !adapters.has(queue))) {
       const previous = new Map(adapters);
       adapters.clear();
-      for (const queue of current) adapters.set(queue, previous.get(queue) ?? boardQueue(queue, readOnlyMode, TASKS));
+      for (const queue of current)
+        adapters.set(queue, previous.get(queue) ?? boardQueue(queue, { readOnlyMode, taskPage: TASKS }));
       board.replaceQueues([...adapters.values()]);
     }
     return router(request, response, next);

@@ -1,10 +1,9 @@
 /** /api/openapi.json, and the same document as a page to read: /api/docs. Without scripts, as all pages: see decision 25. */
 import type { Express } from "express";
+import { VERSION } from "../../domain/version.ts";
 import { curlFor } from "./docs-curl.ts";
 import { buildOpenApi, type DocumentedRoute, type OpenApi, type Operation, type Parameter } from "./openapi.ts";
 import { html, sendPage, STYLE, type Html } from "../pages/page.ts";
-
-const VERSION = "0.1.0";
 
 export function mountDocs(app: Express, routes: readonly DocumentedRoute[]): void {
   let document: OpenApi | undefined;

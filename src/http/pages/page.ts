@@ -1,13 +1,6 @@
 /** Small pages that the server renders itself: escaped text, one style sheet, no scripts, nothing from other hosts. */
 import type { Response } from "express";
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
+import { escapeHtml } from "../../domain/text/html.ts";
 
 /** Markup that is already safe. */
 export interface Html {
@@ -24,7 +17,7 @@ export function html(
 
 function renderValue(value: string | number | Html | readonly Html[]): string {
   if (typeof value === "string" || typeof value === "number") {
-    return String(value).replaceAll(/[&<>"']/g, (sign) => ENTITIES[sign] ?? sign);
+    return escapeHtml(String(value));
   }
   return "markup" in value ? value.markup : value.map((part) => part.markup).join("");
 }

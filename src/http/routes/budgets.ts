@@ -16,7 +16,7 @@ export const budgetsRoute = defineRoute(
     reply: BudgetsView,
   },
   async (fleet: Fleet, { operator, query }) => ({
-    body: { budgets: (await listBudgetsFor(fleet, operator, query.all)).map((row) => viewBudget(row)) },
+    body: { budgets: (await listBudgetsFor(fleet, operator, query)).map((row) => viewBudget(row)) },
   }),
 );
 

@@ -50,7 +50,10 @@ export const checkpointRoute = defineRoute(
 
 type InvariantsReport = z.output<typeof InvariantsView>;
 
-function viewCheck({ name, periodMs, lastGoodAt, tookMs, isOverdue, result }: CheckStatus, showDetails: boolean) {
+function viewCheck(
+  { name, periodMs, lastGoodAt, tookMs, isOverdue, result }: CheckStatus,
+  { showDetails }: { showDetails: boolean },
+) {
   const at = lastGoodAt?.toISOString() ?? null;
   const view: InvariantsReport["checks"][number] = {
     name,
@@ -88,7 +91,7 @@ export const invariantsRoute = defineRoute(
       violations:
         showDetails || violations.length === 0 ? [...violations] : [`${violations.length}; role admin sees which`],
     }));
-    const checks = (await readChecks(fleet)).map((check) => viewCheck(check, showDetails));
+    const checks = (await readChecks(fleet)).map((check) => viewCheck(check, { showDetails }));
     const alerts = showDetails ? (await readAlerts(fleet)).map((alert) => viewAlert(alert)) : [];
     const ok = verdicts.every(({ holds }) => holds !== false) && checks.every(({ runs }) => runs);
     return { body: { ok, at: fleet.clock().toISOString(), invariants, checks, alerts } };

@@ -22,7 +22,7 @@ export const statusRoute = defineRoute(
     reply: z.object({ counts: z.record(z.string(), z.int()), stops: Stops, tasks: z.array(TaskView) }),
   },
   async (fleet: Fleet, { operator, query }) => {
-    const counts = await countTasksFor(fleet, operator, query.all);
+    const counts = await countTasksFor(fleet, operator, query);
     const statuses = TaskStatus.options.filter((status) => !TERMINAL_STATUSES.includes(status));
     const { tasks } = await listTasksFor(fleet, operator, { all: query.all, statuses, limit: 100 });
     const stops = viewEstops(await listEstops(fleet, operator));

@@ -1,9 +1,9 @@
-/** One log line per request, with its id: writes at info, reads at debug, failures of the server at warn. */
+/** One line per request, with its id: changes at info, reads at debug, failures on our side at warn. */
 import type { Request, Response } from "express";
 import type { Operator } from "../../domain/operator.ts";
+import { SAFE_METHODS } from "../route.ts";
 import { requestIdOf, type HttpLog } from "./problem.ts";
 
-const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 const MAX_PATH_LENGTH = 200;
 
 export function logWhenDone(log: HttpLog, request: Request, response: Response): void {
@@ -15,21 +15,30 @@ export function logWhenDone(log: HttpLog, request: Request, response: Response):
       event: "request",
       requestId: requestIdOf(response),
       method: request.method,
-      // Without the query, which may contain login codes and search texts.
+      // Without the query, which may hold a login code or a search text.
       path: request.path.slice(0, MAX_PATH_LENGTH),
       status,
       duration_ms: Math.round(performance.now() - startedAt),
-      ...callers.get(response),
+      ...callerOf(response),
     };
     if (typeof status === "number" && status >= 500) log.warn(facts, "answered");
-    else if (SAFE_METHODS.has(request.method)) log.debug(facts, "answered");
+    else if (SAFE_METHODS.has(request.method) || request.method === "OPTIONS") log.debug(facts, "answered");
     else log.info(facts, "answered");
   });
 }
 
-const callers = new WeakMap<Response, { readonly tenantId: string; readonly operatorId: string }>();
+interface Caller {
+  readonly tenantId: string;
+  readonly operatorId: string;
+}
 
-/** The operator of the request, once the token is verified. */
+/** Who sent the request, once that is known. */
 export function setCaller(response: Response, { id, tenantId }: Operator): void {
-  callers.set(response, { tenantId, operatorId: id });
+  const caller: Caller = { tenantId, operatorId: id };
+  response.locals["caller"] = caller;
+}
+
+function callerOf(response: Response): Caller | undefined {
+  const caller: Caller | undefined = response.locals["caller"];
+  return caller;
 }

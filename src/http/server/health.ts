@@ -1,5 +1,6 @@
 /** /healthz: the process responds. /readyz: what it depends on responds, too. Both need no token, and say no more than they must. */
 import type { Express } from "express";
+import { withTimeout } from "../../domain/abort.ts";
 
 /** Resolves with a short description of the state, or rejects. */
 export type HealthCheck = () => Promise<string>;
@@ -26,15 +27,9 @@ export function mountHealth(app: Express, checks: Readonly<Record<string, Health
 
 /** Why a check failed is in the log of the failing part; an address or a version would help an attacker here. */
 async function runCheck(name: string, check: HealthCheck): Promise<{ name: string; ok: boolean; word: string }> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("late")), CHECK_TIMEOUT_MS);
-  });
   try {
-    return { name, ok: true, word: await Promise.race([check(), timeout]) };
+    return { name, ok: true, word: await withTimeout(CHECK_TIMEOUT_MS, check()) };
   } catch {
     return { name, ok: false, word: "does not answer" };
-  } finally {
-    clearTimeout(timer);
   }
 }

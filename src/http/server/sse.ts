@@ -1,6 +1,7 @@
 /** Server-sent events: resumable, with heartbeats and backpressure, ended when the server closes. */
 import { once } from "node:events";
 import type { Response } from "express";
+import { withSignal } from "../../domain/abort.ts";
 import type { StreamEvent } from "../route.ts";
 
 /** Proxies close a connection that is silent for a minute; a comment every 15 s keeps it open, and detects dead clients. */
@@ -46,34 +47,23 @@ async function pipeEvents(
   events: AsyncIterable<StreamEvent<unknown>>,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const orAborted = abortable(signal);
   const source = events[Symbol.asyncIterator]();
   try {
     for (;;) {
-      const next = await orAborted(source.next());
-      if (next === undefined) return false;
+      const next = await withSignal(signal, source.next());
       if (next.done) return true;
-      if (!response.write(formatEvent(next.value))) await orAborted(once(response, "drain"));
+      if (!response.write(formatEvent(next.value))) await once(response, "drain", { signal });
     }
+  } catch (error) {
+    if (signal.aborted) return false;
+    throw error;
   } finally {
     // Not awaited: a source that waits for its next event would hold the connection.
     source.return?.().catch(() => {});
   }
 }
 
-/** Waits for a promise, or gives undefined on abort. (Promise.race against one long-lived promise would leak each event.) */
-function abortable(signal: AbortSignal): <Value>(promise: Promise<Value>) => Promise<Value | undefined> {
-  let stop: (() => void) | undefined;
-  signal.addEventListener("abort", () => stop?.(), { once: true });
-  return (promise) =>
-    new Promise((resolve, reject) => {
-      stop = () => resolve(undefined);
-      if (signal.aborted) stop();
-      promise.then(resolve, reject);
-    });
-}
-
-/** A line break in an id or a name would forge a second event, so it is removed. */
+/** Ids and names of events come from us; a line break in one would forge a second event, so it is taken out. */
 function formatEvent({ id, event, data }: StreamEvent<unknown>): string {
   const lines = [];
   if (id !== undefined) lines.push(`id: ${oneLine(id)}`);

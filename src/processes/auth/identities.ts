@@ -1,4 +1,4 @@
-/** Who a web process lets in: its own tokens and another issuer's, those that were revoked, and what the house knows of who asks. */
+/** Who a web process lets in: the checks of its own tokens and of another issuer, revocations, and the rows of operators. */
 import type { Fleet } from "../../conductor/fleet.ts";
 import type { Config } from "../../environment.ts";
 import { FleetError } from "../../domain/errors.ts";
@@ -10,9 +10,9 @@ import { AUDIENCE, ISSUER, openTokenService, type TokenService } from "./token-s
 
 export interface Identities extends OperatorCache {
   readonly tokens: TokenService;
-  /** What the token says; to be held to what the house knows. */
+  /** The operator as the token claims; their row may allow less. */
   readonly identify: Identify;
-  /** Of pages: held already. */
+  /** For pages: with the rights of their row. */
   readonly identifyVisitor: Identify;
 }
 

@@ -1,4 +1,5 @@
 /** The signing keys of this deployment: made at the first start, sealed in PostgreSQL, shared by all its web processes. */
+import { setTimeout as pause } from "node:timers/promises";
 import type { Seal } from "../../conductor/fleet.ts";
 import { openSigningKeyWith, sealSigningKeyWith } from "../../conductor/access/reseal.ts";
 import type { Config } from "../../environment.ts";
@@ -12,8 +13,8 @@ import {
   type KeySet,
   type SigningKey,
 } from "../../http/auth/tokens.ts";
-import { insertKey, listUsableKeys, type NewSigningKey } from "../../store/keys.ts";
-import { type Store } from "../../store/store.ts";
+import { type NewSigningKey, insertKey, listUsableKeys } from "../../store/keys.ts";
+import type { Store } from "../../store/store.ts";
 import { openSeal } from "./seal.ts";
 import type { SigningKeyRow } from "../../domain/signing-key.ts";
 
@@ -66,6 +67,6 @@ async function withKeyLock<Result>(store: Store, work: () => Promise<Result>): P
   for (;;) {
     const result = await store.tryWithLock("signing-keys", work);
     if (result !== undefined) return result;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await pause(50);
   }
 }

@@ -1,68 +1,39 @@
-/** The most that operators may claim, read again and again while a web process runs on. */
-import { codeOf, FleetError } from "../../domain/errors.ts";
+/** What the database knows of an operator: read again while a web process runs on. */
+import { FleetError } from "../../domain/errors.ts";
 import { effectiveOperator, type Operator, type OperatorRecord } from "../../domain/operator.ts";
 import { findOperatorRow } from "../../store/operators.ts";
-import { type Store } from "../../store/store.ts";
+import type { Store } from "../../store/store.ts";
+import { refreshing, type Refreshing } from "../refreshing.ts";
 
 export interface OperatorCache {
   /**
-   * Who asks, with no more than the house has written down of them. `now`: read this moment, for what changes something.
-   * Throws "unauthenticated" when the house knows no such operator, or lets it in no longer.
+   * The claimed operator, with no more rights than their row has. `now`: the row is read at this moment, for what changes
+   * something. Throws "unauthenticated" when there is no such operator, or it is disabled.
    */
   readonly resolveOperator: (claimed: Operator, how: { readonly now: boolean }) => Promise<Operator>;
 }
 
-/** For what only looks, it may be this old. */
-const CACHE_MS = 2_000;
-/** Without the database it is believed this long, and then not. */
-const MAX_STALE_MS = 3_600_000;
+/** For requests that only read, the row may be this old. */
+const MAX_AGE_MS = 2_000;
 const MAX_CACHED = 10_000;
 
-interface CacheEntry {
-  readonly standing: OperatorRecord | undefined;
-  readonly at: number;
-}
-
 export function openOperatorCache(store: Store): OperatorCache {
-  const cache = new Map<string, CacheEntry>();
-  const inFlight = new Map<string, Promise<CacheEntry>>();
+  const cache = new Map<string, Refreshing<OperatorRecord | undefined>>();
 
-  async function read(id: string): Promise<CacheEntry> {
-    const at = performance.now();
-    const standing = await store.asSystem((tx) => findOperatorRow(tx, id));
+  function cached(id: string): Refreshing<OperatorRecord | undefined> {
+    const known = cache.get(id);
+    if (known) return known;
     if (cache.size >= MAX_CACHED) cache.clear();
-    const found = { standing, at };
-    // A slow look must not put back what a later one saw change.
-    if ((cache.get(id)?.at ?? -Infinity) < at) cache.set(id, found);
-    return found;
-  }
-
-  /** One look for all who ask meanwhile. */
-  function readShared(id: string): Promise<CacheEntry> {
-    const pending = inFlight.get(id);
-    if (pending) return pending;
-    const request = read(id).finally(() => inFlight.delete(id));
-    inFlight.set(id, request);
-    return request;
-  }
-
-  async function readCached(id: string): Promise<CacheEntry> {
-    const last = cache.get(id);
-    const age = performance.now() - (last?.at ?? -Infinity);
-    if (last && age < CACHE_MS) return last;
-    try {
-      return await readShared(id);
-    } catch (error) {
-      if (last && age < MAX_STALE_MS && codeOf(error) === "database-unavailable") return last;
-      throw error;
-    }
+    const record = refreshing(() => store.asSystem((tx) => findOperatorRow(tx, id)), { maxAgeMs: MAX_AGE_MS });
+    cache.set(id, record);
+    return record;
   }
 
   return {
     async resolveOperator(claimed, { now }) {
-      const { standing } = await (now ? read(claimed.id) : readCached(claimed.id));
-      const held = effectiveOperator(claimed, standing);
-      if (held) return held;
+      const record = cached(claimed.id);
+      const operator = effectiveOperator(claimed, await (now ? record.refresh() : record.get()));
+      if (operator) return operator;
       throw new FleetError(
         "unauthenticated",
         `Operator ${claimed.id} of ${claimed.tenantId} is not known here, or is disabled. Ask an admin: fleet operators`,

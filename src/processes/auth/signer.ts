@@ -1,10 +1,10 @@
 /** Signing for the house, with the key that signs its tokens at that moment; and checking what such a key signed. */
 import type { Signer } from "../../conductor/fleet.ts";
 import type { Config } from "../../environment.ts";
+import { P256 } from "../../http/auth/tokens.ts";
 import type { Store } from "../../store/store.ts";
 import { loadSigningKeys } from "./keys.ts";
 
-const P256 = { name: "ECDSA", namedCurve: "P-256" };
 const ES256 = { name: "ECDSA", hash: "SHA-256" };
 
 /** Keys are read again each time: it signs once an hour, and a rotation may lie between. */

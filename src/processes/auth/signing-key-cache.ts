@@ -1,68 +1,52 @@
-/** The signing keys as they stand in the database, for a web process that runs on while they are rotated and revoked. */
+/** The signing keys in the database, for a web process that runs on while they are rotated and revoked. */
+import { setTimeout as pause } from "node:timers/promises";
 import type { Config } from "../../environment.ts";
 import type { KeyAdmin } from "../../http/routes/keys.ts";
 import type { KeySet, SigningKey } from "../../http/auth/tokens.ts";
 import type { Store } from "../../store/store.ts";
-import { loadSigningKeys, createSealedKey, type SigningKeys } from "./keys.ts";
 import { startLoop } from "../loop.ts";
+import { refreshing } from "../refreshing.ts";
+import { loadSigningKeys, createSealedKey, type SigningKeys } from "./keys.ts";
 
 export interface SigningKeyCache extends KeyAdmin {
   readonly keySet: KeySet;
-  /** What signs now. */
-  readonly signing: () => SigningKey;
+  /** The key that signs now. */
+  readonly signing: () => Promise<SigningKey>;
   readonly stop: () => Promise<void>;
 }
 
-/** A key that was revoked elsewhere is believed here for at most this long. */
+/** A key that was revoked elsewhere is trusted here for at most this long. */
 const REFRESH_MS = 1_000;
-/** Strangers may make up names of keys as they like; the database hears of them this often. */
+/** Clients may invent names of keys as they like; the database is read for them this often at most. */
 const COOLDOWN_MS = 250;
-/** Without the database the last set is believed this long, and then none. */
-const MAX_STALE_MS = 3_600_000;
 
 export async function openSigningKeyCache(store: Store, config: Config): Promise<SigningKeyCache> {
-  let keys: SigningKeys = await loadSigningKeys(store, config);
-  let readAt = performance.now();
-  let pending: Promise<void> | undefined;
+  const keys = refreshing(() => loadSigningKeys(store, config));
+  await keys.refresh();
+  let pending: Promise<SigningKeys> | undefined;
 
-  async function refresh(): Promise<void> {
-    const startedAt = performance.now();
-    const found = await loadSigningKeys(store, config);
-    // A slow look must not put back what a later one saw go.
-    if (startedAt < readAt) return;
-    [keys, readAt] = [found, startedAt];
-  }
-
-  /** One look for all who wait, begun after they came: whatever was committed before that is seen. */
-  function scheduleRefresh(): Promise<void> {
-    pending ??= new Promise<void>((resolve) => {
-      setTimeout(resolve, Math.max(0, readAt + COOLDOWN_MS - performance.now()));
-    }).then(() => {
+  /** One read for all who wait, begun after they came: it sees whatever was committed before that. */
+  function refreshAfterCooldown(): Promise<SigningKeys> {
+    pending ??= pause(Math.max(0, COOLDOWN_MS - keys.ageMs())).then(() => {
       pending = undefined;
-      return refresh();
+      return keys.refresh();
     });
     return pending;
   }
 
-  async function currentKeys(): Promise<SigningKeys> {
-    if (performance.now() - readAt > MAX_STALE_MS) await scheduleRefresh();
-    return keys;
-  }
-
-  const loop = startLoop({ everyMs: REFRESH_MS, step: refresh, onError: () => undefined });
+  // A failing read needs no report: after an hour without one, requests fail with its error.
+  const loop = startLoop({ everyMs: REFRESH_MS, step: keys.refresh, onError: () => undefined });
   return {
     keySet: {
       async find(kid) {
-        const known = await (await currentKeys()).keySet.find(kid);
-        if (known) return known;
-        await scheduleRefresh();
-        return keys.keySet.find(kid);
+        const known = await (await keys.get()).keySet.find(kid);
+        return known ?? (await refreshAfterCooldown()).keySet.find(kid);
       },
-      publicKeys: async () => (await currentKeys()).keySet.publicKeys(),
+      publicKeys: async () => (await keys.get()).keySet.publicKeys(),
     },
-    signing: () => keys.signing,
+    signing: async () => (await keys.get()).signing,
     createKey: () => createSealedKey(config),
-    refresh,
+    refresh: async () => void (await keys.refresh()),
     stop: () => loop.stop(),
   };
 }

@@ -1,16 +1,20 @@
 /** PostgreSQL without a server of one's own: real, durable, one per home, shared by every fleet process of that home. */
 import { randomBytes } from "node:crypto";
-import { lstat, mkdir, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readFile, realpath, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { Client } from "pg";
+import { withLock } from "../../command/file-lock.ts";
+import { listRegistered, registerProcess } from "../../command/process-files.ts";
 import { codeOf, FleetError } from "../../domain/errors.ts";
-import { countLiveProcesses, registerProcess, withLock } from "./home-lock.ts";
 import { initCluster, findServerPid, startServer, stopServer, type Cluster } from "./postgres-server.ts";
 import { findBinaries, findRunAs, canTraverse } from "./postgres-binaries.ts";
 
 /** Database and superuser have the same name. */
 const DATABASE_NAME = "fleetwright";
 const WATCH_INTERVAL_MS = 1_000;
+/** Only who starts or stops the server holds the lock, which takes seconds. */
+const LOCK = { timeoutMs: 120_000, code: "database-unavailable" } as const;
 
 /** For root, whose home nobody else may enter. */
 const SYSTEM_DIR = "/var/lib/fleetwright";
@@ -39,32 +43,32 @@ export interface EmbeddedPostgres {
 export async function openEmbeddedPostgres(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const { home, log } = options;
   await mkdir(home, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
-  const lockFile = join(await realpath(home), "postgres.lock");
+  const lock = join(await realpath(home), "postgres.lock");
 
-  const opened = await withLock(lockFile, async () => {
+  const opened = await withLock(lock, LOCK, async () => {
     const cluster = await findCluster(options);
     const users = join(cluster.dir, "users");
-    const userFile = await registerProcess(users);
+    const unregister = await registerProcess(users);
     try {
       const password = await prepareCluster(cluster, log);
       const { port, startedByUs } = await ensureRunning(cluster, log);
       const url = `postgres://${DATABASE_NAME}:${password}@127.0.0.1:${port}/${DATABASE_NAME}`;
       await ensureDatabase(url, cluster);
-      return { cluster, users, me: userFile, url, startedByUs };
+      return { cluster, users, unregister, url, startedByUs };
     } catch (error) {
-      await rm(userFile, { force: true });
+      await unregister();
       throw error;
     }
   });
 
-  const { cluster, users, me, url, startedByUs } = opened;
-  const stopSupervising = superviseServer(lockFile, cluster, log);
+  const { cluster, users, unregister, url, startedByUs } = opened;
+  const stopSupervising = superviseServer(lock, cluster, log);
   let stopping: Promise<void> | undefined;
   const stop = async () => {
     await stopSupervising();
-    await withLock(lockFile, async () => {
-      await rm(me, { force: true });
-      if ((await countLiveProcesses(users)) === 0) await stopServer(cluster);
+    await withLock(lock, LOCK, async () => {
+      await unregister();
+      if ((await listRegistered(users)).length === 0) await stopServer(cluster);
     });
   };
   return { url, startedByUs, version: cluster.binaries.version, stop: () => (stopping ??= stop()) };
@@ -191,18 +195,18 @@ async function databaseExists(url: string, cluster: Cluster): Promise<boolean> {
         const about = code === "28P01" ? `${join(cluster.dir, "password")} does not fit` : String(error);
         throw new FleetError("database-unusable", `The embedded PostgreSQL refuses us: ${about}.`, { code }, error);
       }
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await pause(20);
     }
   }
 }
 
 /** Starts the server again when it dies under us (killed, out of memory); the port and so the address stay the same. */
-function superviseServer(lockFile: string, cluster: Cluster, log: (message: string) => void): () => Promise<void> {
+function superviseServer(lock: string, cluster: Cluster, log: (message: string) => void): () => Promise<void> {
   let watching = true;
   let checking = Promise.resolve();
   const checkServer = async () => {
     if ((await findServerPid(cluster)) !== undefined) return;
-    await withLock(lockFile, async () => {
+    await withLock(lock, LOCK, async () => {
       if (!watching || (await findServerPid(cluster)) !== undefined) return;
       log("PostgreSQL has died; starting it again.");
       await ensureRunning(cluster, log);

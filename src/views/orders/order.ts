@@ -4,7 +4,7 @@ import { Intent, OrderBudget, OrderResult, OrderStatus, StopCondition, type Orde
 import { Slug } from "../../domain/product.ts";
 import { Step } from "../../domain/orders/run.ts";
 import { shortId } from "../../domain/task/task.ts";
-import { toIsoOrNull } from "../task.ts";
+import { toIsoOrNull } from "../fields.ts";
 
 const Moment = z.iso.datetime();
 

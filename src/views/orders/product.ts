@@ -1,8 +1,10 @@
 /** A product as the API returns it: as fleet.yaml declares it, its last runs, and whether it is stopped. */
 import { z } from "zod";
-import { EstopMode, EstopScope } from "../../domain/task/kill-switch.ts";
+import { EstopMode, EstopScope, type ProductStop } from "../../domain/task/kill-switch.ts";
 import { Intent } from "../../domain/orders/order.ts";
 import { Criticality, PLANNABLE_STATUSES, ProductStatus, type Product } from "../../domain/product.ts";
+import { redactUrl } from "../../domain/text/redact-url.ts";
+import { toIsoOrNull } from "../fields.ts";
 
 const Moment = z.iso.datetime();
 
@@ -52,16 +54,7 @@ export const KillReason = z.strictObject({ reason: z.string().trim().min(1).max(
 /** The rows that are shown as one product. */
 export interface ShownProduct {
   readonly product: Product;
-  readonly stop:
-    | {
-        readonly by: "fleet.yaml" | "operator";
-        readonly reason: string;
-        readonly who: string | null;
-        readonly at: Date | null;
-        readonly scope: EstopScope;
-        readonly mode: EstopMode;
-      }
-    | undefined;
+  readonly stop: ProductStop | undefined;
   readonly runs: readonly {
     readonly id: string;
     readonly intent: Intent;
@@ -79,7 +72,7 @@ export function viewProduct({ product, stop, runs, next }: ShownProduct): Produc
     id: product.id,
     name: product.name ?? product.id,
     tenantId: product.tenant,
-    repository: withoutCredentials(product.repository),
+    repository: redactUrl(product.repository),
     baseBranch: product.baseBranch,
     owner: product.owner ?? null,
     status: product.status,
@@ -88,9 +81,9 @@ export function viewProduct({ product, stop, runs, next }: ShownProduct): Produc
     enabled: product.enabled,
     commands: declared.map(([name]) => CommandName.parse(name)),
     planned: stop === undefined && product.enabled && PLANNABLE_STATUSES.includes(product.status),
-    stopped: stop ? { ...stop, at: stop.at?.toISOString() ?? null } : null,
+    stopped: stop ? { ...stop, at: toIsoOrNull(stop.at) } : null,
     lastRuns: runs.flatMap((run) => viewRun(run)),
-    next: next?.toISOString() ?? null,
+    next: toIsoOrNull(next),
   };
 }
 
@@ -99,9 +92,4 @@ const CommandName = z.enum(["setup", "validate", "test"]);
 function viewRun({ id, intent, status, failure, endedAt }: ShownProduct["runs"][number]): z.infer<typeof LastRun>[] {
   if (endedAt === null || (status !== "success" && status !== "failed")) return [];
   return [{ intent, runId: id, status, failure, endedAt: endedAt.toISOString() }];
-}
-
-/** The part of a URL before its host may be a token. */
-function withoutCredentials(repository: string): string {
-  return repository.replace(/^(?<scheme>[a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, "$<scheme>");
 }

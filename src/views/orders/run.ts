@@ -4,7 +4,7 @@ import { Intent } from "../../domain/orders/order.ts";
 import { parseRunSummary, TestTotals, type Run } from "../../domain/orders/run.ts";
 import { shortId } from "../../domain/task/task.ts";
 import { OrderView } from "./order.ts";
-import { toIsoOrNull } from "../task.ts";
+import { toIsoOrNull } from "../fields.ts";
 
 const Moment = z.iso.datetime();
 

@@ -3,11 +3,12 @@ import { z } from "zod";
 import { Stops } from "../estop.ts";
 import {
   Cadence,
-  nextSlot,
   type Schedule,
   type ScheduleFacts,
   type ScheduleFile,
+  nextSlot,
 } from "../../domain/orders/schedule.ts";
+import { toIsoOrNull } from "../fields.ts";
 
 export const ScheduleStatus = z.enum(["on", "paused", "disabled", "invalid"]);
 export type ScheduleStatus = z.infer<typeof ScheduleStatus>;
@@ -109,8 +110,4 @@ function scheduleStatus({ problems, paused, enabled }: Schedule): ScheduleStatus
   if (problems) return "invalid";
   if (paused) return "paused";
   return enabled ? "on" : "disabled";
-}
-
-function toIsoOrNull(date: Date | null | undefined): string | null {
-  return date?.toISOString() ?? null;
 }

@@ -2,8 +2,8 @@
 import { expect, test } from "vitest";
 import { verifyAudit } from "../../../src/conductor/audit/verify.ts";
 import { createCheckpoint, requestCheckpoint } from "../../../src/conductor/audit/checkpoints.ts";
-import { asOperator, SYSTEM } from "../../../src/store/store.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
+import { SYSTEM, asOperator } from "../../../src/store/principal.ts";
 
 const byHand = (fleet: TestFleet, statement: string) =>
   fleet.query(`begin; set local session_replication_role = replica; ${statement}; commit`);

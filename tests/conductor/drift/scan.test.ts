@@ -7,7 +7,7 @@ import { acceptDrift, readDriftReport } from "../../../src/conductor/drift/repor
 import { scanProductDrift, scanTenantDrift } from "../../../src/conductor/drift/scan.ts";
 import { checkDrift } from "../../../src/conductor/orders/intents/drift-check.ts";
 import { listProducts } from "../../../src/conductor/products/products.ts";
-import { LOCAL_OPERATOR } from "../../../src/processes/up.ts";
+import { LOCAL_OPERATOR } from "../../../src/domain/operator.ts";
 import { DriftEvent, DriftReportDocument } from "../../../src/domain/drift/report.ts";
 import { anIntentRequest } from "../../support/intents.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";

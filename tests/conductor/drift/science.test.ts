@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { designFromScience } from "../../../src/conductor/orders/intents/science-to-design.ts";
 import { readScienceIndex, refreshScience } from "../../../src/conductor/drift/science.ts";
 import { ScienceIndex } from "../../../src/domain/science/science-index.ts";
-import { LOCAL_OPERATOR } from "../../../src/processes/up.ts";
+import { LOCAL_OPERATOR } from "../../../src/domain/operator.ts";
 import { listWaitingDossiers } from "../../../src/store/dossiers.ts";
 import { anIntentRequest } from "../../support/intents.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";

@@ -2,9 +2,9 @@
 import { expect, test } from "vitest";
 import { verifyAudit } from "../../../src/conductor/audit/verify.ts";
 import { checkInvariants, watchInvariants } from "../../../src/conductor/watch/invariants.ts";
-import { SYSTEM } from "../../../src/store/store.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
 import { forceStatus } from "../../support/store.ts";
+import { SYSTEM } from "../../../src/store/principal.ts";
 
 /** Tasks in several statuses, reached by valid transitions. */
 async function someTasks(fleet: TestFleet) {

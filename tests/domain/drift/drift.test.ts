@@ -1,15 +1,10 @@
 /** The comparison: the same facts give the same report, in whatever order they come; what is accepted is no finding. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import {
-  compareDrift,
-  type ActualState,
-  type Baseline,
-  type DeclaredState,
-  type ObservedHost,
-} from "../../../src/domain/drift/drift.ts";
+import { compareDrift, type ActualState, type DeclaredState } from "../../../src/domain/drift/drift.ts";
 import type { ObservedProduct } from "../../../src/domain/drift/product-drift.ts";
 import { readToolchain } from "../../../src/domain/drift/toolchain.ts";
+import type { Baseline, ObservedHost } from "../../../src/domain/drift/finding.ts";
 
 const NOW = new Date("2026-05-01T12:00:00Z");
 const terms = (id: string) => ({ id, repository: `/srv/git/${id}`, baseBranch: "main" });

@@ -22,7 +22,7 @@ test.each([
   ["one figure above half", { waiting: 10, oldestMs: 301_000 }, true, "nothing"],
   ["a quiet fleet", { waiting: 0, oldestMs: 0 }, false, "nothing"],
 ] as const)("of %s follows the right thing", (_, load, isOpen, decision) => {
-  expect(decideOverload(load, limits, isOpen)).toBe(decision);
+  expect(decideOverload(load, limits, { isOpen })).toBe(decision);
 });
 
 test.each([
@@ -33,5 +33,5 @@ test.each([
   [24, true, "end"],
   [0, false, "nothing"],
 ] as const)("of %i refused spawns, told before: %s, follows %s", (refused, isOpen, decision) => {
-  expect(decideBurst(refused, 50, isOpen)).toBe(decision);
+  expect(decideBurst(refused, 50, { isOpen })).toBe(decision);
 });

@@ -34,27 +34,35 @@ describe("classifyCi", () => {
   const step: CiStep = { name: "test", argv: ["t"], exitCode: 1, signal: null, durationMs: 1, timedOut: false };
 
   test("passing checks are no failure", () => {
-    expect(classifyCi({ status: "passing", steps: [] }, false)).toBeUndefined();
+    expect(classifyCi({ status: "passing", steps: [] }, { passedBefore: false })).toBeUndefined();
   });
 
   test("red checks name the step, unless the same head passed before", () => {
-    expect(classifyCi({ status: "failing", steps: [{ ...step, name: "setup", exitCode: 0 }, step] }, false)).toEqual({
+    expect(
+      classifyCi(
+        { status: "failing", steps: [{ ...step, name: "setup", exitCode: 0 }, step] },
+        { passedBefore: false },
+      ),
+    ).toEqual({
       class: "ci_failed",
       reason: "ci_test_failed",
     });
-    expect(classifyCi({ status: "failing", steps: [] }, false)).toEqual({ class: "ci_failed", reason: "ci_failed" });
-    expect(classifyCi({ status: "failing", steps: [step] }, true)).toEqual({
+    expect(classifyCi({ status: "failing", steps: [] }, { passedBefore: false })).toEqual({
+      class: "ci_failed",
+      reason: "ci_failed",
+    });
+    expect(classifyCi({ status: "failing", steps: [step] }, { passedBefore: true })).toEqual({
       class: "ci_flake",
       reason: "ci_passed_before",
     });
   });
 
   test("a failed environment is not the product's fault", () => {
-    expect(classifyCi({ status: "error", steps: [{ ...step, timedOut: true }] }, false)).toEqual({
+    expect(classifyCi({ status: "error", steps: [{ ...step, timedOut: true }] }, { passedBefore: false })).toEqual({
       class: "environment_error",
       reason: "ci_step_timeout",
     });
-    expect(classifyCi({ status: "error", steps: [step] }, false)).toEqual({
+    expect(classifyCi({ status: "error", steps: [step] }, { passedBefore: false })).toEqual({
       class: "environment_error",
       reason: "ci_environment",
     });

@@ -6,9 +6,9 @@ import { z } from "zod";
 import { main } from "../../../src/cli/main.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
 import { startWeb, type RunningWeb } from "../../../src/processes/web.ts";
-import { SYSTEM } from "../../../src/store/store.ts";
 import { AuditEntryView } from "../../../src/views/audit.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
+import { SYSTEM } from "../../../src/store/principal.ts";
 
 let world: TestFleet;
 let web: RunningWeb;

@@ -7,10 +7,10 @@ import type { Operator } from "../../../src/domain/operator.ts";
 import type { TaskStatus } from "../../../src/domain/task/task.ts";
 import { deriveCsrfToken } from "../../../src/http/auth/csrf.ts";
 import { webRoutes } from "../../../src/http/routes/index.ts";
-import { SYSTEM } from "../../../src/store/store.ts";
 import { NO_KEYS } from "../../support/api.ts";
 import { eventually } from "../../support/eventually.ts";
 import { aWebWorld, type WebWorld } from "../web-world.ts";
+import { SYSTEM } from "../../../src/store/principal.ts";
 
 let world: WebWorld;
 let amy: Operator;

@@ -120,7 +120,7 @@ test("a pid file and a lock whose pids are now other programs' do not hold a sta
   await writeFile(pidFile, left.replace(/^\d+/, String(other.pid)), { mode: 0o600 });
   const { uid, gid } = await stat(join(home.path, "postgres", "data"));
   await chown(pidFile, uid, gid);
-  await writeFile(join(home.path, "postgres.lock"), `${process.pid} 1 an-earlier-process-with-our-pid`);
+  await writeFile(join(home.path, "postgres.lock", "9999"), `${process.pid} 1 an-earlier-process-with-our-pid`);
 
   const next = await openEmbeddedPostgres({ home: home.path, log: ignore });
 

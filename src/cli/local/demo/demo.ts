@@ -2,13 +2,13 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { SpawnRequest } from "../../../domain/task/spawn.ts";
 import { requirePrograms } from "../../../processes/preflight.ts";
-import { LOCAL_OPERATOR } from "../../../processes/up.ts";
+import { LOCAL_OPERATOR } from "../../../domain/operator.ts";
 import { AuditProof, InvariantsView } from "../../../views/integrity.ts";
 import { StoryView } from "../../../views/task-details.ts";
 import { MergedView, TaskView } from "../../../views/task.ts";
 import { connectApi, type Api } from "../../client/api.ts";
 import type { Command, Shell } from "../../command.ts";
-import { openProgress } from "../../progress.ts";
+import { openProgress } from "../../print/progress.ts";
 import { shortStoryLines } from "../../print/story-lines.ts";
 import { formatDuration } from "../../print/format.ts";
 import { openBoard } from "./board.ts";
@@ -30,7 +30,7 @@ export const demoCommand: Command = {
       await makeRepository(paths);
       world = await start(shell, paths);
       const outcome = await runDemo(shell, world, interrupted);
-      printOutcome(shell, outcome, keep === true);
+      printOutcome(shell, outcome, { keep: keep === true });
       if (keep) await waitForInterrupt(shell, world, interrupted);
       return outcome.wrong.length === 0 ? 0 : 1;
     } catch (error) {
@@ -205,7 +205,7 @@ function taskProblems(wanted: (typeof TASKS)[number], story: StoryView | undefin
     : [`${wanted.title} failed by ${failedBy ?? "nothing"}, not by ${wanted.learntFrom ?? "nothing"}.`];
 }
 
-function printOutcome(shell: Shell, outcome: DemoOutcome, keep: boolean): void {
+function printOutcome(shell: Shell, outcome: DemoOutcome, { keep }: { readonly keep: boolean }): void {
   const { terminal, json, world } = shell;
   const { seconds, stories, merged, proof, wrong } = outcome;
   const { audit, invariants } = proof;

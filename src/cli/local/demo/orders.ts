@@ -6,7 +6,7 @@ import { RunStory, RunView } from "../../../views/orders/run.ts";
 import { SchedulesView, ScheduleRunView } from "../../../views/orders/schedule.ts";
 import type { Api } from "../../client/api.ts";
 import type { Shell } from "../../command.ts";
-import { waitForBatch } from "../../client/run-wait.ts";
+import { waitForBatch } from "../../wait/wait-for-batch.ts";
 import { plural, formatDuration } from "../../print/format.ts";
 import { DEMO_PRODUCT } from "./world.ts";
 

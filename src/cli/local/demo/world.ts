@@ -4,11 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openTmux } from "../../../agents/runtime/tmux.ts";
+import { LOCAL_OPERATOR } from "../../../domain/operator.ts";
 import { readConfig, type Config } from "../../../environment.ts";
 import { parseSettings, type Settings } from "../../../domain/settings/settings.ts";
 import { FLEETWRIGHT_IDENTITY, git } from "../../../git/git.ts";
 import { openLog, openLogFile, type Log } from "../../../log.ts";
-import { LOCAL_OPERATOR, startStack, type RunningStack } from "../../../processes/up.ts";
+import type { RunningStack } from "../../../processes/up.ts";
 import type { Credentials } from "../../client/credentials.ts";
 
 export interface DemoWorld {
@@ -83,7 +84,7 @@ export async function makeRepository({ repository, schedules }: DemoPaths): Prom
   await git(["commit", "-q", "-m", "Greet the world"], { cwd: repository, identity: FLEETWRIGHT_IDENTITY });
 }
 
-/** Nothing of the environment is used: the demo is the same everywhere, and touches no stack that is there. */
+/** Uses nothing of the environment: the demo is the same everywhere, and touches no stack that exists already. */
 export async function startWorld(paths: DemoPaths, say: (sentence: string) => void): Promise<DemoWorld> {
   const { home, repository } = paths;
   const config = readConfig(
@@ -97,6 +98,8 @@ export async function startWorld(paths: DemoPaths, say: (sentence: string) => vo
     },
     { homeDir: home, hostName: "demo" },
   );
+  // Loaded here, so that `fleet --help` does not load the whole stack.
+  const { startStack } = await import("../../../processes/up.ts");
   const log = await openLog({ level: "info", to: await openLogFile(home) });
   const stack = await startStack({
     config,

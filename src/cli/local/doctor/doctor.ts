@@ -1,21 +1,10 @@
 /** fleet doctor: is everything here that Fleetwright needs, and what to do where it is not. Starts and changes nothing. */
-import type { Config } from "../../../environment.ts";
 import type { Command } from "../../command.ts";
 import type { Terminal } from "../../print/terminal.ts";
 import { checkAgents, checkNode, checkPrograms } from "./machine.ts";
 import { checkHome, checkSettings } from "./home.ts";
 import { checkClock, checkPostgres, checkRedis, checkStack } from "./stack.ts";
-
-export interface Finding {
-  readonly name: string;
-  /** `wrong`: something needed is not as it must be. `absent`: it could be there, and need not. */
-  readonly state: "ok" | "wrong" | "absent";
-  readonly said: string;
-  readonly fix?: string;
-}
-
-/** One question; its answer may be several lines. */
-export type Check = (config: Config) => Promise<Finding | readonly Finding[]>;
+import type { Finding, Check } from "./check.ts";
 
 const CHECKS: readonly (readonly [title: string, looks: readonly Check[]])[] = [
   ["This machine", [checkNode, checkPrograms]],

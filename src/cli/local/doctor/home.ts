@@ -1,15 +1,15 @@
 /** What doctor asks about the data of this machine, and about fleet.yaml. */
 import { access, constants, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { MIN_FREE_MB } from "../../../agents/agents.ts";
 import { findUnixUser } from "../../../command/unix-user.ts";
 import type { Config } from "../../../environment.ts";
 import { loadSettings } from "../../../processes/settings.ts";
 import { credentialsFile } from "../../client/credentials.ts";
 import { plural } from "../../print/format.ts";
-import type { Finding } from "./doctor.ts";
+import type { Finding } from "./check.ts";
 
 /** Below this no agent is started. */
-const MIN_FREE_MB = 500;
 const COMFORTABLE_MB = 5_000;
 
 export async function checkHome({ FLEET_HOME: home }: Config): Promise<Finding[]> {

@@ -5,7 +5,7 @@ import { AGENT_TYPES, namesOf } from "../../../domain/task/agent-types.ts";
 import { baseEnv } from "../../../processes/env.ts";
 import { installHint } from "../../../processes/preflight.ts";
 import { readVersion } from "../../../processes/versions.ts";
-import type { Finding } from "./doctor.ts";
+import type { Finding } from "./check.ts";
 
 /** Of package.json: "engines". */
 const OLDEST_NODE = [20, 19] as const;

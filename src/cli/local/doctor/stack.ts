@@ -11,8 +11,8 @@ import { InvariantsView } from "../../../views/integrity.ts";
 import { connectApi } from "../../client/api.ts";
 import { readCredentials } from "../../client/credentials.ts";
 import { plural, formatDuration } from "../../print/format.ts";
-import type { Finding } from "./doctor.ts";
 import { messageOf } from "../../../domain/errors.ts";
+import type { Finding } from "./check.ts";
 
 const MAX_SKEW_MS = 2_000;
 const HEALTH_TIMEOUT_MS = 2_000;

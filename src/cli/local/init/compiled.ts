@@ -1,6 +1,6 @@
 /** Languages whose own program builds and tests: what is there decides, and hardly anything is to be guessed. */
-import type { Detected, Detector, Folder } from "./detect.ts";
 import { tomlName } from "./toml.ts";
+import type { Detected, Folder, Detector } from "./project.ts";
 
 const rust: Detector = async (folder) => {
   if (!folder.has("Cargo.toml")) return undefined;

@@ -4,33 +4,7 @@ import { join } from "node:path";
 import { COMPILED } from "./compiled.ts";
 import { detectNode } from "./node.ts";
 import { detectPython } from "./python.ts";
-
-export interface Commands {
-  readonly setup?: string | undefined;
-  readonly validate?: string | undefined;
-  readonly test?: string | undefined;
-}
-
-export interface Detected extends Commands {
-  readonly language: string;
-  readonly packageManager?: string | undefined;
-  /** As the project calls itself. */
-  readonly name?: string | undefined;
-  /** The files that said so. */
-  readonly files: readonly string[];
-}
-
-/** The top folder of the repository, as detectors see it. */
-export interface Folder {
-  readonly names: readonly string[];
-  has(...names: readonly string[]): boolean;
-  /** Those of these that are there. */
-  existing(...names: readonly string[]): string[];
-  /** Empty when there is no such file. */
-  text(name: string): Promise<string>;
-}
-
-export type Detector = (folder: Folder) => Promise<Detected | undefined>;
+import type { Detected, Folder, Detector } from "./project.ts";
 
 /** The first that knows the repository decides; a Makefile fills in what is missing. */
 const DETECTORS: readonly Detector[] = [detectNode, detectPython, ...COMPILED];

@@ -1,7 +1,7 @@
 /** The files that fleet init writes: fleet.yaml as a person would have written it, and a schedule to go with it. */
 import { stringify } from "yaml";
 import type { Cadence } from "../../../domain/orders/schedule.ts";
-import type { Commands } from "./detect.ts";
+import type { Commands } from "./project.ts";
 
 /** What was detected, or answered instead. */
 export interface ProductChoice extends Commands {

@@ -7,10 +7,12 @@ import { Criticality, Slug } from "../../../domain/product.ts";
 import { Cadence, parseSchedule } from "../../../domain/orders/schedule.ts";
 import { tryGit } from "../../../git/git.ts";
 import { parseSettingsFile } from "../../../processes/settings.ts";
-import { asString, type Command, type Input, type CommandOptions, type Shell, type World } from "../../command.ts";
+import { asString, type Command, type CommandOptions, type Shell } from "../../command.ts";
 import type { Terminal } from "../../print/terminal.ts";
-import { detectProject, type Detected } from "./detect.ts";
+import { detectProject } from "./detect.ts";
 import { idFrom, scheduleText, settingsText, type ProductChoice } from "./file.ts";
+import type { Detected } from "./project.ts";
+import type { World, Input } from "../../world.ts";
 
 export const initCommand: Command = {
   usage: "init",

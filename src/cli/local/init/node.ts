@@ -1,6 +1,7 @@
 /** JavaScript and TypeScript: package.json's scripts, and the package manager that its lock file or its own word names. */
 import { z } from "zod";
-import type { Detected, Folder } from "./detect.ts";
+import { parseJson } from "../../../domain/text/json.ts";
+import type { Detected, Folder } from "./project.ts";
 
 const Manifest = z.object({
   name: z.string().optional().catch(undefined),
@@ -44,14 +45,6 @@ export async function detectNode(folder: Folder): Promise<Detected | undefined> 
     test: testCommand(manager, manifest),
     files: ["package.json", ...(lock ? [lock[0]] : [])],
   };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return {};
-  }
 }
 
 function declaredManager({ packageManager = "" }: Manifest): Manager | undefined {

@@ -1,6 +1,6 @@
 /** Python: the tool whose lock or section is there, and the checkers that the project itself mentions. */
-import type { Detected, Folder } from "./detect.ts";
 import { tomlName } from "./toml.ts";
+import type { Detected, Folder } from "./project.ts";
 
 interface Tool {
   readonly name: string;

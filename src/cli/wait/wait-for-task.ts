@@ -1,9 +1,9 @@
-/** Staying with a task until it is ready or over. Looks at the task whenever an event says so, and every ten seconds anyway. */
+/** Waits until a task is ready or over. Reads the task at each of its events, and every ten seconds in any case. */
 import { EventView } from "../../views/event.ts";
 import { TaskView } from "../../views/task.ts";
-import type { Api } from "./api.ts";
+import { openBell } from "./bell.ts";
 import type { Shell } from "../command.ts";
-import { openProgress } from "../progress.ts";
+import { openProgress } from "../print/progress.ts";
 import type { Terminal } from "../print/terminal.ts";
 import { formatDuration } from "../print/format.ts";
 
@@ -29,41 +29,21 @@ export async function waitForTask(first: TaskView, shell: Shell): Promise<number
   return SUCCESS_STATUSES.has(task.status) ? 0 : 1;
 }
 
-/** The task, each time there may be news; ends when it is over, or the operator has enough. */
+/** The task, each time it may have changed; ends when it is over, or the operator interrupts. */
 async function* watchTask(first: TaskView, { api, world }: Shell): AsyncGenerator<TaskView, void> {
-  const cancellation = new AbortController();
-  const bell = openBell();
-  const stop = () => {
-    cancellation.abort();
-    bell.ring();
-  };
-  world.signal.addEventListener("abort", stop, { once: true });
-  const listening = ringOnTaskEvents(api, first.id, bell, cancellation.signal);
+  const path = { task: first.id };
+  const bell = openBell(world.signal, async (ring, signal) => {
+    const events = api.follow("GET /api/fleet/tasks/:task/events", { path }, EventView, { signal });
+    while (!(await events.next()).done) ring();
+  });
   try {
     for (let task = first; !SETTLED_STATUSES.has(task.status) && !world.signal.aborted; yield task) {
       await bell.waitForRing(POLL_MS);
-      if (!world.signal.aborted) {
-        task = await api.request("GET /api/fleet/tasks/:task", { path: { task: first.id } }, TaskView);
-      }
+      if (!world.signal.aborted) task = await api.request("GET /api/fleet/tasks/:task", { path }, TaskView);
     }
   } finally {
-    cancellation.abort();
-    world.signal.removeEventListener("abort", stop);
-    await listening;
+    await bell.close();
   }
-}
-
-/** A stream that cannot be had costs speed, not truth: looking every ten seconds goes on. */
-async function ringOnTaskEvents(api: Api, taskId: string, bell: Bell, signal: AbortSignal): Promise<void> {
-  try {
-    const events = api.follow("GET /api/fleet/tasks/:task/events", { path: { task: taskId } }, EventView, {
-      signal,
-    });
-    while (!(await events.next()).done) bell.ring();
-  } catch {
-    // Whatever it was, the question below meets it too, and says so.
-  }
-  bell.ring();
 }
 
 function statusLine(terminal: Terminal, { status, condition, attempt, prNumber, shortId }: TaskView): string {
@@ -78,35 +58,4 @@ function finalLine(terminal: Terminal, { status, shortId, failure }: TaskView, a
   const next = status === "ready" ? `fleet merge ${shortId}` : `fleet show ${shortId}`;
   const why = failure && !SUCCESS_STATUSES.has(status) ? `: ${terminal.sanitize(failure.reason)}` : "";
   return `${terminal.status(status)} after ${after}${why}. ${terminal.paint("dim", `Next: ${next}`)}`;
-}
-
-export interface Bell {
-  readonly ring: () => void;
-  /** Rung, or the time is over. */
-  readonly waitForRing: (ms: number) => Promise<void>;
-}
-
-/** Rung while nobody listens, it is still heard once. */
-export function openBell(): Bell {
-  let waiting: (() => void) | undefined;
-  let pending = false;
-  return {
-    ring() {
-      pending = waiting === undefined;
-      waiting?.();
-    },
-    async waitForRing(ms) {
-      if (!pending) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, ms);
-          waiting = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
-      }
-      waiting = undefined;
-      pending = false;
-    },
-  };
 }

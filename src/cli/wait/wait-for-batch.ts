@@ -4,9 +4,9 @@ import { OrderView } from "../../views/orders/order.ts";
 import { pageOf, type Page } from "../../views/page.ts";
 import { RunView } from "../../views/orders/run.ts";
 import type { Shell } from "../command.ts";
-import { openProgress } from "../progress.ts";
+import { openProgress } from "../print/progress.ts";
 import { endLine, paintStatus } from "../print/run-lines.ts";
-import { openBell, type Bell } from "./wait.ts";
+import { openBell } from "./bell.ts";
 import { plural } from "../print/format.ts";
 
 const POLL_MS = 5_000;
@@ -17,14 +17,10 @@ export async function waitForBatch(batchId: string, shell: Shell): Promise<reado
   const { terminal, json, world, api } = shell;
   const progress = json ? undefined : openProgress(terminal, world.clock);
   const reported = new Set<string>();
-  const cancellation = new AbortController();
-  const bell = openBell();
-  const stop = () => {
-    cancellation.abort();
-    bell.ring();
-  };
-  world.signal.addEventListener("abort", stop, { once: true });
-  const listening = ringOnOrderEvents(shell, bell, cancellation.signal);
+  const bell = openBell(world.signal, async (ring, signal) => {
+    const events = api.follow("GET /api/fleet/events", {}, EventView, { signal });
+    for await (const { data } of events) if (data.type.startsWith("fleet.order.")) ring();
+  });
   try {
     for (;;) {
       const orders = await listBatchOrders(shell, batchId);
@@ -49,9 +45,7 @@ export async function waitForBatch(batchId: string, shell: Shell): Promise<reado
       await bell.waitForRing(POLL_MS);
     }
   } finally {
-    cancellation.abort();
-    world.signal.removeEventListener("abort", stop);
-    await listening;
+    await bell.close();
   }
 }
 
@@ -71,16 +65,6 @@ async function listBatchOrders({ api }: Shell, batchId: string): Promise<OrderVi
     cursor = page.nextCursor ?? undefined;
   } while (cursor !== undefined);
   return orders;
-}
-
-/** A stream that cannot be had costs speed, not truth. */
-async function ringOnOrderEvents({ api }: Shell, bell: Bell, signal: AbortSignal): Promise<void> {
-  try {
-    const events = api.follow("GET /api/fleet/events", {}, EventView, { signal });
-    for await (const { data } of events) if (data.type.startsWith("fleet.order.")) bell.ring();
-  } catch {
-    // Whatever it was, the question above meets it too, and says so.
-  }
 }
 
 function batchSummary(orders: readonly OrderView[]): string {

@@ -1,16 +1,18 @@
 /**
- * A lock between processes of one machine, held by a file. It cannot be taken from a live holder and is never left behind
- * by a dead one: each holding has a number one higher than the last, so processes that take over from the dead race for one name.
+ * A lock between processes of one machine, held by a file. It cannot be taken from a live holder, and a holder that died
+ * does not block it: each holding has a number one higher than the last, so all who take over race for one name.
  */
 import { randomUUID } from "node:crypto";
-import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { isAlive, readProcess } from "../command/process-tree.ts";
-import { FleetError, codeOf } from "../domain/errors.ts";
+import { type FailureCode, FleetError } from "../domain/errors.ts";
+import { createWithContent, describeProcess, isRunning } from "./process-files.ts";
 
 export interface LockOptions {
   readonly timeoutMs: number;
+  /** Of the error when the lock was not free within that time. */
+  readonly code: FailureCode;
 }
 
 const MAX_PAUSE_MS = 50;
@@ -26,17 +28,15 @@ export async function withLock<Value>(dir: string, options: LockOptions, work: (
   }
 }
 
-async function acquire(dir: string, { timeoutMs }: LockOptions): Promise<number> {
+async function acquire(dir: string, { timeoutMs, code }: LockOptions): Promise<number> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const deadline = performance.now() + timeoutMs;
   for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
     const holding = await tryAcquire(dir);
     if (holding !== undefined) return holding;
     if (performance.now() > deadline) {
-      throw new FleetError(
-        "git-failed",
-        `The lock ${dir} was not free within ${timeoutMs} ms: ${await describeHolder(dir)}`,
-      );
+      const sentence = `The lock ${dir} was not free within ${timeoutMs} ms: ${await describeHolder(dir)}.`;
+      throw new FleetError(code, sentence, { dir });
     }
     await pause(pauseMs);
   }
@@ -47,22 +47,13 @@ async function tryAcquire(dir: string): Promise<number | undefined> {
   if (last > 0 && !(await isFree(dir, last))) return undefined;
 
   const mine = last + 1;
-  const draft = join(dir, `draft-${randomUUID()}`);
-  await writeFile(draft, `${process.pid} ${readProcess(process.pid)?.startTime ?? 0}`, { mode: 0o600 });
-  try {
-    await link(draft, join(dir, String(mine)));
-  } catch (error) {
-    if (codeOf(error) === "EEXIST") return undefined;
-    throw error;
-  } finally {
-    await rm(draft, { force: true });
-  }
-  // Somebody may have gone through two holdings while we were between look and link: then ours is not the newest.
+  if (!(await createWithContent(join(dir, String(mine)), await describeProcess(process.pid)))) return undefined;
+  // Others may have acquired and released twice since we read the newest number: then ours is not the newest.
   if ((await newestHolding(dir)) !== mine) {
     await rm(join(dir, String(mine)), { force: true });
     return undefined;
   }
-  await removeOlder(dir, mine);
+  for (const number of await holdings(dir)) if (number < mine) await rm(join(dir, String(number)), { force: true });
   return mine;
 }
 
@@ -74,11 +65,9 @@ async function release(dir: string, held: number): Promise<void> {
 
 async function isFree(dir: string, number: number): Promise<boolean> {
   const text = await readFile(join(dir, String(number)), "utf8").catch(() => undefined);
-  // Gone means that a newer holding has tidied up: look again.
+  // A newer holder removes the file: read the numbers again.
   if (text === undefined) return false;
-  if (text === RELEASED) return true;
-  const [pid, startTime] = text.split(" ").map(Number);
-  return pid === undefined || !isAlive(pid, startTime);
+  return text === RELEASED || !(await isRunning(text));
 }
 
 async function newestHolding(dir: string): Promise<number> {
@@ -87,10 +76,6 @@ async function newestHolding(dir: string): Promise<number> {
 
 async function holdings(dir: string): Promise<number[]> {
   return (await readdir(dir)).map(Number).filter((number) => Number.isSafeInteger(number) && number > 0);
-}
-
-async function removeOlder(dir: string, mine: number): Promise<void> {
-  for (const number of await holdings(dir)) if (number < mine) await rm(join(dir, String(number)), { force: true });
 }
 
 async function describeHolder(dir: string): Promise<string> {

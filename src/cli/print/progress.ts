@@ -1,6 +1,6 @@
 /** Long work, shown while it goes: one line that moves on a terminal, one line per change elsewhere. */
-import type { Terminal } from "./print/terminal.ts";
-import { formatDuration } from "./print/format.ts";
+import type { Terminal } from "./terminal.ts";
+import { formatDuration } from "./format.ts";
 
 export interface Progress {
   /** What is going on now; said again it only moves the clock. */

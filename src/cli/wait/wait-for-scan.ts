@@ -1,11 +1,11 @@
-/** Asking for a look, and waiting until a worker has looked. */
+/** Requests a scan, and waits until a worker has finished it. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Shell } from "../command.ts";
 
 const SCAN_TIMEOUT_MS = 120_000;
 const POLL_MS = 200;
 
-/** `read` gets the document again and again; the look is over when it says that everything was looked at since. */
+/** Polls the document with `read`; the scan is over when the document says that everything was scanned since the request. */
 export async function scanAndRead<Document extends { readonly looked_at: string | null }>(
   { api, world, terminal, json }: Shell,
   request: {
@@ -20,7 +20,7 @@ export async function scanAndRead<Document extends { readonly looked_at: string 
     { body },
     async () => (await import("../../views/drift.ts")).LookAsked,
   );
-  if (!json && terminal.isTty) terminal.note(terminal.paint("dim", "Looking …"));
+  if (!json && terminal.isTty) terminal.note(terminal.paint("dim", "Scanning …"));
   const since = Date.parse(requested.asked_at);
   const deadline = performance.now() + SCAN_TIMEOUT_MS;
   for (;;) {
@@ -33,6 +33,6 @@ export async function scanAndRead<Document extends { readonly looked_at: string 
   const seconds = SCAN_TIMEOUT_MS / 1_000;
   throw new FleetError(
     "stack-not-running",
-    `Nobody has looked within ${seconds} s. Is a worker running? Start one: fleet worker. What is known: the same without asking for a look.`,
+    `No worker finished the scan within ${seconds} s. Is one running? Start one: fleet worker. Without the option that requests a scan, this verb shows the last results.`,
   );
 }

@@ -1,0 +1,13 @@
+/** What a check of doctor is, and what it finds. */
+import type { Config } from "../../../environment.ts";
+
+export interface Finding {
+  readonly name: string;
+  /** `wrong`: something required is missing or broken. `absent`: something optional is missing. */
+  readonly state: "ok" | "wrong" | "absent";
+  readonly said: string;
+  readonly fix?: string;
+}
+
+/** One check; it may find several things. */
+export type Check = (config: Config) => Promise<Finding | readonly Finding[]>;
