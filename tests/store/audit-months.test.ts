@@ -229,7 +229,7 @@ test("nothing goes while the log does not hold, before its time, or without a ch
       settings: { ...fleet.fleet.settings, gc: { ...fleet.fleet.settings.gc, keepAuditMonths: 12 } },
     }),
   ).toBeUndefined();
-  await expect(drop("audit_log_old")).rejects.toThrow("no checkpoint says");
+  await expect(drop("audit_log_old")).rejects.toThrow("no checkpoint names the removal of audit_log_old");
   await expect(drop("audit_log_rest")).rejects.toThrow("is not the oldest month");
   await expect(drop("fleet_tasks")).rejects.toThrow("is not the oldest month");
   await fleet.query(

@@ -33,7 +33,7 @@ export async function checkPostgres(config: Config): Promise<Finding[]> {
   try {
     const pending = await listPendingMigrations(config.DATABASE_DIRECT_URL ?? url);
     if (pending.length > 0) {
-      const said = `${kind}: ${plural(pending.length, "migration")} not applied yet (${pending[0]} …)`;
+      const said = `${kind}: ${plural(pending.length, "SQL file")} not applied yet (${pending[0]} …)`;
       return [{ name, state: "wrong", said, fix: "fleet migrate" }];
     }
     const { version, maxConnections, privilegedLogin } = await assertDatabaseUsable(url);
