@@ -53,7 +53,9 @@ test("what is taken out of the log after a checkpoint is named: a byte, an end, 
   expect(found.checkpoint?.broken).toEqual([]);
   expect(Object.fromEntries(found.broken.map(({ taskId, seq, why }) => [taskId, `${seq} ${why}`]))).toEqual({
     [first]: "2 its content does not match its hash",
-    [second]: expect.stringMatching(/^3 the chain was truncated after entry 2: the checkpoint of .* recorded \d entries$/),
+    [second]: expect.stringMatching(
+      /^3 the chain was truncated after entry 2: the checkpoint of .* recorded \d entries$/,
+    ),
     [third]: expect.stringMatching(/^1 the whole chain is missing: the checkpoint of .* recorded \d entries$/),
   });
   // The next checkpoint does not make it good, and the tenant itself sees it too.

@@ -100,7 +100,7 @@ test("a validated dossier becomes a design in the evidence, is shown as handed o
     "## Problem",
     "> Fewer reads",
     "https://example.com/run/1",
-    "## Decision wanted",
+    "## Decision needed",
     "## Risks",
     "## Tasks",
   ]) {

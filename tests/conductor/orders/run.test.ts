@@ -34,7 +34,11 @@ test("an order runs setup and test on the head of the base branch, and leaves ev
   const done = await carryOut(fleet, order);
 
   const [run] = await runsOfOrder(fleet, order);
-  expect(done).toMatchObject({ status: "failed", reason: "test failed with exit code 1; 1 of 2 tests failed", attempt: 0 });
+  expect(done).toMatchObject({
+    status: "failed",
+    reason: "test failed with exit code 1; 1 of 2 tests failed",
+    attempt: 0,
+  });
   expect(done.result).toMatchObject({ exit_code: 1, error_message: done.reason });
   expect(run).toMatchObject({ status: "failed", failure: "exit_1", exitCode: 1, transient: false });
   expect(run?.headSha).toMatch(/^[0-9a-f]{40}$/);

@@ -113,7 +113,11 @@ test("what was found red, open or waiting is planned from the rows that say so",
     ["red", "validate", "+7000 the last validate failed 2h 25m ago (time_out)"],
     ["tested", "test", "+5000 there is no run of test yet"],
   ]);
-  expect(said).toContainEqual(["well", "science_to_design", "+4000 dossier cache was validated 11h ago and has no design yet"]);
+  expect(said).toContainEqual([
+    "well",
+    "science_to_design",
+    "+4000 dossier cache was validated 11h ago and has no design yet",
+  ]);
   expect(said.find(([id, intent]) => id === "well" && intent === "drift_check")?.[2]).toContain("1 open finding since");
   const science = plan.orders.find(({ order }) => order.intent === "science_to_design");
   expect(science?.order.inputs).toEqual({ dossier_id: "cache", path: "docs/science/cache.md" });

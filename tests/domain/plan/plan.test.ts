@@ -133,9 +133,7 @@ test("open drift is reported in words, and looked at again when nobody did for a
   const { orders } = planned({ products: [aPlanProduct()], latest_runs: [...runs, look], open_drift: drift });
 
   expect(orders.map(({ order }) => order.intent)).toEqual(["drift_check", "validate"]);
-  expect(orders[0]?.reasons[0]).toBe(
-    `+2000 no drift check for 2d; 2 open findings since ${hoursAgo(50)}`,
-  );
+  expect(orders[0]?.reasons[0]).toBe(`+2000 no drift check for 2d; 2 open findings since ${hoursAgo(50)}`);
 });
 
 test("a report is wanted when there is none of the last run", () => {
