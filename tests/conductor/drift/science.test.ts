@@ -100,7 +100,7 @@ test("a validated dossier becomes a design in the evidence and is shown as hande
     "## Problem",
     "> Fewer reads",
     "https://example.com/run/1",
-    "## Decision wanted",
+    "## Decision needed",
     "## Risks",
     "## Tasks",
   ]) {
