@@ -1,5 +1,8 @@
-/** What fleet.yaml says about a tenant: as whom its agents run. */
+/** Tenants: which one is Fleetwright's own, and the settings of each in fleet.yaml. */
 import { z } from "zod";
+
+/** The tenant of Fleetwright itself (its hosts, its database, its timers) and of products that name none. */
+export const SYSTEM_TENANT = "local";
 
 const TenantSettings = z.strictObject({
   unixUser: z

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { v7 } from "uuid";
-import { ensureSystemOperator } from "../../src/conductor/system.ts";
+import { ensureSystemOperator } from "../../src/conductor/scope.ts";
 import type { IntentContext } from "../../src/conductor/orders/intents/intent.ts";
 import { DEFAULT_ORDER_BUDGET, type Intent } from "../../src/domain/orders/order.ts";
 import type { Product } from "../../src/domain/product.ts";

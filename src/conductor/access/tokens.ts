@@ -1,5 +1,4 @@
 /** Access tokens: issuing, listing and revoking them; and browser sessions and login links, which the web process signs. */
-import { validate as isUuid } from "uuid";
 import { FleetError } from "../../domain/errors.ts";
 import {
   isRoleAtLeast,
@@ -9,6 +8,7 @@ import {
   type OperatorRecord,
   type Tier,
 } from "../../domain/operator.ts";
+import { UUID } from "../../domain/text/uuid.ts";
 import { auditOperator, lockOperator, upsertOperatorRow, auditBy } from "../../store/operators.ts";
 import type { Tx } from "../../store/sql.ts";
 import {
@@ -130,7 +130,7 @@ export async function revokeToken(fleet: Fleet, by: Operator, name: TokenRef, ow
     const row = name.issuer === own ? await findTokenByName(tx, by, name.jti) : undefined;
     if (!row) {
       assertAdmin(by);
-      if (name.issuer === own && !isUuid(name.jti)) throw tokenNotFound(name.jti);
+      if (name.issuer === own && !UUID.test(name.jti)) throw tokenNotFound(name.jti);
     }
     const { jti, expiresAt } = row ?? { jti: name.jti, expiresAt: new Date(fleet.clock().getTime() + MAX_TOKEN_MS) };
     if (row) await markTokenRevoked(tx, jti, by.id);

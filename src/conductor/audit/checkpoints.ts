@@ -2,6 +2,7 @@
 import { checkpointText, digestHead } from "../../domain/audit/checkpoint.ts";
 import { FleetError } from "../../domain/errors.ts";
 import type { Operator } from "../../domain/operator.ts";
+import { NIL_UUID } from "../../domain/text/uuid.ts";
 import * as heads from "../../store/audit-checkpoints.ts";
 import { formatJsonb } from "../../store/audit-months.ts";
 import { auditBy } from "../../store/operators.ts";
@@ -12,7 +13,6 @@ import { readRows } from "./rows.ts";
 const COVER_BATCH = 2_000;
 const DIGEST_BATCH = 5_000;
 const CHECKPOINT_BATCH = 500;
-const NIL_UUID = "00000000-0000-0000-0000-000000000000";
 
 export interface CheckpointSummary {
   readonly id: number;

@@ -6,7 +6,8 @@ import { SYSTEM } from "../../store/store.ts";
 import { verifyAudit } from "./verify.ts";
 import { writeCheckpoint, withCheckpointLock } from "./checkpoints.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
+import { ensureSystemOperator } from "../scope.ts";
 
 /** A fleet whose workers are down for three months still finds a partition for its first entry. */
 const MONTHS_AHEAD = 3;

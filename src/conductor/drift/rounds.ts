@@ -10,7 +10,7 @@ import { createHint, insertHints } from "../../store/outbox.ts";
 import type { CommitRef } from "../../survey/repository.ts";
 import type { Fleet } from "../fleet.ts";
 import { getProduct, productsOf } from "../products/find.ts";
-import { SYSTEM_TENANT } from "../system.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import { messageOf } from "../../domain/errors.ts";
 
 /** The subject under which a scan of the fleet itself is stored. */

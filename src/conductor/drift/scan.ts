@@ -25,7 +25,8 @@ import {
   type ProductScan,
 } from "./rounds.ts";
 import { getProduct } from "../products/find.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
+import { ensureSystemOperator } from "../scope.ts";
 import type { Host } from "../../domain/host.ts";
 
 type ObservedProduct = Awaited<ReturnType<typeof surveyProduct>>;

@@ -6,7 +6,7 @@ import { scienceIndex, type ScienceIndex } from "../../domain/science/science-in
 import { listDossiers, syncDossiers, type ScannedDossier } from "../../store/dossiers.ts";
 import { listScans, upsertScans } from "../../store/drift.ts";
 import { SCIENCE_FOLDER, surveyDossiers, type DossierSurvey } from "../../survey/dossiers.ts";
-import { ensureSystemOperator } from "../system.ts";
+import { ensureSystemOperator } from "../scope.ts";
 import type { Fleet } from "../fleet.ts";
 import {
   scanInRounds,

@@ -4,7 +4,8 @@ import { auditOperator } from "../../store/operators.ts";
 import { findRun } from "../../store/runs.ts";
 import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
+import { ensureSystemOperator } from "../scope.ts";
 
 /** Written to the chain of the system operator of the run's tenant, or of the system tenant. */
 export async function auditMark(fleet: Fleet, tx: Tx, mark: GcMark, action: string): Promise<void> {

@@ -1,9 +1,9 @@
 /** Gathers the facts for gc: first the files of this host, then the rows, so that nothing new is taken for a leftover. */
 import { join } from "node:path";
-import { validate as isUuid } from "uuid";
 import type { FoundMirror, Leftovers } from "../../agents/cleanup/leftovers.ts";
 import type { BranchFacts, GcFacts, MirrorFacts, RunFacts, TaskLiveness } from "../../domain/gc/gc.ts";
 import { shortId } from "../../domain/task/task.ts";
+import { UUID } from "../../domain/text/uuid.ts";
 import { evidenceDir } from "../../runs/evidence.ts";
 import {
   listKnownRunIds,
@@ -14,7 +14,7 @@ import {
 } from "../../store/gc.ts";
 import type { Fleet } from "../fleet.ts";
 import { wantedMirrors } from "./mirrors.ts";
-import { SYSTEM_TENANT } from "../system.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 
 const MAX_RUNS = 50_000;
 
@@ -32,10 +32,10 @@ export async function gatherGcFacts(fleet: Fleet, request: HostGcRequest): Promi
     ...found.snapshots.map(({ name, path, changedAt, taskId }) => {
       return { kind: "snapshot", subject: name, path, takenAt: changedAt, task: tasks.stateOf(taskId) } as const;
     }),
-    ...found.mirrors.map((mirror) => mirrorFacts(mirror, wanted(mirror.url))),
+    ...found.mirrors.map((mirror) => mirrorFacts({ ...mirror, wanted: wanted(mirror.url) })),
     ...found.sockets.map(({ name, path, answers }) => ({ kind: "socket", subject: name, path, answers }) as const),
     ...found.attempts
-      .filter(({ name }) => isUuid(name))
+      .filter(({ name }) => UUID.test(name))
       .map(({ name, path, changedAt }) => {
         return { kind: "attempt", subject: name, path, changedAt, task: tasks.stateOf(name) } as const;
       }),
@@ -46,7 +46,7 @@ export async function gatherGcFacts(fleet: Fleet, request: HostGcRequest): Promi
 async function runFacts(fleet: Fleet, request: HostGcRequest, found: Leftovers): Promise<RunFacts[]> {
   const scope = { tenantId: request.tenantId ?? undefined, productId: request.productId ?? undefined };
   const folders = new Map(found.runs.map((folder) => [folder.name, folder]));
-  const ids = [...folders.keys()].filter((name) => isUuid(name));
+  const ids = [...folders.keys()].filter((name) => UUID.test(name));
   const [rows, known] = await fleet.store.asSystem(async (tx) => [
     await listUncollectedRuns(tx, scope, MAX_RUNS),
     request.machine && !request.productId ? await listKnownRunIds(tx, ids) : new Set(ids),
@@ -81,7 +81,7 @@ interface TaskIndex {
 
 async function readTasks(fleet: Fleet, found: Leftovers): Promise<TaskIndex> {
   const ids = [...found.workspaces, ...found.snapshots].flatMap(({ taskId }) => taskId ?? []);
-  const named = [...ids, ...found.attempts.map(({ name }) => name)].filter((id) => isUuid(id));
+  const named = [...ids, ...found.attempts.map(({ name }) => name)].filter((id) => UUID.test(id));
   const branches = found.mirrors.flatMap((mirror) => mirror.branches.map(({ name }) => name));
   const all = await fleet.store.asSystem((tx) => listTasksInUse(tx, { ids: named, branches }));
   return indexTasks(all);
@@ -136,7 +136,15 @@ async function branchFacts(fleet: Fleet, mirror: FoundMirror, tasks: TaskIndex):
   return facts;
 }
 
-function mirrorFacts({ name, path, url, usedAt, branches, checkedOut }: FoundMirror, wanted: boolean): MirrorFacts {
+function mirrorFacts({
+  name,
+  path,
+  url,
+  usedAt,
+  branches,
+  checkedOut,
+  wanted,
+}: FoundMirror & { readonly wanted: boolean }): MirrorFacts {
   const counts = { branches: branches.length, workspaces: checkedOut.size };
   return { kind: "mirror", subject: name, path, usedAt, url, wanted, ...counts };
 }

@@ -14,7 +14,8 @@ import {
 import { listHosts } from "../../store/hosts.ts";
 import { auditBy } from "../../store/operators.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
+import { ensureSystemOperator } from "../scope.ts";
 import { getProduct } from "../products/find.ts";
 import { collectGarbage } from "./collect.ts";
 

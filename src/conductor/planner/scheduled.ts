@@ -1,7 +1,7 @@
 /** Planning on schedule: for each tenant, in the name of its system operator; the orders run if the settings say so. */
 import type { PlannerJob } from "../../../queues/planner.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator } from "../system.ts";
+import { ensureSystemOperator } from "../scope.ts";
 import { requestBatch } from "../orders/requests.ts";
 import { makePlan } from "./plan.ts";
 

@@ -21,7 +21,8 @@ import {
 } from "../../store/schedules.ts";
 import { auditOperator } from "../../store/operators.ts";
 import type { Fleet, ScheduleSource } from "../fleet.ts";
-import { ensureSystemOperator, SYSTEM_TENANT, systemOperatorId } from "../system.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
+import { ensureSystemOperator, systemOperatorId } from "../scope.ts";
 
 const MAX_NAME_LENGTH = 128;
 

@@ -17,7 +17,7 @@ import { adoptOrders, countOpenOfSchedule, insertOrders, requestOrders, type New
 import { listSchedules, lockSchedule, recordSlot, type ScheduleKey } from "../../store/schedules.ts";
 import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator } from "../system.ts";
+import { ensureSystemOperator } from "../scope.ts";
 import { stopReasonIn } from "../products/kill-switches.ts";
 
 export interface DueSchedule {

@@ -1,12 +1,12 @@
 /** Reading events: in order and resumable from a cursor, without missing one or showing one before its commit. */
-import { setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Operator } from "../../domain/operator.ts";
 import { getLatestEventCursor, listEvents, listLatestEvents, type EventRow } from "../../store/outbox.ts";
 import type { Fleet } from "../fleet.ts";
 import { visibleTo } from "../scope.ts";
 
 const PAGE = 200;
-/** How long a follower waits before it polls again when there was no event. */
+/** How long a follower waits before it reads again when there was nothing new. */
 const POLL_MS = 150;
 
 export interface EventsRequest {
@@ -55,6 +55,6 @@ export async function* followEvents(
       yield event;
       cursor = event.cursor;
     }
-    if (page.length === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined); // the loop checks the signal
+    if (page.length === 0) await pause(POLL_MS, undefined, { signal }).catch(() => {});
   }
 }

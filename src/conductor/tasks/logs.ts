@@ -1,5 +1,5 @@
 /** The output of an agent: read on the host that ran it, and redacted before it leaves that host. */
-import { setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as pause } from "node:timers/promises";
 import { FleetError } from "../../domain/errors.ts";
 import type { RedactingStream } from "../../domain/text/redact.ts";
 import { isTerminal, shortId, type Task } from "../../domain/task/task.ts";
@@ -57,7 +57,7 @@ export async function* followTaskLog(
 
     const { goesOn, isOver } = followState(now, attempt, fixedAttempt);
     if (!goesOn && !isOver) {
-      await sleep(POLL_MS, undefined, { signal }).catch(() => undefined); // the loop checks the signal
+      await pause(POLL_MS, undefined, { signal }).catch(() => {});
       continue;
     }
     for (const text of lineBuffer.push(stream.push(rest.toString("utf8")) + stream.end())) yield { attempt, text };

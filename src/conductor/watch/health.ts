@@ -12,7 +12,8 @@ import { endAlert, raiseAlert, syncAlerts } from "./alerts.ts";
 import { watchBudgets } from "./budgets.ts";
 import { readCheckStatuses, schedulesOf } from "./checks.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
+import { ensureSystemOperator } from "../scope.ts";
 
 const OVERLOAD = "overload";
 const CHECK = "check/";

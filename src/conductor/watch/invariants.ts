@@ -6,7 +6,8 @@ import { SYSTEM } from "../../store/store.ts";
 import { syncAlerts } from "./alerts.ts";
 import { verifyAudit } from "../audit/verify.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator, SYSTEM_TENANT } from "../system.ts";
+import { SYSTEM_TENANT } from "../../domain/tenant.ts";
+import { ensureSystemOperator } from "../scope.ts";
 
 export interface InvariantVerdict {
   readonly id: string;

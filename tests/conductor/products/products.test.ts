@@ -1,7 +1,7 @@
 /** Products of a tenant: their state, stopping and releasing them, and what a stopped one refuses. */
 import { symlinkSync } from "node:fs";
 import { expect, test } from "vitest";
-import { ensureSystemOperator } from "../../../src/conductor/system.ts";
+import { ensureSystemOperator } from "../../../src/conductor/scope.ts";
 import { getProduct } from "../../../src/conductor/products/find.ts";
 import { assertNotStopped } from "../../../src/conductor/products/kill-switches.ts";
 import {

@@ -18,7 +18,7 @@ export const INTENTS: Readonly<Record<Intent, ExecuteIntent>> = {
   science_to_design: designFromScience,
 };
 
-/** Commands enforce their own time limit; the other intents are abandoned when their time is used up. */
+/** Commands enforce their time limit where they run; what runs in this process is abandoned when its time is over. */
 export async function executeIntent(context: IntentContext): Promise<IntentOutcome> {
   const execute = INTENTS[context.order.intent];
   if (execute === runCommands) return execute(context);
