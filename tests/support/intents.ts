@@ -3,7 +3,6 @@ import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { v7 } from "uuid";
-import { ensureSystemOperator } from "../../src/conductor/system.ts";
 import type { IntentContext } from "../../src/conductor/orders/intents/intent.ts";
 import { DEFAULT_ORDER_BUDGET, type Intent } from "../../src/domain/orders/order.ts";
 import type { Product } from "../../src/domain/product.ts";
@@ -12,6 +11,7 @@ import { evidenceDir, openEvidence } from "../../src/runs/evidence.ts";
 import { insertOrders } from "../../src/store/orders.ts";
 import { findRun } from "../../src/store/runs.ts";
 import type { TestFleet } from "./fleet.ts";
+import { ensureSystemOperator } from "../../src/conductor/scope.ts";
 
 export interface TestIntentRequest extends IntentContext {
   /** Evidence that was kept. */

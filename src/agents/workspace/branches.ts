@@ -88,11 +88,6 @@ export async function branchHead(mirror: Mirror, branch: string): Promise<string
   return (await readRefs(mirror, [`refs/heads/${branch}`])).get(`refs/heads/${branch}`) ?? null;
 }
 
-/** How many commits `head` has that `base` lacks. */
-export async function countCommits(mirror: Mirror, base: string, head: string): Promise<number> {
-  return Number(await git(["rev-list", "--count", `${base}..${head}`, "--"], { gitDir: mirror.path }));
-}
-
 export async function diffStat(mirror: Mirror, base: string, head: string): Promise<DiffStat> {
   const args = ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", base, head, "--"];
   const files: string[] = [];

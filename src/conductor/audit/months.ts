@@ -7,7 +7,7 @@ import { verifyAudit } from "./verify.ts";
 import { writeCheckpoint, withCheckpointLock } from "./checkpoints.ts";
 import type { Fleet } from "../fleet.ts";
 import { SYSTEM } from "../../store/principal.ts";
-import { ensureSystemOperator } from "../system.ts";
+import { ensureSystemOperator } from "../scope.ts";
 
 /** A fleet whose workers are down for three months still finds a partition for its first entry. */
 const MONTHS_AHEAD = 3;

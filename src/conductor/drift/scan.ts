@@ -25,10 +25,10 @@ import {
   type ProductScan,
 } from "./rounds.ts";
 import { getProduct } from "../products/find.ts";
-import { ensureSystemOperator } from "../system.ts";
 import type { Host } from "../../domain/host.ts";
 import { SYSTEM_TENANT } from "../../domain/tenant.ts";
 import type { Baseline, NotChecked, DriftReport } from "../../domain/drift/finding.ts";
+import { ensureSystemOperator } from "../scope.ts";
 
 type ObservedProduct = Awaited<ReturnType<typeof surveyProduct>>;
 

@@ -6,7 +6,6 @@ import { scienceIndex, type ScienceIndex } from "../../domain/science/science-in
 import { listDossiers, syncDossiers, type ScannedDossier } from "../../store/dossiers.ts";
 import { listScans, upsertScans } from "../../store/drift.ts";
 import { SCIENCE_FOLDER, surveyDossiers, type DossierSurvey } from "../../survey/dossiers.ts";
-import { ensureSystemOperator } from "../system.ts";
 import type { Fleet } from "../fleet.ts";
 import {
   scanInRounds,
@@ -21,6 +20,7 @@ import {
 } from "./rounds.ts";
 import { getProduct, productsOf } from "../products/find.ts";
 import type { Dossier } from "../../domain/science/science.ts";
+import { ensureSystemOperator } from "../scope.ts";
 
 /** Handles a job of the queue. Scheduled scans skip products without a new commit. */
 export async function refreshScience(

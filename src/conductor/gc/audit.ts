@@ -5,7 +5,7 @@ import { auditOperator } from "../../store/operators.ts";
 import { findRun } from "../../store/runs.ts";
 import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator } from "../system.ts";
+import { ensureSystemOperator } from "../scope.ts";
 
 /** Written to the chain of the system operator of the run's tenant, or of the system tenant. */
 export async function auditMark(fleet: Fleet, tx: Tx, mark: GcMark, action: string): Promise<void> {

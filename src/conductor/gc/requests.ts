@@ -15,9 +15,9 @@ import {
 import { listHosts } from "../../store/hosts.ts";
 import { auditBy } from "../../store/operators.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator } from "../system.ts";
 import { getProduct } from "../products/find.ts";
 import { collectGarbage } from "./collect.ts";
+import { ensureSystemOperator } from "../scope.ts";
 
 /** How long an HTTP request waits for the reports. */
 const REPORT_TIMEOUT_MS = 20_000;

@@ -1,9 +1,9 @@
 /** Planning on schedule: for each tenant, in the name of its system operator; the orders run if the settings say so. */
 import type { PlannerJob } from "../../../queues/planner.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator } from "../system.ts";
 import { requestBatch } from "../orders/requests.ts";
 import { makePlan } from "./plan.ts";
+import { ensureSystemOperator } from "../scope.ts";
 
 /** Returns the number of new orders of all tenants; undefined when another worker is planning. */
 export async function planOnSchedule(

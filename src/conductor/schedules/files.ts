@@ -22,7 +22,7 @@ import {
 } from "../../store/schedules.ts";
 import { auditOperator } from "../../store/operators.ts";
 import type { Fleet, ScheduleSource } from "../fleet.ts";
-import { ensureSystemOperator, systemOperatorId } from "../system.ts";
+import { systemOperatorId, ensureSystemOperator } from "../scope.ts";
 
 const MAX_NAME_LENGTH = 128;
 

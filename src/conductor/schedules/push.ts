@@ -9,7 +9,7 @@ import { listSchedules, recordPush, type ScheduleKey } from "../../store/schedul
 import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
 import { isLocatedAt, productsOf } from "../products/find.ts";
-import { ensureSystemOperator } from "../system.ts";
+import { ensureSystemOperator } from "../scope.ts";
 
 interface Push {
   readonly by: Operator;

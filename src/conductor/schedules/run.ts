@@ -17,8 +17,8 @@ import { adoptOrders, countOpenOfSchedule, insertOrders, requestOrders, type New
 import { listSchedules, lockSchedule, recordSlot, type ScheduleKey } from "../../store/schedules.ts";
 import type { Tx } from "../../store/sql.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator } from "../system.ts";
 import { stopReasonIn } from "../products/kill-switches.ts";
+import { ensureSystemOperator } from "../scope.ts";
 
 export interface DueSchedule {
   readonly schedule: Schedule;

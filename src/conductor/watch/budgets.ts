@@ -16,8 +16,7 @@ import * as budgets from "../../store/budgets.ts";
 import { findOperator, auditBy } from "../../store/operators.ts";
 import { raiseAlert } from "./alerts.ts";
 import type { Fleet } from "../fleet.ts";
-import { visibleTo } from "../scope.ts";
-import { ensureSystemOperator } from "../system.ts";
+import { visibleTo, ensureSystemOperator } from "../scope.ts";
 
 export interface SetBudgetRequest {
   readonly tenantId?: string | undefined;

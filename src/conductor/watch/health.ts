@@ -13,7 +13,7 @@ import { endAlert, raiseAlert, syncAlerts } from "./alerts.ts";
 import { watchBudgets } from "./budgets.ts";
 import { readCheckStatuses, schedulesOf } from "./checks.ts";
 import type { Fleet } from "../fleet.ts";
-import { ensureSystemOperator } from "../system.ts";
+import { ensureSystemOperator } from "../scope.ts";
 
 const OVERLOAD = "overload";
 const CHECK = "check/";

@@ -7,7 +7,7 @@ import { syncAlerts } from "./alerts.ts";
 import { verifyAudit } from "../audit/verify.ts";
 import type { Fleet } from "../fleet.ts";
 import { SYSTEM } from "../../store/principal.ts";
-import { ensureSystemOperator } from "../system.ts";
+import { ensureSystemOperator } from "../scope.ts";
 
 export interface InvariantVerdict {
   readonly id: string;

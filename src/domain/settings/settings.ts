@@ -82,8 +82,6 @@ export function parseSettings(input: unknown): ParsedSettings {
     : { ok: false, problems: parsed.error.issues.flatMap(locateProblems) };
 }
 
-export const DEFAULT_SETTINGS: Settings = Settings.parse({});
-
 export function reviewersFor(settings: Settings, taskType: TaskType): readonly Reviewer[] {
   return forTaskType(settings.reviewers, taskType);
 }

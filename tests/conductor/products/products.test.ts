@@ -1,7 +1,6 @@
 /** Products of a tenant: their state, stopping and releasing them, and what a stopped one refuses. */
 import { symlinkSync } from "node:fs";
 import { expect, test } from "vitest";
-import { ensureSystemOperator } from "../../../src/conductor/system.ts";
 import { getProduct } from "../../../src/conductor/products/find.ts";
 import { assertNotStopped } from "../../../src/conductor/products/kill-switches.ts";
 import {
@@ -13,6 +12,7 @@ import {
 import type { Operator } from "../../../src/domain/operator.ts";
 import { Product } from "../../../src/domain/product.ts";
 import { testFleet, type TestFleet } from "../../support/fleet.ts";
+import { ensureSystemOperator } from "../../../src/conductor/scope.ts";
 
 async function withProducts(fleet: TestFleet, by: Operator, ...ids: string[]): Promise<void> {
   const { products } = fleet.fleet.settings;
