@@ -1,5 +1,7 @@
-/** Reads which tools a repository requires from the texts of its files. Nothing here accesses the disk. */
+/** The tools that a repository requires, read from the texts of its own files. Nothing here touches a disk. */
 import { z } from "zod";
+import { parseJson } from "../text/json.ts";
+import { parseToml } from "../text/toml.ts";
 import { toStorable } from "../text/untrusted.ts";
 
 export const Tool = z.enum(["node", "python", "go", "rust"]);
@@ -27,29 +29,42 @@ export const LOCKFILES = [
   "go.sum",
 ] as const;
 
+const Package = z.object({ engines: z.object({ node: z.string() }) });
+const PackageLock = z.object({ packages: z.object({ "": Package }) });
+const UvLock = z.object({ "requires-python": z.string() });
+const Pyproject = z.object({ project: UvLock });
+const RustToolchain = z.object({ toolchain: z.object({ channel: z.string() }) });
+
 type Reader = (text: string, file: string) => Requirement[];
 
-/** The files that declare a requirement, each with its reader. */
+/** The files that state a requirement, and how each is read. */
 const MANIFEST_READERS: Readonly<Record<string, Reader>> = {
-  "package.json": (text, file) => requirement("node", nodeEngine(text, []), `${file} engines.node`),
+  "package.json": (text, file) => requirement("node", nodeEngine(text), `${file} engines.node`),
   ".nvmrc": (text, file) => exactVersion("node", text, file),
   ".node-version": (text, file) => exactVersion("node", text, file),
   ".python-version": (text, file) => exactVersion("python", text, file),
   ".tool-versions": toolVersions,
   "rust-toolchain": (text, file) => exactVersion("rust", text, file),
-  "rust-toolchain.toml": (text, file) => exactVersion("rust", readTomlString(text, "channel") ?? "", file),
+  "rust-toolchain.toml": (text, file) =>
+    exactVersion("rust", RustToolchain.safeParse(parseToml(text)).data?.toolchain.channel ?? "", file),
   "pyproject.toml": (text, file) =>
-    requirement("python", readTomlString(text, "requires-python"), `${file} requires-python`),
+    requirement(
+      "python",
+      Pyproject.safeParse(parseToml(text)).data?.project["requires-python"],
+      `${file} requires-python`,
+    ),
   "go.mod": (text, file) => goVersion(text, file),
 };
 
-/** The lock files that repeat a requirement, each with its reader. */
+/** The lock files that repeat one. */
 const LOCKFILE_READERS: Readonly<Record<string, Reader>> = {
-  "package-lock.json": (text, file) => requirement("node", nodeEngine(text, ["packages", ""]), `${file} engines.node`),
-  "uv.lock": (text, file) => requirement("python", readTomlString(text, "requires-python"), `${file} requires-python`),
+  "package-lock.json": (text, file) =>
+    requirement("node", PackageLock.safeParse(parseJson(text)).data?.packages[""].engines.node, `${file} engines.node`),
+  "uv.lock": (text, file) =>
+    requirement("python", UvLock.safeParse(parseToml(text)).data?.["requires-python"], `${file} requires-python`),
 };
 
-/** All files that have a reader. */
+/** The files to read. */
 export const TOOLCHAIN_FILES: readonly string[] = [...Object.keys(MANIFEST_READERS), ...Object.keys(LOCKFILE_READERS)];
 
 export interface Toolchain {
@@ -57,7 +72,7 @@ export interface Toolchain {
   readonly locked: readonly Requirement[];
 }
 
-/** A file that cannot be parsed declares nothing: whether it is well-formed is the concern of the product's own checks. */
+/** A file that cannot be parsed declares nothing: the product's own checks report that it is malformed. */
 export function readToolchain(files: ReadonlyMap<string, string>): Toolchain {
   const all = (readers: Readonly<Record<string, Reader>>) =>
     Object.entries(readers).flatMap(([file, read]) => {
@@ -71,7 +86,7 @@ function requirement(tool: Tool, range: string | undefined, source: string): Req
   return range ? [{ tool, range: oneLine(range), source, exact: false }] : [];
 }
 
-/** Reads a file that names one version. Aliases such as "lts/iron" or "stable" are ignored, because they cannot be compared. */
+/** A file that names one version; an alias such as "lts/iron" or "stable" names none that could be compared. */
 function exactVersion(tool: Tool, text: string, source: string): Requirement[] {
   const named = /^\s*v?(?<version>\d+(?:\.\d+){0,2})\s*(?:#.*)?$/m.exec(text)?.groups?.["version"];
   return named ? [{ tool, range: named, source, exact: true }] : [];
@@ -94,27 +109,14 @@ function toolVersions(text: string, file: string): Requirement[] {
   });
 }
 
-/** The go directive of go.mod is a minimum version. */
+/** go.mod names the oldest Go that works. */
 function goVersion(text: string, file: string): Requirement[] {
   const named = /^go\s+(?<version>\d+(?:\.\d+){0,2})\b/m.exec(text)?.groups?.["version"];
   return requirement("go", named && `>=${named}`, file);
 }
 
-const Engines = z.object({ engines: z.object({ node: z.string() }) });
-
-function nodeEngine(text: string, path: readonly string[]): string | undefined {
-  try {
-    let value: unknown = JSON.parse(text);
-    for (const key of path) value = typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
-    return Engines.safeParse(value).data?.engines.node;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Reads one string from a TOML file. It may ignore tables, because the keys it is used for occur only once per file. */
-function readTomlString(text: string, key: string): string | undefined {
-  return new RegExp(`^\\s*${key}\\s*=\\s*(["'])(?<value>[^"'\\n]*)\\1`, "m").exec(text)?.groups?.["value"];
+function nodeEngine(text: string): string | undefined {
+  return Package.safeParse(parseJson(text)).data?.engines.node;
 }
 
 function oneLine(text: string): string {

@@ -1,9 +1,13 @@
-/** The compact form of a token: three parts that can be read in one way only. The signature is verified elsewhere. */
+/**
+ * The text of a token, before its signature is checked: three parts that can be read in one way only. jose reads the same
+ * text leniently, which opens two attacks. A claim that stands twice: an issuer, or a proxy in front of us, checks the first
+ * and we obey the last. A second text for one token: it passes any list of revoked, leaked or masked token texts.
+ */
 import { z } from "zod";
 
 export interface CompactJwt {
   readonly header: z.output<typeof Header>;
-  /** The issuer that it claims; not to be trusted before the signature is verified. */
+  /** As the token claims; not to be trusted before the signature is checked. */
   readonly issuer: unknown;
   readonly signature: Buffer;
 }
@@ -12,7 +16,7 @@ const MAX_BYTES = 8_192;
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const SIGNATURE_BYTES = 64;
 
-/** The only allowed members of a header: no embedded keys (jwk, jku, x5u, x5c), no extensions (crit). */
+/** A header holds exactly these: no embedded keys (jwk, jku, x5u, x5c), no extensions (crit). */
 const Header = z.strictObject({
   alg: z.literal("ES256"),
   kid: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
@@ -20,7 +24,7 @@ const Header = z.strictObject({
 });
 const Payload = z.looseObject({ iss: z.unknown() });
 
-/** Undefined if it is not a token, or if two parsers could read it in two ways. */
+/** Undefined when the text is no token, or two parsers could read it differently. */
 export function parseCompactJwt(token: string): CompactJwt | undefined {
   if (token.length > MAX_BYTES || !COMPACT.test(token)) return undefined;
   const [head, body, signature] = token.split(".").map(decodePart);
@@ -31,7 +35,7 @@ export function parseCompactJwt(token: string): CompactJwt | undefined {
   return { header: header.data, issuer: payload.data.iss, signature };
 }
 
-/** Only the canonical encoding: other characters may decode to the same bytes. */
+/** Undefined unless the text is the canonical one: other last letters, and padding, decode to the same bytes. */
 function decodePart(part: string): Buffer | undefined {
   const bytes = Buffer.from(part, "base64url");
   return bytes.toString("base64url") === part ? bytes : undefined;
@@ -47,7 +51,7 @@ function parseUniqueJson(bytes: Buffer): unknown {
   }
 }
 
-/** Whether an object in this valid JSON has a member twice: one parser would use the first, another the last. */
+/** Whether an object of this valid JSON names a member twice. JSON.parse takes the last one, other parsers the first. */
 function hasDuplicateKeys(text: string): boolean {
   const open: { names: Set<string> | undefined; named: boolean }[] = [];
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],]/g)) {
@@ -70,7 +74,7 @@ function hasDuplicateKeys(text: string): boolean {
 const CURVE_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 const HALF_ORDER = CURVE_ORDER / 2n;
 
-/** If (r, s) is a valid signature, so is (r, n - s). Only the lower s is accepted, so that a token has no second form. */
+/** If a signature (r, s) verifies, (r, n - s) does too. Ours always have the smaller s, so each token has one valid text. */
 export function hasLowS(signature: Buffer): boolean {
   return BigInt(`0x${signature.subarray(SIGNATURE_BYTES / 2).toString("hex")}`) <= HALF_ORDER;
 }

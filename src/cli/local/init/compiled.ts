@@ -1,6 +1,9 @@
 /** Languages whose own program builds and tests: what is there decides, and hardly anything is to be guessed. */
-import { tomlName } from "./toml.ts";
+import { z } from "zod";
+import { parseToml } from "../../../domain/text/toml.ts";
 import type { Detected, Folder, Detector } from "./project.ts";
+
+const Cargo = z.object({ package: z.object({ name: z.string() }) });
 
 const rust: Detector = async (folder) => {
   if (!folder.has("Cargo.toml")) return undefined;
@@ -8,7 +11,7 @@ const rust: Detector = async (folder) => {
   return {
     language: "Rust",
     packageManager: "cargo",
-    name: tomlName(await folder.text("Cargo.toml"), "package"),
+    name: Cargo.safeParse(parseToml(await folder.text("Cargo.toml"))).data?.package.name,
     setup: `cargo fetch${locked}`,
     validate: `cargo check --all-targets${locked}`,
     test: `cargo test${locked}`,

@@ -1,6 +1,10 @@
 /** Python: the tool whose lock or section is there, and the checkers that the project itself mentions. */
-import { tomlName } from "./toml.ts";
+import { z } from "zod";
+import { parseToml } from "../../../domain/text/toml.ts";
 import type { Detected, Folder } from "./project.ts";
+
+const Named = z.object({ name: z.string().optional() });
+const Pyproject = z.object({ project: Named.optional(), tool: z.record(z.string(), z.unknown()).optional() });
 
 interface Tool {
   readonly name: string;
@@ -22,9 +26,10 @@ const MENTIONS = [
 
 export async function detectPython(folder: Folder): Promise<Detected | undefined> {
   if (!folder.has(...MARKERS)) return undefined;
-  const project = await folder.text("pyproject.toml");
+  const { project, tool: sections = {} } =
+    Pyproject.safeParse(parseToml(await folder.text("pyproject.toml"))).data ?? {};
   const mentioned = (await Promise.all(MENTIONS.map((name) => folder.text(name)))).join("\n");
-  const tool = detectTool(folder, project);
+  const tool = detectTool(folder, sections);
   const checks = [
     ...(/\bruff\b/.test(mentioned) || folder.has("ruff.toml", ".ruff.toml") ? ["ruff check ."] : []),
     ...(/\bmypy\b/.test(mentioned) || folder.has("mypy.ini") ? ["mypy ."] : []),
@@ -32,7 +37,7 @@ export async function detectPython(folder: Folder): Promise<Detected | undefined
   return {
     language: "Python",
     packageManager: tool.name,
-    name: tomlName(project, "project") ?? tomlName(project, "tool.poetry"),
+    name: project?.name ?? Named.safeParse(sections["poetry"]).data?.name,
     setup: tool.setup,
     validate: checks.length > 0 ? checks.map((check) => tool.prefix + check).join(" && ") : undefined,
     test: testCommand(folder, tool, mentioned),
@@ -40,15 +45,14 @@ export async function detectPython(folder: Folder): Promise<Detected | undefined
   };
 }
 
-function detectTool(folder: Folder, project: string): Tool {
-  if (folder.has("uv.lock") || project.includes("[tool.uv")) {
+function detectTool(folder: Folder, sections: Readonly<Record<string, unknown>>): Tool {
+  if (folder.has("uv.lock") || "uv" in sections) {
     return { name: "uv", setup: folder.has("uv.lock") ? "uv sync --locked" : "uv sync", prefix: "uv run " };
   }
-  if (folder.has("poetry.lock") || project.includes("[tool.poetry")) {
+  if (folder.has("poetry.lock") || "poetry" in sections) {
     return { name: "poetry", setup: "poetry install --no-interaction", prefix: "poetry run " };
   }
-  if (folder.has("pdm.lock") || project.includes("[tool.pdm"))
-    return { name: "pdm", setup: "pdm sync", prefix: "pdm run " };
+  if (folder.has("pdm.lock") || "pdm" in sections) return { name: "pdm", setup: "pdm sync", prefix: "pdm run " };
   if (folder.has("Pipfile")) return { name: "pipenv", setup: "pipenv sync --dev", prefix: "pipenv run " };
   const wanted = folder.existing("requirements.txt", "requirements-dev.txt", "dev-requirements.txt");
   const what = wanted.length > 0 ? wanted.map((name) => `-r ${name}`).join(" ") : "-e .";
