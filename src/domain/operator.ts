@@ -78,5 +78,5 @@ export const OperatorRow = z.object({
 });
 export type OperatorRow = z.infer<typeof OperatorRow>;
 
-/** The operator of a stack that runs on one machine alone; whoever may read its home has its token. */
+/** The operator of a stack that runs on one machine alone; every user who may read its home has its token. */
 export const LOCAL_OPERATOR: Operator = { id: "local", tenantId: SYSTEM_TENANT, tier: "sovereign", role: "admin" };

@@ -29,7 +29,7 @@ export interface OpenFleet {
   readonly store: Store;
   readonly broker: Broker;
   readonly databaseUrl: string;
-  /** Set by whoever runs the relay in this process. */
+  /** Set by the relay of this process. */
   readonly setRelayKick: (kick: () => void) => void;
   close(): Promise<void>;
 }

@@ -10,7 +10,7 @@ import { FleetError, messageOf } from "../domain/errors.ts";
 import { listMigrationFiles, readFunctionFiles, type FunctionFile } from "./migration-files.ts";
 
 const STORE_DIR = fileURLToPath(new URL(".", import.meta.url));
-/** The advisory lock of whoever migrates: any number that no other lock has. */
+/** The advisory lock of migrations: any number that no other lock has. */
 const LOCK_ID = 7_241_865_325;
 /** The first of the files that were replaced before the first release. */
 const REPLACED_MIGRATION = "0001_roles";

@@ -104,7 +104,7 @@ test("the channel only delivers to a target of its row's schema", async () => {
     reason: "the target of this channel is not valid (number: must be a number with its country code)",
   });
   expect(await channel.deliver(aMessage(), undefined, never)).toMatchObject({ kind: "permanent" });
-  expect(calls).toEqual(["+49301234567 Attempt failed: Mend the login"]);
+  expect(calls).toEqual(["+49301234567 Attempt failed: Fix the login"]);
 });
 
 function pathsOf(input: unknown): string[] | undefined {

@@ -1,4 +1,4 @@
--- Refuses updates, deletes and truncation, whoever attempts them.
+-- Refuses updates, deletes and truncation by any role.
 create or replace function fleet_append_only() returns trigger language plpgsql as $$
 begin
   raise exception '% is append-only', tg_table_name using errcode = 'insufficient_privilege';

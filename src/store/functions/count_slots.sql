@@ -1,4 +1,4 @@
--- Counts tasks that enter or leave the states that hold a slot, whoever moves them. (Admission counts for itself, because it has
+-- Counts tasks that enter or leave the states that hold a slot, by any statement. (Admission counts for itself, because it has
 -- to lock the row before it inserts.) It is one statement for all rows of an update, operators in order, so that two batches
 -- cannot deadlock. The lock order everywhere is: tasks by id, then slots by operator.
 create or replace function fleet_count_slots() returns trigger language plpgsql as $$

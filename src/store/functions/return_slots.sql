@@ -1,4 +1,4 @@
--- Returns the slots of deleted tasks. Retention deletes only ended tasks, which hold none, but whoever deletes others must not
+-- Returns the slots of deleted tasks. Retention deletes only ended tasks, which hold none, but a statement that deletes others must not
 -- lose slots.
 create or replace function fleet_return_slots() returns trigger language plpgsql as $$
 begin
