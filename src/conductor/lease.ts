@@ -34,7 +34,7 @@ export async function withLease<Result>(
   }
 }
 
-export function autoRenewLease(
+function autoRenewLease(
   outer: AbortSignal,
   leaseMs: number,
   renew: () => Promise<boolean>,

@@ -9,7 +9,7 @@ import { claimCiRun, ensureCiRun, renewCiRunLease, releaseCiRun, settleCiRun } f
 import { findTaskAtEpoch } from "../../store/tasks.ts";
 import { transitionTask } from "../../store/transitions.ts";
 import type { Fleet } from "../fleet.ts";
-import { autoRenewLease } from "../lease.ts";
+import { withLease } from "../lease.ts";
 import { buildTransition } from "../tasks/transition.ts";
 
 /** Renewed at a third of it. Short, because the job of a dead worker is repeated only when the lease has expired. */
@@ -51,10 +51,13 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
   });
   if (!claimed) return undefined;
   const { task, run } = claimed;
-  const lease = autoRenewLease(signal, LEASE_MS, () =>
-    fleet.store.asSystem((tx) => renewCiRunLease(tx, run.id, fleet.worker, LEASE_MS)),
-  );
-  try {
+  const claim = {
+    signal,
+    leaseMs: LEASE_MS,
+    renew: () => fleet.store.asSystem((tx) => renewCiRunLease(tx, run.id, fleet.worker, LEASE_MS)),
+    release: () => fleet.store.asSystem((tx) => releaseCiRun(tx, run.id, fleet.worker)),
+  };
+  return withLease(claim, async (lease) => {
     const forge = fleet.forges.of(task.repository);
     const result = await forge.checkHead(await forge.ensure(task.repository), {
       product: findProduct(fleet.settings, task.repository),
@@ -85,10 +88,5 @@ export async function runCi(fleet: Fleet, job: TaskJob, signal: AbortSignal): Pr
     });
     await fleet.faultPoint("ci:after", task.id);
     return settled;
-  } catch (error) {
-    await fleet.store.asSystem((tx) => releaseCiRun(tx, run.id, fleet.worker));
-    throw error;
-  } finally {
-    lease.stop();
-  }
+  });
 }

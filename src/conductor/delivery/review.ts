@@ -33,7 +33,7 @@ import { transitionTask } from "../../store/transitions.ts";
 import { ciFacts, reviewersOf } from "../tasks/facts.ts";
 import { failureTransition } from "../tasks/fail.ts";
 import type { Fleet } from "../fleet.ts";
-import { autoRenewLease } from "../lease.ts";
+import { withLease } from "../lease.ts";
 import { buildTransition, type TransitionRequest } from "../tasks/transition.ts";
 import { commentOnPullRequest, latestPullRequests } from "./pull-requests.ts";
 
@@ -87,22 +87,20 @@ export async function runReview(fleet: Fleet, job: ReviewJob, signal: AbortSigna
   const { task, review } = claimed;
   const reviewer = reviewersOf(fleet, task).find(({ name }) => name === review.reviewer);
 
-  const lease = autoRenewLease(signal, LEASE_MS, () =>
-    fleet.store.asSystem((tx) => renewReviewLease(tx, review.id, fleet.worker, LEASE_MS)),
-  );
-  try {
+  const claim = {
+    signal,
+    leaseMs: LEASE_MS,
+    renew: () => fleet.store.asSystem((tx) => renewReviewLease(tx, review.id, fleet.worker, LEASE_MS)),
+    release: () => fleet.store.asSystem((tx) => releaseReview(tx, review.id, fleet.worker)),
+  };
+  await withLease(claim, async (lease) => {
     const end = reviewer
       ? await requestReview(fleet, { task, review, reviewer }, lease.signal)
       : missingReview("it is not in fleet.yaml any more");
     lease.assertHeld();
     await fleet.faultPoint("review:before", task.id);
     await fleet.store.asSystem((tx) => settleReview(tx, { id: review.id, worker: fleet.worker }, end));
-  } catch (error) {
-    await fleet.store.asSystem((tx) => releaseReview(tx, review.id, fleet.worker));
-    throw error;
-  } finally {
-    lease.stop();
-  }
+  });
   await fleet.faultPoint("review:after", task.id);
   return settleRound(fleet, job);
 }
