@@ -12,6 +12,7 @@ import { sweepShard } from "../../src/conductor/monitor/sweep.ts";
 import { requestSpawn } from "../../src/conductor/attempts/spawn.ts";
 import { readConfig, type Config } from "../../src/environment.ts";
 import type { Operator } from "../../src/domain/operator.ts";
+import { createRedactor } from "../../src/domain/text/redact.ts";
 import { Product } from "../../src/domain/product.ts";
 import { parseSettings, type Settings } from "../../src/domain/settings/settings.ts";
 import { SpawnRequest } from "../../src/domain/task/spawn.ts";
@@ -171,7 +172,10 @@ async function openFarm(options: TestFleetOptions) {
       settings,
     });
     processes.push(open);
-    const fleet: Fleet = { ...open.fleet, log: recordLog(logged), ...options.parts, ...parts };
+    const replaced: Partial<Fleet> = { ...options.parts, ...parts };
+    // What a process masks follows from the secrets that it hands out.
+    const masks = replaced.secrets && { redactor: createRedactor({ values: replaced.secrets.allSecretValues() }) };
+    const fleet: Fleet = { ...open.fleet, log: recordLog(logged), ...masks, ...replaced };
     return { fleet, open: { ...open, fleet } };
   }
 

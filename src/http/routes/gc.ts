@@ -1,4 +1,4 @@
-/** POST /gc: put aside what is past its keeping, or say what would be. */
+/** POST /gc: collects what is past retention, or lists it in a dry run. */
 import { runGc } from "../../conductor/gc/requests.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
 import { GcRequest, GcView } from "../../views/gc.ts";
