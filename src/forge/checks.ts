@@ -87,6 +87,6 @@ function classifyStep(step: CiStep, signal: AbortSignal | undefined): Pick<CiRes
   if (exitCode === 0) return undefined;
   if (exitCode === null || exitCode === EXIT_KILLED)
     return { status: "error", reason: `${name} was killed (${step.signal ?? EXIT_KILLED})` };
-  if (NOT_RUNNABLE.has(exitCode)) return { status: "error", reason: `${name} cannot be run (exit ${exitCode})` };
-  return { status: "failing", reason: `${name} failed with exit ${exitCode}` };
+  if (NOT_RUNNABLE.has(exitCode)) return { status: "error", reason: `${name} cannot be run (exit code ${exitCode})` };
+  return { status: "failing", reason: `${name} failed with exit code ${exitCode}` };
 }

@@ -113,7 +113,7 @@ function describeStepFailure(
   if (over) return `${step} used up its budget: ${over} is ${budget[over]}`;
   if (timedOut) return `${step} took longer than ${Math.round(durationMs / 1_000)} s`;
   if (exitCode === null) return `${step} was killed (${signal ?? "unknown signal"})`;
-  return `${step} failed with exit ${exitCode}`;
+  return `${step} failed with exit code ${exitCode}`;
 }
 
 /** Collects the files that the product declares and everything in the drop folder, and parses JUnit files among them. */

@@ -27,7 +27,7 @@ test("what is stopped is shown wherever it holds something, until it is released
   await fleet.processHints();
   const story = await type("show", task.id);
   expect(story.out).toContain("is frozen: it mails everybody");
-  expect(story.out).toContain("Why   Stopped on purpose by");
+  expect(story.out).toContain("Why   A kill switch set by");
   expect((await type("estop", "release", "--agent", task.id, "--reason", "fixed")).out).toContain("Nothing is stopped");
 
   expect((await type("estop", "--product", "shop", "--reason", "the flood")).out).toContain("product shop is parked");

@@ -48,7 +48,7 @@ test("the first command that fails ends the run, and its output is the excerpt, 
     }),
   );
 
-  expect(result).toMatchObject({ status: "failing", reason: "validate failed with exit 3" });
+  expect(result).toMatchObject({ status: "failing", reason: "validate failed with exit code 3" });
   expect(result.steps.map(({ name }) => name)).toEqual(["setup", "validate"]);
   expect(result.logExcerpt).toContain("not ok: [redacted:");
   expect(result.logExcerpt).not.toContain("noise");
@@ -81,7 +81,7 @@ test("what a passing command leaves running is ended too", async () => {
 
 test.each([
   ["there is no such program", ["no-such-program-here"], "cannot be started"],
-  ["the shell finds no such program", ["sh", "-c", "no-such-program-here"], "test cannot be run (exit 127)"],
+  ["the shell finds no such program", ["sh", "-c", "no-such-program-here"], "test cannot be run (exit code 127)"],
   ["it is killed", ["sh", "-c", "kill -9 $$"], "test was killed (SIGKILL)"],
 ])("when %s, the environment is blamed", async (_, argv, reason) => {
   using world = aWorld();

@@ -238,7 +238,7 @@ test("nothing goes while the log does not hold, before its time, or without a ch
 
   expect(await dropOldMonth(fleet.fleet)).toEqual({
     retained: "audit_log_old",
-    why: expect.stringContaining("does not hold"),
+    why: expect.stringContaining("does not verify"),
   });
   expect((await partitions(fleet)).map(({ name }) => name)).toContain("audit_log_old");
 });
