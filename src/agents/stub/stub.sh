@@ -59,7 +59,7 @@ succeed-no-push)
   ;;
 fail-then-fix)
   if [ "$attempt" -gt 0 ] && prompt_says 'fail'; then
-    write_check 0 "The check holds"
+    write_check 0 "The check passes"
     finish "The check that failed is fixed."
   else
     write_check 1 "BROKEN: the check does not pass yet"

@@ -38,7 +38,7 @@ export function fleetSettings<AgentTypes extends AgentTypeTable>(channels: Chann
         sovereign: slots("sovereign"),
       })
       .prefault({})
-      .describe("agents at a time, per operator"),
+      .describe("how many agents an operator may run at a time"),
     retry: RetrySettings,
     monitor: MonitorSettings.prefault({}),
     pr: PullRequestSettings,

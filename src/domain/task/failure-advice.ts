@@ -28,7 +28,7 @@ export const ADVICE: Readonly<Record<FailureClass, Advice>> = {
     keep: "Keep what the reviewers did not object to; change only what the findings require.",
   },
   ci_failed: {
-    avoid: "Do not push before the failing check passes here; run the commands above first.",
+    avoid: "Do not push before the failing check passes locally; run the commands above first.",
     keep: "Keep the change as far as its checks passed; fix the failing part.",
   },
   ci_flake: { avoid: "Do not change code only to satisfy a flaky check.", keep: KEEP_COMMITS },
