@@ -155,7 +155,7 @@ test.each(BACKENDS)("on %s no answer holds what a job carries, returned, logged 
   }
   expect(READING.length).toBeGreaterThan(8);
   expect(seen).toContain(task.id);
-  expect(seen).toContain("may quote what an agent said");
+  expect(seen).toContain("may quote an agent");
   expect(seen).toContain('"stacktrace":["hidden"]');
 });
 
