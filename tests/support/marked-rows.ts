@@ -80,6 +80,8 @@ function fixedValue(name: string, owner: Owner, marker: string): string | null {
     ["operators.id", owner.id],
     ["audit_log.chain", `task:${idFor(owner, "task_id")}`],
     ["branch", `fleet/${marker}`],
+    ["fleet_tasks.agent_type", "claude_code"],
+    ["fleet_tasks.runtime", "tmux"],
   ]);
   return fixed.get(name) ?? null;
 }
