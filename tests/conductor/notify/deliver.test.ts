@@ -101,7 +101,7 @@ test("an unavailable receiver is retried under a new epoch, while the terminal i
 test.each([
   ["refuses it for good", 404, 1],
   ["stays away", 500, 6],
-])("a notification that a receiver %s is shown on the terminal, with the reason", async (_what, status, tries) => {
+])("when a receiver %s, the notification is shown on the terminal with the reason", async (_what, status, tries) => {
   await using receiver = await aReceiver(respondWith(status));
   await using fleet = await talkingFleet();
   const by = await fleet.operator();
