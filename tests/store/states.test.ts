@@ -100,7 +100,7 @@ describe.each([
   });
 });
 
-test("the database itself refuses transitions that the table does not have, whoever writes", async () => {
+test("the database itself refuses transitions that the table does not have, regardless of the role", async () => {
   for (const from of states) {
     const fresh = await world.task(operator, from);
     for (const to of states.filter((state) => state !== from)) {

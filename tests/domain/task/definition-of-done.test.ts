@@ -90,7 +90,7 @@ test("a red check that is not required is shown, and does not block", () => {
   });
 });
 
-test("pending checks never count as passed, whoever requires what", () => {
+test("pending checks never count as passed, regardless of who requires what", () => {
   const { ci } = someFacts();
   const done = evaluateDone(
     all,
