@@ -258,7 +258,7 @@ test.each(sources)("%s takes no boolean parameter", (file) => {
   expect(found).toEqual([]);
 });
 
-test.each([...sources, ...scripts, ...tests])("%s has short files and functions", (file) => {
+test.each([...sources, ...scripts, ...tests])("%s is a short file of short functions", (file) => {
   expect(textOf(file).trimEnd().split("\n").length).toBeLessThanOrEqual(300);
 });
 

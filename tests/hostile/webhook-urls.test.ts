@@ -126,7 +126,7 @@ describe("as an operator's own setting it is refused by its field, and is not st
   });
 });
 
-describe("the real sender refuses it permanently, whoever stored it:", () => {
+describe("the real sender refuses it permanently, regardless of who stored it:", () => {
   test.each(of("spelling", "address", "name"))("$name", async ({ name, url, answers = PUBLIC }) => {
     const dns = nameServer(answers);
     const channels = openChannels({

@@ -54,7 +54,7 @@ test("keys are rotated under constant load from two web processes, and no token 
   let over = false;
   // Each client sends a fresh token of one process to the other, which may never have seen its key.
   const load = webs.map(async (web, at) => {
-    // Set beside it, when the rotations are through.
+    // Set concurrently, when the rotations are complete.
     // oxlint-disable-next-line eslint/no-unmodified-loop-condition
     while (!over) {
       const fresh = await web.issueFor(root, 60_000);

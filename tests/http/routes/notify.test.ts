@@ -112,7 +112,7 @@ test("a channel without a target names the command that sets it", async () => {
   expect(out).toContain("fleet config set notify.webhook.url");
 });
 
-test("an operator without a channel is told so, and which command sets one", async () => {
+test("an operator without a channel gets an error that names the command to set one", async () => {
   const { exit, out } = await notifyTest(await world.operator());
 
   expect(exit).toBe(0);
