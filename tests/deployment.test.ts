@@ -1,4 +1,4 @@
-/** Procfile, compose file and Dockerfile: they name what exists, start in order, and bring no password of their own. */
+/** Procfile, compose file and Dockerfile: they name existing things, start in order, and contain no password. */
 import { access, readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
@@ -26,7 +26,7 @@ test("the Procfile has the three processes, all of one program", async () => {
   expect(lines).toEqual([`release: ${PROGRAM} migrate`, `web: ${PROGRAM} web`, `worker: ${PROGRAM} worker`]);
 });
 
-test("every service waits for services that exist, and those can say when they are ready", async () => {
+test("every service waits for existing services that have a health check", async () => {
   const { services, volumes } = await readCompose();
 
   expect(Object.keys(services)).toEqual(
@@ -59,7 +59,7 @@ test("no password has a default, and the stores are not open to the network", as
   expect(services["web"]?.ports).toEqual([expect.stringMatching(/^127\.0\.0\.1:/)]);
 });
 
-test("Redis logs every write and evicts nothing, and both workers are hosts of their own", async () => {
+test("Redis logs every write and evicts nothing, and each worker is a separate host", async () => {
   const { services } = await readCompose();
 
   expect(services["redis"]?.command.join(" ")).toMatch(/--appendonly yes .*--maxmemory-policy noeviction/);
@@ -67,7 +67,7 @@ test("Redis logs every write and evicts nothing, and both workers are hosts of t
   expect(new Set(hosts).size).toBe(2);
 });
 
-test("the image copies what exists, runs as nobody's root under tini, and has git and tmux", async () => {
+test("the image copies existing files, runs as a user without root rights under tini, and has git and tmux", async () => {
   const dockerfile = await readFile("Dockerfile", "utf8");
   const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths = ""]) => paths.split(" "));
 

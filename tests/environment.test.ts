@@ -1,10 +1,10 @@
-/** Settings of a process: defaults, and every wrong variable in one error. */
+/** Settings of a process: defaults, and every invalid variable in one error. */
 import { expect, test } from "vitest";
 import { readConfig } from "../src/environment.ts";
 
 const machine = { homeDir: "/home/ada", hostName: "build_7.example.org" };
 
-test("an empty environment gives the defaults, and a home and a name of this machine", () => {
+test("an empty environment gives the defaults, and a home directory and a host name of this machine", () => {
   const config = readConfig({ REDIS_URL: "", PORT: " " }, machine);
 
   expect(config).toMatchObject({
@@ -19,7 +19,7 @@ test("an empty environment gives the defaults, and a home and a name of this mac
   expect(Object.isFrozen(config)).toBe(true);
 });
 
-test("the data home of the desktop's specification is honoured when it is absolute", () => {
+test("XDG_DATA_HOME is used when it is absolute", () => {
   expect(readConfig({ XDG_DATA_HOME: "/data" }, machine).FLEET_HOME).toBe("/data/fleetwright");
   expect(readConfig({ XDG_DATA_HOME: "data" }, machine).FLEET_HOME).toBe("/home/ada/.local/share/fleetwright");
   expect(readConfig({ XDG_DATA_HOME: "/data", FLEET_HOME: "/srv/fleet" }, machine).FLEET_HOME).toBe("/srv/fleet");
@@ -29,7 +29,7 @@ test("a host name without a usable letter still gives a name", () => {
   expect(readConfig({}, { ...machine, hostName: "___" }).FLEET_HOST_ID).toBe("host");
 });
 
-test("only named proxies are believed, and never everybody", () => {
+test("only named proxies are trusted, and a range of all addresses is refused", () => {
   const trusted = (FLEET_TRUST_PROXY: string) => readConfig({ FLEET_TRUST_PROXY }, machine).FLEET_TRUST_PROXY;
 
   expect(readConfig({}, machine).FLEET_TRUST_PROXY).toEqual([]);
@@ -39,7 +39,7 @@ test("only named proxies are believed, and never everybody", () => {
   }
 });
 
-test("every wrong variable is named in one error, and its value is not repeated", () => {
+test("every invalid variable is named in one error, and its value is not repeated", () => {
   const wrong = {
     DATABASE_URL: "mysql://u:hunter2@h/d",
     REDIS_URL: "nonsense",

@@ -1,4 +1,4 @@
-/** The farm as a list: every queue has its processor and its files, and every job's id and payload are what BullMQ can take. */
+/** The list of queues: every queue has its processor and its files, and BullMQ accepts every job's id and payload. */
 import { existsSync, readdirSync } from "node:fs";
 import { basename } from "node:path";
 import { randomUUID } from "node:crypto";
@@ -19,7 +19,7 @@ test("queues and processors are the same set", () => {
   expect(hostProcessor("a-host").queue.name).toBe(host.name);
 });
 
-test("a processor answers the queue that is in the list, not another of its name", () => {
+test("a processor handles the listed queue, not another of the same name", () => {
   for (const { queue } of PROCESSORS) expect(QUEUES).toContain(queue);
 });
 
@@ -27,7 +27,7 @@ const USE_CASES = readdirSync("src/conductor", { recursive: true, encoding: "utf
   basename(path, ".ts"),
 );
 
-test.each(answered)("the story of %s is found by its one word", (name) => {
+test.each(answered)("the files of %s are found by its one name", (name) => {
   const files = [`queues/${name}.ts`, `processors/${name}.ts`, `tests/processors/${name}.test.ts`];
 
   expect(files.filter((file) => !existsSync(file))).toEqual([]);
@@ -35,7 +35,7 @@ test.each(answered)("the story of %s is found by its one word", (name) => {
   expect(USE_CASES).toContain(name);
 });
 
-test("no file of queues or processors is about something that is in no list", () => {
+test("every file of queues and processors belongs to a listed queue", () => {
   const besides = new Set(["define.ts", "index.ts", "task-job.ts"]);
   const named = (folder: string) =>
     readdirSync(folder)
@@ -46,7 +46,7 @@ test("no file of queues or processors is about something that is in no list", ()
   expect(named("processors").toSorted()).toEqual(answered.toSorted());
 });
 
-test("each queue has a name of its own, without what BullMQ gives a meaning", () => {
+test("each queue has a unique name, without characters that are special to BullMQ", () => {
   const names = [...QUEUES, host].map(({ name }) => name);
 
   expect(new Set(names).size).toBe(names.length);
@@ -55,7 +55,7 @@ test("each queue has a name of its own, without what BullMQ gives a meaning", ()
 
 const id = randomUUID();
 const job = { taskId: id, epoch: 3, traceId: "t".repeat(64) };
-/** As large as they may be. */
+/** As large as is valid. */
 const SAMPLES: Readonly<Record<string, readonly object[]>> = {
   planner: [
     { kind: "state", budget: 1_000, run: true },
@@ -86,7 +86,7 @@ test("there is a sample of every queue's payload", () => {
   expect([...QUEUES, host].filter(({ name }) => !SAMPLES[name]).map(({ name }) => name)).toEqual([]);
 });
 
-test.each(samples)("a job of $name has an id and a payload that BullMQ can take: $payload", ({ queue, payload }) => {
+test.each(samples)("a job of $name has an id and a payload that BullMQ accepts: $payload", ({ queue, payload }) => {
   const jobId = queue.jobId(parseInput(queue.payload, payload));
 
   expect(jobId).not.toBe("");
@@ -105,13 +105,13 @@ test.each(samples.filter(({ payload }) => "epoch" in payload))(
   },
 );
 
-test.each([...QUEUES, host])("$name takes no field that it does not know", (queue) => {
+test.each([...QUEUES, host])("$name refuses an unknown field", (queue) => {
   const [payload = {}] = SAMPLES[queue.name] ?? [];
 
   expect(queue.payload.safeParse({ ...payload, prompt: "long" }).success).toBe(false);
 });
 
-test("finished jobs are kept within bounds, by count and by age", () => {
+test("the retention of finished jobs is bounded, by count and by age", () => {
   for (const { keepCompleted, keepFailed, attempts } of [...QUEUES, host]) {
     expect(keepCompleted.count).toBeLessThanOrEqual(1_000);
     expect(keepFailed.count).toBeLessThanOrEqual(5_000);
@@ -120,7 +120,7 @@ test("finished jobs are kept within bounds, by count and by age", () => {
   }
 });
 
-test("what asks by itself asks for what its queue takes, under an id that says whose it is", () => {
+test("a schedule's payload is valid for its queue, and its id names the queue", () => {
   const schedules = fleetSchedules({ tickMs: 5_000, shards: 2 });
 
   for (const { id: name, queue, payload } of schedules) {

@@ -1,8 +1,8 @@
-/** The log: lines that can be searched, and no secrets in them. */
+/** The log: lines that can be searched, without secrets. */
 import { expect, test } from "vitest";
 import { openLog } from "../src/log.ts";
 
-test("a line says who speaks, about what, and how long it took", async () => {
+test("a line has its component, its subject, and the duration", async () => {
   const { log, lines } = await heardLog();
 
   log.child({ component: "relay" }).info({ taskId: "t-1", event: "relayed", duration_ms: 12 }, "Relayed 3 hints.");
@@ -30,7 +30,7 @@ test("secrets are not written: by key at three depths, and in the URLs of messag
   expect(JSON.stringify(lines())).toContain("postgres://fleet:[redacted]@db:5432/fleet");
 });
 
-test("what is less severe than the level is left out", async () => {
+test("lines below the level are omitted", async () => {
   const { log, lines } = await heardLog("warn");
 
   log.info("quiet");

@@ -1,9 +1,9 @@
-/** Phrases of a dialect that readers stumble over: none comes back. Single words are in `flagWords` of cspell.json. */
+/** Phrases that confuse readers must not come back. Single words are in `flagWords` of cspell.json. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path/posix";
 import { expect, test } from "vitest";
 
-/** Each with what the field says instead. */
+/** Each with the usual phrase instead. */
 const PHRASES: readonly (readonly [phrase: RegExp, instead: string])[] = [
   [/\b(?:take|takes|taken|taking|took) (?:\w+ )?back\b/gi, "revoke, revert, undo"],
   [/\bby the clock\b/gi, "on schedule"],

@@ -1,4 +1,4 @@
-/** Agents with a home, a forge and a tmux server of their own, and what tests do with them again and again. */
+/** Agents with their own home directory, forge and tmux server, and the steps that many tests share. */
 import { join } from "node:path";
 import { v7 as newId } from "uuid";
 import { openAgents, type Agents } from "../../src/agents/agents.ts";
@@ -9,7 +9,7 @@ import { killTree } from "../../src/command/process-tree.ts";
 import { eventually } from "../support/eventually.ts";
 import { aWorld } from "./world.ts";
 
-/** A fleet's agents with a tmux server of their own; everything they started is gone at the end. */
+/** A fleet's agents with their own tmux server; everything they started is ended afterwards. */
 export async function anAgentWorld(files?: Readonly<Record<string, string>>) {
   const world = await aWorld(files);
   const home = join(world.home, "fleet");

@@ -1,4 +1,4 @@
-/** Which variables an agent is given, and how it is told that one is missing. */
+/** Which variables an agent gets, and the error when one is missing. */
 import { inspect } from "node:util";
 import { expect, test } from "vitest";
 import { environmentSecrets } from "../../src/agents/secrets.ts";
@@ -27,7 +27,7 @@ test("an agent gets what its type needs and nothing else of the environment", as
   expect(stub.values).toEqual({});
 });
 
-test("no type is ever given what Fleetwright itself runs on", async () => {
+test("no type ever gets the variables that Fleetwright itself runs on", async () => {
   const all = environmentSecrets({ environment: { ...environment, GEMINI_API_KEY: "gemini-value" } });
   for (const agentType of AgentType.options) {
     const { names } = await all.getSecrets(task(agentType), work);
@@ -44,7 +44,7 @@ test("a command gets the variables named in the settings, and only for work", as
   expect((await provider.getSecrets(task("command"), { attempt: 0, use: "review" })).names).toEqual([]);
 });
 
-test("a missing secret is named, with the way to set it, and no value is in the message", async () => {
+test("a missing secret is named with the way to set it, and the message contains no value", async () => {
   const provider = environmentSecrets({ environment, commandVariables: ["EMPTY"] });
 
   const gemini = provider.getSecrets(task("gemini"), work);
@@ -54,7 +54,7 @@ test("a missing secret is named, with the way to set it, and no value is in the 
   await expect(gemini).rejects.not.toThrow(/-value/);
 });
 
-test("values are not seen when the whole is logged, spread or turned into JSON", async () => {
+test("values do not appear when the object is logged, spread or turned into JSON", async () => {
   const secrets = await environmentSecrets({ environment }).getSecrets(task("claude_code"), work);
 
   for (const shown of [JSON.stringify(secrets), JSON.stringify({ ...secrets }), inspect(secrets)]) {

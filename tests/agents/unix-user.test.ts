@@ -1,4 +1,7 @@
-/** Agents of a tenant with a Unix user of its own: who they are, what they reach, and that everything else goes on as always. */
+/**
+ * Agents of a tenant with its own Unix user: who they run as, what they can access, and that everything else works as
+ * usual.
+ */
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -13,7 +16,7 @@ import { anAgentWorld, waitUntilEnded, readFacts, taskMarker, sh } from "./agent
 
 type World = Awaited<ReturnType<typeof anAgentWorld>>;
 
-/** Other users pass through the world's own folder as they would through any home's. */
+/** Other users can traverse the test's own folder, as they can any home directory. */
 async function aSharedWorld(): Promise<World & AsyncDisposable> {
   const world = await anAgentWorld({ "README.md": "hello\n" });
   const servers = openTmuxServers({ home: world.home, socket: "fleetwright" });
@@ -33,7 +36,7 @@ async function said(world: World, run: { taskId: string; attempt: number }): Pro
 
 const COMMIT = `cat > prompt.txt && id -un > who.txt && echo "$HOME" >> who.txt && git add . && git commit -qm work`;
 
-/** What only root can do is proved as root; a user who is not is shown the refusal. */
+/** What only root can do is tested as root; for another user the refusal is tested. */
 async function needsRoot(): Promise<void> {
   await using world = await aSharedWorld();
   await expect(world.spawn({}, { unixUser: "nobody" })).rejects.toMatchObject({
@@ -43,13 +46,13 @@ async function needsRoot(): Promise<void> {
   });
 }
 
-test("without root nothing runs as anybody else, and the refusal says that it needs root", async () => {
+test("without root nothing runs as another user, and the refusal says that it needs root", async () => {
   await expect(findUnixUser("nobody", 1_000)).rejects.toThrow(
     "Nothing can run as Unix user nobody: it needs root to become another user, and runs as uid 1000.",
   );
 });
 
-test("an agent runs as its tenant's user, in a folder and on a tmux server of its own", async () => {
+test("an agent runs as its tenant's user, in its own folder and on its own tmux server", async () => {
   if (!isRoot) return needsRoot();
   await using users = await unixUsers(1);
   const [name = ""] = users.names;
@@ -88,7 +91,7 @@ test("an agent runs as its tenant's user, in a folder and on a tmux server of it
       mode,
     ]);
   }
-  // The house's own server has no session of it; its own has.
+  // Fleetwright's own tmux server has no session of it; the tenant's has.
   expect(await world.tmux.listActive()).toEqual([]);
   expect(await readFacts(world.agents, run.taskId)).toMatchObject({ pane: "alive", process: "alive" });
 
@@ -112,7 +115,7 @@ test("an agent runs as its tenant's user, in a folder and on a tmux server of it
   );
 });
 
-test("an agent of one tenant reaches nothing of another's nor of the house, and no link of it leads the house there", async () => {
+test("an agent of one tenant can access nothing of another's nor of Fleetwright's, and its links are not followed there", async () => {
   if (!isRoot) return needsRoot();
   await using users = await unixUsers(2);
   const [first = "", second = ""] = users.names;
@@ -161,7 +164,7 @@ test("an agent of one tenant reaches nothing of another's nor of the house, and 
   await world.agents.stop(victim);
 });
 
-test("a user that is not there, or that is root, is refused before anything is made", async () => {
+test("a user that does not exist, or that is root, is refused before anything is created", async () => {
   if (!isRoot) return needsRoot();
   await using world = await aSharedWorld();
   for (const [unixUser, words] of [

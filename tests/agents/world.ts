@@ -1,4 +1,4 @@
-/** A world for the agents' tests: a home, a forge repository, and a place to work in. */
+/** The environment of the agents' tests: a home directory, a forge repository, and a folder to work in. */
 import { v7 as newId } from "uuid";
 import { openMirrors } from "../../src/git/mirror.ts";
 import type { AgentsContext, WorkspaceRequest } from "../../src/agents/workspace/workspace.ts";

@@ -4,7 +4,7 @@ import { toScoreLine, computeVerdict, type Target, type Verdict } from "../../be
 import { interleave, computeQuartiles, computeRatios, computePercentiles, rotate } from "../../bench/rounds.ts";
 import { formatNumber, tableLines } from "../../bench/table.ts";
 
-test("quartiles lie between the values in proportion, in whatever order they came", () => {
+test("quartiles are interpolated between the values, in any input order", () => {
   expect(computeQuartiles([4, 1, 3, 2])).toEqual({ low: 1.75, median: 2.5, high: 3.25 });
   expect(computeQuartiles([7])).toEqual({ low: 7, median: 7, high: 7 });
   expect(computePercentiles(Array.from({ length: 101 }, (_, at) => at))).toEqual({ p50: 50, p95: 95, p99: 99 });
@@ -16,7 +16,7 @@ test("without a value there is no quartile, and without its pair no ratio", () =
   expect(computeRatios([6, 2], [3, 4])).toEqual([2, 0.5]);
 });
 
-test("contenders take turns in going first", async () => {
+test("contenders take turns at going first", async () => {
   const order: string[] = [];
   const contender = (name: string) => async (round: number) => {
     order.push(`${name}${round}`);
@@ -41,11 +41,11 @@ test.each<[number, Target, Verdict]>([
   expect(computeVerdict(value, target)).toBe(verdict);
 });
 
-test("what is wrong scores nothing, however fast it was", () => {
+test("a wrong result scores nothing, however fast it was", () => {
   expect(computeVerdict(100, { atLeast: 1 }, ["3 rows, not 4"])).toBe("wrong");
 });
 
-test("a line compares pairs of one round, and says why it misses", () => {
+test("a line compares pairs of one round, and gives the reason for a miss", () => {
   const said = {
     row: "1",
     what: "moves",
@@ -61,6 +61,6 @@ test("a line compares pairs of one round, and says why it misses", () => {
   expect(toScoreLine({ ...said, compared: "difference" }, [3, 5], [1, 1]).result.median).toBe(3);
 });
 
-test("figures are shown with three digits", () => {
+test("figures are printed with three digits", () => {
   expect([0.123, 12.34, 123.4, 12_345].map(formatNumber)).toEqual(["0.12", "12.3", "123", "12,345"]);
 });

@@ -1,4 +1,4 @@
-/** The broker on PostgreSQL: the contract of every backend, and what only PostgreSQL can do to us. */
+/** The broker on PostgreSQL: the contract of every backend, and failures that only PostgreSQL has. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { migrateQueueBackend } from "../../src/broker/broker.ts";
 import { testBrokerEnding } from "../contracts/broker-ending.ts";
@@ -27,7 +27,7 @@ describe.concurrent("every backend, on PostgreSQL", () => {
 });
 
 describe.concurrent("only PostgreSQL", () => {
-  test("a database without the queues' tables is refused, with what to do", async () => {
+  test("a database without the queues' tables is refused with instructions", async () => {
     await using empty = await testDatabase("empty");
 
     const opening = testBroker({ databaseUrl: empty.url });
@@ -36,14 +36,14 @@ describe.concurrent("only PostgreSQL", () => {
     await expect(opening).rejects.toThrow("fleet migrate");
   });
 
-  test("no PostgreSQL at all is said in a sentence", async () => {
+  test("an unreachable PostgreSQL is reported in a sentence", async () => {
     const opening = testBroker({ databaseUrl: "postgres://nobody:hush@127.0.0.1:1/none" });
 
     await expect(opening).rejects.toMatchObject({ code: "queue-unavailable" });
     await expect(opening).rejects.not.toThrow("hush");
   });
 
-  test("migrating twice, at once, is migrating once", async () => {
+  test("two concurrent migrations have the effect of one", async () => {
     await using empty = await testDatabase("empty");
 
     await Promise.all([migrateQueueBackend(empty.url, prefix), migrateQueueBackend(empty.url, prefix)]);
@@ -52,7 +52,7 @@ describe.concurrent("only PostgreSQL", () => {
     expect(await broker.depth(aQueue())).toMatchObject({ waiting: 0 });
   });
 
-  test("many queues and workers take no more connections than the broker says", async () => {
+  test("many queues and workers use no more connections than the broker's limit", async () => {
     await using empty = await testDatabase("empty");
     await migrateQueueBackend(empty.url, prefix);
     await using broker = await testBroker({ databaseUrl: empty.url, prefix });
@@ -67,7 +67,7 @@ describe.concurrent("only PostgreSQL", () => {
     expect(taken?.["n"]).toBeLessThanOrEqual(broker.databaseConnections);
   });
 
-  test("connections that are cut are made again", async () => {
+  test("broken connections are replaced", async () => {
     await using empty = await testDatabase("empty");
     await migrateQueueBackend(empty.url, prefix);
     await using broker = await testBroker({ databaseUrl: empty.url, prefix });

@@ -1,10 +1,10 @@
-/** What only Redis can do to us: be wiped, be killed, cut connections, stay away. */
+/** Failures that only Redis has: it is wiped, killed, breaks connections, or stays down. */
 import { expect, test } from "vitest";
 import { aGate, aJob, aQueue, onRedis, recorder, testBroker } from "../contracts/broker-support.ts";
 import { eventually } from "../support/eventually.ts";
 import { ownRedis } from "../support/redis.ts";
 
-test("Redis wiped in mid-flight: later jobs are consumed, schedules tick when applied again", async () => {
+test("after Redis is wiped while in use, later jobs are consumed and schedules tick when applied again", async () => {
   await using redis = await ownRedis();
   await using broker = await testBroker({ redisUrl: redis.url });
   const queue = aQueue();
@@ -28,7 +28,7 @@ test("Redis wiped in mid-flight: later jobs are consumed, schedules tick when ap
   await eventually(async () => notes.includes("tick") || undefined);
 });
 
-test("Redis killed and started again: jobs are consumed again, and waiting for it is bounded", async () => {
+test("after Redis is killed and started again, jobs are consumed again, and the wait for it is bounded", async () => {
   await using redis = await ownRedis();
   await using broker = await testBroker({ redisUrl: redis.url });
   const queue = aQueue();
@@ -53,7 +53,7 @@ test("Redis killed and started again: jobs are consumed again, and waiting for i
   await eventually(async () => notes.includes("after") || undefined, 20_000);
 });
 
-test("connections that are cut are made again", async () => {
+test("broken connections are replaced", async () => {
   await using redis = await ownRedis();
   await using broker = await testBroker({ redisUrl: redis.url });
   const queue = aQueue();
@@ -73,7 +73,7 @@ test("connections that are cut are made again", async () => {
   expect(await eventually(async () => notes.includes("after") || undefined)).toBe(true);
 });
 
-test("closing without a Redis is bounded too", async () => {
+test("closing without a Redis is bounded, too", async () => {
   await using redis = await ownRedis();
   const broker = await testBroker({ redisUrl: redis.url });
   await broker.consume(aQueue(), () => new Promise(() => {}));

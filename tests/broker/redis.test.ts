@@ -1,4 +1,4 @@
-/** The broker on Redis: the contract of every backend, and what only Redis can do to us. */
+/** The broker on Redis: the contract of every backend, and failures that only Redis has. */
 import { randomBytes } from "node:crypto";
 import { describe, expect, inject, test } from "vitest";
 import { testBrokerEnding } from "../contracts/broker-ending.ts";
@@ -17,8 +17,8 @@ describe.concurrent("every backend, on Redis", () => {
   testBrokerEnding(farm, where);
 });
 
-describe.concurrent("at the door of Redis", () => {
-  test("a Redis that evicts is refused, with what to do", async () => {
+describe.concurrent("connecting to Redis", () => {
+  test("a Redis that evicts keys is refused with instructions", async () => {
     await using redis = await ownRedis();
     await onRedis(redis.url, (client) => client.config("SET", "maxmemory-policy", "allkeys-lru"));
 
@@ -28,14 +28,14 @@ describe.concurrent("at the door of Redis", () => {
     await expect(opening).rejects.toThrow("Set it to noeviction");
   });
 
-  test("no Redis at all is said in a sentence, without its password", async () => {
+  test("an unreachable Redis is reported in a sentence without its password", async () => {
     const opening = testBroker({ redisUrl: "redis://:hush@127.0.0.1:1" });
 
     await expect(opening).rejects.toMatchObject({ code: "queue-unavailable" });
     await expect(opening).rejects.toThrow(/Redis at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED/);
   });
 
-  test("memory pressure is what is used of the limit", async () => {
+  test("memory pressure is the used share of the limit", async () => {
     await using redis = await ownRedis();
     await using free = await testBroker({ redisUrl: redis.url });
     expect(await free.memoryPressure()).toBe(0);

@@ -1,4 +1,4 @@
-/** The watchdog: what it calls stuck, and what it must not. */
+/** The watchdog: what it reports as stuck, and what it must not. */
 import { randomBytes } from "node:crypto";
 import { expect, inject, test } from "vitest";
 import { aGate, aJob, aQueue, recorder, testBroker } from "../contracts/broker-support.ts";
@@ -6,13 +6,13 @@ import { eventually } from "../support/eventually.ts";
 
 const where = () => ({ redisUrl: inject("redisUrl"), prefix: `test-${randomBytes(4).toString("hex")}` });
 
-test("a worker that claims nothing though work waits is reported, with its queue", async () => {
+test("a worker that claims nothing while jobs wait is reported with its queue", async () => {
   const stuck: string[] = [];
   await using broker = await testBroker({ ...where(), stuckMs: 150, onStuck: (queue) => stuck.push(queue) });
   const queue = aQueue();
   const consumer = await broker.consume(queue, async () => {});
-  await consumer.pause(); // its worker stands still …
-  Object.defineProperty(consumer, "paused", { value: false }); // … and does not know it
+  await consumer.pause(); // Its worker has stopped …
+  Object.defineProperty(consumer, "paused", { value: false }); // … without noticing it.
 
   await broker.addJobs([aJob(queue, "a")]);
 

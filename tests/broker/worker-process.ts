@@ -1,4 +1,4 @@
-/** A worker of a test's own, to be killed: consumes one queue, tells its parent of each job, and never ends one. */
+/** A worker for a test to kill: it consumes one queue, reports each job to its parent, and never completes one. */
 import { z } from "zod";
 import { openBroker } from "../../src/broker/broker.ts";
 import { aQueue } from "../contracts/broker-support.ts";
@@ -17,4 +17,4 @@ await broker.consume(aQueue({ name: queue }), (data) => {
   return new Promise(() => {});
 });
 process.send?.("consuming");
-process.once("disconnect", () => process.exit()); // the test is over, or was killed
+process.once("disconnect", () => process.exit()); // The test has ended or was killed.

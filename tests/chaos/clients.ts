@@ -1,11 +1,11 @@
-/** Clients: ask for tasks through the API with an Idempotency-Key each, and ask again when they hear nothing or a failure. */
+/** Clients: request tasks through the API with an Idempotency-Key each, and retry after no response or a failure. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { ChaosEnvironment } from "./environment.ts";
 
 export interface ClientResults {
-  /** Answered with a task, per key. */
+  /** The task of the response, per key. */
   readonly tasks: ReadonlyMap<string, string>;
-  /** What must never be: two ids for one key, a refusal that is none. */
+  /** Violations: two ids for one key, or an unexpected refusal. */
   readonly wrong: readonly string[];
   readonly refusals: number;
   readonly failures: number;
@@ -15,7 +15,7 @@ export interface ClientResults {
 
 export interface TaskKind {
   readonly script: string;
-  /** Of an agent of type command instead of a stub. */
+  /** With an agent of type command instead of a stub. */
   readonly command?: readonly string[];
   readonly taskType: "bug_fix" | "refactor";
   readonly repository: "plain" | "checked";
@@ -24,7 +24,10 @@ export interface TaskKind {
 
 const DEFAULT_KIND = { taskType: "bug_fix", repository: "plain", maxRetries: 5 } as const;
 
-/** Of twenty tasks: most deliver at once, some need Fleetwright to push, checks, a reviewer, a retry, or leave processes behind. */
+/**
+ * Of twenty tasks: most deliver at once, some need Fleetwright to push, checks, a reviewer, a retry, or leave
+ * processes behind.
+ */
 const KINDS: readonly TaskKind[] = [
   ...Array.from({ length: 12 }, () => ({ ...DEFAULT_KIND, script: "succeed" })),
   { ...DEFAULT_KIND, script: "succeed-no-push" },
@@ -38,13 +41,13 @@ const KINDS: readonly TaskKind[] = [
 ];
 
 export function taskKindAt(index: number): TaskKind {
-  // Spread, so that each kind is there from the beginning.
+  // Interleaved, so that each kind occurs from the beginning.
   return KINDS[(index * 7) % KINDS.length] ?? { ...DEFAULT_KIND, script: "succeed" };
 }
 
 const CLIENTS = 6;
 const RETRYABLE_STATUSES = new Set([403, 409, 429, 502, 503, 504]);
-/** One of so many answers is asked for again with the same key, as by a client that did not hear it. */
+/** One of so many requests is repeated with the same key, as by a client that lost the response. */
 const REPEAT_EVERY = 9;
 
 export function startClients(stage: ChaosEnvironment, count: number, name: string): ClientResults {

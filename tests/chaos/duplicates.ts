@@ -1,4 +1,4 @@
-/** F22: puts every job that the relay handed over into its queue again, three times, under other ids, shuffled and delayed. */
+/** F22: adds every relayed job to its queue again, three times, under other ids, shuffled and delayed. */
 import { hostQueue } from "../../queues/host.ts";
 import { QUEUES } from "../../queues/index.ts";
 import { startLoop, type Loop } from "../../src/processes/loop.ts";
@@ -39,7 +39,7 @@ export async function startDuplicates(stage: ChaosEnvironment, random: () => num
     if (newest) last = String(newest["id"]);
   }
 
-  // While a store is away there is nothing to copy; how many copies there were is told at the end.
+  // While a store is down there is nothing to copy; the number of copies is reported at the end.
   const loop: Loop = startLoop({ everyMs: 100, step, onError: () => undefined });
   return {
     get count() {

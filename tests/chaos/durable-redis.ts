@@ -1,4 +1,4 @@
-/** A redis-server that keeps an append-only file, and can be killed, robbed of its last bytes, and started again. */
+/** A redis-server with an append-only file, which can be killed, truncated by its last bytes, and started again. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readdir, stat, truncate } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { findFreePort } from "../../src/store/embedded/postgres-server.ts";
 export interface DurableRedis {
   readonly url: string;
   flush(): Promise<void>;
-  /** SIGKILL; then `lostBytes` of what it had written last are cut off, as by a machine that lost its power. */
+  /** SIGKILL; then the last `lostBytes` that it wrote are cut off, as by a machine that lost its power. */
   kill(lostBytes: number): Promise<void>;
   start(): Promise<void>;
   stop(): Promise<void>;

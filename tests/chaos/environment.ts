@@ -1,4 +1,7 @@
-/** The stage: stores, repositories, one machine with workers and one web process; everything ours, everything stopped by pid. */
+/**
+ * The environment: stores, repositories, one machine with workers and one web process; all started here, and stopped
+ * by pid.
+ */
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { chmod, mkdtemp, realpath, rm } from "node:fs/promises";
@@ -28,9 +31,9 @@ export interface ChaosEnvironment extends AsyncDisposable {
   readonly home: string;
   readonly databaseUrl: string;
   readonly redis: DurableRedis | undefined;
-  /** Without and with checks. */
+  /** The repositories without and with checks. */
   readonly repositories: { readonly plain: string; readonly checked: string };
-  /** Looks only: no worker runs in this process. */
+  /** Read-only: no worker runs in this process. */
   readonly open: OpenFleet;
   readonly webUrl: string;
   readonly operators: readonly { readonly id: string; readonly token: string }[];
@@ -44,7 +47,7 @@ export interface EnvironmentOptions {
   readonly queue: "postgres" | "redis";
   readonly slots: number;
   readonly keep?: boolean;
-  /** Agents one operator may have at a time: bounds what waits. */
+  /** The number of agents one operator may have at a time, which limits what waits. */
   readonly perOperator?: number;
 }
 
@@ -54,7 +57,7 @@ const OPERATORS: readonly Operator[] = [
   { id: "cyd", tenantId: "zeta", tier: "sovereign" },
 ];
 
-/** A crash must lose nothing that was committed; a power cut is not played. */
+/** A crash must lose nothing that was committed; a power cut is not simulated. */
 const POSTGRES = { synchronous_commit: "on", autovacuum: "on", idle_session_timeout: "0" };
 
 export async function openEnvironment(options: EnvironmentOptions): Promise<ChaosEnvironment> {
@@ -194,7 +197,7 @@ function makeRepositories(dir: string): ChaosEnvironment["repositories"] {
   return { plain: make("plain"), checked: make("checked") };
 }
 
-/** Everything goes all the way to `merged`; the second repository has checks, refactorings have a reviewer. */
+/** Every task goes all the way to `merged`; the second repository has checks, refactorings have a reviewer. */
 function makeSettings(checked: string, perOperator: number): unknown {
   const validate = 'for c in checks/*.sh; do [ ! -e "$c" ] || sh "$c" || exit 1; done';
   return {
@@ -213,6 +216,6 @@ function killAgents(home: string): void {
   try {
     execFileSync("tmux", ["-S", join(home, "tmux", "fleet.sock"), "kill-server"], { stdio: "ignore", timeout: 5_000 });
   } catch {
-    // none runs
+    // None is running.
   }
 }

@@ -1,4 +1,7 @@
-/** The faults themselves: each strikes once, waits until it is over, and notes when. What recovered is measured from the log later. */
+/**
+ * The faults themselves: each is injected once, waits until it is over, and records when. The recovery is measured
+ * from the log later.
+ */
 import { setTimeout as pause } from "node:timers/promises";
 import { monitorQueue } from "../../queues/monitor.ts";
 import type { WorkerPool } from "./workers.ts";
@@ -10,10 +13,10 @@ export interface FaultRecord {
   readonly fault: Fault;
   readonly at: number;
   readonly point?: string;
-  /** The task or notification whose next move is the recovery; all tasks that the process held, when left out. */
+  /** The task or notification whose next transition is the recovery; by default all tasks that the process held. */
   readonly subject?: string | undefined;
   readonly pid?: number;
-  /** Known at once: how long a process took to leave, how long schedules stood still. */
+  /** Measured at once: how long a process took to exit, how long schedules paused. */
   readonly tookMs?: number;
   readonly wrong?: string;
 }
@@ -24,7 +27,7 @@ export interface ChaosContext {
   readonly strikes: FaultRecord[];
   readonly random: () => number;
   readonly isOver: () => boolean;
-  /** How often each point of F1 is to be met. */
+  /** How often each point of F1 must be reached. */
   readonly rounds: number;
   readonly say: (text: string) => void;
 }
@@ -32,12 +35,12 @@ export interface ChaosContext {
 const STEPS =
   "claim workspace install prompt process heartbeat compensate publish merge ci review retry notify cleanup".split(" ");
 export const KILL_POINTS = ["relay:between", ...STEPS.flatMap((step) => [`${step}:before`, `${step}:after`])];
-/** Some steps are rare; and a worker that meets none of its points is not waited for to the end. */
+/** Some steps are rare, so the run does not wait to the end for a worker that reaches none of its points. */
 const KILL_TIMEOUT_MS = 20_000;
 
 export const killAtEnv = (points: readonly string[]) => ({ FLEET_KILL_AT: points.join(",") });
 
-/** F1: waits for a worker that kills itself at the first of its points; undefined when it met none. */
+/** F1: waits for a worker that kills itself at the first of its points; undefined when it reached none. */
 export async function awaitDeath(arena: ChaosContext, armed: Program): Promise<string | undefined> {
   arena.crew.expectExit(armed);
   await Promise.race([armed.ended, pause(KILL_TIMEOUT_MS, undefined, { ref: false }), untilOver(arena)]);
@@ -67,7 +70,10 @@ export async function killWeb(arena: ChaosContext): Promise<void> {
   arena.strikes.push({ fault: "F1w", at, tookMs: Date.now() - at });
 }
 
-/** F2: longer than lock (6 s + 1.5 s), lease (4 s) and the host's lease (three ticks); then it wakes and goes on where it was. */
+/**
+ * F2: longer than the lock (6 s + 1.5 s), the lease (4 s) and the host's lease (three ticks); then it continues where
+ * it was.
+ */
 export async function stopAndContinue(arena: ChaosContext, target: Program, point: string): Promise<Program> {
   const armed = await arena.crew.replace(target, { FLEET_STOP_AT: point });
   await Promise.race([
@@ -86,7 +92,7 @@ export async function stopAndContinue(arena: ChaosContext, target: Program, poin
 
 export async function rollWorkers(arena: ChaosContext): Promise<void> {
   for (const worker of arena.crew.workers()) {
-    // One that only just starts has nothing to hand over, and a polite signal simply ends it.
+    // A process that is only starting has nothing to hand over, and SIGTERM simply ends it.
     const isUp = await worker.ready.then(
       () => true,
       () => false,
@@ -124,7 +130,7 @@ export async function flushRedis(arena: ChaosContext): Promise<void> {
     if (ticking.length >= 4) tookMs = Date.now() - at;
     else await pause(25);
   }
-  // The slowest asserts every two ticks.
+  // The slowest one checks every two ticks.
   const late = tookMs > 4 * TICK_MS + 1_000 ? { wrong: `schedules ticked again only after ${tookMs} ms` } : {};
   arena.strikes.push({ fault: "F6", at, ...late });
   await pause(2_500);

@@ -1,4 +1,7 @@
-/** Waiting until it is quiet: every task ended and cleaned up, everybody told, nothing left to relay. */
+/**
+ * Waits until the fleet is idle: every task ended and cleaned up, every notification delivered, nothing left to
+ * relay.
+ */
 import { setTimeout as pause } from "node:timers/promises";
 import type { ChaosEnvironment } from "./environment.ts";
 
@@ -34,7 +37,7 @@ export async function readProgress(stage: ChaosEnvironment): Promise<ChaosProgre
   };
 }
 
-/** Undefined when all is quiet; else what it still waits for after `withinMs` without any progress. */
+/** Undefined when the fleet is idle; else what is still pending after `withinMs` without any progress. */
 export async function waitUntilIdle(stage: ChaosEnvironment, withinMs: number): Promise<ChaosProgress | undefined> {
   let last = await readProgress(stage);
   let progressedAt = Date.now();

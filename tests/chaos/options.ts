@@ -1,4 +1,4 @@
-/** What `npm run chaos -- …` was asked for. */
+/** The command line options of `npm run chaos -- …`. */
 import { parseArgs } from "node:util";
 
 export const FAULTS = {

@@ -1,4 +1,7 @@
-/** Which fault strikes when: first every step deterministically, then each fault alone, then all mixed until the tasks are done. */
+/**
+ * Which fault is injected when: first every step deterministically, then each fault alone, then all mixed until the
+ * tasks are done.
+ */
 import { setTimeout as pause } from "node:timers/promises";
 import { startDuplicates } from "./duplicates.ts";
 import {
@@ -25,12 +28,12 @@ const F2_POINTS = [
   "publish:before",
   "claim:after",
 ];
-/** Two at a time die on purpose, one is left alone. */
+/** Two workers at a time die on purpose, and one is left alone. */
 const LANES = 2;
-/** Waits in vain, before the points that nobody met are left. */
+/** Unsuccessful waits before the remaining points are given up. */
 const MAX_MISSES = 6;
 
-/** Ends when the arena is over. `arena.say` hears of each phase. */
+/** Ends when the run is over. `arena.say` gets each phase. */
 export async function injectFaults(arena: ChaosContext, faults: readonly Fault[]): Promise<{ duplicated: number }> {
   const { say } = arena;
   if (faults.includes("F1")) {
@@ -57,7 +60,7 @@ async function stopWorkers(arena: ChaosContext): Promise<void> {
   }
 }
 
-/** Until the arena is over; every fault once before any comes again. */
+/** Until the run is over; every fault once before any repeats. */
 async function injectAtRandom(arena: ChaosContext, faults: readonly Fault[]): Promise<void> {
   let bag: Fault[] = [];
   while (!arena.isOver()) {
@@ -77,7 +80,10 @@ async function injectFault(arena: ChaosContext, fault: Fault): Promise<void> {
   else if (fault === "F10") await cutPostgres(arena);
 }
 
-/** Every point as often as asked; a lane's worker has half of what is still due, so that rare points get their turn too. */
+/**
+ * Every point as often as requested; a lane's worker has half of what is still due, so that rare points get their
+ * turn too.
+ */
 async function killEverywhere(arena: ChaosContext): Promise<void> {
   const due = new Map(KILL_POINTS.map((point) => [point, arena.rounds]));
   const busy = new Set<Program>();
@@ -95,7 +101,7 @@ async function killEverywhere(arena: ChaosContext): Promise<void> {
     busy.add(target);
     let armed = await arena.crew.replace(target, killAtEnv(points(half)));
     while (misses < MAX_MISSES && !arena.isOver() && points(half).length > 0) {
-      // The next one dies too: a start less for each death.
+      // The next worker dies too, which saves one start per death.
       arena.crew.armNext(armed, killAtEnv(points(half)));
       const point = await awaitDeath(arena, armed);
       if (point !== undefined) due.set(point, (due.get(point) ?? 1) - 1);

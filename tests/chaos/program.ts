@@ -1,14 +1,14 @@
-/** One process of ours: `fleet worker` or `fleet web`, started, watched and signalled by its pid. */
+/** One process of the fleet: `fleet worker` or `fleet web`, started, watched and signalled by its pid. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { builtProgram } from "../support/built.ts";
 
-/** What a process said when a fault struck it (see src/processes/faults.ts). */
+/** What a process reported when a fault was injected (see src/processes/faults.ts). */
 export interface FaultHit {
   readonly point: string;
-  /** The task or notification it was about. */
+  /** The task or notification that was being processed. */
   readonly subject: string | undefined;
   readonly at: number;
 }
@@ -23,11 +23,11 @@ export interface Program {
   readonly name: string;
   readonly pid: number;
   readonly startedAt: number;
-  /** Resolves when it says that it works. Rejects when it ends before. */
+  /** Resolves when the process reports that it is ready. Rejects when it exits before. */
   readonly ready: Promise<void>;
   readonly ended: Promise<ProcessExit>;
   isOver(): boolean;
-  /** When and where it was struck; undefined until then. */
+  /** When and where the fault was injected; undefined until then. */
   struck(): FaultHit | undefined;
   signal(signal: NodeJS.Signals): void;
 }
@@ -40,7 +40,7 @@ export interface ProgramOptions {
   readonly logFile: string;
 }
 
-/** Built with us, or by the test run. */
+/** Built together with this program, or by the test run. */
 const programFile = () =>
   import.meta.url.endsWith(".ts") ? builtProgram() : fileURLToPath(new URL("../../src/cli/bin.js", import.meta.url));
 
@@ -63,7 +63,8 @@ export function startProgram({ name, args, env, cwd, logFile }: ProgramOptions):
     );
   });
   ready.catch(() => undefined);
-  // Known to have ended once its last words are read: at its exit the line that says what struck it may still be in the pipe.
+  // Ended only once its output is read completely: at the exit the line that reports the fault may still be in the
+  // pipe.
   const ended = new Promise<ProcessExit>((resolve) => {
     let at = 0;
     child.once("exit", () => {

@@ -1,4 +1,7 @@
-/** What must hold when it is quiet again: the library's invariants, and what only looking at disk, git and tmux can tell. */
+/**
+ * What must hold when the fleet is idle again: the invariants of the store, and what only disk, git and tmux can
+ * show.
+ */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { listProcesses, readEnvironment } from "../../src/command/process-tree.ts";
@@ -70,7 +73,7 @@ function wrongEndings(stage: ChaosEnvironment): Promise<string[]> {
   );
 }
 
-/** The stub says one line when it begins: two of them in one run mean two agents. */
+/** The stub prints one line when it begins: two of them in one attempt mean two agents. */
 function duplicateRuns({ home }: ChaosEnvironment): string[] {
   const wrong: string[] = [];
   const root = join(home, "attempts");

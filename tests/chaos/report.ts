@@ -1,4 +1,4 @@
-/** The table at the end: what struck how often, how soon it was over, and what holds. */
+/** The table at the end: how often each fault was injected, how long the recovery took, and which checks hold. */
 import { FAULTS, type Fault } from "./options.ts";
 import type { FaultRecord } from "./faults.ts";
 import type { Proof } from "./proofs.ts";
@@ -11,7 +11,10 @@ export interface FaultRow {
   readonly wrong: readonly string[];
 }
 
-/** Of each strike: the first move of what it hit, by anybody, after it; from the audit log and the notifications. */
+/**
+ * For each fault: the first transition afterwards of what it affected, by any process; from the audit log and the
+ * notifications.
+ */
 export async function buildFaultRows(
   stage: ChaosEnvironment,
   strikes: readonly FaultRecord[],
@@ -42,7 +45,7 @@ const NEXT_OF_SUBJECT = `
     union all select delivered_at from fleet_notifications where id = $1::uuid and delivered_at > $2::timestamptz) n
   having min(at) is not null`;
 
-/** Tasks whose last word before was the dead process's, while it started them. */
+/** Tasks whose latest entry before the fault is the dead process's, while it started them. */
 const NEXT_OF_HELD = `
   select extract(epoch from (select min(n.at) from audit_log n where n.task_id = l.task_id and n.at > $2::timestamptz) - $2::timestamptz) * 1000 as ms
   from (select distinct on (task_id) task_id, actor, action from audit_log where at <= $2::timestamptz order by task_id, seq desc) l
@@ -84,7 +87,7 @@ export function printProofs(proofs: readonly Proof[], say: (line: string) => voi
   }
 }
 
-/** Where the time of an attempt went: medians of the spawn's steps, and of the waits between one move and the next. */
+/** Where the time of an attempt went: medians of the spawn's steps, and of the waits between transitions. */
 export async function printTimes(stage: ChaosEnvironment, say: (line: string) => void): Promise<void> {
   const steps = await stage.query(
     `select step->>'step' as name, percentile_cont(0.5) within group (order by (step->>'ms')::float8) as ms

@@ -1,4 +1,4 @@
-/** `npm run chaos`: real processes and stores, faults while tasks flow, and at the end everything that must hold is looked at. */
+/** `npm run chaos`: real processes and stores, faults while tasks are running, and at the end every check. */
 import { startClients } from "./clients.ts";
 import { startWorkerPool, type WorkerPool } from "./workers.ts";
 import type { FaultRecord } from "./faults.ts";
@@ -11,7 +11,7 @@ import { printProofs, printRows, printTimes, buildFaultRows } from "./report.ts"
 import { openEnvironment, type ChaosEnvironment } from "./environment.ts";
 
 const WORKERS = 3;
-/** A task that has not moved for so long is stuck. */
+/** A task without a transition for so long is stuck. */
 const STUCK_MS = 90_000;
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
@@ -52,7 +52,7 @@ async function chaos({ tasks, faults, seed, queue, slots, keep, verbose }: Chaos
     clearInterval(timer);
     if (stuck === "interrupted") return false;
     const { duplicated } = await striking;
-    // What the last fault and the last copies set in motion.
+    // Waits for the effects of the last fault and the last copies.
     const restless = stuck ?? (await waitUntilIdle(stage, STUCK_MS));
     const tookMs = Date.now() - startedAt;
     await crew.stop();
@@ -73,7 +73,7 @@ interface ChaosOutcome {
   readonly tookMs: number;
 }
 
-/** Everything that must hold, looked at and printed; false when anything does not. */
+/** Runs and prints every check; false when one fails. */
 async function verifyOutcome({ stage, crew, asked, strikes, restless, tookMs }: ChaosOutcome): Promise<boolean> {
   const failures = [...crew.unexpectedExits, ...asked.wrong, ...strikes.flatMap(({ wrong }) => wrong ?? [])];
   if (restless) failures.push(`it never became quiet: ${JSON.stringify(restless)}`);

@@ -1,4 +1,7 @@
-/** Keeps the wished number of workers and one web process running: each place has one process at a time, and one that dies is replaced. */
+/**
+ * Maintains the wanted number of workers and one web process: each slot has one process at a time, and one that dies
+ * is replaced.
+ */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Program } from "./program.ts";
 import type { ChaosEnvironment } from "./environment.ts";
@@ -6,26 +9,29 @@ import type { ChaosEnvironment } from "./environment.ts";
 export interface WorkerPool {
   workers(): readonly Program[];
   web(): Program;
-  /** Ends `old` in order; the next one at its place has these settings besides. Resolves with it when it works, or ended already. */
+  /**
+   * Shuts `old` down gracefully; its successor has these additional settings. Resolves with the successor when it is
+   * ready, or has ended already.
+   */
   replace(old: Program, more: Readonly<Record<string, string>>): Promise<Program>;
-  /** The one that comes after `program` at its place has these settings besides. */
+  /** The successor of `program` has these additional settings. */
   armNext(program: Program, more: Readonly<Record<string, string>>): void;
-  /** Who comes after `old` at its place, when it works. */
+  /** The successor of `old`, when it is ready. */
   successor(old: Program): Promise<Program>;
-  /** Ends of processes that nobody meant. */
+  /** Unexpected exits of processes. */
   readonly unexpectedExits: string[];
-  /** It may end now without that being an accident. */
+  /** From now on its exit is expected. */
   expectExit(program: Program): void;
   stop(): Promise<void>;
 }
 
 interface ProcessSlot {
   current: Program;
-  /** For the next one that is started here. */
+  /** For the next process that is started here. */
   more: Readonly<Record<string, string>>;
 }
 
-/** A store may be away just now: a supervisor tries again, and not at once. */
+/** A store may be down just now: a supervisor retries, and not at once. */
 const RESTART_DELAY_MS = 1_000;
 const KILL_AFTER_MS = 15_000;
 

@@ -1,4 +1,4 @@
-/** A server that answers as the real one does, with what a test wants said. */
+/** A server that responds in the format of the real one, with content that a test chooses. */
 import { z } from "zod";
 import { FleetError, TaskNotFoundError } from "../../src/domain/errors.ts";
 import { SpawnRequest } from "../../src/domain/task/spawn.ts";
@@ -11,17 +11,20 @@ import { Rejection, Removed, TaskView } from "../../src/views/task.ts";
 import { eventually } from "../support/eventually.ts";
 import { anAgentView, aPsView, aStoryView, aTaskView, NOW, TASK_ID } from "../support/views.ts";
 
-/** What the server was asked, and what it is to answer next. */
+/** The requests that the server received, and its next responses. */
 export interface FakeServer {
   readonly requests: { body?: unknown; key?: string | undefined; query?: unknown }[];
   failures: Error[];
-  /** The statuses the task goes through; then it is ready. Each stays until it was looked at, the last for a moment only. */
+  /**
+   * The statuses that the task passes through before it is ready. Each lasts until it was read, the last one only for
+   * a moment.
+   */
   flow: TaskView["status"][];
-  /** How often the task was looked at. */
+  /** How often the task was read. */
   taskReads: number;
 }
 
-/** Everything that could steer, hide or reorder what a terminal shows. */
+/** Every character that could control, hide or reorder what a terminal shows. */
 export const EVIL = "red \u001B[31m bidi \u202E clip \u001B]52;c;eA==\u0007 nul \u0000 c1 \u009B31m";
 
 const Id = z.object({ id: z.string() });

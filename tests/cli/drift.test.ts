@@ -1,4 +1,7 @@
-/** fleet drift and fleet science: what they print, what they ask, and that nothing in a report can steer a terminal. */
+/**
+ * fleet drift and fleet science: what they print, what they request, and that nothing in a report can control a
+ * terminal.
+ */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { main } from "../../src/cli/main.ts";
 import { driftReport, DriftFinding, DriftReportDocument, toDriftFinding } from "../../src/domain/drift/report.ts";
@@ -120,7 +123,7 @@ async function fleet(...words: string[]) {
 const STEERS = /[\u0000-\u0009\u000B-\u001F\u007F-\u009F\u200B-\u200F\u202A-\u202E\u2060-\u206F]/;
 
 test.each([[["drift"]], [["drift", "--all", "--json"]], [["science"]], [["science", "--json"]]])(
-  "%j lets nothing through that could steer a terminal",
+  "%j prints nothing that could control a terminal",
   async (words) => {
     const { exit, out, err } = await fleet(...words);
 
@@ -129,7 +132,7 @@ test.each([[["drift"]], [["drift", "--all", "--json"]], [["science"]], [["scienc
   },
 );
 
-test("a finding says since when, what is declared, what is there and what to type; and what was not looked at", async () => {
+test("a finding shows since when, the declared and the actual value and the next command; unchecked items are listed", async () => {
   lookedAt = hoursAgo(1);
   const { out } = await fleet("drift", "--product", "shop");
 
@@ -143,7 +146,7 @@ test("a finding says since when, what is declared, what is there and what to typ
   expect((await fleet("drift", "--exit-code")).exit).toBe(4);
 });
 
-test("--check asks for a look and waits until it is over", async () => {
+test("--check requests a scan and waits until it is complete", async () => {
   lookedAt = undefined;
   expect((await fleet("drift")).out).toContain("not everything was looked at yet");
 
@@ -154,7 +157,7 @@ test("--check asks for a look and waits until it is over", async () => {
   expect(out).toContain("looked at just now");
 });
 
-test("accepting needs a reason, and says what counts as right", async () => {
+test("accepting needs a reason, and prints the new baseline", async () => {
   const { out } = await fleet("drift", "accept", "a1b2c3d4", "--reason", "on purpose");
   const silent = await fleet("drift", "accept", "a1b2c3d4");
 
@@ -163,7 +166,7 @@ test("accepting needs a reason, and says what counts as right", async () => {
   expect(silent).toMatchObject({ exit: 2, err: expect.stringContaining("say why") });
 });
 
-test("the board shows each status with its dossiers, what is stuck, and files that cannot be read", async () => {
+test("the board shows each status with its dossiers, stuck ones, and unreadable files", async () => {
   lookedAt = undefined;
   const { out } = await fleet("science", "--refresh");
 

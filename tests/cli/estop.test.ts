@@ -1,11 +1,11 @@
-/** fleet estop, from what is typed to every surface that shows it. */
+/** fleet estop, from the command line to every view that shows it. */
 import { expect, test } from "vitest";
 import { engageEstop } from "../../src/conductor/attempts/estop.ts";
 import { addProduct } from "../support/factory.ts";
 import { testFleet } from "../support/fleet.ts";
 import { openTestCli } from "../support/typed.ts";
 
-test("what is stopped is shown wherever it holds something, until it is released", async () => {
+test("a kill switch is shown wherever it applies, until it is released", async () => {
   await using fleet = await testFleet();
   await using typed = await openTestCli(fleet);
   const { by } = typed;
@@ -36,7 +36,7 @@ test("what is stopped is shown wherever it holds something, until it is released
   expect((await type("schedules")).out).toContain("■ product shop is parked: the flood");
 });
 
-test("what is not said wholly is refused, and nobody stops what is not theirs", async () => {
+test("an incomplete command is refused, and operators stop only what is theirs", async () => {
   await using fleet = await testFleet();
   await using typed = await openTestCli(fleet);
   const { by } = typed;

@@ -1,4 +1,4 @@
-/** The verbs, from what is typed to what is printed, over a real server whose answers the test makes. */
+/** The CLI commands, from the arguments to the output, over a real server whose responses the test chooses. */
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -24,7 +24,7 @@ interface Look {
   readonly env?: Record<string, string>;
 }
 
-/** Types `fleet …`; gives the exit code and what was printed. */
+/** Runs `fleet …`; returns the exit code and the output. */
 async function fleet(words: readonly string[], { columns, env = {} }: Look = {}) {
   let out = "";
   let err = "";
@@ -51,7 +51,7 @@ test.each([
   [["events", "-f", "--task", TASK_ID]],
   [["show", TASK_ID, "--json"]],
   [["ps"]],
-])("%j lets nothing through that could steer a terminal", async (words) => {
+])("%j prints nothing that could control a terminal", async (words) => {
   server.flow = ["running"];
   const { exit, out, err } = await fleet(words);
 
@@ -60,7 +60,7 @@ test.each([
   expect(out).not.toMatch(STEERS);
 });
 
-test("--json prints the view as it is, so that the same value comes out", async () => {
+test("--json prints the view as it is, and parsing it gives the same value", async () => {
   const { out } = await fleet(["ps", "--json"]);
 
   const seen = PsView.parse(JSON.parse(out));
@@ -87,11 +87,11 @@ test.each([
   [["--help"], 0],
   [["help", "ps"], 0],
   [["ps", "--help"], 0],
-])("%j exits %i", async (words, exit) => {
+])("%j exits with %i", async (words, exit) => {
   expect((await fleet(words)).exit).toBe(exit);
 });
 
-test("an error is a sentence on stderr, or a problem document under --json", async () => {
+test("an error is a sentence on stderr, or a problem document with --json", async () => {
   const said = await fleet(["show", "nobody"]);
   expect(said).toMatchObject({ out: "", err: "✖ Task nobody not found. List your tasks with: fleet ps --all\n" });
 
@@ -99,7 +99,7 @@ test("an error is a sentence on stderr, or a problem document under --json", asy
   expect(JSON.parse(err)).toMatchObject({ type: "/problems/task-not-found", status: 404 });
 });
 
-test("spawn sends what was typed, and the schema's defaults for the rest", async () => {
+test("spawn sends its arguments, and the schema's defaults for the rest", async () => {
   server.requests.length = 0;
   await fleet(["spawn", "/srv/git/shop.git", "do it", "--command", "npm test", "--max-retries", "1", "--type", "docs"]);
 
@@ -113,7 +113,7 @@ test("spawn sends what was typed, and the schema's defaults for the rest", async
   });
 });
 
-test("spawn asks again with the same key when the server is away for a moment", async () => {
+test("spawn retries with the same key when the server is unavailable for a moment", async () => {
   server.requests.length = 0;
   server.failures = [new FleetError("database-unavailable", "away", { retryAfterSeconds: 1 })];
   const { exit } = await fleet(["spawn", "/x", "do it"]);
@@ -123,7 +123,7 @@ test("spawn asks again with the same key when the server is away for a moment", 
   expect(server.requests).toHaveLength(2);
 });
 
-test("what has no key is asked once, whatever happens", async () => {
+test("a request without a key is sent once, whatever happens", async () => {
   server.requests.length = 0;
   server.failures = [new FleetError("database-unavailable", "PostgreSQL does not answer.")];
 
@@ -131,7 +131,7 @@ test("what has no key is asked once, whatever happens", async () => {
   expect(server.requests).toHaveLength(1);
 });
 
-test("spawn --wait shows each step once, and exits by how it ended", async () => {
+test("spawn --wait shows each step once, and its exit code is the outcome", async () => {
   server.flow = ["spawning", "running", "reviewing"];
   const good = await fleet(["spawn", "/x", "do it", "--wait"]);
   expect(good.exit).toBe(0);
@@ -141,7 +141,7 @@ test("spawn --wait shows each step once, and exits by how it ended", async () =>
   expect((await fleet(["spawn", "/x", "do it", "--wait"])).exit).toBe(1);
 });
 
-test("reject takes its comment along; rm says how to bring the work back", async () => {
+test("reject sends its comment; rm prints how to restore the work", async () => {
   server.requests.length = 0;
   await fleet(["reject", TASK_ID, "stream it"]);
   expect(server.requests[0]?.body).toEqual({ comment: "stream it" });
@@ -154,18 +154,18 @@ test.each([160, 100, 80, 60, 48])("ps fits a terminal of %i columns", async (col
   expect(out).toMatchSnapshot();
 });
 
-test("colours are for terminals, and NO_COLOR is heard", async () => {
+test("colours are for terminals, and NO_COLOR is respected", async () => {
   const { out: coloured } = await fleet(["ps"], { columns: 100, env: { TERM: "xterm" } });
   expect(coloured).toContain("\u001B[");
   expect((await fleet(["ps"], { columns: 100, env: { NO_COLOR: "1" } })).out).not.toContain("\u001B[");
   expect((await fleet(["ps"])).out).not.toContain("\u001B[");
 });
 
-test("show tells the whole story", async () => {
+test("show prints every detail of a task", async () => {
   expect((await fleet(["show", TASK_ID], { columns: 100, env: { NO_COLOR: "1" } })).out).toMatchSnapshot();
 });
 
-test("without a server it says how to start one", async () => {
+test("without a server the error says how to start one", async () => {
   await using home = await temporaryHome();
   const away = { FLEET_URL: "", FLEET_TOKEN: "", FLEET_HOME: home.path };
   const none = await fleet(["ps"], { env: away });
@@ -179,7 +179,7 @@ test("without a server it says how to start one", async () => {
   expect(await fleet(["ps"], { env: away })).toMatchObject({ exit: 3, err: expect.stringContaining("chmod 600") });
 });
 
-test("the token of the local stack is not sent elsewhere", async () => {
+test("the token of the local stack is not sent to another server", async () => {
   await using home = await temporaryHome();
   await writeFile(join(home.path, "credentials.json"), JSON.stringify({ url: "http://127.0.0.1:1", token }), {
     mode: 0o600,

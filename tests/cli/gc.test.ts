@@ -1,4 +1,4 @@
-/** fleet gc and fleet snapshots, as they are typed. */
+/** fleet gc and fleet snapshots, as an operator runs them. */
 import { readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ import { openTestCli } from "../support/typed.ts";
 
 const shop = Product.parse({ id: "shop", repository: "/nowhere/shop" });
 
-test("a dry run lists what the real one then does, through the host's own queue", async () => {
+test("a dry run lists exactly what the real run then does, through the host's own queue", async () => {
   await using fleet = await testFleet({ settings: { gc: { keepRuns: 2 } } });
   fleet.fleet.settings.products.push(shop);
   await using typed = await openTestCli(fleet);
@@ -43,7 +43,7 @@ test("a dry run lists what the real one then does, through the host's own queue"
   expect(JSON.parse(json)).toMatchObject({ dryRun: false, hosts: [{ host: "here", gone: [] }], waiting: [] });
 });
 
-test("what a host was asked it finds in its rows, when the hint is lost", async () => {
+test("a host finds a request in its rows when the hint is lost", async () => {
   await using fleet = await testFleet({ settings: { gc: { keepRuns: 1 } } });
   await aRun(fleet, { hours: 1 });
   const old = await aRun(fleet, { hours: 2 });
@@ -60,7 +60,7 @@ test("what a host was asked it finds in its rows, when the hint is lost", async 
   expect(HostGcReport.parse(row?.["report"]).gone).toMatchObject([{ subject: old, outcome: "put-aside" }]);
 });
 
-test("on schedule every host that is alive is asked", async () => {
+test("every live host gets a gc request on schedule", async () => {
   await using fleet = await testFleet({ settings: { gc: { keepRuns: 1 } } });
   await aRun(fleet, { hours: 1 });
   await aRun(fleet, { hours: 2 });
@@ -74,7 +74,7 @@ test("on schedule every host that is alive is asked", async () => {
   expect(completed).toBeGreaterThan(0);
 });
 
-test("gc_runs collects its own product and keeps what it did as evidence", async () => {
+test("gc_runs collects its own product and stores what it did as evidence", async () => {
   await using fleet = await testFleet({ settings: { gc: { keepRuns: 2 } } });
   for (const hours of [1, 2, 3]) await aRun(fleet, { hours });
   for (const hours of [1, 2, 3]) await aRun(fleet, { hours, productId: "other" });

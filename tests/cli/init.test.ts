@@ -1,4 +1,4 @@
-/** fleet init in real small repositories: what it finds, what it writes, what it asks, and what it leaves alone. */
+/** fleet init in real small repositories: what it finds, writes and asks, and what it does not change. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -13,7 +13,7 @@ afterAll(() => folder[Symbol.dispose]());
 
 interface Typing {
   readonly cwd: string;
-  /** What a person types, a line for each question; nobody is there without. */
+  /** The operator's input, one line per question; without it the run is not interactive. */
   readonly lines?: readonly string[];
 }
 
@@ -39,7 +39,7 @@ const json = (value: object) => JSON.stringify(value);
 const repository = (name: string, files: Readonly<Record<string, string>>) =>
   newCheckout(join(folder.path, name), { "README.md": "hello\n", ...files });
 
-/** What sh is to run. */
+/** The command for sh to run. */
 const line = (argv: readonly string[] | undefined) => argv?.at(-1);
 
 async function productOf(root: string) {
@@ -125,7 +125,7 @@ const PROJECTS: readonly (readonly [string, Readonly<Record<string, string>>, ob
   ["Only Words", {}, { id: "only-words", setup: undefined, validate: undefined, test: undefined }],
 ];
 
-test.each(PROJECTS)("%s is recognised, and what is written is a good fleet.yaml", async (name, files, wanted) => {
+test.each(PROJECTS)("%s is recognised, and the written fleet.yaml is valid", async (name, files, wanted) => {
   const root = repository(name, files);
 
   const { exit, err } = await init({ cwd: root }, "--yes");
@@ -134,7 +134,7 @@ test.each(PROJECTS)("%s is recognised, and what is written is a good fleet.yaml"
   expect(await productOf(root)).toMatchObject({ repository: root, baseBranch: "main", status: "active", ...wanted });
 });
 
-test("it says what it found and what comes next, stands at the top of the repository, and takes the remote's branch", async () => {
+test("init prints what it found and the next steps, works at the root of the repository, and uses the remote's branch", async () => {
   const upstream = repository("upstream", { "go.mod": "module shop\n" });
   runGit(upstream, "branch", "-m", "trunk");
   const root = join(folder.path, "clone");
@@ -153,7 +153,7 @@ test("it says what it found and what comes next, stands at the top of the reposi
   });
 });
 
-test("a file that is there stays as it is, unless it is meant to go", async () => {
+test("an existing file stays as it is, unless it is to be overwritten", async () => {
   const root = repository("taken", { "go.mod": "module taken\n" });
   writeFileSync(join(root, "fleet.yaml"), "version: 1\n");
 
@@ -165,7 +165,7 @@ test("a file that is there stays as it is, unless it is meant to go", async () =
   expect((await productOf(root)).id).toBe("taken");
 });
 
-test("a person is asked, line by line: Enter takes what was found, - means none, and what cannot be is asked again", async () => {
+test("questions are asked line by line: Enter accepts what was found, - means none, and an invalid answer is asked again", async () => {
   const root = repository("asked", { "go.mod": "module asked\n" });
 
   const { exit, out } = await init({
@@ -185,7 +185,7 @@ test("a person is asked, line by line: Enter takes what was found, - means none,
   });
 });
 
-test("when nobody answers, or somebody goes away, nothing is written", async () => {
+test("when the input ends or is interrupted, nothing is written", async () => {
   const root = repository("nobody", {});
 
   expect(await init({ cwd: root })).toMatchObject({ exit: 2, err: expect.stringContaining("fleet init --yes") });
@@ -197,7 +197,7 @@ test("when nobody answers, or somebody goes away, nothing is written", async () 
   expect(() => readFileSync(join(root, "fleet.yaml"))).toThrow("ENOENT");
 });
 
-test("outside a repository it says how to make one; --json tells scripts what was written", async () => {
+test("outside a repository the error says how to create one; --json reports what was written", async () => {
   expect(await init({ cwd: "/" }, "--yes")).toMatchObject({ exit: 2, err: expect.stringContaining("git init") });
   const root = repository("scripted", { "go.mod": "module scripted\n" });
 

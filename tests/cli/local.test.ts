@@ -1,4 +1,7 @@
-/** The verbs that run things on this machine: the demo to its end, doctor on well and unwell machines, and what up refuses. */
+/**
+ * The commands that run things on this machine: the whole demo, doctor on healthy and broken machines, and what up
+ * refuses.
+ */
 import { execFile } from "node:child_process";
 import { chmod, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -16,7 +19,7 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-/** Types `fleet …` with this environment; gives the exit code and what was printed. */
+/** Runs `fleet …` with this environment; returns the exit code and the output. */
 async function fleet(words: readonly string[], env: Readonly<Record<string, string>> = {}) {
   for (const [name, value] of Object.entries({ DATABASE_URL: "", REDIS_URL: "", FLEET_CONFIG: "", ...env })) {
     vi.stubEnv(name, value);
@@ -35,34 +38,30 @@ async function fleet(words: readonly string[], env: Readonly<Record<string, stri
   return { exit, out, err };
 }
 
-test(
-  "the demo conducts its three tasks and two work orders, and leaves nothing behind",
-  { timeout: 180_000 },
-  async () => {
-    await using home = await temporaryHome();
+test("the demo runs its three tasks and two work orders, and leaves nothing behind", { timeout: 180_000 }, async () => {
+  await using home = await temporaryHome();
 
-    const { exit, out, err } = await fleet(["demo", "--json"], { TMPDIR: home.path });
+  const { exit, out, err } = await fleet(["demo", "--json"], { TMPDIR: home.path });
 
-    expect({ exit, err }).toEqual({ exit: 0, err: "" });
-    expect(JSON.parse(out)).toMatchObject({
-      ok: true,
-      auditHolds: true,
-      invariantsHold: true,
-      tasks: [
-        { status: "merged", attempts: 1, learntFrom: null },
-        { status: "ready", attempts: 2, learntFrom: "ci_failed" },
-        { status: "ready", attempts: 2, learntFrom: "review_rejected" },
-      ],
-      orders: [
-        { intent: "validate", status: "completed", verified: true },
-        { intent: "test", status: "completed", verified: true, evidence: expect.arrayContaining(["junit.xml"]) },
-      ],
-    });
-    expect(await readdir(home.path)).toEqual([]);
-    const { stdout } = await run("ps", ["-eo", "args"]);
-    expect(stdout).not.toContain(home.path);
-  },
-);
+  expect({ exit, err }).toEqual({ exit: 0, err: "" });
+  expect(JSON.parse(out)).toMatchObject({
+    ok: true,
+    auditHolds: true,
+    invariantsHold: true,
+    tasks: [
+      { status: "merged", attempts: 1, learntFrom: null },
+      { status: "ready", attempts: 2, learntFrom: "ci_failed" },
+      { status: "ready", attempts: 2, learntFrom: "review_rejected" },
+    ],
+    orders: [
+      { intent: "validate", status: "completed", verified: true },
+      { intent: "test", status: "completed", verified: true, evidence: expect.arrayContaining(["junit.xml"]) },
+    ],
+  });
+  expect(await readdir(home.path)).toEqual([]);
+  const { stdout } = await run("ps", ["-eo", "args"]);
+  expect(stdout).not.toContain(home.path);
+});
 
 const Report = z.object({
   ok: z.boolean(),
@@ -75,7 +74,7 @@ async function doctor(env: Readonly<Record<string, string>>) {
   return { exit, found: Object.fromEntries(findings.map((finding) => [finding.name, finding])) };
 }
 
-test("doctor is content with a machine that has what is needed, and changes nothing", async () => {
+test("doctor passes on a machine that has everything needed, and changes nothing", async () => {
   await using home = await temporaryHome();
 
   const { exit, found } = await doctor({ FLEET_HOME: home.path });
@@ -86,7 +85,7 @@ test("doctor is content with a machine that has what is needed, and changes noth
   expect(await readdir(home.path)).toEqual([]);
 });
 
-test("doctor says what is wrong with each store, the settings and the programs, and how to fix it", async () => {
+test("doctor reports what is wrong with each store, the settings and the programs, and how to fix it", async () => {
   await using home = await temporaryHome();
   const config = join(home.path, "fleet.yaml");
   await writeFile(config, "products: [{id: Not Good, nonsense: x}]\nautoMerge: maybe\n");
@@ -113,7 +112,7 @@ test("doctor says what is wrong with each store, the settings and the programs, 
   expect(found["fleet.yaml"]?.said).toMatch(/products\[0\]\.id.*products\[0\]\.nonsense.*autoMerge/);
 });
 
-test("doctor sees PostgreSQL with its schema, its clock, and a Redis that evicts nothing", async () => {
+test("doctor checks PostgreSQL's schema and clock, and that Redis evicts nothing", async () => {
   await using home = await temporaryHome();
   await using database = await testDatabase();
 
@@ -124,7 +123,7 @@ test("doctor sees PostgreSQL with its schema, its clock, and a Redis that evicts
   expect(found["Redis"]).toMatchObject({ state: "ok" });
 });
 
-test("up refuses a taken port, and has then closed everything", async () => {
+test("up refuses a port in use, and has closed everything by then", async () => {
   await using home = await temporaryHome();
   await using database = await testDatabase();
   const taken = createServer().listen(0, "127.0.0.1");
@@ -144,7 +143,7 @@ test("up refuses a taken port, and has then closed everything", async () => {
   expect(open).toEqual([]);
 });
 
-test("up refuses what needs no server before it starts one", async () => {
+test("up refuses invalid input that needs no server before it starts one", async () => {
   await using home = await temporaryHome();
   const file = join(home.path, "file");
   const config = join(home.path, "fleet.yaml");

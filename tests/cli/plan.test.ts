@@ -1,4 +1,4 @@
-/** fleet plan and fleet products, from what is typed to what a real server stored. */
+/** fleet plan and fleet products, from the command line to what a real server stored. */
 import { mkdtemp, readdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ async function aFactory() {
   };
 }
 
-test("plan shows what is next, why, and what to type then; --json is the same bytes each time", async () => {
+test("plan shows what is next, why, and the next command; --json gives the same bytes each time", async () => {
   await using world = await aFactory();
   expect((await world.type("plan")).out).toContain("0 orders; 10 were wanted, but there are no candidates.");
   for (const id of ["d", "c", "b", "a"]) addProduct(world.fleet, world.by, { id });
@@ -70,7 +70,7 @@ test("--dry-run changes no row, --out writes one valid file for each order", asy
   }
 });
 
-test("a plan is proved by its id, and one that was tampered with exits 4", async () => {
+test("a plan is verified by its id, and a changed one exits with 4", async () => {
   await using world = await aFactory();
   addProduct(world.fleet, world.by, { id: "a" });
   const { plan_id: id } = Plan.parse(JSON.parse((await world.type("plan", "--json")).out));
@@ -94,7 +94,7 @@ test.each([["0"], ["1001"], ["2.5"], ["many"]])("a budget of %s is refused", asy
   expect((await world.type("plan", "--budget", budget)).exit).toBe(2);
 });
 
-test("products shows how each fared; kill stops one, which is said everywhere, and release lets it go on", async () => {
+test("products shows the result of each; kill stops one, which every view shows, and release lets it continue", async () => {
   await using world = await aFactory();
   expect((await world.type("products")).out).toContain("No products.");
   addProduct(world.fleet, world.by, { id: "shop", criticality: "high", slaTier: 1 });

@@ -1,4 +1,4 @@
-/** The verbs take their types from the routes of the API: what the API does not have does not compile. */
+/** The CLI takes its types from the routes of the API: a call that the API does not have does not compile. */
 import { readdir, readFile } from "node:fs/promises";
 import { expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
@@ -8,7 +8,7 @@ import { webRoutes } from "../../src/http/routes/index.ts";
 import { TaskView } from "../../src/views/task.ts";
 import { NO_KEYS } from "../support/api.ts";
 
-/** Never run: tsc checks each line. */
+/** Never runs: tsc checks each line. */
 export async function wrongRequests(api: Api): Promise<void> {
   const path = { task: "3f9a1c2b" };
   const task = await api.request("GET /api/fleet/tasks/:task", { path }, TaskView);
@@ -50,7 +50,7 @@ test("an argument stays one segment of the path, and the query holds only what i
   expect(buildPath("/keys", {})).toBe("/keys");
 });
 
-test("a verb says that it needs role admin exactly where its route does", async () => {
+test("a command's help names role admin exactly where its route needs it", async () => {
   const routes = webRoutes(() => Promise.resolve(""), NO_KEYS);
   const admins = routes
     .filter(({ role }) => role === "admin")

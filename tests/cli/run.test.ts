@@ -1,4 +1,4 @@
-/** fleet run, orders and runs, from what is typed to what a real worker left. */
+/** fleet run, orders and runs, from the command line to the results of a real worker. */
 import { appendFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -32,7 +32,7 @@ async function filesIn(folder: string): Promise<string[]> {
 }
 
 test.each(["redis", "postgres"] as const)(
-  "with queues on %s a dry run says each thing that would be done, and changes no row, no file and no job",
+  "with queues on %s a dry run lists everything that would be done, and changes no row, no file and no job",
   async (queues) => {
     await using desk = await aDesk({ queues });
     const { fleet, by } = desk;
@@ -67,7 +67,7 @@ test.each(["redis", "postgres"] as const)(
   },
 );
 
-test("run carries out what is pending, says how each ends, and exits 1 when one failed; the run shows and verifies", async () => {
+test("run executes pending orders, prints each outcome, and exits with 1 when one failed; the run can be shown and verified", async () => {
   await using desk = await aDesk();
   const { fleet, by } = desk;
   const { id } = await aProduct(fleet, by, {
@@ -110,7 +110,7 @@ test("run carries out what is pending, says how each ends, and exits 1 when one 
   expect((await desk.type("run", "show", "ffffffff")).exit).toBe(3);
 });
 
-test("of several pending orders the budget takes the most urgent, and --no-wait leaves them to themselves", async () => {
+test("of several pending orders the budget selects the most urgent, and --no-wait does not wait for them", async () => {
   await using desk = await aDesk();
   const { fleet, by } = desk;
   const products = [await aProduct(fleet, by), await aProduct(fleet, by), await aProduct(fleet, by)];
@@ -131,7 +131,7 @@ test("of several pending orders the budget takes the most urgent, and --no-wait 
   expect(await fleet.query("select action from audit_log where action = 'orders.requested'")).toHaveLength(1);
 });
 
-test("what cannot be done is refused with its reason", async () => {
+test("an invalid request is refused with its reason", async () => {
   await using desk = await aDesk();
   const { fleet, by } = desk;
   const { id } = await aProduct(fleet, by);

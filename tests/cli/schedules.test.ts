@@ -1,10 +1,10 @@
-/** fleet schedules and fleet pushed, from what is typed to what a real server did. */
+/** fleet schedules and fleet pushed, from the command line to the effects on a real server. */
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { aScheduleFile, scheduledFleet } from "../support/schedules.ts";
 import { openTestCli } from "../support/typed.ts";
 
-test("the listing shows what runs when, what is wrong, and what differs; the verbs change it", async () => {
+test("the listing shows what runs when, what is wrong, and what differs; the other commands change it", async () => {
   await using world = await scheduledFleet();
   await using typed = await openTestCli(world);
   expect((await typed.fleet("schedules")).out).toMatch(/^No schedules\. Write schedules\/<product>\.json/);
@@ -38,7 +38,7 @@ test("the listing shows what runs when, what is wrong, and what differs; the ver
   });
 });
 
-test("a hook that is installed as it is printed is a shell script; what it says makes the orders", async () => {
+test("the printed hook is a valid shell script, and running it creates the orders", async () => {
   await using world = await scheduledFleet();
   await using typed = await openTestCli(world);
   const id = world.product({ baseBranch: "trunk" });
@@ -48,7 +48,7 @@ test("a hook that is installed as it is printed is a shell script; what it says 
   expect(err).toBe("");
   expect(script).toContain("'refs/heads/trunk'");
   execFileSync("sh", ["-n"], { input: script });
-  // With a program of our own in the place of `fleet`, it says what it would ask for.
+  // With another program in the place of `fleet`, which prints what the hook would request.
   const heard = execFileSync(
     "sh",
     ["-c", script.replace(">/dev/null 2>&1", "").replace("fleet pushed", "echo pushed")],

@@ -63,7 +63,7 @@ test("the lock of a process that died is taken over", async () => {
   expect(await withLock(dir, { ...OPTIONS, timeoutMs: 1_000 }, async () => "mine")).toBe("mine");
 });
 
-test("the lock of a live process is waited for, and the refusal names it", async () => {
+test("a caller waits for the lock of a live process, and the refusal names that process", async () => {
   await using home = await temporaryHome();
   const dir = join(home.path, "lock");
   await mkdir(dir);
@@ -74,7 +74,7 @@ test("the lock of a live process is waited for, and the refusal names it", async
   );
 });
 
-test("of the processes that are registered only the live ones are listed", async () => {
+test("of the registered processes only the live ones are listed", async () => {
   await using home = await temporaryHome();
   await registerProcess(home.path);
   for (const [index, left] of DEAD.entries()) await writeFile(join(home.path, String(index)), left);

@@ -1,4 +1,4 @@
-/** The process table is read as it is, and a tree that is killed is gone. */
+/** The process table is read correctly, and a killed process tree has ended completely. */
 import { spawn } from "node:child_process";
 import { expect, test } from "vitest";
 import {
@@ -24,7 +24,7 @@ function start(script: string, env: Record<string, string> = {}) {
   return child.pid;
 }
 
-test("a process is known by its pid and its start time, not by its pid alone", () => {
+test("a process is identified by its pid and its start time, not by its pid alone", () => {
   const self = readProcess(process.pid);
 
   expect(self).toMatchObject({ pid: process.pid, ppid: process.ppid });
@@ -33,7 +33,7 @@ test("a process is known by its pid and its start time, not by its pid alone", (
   expect(listProcesses().map(({ pid }) => pid)).toContain(process.pid);
 });
 
-test("a program whose name holds parentheses and spaces is read all the same", async () => {
+test("a program whose name contains parentheses and spaces is read correctly", async () => {
   const pid = start("printf 'a) Z 1 (b' > /proc/$$/comm; sleep 30");
   await until(() => readProcess(pid)?.session === pid);
 
@@ -42,7 +42,7 @@ test("a program whose name holds parentheses and spaces is read all the same", a
   await killTree([{ pid }], { graceMs: 0 });
 });
 
-test("killing a tree reaches children, and what left the session by the marker", async () => {
+test("killing a tree reaches children, and by the marker processes that left the session", async () => {
   const marker = { name: "FLEET_TASK", value: `tree-${process.pid}` };
   const script = "setsid sh -c 'trap \"\" TERM; sleep 60; sleep 60' & setsid --fork sleep 60; sleep 60 & wait";
   const pid = start(script, { FLEET_TASK: marker.value });
@@ -55,7 +55,7 @@ test("killing a tree reaches children, and what left the session by the marker",
   expect(signalled.length).toBeGreaterThanOrEqual(5);
 });
 
-test("a pid that was given to another process is not killed", async () => {
+test("a pid that was reused by another process is not killed", async () => {
   const pid = start("sleep 30");
 
   const { signalled } = await killTree([{ pid, startTime: 1 }], { graceMs: 0 });
@@ -65,7 +65,7 @@ test("a pid that was given to another process is not killed", async () => {
   await killTree([{ pid }], { graceMs: 0 });
 });
 
-test("this process is never killed by itself, only what it started", async () => {
+test("this process never kills itself, only what it started", async () => {
   const pid = start("sleep 30");
 
   const { survivors } = await killTree([{ pid: process.pid }], { graceMs: 0 });

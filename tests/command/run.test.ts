@@ -34,7 +34,7 @@ test("nothing of our own environment reaches the command", async () => {
   expect(names.toSorted((one, other) => String(one).localeCompare(String(other)))).toEqual(["FLEET_COMMAND", "PATH"]);
 });
 
-test("input arrives whole and stdin is closed after it", async () => {
+test("input arrives complete and stdin is then closed", async () => {
   const input = "x".repeat(300_000);
 
   const { stdout } = await runCommand(["wc", "-c"], { ...PLACE, input });
@@ -48,7 +48,7 @@ test("a command that never reads its input does not fail because of it", async (
   expect(result.exitCode).toBe(0);
 });
 
-test("of a flood of output the beginning and the end are kept", async () => {
+test("of a flood of output the beginning and the end are returned", async () => {
   const result = await runCommand(["sh", "-c", "echo first; seq 1 200000; echo last"], {
     ...PLACE,
     maxOutputBytes: 1_000,
@@ -60,14 +60,14 @@ test("of a flood of output the beginning and the end are kept", async () => {
   expect(result.stdout.length).toBeLessThan(1_100);
 });
 
-test("output that fits is whole", async () => {
+test("output that fits is complete", async () => {
   const result = await runCommand(["seq", "1", "100"], { ...PLACE, maxOutputBytes: 292 });
 
   expect(result).toMatchObject({ truncated: false });
   expect(result.stdout.trim().split("\n")).toHaveLength(100);
 });
 
-test("a time-out ends the whole tree, also what left the session and ignores SIGTERM", async () => {
+test("a timeout ends the whole process tree, also processes that left the session and ignore SIGTERM", async () => {
   const place = await mkdtemp(join(tmpdir(), "fleet-run-"));
   const script = `setsid sh -c 'trap "" TERM; echo $$ > escaped; while :; do sleep 0.1; done' & sleep 60`;
 
@@ -87,14 +87,14 @@ test("an abort ends the command", async () => {
   expect(result).toMatchObject({ aborted: true, timedOut: false });
 });
 
-test("what the command left in the background ends with it and does not delay it", async () => {
+test("background processes of the command end with it and do not delay it", async () => {
   const result = await runCommand(["sh", "-c", "sleep 60 & echo $!"], PLACE);
 
   expect(isAlive(Number(result.stdout))).toBe(false);
   expect(result.durationMs).toBeLessThan(5_000);
 });
 
-test("a server that is meant to stay stays", async () => {
+test("a server that is meant to stay running does", async () => {
   const marker = { name: "CANARY", value: String(process.pid) };
   const env = { ...PLACE.env, CANARY: marker.value };
 

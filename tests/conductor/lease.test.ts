@@ -30,7 +30,7 @@ test("the lease is renewed while the work runs, and not after it", async () => {
   expect(calls).toEqual({ renewed, released: 0 });
 });
 
-test("what was claimed is given back when the work throws", async () => {
+test("a claim is released when the work throws", async () => {
   const { calls, release, renew } = counter();
   const { signal } = new AbortController();
   const failing = withLease({ signal, leaseMs: 1_000, renew, release }, () => Promise.reject(new Error("no disk")));

@@ -16,7 +16,7 @@ async function asked(fleet: TestFleet, count: number) {
 const waiting = async (fleet: TestFleet) =>
   (await fleet.query("select count(*)::int as n from outbox where processed_at is null"))[0]?.["n"];
 
-test.each(["redis", "postgres"] as const)("on %s each hint becomes one job, and is told once", async (queues) => {
+test.each(["redis", "postgres"] as const)("on %s each hint becomes one job, and is published once", async (queues) => {
   await using fleet = await testFleet({ queues });
   await asked(fleet, 3);
 
@@ -39,7 +39,7 @@ test("two relays share the rows: none is relayed twice, and none is left", async
   expect(await fleet.fleet.broker.depth(spawnQueue)).toMatchObject({ waiting: 8 });
 });
 
-test("invalid rows are set aside with their reason and finally dead, and valid rows are relayed", async () => {
+test("invalid rows are quarantined with their reason and finally dead, and valid rows are relayed", async () => {
   await using fleet = await testFleet();
   const [first, second] = await asked(fleet, 3);
   await fleet.query(

@@ -1,4 +1,4 @@
-/** What every backend of the broker must do when a worker ends: gently, impatiently, or by force. */
+/** What every backend of the broker must do when a worker ends: gracefully, by its deadline, or by force. */
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { expect, test } from "vitest";
@@ -20,7 +20,7 @@ export function testBrokerEnding(farm: BrokerFactory, where: () => BrokerLocatio
 }
 
 function testLeaving(farm: BrokerFactory): void {
-  test("draining waits for the job that runs, and claims no other", async () => {
+  test("draining waits for the running job, and claims no other", async () => {
     await using broker = await farm();
     const queue = aQueue({ concurrency: 1 });
     const gate = aGate();
@@ -35,7 +35,7 @@ function testLeaving(farm: BrokerFactory): void {
     expect(await broker.depth(queue)).toMatchObject({ completed: 1, waiting: 1, active: 0 });
   });
 
-  test("a job that does not end in time hears the signal, and another worker gets it at once", async () => {
+  test("a job that does not end in time is aborted, and another worker gets it at once", async () => {
     await using leaving = await farm();
     await using staying = await farm();
     const queue = aQueue();
@@ -58,7 +58,7 @@ function testLeaving(farm: BrokerFactory): void {
     await eventually(async () => (await board?.getJob("job_a"))?.attemptsMade === 1 || undefined);
   });
 
-  test("a job that ignores the signal is handed back without its answer", async () => {
+  test("a job that ignores the signal is returned to the queue without its result", async () => {
     await using broker = await farm();
     const queue = aQueue();
     await broker.consume(queue, () => new Promise(() => {}));
@@ -72,7 +72,7 @@ function testLeaving(farm: BrokerFactory): void {
 }
 
 function testStopping(farm: BrokerFactory): void {
-  test("a consumer that pauses claims nothing until it resumes", async () => {
+  test("a consumer that is paused claims nothing until it resumes", async () => {
     await using broker = await farm();
     const queue = aQueue();
     const { notes, answer } = recorder();
@@ -88,7 +88,7 @@ function testStopping(farm: BrokerFactory): void {
     expect(notes.toSorted()).toEqual(["a", "b", "c", "wakes"]);
   });
 
-  test("closing twice is closing once", async () => {
+  test("closing twice has the effect of closing once", async () => {
     const broker = await farm();
     await broker.consume(aQueue(), async () => {});
 
@@ -100,7 +100,7 @@ function testStopping(farm: BrokerFactory): void {
 }
 
 function testDying(farm: BrokerFactory, where: () => BrokerLocation): void {
-  test("the job of a worker that was killed is run again by another", async () => {
+  test("the job of a killed worker is run again by another", async () => {
     await using broker = await farm();
     const queue = aQueue();
     const worker = await startWorkerProcess({ ...where(), queue: queue.name });
@@ -118,6 +118,6 @@ function testDying(farm: BrokerFactory, where: () => BrokerLocation): void {
 
 async function startWorkerProcess(options: BrokerLocation & { queue: string }): Promise<ChildProcess> {
   const worker = fork("tests/support/run-ts.mjs", ["tests/broker/worker-process.ts", JSON.stringify(options)]);
-  await once(worker, "message"); // it consumes
+  await once(worker, "message"); // It is consuming.
   return worker;
 }

@@ -4,7 +4,7 @@ import type { Schedule } from "../../schedules/define.ts";
 import { aQueue, recorder, type BrokerFactory, type NoteQueue } from "./broker-support.ts";
 import { eventually } from "../support/eventually.ts";
 
-/** Takes a job out of the store behind BullMQ's back, which refuses to remove a scheduler's. */
+/** Removes a job from the store without BullMQ, which refuses to remove a scheduler's. */
 export type LoseJob = (queue: string, jobId: string) => Promise<void>;
 
 export function testBrokerSchedules(farm: BrokerFactory, lose: LoseJob): void {
@@ -27,7 +27,7 @@ function testApplying(farm: BrokerFactory): void {
     expect(broker.errors).toEqual([]);
   });
 
-  test("schedules that are applied again stay as they are", async () => {
+  test("schedules that are applied again are unchanged", async () => {
     await using broker = await farm();
     const queue = aQueue();
     const schedules = [aSchedule(queue, "a", 60_000), aSchedule(queue, "b", 60_000)];
@@ -39,7 +39,7 @@ function testApplying(farm: BrokerFactory): void {
     expect(await broker.listSchedulers([queue])).toEqual(before);
   });
 
-  test("a schedule that changed is changed, one that is gone is removed", async () => {
+  test("a changed schedule is updated, a removed one is removed", async () => {
     await using broker = await farm();
     const queue = aQueue();
     await broker.applySchedules([aSchedule(queue, "a", 60_000), aSchedule(queue, "b", 60_000)]);
@@ -54,7 +54,7 @@ function testApplying(farm: BrokerFactory): void {
     ]);
   });
 
-  test("the schedules of a queue that has none any more are removed too", async () => {
+  test("the schedules of a queue that no longer has any are removed, too", async () => {
     await using broker = await farm();
     const queue = aQueue();
     await broker.applySchedules([aSchedule(queue, "a", 60_000)]);
@@ -99,13 +99,13 @@ function testPatterns(farm: BrokerFactory): void {
   });
 }
 
-/** Six months from today, so that no clock comes near it. */
+/** Six months from today, which no test's clock reaches. */
 function aPatternFarFromNow(): string {
   return `0 0 1 ${((new Date().getUTCMonth() + 6) % 12) + 1} *`;
 }
 
 function testApplyingAgain(farm: BrokerFactory, lose: LoseJob): void {
-  test("workers that apply the same schedules at once make one scheduler and one job", async () => {
+  test("workers that apply the same schedules at once create one scheduler and one job", async () => {
     await using first = await farm();
     await using second = await farm();
     await using third = await farm();
@@ -139,7 +139,7 @@ function testApplyingAgain(farm: BrokerFactory, lose: LoseJob): void {
     await eventually(async () => notes.length >= 3 || undefined);
   });
 
-  test("a tick that only waits for a worker keeps its place", async () => {
+  test("a tick that only waits for a worker stays in its place", async () => {
     await using broker = await farm();
     const queue = aQueue();
     const schedules = [aSchedule(queue, "a", 50)];

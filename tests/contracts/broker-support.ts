@@ -1,4 +1,4 @@
-/** What the broker's contract needs of a backend, queues of its own to play with, and answers that can be looked at. */
+/** What the broker's contract needs: a backend, separate queues, and processors that record their jobs. */
 import { randomBytes } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { Redis } from "ioredis";
@@ -7,10 +7,10 @@ import { defineQueue, type QueueDefinition } from "../../queues/define.ts";
 import { openBroker, type Broker, type BrokerOptions } from "../../src/broker/broker.ts";
 import { parseInput } from "../../src/domain/errors.ts";
 
-/** Opens brokers of one farm: all with the same store and prefix. */
+/** Opens brokers of one fleet: all with the same store and prefix. */
 export type BrokerFactory = (more?: Partial<BrokerOptions>) => Promise<TestBroker>;
 
-/** Where a farm's jobs lie, to tell it to another process. */
+/** Where a fleet's jobs are stored, for another process. */
 export type BrokerLocation = Pick<BrokerOptions, "redisUrl" | "databaseUrl" | "prefix">;
 
 export interface TestBroker extends Broker, AsyncDisposable {
@@ -26,7 +26,7 @@ export async function testBroker(options: Omit<BrokerOptions, "onError">): Promi
 export const Note = z.strictObject({ note: z.string() });
 export type NoteQueue = QueueDefinition<typeof Note>;
 
-/** A queue that no other test has. */
+/** A queue that no other test uses. */
 export function aQueue(overrides: Partial<NoteQueue> = {}): NoteQueue {
   const name = `play-${randomBytes(4).toString("hex")}`;
   return defineQueue({ name, payload: Note, backoffMs: 20, jobId: ({ note }) => `job_${note}`, ...overrides });
@@ -36,7 +36,7 @@ export function aJob(queue: NoteQueue, note: string, delayMs = 0) {
   return { queue, payload: { note }, delayMs };
 }
 
-/** An answer that writes down what it was asked. */
+/** A processor that records its jobs. */
 export function recorder() {
   const notes: string[] = [];
   const answer = async (data: unknown) => {
@@ -45,7 +45,7 @@ export function recorder() {
   return { notes, answer };
 }
 
-/** Holds an answer back until the test opens it. */
+/** Blocks a processor until the test opens it. */
 export function aGate() {
   const gate = new EventEmitter();
   return { opened: once(gate, "open"), open: () => void gate.emit("open") };
@@ -57,7 +57,7 @@ export function untilAborted(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** Past the broker, as somebody else at the same Redis. */
+/** Bypasses the broker, as another client of the same Redis. */
 export async function onRedis<Result>(url: string, work: (client: Redis) => Promise<Result>): Promise<Result> {
   const client = new Redis(url);
   try {

@@ -12,7 +12,7 @@ export function testBrokerJobs(farm: BrokerFactory): void {
 }
 
 function testAdding(farm: BrokerFactory): void {
-  test("a job is answered once, though it is added twice", async () => {
+  test("a job is processed once, although it is added twice", async () => {
     await using broker = await farm();
     const queue = aQueue();
     const { notes, answer } = recorder();
@@ -27,7 +27,7 @@ function testAdding(farm: BrokerFactory): void {
     expect(broker.errors).toEqual([]);
   });
 
-  test("an id whose job is finished and kept is ignored", async () => {
+  test("an id is ignored while its finished job is retained", async () => {
     await using broker = await farm();
     const queue = aQueue();
     const { notes, answer } = recorder();
@@ -69,7 +69,7 @@ function testAdding(farm: BrokerFactory): void {
 }
 
 function testAnswering(farm: BrokerFactory): void {
-  test("a smaller priority is served first", async () => {
+  test("a smaller priority number is served first", async () => {
     await using broker = await farm();
     const queue = aQueue({ priority: ({ note }) => Number(note), concurrency: 1 });
     const { notes, answer } = recorder();
@@ -82,7 +82,7 @@ function testAnswering(farm: BrokerFactory): void {
     expect(notes).toEqual(["1", "2", "3"]);
   });
 
-  test("what is refused fails at once, with its reason on the job", async () => {
+  test("a refused job fails at once, with its reason on the job", async () => {
     await using broker = await farm();
     const queue = aQueue();
     let tries = 0;
@@ -99,7 +99,7 @@ function testAnswering(farm: BrokerFactory): void {
     expect((await board?.getFailed())?.map(({ failedReason }) => failedReason)).toEqual(["This is not yours."]);
   });
 
-  test("what the world may fix is tried again, up to the queue's attempts", async () => {
+  test("a temporary failure is retried, up to the queue's attempts", async () => {
     await using broker = await farm();
     const queue = aQueue({ attempts: 3 });
     let tries = 0;
@@ -116,7 +116,7 @@ function testAnswering(farm: BrokerFactory): void {
 }
 
 function testRefusing(farm: BrokerFactory): void {
-  test("a payload that does not fit is refused with its place, and nothing is added", async () => {
+  test("an invalid payload is refused with the path of the error, and nothing is added", async () => {
     await using broker = await farm();
     const queue = aQueue();
 
@@ -133,7 +133,7 @@ function testRefusing(farm: BrokerFactory): void {
     await expect(broker.addJobs([aJob(queue, "a")])).rejects.toThrow("makes the job id");
   });
 
-  test("a malformed payload in the store fails visibly and is not tried again", async () => {
+  test("a malformed payload in the store fails visibly and is not retried", async () => {
     await using broker = await farm();
     const queue = aQueue();
     const { notes, answer } = recorder();
@@ -152,7 +152,7 @@ function testRefusing(farm: BrokerFactory): void {
 }
 
 function testInspecting(farm: BrokerFactory): void {
-  test("the state of each id is told", async () => {
+  test("the state of each id is reported", async () => {
     await using broker = await farm();
     const queue = aQueue({ attempts: 1, concurrency: 3 });
     const consumer = await broker.consume(queue, async (data, signal) => {
@@ -178,7 +178,7 @@ function testInspecting(farm: BrokerFactory): void {
     await broker.drain(0);
   });
 
-  test("finished jobs that are older than the queue keeps are cleaned away", async () => {
+  test("finished jobs older than the queue's retention are removed", async () => {
     await using broker = await farm();
     const queue = aQueue();
     const { answer } = recorder();

@@ -1,14 +1,20 @@
-/** What every forge promises about repositories and merges; what it promises about pull requests is in pull-requests.ts. */
+/**
+ * What every forge promises about repositories and merges; what it promises about pull requests is in
+ * pull-requests.ts.
+ */
 import { describe, expect, test } from "vitest";
 import type { Forge, ForgeRepository, MergeRequest } from "../../src/forge/forge.ts";
 
 export interface ForgeWorld extends AsyncDisposable {
   readonly forge: Forge;
-  /** A repository whose main holds README.md with one line, as an operator names it. */
+  /** A repository whose main has README.md with one line, as an operator names it. */
   readonly repository: string;
-  /** Commits the files on the branch, made from `from` (main when left out), and pushes it as an agent would; answers with its tip. */
+  /**
+   * Commits the files on the branch, created from `from` (main by default), and pushes it as an agent would; returns
+   * its tip.
+   */
   push: (branch: string, files: Readonly<Record<string, string>>, from?: string) => Promise<string>;
-  /** What the file holds on the branch in the forge; undefined when it is not there. */
+  /** The content of the file on the branch in the forge; undefined when it does not exist. */
   read: (branch: string, file: string) => Promise<string | undefined>;
 }
 
@@ -18,7 +24,7 @@ export function testForge(name: string, open: () => Promise<ForgeWorld>): void {
 }
 
 function testReading(name: string, open: () => Promise<ForgeWorld>): void {
-  describe(`${name} forge: looking`, () => {
+  describe(`${name} forge: reading`, () => {
     test("ensuring twice gives the same repository, and its default branch", async () => {
       await using world = await open();
       const first = await world.forge.ensure(world.repository);
@@ -27,7 +33,7 @@ function testReading(name: string, open: () => Promise<ForgeWorld>): void {
       expect(await world.forge.ensure(world.repository)).toEqual(first);
     });
 
-    test("what is no repository is refused", async () => {
+    test("an address that is not a repository is refused", async () => {
       await using world = await open();
 
       await expect(world.forge.identify("/nowhere/at/all")).rejects.toMatchObject({ code: "not-a-repository" });
@@ -49,7 +55,7 @@ function testReading(name: string, open: () => Promise<ForgeWorld>): void {
       await expect(world.forge.headOf(repository, "nope")).rejects.toMatchObject({ code: "branch-not-found" });
     });
 
-    test("two branches are compared: what they share and what each lacks", async () => {
+    test("two branches are compared: their common base and the commits that each lacks", async () => {
       await using world = await open();
       const one = await world.push("fleet/one", { "a.txt": "a\n" });
       await world.push("fleet/two", { "b.txt": "b\n" });
@@ -60,7 +66,7 @@ function testReading(name: string, open: () => Promise<ForgeWorld>): void {
       expect(await world.forge.compare(repository, "main", "main")).toEqual({ mergeBase: main, ahead: 0, behind: 0 });
     });
 
-    test("a diff shows what the head changed since it left, redacted and cut by file", async () => {
+    test("a diff shows what the head changed since it branched off, redacted and cut by file", async () => {
       await using world = await open();
       await world.push("fleet/one", { "a.txt": "SECRET\n", "b.txt": "b\n".repeat(500) });
       await world.push("main", { "c.txt": "later\n" });
@@ -85,7 +91,7 @@ function testReading(name: string, open: () => Promise<ForgeWorld>): void {
 
 function testMerging(name: string, open: () => Promise<ForgeWorld>): void {
   describe(`${name} forge: merging`, () => {
-    test.each(["squash", "merge"] as const)("%s brings the change in, once", async (strategy) => {
+    test.each(["squash", "merge"] as const)("%s merges the change, once", async (strategy) => {
       await using world = await open();
       const { repository, ask } = await aChange(world, { strategy });
       await world.push("main", { "later.txt": "x\n" });
@@ -99,7 +105,7 @@ function testMerging(name: string, open: () => Promise<ForgeWorld>): void {
       expect(await world.read("main", "later.txt")).toBe("x\n");
     });
 
-    test("a conflict is refused with its files, and nothing moves", async () => {
+    test("a conflict is refused with its files, and no branch moves", async () => {
       await using world = await open();
       const { repository, ask } = await aChange(world, {}, { "README.md": "mine\n" });
       const main = await world.push("main", { "README.md": "theirs\n" });
@@ -111,7 +117,7 @@ function testMerging(name: string, open: () => Promise<ForgeWorld>): void {
       expect(await world.forge.headOf(await world.forge.ensure(world.repository), "main")).toBe(main);
     });
 
-    test("a head with newer commits than were reviewed is refused", async () => {
+    test("a head with newer commits than the reviewed ones is refused", async () => {
       await using world = await open();
       const { repository, ask } = await aChange(world, {});
       await world.push("fleet/one", { "b.txt": "b\n" }, "fleet/one");
@@ -120,7 +126,7 @@ function testMerging(name: string, open: () => Promise<ForgeWorld>): void {
       expect(await world.read("main", "a.txt")).toBeUndefined();
     });
 
-    test("of two merges at once both go through, one after the other", async () => {
+    test("two concurrent merges both succeed, one after the other", async () => {
       await using world = await open();
       const one = await aChange(world, {});
       const two = await aChange(world, { head: "fleet/two" }, { "b.txt": "b\n" });
@@ -132,7 +138,7 @@ function testMerging(name: string, open: () => Promise<ForgeWorld>): void {
       expect(await world.read("main", "b.txt")).toBe("b\n");
     });
 
-    test("a branch that is not there is refused", async () => {
+    test("a missing branch is refused", async () => {
       await using world = await open();
       const { repository, ask } = await aChange(world, {});
 

@@ -10,11 +10,11 @@ import { commitFiles, runGit } from "../support/repositories.ts";
 
 export interface PullRequestWorld extends AsyncDisposable {
   readonly fleet: TestFleet;
-  /** A product of this forge, and what the checks of its heads say. */
+  /** A product of this forge, and the result of the checks on its heads. */
   repository: (checks: "passing" | "failing") => Promise<string>;
-  /** A pull request as people see it at the forge. */
+  /** A pull request as it is shown at the forge. */
   read: (repository: string, number: number) => Promise<SeenPullRequest>;
-  /** What a person does at the forge itself. */
+  /** An action of a person at the forge itself. */
   setState: (repository: string, number: number, state: "closed" | "merged") => Promise<void>;
 }
 
@@ -31,7 +31,7 @@ export function testPullRequests(name: string, open: () => Promise<PullRequestWo
 
 function testWriting(name: string, open: () => Promise<PullRequestWorld>): void {
   describe(`${name} forge: writing pull requests`, () => {
-    test("a branch gets one pull request, whose head moves; the row is written with the task or not at all", async () => {
+    test("a branch gets one pull request, whose head moves; the row is written together with the task or not at all", async () => {
       await using world = await open();
       const { fleet } = world;
       const task = await fleet.spawn(await fleet.operator(), { repository: await world.repository("passing") });
@@ -48,7 +48,7 @@ function testWriting(name: string, open: () => Promise<PullRequestWorld>): void 
       expect(await world.read(task.repository, number)).toEqual({ state: "open", headSha: second, comments: [] });
     });
 
-    test("a comment with the same marker replaces the one before", async () => {
+    test("a comment with the same marker replaces the previous one", async () => {
       await using world = await open();
       const { fleet } = world;
       const task = await fleet.spawn(await fleet.operator(), { repository: await world.repository("passing") });
@@ -99,7 +99,7 @@ function testDelivery(name: string, open: () => Promise<PullRequestWorld>): void
     test.each([
       ["closed", { status: "failed", failureContext: { reason: "pull_request_closed" } }],
       ["merged", { status: "merged" }],
-    ] as const)("one that a person has %s at the forge itself decides the task", async (state, expected) => {
+    ] as const)("a pull request that a person has %s at the forge itself decides the task", async (state, expected) => {
       await using world = await open();
       const { fleet } = world;
       const repository = await world.repository("passing");
@@ -113,7 +113,7 @@ function testDelivery(name: string, open: () => Promise<PullRequestWorld>): void
       expect(await fleet.query("select state from pull_requests")).toEqual([{ state }]);
     });
 
-    test("commits that come after the review are not merged, before the monitor has seen them and after", async () => {
+    test("commits that come after the review are not merged, neither before nor after the monitor has seen them", async () => {
       await using world = await open();
       const { fleet } = world;
       const by = await fleet.operator();

@@ -1,4 +1,6 @@
-/** The pages people read: every link, file, function, `fleet` verb and setting in them exists, and every sample is valid. */
+/**
+ * The documentation: every link, file, function, `fleet` command and setting in it exists, and every sample is valid.
+ */
 import { existsSync } from "node:fs";
 import { access, readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -9,7 +11,7 @@ import { COMMANDS } from "../../src/cli/main.ts";
 import { parseSettings } from "../../src/domain/settings/settings.ts";
 
 const PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", ...(await pagesIn("docs"))];
-/** Named like settings: an event, and what we say to a command of a product. */
+/** Named like settings: an event, and variables that a product's command gets. */
 const OTHERS = new Set(["FLEET_OVERLOAD", "FLEET_EVIDENCE", "FLEET_USAGE"]);
 
 async function pagesIn(folder: string): Promise<string[]> {
@@ -17,7 +19,7 @@ async function pagesIn(folder: string): Promise<string[]> {
   return files.filter((file) => file.endsWith(".md")).map((file) => join(folder, file));
 }
 
-test.each(PAGES)("%s names only files, verbs and settings that exist", async (page) => {
+test.each(PAGES)("%s names only existing files, commands and settings", async (page) => {
   const text = await readFile(page, "utf8");
 
   for (const [, target = ""] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
@@ -28,7 +30,7 @@ test.each(PAGES)("%s names only files, verbs and settings that exist", async (pa
   expect(Object.keys(Config.shape)).toEqual(expect.arrayContaining(settings));
 });
 
-/** The changelog is about the past. */
+/** The changelog describes the past, so it may name removed files. */
 test.each(PAGES.filter((page) => page !== "CHANGELOG.md"))("%s names only source files that exist", async (page) => {
   const named = [
     ...(await readFile(page, "utf8")).matchAll(/`((?:[\w.-]+\/)+[\w-]+(?:\.[a-z]+)*\.(?:ts|mjs|sh|sql|md))`/g),

@@ -1,4 +1,4 @@
-/** Long lists in batches: everything once and in order, no more at once than a batch holds. */
+/** Long lists in batches: every item once and in order, and no more at once than a batch holds. */
 import { expect, test } from "vitest";
 import { batchesOf, inBatches } from "../../src/domain/batches.ts";
 
@@ -22,7 +22,7 @@ test("no more items than a batch holds are worked on at once, and results keep t
   expect(most).toBe(2);
 });
 
-test("an aborted signal lets the batch finish that has started, and starts no other", async () => {
+test("an aborted signal lets the current batch finish, and starts no other", async () => {
   const stopping = new AbortController();
   const work = async (item: number) => {
     stopping.abort();

@@ -1,4 +1,4 @@
-/** Budgets: what agents say that they used is read with doubt; limits are reached at 100 % and told of at 80 %. */
+/** Budgets: usage that agents report is validated; limits apply at 100 % and warn at 80 %. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { reachedCaps, parseUsage, firstReachedCap, resetAt, WARN_SHARE } from "../../src/domain/budget.ts";
@@ -21,7 +21,7 @@ test.each([
   ["figures beyond belief", '{"tokens_in":1e300,"cost_usd":1e300}', undefined],
   ["no figures", '{"tokens_in":"12","cost_usd":null}', undefined],
   ["a prototype", '{"__proto__":{"tokens_in":5}}', undefined],
-])("of usage in %s the believable part is read", (_, text, usage) => {
+])("from usage in %s the plausible part is read", (_, text, usage) => {
   expect(parseUsage(text)).toEqual(usage);
 });
 
@@ -51,7 +51,7 @@ test("a budget is reached when all of it is used, and its warning at four fifths
   expect(firstReachedCap({ tokens: 5 }, {})).toBeUndefined();
 });
 
-test("daily caps reset at midnight UTC, budgets never by themselves", () => {
+test("daily caps reset at midnight UTC, budgets never automatically", () => {
   const now = new Date("2026-12-31T23:59:59Z");
 
   expect(resetAt({ daily: true }, now)).toEqual(new Date("2027-01-01T00:00:00Z"));

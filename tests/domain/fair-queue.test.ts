@@ -1,4 +1,4 @@
-/** Whose turn it is: tenants one after the other, however much one of them waits for. */
+/** Which task is next: tenants take turns, however many tasks one of them has waiting. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { nextInLine, type WaitingTask } from "../../src/domain/fair-queue.ts";
@@ -22,7 +22,7 @@ function waiting(tenantId: string, operatorId: string, more: Partial<WaitingTask
 
 const tenantsOf = (line: readonly WaitingTask[]) => line.map(({ tenantId }) => tenantId);
 
-test("one greedy tenant that came first is served once in a round of ten", () => {
+test("a greedy tenant that came first is served once in a round of ten", () => {
   const greedy = Array.from({ length: 300 }, () => waiting("greedy", "ann"));
   const modest = Array.from({ length: 9 }, (_, n) => waiting(`modest-${n}`, "bob"));
 
@@ -32,7 +32,7 @@ test("one greedy tenant that came first is served once in a round of ten", () =>
   expect(tenantsOf(called.slice(10))).toEqual(Array.from({ length: 20 }, () => "greedy"));
 });
 
-test("the one served longest ago is next, also when asked one at a time", () => {
+test("the tenant that was served longest ago is next, also when asking for one at a time", () => {
   const line = [waiting("a", "x", { tenantServed: 7 }), waiting("b", "x", { tenantServed: 3 }), waiting("c", "x")];
 
   expect(tenantsOf(nextInLine(line, 3))).toEqual(["c", "b", "a"]);
@@ -44,7 +44,7 @@ test("within a tenant operators take turns, and each one's oldest task is first"
   expect(nextInLine([second, third, first], 3)).toEqual([first, third, second]);
 });
 
-test("who was called and found the slot gone is first, whatever was served meanwhile", () => {
+test("an operator who was called and found the slot taken is first, whatever was served meanwhile", () => {
   const again = waiting("a", "x", { tenantServed: 9, isCalledAgain: true });
 
   expect(nextInLine([waiting("b", "x"), again], 2)[0]).toBe(again);
@@ -63,7 +63,7 @@ const Line = fc
     asked.map(({ tenant, operator, at }) => waiting(`t${tenant}`, `o${operator}`, { createdAt: new Date(at) })),
   );
 
-test("nobody is forgotten or called twice, and no tenant is called again before every other that waits", () => {
+test("no task is forgotten or called twice, and no tenant is called again before every other waiting one", () => {
   fc.assert(
     fc.property(Line, fc.integer({ min: 0, max: 70 }), (line, most) => {
       const called = nextInLine(line, most);
@@ -86,7 +86,7 @@ function serve(one: WaitingTask, next: WaitingTask, served: number): WaitingTask
   return { ...one, tenantServed: served, operatorServed };
 }
 
-test("calling one by one, with what was served kept, is the same as calling all at once", () => {
+test("calling one at a time, with the served ones recorded, is the same as calling all at once", () => {
   fc.assert(
     fc.property(Line, (line) => {
       const atOnce = nextInLine(line, line.length).map(({ id }) => id);

@@ -1,4 +1,7 @@
-/** The main job as a person does it: the program as built, three tasks to ready, one merged; also through `kill -9`. */
+/**
+ * The main path as an operator runs it: the built program, three tasks until ready, one merged; also through `kill
+ * -9`.
+ */
 import { randomBytes } from "node:crypto";
 import { expect, inject, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
@@ -6,7 +9,7 @@ import { runGit } from "../support/repositories.ts";
 import { aStack } from "../support/stack.ts";
 
 const SCRIPTS = ["succeed", "fail-then-fix", "objectionable-then-fix"] as const;
-/** It takes 20 s beside one other test file; on a machine that is busy with more, longer. */
+/** It takes 20 s alongside one other test file, and longer on a busy machine. */
 const TIMEOUT_MS = 180_000;
 const PATIENCE_MS = 100_000;
 const BACKENDS = ["redis", "postgres"] as const;
@@ -17,7 +20,7 @@ type Stack = Awaited<ReturnType<typeof stackOn>>;
 
 const spawnWords = (script: string) => ["spawn", ".", `Play ${script}`, "--agent-type", "stub", "--script", script];
 
-/** What must be so however often it was interrupted. */
+/** What must hold however often the program was interrupted. */
 async function expectWhole(stack: Stack) {
   expect(JSON.parse((await stack.fleet("invariants", "--json")).stdout)).toMatchObject({ ok: true });
   expect(await stack.fleet("audit", "verify")).toMatchObject({ code: 0 });
@@ -30,7 +33,7 @@ async function expectWhole(stack: Stack) {
 }
 
 test.concurrent.each(BACKENDS)(
-  "with queues on %s three tasks come to ready, one is merged, and each can be looked at",
+  "with queues on %s three tasks become ready, one is merged, and each can be inspected",
   async (backend) => {
     await using stack = await stackOn(backend);
     await stack.up();
@@ -58,13 +61,13 @@ test.concurrent.each(BACKENDS)(
 );
 
 test.concurrent.each(BACKENDS)(
-  "with queues on %s it is killed in mid-flight, started again, and the end is the same",
+  "with queues on %s the program is killed while it works, started again, and the result is the same",
   async (backend) => {
     await using stack = await stackOn(backend);
     await stack.up();
     for (const script of SCRIPTS) expect((await stack.fleet(...spawnWords(script))).code).toBe(0);
 
-    // Three times, wherever it is just then.
+    // Three times, at whatever point it has reached.
     for (const status of ["spawning", "running", "reviewing"]) {
       await eventually(async () => {
         const rows = await stack.query("select status from fleet_tasks where status = $1 or status = 'ready'", [
@@ -96,7 +99,7 @@ test.concurrent.each(BACKENDS)(
 );
 
 test.concurrent(
-  "agents outlive the program: it is stopped in order while they work, and goes on with them",
+  "agents outlive the program: it is stopped gracefully while they work, and adopts them when it is started again",
   async () => {
     await using stack = await stackOn("redis");
     await stack.up();

@@ -1,4 +1,6 @@
-/** A handful of tasks through real processes and stores, with one fault each time: what `npm run chaos` does at length. */
+/**
+ * A handful of tasks through real processes and stores, with one fault each time: a short version of `npm run chaos`.
+ */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startClients } from "../chaos/clients.ts";
 import { startWorkerPool, type WorkerPool } from "../chaos/workers.ts";
@@ -10,7 +12,7 @@ import { waitUntilIdle } from "../chaos/idle.ts";
 import { openEnvironment, type ChaosEnvironment } from "../chaos/environment.ts";
 
 const random = seededRandom(11);
-/** Nothing moves for so long only when something is stuck. */
+/** Without any transition for so long, something is stuck. */
 const STUCK_MS = 60_000;
 const TASKS = 3;
 
@@ -19,7 +21,7 @@ let crew: WorkerPool;
 const asked = new Map<string, string>();
 beforeAll(async () => {
   stage = await openEnvironment({ queue: "redis", slots: 4 });
-  // Alone, so that it is this worker that meets the point at which it is to die.
+  // Alone, so that this worker reaches the point at which it is to die.
   crew = await startWorkerPool(stage, 1);
 });
 afterAll(async () => {
@@ -27,7 +29,10 @@ afterAll(async () => {
   await stage?.[Symbol.asyncDispose]();
 });
 
-/** Asks for some tasks, lets the fault strike when they flow, waits until it is quiet; answers with what does not hold. */
+/**
+ * Requests some tasks, injects the fault while they are running, waits until the fleet is idle; returns the
+ * violations.
+ */
 async function suffer(name: string, strike: (arena: ChaosContext) => Promise<unknown>): Promise<readonly string[]> {
   const arena: ChaosContext = { stage, crew, strikes: [], random, isOver: () => false, rounds: 1, say: () => {} };
   const asking = startClients(stage, TASKS, name);
@@ -50,13 +55,13 @@ async function dieAt(arena: ChaosContext, point: string): Promise<void> {
 }
 
 test.each(["process:before", "process:after"])(
-  "a worker that dies at %s leaves nothing undone and nothing doubled",
+  "after a worker dies at %s nothing is missing and nothing happened twice",
   async (point) => {
     expect(await suffer(`kill-${point.replace(":", "-")}`, (arena) => dieAt(arena, point))).toEqual([]);
   },
 );
 
-test("a crew of two takes over where one was", async () => {
+test("two workers take over where one was", async () => {
   await crew.stop();
   crew = await startWorkerPool(stage, 2);
 
@@ -67,11 +72,11 @@ test("an emptied Redis loses no task, and its schedules tick again", async () =>
   expect(await suffer("flush", flushRedis)).toEqual([]);
 });
 
-test("PostgreSQL ends every connection: nobody exits, nothing is half done", async () => {
+test("when PostgreSQL ends every connection no process exits, and nothing is left half done", async () => {
   expect(await suffer("cut", cutPostgres)).toEqual([]);
 });
 
-test("every job delivered four times, in any order, acts once", async () => {
+test("a job that is delivered four times, in any order, has an effect once", async () => {
   const duplicates = await startDuplicates(stage, random);
   const broken = await suffer("again", () => Promise.resolve());
   await duplicates.stop();

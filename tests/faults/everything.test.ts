@@ -1,4 +1,4 @@
-/** `kill -9` of everything Fleetwright runs, agents apart; then it is started again. */
+/** `kill -9` of everything that Fleetwright runs, except agents; then it is started again. */
 import { execFileSync } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,12 +19,12 @@ const Invariants = z.object({ invariants: z.array(z.object({ id: z.string(), vio
 const Stops = z.object({ stops: z.array(z.object({ mode: z.string(), reason: z.string() })) });
 
 const SLOW_MACHINE_MS = 60_000;
-/** By then a kill switch has to be true. */
+/** By then a kill switch must be in effect. */
 const FIVE_SECONDS_MS = 5_000;
 const ONE_TICK_MS = 1_500;
 
 test(
-  "worker, API, tmux server and PostgreSQL die at once: started again, all tasks are delivered, each once",
+  "when worker, API, tmux server and PostgreSQL die at once and are started again, every task is delivered once",
   { timeout: 180_000 },
   async () => {
     await using home = await temporaryHome();
@@ -58,7 +58,7 @@ test(
   },
 );
 
-/** Uses a processor until it is told to go on; then it delivers. */
+/** Uses CPU until it may continue; then it delivers. */
 const spinUntil = (file: string) => [
   "sh",
   "-c",
@@ -66,7 +66,7 @@ const spinUntil = (file: string) => [
 ];
 
 test(
-  "a tenant that is frozen stays so while everything dies and is started again; released, its agents deliver",
+  "a frozen tenant stays frozen while everything dies and is started again; after the release its agents deliver",
   { timeout: 180_000 },
   async () => {
     await using home = await temporaryHome();
@@ -173,13 +173,13 @@ function openStack(home: string, folder: string) {
       try {
         execFileSync("tmux", ["-S", socket, "kill-server"], { stdio: "ignore" });
       } catch {
-        // none runs
+        // None is running.
       }
     },
   };
 }
 
-/** Beyond main; the forge of a checkout is a bare repository under the home. */
+/** Branches other than main; the forge of a checkout is a bare repository in the home directory. */
 function commitsOn(home: string, branch: string): number {
   const listed = execFileSync("sh", ["-c", 'ls -d "$1"/forge/*.git', "sh", home], { encoding: "utf8" });
   const [forge = ""] = listed.split("\n");
@@ -190,6 +190,6 @@ function kill(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch {
-    // It is gone already.
+    // The process has ended already.
   }
 }

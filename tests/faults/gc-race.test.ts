@@ -1,4 +1,7 @@
-/** gc beside spawns: a thousand times a task and its working copy come while the host collects, and none of them is touched. */
+/**
+ * gc during spawns: a thousand tasks and working copies are created while the host collects, and none of them is
+ * touched.
+ */
 import { mkdir, readdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -14,7 +17,7 @@ const ROUNDS = 1_000;
 const LANES = 20;
 const DAY_MS = 86_400_000;
 
-test(`of ${ROUNDS} working copies that are made while gc runs, none is touched; the leftovers beside them go`, async () => {
+test(`of ${ROUNDS} working copies that are created while gc runs, none is touched; the leftovers among them are collected`, async () => {
   // Two days ahead, so that nothing is spared for being new: the rows alone protect.
   await using fleet = await testFleet({ parts: { clock: () => new Date(Date.now() + 2 * DAY_MS) } });
   const by = await fleet.operator();
@@ -26,7 +29,7 @@ test(`of ${ROUNDS} working copies that are made while gc runs, none is touched; 
   let made = 0;
   let leftovers = 0;
 
-  /** As a spawn does it: the row, then the folder. A whole pass later it must be as it was. */
+  /** As a spawn does it: the row, then the folder. After a whole pass it must be unchanged. */
   async function spawn(): Promise<void> {
     const ask = aNewTask(by);
     await pause(random() * 4);
@@ -50,7 +53,7 @@ test(`of ${ROUNDS} working copies that are made while gc runs, none is touched; 
     }
   }
 
-  /** On and on while there are spawns to race with. */
+  /** Repeats while there are spawns to race with. */
   async function collector(spawning: Promise<unknown>): Promise<void> {
     const state = { isOver: false };
     void spawning.finally(() => Object.assign(state, { isOver: true }));

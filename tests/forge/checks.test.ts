@@ -1,4 +1,4 @@
-/** CI of the local forge: real commands on real copies, within their bounds, with nothing left behind. */
+/** CI of the local forge: real commands on real copies, within their limits, with nothing left behind. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -55,7 +55,7 @@ test("the first command that fails ends the run, and its output is the excerpt, 
   expect(readFileSync(world.logPath, "utf8")).not.toContain("opensesame");
 });
 
-test("a command beyond its time is killed with everything it started, and blames the environment", async () => {
+test("a command that exceeds its time is killed with everything it started, and counts as an environment failure", async () => {
   using world = aWorld();
   const result = await runChecks(
     world.ask({
@@ -69,7 +69,7 @@ test("a command beyond its time is killed with everything it started, and blames
   expect(sleepers("987654")).toEqual([]);
 });
 
-test("what a passing command leaves running is ended too", async () => {
+test("processes that a passing command leaves running are ended, too", async () => {
   using world = aWorld();
   const result = await runChecks(
     world.ask({ commands: { test: ["sh", "-c", "setsid sleep 876543 >/dev/null 2>&1 & sleep 0.1"] } }),
@@ -83,7 +83,7 @@ test.each([
   ["there is no such program", ["no-such-program-here"], "cannot be started"],
   ["the shell finds no such program", ["sh", "-c", "no-such-program-here"], "test cannot be run (exit code 127)"],
   ["it is killed", ["sh", "-c", "kill -9 $$"], "test was killed (SIGKILL)"],
-])("when %s, the environment is blamed", async (_, argv, reason) => {
+])("when %s, it counts as an environment failure", async (_, argv, reason) => {
   using world = aWorld();
   const result = await runChecks(world.ask({ commands: { test: argv } }));
 
@@ -91,14 +91,14 @@ test.each([
   expect(result.reason).toContain(reason);
 });
 
-test("a run that is stopped says so", async () => {
+test("a run that is stopped is reported as stopped", async () => {
   using world = aWorld();
   const result = await runChecks(world.ask({ commands: { test: ["sleep", "60"] }, signal: AbortSignal.timeout(300) }));
 
   expect(result).toMatchObject({ status: "error", reason: "test was stopped" });
 });
 
-test("a commit that is not there is an error, not a verdict", async () => {
+test("a missing commit is an error, not a verdict", async () => {
   using world = aWorld();
 
   expect(await runChecks(world.ask({ headSha: "0".repeat(40), commands: { test: ["true"] } }))).toMatchObject({
@@ -132,7 +132,7 @@ test("the commands see nothing of the worker's environment, and no remote to pus
   ]);
 });
 
-test("a flood of output is cut on disk, and its end still tells", async () => {
+test("a flood of output is cut on disk, and its end is still in the excerpt", async () => {
   using world = aWorld();
   const result = await runChecks(
     world.ask({
@@ -147,7 +147,7 @@ test("a flood of output is cut on disk, and its end still tells", async () => {
   expect(readFileSync(world.logPath).length).toBeLessThan(9_000_000);
 });
 
-test("what a crash left is met neither by the next try nor for ever", async () => {
+test("the leftovers of a crash do not affect the next try, and are removed in the end", async () => {
   using world = aWorld();
   const dead = join(world.home, "checks", "run-1");
   mkdirSync(join(dead, "src"), { recursive: true });
@@ -162,7 +162,7 @@ test("what a crash left is met neither by the next try nor for ever", async () =
   expect(world.leftovers()).toEqual(["run-3"]);
 });
 
-test("read-only folders in a copy do not keep it", async () => {
+test("read-only folders do not prevent the removal of a copy", async () => {
   using world = aWorld();
   await runChecks(
     world.ask({ commands: { test: ["sh", "-c", "mkdir -p cache/mod && touch cache/mod/x && chmod -R a-w cache"] } }),
@@ -172,7 +172,7 @@ test("read-only folders in a copy do not keep it", async () => {
   expect(readdirSync(join(world.home, "checks", ".trash"))).toEqual([]);
 });
 
-test("a name that is no name is refused", async () => {
+test("an invalid name is refused", async () => {
   await expect(
     openWorkingCopy({ home: "/nonexistent", runId: "../x", gitDir: "/", headSha: "0" }),
   ).rejects.toMatchObject({ code: "invalid-input" });

@@ -33,7 +33,7 @@ async function openForgeWorld(): Promise<ForgeWorld> {
     forge,
     repository,
     async push(branch, files, from = "main") {
-      // The operator pushes to where the repository lives, agents to the forge's copy.
+      // The operator pushes to the original repository, agents to the forge's copy.
       const remote = branch === "main" ? repository : gitDir;
       const clone = folder.folder(`clone-${performance.now()}`);
       runGit(folder.path, "clone", "--quiet", "--branch", from, remote, clone);

@@ -17,10 +17,10 @@ testForge("local (URL)", () => openWorld("url"));
 testPullRequests("local", openLocalWorld);
 
 describe("a checkout", () => {
-  test("is never changed, and is told how to get a merge", async () => {
+  test("is never changed, and the response says how to pull a merge", async () => {
     using folder = testFolder();
     const { forge, checkout, before } = aCheckout(folder);
-    const repository = await forge.ensure(join(checkout, ".")); // also from a folder below
+    const repository = await forge.ensure(join(checkout, ".")); // From a folder below, too.
     const head = push({ folder, gitDir: repository.gitDir, branch: "fleet/x", files: { "x.txt": "x\n" } });
 
     const merged = await forge.merge(repository, {
@@ -36,7 +36,7 @@ describe("a checkout", () => {
     expect(runGit(checkout, "rev-parse", "HEAD")).toBe(merged.mergeSha);
   });
 
-  test("its new commits and branches are followed", async () => {
+  test("its new commits and branches are mirrored", async () => {
     using folder = testFolder();
     const { forge, checkout } = aCheckout(folder);
     await forge.ensure(checkout);
@@ -49,7 +49,7 @@ describe("a checkout", () => {
     expect(await forge.headOf(repository, "topic")).toBe(next);
   });
 
-  test("one that is behind a merge stays usable; one that went another way is refused, with what to do", async () => {
+  test("one that is behind a merge stays usable; one that has diverged is refused with instructions", async () => {
     using folder = testFolder();
     const { forge, checkout } = aCheckout(folder);
     const first = await forge.ensure(checkout);
@@ -73,7 +73,7 @@ describe("a checkout", () => {
 });
 
 describe("a checkout and its agents", () => {
-  test("an agent cannot push to the operator's branches, nor tags, nor delete; its own it may", async () => {
+  test("an agent cannot push to the operator's branches, push tags, or delete; it can push to its own branch", async () => {
     using folder = testFolder();
     const { forge, checkout } = aCheckout(folder);
     const { gitDir } = await forge.ensure(checkout);
@@ -87,7 +87,7 @@ describe("a checkout and its agents", () => {
     expect(() => runGit(clone, "push", "origin", ":fleet/mine")).toThrow(/delet/);
   });
 
-  test("an agent's branch that the operator also has is not taken from there, and stays the agent's", async () => {
+  test("an agent's branch that the operator also has is not fetched from the checkout, and stays the agent's", async () => {
     using folder = testFolder();
     const { forge, checkout } = aCheckout(folder);
     const first = await forge.ensure(checkout);
@@ -99,7 +99,7 @@ describe("a checkout and its agents", () => {
     expect(await forge.headOf(await forge.ensure(checkout), "fleet/x")).toBe(next);
   });
 
-  test("many that ask for one new repository at once share it", async () => {
+  test("many concurrent requests for one new repository share it", async () => {
     using folder = testFolder();
     const { forge, checkout } = aCheckout(folder);
 
@@ -109,7 +109,7 @@ describe("a checkout and its agents", () => {
     expect(readdirSync(folder.folder("home/forge")).filter((name) => name.endsWith(".draft"))).toEqual([]);
   });
 
-  test("one with no commit yet is usable, but has no branch to build on", async () => {
+  test("one without a commit is usable, but has no branch to build on", async () => {
     using folder = testFolder();
     const checkout = folder.folder("empty");
     runGit(checkout, "init", "--quiet");
@@ -120,7 +120,7 @@ describe("a checkout and its agents", () => {
     await expect(forge.headOf(repository, "main")).rejects.toMatchObject({ code: "branch-not-found" });
   });
 
-  test("a shallow clone is followed too", async () => {
+  test("a shallow clone is mirrored, too", async () => {
     using folder = testFolder();
     const { forge, checkout } = aCheckout(folder);
     commitFiles(checkout, { "b.txt": "b\n" });
@@ -145,7 +145,7 @@ describe("a name", () => {
     await expect(refused).rejects.toThrow(why);
   });
 
-  test("a path and a link to it are one repository; a folder inside .git is none", async () => {
+  test("a path and a link to it are one repository; a folder inside .git is not a repository", async () => {
     using folder = testFolder();
     const { forge, checkout } = aCheckout(folder);
     runGit(folder.path, "init", "--quiet", "--bare", "bare.git");
@@ -157,7 +157,7 @@ describe("a name", () => {
     expect(await forge.identify("git@example.invalid:acme/Shop.git")).toMatchObject({ kind: "url", slug: "shop" });
   });
 
-  test("a source that cannot be fetched from is unavailable, and leaves no half repository", async () => {
+  test("a source that cannot be fetched from is unavailable, and leaves no half-created repository", async () => {
     using folder = testFolder();
     const home = folder.folder("home");
     const forge = openLocalForge(home);
@@ -190,7 +190,7 @@ test("a forged trailer in an agent's commit or in a message does not pass for a 
   expect(merged.already).toBe(false);
 });
 
-test("a prefix that is no branch is refused", async () => {
+test("a prefix that is not a valid branch name is refused", async () => {
   using folder = testFolder();
   const { forge, checkout } = aCheckout(folder);
 
@@ -212,7 +212,7 @@ async function openWorld(kind: "bare" | "checkout" | "url"): Promise<ForgeWorld>
     repository,
     async push(branch, files, from) {
       if (branch !== "main") return push({ folder, gitDir: await gitDir(), branch, files, from });
-      // The operator's own work: in the checkout, or pushed to where the repository lives.
+      // The operator's own work: in the checkout, or pushed to the original repository.
       return kind === "checkout" ? commitFiles(checkout, files) : push({ folder, gitDir: bare, branch: "main", files });
     },
     async read(branch, file) {

@@ -1,4 +1,4 @@
-/** A second forge, for tests: it stores its pull requests itself and has checks of its own, as a remote one does. */
+/** A second forge, for tests: it stores its pull requests itself and has its own checks, as a remote one does. */
 import type { PullRequestFacts } from "../../src/domain/monitor/decision.ts";
 import { FleetError } from "../../src/domain/errors.ts";
 import type { CiResult } from "../../src/domain/task/ci.ts";
@@ -8,7 +8,7 @@ import { openLocalForge } from "../../src/forge/local.ts";
 
 export interface SecondForge {
   readonly type: ForgeType;
-  /** As people see and change them there. */
+  /** As users see and change them there. */
   readonly stored: StoredPullRequest[];
   /** The verdict of its checks on every head. */
   checks: "passing" | "failing";

@@ -1,4 +1,4 @@
-/** git runs in an environment of its own making and fails with a sentence. */
+/** git runs in its own controlled environment, and its failures are explained. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -8,7 +8,7 @@ import { parseRepositoryAddress, repositoryFolder } from "../../src/git/reposito
 import { temporaryHome } from "../support/home.ts";
 import { commitFiles } from "./repositories.ts";
 
-test("a failure carries git's own last lines", async () => {
+test("a failure contains git's own last lines", async () => {
   await expect(git(["rev-parse", "no-such-ref"], { cwd: "/" })).rejects.toMatchObject({
     code: "git-failed",
     message: expect.stringContaining("not a git repository"),
@@ -27,7 +27,7 @@ test("the hooks of a repository do not run", async () => {
   expect((await tryGit(["ls-files", "--others"], { cwd: home.path })).stdout).toBe("");
 });
 
-test("no transport may be used unless the call says so", async () => {
+test("no transport may be used unless the call allows it", async () => {
   await using home = await temporaryHome();
 
   const result = await tryGit(["ls-remote", `file://${home.path}`]);
@@ -35,11 +35,11 @@ test("no transport may be used unless the call says so", async () => {
   expect(result.stderr).toContain("transport 'file' not allowed");
 });
 
-test("a repository of another user is read all the same, because the operator named it", async () => {
+test("a repository of another user can be read, because the operator named it", async () => {
   expect(await git(["config", "--get", "safe.directory"])).toBe("*\n");
 });
 
-test("addresses that git would take for something else are refused", () => {
+test("addresses that git would interpret differently are refused", () => {
   for (const address of [
     "--upload-pack=x",
     "ext::sh -c id",
@@ -56,7 +56,7 @@ test("addresses that git would take for something else are refused", () => {
   }
 });
 
-test("addresses of each allowed kind are taken", () => {
+test("addresses of each allowed kind are accepted", () => {
   for (const address of [
     "/srv/shop.git",
     "https://a.example/x.git",
@@ -69,13 +69,13 @@ test("addresses of each allowed kind are taken", () => {
   expect(parseRepositoryAddress("/srv//shop.git/").address).toBe("/srv/shop.git");
 });
 
-test("repositories of one name get folders of their own, and credentials are not shown", () => {
+test("repositories of the same name get different folders, and credentials are not shown", () => {
   expect(repositoryFolder("/a/shop.git")).toMatch(/^shop-[0-9a-f]{12}$/);
   expect(repositoryFolder("/a/shop.git")).not.toBe(repositoryFolder("/b/shop.git"));
   expect(redactUrl("https://me:secret@a.example/x")).toBe("https://a.example/x");
 });
 
-test("the trusted configuration holds no identity: who commits is said at each call", async () => {
+test("the trusted configuration has no identity: each call names the committer", async () => {
   const text = await readFile(new URL("../../src/git/trusted.gitconfig", import.meta.url), "utf8");
 
   expect(text).not.toContain("[user]");

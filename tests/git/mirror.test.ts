@@ -1,4 +1,4 @@
-/** Mirrors follow the forge, keep the agents' branches, and survive crashes and crowds. */
+/** Mirrors follow the forge, preserve the agents' branches, and survive crashes and concurrency. */
 import { mkdir, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -7,7 +7,7 @@ import { missingBranchError, mirrorOf, openMirrors, readRefs } from "../../src/g
 import { temporaryHome } from "../support/home.ts";
 import { aForgeRepository, commitFiles } from "./repositories.ts";
 
-test("a mirror has the forge's branches beside the agents'", async () => {
+test("a mirror has the forge's branches and the agents'", async () => {
   await using home = await temporaryHome();
   const forge = await aForgeRepository(home.path);
   const mirrors = openMirrors({ home: home.path });
@@ -18,7 +18,7 @@ test("a mirror has the forge's branches beside the agents'", async () => {
   expect([...refs.keys()]).toEqual(["refs/remotes/origin/main"]);
 });
 
-test("fetching brings new commits and leaves the agents' branches alone", async () => {
+test("fetching brings new commits and does not change the agents' branches", async () => {
   await using home = await temporaryHome();
   const forge = await aForgeRepository(home.path);
   const mirrors = openMirrors({ home: home.path });
@@ -35,7 +35,7 @@ test("fetching brings new commits and leaves the agents' branches alone", async 
   expect(refs.get("refs/heads/fleet/x")).toBe(before);
 });
 
-test("many who ask at once all get a mirror that is up to date", async () => {
+test("concurrent callers all get an up-to-date mirror", async () => {
   await using home = await temporaryHome();
   const forge = await aForgeRepository(home.path);
   const others = [openMirrors({ home: home.path }), openMirrors({ home: home.path })];
@@ -45,7 +45,7 @@ test("many who ask at once all get a mirror that is up to date", async () => {
   expect((await readRefs(mirrorOf(home.path, forge.url), ["refs/remotes/origin/main"])).size).toBe(1);
 });
 
-test("a repository that is not there is a refusal that names it, and leaves no half mirror", async () => {
+test("a missing repository is refused by name, and leaves no half-created mirror", async () => {
   await using home = await temporaryHome();
   const mirrors = openMirrors({ home: home.path });
 
@@ -57,7 +57,7 @@ test("a repository that is not there is a refusal that names it, and leaves no h
   expect((await readdir(join(home.path, "mirrors"))).filter((name) => name.endsWith(".git"))).toEqual([]);
 });
 
-test("a forge that does not answer is unavailable, not refused", async () => {
+test("a forge that does not respond is unavailable, not refused", async () => {
   await using home = await temporaryHome();
 
   await expect(openMirrors({ home: home.path }).fetch("https://127.0.0.1:9/x.git")).rejects.toMatchObject({
@@ -65,7 +65,7 @@ test("a forge that does not answer is unavailable, not refused", async () => {
   });
 });
 
-test("the refusal of a missing branch says which there are", async () => {
+test("the refusal of a missing branch lists the existing ones", async () => {
   await using home = await temporaryHome();
   const forge = await aForgeRepository(home.path);
   const mirror = await openMirrors({ home: home.path }).fetch(forge.url);
@@ -74,7 +74,7 @@ test("the refusal of a missing branch says which there are", async () => {
   expect((await missingBranchError(mirror, "master")).message).toContain("It has: main.");
 });
 
-test("a lock file of a git that was killed long ago does not stop the next fetch", async () => {
+test("a lock file of a git process that was killed long ago does not stop the next fetch", async () => {
   await using home = await temporaryHome();
   const forge = await aForgeRepository(home.path);
   const mirrors = openMirrors({ home: home.path });

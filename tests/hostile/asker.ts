@@ -1,4 +1,4 @@
-/** Somebody who asks a real web process, over HTTP and by the verbs, with texts that nobody should send. */
+/** A client of a real web process, over HTTP and the CLI, that sends hostile texts. */
 import { main } from "../../src/cli/main.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { startWeb } from "../../src/processes/web.ts";
@@ -8,7 +8,7 @@ import { testFleet, type TestFleet } from "../support/fleet.ts";
 export interface ClientResponse {
   readonly status: number;
   readonly body: unknown;
-  /** Of a refusal: its name. */
+  /** The name of a refusal's error. */
   readonly code: string | undefined;
 }
 
@@ -17,7 +17,7 @@ export interface TestClient extends AsyncDisposable {
   readonly by: Operator;
   readonly repository: string;
   ask(method: string, path: string, body?: unknown): Promise<ClientResponse>;
-  /** Types `fleet …`. */
+  /** Runs `fleet …`. */
   type(...words: readonly string[]): Promise<{ exit: number; out: string; err: string }>;
   tasks(): Promise<number>;
 }

@@ -1,4 +1,4 @@
-/** Hostile names of branches, over HTTP and by the verb: refused by name with no task made; and git's own word on those that are taken. */
+/** Hostile branch names, over HTTP and the CLI: refused by name without a task; accepted ones are valid for git. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { branchFor, isBranchName } from "../../src/domain/task/branch.ts";
@@ -10,7 +10,7 @@ import file from "./branch-names.json" with { type: "json" };
 const cases = parseCases(z.strictObject({ ...About, branch: Text, taken: z.boolean() }), file);
 const refused = cases.filter(({ taken }) => !taken);
 const taken = cases.filter((hostile) => hostile.taken);
-/** The kernel hands no program a NUL, an unpaired surrogate, or an argument of a megabyte. */
+/** A program cannot be given a NUL, an unpaired surrogate, or an argument of a megabyte. */
 const typed = refused.filter(({ branch }) => !/\0|\{half\}/.test(branch) && branch.length < 10_000);
 
 const trap = aTrap();
@@ -34,7 +34,7 @@ const request = (more: object) => ({
 const isGits = async (name: string) =>
   (await tryGit(["check-ref-format", "--branch", name], { cwd: "/" })).exitCode === 0;
 
-describe("refused, and no task is made:", () => {
+describe("refused, and no task is created:", () => {
   test.each(refused)("$name", async ({ branch }) => {
     const before = await asker.tasks();
     const name = trap.fill(branch);
@@ -50,7 +50,7 @@ describe("refused, and no task is made:", () => {
     expect(await asker.tasks()).toBe(before);
   });
 
-  test.each(typed)("typed: $name", async ({ branch }) => {
+  test.each(typed)("on the command line: $name", async ({ branch }) => {
     const before = await asker.tasks();
 
     const { exit, out } = await asker.type("spawn", asker.repository, "x", `--branch=${trap.fill(branch)}`);
@@ -60,14 +60,14 @@ describe("refused, and no task is made:", () => {
   });
 });
 
-describe("taken as it is:", () => {
+describe("accepted unchanged:", () => {
   test.each(taken)("$name", async ({ branch }) => {
     expect(await isGits(branch)).toBe(true);
     expect(await asker.ask("POST", "/spawn", request({ branch }))).toMatchObject({ status: 201, body: { branch } });
   });
 });
 
-test.each(file.titles)("the title %j makes a branch that git takes", async (title) => {
+test.each(file.titles)("the title %j gives a valid branch name", async (title) => {
   const branch = branchFor("019b0000-0000-7000-8000-0123456789ab", trap.fill(title));
 
   expect(isBranchName(branch)).toBe(true);

@@ -1,11 +1,14 @@
-/** How hostile cases are written down: texts in pieces, so that a megabyte of brackets is one line and no scanner takes a case for a leak. */
+/**
+ * The format of hostile cases: texts in pieces, so that a megabyte of brackets is one line and no scanner reports a
+ * case as a leaked secret.
+ */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { z } from "zod";
 
-/** A text, or its parts: each a text, or a text and how often it stands there. */
+/** A text, or its parts: each a text, or a text and how often it repeats. */
 const Pieces = z.union([z.string(), z.array(z.union([z.string(), z.tuple([z.string(), z.int().min(1)])]))]);
 export const Text = Pieces.transform((pieces) =>
   typeof pieces === "string"
@@ -13,14 +16,14 @@ export const Text = Pieces.transform((pieces) =>
     : pieces.map((piece) => (typeof piece === "string" ? piece : piece[0].repeat(piece[1]))).join(""),
 );
 
-/** What every case says about itself. */
+/** The fields of every case. */
 export const About = { name: z.string().min(1), proves: z.string().min(1) };
 
 const MIN_CASES = 30;
 /** An unpaired surrogate, which a JSON file cannot always hold: `{half}` in the cases. */
 const HALF = "\ud800";
 
-/** The cases of one file; too few of them, or two of one name, prove less than they seem to. */
+/** The cases of one file; with too few of them, or two of one name, the tests would prove less than they seem to. */
 export function parseCases<Case extends z.ZodType<{ name: string }>>(shape: Case, file: unknown): z.output<Case>[] {
   const { cases } = z.looseObject({ about: z.string(), cases: z.array(shape) }).parse(file);
   expect(cases.length).toBeGreaterThanOrEqual(MIN_CASES);
@@ -30,9 +33,9 @@ export function parseCases<Case extends z.ZodType<{ name: string }>>(shape: Case
 
 export interface Trap extends Disposable {
   readonly folder: string;
-  /** What a hostile text would make, were any byte of it run. */
+  /** The file that a hostile text would create if any part of it were run. */
   readonly marker: string;
-  /** `{marker}` and other names in braces, filled in. */
+  /** Fills in `{marker}` and other names in braces. */
   fill(text: string, more?: Readonly<Record<string, string>>): string;
   expectUnsprung(): void;
 }

@@ -1,4 +1,7 @@
-/** Hostile files where the house reads files: fleet.yaml, the folder of schedules, and dossiers at a commit of a real repository. */
+/**
+ * Hostile files that Fleetwright reads: fleet.yaml, the folder of schedules, and dossiers at a commit of a real
+ * repository.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -15,7 +18,7 @@ import file from "./files.json" with { type: "json" };
 const Kind = z.enum(["fleet.yaml", "schedule", "dossier"]);
 const cases = parseCases(z.strictObject({ ...About, kind: Kind, text: Text, refused: z.boolean() }), file);
 const of = (kind: z.output<typeof Kind>) => cases.filter((hostile) => hostile.kind === kind);
-/** What is said of a file goes into answers, logs and events. */
+/** Messages about a file appear in responses, logs and events. */
 const MOST_SAID = 10_000;
 
 const trap = aTrap();
@@ -53,7 +56,7 @@ describe("as a schedule", () => {
   });
 });
 
-test("as dossiers, all in one repository: each has its own reasons, and the honest one is read", async () => {
+test("as dossiers, all in one repository: each has its own reasons, and the valid one is read", async () => {
   const repository = join(trap.folder, "science");
   const dossiers = of("dossier");
   newCheckout(repository);
@@ -71,7 +74,7 @@ test("as dossiers, all in one repository: each has its own reasons, and the hone
   );
 });
 
-test("nothing of them was run, and nothing was polluted", () => {
+test("nothing in them was run, and nothing was polluted", () => {
   trap.expectUnsprung();
   expect(Reflect.get({}, "polluted")).toBeUndefined();
 });

@@ -1,4 +1,7 @@
-/** Hostile requests over raw sockets to a real web process: refused by name or answered safely, and the server goes on. */
+/**
+ * Hostile requests over raw sockets to a real web process: refused by name or answered safely, and the server
+ * continues.
+ */
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -17,16 +20,16 @@ const Case = z.strictObject({
       path: z.string(),
       headers: z.record(z.string(), z.string()).default({}),
       body: Text.optional(),
-      /** The body's letters are its bytes. */
+      /** The characters of the body are its bytes (latin1). */
       latin1: z.boolean().default(false),
     })
     .optional(),
-  /** The letters are the bytes. */
+  /** The characters are the bytes (latin1). */
   raw: Text.optional(),
   expect: z.strictObject({
     status: z.array(z.int()),
     code: z.string().optional(),
-    /** How many answers come at most: what hides behind a request gets none. */
+    /** The maximum number of responses: a request smuggled behind another gets none. */
     answers: z.int().default(1),
   }),
 });
@@ -62,13 +65,13 @@ function bytesOf({ send, raw }: Case): Buffer {
   return Buffer.concat([Buffer.from(head, "latin1"), body]);
 }
 
-/** All that the server says until it hangs up; that it does hang up is part of every case. */
+/** Everything that the server sends until it closes the connection; every case requires that it does. */
 async function exchange(bytes: Buffer): Promise<string> {
   const { hostname, port } = new URL(web.url);
   const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
   const said: Buffer[] = [];
   socket.on("data", (part: Buffer) => void said.push(part));
-  // A server that has refused may cut the rest of what is sent.
+  // A server that has refused may close while the rest is being sent.
   socket.on("error", () => undefined);
   const late = setTimeout(() => socket.destroy(new Error("late")), ANSWER_MS);
   socket.write(bytes);
@@ -80,7 +83,7 @@ async function exchange(bytes: Buffer): Promise<string> {
   return Buffer.concat(said).toString("latin1");
 }
 
-/** Everything that is wrong with what was said. */
+/** Everything that is wrong with the response. */
 function faultsOf(text: string, { status: wanted, code, answers }: Case["expect"]): string[] {
   const statuses = [...text.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status));
   const status = statuses[0] ?? 0;
@@ -101,7 +104,7 @@ describe("refused by name or answered safely:", () => {
   });
 });
 
-test("after all of them the server answers, knows no task, and nothing of it was run or polluted", async () => {
+test("after all of them the server responds, has no task, and nothing was run or polluted", async () => {
   expect((await fetch(new URL("/healthz", web.url))).status).toBe(200);
   expect(await fleet.query("select id from fleet_tasks")).toEqual([]);
   expect(fleet.logged.filter(({ level }) => level === "error")).toEqual([]);

@@ -1,4 +1,4 @@
-/** Tokens as somebody would write them who wants to be somebody else: from a case as data to the text that is sent. */
+/** Forged tokens: from a case as data to the text that is sent. */
 import { createHmac, createPrivateKey, sign as signBytes } from "node:crypto";
 import { exportJWK, exportSPKI, type JWK } from "jose";
 import { z } from "zod";
@@ -9,12 +9,12 @@ const Members = z.record(z.string(), z.unknown());
 
 export const TokenCase = z.strictObject({
   ...About,
-  /** Over those of a good token; null takes one away. */
+  /** Merged into those of a valid token; null removes one. */
   header: Members.default({}),
   claims: Members.default({}),
-  /** As JSON would not write it. */
+  /** Raw text that a JSON serializer would not write. */
   raw: z.record(z.string(), z.string()).default({}),
-  /** Said once more, after the good one. */
+  /** A repeated header, after the valid one. */
   twice: z.record(z.string(), z.string()).default({}),
   twiceHeader: z.record(z.string(), z.string()).default({}),
   body: z.string().optional(),
@@ -33,7 +33,7 @@ export interface Signers {
 const RelativeTime = z.strictObject({ in: z.int() });
 const RepeatedText = z.tuple([z.string(), z.int()]);
 
-/** `fill` puts names into braces. */
+/** `fill` fills in names in braces. */
 export async function buildToken(
   hostile: TokenCase,
   signers: Signers,
@@ -87,7 +87,7 @@ async function signText({ sign }: TokenCase, text: string, { ours, stranger }: S
 
 const CURVE_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 
-/** As ours are: with the smaller s. */
+/** Like our own signatures: with the smaller s. */
 function signLowS(text: string, key: JWK): Buffer {
   const signature = signBytes("sha256", Buffer.from(text), {
     key: createPrivateKey({ key: { ...key }, format: "jwk" }),

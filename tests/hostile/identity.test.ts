@@ -62,7 +62,7 @@ interface Kind {
   readonly path: () => string;
 }
 
-/** One of each kind of door that takes a token. */
+/** One route of each kind that takes a token. */
 const KINDS: readonly Kind[] = [
   { method: "GET", path: () => "/api/fleet/tasks" },
   { method: "GET", path: () => "/api/fleet/events" },
@@ -90,7 +90,7 @@ const REFUSED = KINDS.map(() => [401, "unauthenticated"]);
 const tokenFor = (made: Partial<TokenCase>) =>
   buildToken(TokenCase.parse({ name: "x", proves: "x", ...made }), signers, goodClaims(), fill);
 
-test("what the cases are made from is believed, as long as nothing is wrong with it", async () => {
+test("the token that the cases are derived from is valid", async () => {
   const token = await tokenFor({});
   const [status] = await ask({ method: "GET", path: () => "/api/fleet/tasks" }, { authorization: `Bearer ${token}` });
   expect(status).toBe(200);
@@ -107,12 +107,12 @@ test.each([
   ["another scheme", "Basic YTpi"],
   ["two tokens", "Bearer a.b.c, Bearer a.b.c"],
   ["nothing behind Bearer", "Bearer "],
-])("a request with %s for its token is refused on every kind of route", async (_what, authorization) => {
+])("a request with %s as its token is refused on every kind of route", async (_what, authorization) => {
   const answers = await Promise.all(KINDS.map((kind) => ask(kind, authorization ? { authorization } : {})));
   expect(answers).toEqual(REFUSED);
 });
 
-test("two cookies are none, an access token is no cookie, and a cookie opens no API", async () => {
+test("two cookies, and an access token as a cookie, are refused, and a cookie does not authenticate the API", async () => {
   const token = await web.issueFor(root, 60_000);
   const board: Kind = { method: "GET", path: () => "/queues/api/queues" };
   expect(await ask(board, { cookie: `fleet_session=${token}` })).toEqual([401, "unauthenticated"]);
@@ -120,7 +120,7 @@ test("two cookies are none, an access token is no cookie, and a cookie opens no 
   expect(await ask(KINDS[0]!, { cookie: `fleet_session=${token}` })).toEqual([401, "unauthenticated"]);
 });
 
-test("a spoofed header changes nothing: tier, tenant and role stay what the token says", async () => {
+test("a spoofed header changes nothing: tier, tenant and role are those of the token", async () => {
   const low = await fleet.operator({ tenantId: ada.tenantId, tier: "participant" });
   const authorization = `Bearer ${await web.issueFor(low, 600_000)}`;
   const asked = ["/api/fleet/tasks?all=true", "/api/fleet/keys", "/api/fleet/status"];
@@ -128,7 +128,7 @@ test("a spoofed header changes nothing: tier, tenant and role stay what the toke
     const spawn = await ask(KINDS[2]!, { authorization, ...headers });
     const texts = asked.map(async (path) => {
       const response = await fetch(new URL(path, web.url), { headers: { authorization, ...headers } });
-      // Of a refusal its id is new each time.
+      // The id of a refusal is new each time.
       return [response.status, (await response.text()).replaceAll(/"(?:instance|requestId|asOf)":"[^"]*"/g, "")];
     });
     return [spawn, ...(await Promise.all(texts))];
@@ -142,7 +142,7 @@ test("a spoofed header changes nothing: tier, tenant and role stay what the toke
   }
 });
 
-test("a token that was revoked is refused on every kind of route", async () => {
+test("a revoked token is refused on every kind of route", async () => {
   const claims = { ...goodClaims(), jti: randomUUID() };
   const token = await buildToken(TokenCase.parse({ name: "x", proves: "x" }), signers, claims, fill);
   const authorization = `Bearer ${await web.issueFor(root, 60_000)}`;
@@ -155,7 +155,7 @@ test("a token that was revoked is refused on every kind of route", async () => {
   expect(await everywhere(token)).toEqual(REFUSED);
 });
 
-test("after all of them the task is as it was, nobody new is known, no error was logged and nothing was run", async () => {
+test("after all of them the task is unchanged, no operator was added, no error was logged and nothing was run", async () => {
   expect((await fleet.read(taskId)).status).toBe("proposed");
   const [row] = await fleet.query("select count(*)::int as n from operators where id like '%nobody%'");
   expect(row).toEqual({ n: 0 });

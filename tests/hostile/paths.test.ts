@@ -1,4 +1,7 @@
-/** Hostile paths and addresses: of repositories over HTTP, of evidence in a real folder, of working copies; and a repository full of traps. */
+/**
+ * Hostile paths and addresses: of repositories over HTTP, of evidence in a real folder, of working copies; and a
+ * repository full of traps.
+ */
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -43,7 +46,7 @@ afterAll(async () => {
   await asker[Symbol.asyncDispose]();
 });
 
-describe("no repository, and no task:", () => {
+describe("refused as a repository, and no task is created:", () => {
   test.each(of("repository"))("$name", async ({ value }) => {
     const repository = trap.fill(value, { repository: asker.repository });
 
@@ -60,7 +63,7 @@ describe("no repository, and no task:", () => {
   });
 });
 
-describe("no evidence:", () => {
+describe("refused as evidence:", () => {
   test.each([
     ...of("evidence").map(({ name, value }) => ({ name, from: value, to: "kept.txt" })),
     ...of("evidence-name").map(({ name, value }) => ({ name, from: "good.txt", to: value })),
@@ -72,7 +75,7 @@ describe("no evidence:", () => {
   });
 });
 
-describe("no working copy:", () => {
+describe("refused as a working copy:", () => {
   test.each(of("working-copy"))("$name", async ({ value }) => {
     const home = join(trap.folder, "home");
 
@@ -83,7 +86,7 @@ describe("no working copy:", () => {
   });
 });
 
-test("a repository full of traps is worked on from spawn to ready, and springs none", async () => {
+test("a repository full of traps goes from spawn to ready, and none of them is triggered", async () => {
   const { repository, fleet } = asker;
   const spring = `#!/bin/sh\ntouch ${trap.marker}\n`;
   for (const hook of [

@@ -1,4 +1,7 @@
-/** Hostile words of people, agents and logs: refused or stored as they are, shown without steering, fenced in prompts, and never run. */
+/**
+ * Hostile texts of people, agents and logs: refused or stored unchanged, displayed without control sequences, fenced
+ * in prompts, and never run.
+ */
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -14,7 +17,7 @@ const asked = cases.filter(({ where }) => ["description", "title", "acceptance"]
 const told = cases.filter(({ where }) => where === "finding" || where === "log");
 
 const NONCE = "a1b2c3d4e5f60718";
-/** By category of Unicode, written apart from the code under test. */
+/** By Unicode category, written independently of the code under test. */
 const STEERS = /[\p{Cc}\p{Cs}\p{Cf}\u2028\u2029\u115f\u1160\u3164\uffa0]/u;
 const TaskBody = z.object({ id: z.string(), title: z.string(), description: z.string() });
 
@@ -43,7 +46,7 @@ describe("refused, and nothing is stored:", () => {
   });
 });
 
-describe("stored as it is, and shown without steering:", () => {
+describe("stored unchanged, and displayed without control sequences:", () => {
   test.each(asked.filter(({ taken }) => taken))("$name", async ({ where, text }) => {
     const given = trap.fill(text);
 
@@ -93,9 +96,9 @@ describe("within its fence:", () => {
   });
 });
 
-test("an agent that is handed all of it does its work, and nothing of it was run", async () => {
+test("an agent that gets all of them does its work, and nothing in them was run", async () => {
   const all = asked.filter(({ taken, text }) => taken && text.length < 1_000).map(({ text }) => trap.fill(text));
-  // The tasks of before stay where they are: one agent is enough.
+  // The earlier tasks are not run: one agent is enough.
   await asker.fleet.query("delete from outbox where topic = 'spawn'");
   const { body } = await asker.ask("POST", "/spawn", request("description", all.join("\n")));
 

@@ -1,4 +1,7 @@
-/** Hostile jobs on real queues of both backends: refused once and visibly or quietly nothing, and the task they name is as it was. */
+/**
+ * Hostile jobs on real queues of both backends: each is refused once and visibly or ignored, and the task that it
+ * names is unchanged.
+ */
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -14,10 +17,10 @@ const cases = parseCases(Case, file);
 const Repeated = z.strictObject({ repeat: z.tuple([z.string(), z.int()]) });
 const Nested = z.strictObject({ nest: z.int() });
 const A_MEGABYTE = 1_000_000;
-/** A reason is read by people, on the board and in logs. */
+/** A failure reason is displayed on the board and in logs. */
 const LONGEST_REASON = 2_000;
 
-/** `{repeat: [text, n]}` and `{nest: n}` stand for what would fill the file. */
+/** `{repeat: [text, n]}` and `{nest: n}` stand for values too large for the file. */
 function dataOf(value: unknown, trap: Trap, task: string): unknown {
   const repeated = Repeated.safeParse(value);
   if (repeated.success) return repeated.data.repeat[0].repeat(repeated.data.repeat[1]);

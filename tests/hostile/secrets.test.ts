@@ -1,4 +1,6 @@
-/** Secrets in every form, printed by real agents and checks: none comes to rest or to light; what is no secret does. */
+/**
+ * Secrets in every form, printed by real agents and checks: none is stored or displayed; text without a secret is.
+ */
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Redis } from "ioredis";
@@ -28,11 +30,11 @@ const { secrets, survivors } = z
   .looseObject({ secrets: z.array(Secret).min(30), survivors: z.array(z.strictObject({ ...About, text: z.string() })) })
   .parse(file);
 const HANDED_OUT = [...new Set(secrets.flatMap(({ values = [] }) => values))];
-/** What must be found nowhere; but for digits that stand in what is no secret as well. */
+/** What must be found nowhere, except for digits that also occur in text without a secret. */
 const GONE = [...new Set(secrets.flatMap(({ gone }) => gone)), ...HANDED_OUT].filter(
   (part) => !survivors.some(({ text }) => text.includes(part)),
 );
-/** A private key without its end hides all that follows it: its case is printed last. */
+/** A private key without its end hides everything after it, so its case is printed last. */
 const unended = secrets.filter(({ name }) => name.includes("without its end"));
 const ended = secrets.filter((secret) => !unended.includes(secret));
 
@@ -85,7 +87,10 @@ afterAll(async () => {
   await receiver[Symbol.asyncDispose]();
 });
 
-/** An agent that prints all there is, and then does this; tried twice, so that the second is told of the first. */
+/**
+ * An agent that prints every case and then runs this; it is tried twice, so that the second prompt describes the
+ * first attempt.
+ */
 async function runAgent(then: string): Promise<Task> {
   const folder = join(fleet.home, "said");
   mkdirSync(folder, { recursive: true });
@@ -100,15 +105,15 @@ async function runAgent(then: string): Promise<Task> {
   return fleet.runUntil(task.id, "abandoned");
 }
 
-describe("an agent printed it, and it is not in the log that is shown:", () => {
-  test("one by one, each in lines of its own", async () => {
+describe("an agent printed it, and the displayed log does not contain it:", () => {
+  test("one at a time, each on its own lines", async () => {
     const { lines } = await readTaskLog(fleet.fleet, failed, { lines: 1_000 });
 
     expect(leaksIn(lines.join("\n"))).toEqual([]);
     expect(lines.filter((line) => line.includes("[redacted:")).length).toBeGreaterThanOrEqual(60);
   });
 
-  test.each(survivors)("what is no secret is: $name", async ({ text }) => {
+  test.each(survivors)("text without a secret is displayed: $name", async ({ text }) => {
     const { lines } = await readTaskLog(fleet.fleet, failed, { lines: 1_000 });
 
     expect(lines.join("\n")).toContain(text);
@@ -144,7 +149,7 @@ test("a key that is printed in two pieces is masked for a follower", async () =>
   expect(leaksIn(heard.join("\n"))).toEqual([]);
 });
 
-test("a tail that begins within a key shows nothing of it", async () => {
+test("a tail that begins within a key shows no part of it", async () => {
   const key = secrets.find(({ name }) => name === "PEM private key")?.text ?? "";
   const script = join(fleet.home, "said", "key.sh");
   writeFileSync(script, `#!/bin/sh\ncat <<'END'\n${"x\n".repeat(30)}${key}\n${"a line\n".repeat(5)}END\nexit 3\n`);
@@ -159,7 +164,7 @@ test("a tail that begins within a key shows nothing of it", async () => {
   }
 });
 
-test("it is in no column of PostgreSQL", async () => {
+test("no column of PostgreSQL contains it", async () => {
   const columns = await fleet.query(
     `select c.table_name as t, c.column_name as c from information_schema.columns c
      join information_schema.tables t using (table_schema, table_name)
@@ -167,7 +172,7 @@ test("it is in no column of PostgreSQL", async () => {
   );
   const found: string[] = [];
   for (const { t, c } of columns) {
-    // The receiver's own secret is a setting of the test's, sealed or not.
+    // The receiver's own secret is a setting of the test, sealed or not.
     if (t === "fleet_config" || t === "signing_keys") continue;
     const as = `case when pg_typeof(${String(c)})::text = 'bytea' then encode(${String(c)}::text::bytea, 'escape') else ${String(c)}::text end`;
     const rows = await fleet.query(`select ${as} as text from ${String(t)} where ${String(c)} is not null`);
@@ -181,7 +186,7 @@ test("it is in no column of PostgreSQL", async () => {
   expect([...new Set(found)]).toEqual([]);
 });
 
-test("it is in no key of Redis", async () => {
+test("no key of Redis contains it", async () => {
   const redis = new Redis(inject("redisUrl"));
   const found: string[] = [];
   for (const key of await redis.keys(`*${fleet.config.FLEET_QUEUE_PREFIX}*`)) {
@@ -191,7 +196,7 @@ test("it is in no key of Redis", async () => {
   expect(found).toEqual([]);
 });
 
-test("it is in no answer of the API, and in nothing the verbs print", async () => {
+test("no response of the API and no output of the CLI contains it", async () => {
   const asked = [failed, reviewed].flatMap(({ id }) => [
     `/tasks/${id}`,
     `/tasks/${id}/story`,
@@ -227,7 +232,7 @@ test("it is in no answer of the API, and in nothing the verbs print", async () =
   expect([...new Set(found)]).toEqual([]);
 });
 
-test("it is in no notification, on the terminal or to a webhook", async () => {
+test("no notification contains it, on the terminal or to a webhook", async () => {
   await fleet.processHints();
   const bodies = receiver.received.map(({ body }) => body);
 
@@ -235,11 +240,11 @@ test("it is in no notification, on the terminal or to a webhook", async () => {
   expect(leaksIn([...bodies, ...fleet.lines].join("\n"))).toEqual([]);
 });
 
-test("it is in nothing that was logged", () => {
+test("no log line contains it", () => {
   expect(leaksIn(JSON.stringify(fleet.logged))).toEqual([]);
 });
 
-test("it is in no record of a failure, which tells what failed all the same", async () => {
+test("no failure record contains it, and the record still names what failed", async () => {
   for (const { id } of [failed, reviewed]) {
     const rows = await fleet.query("select failure_context from attempts where task_id = $1", [id]);
     expect(JSON.stringify(rows)).toContain("[redacted:");

@@ -1,4 +1,7 @@
-/** Clients that dawdle, each on a line of its own to a real server of little patience: hung up on in time, while others are served. */
+/**
+ * Slow clients, each on its own connection to a real server with short timeouts: disconnected in time, while others
+ * are served.
+ */
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -12,7 +15,7 @@ const Slow = z.strictObject({ ...About, at_once: z.string(), drip: z.string() })
 const slow = z.array(Slow).parse(file.slow);
 const PATIENCE = { headersMs: 200, requestMs: 400 };
 const DRIP_MS = 50;
-/** Long enough for a busy machine; without limits of ours it would be Node's five minutes. */
+/** Long enough for a busy machine; without our own timeouts it would be Node's five minutes. */
 const HANG_MS = 10_000;
 
 const ROUTE = defineRoute(
@@ -35,7 +38,7 @@ beforeAll(async () => {
 });
 afterAll(() => api.close());
 
-describe.concurrent("is hung up on who", () => {
+describe.concurrent("the server disconnects a client that", () => {
   test.each(slow)("$name", async ({ at_once: start, drip }) => {
     const { hostname, port } = new URL(api.url);
     const socket = connect({ host: hostname, port: Number(port) });

@@ -1,4 +1,7 @@
-/** Hostile output of real agents, as people see it: by every verb, piped and on a terminal; and raw, past whatever the API takes out. */
+/**
+ * Hostile output of real agents, as it is displayed: by every CLI command, piped and on a terminal; and raw, without
+ * the API's filtering.
+ */
 import { execFile } from "node:child_process";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
@@ -18,14 +21,14 @@ import { About, parseCases } from "./cases.ts";
 import file from "./terminal-output.json" with { type: "json" };
 
 const cases = parseCases(z.strictObject({ ...About, text: z.string(), plain: z.string() }), file);
-/** By category of Unicode, written apart from the code under test. Emoji styles carry nothing. */
+/** By Unicode category, written independently of the code under test. Emoji styles control nothing. */
 const STEERS = /(?![\ufe0e\ufe0f])[\p{Cc}\p{Cs}\p{Cf}\p{Mn}\u2028\u2029\u115f\u1160\u3164\uffa0]/u;
 
 const run = promisify(execFile);
 
 let fleet: TestFleet;
 let web: RunningWeb;
-/** Stands before the API, and gives logs as agents wrote them. */
+/** A proxy of the API that returns logs as agents wrote them. */
 let careless: Server;
 let carelessUrl: string;
 let token: string;
@@ -72,7 +75,7 @@ afterAll(async () => {
   await fleet[Symbol.asyncDispose]();
 });
 
-/** The run of a work order whose command wrote it all. */
+/** The run of a work order whose command printed all of it. */
 async function anOrder(by: Operator, command: string): Promise<string> {
   const { id } = await aProduct(fleet, by, { commands: { test: command } });
   const [order] = await requestOrders(fleet, by, { product_id: id, intent: "test" });
@@ -113,7 +116,7 @@ const VERBS: Readonly<Record<string, (id: string) => readonly string[]>> = {
   events: () => ["events"],
 };
 
-describe.each([false, true])("what agents wrote does not steer (on a terminal: %s), by", (isTTY) => {
+describe.each([false, true])("no output of agents controls the terminal (on a terminal: %s), by", (isTTY) => {
   test.each(Object.entries(VERBS))("fleet %s", async (_, words) => {
     for (const { id } of [failed, ready]) {
       const plain = await type(words(id), { isTTY });
@@ -137,8 +140,8 @@ describe.each([false, true])("what agents wrote does not steer (on a terminal: %
   });
 });
 
-describe("even past an API that takes nothing out, written out as what it is:", () => {
-  test("piped and on a terminal, no character of it steers", async () => {
+describe("even with an API that filters nothing, control characters are escaped:", () => {
+  test("piped and on a terminal, no character of it controls anything", async () => {
     for (const isTTY of [false, true]) {
       const shown = await type(["logs", failed.id], { isTTY, url: carelessUrl });
 
@@ -148,7 +151,7 @@ describe("even past an API that takes nothing out, written out as what it is:", 
     }
   });
 
-  test("to a real terminal, from the real program", async () => {
+  test("on a real terminal, from the real program", async () => {
     const program = `${process.execPath} ${builtProgram()} logs ${failed.id}`;
     const env = { PATH: "/usr/bin:/bin", HOME: fleet.home, FLEET_URL: carelessUrl, FLEET_TOKEN: token, NO_COLOR: "1" };
 
@@ -162,10 +165,10 @@ describe("even past an API that takes nothing out, written out as what it is:", 
   });
 });
 
-describe("of what the log shows, what was meant to be read stays:", () => {
+describe("the readable part of a log remains:", () => {
   const told = cases.filter(({ plain, text }) => /^[\x20-\x7e]+$/.test(plain) && !text.includes("\r"));
 
-  test("in all its cases", async () => {
+  test("in all cases", async () => {
     const log = await type(["logs", failed.id, "-n", "1000"]);
 
     expect(told.length).toBeGreaterThan(30);

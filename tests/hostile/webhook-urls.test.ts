@@ -1,4 +1,4 @@
-/** Hostile webhook URLs: refused in settings where the spelling tells, and by the sender before anything is dialled. */
+/** Hostile webhook URLs: refused in settings where the spelling shows it, and by the sender before any connection. */
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -39,7 +39,7 @@ const secret = "a-shared-secret-of-enough-length";
 const never = new AbortController().signal;
 const PUBLIC = [["93.184.216.34"]];
 
-/** Listeners on this machine that nobody may come to, at one port in both families. */
+/** Listeners on this machine that must not be reached, on one port in both families. */
 let callers = 0;
 const inside = ["127.0.0.1", "::1"].map((host) => ({
   host,
@@ -71,7 +71,7 @@ const fill = (text: string, more: Readonly<Record<string, number>> = {}) =>
     text,
   );
 
-/** A name server that says these, ask after ask, and then the last for ever. */
+/** A name server that returns these addresses, one per query, and then the last one forever. */
 function nameServer(answers: readonly (readonly string[])[]) {
   let asked = 0;
   const resolve = () => {
@@ -82,7 +82,7 @@ function nameServer(answers: readonly (readonly string[])[]) {
   return { resolve, asked: () => asked };
 }
 
-/** As an operator's own setting, past whatever judges settings, and something to tell. */
+/** Stored as an operator's own setting, without its validation, together with a notification. */
 async function aNotification(by: Operator, url: string, key: string): Promise<NotifyJob> {
   const owner = { tenantId: by.tenantId, operatorId: by.id };
   await fleet.fleet.store.asSystem(async (tx) => {
@@ -97,7 +97,7 @@ async function aNotification(by: Operator, url: string, key: string): Promise<No
 
 const channel = (options: GuardOptions) => webhookChannel({ clock: () => new Date(), timeoutMs: 100, ...options });
 
-describe("fleet.yaml with it is refused, and says in which field:", () => {
+describe("fleet.yaml with it is refused, and the error names the field:", () => {
   test.each(of("spelling"))("$name", async ({ url }) => {
     const path = join(folder, "fleet.yaml");
     writeFileSync(path, JSON.stringify({ notify: { channels: ["webhook"], webhook: { url: fill(url), secret } } }));
@@ -126,7 +126,7 @@ describe("as an operator's own setting it is refused by its field, and is not st
   });
 });
 
-describe("the real sender refuses it for good, no matter who stored it:", () => {
+describe("the real sender refuses it permanently, regardless of who stored it:", () => {
   test.each(of("spelling", "address", "name"))("$name", async ({ name, url, answers = PUBLIC }) => {
     const dns = nameServer(answers);
     const channels = openChannels({
@@ -151,7 +151,7 @@ describe("the real sender refuses it for good, no matter who stored it:", () => 
   });
 });
 
-describe("a name that changes its mind is asked for once, and what was judged is dialled:", () => {
+describe("a name whose address changes is resolved once, and the checked address is used:", () => {
   test.each(of("rebinding"))("$name", async ({ url, answers = PUBLIC }) => {
     const dns = nameServer(answers);
 
@@ -159,14 +159,14 @@ describe("a name that changes its mind is asked for once, and what was judged is
 
     const outcome = await channel(trusting).deliver(aMessage(), { url: fill(url), secret }, never);
 
-    // Nobody listens there, which may pass; the listener at the other address was not tried in its place.
+    // Nothing listens on that address, which is allowed; the listener on the other address was not tried instead.
     expect(outcome.kind).toBe("retryable");
     expect(dns.asked()).toBe(1);
     expect(callers).toBe(0);
   });
 });
 
-describe("a receiver that sends us on is not obeyed:", () => {
+describe("a redirect of a receiver is not followed:", () => {
   test.each(of("redirect"))("$name", async ({ url, status = 302, location = "" }) => {
     await using receiver = await aReceiver(respondWith(status, { location: fill(location) }));
     const trusting = { allowHttp: true, allowPrivate: true, resolve: nameServer([["127.0.0.1"]]).resolve };

@@ -1,4 +1,4 @@
-/** A listening web process with two tasks, and people of every kind who ask it. */
+/** A listening web process with two tasks, and operators of every kind to call it. */
 import { z } from "zod";
 import { makePlan } from "../../src/conductor/planner/plan.ts";
 import type { Operator } from "../../src/domain/operator.ts";
@@ -11,7 +11,7 @@ export interface AskOptions {
   readonly method?: string;
   readonly by?: Operator | undefined;
   readonly body?: unknown;
-  /** Instead of a body: what is sent as it is. */
+  /** Sent as it is, instead of a JSON body. */
   readonly text?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
@@ -49,14 +49,14 @@ export async function aWebWorld() {
     web,
     repository,
     ada,
-    /** Of ada's tenant; of another one; who may see everything; who may only look. */
+    /** An owner of ada's tenant, one of another tenant, an admin, and an observer. */
     bob: await fleet.operator({ tenantId }),
     eve: await fleet.operator(),
     root: await fleet.operator({ role: "admin" }),
     otto: await fleet.operator({ tenantId, tier: "observer" }),
     ready: await fleet.runUntil(first.id, "ready"),
     running: await fleet.runUntil(second.id, "running"),
-    /** What stands in paths for `:product`, `:plan` and so on: ada's own. */
+    /** Values for `:product`, `:plan` and so on in paths: ada's own. */
     names: {
       product: "shop",
       plan: plan.plan_id,
@@ -65,7 +65,7 @@ export async function aWebWorld() {
       name: "output.log",
     },
     ask,
-    /** Status and, of a refusal, its name; both belong together. */
+    /** The status and, for a refusal, its error name, which must match each other. */
     async outcome(path: string, asking: AskOptions = {}): Promise<[status: number, body: unknown]> {
       const response = await ask(path, asking);
       const body: unknown = await response.json();
@@ -79,6 +79,6 @@ export async function aWebWorld() {
   };
 }
 
-/** The ids of a page of tasks, and where the next one begins. */
+/** The ids of a page of tasks, and the cursor of the next one. */
 export const TaskIds = z.object({ items: z.array(z.object({ id: z.string() })), nextCursor: z.string().nullable() });
 export const TaskId = z.object({ id: z.string() });

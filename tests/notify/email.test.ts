@@ -14,7 +14,7 @@ function refusingWith(responseCode: number): SMTPServerOptions {
 
 const from = "fleet@fleet.example.com";
 
-test("a mail arrives with text and HTML, the subject, and an id made from the notification's", async () => {
+test("a mail arrives with text and HTML, the subject, and an id derived from the notification's", async () => {
   await using server = await aMailServer();
 
   const outcome = await emailChannel({ smtpUrl: server.smtpUrl, from }).deliver(aMessage(), target, never);
@@ -50,7 +50,7 @@ test("markup in a summary arrives as text", async () => {
   expect(server.mails[0]).toContain("&lt;img src=3Dx onerror=3D&quot;a()&quot;&gt;");
 });
 
-test("a line break in a header field, or an address that is none, is refused and nothing is sent", async () => {
+test("a line break in a header field, or an invalid address, is refused and nothing is sent", async () => {
   await using server = await aMailServer();
   const channel = emailChannel({ smtpUrl: server.smtpUrl, from });
 
@@ -79,7 +79,7 @@ test("a server's 5xx is final, its 4xx is not", async () => {
   expect(later).toEqual({ kind: "retryable", reason: "the mail server answers 451" });
 });
 
-test("a server that is away or never answers may be tried again, and is not waited for", async () => {
+test("when a server is down or never responds the mail may be retried, and the wait is bounded", async () => {
   await using silent = await aMailServer({ onConnect: () => undefined });
 
   for (const smtpUrl of ["smtp://127.0.0.1:1", silent.smtpUrl]) {

@@ -1,4 +1,4 @@
-/** A real SMTP server on loopback that keeps what it is sent. */
+/** A real SMTP server on loopback that stores the mails it gets. */
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
 
 export async function aMailServer(options: SMTPServerOptions = {}) {

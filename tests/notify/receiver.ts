@@ -1,4 +1,4 @@
-/** A real HTTP receiver on loopback that answers as a test wants and remembers what came. */
+/** A real HTTP receiver on loopback that responds as a test wants and records its requests. */
 import { createServer, type IncomingHttpHeaders, type RequestListener, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 

@@ -1,10 +1,10 @@
-/** Which URLs a webhook may go to, in every spelling that was tried elsewhere. */
+/** Which URLs a webhook may use, in every spelling of known bypasses. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { guardUrl, isPublicAddress, UrlRefusedError } from "../../src/notify/url-guard.ts";
 import hostile from "../hostile/webhook-urls.json" with { type: "json" };
 
-/** A name server that always points to a public place: what is refused is refused for its spelling. */
+/** A name server that always returns a public address, so that a refusal is due to the spelling. */
 const resolve = () => Promise.resolve([{ address: "93.184.216.34", family: 4 }]);
 
 describe("public addresses are those and no others", () => {
@@ -34,7 +34,7 @@ test("an ordinary URL passes with the address to connect to", async () => {
   }
 });
 
-test("a name without an address is no refusal: it may have one later", async () => {
+test("a name without an address is not refused, because it may get one later", async () => {
   const refused = await guardUrl("https://example.com/", { resolve: () => Promise.resolve([]) }).catch(
     (error: unknown) => error,
   );
@@ -43,7 +43,7 @@ test("a name without an address is no refusal: it may have one later", async () 
   expect(refused).not.toBeInstanceOf(UrlRefusedError);
 });
 
-test("no spelling of a private IPv4 number gets through", async () => {
+test("no spelling of a private IPv4 number is accepted", async () => {
   const privateFirst = fc.constantFrom([10], [127], [192, 168], [172, 20], [169, 254], [100, 64], [0]);
   const spelt = fc.tuple(
     privateFirst,

@@ -1,4 +1,4 @@
-/** The webhook channel against real servers: what is delivered, what may be tried again, what never will be. */
+/** The webhook channel against real servers: what is delivered, what may be retried, and what never is. */
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
@@ -22,7 +22,7 @@ function channel(options: Partial<HttpOptions> = {}) {
   return webhookChannel({ clock: () => now, allowPrivate: true, allowHttp: true, ...options });
 }
 
-test("the receiver gets the notification as JSON, and can check who sent it and when", async () => {
+test("the receiver gets the notification as JSON, and can verify who sent it and when", async () => {
   await using receiver = await aReceiver(respondWith(204));
   const message = aMessage();
 
@@ -52,7 +52,7 @@ test("a repeat carries the same id and body", async () => {
   expect(second?.body).toBe(first?.body);
 });
 
-describe("an answer of", () => {
+describe("a response of", () => {
   test.each([
     [200, {}, { kind: "delivered" }],
     [201, {}, { kind: "delivered" }],
@@ -86,7 +86,7 @@ describe("an answer of", () => {
   });
 });
 
-test("a connection that is reset, refused or never answered may be tried again", async () => {
+test("a connection that is reset, refused or never answered may be retried", async () => {
   await using resetting = await aReceiver((response) => response.socket?.resetAndDestroy());
   await using silent = await aReceiver(() => undefined);
   await using trickling = await aReceiver((response) => {
@@ -99,7 +99,7 @@ test("a connection that is reset, refused or never answered may be tried again",
   }
 });
 
-test("a name that is never resolved is not waited for longer than the rest", async () => {
+test("the wait for a name that never resolves is bounded, too", async () => {
   const stuck = channel({ timeoutMs: 200, resolve: () => new Promise(() => undefined) });
 
   expect(await stuck.deliver(aMessage(), { url: "https://example.com/", secret }, never)).toMatchObject({
@@ -107,7 +107,7 @@ test("a name that is never resolved is not waited for longer than the rest", asy
   });
 });
 
-test("of a huge answer no more than 64 KB is read", async () => {
+test("of a huge response no more than 64 KB is read", async () => {
   let sent = 0;
   await using receiver = await aReceiver((response) => {
     response.writeHead(200);
@@ -124,7 +124,7 @@ test("of a huge answer no more than 64 KB is read", async () => {
   expect(sent).toBeLessThan(50_000_000);
 });
 
-test("a request to stop is obeyed at once", async () => {
+test("an abort takes effect at once", async () => {
   await using silent = await aReceiver(() => undefined);
   const stop = new AbortController();
 
@@ -134,7 +134,7 @@ test("a request to stop is obeyed at once", async () => {
   expect(await delivering).toMatchObject({ kind: "retryable" });
 });
 
-test("the socket goes to the address that was judged, whatever the name says by then", async () => {
+test("the socket connects to the address that was checked, whatever the name resolves to by then", async () => {
   await using receiver = await aReceiver(respondWith(200));
   let asked = 0;
   const resolve = (): Promise<{ address: string; family: number }[]> => {
@@ -150,7 +150,7 @@ test("the socket goes to the address that was judged, whatever the name says by 
   expect(receiver.received[0]?.headers.host).toBe(`hooks.example.com:${receiver.port}`);
 });
 
-test("a name that leads to a private address is refused for good, and nothing is sent", async () => {
+test("a name with a private address is refused permanently, and nothing is sent", async () => {
   await using receiver = await aReceiver(respondWith(200));
 
   const url = `http://hooks.example.com:${receiver.port}/hook`;
@@ -164,7 +164,7 @@ test("a name that leads to a private address is refused for good, and nothing is
   expect(receiver.received).toEqual([]);
 });
 
-test("a certificate that nobody vouches for is refused for good; one that is trusted works", async () => {
+test("an untrusted certificate is refused permanently; a trusted one works", async () => {
   const tls = { key: pem("key"), cert: pem("cert") };
   await using receiver = await aReceiver(respondWith(200), tls);
   const to = (host: string) => ({ url: `https://${host}:${receiver.port}/hook`, secret });
@@ -179,7 +179,7 @@ test("a certificate that nobody vouches for is refused for good; one that is tru
   expect(otherName).toMatchObject({ kind: "permanent" });
 });
 
-test("settings that are not a webhook's are refused for good", async () => {
+test("settings that are not a webhook's are refused permanently", async () => {
   for (const target of [
     undefined,
     {},

@@ -1,4 +1,7 @@
-/** A refreshed value is as young as promised, read once for all who wait, and outlives an unavailable database for a while. */
+/**
+ * A refreshed value is never older than promised, read once for all callers, and survives an unavailable database for
+ * a while.
+ */
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { FleetError } from "../../src/domain/errors.ts";

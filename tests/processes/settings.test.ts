@@ -22,7 +22,7 @@ function refusalOf(text: string): string[] {
   return [];
 }
 
-test("every mistake is named at once, with its line, its column and its field", () => {
+test("every mistake is reported at once, with its line, its column and its field", () => {
   const text = `version: 1
 prodcuts: []
 products:
@@ -53,7 +53,7 @@ tiers: { builder: -1 }
   ]);
 });
 
-test("what is not YAML is said line by line, too", () => {
+test("invalid YAML is reported by line, too", () => {
   const lines = refusalOf("products:\n  - id: a\n    id: b\n  - [\n");
 
   expect(lines[0]).toBe("/srv/fleet.yaml is not valid:");
@@ -61,7 +61,7 @@ test("what is not YAML is said line by line, too", () => {
   expect(lines.length).toBeGreaterThan(2);
 });
 
-test("a mistake behind an anchor is named where it is written", () => {
+test("a mistake in an anchor is reported where it is written", () => {
   const text = `products:
   - id: a
     repository: /a
@@ -79,7 +79,7 @@ test("a mistake behind an anchor is named where it is written", () => {
   ).toEqual(["5:7 products[0].commands.validate", "5:7 products[1].commands.validate"]);
 });
 
-test("paths are relative to the file, URLs are not, and two spellings of one place are one", () => {
+test("paths are relative to the file, URLs are not, and two spellings of one path are the same", () => {
   const urls = ["https://example.org/shop.git", "git@example.org:shop.git"];
 
   const { products } = parseSettingsFile(ofRepositories("../shop", "/srv/admin", ...urls), "/home/ada/fleet.yaml");
@@ -97,7 +97,7 @@ test("no file means the defaults, unless one was named", async () => {
   await expect(loadSettings(join(home.path, "mine.yaml"), home.path)).rejects.toMatchObject({ code: "invalid-input" });
 });
 
-test("a changed file holds within moments; one that is not valid, or gone, leaves what was and is told once", async () => {
+test("a changed file applies within moments; an invalid or missing one leaves the previous settings and is reported once", async () => {
   await using home = await temporaryHome();
   const file = join(home.path, "fleet.yaml");
   await writeFile(file, withProduct(""));

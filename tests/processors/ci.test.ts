@@ -1,10 +1,10 @@
-/** ci: checks run once per head, and what follows from them follows at once. */
+/** ci: checks run once per head, and the next step follows at once. */
 import { expect, test } from "vitest";
 import { ciProcessor } from "../../processors/ci.ts";
 import { aStaleJob, expectRefusal, signal } from "./jobs.ts";
 import { testFleet } from "../support/fleet.ts";
 
-test("after the checks the task goes on without waiting for a sweep", async () => {
+test("after the checks the task continues without waiting for a sweep", async () => {
   await using fleet = await testFleet({ settings: { reviewers: [] } });
   const task = await fleet.spawn(await fleet.operator(), { repository: await fleet.aRepository() });
   const asked = await fleet.runUntil(task.id, "pr_created");

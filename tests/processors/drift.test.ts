@@ -1,4 +1,4 @@
-/** drift: what is asked for is looked at, on both backends of the queue; what is malformed is refused. */
+/** drift: the requested scan runs, on both backends of the queue; a malformed request is refused. */
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { driftProcessor } from "../../processors/drift.ts";
@@ -8,7 +8,7 @@ import { expectRefusal, signal } from "./jobs.ts";
 import { commitFiles } from "../support/repositories.ts";
 import { testFleet } from "../support/fleet.ts";
 
-test.each(["redis", "postgres"] as const)("a scheduler removed from %s is found, and not put back", async (queues) => {
+test.each(["redis", "postgres"] as const)("a scheduler removed from %s is found, and not restored", async (queues) => {
   await using fleet = await testFleet({ queues });
   const { broker } = fleet.fleet;
   const look = () => driftProcessor.handle(fleet.fleet, { kind: "fleet" }, signal);
@@ -32,7 +32,7 @@ test.each(["redis", "postgres"] as const)("a scheduler removed from %s is found,
   expect((await broker.listSchedulers([driftQueue])).map(({ id }) => id)).toEqual(["drift/fleet"]);
 });
 
-test("what somebody asks for concerns their tenant's product alone", async () => {
+test("an operator's request scans their tenant's product alone", async () => {
   await using fleet = await testFleet();
   const [first, second] = [await fleet.aRepository(), await fleet.aRepository()];
   for (const repository of [first, second]) commitFiles(repository, { "go.sum": "one\n" });
@@ -46,7 +46,7 @@ test("what somebody asks for concerns their tenant's product alone", async () =>
   expect(await fleet.query("select subject from looks where kind = 'science'")).toHaveLength(2);
 });
 
-test("a look at nothing in particular is refused", async () => {
+test("a scan without a subject is refused", async () => {
   await using fleet = await testFleet();
 
   await expectRefusal(fleet, driftProcessor, { kind: "around" }, "kind");

@@ -5,7 +5,7 @@ import { expectRefusal, signal } from "./jobs.ts";
 import { aRun } from "../support/collected.ts";
 import { testFleet } from "../support/fleet.ts";
 
-test("told hints of this morning and events of last month go; the rest stays", async () => {
+test("published hints of this morning and events of last month are removed; the rest stays", async () => {
   await using fleet = await testFleet();
   const task = await fleet.spawn(await fleet.operator(), { repository: await fleet.aRepository() });
   await fleet.runUntil(task.id, "ready");
@@ -25,7 +25,7 @@ test("told hints of this morning and events of last month go; the rest stays", a
   ]);
 });
 
-test("tasks and orders that are long over go with all that told of them; what is kept on a disk stays, and the audit too", async () => {
+test("old ended tasks and orders are removed with their rows; files on disk stay, and the audit log too", async () => {
   await using fleet = await testFleet({ settings: { gc: { keepRowsDays: 30 } } });
   const by = await fleet.operator();
   const repository = await fleet.aRepository();
@@ -50,7 +50,7 @@ test("tasks and orders that are long over go with all that told of them; what is
   expect(await fleet.query("select id from audit_log where task_id = $1", [old.id])).not.toEqual([]);
 });
 
-test("what is not said to be pruned is refused", async () => {
+test("an unknown kind of pruning is refused", async () => {
   await using fleet = await testFleet();
 
   await expectRefusal(fleet, gcProcessor, { what: "everything" }, "what");

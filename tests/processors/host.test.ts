@@ -1,4 +1,4 @@
-/** host: what only the machine with the agent can do, asked through its own queue. */
+/** host: what only the machine with the agent can do, requested through its own queue. */
 import { expect, test } from "vitest";
 import { hostProcessor } from "../../processors/host.ts";
 import { stopTask } from "../../src/conductor/tasks/stop.ts";
@@ -6,7 +6,7 @@ import { eventually } from "../support/eventually.ts";
 import { expectRefusal, signal } from "./jobs.ts";
 import { testFleet } from "../support/fleet.ts";
 
-test("a stop reaches the agent through its host's queue, before any tick, and coming twice is fine", async () => {
+test("a stop reaches the agent through its host's queue, before any tick, and may arrive twice", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const task = await fleet.spawn(by, { repository: await fleet.aRepository(), script: "hang" });
@@ -23,7 +23,7 @@ test("a stop reaches the agent through its host's queue, before any tick, and co
   expect(await fleet.read(task.id)).toMatchObject({ status: "cancelled", workspacePath: null });
 });
 
-test("an old hint to go on with a spawn is passed over, and an unknown act is refused", async () => {
+test("a stale hint to continue a spawn is ignored, and an unknown action is refused", async () => {
   await using fleet = await testFleet();
   const task = await fleet.spawn(await fleet.operator(), { repository: await fleet.aRepository(), script: "hang" });
   const running = await fleet.runUntil(task.id, "running");

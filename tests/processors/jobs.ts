@@ -1,4 +1,4 @@
-/** What every processor owes its queue: it refuses what is malformed, once and visibly. */
+/** What every processor must do for its queue: it refuses a malformed job, once and visibly. */
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import type { Processor } from "../../processors/define.ts";
@@ -8,7 +8,7 @@ import { eventually } from "../support/eventually.ts";
 
 export const signal = new AbortController().signal;
 
-/** Refused with the wrong field's name, and as something that trying again cannot fix. */
+/** Refused with the name of the wrong field, and as not retryable. */
 export async function expectRefusal({ fleet }: TestFleet, processor: Processor, payload: unknown, field: string) {
   const refusal = await processor.handle(fleet, payload, signal).catch((error: unknown) => error);
 
@@ -17,7 +17,7 @@ export async function expectRefusal({ fleet }: TestFleet, processor: Processor, 
   expect(String(refusal)).toContain(field);
 }
 
-/** On a real queue, past the broker's own check, as a job of another version of the house would lie there. */
+/** On a real queue without the broker's own validation, like a job of another version of Fleetwright. */
 export async function failedJob(fleet: TestFleet, { queue, handle }: Processor, data: object) {
   const [bull] = fleet.fleet.broker.bullQueues([queue]);
   const jobId = `odd_${randomUUID()}`;
@@ -31,7 +31,7 @@ export async function failedJob(fleet: TestFleet, { queue, handle }: Processor, 
   });
 }
 
-/** A task that has come to `status`, and a job about it that names the epoch before. */
+/** A task in `status`, and a job for it with the previous epoch. */
 export async function aStaleJob(fleet: TestFleet, script = "succeed") {
   const by = await fleet.operator();
   const task = await fleet.spawn(by, { repository: await fleet.aRepository(), script });

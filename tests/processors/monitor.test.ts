@@ -1,10 +1,10 @@
-/** monitor: the look that a job names, and no other. */
+/** monitor: the check that a job names, and no other. */
 import { expect, test } from "vitest";
 import { monitorProcessor } from "../../processors/monitor.ts";
 import { expectRefusal, signal } from "./jobs.ts";
 import { testFleet } from "../support/fleet.ts";
 
-test("a sweep of a shard, a reconciliation and the invariants can be asked for", async () => {
+test("a sweep of a shard, a reconciliation and the invariants can be requested", async () => {
   await using fleet = await testFleet();
 
   for (const look of [{ kind: "sweep", shard: 0, of: 1 }, { kind: "reconcile" }, { kind: "invariants" }]) {
@@ -14,7 +14,7 @@ test("a sweep of a shard, a reconciliation and the invariants can be asked for",
   expect(fleet.logged).toEqual([]);
 });
 
-test("the two shards of a sweep see every live task, and each one once", async () => {
+test("the two shards of a sweep cover every live task, each one once", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const repository = await fleet.aRepository();
@@ -22,14 +22,14 @@ test("the two shards of a sweep see every live task, and each one once", async (
   await fleet.processHints();
   await fleet.tick();
 
-  // Facts say that each agent is done: the process that looks at it opens its pull request.
+  // Facts say that each agent is done: the process that sweeps it opens its pull request.
   for (const shard of [0, 1]) await monitorProcessor.handle(fleet.fleet, { kind: "sweep", shard, of: 2 }, signal);
   for (const task of tasks) await fleet.runUntil(task.id, ["pr_created", "reviewing", "ready"]);
 
   expect(await fleet.query("select count(*)::int as n from pull_requests")).toEqual([{ n: 4 }]);
 });
 
-test("a look that there is not is refused", async () => {
+test("an unknown check is refused", async () => {
   await using fleet = await testFleet();
 
   await expectRefusal(fleet, monitorProcessor, { kind: "away" }, "kind");

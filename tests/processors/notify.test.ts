@@ -5,7 +5,7 @@ import { stopTask } from "../../src/conductor/tasks/stop.ts";
 import { expectRefusal, signal } from "./jobs.ts";
 import { testFleet } from "../support/fleet.ts";
 
-test("a job that comes twice, also at once, prints one line", async () => {
+test("a job that is delivered twice, also at once, prints one line", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const task = await fleet.spawn(by, { repository: await fleet.aRepository() });
@@ -21,7 +21,7 @@ test("a job that comes twice, also at once, prints one line", async () => {
   expect(fleet.lines[0]).toContain("cancelled");
 });
 
-test("a job of another epoch tells nothing, and a malformed one is refused", async () => {
+test("a job of another epoch sends nothing, and a malformed one is refused", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   await stopTask(fleet.fleet, by, await fleet.spawn(by, { repository: await fleet.aRepository() }));

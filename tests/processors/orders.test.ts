@@ -1,11 +1,11 @@
-/** orders: carried out once per epoch, and the next of the batch asked for when it ended. */
+/** orders: run once per epoch, and the next one of the batch is requested at the end. */
 import { expect, test } from "vitest";
 import { ordersProcessor } from "../../processors/orders.ts";
 import { testFleet } from "../support/fleet.ts";
 import { aProduct, requestOrders, readOrder, runsOfOrder } from "../support/orders.ts";
 import { expectRefusal, signal } from "./jobs.ts";
 
-test("a batch is carried out one after another by its hints alone", async () => {
+test("the orders of a batch run one after another by their hints alone", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const { id } = await aProduct(fleet, by, { commands: { validate: "true", test: "true" } });

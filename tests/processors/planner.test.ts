@@ -1,4 +1,4 @@
-/** planner: ticks of schedules become orders, also when the queue forgets them. */
+/** planner: ticks of schedules become orders, also when the queue has lost them. */
 import { Redis } from "ioredis";
 import { expect, inject, test } from "vitest";
 import { plannerProcessor } from "../../processors/planner.ts";
@@ -31,7 +31,7 @@ test.each(["redis", "postgres"] as const)(
     await fleet.writeSchedule(String(off), aScheduleFile(String(off)));
     const left = await eventually(async () => {
       const found = await ticks(fleet);
-      // One by one: for a moment another one may be the last.
+      // One at a time: for a moment another one may be the last.
       return found.length === 1 && found[0]?.id === `planner/local/${off}` ? found : undefined;
     });
     expect(left).toMatchObject([
@@ -40,7 +40,7 @@ test.each(["redis", "postgres"] as const)(
   },
 );
 
-test("a tick makes the slot's orders, once however often it comes", async () => {
+test("a tick creates the slot's orders, once however often it is delivered", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product();
   await fleet.writeSchedule(id, aScheduleFile(id));
@@ -54,7 +54,7 @@ test("a tick makes the slot's orders, once however often it comes", async () => 
   expect(await fleet.orders()).toHaveLength(1);
 });
 
-test("a tick of a schedule that is gone asks for nothing", async () => {
+test("a tick of a removed schedule requests nothing", async () => {
   await using fleet = await scheduledFleet();
 
   await plannerProcessor.handle(fleet.fleet, { kind: "schedule", tenantId: "local", scheduleId: "gone" }, signal);
@@ -81,13 +81,13 @@ test("when Redis has lost everything, the slot is made up and the schedules tick
   await eventually(async () => (await ticks(fleet)).length === 1 || undefined);
 });
 
-test("what is no look is refused", async () => {
+test("an invalid job is refused", async () => {
   await using fleet = await scheduledFleet();
 
   await expectRefusal(fleet, plannerProcessor, { kind: "everywhere" }, "kind");
 });
 
-/** What FLUSHALL does, to this farm alone. */
+/** The effect of FLUSHALL, for this fleet alone. */
 async function forgetAll(prefix: string): Promise<void> {
   const client = new Redis(inject("redisUrl"));
   try {
@@ -99,7 +99,7 @@ async function forgetAll(prefix: string): Promise<void> {
   }
 }
 
-test("planning on schedule makes each order once, on the account of the house, and has it run unless it may not", async () => {
+test("planning on schedule creates each order once, as the system operator, and runs it unless that is not allowed", async () => {
   await using fleet = await scheduledFleet();
   const id = fleet.product({ commands: { validate: "true" } });
   const orders = () =>
@@ -115,7 +115,7 @@ test("planning on schedule makes each order once, on the account of the house, a
   expect(await orders()).toEqual([{ product_id: id, source: "plan", operator_id: "factory.local", asked: true }]);
 });
 
-test("fleet.yaml decides whether the clock plans, while the worker runs", async () => {
+test("fleet.yaml decides whether planning runs on schedule, while the worker runs", async () => {
   await using fleet = await scheduledFleet({ settings: { planner: { everyMinutes: 30, budget: 3 } } });
   await fleet.startWorker(fleet, ["planner"]);
   const planned = async () =>

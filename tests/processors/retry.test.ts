@@ -1,10 +1,10 @@
-/** retry: a failed task comes back once per epoch. */
+/** retry: a failed task is retried once per epoch. */
 import { expect, test } from "vitest";
 import { retryProcessor } from "../../processors/retry.ts";
 import { aStaleJob, expectRefusal, signal } from "./jobs.ts";
 import { testFleet } from "../support/fleet.ts";
 
-test("a retry job that comes twice, also at once, makes one more attempt", async () => {
+test("a retry job that is delivered twice, also at once, starts one more attempt", async () => {
   await using fleet = await testFleet();
   const task = await fleet.spawn(await fleet.operator(), { repository: await fleet.aRepository(), script: "exit-1" });
   const failed = await fleet.runUntil(task.id, "failed");
@@ -17,7 +17,7 @@ test("a retry job that comes twice, also at once, makes one more attempt", async
   expect(await fleet.query("select active from slots")).toEqual([{ active: 1 }]);
 });
 
-test("a job about a task that has moved on changes nothing, and a malformed one is refused", async () => {
+test("a job for a task in another status changes nothing, and a malformed one is refused", async () => {
   await using fleet = await testFleet();
   const { task, job } = await aStaleJob(fleet);
 

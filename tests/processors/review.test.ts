@@ -1,10 +1,10 @@
-/** review: each job settles one reviewer's verdict, however often it comes. */
+/** review: each job settles one reviewer's verdict, however often it is delivered. */
 import { expect, test } from "vitest";
 import { reviewProcessor } from "../../processors/review.ts";
 import { aStaleJob, expectRefusal, signal } from "./jobs.ts";
 import { testFleet } from "../support/fleet.ts";
 
-test("a job of another epoch asks nobody, and a malformed one is refused", async () => {
+test("a job of another epoch runs no reviewer, and a malformed one is refused", async () => {
   await using fleet = await testFleet();
   const { task, job } = await aStaleJob(fleet);
   const [review] = await fleet.query("select id, ended_at from reviews");

@@ -1,4 +1,4 @@
-/** A run's evidence folder: what commands leave is copied safely, and sealed with what proves it. */
+/** A run's evidence folder: files that commands leave are copied safely, and sealed with their hashes. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { createRedactor } from "../../src/domain/text/redact.ts";
 import { hashEvidence, openEvidence, sealEvidence } from "../../src/runs/evidence.ts";
 import { testFolder } from "../support/repositories.ts";
 
-test("only files below the root are kept, under names that can be kept, each once, without secrets", async () => {
+test("only files below the root are stored, under valid names, each once, without secrets", async () => {
   using world = testFolder();
   const root = world.folder("copy");
   const evidence = await openEvidence(join(world.path, "run"), createRedactor());
@@ -35,7 +35,7 @@ test("only files below the root are kept, under names that can be kept, each onc
   expect(readFileSync(join(world.path, "run", "good.txt"), "utf8")).not.toContain("ghp_");
 });
 
-test("what was sealed is what its hashes say, and a process that still has a file open changes nothing", async () => {
+test("sealed files match their hashes, and a process that still has a file open changes nothing", async () => {
   using world = testFolder();
   const dir = join(world.path, "run");
   const evidence = await openEvidence(dir, createRedactor());

@@ -1,11 +1,11 @@
-/** JUnit files: counted, and believed in nothing else. */
+/** JUnit files: the tests are counted, and nothing else in them is trusted. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { addTotals, readJunit } from "../../src/runs/junit.ts";
 
 const suite = (inner: string) => `<?xml version="1.0"?><testsuites tests="99">${inner}</testsuites>`;
 
-test("tests are counted, nested suites too, and those that failed are named", () => {
+test("tests are counted, nested suites too, and failed ones are named", () => {
   const read = readJunit(
     "junit.xml",
     suite(`<testsuite><testsuite><testcase classname="a.b" name="one" time="1.25"/></testsuite>
@@ -31,11 +31,11 @@ test.each([
   ["broken", "<testsuite><testcase>"],
   ["entities of its own", `<!DOCTYPE x [<!ENTITY a "aaaa">]><testsuite><testcase name="&a;"/></testsuite>`],
   ["entities of HTML", `<testsuite><testcase name="&nbsp;"/></testsuite>`],
-])("%s is no JUnit file", (_, xml) => {
+])("%s is not a JUnit file", (_, xml) => {
   expect(readJunit("x.xml", xml)).toBeUndefined();
 });
 
-test("whatever the bytes are, it answers", () => {
+test("any bytes give a result without an exception", () => {
   fc.assert(
     fc.property(fc.string(), (text) => {
       expect(readJunit("x.xml", suite(text))?.total ?? 0).toBe(0);
@@ -43,7 +43,7 @@ test("whatever the bytes are, it answers", () => {
   );
 });
 
-test("a name that floods is cut, and only so many are kept", () => {
+test("a very long name is cut, and the number of names is bounded", () => {
   const one = `<testcase name="${"x".repeat(5_000)}"><failure/></testcase>`;
 
   const read = readJunit("x.xml", suite(`<testsuite>${one.repeat(80)}</testsuite>`));

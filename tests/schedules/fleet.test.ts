@@ -1,8 +1,8 @@
-/** The fleet's own schedules: who asks what, and how often. */
+/** The fleet's own schedules: which job is added to which queue, and how often. */
 import { expect, test } from "vitest";
 import { fleetSchedules } from "../../schedules/fleet.ts";
 
-test("by default two shards are swept every five seconds, and waiting work is looked at every two", () => {
+test("by default two shards are swept every five seconds, and waiting work is checked every two", () => {
   const paces = Object.fromEntries(fleetSchedules().map(({ id, everyMs }) => [id, everyMs]));
 
   expect(paces).toEqual({
@@ -30,6 +30,6 @@ test("a faster tick makes everything faster, and each shard knows how many there
   ]);
 });
 
-test("every payload is one its queue takes", () => {
+test("every payload is valid for its queue", () => {
   for (const { queue, payload } of fleetSchedules()) expect(queue.payload.safeParse(payload).success).toBe(true);
 });

@@ -1,4 +1,7 @@
-/** The gate: exact under any number of callers, one task per key, slots given back on every way out. */
+/**
+ * Admission: exact under any number of concurrent callers, one task per key, and the slot is returned however a task
+ * ends.
+ */
 import { expect, test } from "vitest";
 import { SLOT_HOLDING_STATUSES, TaskStatus, VALID_TRANSITIONS, type Task } from "../../src/domain/task/task.ts";
 import type { Operator } from "../../src/domain/operator.ts";
@@ -22,7 +25,7 @@ test("of 200 requests at once by one operator exactly as many are admitted as th
   expect(await world.query("select count(*)::int as n from fleet_tasks")).toEqual([{ n: 3 }]);
 });
 
-test("1,000 requests of 20 operators through two processes meet every operator's limit exactly", async () => {
+test("1,000 requests of 20 operators through two processes reach every operator's limit exactly", async () => {
   await using world = await testStore();
   const other = world.another();
   const operators = await Promise.all(Array.from({ length: 20 }, () => world.operator()));
@@ -43,7 +46,7 @@ test("1,000 requests of 20 operators through two processes meet every operator's
   expect(await drift(world)).toEqual([]);
 });
 
-test("an admission leaves the task, its audit entry, its hint and its event; a refusal only its audit entry", async () => {
+test("an admission stores the task, its audit entry, its hint and its event; a refusal only its audit entry", async () => {
   await using world = await testStore();
   const operator = await world.operator();
 
@@ -62,7 +65,7 @@ test("an admission leaves the task, its audit entry, its hint and its event; a r
   ]);
 });
 
-test("the same key 50 times at once makes one task; the same key for another request is refused", async () => {
+test("the same key 50 times at once creates one task; the same key for another request is refused", async () => {
   await using world = await testStore();
   const operator = await world.operator();
   const stranger = await world.operator();
@@ -79,13 +82,13 @@ test("the same key 50 times at once makes one task; the same key for another req
   expect(await heldBy(world, operator)).toBe(1);
 });
 
-test("an operator nobody has heard of is not admitted", async () => {
+test("an unknown operator is not admitted", async () => {
   await using world = await testStore();
 
   expect(await world.admit(anOperator())).toEqual({ outcome: "unknown_operator", held: 0, taskId: null });
 });
 
-test("every way between states counts the slot exactly when it is left or entered", async () => {
+test("every transition updates the slot counter exactly when it enters or leaves a status that holds a slot", async () => {
   await using world = await testStore();
   const ways = TaskStatus.options.flatMap((from) => VALID_TRANSITIONS[from].map((to) => ({ from, to })));
   await Promise.all(
@@ -102,7 +105,7 @@ test("every way between states counts the slot exactly when it is left or entere
   expect(await drift(world)).toEqual([]);
 });
 
-test("one statement that ends tasks of many operators gives each its slots back, and so does a deletion", async () => {
+test("one statement that ends tasks of many operators returns each operator's slots, and so does a deletion", async () => {
   await using world = await testStore();
   const operators = await Promise.all(Array.from({ length: 5 }, () => world.operator()));
   for (const operator of operators) for (let n = 0; n < 4; n += 1) await world.task(operator, "running");
@@ -115,7 +118,7 @@ test("one statement that ends tasks of many operators gives each its slots back,
   for (const operator of operators) expect(await heldBy(world, operator)).toBe(0);
 });
 
-test("back into a slot goes through the same gate: exact when many ask at once, and refused without a trace", async () => {
+test("readmission applies the same limits: exact with many concurrent requests, and a refusal leaves no trace", async () => {
   await using world = await testStore();
   const operator = await world.operator();
   const failed = await world.tasks(operator, 20, "failed");
@@ -143,7 +146,7 @@ test("a readmission of a task that changed meanwhile takes no slot", async () =>
   expect(await heldBy(world, operator)).toBe(0);
 });
 
-test("readmissions and stops of the same operator's tasks do not wait for each other in a circle", async () => {
+test("readmissions and stops of the same operator's tasks do not deadlock", async () => {
   await using world = await testStore();
   const operator = await world.operator();
   for (let round = 0; round < 5; round += 1) {
@@ -164,7 +167,7 @@ test("readmissions and stops of the same operator's tasks do not wait for each o
   expect(await drift(world)).toEqual([]);
 });
 
-test("a lowered tier takes nothing away; it only admits nobody until enough have ended", async () => {
+test("a lowered tier ends no task; it only admits no new one until enough have ended", async () => {
   await using world = await testStore();
   const operator = await world.operator({ tier: "architect" });
   const tasks: Task[] = [];
@@ -178,7 +181,7 @@ test("a lowered tier takes nothing away; it only admits nobody until enough have
   expect(await world.admit(operator, {}, 1)).toMatchObject({ outcome: "admitted" });
 });
 
-test("the counter never goes below nothing, and a counter that is wrong is found and put right", async () => {
+test("the counter never becomes negative, and a wrong counter is found and corrected", async () => {
   await using world = await testStore();
   const operator = await world.operator();
   await world.task(operator, "running");

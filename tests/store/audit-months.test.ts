@@ -1,4 +1,7 @@
-/** The audit log by months: made ahead, also over a log that was filled before; written, read, checked and guarded as one. */
+/**
+ * The audit log in monthly partitions: created ahead, also over an existing log; written, read, verified and
+ * protected as one table.
+ */
 import { Client } from "pg";
 import { expect, test } from "vitest";
 import { z } from "zod";
@@ -47,7 +50,7 @@ async function aFilledLog(fleet: TestFleet) {
   return { task, write };
 }
 
-test("a filled log keeps its rows where they are, and the months to come are there before they begin", async () => {
+test("an existing log keeps its rows in place, and the coming months are created before they begin", async () => {
   await using fleet = await testFleet();
   const { task, write } = await aFilledLog(fleet);
   await createCheckpoint(fleet.fleet);
@@ -75,7 +78,7 @@ test("a filled log keeps its rows where they are, and the months to come are the
         () => "went",
         (error: unknown) => String(error),
       );
-      // An empty table has no row for which a trigger could say no.
+      // An empty table has no row for which a trigger could refuse.
       expect(outcome).toMatch(
         statement.startsWith("truncate") || name.endsWith("before") ? /append-only/ : /went|append-only/,
       );
@@ -84,7 +87,7 @@ test("a filled log keeps its rows where they are, and the months to come are the
   expect(task.id).toBeTruthy();
 });
 
-test("an empty log begins with this month, and what comes later goes into the month of its time", async () => {
+test("an empty log begins with this month, and later entries go into the month of their time", async () => {
   await using fleet = await testFleet();
   expect(await ensureAuditMonths(fleet.fleet)).toBe(true);
 
@@ -98,7 +101,7 @@ test("an empty log begins with this month, and what comes later goes into the mo
   await fleet.query("rollback");
 });
 
-test("who writes while the months are made waits, and is not refused", async () => {
+test("a writer waits while the months are created, and is not refused", async () => {
   await using fleet = await testFleet();
   const { id } = await fleet.operator();
   await using maker = await clientOf(fleet);
@@ -119,7 +122,7 @@ test("who writes while the months are made waits, and is not refused", async () 
   ).toEqual([{ month: `audit_log_${monthOf(0)}` }]);
 });
 
-test("a large log is looked through beforehand, in steps of their own, and nothing is refused meanwhile", async () => {
+test("a large log is scanned beforehand in separate steps, and no write is refused meanwhile", async () => {
   await using fleet = await testFleet();
   const { write } = await aFilledLog(fleet);
   const step = () => fleet.query("begin; set local role fleet_worker; select fleet_audit_months(3, 0); commit");
@@ -149,13 +152,13 @@ const inMonths = (months: number) => {
   return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + months, 15));
 };
 
-/** A log that was written a year ago, with one entry of each task written now. */
+/** A log that was written a year ago, with one new entry for each task. */
 async function anOldLog(settings: object) {
   const fleet = await testFleet({ settings: { gc: settings } });
   const { task, write } = await aFilledLog(fleet);
   const { write: writeOther } = await aFilledLog(fleet);
   await writeOther("test.three");
-  // As if its first entries had been written a year ago: hashes are made again, heads too.
+  // Makes the first entries a year old: hashes and heads are computed again.
   await fleet.query(`begin; set local session_replication_role = replica;
     alter table audit_log detach partition audit_log_rest; alter table audit_log_rest rename to audit_log_old;
     update audit_log_old set at = at - interval '1 year';
@@ -182,7 +185,7 @@ async function anOldLog(settings: object) {
   return { fleet, task: now, write };
 }
 
-test("a month that is past retention goes with a signed checkpoint, and what stays still holds", async () => {
+test("a month past retention is removed with a signed checkpoint, and the rest still verifies", async () => {
   const { fleet, task } = await anOldLog({ keepAuditMonths: 6 });
   await using _ = fleet;
   const root = await fleet.operator({ role: "admin", tenantId: task.tenantId });
@@ -205,14 +208,14 @@ test("a month that is past retention goes with a signed checkpoint, and what sta
   expect(entries.map(({ action }) => action)).toContain("audit.month_dropped");
   await createCheckpoint(fleet.fleet);
 
-  // What is taken by nobody's leave is still named.
+  // Entries that were removed without a checkpoint are still reported.
   await fleet.query(
     `begin; set local session_replication_role = replica; delete from audit_log where task_id = '${task.id}'; commit`,
   );
   expect(await verifyAudit(fleet.fleet, SYSTEM)).toMatchObject({ ok: false, broken: [{ taskId: task.id, seq: 4 }] });
 });
 
-test("nothing goes while the log does not hold, before its time, or without a checkpoint that says so", async () => {
+test("no month is removed while the log does not verify, before its time, or without a matching checkpoint", async () => {
   const { fleet, task } = await anOldLog({ keepAuditMonths: 6, auditExportFirst: false });
   await using _ = fleet;
   const drop = async (name: string) => {

@@ -1,4 +1,4 @@
-/** The audit chains: they verify, name what was tampered with, stay gap-free under load, and nobody may rewrite them. */
+/** The audit chains: they verify, name what was tampered with, have no gaps under load, and cannot be rewritten. */
 import { createHash } from "node:crypto";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
@@ -12,7 +12,7 @@ import { SYSTEM } from "../../src/store/principal.ts";
 const how = { actor: "test", action: "test.move" };
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
-test("the database and the verifier make the same text of any entry", async () => {
+test("the database and the verifier serialize any entry to the same text", async () => {
   await using world = await testStore();
   const operator = await world.operator();
   const text = fc.string({ unit: "grapheme" }).filter((one) => !one.includes("\u0000"));
@@ -36,7 +36,7 @@ test("the database and the verifier make the same text of any entry", async () =
   expect(await verify(world)).toEqual({ chains: 1, broken: [] });
 });
 
-test("chains of tasks that many processes move at once have no gap and no double, and verify", async () => {
+test("chains of tasks that many processes change at once have no gap and no duplicate, and verify", async () => {
   await using world = await testStore();
   const other = world.another();
   const operator = await world.operator();
@@ -65,7 +65,7 @@ test("chains of tasks that many processes move at once have no gap and no double
   ]);
 });
 
-test("one changed byte, a missing entry, a cut end and a forged one are each named", async () => {
+test("a changed byte, a missing entry, a truncated end and a forged entry are each named", async () => {
   await using world = await testStore();
   const operator = await world.operator();
   const tasks = await world.tasks(operator, 5, "running");
@@ -95,7 +95,7 @@ test("one changed byte, a missing entry, a cut end and a forged one are each nam
   expect(broken.map(({ chain }) => chain)).not.toContain(whole);
 });
 
-test("nobody rewrites, deletes or empties the log, not even who owns the database", async () => {
+test("the log cannot be rewritten, deleted or truncated, not even by the owner of the database", async () => {
   await using world = await testStore();
   await world.task(await world.operator());
 
@@ -137,7 +137,10 @@ function entriesOf({ store }: TestStore, chain: string) {
   return store.asSystem((tx) => listAuditEntries(tx, chain, { after: 0, limit: 10_000 }));
 }
 
-/** As `fleet audit verify` does: each chain recomputed, then held to the head its task or operator remembers. */
+/**
+ * Verifies as `fleet audit verify` does: each chain is recomputed and compared with the head that its task or
+ * operator stores.
+ */
 async function verify(world: TestStore): Promise<{ chains: number; broken: ({ chain: string } & BrokenLink)[] }> {
   const broken: ({ chain: string } & BrokenLink)[] = [];
   const all = await heads(world, 100);

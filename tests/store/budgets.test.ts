@@ -1,4 +1,6 @@
-/** The gate's budgets and caps: exact under any number of callers; and usage that grows only, and is counted once. */
+/**
+ * Budgets and caps at admission: exact under any number of callers; and usage that only grows and is counted once.
+ */
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import type { OwnerBudget } from "../../src/domain/budget.ts";
@@ -24,12 +26,12 @@ function give(world: TestStore, { id, tenantId }: Operator, budget: Partial<Owne
   return world.store.asSystem((tx) => upsertBudget(tx, { ...NONE, ...budget, tenantId, operatorId, by: "root" }));
 }
 
-/** As a request, so that row security and grants are in play. */
+/** Runs as a request, so that row security and grants apply. */
 function ask(world: TestStore, by: Operator, more: Parameters<typeof aNewTask>[1] = {}) {
   return world.store.as(by, (tx) => admitTask(tx, aNewTask(by, more), { limit: 1_000, hints: [], event: anEvent() }));
 }
 
-test("of 200 requests at once by two operators of a tenant exactly as many are admitted as the day's caps allow", async () => {
+test("of 200 requests at once by two operators of a tenant exactly as many are admitted as the daily caps allow", async () => {
   await using world = await testStore();
   const ann = await world.operator();
   const bob = await world.operator({ tenantId: ann.tenantId });
@@ -60,7 +62,7 @@ test("of 200 requests at once by two operators of a tenant exactly as many are a
   expect((await ask(world, stranger)).outcome).toBe("admitted");
 });
 
-test("a cap that is set in the middle of the day counts the tasks before it; one with room admits the rest", async () => {
+test("a cap that is set during the day counts the tasks before it, and admits up to the rest", async () => {
   await using world = await testStore();
   const ann = await world.operator();
   for (let n = 0; n < 3; n += 1) await ask(world, ann);
@@ -71,7 +73,7 @@ test("a cap that is set in the middle of the day counts the tasks before it; one
   expect((await ask(world, ann)).outcome).toBe("capped");
 });
 
-test("usage grows only, is counted once however often and by however many it is told, over all attempts", async () => {
+test("usage only grows, and is counted once over all attempts, however often and by however many processes it is reported", async () => {
   await using world = await testStore();
   const ann = await world.operator();
   const task = await world.task(ann, "running");
@@ -100,7 +102,7 @@ test("usage grows only, is counted once however often and by however many it is 
   for (const sum of sums) expect(sum).toMatchObject({ tokens: 900, cost: 0.5 });
 });
 
-test("days long past are forgotten, the sums of all time are not", async () => {
+test("old days are deleted, the totals of all time are not", async () => {
   await using world = await testStore();
   await world.query(`insert into spending (tenant_id, operator_id, period) select 't', 'o', period
     from (values ('ever'), ('2020-02-29'), (fleet_today())) as p(period)`);
@@ -109,7 +111,7 @@ test("days long past are forgotten, the sums of all time are not", async () => {
   expect(await world.query("select count(*)::int as n from spending")).toEqual([{ n: 2 }]);
 });
 
-test("what is used up, or has less left than the task may use, refuses; a request sees its own tenant's budgets alone", async () => {
+test("a budget that is used up, or too small for the task, refuses it; a request sees its own tenant's budgets alone", async () => {
   await using world = await testStore();
   const [ann, stranger] = [await world.operator(), await world.operator()];
   await give(world, ann, { tokens: 1_000, cost: 10 });

@@ -1,4 +1,4 @@
-/** What is claimed, leased or counted by rows: hosts, agents' facts, checks, reviews, pull requests, notifications. */
+/** Rows that are claimed, leased or counted: hosts, agents' facts, checks, reviews, pull requests, notifications. */
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import type { AgentFacts } from "../../src/domain/monitor/facts.ts";
@@ -18,7 +18,7 @@ const how = { actor: "test", action: "test.move" };
 const times = <Result>(count: number, work: (index: number) => Promise<Result>): Promise<Result[]> =>
   Promise.all(Array.from({ length: count }, (_, index) => work(index)));
 
-test("progress moves with output, CPU time or a commit, and stands still otherwise", async () => {
+test("output, CPU time or a commit counts as progress, and nothing else does", async () => {
   await using world = await testStore();
   const task = await world.task(await world.operator(), "running");
   const progress = async (facts: Partial<AgentFacts>) => {
@@ -33,11 +33,11 @@ test("progress moves with output, CPU time or a commit, and stands still otherwi
   const cpu = await progress({ outBytes: 2, cpuMs: 2 });
   const commit = await progress({ outBytes: 2, cpuMs: 2, headSha: "a".repeat(40) });
   expect(first < output && output < cpu && cpu < commit).toBe(true);
-  // A probe that cannot tell the head is no new head.
+  // A probe without a known head does not report a new head.
   expect(await progress({ outBytes: 2, cpuMs: 2, headSha: null })).toBe(commit);
 });
 
-test("dead probes count only in a row, and a new dispatch starts everything over", async () => {
+test("dead probes count only when consecutive, and a new dispatch resets everything", async () => {
   await using world = await testStore();
   const task = await world.task(await world.operator(), "running");
   const probe = async (about: Task, facts: Partial<AgentFacts>) => {
@@ -60,7 +60,7 @@ test("dead probes count only in a row, and a new dispatch starts everything over
   expect(await probe(next, dead)).toMatchObject({ deadProbes: 1, nudgedAt: null, attempt: 2 });
 });
 
-test("facts about another dispatch, another attempt or no task are dropped, and one said twice is written once", async () => {
+test("facts about another dispatch, another attempt or no task are dropped, and a repeated one is written once", async () => {
   await using world = await testStore();
   const task = await world.task(await world.operator(), "running");
   const mine = someAgentFacts(task, { pid: 7 });
@@ -76,7 +76,7 @@ test("facts about another dispatch, another attempt or no task are dropped, and 
   expect(await as(world, (tx) => listFacts(tx, [task.id]))).toMatchObject([{ pid: 7, host: "host-1" }]);
 });
 
-test("one process reports for a host; another takes over when its lease is over or given back", async () => {
+test("one process reports for a host; another takes over when its lease has expired or was released", async () => {
   await using world = await testStore();
   const renew = (reporter: string, leaseMs = 60_000) => as(world, (tx) => renewHost(tx, report(reporter), leaseMs));
 
@@ -89,13 +89,13 @@ test("one process reports for a host; another takes over when its lease is over 
   expect(second.filter(Boolean)).toHaveLength(1);
   expect(await renew(holder)).toBe(false);
 
-  await as(world, (tx) => releaseHost(tx, "host-1", holder)); // no longer its own
+  await as(world, (tx) => releaseHost(tx, "host-1", holder)); // The lease is no longer its own.
   expect(await renew(holder)).toBe(false);
   await as(world, (tx) => releaseHost(tx, "host-1", `other-${second.indexOf(true)}`));
   expect(await as(world, (tx) => listHosts(tx))).toMatchObject([{ draining: true }]);
 });
 
-test("of many claims of a host's last slot one finds it free", async () => {
+test("of many claims of a host's last slot one succeeds", async () => {
   await using world = await testStore();
   const operator = await world.operator();
   await as(world, (tx) =>
@@ -117,7 +117,7 @@ test("of many claims of a host's last slot one finds it free", async () => {
   expect(await as(world, (tx) => lockFreeSlots(tx, "nowhere"))).toBe(-1);
 });
 
-test("one open pull request per branch; numbers of a repository rise without gap or double when many open at once", async () => {
+test("a branch has one open pull request, and a repository's numbers have no gap or duplicate when many are opened at once", async () => {
   await using world = await testStore();
   const tasks = await world.tasks(await world.operator(), 20, "running");
   const open = (task: Task | undefined, headBranch: string, headSha = "a".repeat(40), number?: number) =>
@@ -154,12 +154,12 @@ test("one open pull request per branch; numbers of a repository rise without gap
   expect(row).toEqual({ state: "merged", comments: [{ marker: "m", body: "two" }] });
   expect((await open(tasks[0], "branch-0")).number).toBe(21);
 
-  // A forge that stores pull requests itself gives the number, also when it has replaced the open one.
+  // A forge that stores pull requests itself assigns the number, also when it has replaced the open one.
   expect((await open(tasks[0], "branch-0", "e".repeat(40), 500)).number).toBe(500);
   expect((await open(tasks[0], "new", "e".repeat(40), 501)).number).toBe(501);
 });
 
-test("the checks of a head are one run that one worker holds, until it settles, gives it back or lets the lease go", async () => {
+test("the checks of a head are one run, which one worker holds until it settles or releases it or its lease expires", async () => {
   await using world = await testStore();
   const task = await world.task(await world.operator(), "pr_created");
   const headSha = "a".repeat(40);
@@ -184,7 +184,7 @@ test("the checks of a head are one run that one worker holds, until it settles, 
   expect(await claim("nobody")).toBeUndefined();
 });
 
-test("an attempt is written with its start and its end", async () => {
+test("an attempt is stored with its start and its end", async () => {
   await using world = await testStore();
   let task = await world.task(await world.operator());
   const patch = {

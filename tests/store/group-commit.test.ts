@@ -1,4 +1,4 @@
-/** Many transitions at once: few statements, each caller its own answer, and never half of anything. */
+/** Many transitions at once: few statements, a result for each caller, and no partial transition. */
 import { randomUUID } from "node:crypto";
 import * as fc from "fast-check";
 import { Client } from "pg";
@@ -24,7 +24,7 @@ function stopping(task: Task) {
   return { task, to: "cancelled" as const, ...how, hints: [aHint(task)], events: [anEvent()], notes: [aNote()] };
 }
 
-test("200 moves at once are a handful of statements, and each caller learns its own version and epoch", async () => {
+test("200 transitions at once need only a handful of statements, and each caller gets its own version and epoch", async () => {
   await using world = await testStore();
   const operator = await world.operator();
   const tasks = await world.tasks(operator, 200, "running");
@@ -47,7 +47,7 @@ test("200 moves at once are a handful of statements, and each caller learns its 
   }
 });
 
-test("of many moves of one task at once exactly one wins, also from two processes", async () => {
+test("of many transitions of one task at once exactly one succeeds, also from two processes", async () => {
   await using world = await testStore();
   const other = world.another();
   const operator = await world.operator();
@@ -69,7 +69,7 @@ test("of many moves of one task at once exactly one wins, also from two processe
   expect(await world.read(task.id)).toMatchObject({ version: task.version + 1, epoch: task.epoch + 1 });
 });
 
-test("one bad row among a hundred fails alone", async () => {
+test("one invalid row among a hundred fails alone", async () => {
   await using world = await testStore();
   const operator = await world.operator();
   const tasks = await world.tasks(operator, 100, "running");
@@ -90,7 +90,7 @@ test("one bad row among a hundred fails alone", async () => {
   expect(await world.query("select count(*)::int as n from fleet_tasks where status = 'failed'")).toEqual([{ n: 99 }]);
 });
 
-test("moves on behalf of two operators never share a statement: neither can move the other's", async () => {
+test("transitions of two operators never share a statement, and neither can change the other's tasks", async () => {
   await using world = await testStore();
   const [ada, bob] = [await world.operator(), await world.operator()];
   const mine = await world.tasks(ada, 20, "running");
@@ -112,12 +112,12 @@ test("moves on behalf of two operators never share a statement: neither can move
 
   for (const [index, { on, task }] of asks.entries()) {
     const own = on.id === task.operatorId;
-    // No matter who was first: a foreign move never succeeds, an own one always does.
+    // Whichever comes first: a foreign transition never succeeds, an own one always does.
     expect(outcomes[index]?.status).toBe(own ? "fulfilled" : "rejected");
   }
 });
 
-test("two processes that move the same tasks in opposite order do not deadlock", async () => {
+test("two processes that change the same tasks in opposite order do not deadlock", async () => {
   await using world = await testStore();
   const other = world.another();
   const operators = await Promise.all(Array.from({ length: 8 }, () => world.operator()));
@@ -139,7 +139,7 @@ test("two processes that move the same tasks in opposite order do not deadlock",
   expect(seen?.["deadlocks"]).toBe(0);
 });
 
-test("a connection that is cut in mid-flight leaves each move whole or not at all, and its caller a known error", async () => {
+test("a connection that breaks leaves each transition complete or not done, and its caller gets a known error", async () => {
   await using world = await testStore();
   const operator = await world.operator();
   const tasks = await world.tasks(operator, 120, "running");
@@ -182,7 +182,7 @@ test("a connection that is cut in mid-flight leaves each move whole or not at al
   expect(await slotDrift(world)).toEqual([]);
 });
 
-test("when PostgreSQL is away, every caller of a full batch learns it at once", async () => {
+test("when PostgreSQL is down, every caller of a full batch gets the error at once", async () => {
   await using world = await testStore();
   const operator = await world.operator();
   const task = await world.task(operator, "running");
@@ -204,7 +204,7 @@ test("when PostgreSQL is away, every caller of a full batch learns it at once", 
     expect(outcome).toMatchObject({ status: "rejected", reason: { code: "database-unavailable" } });
 });
 
-test("a setting that is no list of channels stops no transition, and an empty one hides no end", async () => {
+test("a channels setting that is not a list stops no transition, and an empty one suppresses no end-of-task notification", async () => {
   await using world = await testStore();
   for (const value of ['"discord"', "[]", "{}", "7"]) {
     const operator = await world.operator();
@@ -221,7 +221,7 @@ test("a setting that is no list of channels stops no transition, and an empty on
   }
 });
 
-test("after any storm of moves by several processes every invariant holds", async () => {
+test("after concurrent transitions by several processes every invariant holds", async () => {
   await using world = await testStore();
   const other = world.another();
   const operators = await Promise.all(Array.from({ length: 3 }, () => world.operator()));

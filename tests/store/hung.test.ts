@@ -1,4 +1,4 @@
-/** A PostgreSQL that neither answers nor refuses: given up after the statement's time. */
+/** A PostgreSQL that neither responds nor refuses: the statement times out. */
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { openStore } from "../../src/store/store.ts";
@@ -6,7 +6,7 @@ import { testStore } from "../support/store.ts";
 
 const Backend = z.object({ pid: z.int() });
 
-test("a connection that hangs is given up as one that is away, and not used again", async () => {
+test("a connection that hangs counts as unavailable after the timeout, and is not used again", async () => {
   await using world = await testStore();
   const store = openStore({ url: world.url, maxConnections: 1, statementTimeoutMs: 500, onLostConnection: () => {} });
   const backend = () => store.asSystem((tx) => tx.many(Backend)`select pg_backend_pid() as pid`);

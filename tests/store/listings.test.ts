@@ -1,4 +1,7 @@
-/** That no listing of what grows with the years is forgotten: each has its plan looked at, here or among many rows, or says why not. */
+/**
+ * Every listing over tables that keep growing is covered: its query plan is checked here or with many rows, or a
+ * reason is given.
+ */
 import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,13 +27,15 @@ import { asOperator } from "../../src/store/principal.ts";
 const STORE = join(import.meta.dirname, "..", "..", "src", "store");
 const GROWING =
   /\b(?:from|join) (?:fleet_tasks|audit_log|outbox|work_orders|runs|fleet_notifications|attempts|heartbeats|artifacts|ci_runs|reviews|pull_requests)\b/;
-/** Where plans are looked at among many rows. */
+/** Where plans are checked with many rows. */
 const AMONG_MANY = ["plans.test.ts", "order-plans.test.ts"]
   .map((name) => readFileSync(join(import.meta.dirname, name), "utf8"))
   .join("\n");
 
 const id = randomUUID();
-/** Few rows do not show which plan many would get; that an index can serve at all shows without any. */
+/**
+ * With few rows the planner's choice proves nothing, but that an index can serve the query shows with no rows at all.
+ */
 const SERVED: Readonly<Record<string, (tx: Tx) => Promise<unknown>>> = {
   listAttempts: (tx) => listAttempts(tx, id),
   listCiRuns: (tx) => listCiRuns(tx, [id]),
@@ -50,7 +55,7 @@ const SERVED: Readonly<Record<string, (tx: Tx) => Promise<unknown>>> = {
 
 const SEEN_TO = "processors ask it, for what is at work now; a partial index or a limit bounds it";
 const SELDOM = "it is asked on schedule or by an audit, and reads whole chains on purpose";
-/** Those whose plan nobody has to look at here, and why. */
+/** Listings whose plan needs no check here, and why. */
 const EXCUSED: Readonly<Record<string, string>> = {
   listUncollectedRuns: SEEN_TO,
   listTasksInUse: SEEN_TO,
@@ -78,13 +83,13 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-test.each(listings)("the plan of %s is looked at, or it says why not", (name) => {
+test.each(listings)("the plan of %s is checked, or a reason is given", (name) => {
   const isAmongMany = new RegExp(`\\b${name}\\(`).test(AMONG_MANY);
 
   expect([isAmongMany, Object.hasOwn(SERVED, name), Object.hasOwn(EXCUSED, name)].filter(Boolean)).toHaveLength(1);
 });
 
-test("nothing is named that is not there any more", () => {
+test("every name in these lists still exists", () => {
   const named = [...Object.keys(SERVED), ...Object.keys(EXCUSED)];
 
   expect(listings.length).toBeGreaterThan(20);

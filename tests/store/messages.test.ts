@@ -1,4 +1,4 @@
-/** What people and reviewers say and are told: one verdict per reviewer and round, one delivery per message and try. */
+/** Verdicts and notifications: one verdict per reviewer and round, one delivery per message and try. */
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import {
@@ -20,7 +20,7 @@ const how = { actor: "test", action: "test.move" };
 const times = <Result>(count: number, work: (index: number) => Promise<Result>): Promise<Result[]> =>
   Promise.all(Array.from({ length: count }, (_, index) => work(index)));
 
-test("of two last verdicts at once exactly one reviewer sees the whole round", async () => {
+test("of the last two verdicts at once exactly one reviewer sees the complete round", async () => {
   await using world = await testStore();
   const task = await world.task(await world.operator(), "reviewing");
   const round = {
@@ -56,7 +56,7 @@ test("of two last verdicts at once exactly one reviewer sees the whole round", a
   expect(seen.filter(Boolean)).toHaveLength(1);
 });
 
-test("a notification is sent by one worker at a time, tried again under a new epoch, and settled once", async () => {
+test("a notification is sent by one worker at a time, retried under a new epoch, and settled once", async () => {
   await using world = await testStore();
   const task = await world.task(await world.operator(), "running");
   await world.store.transitions.transition(SYSTEM, {
@@ -79,7 +79,7 @@ test("a notification is sent by one worker at a time, tried again under a new ep
   await world.query("update fleet_notifications set due_at = now() - interval '1 hour' where id = $1", [row.id]);
   expect(await as(world, (tx) => listOverdueNotifications(tx, 60_000, 10))).toMatchObject([{ id: row.id, epoch: 2 }]);
   expect(await claim(2)).toMatchObject({ tries: 2, lastError: "429" });
-  await as(world, (tx) => settleNotification(tx, row, { status: "failed", error: "late" })); // of epoch 1
+  await as(world, (tx) => settleNotification(tx, row, { status: "failed", error: "late" })); // This delivery belongs to epoch 1.
   expect(await as(world, (tx) => bumpNotificationEpochs(tx, [row.id]))).toEqual([{ id: row.id, epoch: 3 }]);
   await as(world, (tx) => settleNotification(tx, { ...row, epoch: 3 }, { status: "delivered" }));
   await as(world, (tx) => settleNotification(tx, { ...row, epoch: 3 }, { status: "failed", error: "later" }));

@@ -55,7 +55,7 @@ test("going down without a name reverts the last one, and with a name leaves tha
   expect(await migrateDown(database.url, "0001_a", dir)).toEqual(["0003_c", "0002_b"]);
 });
 
-test("a migration that fails is named, leaves nothing behind, and those before it stay", async () => {
+test("a migration that fails is named and rolled back, and those before it stay", async () => {
   await using database = await testDatabase("empty");
   await using dir = await migrations({ "0001_a": "create table a ()", "0002_b": "create table b (); select nonsense" });
 
@@ -70,7 +70,7 @@ test("a migration that fails is named, leaves nothing behind, and those before i
   expect(await listPendingMigrations(database.url, dir)).toEqual(["0002_b"]);
 });
 
-test("no statement timeout of the database or its user cuts a long migration", async () => {
+test("no statement timeout of the database or its user interrupts a long migration", async () => {
   await using database = await testDatabase("empty");
   const name = database.url.slice(database.url.lastIndexOf("/") + 1);
   await database.query(`alter database ${name} set statement_timeout = '50ms'`);
@@ -92,12 +92,12 @@ test("a migration without its down file, a misnamed file and a database of a new
   await expect(migrateUp(database.url, whole)).rejects.toThrow("3-c.sql is not named like");
 });
 
-test("a database that does not exist is unavailable, not unusable", async () => {
+test("a database that does not exist is reported as unavailable, not as unusable", async () => {
   const nowhere = "postgres://x:y@127.0.0.1:1/z";
   await expect(migrateUp(nowhere)).rejects.toMatchObject({ code: "database-unavailable" });
 });
 
-test("a broken connection in the middle leaves no lock behind", async () => {
+test("a connection that breaks in the middle leaves no lock behind", async () => {
   await using database = await testDatabase("empty");
   await using dir = await migrations({ "0001_a": "select pg_terminate_backend(pg_backend_pid())" });
   await using good = await migrations({ "0001_a": "select 1" });
@@ -115,7 +115,7 @@ test("a migration that comes before an applied one is refused, because it would 
   await expect(migrateUp(database.url, both)).rejects.toThrow("Migration 0002_b was not applied, but 0003_c after it");
 });
 
-test("a database of the migrations before the first release is refused, with what to do, and stays as it is", async () => {
+test("a database with the migrations from before the first release is refused with instructions, and is not changed", async () => {
   await using database = await testDatabase("empty");
   await database.query("create table fleet_migrations (id serial primary key, name varchar(255), run_on timestamp)");
   await database.query(
@@ -133,7 +133,7 @@ test("a database of the migrations before the first release is refused, with wha
   expect(await database.query("select name from fleet_migrations order by name")).toHaveLength(2);
 });
 
-test("a function is created again when its file changes, and all are after a migration", async () => {
+test("a function is created again when its file changes, and all are created again after a migration", async () => {
   await using database = await testDatabase("empty");
   const first = functionOf("one", "select 1 + two()");
   await using dir = await migrations(
@@ -163,7 +163,7 @@ test("a function is created again when its file changes, and all are after a mig
 test.each([
   { what: "that PostgreSQL cannot read", broken: "create nothing broken()", file: "functions/broken.sql" },
   { what: "whose body names what does not exist", broken: functionOf("broken", "select nothing()"), file: "functions" },
-])("of functions of which one $what, none changes, and the next run tries them all", async ({ broken, file }) => {
+])("when one function $what, none changes, and the next run tries them all", async ({ broken, file }) => {
   await using database = await testDatabase("empty");
   await using dir = await migrations(
     { "0001_a": "grant usage, create on schema public to fleet_owner" },
@@ -178,7 +178,7 @@ test.each([
   expect(await listPendingMigrations(database.url, dir)).toEqual(["functions/a.sql", "functions/broken.sql"]);
 });
 
-test("our functions can be created again while the audit log has months, and keep what guards them", async () => {
+test("our functions can be created again while the audit log has months, and its triggers stay", async () => {
   await using database = await testDatabase();
   await database.query("select fleet_audit_months(1)");
   const before = await schemaOf(database);
@@ -214,7 +214,7 @@ function functionOf(name: string, body: string): string {
   return `create or replace function ${name}() returns integer language sql as $$ ${body} $$;`;
 }
 
-/** Everything with a name, apart from the migrations' own bookkeeping. */
+/** Every named object, apart from the migrations' own bookkeeping. */
 async function schemaOf({ url }: TestDatabase): Promise<unknown[]> {
   const client = new Client({ connectionString: url });
   await client.connect();

@@ -1,4 +1,6 @@
-/** The outbox: hints are shared without overlap and die visibly; readers of events never miss one that commits late. */
+/**
+ * The outbox: hints are shared without overlap and die visibly; readers of events never miss one that commits late.
+ */
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { z } from "zod";
@@ -12,7 +14,7 @@ import { SYSTEM } from "../../src/store/principal.ts";
 
 const how = { actor: "test", action: "test.move" };
 
-test("two relays at once share the waiting hints without overlap and without waiting for each other", async () => {
+test("two concurrent relays share the waiting hints without overlap and without blocking each other", async () => {
   await using world = await testStore();
   const operator = await world.operator();
   for (let n = 0; n < 40; n += 1) await world.admit(operator);
@@ -51,7 +53,7 @@ test("a relayed hint is not offered again, a failed one waits, and after its las
   expect(await world.query("select from outbox where processed_at is null and dead_at is null")).toEqual([]);
 });
 
-test("a hint for later is offered at once with its delay, so that the queue waits and not the relay", async () => {
+test("a delayed hint is offered at once with its delay, so that the queue waits and not the relay", async () => {
   await using world = await testStore();
   const task = await world.task(await world.operator(), "running");
   const later = { ...aHint(task), delayMs: 60_000 };
@@ -65,7 +67,7 @@ test("a hint for later is offered at once with its delay, so that the queue wait
   expect(delays[1]).toBeLessThanOrEqual(60_000);
 });
 
-test("the same hint for the same epoch is written once, however often it is asked", async () => {
+test("the same hint for the same epoch is written once, however often it is requested", async () => {
   await using world = await testStore();
   const task = await world.task(await world.operator(), "running");
   const same = aHint(task);
@@ -90,7 +92,7 @@ test("an event is not shown before an earlier transaction that is still open has
 
   expect(await readFrom(world.store, start)).toEqual([]);
   await slow.query("commit");
-  // Anything that runs elsewhere on the server holds the newest back for as long.
+  // Any transaction elsewhere on the server delays the newest events for as long as it runs.
   const shown = await eventually(async () => {
     const events = await readFrom(world.store, start);
     return events.length > 0 ? events : undefined;
@@ -121,7 +123,7 @@ test("a reader that resumes at its cursor sees each event of 32 writers exactly 
   });
   const seen: string[] = [];
   let cursor = from;
-  // Anything that runs elsewhere on the server holds the newest back for as long.
+  // Any transaction elsewhere on the server delays the newest events for as long as it runs.
   await eventually(async () => {
     const last = !writing;
     const page = await readFrom(world.store, cursor, 7);
@@ -139,7 +141,7 @@ test("a reader that resumes at its cursor sees each event of 32 writers exactly 
   }
 });
 
-test("a request reads its tenant's events only, of one task when it asks for one", async () => {
+test("a request reads its tenant's events only, or those of one task", async () => {
   await using world = await testStore();
   const ada = await world.operator();
   const [one] = await world.tasks(ada, 3);
@@ -155,7 +157,7 @@ test("a request reads its tenant's events only, of one task when it asks for one
   expect((await read(one?.id)).map(({ taskId }) => taskId)).toEqual([one?.id]);
 });
 
-test("pruning removes told rows after their time, events later than hints, and nothing that waits", async () => {
+test("pruning removes published rows after their retention, events later than hints, and nothing that is waiting", async () => {
   await using world = await testStore();
   for (let n = 0; n < 3; n += 1) await world.admit(await world.operator());
   await world.store.asSystem((tx) => claimHints(tx, 1));

@@ -73,7 +73,7 @@ const [shown, page] = [
   { before: { at: new Date(), id: "ffffffff-ffff-ffff-ffff-ffffffffffff" }, limit: 50 },
 ];
 
-/** Everything a surface may ask for, as the one who asks. */
+/** Every filter that the API offers, as the operator who uses it. */
 const LISTINGS: Readonly<Record<string, readonly [Principal, (tx: Tx) => Promise<unknown>]>> = {
   "a request's tasks": [ada, (tx) => tasks.listTasks(tx, shown)],
   "the next page of them": [ada, (tx) => tasks.listTasks(tx, page)],
@@ -129,7 +129,7 @@ const LISTINGS: Readonly<Record<string, readonly [Principal, (tx: Tx) => Promise
   "chain heads": [SYSTEM, (tx) => listChainHeads(tx, `task:${aTask.id}`, 500)],
 };
 
-/** So few that reading them whole is the best plan. */
+/** So few rows that a sequential scan is the best plan. */
 const SMALL = new Set(["hosts", "operators", "slots", "fleet_config"]);
 
 describe("among 50,000 tasks an index finds", () => {
@@ -140,7 +140,7 @@ describe("among 50,000 tasks an index finds", () => {
     expect(seqScannedTables(plans).filter((table) => !SMALL.has(table))).toEqual([]);
   });
 
-  test("the tasks of a batch of transitions, whatever the statistics said when it was planned", async () => {
+  test("the tasks of a batch of transitions, whatever the statistics were when it was planned", async () => {
     const task = await world.read(aTask.id);
     await world.store.asSystem(async (tx) => {
       // Counted on the table itself, because the plan is inside the function.
@@ -167,7 +167,7 @@ describe("among 50,000 tasks an index finds", () => {
 
 const Scans = z.object({ n: z.int() });
 
-/** Everything there is of it, and how many pages that took. */
+/** All rows of a listing, and how many pages that took. */
 async function readAll(search: Omit<pages.TaskSearch, "limit" | "before">) {
   const found: string[] = [];
   let before: pages.TaskPage["next"];
@@ -187,20 +187,20 @@ async function readAll(search: Omit<pages.TaskSearch, "limit" | "before">) {
 /** How many pages a tenant's tasks fill. */
 const ALL_PAGES = Math.ceil(TASKS / 10 / pages.MAX_SCANNED_TASKS);
 
-describe("what no index serves is looked for page by page, to the end:", () => {
-  test("what is not there takes as many pages as the tenant's tasks fill", async () => {
+describe("a filter that no index serves reads page by page, to the end:", () => {
+  test("a search without a match takes as many pages as the tenant's tasks fill", async () => {
     expect(await readAll({ agentType: "gemini" })).toEqual({ found: [], count: ALL_PAGES });
     expect(await readAll({ text: "nobody wrote this" })).toEqual({ found: [], count: ALL_PAGES });
   });
 
-  test("what is rare is found wherever it stands, once", async () => {
+  test("rare rows are found wherever they are, once", async () => {
     expect(await readAll({ text: "TASK 49997" })).toEqual({ found: ["Task 49997"], count: ALL_PAGES });
     expect((await readAll({ text: "task 7", statuses: ["cancelled", "merged", "abandoned"] })).found).toContain(
       "Task 7",
     );
   });
 
-  test("of what is common all come, in order, none twice", async () => {
+  test("common rows are all returned, in order and without duplicates", async () => {
     const { found } = await readAll({ host: "host-7" });
 
     expect(found).toHaveLength(TASKS / 20);

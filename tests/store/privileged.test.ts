@@ -1,4 +1,4 @@
-/** A program that could pass row security by does not start; one that cannot needs nothing more. */
+/** A program whose login could bypass row security does not start; one whose login cannot needs nothing more. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { assertRoleIsolated, assertDatabaseUsable, openStore } from "../../src/store/store.ts";
 import { testStore, type TestStore } from "../support/store.ts";
@@ -54,8 +54,8 @@ test.each([
     "create or replace function fleet_enter(p_context jsonb) returns void language sql as 'select'",
     "a transaction that enters fleet_app is fleetwright",
   ],
-])("nothing is started after: %s", async (statement, words) => {
-  // Roles belong to the whole server: what is done here is seen by nobody else, and undone.
+])("a process does not start after: %s", async (statement, words) => {
+  // Roles belong to the whole server, so this is done in a transaction that other tests cannot see, and rolled back.
   const client = await world.client();
   await client.query("begin");
   await assertRoleIsolated(client, "fleet_app");

@@ -1,4 +1,4 @@
-/** What raw SQL can do as a request or a processor: nothing that row security, grants and triggers do not let it. */
+/** What raw SQL can do as a request or a processor: only what row security, grants and triggers allow. */
 import { Client } from "pg";
 import { expect, test } from "vitest";
 import type { Operator } from "../../src/domain/operator.ts";
@@ -22,7 +22,7 @@ test("raw SQL of a request reads and writes nothing of another tenant, nor anoth
   expect(await ids("update fleet_tasks set title = 'x' returning id")).toEqual([mine.id]);
   expect(await ids(`select task_id as id from outbox where task_id = '${foreign.id}'`)).toEqual([]);
   expect(await ids("update slots set active = 0 returning operator_id as id")).toEqual([ada.id]);
-  // A narrower scope sees less: only own rows.
+  // A narrower scope sees less: the operator's own rows only.
   await app.query("select set_config('app.scope', 'operator', true)");
   expect(await ids("select id from fleet_tasks")).toEqual([mine.id]);
 
@@ -39,7 +39,7 @@ test("raw SQL of a request reads and writes nothing of another tenant, nor anoth
       values ('${owner.tenantId}', '${owner.id}', 'operator:${owner.id}', 1, 'x', 'x', '{}', 'x')`,
     );
   }
-  // A row of one's own about another's task: the key of the task carries its owner.
+  // An own row about another operator's task: the foreign key to the task includes its owner.
   await expectRefused(
     app,
     `insert into fleet_notifications (tenant_id, operator_id, task_id, type, channel, dedup_key, summary)
@@ -52,7 +52,7 @@ test("raw SQL of a request reads and writes nothing of another tenant, nor anoth
   );
 });
 
-test("raw SQL of a request cannot raise its tier, rewrite history, empty tables or look behind row security", async () => {
+test("raw SQL of a request cannot raise its tier, rewrite history, truncate tables or read past row security", async () => {
   await using world = await testStore();
   const ada = await world.operator({ tier: "builder" });
   await world.task(ada);
@@ -95,7 +95,7 @@ test("a login that is only a request's cannot become a processor or the owner", 
   }
 });
 
-test("a context without a role, or with another than the two, is refused instead of leaving the login's rights", async () => {
+test("a context without a role, or with a role other than the two, is refused instead of using the login's rights", async () => {
   await using world = await testStore();
   const client = await world.client();
 
@@ -110,7 +110,7 @@ test("a context without a role, or with another than the two, is refused instead
   }
 });
 
-test("a context ends with its transaction, whichever way that ends", async () => {
+test("a context ends with its transaction, however that ends", async () => {
   await using world = await testStore();
   const ada = await world.operator();
   await world.task(ada);
@@ -133,7 +133,7 @@ test("a processor sees all tenants and still cannot rewrite history", async () =
 
   const tasks = await world.store.asSystem((tx) => listTasks(tx, { limit: 10 }));
   expect(tasks).toHaveLength(3);
-  // Events are held back while older transactions of the server, also those of other tests, are open.
+  // Events are delayed while older transactions of the server, also those of other tests, are open.
   await eventually(async () => {
     const events = await world.store.asSystem((tx) => listEvents(tx, { cursor: "0-0", limit: 10 }));
     return events.length === 3 || undefined;
@@ -151,7 +151,7 @@ async function asRequest(world: TestStore, operator: Operator): Promise<Client> 
   return client;
 }
 
-/** Refused by PostgreSQL: no right, row security, or a foreign key that carries the owner. */
+/** Refused by PostgreSQL: a missing privilege, row security, or a foreign key that includes the owner. */
 async function expectRefused(client: Client, statement: string): Promise<void> {
   await client.query("begin; savepoint here").catch(() => {});
   await client.query("savepoint here");

@@ -1,4 +1,7 @@
-/** Who sees and writes which rows: proved on every table of the catalogue, through a pool and a pooler, and with raw SQL. */
+/**
+ * Who reads and writes which rows: tested on every table of the catalogue, through a pool and a pooler, and with raw
+ * SQL.
+ */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -12,7 +15,7 @@ import { asOperator } from "../../src/store/principal.ts";
 
 const how = { actor: "test", action: "test.move" };
 
-test("every table with a tenant has forced row security and policies for reading and each way of writing", async () => {
+test("every table with a tenant has forced row security and policies for reading and each kind of write", async () => {
   await using world = await testStore();
 
   const tables = await world.query(`
@@ -27,7 +30,7 @@ test("every table with a tenant has forced row security and policies for reading
 
   expect(tables.length).toBeGreaterThan(15);
   const wanted = ["all fleet_worker", "delete fleet_app", "insert fleet_app", "select fleet_app", "update fleet_app"];
-  // A partition is reached through its parent alone: no policy and no grant of its own.
+  // A partition is reached through its parent alone, so it has no policy and no grant of its own.
   const found = tables.map(({ table, forced, partition, policies, readable }) => ({
     table,
     forced,
@@ -40,7 +43,7 @@ test("every table with a tenant has forced row security and policies for reading
   expect(tables.filter(({ partition, readable }) => partition && readable)).toEqual([]);
 });
 
-test("without a context a request's role sees no row of any tenant, and no view passes row security by", async () => {
+test("without a context a request's role sees no row of any tenant, and no view bypasses row security", async () => {
   await using world = await testStore();
   await world.task(await world.operator(), "running");
   const app = await world.client();
@@ -60,7 +63,7 @@ test("without a context a request's role sees no row of any tenant, and no view 
   ).toEqual([]);
 });
 
-test("2,000 requests of 50 tenants through one pool see no foreign row, also after errors, rollbacks and time-outs", async () => {
+test("2,000 requests of 50 tenants through one pool see no foreign row, also after errors, rollbacks and timeouts", async () => {
   await using world = await testStore();
   const tenants = await tenantsWithTasks(world, 50);
 
@@ -105,7 +108,7 @@ async function tenantsWithTasks(world: TestStore, count: number): Promise<Tenant
 
 const Seen = z.object({ tenantId: z.string() });
 
-/** How many rows of others were seen or changed in `requests` requests of every kind. */
+/** How many foreign rows were read or changed in `requests` requests of every kind. */
 async function foreignRows(store: Store, tenants: readonly Tenant[], requests: number): Promise<number> {
   let foreign = 0;
   const one = async (index: number): Promise<void> => {
@@ -142,7 +145,7 @@ async function foreignRows(store: Store, tenants: readonly Tenant[], requests: n
   return foreign;
 }
 
-test("serving is refused to a login that was not given the two roles, and the refusal says what to do", async () => {
+test("a login without the two roles is refused, and the refusal says what to do", async () => {
   await using world = await testStore();
   expect(await assertDatabaseUsable(world.url)).toMatchObject({ maxConnections: 300 });
 
@@ -156,7 +159,7 @@ test("serving is refused to a login that was not given the two roles, and the re
   });
 });
 
-test("nobody but the store and its migrations reaches for a connection, and only store.ts for the pool", async () => {
+test("only the store and its migrations open connections, and only store.ts uses the pool", async () => {
   const files = (await readdir("src", { recursive: true })).filter((file) => file.endsWith(".ts"));
   const takers: string[] = [];
   for (const file of files) {
@@ -169,7 +172,7 @@ test("nobody but the store and its migrations reaches for a connection, and only
   }
 
   expect(takers.filter((taker) => taker.includes("Pool") || taker.includes("a pool")).toSorted()).toEqual([
-    // BullMQ's own tables in PostgreSQL; they hold no tenant's rows.
+    // BullMQ's own tables in PostgreSQL hold no tenant's rows.
     "broker/postgres.ts: a pool",
     "store/store.ts: Pool",
   ]);

@@ -1,4 +1,4 @@
-/** Every way between states, tried on real rows: through the store, inside a transaction, and past all our code. */
+/** Every pair of statuses, tried on real rows: through the store, inside a transaction, and with raw SQL. */
 import { randomUUID } from "node:crypto";
 import { describe, expect, test, beforeAll, afterAll } from "vitest";
 import { InvalidTransitionError, StaleVersionError } from "../../src/domain/errors.ts";
@@ -13,7 +13,7 @@ const pairs = states.flatMap((from) => states.map((to) => ({ from, to, legal: VA
 
 let world: TestStore;
 let operator: Operator;
-/** A task per state, never moved: the stale tries and the illegal ones leave it where it is. */
+/** One task per status that never changes: stale and invalid transitions must leave it as it is. */
 const resting = new Map<TaskStatus, Task>();
 
 beforeAll(async () => {
@@ -45,7 +45,7 @@ describe.each([
     way: "inside a transaction",
     move: (task: Task, to: TaskStatus) => world.store.asSystem((tx) => transitionTask(tx, asked(task, to))),
   },
-])("moving $way", ({ move }) => {
+])("a transition $way", ({ move }) => {
   const tell = async (task: Task, to: TaskStatus): Promise<unknown> => {
     try {
       return (await move(task, to)).status;
@@ -54,7 +54,7 @@ describe.each([
     }
   };
 
-  test("goes along the ways of the table and along no other", async () => {
+  test("succeeds exactly where the table of transitions allows it", async () => {
     const outcomes = await Promise.all(
       pairs.map(async ({ from, to, legal }) => ({
         from,
@@ -72,7 +72,7 @@ describe.each([
     expect(outcomes.filter(({ outcome }) => typeof outcome === "string")).toHaveLength(29);
   });
 
-  test("with an old version goes nowhere, whichever way", async () => {
+  test("with an old version never succeeds", async () => {
     const outcomes = await Promise.all(
       pairs.map(async ({ from, to, legal }) => {
         const task = rest(from);
@@ -86,7 +86,7 @@ describe.each([
     for (const state of states) expect(await world.read(rest(state).id)).toEqual(rest(state));
   });
 
-  test("from a state in which the task no longer is goes nowhere", async () => {
+  test("from a status that the task has left never succeeds", async () => {
     const outcomes = await Promise.all(
       states.flatMap((believed) =>
         VALID_TRANSITIONS[believed].map((to) => {
@@ -100,7 +100,7 @@ describe.each([
   });
 });
 
-test("the database itself refuses the ways that the table does not have, no matter who writes", async () => {
+test("the database itself refuses transitions that the table does not have, regardless of the role", async () => {
   for (const from of states) {
     const fresh = await world.task(operator, from);
     for (const to of states.filter((state) => state !== from)) {
@@ -121,7 +121,7 @@ test("the database itself refuses the ways that the table does not have, no matt
   }
 });
 
-test("the guard of the database lists exactly the ways of the table", async () => {
+test("the database's trigger lists exactly the transitions of the table", async () => {
   const [guard] = await world.query("select prosrc from pg_proc where proname = 'fleet_guard_status'");
   const listed = [...String(guard?.["prosrc"]).matchAll(/'(\w+>\w+)'/g)].map(([, way]) => way);
 
@@ -133,13 +133,13 @@ test("the guard of the database lists exactly the ways of the table", async () =
   );
 });
 
-test("the states that hold a slot are the same in the database and in the code", async () => {
+test("the statuses that hold a slot are the same in the database and in the code", async () => {
   const rows = await world.query("select s from unnest($1::text[]) as s where fleet_holds_slot(s)", [states]);
 
   expect(rows.map((row) => String(row["s"])).toSorted()).toEqual([...SLOT_HOLDING_STATUSES].toSorted());
 });
 
-test("a state that does not exist and a retry beyond the limit are refused as invalid input, not stored", async () => {
+test("an unknown status and a retry beyond the limit are refused as invalid input, not stored", async () => {
   const task = await world.task(operator, "running");
   const patched = world.store.transitions.transition(SYSTEM, {
     task,
@@ -154,14 +154,14 @@ test("a state that does not exist and a retry beyond the limit are refused as in
   expect(await world.read(task.id)).toEqual(task);
 });
 
-test("a row with an agent type that does not exist is refused when it is read: the program knows the types, not the table", async () => {
+test("a row with an unknown agent type is refused when it is read: the program knows the types, not the table", async () => {
   const task = await world.task(operator, "running");
   await world.query("update fleet_tasks set agent_type = 'gpt' where id = $1", [task.id]);
 
   await expect(world.read(task.id)).rejects.toThrow("agentType");
 });
 
-test("text that the database cannot hold is refused as invalid input and leaves nothing", async () => {
+test("text that the database cannot store is refused as invalid input and leaves nothing", async () => {
   const task = await world.task(operator, "running");
   const hostile = [{ reason: "a\u0000b" }, { reason: "\ud800" }];
 
@@ -172,7 +172,7 @@ test("text that the database cannot hold is refused as invalid input and leaves 
   expect(await world.read(task.id)).toEqual(task);
 });
 
-test("every column that may be patched takes its value, keeps it when left out, and can be emptied where it may be", async () => {
+test("every patchable column takes its value, is unchanged when left out, and can be set to null where that is allowed", async () => {
   const task = await world.task(operator, "running");
   const patch = {
     host: "host-2",

@@ -1,4 +1,4 @@
-/** SQL written by hand, as the role behind requests, against every table of the catalogue with rows of two tenants in it. */
+/** Hand-written SQL, as the role behind requests, against every table of the catalogue with rows of two tenants. */
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-/** Everything of one tenant, as it lies there. */
+/** All rows of one tenant, as they are stored. */
 async function printOf({ tenantId }: Operator): Promise<Record<string, { rows: unknown; print: unknown }>> {
   const one = (table: string) =>
     `select '${table}' as name, count(*)::int as rows, md5(string_agg(t::text, '|' order by t::text)) as print
@@ -34,7 +34,7 @@ async function printOf({ tenantId }: Operator): Promise<Record<string, { rows: u
   return Object.fromEntries(found.map(({ name, rows, print }) => [String(name), { rows, print }]));
 }
 
-test("every table with a tenant holds rows of both tenants, so that what follows can fail", async () => {
+test("every table with a tenant holds rows of both tenants, so that the following tests can fail", async () => {
   expect(tables.length).toBeGreaterThan(20);
   for (const owner of [ada, eve]) {
     const print = await printOf(owner);
@@ -42,7 +42,7 @@ test("every table with a tenant holds rows of both tenants, so that what follows
   }
 });
 
-test("children belong to their parents by keys that carry tenant and operator; no view and no copy passes row security by", async () => {
+test("children reference their parents by keys with tenant and operator; no view and no copy bypasses row security", async () => {
   const keys = await world.query(`
     select conrelid::regclass::text || '.' || conname as name,
       exists (select from pg_attribute where attrelid = conrelid and attnum = any(conkey) and attname = 'tenant_id') as tenant
@@ -53,7 +53,7 @@ test("children belong to their parents by keys that carry tenant and operator; n
   const copies = `select relname from pg_class where relnamespace = 'public'::regnamespace and (relkind = 'm'
     or relkind = 'v' and not coalesce(reloptions @> array['security_invoker=true'], false))`;
   expect(await world.query(copies)).toEqual([]);
-  // A function of its definer's rights sees with the definer's eyes: no request may call one, and none looks for names elsewhere.
+  // A SECURITY DEFINER function has its owner's rights: no request may call one, and each has a fixed search path.
   const definers = `select p.oid::regprocedure::text as name from pg_proc p
     where prosecdef and pronamespace = 'public'::regnamespace and (has_function_privilege('fleet_app', p.oid, 'execute')
       or not coalesce(proconfig::text like '%search_path=public, pg_temp%', false))`;
@@ -90,7 +90,10 @@ test("no statement of a request reads, changes, removes or takes over a row of a
   expect(await printOf(ada)).toEqual(before);
 });
 
-/** No right or row security; a key that carries the owner; a column that is always generated, or (operators) is called otherwise. */
+/**
+ * Expected errors: privilege or row security; a key with the owner; a generated column, or one that operators name
+ * differently.
+ */
 function refusal(code: string): string {
   return ["42501", "23503", "428C9", "42703"].includes(code) ? "refused" : code;
 }
@@ -138,12 +141,12 @@ test.each([
   "truncate fleet_tasks cascade",
   "update operators set tier = 'sovereign'",
   "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'fleetwright'",
-])("a login that is a request's and no more is refused: %s", async (statement) => {
+])("a login with only the request role is refused: %s", async (statement) => {
   const { code, count } = await attempt(await onlyRequests(), statement);
   expect(["42501", "42710", "0A000", "55000"], `${statement}: ${code} ${count}`).toContain(code);
 });
 
-test("row_security = off shows a request nothing: the statement fails instead of passing by", async () => {
+test("row_security = off shows a request nothing: the statement fails instead of bypassing the policies", async () => {
   const client = await onlyRequests();
   await client.query("set local row_security = off");
   for (const table of tables) {
@@ -159,7 +162,7 @@ afterAll(async () => {
   if (requestsOnly) await world.query(`drop role ${loginName()}`);
 });
 
-/** In a transaction of eve's, over a login that is member of fleet_app and of nothing else. */
+/** In a transaction of eve's, over a login that is a member of fleet_app and of nothing else. */
 async function onlyRequests(): Promise<Client> {
   if (!requestsOnly) {
     await world.query(`create role ${loginName()} login noinherit password 'x' in role fleet_app`);
@@ -200,7 +203,7 @@ async function attempt(client: Client, statement: string) {
 const Seen = z.object({ tenantId: z.string() });
 
 test.each(["the pool", "pgbouncer in transaction mode"])(
-  "after whatever ended the transaction before, the next borrower of %s is nobody until it says who it is",
+  "however the previous transaction ended, the next user of a connection of %s has no identity until it sets one",
   async (through) => {
     await using pooler = through === "the pool" ? undefined : await testPooler(world.url, 1);
     const url = pooler?.url ?? world.url;
@@ -257,7 +260,7 @@ const ENDINGS: readonly (readonly [string, (store: Store, by: Operator) => Promi
   ],
 ];
 
-/** Who a connection is that comes from there, before it says anything. */
+/** The identity of a new connection, before it sets one. */
 async function whoIsLent(url: string) {
   const client = new Client({ connectionString: url });
   client.on("error", () => {});

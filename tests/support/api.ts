@@ -1,4 +1,4 @@
-/** A listening API for tests: real server, real keys, real tokens; the routes are the test's own. */
+/** A listening API for tests: real server, real keys, real tokens; the test defines the routes. */
 import { randomUUID } from "node:crypto";
 import type { Operator } from "../../src/domain/operator.ts";
 import { createIdentify } from "../../src/http/auth/identity.ts";
@@ -25,7 +25,7 @@ export interface TestApi extends AsyncDisposable {
 
 export const someOperator: Operator = { id: "ada", tenantId: "acme", tier: "builder" };
 
-/** What the server gets besides its defaults may need its keys: hence a function. */
+/** A function, because options of the server may need its keys. */
 type ServerOverrides<Context> = (parts: {
   key: SigningKey;
   identify: ReturnType<typeof createIdentify>;
@@ -74,7 +74,7 @@ export function testToken(key: SigningKey, operator: Operator, kind: TokenKind =
   });
 }
 
-/** For lists of routes that nobody calls. */
+/** For lists of routes that are never called. */
 export const NO_KEYS = {
   createKey: () => Promise.reject(new Error("No key is made here.")),
   refresh: () => Promise.resolve(),

@@ -1,4 +1,4 @@
-/** Things for tests, valid by default: a test names only what it is about. */
+/** Test data, valid by default: a test names only what it is about. */
 import { randomBytes, randomUUID } from "node:crypto";
 import { v7 } from "uuid";
 import type { AgentFacts } from "../../src/domain/monitor/facts.ts";
@@ -9,7 +9,7 @@ import type { NewTask } from "../../src/store/tasks.ts";
 import { createHint, type Hint } from "../../src/store/outbox.ts";
 import { spawnQueue } from "../../queues/spawn.ts";
 
-/** An operator of a tenant that no other test has. */
+/** An operator of a tenant that no other test uses. */
 export function anOperator(operator: Partial<Operator> = {}): Operator {
   const name = randomBytes(4).toString("hex");
   return { id: `ada-${name}`, tenantId: `acme-${name}`, tier: "sovereign", ...operator };
@@ -48,12 +48,12 @@ export function aNote(note: Partial<TaskNotification> = {}): TaskNotification {
   return { type: "cancelled", summary: "It was stopped.", facts: {}, channels: ["terminal"], ...note };
 }
 
-/** The hint that asks for the task's spawn under the epoch it will have. */
+/** The hint that requests the task's spawn under the epoch it will have. */
 export function aHint(task: Pick<Task, "id" | "epoch">, epoch = task.epoch + 1): Hint {
   return createHint(spawnQueue, { taskId: task.id, epoch });
 }
 
-/** What its host sees of a healthy agent of this task. */
+/** What its host observes of a healthy agent of this task. */
 export function someAgentFacts(
   task: Pick<Task, "id" | "attempt" | "dispatchId">,
   facts: Partial<AgentFacts> = {},

@@ -1,4 +1,7 @@
-/** The built program, as people run it: starting it takes a third of what the test runner's own compiler needs. */
+/**
+ * The built program, as users run it: starting it takes a third of the time that the test runner's own compiler
+ * needs.
+ */
 import { execFile } from "node:child_process";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -10,9 +13,9 @@ export interface BuiltProgram {
   remove(): void;
 }
 
-/** From the tree as it is now; once per run, before the test workers, which find it by their environment. */
+/** Built from the current tree, once per run before the test workers, which find it by their environment. */
 export async function build(): Promise<BuiltProgram> {
-  // Inside node_modules, so that packages are found from there as from the real one.
+  // Inside node_modules, so that packages are resolved from there as from the real one.
   const folder = join(process.cwd(), "node_modules", ".cache", "fleet-test", String(process.pid));
   await promisify(execFile)("npx", ["tsc", "-p", "tsconfig.build.json", "--outDir", folder]);
   cpSync("src", join(folder, "src"), { recursive: true, filter: (path) => !path.endsWith(".ts") });

@@ -22,7 +22,7 @@ export interface RunInput {
   readonly host?: string;
 }
 
-/** Its row, its order's row, an artifact, and its folder; answers with its id. */
+/** Creates its row, its order's row, an artifact, and its folder; returns its id. */
 export async function aRun(fleet: TestFleet, run: RunInput): Promise<string> {
   const {
     productId = "shop",
@@ -80,7 +80,7 @@ export async function collect(fleet: TestFleet, request: Partial<HostGcRequest> 
   return report;
 }
 
-/** What a report is about, without what a dry run cannot know. */
+/** The content of a report, without what a dry run cannot know. */
 export function reportSubjects({ gone }: HostGcReport) {
   return gone.map(({ kind, subject, path, reason, bytes, product }) => ({
     kind,

@@ -1,12 +1,12 @@
-/** A database of a test's own, with every migration: a clone of the template that the run made once. */
+/** A separate database for a test, with every migration: a clone of the template that the run created once. */
 import { randomBytes } from "node:crypto";
 import { Client, Pool } from "pg";
 import { inject } from "vitest";
 
 export interface TestDatabase extends AsyncDisposable {
-  /** As the superuser that owns everything. */
+  /** Connects as the superuser that owns everything. */
   readonly url: string;
-  /** Reads and writes as the superuser, past row-level security. */
+  /** Reads and writes as the superuser, bypassing row security. */
   query(text: string, values?: unknown[]): Promise<Record<string, unknown>[]>;
 }
 
@@ -45,5 +45,5 @@ async function runOnServer(statement: string): Promise<void> {
   }
 }
 
-/** Dropping the database cuts connections that are closing; that is no failure. */
+/** Dropping the database breaks connections that are closing, which is no failure. */
 function ignore(): void {}

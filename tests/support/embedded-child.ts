@@ -1,4 +1,7 @@
-/** A fleet process of a test: opens the embedded PostgreSQL of the home it is given, says so, and stops on SIGTERM. */
+/**
+ * A fleet process of a test: opens the embedded PostgreSQL of the given home directory, reports it, and stops on
+ * SIGTERM.
+ */
 import { openEmbeddedPostgres } from "../../src/store/embedded/embedded.ts";
 
 const [home = "", systemDir = "/var/lib/fleetwright"] = process.argv.slice(2);

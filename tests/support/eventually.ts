@@ -1,4 +1,4 @@
-/** Waits for something to become true, by looking, never by sleeping a guessed time. */
+/** Waits for a condition by polling, never by sleeping for a guessed time. */
 export async function eventually<Value>(check: () => Promise<Value | undefined>, withinMs = 10_000): Promise<Value> {
   const deadline = Date.now() + withinMs;
   for (;;) {

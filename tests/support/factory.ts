@@ -1,11 +1,13 @@
-/** A factory for tests: products of a tenant, what is known of their runs, and everything that is stored, as one text. */
+/**
+ * Products for tests: products of a tenant, the results of their runs, and everything that is stored, as one text.
+ */
 import { randomUUID } from "node:crypto";
 import type { Operator } from "../../src/domain/operator.ts";
 import type { Intent } from "../../src/domain/orders/order.ts";
 import { Product } from "../../src/domain/product.ts";
 import type { TestFleet } from "./fleet.ts";
 
-/** Adds a product of the operator's tenant to what fleet.yaml says; it can be validated unless said otherwise. */
+/** Adds a product of the operator's tenant to the settings; it has a check by default. */
 export function addProduct(
   fleet: TestFleet,
   by: Operator,
@@ -29,7 +31,7 @@ export interface PastRun {
   readonly failure?: string;
 }
 
-/** An order that was carried out, and its run. */
+/** A completed order, and its run. */
 export async function addRun(
   fleet: TestFleet,
   by: Operator,
@@ -50,7 +52,7 @@ export async function addRun(
   return run;
 }
 
-/** Every table with a hash of its rows: two of these are equal when nothing was changed in between. */
+/** Every table with a hash of its rows: two of these are equal when nothing changed in between. */
 export async function hashTables(fleet: TestFleet): Promise<Record<string, unknown>> {
   const tables = await fleet.query(
     "select quote_ident(tablename) as name from pg_tables where schemaname = 'public' order by 1",

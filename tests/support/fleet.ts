@@ -1,4 +1,7 @@
-/** A real Fleet for tests: own database, own queue prefix, own home and tmux server; nothing of it is left afterwards. */
+/**
+ * A real Fleet for tests: its own database, queue prefix, home directory and tmux server; everything is removed
+ * afterwards.
+ */
 import { randomBytes } from "node:crypto";
 import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
@@ -31,15 +34,15 @@ import { newCheckout } from "./repositories.ts";
 
 export interface TestFleetOptions {
   readonly queues?: "redis" | "postgres";
-  /** As in fleet.yaml, over what suits tests: no pause before a retry, the stub reviewer. */
+  /** As in fleet.yaml, over defaults for tests: no delay before a retry, the stub reviewer. */
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly slots?: number;
   readonly env?: Readonly<Record<string, string>>;
-  /** Parts of the Fleet to replace: its clock, its chance, its fault points. */
+  /** Parts of the Fleet to replace: its clock, its randomness, its fault points. */
   readonly parts?: Partial<Fleet>;
 }
 
-/** One process of the farm. */
+/** One process of the fleet. */
 export interface TestProcess {
   readonly fleet: Fleet;
   readonly open: OpenFleet;
@@ -49,29 +52,29 @@ export interface TestFleet extends TestProcess, AsyncDisposable {
   readonly home: string;
   readonly config: Config;
   readonly databaseUrl: string;
-  /** What the terminal channel printed. */
+  /** The output of the terminal channel. */
   readonly lines: string[];
-  /** What was logged as warn or error. */
+  /** The log lines of level warn or error. */
   readonly logged: { level: "warn" | "error"; facts: Record<string, unknown>; message: string }[];
-  /** As the superuser, past row security and triggers of the app. */
+  /** As the superuser, bypassing row security and the app's triggers. */
   readonly query: TestDatabase["query"];
-  /** Known to the house, of a tenant of their own. */
+  /** A stored operator of a new tenant. */
   operator(operator?: Partial<Operator>): Promise<Operator>;
-  /** A checkout that is a product whose check runs what agents leave in `checks/`; answers with its path. */
+  /** A checkout that is a product whose check runs what agents leave in `checks/`; returns its path. */
   aRepository(product?: { readonly test?: string | null; readonly validate?: string }): Promise<string>;
   spawn(by: Operator, ask: Partial<SpawnRequest> & { repository: string }, key?: string): Promise<Task>;
   read(taskId: string): Promise<Task>;
   /** This host's tick, and then its duties. */
   tick(process?: TestProcess): Promise<HostTick & { readonly ended: number; readonly cleaned: number }>;
-  /** What the outbox holds, answered by the processors at once, delays or not; how many there were. */
+  /** Processes the hints in the outbox at once, ignoring delays; returns how many there were. */
   processHints(process?: TestProcess): Promise<number>;
-  /** Answers, ticks and sweeps by turns until the task has come to `status`. */
+  /** Processes hints, ticks and sweeps in turn until the task has reached `status`. */
   runUntil(taskId: string, status: TaskStatus | readonly TaskStatus[], withinMs?: number): Promise<Task>;
   /** A second process over the same stores: another host unless `env` says otherwise. */
   another(more?: Pick<TestFleetOptions, "env" | "parts">): Promise<TestProcess>;
-  /** A real worker with quick ticks, drained at the end. */
+  /** A real worker with fast ticks, drained at the end. */
   startWorker(process?: TestProcess, queues?: readonly string[]): Promise<RunningWorker>;
-  /** Processes of this task that are alive. */
+  /** The live processes of this task. */
   processesOf(taskId: string): number[];
 }
 
@@ -80,7 +83,7 @@ const SETTINGS = {
   reviewers: [{ name: "tidy", type: "stub", role: "leftovers" }],
 };
 const TICK_MS = 300;
-/** Runs whatever check the stub agent left; without any, it passes. */
+/** Runs the check that the stub agent left; without one, it passes. */
 export const CHECK = 'for check in checks/*.sh; do [ -e "$check" ] || continue; sh "$check" || exit 1; done';
 
 export async function testFleet(options: TestFleetOptions = {}): Promise<TestFleet> {
@@ -131,7 +134,7 @@ export async function testFleet(options: TestFleetOptions = {}): Promise<TestFle
 
 type TestFarm = Awaited<ReturnType<typeof openFarm>>;
 
-/** Stores and a home of their own, and how a process over them is started. */
+/** Separate stores and a home directory, and how a process over them is started. */
 async function openFarm(options: TestFleetOptions) {
   const database = await testDatabase();
   const home = await temporaryHome();
@@ -227,7 +230,7 @@ async function runUntil(
       const found = `${task.status} (${condition})`;
       throw new Error(`It is ${found}, not ${wanted.join(" or ")}: ${why?.reason} ${why?.summary}`);
     }
-    // Looked at after each answer, since the next one may lead on from there.
+    // Checked after each job, since the next one may leave that status.
     if ((await processHints(own.fleet)) > 0) continue;
     await tickOnce(own);
     await sweepShard(own.fleet, { shard: 0, of: 1 });
@@ -241,10 +244,10 @@ function settingsFor(more: TestFleetOptions["settings"] = {}): Settings {
   return parsed.settings;
 }
 
-/** Each hint once, by the processor of its queue, as a worker would get it; a refusal of one is the test's to see. */
+/** Runs each hint once, by the processor of its queue, as a worker would; the test handles a refusal. */
 async function processHints(fleet: Fleet): Promise<number> {
   const rows = await fleet.store.asSystem((tx) => claimHints(tx, 100));
-  // A retry that waits for its time, here it has come.
+  // The time of a delayed retry has come.
   await Promise.all(
     rows.map(async ({ topic, payload }) => {
       const processor = [...PROCESSORS, hostProcessor(fleet.host.id)].find(({ queue }) => queue.name === topic);
@@ -260,7 +263,7 @@ function recordLog(logged: TestFleet["logged"]): Logger {
   return { debug: () => {}, info: () => {}, warn: note("warn"), error: note("error") };
 }
 
-/** Whatever still runs is ended, and what survives even that fails the test. */
+/** Ends all remaining processes, and a process that survives even that fails the test. */
 async function killAgents(
   database: TestDatabase,
   { FLEET_HOME: home, FLEET_TMUX_SOCKET: socket }: Config,

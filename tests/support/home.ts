@@ -1,4 +1,4 @@
-/** A FLEET_HOME of a test's own, gone when the test is. */
+/** A separate FLEET_HOME for a test, removed with it. */
 import { chmod, mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +7,10 @@ export interface TestHome extends AsyncDisposable {
   readonly path: string;
 }
 
-/** `await using home = await temporaryHome()`. As root it is left enterable, because PostgreSQL runs as another user. */
+/**
+ * `await using home = await temporaryHome()`. As root it can be entered by others, because PostgreSQL runs as another
+ * user.
+ */
 export async function temporaryHome(): Promise<TestHome> {
   const path = await realpath(await mkdtemp(join(tmpdir(), "fleet-home-")));
   await chmod(path, 0o711);

@@ -1,4 +1,6 @@
-/** What an intent's executor is handed, without the queue around it: an order and a run that are in the rows, and a folder for evidence. */
+/**
+ * The input of an intent's executor, without the queue around it: a stored order and run, and a folder for evidence.
+ */
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,7 +16,7 @@ import type { TestFleet } from "./fleet.ts";
 import { ensureSystemOperator } from "../../src/conductor/scope.ts";
 
 export interface TestIntentRequest extends IntentContext {
-  /** Evidence that was kept. */
+  /** The stored evidence. */
   read(name: string): Promise<string>;
 }
 

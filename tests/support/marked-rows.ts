@@ -1,4 +1,7 @@
-/** A row in every table that has a tenant, made from the catalogue, so that a new table cannot be forgotten; a marker in every text. */
+/**
+ * A row in every table that has a tenant, generated from the catalogue, so that a new table cannot be forgotten; with
+ * a marker in every text.
+ */
 import { createHash } from "node:crypto";
 import { escapeIdentifier, escapeLiteral } from "pg";
 import { z } from "zod";
@@ -18,9 +21,9 @@ const Column = z.object({
   identity: z.string(),
   generated: z.string(),
   nullable: z.boolean(),
-  /** What a check allows, where it lists it. */
+  /** A value that a check constraint allows, where it lists them. */
   allowed: z.string().nullable(),
-  /** Empty unless a check about several columns asks otherwise. */
+  /** Empty unless a check over several columns requires a value. */
   entangled: z.boolean(),
 });
 type Column = z.infer<typeof Column>;
@@ -39,16 +42,16 @@ const COLUMNS = `
     and exists (select from pg_attribute t where t.attrelid = c.oid and t.attname = 'tenant_id' and not t.attisdropped)
   order by c.relname, a.attnum`;
 
-/** One of several, where a check wants exactly one. */
+/** One of several, where a check requires exactly one. */
 const CHOSEN: ReadonlySet<string> = new Set(["artifacts.run_id", "audit_log.task_id", "fleet_config.value"]);
 
-/** The tables that have a tenant, by the catalogue. */
+/** The tables that have a tenant, from the catalogue. */
 export async function tenantTables(query: Query): Promise<string[]> {
   const columns = z.array(Column).parse(await query(COLUMNS));
   return [...new Set(columns.map(({ table }) => table))];
 }
 
-/** Past foreign keys and triggers, as a replica would apply it: the rows are put there. */
+/** Bypasses foreign keys and triggers, as a replica does: the rows are inserted as they are. */
 export async function insertMarkedRows(query: Query, owner: Owner, marker: string): Promise<void> {
   const columns = z.array(Column).parse(await query(COLUMNS));
   const inserts = [...new Set(columns.map(({ table }) => table))].map((table) => {
@@ -67,7 +70,7 @@ function columnValue(column: Column, owner: Owner, marker: string): string | und
   const { table, column: name, type, allowed } = column;
   if (column.generated !== "" || column.identity === "a") return undefined;
   if (column.entangled && !CHOSEN.has(`${table}.${name}`)) return undefined;
-  // When it was removed, paused or ended: it was not.
+  // The times of removal, pause or end stay null.
   if (column.nullable && type.startsWith("timestamp")) return undefined;
   const fixed = fixedValue(`${table}.${name}`, owner, marker) ?? fixedValue(name, owner, marker) ?? allowed;
   return fixed === null ? BY_TYPE[type]?.(owner, name, marker) : escapeLiteral(fixed);
@@ -105,7 +108,10 @@ function textFor(column: string, marker: string): string {
   return `${marker}-${column}`;
 }
 
-/** One id per tenant and kind of thing, so that rows of one tenant belong together: the id of a task is every child's task_id. */
+/**
+ * One id per tenant and kind of row, so that rows of one tenant belong together: the id of a task is every child's
+ * task_id.
+ */
 export function idFor(owner: Owner, column: string): string {
   const hex = createHash("sha256").update(`${owner.tenantId}/${column}`).digest("hex");
   return [hex.slice(0, 8), hex.slice(8, 12), `7${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join(

@@ -1,4 +1,4 @@
-/** Orders for tests: products whose commands a test writes, orders made and asked for, and carried out here and now. */
+/** Orders for tests: products whose commands a test writes, and orders that are requested and run at once. */
 import { randomUUID } from "node:crypto";
 import { readdir, readFile, realpath } from "node:fs/promises";
 import { join } from "node:path";
@@ -53,7 +53,7 @@ export async function storeOrders(fleet: TestFleet, by: Operator, ...inputs: rea
   );
 }
 
-/** Stored and asked for, as one batch. */
+/** Stored and requested, as one batch. */
 export async function requestOrders(
   fleet: TestFleet,
   by: Operator,
@@ -79,7 +79,10 @@ export async function runsOfOrder(fleet: TestFleet, { id }: Pick<Order, "id">): 
   return fleet.fleet.store.asSystem((tx) => listRunsOfOrder(tx, id));
 }
 
-/** As its job would; answers with the order as it is then. What the queue would try again is not an error here. */
+/**
+ * Runs the order as its job would; returns the order afterwards. A failure that the queue would retry is not an error
+ * here.
+ */
 export async function carryOut(
   fleet: TestFleet,
   { id, epoch }: Order,
@@ -91,7 +94,7 @@ export async function carryOut(
   return readOrder(fleet, id);
 }
 
-/** Of the folder, without what gc or time may have left. */
+/** The files in the folder, which gc or retention may have removed. */
 export async function readEvidence(run: Run | undefined): Promise<Record<string, string>> {
   const dir = run?.dir ?? "";
   const names = await readdir(dir);

@@ -1,4 +1,4 @@
-/** A pgbouncer of a test's own in transaction mode: it lends a server connection to the next transaction. */
+/** A separate pgbouncer in transaction mode: it lends a server connection to the next transaction. */
 import { spawn } from "node:child_process";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -37,7 +37,7 @@ default_pool_size = ${connections}
 max_client_conn = 200
 `,
   );
-  const runAs = await findRunAs(dir); // it refuses to run as root
+  const runAs = await findRunAs(dir); // It refuses to run as root.
   const child = spawn("pgbouncer", ["-q", config], {
     stdio: "ignore",
     ...(runAs ? { uid: runAs.uid, gid: runAs.gid } : {}),

@@ -1,4 +1,7 @@
-/** How PostgreSQL would find the rows of a statement: each is explained before it is run, and what it changes is undone. */
+/**
+ * How PostgreSQL would find the rows of a statement: each is explained before it is run, and its changes are rolled
+ * back.
+ */
 import { z } from "zod";
 import { sql, type Tx } from "../../src/store/sql.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -62,7 +65,7 @@ function* walkNodes(node: PlanNode): Generator<PlanNode> {
   for (const child of Children.parse(node["Plans"]) ?? []) yield* walkNodes(child);
 }
 
-/** The tables that are read from their first row to their last. */
+/** The tables that are read by a sequential scan. */
 export function seqScannedTables(plans: readonly PlanNode[]): string[] {
   return plans
     .flatMap((plan) => Array.from(walkNodes(plan)))
@@ -70,7 +73,7 @@ export function seqScannedTables(plans: readonly PlanNode[]): string[] {
     .map((node) => String(node["Relation Name"]));
 }
 
-/** In a few words: by which means rows are found. */
+/** In a few words: how rows are found. */
 export function summarizePlans(plans: readonly PlanNode[]): string {
   const means = plans
     .flatMap((plan) => Array.from(walkNodes(plan)))

@@ -1,4 +1,7 @@
-/** Once per test run: the built program, a PostgreSQL for each test worker with a template that has every migration, one Redis. */
+/**
+ * Once per test run: the built program, a PostgreSQL for each test worker with a template that has every migration,
+ * one Redis.
+ */
 import { availableParallelism } from "node:os";
 import { Client } from "pg";
 import type { TestProject } from "vitest/node";
@@ -8,13 +11,19 @@ import { ensurePrograms, startPostgres, startRedis, type TestServer } from "./se
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** Of the servers' own databases, one server for each test worker; `testDatabase()` gives each test its own database. */
+    /**
+     * URLs of the servers' own databases, one server per test worker; `testDatabase()` gives each test its own
+     * database.
+     */
     databaseUrls: readonly string[];
     redisUrl: string;
   }
 }
 
-/** With one for each worker, an open transaction of one test holds back no events of another: the horizon is the server's. */
+/**
+ * With one server per worker, an open transaction of one test does not delay events of another: the horizon is the
+ * server's.
+ */
 const MAX_SERVERS = 4;
 
 export default async function prepare(project: TestProject): Promise<() => Promise<void>> {

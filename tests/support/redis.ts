@@ -1,10 +1,10 @@
-/** A redis-server of a test's own, for what would hurt others: kill -9, FLUSHALL, a full memory. */
+/** A separate redis-server for a test that would disturb others: kill -9, FLUSHALL, a full memory. */
 import { startRedis, type RedisServer } from "./servers.ts";
 
 export interface OwnRedis extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
-  /** `kill -9`, and returns when it is dead. Whatever it held is gone. */
+  /** `kill -9`, and returns when it is dead. All its data is lost. */
   kill(): Promise<void>;
   /** Starts an empty one at the same address. */
   restart(): Promise<void>;

@@ -1,4 +1,7 @@
-/** Real git repositories for tests: made in a folder of their own, changed by plain git as an operator or an agent would. */
+/**
+ * Real git repositories for tests: created in their own folder, changed by plain git as an operator or an agent
+ * would.
+ */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,7 +9,7 @@ import { dirname, join } from "node:path";
 
 export interface TestFolder extends Disposable {
   readonly path: string;
-  /** Below it, made if need be. */
+  /** Created inside this folder, and the folder if necessary. */
   folder: (name: string) => string;
 }
 
@@ -19,7 +22,7 @@ export function testFolder(): TestFolder {
   return { path, folder, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** Git as a person runs it, without the configuration of this machine. */
+/** Git as an operator runs it, without the configuration of this machine. */
 export function runGit(cwd: string, ...args: readonly string[]): string {
   const env = {
     PATH: process.env["PATH"],
@@ -39,7 +42,7 @@ export function runGit(cwd: string, ...args: readonly string[]): string {
   }).trim();
 }
 
-/** Writes the files and commits them; answers with the commit's id. */
+/** Writes the files and commits them; returns the commit's id. */
 export function commitFiles(cwd: string, files: Readonly<Record<string, string>>, message = "change"): string {
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(cwd, name)), { recursive: true });

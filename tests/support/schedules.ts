@@ -1,4 +1,4 @@
-/** A fleet with a clock of its own and a folder of schedules, for tests of periodic jobs. */
+/** A fleet with its own clock and a folder of schedules, for tests of periodic jobs. */
 import { mkdir, realpath, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Product } from "../../src/domain/product.ts";
@@ -6,15 +6,15 @@ import { syncSchedules } from "../../src/conductor/schedules/files.ts";
 import { testFleet, type TestFleet, type TestFleetOptions, type TestProcess } from "./fleet.ts";
 
 export interface ScheduledFleet extends TestFleet {
-  /** Moves the fleet's clock there; it stands still otherwise. */
+  /** Sets the fleet's clock, which otherwise stands still. */
   setTime(text: string): void;
   /** Writes (or with undefined removes) a file of the folder, and lets a worker read the folder. */
   writeSchedule(addProduct: string, content: object | string | undefined, process?: TestProcess): Promise<void>;
-  /** A product that is not there on disk: enough for orders that nobody carries out. */
+  /** A product that does not exist on disk, which is enough for orders that never run. */
   product(product?: object): string;
-  /** What every schedule has made so far, oldest first. */
+  /** The orders of all schedules so far, oldest first. */
   orders(): Promise<Record<string, unknown>[]>;
-  /** Ends what is open, as if it had been carried out. */
+  /** Ends open orders, as if they had run. */
   finishOrders(): Promise<void>;
 }
 

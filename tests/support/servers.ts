@@ -1,4 +1,4 @@
-/** The real servers that tests run against: a PostgreSQL with what `npm ci` brought, a redis-server from the machine. */
+/** The real servers that tests run against: a PostgreSQL from `npm ci`, a redis-server from the machine. */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chmod, mkdtemp, realpath, rm } from "node:fs/promises";
@@ -11,7 +11,7 @@ import { findFreePort, initCluster, startServer, stopServer } from "../../src/st
 
 const run = promisify(execFile);
 
-/** Fast instead of durable: what a test wrote may be lost with the machine. */
+/** Fast instead of durable: test data may be lost with the machine. */
 const FAST_SETTINGS = {
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
@@ -39,7 +39,9 @@ export interface RedisServer extends TestServer {
   readonly dir: string;
 }
 
-/** A PostgreSQL of its own, in a temporary folder that is removed at the end; `more` settings go before the fast ones. */
+/**
+ * A separate PostgreSQL in a temporary folder that is removed at the end; `more` settings go before the fast ones.
+ */
 export async function startPostgres(more: Readonly<Record<string, string>> = {}): Promise<TestServer> {
   const dir = await temporaryDir("fleet-pg-");
   stopWhenWeExit(dir, { pidFile: join(dir, "data", "postmaster.pid") });
@@ -61,7 +63,7 @@ export async function startPostgres(more: Readonly<Record<string, string>> = {})
   }
 }
 
-/** A redis-server of its own, as production must be configured except for the append-only file. */
+/** A separate redis-server, configured as production must be except for the append-only file. */
 export async function startRedis(options?: { port: number }): Promise<RedisServer> {
   for (let attempt = 0; ; attempt += 1) {
     const port = options?.port ?? (await findFreePort());
@@ -71,7 +73,7 @@ export async function startRedis(options?: { port: number }): Promise<RedisServe
   }
 }
 
-/** What the tests need from the machine; installed where we may, named where we may not. */
+/** The programs that tests need from the machine; installed when we have the rights, otherwise named in the error. */
 export async function ensurePrograms(packages: Readonly<Record<string, string>>): Promise<void> {
   const missing: string[] = [];
   for (const [program, packageName] of Object.entries(packages)) {
@@ -101,7 +103,7 @@ async function tryRedis(port: number): Promise<RedisServer | undefined> {
     server.once("error", () => resolve("ended"));
   });
   const stop = async () => {
-    if (server.exitCode === null && server.signalCode === null) server.kill("SIGKILL"); // it has nothing to keep
+    if (server.exitCode === null && server.signalCode === null) server.kill("SIGKILL"); // The server has no data to save.
     await ended;
     await rm(dir, { recursive: true, force: true });
   };
@@ -130,7 +132,7 @@ async function waitForPing(url: string): Promise<void> {
 
 /**
  * A test run that is killed cannot clean up, and the servers do not die with it: this small process ends them then.
- * It ends by itself when the folder is gone, which is how a run that ends well leaves it.
+ * It exits when the folder no longer exists, which is how a run that ends normally leaves it.
  */
 function stopWhenWeExit(dir: string, server: { pid?: number | undefined; pidFile?: string }): void {
   const script = `
@@ -146,6 +148,6 @@ function stopWhenWeExit(dir: string, server: { pid?: number | undefined; pidFile
 
 async function temporaryDir(prefix: string): Promise<string> {
   const dir = await realpath(await mkdtemp(join(tmpdir(), prefix)));
-  await chmod(dir, 0o711); // PostgreSQL runs as another user when we are root
+  await chmod(dir, 0o711); // PostgreSQL runs as another user when this process is root.
   return dir;
 }

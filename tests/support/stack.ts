@@ -1,4 +1,6 @@
-/** Fleetwright as people run it: the built program, `fleet up` as a process of its own, and the verbs as further ones. */
+/**
+ * Fleetwright as users run it: the built program, `fleet up` as one process, and the other commands as further ones.
+ */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
@@ -21,7 +23,7 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** A machine with PostgreSQL, a product and a reviewer; nothing runs yet. */
+/** A machine with PostgreSQL, a product and a reviewer; nothing is running yet. */
 async function aMachine(queues: { redisUrl?: string }, prefix: string) {
   const database = await testDatabase();
   const home = await temporaryHome();
@@ -51,7 +53,7 @@ async function aMachine(queues: { redisUrl?: string }, prefix: string) {
   return { database, home, repository, env };
 }
 
-/** `up`, `down` and `kill` are of `fleet up`; `fleet` is any other verb. */
+/** `up`, `down` and `kill` control `fleet up`; `fleet` runs any other command. */
 export async function aStack(queues: { redisUrl?: string }, prefix: string) {
   const { database, home, repository, env } = await aMachine(queues, prefix);
   const bin = builtProgram();
@@ -62,7 +64,7 @@ export async function aStack(queues: { redisUrl?: string }, prefix: string) {
     repository,
     query: (text: string, values?: unknown[]) => database.query(text, values),
     home: env.FLEET_HOME,
-    /** Until it answers. */
+    /** Resolves when it responds. */
     async up(): Promise<void> {
       rmSync(join(env.FLEET_HOME, "credentials.json"), { force: true });
       const started = spawn(process.execPath, [bin, "up"], { env, stdio: ["ignore", "pipe", "pipe"] });
@@ -76,7 +78,7 @@ export async function aStack(queues: { redisUrl?: string }, prefix: string) {
         return found === "" ? undefined : found;
       }, 30_000);
     },
-    /** SIGTERM: it drains; the exit code. */
+    /** Sends SIGTERM, on which it drains; returns the exit code. */
     async down(): Promise<number | null> {
       if (!up || up.exitCode !== null) return null;
       up.kill("SIGTERM");
@@ -87,7 +89,7 @@ export async function aStack(queues: { redisUrl?: string }, prefix: string) {
       up?.kill("SIGKILL");
       if (up) await once(up, "exit");
     },
-    /** One verb, as typed. */
+    /** Runs one command. */
     async fleet(...words: string[]): Promise<CommandResult> {
       return run(process.execPath, [bin, ...words], { env, cwd: repository, maxBuffer: 16_000_000 }).then(
         ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),

@@ -1,4 +1,6 @@
-/** A store over a database of a test's own, and what most tests of it need: operators, admitted tasks, tasks in any state. */
+/**
+ * A store over a separate database, and what most tests of it need: operators, admitted tasks, tasks in any status.
+ */
 import { randomUUID } from "node:crypto";
 import { Client, escapeLiteral } from "pg";
 import type { Operator } from "../../src/domain/operator.ts";
@@ -12,15 +14,15 @@ import { testDatabase, type TestDatabase } from "./database.ts";
 export interface TestStore extends AsyncDisposable {
   readonly url: string;
   readonly store: Store;
-  /** As the superuser, past row security. */
+  /** As the superuser, bypassing row security. */
   readonly query: TestDatabase["query"];
   /** A second store over the same database, as a second process has; closed with this one. */
   another(maxConnections?: number): Store;
-  /** A connection of the superuser of its own, for transactions that stay open. */
+  /** A separate connection of the superuser, for transactions that stay open. */
   client(): Promise<Client>;
   operator(operator?: Partial<Operator>): Promise<Operator>;
   admit(operator: Operator, task?: Partial<NewTask>, limit?: number): Promise<Admission>;
-  /** Admitted, then put into `status` as if it had come there; its slot is given back where that state holds none. */
+  /** Admitted, then set to `status`; its slot is released when that status holds none. */
   task(operator: Operator, status?: TaskStatus, columns?: Readonly<Record<string, unknown>>): Promise<Task>;
   /** Many of them, with fewer statements. */
   tasks(operator: Operator, count: number, status?: TaskStatus): Promise<Task[]>;
@@ -84,7 +86,7 @@ export async function testStore({ maxConnections = 10 } = {}): Promise<TestStore
   };
 }
 
-/** Puts the row there, past the guard of the ways and the release of slots: it is not moved. */
+/** Sets the status of the row directly, bypassing the triggers that check transitions and release slots. */
 export async function manyTasks(
   store: Store,
   database: TestDatabase,
@@ -106,7 +108,7 @@ export async function manyTasks(
   });
 }
 
-/** Puts the rows there, past the guard of the ways and the release of slots: they are not moved. */
+/** Sets the statuses of the rows directly, bypassing the triggers that check transitions and release slots. */
 export async function forceStatus(
   { query }: Pick<TestDatabase, "query">,
   ids: readonly string[],
@@ -124,7 +126,7 @@ export async function forceStatus(
   const idList = ids.map((id) => literal(id)).join(", ");
   const sets = Object.entries(all).map(([column, value]) => `${column} = ${literal(value)}`);
   const holds = SLOT_HOLDING_STATUSES.some((holding) => holding === status);
-  // As a replica applies it, past the guard of the ways and the release of slots: the row is put there, not moved.
+  // Like a replica, this bypasses the triggers that check transitions and release slots.
   await query(`begin; set local session_replication_role = replica;
     update fleet_tasks set ${sets.join(", ")} where id in (${idList});
     update slots set active = active - ${holds ? 0 : ids.length}

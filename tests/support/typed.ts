@@ -1,4 +1,4 @@
-/** Types `fleet …` against the real web process of a test fleet. */
+/** Runs `fleet …` against the real web process of a test fleet. */
 import { main } from "../../src/cli/main.ts";
 import type { Operator } from "../../src/domain/operator.ts";
 import { startWeb } from "../../src/processes/web.ts";

@@ -1,4 +1,4 @@
-/** Users of this machine for tests that run as root; removed again afterwards. */
+/** Unix users for tests that run as root; removed again afterwards. */
 import { randomBytes } from "node:crypto";
 import { execa } from "execa";
 
@@ -9,7 +9,7 @@ export interface TestUsers extends AsyncDisposable {
 /** `await using users = await unixUsers(2)`. */
 export async function unixUsers(count: number): Promise<TestUsers> {
   const names = Array.from({ length: count }, () => `fleet-t${randomBytes(4).toString("hex")}`);
-  // One after the other: useradd locks the file of users.
+  // One after the other, because useradd locks the user database.
   for (const name of names) await execa("useradd", ["--system", "--no-create-home", "--user-group", name]);
   return {
     names,

@@ -1,4 +1,4 @@
-/** What a server might answer, for tests of those who read it. */
+/** Sample responses of a server, for tests of their readers. */
 import type { AgentView, PsView } from "../../src/views/agent.ts";
 import type { StoryView } from "../../src/views/task-details.ts";
 import type { TaskView } from "../../src/views/task.ts";

@@ -1,4 +1,4 @@
-/** The front matter of anybody's file: read, or refused with a line; never thrown at, never unbounded. */
+/** The front matter of untrusted files: parsed, or refused with a line; without exceptions and within limits. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { splitFrontMatter } from "../../src/domain/science/front-matter.ts";
@@ -11,7 +11,7 @@ created_at: 2026-01-31
 owner: ada
 hypothesis: It is faster.`;
 
-test("whatever stands between the fences comes out as it is, and what stands below has no say", () => {
+test("the values between the fences are returned unchanged, and the text below has no effect", () => {
   const line = fc
     .string()
     .map((text) => text.replaceAll(/[\r\n]/g, ""))
@@ -25,7 +25,7 @@ test("whatever stands between the fences comes out as it is, and what stands bel
   );
 });
 
-test("no text makes it throw; what it refuses has a reason", () => {
+test("no text causes an exception, and each refusal has a reason", () => {
   const yaml = fc.oneof(
     fc.string(),
     fc.json(),
@@ -55,7 +55,7 @@ test("no text makes it throw; what it refuses has a reason", () => {
   );
 });
 
-test("a dossier is read with its own keys left out, an id that is a number, and one link instead of a list", () => {
+test("a dossier is read without its unknown keys, with a numeric id, and with one link instead of a list", () => {
   const read = parseDossier(`---\n${HEAD.replace("D-1", "17")}\nevidence: https://example.com\nmine: {a: 1}\n---\n`);
 
   expect(read).toEqual({

@@ -1,4 +1,4 @@
-/** A notification channel as one adds it: its row, and the file that delivers. */
+/** An added notification channel: its row, and the file that delivers. */
 import { z } from "zod";
 import type { ChannelRow } from "../../src/domain/notify/channels.ts";
 import { type Channel, defineChannel } from "../../src/notify/channel.ts";

@@ -1,4 +1,4 @@
-/** An agent type as one adds it: its row. One that Fleetwright can start also has a file in src/agents/types. */
+/** An added agent type: its row. One that Fleetwright can start also has a file in src/agents/types. */
 import type { AgentTypeRow } from "../../src/domain/task/agent-types.ts";
 
 export const parrot = {

@@ -18,7 +18,7 @@ const agentTypes = { ...AGENT_TYPES, parrot };
 const Settings = fleetSettings(channels, agentTypes);
 const never = new AbortController().signal;
 
-test("fleet.yaml takes the channel with its target, and names what is missing or wrong", () => {
+test("fleet.yaml accepts the channel with its target, and names missing or wrong fields", () => {
   const notify = { channels: ["pager"], pager: { number: "+49301234567", pin: "1234" } };
 
   expect(Settings.parse({ notify }).notify).toEqual({
@@ -31,7 +31,7 @@ test("fleet.yaml takes the channel with its target, and names what is missing or
   expect(pathsOf({ notify: { channels: ["pigeon"] } })).toEqual(["notify.channels.0"]);
 });
 
-test("fleet.yaml takes the agent type for tasks, the roster and reviewers", () => {
+test("fleet.yaml accepts the agent type for tasks, the roster and reviewers", () => {
   const given = {
     routing: { docs: [{ agentType: "parrot" }] },
     roster: [{ name: "polly", runtime: "parrot", session: "polly", agentType: "parrot" }],

@@ -1,4 +1,4 @@
-/** What leaves the house: complete, without secrets, and with an explanation for every state. */
+/** What the API returns about a task: complete, without secrets, and with an explanation for every status. */
 import { describe, expect, test } from "vitest";
 import { explainTask } from "../../src/domain/task/explain-task.ts";
 import { Condition, TaskStatus, type FailureContext, type Task } from "../../src/domain/task/task.ts";
@@ -62,7 +62,7 @@ const entry = (at: number, to: TaskStatus | null, more: Partial<HistoryEntry> = 
   ...more,
 });
 
-test("a story says how long each status lasted, and how each attempt ended", () => {
+test("the details of a task show how long each status lasted, and how each attempt ended", () => {
   const history = [
     entry(0, "proposed"),
     entry(1, "spawning", { attempt: 0 }),
@@ -105,7 +105,7 @@ describe("outlookOf", () => {
       /own budget is used up.*fleet spawn --max-tokens/,
     ],
     ["its tenant's", { budget: {}, spend: { tokens: 10 } }, /an admin .*fleet budget set.*fleet retry/],
-  ] as const)("says what helps who was stopped by %s, however many retries are left", (_, used, next) => {
+  ] as const)("names the remedy when %s stopped the task, however many retries are left", (_, used, next) => {
     const failureContext = { ...failure, class: "budget_exceeded", reason: "budget_exceeded" } as const;
     for (const retryCount of [0, 3]) {
       const task = { status: "failed", retryCount, failureContext, ...used } as const;

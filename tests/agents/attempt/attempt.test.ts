@@ -12,7 +12,7 @@ import { eventually } from "../../support/eventually.ts";
 import { anAgentWorld, aRunRequest, waitUntilEnded, readFacts, sh } from "../agent-world.ts";
 import { until } from "./attempts.ts";
 
-test("a stub that succeeds leaves a commit on the forge, and the facts say so", async () => {
+test("a stub that succeeds leaves a commit on the forge, and the facts include it", async () => {
   await using world = await anAgentWorld();
   const run = await world.spawn();
 
@@ -27,7 +27,7 @@ test("a stub that succeeds leaves a commit on the forge, and the facts say so", 
   expect(await git(["log", "-1", "--format=%s"], { gitDir: world.forge.url, cwd: "/" })).toBeDefined();
 });
 
-test("what an agent did not push is published on its behalf", async () => {
+test("commits that an agent did not push are published on its behalf", async () => {
   await using world = await anAgentWorld();
   for (const kind of ["worktree", "clone"] as const) {
     const run = await world.spawn({ script: "succeed-no-push" }, { kind });
@@ -39,7 +39,7 @@ test("what an agent did not push is published on its behalf", async () => {
   }
 });
 
-test("a prompt of 100 KB arrives whole, and secrets reach the agent and no file", async () => {
+test("a prompt of 100 KB arrives complete, and secrets reach the agent but no file", async () => {
   await using world = await anAgentWorld();
   const prompt = `${"A line with an é\n".repeat(5_000)}end`;
   const run = await world.spawn({
@@ -59,7 +59,7 @@ test("a prompt of 100 KB arrives whole, and secrets reach the agent and no file"
   expect(stdout).toBe("");
 });
 
-test("an agent type that is not supported yet, or a program that is not there, is refused with a sentence", async () => {
+test("an unsupported agent type and a missing program are refused with an explanation", async () => {
   await using world = await anAgentWorld();
   const run = { taskId: newId(), attempt: 0 };
   await world.agents.prepareWorkspace(world.ask(run));
@@ -78,7 +78,7 @@ test("an agent type that is not supported yet, or a program that is not there, i
   ).rejects.toThrow(/cannot be run.*no-such-agent/s);
 });
 
-test("what a failed attempt left is collected: the changes, the output and how it ended", async () => {
+test("the changes, the output and the exit of a failed attempt are collected", async () => {
   await using world = await anAgentWorld();
   const script = "echo broken > README.md; git commit -qam Break; echo more > new.txt; echo the end >&2; exit 9";
   const run = await world.spawn(sh(script));
@@ -96,7 +96,7 @@ test("what a failed attempt left is collected: the changes, the output and how i
   expect(failure.outputTail).toContain("the end");
 });
 
-test("an agent that runs out of memory, asks, or does nothing is told apart", async () => {
+test("an agent that runs out of memory, one that asks a question and one that does nothing are distinguished", async () => {
   await using world = await anAgentWorld();
   const [memory, question, nothing] = await Promise.all([
     world.spawn({ script: "out-of-memory" }),
@@ -115,7 +115,7 @@ test("an agent that runs out of memory, asks, or does nothing is told apart", as
   expect(asked).toEqual({ text: "Which database should be used?", choices: ["PostgreSQL", "SQLite"] });
 });
 
-test("a check that fails on the first attempt is fixed by the retry that is told of it", async () => {
+test("a check that fails on the first attempt is fixed by the retry, whose prompt names it", async () => {
   await using world = await anAgentWorld();
   const first = await world.spawn({ script: "fail-then-fix" });
   await waitUntilEnded(world.agents, first.taskId);
@@ -156,7 +156,7 @@ test("a workspace whose work is on the forge is removed with its branch", async 
   expect(await readdir(join(world.home, "workspaces/.trash"))).toEqual([]);
 });
 
-test("a workspace in which something still runs is kept", async () => {
+test("a workspace with running processes is retained", async () => {
   await using world = await anAgentWorld();
   const run = await world.spawn({ script: "hang" });
 
@@ -186,7 +186,7 @@ test("setup commands run once, in the workspace, and their failure shows its las
   expect(await world.agents.install(run)).toMatchObject({ skipped: "nothing to install" });
 });
 
-test("the agent programs of this machine are found by asking them", async () => {
+test("the agent programs of this machine are found by running them", async () => {
   await using world = await anAgentWorld();
   const bin = join(world.home, "bin");
   await mkdir(bin, { recursive: true });

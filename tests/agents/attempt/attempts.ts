@@ -52,7 +52,7 @@ export async function aRun(home: string, script: string, changes: RunChanges = {
   return { dir, spec, files, marker: { name: "FLEET_TASK", value: spec.taskId } };
 }
 
-/** Starts the supervisor as a pane would, but without tmux; whatever is left of it is killed at the end. */
+/** Starts the supervisor as a pane would, but without tmux; whatever still runs is killed at the end. */
 export function supervise(run: { dir: string; marker: { name: string; value: string } }, shell = "/bin/sh") {
   const env = { PATH: "/usr/bin:/bin", CANARY: "of the worker" };
   const child = spawn(shell, [SUPERVISOR, run.dir], { detached: true, stdio: "ignore", env, cwd: "/" });
@@ -70,7 +70,7 @@ export function supervise(run: { dir: string; marker: { name: string; value: str
 export const until = (condition: () => boolean, withinMs?: number) =>
   eventually(async () => condition() || undefined, withinMs);
 
-/** The first beat: the agent runs. */
+/** The first heartbeat, after which the agent is running. */
 export async function waitUntilStarted(dir: string) {
   await until(() => readAttempt(dir).heartbeat !== undefined);
   const report = readAttempt(dir);

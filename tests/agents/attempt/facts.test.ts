@@ -1,4 +1,6 @@
-/** One look at an agent takes a while: what it sees must not contradict itself, whatever happens meanwhile. */
+/**
+ * Collecting the facts about an agent takes a while: they must not contradict each other, whatever happens meanwhile.
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -6,10 +8,10 @@ import { openObserver } from "../../../src/agents/attempt/facts.ts";
 import { eventually } from "../../support/eventually.ts";
 import { anAgentWorld, sh } from "../agent-world.ts";
 
-test("an agent that commits and ends while it is looked at is not seen as ended without a commit", async () => {
+test("an agent that commits and ends during a probe is not reported as ended without a commit", async () => {
   await using world = await anAgentWorld();
   const run = await world.spawn(sh("sleep 2; echo done > done.txt; git add done.txt; git commit -qm done"));
-  // tmux answers late: meanwhile the branches have been read, and the agent comes to its end.
+  // tmux responds late: meanwhile the branches have been read, and the agent ends.
   const listActive = async () => {
     await eventually(() => Promise.resolve(existsSync(join(run.dir, "exit.json")) || undefined), 30_000);
     return world.tmux.listActive();

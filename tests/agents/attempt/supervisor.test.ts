@@ -1,4 +1,4 @@
-/** The supervisor starts an agent once, tells the truth about it, and keeps nothing of ours from or for it. */
+/** The supervisor starts an agent once, reports truthfully on it, and passes it nothing from its own environment. */
 import { existsSync } from "node:fs";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ async function logOf(dir: string): Promise<string> {
   return (await readAttemptLog(dir, { tailBytes: 1_000_000 })).bytes.toString();
 }
 
-test("the agent gets its prompt on stdin, which is closed after it, and its output is kept", async () => {
+test("the agent gets its prompt on stdin, which is then closed, and its output is stored", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "wc -c; echo error >&2", { prompt: "é".repeat(PROMPT_BYTES / 2) });
   await using supervisor = supervise(run);
@@ -42,12 +42,12 @@ test("the agent's environment is what it was given and nothing of the worker's",
   expect(env).toContain(`FLEET_TASK=${run.spec.taskId}`);
 });
 
-test("the file with the secrets is gone as soon as the agent runs, and everything else is private", async () => {
+test("the file with the secrets is deleted as soon as the agent runs, and everything else is private", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "umask > umask.new; mv umask.new umask.out; sleep 30");
   await using _ = supervise(run);
   await waitUntilStarted(run.dir);
-  // Its process is there a little before it is the agent: the shell that becomes it reads the secrets first.
+  // Its process exists slightly before it is the agent: the shell that execs it reads the secrets first.
   await until(() => existsSync(join(run.spec.cwd, "umask.out")));
 
   await expect(stat(join(run.dir, "env"))).rejects.toThrow("ENOENT");
@@ -57,7 +57,7 @@ test("the file with the secrets is gone as soon as the agent runs, and everythin
   expect((await readFile(join(run.spec.cwd, "umask.out"), "utf8")).trim()).toBe("0077");
 });
 
-test("the agent leads a session of its own and handles signals as if nobody had touched them", async () => {
+test("the agent leads its own session and has the default signal handlers", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "grep SigIgn /proc/self/status > ignored; sleep 30");
   await using _ = supervise(run);
@@ -70,7 +70,7 @@ test("the agent leads a session of its own and handles signals as if nobody had 
   for (const signal of [1n, 2n, 3n, 15n, 20n]) expect(ignored & (1n << (signal - 1n))).toBe(0n);
 });
 
-test("beats come at once, then at each interval, and carry progress", async () => {
+test("heartbeats come at once, then at each interval, and carry progress", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "while :; do echo tick; sleep 0.05; done");
   await using _ = supervise(run);
@@ -85,7 +85,7 @@ test("beats come at once, then at each interval, and carry progress", async () =
   expect(new Date(later?.extra["last_output"] ?? "").getTime()).not.toBeNaN();
 });
 
-test("a probe is answered at once although the next beat is far away", async () => {
+test("a probe is answered at once although the next heartbeat is far away", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "sleep 30", { heartbeatIntervalMs: 600_000 });
   await using _ = supervise(run);
@@ -98,14 +98,14 @@ test("a probe is answered at once although the next beat is far away", async () 
   expect(readAttempt(run.dir).heartbeat?.status).toBe("ok");
 });
 
-test("an agent that is stopped does not beat until it goes on", async () => {
+test("an agent that is stopped sends no heartbeat until it continues", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "sleep 30");
   await using _ = supervise(run);
   const { pid } = await waitUntilStarted(run.dir);
   process.kill(pid, "SIGSTOP");
   await until(() => readProcess(pid)?.state === "T");
-  await new Promise((resolve) => setTimeout(resolve, 300)); // a beat that had begun before
+  await new Promise((resolve) => setTimeout(resolve, 300)); // One heartbeat may already have begun.
   const frozen = readAttempt(run.dir).heartbeat?.ts.getTime() ?? 0;
 
   await new Promise((resolve) => setTimeout(resolve, 700));
@@ -115,7 +115,7 @@ test("an agent that is stopped does not beat until it goes on", async () => {
   await until(() => (readAttempt(run.dir).heartbeat?.ts.getTime() ?? 0) > frozen);
 });
 
-test("kill -9 of the agent is recorded as that", async () => {
+test("kill -9 of the agent is recorded as such", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "sleep 30");
   await using supervisor = supervise(run);
@@ -127,14 +127,14 @@ test("kill -9 of the agent is recorded as that", async () => {
   expect(readAttempt(run.dir).exit).toMatchObject({ code: 137, signal: "SIGKILL", oom: true });
 });
 
-test("kill -9 of the supervisor ends the beats: nobody beats for an agent that nobody supervises", async () => {
+test("kill -9 of the supervisor ends the heartbeats: an agent without a supervisor sends none", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "sleep 30");
   await using supervisor = supervise(run);
   const { pid } = await waitUntilStarted(run.dir);
 
   process.kill(supervisor.pid, "SIGKILL");
-  await new Promise((resolve) => setTimeout(resolve, 500)); // a beat that had begun before
+  await new Promise((resolve) => setTimeout(resolve, 500)); // One heartbeat may already have begun.
   const last = readAttempt(run.dir).heartbeat?.ts.getTime();
   await new Promise((resolve) => setTimeout(resolve, 500));
 
@@ -159,7 +159,7 @@ test("the supervisor ignores HUP and INT, and passes TERM on to the agent", asyn
   expect(readAttempt(run.dir).exit).toMatchObject({ code: 7, signal: null });
 });
 
-test("a program that does not exist is an exit with 127 and a sentence in the log", async () => {
+test("a program that does not exist exits with 127 and an explanation in the log", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "", { spec: { argv: ["no-such-agent"] } });
   await using supervisor = supervise(run);
@@ -170,7 +170,7 @@ test("a program that does not exist is an exit with 127 and a sentence in the lo
   expect(await logOf(run.dir)).toContain("no-such-agent");
 });
 
-test("a process that outlives the agent and holds its output does not hide the exit", async () => {
+test("a process that outlives the agent and holds its output open does not hide the exit", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "setsid sleep 30 & exit 3");
   await using supervisor = supervise(run);
@@ -181,7 +181,7 @@ test("a process that outlives the agent and holds its output does not hide the e
   expect(findMarked(run.marker)).toHaveLength(1);
 });
 
-test("of starting and closing an attempt only one wins", async () => {
+test("when an attempt is started and closed at once, only one of the two succeeds", async () => {
   await using home = await temporaryHome();
   const rounds: { outcome: string; exit: number | null; ran: boolean }[] = [];
   for (let round = 0; round < 12; round += 1) {
@@ -217,7 +217,7 @@ test("a second supervisor for the same run starts nothing", async () => {
   expect(await readFile(join(run.spec.cwd, "runs"), "utf8")).toBe("run\n");
 });
 
-test("a flood of output is capped on disk, and its offsets stay true", async () => {
+test("a flood of output is capped on disk, and its offsets stay correct", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "seq 1 1500000; echo end");
   const settings = join(run.dir, "run.sh");
@@ -236,12 +236,12 @@ test("a flood of output is capped on disk, and its offsets stay true", async () 
   );
   expect({ total, next, from }).toEqual({ total: whole, next: whole, from: whole - 10_000 });
   expect(bytes.toString().endsWith("1499999\n1500000\nend\n")).toBe(true);
-  // 256 reads of 64 KiB may come between two looks at the size.
+  // 256 reads of 64 KiB may come between two checks of the size.
   const onDisk = (await stat(join(run.dir, "output.log"))).size + (await stat(join(run.dir, "output.log.1"))).size;
   expect(onDisk).toBeLessThan(2 * (1_000_000 + 256 * 65_536));
 });
 
-test("prompt and secrets are overwritten and gone when a start is undone", async () => {
+test("prompt and secrets are overwritten and deleted when a start is undone", async () => {
   await using home = await temporaryHome();
   const run = await aRun(home.path, "true", { env: { KEY: "secret" } });
 

@@ -1,4 +1,4 @@
-/** Nothing that only a workspace holds is ever lost: it is saved, read back, and only then removed. */
+/** Work that exists only in a workspace is never lost: it is saved, verified, and only then removed. */
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -23,13 +23,13 @@ const CLEAN: CleanupFacts = {
   snapshot: "none",
 };
 
-test("what is clean is removed, its branch only when the work is elsewhere", () => {
+test("a clean workspace is removed, its branch only when the work exists elsewhere", () => {
   expect(decideCleanup(CLEAN)).toEqual({ do: "remove", deleteBranch: false });
   expect(decideCleanup({ ...CLEAN, merged: true })).toEqual({ do: "remove", deleteBranch: true });
   expect(decideCleanup({ ...CLEAN, onForge: true })).toEqual({ do: "remove", deleteBranch: true });
 });
 
-test("whatever would be lost is saved first", () => {
+test("anything that would be lost is saved first", () => {
   for (const loss of [{ unpushed: 1 }, { changed: 1 }, { untracked: 1 }]) {
     expect(decideCleanup({ ...CLEAN, ...loss }).do).toBe("snapshot");
     expect(decideCleanup({ ...CLEAN, ...loss, snapshot: "verified" }).do).toBe("remove");
@@ -37,14 +37,14 @@ test("whatever would be lost is saved first", () => {
   }
 });
 
-test("any doubt keeps the workspace", () => {
+test("any doubt prevents the removal of the workspace", () => {
   expect(decideCleanup({ ...CLEAN, agentAlive: true }).do).toBe("keep");
   expect(decideCleanup({ ...CLEAN, unreadable: "no permission" }).do).toBe("keep");
   expect(decideCleanup({ ...CLEAN, exists: false }).do).toBe("nothing");
 });
 
 for (const kind of ["worktree", "clone"] as const) {
-  test(`commits, changes and new files of a ${kind} come back from the snapshot as they were`, async () => {
+  test(`commits, changes and new files of a ${kind} are restored from the snapshot unchanged`, async () => {
     await using world = await aWorld({ "README.md": "# Shop\n", "logo.bin": "\0\u0001binary\0", "gone.txt": "bye\n" });
     const ask = world.ask({ kind });
     const { path } = await prepareWorkspace(world.place, ask);
@@ -76,7 +76,7 @@ for (const kind of ["worktree", "clone"] as const) {
   });
 }
 
-test("the restore command works as it is printed", async () => {
+test("the printed restore command works", async () => {
   await using world = await aWorld();
   const ask = world.ask();
   const { path } = await prepareWorkspace(world.place, ask);
@@ -112,7 +112,7 @@ test("programs that an agent planted for git do not run while its work is saved"
   expect(existsSync(join(world.home, "hacked"))).toBe(false);
 });
 
-test("what is not a plain file cannot be saved, so the workspace stays", async () => {
+test("a file that is not a regular one cannot be saved, so the workspace stays", async () => {
   await using world = await aWorld();
   const ask = world.ask();
   const { path } = await prepareWorkspace(world.place, ask);
@@ -128,7 +128,7 @@ test("what is not a plain file cannot be saved, so the workspace stays", async (
   expect((await readdir(join(world.place.home, "snapshots"))).filter((name) => !name.startsWith("."))).toEqual([]);
 });
 
-test("a workspace whose agent left its branch is kept", async () => {
+test("a workspace whose agent left its branch is retained", async () => {
   await using world = await aWorld();
   const ask = world.ask();
   const { path } = await prepareWorkspace(world.place, ask);

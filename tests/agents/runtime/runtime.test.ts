@@ -1,4 +1,7 @@
-/** Starting once, stopping for certain, and telling apart what died: agent, pane, server, or only our sight of them. */
+/**
+ * The runtime starts an agent once, stops it reliably, and distinguishes what died: agent, pane, server, or only our
+ * view of them.
+ */
 import { existsSync } from "node:fs";
 import { readFile, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +11,7 @@ import { findMarked } from "../../../src/command/process-tree.ts";
 import { anAgentWorld, aRunRequest, readFacts, taskMarker, sh } from "../agent-world.ts";
 import { until } from "../attempt/attempts.ts";
 
-test("starting the same dispatch again adopts it and starts no second agent", async () => {
+test("starting the same dispatch again adopts the agent and starts no second one", async () => {
   await using world = await anAgentWorld();
   const run = await world.spawn(sh("echo run >> runs; sleep 60"));
 
@@ -38,7 +41,7 @@ test("an attempt that was closed before it started never starts", async () => {
   await expect(world.agents.start(run)).rejects.toThrow(/closed before it started/);
 });
 
-test("stopping ends everything, also what ignores SIGTERM or left the session, and records how", async () => {
+test("stopping ends everything, also processes that ignore SIGTERM or left the session, and records how", async () => {
   await using world = await anAgentWorld();
   const run = await world.spawn(
     sh(`setsid sh -c 'trap "" TERM; while :; do sleep 1; done' & trap "" TERM; while :; do sleep 1; done`),
@@ -58,7 +61,7 @@ test("stopping ends everything, also what ignores SIGTERM or left the session, a
   expect((await world.agents.observe()).facts).toEqual([]);
 });
 
-test("an agent that ends when it is asked to is not killed", async () => {
+test("an agent that exits on request is not killed", async () => {
   await using world = await anAgentWorld();
   const run = await world.spawn(sh("trap 'exit 4' TERM; while :; do sleep 0.05; done"));
   await until(() => findMarked(taskMarker(run.taskId)).length > 1);
@@ -68,7 +71,7 @@ test("an agent that ends when it is asked to is not killed", async () => {
   expect(JSON.parse(await readFile(join(run.dir, "exit.json"), "utf8"))).toMatchObject({ code: 4, signal: null });
 });
 
-test("pausing stops the whole tree, and its beats; resuming lets it go on", async () => {
+test("pausing stops the whole process tree and its heartbeats; resuming continues it", async () => {
   await using world = await anAgentWorld();
   const run = await world.spawn(sh("sleep 60 & wait"));
   await until(() => findMarked(taskMarker(run.taskId)).length === 2);
@@ -80,7 +83,7 @@ test("pausing stops the whole tree, and its beats; resuming lets it go on", asyn
   await until(() => findMarked(taskMarker(run.taskId)).every(({ state }) => state === "S"));
 });
 
-test("when the pane is killed the agent lives on and the facts tell the two apart", async () => {
+test("when the pane is killed the agent survives and the facts distinguish the two", async () => {
   await using world = await anAgentWorld();
   const run = await world.spawn({ script: "hang" });
 
@@ -89,7 +92,7 @@ test("when the pane is killed the agent lives on and the facts tell the two apar
   expect(await readFacts(world.agents, run.taskId)).toMatchObject({ pane: "missing", process: "alive", exit: null });
 });
 
-test("when the tmux server is gone everything else is still known, and starting works again", async () => {
+test("when the tmux server is down everything else is still known, and starting works again", async () => {
   await using world = await anAgentWorld();
   const run = await world.spawn({ script: "hang" });
 
@@ -100,7 +103,7 @@ test("when the tmux server is gone everything else is still known, and starting 
   expect(await readFacts(world.agents, other.taskId)).toMatchObject({ pane: "alive", process: "alive" });
 });
 
-test("a runtime that does not answer proves nothing about its agents", async () => {
+test("a runtime that does not respond proves nothing about its agents", async () => {
   await using world = await anAgentWorld();
   const run = await world.spawn({ script: "hang" });
   await world.tmux.shutDown();

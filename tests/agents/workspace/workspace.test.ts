@@ -1,4 +1,4 @@
-/** A task gets one working copy of its own, whatever happens while it is made. */
+/** A task gets exactly one working copy, whatever happens while it is created. */
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -10,7 +10,7 @@ import { git } from "../../../src/git/git.ts";
 import { mirrorOf } from "../../../src/git/mirror.ts";
 import { aWorld } from "../world.ts";
 
-/** git as an agent runs it: no protection, no identity of ours. */
+/** git as an agent runs it: without our protection and without our identity. */
 async function agentGit(cwd: string, ...args: string[]) {
   const env = { PATH: "/usr/bin:/bin", HOME: cwd };
   const result = await runCommand(["git", ...args], { cwd, env, timeoutMs: 10_000 });
@@ -41,7 +41,7 @@ for (const kind of ["worktree", "clone"] as const) {
     expect((await git(["rev-parse", ask.branch], { gitDir: world.forge.url })).trim()).toBe(sha);
   });
 
-  test(`preparing the same ${kind} again finds it, with the same beginning`, async () => {
+  test(`preparing the same ${kind} again finds it, with the same base commit`, async () => {
     await using world = await aWorld();
     const ask = world.ask({ kind });
     const first = await prepareWorkspace(world.place, ask);
@@ -52,7 +52,7 @@ for (const kind of ["worktree", "clone"] as const) {
     expect(again).toEqual({ ...first, reused: true });
   });
 
-  test(`a retry goes on in the same ${kind}, from where the last attempt ended`, async () => {
+  test(`a retry continues in the same ${kind}, from where the last attempt ended`, async () => {
     await using world = await aWorld();
     const ask = world.ask({ kind });
     const first = await prepareWorkspace(world.place, ask);
@@ -63,7 +63,7 @@ for (const kind of ["worktree", "clone"] as const) {
     expect(retry).toMatchObject({ path: first.path, startSha: sha, baseSha: first.baseSha, reused: true });
   });
 
-  test(`a ${kind} whose making was interrupted is made again`, async () => {
+  test(`a ${kind} whose creation was interrupted is created again`, async () => {
     await using world = await aWorld();
     const ask = world.ask({ kind });
     const { path } = await prepareWorkspace(world.place, ask);
@@ -99,7 +99,7 @@ for (const kind of ["worktree", "clone"] as const) {
   });
 }
 
-test("eight working copies are made at once from one mirror", async () => {
+test("eight working copies are created at once from one mirror", async () => {
   await using world = await aWorld();
   const asks = Array.from({ length: 8 }, () => world.ask());
 
@@ -110,7 +110,7 @@ test("eight working copies are made at once from one mirror", async () => {
   for (const { path } of made) expect(await agentGit(path, "status", "--porcelain")).toBe("");
 });
 
-test("a branch left by an earlier attempt is gone on with when its folder is gone", async () => {
+test("a branch of an earlier attempt is continued when its folder is missing", async () => {
   await using world = await aWorld();
   const ask = world.ask();
   const { path } = await prepareWorkspace(world.place, ask);
@@ -123,7 +123,7 @@ test("a branch left by an earlier attempt is gone on with when its folder is gon
   expect(await readFile(join(path, "feature.txt"), "utf8")).toBe("work\n");
 });
 
-test("a working copy that is no longer whole is set aside, not thrown away", async () => {
+test("a damaged working copy is quarantined, not deleted", async () => {
   await using world = await aWorld();
   const ask = world.ask();
   const { path } = await prepareWorkspace(world.place, ask);
@@ -149,7 +149,7 @@ test("an existing branch with commits is refused when the task must start over",
   await expect(prepareWorkspace(world.place, other)).rejects.toThrow(/already exists and has commits/);
 });
 
-test("a missing base branch is refused with the branches there are", async () => {
+test("a missing base branch is refused with the existing branches", async () => {
   await using world = await aWorld();
 
   await expect(prepareWorkspace(world.place, world.ask({ baseBranch: "master" }))).rejects.toMatchObject({
@@ -180,7 +180,7 @@ test("a symlink where the working copy should be is not followed", async () => {
   expect(await readFile(join(path, "README.md"), "utf8")).toBe("# Shop\n");
 });
 
-test("a disk that is nearly full stops the spawn before it begins", async () => {
+test("a nearly full disk stops the spawn before it begins", async () => {
   await using world = await aWorld();
 
   const ask = prepareWorkspace({ ...world.place, minFreeMb: 1e12 }, world.ask());
@@ -203,7 +203,7 @@ test("publishing is refused when the forge's branch is not where it was recorded
   await expect(publishBranch(world.place.mirrors, request)).rejects.toThrow(/non-fast-forward/);
 });
 
-test("what was changed is told by files, lines and the newest hunks first", async () => {
+test("changes are described by files, lines and the newest hunks first", async () => {
   await using world = await aWorld();
   const ask = world.ask();
   const { path, baseSha } = await prepareWorkspace(world.place, ask);

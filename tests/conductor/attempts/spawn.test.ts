@@ -70,7 +70,7 @@ test.each([
   ["a relative path", { repository: "shop" }, "not-a-repository"],
   ["a base branch that is not there", { baseBranch: "no-such-branch" }, "branch-not-found"],
   ["a command agent without a command", { agentType: "command" as const }, "invalid-input"],
-])("%s is refused to the asker, and nothing is left of it", async (_what, more, code) => {
+])("%s is refused, and the refusal leaves no trace", async (_what, more, code) => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const request = ask(await fleet.aRepository(), more);

@@ -25,7 +25,7 @@ const agents = (fleet: TestFleet, taskId: string) =>
   fleet.query("select attempt, outcome from attempts where task_id = $1", [taskId]).then((rows) => rows.length);
 
 test.each(STEPS.flatMap((step) => [`${step}:before`, `${step}:after`]))(
-  "a worker that dies at %s is followed by one that goes on; one agent runs",
+  "a worker that dies at %s is followed by one that continues, and one agent runs",
   async (point) => {
     const crash = dyingAt(point);
     await using fleet = await testFleet({ parts: { faultPoint: crash.faultPoint } });

@@ -58,7 +58,7 @@ test("what was changed or removed after a checkpoint is named: a byte, an end, a
     ),
     [third]: expect.stringMatching(/^1 the whole chain is missing: the checkpoint of .* recorded \d entries$/),
   });
-  // The next checkpoint does not make it good, and the tenant itself sees it too.
+  // The next checkpoint does not repair it, and the tenant itself sees it too.
   await createCheckpoint(fleet.fleet);
   const named = (verdict: typeof found) => verdict.broken.map(({ taskId }) => taskId).toSorted();
   expect(named(await verifyAudit(fleet.fleet, SYSTEM))).toEqual([first, second, third].toSorted());

@@ -1,4 +1,7 @@
-/** Checks: asked once per head, run by one worker, and their result belongs to the worker that still holds the claim. */
+/**
+ * Checks: requested once per head, run by one worker, and only the worker that still holds the claim stores the
+ * result.
+ */
 import { existsSync } from "node:fs";
 import { expect, test } from "vitest";
 import { runCi } from "../../../src/conductor/delivery/ci.ts";
@@ -6,7 +9,7 @@ import { testFleet, type TestFleet } from "../../support/fleet.ts";
 
 const signal = new AbortController().signal;
 
-/** A task whose checks are asked for and not yet run. */
+/** A task whose checks are requested but have not run yet. */
 async function asked(fleet: TestFleet, check: string, script = "succeed") {
   const repository = await fleet.aRepository({ test: check });
   const { id } = await fleet.spawn(await fleet.operator(), { repository, script });
@@ -33,7 +36,7 @@ test("of two workers with the same job one runs the checks, and a third delivery
   expect(ran).toBe("x\n");
 });
 
-test("a red check fails the task with what it said, and the next attempt is told", async () => {
+test("a red check fails the task with its output, which is in the prompt of the next attempt", async () => {
   await using fleet = await testFleet();
   const task = await asked(fleet, "echo the wheel is square; exit 1");
 
@@ -42,11 +45,11 @@ test("a red check fails the task with what it said, and the next attempt is told
   const failed = await fleet.runUntil(task.id, "failed");
   expect(failed.failureContext).toMatchObject({ class: "ci_failed" });
   expect(failed.failureContext?.ciLog).toContain("the wheel is square");
-  // Its own last line, not what the log says about it.
+  // The check's own last line, not the summary in the log.
   expect(failed.failureContext?.summary).toBe("Ci test failed. Last output: the wheel is square");
 });
 
-test("whose claim was taken over meanwhile keeps the result to itself", async () => {
+test("a worker whose claim was taken over meanwhile does not store its result", async () => {
   await using fleet = await testFleet();
   const task = await asked(fleet, "sleep 1");
 
@@ -59,7 +62,7 @@ test("whose claim was taken over meanwhile keeps the result to itself", async ()
   expect(await fleet.read(task.id)).toMatchObject({ ciStatus: "pending", version: task.version });
 });
 
-test("a claim whose worker died is free when its lease is over", async () => {
+test("the claim of a dead worker is free when its lease has expired", async () => {
   await using fleet = await testFleet();
   const task = await asked(fleet, "true");
   await fleet.query("update ci_runs set status = 'running', worker = 'dead', lease_until = now() + interval '1 min'");
@@ -71,7 +74,7 @@ test("a claim whose worker died is free when its lease is over", async () => {
   expect(await runCi(fleet.fleet, job, signal)).toMatchObject({ ciStatus: "passing" });
 });
 
-test("work that is called back returns the run to the next worker", async () => {
+test("work that is aborted returns the run to the next worker", async () => {
   await using fleet = await testFleet();
   const task = await asked(fleet, "sleep 5");
   const stop = new AbortController();
@@ -84,7 +87,7 @@ test("work that is called back returns the run to the next worker", async () => 
   expect(await runs(fleet)).toEqual([{ status: "pending", tries: 1 }]);
 });
 
-test("when the environment is at fault the checks are run again, and only then believed", async () => {
+test("after an environment failure the checks run again, and a second one counts", async () => {
   await using fleet = await testFleet();
   const flag = `${fleet.home}/was-here`;
   // A check that is killed, as by a machine out of memory, says nothing about the change.

@@ -9,7 +9,7 @@ const signal = new AbortController().signal;
 const ALL = { shard: 0, of: 1 };
 const stub = (name: string, script: string) => ({ name, type: "stub", role: "all", script });
 
-/** A task in review, none of whose reviewers has been asked yet. */
+/** A task in review, none of whose reviewers has been asked for a verdict yet. */
 async function inReview(fleet: TestFleet, script = "succeed") {
   const repository = await fleet.aRepository({ test: null });
   const { id } = await fleet.spawn(await fleet.operator(), { repository, script });
@@ -38,7 +38,7 @@ test("the last verdict decides, and with two at once exactly one of them does", 
   expect(await fleet.query("select count(*)::int as n from audit_log where action = 'task.ready'")).toEqual([{ n: 1 }]);
 });
 
-test("a job that comes twice asks its reviewer once", async () => {
+test("a job that is delivered twice runs its reviewer once", async () => {
   await using fleet = await testFleet(settings(stub("a", "slow"), stub("b", "hang")));
   const { jobs } = await inReview(fleet);
   const [job] = jobs;
@@ -51,7 +51,7 @@ test("a job that comes twice asks its reviewer once", async () => {
   expect(await fleet.query("select ended_at from reviews where reviewer = 'a'")).toEqual([before]);
 });
 
-test("one who answers garbage counts as missing, and the others decide", async () => {
+test("a reviewer with an unreadable answer counts as missing, and the others decide", async () => {
   await using fleet = await testFleet(settings(stub("a", "garbage"), stub("b", "approve-always")));
   const { task, jobs } = await inReview(fleet);
 
@@ -68,7 +68,7 @@ test.each([
   ["ready", "ready", "ok"],
   ["hold", "reviewing", "needs_input"],
 ] as const)(
-  "when nobody decides in time and the policy says %s, the task is %s",
+  "when no reviewer decides in time and the policy is %s, the task is %s",
   async (onTimeout, status, condition) => {
     await using fleet = await testFleet({
       settings: { reviewers: [stub("a", "comment-always")], review: { onTimeout } },
@@ -90,7 +90,7 @@ test.each([
   },
 );
 
-test("who objects sends the task back, with every finding for the next attempt", async () => {
+test("a reviewer who objects sends the task back, with every finding for the next attempt", async () => {
   await using fleet = await testFleet(settings(stub("a", "default"), stub("b", "approve-always")));
   const { task, jobs } = await inReview(fleet, "objectionable-then-fix");
 
@@ -105,7 +105,7 @@ test("who objects sends the task back, with every finding for the next attempt",
   expect(await fleet.runUntil(task.id, "ready")).toMatchObject({ attempt: 1 });
 });
 
-test("new commits while reviewing start a round about the new head; verdicts about the old one decide nothing", async () => {
+test("new commits during a review start a round for the new head; verdicts on the old one decide nothing", async () => {
   await using fleet = await testFleet(settings(stub("a", "approve-always")));
   const { task, jobs, repository } = await inReview(fleet);
   const forge = await fleet.fleet.forges.of(repository).ensure(repository);
@@ -124,7 +124,7 @@ test("new commits while reviewing start a round about the new head; verdicts abo
   expect(await fleet.query("select head_sha from pull_requests")).toEqual([{ head_sha: headSha }]);
 });
 
-test("with nobody to ask the round is settled at once, and settling again changes nothing", async () => {
+test("a round without reviewers is settled at once, and settling it again changes nothing", async () => {
   await using fleet = await testFleet({ settings: { reviewers: [] } });
   const repository = await fleet.aRepository({ test: null });
   const { id } = await fleet.spawn(await fleet.operator(), { repository });

@@ -114,7 +114,7 @@ test("a validated dossier becomes a design in the evidence and is shown as hande
   const stored = ScienceIndex.parse(JSON.parse(await ask.read("science_index.json")));
   expect(stored.dossiers).toMatchObject([byRun]);
 
-  // Moved, and broken for a while: what it was handed to stays with its id.
+  // The file is moved, and invalid for a while: the handoff stays with its id.
   runGit(repository, "mv", "docs/science/prices.md", "docs/science/cache.md");
   commitFiles(repository, {}, "move");
   await refresh(fleet);

@@ -100,7 +100,7 @@ test("after the grace period a run is deleted with its rows, and not a minute ea
 });
 
 test.each(["gc:marked", "gc:renamed", "gc:deleted"])(
-  "a crash at %s leaves what the next pass puts right",
+  "a crash at %s leaves a state that the next pass repairs",
   async (point) => {
     let armed = false;
     let now = new Date();

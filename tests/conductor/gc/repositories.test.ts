@@ -22,7 +22,7 @@ async function world() {
     fleet,
     forge,
     pass: (days: number) => void (now = new Date(now.getTime() + days * DAY_MS)),
-    /** As an agent's; no row of a task tells of it. */
+    /** A working copy like an agent's, but without a row of a task. */
     async workspace() {
       const taskId = newId();
       const branch = `fleet/${shortId(taskId)}-work`;
@@ -126,7 +126,7 @@ test("an unused mirror is collected after its retention; a task that may use it 
   );
 });
 
-test("what a person must decide about stays, and so does what Fleetwright did not create", async () => {
+test("items that need a person's decision stay, and so does everything that Fleetwright did not create", async () => {
   await using it = await world();
   const { path, branch } = await it.workspace();
   // Its folder is no working copy any more: the clean-up cannot read what would be lost.

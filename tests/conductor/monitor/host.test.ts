@@ -41,7 +41,7 @@ test("the facts of all agents are one statement", async () => {
   expect(statements).toHaveLength(1);
 });
 
-test("of two workers on one machine one reports, and the other takes over when it is gone", async () => {
+test("of two workers on one machine one reports, and the other takes over when the first has stopped", async () => {
   await using fleet = await testFleet();
   const second = await fleet.another({ env: { FLEET_HOST_ID: "here" } });
 
@@ -88,12 +88,12 @@ test("unsaved work of an ended task is saved, and the audit log says how to rest
   expect(snapshot.restoreCommand).toContain("git");
 });
 
-test("a working copy that is not safe to remove is kept, tried again a few times, and then left for a person", async () => {
+test("a working copy that is not safe to remove is retained, retried a few times, and then left for a person", async () => {
   await using fleet = await testFleet();
   const { by, tasks } = await running(fleet, 1);
   const task = await fleet.read(tasks[0]?.id ?? "");
   const path = task.workspacePath ?? "";
-  // No place to save it to.
+  // There is no remote to save it to.
   writeFileSync(join(fleet.home, "snapshots"), "");
   writeFileSync(join(path, "precious.txt"), "who knows\n");
 
@@ -128,7 +128,7 @@ test("a process without a row is reported as an orphan, and left alone", async (
   const [agent] = (await fleet.fleet.agents.observe()).facts;
   const client = new Client({ connectionString: fleet.databaseUrl });
   await client.connect();
-  // As after a restore of an older backup: the agent runs, its row is not there.
+  // As after a restore of an older backup: the agent runs, and its row is missing.
   await client.query("set session_replication_role = replica");
   await client.query("delete from heartbeats");
   await client.query("delete from attempts");

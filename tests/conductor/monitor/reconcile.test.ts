@@ -31,21 +31,21 @@ test("without lost jobs it does nothing", async () => {
 });
 
 test.each(["redis", "postgres"] as const)(
-  "on %s lost jobs are added again, and looking again adds nothing twice",
+  "on %s lost jobs are added again, and a second pass adds nothing",
   async (queues) => {
     await using fleet = await testFleet({ queues });
     await forgotten(fleet, 5);
 
     const first = await reconcile(fleet.fleet);
     expect(await fleet.fleet.broker.depth(spawnQueue)).toMatchObject({ waiting: 5 });
-    // Looked after, and so left alone for a while.
+    // The pass has checked them, and so leaves them alone for a while.
     expect(await fleet.query("select id from fleet_tasks where due_at < now()")).toEqual([]);
     const second = await reconcile(fleet.fleet);
     await overdue(fleet);
     const third = await reconcile(fleet.fleet);
 
     expect(first).toEqual({ ...NOTHING, readded: 5 });
-    // Just looked after, so left alone; later still in the queue, so waited for.
+    // At first they were just checked, so they are left alone; later their jobs are still queued, so the pass waits.
     expect([second, third]).toEqual([NOTHING, NOTHING]);
     expect(await fleet.fleet.broker.depth(spawnQueue)).toMatchObject({ waiting: 5 });
     expect(await fleet.query("select distinct epoch from fleet_tasks")).toEqual([{ epoch: 1 }]);

@@ -1,4 +1,7 @@
-/** The monitor at work: what is seen of real agents, and what it makes of it. The rules themselves are tested in tests/domain. */
+/**
+ * The monitor at work: which facts it collects about real agents, and what follows. The rules themselves are tested
+ * in tests/domain.
+ */
 import { expect, test } from "vitest";
 import { killTree } from "../../../src/command/process-tree.ts";
 import { sweepShard } from "../../../src/conductor/monitor/sweep.ts";
@@ -43,7 +46,8 @@ test("an agent that was killed with its pane fails after two observations, not o
   await using fleet = await testFleet();
   const task = await running(fleet, "hang");
 
-  // Its helpers come and go, and at first it is still becoming itself: until it is there, and then until all are gone.
+  // Its helper processes come and go, and the agent is still starting: the test waits until it runs, and then until
+  // all have ended.
   await eventually(() => Promise.resolve(fleet.processesOf(task.id).length > 0 || undefined));
   await eventually(async () => {
     await killTree(

@@ -1,4 +1,4 @@
-/** Telling people: the row is there before any try, each channel by itself, and a burst becomes one summary. */
+/** Notifications: the row exists before any try, each channel is independent, and a burst becomes one summary. */
 import { expect, test } from "vitest";
 import { stopTask } from "../../../src/conductor/tasks/stop.ts";
 import { deliverNotification } from "../../../src/conductor/notify/deliver.ts";
@@ -13,7 +13,7 @@ import { respondWith, aReceiver } from "../../notify/receiver.ts";
 const signal = new AbortController().signal;
 const secret = "a-secret-of-the-tests-1";
 
-/** With channels that may reach this machine, and a terminal of their own. */
+/** With channels that may reach this machine, and a separate terminal. */
 async function talkingFleet(smtpUrl?: string, options: TestFleetOptions = {}) {
   const lines: string[] = [];
   const channels = openChannels({
@@ -74,7 +74,7 @@ test("one notification goes to the terminal, a webhook and by e-mail, each once"
   expect(headers?.["fleet-webhook-signature"]).toBe(signWebhook(secret, timestamp, body));
 });
 
-test("a receiver that is away for a while is tried again, under a new epoch, while the terminal is not held up", async () => {
+test("an unavailable receiver is retried under a new epoch, while the terminal is not delayed", async () => {
   const answers = [503, 503, 204];
   await using receiver = await aReceiver((response) => response.writeHead(answers.shift() ?? 500).end());
   await using fleet = await talkingFleet();
@@ -101,7 +101,7 @@ test("a receiver that is away for a while is tried again, under a new epoch, whi
 test.each([
   ["refuses it for good", 404, 1],
   ["stays away", 500, 6],
-])("what a receiver %s is told on the terminal, with the reason", async (_what, status, tries) => {
+])("when a receiver %s, the notification is shown on the terminal with the reason", async (_what, status, tries) => {
   await using receiver = await aReceiver(respondWith(status));
   await using fleet = await talkingFleet();
   const by = await fleet.operator();
@@ -123,7 +123,7 @@ test.each([
   expect(fleet.lines[0]).toContain(String(status));
 });
 
-test("of many in one minute twenty are told, and the rest becomes one summary", async () => {
+test("of many in one minute twenty are delivered, and the rest becomes one summary", async () => {
   const timeShift = { ms: 0 };
   await using fleet = await talkingFleet(undefined, {
     parts: { clock: () => new Date(Date.now() + timeShift.ms) },
@@ -135,7 +135,7 @@ test("of many in one minute twenty are told, and the rest becomes one summary", 
   while ((await fleet.processHints()) > 0 && fleet.lines.length < 20);
   expect(fleet.lines).toHaveLength(20);
 
-  // A minute later: the first that is due speaks for all.
+  // A minute later the first one that is due stands for all.
   await fleet.query("update fleet_notifications set delivered_at = delivered_at - interval '61 s', due_at = now()");
   timeShift.ms = 61_000;
   while ((await fleet.processHints()) > 0);
@@ -151,7 +151,7 @@ test("of many in one minute twenty are told, and the rest becomes one summary", 
   ]);
 });
 
-test("a burst of one operator does not hold up another's", async () => {
+test("a burst of one operator does not delay another's", async () => {
   await using fleet = await talkingFleet();
   const [ada, bob] = [await fleet.operator(), await fleet.operator()];
   const repository = await fleet.aRepository();
@@ -164,7 +164,7 @@ test("a burst of one operator does not hold up another's", async () => {
   expect(fleet.lines.filter((line) => line.includes(bobs.id.slice(-8)))).toHaveLength(1);
 });
 
-test("a delivery whose worker died is found by the reconciler and told once more, not by a second job meanwhile", async () => {
+test("a delivery whose worker died is found by the reconciler and sent once more, and not by a second job meanwhile", async () => {
   await using fleet = await talkingFleet();
   const by = await fleet.operator();
   await stopOne(fleet, by, await fleet.aRepository());

@@ -54,11 +54,11 @@ test("an order runs setup and test on the head of the base branch, and stores ev
   expect(lastRun).toMatchObject({ status: "failed", run_id: run?.id, product_id: productId });
   const latest = await readFile(join(fleet.config.FLEET_HOME, "runs", productId, "last_run.json"), "utf8");
   expect(JSON.parse(latest)).toEqual(lastRun);
-  // Nothing of it is left but its evidence.
+  // Only its evidence remains.
   expect(existsSync(join(fleet.config.FLEET_HOME, "checks", `order-${run?.id}`))).toBe(false);
 });
 
-test("a command that hangs, with children that hide in sessions of their own, ends with all of them when its seconds are used up", async () => {
+test("a command that hangs, with children that hide in their own sessions, ends with all of them when its time is used up", async () => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
   const { id } = await aProduct(fleet, by, {
@@ -103,7 +103,7 @@ test("a flood of output is stopped at the budget, and a command without an actio
   expect((await readEvidence(run))["output.log"]?.length).toBeLessThan(8_192);
 });
 
-test("a transient failure is tried once more, and both tries have evidence", async () => {
+test("a transient failure is retried once, and both tries have evidence", async () => {
   await using fleet = await testFleet();
   const { order } = await aTest(fleet, "exit 75");
 
@@ -120,7 +120,7 @@ test("a transient failure is tried once more, and both tries have evidence", asy
   for (const run of runs) expect((await readEvidence(run))["evidence.json"]).toContain(run.id);
 });
 
-test("on a real queue the second try starts by itself", async () => {
+test("on a real queue the second try starts automatically", async () => {
   await using fleet = await testFleet();
   const flag = join(fleet.home, "was-here");
   const { order } = await aTest(fleet, `[ -e ${flag} ] || { : > ${flag}; kill -9 $$; }`);

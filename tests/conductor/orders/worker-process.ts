@@ -25,4 +25,4 @@ const open = await openFleet({
 });
 await startWorker(open, { tickMs: 300, versions: {} });
 process.send?.("working");
-process.once("disconnect", () => process.exit()); // the test is over, or was killed
+process.once("disconnect", () => process.exit()); // The test has ended or was killed.

@@ -110,7 +110,7 @@ test.each([
   [{ enabled: false }, "skipped: the product is disabled"],
   [{ status: "archived" }, "skipped: the product is archived"],
   [{ killSwitch: { enabled: true, reason: "it leaks" } }, "skipped: the product is stopped: it leaks"],
-])("for a product that is %j nothing is made, and the reason is kept", async (product, outcome) => {
+])("for a product that is %j nothing is created, and the reason is stored", async (product, outcome) => {
   await using fleet = await scheduledFleet();
   const id = fleet.product(product);
   await fleet.writeSchedule(id, aScheduleFile(id));

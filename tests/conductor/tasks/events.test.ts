@@ -25,7 +25,7 @@ test("a reader that lost its connection continues exactly where it was", async (
   const by = await fleet.operator();
   const { id } = await fleet.spawn(by, { repository: await fleet.aRepository(), script: "fail-then-fix" });
   await fleet.runUntil(id, "ready");
-  // Anything that runs elsewhere on the server holds the newest back for as long.
+  // Any transaction elsewhere on the server delays the newest events for as long as it runs.
   const all = await eventually(async () => {
     const events = await readEvents(fleet.fleet, by, { fromStart: true }, 1_000);
     return typesOf(events).includes("fleet.task.ready") ? events : undefined;
@@ -64,7 +64,7 @@ test("an event of a transaction that commits late is not skipped", async () => {
   const events = followEvents(fleet.fleet, by, { fromStart: true }, gone.signal);
   await take(events, 1);
 
-  // A writer takes its number, and is slow to commit; another comes after it and is done first.
+  // One writer takes its number and commits slowly; another comes after it and commits first.
   const slow = new Client({ connectionString: fleet.databaseUrl });
   await slow.connect();
   await slow.query("begin");
@@ -110,7 +110,7 @@ test("an invalid cursor starts from the beginning", async () => {
   await fleet.spawn(by, { repository: await fleet.aRepository() });
 
   for (const cursor of ["", "x", "1-1; drop table outbox", "9".repeat(40)]) {
-    // Anything that runs elsewhere on the server holds the newest back for as long.
+    // Any transaction elsewhere on the server delays the newest events for as long as it runs.
     const events = await eventually(async () => {
       const page = await readEvents(fleet.fleet, by, { cursor });
       return page.length > 0 ? page : undefined;

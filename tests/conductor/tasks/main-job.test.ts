@@ -18,7 +18,7 @@ test("a successful task becomes ready, and one command merges it", async () => {
   expect(runGit(repository, "log", "--format=%s", "-1", "HEAD")).toBeTypeOf("string");
 });
 
-test.each(["fail-then-fix", "objectionable-then-fix"])("%s is healed by its second attempt", async (script) => {
+test.each(["fail-then-fix", "objectionable-then-fix"])("%s is fixed by its second attempt", async (script) => {
   await using fleet = await testFleet();
   const by = await fleet.operator();
 

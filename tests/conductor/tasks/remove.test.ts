@@ -31,7 +31,7 @@ const ACTS = {
 } as const;
 
 test.each(["stop", "retry", "reject"] as const)(
-  "%s is allowed exactly where the table of states says so",
+  "%s is allowed exactly where the table of statuses allows it",
   async (name) => {
     await using fleet = await testFleet();
     const by = await fleet.operator();
@@ -136,7 +136,7 @@ test("a stop wins against concurrent changes of the task, and stopping it again 
   const by = await fleet.operator();
   const task = await fleet.spawn(by, { repository: await fleet.aRepository() });
 
-  // The spawn works on it while three people stop what they read before.
+  // The spawn works on the task while three operators stop the version that they read before.
   const work = fleet.processHints();
   await new Promise((resolve) => setTimeout(resolve, 100));
   const stopped = await Promise.all([1, 2, 3].map(() => stopTask(fleet.fleet, by, task)));

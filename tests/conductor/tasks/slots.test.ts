@@ -21,7 +21,7 @@ async function twoHosts(fleet: TestFleet) {
   return hosts;
 }
 
-test("of a tenant with many tasks and nine later ones with one task each, each of the nine starts within one round", async () => {
+test("when a tenant with many tasks is followed by nine with one task each, each of the nine starts within one round", async () => {
   await using fleet = await testFleet({ slots: 0 });
   const greedy = await fleet.operator({ tier: "sovereign" });
   const line = await manyTasks(
@@ -51,7 +51,8 @@ test("of a tenant with many tasks and nine later ones with one task each, each o
   }
   const tenants = (await claims()).map(({ tenant_id: tenant }) => tenant);
 
-  // One round is ten claims. Of each host one claim may be under way, and one more called, when a round begins or ends.
+  // One round is ten claims. For each host one claim may be in progress, and one more called, when a round begins or
+  // ends.
   const round = tenants.slice(0, 10 + 2 * hosts.length);
   expect(modest.map(({ tenantId }) => round.filter((tenant) => tenant === tenantId).length)).toEqual(
     modest.map(() => 1),

@@ -124,7 +124,7 @@ test("a broken invariant is reported once with its violations, and its end when 
   expect(last).not.toMatchObject({ violations: expect.arrayContaining([expect.objectContaining({ id: "R6" })]) });
 });
 
-test("an operator with many denied spawns is reported once, until it has become quiet", async () => {
+test("an operator with many denied spawns is reported once, until a quiet period has passed", async () => {
   const [ada, bob] = [await fleet.operator({ tier: "builder" }), await fleet.operator({ tier: "builder" })];
   const repository = await fleet.aRepository();
   const refuse = async (by: typeof ada, times: number) => {
@@ -149,7 +149,7 @@ test("an operator with many denied spawns is reported once, until it has become 
     summary: `operator ${ada.id} was denied 4 spawns within 5 min`,
   });
 
-  // As when time has passed: what there is is far from what would be told.
+  // As when time has passed: the current values are far from the alert thresholds.
   const { settings } = fleet.fleet;
   const denials = { spawns: 100, minutes: 5 };
   await watchFleet({ ...fleet.fleet, settings: { ...settings, governance: { ...settings.governance, denials } } });

@@ -23,14 +23,14 @@ async function someTasks(fleet: TestFleet) {
 const broken = async (fleet: TestFleet) =>
   (await checkInvariants(fleet.fleet)).filter(({ holds }) => holds === false).map(({ id }) => id);
 
-/** Bypasses every guard. */
+/** Bypasses every check, as the owner of the database. */
 const byHand = (fleet: TestFleet, statement: string) =>
   fleet.query(`begin; set local session_replication_role = replica; ${statement}; commit`);
 
 interface Break {
   readonly id: string;
   readonly statement: (tasks: { ended: string; live: string }) => string;
-  /** What else cannot hold then. */
+  /** Other invariants that cannot hold then. */
   readonly besides?: readonly string[];
 }
 
@@ -91,7 +91,7 @@ test("after valid transitions only, all of them hold", async () => {
 test("each of them is named when it is broken, with the violation", async () => {
   await using fleet = await testFleet();
   const tasks = await someTasks(fleet);
-  // Each alone: what one breaks is put back before the next.
+  // Each one alone: the change is reverted before the next.
   const tables = [
     "fleet_tasks",
     "attempts",

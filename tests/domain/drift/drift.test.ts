@@ -1,4 +1,4 @@
-/** The comparison: the same facts give the same report, in whatever order they come; what is accepted is no finding. */
+/** The comparison: the same facts give the same report, in any order; an accepted value is no finding. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { compareDrift, type ActualState, type DeclaredState } from "../../../src/domain/drift/drift.ts";
@@ -67,7 +67,7 @@ const someProducts = fc.uniqueArray(
   { selector: ({ id }) => id, maxLength: 6 },
 );
 
-test("what is seen first is right, seen again it still is, and the order of the facts has no say", () => {
+test("the first observation is the baseline, seeing it again is no finding, and the order of the facts does not matter", () => {
   fc.assert(
     fc.property(someProducts, fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true })), (products, chance) => {
       const first = compare(products);
@@ -84,7 +84,7 @@ test("what is seen first is right, seen again it still is, and the order of the 
   );
 });
 
-test("each change of a lock is a finding until exactly that is accepted, and a removed one is one too", () => {
+test("each change of a lock file is a finding until exactly that change is accepted, and so is a removed one", () => {
   fc.assert(
     fc.property(someLocks, someLocks, (before, after) => {
       const { firstSeen } = compare([aProduct("p", { lockfiles: before })]);
@@ -102,7 +102,7 @@ test("each change of a lock is a finding until exactly that is accepted, and a r
   );
 });
 
-test("what a product needs is compared with each living host, with its lock, and with what else names a version", () => {
+test("a product's requirements are compared with each live host, with its lock file, and with every other file that names a version", () => {
   const files = {
     "package.json": '{"engines": {"node": ">=20.19"}}',
     "package-lock.json": '{"packages": {"": {"engines": {"node": ">=18"}}}}',
@@ -134,7 +134,7 @@ test("what a product needs is compared with each living host, with its lock, and
   ]);
 });
 
-test("a difference that is accepted is none until it becomes another", () => {
+test("an accepted difference is no finding until it changes again", () => {
   const product = aProduct("shop", readToolchain(new Map([["go.mod", "go 1.22\n"]])));
   const look = (version: string, baselines: readonly Baseline[]) =>
     compare([product], baselines, [aHost("a", { go: version })]).findings;
@@ -146,7 +146,7 @@ test("a difference that is accepted is none until it becomes another", () => {
   expect(look("go1.19", accepted).map(({ actual }) => actual)).toEqual(["go1.19"]);
 });
 
-test("a clock that is missing, different, unknown or silent is found", () => {
+test("a clock that is missing, different, unknown or without a reply is found", () => {
   const nextAt = new Date(NOW.getTime() + 1_000);
   const { findings } = compareFleet(
     { schedulers: [clock("a"), clock("b"), clock("c"), clock("d")] },
@@ -168,7 +168,7 @@ test("a clock that is missing, different, unknown or silent is found", () => {
   ]);
 });
 
-test("an agent that may be on any host is not missed as long as there are others; one at home is", () => {
+test("an agent that may run on any host is not reported missing while there are other hosts; one with a fixed host is", () => {
   const agent = { name: "scribe", runtime: "codex", session: "notes" };
   const nowhere = { sessions: new Map([["", []]]) };
   const alone = compareFleet({ roster: [agent] }, nowhere, [aHost("here", { config: "c0" })]);
@@ -185,7 +185,7 @@ test("an agent that may be on any host is not missed as long as there are others
   expect(among.subjects).not.toContain("roster:scribe");
 });
 
-test("an agent behind an interpreter or a shell is told by its own program's name", () => {
+test("an agent behind an interpreter or a shell is recognised by its own program's name", () => {
   const agent = { name: "scribe", runtime: "codex", session: "notes", host: "here" };
   const session = { name: "notes", isDead: false, command: "node", programs: ["node", "codex"] };
   const look = (one: typeof session) =>

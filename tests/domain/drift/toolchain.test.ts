@@ -1,10 +1,10 @@
-/** What a repository's own files say about the tools it needs; a malformed file says nothing. */
+/** What a repository's own files declare about the tools it needs; a malformed file declares nothing. */
 import { expect, test } from "vitest";
 import { readToolchain } from "../../../src/domain/drift/toolchain.ts";
 
 const read = (files: Readonly<Record<string, string>>) => readToolchain(new Map(Object.entries(files)));
 
-test("requirements come from their own tables, however the file spells them", () => {
+test("requirements are read from their own tables, however the file spells them", () => {
   const { declared, locked } = read({
     "pyproject.toml":
       '[tool.other]\nrequires-python = ">=2"\n[project]\nname = "x"\n"requires-python" = \'>=3.11\' # why\n',

@@ -1,4 +1,4 @@
-/** Ranges as npm, Python and version files write them; what is not understood is said to be so. */
+/** Ranges as npm, Python and version files write them; a range that is not understood is reported as such. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { highestVersion, satisfies } from "../../../src/domain/drift/version-range.ts";

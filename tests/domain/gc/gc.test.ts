@@ -1,4 +1,4 @@
-/** What gc takes and what it leaves: one decision, whatever order the facts come in. */
+/** What gc collects and what stays: one decision, in whatever order the facts come. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { decideGc, type BranchFacts, type GcFacts, type GcPolicy, type RunFacts } from "../../../src/domain/gc/gc.ts";
@@ -35,7 +35,7 @@ const aRunFact = fc.record({
   host: fc.constantFrom("here", "there"),
 });
 
-test("whatever there is, the newest of each product stay, and nothing that is protected goes", () => {
+test("for any input, the newest of each product stay, and nothing that is protected is collected", () => {
   fc.assert(
     fc.property(fc.array(aRunFact, { maxLength: 60 }), fc.integer({ min: 1, max: 12 }), (given, keepRuns) => {
       const runs = given.map(({ days, ...run }, at) => aRun(`run-${String(at).padStart(3, "0")}`, days, run));
@@ -56,7 +56,7 @@ test("whatever there is, the newest of each product stay, and nothing that is pr
   );
 });
 
-test("once gone, the next look takes nothing more", () => {
+test("after a collection the next pass collects nothing more", () => {
   const runs = Array.from({ length: 15 }, (_, at) => aRun(`r${at}`, at + 1));
   const gone = new Set(goes(runs));
 
@@ -64,7 +64,7 @@ test("once gone, the next look takes nothing more", () => {
   expect(goes(runs.filter(({ subject }) => !gone.has(subject)))).toEqual([]);
 });
 
-test("a folder that no row tells of goes when it is settled, and takes nobody's place", () => {
+test("a folder without a row is collected when it has settled, and does not count as one of the newest", () => {
   const runs = Array.from({ length: 10 }, (_, at) => aRun(`r${at}`, at + 1));
 
   expect(goes([...runs, aRun("stray", 2, { known: false }), aRun("fresh", 0, { known: false })])).toEqual(["stray"]);
@@ -95,7 +95,7 @@ test.each([
   expect(decideGc([{ ...BRANCH, ...branch }], POLICY, now)[0]).toMatchObject(verdict);
 });
 
-test("nothing of a task that is not over ever goes", () => {
+test("nothing of a task that has not ended is ever collected", () => {
   const base = { subject: "x", path: "/x", task: "live" } as const;
   const facts: GcFacts[] = [
     { ...base, kind: "workspace", isComplete: true, keptReason: null, changedAt: ago(999) },

@@ -1,4 +1,4 @@
-/** Decisions about an agent that starts, delivers or ends: each fact alone, and what outweighs what. */
+/** Decisions about an agent that starts, delivers or ends: each fact alone, and which fact takes precedence. */
 import { describe, expect, test } from "vitest";
 import type { MonitorPolicy } from "../../../src/domain/settings/monitor.ts";
 import type { MonitoredTask, TaskFacts } from "../../../src/domain/monitor/decision.ts";
@@ -205,7 +205,7 @@ describe("a running agent that ended", () => {
     expectDecisions({ facts: { agent: anAgent(agent), ...facts } }, decisions),
   );
 
-  test("must have opened its pull request itself where the policy says so", () => {
+  test("must have opened its pull request itself where the policy requires it", () => {
     const facts = someTaskFacts({ agent: anAgent({ exit: exit(0), ...commits }), opensOnPush: false });
 
     expect(decideTask(aTask(), facts, byAgent, now)).toMatchObject([
@@ -213,7 +213,7 @@ describe("a running agent that ended", () => {
     ]);
   });
 
-  test("of a later attempt has no commits that nobody can name", () => {
+  test("of a later attempt has no commits whose head is unknown", () => {
     const agent = anAgent({ exit: exit(0), commitsAhead: 1, headSha: null, attempt: 1 });
     const task = { attempt: 1 };
 

@@ -127,7 +127,7 @@ describe("a ready task", () => {
     expectDecisions({ status: "ready" }, { pullRequest: aPullRequest(), review: started, ...facts }, decisions),
   );
 
-  test("merges by itself only where that is allowed and the reviewers approved", () => {
+  test("merges automatically only where that is allowed and the reviewers approved", () => {
     const facts = someTaskFacts({ pullRequest: aPullRequest(), review: started });
     const auto = { ...policy, autoMerge: true };
     const approved = aTask({ status: "ready", reviewStatus: { outcome: "approved" } });
@@ -141,7 +141,7 @@ describe("a ready task", () => {
   });
 });
 
-test("what moves by jobs and people alone is not the monitor's", () => {
+test("a status that only jobs and people change is not the monitor's to decide", () => {
   const monitored = new Set<TaskStatus>(["spawning", "running", "pr_created", "reviewing", "ready"]);
   const others = TaskStatus.options.filter((status) => !monitored.has(status));
   expect(others.flatMap((status) => decideTask(aTask({ status }), someTaskFacts(), policy, now))).toEqual([]);
@@ -210,7 +210,7 @@ const allFacts = fc.record<TaskFacts>({
 });
 
 describe("for any task and any facts", () => {
-  test("it answers, legally, with a reason, and changes the status at most once", () => {
+  test("the decision is a legal transition with a reason, and changes the status at most once", () => {
     fc.assert(
       fc.property(tasks, allFacts, fc.boolean(), (task, seen, autoMerge) => {
         const given = aTask(task);

@@ -1,4 +1,4 @@
-/** Watching the house: when a check is missed, and when waiting is too much. */
+/** Self-monitoring: when a check is overdue, and when a wait is too long. */
 import { expect, test } from "vitest";
 import { decideBurst, decideOverload, isOverdue } from "../../../src/domain/monitor/self-monitoring.ts";
 
@@ -7,7 +7,7 @@ test.each([
   [5_000, 71_000, true],
   [3_600_000, 7_200_000, false],
   [3_600_000, 7_300_000, true],
-])("a check of every %i ms that is %i ms old is missed: %s", (periodMs, ageMs, missed) => {
+])("a check of every %i ms that is %i ms old is overdue: %s", (periodMs, ageMs, missed) => {
   expect(isOverdue({ periodMs, ageMs })).toBe(missed);
 });
 
@@ -21,7 +21,7 @@ test.each([
   ["half of it", { waiting: 49, oldestMs: 299_000 }, true, "end"],
   ["one figure above half", { waiting: 10, oldestMs: 301_000 }, true, "nothing"],
   ["a quiet fleet", { waiting: 0, oldestMs: 0 }, false, "nothing"],
-] as const)("of %s follows the right thing", (_, load, isOpen, decision) => {
+] as const)("for %s the right alert is raised", (_, load, isOpen, decision) => {
   expect(decideOverload(load, limits, { isOpen })).toBe(decision);
 });
 
@@ -32,6 +32,6 @@ test.each([
   [25, true, "nothing"],
   [24, true, "end"],
   [0, false, "nothing"],
-] as const)("of %i refused spawns, told before: %s, follows %s", (refused, isOpen, decision) => {
+] as const)("after %i refused spawns, reported before: %s, the result is %s", (refused, isOpen, decision) => {
   expect(decideBurst(refused, 50, { isOpen })).toBe(decision);
 });

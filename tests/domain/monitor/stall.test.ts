@@ -1,4 +1,4 @@
-/** A quiet agent: nudged once, then given up; waiting for somebody else is no silence. */
+/** A silent agent: it is nudged once, then failed; waiting for something else does not count as silence. */
 import { expect, test } from "vitest";
 import { decideStall } from "../../../src/domain/monitor/stall.ts";
 

@@ -1,4 +1,4 @@
-/** Decisions about an agent at work: doubt, limits, and waiting for somebody else. */
+/** Decisions about a working agent: doubt, limits, and waiting for others. */
 import { describe, expect, test } from "vitest";
 import type { MonitoredTask, TaskFacts } from "../../../src/domain/monitor/decision.ts";
 import type { StoredAgentFacts } from "../../../src/domain/monitor/facts.ts";
@@ -26,7 +26,7 @@ describe("doubt", () => {
     ["a stale heartbeat", { heartbeatAt: ago(1) }, "heartbeat_stale"],
     ["no heartbeat", { heartbeatAt: null }, "heartbeat_stale"],
     ["facts nobody renewed", { observedAt: ago(3) }, "not_seen"],
-  ])("%s is quarantined, not judged", (_, agent, reason) => {
+  ])("%s is quarantined, not decided", (_, agent, reason) => {
     const decisions = [{ do: "set_condition", condition: "doubtful", reason }];
     expectDecisions({ facts: { agent: anAgent(agent) } }, decisions);
     expectDecisions({ task: { ...doubtful, updatedAt: ago(30) }, facts: { agent: anAgent(agent) } }, []);
@@ -38,7 +38,7 @@ describe("doubt", () => {
     ]);
   });
 
-  test("an agent its living host does not know is given up after quarantine", () => {
+  test("an agent that its live host does not know fails after the quarantine", () => {
     const facts = { agent: undefined };
     expectDecisions({ task: { updatedAt: ago(1) }, facts }, []);
     expectDecisions({ facts }, [{ do: "set_condition", condition: "doubtful", reason: "not_seen" }]);
@@ -161,7 +161,7 @@ const WAITING: [string, Partial<MonitoredTask>, StoredAgentFacts, object[]][] = 
   ],
 ];
 
-describe("waiting for somebody else", () => {
+describe("waiting for others", () => {
   test.each(WAITING)("%s", (_, task, agent, decisions) => expectDecisions({ task, facts: { agent } }, decisions));
 });
 

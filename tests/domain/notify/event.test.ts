@@ -24,7 +24,7 @@ const task = {
 };
 const change = { task, actor: "worker", at: new Date("2026-01-02T03:04:05Z") };
 
-test("every transition gives its own event, and a named one where the state has a name", () => {
+test("every transition has its own event, with a specific type where the status has one", () => {
   for (const from of TaskStatus.options) {
     for (const to of VALID_TRANSITIONS[from]) {
       const events = taskEvents({ ...change, from, to });
@@ -36,7 +36,7 @@ test("every transition gives its own event, and a named one where the state has 
   }
 });
 
-test("told twice, an event has the same id; of another version, another", () => {
+test("an event that is published twice has the same id; another version has another", () => {
   const [first] = taskEvents({ ...change, from: "spawning", to: "running" });
   const [again] = taskEvents({ ...change, from: "spawning", to: "running" });
   const [later] = taskEvents({ ...change, task: { ...task, version: 5 }, from: "spawning", to: "running" });
@@ -45,13 +45,13 @@ test("told twice, an event has the same id; of another version, another", () => 
   expect(later?.id).not.toBe(first?.id);
 });
 
-test("attribute names are those that CloudEvents allows", () => {
+test("attribute names are valid in CloudEvents", () => {
   const [event] = taskEvents({ ...change, from: null, to: "proposed" });
 
   for (const name of Object.keys(event ?? {})) expect(name).toMatch(/^[a-z0-9]{1,20}$/);
 });
 
-test("docs/events.md lists every type and shows an event that is valid", () => {
+test("docs/events.md lists every type and shows a valid event", () => {
   const page = readFileSync(new URL("../../../docs/events.md", import.meta.url), "utf8");
   const rows = page.split("\n").filter((line) => line.startsWith("| `"));
   const example: unknown = JSON.parse(/```json\n([^`]+)```/.exec(page)?.[1] ?? "");

@@ -1,4 +1,4 @@
-/** Who is told of what, in which words, and what becomes of a try to tell them. */
+/** Who is notified of what, with which text, and what follows from each delivery attempt. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -28,7 +28,7 @@ const task = {
   spend: { cost: 1.25 },
 };
 
-test("the table knows exactly the ways that exist", () => {
+test("the table has exactly the transitions that exist", () => {
   for (const from of TaskStatus.options) {
     expect(Object.keys(NOTIFICATION_BY_TRANSITION[from]).toSorted(), from).toEqual(
       [...VALID_TRANSITIONS[from]].toSorted(),
@@ -36,7 +36,7 @@ test("the table knows exactly the ways that exist", () => {
   }
 });
 
-test("every arrival at an end is told, whatever failed before", () => {
+test("every transition to a terminal status is notified, whatever failed before", () => {
   for (const from of TaskStatus.options) {
     for (const to of VALID_TRANSITIONS[from].filter(isTerminal)) {
       for (const failureClass of [undefined, ...FailureClass.options]) {
@@ -46,7 +46,7 @@ test("every arrival at an end is told, whatever failed before", () => {
   }
 });
 
-test("a failure is told by its class when people act on that class", () => {
+test("a failure is notified by its class when people act on that class", () => {
   expect(notificationFor("pr_created", "failed", "ci_failed")).toBe("ci_failed");
   expect(notificationFor("running", "failed", "host_lost")).toBe("host_lost");
   expect(notificationFor("running", "failed", "budget_exceeded")).toBe("budget_exceeded");
@@ -72,7 +72,7 @@ describe("a notification of type", () => {
   });
 });
 
-test("a summary is one short line without secrets or sequences, whatever the detail", () => {
+test("a summary is one short line without secrets or escape sequences, whatever the detail", () => {
   const secret = `ghp_${"a1B2".repeat(9)}`;
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 2_000 }), (detail) => {
@@ -86,7 +86,7 @@ test("a summary is one short line without secrets or sequences, whatever the det
   );
 });
 
-test("what is delivered is finished, what is refused falls back at once", () => {
+test("a delivered notification is finished, a refused one falls back at once", () => {
   expect(decideDelivery({ kind: "delivered" }, 1, { now, random: 0 })).toEqual({ do: "finish" });
   expect(decideDelivery({ kind: "permanent", reason: "404" }, 1, { now, random: 0 })).toEqual({
     do: "fall-back",
@@ -94,7 +94,7 @@ test("what is delivered is finished, what is refused falls back at once", () => 
   });
 });
 
-test("pauses double up to their cap, and the last try falls back", () => {
+test("delays double up to their cap, and the last try falls back", () => {
   const waits = [1, 2, 3, 4, 5].map((tries) => {
     const decision = decideDelivery({ kind: "retryable", reason: "500" }, tries, { now, random: 1 });
     return decision.do === "retry" ? decision.at.getTime() - now.getTime() : 0;
@@ -107,7 +107,7 @@ test("pauses double up to their cap, and the last try falls back", () => {
   });
 });
 
-test("a pause is never longer than the cap, nor shorter than the receiver asked within reason", () => {
+test("a delay is never longer than the cap, nor shorter than the receiver requested within reason", () => {
   const policy = { ...DELIVERY_POLICY, maxTries: 1_000 };
   fc.assert(
     fc.property(
@@ -135,7 +135,7 @@ test("retry-after is read as seconds or as a date, and anything else is ignored"
     expect(parseRetryAfter(value, now) ?? 0).toBeGreaterThanOrEqual(0);
 });
 
-test("the 21st message of a minute waits for a summary, and the minute slides", () => {
+test("the 21st message of a minute waits for a summary, and the minute is a sliding window", () => {
   const sentAt = Array.from({ length: 20 }, (_, index) => new Date(now.getTime() - 40_000 + index * 1_000));
 
   expect(decideCoalescing(sentAt.slice(1), now)).toEqual({ do: "send" });
@@ -143,7 +143,7 @@ test("the 21st message of a minute waits for a summary, and the minute slides", 
   expect(decideCoalescing(sentAt, new Date(now.getTime() + 20_000))).toEqual({ do: "send" });
 });
 
-test("a summary counts all and speaks with the worst type", () => {
+test("a summary counts all messages and has the most severe type", () => {
   const many = [
     composeNotification("merged", task),
     composeNotification("failed", task),

@@ -1,4 +1,4 @@
-/** What an order's run means: its commands, the evidence it owes, and what its end stops. */
+/** The rules of an order's run: its commands, the evidence it requires, and what its end stops. */
 import { expect, test } from "vitest";
 import { StopCondition } from "../../../src/domain/orders/order.ts";
 import { Product } from "../../../src/domain/product.ts";
@@ -18,7 +18,7 @@ const product = Product.parse({
   evidence: [{ path: "out/junit.xml" }, { path: "coverage/", of: "validate" }, { path: "notes.txt", required: false }],
 });
 
-test("setup comes before the intent's own command; what the house does itself has none", () => {
+test("setup comes before the intent's own command; an intent that Fleetwright executes itself has none", () => {
   expect(toActions("test", product).map(({ step }) => step)).toEqual(["setup", "test"]);
   expect(toActions("validate", product).map(({ step }) => step)).toEqual(["setup"]);
   expect(toActions("gc_runs", product)).toEqual([]);
@@ -29,14 +29,14 @@ test("setup comes before the intent's own command; what the house does itself ha
   ]).toEqual([true, false, true]);
 });
 
-test("owed are the intent's own evidence, the product's for it, and what the order expects, each once", () => {
+test("the required evidence is the intent's own, the product's for it, and what the order expects, each once", () => {
   const order = { intent: "test" as const, evidenceExpectations: ["output.log", "more.json"] };
 
   expect(requiredEvidence(order, product)).toEqual(["last_run.json", "output.log", "junit.xml", "more.json"]);
   expect(evidenceName("coverage/")).toBe("coverage");
 });
 
-test("only the order's own stop conditions fire, each for its reason", () => {
+test("only the order's own stop conditions apply, each with its reason", () => {
   const all = StopCondition.options;
   const fired = (end: Partial<Parameters<typeof metStopConditions>[1]>, stops = all) =>
     metStopConditions(stops, { intent: "test", ok: false, missing: [], ...end });
@@ -52,7 +52,7 @@ test("only the order's own stop conditions fire, each for its reason", () => {
   expect(fired({}, ["on_validation_fail"])).toEqual([]);
 });
 
-test("a summary that other versions wrote is read as far as it fits", () => {
+test("a summary of another version is read as far as it is compatible", () => {
   expect(parseRunSummary({ spent: { actions: 1, seconds: 2, outputBytes: 3 }, more: 1 }).spent?.seconds).toBe(2);
   expect(parseRunSummary({ spent: "much" })).toEqual({});
   expect(parseRunSummary(null)).toEqual({});

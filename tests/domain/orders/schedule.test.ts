@@ -1,4 +1,4 @@
-/** Schedules: what a file may say, where its slots lie, and when one is due, once. */
+/** Schedules: what a file may contain, when its slots are, and when one is due, exactly once. */
 import { expect, test } from "vitest";
 import {
   decideSlot,
@@ -14,7 +14,7 @@ import {
 const FILE = { schema_version: 1, product_id: "shop", cadence: "hourly", jobs: [{ intent: "validate" }] };
 const parse = (file: object, name = "shop") => parseSchedule(JSON.stringify(file), name);
 
-test("a file needs little: the rest has defaults", () => {
+test("a minimal file is valid: the rest has defaults", () => {
   expect(parse(FILE)).toEqual({
     ok: true,
     schedule: {
@@ -32,7 +32,7 @@ test("a file needs little: the rest has defaults", () => {
   });
 });
 
-test("what was read is read again as it is", () => {
+test("a parsed schedule parses to the same schedule again", () => {
   const parsed = parse(FILE);
 
   expect(parsed.ok && parse(parsed.schedule)).toEqual(parsed);
@@ -59,14 +59,14 @@ test.each([
   expect(parsed.ok ? [] : parsed.problems.map((problem) => problem.path)).toEqual([path]);
 });
 
-test("what is not JSON is a problem of the whole file", () => {
+test("invalid JSON is a problem of the whole file", () => {
   expect(parseSchedule("{", "shop")).toMatchObject({ ok: false, problems: [{ path: "" }] });
 });
 
-const at = (text: string) => new Date(`2026-03-${text}Z`); // the 29th is the day Europe's clocks change, a Sunday
+const at = (text: string) => new Date(`2026-03-${text}Z`); // On the 29th, a Sunday, Europe's clocks change.
 const slot = (timing: Timing, now: string) => slotAt(timing, at(now))?.toISOString().slice(8, 16);
 
-test("slots lie at full hours, at a time of day, on Mondays, or at every so many minutes, in UTC", () => {
+test("slots are at full hours, at a time of day, on Mondays, or every so many minutes, in UTC", () => {
   expect(slot({ cadence: "hourly" }, "29T01:59:59.999")).toBe("29T01:00");
   expect(slot({ cadence: "hourly" }, "29T02:00:00")).toBe("29T02:00");
   expect(slot({ cadence: "hourly", every: 15 }, "29T02:14:00")).toBe("29T02:00");
@@ -79,7 +79,7 @@ test("slots lie at full hours, at a time of day, on Mondays, or at every so many
   expect(slotAt({ cadence: "manual" }, at("29T00:00:00"))).toBeUndefined();
 });
 
-test("the queue's clock is told the same times", () => {
+test("the queue's scheduler gets the same times", () => {
   expect(toCronPattern({ cadence: "hourly" })).toBe("0 * * * *");
   expect(toCronPattern({ cadence: "hourly", every: 1 })).toBe("* * * * *");
   expect(toCronPattern({ cadence: "hourly", every: 20 })).toBe("*/20 * * * *");
@@ -107,15 +107,15 @@ test("a new schedule waits for its first slot", () => {
   expect(due("29T01:00:00")).toBe("29T01:00");
 });
 
-test("what was missed is made up once, however much it was", () => {
+test("missed slots are made up by one run, however many they are", () => {
   expect(due("30T14:20:00", { lastSlotAt: at("29T01:00:00") })).toBe("30T14:00");
   expect(due("30T14:20:01", { lastSlotAt: at("30T14:00:00") })).toBeUndefined();
 });
 
-test("a clock that jumps by an hour makes no slot twice", () => {
+test("a clock that jumps by an hour creates no slot twice", () => {
   const seen: string[] = [];
   let lastSlotAt: Date | null = null;
-  // On, an hour ahead, back again, and on over the same hours.
+  // Forward, an hour ahead, back again, and over the same hours once more.
   for (const now of ["29T01:00:01", "29T02:00:02", "29T01:00:03", "29T01:59:59", "29T02:00:00", "29T03:00:00"]) {
     const found = due(now, { lastSlotAt });
     if (!found) continue;
@@ -126,14 +126,14 @@ test("a clock that jumps by an hour makes no slot twice", () => {
   expect(seen).toEqual(["29T01:00", "29T02:00", "29T03:00"]);
 });
 
-test("what is disabled or paused is never due, and has no next slot", () => {
+test("a schedule that is disabled or paused is never due, and has no next slot", () => {
   for (const facts of [{ enabled: false }, { paused: true }]) {
     expect(due("29T05:00:00", facts)).toBeUndefined();
     expect(nextSlot(hourly, { ...FACTS, ...facts }, at("29T05:00:00"))).toBeUndefined();
   }
 });
 
-test("the next slot is the one that is due, or the first to come", () => {
+test("the next slot is the one that is due, or the first in the future", () => {
   const next = (now: string, lastSlotAt: Date | null) =>
     nextSlot(hourly, { ...FACTS, lastSlotAt }, at(now))
       ?.toISOString()
@@ -144,7 +144,7 @@ test("the next slot is the one that is due, or the first to come", () => {
   expect(next("29T05:10:00", at("29T07:00:00"))).toBe("29T08:00");
 });
 
-test("a push is due at once; asked by hand alone is never due", () => {
+test("a push is due at once; a manual schedule is never due", () => {
   const pushedAt = at("29T05:00:07");
 
   expect(dueSlot({ cadence: "on_push" }, { ...FACTS, pushedAt }, at("29T05:00:08"))).toEqual(pushedAt);
@@ -152,7 +152,7 @@ test("a push is due at once; asked by hand alone is never due", () => {
   expect(due("30T00:00:00", {}, { cadence: "manual" })).toBeUndefined();
 });
 
-test("a slot is made, skipped while its orders are open, passed over for a stopped product; a push waits", () => {
+test("a slot is created, skipped while its orders are open, or passed over for a stopped product; a push waits", () => {
   const now = at("29T02:00:00");
   const slotNow = { slotAt: now };
 

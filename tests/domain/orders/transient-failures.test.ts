@@ -1,4 +1,4 @@
-/** Which failures are by chance, and which of those are tried once more. */
+/** Which failures are transient, and which of those are retried once. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import {
@@ -50,7 +50,7 @@ const anEnd = fc.record({
   output: fc.constantFrom("", "ECONNRESET", "flaky: try again", "assertion failed"),
 });
 
-test("whatever happens, a budget that is used up is never by chance, and only exit 0 goes well", () => {
+test("a budget that is used up is never a transient failure, and only exit 0 is success", () => {
   fc.assert(
     fc.property(anEnd, (one) => {
       const judged = classifyOutcome(one, RULES);
@@ -63,7 +63,7 @@ test("whatever happens, a budget that is used up is never by chance, and only ex
   );
 });
 
-test("only validate and test are tried again, once, and only what failed by chance", () => {
+test("only validate and test are retried, once, and only after a transient failure", () => {
   fc.assert(
     fc.property(fc.constantFrom(...Intent.options), fc.nat(5), fc.boolean(), (intent, attempt, transient) => {
       const healed = mayHeal({ intent, attempt, transient });

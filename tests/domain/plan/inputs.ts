@@ -1,4 +1,4 @@
-/** Inputs of the planner for tests: what a test is about, over a product that is well; and arbitrary ones. */
+/** Inputs of the planner for tests: a case over a healthy product; and arbitrary inputs. */
 import { createHash } from "node:crypto";
 import * as fc from "fast-check";
 import { Intent } from "../../../src/domain/orders/order.ts";
@@ -56,7 +56,7 @@ export function aPlanRun(overrides: Partial<PlanRun> = {}): PlanRun {
   };
 }
 
-/** So that nobody wants to look for drift, or to write a report. */
+/** A product for which no drift scan and no report is due. */
 export function recentUpkeepRuns(productId = "shop"): PlanRun[] {
   return (["drift_check", "regenerate_report"] as const).map((intent) =>
     aPlanRun({ intent, product_id: productId, ended_at: hoursAgo(0), run_id: intent }),

@@ -1,4 +1,4 @@
-/** A program of its own that plans the same inputs as any other of its kind, and prints what all its plans hash to. */
+/** A separate program that plans fixed inputs, and prints the hash over all its plans. */
 import * as fc from "fast-check";
 import { createPlan } from "../../../src/domain/plan/plan.ts";
 import { arbitraryInputs, sha256 } from "./inputs.ts";

@@ -1,4 +1,7 @@
-/** The planner: what comes first and why, never more than wanted, and the same bytes whatever the order, place and tongue. */
+/**
+ * The planner: what comes first and why, never more than requested, and the same bytes in any input order, time zone
+ * and locale.
+ */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
@@ -33,7 +36,7 @@ const wantsReport = (...runs: ReturnType<typeof aPlanRun>[]) =>
 const reportRun = (hours: number, status: "success" | "failed" = "success") =>
   aPlanRun({ intent: "regenerate_report", ended_at: hoursAgo(hours), status });
 
-test("four products with a check of their own make exactly as many orders as are wanted, and each is a valid record", () => {
+test("four products with their own checks give exactly as many orders as requested, and each is a valid record", () => {
   const products = ["d", "a", "c", "b"].map((product_id) => aPlanProduct({ product_id }));
 
   const { orders, candidates, wanted } = planned({ products, wanted: 3 });
@@ -47,7 +50,7 @@ test("four products with a check of their own make exactly as many orders as are
   expect({ wanted, candidates }).toEqual({ wanted: 3, candidates: 8 });
 });
 
-test("failures come before what was never run, then dossiers, what is stale, and last what is well", () => {
+test("failures come before products that never ran, then dossiers, stale products, and last healthy ones", () => {
   const ids = ["a-well", "b-stale", "c-dossier", "d-new", "e-red", "f-invalid"];
   const products = ids.map((product_id) => aPlanProduct({ product_id, intents: ["test"] }));
   const [well = "", stale = "", dossier = "", , red = "", invalid = ""] = ids;
@@ -77,7 +80,7 @@ test("failures come before what was never run, then dossiers, what is stale, and
   ]);
 });
 
-test("of equal standing, criticality counts, then the SLA tier, then age, then the name", () => {
+test("among equals, criticality decides, then the SLA tier, then age, then the name", () => {
   const ids = ["b-old", "c-tier-1", "d-high", "e-low", "z-new", "a-new"];
 
   const found = names({
@@ -100,7 +103,7 @@ test("of equal standing, criticality counts, then the SLA tier, then age, then t
 test.each([
   ["the SLA tier", {}, 25],
   ["its schedule", { every_seconds: 3_600 }, 2],
-])("what is older than %s allows is stale, and not before", (_, but, hours) => {
+])("a product is stale when it is older than %s allows, and not before", (_, but, hours) => {
   const because = (age: number) =>
     planned({
       products: [aPlanProduct(but)],
@@ -111,7 +114,7 @@ test.each([
   expect(because(hours - 1.5)).toContain("healthy");
 });
 
-test("each order says what its score is made of", () => {
+test("each order lists the parts of its score", () => {
   const [first] = planned({
     products: [aPlanProduct({ criticality: "high", sla_tier: 2 })],
     latest_runs: [...recentUpkeepRuns(), aPlanRun({ status: "failed", failure: "time_out", ended_at: hoursAgo(3) })],
@@ -125,7 +128,7 @@ test("each order says what its score is made of", () => {
   ]);
 });
 
-test("open drift is reported in words, and looked at again when nobody did for a day; it is never fixed", () => {
+test("open drift is described, and scanned again after a day without a scan; it is never fixed", () => {
   const drift = [{ product_id: "shop", findings: 2, since: hoursAgo(50) }];
   const runs = [aPlanRun(), aPlanRun({ intent: "regenerate_report", ended_at: hoursAgo(0) })];
   const look = aPlanRun({ intent: "drift_check", ended_at: hoursAgo(48) });
@@ -136,7 +139,7 @@ test("open drift is reported in words, and looked at again when nobody did for a
   expect(orders[0]?.reasons[0]).toBe(`+2000 no drift check for 2d; 2 open findings since ${hoursAgo(50)}`);
 });
 
-test("a report is wanted when there is none of the last run", () => {
+test("a report is planned when the last run has none", () => {
   expect(wantsReport()).toBe(false);
   expect(wantsReport(aPlanRun())).toBe(true);
   expect(wantsReport(aPlanRun(), reportRun(2))).toBe(true);
@@ -144,7 +147,7 @@ test("a report is wanted when there is none of the last run", () => {
   expect(wantsReport(aPlanRun(), reportRun(0, "failed"))).toBe(true);
 });
 
-test("from schedules only what is due is planned, with its own budget, priority and file", () => {
+test("of schedules only due ones are planned, with their own budget, priority and file", () => {
   const { orders } = planned({
     source: "schedules",
     products: [aPlanProduct(), aPlanProduct({ product_id: "other" })],
@@ -165,7 +168,7 @@ test("from schedules only what is due is planned, with its own budget, priority 
   });
 });
 
-test("what a product's checks may take is what fleet.yaml allows them, and their evidence is expected", () => {
+test("the budget of a product's checks is what fleet.yaml allows, and their evidence is expected", () => {
   const evidence = { test: ["junit.xml"], validate: [] };
   const product = aPlanProduct({ intents: ["test"], timeout_seconds: 7_200, evidence });
 
@@ -175,7 +178,7 @@ test("what a product's checks may take is what fleet.yaml allows them, and their
   expect(first?.order.evidence_expectations).toEqual(["last_run.json", "output.log", "junit.xml"]);
 });
 
-describe("for whatever inputs", () => {
+describe("for any inputs", () => {
   test("the order of the lists changes no byte", () => {
     fc.assert(
       fc.property(arbitraryInputs, fc.integer(), (inputs, seed) => {
@@ -190,7 +193,7 @@ describe("for whatever inputs", () => {
     );
   });
 
-  test("there are never more orders than wanted, and as many when there are as many candidates", () => {
+  test("there are never more orders than requested, and as many when there are enough candidates", () => {
     check((inputs) => {
       const { orders, candidates, wanted } = createPlan(inputs, sha256).plan;
 
@@ -199,7 +202,7 @@ describe("for whatever inputs", () => {
     });
   });
 
-  test("a smaller plan is the head of a larger one: all are sorted before any is cut", () => {
+  test("a smaller plan is the beginning of a larger one: candidates are sorted before the list is cut", () => {
     check((inputs) => {
       const of = (wanted: number) =>
         createPlan({ ...inputs, wanted }, sha256).plan.orders.map(({ order, subject, score }) => [
@@ -225,7 +228,7 @@ describe("for whatever inputs", () => {
     });
   });
 
-  test("the document is valid, its orders differ, and its texts are canonical and hash to what it says", () => {
+  test("the document is valid, its orders differ, and its texts are canonical and match its hashes", () => {
     check((inputs) => {
       const { plan: made, inputText, outputText } = createPlan(inputs, sha256);
       const ids = made.orders.map(({ order }) => order.job_id);
@@ -240,7 +243,7 @@ describe("for whatever inputs", () => {
   });
 });
 
-test("no time zone and no language of the machine changes a byte", async () => {
+test("no time zone and no locale of the machine changes a byte", async () => {
   const places = [
     { TZ: "UTC", LC_ALL: "C" },
     { TZ: "Asia/Kolkata", LC_ALL: "tr_TR.UTF-8" },
@@ -266,7 +269,7 @@ function check(property: (inputs: PlanInputs) => void): void {
   fc.assert(fc.property(arbitraryInputs, property), { numRuns: 300 });
 }
 
-/** Every list turned over by chance, the lists inside lists, too. */
+/** Shuffles every list, nested ones too. */
 function permuted(inputs: PlanInputs, seed: number): PlanInputs {
   const turn = <Item>(items: readonly Item[]) =>
     items
@@ -283,6 +286,6 @@ function permuted(inputs: PlanInputs, seed: number): PlanInputs {
   };
 }
 
-test("a uuid of version 8 is made of a hash", () => {
+test("a UUID of version 8 is derived from a hash", () => {
   expect(uuidFromHash("0123456789abcdef0123456789abcdef".repeat(2))).toBe("01234567-89ab-8def-8123-456789abcdef");
 });

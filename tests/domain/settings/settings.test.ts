@@ -1,4 +1,4 @@
-/** fleet.yaml: defaults, the short and the long spelling, and every mistake named at once with its path. */
+/** fleet.yaml: defaults, the short and the long spelling, and every mistake reported at once with its path. */
 import { describe, expect, test } from "vitest";
 import {
   doneCriteriaFor,
@@ -23,7 +23,7 @@ test("an empty file means the defaults", () => {
   });
 });
 
-test("a command line becomes a line for sh, a list stays as it is", () => {
+test("a command line becomes a line for sh, and a list stays as it is", () => {
   const settings = good({
     products: [{ id: "shop", repository: "/srv/shop", commands: { setup: "npm ci", test: ["npm", "test"] } }],
   });
@@ -32,7 +32,7 @@ test("a command line becomes a line for sh, a list stays as it is", () => {
   expect(settings.products[0]?.ci).toEqual({ timeoutMinutes: 15, required: true });
 });
 
-test("reviewers and criteria hold for all task types unless one has its own", () => {
+test("reviewers and criteria apply to all task types unless one has its own", () => {
   const lint = { name: "lint", type: "command", command: ["lint"] };
   const plain = good({ reviewers: [lint] });
   const split = good({
@@ -47,7 +47,7 @@ test("reviewers and criteria hold for all task types unless one has its own", ()
   expect(doneCriteriaFor(split, "docs")).toMatchObject({ ciPassing: false, pullRequestOpen: true });
 });
 
-test("a route of one task type leaves the others as they are", () => {
+test("a route of one task type does not change the others", () => {
   const settings = good({ routing: { docs: [{ agentType: "stub" }] } });
 
   expect(settings.routing.docs).toEqual([{ agentType: "stub" }]);
@@ -67,7 +67,7 @@ test("a product is found by its id, then by its repository", () => {
   expect(findProduct(settings, "c")).toBeUndefined();
 });
 
-test("every mistake is named at once, each with its path", () => {
+test("every mistake is reported at once, each with its path", () => {
   const parsed = parseSettings({
     version: 2,
     prodcuts: [],

@@ -1,4 +1,4 @@
-/** Checks of a head: what to do about them, and which part of their log tells. */
+/** Checks of a head: what to do about them, and which part of their log explains the result. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decideCi, excerptLog, type CiFacts } from "../../../src/domain/task/ci.ts";
@@ -52,7 +52,7 @@ describe("decideCi", () => {
 });
 
 describe("excerptLog", () => {
-  test("a short log is whole", () => {
+  test("a short log is returned whole", () => {
     expect(excerptLog("a\0b\ud800")).toBe("ab\ufffd");
   });
 
@@ -64,16 +64,16 @@ describe("excerptLog", () => {
     expect(excerpt).toMatch(/^\n\[… cut …\]\n[^]*\n\[… cut …\]\n$/);
   });
 
-  test("keeps the end when nothing looks like a failure, or when the failure stands there", () => {
+  test("keeps the end when nothing looks like a failure, or when the failure is there", () => {
     expect(excerptLog(`${"dot ".repeat(5_000)}the end`)).toMatch(/the end$/);
     expect(excerptLog(`${"dot ".repeat(5_000)}Error: x`)).toMatch(/Error: x$/);
   });
 
-  test("keeps the beginning when the failure stands there", () => {
+  test("keeps the beginning when the failure is there", () => {
     expect(excerptLog(`Error: x${" dot".repeat(5_000)}`)).toMatch(/^Error: x[^]*\[… cut …\]\n$/);
   });
 
-  test("is never longer than asked for, and well-formed", () => {
+  test("is never longer than requested, and well-formed", () => {
     fc.assert(
       fc.property(
         fc.string({ unit: fc.constantFrom("error ", "😀", "x", "\0", "\n"), minLength: 60, maxLength: 300 }),

@@ -1,4 +1,7 @@
-/** The definition of done: each criterion with its state and evidence, and nothing done that nobody could verify. */
+/**
+ * The definition of done: each criterion with its state and evidence, and nothing counts as done without
+ * verification.
+ */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -17,7 +20,7 @@ test("all criteria hold", () => {
   expect(done.criteria.reviews_passing).toEqual({ state: "met", evidence: "1 of 1 approvals" });
 });
 
-test("what is not asked for does not hinder", () => {
+test("a criterion that is not required does not block", () => {
   const nothing = DoneCriteria.parse({
     pullRequestOpen: false,
     ciPassing: false,
@@ -77,7 +80,7 @@ test("a product without checks and without reviewers is done without them", () =
   expect(evaluateDone(all, facts).met).toBe(true);
 });
 
-test("a red check that is not required is shown, and holds", () => {
+test("a red check that is not required is shown, and does not block", () => {
   const { ci } = someFacts();
   const done = evaluateDone(all, someFacts({ ci: { ...ci, required: false, status: "failing" } }));
 
@@ -87,7 +90,7 @@ test("a red check that is not required is shown, and holds", () => {
   });
 });
 
-test("pending checks hold nobody to have passed, no matter who requires what", () => {
+test("pending checks never count as passed, regardless of who requires what", () => {
   const { ci } = someFacts();
   const done = evaluateDone(
     all,
@@ -97,11 +100,11 @@ test("pending checks hold nobody to have passed, no matter who requires what", (
   expect(done.criteria.ci_passing).toEqual({ state: "unmet", evidence: "checks are pending at no commit" });
 });
 
-test("a limit that is no number limits nothing", () => {
+test("a limit that is not a number limits nothing", () => {
   expect(exceededBudget({ tokens: "many", cost: 2 }, { tokens: 1e9, cost: 2 })).toBeUndefined();
 });
 
-test("it is met exactly when no asked criterion is unmet or unknown", () => {
+test("it is met exactly when no required criterion is unmet or unknown", () => {
   const facts = fc.record({
     behind: fc.option(fc.nat(2), { nil: undefined }),
     approvals: fc.nat(2),

@@ -113,7 +113,7 @@ describe("captureFailure", () => {
     expect(failure.signature).toMatch(/^ci_failed-/);
   });
 
-  test("a finding without place or suggestion stays one", () => {
+  test("a finding without a location or suggestion is valid", () => {
     const finding = { reviewer: "a", file: null, line: null, severity: "low", message: "m", suggestion: null } as const;
 
     expect(captureFailure(someEvidence({ findings: [finding] }), { ...plain, workspacePath: null }).findings).toEqual([
@@ -123,7 +123,7 @@ describe("captureFailure", () => {
 });
 
 describe("captureFailure, of anything", () => {
-  test("what cannot be stored is replaced by a note that says so", () => {
+  test("a value that cannot be stored is replaced by a note that says so", () => {
     const cannot = {
       ...plain,
       clean: () => {
@@ -142,7 +142,7 @@ describe("captureFailure, of anything", () => {
     });
   });
 
-  test("always fits the schema, is well-formed and holds no NUL", () => {
+  test("always fits the schema, is well-formed and contains no NUL", () => {
     const text = fc.oneof(fc.string({ unit: "binary", maxLength: 200 }), fc.constant("x\0\ud800".repeat(20_000)));
     const evidence = fc.record(
       {

@@ -1,4 +1,4 @@
-/** Which kill switch holds what, and what that means. */
+/** Which kill switch applies to what, and with which effect. */
 import { expect, test } from "vitest";
 import {
   decideEstop,
@@ -40,7 +40,7 @@ test.each([
   ["tenant", { tenantId: "acme", productIds: [] }, true],
   ["tenant", { ...OURS, tenantId: "other" }, false],
   ["fleet", { tenantId: "other", productIds: [] }, true],
-] as const)("a switch of scope %s on %j holds: %s", (scope, subject, holds) => {
+] as const)("a switch of scope %s applies to %j: %s", (scope, subject, holds) => {
   expect(killSwitchOn([aSwitch(scope)], subject) !== undefined).toBe(holds);
 });
 
@@ -51,7 +51,7 @@ test.each([
   [["agent freeze", "product freeze", "tenant freeze"], "tenant freeze"],
   [["product abort", "agent abort"], "product abort"],
   [[], undefined],
-] as const)("of %j the strictest holds, of equals the widest: %s", (names, wanted) => {
+] as const)("of %j the strictest applies, and of equals the widest: %s", (names, wanted) => {
   const orders = [names.map(named), names.toReversed().map(named)];
   for (const switches of orders) {
     const hold = killSwitchOn(switches, OURS);
@@ -59,7 +59,7 @@ test.each([
   }
 });
 
-test("what fleet.yaml stops counts before what people stop alike", () => {
+test("a stop in fleet.yaml takes precedence over an equal one by an operator", () => {
   const declared = aSwitch("product", "park", { operatorId: null, at: null });
   expect(killSwitchOn([aSwitch("fleet"), declared], OURS)).toBe(declared);
 });
@@ -72,7 +72,7 @@ const HOLDS = [
   aSwitch("agent", "abort"),
 ];
 
-/** Under each of HOLDS: of a task whose row does not say that it is held, and of one whose row does. */
+/** For each of HOLDS: a task whose row does not record the hold, and one whose row does. */
 const WAITING = ["nothing nothing nothing nothing stop", "resume wait wait wait stop"] as const;
 const LIVE = ["nothing nothing pause stop stop", "resume resume pause stop stop"] as const;
 const OVER = ["nothing nothing nothing nothing nothing", "nothing nothing nothing nothing nothing"] as const;
@@ -85,7 +85,7 @@ const MEANT: Readonly<Record<TaskStatus, readonly [free: string, held: string]>>
   running: LIVE,
   pr_created: LIVE,
   reviewing: LIVE,
-  // Nothing of it runs, and what it has delivered is not thrown away.
+  // Nothing of it runs, and its delivered work is not discarded.
   ready: ["nothing nothing nothing nothing nothing", "resume wait wait wait wait"],
   merged: OVER,
   abandoned: OVER,
@@ -93,7 +93,7 @@ const MEANT: Readonly<Record<TaskStatus, readonly [free: string, held: string]>>
 };
 
 test.each(TaskStatus.options)(
-  "a task that is %s under no switch, park, freeze, abort, and an abort of itself",
+  "a task that is %s under no switch, park, freeze, abort, and an abort of the task itself",
   (status) => {
     const decided = [false, true].map((isHeld) => HOLDS.map((hold) => decideEstop({ status, isHeld }, hold)).join(" "));
     expect(decided).toEqual(MEANT[status]);
@@ -121,7 +121,7 @@ test.each([
   expect(decideOrder({ isRunning }, switches, { tenantId: "acme", productIds: ["shop"] }).do).toBe(wanted);
 });
 
-test("only a row that says so is held by a switch", () => {
+test("a switch holds only a task whose row records it", () => {
   const estop = { scope: "fleet", subject: "*", mode: "freeze", reason: "smoke", by: "ada" } as const;
   expect(killSwitchOnRow({ condition: "paused", conditionDetail: { estop } })?.estop).toEqual(estop);
   expect(killSwitchOnRow({ condition: "paused", conditionDetail: null })).toBeUndefined();
@@ -129,7 +129,7 @@ test("only a row that says so is held by a switch", () => {
   expect(killSwitchOnRow({ condition: "ok", conditionDetail: { estop } })).toBeUndefined();
 });
 
-test("a hold reads as a sentence", () => {
+test("a hold is described by a sentence", () => {
   expect(describeHold(aSwitch("fleet", "freeze"))).toBe("the whole fleet is frozen: smoke");
   expect(describeHold(aSwitch("tenant"))).toBe("tenant acme is parked: smoke");
   expect(describeHold(aSwitch("agent", "abort"))).toBe("agent task-1 is aborted: smoke");

@@ -1,4 +1,6 @@
-/** The prompt of an attempt: what is always in it, what may fall out, and what untrusted text cannot do in it. */
+/**
+ * The prompt of an attempt: what it always contains, what may be omitted, and what untrusted text cannot do in it.
+ */
 import { createHash } from "node:crypto";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
@@ -40,7 +42,7 @@ function aFailure(changes: Partial<FailureContext> = {}): FailureContext {
   };
 }
 
-test("task, acceptance, facts, rules and the way to finish are always in it", () => {
+test("it always contains the task, acceptance, facts, rules and how to finish", () => {
   const { text, truncated } = buildPrompt(anInput({ budgetTokens: 1 }));
 
   for (const said of [
@@ -58,7 +60,7 @@ test("task, acceptance, facts, rules and the way to finish are always in it", ()
   expect(truncated).toBe(false);
 });
 
-test("a retry says what was tried, how it failed, what to avoid and what to keep", () => {
+test("a retry describes what was tried, how it failed, what to avoid and what to keep", () => {
   const failure = aFailure({
     exitCode: 1,
     filesChanged: ["src/login.ts"],
@@ -101,7 +103,7 @@ test("each attempt's prompt differs from the last, whatever failed and however s
   );
 });
 
-test("each attempt that ran out of memory takes a quarter off the budget", () => {
+test("each attempt that ran out of memory reduces the budget by a quarter", () => {
   const outOfMemory = aFailure({ outOfMemory: true });
 
   expect(buildPrompt(anInput()).budgetTokens).toBe(8_000);
@@ -109,14 +111,14 @@ test("each attempt that ran out of memory takes a quarter off the budget", () =>
   expect(buildPrompt(anInput({ failures: [outOfMemory, outOfMemory] }, 2)).budgetTokens).toBe(4_500);
 });
 
-test("same input, same prompt; another nonce, same context hash", () => {
+test("the same input gives the same prompt; another nonce gives the same context hash", () => {
   const input = anInput({ failures: [aFailure()], background: [{ label: "lore", text: "Once upon a time." }] }, 1);
 
   expect(buildPrompt(input)).toEqual(buildPrompt(input));
   expect(buildPrompt({ ...input, nonce: "ffffffffffffffff" }).contextHash).toBe(buildPrompt(input).contextHash);
 });
 
-test("what does not fit is cut or left out, and said so; the critical part stays", () => {
+test("what does not fit is cut or omitted, and marked as such; the critical part stays", () => {
   const knowledge = [{ topic: "login", text: "words ".repeat(5_000) }];
   const background = [{ label: "lore", text: "tales ".repeat(5_000) }];
   const prompt = buildPrompt(anInput({ knowledge, background, budgetTokens: 2_000 }));
@@ -133,7 +135,7 @@ test("what does not fit is cut or left out, and said so; the critical part stays
   ]);
 });
 
-test("the prompt keeps its budget for any text that helps", () => {
+test("the prompt stays within its budget for any helpful text", () => {
   fc.assert(
     fc.property(
       fc.array(fc.string({ unit: "binary", maxLength: 3_000 }), { maxLength: 5 }),
@@ -170,11 +172,11 @@ test("no text can close its fence, even when it knows the nonce", () => {
   );
 });
 
-test("a fence without a proper nonce is refused", () => {
+test("a fence without a valid nonce is refused", () => {
   expect(() => fenceUntrusted("log", "text", "short", 100)).toThrow(/nonce/);
 });
 
-test("of a long text beginning and end are kept, and the gap is stated", () => {
+test("of a long text beginning and end stay, and the gap is marked", () => {
   const block = fenceUntrusted("log", `start ${"x".repeat(10_000)} end`, NONCE, 300);
 
   expect(block).toContain("start ");

@@ -1,4 +1,4 @@
-/** Retrying: delays, budgets and class rules, and names of failures that recognise the same one again. */
+/** Retrying: delays, budgets and class rules, and signatures that recognise the same failure again. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -27,7 +27,7 @@ describe("retryDelayMs", () => {
     expect(retryDelayMs({ attempt, random, fleetUse }, policy)).toBe(expected);
   });
 
-  test("is a whole number between nothing and twice the cap, whatever comes in", () => {
+  test("is a whole number between zero and twice the cap, for any input", () => {
     const facts = fc.record({
       attempt: fc.integer({ min: -5, max: 5_000 }),
       random: fc.double({ min: 0, max: 0.999, noNaN: true }),
@@ -45,7 +45,7 @@ describe("retryDelayMs", () => {
 });
 
 describe("decideRetry", () => {
-  test("tries again and says when and how", () => {
+  test("retries, and says when and how", () => {
     expect(decideRetry(aTask(), aFailure(), aContext())).toEqual({
       do: "retry",
       delayMs: 30_000,
@@ -58,7 +58,7 @@ describe("decideRetry", () => {
     });
   });
 
-  test("gives up when the retries are used, but a provider's limit uses none", () => {
+  test("gives up when the retries are used up, and a provider's limit uses none", () => {
     const spent = aTask({ retryCount: 3 });
 
     expect(decideRetry(spent, aFailure(), aContext())).toEqual({ do: "abandon", reason: "all 3 retries are used up" });
@@ -68,7 +68,7 @@ describe("decideRetry", () => {
     });
   });
 
-  test("waits until the provider answers again", () => {
+  test("waits until the provider responds again", () => {
     const retryAt = new Date(now.getTime() + 3_600_000);
 
     expect(decideRetry(aTask(), aFailure({ class: "provider_limit" }), aContext({ retryAt }))).toMatchObject({
@@ -76,7 +76,7 @@ describe("decideRetry", () => {
     });
   });
 
-  test("a class that burns nothing begins to burn when it comes again and again", () => {
+  test("a class that uses no retries begins to use them when it repeats", () => {
     const flake = { class: "ci_flake", signature: "x" } as const;
     const failure = aFailure({ class: "ci_flake" });
 
@@ -87,7 +87,7 @@ describe("decideRetry", () => {
     });
   });
 
-  test("no task has more attempts than the rounds allow, also when none burned a retry", () => {
+  test("no task has more attempts than the limit, also when none used a retry", () => {
     const context = aContext({ history: [] });
 
     expect(decideRetry(aTask({ attempt: 9 }), aFailure({ class: "provider_limit" }), context).do).toBe("abandon");
@@ -95,14 +95,14 @@ describe("decideRetry", () => {
 });
 
 describe("decideRetry, by class and state", () => {
-  test("what failed the same way before goes to a stronger model", () => {
+  test("a failure that repeats goes to a stronger model", () => {
     expect(decideRetry(aTask(), aFailure(), aContext({ history: [aFailure()] }))).toMatchObject({
       escalateModel: true,
       reason: "ci_failed, in the same way as before",
     });
   });
 
-  test("what ran out of memory gets a smaller prompt and more memory", () => {
+  test("a task that ran out of memory gets a smaller prompt and more memory", () => {
     const failure = aFailure({ class: "agent_error", outOfMemory: true });
 
     expect(decideRetry(aTask(), failure, aContext())).toMatchObject({ tokenFactor: 0.75, memoryFactor: 1.25 });
@@ -144,7 +144,7 @@ describe("decideRetry, by class and state", () => {
 });
 
 describe("failureSignature", () => {
-  test("the same failure has the same name, wherever and whenever it happens", () => {
+  test("the same failure has the same signature, wherever and whenever it happens", () => {
     const first = aFailure({ ciLog: log(12, "/home/a/ws-1/x.test.ts", "2026-01-01T10:00:00Z") });
     const again = aFailure({ ciLog: log(907, "/tmp/ws-22/x.test.ts", "2026-02-03 11:22:33.123") });
 
@@ -152,7 +152,7 @@ describe("failureSignature", () => {
     expect(failureSignature(first)).toMatch(/^ci_failed-[0-9a-f]{16}$/);
   });
 
-  test("another failure has another name", () => {
+  test("a different failure has a different signature", () => {
     const names = [
       aFailure({ ciLog: "cannot find module" }),
       aFailure({ ciLog: "expected true" }),
@@ -166,7 +166,7 @@ describe("failureSignature", () => {
     expect(new Set(names).size).toBe(names.length);
   });
 
-  test("words stay, also those that could be hexadecimal", () => {
+  test("words remain, also those that could be hexadecimal", () => {
     expect(normaliseFailureText("Defaced facade 0xdeadbeef1 ./a/b.ts 12")).toBe(
       "defaced facade <n>xdeadbeef<n> <path> <n>",
     );

@@ -1,4 +1,4 @@
-/** Verdicts: read out of whatever a reviewer prints, and put together into one outcome. */
+/** Verdicts: parsed from whatever a reviewer prints, and combined into one outcome. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { aggregateReviews, parseVerdict, type ReviewState } from "../../../src/domain/task/review.ts";
@@ -23,7 +23,7 @@ describe("parseVerdict", () => {
     expect(parseVerdict(text)).toMatchObject({ ok: true, verdict: { verdict: "approve", summary: "fine" } });
   });
 
-  test("fills in what a finding may leave out", () => {
+  test("fills in the optional fields of a finding", () => {
     const parsed = parseVerdict(JSON.stringify({ verdict: "comment", findings: [{ message: "hm \u0000\ud800" }] }));
 
     expect(parsed).toEqual({
@@ -53,7 +53,7 @@ describe("parseVerdict", () => {
 });
 
 describe("parseVerdict, of anything", () => {
-  test("caps what it keeps", () => {
+  test("caps the size of what it stores", () => {
     const findings = Array.from({ length: 300 }, () => ({ message: "m".repeat(9_000).slice(0, 100) }));
     const parsed = parseVerdict(JSON.stringify({ verdict: "comment", summary: "s".repeat(9_000), findings }));
 
@@ -61,7 +61,7 @@ describe("parseVerdict, of anything", () => {
     expect(parsed.ok && parsed.verdict.summary.length).toBe(4_000);
   });
 
-  test("never throws, and stays quick in a flood of braces", () => {
+  test("never throws, and stays fast with a flood of braces", () => {
     fc.assert(
       fc.property(
         fc.string({ unit: fc.constantFrom("{", "}", '"', "\\", "a", ":", "[") }),
@@ -71,7 +71,7 @@ describe("parseVerdict, of anything", () => {
     expect(parseVerdict("{".repeat(1_000_000)).ok).toBe(false);
   });
 
-  test("reads back whatever verdict is written, however it is wrapped", () => {
+  test("reads back any verdict that was written, however it is wrapped", () => {
     const verdicts = fc.record({
       verdict: fc.constantFrom("approve", "request_changes", "comment"),
       summary: fc.string({ maxLength: 200 }),
@@ -96,7 +96,7 @@ describe("parseVerdict, of anything", () => {
 });
 
 describe("aggregateReviews", () => {
-  test("approves when all are in and enough approve", () => {
+  test("approves when all verdicts are in and enough approve", () => {
     expect(outcome([said("approve"), said("comment"), missing()], 1)).toMatchObject({
       outcome: "approved",
       approvals: 1,
@@ -104,11 +104,11 @@ describe("aggregateReviews", () => {
     });
   });
 
-  test("needs nobody when nobody is asked", () => {
+  test("needs no verdict when no reviewer is configured", () => {
     expect(outcome([], 0)).toMatchObject({ outcome: "approved", approvals: 0 });
   });
 
-  test("rejects when one objects, with everybody's findings, once all are in", () => {
+  test("rejects when one objects, with all findings, once all are in", () => {
     const objections = [said("request_changes", "a"), said("request_changes", "b", [])];
 
     expect(outcome([...objections, waiting()], 1)).toMatchObject({ outcome: "waiting", reason: "reviewers_running" });
@@ -122,7 +122,7 @@ describe("aggregateReviews", () => {
     });
   });
 
-  test("an objection without a word still is one", () => {
+  test("an objection without a comment is still an objection", () => {
     const mute: ReviewState = {
       reviewer: "m",
       state: "done",
@@ -137,7 +137,7 @@ describe("aggregateReviews", () => {
 });
 
 describe("aggregateReviews, over time", () => {
-  test("waits while nobody approves and nobody objects, then times out and says who was silent", () => {
+  test("waits while there are neither approvals nor objections, then times out and names the missing reviewers", () => {
     expect(outcome([said("comment"), missing()], 1)).toMatchObject({
       outcome: "waiting",
       reason: "not_enough_approvals",
@@ -151,12 +151,12 @@ describe("aggregateReviews, over time", () => {
     expect(outcome([said("comment")], 1, 30)).toMatchObject({ warning: "The review timed out with 0 of 1 approvals." });
   });
 
-  test("time running out is never an approval, but an objection stays one", () => {
+  test("a timeout is never an approval, and an objection remains one", () => {
     expect(outcome([said("approve"), waiting()], 1, 30)).toMatchObject({ outcome: "timed_out", missing: ["slow"] });
     expect(outcome([said("request_changes"), waiting()], 1, 30)).toMatchObject({ outcome: "rejected" });
   });
 
-  test("an objection is never outvoted, no matter who else says what and when", () => {
+  test("an objection is never outvoted, whatever the other verdicts are and whenever they come", () => {
     const states = fc.array(fc.constantFrom(said("approve"), said("comment"), missing(), waiting()), { maxLength: 8 });
     fc.assert(
       fc.property(states, fc.nat(8), fc.nat(60), (others, required, minutes) => {
@@ -167,7 +167,7 @@ describe("aggregateReviews, over time", () => {
     );
   });
 
-  test("what is approved has all answers in and enough approvals", () => {
+  test("an approved round has all verdicts and enough approvals", () => {
     const states = fc.array(
       fc.constantFrom(said("approve"), said("comment"), said("request_changes"), missing(), waiting()),
       { maxLength: 8 },

@@ -1,4 +1,4 @@
-/** Diffs cut to size: by file for reviewers, by hunk for retry prompts, and no cut unsaid. */
+/** Diffs cut to size: by file for reviewers, by hunk for retry prompts, and every cut is marked. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { truncateDiffByFile, lastHunks, splitDiff } from "../../../src/domain/text/diff.ts";
@@ -37,14 +37,14 @@ test("a diff is split into files with their counts", () => {
 });
 
 describe("cutDiffByFile", () => {
-  test("what fits stays as it is", () => {
+  test("a diff that fits is unchanged", () => {
     expect(truncateDiffByFile(fileA + gone, { maxPerFile: 1_000, maxTotal: 1_000 })).toMatchObject({
       text: fileA + gone,
       truncated: false,
     });
   });
 
-  test("a long file is cut at a line and says so; the others stay whole", () => {
+  test("a long file is cut at a line and marked; the others stay whole", () => {
     const cut = truncateDiffByFile(fileA + gone, { maxPerFile: 115, maxTotal: 1_000 });
 
     expect(cut.files.map(({ cut: how }) => how)).toEqual(["part", "whole"]);
@@ -52,14 +52,14 @@ describe("cutDiffByFile", () => {
     expect(cut.text).toContain(gone);
   });
 
-  test("what finds no room is named", () => {
+  test("files without room are named", () => {
     const cut = truncateDiffByFile(fileA + gone, { maxPerFile: 1_000, maxTotal: fileA.length });
 
     expect(cut.files.at(-1)).toMatchObject({ path: "gone.ts", cut: "left_out" });
     expect(cut.text).toContain(`[… gone.ts: ${gone.length} of ${gone.length} characters left out …]`);
   });
 
-  test("shows no more than allowed beside the notes", () => {
+  test("shows no more than allowed, plus the notes", () => {
     fc.assert(
       fc.property(
         fc.array(fc.constantFrom(fileA, gone, binary), { maxLength: 6 }),
@@ -75,7 +75,7 @@ describe("cutDiffByFile", () => {
 });
 
 describe("lastHunks", () => {
-  test("all hunks, the last first, each under its file's name", () => {
+  test("returns all hunks, the last first, each under its file's name", () => {
     expect(
       lastHunks(fileA + gone + binary, 2_000)
         .split("\n")
@@ -91,17 +91,17 @@ describe("lastHunks", () => {
     ]);
   });
 
-  test("what does not fit is left out and said", () => {
+  test("what does not fit is omitted and marked", () => {
     expect(lastHunks(fileA + gone, 70)).toBe("--- gone.ts\n@@ -1 +0,0 @@\n-bye\n[… earlier hunks left out …]\n");
   });
 
-  test("of a hunk that is too long alone the beginning is kept", () => {
+  test("of a hunk that is too long by itself the beginning remains", () => {
     const long = fileA.replace("+most", "+most\n".repeat(100));
 
     expect(lastHunks(long, 60)).toBe("--- a.ts\n@@ -9 +9,2 @@\n+more\n[… earlier hunks left out …]\n".slice(0, 60));
   });
 
-  test("is never longer than asked for", () => {
+  test("is never longer than requested", () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(fileA, gone, binary), { maxLength: 4 }), fc.nat(500), (files, most) => {
         expect(lastHunks(files.join(""), most).length).toBeLessThanOrEqual(most);
@@ -109,7 +109,7 @@ describe("lastHunks", () => {
     );
   });
 
-  test("nothing of nothing", () => {
+  test("an empty diff gives an empty text", () => {
     expect(lastHunks("", 100)).toBe("");
   });
 });

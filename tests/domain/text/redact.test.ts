@@ -1,4 +1,4 @@
-/** What redaction must take out, in every disguise, and what it must leave alone. */
+/** What redaction must remove, in every form, and what it must not change. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createRedactor } from "../../../src/domain/text/redact.ts";
@@ -14,12 +14,12 @@ interface Case {
 }
 const cases: readonly Case[] = hostile.secrets;
 
-test("the list is long enough to mean something", () => {
+test("the list is long enough to be meaningful", () => {
   expect(cases.length).toBeGreaterThanOrEqual(40);
   expect(new Set(SECRET_PATTERNS.map(({ name }) => name)).size).toBeGreaterThanOrEqual(20);
 });
 
-describe("a secret does not come through", () => {
+describe("a secret is redacted", () => {
   test.each(cases)("$name", ({ text, gone, values = [] }) => {
     const redacted = createRedactor({ values }).redact(text.join(""));
 
@@ -28,7 +28,7 @@ describe("a secret does not come through", () => {
   });
 });
 
-describe("a secret cut anywhere between two pieces does not come through", () => {
+describe("a secret that is split anywhere between two chunks is redacted", () => {
   test.each(cases.filter(({ whole }) => !whole))("$name", ({ text, gone, values = [] }) => {
     const whole = `before\n${text.join("")}\nafter\n`;
     for (let cut = 0; cut <= whole.length; cut += 1) {
@@ -39,7 +39,7 @@ describe("a secret cut anywhere between two pieces does not come through", () =>
   });
 });
 
-describe("what is no secret survives", () => {
+describe("text without a secret is unchanged", () => {
   test.each(hostile.survivors)("$name", ({ text }) => {
     expect(createRedactor({ values: ["correct/horse+battery=Staple"] }).redact(text)).toBe(text);
   });
@@ -55,7 +55,7 @@ const pieces = fc.array(
   ),
 );
 
-test("a known value is found wherever it stands", () => {
+test("a known value is found anywhere", () => {
   fc.assert(
     fc.property(secretValue, fc.string(), fc.string(), (value, before, after) => {
       const shown = createRedactor({ values: [value] }).redact(`${before} ${value} ${after}`);
@@ -65,7 +65,7 @@ test("a known value is found wherever it stands", () => {
   );
 });
 
-/** What looks alike (l, I, O, 0, 1) is left out, as vendors do. */
+/** Similar characters (l, I, O, 0, 1) are left out, as vendors do. */
 const LETTERS = Array.from({ length: 128 }, (_, code) => String.fromCodePoint(code)).filter((letter) =>
   /[a-km-zA-HJ-NP-Z2-9]/.test(letter),
 );
@@ -87,7 +87,7 @@ const generatedKey = fc.oneof(
   drawn(24).map((key) => ({ key, text: `https://user:${key}@example.com/` })),
 );
 
-test("a generated key survives nowhere, coloured or not, and the text grows by its masks at most", () => {
+test("a generated key is always removed, coloured or not, and the text grows by its masks at most", () => {
   const around = fc.tuple(fc.lorem({ maxCount: 4 }), fc.lorem({ maxCount: 4 }));
   fc.assert(
     fc.property(around, generatedKey, fc.option(fc.nat(20)), ([before, after], { key, text }, at) => {
@@ -113,7 +113,7 @@ test("redacting twice changes nothing more", () => {
   );
 });
 
-test("text in many pieces is shown as the same text in one", () => {
+test("text in many chunks gives the same result as in one", () => {
   const lines = fc.array(
     fc.oneof(fc.lorem({ maxCount: 5 }), fc.constantFrom("password=Abc123Def456", "my Hidden-Value1", "")),
     { maxLength: 30 },
@@ -153,7 +153,7 @@ test("a line longer than the buffer is shown in parts, and a key in it is still 
   expect(shown).not.toContain(key);
 });
 
-test("in an endless line a name and its value are not parted, wherever the parts end", () => {
+test("in an endless line a name and its value stay together, wherever the parts end", () => {
   const held = 8_192 + 128;
   for (let before = 0; before < 40; before += 1) {
     const head = "x ".repeat(32_000);
@@ -165,7 +165,7 @@ test("in an endless line a name and its value are not parted, wherever the parts
   }
 });
 
-test("a wrapped value is masked to its last character, and what follows stays", () => {
+test("a wrapped value is masked to its last character, and the text after it stays", () => {
   const { redact } = createRedactor({ values: ["Hidden-Value1"] });
 
   expect(redact("a\nb\nit is Hid\nden-V\nalue1, then\nmore Hidden-Value1\nc")).toBe(
@@ -173,17 +173,17 @@ test("a wrapped value is masked to its last character, and what follows stays", 
   );
 });
 
-test("no pattern can read a place twice: each is sticky, starts with a literal, and repeats nothing that repeats", () => {
+test("no pattern backtracks without bound: each is sticky, starts with a literal, and has no nested repetition", () => {
   for (const { regex, prefixes } of SECRET_PATTERNS) {
     expect(regex.flags).toContain("y");
     for (const start of prefixes) expect(start.length).toBeGreaterThanOrEqual(3);
-    // A group with a quantifier inside and `+`, `*` or `{n,}` behind it is what backtracks without bound.
+    // A group with a quantifier inside and `+`, `*` or `{n,}` after it is what backtracks without bound.
     expect(regex.source).not.toMatch(/[+*}]\)(?:[+*]|\{[0-9]+,\})/);
     expect(regex.source).not.toContain(".*");
   }
 });
 
-test("work grows with the text, not with its square", () => {
+test("work grows linearly with the text, not quadratically", () => {
   const bait = [
     "eyJaaaaaaaa.",
     "-----BEGIN PRIVATE KEY-----\n",

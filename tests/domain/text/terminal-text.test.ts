@@ -1,11 +1,11 @@
-/** Terminal output of agents: what is left as plain text, and what a person sees of it. */
+/** Terminal output of agents: what remains as plain text, and how it is displayed. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { escapeForTerminal, escapeLine } from "../../../src/domain/text/escape.ts";
 import { plainText, stripTerminal } from "../../../src/domain/text/terminal-text.ts";
 import hostile from "../../hostile/terminal-output.json" with { type: "json" };
 
-/** Written apart from the code under test, by category of Unicode. */
+/** Written independently of the code under test, by Unicode category. */
 const UNSAFE = /[\p{Cc}\p{Cs}\p{Cf}\u2028\u2029\u115f\u1160\u3164\uffa0]/u;
 
 const garbage = fc.oneof(
@@ -40,14 +40,14 @@ describe("plain text of", () => {
   });
 });
 
-describe("shown on a terminal, nothing steers in", () => {
+describe("displayed text contains no control sequence from", () => {
   test.each(hostile.cases)("$name", ({ text }) => {
     expect(escapeForTerminal(text).replaceAll(/[\n\t]/g, "")).not.toMatch(UNSAFE);
     expect(escapeLine(text)).not.toMatch(UNSAFE);
   });
 });
 
-test("any text shown as a line stays one line and steers nothing", () => {
+test("any text displayed as a line stays one line and controls nothing", () => {
   fc.assert(
     fc.property(garbage, (text) => {
       expect(escapeLine(text)).not.toMatch(UNSAFE);
@@ -55,7 +55,7 @@ test("any text shown as a line stays one line and steers nothing", () => {
   );
 });
 
-test("escaping what was escaped changes nothing, and makes ten characters of one at most", () => {
+test("escaping escaped text changes nothing, and one character becomes at most ten", () => {
   fc.assert(
     fc.property(garbage, (text) => {
       const once = escapeForTerminal(text);
@@ -72,14 +72,14 @@ test("escaped text names the character it hides", () => {
   expect(escapeLine("Café ✔️ 日本 😀")).toBe("Café ✔️ 日本 😀");
 });
 
-test("ordinary text of any language is left as it is", () => {
+test("ordinary text of any language is unchanged", () => {
   for (const text of ["plain ascii", "Café", "日本語のログ", "😀 ok", "tab\tand\nline"]) {
     expect(stripTerminal(text)).toBe(text);
     expect(escapeForTerminal(text)).toBe(text);
   }
 });
 
-test("plain text stays plain when read again", () => {
+test("plain text stays the same when processed again", () => {
   fc.assert(
     fc.property(garbage, (text) => {
       expect(plainText(plainText(text))).toBe(plainText(text));
@@ -87,10 +87,10 @@ test("plain text stays plain when read again", () => {
   );
 });
 
-test("redaction sees every overwritten part, as a line of its own", () => {
+test("redaction sees every overwritten part, as a separate line", () => {
   expect(plainText("first\rsecond\r\nthird")).toBe("first\nsecond\nthird");
 });
 
-test("an unpaired surrogate does not carry an escape sequence through", () => {
+test("an unpaired surrogate does not let an escape sequence through", () => {
   expect(stripTerminal("\ud800\x1b[31mx")).toBe("\ud800x");
 });

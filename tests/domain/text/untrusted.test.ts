@@ -1,4 +1,4 @@
-/** Text and JSON of others, made fit for PostgreSQL and for 64 KB. */
+/** Untrusted text and JSON, made valid for PostgreSQL and limited to 64 KB. */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { byteLength, MAX_STORABLE_BYTES, toStorable, toStorableJson } from "../../../src/domain/text/untrusted.ts";
@@ -8,7 +8,7 @@ const anyText = fc.oneof(
   fc.constantFrom("\0", "\ud800", "a\udc00b", "😀".repeat(20_000), "日".repeat(30_000)),
 );
 
-test("any text becomes well-formed, without NUL, within its bytes", () => {
+test("any text becomes well-formed, without NUL, and within its size", () => {
   fc.assert(
     fc.property(anyText, fc.nat(70_000), (text, most) => {
       const stored = toStorable(text, most);
@@ -20,13 +20,13 @@ test("any text becomes well-formed, without NUL, within its bytes", () => {
   );
 });
 
-test("a cap falls between characters, never within one", () => {
+test("a cut is between characters, never within one", () => {
   expect(toStorable("a😀b", 4)).toBe("a");
   expect(toStorable("a😀b", 5)).toBe("a😀");
   expect(toStorable("é".repeat(40_000))).toHaveLength(MAX_STORABLE_BYTES / 2);
 });
 
-test("text that fits is kept to the letter", () => {
+test("text that fits is unchanged", () => {
   fc.assert(
     fc.property(
       fc.string({ unit: "grapheme" }).filter((text) => !text.includes("\0")),
@@ -62,7 +62,7 @@ test("any value becomes JSON of at most 64 KB", () => {
   );
 });
 
-test("JSON that is small and clean is kept to the letter", () => {
+test("JSON that is small and clean is unchanged", () => {
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 5 }), (value) => {
       const clean: unknown = JSON.parse(
@@ -75,7 +75,7 @@ test("JSON that is small and clean is kept to the letter", () => {
   );
 });
 
-test("a value that refers to itself, is too deep, or throws when read is stored as far as it goes", () => {
+test("a value that refers to itself, is too deep, or throws when read is stored as far as possible", () => {
   const loop: Record<string, unknown> = { name: "loop" };
   loop["again"] = [loop, loop];
   let deep: unknown = "bottom";

@@ -1,4 +1,4 @@
-/** The doors for browsers: a login link that works once, a cookie no other site can use, a board that shows ids only. */
+/** Browser access: a login link that works once, a cookie that no other site can use, a board that shows ids only. */
 import { randomUUID } from "node:crypto";
 import { request } from "node:http";
 import { Queue } from "bullmq";
@@ -57,7 +57,7 @@ interface Visit {
   readonly form?: Record<string, string>;
 }
 
-/** A page asked for as a browser would. */
+/** Requests a page as a browser would. */
 function visit(path: string, { method = "GET", headers = {}, form }: Visit = {}) {
   return fetch(new URL(path, api.url), {
     method,
@@ -75,12 +75,12 @@ async function logIn(operator: Operator): Promise<string> {
   return answer.headers.get("set-cookie")?.split(";")[0] ?? "";
 }
 
-test("a login link is spent by a click, once, for a cookie that scripts and other sites cannot use", async () => {
+test("a login link is used up by one click and gives a cookie that scripts and other sites cannot use", async () => {
   const link = new URL(await loginLink(admin, login));
   const code = link.searchParams.get("code") ?? "";
   const page = await visit(link.pathname + link.search);
   expect(page.headers.get("content-security-policy")).toContain("form-action 'self'");
-  // Under `no-referrer` Chromium sends this page's form with `Origin: null`, which is nobody's.
+  // Under `no-referrer` Chromium sends this page's form with `Origin: null`, which proves no origin.
   expect(page.headers.get("referrer-policy")).toBe("same-origin");
   expect(await page.text()).toContain('method="post"');
 
@@ -93,7 +93,7 @@ test("a login link is spent by a click, once, for a cookie that scripts and othe
   expect(again.status).toBe(401);
 });
 
-test("a page escapes what it is asked with", async () => {
+test("a page escapes its query parameters", async () => {
   const page = await visit(`/login?code=${encodeURIComponent('"><script>alert(1)</script>')}`);
   expect(await page.text()).not.toContain("<script>");
 });
@@ -110,7 +110,7 @@ test("a login that comes from another site, or to another host name, is refused"
   ).toBe(403);
 });
 
-/** fetch does not let one say another host name. */
+/** fetch does not allow setting the Host header. */
 function statusAt(host: string): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     request(new URL("/login", api.url), { headers: { host } }, (response) => resolve(response.resume().statusCode))
@@ -119,14 +119,14 @@ function statusAt(host: string): Promise<number | undefined> {
   });
 }
 
-test("a host name that is not ours gets no page, so that no name can be rebound to this server", async () => {
+test("an unknown host name gets no page, which prevents DNS rebinding", async () => {
   expect(await statusAt("fleet.test")).toBe(200);
   expect(await statusAt("localhost:8080")).toBe(200);
   expect(await statusAt("evil.example")).toBe(403);
   expect(await statusAt("127.0.0.1.evil.example")).toBe(403);
 });
 
-test("the board sends strangers to log in, and lets nobody in without the role", async () => {
+test("the board redirects anonymous visitors to the login and refuses operators without the role", async () => {
   const stranger = await visit("/queues");
   expect({ status: stranger.status, to: stranger.headers.get("location") }).toEqual({
     status: 303,
@@ -138,7 +138,7 @@ test("the board sends strangers to log in, and lets nobody in without the role",
   expect((await visit("/queues", { headers: { cookie } })).status).toBe(403);
 });
 
-test("an access token is no cookie, and two cookies are none", async () => {
+test("an access token is not accepted as a cookie, and neither are two cookies", async () => {
   const token = await api.token(admin);
   expect((await visit("/queues", { headers: { cookie: `fleet_session=${token}` } })).status).toBe(303);
   const cookie = await logIn(admin);
@@ -163,7 +163,7 @@ function pause(cookie: string, headers: Record<string, string> = {}) {
   return visit("/queues/api/queues/spawn/pause", { method: "PUT", headers: { ...ours(), cookie, ...headers } });
 }
 
-/** What the board's page leaves for its own script to hand in. */
+/** The CSRF token that the board's page provides to its own script. */
 async function csrfFor(cookie: string): Promise<string> {
   const page = await visit("/queues", { headers: { cookie } });
   return (
@@ -172,7 +172,7 @@ async function csrfFor(cookie: string): Promise<string> {
   );
 }
 
-test("a queue operator looks and cannot touch; an admin can", async () => {
+test("a queue operator can read the board but not change it; an admin can do both", async () => {
   const looker = await logIn({ ...someOperator, role: "queue-operator" });
   const theirs = { "x-xsrf-token": await csrfFor(looker) };
   expect((await pause(looker, theirs)).status).toBe(403);
@@ -184,7 +184,7 @@ test("a queue operator looks and cannot touch; an admin can", async () => {
   expect(await queues[0]?.isPaused()).toBe(true);
 });
 
-test("a change by cookie needs the word of that very session; a token of the API needs none", async () => {
+test("a change by cookie needs the CSRF token of that session; an API token needs none", async () => {
   const [cookie, other] = [await logIn(admin), await logIn(admin)];
   const token = await csrfFor(cookie);
   await queues[0]?.resume();
@@ -197,12 +197,12 @@ test("a change by cookie needs the word of that very session; a token of the API
   expect((await pause(cookie, { "x-xsrf-token": token })).status).toBe(200);
   const bearer = { authorization: `Bearer ${await api.token(admin)}` };
   expect((await visit("/queues/api/queues/spawn/resume", { method: "PUT", headers: bearer })).status).toBe(200);
-  // Who has it is not given it again.
+  // An operator who already has the role does not get it again.
   const again = await visit("/queues", { headers: { cookie: `${cookie}; XSRF-TOKEN=${token}` } });
   expect(again.headers.get("set-cookie")).toBeNull();
 });
 
-test("logging out needs the word of the page's form; the page of a stranger leads to the login", async () => {
+test("logging out needs the CSRF token of the page's form; an anonymous page leads to the login", async () => {
   const [cookie, other] = [await logIn(admin), await logIn(admin)];
   const formOf = async (session: string) => {
     const page = await (await visit("/logout", { headers: { cookie: session } })).text();

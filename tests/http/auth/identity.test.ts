@@ -1,4 +1,4 @@
-/** Who is let in: every way a token can be wrong is refused with the same words. */
+/** Authentication: every kind of invalid token is refused with the same message. */
 import { createHmac, randomUUID } from "node:crypto";
 import { decodeJwt, exportJWK, SignJWT } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -58,18 +58,18 @@ function sign(payload: Claims, header: Claims = {}, key: SigningKey = api.key): 
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
-test("a token of ours is let in, and only for what it is", async () => {
+test("a token that Fleetwright issued is accepted, with exactly the rights it carries", async () => {
   expect(await statusFor(await api.token())).toBe(200);
   expect(await statusFor(await api.token({}, "session"))).toBe(401);
   expect(await statusFor(await api.token({}, "login"))).toBe(401);
 });
 
-test("a key that went through its file signs the same", async () => {
+test("a key that was saved to its file and loaded again signs the same", async () => {
   const again = await importSigningKey(await exportSigningKey(api.key));
   expect(await statusFor(await testToken(again, someOperator))).toBe(200);
 });
 
-test("no token, and things that are none, are refused", async () => {
+test("a missing token and malformed ones are refused", async () => {
   expect((await fetch(new URL("/api/fleet/me", api.url))).status).toBe(401);
   for (const token of ["x", "a.b", "a.b.c.d", "..", `${encode({ alg: "ES256" })}.${encode({})}.`, "a".repeat(9_000)]) {
     expect(await statusFor(token), token.slice(0, 40)).toBe(401);
@@ -122,7 +122,7 @@ test.each(Object.keys(WRONG))("a token %s is refused", async (what) => {
   expect(await statusFor(await WRONG[what]!())).toBe(401);
 });
 
-/** A door to which one token has come several times already; what changes afterwards is the test's. */
+/** A verifier that has already accepted one token several times; each test then changes something. */
 async function door() {
   const revoked = new Set<string>();
   const world = { now: new Date(), keys: [api.key] };
@@ -152,7 +152,7 @@ async function door() {
   };
 }
 
-test("a token that was let in before is refused at once when it is revoked", async () => {
+test("a previously accepted token is refused at once when it is revoked", async () => {
   const { revoked, token, ask } = await door();
   revoked.add(String(decodeJwt(token).jti));
   expect(await ask()).toBe("unauthenticated");
@@ -160,19 +160,19 @@ test("a token that was let in before is refused at once when it is revoked", asy
   expect(await ask()).toBe("ada");
 });
 
-test("a token that was let in before is refused with its key gone, or another under its name", async () => {
+test("a previously accepted token is refused when its key is removed or replaced under the same name", async () => {
   const { world, ask } = await door();
   world.keys = [];
   expect(await ask()).toBe("unauthenticated");
   world.keys = [{ ...stranger, kid: api.key.kid }];
   expect(await ask()).toBe("unauthenticated");
-  // Read again, as web processes do each second: another object, the same key.
+  // Web processes reload the key each second: another object, the same key.
   world.keys = [await importSigningKey(await exportSigningKey(api.key))];
   expect(await ask()).toBe("ada");
   expect(await ask()).toBe("ada");
 });
 
-test("a token that was let in before is refused after its time, and before it was made", async () => {
+test("a previously accepted token is refused after it expires and before it is valid", async () => {
   const { ask, seconds: pass } = await door();
   pass(3_590);
   expect(await ask()).toBe("ada");
@@ -182,7 +182,7 @@ test("a token that was let in before is refused after its time, and before it wa
   expect(await ask()).toBe("unauthenticated");
 });
 
-test("a token that was let in before is no token of another kind, and no other token", async () => {
+test("a previously accepted token does not pass as another kind of token, nor as another token", async () => {
   const { token, ask } = await door();
   expect(await ask(token, "session")).toBe("unauthenticated");
   expect(await ask(`${token.slice(0, -8)}AAAAAAAA`)).toBe("unauthenticated");

@@ -1,4 +1,7 @@
-/** Another issuer, over a real HTTP server that publishes its keys: believed within the same bounds, and only as long as it can be asked. */
+/**
+ * An external issuer, over a real HTTP server that publishes its keys: its tokens are trusted within the same bounds,
+ * and only while it can be reached.
+ */
 import { randomUUID } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
@@ -78,14 +81,14 @@ async function statusFor(token: string): Promise<number> {
   return (await fetch(new URL("/api/fleet/me", api.url), { headers: { authorization: `Bearer ${token}` } })).status;
 }
 
-test("its tokens are believed, beside our own, and its keys are asked for once", async () => {
+test("tokens of an external issuer are accepted alongside our own, and its keys are fetched once", async () => {
   const tokens = await Promise.all([sign(), sign(), sign({}, { typ: "at+jwt" })]);
   expect(await Promise.all(tokens.map((token) => statusFor(token)))).toEqual([200, 200, 200]);
   expect(asked).toBe(1);
   expect(await statusFor(await api.token())).toBe(200);
 });
 
-test("it is held to the same bounds, and its keys sign for nobody else", async () => {
+test("an external issuer is held to the same bounds, and its keys sign for no other issuer", async () => {
   const wrong = await Promise.all([
     sign({ aud: AUDIENCE }),
     sign({ iss: ISSUER, aud: AUDIENCE }, { typ: "at+jwt" }),
@@ -95,13 +98,13 @@ test("it is held to the same bounds, and its keys sign for nobody else", async (
     sign({}, { jku: "http://127.0.0.1:9/" }),
     sign({}, { typ: "fleet-session+jwt" }),
     sign({}, { kid: "nobody" }),
-    // Our key does not speak for them.
+    // Our key must not sign for the external issuer.
     sign({}, {}, api.key),
   ]);
   expect(await Promise.all(wrong.map((token) => statusFor(token)))).toEqual(wrong.map(() => 401));
 });
 
-test("a key of another kind is none, though it is published", async () => {
+test("a key of another type is ignored, although it is published", async () => {
   const { publicKey, privateKey } = await generateKeyPair("RS256", { extractable: true });
   published.push({ ...(await exportJWK(publicKey)), kid: "rsa", use: "sig" });
   const token = await new SignJWT({
@@ -119,7 +122,7 @@ test("a key of another kind is none, though it is published", async () => {
   expect(await statusFor(token)).toBe(401);
 });
 
-test("a new key is found when it is first seen; one that was taken away is refused after the cache's time", async () => {
+test("a new key is found when it is first used; a withdrawn one is refused once the cache expires", async () => {
   const old = await sign();
   expect(await statusFor(old)).toBe(200);
   const next = await createSigningKey();
@@ -128,14 +131,14 @@ test("a new key is found when it is first seen; one that was taken away is refus
   expect(await statusFor(old)).toBe(401);
 });
 
-test("while it is away, known keys go on for the cache's time and then none; all are refused 401 and not 5xx", async () => {
+test("while the issuer is unreachable, known keys work until the cache expires; after that all are refused with 401 and not 5xx", async () => {
   const token = await sign();
   expect(await statusFor(token)).toBe(200);
   const until = Date.now() + CACHE_MS;
   status = 500;
   const stranger = await sign({}, {}, await createSigningKey());
   const first = await statusFor(token);
-  // A slow machine may be past the time already.
+  // On a slow machine the cache may have expired already.
   expect(Date.now() < until ? first : 200).toBe(200);
   expect(await statusFor(stranger)).toBe(401);
   await expect.poll(() => statusFor(token), { timeout: 5_000 }).toBe(401);
@@ -144,7 +147,7 @@ test("while it is away, known keys go on for the cache's time and then none; all
   await expect.poll(() => statusFor(token), { timeout: 5_000 }).toBe(200);
 });
 
-test("its tokens are revoked by its name and theirs, and a name of ours is another", async () => {
+test("its tokens are revoked by issuer and id, and the same id of our own is a different token", async () => {
   const [one, two] = [await sign({ jti: "same" }), await api.token()];
   revoked.add(`${ISSUER} same`);
   expect(await statusFor(one)).toBe(200);

@@ -52,9 +52,9 @@ test("keys are rotated under constant load from two web processes, and no token 
   const tokens = await Promise.all(webs.map((web) => web.issueFor(root, 60_000)));
   const statuses: number[] = [];
   let over = false;
-  // Each asker takes a fresh token from one process to the other, where its key may never have been seen.
+  // Each client sends a fresh token of one process to the other, which may never have seen its key.
   const load = webs.map(async (web, at) => {
-    // Set beside it, when the rotations are through.
+    // Set concurrently, when the rotations are complete.
     // oxlint-disable-next-line eslint/no-unmodified-loop-condition
     while (!over) {
       const fresh = await web.issueFor(root, 60_000);
@@ -99,7 +99,7 @@ test("a revoked key is refused at once where it was revoked, and everywhere with
   expect(audit.map(({ action }) => action)).toEqual([...Array<string>(4).fill("key.rotated"), "key.revoked"]);
 });
 
-test("an old key verifies until its time is over", async () => {
+test("a retired key verifies until its period is over", async () => {
   const [old, other] = await Promise.all(webs.map((web) => web.issueFor(root, 60_000)));
   expect((await ask(first(), "/api/fleet/keys/rotate", old!, { overlapHours: 0 })).status).toBe(201);
 
@@ -107,7 +107,7 @@ test("an old key verifies until its time is over", async () => {
   await refused(webs[1]!, other!);
 });
 
-test("keys are for role admin, and what is no key is refused by name", async () => {
+test("managing keys needs the role admin, and an unknown key is refused by name", async () => {
   const token = await first().issueFor(root, 60_000);
   const ada = await first().issueFor(await fleet.operator({ tier: "sovereign" }), 60_000);
   expect(await statusOf(first(), ada)).toBe(403);

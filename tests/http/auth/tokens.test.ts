@@ -1,4 +1,6 @@
-/** Tokens over two real web processes: issued, used up, revoked; and rights that are lowered while a token lives. */
+/**
+ * Tokens over two real web processes: issued, expired, revoked; and rights that are lowered while a token is valid.
+ */
 import { setTimeout as pause } from "node:timers/promises";
 import { decodeJwt } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -54,7 +56,7 @@ async function type(by: Operator, ...words: string[]) {
   return { exit, out: out.trim(), err };
 }
 
-test("an admin issues a token by the verb: it is shown once, it works, and it is refused everywhere once it is revoked", async () => {
+test("a token that an admin issues with the CLI is shown once, works, and is refused everywhere once it is revoked", async () => {
   const asked = ["--operator", "carl", "--tenant", "umbrella", "--tier", "builder", "--ttl", "8h", "--name", "laptop"];
   const { exit, out: token } = await type(root, "token", "issue", ...asked);
   const { jti = "", exp = 0, iat = 0, ...claims } = decodeJwt(token);
@@ -72,7 +74,7 @@ test("an admin issues a token by the verb: it is shown once, it works, and it is
   expect((await type(root, "token", "revoke", jti.slice(-8))).exit).toBe(0);
   expect(await statusOf(webs[0], "/tasks", token)).toBe(401);
   await eventually(async () => (await statusOf(webs[1], "/tasks", token)) === 401 || undefined, 5_000);
-  // Also one that was open is ended.
+  // A stream that was already open is ended, too.
   expect(await Promise.race([stream.text().then(() => "ended"), pause(8_000)])).toBe("ended");
   const acts = await fleet.query("select action, detail from audit_log where operator_id = $1 order by id", [root.id]);
   expect(acts).toMatchObject([
@@ -81,7 +83,7 @@ test("an admin issues a token by the verb: it is shown once, it works, and it is
   ]);
 });
 
-test("nobody gives more than they have, or more than the house knows of somebody; others may only revoke their own", async () => {
+test("an issued token never has more rights than its issuer or its operator; operators without the role may only revoke their own", async () => {
   const small = await fleet.operator({ role: "admin", tier: "builder" });
   const ada = await fleet.operator({ tier: "builder" });
   const [token, adas] = [await webs[0].issueFor(small, 60_000), await webs[0].issueFor(ada, 60_000)];
@@ -104,7 +106,7 @@ test("nobody gives more than they have, or more than the house knows of somebody
   expect(await statusOf(webs[0], "/tasks", adas)).toBe(401);
 });
 
-test("a lowered tier holds for the next spawn and stop everywhere, whatever the token says; a disabled or removed operator is refused", async () => {
+test("a lowered tier applies to the next spawn and stop everywhere, whatever the token says; a disabled or removed operator is refused", async () => {
   const ada = await fleet.operator();
   const token = await webs[0].issueFor(ada, 600_000);
   const admin = await webs[0].issueFor(root, 600_000);
@@ -136,7 +138,7 @@ test("a lowered tier holds for the next spawn and stop everywhere, whatever the 
   expect(await Promise.all(webs.map((web) => statusOf(web, "/spawn", bobs, spawn())))).toEqual([401, 401]);
 });
 
-test("a role that was taken away is none, for the next change of anything", async () => {
+test("a revoked role no longer applies to the next change of any kind", async () => {
   const former = await fleet.operator({ role: "admin" });
   const token = await webs[0].issueFor(former, 600_000);
   expect(await statusOf(webs[1], "/keys/rotate", token, { overlapHours: 999 })).toBe(422);
@@ -144,7 +146,7 @@ test("a role that was taken away is none, for the next change of anything", asyn
   expect(await statusOf(webs[1], "/keys/rotate", token, {})).toBe(403);
 });
 
-test("a login link is spent in one web process for both, and logging out ends the session in both", async () => {
+test("a login link is used up in one web process for both, and logging out ends the session in both", async () => {
   const link = new URL(await webs[0].loginLinkFor(root));
   const enter = (web: RunningWeb) =>
     fetch(new URL("/login", web.url), {
@@ -163,7 +165,7 @@ test("a login link is spent in one web process for both, and logging out ends th
   expect(await Promise.all(webs.map((web) => board(web)))).toEqual([200, 200]);
 
   const out = { method: "POST", redirect: "manual", headers: { cookie, origin: webs[1].url } } as const;
-  // Of the other web process: every one makes the same from a session.
+  // The CSRF token comes from the other web process: each derives the same one from a session.
   const page = await (await fetch(new URL("/logout", webs[0].url), { headers: { cookie } })).text();
   const csrf = /name="csrf" value="(?<csrf>[^"]+)"/.exec(page)?.groups?.["csrf"] ?? "";
   const body = new URLSearchParams({ csrf });

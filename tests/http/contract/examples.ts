@@ -1,4 +1,7 @@
-/** One good question for each operation of the API, in an order in which all of them can be answered. An operation that is not here fails the contract. */
+/**
+ * One valid request for each operation of the API, in an order in which all of them can succeed. An operation that is
+ * missing here fails the contract test.
+ */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { v7 } from "uuid";
@@ -10,19 +13,19 @@ import type { WebWorld } from "../web-world.ts";
 
 export interface Example {
   readonly operation: string;
-  /** ada, the owner, when left out. */
+  /** The operator who calls; ada, the owner, by default. */
   readonly by?: (world: WebWorld) => Operator;
-  /** For `{name}` in the path; the world's own when left out. */
+  /** Values for `{name}` in the path; those of the test world by default. */
   readonly params?: Readonly<Record<string, (world: WebWorld) => string>>;
   readonly query?: string;
   readonly body?: (world: WebWorld) => object;
   readonly headers?: Readonly<Record<string, string>>;
-  /** 200 when left out. */
+  /** The expected status; 200 by default. */
   readonly status?: number;
   readonly before?: (world: WebWorld) => Promise<unknown>;
-  /** What it names is made when it is not there. */
+  /** The operation creates the resource when it does not exist. */
   readonly makes?: boolean;
-  /** Answered only while a host works. */
+  /** The operation succeeds only while a host is running. */
   readonly byHost?: boolean;
 }
 
@@ -120,14 +123,14 @@ export const EXAMPLES: readonly Example[] = [
 ];
 
 const FINDING = v7();
-/** Until an earlier question was answered. */
+/** The operation succeeds only after an earlier request. */
 const PENDING_ID = "00000000";
 let mergeable = PENDING_ID;
 let openOrder = PENDING_ID;
 let oldKey = PENDING_ID;
 let issuedId = PENDING_ID;
 
-/** What earlier answers say that later questions need. */
+/** Values from earlier responses that later requests need. */
 export function recordAnswer(operation: string, body: unknown): void {
   if (operation === "postOrders") openOrder = textAt(body, "id");
   if (operation === "postTokens") issuedId = textAt(body, "id");

@@ -1,4 +1,4 @@
-/** Every route over a real server, with real tokens: what it answers, and to whom it does not. */
+/** Every route over a real server, with real tokens: what it responds, and whom it refuses. */
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -42,7 +42,7 @@ const aboutOther = named.filter(({ route }) => /:(?:order|run|plan)\b/.test(rout
 const aboutTask = named.filter(({ route }) => route.path.includes(":task"));
 
 describe("every operator", () => {
-  test.each(named)("$name needs a token, and one that is ours", async ({ route }) => {
+  test.each(named)("$name needs a valid token", async ({ route }) => {
     const url = new URL(route.path.replace(":task", world.running.id), world.web.url);
     const method = route.method.toUpperCase();
 
@@ -62,20 +62,20 @@ describe("every operator", () => {
     expect([status, name]).toEqual([404, "task-not-found"]);
   });
 
-  test("whatever changes a task is for its owner", () => {
+  test("every route that changes a task is for its owner", () => {
     const changing = aboutTask.filter(({ route }) => route.method !== "get");
     expect(changing.length).toBeGreaterThan(4);
     expect(changing.filter(({ route }) => !route.owner)).toEqual([]);
   });
 
-  test.each(aboutOther)("to $name what is of another tenant does not exist", async ({ route }) => {
+  test.each(aboutOther)("to $name a resource of another tenant does not exist", async ({ route }) => {
     const asking = { method: route.method.toUpperCase(), by: world.eve };
 
     expect((await world.outcome(pathOfRoute(route, world.ready.id), asking))[0]).toBe(404);
   });
 
   test.each(aboutTask.filter(({ route }) => route.owner))(
-    "$name is for the owner, and an observer may not even ask",
+    "$name is for the owner, and an observer may not call it",
     async ({ route }) => {
       const asking = {
         method: route.method.toUpperCase(),
@@ -95,7 +95,7 @@ describe("every operator", () => {
   );
 });
 
-test("a reader of the event stream goes on from the last id it saw, and hears of no other tenant", async () => {
+test("a reader of the event stream resumes after the last id it saw, and gets no event of another tenant", async () => {
   const read = async (headers: Readonly<Record<string, string>>, count: number, by = world.ada) => {
     const gone = new AbortController();
     const response = await world.ask(`/tasks/${world.ready.id}/events`, { headers, signal: gone.signal, by });
@@ -116,7 +116,7 @@ test("a reader of the event stream goes on from the last id it saw, and hears of
   expect(await world.outcome("/events/recent", { by: world.eve })).toMatchObject([200, { items: [] }]);
 });
 
-test("everybody may know whether the house stands; what is broken is named to admins alone", async () => {
+test("everyone may read whether the fleet is healthy; the failing parts are named to admins alone", async () => {
   await world.fleet.query("update slots set active = active + 5 where operator_id = $1", [world.ada.id]);
   const Verdicts = z.object({ invariants: z.array(z.object({ id: z.string(), violations: z.array(z.string()) })) });
   const drifted = (body: unknown) => Verdicts.parse(body).invariants.find(({ id }) => id === "R6")?.violations;
@@ -129,7 +129,7 @@ test("everybody may know whether the house stands; what is broken is named to ad
   expect(JSON.stringify(drifted(named2))).toContain(world.ada.id);
 });
 
-test("the queue board opens by the link that the API makes, for an admin, and shows the fleet's own queues", async () => {
+test("the login link of the API opens the queue board for an admin, and the board shows the fleet's own queues", async () => {
   const link = new URL(
     z.object({ url: z.url() }).parse((await world.outcome("/login-links", { method: "POST", by: world.root }))[1]).url,
   );
@@ -154,7 +154,7 @@ test("the queue board opens by the link that the API makes, for an admin, and sh
   expect(await board.text()).toContain("host.here");
 });
 
-test("it says that it is ready, and what it stands on", async () => {
+test("the readiness route reports ready, with the state of each dependency", async () => {
   const live = await fetch(new URL("/healthz", world.web.url));
   const whole = await fetch(new URL("/readyz", world.web.url));
 
@@ -162,7 +162,7 @@ test("it says that it is ready, and what it stands on", async () => {
   expect(await whole.text()).toContain("redis");
 });
 
-/** Far below the half minute that a hung statement may take. */
+/** Far shorter than the half minute that a hung statement may take. */
 const AT_ONCE_MS = 5_000;
 
 function request(path: string, token: string, { method = "GET", body }: AskOptions = {}): Promise<Response> {
@@ -174,7 +174,7 @@ function request(path: string, token: string, { method = "GET", body }: AskOptio
   });
 }
 
-/** PostgreSQL throws everybody out and lets nobody in, until the answer is called. */
+/** PostgreSQL ends all connections and refuses new ones until the returned function is called. */
 async function sendAway(): Promise<() => Promise<void>> {
   const [row] = await world.fleet.query("select current_database() as name");
   const name = String(row?.["name"]);
@@ -188,7 +188,7 @@ async function sendAway(): Promise<() => Promise<void>> {
   };
 }
 
-/** The status of an operation; when to come back; and what the document does not know of it. */
+/** The status of an operation, its Retry-After, and what in the response is not documented. */
 async function outcomeOf(operation: Operation, tokenOf: (by: Operator) => string): Promise<string> {
   const example = findExample(operation);
   const { by = world.ada, ...asking } = buildRequest(world, operation, example);
@@ -198,7 +198,7 @@ async function outcomeOf(operation: Operation, tokenOf: (by: Operator) => string
   return [response.status, response.headers.get("retry-after"), ...wrong].join(" ");
 }
 
-test("while PostgreSQL is away its routes answer 503 at once, and when to come back; the rest answers, and all does when it is back", async () => {
+test("while PostgreSQL is down its routes respond 503 at once with Retry-After; the others work, and all work when it is back", async () => {
   const [ada, root] = [await world.web.issueFor(world.ada, 60_000), await world.web.issueFor(world.root, 60_000)];
   const stranger = await testToken(await createSigningKey(), world.root);
   const statusOf = async (path: string, token = root) => (await request(path, token)).status;
@@ -210,7 +210,7 @@ test("while PostgreSQL is away its routes answer 503 at once, and when to come b
     expect(new Set(answers)).toEqual(new Set(["503 2"]));
     const doors = ["/healthz", "/readyz", "/queues", "/.well-known/jwks.json", "/api/docs"];
     expect(await Promise.all(doors.map((door) => statusOf(door)))).toEqual([200, 503, 200, 200, 200]);
-    // The key may be a new one: who cannot look does not say that there is none.
+    // The key may be a new one: a process that cannot read the table must not claim that it does not exist.
     expect(await statusOf("/api/fleet/tasks", stranger)).toBe(503);
     expect(await statusOf("/api/fleet/tasks", "e30.e30.e30")).toBe(401);
   } finally {

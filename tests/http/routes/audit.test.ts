@@ -1,4 +1,4 @@
-/** The audit log as people reach it, by the real verbs over a real server: read, taken along, checked; and never rewritten. */
+/** The audit log by the real CLI over a real server: it can be read, exported and verified, and never rewritten. */
 import { appendFile, readFile, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -44,7 +44,7 @@ afterAll(async () => {
   await world[Symbol.asyncDispose]();
 });
 
-/** Types `fleet audit …`. */
+/** Runs `fleet audit …`. */
 async function audit(by: Operator, ...words: string[]) {
   let [out, err] = ["", ""];
   const exit = await main(["audit", ...words], {
@@ -66,20 +66,20 @@ const chainsOf = (items: readonly { chain: string }[]) => [...new Set(items.map(
 const file = (name: string) => join(world.home, name);
 const linesIn = async (path: string) => (await readFile(path, "utf8")).trimEnd().split("\n");
 
-test("who lists the log sees their own; an admin the tenant, and all when asked", async () => {
+test("operators list their own entries; an admin lists the tenant's, and all on request", async () => {
   const [first = "", second = "", third = "", fourth = ""] = tasks.map((id) => `task:${id}`);
 
   expect(chainsOf(await listed(ada))).toEqual([second, first]);
   expect(chainsOf(await listed(bob))).toEqual([third]);
   expect(chainsOf(await listed(root)).toSorted()).toEqual([first, second, third].toSorted());
   expect(chainsOf(await listed(root, "--all"))).toContain(fourth);
-  // A task is its story, which the tenant reads; to another tenant it is not there.
+  // The audit chain of a task is its history, which the tenant may read; to another tenant it does not exist.
   expect(chainsOf(await listed(bob, "--task", tasks[0] ?? ""))).toEqual([first]);
   expect((await audit(eve, "list", "--task", tasks[0] ?? "")).exit).toBe(3);
   expect(await listed(eve, "--all")).toHaveLength(3);
 });
 
-test("it is listed by act, by operator, since a time, and page by page", async () => {
+test("entries are listed by action, by operator, since a time, and page by page", async () => {
   expect((await listed(root, "--act", "spawn")).map(({ action }) => action)).toEqual(Array(3).fill("spawn.asked"));
   expect(chainsOf(await listed(root, "--operator", bob.id))).toEqual([`task:${tasks[2] ?? ""}`]);
   expect(await listed(root, "--since", "2999-01-01")).toEqual([]);
@@ -94,7 +94,7 @@ test("it is listed by act, by operator, since a time, and page by page", async (
   }
 });
 
-test("an export holds each chain whole and in order, goes on where it was broken off, and is checked without the fleet", async () => {
+test("an export has each chain complete and in order, resumes where it was interrupted, and is verified without the fleet", async () => {
   const path = file("all.jsonl");
   expect(await audit(root, "export", "--all", "--out", path)).toMatchObject({ exit: 0 });
   const whole = await readFile(path, "utf8");
@@ -103,7 +103,7 @@ test("an export holds each chain whole and in order, goes on where it was broken
   expect(entries.filter(({ chain }) => tasks.some((id) => chain === `task:${id}`))).toHaveLength(12);
   expect(await audit(root, "verify", "--file", path)).toMatchObject({ exit: 0 });
 
-  // Broken off in the middle of a line, as by a full disk.
+  // Interrupted in the middle of a line, as by a full disk.
   await truncate(path, Math.floor(Buffer.byteLength(whole) / 2));
   expect((await audit(root, "verify", "--file", path)).out).toContain("line");
   expect((await audit(root, "export", "--all", "--out", path)).err).toContain("Going on behind");
@@ -111,7 +111,7 @@ test("an export holds each chain whole and in order, goes on where it was broken
   expect(await audit(root, "verify", "--file", path)).toMatchObject({ exit: 0 });
   expect((await audit(root, "export", "--all", "--out", path)).exit).toBe(2);
 
-  // One's own, by the pipe; an admin's flag changes nothing for who is none.
+  // An operator pipes their own log; the admin flag changes nothing without the role.
   const { out } = await audit(ada, "export", "--all");
   expect(
     chainsOf(
@@ -136,7 +136,7 @@ test.each<[how: string, change: (lines: string[]) => string[], said: RegExp]>([
   ],
   ["something else", () => ["{}"], /line 1 is no entry/],
   ["nothing", () => [], /its last line is missing/],
-])("an export with %s does not hold", async (how, change, said) => {
+])("an export with %s does not verify", async (how, change, said) => {
   const path = file(`${how.replaceAll(" ", "-")}.jsonl`);
   const { out } = await audit(ada, "export");
   await writeFile(
@@ -151,7 +151,7 @@ test.each<[how: string, change: (lines: string[]) => string[], said: RegExp]>([
   expect(verdict).toMatchObject({ exit: 4, out: expect.stringMatching(said) });
 });
 
-test("what stands behind the end of an export, or a line without one, is told", async () => {
+test("lines after the end of an export, and a missing end line, are reported", async () => {
   const path = file("more.jsonl");
   await audit(ada, "export", "--out", path);
   await appendFile(path, "{}\n");
@@ -160,7 +160,7 @@ test("what stands behind the end of an export, or a line without one, is told", 
 });
 
 test.each(["fleet_app", "fleet_worker", "fleet_owner", "superuser"])(
-  "as %s nobody changes, deletes or empties the log",
+  "as %s it is impossible to change, delete or truncate the log",
   async (role) => {
     const [month] = await world.query(
       "select c.relname as name from pg_class c where c.relispartition and c.relname like 'audit\\_log%' and c.relkind = 'r'",
@@ -170,7 +170,8 @@ test.each(["fleet_app", "fleet_worker", "fleet_owner", "superuser"])(
     for (const table of ["audit_log", partition]) {
       for (const statement of [`update ${table} set actor = 'x'`, `delete from ${table}`, `truncate ${table}`]) {
         const as = role === "superuser" ? "" : `set local role ${role};`;
-        // Row security shows the owner no row at all, so that there is nothing to change; the trigger is for who sees them.
+        // Row security shows the owner no row at all, so there is nothing to change; the trigger guards against roles
+        // that see the rows.
         const refused = world.query(`begin; ${as} ${statement}; rollback`).then(
           () => "nothing happened",
           (error: unknown) => String(error),
@@ -188,7 +189,7 @@ test.each(["fleet_app", "fleet_worker", "fleet_owner", "superuser"])(
   },
 );
 
-test("`fleet audit verify` names an entry of which a superuser changed a byte, and the chain that is gone as a whole", async () => {
+test("`fleet audit verify` names an entry of which a superuser changed a byte, and a chain that was removed as a whole", async () => {
   const [changed = "", gone = ""] = tasks;
   expect(await audit(root, "checkpoint")).toMatchObject({ exit: 0 });
   expect(await audit(root, "verify")).toMatchObject({ exit: 0 });

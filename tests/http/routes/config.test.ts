@@ -1,4 +1,7 @@
-/** Settings of operators and tenants, by the real verbs over a real server; their secrets, which nobody sees again; and their keys. */
+/**
+ * Settings of operators and tenants, by the real CLI over a real server; their secrets, which are never shown again;
+ * and the keys that seal them.
+ */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Readable } from "node:stream";
@@ -50,7 +53,7 @@ afterAll(async () => {
   await receiver[Symbol.asyncDispose]();
 });
 
-/** Types `fleet config …`, with something on standard input. */
+/** Runs `fleet config …` with the given standard input. */
 async function config(by: Operator, words: readonly string[], typed = "") {
   let [out, err] = ["", ""];
   const exit = await main(["config", ...words], {
@@ -71,7 +74,7 @@ const listed = async (by: Operator, ...words: string[]) =>
   Listed.parse(JSON.parse((await config(by, ["list", "--json", ...words])).out)).settings;
 const secretFrom = (...more: string[]) => ["set", "notify.webhook.secret", "--secret-from-stdin", ...more];
 
-test("one's own settings are set, read, listed and unset; nobody else sees them", async () => {
+test("operators set, read, list and unset their own settings, and see no one else's", async () => {
   expect(await config(bob, ["set", "notify.channels", "terminal, email"])).toMatchObject({ exit: 0 });
   expect(await config(bob, ["get", "notify.channels"])).toMatchObject({ exit: 0, out: "terminal,email\n" });
   expect(await listed(bob)).toEqual([
@@ -84,7 +87,7 @@ test("one's own settings are set, read, listed and unset; nobody else sees them"
   expect((await config(bob, ["get", "notify.channels"])).exit).toBe(3);
 });
 
-test("the tenant's settings are set by tier sovereign, and read by everybody of the tenant", async () => {
+test("the tenant's settings are set by tier sovereign, and read by every operator of the tenant", async () => {
   expect(await config(bob, ["set", "notify.email.to", "bob@example.com", "--tenant"])).toMatchObject({ exit: 3 });
   expect(await config(ada, ["set", "notify.email.to", "all@example.com", "--tenant"])).toMatchObject({ exit: 0 });
 
@@ -108,7 +111,7 @@ test.each([
   [["set", "notify.webhook.secret", SECRET], 2, /is a secret: give it on standard input/],
   [["set", "notify.channels"], 2, /Give the value once/],
   [["set", "notify.channels", "terminal", "--secret-from-stdin"], 2, /Give the value once/],
-])("%j is refused in words", async (words, exit, said) => {
+])("%j is refused with an explanation", async (words, exit, said) => {
   const refused = await config(bob, words);
 
   expect(refused).toMatchObject({ exit, err: expect.stringMatching(said) });
@@ -116,7 +119,7 @@ test.each([
   expect(await listed(bob)).toEqual([]);
 });
 
-test("a webhook is signed with the secret that was set, and the secret is nowhere to be seen", async () => {
+test("a webhook is signed with the secret that was set, and the secret appears nowhere", async () => {
   const url = `https://hooks.example.com:${receiver.port}/path-${SECRET}`;
   const said = [
     await config(ada, ["set", "notify.webhook.url", url, "--tenant"]),
@@ -171,7 +174,7 @@ test("an operator's own webhook is not signed with the tenant's secret", async (
   expect(receiver.received).toHaveLength(before);
 });
 
-test("a sealed value that was moved to another row does not open", async () => {
+test("a sealed value that was moved to another row cannot be opened", async () => {
   await config(ada, secretFrom(), "the-secret-of-ada-herself");
   await config(bob, secretFrom(), "the-secret-of-bob-himself");
   const sealedOf = async ({ id }: Operator) =>
@@ -187,7 +190,7 @@ test("a sealed value that was moved to another row does not open", async () => {
   expect((await config(bob, ["unset", "notify.webhook.secret"])).exit).toBe(0);
 });
 
-test("keys are rotated: the new one seals, the old one opens until everything is sealed again, also when that is broken off", async () => {
+test("keys are rotated: the new one seals, the old one opens until everything is resealed, also after an interruption", async () => {
   const seal = world.fleet.seal;
   await world.fleet.store.asSystem(async (tx) => {
     for (let n = 0; n < 250; n += 1) {
@@ -219,13 +222,13 @@ test("keys are rotated: the new one seals, the old one opens until everything is
   expect(renewed.seal.decrypt(z.instanceof(Buffer).parse(row?.["sealed"]), { keyId, bound })).toBe(`${SECRET}-249`);
   expect(row?.["key_id"]).toBe(keyId);
 
-  // The web process of the old key alone goes on, and says what it cannot open instead of failing.
+  // A web process with only the old key continues, and reports what it cannot open instead of failing.
   expect((await config(ada, ["list"])).out).toContain("set, cannot be decrypted here");
   const left = await resealAll(world.fleet, root);
   expect(left).toMatchObject({ settings: 0, left: [{ keyId, settings: 253 }] });
 });
 
-test("resealing is for role admin", async () => {
+test("resealing needs the role admin", async () => {
   expect((await config(ada, ["reseal"])).exit).toBe(3);
   expect(await config(root, ["reseal"])).toMatchObject({
     exit: 1,
@@ -233,7 +236,7 @@ test("resealing is for role admin", async () => {
   });
 });
 
-test("of several keys the first seals; the file of the home opens what it sealed before there was a setting", async () => {
+test("of several keys the first one seals; the key file in the home directory opens what it sealed before the setting existed", async () => {
   const home = { FLEET_HOME: world.home };
   const file = await openSeal(home);
   const both = await openSeal({ ...home, FLEET_ENCRYPTION_KEY: [NEW, OLD] });

@@ -1,4 +1,6 @@
-/** `fleet notify test` over a real server: whom a test message reaches, and what is said where it reaches nobody. */
+/**
+ * `fleet notify test` over a real server: whom a test message reaches, and what is reported when it reaches no one.
+ */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { main } from "../../../src/cli/main.ts";
 import type { Operator } from "../../../src/domain/operator.ts";
@@ -31,7 +33,7 @@ afterAll(async () => {
   await ill[Symbol.asyncDispose]();
 });
 
-/** Types `fleet notify test …`, while a worker answers what is asked of queues. */
+/** Runs `fleet notify test …` while a worker processes the queues. */
 async function notifyTest(by: Operator, ...words: string[]) {
   let out = "";
   const typing = { over: false };
@@ -61,7 +63,7 @@ async function whoPrefers(config: Readonly<Record<string, unknown>>): Promise<Op
 
 const hook = (url: string) => ({ url, secret: "a-secret-of-the-tests-1" });
 
-test("a test message goes to every channel that was chosen, by the queue, and each says how it fared", async () => {
+test("a test message goes to every configured channel through the queue, and the result of each is reported", async () => {
   const by = await whoPrefers({ "notify.channels": ["terminal", "webhook"], "notify.webhook": hook(well.url) });
 
   expect(await notifyTest(by)).toEqual({ exit: 0, out: "✔ terminal  delivered\n✔ webhook  delivered\n" });
@@ -77,7 +79,7 @@ test("a test message goes to every channel that was chosen, by the queue, and ea
   expect(acts).toContainEqual({ action: "notify.tested", detail: { channels: ["terminal", "webhook"] } });
 });
 
-test("a receiver that refuses is told, with why, and exit code 1", async () => {
+test("a receiver that refuses is reported with the reason and exit code 1", async () => {
   const by = await whoPrefers({ "notify.channels": ["webhook"], "notify.webhook": hook(ill.url) });
 
   const { exit, out } = await notifyTest(by, "--json");
@@ -99,7 +101,7 @@ test("a receiver that refuses is told, with why, and exit code 1", async () => {
   expect(out).toContain("410");
 });
 
-test("a channel that leads nowhere names the command that says where", async () => {
+test("a channel without a target names the command that sets it", async () => {
   const by = await whoPrefers({ "notify.channels": ["email", "webhook"] });
 
   const { exit, out } = await notifyTest(by);
@@ -110,14 +112,14 @@ test("a channel that leads nowhere names the command that says where", async () 
   expect(out).toContain("fleet config set notify.webhook.url");
 });
 
-test("who has set no channel hears so, and which command sets one", async () => {
+test("an operator without a channel gets an error that names the command to set one", async () => {
   const { exit, out } = await notifyTest(await world.operator());
 
   expect(exit).toBe(0);
   expect(out).toMatch(/^✔ terminal {2}delivered\nNo channel is set: .* fleet config set notify\.channels webhook\n$/);
 });
 
-test("without waiting it says what is on its way; an observer may not ask", async () => {
+test("without waiting the command lists what was queued; an observer may not send a test message", async () => {
   const by = await world.operator();
   expect(await notifyTest(by, "--no-wait")).toMatchObject({
     exit: 0,

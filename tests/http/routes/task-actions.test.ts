@@ -1,4 +1,4 @@
-/** Nobody changes anything unseen: every writing route leaves an audit entry with who, what and when. */
+/** Every change is audited: each writing route leaves an audit entry with who, what and when. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
@@ -16,21 +16,24 @@ let world: WebWorld;
 let amy: Operator;
 let names: Readonly<Record<string, string>>;
 
-/** How a route is called with success, and the act that it leaves. */
+/** How to call a route successfully, and the action that it records. */
 interface Act {
   readonly act: string;
   readonly by?: "root";
-  /** What stands in its path, instead of the world's own names. */
+  /** Path parameters, instead of those of the test world. */
   readonly names?: () => Promise<Readonly<Record<string, string>>>;
   readonly body?: () => object;
-  /** It waits for hosts, which are asked through their queue. */
+  /** The route waits for hosts, which answer through their queue. */
   readonly waits?: true;
 }
 
 const why = () => ({ reason: "a test" });
 const product = () => ({ product: "shop" });
 
-/** In the order in which they are called. A route that is not here fails the first test: say which act it leaves. */
+/**
+ * In the order of the calls. A route that is missing here fails the first test: add it with the action that it
+ * records.
+ */
 const ACTS: Readonly<Record<string, Act>> = {
   "POST /spawn": {
     act: "spawn.asked",
@@ -83,7 +86,7 @@ const ACTS: Readonly<Record<string, Act>> = {
   "POST /keys/:key/revoke": { act: "key.revoked", by: "root", names: aKey },
 };
 
-/** Those that change nothing, although they are no GET. */
+/** Routes that change nothing, although they are not GET. */
 const READING: readonly string[] = ["POST /plans/:plan/replay"];
 
 beforeAll(async () => {
@@ -111,11 +114,11 @@ const writing = webRoutes(() => Promise.resolve(""), NO_KEYS)
   .filter(({ method }) => method !== "get")
   .map(({ method, path }) => `${method.toUpperCase()} ${path.replace("/api/fleet", "")}`);
 
-test("every writing route says which act it leaves", () => {
+test("every writing route is listed with the action that it records", () => {
   expect([...Object.keys(ACTS), ...READING].toSorted()).toEqual(writing.toSorted());
 });
 
-test.each(Object.entries(ACTS))("%s is written down with who, what and when", async (route, { act, by, ...call }) => {
+test.each(Object.entries(ACTS))("%s is recorded with who, what and when", async (route, { act, by, ...call }) => {
   const asker = by === "root" ? world.root : amy;
   const here = { ...names, ...(await call.names?.()) };
   const [method = "", shape = ""] = route.split(" ");
@@ -134,7 +137,7 @@ test.each(Object.entries(ACTS))("%s is written down with who, what and when", as
   expect(left).toEqual([{ actor: asker.id, tenant_id: expect.any(String), recent: true, hashed: 64 }]);
 });
 
-test("a spawn that is denied is written down, with the numbers", async () => {
+test("a denied spawn is recorded with the numbers", async () => {
   const bob = await world.fleet.operator({ tenantId: amy.tenantId, tier: "builder" });
   const ask = { method: "POST", by: bob, body: { repository: world.repository, description: "x", agentType: "stub" } };
 
@@ -148,7 +151,7 @@ test("a spawn that is denied is written down, with the numbers", async () => {
   ).toEqual([{ actor: bob.id, detail: expect.objectContaining({ limit: 1, held: 1 }) }]);
 });
 
-test("a browser that is let in, and out again, is written down", async () => {
+test("a browser's login and logout are recorded", async () => {
   const before = await newest();
   const [, made] = await world.outcome("/login-links", { method: "POST", by: amy });
   const code = new URL(z.looseObject({ url: z.url() }).parse(made).url).searchParams.get("code") ?? "";
@@ -175,7 +178,7 @@ test("a browser that is let in, and out again, is written down", async () => {
   ).toEqual(["login.linked", "session.began", "token.revoked"].map((action) => ({ action, actor: amy.id })));
 });
 
-test("no entry holds a token, a link's code or a private key", async () => {
+test("no entry contains a token, a link's code or a private key", async () => {
   const rows = await world.fleet.query("select actor || action || detail::text as text from audit_log");
 
   const text = rows.map((row) => String(row["text"])).join("\n");
@@ -194,7 +197,7 @@ const WAYS: Readonly<Partial<Record<TaskStatus, readonly TaskStatus[]>>> = {
   cancelled: ["cancelled"],
 };
 
-/** A task of amy's that was brought there by hand. */
+/** A task of amy's that was moved into that state by hand. */
 function aTask(status: TaskStatus): () => Promise<{ task: string }> {
   return async () => {
     let task = await world.fleet.spawn(amy, { repository: world.repository });
@@ -215,7 +218,7 @@ async function anOperatorNamed(): Promise<{ operator: string }> {
   return { operator: "nina" };
 }
 
-/** The newest of amy's own. */
+/** The newest entry of amy's own. */
 async function aToken(): Promise<{ token: string }> {
   await world.outcome("/ps", { by: amy });
   const [row] = await world.fleet.query("select jti from tokens where operator_id = $1 order by jti desc limit 1", [

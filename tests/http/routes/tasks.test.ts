@@ -1,4 +1,4 @@
-/** Tasks over the API: made once per key, refused by name, found, and paged. */
+/** Tasks over the API: created once per key, refused by name, found, and paged. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { aWebWorld, TaskId, TaskIds, type WebWorld } from "../web-world.ts";
 
@@ -14,7 +14,7 @@ afterAll(async () => {
 
 const request = () => ({ repository: world.repository, description: "Over the wire.", agentType: "stub" });
 
-test("a task is made once per key: 201, then 200 with the same one; another request under it is 422", async () => {
+test("a task is created once per key: 201, then 200 with the same one; another request with that key is 422", async () => {
   const headers = { "idempotency-key": "k-1" };
   const [made, first] = await world.outcome("/spawn", { method: "POST", body: request(), headers });
   const [again, second] = await world.outcome("/spawn", { method: "POST", body: request(), headers });
@@ -30,7 +30,7 @@ test("a task is made once per key: 201, then 200 with the same one; another requ
   await world.ask(`/tasks/${TaskId.parse(first).id}/stop`, { method: "POST" });
 });
 
-test("who holds all the slots of their tier is refused with the numbers", async () => {
+test("an operator who uses all the slots of their tier is refused with the numbers", async () => {
   const builder = await world.fleet.operator({ tier: "builder" });
   await world.outcome("/spawn", { method: "POST", body: request(), by: builder });
 
@@ -50,14 +50,14 @@ test.each([
   expect((await world.outcome("/spawn", { method: "POST", body }))[0]).toBe(status);
 });
 
-test("a request with an agent type that does not exist is refused, and says which field", async () => {
+test("a request with an unknown agent type is refused, and the error names the field", async () => {
   const response = await world.ask("/spawn", { method: "POST", body: { ...request(), agentType: "gpt" } });
 
   expect(response.status).toBe(422);
   expect(await response.json()).toMatchObject({ detail: expect.stringContaining("agentType") });
 });
 
-test("what is no JSON is 400, and what is another kind of body 415", async () => {
+test("a body that is not JSON is 400, and another content type 415", async () => {
   const token = await world.web.issueFor(world.ada, 60_000);
   const send = (type: string, body: string) =>
     fetch(new URL("/api/fleet/spawn", world.web.url), {
@@ -70,7 +70,7 @@ test("what is no JSON is 400, and what is another kind of body 415", async () =>
   expect((await send("text/plain", "hello")).status).toBe(415);
 });
 
-test("a task is found by its id, a beginning of it and its short name; a name that fits many is 409", async () => {
+test("a task is found by its id, a prefix of it and its short name; an ambiguous name is 409", async () => {
   for (const name of [world.ready.id, world.ready.id.slice(-8), world.ready.id.slice(0, -4)]) {
     expect(await world.outcome(`/tasks/${name}`)).toMatchObject([200, { id: world.ready.id }]);
   }
@@ -78,7 +78,7 @@ test("a task is found by its id, a beginning of it and its short name; a name th
   expect(await world.outcome("/tasks/ffffffff")).toEqual([404, "task-not-found"]);
 });
 
-test("pages go through all tasks once, newest first, also while new ones come", async () => {
+test("paging returns every task once, newest first, also while new ones are created", async () => {
   const carl = await world.fleet.operator();
   const made = [];
   for (let at = 0; at < 5; at += 1) made.push((await world.fleet.spawn(carl, { repository: world.repository })).id);
@@ -98,7 +98,7 @@ test("pages go through all tasks once, newest first, also while new ones come", 
   await world.fleet.query("delete from outbox where operator_id = $1 and topic = 'spawn'", [carl.id]);
 });
 
-test("an act that the state does not allow is 409 and says what is allowed", async () => {
+test("an action that the status does not allow is 409 and lists what is allowed", async () => {
   const response = await world.ask(`/tasks/${world.running.id}/merge`, { method: "POST" });
 
   expect(response.status).toBe(409);
@@ -112,7 +112,7 @@ test("an act that the state does not allow is 409 and says what is allowed", asy
   ]);
 });
 
-test("an admin may see and act everywhere; tenants and owners see the same task in the same words", async () => {
+test("an admin may see and act everywhere; admins and owners see a task in the same form", async () => {
   const [, own] = await world.outcome(`/tasks/${world.ready.id}`);
   const [, seen] = await world.outcome(`/tasks/${world.ready.id}`, { by: world.root });
   const [, all] = await world.outcome("/tasks?all=true", { by: world.root });

@@ -1,4 +1,7 @@
-/** Every route of the API, asked by one tenant for all that another one has: no answer holds a byte of it, and no row of it changes. */
+/**
+ * Every route of the API, called by one tenant for everything that belongs to another: no response contains a byte of
+ * it, and no row of it changes.
+ */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { NO_KEYS } from "../../support/api.ts";
@@ -9,7 +12,7 @@ import { testFleet, type TestFleet } from "../../support/fleet.ts";
 import { insertMarkedRows, idFor, tenantTables } from "../../support/marked-rows.ts";
 
 const CANARY = `canary${randomUUID().slice(0, 8)}`;
-/** From the list that the server mounts: a new route is asked without anybody thinking of it. */
+/** The routes come from the list that the server mounts, so a new route is covered automatically. */
 const ROUTES = webRoutes(() => Promise.resolve(""), NO_KEYS).map(({ method, path, kind }) => ({ method, path, kind }));
 
 let fleet: TestFleet;
@@ -29,7 +32,7 @@ afterAll(async () => {
   await fleet[Symbol.asyncDispose]();
 });
 
-/** What stands in paths: ada's own names, as eve might have come by them. */
+/** Path parameters: ada's own names, as eve might have learned them. */
 function namesOf(owner: Operator): Readonly<Record<string, string>> {
   return {
     task: idFor(owner, "id"),
@@ -42,7 +45,7 @@ function namesOf(owner: Operator): Readonly<Record<string, string>> {
   };
 }
 
-/** Bodies that name what is ada's, where a body names something. */
+/** Bodies that name ada's resources, for routes whose body names one. */
 const BODIES: Readonly<Record<string, readonly unknown[]>> = {
   "/api/fleet/estop": [
     { scope: "agent", subject: "TASK", mode: "abort", reason: "x" },
@@ -72,7 +75,7 @@ interface Answered {
   readonly text: string;
 }
 
-/** A stream says what there is at once, and then waits; gc waits for a host, and none works here. */
+/** A stream sends what exists at once, and then waits; gc waits for a host, and none is running here. */
 const WAITS = new Set(["/api/fleet/gc", ...ROUTES.filter(({ kind }) => kind === "sse").map(({ path }) => path)]);
 
 async function ask(by: Operator, { method, path }: Pick<Route, "method" | "path">, asking: Asking): Promise<Answered> {
@@ -96,7 +99,7 @@ async function ask(by: Operator, { method, path }: Pick<Route, "method" | "path"
   return { asked, status, text };
 }
 
-/** Each way to ask a route: with each of its bodies, and for everybody's things where a list can be asked for. */
+/** Each way to call a route: with each of its bodies, and with `all` where a list supports it. */
 function askingsOf({ method, path }: Route): readonly Asking[] {
   const names = namesOf(ada);
   const at = path.replaceAll(/:(?<name>\w+)/g, (_, name: string) => names[name] ?? `${CANARY}-${name}`);
@@ -117,7 +120,7 @@ async function printOf(owner: Operator): Promise<unknown> {
   return fleet.query(tables.map((table) => one(table)).join(" union all "));
 }
 
-/** What was echoed is what was asked with; only more than that is foreign. */
+/** A response may echo its request; only more than that is a leak. */
 function foreignIn({ asked, text }: Answered): string[] {
   const own = decodeURIComponent(asked);
   const found = [...text.matchAll(new RegExp(`${CANARY}[\\w-]*`, "g"))].map(([word]) => word);
@@ -129,7 +132,7 @@ test("the canary is found where it may be: ada's own tenant sees it", async () =
   expect([status, text.includes(CANARY)]).toEqual([200, true]);
 });
 
-test("no answer to another tenant holds anything of ada's, whatever is asked; and nothing of ada's changes", async () => {
+test("no response to another tenant contains anything of ada's, whatever is requested, and nothing of ada's changes", async () => {
   const before = await printOf(ada);
   const statuses = new Map<string, number[]>();
   const told: string[] = [];
@@ -145,7 +148,7 @@ test("no answer to another tenant holds anything of ada's, whatever is asked; an
     }
   }
   expect(told).toEqual([]);
-  // Every route was reached, and lists were answered; some are for role admin alone.
+  // Every route was reached, and lists gave results; some are for role admin alone.
   expect(statuses.size).toBe(ROUTES.length);
   const lists = [...statuses].filter(([route]) => route.startsWith("get ") && !route.includes(":"));
   expect(lists.filter(([, said]) => !said.includes(200) && !said.includes(403))).toEqual([]);

@@ -1,4 +1,4 @@
-/** Rate limits over a real server: who asks too much is told when to come back, and takes nothing from others. */
+/** Rate limits over a real server: a client over its limit gets Retry-After, and others are not affected. */
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { openRateLimits } from "../../../src/http/server/limits.ts";
@@ -25,7 +25,7 @@ async function asks(limits: { perAddress: number; perOperator: number }) {
   return { api, ask, [Symbol.asyncDispose]: api.close };
 }
 
-test("an operator who asks too often is told when to come back; another one, and another tenant's of the same name, is served", async () => {
+test("an operator over the limit gets Retry-After; another one, and one of the same name in another tenant, is served", async () => {
   await using world = await asks({ perAddress: 100, perOperator: 2 });
   const { api, ask } = world;
   const ada = await api.token();
@@ -44,7 +44,7 @@ test("an operator who asks too often is told when to come back; another one, and
   expect(await ask(await api.token({ tenantId: "other" }))).toMatchObject({ status: 200 });
 });
 
-test("an address that guesses tokens is stopped like any other", async () => {
+test("an address that guesses tokens is limited, too", async () => {
   await using world = await asks({ perAddress: 3, perOperator: 100 });
   const { api, ask } = world;
 
@@ -56,7 +56,7 @@ test("an address that guesses tokens is stopped like any other", async () => {
   expect((await fetch(new URL("/healthz", api.url))).status).toBe(200);
 });
 
-test("all addresses of one network of IPv6 count as one", async () => {
+test("all addresses of one IPv6 network count as one", async () => {
   const limits = openRateLimits({ perAddress: 1, perOperator: 1 });
   await limits.address("2001:db8:1:2::1");
 
@@ -67,7 +67,7 @@ test("all addresses of one network of IPv6 count as one", async () => {
   await limits.address("::ffff:10.0.0.2");
 });
 
-test("the doors beside the API count as well: login, board, documents and addresses that are none; health does not", async () => {
+test("requests outside the API count as well: login, board, documents and unknown paths; health does not", async () => {
   const doors = ["/login", "/queues", "/api/docs", "/api/openapi.json", "/nowhere"];
   await using api = await testApi([ROUTE], ({ identify, key }) => ({
     limits: openRateLimits({ perAddress: doors.length, perOperator: 100 }),
@@ -113,8 +113,8 @@ async function whoAsksFrom(addresses: readonly string[], trustProxy: readonly st
   return statuses;
 }
 
-test("behind a proxy that is trusted, each asker has a share of their own; what others say of themselves is not believed", async () => {
-  // The last one came to the proxy from the first, no matter who it says that it speaks for.
+test("behind a trusted proxy each client has its own limit; forged forwarding headers are ignored", async () => {
+  // The last address connected to the proxy from the first one, whichever client it claims to forward.
   const addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.9, 192.0.2.1"];
 
   expect(await whoAsksFrom(addresses, ["127.0.0.1"])).toEqual([200, 200, 429]);

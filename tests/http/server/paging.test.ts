@@ -1,4 +1,4 @@
-/** Every listing that goes page by page: no row is skipped or told twice, also of those that were made in one millisecond. */
+/** Every paged listing: no row is skipped or repeated, also among rows that were created in the same millisecond. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { webRoutes } from "../../../src/http/routes/index.ts";
@@ -8,7 +8,7 @@ import { aWebWorld, type WebWorld } from "../web-world.ts";
 const Page = z.looseObject({ items: z.array(z.looseObject({})), nextCursor: z.string().nullable() });
 const COPIES = 9;
 
-/** Tables whose listings go by a time, and which column that is. */
+/** Tables whose listings are ordered by a time, and the column of that time. */
 const BY_TIME = {
   fleet_tasks: "created_at",
   work_orders: "created_at",
@@ -16,7 +16,7 @@ const BY_TIME = {
   runs: "started_at",
 } as const;
 
-/** A path may be asked in several ways. */
+/** A path may be called in several ways. */
 const MORE: Readonly<Record<string, readonly string[]>> = { "/api/fleet/tasks": ["text=change"] };
 
 const paged = webRoutes(() => Promise.resolve(""), NO_KEYS)
@@ -41,7 +41,7 @@ afterAll(async () => {
   await world.close();
 });
 
-/** One row of it many times, within one millisecond, some at the very same microsecond. */
+/** Many copies of a row within one millisecond, some in the very same microsecond. */
 async function copyRows(table: string, column: string): Promise<void> {
   const columns = await world.fleet.query(
     `select quote_ident(attname) as name from pg_attribute
@@ -53,7 +53,7 @@ async function copyRows(table: string, column: string): Promise<void> {
     .split(", ")
     .map((name) => {
       if (name === "id") return "gen_random_uuid()";
-      // No two open orders are about the same.
+      // No two open orders may have the same subject.
       if (name === "subject") return "n::text";
       return name === column
         ? "date_trunc('milliseconds', now()) + (n / 2) * interval '100 microseconds'"
@@ -77,12 +77,12 @@ async function page(path: string, query: string) {
   return Page.parse(body);
 }
 
-/** What names an item of any listing. */
+/** The property that identifies an item of any listing. */
 function nameOf(item: Readonly<Record<string, unknown>>): string {
   return JSON.stringify(item["id"] ?? item["plan_id"] ?? item);
 }
 
-test("there are listings that go page by page", () => {
+test("the API has paged listings", () => {
   expect(paged.map(([path]) => path)).toEqual(
     expect.arrayContaining(
       ["tasks", "orders", "plans", "runs", "tokens", "operators", "audit"].map((at) => `/api/fleet/${at}`),
@@ -90,7 +90,7 @@ test("there are listings that go page by page", () => {
   );
 });
 
-test.each(paged)("%s?%s page by page is the whole of it", async (path, query) => {
+test.each(paged)("the pages of %s?%s together are the whole listing", async (path, query) => {
   const whole = (await page(path, `${query}&limit=200`)).items.map(nameOf);
   for (const limit of [1, 2, 3]) {
     const seen: string[] = [];

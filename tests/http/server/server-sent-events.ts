@@ -1,4 +1,4 @@
-/** Reads so many events of a stream, as a browser would. */
+/** Reads the given number of events from a stream, as a browser would. */
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 
 export async function parseServerSentEvents(response: Response, count: number): Promise<EventSourceMessage[]> {

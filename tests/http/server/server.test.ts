@@ -1,4 +1,4 @@
-/** The frame itself: what every route gets for nothing, proven with routes made here over a real server. */
+/** The server frame: what every route gets automatically, tested with routes defined here over a real server. */
 import { request as rawRequest } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -86,7 +86,7 @@ function post(body: string | Uint8Array<ArrayBuffer>, contentType = "application
   return ask("/api/fleet/things", { method: "POST", body, headers: { "content-type": contentType } });
 }
 
-test("an answer holds what its schema names and nothing else", async () => {
+test("a response contains what its schema names and nothing else", async () => {
   const { status, body, headers } = await ask("/api/fleet/me");
 
   expect({ status, body }).toEqual({ status: 200, body: { id: "ada", tier: "builder" } });
@@ -94,7 +94,7 @@ test("an answer holds what its schema names and nothing else", async () => {
   expect(headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
 });
 
-test("headers that claim to be somebody are gone before anything could read them", async () => {
+test("headers that claim an identity are removed before any code can read them", async () => {
   const lies = {
     "x-conviction-tier": "sovereign",
     "x-wallet-address": "0x1",
@@ -110,14 +110,14 @@ test("headers that claim to be somebody are gone before anything could read them
   expect(Object.keys(body).filter((name) => name in lies)).toEqual([]);
 });
 
-test("an unchanged answer costs a 304", async () => {
+test("an unchanged response costs a 304", async () => {
   const first = await ask("/api/fleet/me");
   const tag = first.headers.get("etag")!;
   const asking = { headers: { "if-none-match": tag, authorization: `Bearer ${token}` } };
   const response = await fetch(new URL("/api/fleet/me", api.url), asking);
 
   expect([response.status, await response.text(), response.headers.get("etag")]).toEqual([304, "", tag]);
-  // Nobody else's cache may keep it, and nothing is taken from one unasked.
+  // No shared cache may store it, and it must be revalidated before use.
   for (const { headers } of [first, response]) {
     expect([headers.get("cache-control"), headers.get("vary")]).toEqual(["private, no-cache", "authorization"]);
     expect(headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
@@ -127,7 +127,7 @@ test("an unchanged answer costs a 304", async () => {
   expect((await fetch(new URL("/api/fleet/me", api.url), { headers: { "if-none-match": tag } })).status).toBe(401);
 });
 
-test("what changes something has no tag, and is done however often it is asked with one", async () => {
+test("a request that changes something has no ETag, and is executed each time even with a matching one", async () => {
   const made = await post('{"name":"x"}');
   const again = await ask("/api/fleet/things", {
     method: "POST",
@@ -138,7 +138,7 @@ test("what changes something has no tag, and is done however often it is asked w
   expect([made.headers.get("etag"), again.status]).toEqual([null, 201]);
 });
 
-test("an answer whose times alone have changed is the same answer", async () => {
+test("a response of which only the times changed counts as the same response", async () => {
   const first = await ask("/api/fleet/clock");
   const again = await ask("/api/fleet/clock", { headers: { "if-none-match": first.headers.get("etag")! } });
 
@@ -146,7 +146,7 @@ test("an answer whose times alone have changed is the same answer", async () => 
   expect((await ask("/api/fleet/clock")).body).toEqual({ at: 3, hands: 2 });
 });
 
-test("a request's id is ours and not the asker's; the log has it with who asked what, and how it ended", async () => {
+test("the server generates the request id and not the client; the log has it with the operator, the request and the outcome", async () => {
   const theirs = "11111111-2222-3333-4444-555555555555";
   const looked = await ask("/api/fleet/me?colour=red", { headers: { "x-request-id": theirs } });
   const made = await post('{"name":"x"}');
@@ -166,7 +166,7 @@ test("a request's id is ours and not the asker's; the log has it with who asked 
   expect(JSON.stringify(api.logged)).not.toContain("colour=red");
 });
 
-test("a tier that is too low is told which one is needed", async () => {
+test("a tier that is too low gets an error that names the required one", async () => {
   expect(await ask("/api/fleet/things/1")).toMatchObject({
     status: 403,
     body: { type: "/problems/tier-too-low", facts: { needed: "architect", tier: "builder" } },
@@ -205,7 +205,7 @@ describe("a body is refused by name", () => {
   });
 });
 
-test("a problem names the field that is wrong, without repeating its value", async () => {
+test("a problem names the invalid field, without repeating its value", async () => {
   const { body, headers } = await post('{"name":["my-password"]}');
 
   expect(headers.get("content-type")).toMatch(/^application\/problem\+json/);
@@ -216,12 +216,12 @@ test("a problem names the field that is wrong, without repeating its value", asy
   expect(JSON.stringify(body)).not.toContain("my-password");
 });
 
-test("a good body comes through as it was", async () => {
+test("a valid body arrives unchanged", async () => {
   const body = { name: "naïve café", size: 3 };
   expect(await post(JSON.stringify(body))).toMatchObject({ status: 201, body });
 });
 
-test("unknown addresses and methods are told apart", async () => {
+test("an unknown path gives 404 and an unknown method 405", async () => {
   expect(await ask("/api/fleet/nowhere")).toMatchObject({ status: 404, body: { type: "/problems/not-found" } });
   const wrong = await ask("/api/fleet/things", { method: "DELETE" });
   expect(wrong).toMatchObject({ status: 405, body: { type: "/problems/method-not-allowed" } });
@@ -230,7 +230,7 @@ test("unknown addresses and methods are told apart", async () => {
   expect((await ask("/api/fleet/me?colour=red")).status).toBe(422);
 });
 
-test("a bug is answered without its words, and logged with them", async () => {
+test("an unhandled error gives a response without its message, and is logged with it", async () => {
   const { status, body, headers } = await ask("/api/fleet/bug");
 
   expect({ status, title: body.title, detail: body.detail }).toEqual({
@@ -243,7 +243,7 @@ test("a bug is answered without its words, and logged with them", async () => {
   expect(bug).toMatchObject({ facts: { path: "/api/fleet/bug", requestId: headers.get("x-request-id") } });
 });
 
-test("a store that is away says when to come back, and health still answers", async () => {
+test("when the store is down the response has Retry-After, and health still responds", async () => {
   const { status, headers } = await ask("/api/fleet/away");
   expect({ status, retryAfter: headers.get("retry-after") }).toEqual({ status: 503, retryAfter: "7" });
 
@@ -279,13 +279,14 @@ test("OpenAPI describes each route from its own schemas, and a page shows it", a
 
   const page = await fetch(new URL("/api/docs", api.url));
   const text = await page.text();
-  // As one types it, with the least that it takes; and nothing on the page that runs or comes from elsewhere.
+  // As an operator would type it, with only the required fields; and nothing on the page runs or is loaded from
+  // another origin.
   expect(text).toContain("-d &#39;{&quot;name&quot;:&quot;…&quot;}&#39;");
   expect(text).not.toMatch(/<script|\bon\w+=|(?:src|href)="(?:https?:)?\/\//);
   expect(page.headers.get("content-security-policy")).toContain("default-src 'none'");
 });
 
-test("a request that asks to be read in two ways is not read at all", async () => {
+test("a request that can be parsed in two ways is refused", async () => {
   const status = await new Promise<number | undefined>((resolve) => {
     const headers = { "content-length": "4", "transfer-encoding": "chunked", authorization: `Bearer ${token}` };
     const smuggled = rawRequest(new URL("/api/fleet/things", api.url), { method: "POST", headers }, (response) => {

@@ -1,4 +1,4 @@
-/** Streams: resumed where they broke, ended when they are over, let go when the server closes. */
+/** Streams: resumed after an interruption, ended when they are complete, closed when the server closes. */
 import { once } from "node:events";
 import { expect, test } from "vitest";
 import { z } from "zod";
@@ -38,7 +38,7 @@ function counter({ last, breakAt = -1, forever = false }: { last: number; breakA
 
 const problemOf = (status: number) => Promise.resolve(new Error(String(status)));
 
-/** As the verbs do. */
+/** As the CLI does. */
 async function* follow(api: TestApi) {
   const headers = { authorization: `Bearer ${await api.token()}` };
   yield* followStream(
@@ -47,7 +47,7 @@ async function* follow(api: TestApi) {
   );
 }
 
-test("a reader gets every event once, in order, over a break", async () => {
+test("a reader gets every event once, in order, across a lost connection", async () => {
   const { route, seen } = counter({ last: 6, breakAt: 3 });
   await using api = await testApi([route]);
 
@@ -58,7 +58,7 @@ test("a reader gets every event once, in order, over a break", async () => {
   expect(seen).toEqual([undefined, "3"]);
 });
 
-test("a reader that goes away ends its source", async () => {
+test("a reader that disconnects ends its source", async () => {
   const { route, state } = counter({ last: 2, forever: true });
   await using api = await testApi([route]);
 
@@ -82,7 +82,7 @@ test("closing the server ends its streams without waiting for them", async () =>
   expect(Date.now() - started).toBeLessThan(4_000);
 });
 
-test("a stream that is refused is a problem, not a stream", async () => {
+test("a refused stream is answered with a problem, not a stream", async () => {
   const { route } = counter({ last: 1 });
   await using api = await testApi([route]);
   const response = await fetch(new URL("/api/fleet/count?colour=red", api.url), {

