@@ -134,7 +134,7 @@ test("a finding says since when, what is declared, what is there and what to typ
   const { out } = await fleet("drift", "--product", "shop");
 
   expect(asked.at(-1)).toEqual({ product: "shop" });
-  expect(out).toContain("✖ 1 finding (1 high); looked at 1h ago");
+  expect(out).toContain("✖ 1 finding (1 high); scanned 1h ago");
   expect(out).toContain("high   a1b2c3d4  roster:reviewer runtime  for 3h");
   expect(out).toContain("declared  claude");
   expect(out).toContain("$ tmux attach -r -t =review");
@@ -145,21 +145,21 @@ test("a finding says since when, what is declared, what is there and what to typ
 
 test("--check asks for a look and waits until it is over", async () => {
   lookedAt = undefined;
-  expect((await fleet("drift")).out).toContain("not everything was looked at yet");
+  expect((await fleet("drift")).out).toContain("not everything was scanned yet");
 
   const { exit, out } = await fleet("drift", "--check", "--product", "shop");
 
   expect(exit).toBe(0);
   expect(asked).toContainEqual({ product: "shop" });
-  expect(out).toContain("looked at just now");
+  expect(out).toContain("scanned just now");
 });
 
-test("accepting needs a reason, and says what counts as right", async () => {
+test("accepting needs a reason, and shows the new baseline", async () => {
   const { out } = await fleet("drift", "accept", "a1b2c3d4", "--reason", "on purpose");
   const silent = await fleet("drift", "accept", "a1b2c3d4");
 
   expect(asked.at(-1)).toEqual({ finding: "a1b2c3d4", reason: "on purpose" });
-  expect(out).toContain("counts as right from now on");
+  expect(out).toContain("is the new baseline");
   expect(silent).toMatchObject({ exit: 2, err: expect.stringContaining("say why") });
 });
 

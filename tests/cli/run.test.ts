@@ -82,7 +82,7 @@ test("run carries out what is pending, says how each ends, and exits 1 when one 
   const { exit, out, err } = await desk.type("run");
 
   expect(added.out).toContain("fleet run --order ");
-  expect(again.out).toContain("was there already");
+  expect(again.out).toContain("already existed");
   expect(pending.out).toMatch(/○ pending/);
   expect([exit, err]).toEqual([1, ""]);
   expect(out).toMatch(
