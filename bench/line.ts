@@ -1,9 +1,9 @@
-/** One line of the scoreboard: what was measured, against what, what it shall come to, and whether it does. */
+/** One line of the scoreboard: what was measured, the reference, the target, and whether it is met. */
 import { computeDifferences, computeQuartiles, computeRatios, type Quartiles } from "./rounds.ts";
 
 export type Target = { readonly atLeast: number } | { readonly atMost: number };
 export type Verdict = "met" | "noise" | "missed" | "wrong" | "shown";
-/** What the target speaks about: ours / reference, ours − reference, or ours alone. */
+/** What the target applies to: ours / reference, ours − reference, or ours alone. */
 export type Compared = "ratio" | "difference" | "value";
 
 export interface ScoreLine {
@@ -12,17 +12,17 @@ export interface ScoreLine {
   readonly reference: string;
   readonly unit: string;
   readonly ours: Quartiles;
-  /** Undefined where the target speaks of ours alone. */
+  /** Undefined where the target applies to ours alone. */
   readonly theirs: Quartiles | undefined;
   readonly compared: Compared;
   readonly result: Quartiles;
   readonly target: Target | undefined;
   readonly verdict: Verdict;
-  /** Why it misses, as far as known. */
+  /** Why it misses the target, as far as known. */
   readonly reason: string | undefined;
-  /** What was not as it must be; the line then scores nothing. */
+  /** The mismatches that were found; with any of them the line scores nothing. */
   readonly wrong: readonly string[];
-  /** What else was seen: other percentiles, plans. */
+  /** Additional observations: other percentiles, plans. */
   readonly notes: readonly string[];
 }
 
@@ -31,16 +31,16 @@ export interface ScoreLineOptions {
   readonly what: string;
   readonly reference: string;
   readonly unit: string;
-  /** Left out: ratio. */
+  /** The default is ratio. */
   readonly compared?: Compared;
-  /** Left out: shown, not judged. */
+  /** Without a target the line is shown, not judged. */
   readonly target?: Target;
   readonly reason?: string;
   readonly wrong?: readonly string[];
   readonly notes?: readonly string[];
 }
 
-/** Less than this is what a machine does by itself. */
+/** A difference below this share is normal variation of the machine. */
 const NOISE_SHARE = 0.1;
 
 export function toScoreLine(options: ScoreLineOptions, ours: readonly number[], theirs?: readonly number[]): ScoreLine {

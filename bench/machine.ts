@@ -1,8 +1,8 @@
-/** What it was measured on: machine, versions, and how busy it was. */
+/** Describes the machine of a measurement: hardware, versions, and how busy it was. */
 import { execFileSync } from "node:child_process";
 import { cpus, loadavg, totalmem } from "node:os";
 
-/** The load comes last: it is asked for again at the end. */
+/** The load is the last entry, because it is read again at the end. */
 export function describeMachine(): string[] {
   const [cpu] = cpus();
   return [

@@ -1,10 +1,10 @@
-/** A house with a history: a million tasks of fifty tenants, their audit, events, orders and runs; what listings have to cope with. */
+/** A fleet with a long history: a million tasks of fifty tenants with their audit, events, orders and runs; listings must cope with it. */
 import type { Operator } from "../src/domain/operator.ts";
 import type { Database, BenchWorld } from "./world.ts";
 
 export const TENANTS = 50;
 export const OPERATORS_PER_TENANT = 20;
-/** Tables that grow with the years; the others stay as small as the house. */
+/** Tables that grow over the years; the others stay small. */
 export const GROWING_TABLES = [
   "fleet_tasks",
   "audit_log",
@@ -23,7 +23,7 @@ export interface History {
 
 let shared: Promise<History> | undefined;
 
-/** Made once for all rows that look at it; none of them writes. */
+/** Built once for all rows that read it; none of them writes. */
 export function sharedHistory(world: BenchWorld): Promise<History> {
   shared ??= world.database().then((database) => seedHistory(database, world.size(1_000_000, 20_000)));
   return shared;
@@ -33,12 +33,12 @@ export function tenantName(at: number): string {
   return `tenant-${String(at).padStart(2, "0")}`;
 }
 
-/** Of the tenant with that number; its first operator, or another. */
+/** The operator of the tenant with that number: its first one, or another. */
 export function tenantOperator(tenant: number, at = 0): Operator {
   return { id: `${tenantName(tenant)}-op-${at}`, tenantId: tenantName(tenant), tier: "sovereign" };
 }
 
-/** Past guards, counters and foreign keys, as a replica writes; indexes are made afterwards, which takes half the time. */
+/** Skips guards, counters and foreign keys, as a replica does; indexes are created afterwards, which takes half the time. */
 async function seedHistory(database: Database, tasks: number): Promise<History> {
   const from = performance.now();
   const indexes = await database.query(
@@ -49,7 +49,7 @@ async function seedHistory(database: Database, tasks: number): Promise<History> 
   for (const { name } of indexes) await database.query(`drop index ${String(name)}`);
   await database.query(OPERATORS, [TENANTS, OPERATORS_PER_TENANT]);
   await database.query(HOSTS);
-  // Halves of the years side by side: one connection is one processor.
+  // Inserts halves of the years in parallel, because one connection uses one processor.
   const half = Math.floor(tasks / 2);
   const parts = [
     [0, half],
@@ -61,11 +61,11 @@ async function seedHistory(database: Database, tasks: number): Promise<History> 
   for (const statement of [EVENTS, NOTIFICATIONS, ATTEMPTS, ORDERS, RUNS, FACTS, SLOTS]) {
     await database.query(statement, statement.includes("$1") ? [tasks] : []);
   }
-  // Those of a table in partitions are told as "on only": by that alone, no partition would have them.
+  // A partitioned table's index is dumped with "on only", which alone would give no partition the index.
   await forEachConcurrently(2, indexes, ({ definition }) =>
     database.query(String(definition).replace(" ON ONLY ", " ON ")),
   );
-  // As after an hour of work, when autovacuum has come by.
+  // The state after an hour of work, when autovacuum has run.
   await forEachConcurrently(2, [...GROWING_TABLES, "operators", "slots", "heartbeats"], (table) =>
     database.query(`vacuum (analyze) ${table}`),
   );
@@ -98,7 +98,7 @@ const HOSTS = `
   insert into hosts (id, boot_id, reporter, lease_until, slots)
   select 'host-' || n, 'boot', 'bench', now() + interval '1 hour', 100 from generate_series(0, 39) as n`;
 
-/** Who owns number n: few tenants are large, most are small. Every task-wide statement tells it by the same words. */
+/** Who owns number n: few tenants are large, most are small. Every statement over tasks uses the same expression. */
 const OWNED = `
   (hashint8extended(n, 1) & 4294967295) / 4294967296.0 as chance,
   lpad(floor(${TENANTS} * power((hashint8extended(n, 2) & 4294967295) / 4294967296.0, 2))::int::text, 2, '0') as tenant,
@@ -107,11 +107,11 @@ const OWNED = `
   lpad(to_hex(1700000000000 + n * 90000::bigint), 12, '0') || '7' || substr(md5(n::text), 13, 3) || '8' ||
     substr(md5(n::text), 16, 3) || lpad(to_hex(n), 12, '0') as id`;
 
-/** 0.2 % are at work, 0.2 % wait, the rest is over; 2 % of those were put out of sight. */
+/** 0.2 % are in progress, 0.2 % wait, the rest has ended; 2 % of those were archived. */
 const TASKS = `
   with ${PAST}, numbered as (
     select n, ${OWNED} from past, generate_series($1::int, $2::int - 1) as n
-  ), told as (
+  ), inserted as (
     select *, case when n < $3::int * 0.996 then (array['merged', 'abandoned', 'cancelled'])[
         case when chance < 0.75 then 1 when chance < 0.87 then 2 else 3 end]
       when n < $3::int * 0.998 then (array['proposed', 'retrying'])[1 + n % 2]
@@ -132,7 +132,7 @@ const TASKS = `
     case when status in ('proposed', 'retrying') then now() + interval '1 day' end,
     at, case when status in ('merged', 'abandoned', 'cancelled') then at + interval '20 minutes' end,
     case when status in ('merged', 'abandoned', 'cancelled') and chance * 1000 % 50 < 1 then at + interval '1 hour' end, at, at
-  from told`;
+  from inserted`;
 
 const AUDIT = `
   with ${PAST}, numbered as (select n, ${OWNED} from past, generate_series($1::int, $2::int - 1) as n)
@@ -141,7 +141,7 @@ const AUDIT = `
     '{"from": "ready", "to": "merged", "reason": null}', md5('head' || n)
   from numbered`;
 
-/** What is kept of the events: the last tenth. */
+/** The events that retention leaves: the last tenth. */
 const EVENTS = `
   with ${PAST}
   insert into outbox (tenant_id, operator_id, task_id, topic, dedup_key, payload, processed_at, created_at)

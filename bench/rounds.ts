@@ -1,4 +1,4 @@
-/** How contenders are measured: interleaved rounds, their order turned by one each time, medians and quartiles of what came out. */
+/** Measures contenders in interleaved rounds, with their order rotated by one each time, and computes medians and quartiles. */
 
 export interface Quartiles {
   readonly low: number;
@@ -6,17 +6,17 @@ export interface Quartiles {
   readonly high: number;
 }
 
-/** What one contender came to in one round, by name: `p50`, `p99`, `rate`. */
+/** The figures of one contender in one round, by name: `p50`, `p99`, `rate`. */
 export type Figures = Readonly<Record<string, number>>;
 export type Contender = (round: number) => Promise<Figures>;
 
-/** What each round came to, in the order of the rounds. */
+/** The figures of each round, in the order of the rounds. */
 export interface Samples {
   readonly ours: readonly Figures[];
   readonly theirs: readonly Figures[];
 }
 
-/** Neither is always first, when caches are cold, or last, when the disk is busy with what the other wrote. */
+/** Rotates, so that no contender is always first, when caches are cold, or last, when the disk is busy with the others' writes. */
 export async function interleave(rounds: number, ours: Contender, theirs: Contender): Promise<Samples> {
   const samples: { ours: Figures[]; theirs: Figures[] } = { ours: [], theirs: [] };
   const contenders = [
@@ -37,12 +37,12 @@ export function rotate<Item>(items: readonly Item[], by: number): Item[] {
 export function pickFigure(samples: readonly Figures[], name: string): number[] {
   return samples.map((figures) => {
     const value = figures[name];
-    if (value === undefined) throw new Error(`A round did not say its ${name}.`);
+    if (value === undefined) throw new Error(`A round did not report its ${name}.`);
     return value;
   });
 }
 
-/** Of what was measured in the same round: what else happened on the machine happened to both. */
+/** Compares figures of the same round, because other load on the machine affected both. */
 export function computeRatios(ours: readonly number[], reference: readonly number[]): number[] {
   return pairs(ours, reference).map(([one, other]) => one / other);
 }
@@ -55,7 +55,7 @@ export function computeQuartiles(values: readonly number[]): Quartiles {
   return { low: quantile(values, 0.25), median: quantile(values, 0.5), high: quantile(values, 0.75) };
 }
 
-/** Between two values in proportion, as most tools do it. */
+/** Interpolates linearly between two values, as most tools do. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const position = (sorted.length - 1) * share;

@@ -1,4 +1,4 @@
-/** What is measured together: numbers of the scoreboard, and how their lines come about. */
+/** A row of the bench: what is measured together, and how its lines are produced. */
 import type { ScoreLine } from "./line.ts";
 import type { BenchWorld } from "./world.ts";
 

@@ -1,4 +1,4 @@
-/** `npm run bench`: the scoreboard. Measures in turns with references, prints the table, writes bench/results.json. */
+/** `npm run bench`: the scoreboard. Alternates between ours and the references, prints the table, writes bench/results.json. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -8,7 +8,7 @@ import { ROWS } from "./rows/index.ts";
 import { tableLines, tablePage } from "./table.ts";
 import { openWorld } from "./world.ts";
 
-/** From dist/bench to the repository. */
+/** The repository's root, from dist/bench. */
 const ROOT = join(import.meta.dirname, "..", "..");
 
 const { values } = parseArgs({
@@ -27,7 +27,7 @@ const known = ROWS.flatMap(({ rows }) => rows);
 const unknown = wanted?.filter((row) => !known.includes(row)) ?? [];
 const isWanted = (row: string) => wanted?.includes(row) ?? true;
 if (unknown.length > 0) {
-  throw new Error(`There is no row ${unknown.join(", ")}. There are: ${known.join(", ")}`);
+  throw new Error(`There is no row ${unknown.join(", ")}. Choose from: ${known.join(", ")}`);
 }
 
 process.exitCode = await bench();
@@ -37,7 +37,7 @@ async function bench(): Promise<number> {
   const startedAt = performance.now();
   const about = [
     ...describeMachine(),
-    `${rounds} rounds${values.quick ? ", small sizes: a look, not a measurement" : ""}`,
+    `${rounds} rounds${values.quick ? ", small sizes: a quick check, not a measurement" : ""}`,
   ];
   const lines: ScoreLine[] = [];
   const broken: string[] = [];
@@ -55,7 +55,7 @@ async function bench(): Promise<number> {
       }
       say(`  ${((performance.now() - from) / 1_000).toFixed(1)} s`);
     }
-    // Before servers are stopped: what was measured is not lost to what goes wrong then.
+    // Written before servers are stopped, so that a failure there does not lose the measurements.
     about.push(...describeMachine().slice(-1), `took ${Math.round((performance.now() - startedAt) / 1_000)} s`);
     const results = { about, lines, broken };
     writeFileSync(join(ROOT, "bench", "results.json"), `${JSON.stringify(results, null, 2)}\n`);

@@ -1,4 +1,4 @@
-/** Rows in bulk: tasks as if they had come into their state, and what was last seen of their agents. */
+/** Inserts rows in bulk: tasks as if they had reached their state, and the last observations of their agents. */
 import type { Operator } from "../src/domain/operator.ts";
 import type { Task, TaskStatus } from "../src/domain/task/task.ts";
 import { upsertOperator } from "../src/store/operators.ts";
@@ -19,11 +19,11 @@ export interface SeedOptions {
   readonly count: number;
   readonly status: TaskStatus;
   readonly repository?: string;
-  /** Also one healthy look at each agent, just now. */
+  /** Also inserts one healthy observation of each agent, just now. */
   readonly withFacts?: boolean;
 }
 
-/** Puts them there past guards and slot counters; answers with the rows. */
+/** Inserts the rows without guards and slot counters; returns them. */
 export async function seedTasks(database: Database, store: Store, options: SeedOptions): Promise<Task[]> {
   const { count, status, repository = "/srv/git/shop.git", withFacts = false } = options;
   await store.asSystem((tx) => upsertOperator(tx, OPERATOR));
@@ -50,7 +50,7 @@ const SEED_FACTS = `
   select id, tenant_id, operator_id, attempt, dispatch_id, $1, 'alive', 'alive', 4242, now(), 'busy', 1000, 1000, now()
   from fleet_tasks where host = $1 on conflict (task_id) do nothing`;
 
-/** Work shared by so many callers, each asking for the next thing as soon as its last one is done. */
+/** Runs work with this many callers, each starting the next item as soon as its last one is done. */
 export async function runConcurrently<Item>(
   callers: number,
   items: readonly Item[],

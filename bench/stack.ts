@@ -1,4 +1,4 @@
-/** Fleets and programs of the bench: one in this process, and the real program as its users start it. */
+/** Fleets and programs of the bench: one in this process, and the real program as users start it. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
@@ -27,7 +27,7 @@ export interface Stack {
 
 export interface StackOptions {
   readonly slots?: number;
-  /** Variables of the programs that are started. */
+  /** Variables for the programs that are started. */
   readonly env?: Readonly<Record<string, string>>;
   /** Operators may have any number of agents here. */
   readonly settings?: Readonly<Record<string, unknown>>;
@@ -62,13 +62,13 @@ export async function openStack(world: BenchWorld, database: Database, options: 
   return { open, config, home, env };
 }
 
-/** What a command needs to talk to the API of this stack. */
+/** What a command needs to call the API of this stack. */
 export async function credentialsFor(stack: Stack): Promise<Record<string, string>> {
   const [token = ""] = await tokensFor(stack, [OPERATOR]);
   return { FLEET_URL: `http://127.0.0.1:${stack.config.PORT}`, FLEET_TOKEN: token };
 }
 
-/** One for each, good for an hour. */
+/** One token for each operator, valid for an hour. */
 export async function tokensFor({ open, config }: Stack, operators: readonly Operator[]): Promise<string[]> {
   const keys = await loadSigningKeys(open.store, config);
   const options = { kind: "access", ttlMs: 3_600_000, issuer: "fleetwright", audience: "fleetwright-api" } as const;
@@ -79,7 +79,7 @@ export async function tokensFor({ open, config }: Stack, operators: readonly Ope
   );
 }
 
-/** Ready when it says so: by then it also knows how to end, and takes its PostgreSQL along. */
+/** Ready when it prints so: by then it also handles signals, and stops its PostgreSQL when it ends. */
 export async function startFleetUp(env: Readonly<Record<string, string>>): Promise<ChildProcess> {
   const child = spawn(process.execPath, [PROGRAM, "up"], {
     env: { ...env },
@@ -97,7 +97,7 @@ export async function startFleetUp(env: Readonly<Record<string, string>>): Promi
   throw new Error(`fleet up ended before it was ready: ${output.slice(-500)}`);
 }
 
-/** A `fleet …` that stays; ended by its pid. Ready when its API says so. */
+/** A long-running `fleet …`; ended by its pid. It is ready when its API reports so. */
 export async function startProgram(
   env: Readonly<Record<string, string>>,
   args: readonly string[],
@@ -132,7 +132,7 @@ async function waitUntilReady(url: string, child: ChildProcess): Promise<void> {
   }
 }
 
-/** Runs a program to its end; how long it took, and what it said. */
+/** Runs a program to its end; returns how long it took, and its output. */
 export async function runTimed(
   argv: readonly string[],
   env: Readonly<Record<string, string>>,

@@ -1,4 +1,4 @@
-/** The scoreboard as people read it, on a terminal and as a page. */
+/** The scoreboard for people, on a terminal and as a page. */
 import pc from "picocolors";
 import type { ScoreLine, Target, Verdict } from "./line.ts";
 import type { Quartiles } from "./rounds.ts";
@@ -81,7 +81,7 @@ function formatTarget(target: Target | undefined, { compared, unit }: ScoreLine)
   return "atLeast" in target ? `≥ ${of}${target.atLeast}${inUnit}` : `≤ ${of}${target.atMost}${inUnit}`;
 }
 
-/** A mismatch always; a reason only where it explains something. */
+/** A mismatch is always shown; a reason only where it explains something. */
 function remarks({ verdict, wrong, reason }: ScoreLine): string[] {
   if (wrong.length > 0) return wrong.map((what) => `mismatch: ${what}`);
   return reason && (verdict === "missed" || verdict === "noise") ? [`why: ${reason}`] : [];

@@ -1,4 +1,4 @@
-/** A tmux server of the bench's own, behind its own socket; ended at the end. */
+/** A tmux server of the bench's own, behind its own socket; stopped at the end. */
 import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,11 +6,11 @@ import { promisify } from "node:util";
 import type { BenchWorld } from "./world.ts";
 
 const run = promisify(execFile);
-/** As many as fit into one command line with ease. */
+/** As many sessions as easily fit into one command line. */
 const BATCH = 50;
 
 export interface Tmux {
-  /** The beginning of every call. */
+  /** The beginning of every tmux command. */
   readonly argv: readonly string[];
   (...args: readonly string[]): Promise<string>;
 }
@@ -29,7 +29,7 @@ export async function openTmuxServer(world: BenchWorld, path?: string): Promise<
   return Object.assign(call, { argv });
 }
 
-/** Each holds one program that does nothing; `names` are those of the sessions. */
+/** Each session holds one program that does nothing; `names` are the sessions' names. */
 export async function startSessions(tmux: Tmux, names: readonly string[]): Promise<void> {
   for (let from = 0; from < names.length; from += BATCH) {
     const commands: string[] = [];

@@ -1,4 +1,4 @@
-/** What every row may use: servers of the bench's own, databases with our schema, homes; all of it gone at the end. */
+/** What every row may use: servers of the bench's own, databases with our schema, homes; all of it is removed at the end. */
 import { chmod, mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,26 +9,26 @@ import { startPostgres } from "../tests/support/servers.ts";
 
 export interface Database {
   readonly url: string;
-  /** As the superuser, past row security. */
+  /** Connects as the superuser, so that row security does not apply. */
   query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
 }
 
 export interface BenchWorld extends AsyncDisposable {
   readonly rounds: number;
-  /** A look, not a measurement: sizes are small. */
+  /** True for a quick check with small sizes, which is not a measurement. */
   readonly quick: boolean;
   readonly redisUrl: string;
-  /** A new one with every migration, as a server loses nothing: fsync is on. */
+  /** Creates a database with every migration and fsync on, as in production. */
   database(): Promise<Database>;
-  /** A new folder, removed at the end. */
+  /** Creates a folder that is removed at the end. */
   folder(name: string): Promise<string>;
-  /** Undone at the end, last first. */
+  /** Registers what is undone at the end, in reverse order. */
   defer(undo: () => Promise<unknown>): void;
-  /** One size for a measurement, another for a look. */
+  /** Picks one size for a measurement, another for a quick check. */
   size(full: number, quick: number): number;
 }
 
-/** What was committed is on the disk, as in production; everything else as the tests' server. */
+/** Commits reach the disk, as in production; everything else is as in the tests' server. */
 const DURABLE = {
   fsync: "on",
   synchronous_commit: "on",

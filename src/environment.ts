@@ -1,4 +1,4 @@
-/** Settings: read from the environment once, checked together, frozen. Nothing else reads process.env. */
+/** The settings: read from the environment once, validated together, frozen. No other file reads process.env. */
 import { isIP } from "node:net";
 import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
@@ -8,7 +8,7 @@ import { channelEnvironment, CHANNELS } from "./domain/notify/channels.ts";
 const Path = z.string().transform((path) => resolve(path));
 const PostgresUrl = z.url({ protocol: /^postgres(ql)?$/, error: "must be a postgres:// URL" });
 
-/** Encryption keys: the newest first. */
+/** Encryption keys, the newest first. */
 const EncryptionKeys = z
   .string()
   .transform((text) => text.split(",").map((key) => key.trim()))
@@ -25,34 +25,36 @@ const EncryptionKeys = z
 
 /** A setting has one name, that of its variable, in the environment, in the code and in the docs. */
 export const Config = z.object({
-  DATABASE_URL: PostgresUrl.optional().describe("PostgreSQL; an embedded one is started when unset"),
+  DATABASE_URL: PostgresUrl.optional().describe("PostgreSQL server; an embedded one is started when unset"),
   DATABASE_DIRECT_URL: PostgresUrl.optional().describe(
-    "PostgreSQL past a pooler, for migrations and LISTEN; DATABASE_URL when unset",
+    "PostgreSQL without a pooler in between, for migrations and LISTEN; DATABASE_URL when unset",
   ),
   DATABASE_POOL_MAX: z.coerce.number().int().min(2).max(100).default(10).describe("connections per process"),
   REDIS_URL: z
     .url({ protocol: /^rediss?$/, error: "must be a redis:// or rediss:// URL" })
     .optional()
-    .describe("queues on Redis; on PostgreSQL when unset"),
+    .describe("Redis server for the queues; they are in PostgreSQL when unset"),
   PORT: z.coerce
     .number()
     .int()
     .min(0)
     .max(65_535)
     .default(8080)
-    .describe("where `fleet web` listens; 0 for any free one"),
+    .describe("port `fleet web` listens on; 0 for any free one"),
   FLEET_HOST: z.string().default("127.0.0.1").describe("address that `fleet web` binds; 0.0.0.0 for all interfaces"),
   FLEET_PUBLIC_URL: z
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
     .optional()
-    .describe("where browsers find `fleet web`, when a proxy or a name stands before it; other host names are refused"),
+    .describe(
+      "public address of `fleet web`, when it is behind a proxy or has a name; requests for other host names are rejected",
+    ),
   FLEET_RATE_PER_OPERATOR: z.coerce
     .number()
     .int()
     .min(60)
     .max(10_000_000)
     .default(6_000)
-    .describe("API requests an operator may make in a minute, of each web process; more are answered 429"),
+    .describe("API requests an operator may make per minute, for each web process; more get status 429"),
   FLEET_RATE_PER_ADDRESS: z.coerce
     .number()
     .int()
@@ -60,7 +62,7 @@ export const Config = z.object({
     .max(10_000_000)
     .default(12_000)
     .describe(
-      "API requests an address (of IPv6: its /64) may make in a minute, of each web process, with or without a token",
+      "API requests an address (for IPv6: its /64) may make per minute, for each web process, with or without a token",
     ),
   FLEET_TRUST_PROXY: z
     .string()
@@ -68,14 +70,14 @@ export const Config = z.object({
     .refine((list) => list.every(isNetwork), "must be addresses or networks (10.0.0.7, 10.0.0.0/8), or loopback")
     .default([])
     .describe(
-      "addresses of the proxies before `fleet web`, with commas; their X-Forwarded-For says who asks. Nobody is believed when unset",
+      "comma-separated addresses of the proxies in front of `fleet web`, whose X-Forwarded-For is trusted; none is trusted when unset",
     ),
   FLEET_ISSUER: z
     .string()
-    .regex(/^[\x21-\x7e]{1,2048}$/, "must be printable letters without a space")
-    .refine((issuer) => issuer !== "fleetwright", "must be another than our own, fleetwright")
+    .regex(/^[\x21-\x7e]{1,2048}$/, "must be printable ASCII characters without spaces")
+    .refine((issuer) => issuer !== "fleetwright", "must differ from our own issuer, fleetwright")
     .optional()
-    .describe("`iss` of another issuer whose tokens are believed; needs the next two"),
+    .describe("`iss` of another issuer whose tokens are accepted; requires the next two"),
   FLEET_ISSUER_JWKS_URL: z
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
     .refine(isHttpsOrLoopback, "must be https, or an address of this machine")
@@ -86,7 +88,7 @@ export const Config = z.object({
     .min(1)
     .max(2048)
     .optional()
-    .describe("`aud` of that issuer's tokens that are meant for this API"),
+    .describe("`aud` that this issuer's tokens for this API have"),
   FLEET_URL: z
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
     .optional()
@@ -95,7 +97,7 @@ export const Config = z.object({
   FLEET_HOME: Path.describe("data of this machine; `fleetwright` in XDG_DATA_HOME or ~/.local/share when unset"),
   FLEET_CONFIG: Path.optional().describe("path of fleet.yaml; the one in the current folder when unset"),
   FLEET_SCHEDULES: Path.optional().describe(
-    "folder of the products' schedules; `schedules` beside fleet.yaml when unset",
+    "folder of the products' schedules; `schedules` next to fleet.yaml when unset",
   ),
   FLEET_HOST_ID: z
     .string()
@@ -107,9 +109,9 @@ export const Config = z.object({
     .min(0)
     .max(1000)
     .default(4)
-    .describe("agents at once on this machine; 0 holds none"),
+    .describe("how many agents may run at once on this machine; 0 runs none"),
   FLEET_HEARTBEAT_INTERVAL_MS: z.coerce.number().int().min(100).default(15_000).describe("how often an agent reports"),
-  FLEET_TICK_MS: z.coerce.number().int().min(50).default(5_000).describe("how often a machine and the monitor look"),
+  FLEET_TICK_MS: z.coerce.number().int().min(50).default(5_000).describe("how often a machine and the monitor poll"),
   FLEET_TMUX_SOCKET: z
     .string()
     .regex(/^[A-Za-z0-9_-]{1,64}$/, "must be 1 to 64 letters, digits, _ and -")
@@ -121,24 +123,24 @@ export const Config = z.object({
     .default("fleet")
     .describe("prefix of all queues; with braces ({fleet}) for Redis Cluster"),
   FLEET_ENCRYPTION_KEY: EncryptionKeys.optional().describe(
-    "encrypts private keys and secrets in the database: 32 bytes as base64, or several with commas, of which the first seals and all open; kept in a file of this home when unset",
+    "encrypts private keys and secrets in the database: 32 bytes as base64, or several separated by commas: the first encrypts, all decrypt; generated and stored in a file of this home when unset",
   ),
   ...channelEnvironment(CHANNELS),
   FLEET_LOG_LEVEL: z
     .enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"])
     .default("info")
     .describe("least severe line that is logged"),
-  FLEET_SEED: z.coerce.number().int().min(0).optional().describe("makes chance repeatable, for tests"),
+  FLEET_SEED: z.coerce.number().int().min(0).optional().describe("makes randomness repeatable, for tests"),
 });
 
-/** Keys that come over a network in the clear are anybody's keys. */
+/** Keys that arrive over an unencrypted network could be anyone's. */
 function isHttpsOrLoopback(url: string): boolean {
   const { protocol, hostname } = new URL(url);
   return protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
 }
 export type Config = Readonly<z.output<typeof Config>>;
 
-/** What the machine itself says, where the environment says nothing. */
+/** The machine's own values, for variables that are not set. */
 export interface Machine {
   readonly homeDir: string;
   readonly hostName: string;
@@ -146,7 +148,7 @@ export interface Machine {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Every wrong variable is named in one error; an empty one counts as unset. */
+/** One error names every invalid variable; an empty one counts as unset. */
 export function readConfig(env: Environment, machine: Machine): Config {
   const given: Record<string, string> = {
     FLEET_HOME: join(dataDir(env, machine), "fleetwright"),
@@ -162,7 +164,7 @@ export function readConfig(env: Environment, machine: Machine): Config {
   throw new FleetError("invalid-input", `The environment is not valid:\n${z.prettifyError(config.error)}`, { wrong });
 }
 
-/** `10.0.0.7`, `10.0.0.0/8`, `2001:db8::/32`, or a word that stands for several. Not all of them: anybody could be anybody. */
+/** Accepts `10.0.0.7`, `10.0.0.0/8`, `2001:db8::/32`, or a word for several networks. Not for all: then any client could forge its address. */
 function isNetwork(text: string): boolean {
   if (text === "loopback" || text === "linklocal" || text === "uniquelocal") return true;
   const [address = "", bits, ...more] = text.split("/");
@@ -172,12 +174,12 @@ function isNetwork(text: string): boolean {
   );
 }
 
-/** A relative XDG_DATA_HOME is to be ignored, says its specification. */
+/** The specification requires a relative XDG_DATA_HOME to be ignored. */
 function dataDir({ XDG_DATA_HOME: given = "" }: Environment, { homeDir }: Machine): string {
   return isAbsolute(given) ? given : join(homeDir, ".local", "share");
 }
 
-/** The first word of the host name, in the letters a queue's name may have. */
+/** The first label of the host name, reduced to the characters that a queue's name may have. */
 function toHostId(hostName: string): string {
   const [first = ""] = hostName.split(".");
   const word = first.replaceAll(/[^A-Za-z0-9-]+/g, "-").replaceAll(/^-+|-+$/g, "");

@@ -1,4 +1,4 @@
-/** Row 13: how many requests a second pass the gate, exactly counted, against a counter and nothing else. */
+/** Row 13: how many requests per second pass admission, with exact counting, compared with a bare counter. */
 import { Pool } from "pg";
 import { spawnQueue } from "../../queues/spawn.ts";
 import type { Operator } from "../../src/domain/operator.ts";

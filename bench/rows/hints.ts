@@ -1,4 +1,4 @@
-/** Rows 3 and 12b: the outbox on its way to the queue: how soon one hint is there, and how many go a second. */
+/** Rows 3 and 12b: the outbox relay: how soon one hint reaches the queue, and how many per second. */
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { Queue, Worker } from "bullmq";
@@ -31,7 +31,7 @@ export const hintsRow: BenchRow = {
   },
 };
 
-/** From the commit that accepts it to the first line of its processor, nothing else to do. */
+/** Measures from the commit that accepts the request to the first line of its processor, with nothing else to do. */
 async function measureLatency(world: BenchWorld, database: Database, stack: Stack): Promise<ScoreLine[]> {
   const { open } = stack;
   const arrived = new Map<string, () => void>();
@@ -85,7 +85,7 @@ async function measureLatency(world: BenchWorld, database: Database, stack: Stac
   ];
 }
 
-/** The same queue options, added by the one who then waits. */
+/** The same queue options, but the waiting caller adds the job itself. */
 function addDirectly(world: BenchWorld, count: number): Contender {
   const arrived = new Map<string, () => void>();
   const connection = new Redis(world.redisUrl, { maxRetriesPerRequest: null });
@@ -153,7 +153,8 @@ async function measureThroughput(world: BenchWorld, database: Database, stack: S
     unit: "rows/s",
     target: { atLeast: 0.8 },
     wrong: [...wrong],
-    reason: "claiming and marking a batch in PostgreSQL comes before and after the same addBulk, not beside it",
+    reason:
+      "claiming and marking a batch in PostgreSQL comes before and after the same addBulk, not in parallel with it",
   };
   return toScoreLine(options, pickFigure(samples.ours, "rate"), pickFigure(samples.theirs, "rate"));
 }

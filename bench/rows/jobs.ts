@@ -1,4 +1,4 @@
-/** Row 2: durable jobs through Redis: a job is claimed, its processor moves a task, and that is committed. */
+/** Row 2: durable jobs through Redis: a job is claimed, its processor moves a task, and the move is committed. */
 import { randomUUID } from "node:crypto";
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
@@ -82,7 +82,7 @@ async function runDurable(
   return { rate: (tasks.length / ms) * 1_000 };
 }
 
-/** The same jobs with the same options, answered by nothing. */
+/** The same jobs with the same options, and a processor that does nothing. */
 async function runBare(world: BenchWorld, count: number, concurrency: number): Promise<Figures> {
   const prefix = `n${randomUUID().slice(-8)}`;
   const connection = new Redis(world.redisUrl, { maxRetriesPerRequest: null });

@@ -1,4 +1,4 @@
-/** Row 14: what people and programs list, among a million tasks: page by page, with every filter, and by which plan. */
+/** Row 14: what people and programs list, among a million tasks: page by page, with every filter, and with which query plan. */
 import { listAuditRecords, getNextAuditId } from "../../src/store/audit-reading.ts";
 import { listFacts } from "../../src/store/heartbeats.ts";
 import { listOrders } from "../../src/store/orders.ts";
@@ -23,7 +23,7 @@ type ListingQuery = (tx: Tx, by: Operator) => Promise<unknown>;
 interface Listing {
   readonly what: string;
   readonly query: ListingQuery;
-  /** As an admin, of all tenants at once. */
+  /** Lists the tasks of all tenants, as an admin does. */
   readonly all?: boolean;
 }
 
@@ -37,7 +37,7 @@ const tasks =
   (tx) =>
     listTaskPage(tx, { ...search, limit: PAGE });
 
-/** Each documented filter of each listing; where a filter may find much or nothing, both. */
+/** Each documented filter of each listing; where a filter may match much or nothing, both cases. */
 const LISTINGS: readonly Listing[] = [
   { what: "/tasks", query: tasks({}) },
   { what: "/tasks?cursor, a year back", query: tasks({ before: A_YEAR_AGO }) },
@@ -78,7 +78,7 @@ async function liveTasksWithFacts(tx: Tx): Promise<void> {
   );
 }
 
-/** One look of the reader of the audit log: so many numbers back. */
+/** One page of the audit log, for a reader that goes back this many entries. */
 async function latestEntries(tx: Tx): Promise<void> {
   const before = await getNextAuditId(tx);
   await listAuditRecords(tx, {}, { from: Math.max(1, before - 5_000), before, limit: PAGE });
@@ -108,7 +108,7 @@ export const listingsRow: BenchRow = {
       const ours = async () => {
         const times: number[] = [];
         for (let at = 0; at < repeats; at += 1) {
-          // The largest tenant every fifth time: who has most, lists most.
+          // Every fifth request is from the largest tenant, because it lists most.
           const by = tenantOperator(at % 5 === 0 ? 0 : at % TENANTS);
           times.push(await timeTransaction(store, principalFor(listing, by), (tx) => listing.query(tx, by)));
         }
@@ -145,7 +145,7 @@ async function timeTransaction(store: Store, on: Principal, work: (tx: Tx) => Pr
   return performance.now() - from;
 }
 
-/** For the largest tenant and for a small one: what is read whole among what grows, and by which means the rest. */
+/** For the largest tenant and a small one: which growing tables are read by a sequential scan, and which indexes serve the rest. */
 async function checkPlans(store: Store, listing: Listing): Promise<{ wrong: string[]; plan: string }> {
   const wrong = new Set<string>();
   let plan = "";
@@ -158,7 +158,7 @@ async function checkPlans(store: Store, listing: Listing): Promise<{ wrong: stri
   return { wrong: [...wrong], plan };
 }
 
-/** Partitions by the name of their table. */
+/** Maps partitions to the name of their table. */
 function isGrowing(table: string): boolean {
   return GROWING_TABLES.some((name) => table === name || table.startsWith(`${name}_`));
 }

@@ -1,4 +1,4 @@
-/** 500 requests a second of mixed reads, of fifty tenants, to a real web process over HTTP, with a million tasks behind it. */
+/** 500 requests per second of mixed reads, from fifty tenants, to a real web process over HTTP, with a million tasks behind it. */
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
@@ -11,13 +11,13 @@ import type { Database } from "../world.ts";
 
 const RATE = 500;
 const P99_MS = 100;
-/** Where the rate is too much: how much of it would not be, by these steps. */
+/** Where the rate is too high, it is lowered in these steps to find a rate that holds. */
 const STEPS = [500, 450, 400, 350, 300, 250, 200, 150, 100, 50];
-/** Requests are sent when their time has come, answered or not: a slow answer delays none, and its wait counts. */
+/** Requests are sent on schedule, answered or not: a slow answer delays no other, and its waiting time counts. */
 const BURST_MS = 1;
 const SOCKETS = 64;
 
-/** What is asked for, and how often of a hundred times. `{id}` is a task of the tenant's. */
+/** The requests, and how many of a hundred use each. `{id}` is a task of the tenant. */
 const MIX: readonly (readonly [share: number, path: string])[] = [
   [30, "/tasks"],
   [16, "/tasks/{id}"],
@@ -68,7 +68,7 @@ export const loadRow: BenchRow = {
     const held = await sustainableRate((rate) => drive({ ...options, paths: PATHS, rate }, world.rounds));
     const notes = [
       `the web process spent ${spent.toFixed(2)} ms of a processor on a read`,
-      `beside PostgreSQL and who asks, it holds ${held} reads/s with p99 ≤ ${P99_MS} ms`,
+      `next to PostgreSQL and the load generator, it sustains ${held} reads/s with p99 ≤ ${P99_MS} ms`,
     ];
     await stopProgram(web);
     const wrong = [...refused].map(([why, count]) => `${count} × ${why}`);
@@ -99,7 +99,7 @@ export const loadRow: BenchRow = {
   },
 };
 
-/** The largest step at which answers keep up, and few are late. */
+/** The largest step at which answers keep up with requests, and few are late. */
 async function sustainableRate(driveAt: (rate: number) => Promise<Figures>): Promise<number> {
   for (const rate of STEPS) {
     const { p99 = Infinity, rate: answered = 0 } = await driveAt(rate);
@@ -108,7 +108,7 @@ async function sustainableRate(driveAt: (rate: number) => Promise<Figures>): Pro
   return 0;
 }
 
-/** What a process has used so far; the kernel counts in hundredths of a second. */
+/** The CPU time a process has used so far; the kernel counts in hundredths of a second. */
 function readCpuMs(pid: number | undefined): number {
   const fields =
     readFileSync(`/proc/${pid ?? "self"}/stat`, "utf8")
@@ -121,7 +121,7 @@ function operators() {
   return Array.from({ length: TENANTS * 2 }, (_, at) => tenantOperator(at % TENANTS, Math.floor(at / TENANTS)));
 }
 
-/** Each with a task of their tenant to ask for by its id. */
+/** Each caller with a task of their tenant to request by its id. */
 async function listCallers(database: Database, tokens: readonly string[]): Promise<Caller[]> {
   const rows = await database.query(
     `select (select id from fleet_tasks t where t.tenant_id = o.tenant_id and t.removed_at is null order by created_at desc limit 1) as id
@@ -135,13 +135,13 @@ interface LoadOptions {
   readonly callers: readonly Caller[];
   readonly paths: readonly string[];
   readonly ms: number;
-  /** Requests a second. */
+  /** Requests per second. */
   readonly rate: number;
-  /** What was not answered with 200, and how often. */
+  /** The responses other than 200, with their counts. */
   readonly refused: Map<string, number>;
 }
 
-/** Sends at the rate for so long; each wait counts from when its request was due, not from when it found a socket. */
+/** Sends at the rate for this long; each wait counts from when its request was due, not from when it found a socket. */
 async function drive({ url, callers, paths, ms, rate, refused }: LoadOptions, round: number): Promise<Figures> {
   const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS });
   const waits: number[] = [];
@@ -160,7 +160,7 @@ async function drive({ url, callers, paths, ms, rate, refused }: LoadOptions, ro
       const due = Math.min(total, Math.ceil(((performance.now() - from) / 1_000) * rate));
       for (; sent < due; sent += 1) {
         const dueAt = from + (sent / rate) * 1_000;
-        // Every caller comes by with everything: the two turn at different speeds.
+        // Every caller sends every request over time, because the two lists rotate at different speeds.
         const caller = callers[(sent + Math.floor(sent / callers.length) * 7 + round) % callers.length];
         const path = paths[(sent * 37 + round * 11) % paths.length] ?? "";
         if (!caller) continue;

@@ -1,4 +1,4 @@
-/** Row 10: planning over many products, against what it takes to parse the same inputs. */
+/** Row 10: planning over many products, compared with parsing the same inputs. */
 import { createHash } from "node:crypto";
 import { Intent } from "../../src/domain/orders/order.ts";
 import { createPlan } from "../../src/domain/plan/plan.ts";
@@ -29,7 +29,7 @@ export const planRow: BenchRow = {
       what: "plan / JSON.parse, 100,000 products",
       reference: "1,000 products",
       unit: "×",
-      // Linear: parsing, which is, gets dearer per product, too, as lists outgrow the processor's caches.
+      // Planning is linear. So is parsing, but it gets slower per product too, as lists outgrow the processor's caches.
       target: { atMost: 1.5 },
     };
     return [...lines, toScoreLine(options, shares.get(100_000) ?? [], shares.get(1_000) ?? [])];
@@ -72,12 +72,12 @@ function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-/** Products of every kind, each with the runs that one has; in no order. */
+/** Products of every kind, each with typical runs; unsorted. */
 function manyInputs(count: number): PlanInputs {
   const products: PlanProduct[] = [];
   const runs: PlanRun[] = [];
   for (let at = 0; at < count; at += 1) {
-    // Spread over the list, so that nothing comes sorted.
+    // Spread over the list, so that nothing is sorted by accident.
     const n = (at * 7_919) % count;
     const id = `product-${String(n).padStart(6, "0")}`;
     products.push({

@@ -1,4 +1,4 @@
-/** Row 7: `fleet ps` of many agents, as somebody who types it waits for it: a new program, a real API, real rows. */
+/** Row 7: `fleet ps` of many agents, as a user waits for it: a new process, a real API, real rows. */
 import { toScoreLine, type ScoreLine, type ScoreLineOptions } from "../line.ts";
 import { pickFigure, interleave, computePercentiles } from "../rounds.ts";
 import type { BenchRow } from "../row.ts";

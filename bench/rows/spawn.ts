@@ -1,4 +1,4 @@
-/** Rows 4, 5, 11: from request to first heartbeat, one spawn and twenty, against the same by hand; and what a supervisor weighs. */
+/** Rows 4, 5, 11: from request to first heartbeat, for one spawn and for twenty, compared with the same steps by hand; and the memory of a supervisor. */
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -130,14 +130,14 @@ async function spawnTwenty(
 interface Spawner {
   /** How long one took. */
   readonly one: () => Promise<number>;
-  /** Ends what runs and removes it. */
+  /** Ends what is running and removes it. */
   readonly tidy: () => Promise<unknown>;
-  /** Of all that run now, in MiB each, without their agents. */
+  /** The memory of all that are running now, in MiB each, without their agents. */
   supervisorMemory(): number;
   wrong(): string[];
 }
 
-/** A whole worker in this process; the beat is known when the worker itself has seen it. */
+/** A whole worker in this process; a beat counts when the worker itself has seen it. */
 async function openSpawner(world: BenchWorld, repository: string): Promise<Spawner> {
   const database = await world.database();
   const { open, home } = await openStack(world, database, { slots: 100 });
@@ -183,7 +183,7 @@ async function openSpawner(world: BenchWorld, repository: string): Promise<Spawn
   };
 }
 
-/** As if it had ended long ago, and been seen to. */
+/** Makes the row appear to have ended long ago, and to have been observed since. */
 const MARK_CANCELLED = `update fleet_tasks set status = 'cancelled', completed_at = now(), waiting_for = null, workspace_path = null
   where id = $1`;
 
@@ -201,7 +201,7 @@ interface ManualSpawner {
   readonly tidy: () => Promise<unknown>;
 }
 
-/** What somebody would type, as fast as a program can type it; a beat is a file that the program writes first. */
+/** What a user would type, as fast as a program can type it; a beat is a file that the program writes first. */
 async function openManualSpawner(world: BenchWorld, repository: string): Promise<ManualSpawner> {
   const dir = await world.folder("hand");
   const tmux: Tmux = await openTmuxServer(world);
@@ -240,7 +240,7 @@ async function aRepository(world: BenchWorld): Promise<string> {
   return newCheckout(path, Object.fromEntries(files));
 }
 
-/** The supervisor's shells of this home: those whose command line names it and which are not the agent. */
+/** The supervisor's shells of this home: those whose command line names it, except the agent's. */
 function measureSupervisorMemory(home: string): number {
   let kib = 0;
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {

@@ -30,8 +30,8 @@ export const startUpRow: BenchRow = {
         reference: "node -e 0",
         unit: "ms",
         target: { atMost: 1.6 },
-        wrong: /0\.1\.0|ps/.test(stdout) ? [] : ["it does not say what was asked"],
-        reason: "loading our modules; Node 20 keeps no compiled code between calls (22.8 and later do)",
+        wrong: /0\.1\.0|ps/.test(stdout) ? [] : ["it does not print what was requested"],
+        reason: "loading our modules; Node 20 caches no compiled code between calls (22.8 and later do)",
       };
       lines.push(toScoreLine(options, pickFigure(samples.ours, "wall"), pickFigure(samples.theirs, "wall")));
     }

@@ -1,4 +1,4 @@
-/** Row 9: the monitor's look at many live tasks of which none needs anything. */
+/** Row 9: the monitor's sweep over many live tasks of which none needs anything. */
 import { join } from "node:path";
 import { sweepShard } from "../../src/conductor/monitor/sweep.ts";
 import { listLiveTasks } from "../../src/store/tasks.ts";
@@ -27,7 +27,7 @@ export const sweepRow: BenchRow = {
       await database.query("analyze");
       const wrong = new Set<string>();
       const sweep = async () => {
-        // Agents that beat while nobody sweeps.
+        // The agents' heartbeats are refreshed, because no worker runs during the measurement.
         await database.query("update heartbeats set heartbeat_at = now(), progress_at = now(), observed_at = now()");
         const from = performance.now();
         const swept = await sweepShard(fleet, ALL);

@@ -1,4 +1,4 @@
-/** Untrusted text: 1 MB of what is meant to make reading slow, redacted, stripped and escaped. */
+/** Untrusted text: 1 MB that is designed to make parsing slow, redacted, stripped and escaped. */
 import { escapeForTerminal } from "../../src/domain/text/escape.ts";
 import { createRedactor } from "../../src/domain/text/redact.ts";
 import { stripTerminal } from "../../src/domain/text/terminal-text.ts";
@@ -7,7 +7,7 @@ import { pickFigure, interleave } from "../rounds.ts";
 import type { BenchRow } from "../row.ts";
 
 const BYTES = 1_000_000;
-/** Beginnings without ends: what makes a careless expression read the rest again and again. */
+/** Beginnings without ends, which make a careless regular expression read the rest again and again. */
 const BAIT = [
   "eyJaaaaaaaa.",
   "-----BEGIN PRIVATE KEY-----\n",
@@ -64,7 +64,7 @@ export const textRow: BenchRow = {
         compared: "value",
         target: { atMost: 50 },
         notes: [`slowest: ${JSON.stringify(worst.bait)} over and over`],
-        reason: "every place is looked at once for each kind of secret",
+        reason: "every position is scanned once for each kind of secret",
       } as const;
       lines.push(toScoreLine(options, pickFigure(samples.ours, "ms"), pickFigure(samples.theirs, "ms")));
     }

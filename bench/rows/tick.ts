@@ -1,4 +1,4 @@
-/** Row 6: one tick of a host that holds 200 agents: how long, how many programs it starts, how many statements it sends. */
+/** Row 6: one tick of a host that holds 200 agents: how long it takes, how many programs it starts, how many statements it sends. */
 import childProcess from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -63,7 +63,7 @@ async function measureTick(world: BenchWorld, agents: number): Promise<TickResul
   const wrong = new Set<string>();
 
   const tick = async () => {
-    // Every agent has written and beaten since the last tick, as busy ones do.
+    // Every agent has written output and a heartbeat since the last tick, as busy agents do.
     for (const { log, beat, text } of beats) {
       appendFileSync(log, "a line of output\n");
       writeFileSync(beat, text());
@@ -103,7 +103,7 @@ async function measureTick(world: BenchWorld, agents: number): Promise<TickResul
   };
 }
 
-/** Runs as their supervisors leave them, without 200 supervisors: two cores would measure those. */
+/** Attempts as their supervisors leave them, without 200 supervisors, because two cores would then measure those. */
 async function prepareRuns(home: string, tasks: readonly Task[], tmux: Tmux) {
   mkdirSync(join(home, "tmux"), { recursive: true });
   await startSessions(
@@ -152,7 +152,7 @@ function makeSpec(task: Task, home: string): Record<string, unknown> {
   };
 }
 
-/** Everything that starts a program or sends a statement in this process goes through these two. */
+/** Counts here, because everything that starts a program or sends a statement in this process calls these two. */
 function countCalls(): { stop(): { programs: number; statements: number } } {
   const counts = { programs: 0, statements: 0 };
   const { spawn } = childProcess;

@@ -1,4 +1,4 @@
-/** Rows 1, 1b, 1c: durable transitions (compare-and-set, audit chain, outbox; row security on), many at once and one alone. */
+/** Rows 1, 1b, 1c: durable transitions (compare-and-set, audit chain, outbox; row security on), many in parallel and one alone. */
 import { randomUUID } from "node:crypto";
 import { Pool } from "pg";
 import { ciQueue } from "../../queues/ci.ts";
@@ -154,7 +154,7 @@ function openNaivePool(world: BenchWorld, { url }: Database): Pool {
   return pool;
 }
 
-/** The same rows by the same guards, one statement after another: what most code would do. */
+/** The same rows through the same guards, one statement after another, as most code would do it. */
 async function transitionNaively(pool: Pool, task: Task): Promise<void> {
   const client = await pool.connect();
   const transition = toReviewing(task);
@@ -199,17 +199,17 @@ async function transitionNaively(pool: Pool, task: Task): Promise<void> {
   }
 }
 
-/** Each moved once, with one entry in its chain and two outbox rows. */
+/** Checks that each task moved once, with one entry in its chain and two outbox rows. */
 export async function checkTransitioned(database: Database, tasks: readonly Task[]): Promise<string[]> {
   const ids = tasks.map(({ id }) => id);
   const [counted] = await database.query(
     `select (select count(*)::int from fleet_tasks where id = any($1) and status = 'reviewing' and version = 4 and audit_seq = 1) as moved,
        (select count(*)::int from audit_log a join fleet_tasks t on t.id = a.task_id
           where t.id = any($1) and a.hash = t.audit_head) as audited,
-       (select count(*)::int from outbox where task_id = any($1)) as told`,
+       (select count(*)::int from outbox where task_id = any($1)) as published`,
     [ids],
   );
-  const expected = { moved: tasks.length, audited: tasks.length, told: 2 * tasks.length };
+  const expected = { moved: tasks.length, audited: tasks.length, published: 2 * tasks.length };
   return Object.entries(expected)
     .filter(([name, count]) => counted?.[name] !== count)
     .map(([name, count]) => `${String(counted?.[name])} ${name}, not ${count}`);

@@ -1,4 +1,4 @@
-/** Row 15: `fleet up` until it answers, in a new home and in a known one, against PostgreSQL alone. */
+/** Row 15: `fleet up` until it answers, in a new home and in an existing one, compared with PostgreSQL alone. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import {

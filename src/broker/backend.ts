@@ -1,4 +1,4 @@
-/** Redis or PostgreSQL behind BullMQ. The choice is made here and nowhere else; what each needs is in its own file. */
+/** Chooses Redis or PostgreSQL as BullMQ's backend. Only this file chooses; what each backend needs is in its own file. */
 import type { Backend } from "./contract.ts";
 import { openPostgresBackend } from "./postgres.ts";
 import { openRedisBackend } from "./redis.ts";
@@ -6,13 +6,13 @@ import { openRedisBackend } from "./redis.ts";
 export { migrateQueueBackend } from "./postgres.ts";
 
 export interface BackendOptions {
-  /** Queues on Redis when it is set. */
+  /** Queues are on Redis when it is set. */
   readonly redisUrl?: string | undefined;
-  /** Queues on PostgreSQL otherwise. A direct connection: LISTEN does not work through a transaction-mode pgbouncer. */
+  /** Queues are on PostgreSQL otherwise. It must be a direct connection: LISTEN does not work through a transaction-mode pgbouncer. */
   readonly databaseUrl?: string | undefined;
   /**
-   * Keeps the queues of several deployments apart in one Redis or database. A proxy in front of a Redis cluster needs a
-   * hash tag, so that all keys lie in one slot: `{fleet}`.
+   * Separates the queues of several deployments in one Redis or database. A proxy in front of a Redis cluster needs a
+   * hash tag, so that all keys are in one slot: `{fleet}`.
    */
   readonly prefix: string;
   readonly onError: (error: Error) => void;

@@ -1,4 +1,4 @@
-/** Queue definitions made to run. With its neighbours in this folder, the only code that knows BullMQ exists. */
+/** Runs queue definitions. Only this folder knows that BullMQ exists. */
 import type { BulkJobOptions, JobState, Queue } from "bullmq";
 import type { QueueDefinition } from "../../queues/define.ts";
 import type { Schedule } from "../../schedules/define.ts";
@@ -32,7 +32,7 @@ export interface QueueDepth {
 
 export interface BrokerOptions extends Omit<BackendOptions, "prefix"> {
   readonly prefix?: string | undefined;
-  /** A worker that claims nothing although there is work: the process should end and be restarted. */
+  /** Called for a worker that claims nothing although there is work: the process should end and be restarted. */
   readonly onStuck?: ((queue: string, sentence: string) => void) | undefined;
   readonly stuckMs?: number | undefined;
   readonly random?: (() => number) | undefined;
@@ -40,38 +40,38 @@ export interface BrokerOptions extends Omit<BackendOptions, "prefix"> {
 
 export interface Broker {
   readonly backend: "redis" | "postgres";
-  /** PostgreSQL connections this broker takes at most, for the connection budget; 0 on Redis. */
+  /** The maximum of PostgreSQL connections this broker takes, for the connection budget; 0 on Redis. */
   readonly databaseConnections: number;
   /**
-   * For the outbox relay alone: adds jobs, of many queues at once. The same id while the job exists, also finished, is the same
-   * job. A payload that does not fit refuses the whole call before anything is added; `facts.index` says which one.
+   * For the outbox relay only: adds jobs to many queues at once. While a job with the same id exists, even finished, the id names
+   * that job. A payload that does not fit rejects the whole call before anything is added; `facts.index` is its position.
    */
   addJobs(jobs: readonly QueuedJob[]): Promise<void>;
   consume(queue: QueueDefinition, answer: JobHandler, options?: { concurrency?: number }): Promise<Consumer>;
   getJobStatuses(queue: QueueDefinition, jobIds: readonly string[]): Promise<Map<string, JobStatus>>;
   depth(queue: QueueDefinition): Promise<QueueDepth>;
-  /** The whole truth about schedules: what is not listed is removed, in every queue this broker has touched. */
+  /** Sets all schedules: a scheduler that is not listed is removed, in every queue this broker has touched. */
   applySchedules(schedules: readonly Schedule[]): Promise<AppliedSchedules>;
   listSchedulers(queues: readonly QueueDefinition[]): Promise<Scheduler[]>;
-  /** Removes finished jobs that are older than the queue keeps; BullMQ itself only looks when another one finishes. */
+  /** Removes finished jobs that are past the queue's retention; BullMQ itself only checks when another job finishes. */
   clean(queue: QueueDefinition): Promise<number>;
-  /** 0 to 1; the relay pauses at 0.75, since a full Redis stops the workers too. */
+  /** From 0 to 1; the relay pauses at 0.75, since a full Redis stops the workers too. */
   memoryPressure(): Promise<number>;
   /** For the queue board, which shows BullMQ's own objects. */
   bullQueues(queues: readonly QueueDefinition[]): Queue[];
-  /** Stops claiming; what has not ended after `graceMs` is aborted and handed back to other workers. */
+  /** Stops claiming; jobs that have not ended after `graceMs` are aborted and handed back to other workers. */
   drain(graceMs?: number): Promise<void>;
-  /** Drains, then lets go of every connection. A second call waits for the first. */
+  /** Drains, then closes every connection. A second call waits for the first. */
   close(): Promise<void>;
 }
 
 const DEFAULT_PREFIX = "fleet";
-/** Well under the ten seconds after which PostgreSQL ends a relay that sits on its row locks. */
+/** Well below the ten seconds after which PostgreSQL ends a relay that holds its row locks without progress. */
 const CALL_TIMEOUT_MS = 5_000;
 const CLEAN_BATCH = 1_000;
-/** A job is a hint of at most 1 KB: ids, no prompt, no secret. */
+/** A job is a hint of at most 1 KB: ids only, no prompt, no secret. */
 const MAX_PAYLOAD_BYTES = 1_024;
-/** States asked at once: enough to fill the pipe, few enough to let workers through in between. */
+/** How many states are read at once: enough to fill the pipeline, few enough to let workers' commands in between. */
 const STATUS_BATCH_SIZE = 100;
 
 export async function openBroker(options: BrokerOptions): Promise<Broker> {
@@ -82,7 +82,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const getQueue = (name: string) =>
     getOrCreate(queues, name, () => {
       const queue = backend.openQueue(name);
-      // BullMQ remembers a failed beginning for ever, so a queue that had one is opened again when it is next asked for.
+      // BullMQ never retries a failed initialization, so a queue that had one is reopened when it is next requested.
       queue.waitUntilReady().catch(() => queues.delete(name));
       return queue;
     });
@@ -102,7 +102,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     },
 
     async consume(definition, answer, { concurrency } = {}) {
-      getQueue(definition.name); // so that its schedulers are looked after, and the watchdog can look
+      getQueue(definition.name); // opened here, so that its schedulers are maintained and the watchdog can check it
       const open = () => openConsumer({ backend, definition, handler: answer, concurrency, random });
       const consumer = await callQueue(definition.name, open);
       consumers.add(consumer);
@@ -134,7 +134,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   };
 }
 
-/** What of a definition BullMQ wants to hear with each job. */
+/** The options of a definition that BullMQ takes with each job. */
 export function jobOptions(queue: QueueDefinition, payload: unknown): BulkJobOptions {
   const priority = queue.priority(payload);
   return {
@@ -171,10 +171,10 @@ function readPayload(queue: QueueDefinition, payload: unknown, index: number): u
   }
 }
 
-/** BullMQ gives `:` a meaning, numbers its own jobs with integers, and takes an empty id for none. */
+/** BullMQ gives `:` a meaning, numbers its own jobs with integers, and treats an empty id as none. */
 function assertJobId(id: string, queue: string): string {
   if (id !== "" && !id.includes(":") && !/^[+-]?\d+$/.test(id)) return id;
-  throw new Error(`Queue ${queue} makes the job id "${id}": an id is not empty, not a number, and has no ":".`);
+  throw new Error(`Queue ${queue} produces the job id "${id}": an id must not be empty, a number, or contain ":".`);
 }
 
 async function applyAllSchedules(
@@ -220,11 +220,11 @@ async function readDepth(queue: Queue): Promise<QueueDepth> {
 async function clean(queue: Queue, { keepCompleted, keepFailed }: QueueDefinition): Promise<number> {
   const completed = await queue.clean(keepCompleted.ageMs, CLEAN_BATCH, "completed");
   const failed = await queue.clean(keepFailed.ageMs, CLEAN_BATCH, "failed");
-  await queue.getBackend().setQueueMeta(queue.metaValues); // a wiped Redis forgets how many events to keep
+  await queue.getBackend().setQueueMeta(queue.metaValues); // a wiped Redis has lost how many events to retain
   return completed.length + failed.length;
 }
 
-/** Bounded, and failing in our words: a queue that was opened while its store is away waits for it without limit. */
+/** Bounded, and with our own error: BullMQ waits without limit for a queue that was opened while its store is down. */
 async function callQueue<Value>(queue: string, work: () => Promise<Value>): Promise<Value> {
   try {
     return await withTimeout(CALL_TIMEOUT_MS, work());
@@ -243,7 +243,7 @@ function getOrCreate<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Val
   return made;
 }
 
-/** A lost connection is reported by everything that shares it: told once is enough. */
+/** Everything that shares a lost connection reports it, so it is logged only once. */
 function reportOnce(onError: (error: Error) => void): (error: Error) => void {
   const reported = new WeakSet<Error>();
   return (error) => {

@@ -1,4 +1,4 @@
-/** One queue's worker in this process: claims jobs, lets them be answered, and gives back in time what it cannot finish. */
+/** One queue's worker in this process: claims jobs, runs their processor, and hands back in time what it cannot finish. */
 import { UnrecoverableError, WaitingError, type Job, type Worker } from "bullmq";
 import type { QueueDefinition } from "../../queues/define.ts";
 import { FleetError } from "../domain/errors.ts";
@@ -9,15 +9,15 @@ export type JobHandler = (data: unknown, signal: AbortSignal) => Promise<unknown
 
 export interface Consumer {
   readonly queue: string;
-  /** Jobs that are being answered now. */
+  /** How many jobs are being processed now. */
   readonly running: number;
   /** When a job was last claimed, in milliseconds of `performance.now()`. */
   readonly claimedAt: number;
   readonly paused: boolean;
-  /** Claims nothing more; what runs, runs on. */
+  /** Stops claiming; running jobs continue. */
   pause(): Promise<void>;
   resume(): Promise<void>;
-  /** Waits `graceMs` for what runs, then aborts it and hands it back, which takes at most about six seconds more. */
+  /** Waits `graceMs` for running jobs, then aborts them and hands them back, which takes at most about six seconds more. */
   close(graceMs?: number): Promise<void>;
 }
 
@@ -30,21 +30,21 @@ export interface ConsumerOptions {
 }
 
 /**
- * A job of a killed process is run again within lock + look = 7.5 s at worst. The lock is renewed every half of its length, so
- * an event loop may be blocked for three seconds before a second worker takes the job too (its epoch then refuses the first).
+ * A job of a killed process is run again within lock + check = 7.5 s at worst. The lock is renewed every half of its length, so
+ * an event loop may be blocked for three seconds before a second worker takes the job too (its epoch then rejects the first).
  */
 const LOCK_MS = 6_000;
 const STALLED_CHECK_MS = 1_500;
-/** Stalls are no attempts: how often a task may crash its workers is counted in PostgreSQL. */
+/** Stalls do not count as attempts: PostgreSQL counts how often a task may crash its workers. */
 const MAX_STALLS = 10;
-/** Seconds an idle worker blocks in one read. Ten is the longest that survives reconnects well, says BullMQ. */
+/** How many seconds an idle worker blocks in one read. BullMQ recommends at most ten, so that reconnects work well. */
 const DRAIN_DELAY_S = 10;
 const READY_TIMEOUT_MS = 4_500;
 const MAX_BACKOFF_MS = 120_000;
 const GRACE_MS = 5_000;
-/** How long an answer may take to heed its signal before its job is handed back without it. */
+/** How long a processor may take to react to its signal before its job is handed back without it. */
 const ABORT_GRACE_MS = 1_000;
-/** A store that is there needs a few milliseconds. */
+/** A store that is up needs a few milliseconds. */
 const CLOSE_TIMEOUT_MS = 750;
 
 const SHUTDOWN = "shutdown";
@@ -55,7 +55,7 @@ export async function openConsumer(options: ConsumerOptions): Promise<Consumer> 
   const running = new Set<Promise<void>>();
   let claimedAt = performance.now();
 
-  // Three named parameters: BullMQ makes an abort signal only for a processor that takes one.
+  // There are three named parameters, because BullMQ creates an abort signal only for a processor that takes one.
   const worker = backend.openWorker(
     definition.name,
     (job, token, signal) => {
@@ -107,7 +107,7 @@ function workerSettings({ definition, concurrency, random }: ConsumerOptions): W
     maxStalledCount: MAX_STALLS,
     drainDelay: DRAIN_DELAY_S,
     settings: {
-      /** Anything between nothing and the doubled pause, so that what failed together does not come back together. */
+      /** A random delay between zero and twice the pause, so that jobs that failed together do not retry together. */
       backoffStrategy: (attemptsMade) =>
         Math.floor(random() * Math.min(MAX_BACKOFF_MS, definition.backoffMs * 2 ** (attemptsMade - 1))),
     },
@@ -121,7 +121,7 @@ interface JobAttempt {
   readonly handler: JobHandler;
 }
 
-/** One try of one job. What trying again cannot fix fails at once, with its reason on the job. Results are not stored. */
+/** Runs one attempt of a job. An error that a retry cannot fix fails the job at once, with its reason. Results are not stored. */
 async function runAttempt({ job, token, signal, handler }: JobAttempt): Promise<void> {
   try {
     await orAbandon(handler(job.data, signal), signal);
@@ -135,7 +135,7 @@ async function runAttempt({ job, token, signal, handler }: JobAttempt): Promise<
   }
 }
 
-/** Abandons an answer that does not heed the shutdown: its job runs again elsewhere, and its late writes are fenced off. */
+/** Abandons a processor that ignores the shutdown: its job runs again elsewhere, and its late writes are fenced off. */
 function orAbandon(work: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
   const abandon = new AbortController();
   signal.addEventListener("abort", () => {
@@ -144,13 +144,13 @@ function orAbandon(work: Promise<unknown>, signal: AbortSignal): Promise<unknown
   return withSignal(abandon.signal, work);
 }
 
-/** A paused worker still takes what its blocking read wakes up for, even the job it has just handed back: so that read ends. */
+/** A paused worker still takes the job that its blocking read returns, even one it has just handed back, so that read is ended. */
 async function stopClaiming(worker: Worker): Promise<void> {
   await worker.pause(true);
   await worker.getBackend().disconnectBlocking();
 }
 
-/** `Worker.close()` by itself waits without limit, and without its connection for ever: every step here is bounded. */
+/** `Worker.close()` waits without limit, and forever when its connection is lost, so every step here is bounded. */
 async function closeWorker(worker: Worker, running: ReadonlySet<Promise<void>>, graceMs: number): Promise<void> {
   await settlesWithin(CLOSE_TIMEOUT_MS, stopClaiming(worker));
   if (!(await settlesWithin(graceMs, Promise.allSettled(running)))) {
@@ -160,8 +160,8 @@ async function closeWorker(worker: Worker, running: ReadonlySet<Promise<void>>, 
   const closing = worker.close(running.size > 0);
   if (await settlesWithin(CLOSE_TIMEOUT_MS, closing)) return;
   if (running.size > 0) {
-    worker.cancelAllJobs(SHUTDOWN); // one that was claimed at the last moment
+    worker.cancelAllJobs(SHUTDOWN); // also cancels a job that was claimed at the last moment
     await settlesWithin(ABORT_GRACE_MS * 2, closing);
   }
-  await settlesWithin(CLOSE_TIMEOUT_MS, worker.getBackend().close(true)); // leaves the shared connection alone
+  await settlesWithin(CLOSE_TIMEOUT_MS, worker.getBackend().close(true)); // does not close the shared connection
 }

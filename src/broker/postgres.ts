@@ -1,6 +1,6 @@
 /**
- * BullMQ on PostgreSQL, in a schema of its own beside our tables. All queues and workers of a process share one small pool
- * and one listening connection: BullMQ by itself would take a pool of ten and a listener for each of them.
+ * BullMQ on PostgreSQL, in a schema of its own next to our tables. All queues and workers of a process share one small pool
+ * and one listening connection, because BullMQ by default opens a pool of ten and a listener for each of them.
  */
 import {
   PostgresConnection,
@@ -27,17 +27,17 @@ interface PostgresOptions {
   readonly onError: (error: Error) => void;
 }
 
-/** Ten finished no more no-op jobs a second than four on two cores (500 to 1,000 either way); with the listener, five a process. */
+/** Ten connections finished no more no-op jobs per second than four on two cores (500 to 1,000 either way); with the listener, a process takes five. */
 const POOL_SIZE = 4;
 const OPEN_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2_000;
-/** BullMQ's own 15 s is how long a worker sleeps after a refused connection: too long to be back within 10 s. */
+/** BullMQ's default of 15 s is how long a worker sleeps after a refused connection, which is too long to recover within 10 s. */
 const RETRY_DELAY_MS = 1_000;
 
-/** Creates or upgrades the queues' schema; once per deploy, with the login that the processes use too: it will own it. */
+/** Creates or upgrades the queues' schema, once per deploy, with the same login as the processes, because it becomes the owner. */
 export async function migrateQueueBackend(databaseUrl: string, prefix: string): Promise<void> {
   const client = new Client({ connectionString: databaseUrl, application_name: "fleet-migrate-queues" });
-  client.on("error", () => {}); // a cut connection also fails the statement that is under way
+  client.on("error", () => {}); // a lost connection also fails the running statement, which reports it
   try {
     await client.connect();
     await runMigrations(client, schemaName(prefix));
@@ -60,7 +60,7 @@ export async function openPostgresBackend({ url, prefix, onError }: PostgresOpti
 
   const shared: BackendFactory<PostgresQueueBackend, PostgresConnectionOptions> = (name, options) =>
     new PostgresQueueBackend(connection, name, options);
-  const base = { connection: {} }; // required by BullMQ's types, not looked at by our factory
+  const base = { connection: {} }; // required by BullMQ's types, not used by our factory
   const streams = { events: { maxLen: MAX_EVENTS } };
 
   return {
@@ -77,7 +77,7 @@ export async function openPostgresBackend({ url, prefix, onError }: PostgresOpti
   };
 }
 
-/** BullMQ's types force the backends apart, though only the type of their connection differs: these two forget that type. */
+/** BullMQ's types separate the backends although only the type of their connection differs; these two functions drop that type. */
 function asQueue(queue: object): Queue {
   if (queue instanceof Queue) return queue;
   throw new Error("That is no queue.");
@@ -88,7 +88,7 @@ function asWorker(worker: object): Worker {
   throw new Error("That is no worker.");
 }
 
-/** A connection that many queues and workers hold: each of them closing it means nothing, only `end` does. */
+/** A connection that many queues and workers share: their own close calls do nothing, only `end` closes it. */
 class SharedConnection extends PostgresConnection {
   #turn: Promise<unknown> = Promise.resolve();
   #listener: PgListenClient | undefined;
@@ -102,7 +102,7 @@ class SharedConnection extends PostgresConnection {
     const client = await super.getListenClient();
     if (!(client instanceof EventEmitter) || this.#listener === client) return client;
     this.#listener = client;
-    client.setMaxListeners(0); // one listener for each worker
+    client.setMaxListeners(0); // there is one listener for each worker
     serializeQueries(client);
     return client;
   }
@@ -131,12 +131,12 @@ class SharedConnection extends PostgresConnection {
       broken = false;
       return result;
     } finally {
-      client.release(broken); // a destroyed connection also gives the lock back
+      client.release(broken); // destroying the connection also releases the lock
     }
   }
 }
 
-/** Each worker says LISTEN on the shared connection, and pg no longer wants a second query before the first has ended. */
+/** Each worker sends LISTEN on the shared connection, and pg does not accept a second query before the first has ended. */
 function serializeQueries(client: PgListenClient): void {
   const query = client.query.bind(client);
   let tail: Promise<unknown> = Promise.resolve();
@@ -157,8 +157,8 @@ function poolConfig(url: string, prefix: string): PostgresPoolConfig {
     statement_timeout: 30_000,
     keepAlive: true,
     application_name: "fleet-queues",
-    // A job is a hint that the reconciler repeats: the last moments before a crash of PostgreSQL may be lost with it, and
-    // an idle farm writes nothing to disk for its queues' sake.
+    // A job is a hint that the reconciler repeats, so losing the last moments before a crash of PostgreSQL is acceptable, and
+    // an idle fleet writes nothing to disk for its queues.
     options: "-c synchronous_commit=off",
   };
 }

@@ -1,4 +1,4 @@
-/** BullMQ on Redis: one connection for producers, one for workers' writes, and one blocking connection a worker. */
+/** BullMQ on Redis: one connection for producers, one for workers' writes, and one blocking connection per worker. */
 import { Queue, Worker } from "bullmq";
 import { Redis, type RedisOptions as IoredisOptions } from "ioredis";
 import { FleetError } from "../domain/errors.ts";
@@ -11,19 +11,19 @@ interface RedisOptions {
   readonly onError: (error: Error) => void;
 }
 
-/** A producer holds row locks of the outbox while it waits: a Redis that hangs must not hang PostgreSQL with it. */
+/** A producer holds row locks of the outbox while it waits, so a Redis that hangs must not block PostgreSQL too. */
 const COMMAND_TIMEOUT_MS = 3_000;
 const OPEN_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 1_000;
-/** Longer than the longest blocking read (10 s), so only a connection that is dead is cut; without it a hung one is kept for ever. */
+/** Longer than the longest blocking read (10 s), so only a dead connection is closed; without it a hung one would stay open forever. */
 const SOCKET_TIMEOUT_MS = 20_000;
 const MEMORY_POLL_MS = 1_000;
-/** What BullMQ recommends at least, and the oldest that was tried. */
+/** The minimum that BullMQ recommends, and the oldest version that was tested. */
 const MIN_VERSION = [6, 2] as const;
 
 export async function openRedisBackend(options: RedisOptions): Promise<Backend> {
   const producer = await openProducer(options);
-  // A timed-out command would lose what a worker has done, and would end every blocking read: so none here.
+  // No command timeout here: it would lose a worker's result, and would end every blocking read.
   const consumer = connect(options, { maxRetriesPerRequest: null, socketTimeout: SOCKET_TIMEOUT_MS });
   let pressure = { value: 0, readAt: -MEMORY_POLL_MS };
 
@@ -41,7 +41,7 @@ export async function openRedisBackend(options: RedisOptions): Promise<Backend> 
       return worker.on("error", options.onError);
     },
 
-    runExclusive: (work) => work(), // a Lua script is alone by itself
+    runExclusive: (work) => work(), // a Lua script is atomic
 
     async memoryPressure() {
       if (performance.now() - pressure.readAt < MEMORY_POLL_MS) return pressure.value;
@@ -58,7 +58,7 @@ export async function openRedisBackend(options: RedisOptions): Promise<Backend> 
   };
 }
 
-/** Without the option that chooses how replies are typed. */
+/** Drops the option that chooses how replies are typed. */
 type ConnectOptions = Omit<IoredisOptions, "replyMapping">;
 
 function connect({ url, onError }: RedisOptions, overrides: ConnectOptions): Redis {
@@ -71,7 +71,7 @@ function connect({ url, onError }: RedisOptions, overrides: ConnectOptions): Red
   return new Redis(url, options).on("error", onError);
 }
 
-/** Refuses a Redis that would lose jobs silently. */
+/** Rejects a Redis that would lose jobs silently. */
 async function openProducer(options: RedisOptions): Promise<Redis> {
   let lastError: Error | undefined;
   const onError = (error: Error) => void (lastError = error);
@@ -79,7 +79,7 @@ async function openProducer(options: RedisOptions): Promise<Redis> {
     { ...options, onError },
     {
       commandTimeout: COMMAND_TIMEOUT_MS,
-      maxRetriesPerRequest: 1, // fails while Redis is away, instead of keeping old adds in memory for its return
+      maxRetriesPerRequest: 1, // fails while Redis is down, instead of buffering old adds in memory until it returns
       lazyConnect: true,
     },
   );
@@ -114,7 +114,7 @@ async function assertRedisUsable(client: Redis): Promise<void> {
   throw new FleetError("queue-unusable", sentence, { policy });
 }
 
-/** INFO names the policy wherever it was looked at; CONFIG, which hosted servers often forbid, is the second way. */
+/** INFO reports the policy on every version that was checked; CONFIG, which hosted servers often forbid, is the fallback. */
 async function readEvictionPolicy(client: Redis): Promise<string | undefined> {
   const answer = await client.config("GET", "maxmemory-policy").catch(() => []);
   return Array.isArray(answer) ? String(answer[1]) : undefined;

@@ -1,4 +1,4 @@
-/** Makes BullMQ's job schedulers be what the schedules say, however often and by however many workers it is asked. */
+/** Makes BullMQ's job schedulers match the schedules; any number of workers may call it any number of times. */
 import type { JobSchedulerJson, JobSchedulerTemplateOptions, Queue } from "bullmq";
 import { isDeepStrictEqual } from "node:util";
 import type { Schedule } from "../../schedules/define.ts";
@@ -13,7 +13,7 @@ export interface Scheduler {
   readonly id: string;
   readonly queue: string;
   readonly everyMs: number | undefined;
-  /** In UTC. */
+  /** Times are in UTC. */
   readonly pattern: string | undefined;
   readonly payload: unknown;
   readonly nextAt: Date | undefined;
@@ -21,7 +21,7 @@ export interface Scheduler {
 
 type ToJobOptions = (schedule: Schedule) => JobSchedulerTemplateOptions;
 
-/** One queue's schedulers. A scheduler whose next job was lost is silent for ever, so it counts as changed. */
+/** One queue's schedulers. A scheduler whose next job was lost never fires again, so it counts as changed. */
 export async function applyToQueue(
   queue: Queue,
   wanted: readonly Schedule[],
@@ -70,10 +70,10 @@ function differs(schedule: Schedule, { every, pattern, template }: JobSchedulerJ
   return pattern === undefined && every !== schedule.everyMs;
 }
 
-/** A day's tick that was lost is not missed for another day. */
+/** Recreates it at once, so that a lost daily tick is not missed for another day. */
 const LATE_MS = 60_000;
 
-/** Only looked into when it is late: re-adding a job that merely waits would put it back to the end of its queue each time. */
+/** Checked only when the job is late, because re-adding a job that merely waits would move it to the end of its queue each time. */
 async function isAlive(
   queue: Queue,
   { everyMs, pattern }: Schedule,

@@ -1,6 +1,6 @@
 /**
- * Notices a worker that is connected but claims nothing. BullMQ has had several such silences after lost connections
- * (its issues 4479, 4585); restarting the process has always cured them.
+ * Detects a worker that is connected but claims nothing. BullMQ has had several such hangs after lost connections
+ * (its issues 4479, 4585); restarting the process has always fixed them.
  */
 import type { Queue } from "bullmq";
 import type { Consumer } from "./consumer.ts";
@@ -15,7 +15,7 @@ export interface WatchdogOptions {
 const STUCK_MS = 30_000;
 const CHECKS_PER_PERIOD = 3;
 
-/** Starts to look; returns how to stop. A process that does nothing else may end. */
+/** Starts the checks; returns a function that stops them. The timer does not keep the process alive. */
 export function startWatchdog(options: WatchdogOptions): () => void {
   const { getQueue, consumers, onStuck, stuckMs = STUCK_MS } = options;
   const suspects = new Map<Consumer, number>();
@@ -40,7 +40,7 @@ export function startWatchdog(options: WatchdogOptions): () => void {
   }
 }
 
-/** Work is there or overdue, nobody anywhere is at it, and this worker, which could, does nothing. */
+/** Work is waiting or overdue, no worker anywhere is processing it, and this worker, which could, does nothing. */
 async function isStuck(consumer: Consumer, queue: Queue, stuckMs: number): Promise<boolean> {
   if (consumer.paused || consumer.running > 0 || performance.now() - consumer.claimedAt < stuckMs / CHECKS_PER_PERIOD)
     return false;

@@ -1,4 +1,4 @@
-/** An export of the audit log in a file: checked line by line without the house, and gone on with where it stopped. */
+/** Checks an exported audit log file line by line without a server, and resumes an export where it stopped. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { truncate } from "node:fs/promises";
@@ -9,21 +9,21 @@ export interface FileProof {
   readonly ok: boolean;
   readonly chains: number;
   readonly entries: number;
-  /** The first broken entry of each broken chain; `line` is where it stands in the file. */
+  /** The first broken entry of each broken chain; `line` is its line in the file. */
   readonly broken: readonly {
     readonly chain: string;
     readonly seq: number;
     readonly line: number;
     readonly why: string;
   }[];
-  /** What is wrong with the file as a whole; null when nothing is. */
+  /** What is wrong with the file as a whole; null when it is complete. */
   readonly file: string | null;
 }
 
 const MAX_BROKEN = 1_000;
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
-/** Remembers one chain at a time: an export has them one after the other, in the order of their names. */
+/** Needs only the current chain in memory, because an export lists the chains one after the other, sorted by name. */
 export async function verifyFile(path: string): Promise<FileProof> {
   const check = new FileCheck();
   let line = 0;
@@ -46,16 +46,16 @@ class FileCheck {
   #current: { chain: string; seq: number; hash: string; isBroken: boolean } | undefined;
   #end: AuditExportEnd["end"] | undefined;
 
-  /** Says why the file as a whole is no export, when it is none. */
+  /** Returns why the file as a whole is not a valid export; null when it is valid. */
   checkLine(parsed: AuditEntryView | AuditExportEnd | undefined, line: number): string | undefined {
     if (this.#end) return `line ${line} comes after the last line of the export`;
-    if (!parsed) return `line ${line} is no entry of an audit log`;
+    if (!parsed) return `line ${line} is not an audit log entry`;
     if ("end" in parsed) {
       this.#end = parsed.end;
       return undefined;
     }
     if (this.#current && parsed.chain < this.#current.chain) {
-      return `line ${line} goes back to ${parsed.chain}: an export has its chains in order, each once`;
+      return `line ${line} returns to chain ${parsed.chain}: an export lists each chain once, in order`;
     }
     this.#follow(parsed, line);
     return undefined;
@@ -66,23 +66,25 @@ class FileCheck {
     this.entries += 1;
     if (this.#current?.chain !== chain) {
       this.chains += 1;
-      // From its first entry, or, of an export of a certain time, from where that begins.
+      // An export of a time range starts in the middle of a chain, so its first entry has no predecessor to compare.
       this.#current = { chain, seq: seq - 1, hash: seq === 1 ? "" : entry.prev_hash, isBroken: false };
     }
     if (this.#current.isBroken) return;
     const before = this.#current.hash;
     const next = verifyLinks([{ seq, atText: at, actor, action, detailText: detail, hash }], this.#current, sha256);
-    const why = next.broken?.why ?? (entry.prev_hash === before ? undefined : "it says that it follows another entry");
+    const why =
+      next.broken?.why ?? (entry.prev_hash === before ? undefined : "its prev_hash does not match the entry before it");
     if (why !== undefined && this.broken.length < MAX_BROKEN)
       this.broken.push({ chain, seq: next.broken?.seq ?? seq, line, why });
     this.#current = { chain, seq: next.seq, hash: next.hash, isBroken: why !== undefined };
   }
 
   incompleteReason(): string | undefined {
-    if (!this.#end) return "its last line is missing: it was cut, or never finished. Go on: fleet audit export --out";
+    if (!this.#end)
+      return "its last line is missing: the file was truncated or the export did not finish. Resume it: fleet audit export --out";
     const { entries, chains } = this.#end;
     if (entries === this.entries && chains === this.chains) return undefined;
-    return `it ended with ${entries} entries of ${chains} chains; there are ${this.entries} of ${this.chains}`;
+    return `its last line reports ${entries} entries in ${chains} chains, but the file has ${this.entries} in ${this.chains}`;
   }
 }
 
@@ -102,7 +104,7 @@ export interface ExportProgress {
   readonly isComplete: boolean;
 }
 
-/** What an earlier, broken-off export left in the file; half a line at its end is taken off. */
+/** What an interrupted export left in the file; an incomplete last line is cut off. */
 export async function resumeExport(path: string): Promise<ExportProgress> {
   let progress: ExportProgress = { entries: 0, chains: 0, last: undefined, isComplete: false };
   let validBytes = 0;
@@ -123,10 +125,10 @@ export async function resumeExport(path: string): Promise<ExportProgress> {
   return progress;
 }
 
-/** More than any entry has; what has no line feed for longer is no export. */
+/** No entry is larger than this, so a longer line means that the file is not an export. */
 const MAX_LINE_BYTES = 8 * 1024 * 1024;
 
-/** `end`: the byte behind its line feed; undefined when it has none. */
+/** `end` is the offset after its line feed; undefined when there is no line feed. */
 async function* readLines(path: string): AsyncGenerator<{ text: string; end: number | undefined }> {
   let rest = Buffer.alloc(0);
   let offset = 0;
@@ -140,7 +142,7 @@ async function* readLines(path: string): AsyncGenerator<{ text: string; end: num
     offset += from;
     rest = rest.subarray(from);
     if (rest.length > MAX_LINE_BYTES)
-      throw new Error(`${path} has a line of more than ${MAX_LINE_BYTES} bytes: no export.`);
+      throw new Error(`${path} has a line of more than ${MAX_LINE_BYTES} bytes, so it is not an export.`);
   }
   if (rest.length > 0) yield { text: rest.toString("utf8"), end: undefined };
 }

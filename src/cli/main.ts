@@ -1,11 +1,11 @@
-/** fleet: the verbs, each loaded only when it is typed; and the one place where a failure becomes words and an exit code. */
+/** fleet: the verbs, each loaded only when it is used; and the one place where a failure becomes text and an exit code. */
 import { VERSION } from "../domain/version.ts";
 import type { Command } from "./command.ts";
 import type { World } from "./world.ts";
 
 /**
- * What `fleet --help` lists, in this order. A verb that is not here does not exist. One word may stand for several (`run`,
- * and `run show` behind it); the one that is called by the word alone comes first.
+ * The verbs that `fleet --help` lists, in this order. A verb that is not listed does not exist. One word may have several commands (`run`,
+ * `run show`); the command that the bare word runs comes first.
  */
 export const COMMANDS: Readonly<Record<string, () => Promise<Command | readonly Command[]>>> = {
   up: async () => (await import("./local/up.ts")).upCommand,
@@ -48,7 +48,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command | readonly 
   invariants: async () => (await import("./commands/invariants.ts")).invariantsCommand,
 };
 
-/** Runs what was typed; resolves to the exit code and never rejects. */
+/** Runs the command line; resolves to the exit code and never rejects. */
 export async function main(argv: readonly string[], world: World): Promise<number> {
   if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
     world.stdout.write(`${VERSION}\n`);

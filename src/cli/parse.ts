@@ -1,4 +1,4 @@
-/** From what was typed to the verb that is meant: commander, fed with the verbs as data. */
+/** Parses the command line with commander, which receives the verbs as data. */
 import { Command as Program, CommanderError } from "commander";
 import type { Command } from "./command.ts";
 import { VERSION } from "../domain/version.ts";
@@ -31,7 +31,7 @@ export async function parse(verbs: Verbs, argv: readonly string[], world: World)
 
 function programFor({ stdout, stderr }: World): Program {
   return new Program("fleet")
-    .description("Conducts a fleet of coding agents.")
+    .description("Runs a fleet of coding agents.")
     .version(VERSION)
     .helpCommand(false)
     .enablePositionalOptions()
@@ -52,7 +52,7 @@ function addCommand(program: Program, { usage, summary, options, examples }: Com
   const words = usage.split(" ");
   const grouped = /^\w/.test(words[1] ?? "");
   const parent = grouped ? group(program, words.shift() ?? "", `${words[0]}: ${summary}`) : program;
-  // Positional, here and at the root: what stands behind `run show` is its own, though `run` has options of the same name.
+  // Options are positional, here and at the root: `run show` may have options with the same names as those of `run`.
   const verb = parent.command(words.join(" ")).description(summary).enablePositionalOptions();
   for (const [flags, description] of options) verb.option(flags, description);
   verb.option("--json", "print JSON, for scripts");
@@ -64,7 +64,7 @@ function group(program: Program, name: string, summary: string): Program {
   return program.commands.find((known) => known.name() === name) ?? program.command(name).description(summary);
 }
 
-/** Nothing here loads a schema or opens a connection: a verb pays only for what it uses. */
+/** Nothing here loads a schema or opens a connection, so that a verb pays only for what it uses. */
 async function openShell({ world, json }: { readonly world: World; readonly json: boolean }) {
   const [{ connectApi }, { openTerminal }, { readCredentials }] = await Promise.all([
     import("./client/api.ts"),

@@ -1,4 +1,4 @@
-/** A failure, said to people or to scripts, and the exit code that follows from the table. */
+/** Reports a failure to people or to scripts, with the exit code that the error table defines. */
 import { FAILURES, FleetError, messageOf } from "../domain/errors.ts";
 import type { Problem } from "../views/problem.ts";
 import { ProblemError } from "./client/api.ts";
@@ -13,7 +13,7 @@ export function report(error: unknown, { json, world }: { readonly json: boolean
   return exitCodeOf(error);
 }
 
-/** 0 ok, 1 failure, 2 usage, 3 not found or denied, 4 not verified. */
+/** The codes are 0 ok, 1 failure, 2 usage, 3 not found or denied, 4 not verified. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof FleetError) return error.failure.exit;
   if (!(error instanceof ProblemError)) return 1;
@@ -36,16 +36,16 @@ function toProblem(error: unknown): Problem {
 
 function errorLines(error: unknown, { paint }: Terminal): string[] {
   const [first = "", ...rest] = escapeForTerminal(messageOf(error)).split("\n");
-  // Of several wrong fields each brings its own mark.
+  // When several fields are wrong, each line already has its own mark.
   const lines = [`${paint("red", "✖")} ${first.replace(/^✖ /, "")}`, ...rest.map((line) => `  ${line}`)];
-  // 501 is a refusal: there is nothing more to know.
+  // A 501 is a deliberate refusal, so the server's log has nothing to add.
   if (
     error instanceof ProblemError &&
     error.problem.status >= 500 &&
     error.problem.status !== 501 &&
     error.problem.instance
   ) {
-    lines.push(paint("dim", `  The server's log knows more: ${escapeForTerminal(error.problem.instance)}`));
+    lines.push(paint("dim", `  The server's log has details: ${escapeForTerminal(error.problem.instance)}`));
   }
   if (error instanceof Error && error.cause instanceof Error && !(error instanceof FleetError)) {
     lines.push(paint("dim", `  because: ${escapeForTerminal(error.cause.message)}`));

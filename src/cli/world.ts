@@ -1,11 +1,11 @@
-/** The outside of one call of `fleet`: environment, streams, clock. Tests hand in their own. */
+/** What one call of `fleet` gets from outside: environment, streams, clock. Tests pass in their own. */
 
 export interface World {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly stdout: Output;
   readonly stderr: Output;
-  /** For verbs that ask; without it there is no user to answer. */
+  /** For verbs that prompt; undefined when there is no user to answer. */
   readonly stdin?: Input;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;

@@ -1,6 +1,6 @@
 /**
  * A lock between processes of one machine, held by a file. It cannot be taken from a live holder, and a holder that died
- * does not block it: each holding has a number one higher than the last, so all who take over race for one name.
+ * does not block it: each holder has a number one higher than the last, so all who take over race to create one file name.
  */
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -11,7 +11,7 @@ import { createWithContent, describeProcess, isRunning } from "./process-files.t
 
 export interface LockOptions {
   readonly timeoutMs: number;
-  /** Of the error when the lock was not free within that time. */
+  /** The error code when the lock was not free within that time. */
   readonly code: FailureCode;
 }
 
@@ -48,7 +48,7 @@ async function tryAcquire(dir: string): Promise<number | undefined> {
 
   const mine = last + 1;
   if (!(await createWithContent(join(dir, String(mine)), await describeProcess(process.pid)))) return undefined;
-  // Others may have acquired and released twice since we read the newest number: then ours is not the newest.
+  // Others may have acquired and released twice since we read the newest number, so ours may not be the newest.
   if ((await newestHolding(dir)) !== mine) {
     await rm(join(dir, String(mine)), { force: true });
     return undefined;
@@ -65,7 +65,7 @@ async function release(dir: string, held: number): Promise<void> {
 
 async function isFree(dir: string, number: number): Promise<boolean> {
   const text = await readFile(join(dir, String(number)), "utf8").catch(() => undefined);
-  // A newer holder removes the file: read the numbers again.
+  // A newer holder removes the file, so read the numbers again.
   if (text === undefined) return false;
   return text === RELEASED || !(await isRunning(text));
 }

@@ -1,4 +1,4 @@
-/** The log of a run: redacted before it is written, capped, and with its last section at hand for an excerpt. */
+/** The log of a run: redacted before it is written, limited in size, with its last section in memory for an excerpt. */
 import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { StringDecoder } from "node:string_decoder";
@@ -8,14 +8,14 @@ export interface CommandLog {
   /** Begins a new section, with its heading. */
   section: (heading: string) => void;
   write: (text: string | Buffer) => void;
-  /** The text since the last heading; of a long one its beginning and its end. */
+  /** The text since the last heading; of a long section its beginning and its end. */
   lastSection: () => string;
   close: () => void;
 }
 
-/** A flood of output must not fill the disk; who needs more runs the command by hand. */
+/** A flood of output must not fill the disk; a user who needs more runs the command by hand. */
 const MAX_BYTES = 8 * 1_024 * 1_024;
-/** Of a section in memory, for each of its ends. */
+/** The limit of a section in memory, for each of its ends. */
 const MAX_SECTION_CHARS = 256 * 1_024;
 
 export function openCommandLog(path: string, redactor: Redactor): CommandLog {
@@ -35,7 +35,7 @@ export function openCommandLog(path: string, redactor: Redactor): CommandLog {
     if (left > 0) writeToFile(text);
   }
 
-  /** A disk that is full costs the rest of the log, not the process that writes it. */
+  /** A full disk loses the rest of the log, but must not end the process that writes it. */
   function writeToFile(text: string): void {
     const bytes = Buffer.from(text);
     try {

@@ -1,4 +1,4 @@
-/** Files that name a live process of this machine, by pid and start time: the system gives a pid alone to another later. */
+/** Files that identify a live process of this machine by pid and start time, because the system reuses a pid alone. */
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { link, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -9,19 +9,19 @@ import { readProcess } from "./process-tree.ts";
 
 const run = promisify(execFile);
 
-/** One text for one process: its pid and its start time. */
+/** Returns one text per process: its pid and its start time. */
 export async function describeProcess(pid: number): Promise<string> {
   return `${pid} ${(await readStartTime(pid)) ?? "ended"}`;
 }
 
-/** Whether `text`, as `describeProcess` wrote it, names a process that still runs. */
+/** Returns whether `text`, as written by `describeProcess`, identifies a process that still runs. */
 export async function isRunning(text: string): Promise<boolean> {
   const [pid = "", startTime] = text.split(" ");
   const current = await readStartTime(Number(pid));
   return current !== undefined && current === startTime;
 }
 
-/** Records that this process uses what `dir` stands for, until the returned function is called or the process has ended. */
+/** Records that this process uses what `dir` represents, until the returned function is called or the process has ended. */
 export async function registerProcess(dir: string): Promise<() => Promise<void>> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const file = join(dir, randomUUID());
@@ -29,7 +29,7 @@ export async function registerProcess(dir: string): Promise<() => Promise<void>>
   return () => rm(file, { force: true });
 }
 
-/** The texts of the processes that are registered in `dir` and still run. Removes the files of those that have ended. */
+/** Returns the texts of the processes that are registered in `dir` and still run. Removes the files of those that have ended. */
 export async function listRegistered(dir: string): Promise<readonly string[]> {
   const running: string[] = [];
   for (const name of await readdir(dir).catch(() => [])) {
@@ -43,7 +43,7 @@ export async function listRegistered(dir: string): Promise<readonly string[]> {
 
 const DRAFT = "draft-";
 
-/** Creates the file, together with its content so that no reader sees half of it; false when the name is taken. */
+/** Creates the file together with its content, so that no reader sees half of it; false when the name is taken. */
 export async function createWithContent(path: string, content: string): Promise<boolean> {
   const draft = join(dirname(path), `${DRAFT}${randomUUID()}`);
   await writeFile(draft, content, { mode: 0o600 });
@@ -58,7 +58,7 @@ export async function createWithContent(path: string, content: string): Promise<
   }
 }
 
-/** A word without spaces; undefined when the process has ended. A zombie has: it runs nothing and only waits to be reaped. */
+/** A word without spaces; undefined when the process has ended. A zombie has ended: it runs nothing and waits to be reaped. */
 async function readStartTime(pid: number): Promise<string | undefined> {
   if (!Number.isInteger(pid) || pid <= 0) return undefined;
   if (process.platform === "linux") {

@@ -1,4 +1,4 @@
-/** The process table of this host (Linux /proc): who runs, who descends from whom, and how to end a whole tree for certain. */
+/** The process table of this host (Linux /proc): what runs, which process descends from which, and how to end a whole tree reliably. */
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -9,21 +9,21 @@ export interface ProcessInfo {
   readonly session: number;
   /** One letter as in ps: R, S, D, T (stopped), Z (zombie), … */
   readonly state: string;
-  /** Kernel start time in clock ticks since boot: with the pid it names one process for good. */
+  /** Kernel start time in clock ticks since boot; with the pid it identifies one process uniquely. */
   readonly startTime: number;
   readonly cpuMs: number;
-  /** Of children that have ended and were waited for. */
+  /** The CPU time of children that have ended and were waited for. */
   readonly endedChildrenCpuMs: number;
   readonly rssBytes: number;
 }
 
 export interface ProcessRef {
   readonly pid: number;
-  /** Left out when nobody recorded it; then a reused pid cannot be told from the process that was meant. */
+  /** Undefined when it was not recorded; then a reused pid cannot be distinguished from the intended process. */
   readonly startTime?: number | undefined;
 }
 
-/** An environment variable that a process and everything it starts carries: finds those that left the group and the session. */
+/** An environment variable that a process and all its descendants carry: it finds those that left the group and the session. */
 export interface Marker {
   readonly name: string;
   readonly value: string;
@@ -33,10 +33,10 @@ export interface Marker {
 const TICK_MS = 10;
 const PAGE_BYTES = 4_096;
 const POLL_MS = 20;
-/** After SIGKILL only uninterruptible sleep keeps a process; two seconds tell that from a slow machine. */
+/** After SIGKILL only uninterruptible sleep can delay the end of a process; two seconds distinguish that from a slow machine. */
 const KILL_WAIT_MS = 2_000;
 
-/** One synchronous pass: 1,000 processes take about 10 ms, far less than the same reads awaited one by one. */
+/** Reads in one synchronous pass: 1,000 processes take about 10 ms, far less than the same reads awaited one by one. */
 export function listProcesses(): ProcessInfo[] {
   const found: ProcessInfo[] = [];
   for (const name of readdirSync("/proc")) {
@@ -55,7 +55,7 @@ export function readProcess(pid: number): ProcessInfo | undefined {
   } catch {
     return undefined;
   }
-  // The program's name stands in parentheses and may hold anything, parentheses too: what counts begins after the last one.
+  // The program's name is in parentheses and may itself contain parentheses, so the fields start after the last one.
   const fields = line.slice(line.lastIndexOf(")") + 2).split(" ");
   const number = (at: number) => Number(fields[at]);
   return {
@@ -71,13 +71,13 @@ export function readProcess(pid: number): ProcessInfo | undefined {
   };
 }
 
-/** A zombie is not alive: it runs nothing and only waits to be read. */
+/** A zombie is not alive: it runs nothing and only waits to be reaped. */
 export function isAlive(pid: number, startTime?: number): boolean {
   const info = readProcess(pid);
   return info !== undefined && isRunning(info, startTime);
 }
 
-/** Everything below `pid`, itself not included. */
+/** All descendants of `pid`, without itself. */
 export function descendants(pid: number, processes: readonly ProcessInfo[] = listProcesses()): ProcessInfo[] {
   const children = new Map<number, ProcessInfo[]>();
   for (const info of processes) {
@@ -96,27 +96,27 @@ export function descendants(pid: number, processes: readonly ProcessInfo[] = lis
   return found;
 }
 
-/** Processes whose environment at start held the marker. Those of other users cannot be read and are not found. */
+/** Processes whose environment at start contained the marker. Those of other users cannot be read and are not found. */
 export function findMarked(marker: Marker, processes: readonly ProcessInfo[] = listProcesses()): ProcessInfo[] {
   const wanted = `${marker.name}=${marker.value}`;
   return processes.filter((info) => readEnvironment(info.pid).includes(wanted));
 }
 
 export interface KillOptions {
-  /** Between SIGTERM and SIGKILL; 0 kills at once. */
+  /** The time between SIGTERM and SIGKILL; 0 kills at once. */
   readonly graceMs: number;
   readonly marker?: Marker;
 }
 
 export interface KillResult {
   readonly signalled: readonly ProcessInfo[];
-  /** Still there after SIGKILL; empty when all went well. */
+  /** The processes that survived SIGKILL; empty when all ended. */
   readonly survivors: readonly ProcessInfo[];
 }
 
 /**
- * Ends the processes, their groups and sessions, all descendants and every process with the marker. Looks again until nothing
- * is found, because what is being killed may still fork.
+ * Ends the processes, their groups and sessions, all descendants and every process with the marker. Scans again until nothing
+ * is found, because a process that is being killed may still fork.
  */
 export async function killTree(roots: readonly ProcessRef[], options: KillOptions): Promise<KillResult> {
   const scanner = openTreeScanner(roots, options.marker);
@@ -132,7 +132,7 @@ export async function killTree(roots: readonly ProcessRef[], options: KillOption
   return { signalled: [...scanner.seen.values()], survivors: scanner.scan() };
 }
 
-/** Sends one signal to the whole tree, as pausing and resuming need it; says to whom. */
+/** Sends one signal to the whole tree, which pausing and resuming need; returns the processes that received it. */
 export function signalTree(
   roots: readonly ProcessRef[],
   signal: "SIGSTOP" | "SIGCONT" | "SIGTERM",
@@ -143,10 +143,10 @@ export function signalTree(
   return targets;
 }
 
-/** How often a tree that is being stopped is looked at again; what forked meanwhile is found by the next look. */
+/** How often a tree that is being stopped is scanned again; the next scan finds what forked in between. */
 const MAX_SCANS = 20;
 
-/** Stops the whole tree, and every process forked while it was being stopped; true when nothing of it runs any more. */
+/** Stops the whole tree, and every process forked meanwhile; true when nothing of it runs any more. */
 export function freezeTree(roots: readonly ProcessRef[], marker: Marker): boolean {
   const scanner = openTreeScanner(roots, marker);
   for (let round = 0; round < MAX_SCANS; round += 1) {
@@ -162,7 +162,7 @@ interface TreeScanner {
   scan: () => ProcessInfo[];
 }
 
-/** Remembers whom it has seen: a child whose parent is gone is still known by its group or session. */
+/** Remembers every process it has seen, so that a child whose parent has ended is still known by its group or session. */
 function openTreeScanner(roots: readonly ProcessRef[], marker: Marker | undefined): TreeScanner {
   const seen = new Map<number, ProcessInfo>();
   const scan = (): ProcessInfo[] => {
@@ -192,7 +192,7 @@ function findMembers(
   const isRoot = (info: ProcessInfo) =>
     roots.some((root) => root.pid === info.pid && startTimeMatches(info, root.startTime));
   for (const info of processes) if (isRoot(info) && info.pgid === info.pid) leaders.add(info.pid);
-  // A group or session outlives its leader; its number is not given away while a member lives.
+  // A group or session outlives its leader; its number is not reused while it has a member.
   for (const info of seen.values()) if (info.pgid === info.pid) leaders.add(info.pid);
   return processes.filter((info) => {
     if (isRoot(info) || leaders.has(info.pgid) || leaders.has(info.session)) return true;
@@ -200,7 +200,7 @@ function findMembers(
   });
 }
 
-/** This process and those above it: whatever the markers say, they are never the target. */
+/** This process and its ancestors are never the target, whatever the markers match. */
 function selfAndAncestors(processes: readonly ProcessInfo[]): Set<number> {
   const parents = new Map(processes.map((info) => [info.pid, info.ppid]));
   const pids = new Set<number>([0, 1]);
@@ -218,7 +218,7 @@ function signalAll(targets: readonly ProcessInfo[], signal: NodeJS.Signals): voi
     try {
       process.kill(pid, signal);
     } catch {
-      // Gone between the look and the signal, or not ours: the next look tells which.
+      // It ended between the scan and the signal, or is not ours; the next scan shows which.
     }
   }
   // A stopped process does not act on SIGTERM until it is continued.
@@ -233,7 +233,7 @@ function startTimeMatches(info: ProcessInfo, startTime: number | undefined): boo
   return startTime === undefined || info.startTime === startTime;
 }
 
-/** As it was when the process started its program; empty when it may not be read. */
+/** The environment from when the process started its program; empty when it may not be read. */
 export function readEnvironment(pid: number): readonly string[] {
   try {
     return readFileSync(`/proc/${pid}/environ`, "latin1").split("\0");

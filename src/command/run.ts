@@ -1,4 +1,4 @@
-/** Runs a helper program (git, an installer, a CI command) to its end: bounded in time and output, and with nothing left behind. */
+/** Runs a helper program (git, an installer, a CI command) to its end, with limits on time and output, and leaves nothing running. */
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { execa } from "execa";
@@ -13,28 +13,28 @@ export interface CommandResult {
   readonly timedOut: boolean;
   /** Ended by us because the caller's signal was aborted. */
   readonly aborted: boolean;
-  /** Output was longer than the cap: its middle is missing. */
+  /** Output was longer than the limit: its middle is missing. */
   readonly truncated: boolean;
   readonly durationMs: number;
 }
 
 export interface CommandOptions {
   readonly cwd: string;
-  /** The whole environment: nothing of ours is inherited. */
+  /** The whole environment, because nothing of ours is inherited. */
   readonly env: Readonly<Record<string, string>>;
   readonly input?: string;
   readonly timeoutMs: number;
-  /** Per stream; head and tail are kept, half each. */
+  /** The limit per stream; the beginning and the end are retained, half each. */
   readonly maxOutputBytes?: number;
   readonly signal?: AbortSignal;
   readonly onOutput?: (chunk: Buffer, stream: "stdout" | "stderr") => void;
-  /** True for a program that is meant to leave a server behind (tmux): then only what descends from it is ended. */
+  /** True for a program that is meant to leave a server running (tmux): then only its descendants are ended. */
   readonly leavesServer?: boolean;
 }
 
 const MAX_OUTPUT_BYTES = 4 * 1_024 * 1_024;
 const GRACE_MS = 1_000;
-/** A grandchild that holds the pipes would keep us waiting for an end of output that never comes. */
+/** A grandchild that holds the pipes open would make us wait forever for the end of the output. */
 const DRAIN_MS = 250;
 
 /** Throws only when the program cannot be started; a failure of the program is a result. */
@@ -62,12 +62,12 @@ export async function runCommand(argv: readonly string[], options: CommandOption
   };
 }
 
-/** The last lines of what a command said, for the sentence that reports its failure. */
+/** The last lines of a command's output, for the message that reports its failure. */
 export function lastLines(text: string, max = 10): string {
   return text.trimEnd().split("\n").slice(-max).join("\n");
 }
 
-/** Of a command that was not started. */
+/** The result of a command that was not started. */
 export const EMPTY_RESULT: CommandResult = {
   exitCode: null,
   signal: null,
@@ -81,7 +81,7 @@ export const EMPTY_RESULT: CommandResult = {
 
 type Child = ReturnType<typeof launch>;
 
-/** Its own session and process group, so that the whole of it can be signalled; stdin is always closed. */
+/** Started in its own session and process group, so that all of it can be signalled; stdin is always closed. */
 function launch(program: string, args: readonly string[], { cwd, env, input }: CommandOptions) {
   return execa(program, args, {
     cwd,
@@ -135,7 +135,7 @@ function toStartError(cause: unknown): Error {
   return cause instanceof Error ? cause : new Error("it did not start", { cause });
 }
 
-/** What a command started in the background ends with it. Asking for the group costs one system call. */
+/** Ends what the command started in the background. Checking the group costs one system call. */
 async function killGroup(pid: number | undefined): Promise<void> {
   if (pid === undefined) return;
   try {
@@ -145,7 +145,7 @@ async function killGroup(pid: number | undefined): Promise<void> {
       process.kill(-pid, 0);
     }
   } catch {
-    // Nobody is left in the group: the usual case, at the first call.
+    // The group is empty, which is the usual case at the first call.
   }
 }
 
@@ -166,7 +166,7 @@ function collectOutput(child: Child, options: CommandOptions) {
   return streams;
 }
 
-/** Keeps the first and the last half of the cap: errors stand at the end, causes often at the beginning. */
+/** Retains the first and the last half of the limit, because causes often are at the beginning and errors at the end. */
 function openCappedBuffer(maxBytes: number) {
   const half = Math.floor(maxBytes / 2);
   const head: Buffer[] = [];

@@ -1,4 +1,4 @@
-/** Running programs as another user of this machine: only root can, and what it starts so can not come back. */
+/** Runs programs as another user of this machine. Only root can do that, and a program started this way cannot become root again. */
 import { constants } from "node:fs";
 import { access, chmod, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,10 +11,10 @@ export type UnixUser = z.infer<typeof UnixUser>;
 
 const SETPRIV = "/usr/bin/setpriv";
 const RUN_OPTIONS = { cwd: "/", env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" }, timeoutMs: 120_000 };
-/** Below a home these are entered by users of tenants, each as far as their own folder; PostgreSQL's has its own user. */
+/** Tenants' users may enter these folders below a home, each as far as their own folder; PostgreSQL's folder has its own user. */
 const TRAVERSABLE: ReadonlySet<string> = new Set(["workspaces", "users", "checks", "postgres"]);
 
-/** Throws a sentence that says what is missing: root, the program that becomes others, or the user. */
+/** Throws an error that names what is missing: root, the setpriv program, or the user. */
 export async function findUnixUser(name: string, ownUid = process.getuid?.()): Promise<UnixUser> {
   if (ownUid !== 0)
     throw unusableUser(name, `it needs root to become another user, and runs as uid ${ownUid ?? "unknown"}`);
@@ -22,31 +22,31 @@ export async function findUnixUser(name: string, ownUid = process.getuid?.()): P
     () => true,
     () => false,
   );
-  if (!isInstalled) throw unusableUser(name, `${SETPRIV} is not here; it comes with util-linux`);
+  if (!isInstalled) throw unusableUser(name, `${SETPRIV} is not installed; it is part of util-linux`);
   const [uid, gid] = await Promise.all([readId("-u", name), readId("-g", name)]);
   if (uid === undefined || gid === undefined) {
     throw unusableUser(
       name,
-      `this host has no such user. Make one: useradd --system --shell /usr/sbin/nologin ${name}`,
+      `this host has no such user. Create it: useradd --system --shell /usr/sbin/nologin ${name}`,
     );
   }
   if (uid === 0 || gid === 0) throw unusableUser(name, "that user, or its group, is root's");
   return { name, uid, gid };
 }
 
-/** The same command as that user: no group, capability or setuid program brings more rights back. */
+/** The same command as that user: no group, capability or setuid program can restore rights. */
 export function asUser(user: UnixUser | undefined, argv: readonly string[]): readonly string[] {
   if (!user) return argv;
   return [SETPRIV, `--reuid=${user.uid}`, `--regid=${user.gid}`, "--init-groups", "--no-new-privs", "--", ...argv];
 }
 
-/** The folder and all in it become that user's, and nobody else (but root) can look in. */
+/** Gives the folder and its content to that user; only root can read it besides. */
 export async function chownTree(user: UnixUser, path: string): Promise<void> {
   await runOrThrow(["chown", "-R", "-h", "-P", `${user.uid}:${user.gid}`, "--", path]);
   await chmod(path, 0o700);
 }
 
-/** Users of tenants pass through the home to their own folders; what else is directly in it is closed to them. */
+/** Tenants' users pass through the home to their own folders; everything else directly in it is closed to them. */
 export async function allowTraversal(home: string, user: UnixUser): Promise<void> {
   for (const entry of await readdir(home, { withFileTypes: true })) {
     const path = join(home, entry.name);

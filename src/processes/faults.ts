@@ -1,6 +1,6 @@
 /**
- * Injected faults, for drills: FLEET_KILL_AT=step:before|after kills this process at that point, FLEET_STOP_AT stops it.
- * Of several points, separated by commas, the first that is reached counts, once.
+ * Injected faults, for tests: FLEET_KILL_AT=step:before|after kills this process at that point, FLEET_STOP_AT stops it.
+ * Of several points, separated by commas, only the first that is reached takes effect, once.
  */
 import { writeSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";

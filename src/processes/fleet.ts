@@ -1,4 +1,4 @@
-/** Builds what the use cases reach for, from the settings of this process; and lets go of it in the right order. */
+/** Builds what the use cases need from the settings of this process, and closes it in the right order. */
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -39,14 +39,14 @@ export interface OpenFleetOptions {
   readonly log: Log;
   /** Where the terminal channel prints. */
   readonly write: (line: string) => void;
-  /** Behind requests statements are short; workers may take longer. */
+  /** Statements of requests are short; workers' statements may take longer. */
   readonly statementTimeoutMs: number;
   readonly onStuck?: (queue: string, sentence: string) => void;
-  /** Instead of fleet.yaml. */
+  /** Replaces fleet.yaml. */
   readonly settings?: Settings;
 }
 
-/** PostgreSQL as configured, or the embedded one, started when it does not run. `stop` is the embedded one's. */
+/** PostgreSQL as configured, or the embedded one, which is started if necessary. `stop` stops only the embedded one. */
 export async function openDatabase(config: Config, log: Log): Promise<{ url: string; stop: () => Promise<void> }> {
   if (config.DATABASE_URL) return { url: config.DATABASE_URL, stop: async () => undefined };
   const embedded = await openEmbeddedPostgres({
@@ -56,7 +56,7 @@ export async function openDatabase(config: Config, log: Log): Promise<{ url: str
   return { url: embedded.url, stop: () => embedded.stop() };
 }
 
-/** Our schema and, when the queues live in PostgreSQL too, theirs. Returns the names of what was applied. */
+/** Migrates our schema and, when the queues are in PostgreSQL, theirs. Returns the names of the applied files. */
 export async function migrateAll(config: Config, url: string, log: (message: string) => void): Promise<string[]> {
   const direct = config.DATABASE_DIRECT_URL ?? url;
   const applied = await migrateUp(direct, { log });
@@ -123,7 +123,7 @@ export async function openFleet(options: OpenFleetOptions): Promise<OpenFleet> {
   }
 }
 
-/** The file as it stands from look to look, or what was handed in. The environment says how often agents report. */
+/** The settings from the file as last read, or those passed in. The environment sets how often agents report. */
 async function openSettings({ config, log, settings: given }: OpenFleetOptions): Promise<WatchedSettings> {
   const withHeartbeat = (settings: Settings): Settings => ({
     ...settings,
@@ -152,7 +152,7 @@ async function openStores(options: OpenFleetOptions, url: string): Promise<{ sto
   const usable = await assertDatabaseUsable(url);
   if (config.DATABASE_URL && usable.privilegedLogin) {
     const facts = { component: "postgres", login: usable.privilegedLogin };
-    log.info(facts, "this login could leave its role: docs/tenancy.md says how to give Fleetwright one that cannot");
+    log.info(facts, "this login could escape its role: docs/tenancy.md explains how to create one that cannot");
   }
   const store = openStore({
     url,
@@ -177,7 +177,7 @@ async function openStores(options: OpenFleetOptions, url: string): Promise<{ sto
   }
 }
 
-/** What a use case reaches for beside stores and agents. */
+/** What a use case needs in addition to stores and agents. */
 async function openServices({
   config,
   log,
@@ -213,7 +213,7 @@ function now(): Date {
   return new Date();
 }
 
-/** Above 80 % of what PostgreSQL allows, a few more processes would lock everybody out. */
+/** Above 80 % of PostgreSQL's limit, a few more processes would use up all connections. */
 function warnAboutConnections(log: Log, ours: number, allowed: number): void {
   const processes = Math.floor((allowed * 0.8) / ours);
   log.info(
@@ -224,7 +224,7 @@ function warnAboutConnections(log: Log, ours: number, allowed: number): void {
     log.warn({ component: "postgres", ours, allowed }, "PostgreSQL allows few connections: raise max_connections");
 }
 
-/** Changes when the machine boots; elsewhere than Linux the host's name has to do. */
+/** Changes when the machine boots; on systems other than Linux the host's name is used instead. */
 async function bootId(): Promise<string> {
   return (await readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => hostname())).trim();
 }

@@ -1,15 +1,15 @@
-/** Repeats a step: after a pause, or at once when kicked. A failing step is reported, and repeated after longer pauses. */
+/** Repeats a step after a pause, or at once when kicked. A failing step is reported, and repeated after longer pauses. */
 import { setTimeout as pause } from "node:timers/promises";
 
 export interface Loop {
-  /** Requests the next step now: there is something to do. */
+  /** Requests the next step now, because there is work. */
   kick(): void;
-  /** Resolves after the step under way. */
+  /** Resolves after the running step. */
   stop(): Promise<void>;
 }
 
 export interface LoopOptions {
-  /** Between steps when nothing kicks. */
+  /** The pause between steps when nothing kicks. */
   readonly everyMs: number;
   /** May reject: the error is reported, and the next step waits longer (up to 10 s). */
   readonly step: () => Promise<unknown>;
@@ -25,7 +25,7 @@ export function startLoop({ everyMs, step, onError }: LoopOptions): Loop {
   let failures = 0;
 
   async function run(): Promise<void> {
-    // stop() sets it, between the awaits.
+    // stop() sets it between the awaits.
     // oxlint-disable-next-line eslint/no-unmodified-loop-condition
     while (!stopped) {
       kicked = false;
@@ -47,7 +47,7 @@ export function startLoop({ everyMs, step, onError }: LoopOptions): Loop {
   return {
     kick() {
       kicked = true;
-      // While the step fails, kicks would only make it fail faster.
+      // While the step fails, kicks are ignored, because they would only make it fail faster.
       if (failures === 0) wake.abort();
     },
     async stop() {

@@ -1,11 +1,11 @@
-/** What must be there before anything is started on this machine; said in words that tell what to do. */
+/** Checks the requirements of this machine before anything is started, with errors that explain the fix. */
 import { randomUUID } from "node:crypto";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { codeOf, FleetError, messageOf } from "../domain/errors.ts";
 import { readVersion } from "./versions.ts";
 
-/** git and tmux, as agents need them. Every missing one is named at once. */
+/** Checks git and tmux, as agents need them. One error names every missing program. */
 export async function requirePrograms(): Promise<void> {
   const versions = await Promise.all([readVersion(["git", "--version"]), readVersion(["tmux", "-V"])]);
   const missing = ["git", "tmux"].filter((_, at) => versions[at] === undefined);
@@ -21,11 +21,11 @@ export function installHint(programs: readonly string[]): string {
     : `Install, for instance: apt-get install ${words}`;
 }
 
-/** Makes the home, and sees that it can be written to. */
+/** Creates the home, and checks that it is writable. */
 export async function prepareHome(home: string): Promise<void> {
   const probe = join(home, `.probe-${randomUUID()}`);
   try {
-    // Root's PostgreSQL runs as another user, who must be able to pass through.
+    // Root's PostgreSQL runs as another user, who must be able to enter the folder.
     await mkdir(home, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
     await writeFile(probe, "");
     await rm(probe);
@@ -33,7 +33,7 @@ export async function prepareHome(home: string): Promise<void> {
     const why = HOME_ERRORS[codeOf(error) ?? ""] ?? messageOf(error);
     throw new FleetError(
       "invalid-input",
-      `${home} cannot be used as home: ${why}. Name another one: FLEET_HOME=… fleet up`,
+      `${home} cannot be used as home: ${why}. Choose another one: FLEET_HOME=… fleet up`,
       { home },
       error,
     );

@@ -1,13 +1,13 @@
-/** A value from the database that a process keeps in memory and reads again, so that a change elsewhere arrives in time. */
+/** A database value that a process caches and reads again, so that a change elsewhere takes effect in time. */
 import { codeOf } from "../domain/errors.ts";
 
-/** Without the database the last value counts this long; then there is none, because who was revoked would stay trusted. */
+/** Without the database the last value is valid this long, and then not at all, because a revoked token would stay trusted. */
 const MAX_STALE_MS = 3_600_000;
 
 export interface Refreshing<Value> {
-  /** The last value, read again first when it is older than `maxAgeMs`; callers at the same time share one read. */
+  /** The last value, read again first when it is older than `maxAgeMs`; concurrent callers share one read. */
   readonly get: () => Promise<Value>;
-  /** Reads now, whatever is in memory. */
+  /** Reads now, regardless of the cache. */
   readonly refresh: () => Promise<Value>;
   readonly ageMs: () => number;
 }
@@ -24,7 +24,7 @@ export function refreshing<Value>(
   async function refresh(): Promise<Value> {
     const at = performance.now();
     const value = await read();
-    // A slow read must not replace the value of one that began later.
+    // A slow read must not replace the value of a read that began later.
     if (!last || last.at < at) last = { value, at };
     return value;
   }

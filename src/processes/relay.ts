@@ -1,4 +1,4 @@
-/** The outbox relay of a process: a web process has one too, so that what a request committed is queued within milliseconds. */
+/** The outbox relay of a process. A web process has one too, so that what a request committed is queued within milliseconds. */
 import { relayWaiting } from "../conductor/relay.ts";
 import { messageOf } from "../domain/errors.ts";
 import type { OpenFleet } from "./fleet.ts";

@@ -1,14 +1,14 @@
-/** The folder of schedule files: read again and again while workers run, so that a change needs no restart. */
+/** The folder of schedule files: read repeatedly while workers run, so that a change needs no restart. */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Config } from "../environment.ts";
 import { codeOf } from "../domain/errors.ts";
 import type { ScheduleSource } from "../conductor/fleet.ts";
 
-/** A schedule is a page at most; more is a mistake. */
+/** A schedule is a page at most, so a larger file is a mistake. */
 const MAX_BYTES = 65_536;
 
-/** Beside fleet.yaml, unless FLEET_SCHEDULES says otherwise. */
+/** The folder next to fleet.yaml, unless FLEET_SCHEDULES names another. */
 export function schedulesFolder(config: Pick<Config, "FLEET_SCHEDULES" | "FLEET_CONFIG">, folder: string): string {
   return config.FLEET_SCHEDULES ?? join(dirname(resolve(folder, config.FLEET_CONFIG ?? "fleet.yaml")), "schedules");
 }
@@ -19,8 +19,8 @@ interface CachedFile {
 }
 
 /**
- * Answers with every `*.json` of the folder, or undefined when there is no such folder: then this process has no say about
- * schedules, since others may have the files. Files that did not change are not read again.
+ * Returns every `*.json` of the folder, or undefined when there is no such folder: then this process does not change schedules,
+ * since other processes may have the files. Files that did not change are not read again.
  */
 export function openScheduleFolder(folder: string): () => Promise<readonly ScheduleSource[] | undefined> {
   let cache = new Map<string, CachedFile>();

@@ -1,6 +1,6 @@
-/** Chance that can be repeated: jitter, drills and tests with a seed. */
+/** Repeatable randomness for jitter and tests, from a seed. */
 
-/** From [0, 1), the same sequence for the same seed: mulberry32, small and good enough for jitter. */
+/** Returns numbers from [0, 1), the same sequence for the same seed: mulberry32 is small and good enough for jitter. */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,4 +1,4 @@
-/** fleet.yaml: found, read, refused with every mistake at once and its line; and read again when it changes. */
+/** Finds, reads and validates fleet.yaml, reporting every mistake with its line; and reads it again when it changes. */
 import { readFile, stat } from "node:fs/promises";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document } from "yaml";
@@ -8,10 +8,10 @@ import { startLoop } from "./loop.ts";
 import type { KeyedProblem } from "../domain/input-problems.ts";
 import { keyedProblem } from "../domain/input-problems.ts";
 
-/** Hundreds of products fit well; more is a mistake, and would be parsed again at each change. */
+/** Hundreds of products fit well; a larger file is a mistake, and would be parsed again at each change. */
 const MAX_CHARACTERS = 1_048_576;
 
-/** The defaults when there is no file and none was named. Paths of products are relative to the file. */
+/** Returns the defaults when there is no file and none was named. Paths of products are relative to the file. */
 export async function loadSettings(configFile: string | undefined, folder: string): Promise<Settings> {
   const file = settingsPath(configFile, folder);
   const text = await readFile(file, "utf8").catch((error: unknown) => {
@@ -25,7 +25,7 @@ function settingsPath(configFile: string | undefined, folder: string): string {
   return configFile ?? resolve(folder, "fleet.yaml");
 }
 
-/** What a file of this text and name means. Throws "invalid-input" with all that is wrong, by line and field. */
+/** Parses a file of this text and name. Throws "invalid-input" with all mistakes, by line and field. */
 export function parseSettingsFile(text: string, file: string): Settings {
   if (text.length > MAX_CHARACTERS) {
     throw new FleetError("invalid-input", `${file} is larger than ${MAX_CHARACTERS} characters.`, { file });
@@ -62,7 +62,7 @@ export function parseSettingsFile(text: string, file: string): Settings {
 
 const INVALID_TEXT = "contains a NUL character or an unpaired surrogate";
 
-/** Where texts stand that no store can hold, in keys as in values. */
+/** The positions of texts that no store can hold, in keys and in values. */
 function findInvalidTexts(document: Document): number[] {
   const found: number[] = [];
   visit(document, {
@@ -73,7 +73,7 @@ function findInvalidTexts(document: Document): number[] {
   return found;
 }
 
-/** Refuses what refers to nothing, and what unfolds into more values than a machine holds. */
+/** Rejects aliases that refer to nothing, and those that expand into more values than a machine can hold. */
 function expandDocument(document: Document, file: string): unknown {
   try {
     return document.toJS();
@@ -104,7 +104,7 @@ function invalidFileError(file: string, problems: readonly LocatedProblem[]): Fl
   return new FleetError("invalid-input", `${file} is not valid:\n${lines.join("\n")}`, { issues });
 }
 
-/** Where the key stands; of what is missing, where the nearest thing around it begins. */
+/** The position of the key; if it is missing, that of the closest thing around it. */
 function findOffset(document: Document, keys: readonly (string | number)[]): number {
   let node: unknown = document.contents;
   let offset = startOf(node) ?? 0;
@@ -128,7 +128,7 @@ function startOf(node: unknown): number | undefined {
   return node.range?.[0];
 }
 
-/** Two spellings of one place. */
+/** The two entries spell the same repository differently. */
 function findDuplicateRepositories(products: Settings["products"]): KeyedProblem[] {
   const seen = new Map<string, string>();
   return products.flatMap(({ id, repository }, index) => {
@@ -140,14 +140,14 @@ function findDuplicateRepositories(products: Settings["products"]): KeyedProblem
   });
 }
 
-/** URLs and absolute paths as they are; `user@host:path` is a URL too. */
+/** URLs and absolute paths are returned unchanged; `user@host:path` is a URL too. */
 function resolveRepository(repository: string, folder: string): string {
   const isUrl = /^[a-z][a-z0-9+.-]*:\/\//i.test(repository) || /^[^/\s]+@[^/\s]+:/.test(repository);
   return isUrl || isAbsolute(repository) ? repository : resolve(folder, repository);
 }
 
 export interface WatchedSettings {
-  /** As the file says; while it is not valid, as it last said. */
+  /** The current settings; while the file is not valid, the last valid ones. */
   readonly current: () => Settings;
   close(): Promise<void>;
 }
@@ -159,14 +159,14 @@ interface WatchOptions {
     info(facts: object, message: string): void;
     warn(facts: object, message: string): void;
   };
-  /** For tests. */
+  /** Used by tests. */
   readonly everyMs?: number;
 }
 
-/** A kill switch in the file holds within two of these: a file is read when it has kept still from one look to the next. */
+/** A kill switch in the file takes effect within two of these, because a file is read once two successive polls find it unchanged. */
 const POLL_MS = 1_000;
 
-/** Throws when the file is not valid now; later that is told once for each state of the file. */
+/** Throws when the file is not valid now; later that is logged once for each state of the file. */
 export async function watchSettings(options: WatchOptions): Promise<WatchedSettings> {
   const { configFile, folder, log, everyMs = POLL_MS } = options;
   const file = settingsPath(configFile, folder);
@@ -182,15 +182,15 @@ export async function watchSettings(options: WatchOptions): Promise<WatchedSetti
       if (stamp === loadedStamp || !isStill) return;
       loadedStamp = stamp;
       try {
-        // An editor that replaces a file takes it away for a moment; an operator who wants none starts without.
-        if (stamp === MISSING) throw new FleetError("invalid-input", `${file} is not there any more.`);
+        // An editor that replaces a file removes it for a moment; an operator who wants no file restarts without one.
+        if (stamp === MISSING) throw new FleetError("invalid-input", `${file} no longer exists.`);
         current = await loadSettings(configFile, folder);
         log.info({ component: "settings", file }, "fleet.yaml was read again");
       } catch (error) {
         log.warn({ component: "settings", file, error: String(error) }, "keeping the previous settings");
       }
     },
-    onError: (error) => log.warn({ component: "settings", error: String(error) }, "fleet.yaml could not be looked at"),
+    onError: (error) => log.warn({ component: "settings", error: String(error) }, "fleet.yaml could not be checked"),
   });
   return { current: () => current, close: () => loop.stop() };
 }

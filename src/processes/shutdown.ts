@@ -1,10 +1,10 @@
-/** Ending a process in order: a signal drains it, a second one ends it at once, and nothing may take longer than it should. */
+/** Ends a process in order: a signal drains it, a second one ends it at once, and the drain is limited in time. */
 import type { Log } from "../log.ts";
 
-/** Supervisors send SIGKILL after 30 s as a rule. */
+/** Supervisors usually send SIGKILL after 30 s. */
 const HARD_STOP_MS = 25_000;
 
-/** Resolves when a signal came and `drain` is done. */
+/** Resolves when a signal arrived and `drain` has finished. */
 export function drainOnSignal(log: Log, drain: () => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     let stopping = false;
@@ -24,7 +24,7 @@ export function drainOnSignal(log: Log, drain: () => Promise<void>): Promise<voi
   });
 }
 
-/** A promise nobody waited for may have left anything half done: end, and let the supervisor restart. */
+/** An unhandled rejection may have left anything half done, so end and let the supervisor restart. */
 export function dieOnUnhandled(log: Log): void {
   const die = (error: unknown) => {
     log.fatal({ component: "process", error }, "unexpected error; this process ends");

@@ -1,4 +1,4 @@
-/** Everything in one process: database, migrations, web and worker; for one machine, and for looking around. */
+/** Runs everything in one process: database, migrations, web and worker; for one machine, and for trying Fleetwright out. */
 import { chmod, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "../environment.ts";
@@ -19,7 +19,7 @@ export interface RunningStack {
   readonly queues: "redis" | "postgres";
   readonly embedded: boolean;
   readonly credentialsFile: string;
-  /** Drains, closes, and stops the embedded PostgreSQL when nobody else of this home uses it. Agents run on. */
+  /** Drains, closes, and stops the embedded PostgreSQL when no other process of this home uses it. Agents continue to run. */
   close(): Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export interface UpOptions {
   readonly log: Log;
   readonly write: (line: string) => void;
   readonly settings?: Settings;
-  /** A sentence about each longer step. */
+  /** Receives a sentence about each longer step. */
   readonly onProgress?: (sentence: string) => void;
   readonly onStuck?: (queue: string, sentence: string) => void;
 }
@@ -38,11 +38,11 @@ const REFRESH_MS = 6 * 3_600_000;
 
 export async function startStack(options: UpOptions): Promise<RunningStack> {
   const { config, log, onProgress = () => undefined } = options;
-  // What needs no server is refused before one is started.
+  // Errors that need no server are reported before one is started.
   await prepareHome(config.FLEET_HOME);
   await requirePrograms();
   if (!options.settings) await loadSettings(config.FLEET_CONFIG, process.cwd());
-  onProgress(config.DATABASE_URL ? "Reaching PostgreSQL" : "Starting the embedded PostgreSQL");
+  onProgress(config.DATABASE_URL ? "Connecting to PostgreSQL" : "Starting the embedded PostgreSQL");
   const database = await openDatabase(config, log);
   let open: OpenFleet | undefined;
   let web: RunningWeb | undefined;
@@ -94,7 +94,7 @@ export async function startStack(options: UpOptions): Promise<RunningStack> {
   }
 }
 
-/** Whole or not at all, and readable by nobody else. */
+/** Written atomically, and readable only by its owner. */
 async function writeCredentials(file: string, url: string, token: string): Promise<void> {
   const next = `${file}.${process.pid}`;
   await writeFile(next, `${JSON.stringify({ url, token })}\n`, { mode: 0o600 });

@@ -1,11 +1,11 @@
-/** What this machine runs: shown by doctor and reported by hosts. */
+/** The versions of the programs on this machine: shown by doctor and reported by hosts. */
 import { readFile } from "node:fs/promises";
 import { runCommand } from "../command/run.ts";
 import { baseEnv } from "./env.ts";
 
 const TIMEOUT_MS = 5_000;
 
-/** The package's own version, from beside the built or the source tree. */
+/** The package's own version, from next to the built or the source tree. */
 export async function ownVersion(): Promise<string> {
   for (const path of ["../../package.json", "../../../package.json"]) {
     const text = await readFile(new URL(path, import.meta.url), "utf8").catch(() => undefined);
@@ -14,7 +14,7 @@ export async function ownVersion(): Promise<string> {
   return "unknown";
 }
 
-/** The first line a program says of its version, or undefined when it is not there. */
+/** The first line of a program's version output, or undefined when the program is missing. */
 export async function readVersion(argv: readonly string[]): Promise<string | undefined> {
   try {
     const { exitCode, stdout, stderr } = await runCommand(argv, {
@@ -28,7 +28,7 @@ export async function readVersion(argv: readonly string[]): Promise<string | und
   }
 }
 
-/** What orders of products may need; drift compares them with what products ask for. Each answers within milliseconds. */
+/** The programs that products' orders may need; drift compares their versions with what products require. Each answers within milliseconds. */
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   git: ["git", "--version"],
   tmux: ["tmux", "-V"],

@@ -1,4 +1,4 @@
-/** Every process watches the house by its own clock: should the queues have lost every schedule, or no worker run, somebody still says so. */
+/** Every process checks the fleet on its own timer, so that lost schedules or missing workers are still reported. */
 import type { Fleet } from "../conductor/fleet.ts";
 import { watchFleet } from "../conductor/watch/health.ts";
 import { startLoop, type Loop } from "./loop.ts";
@@ -9,6 +9,6 @@ export function startSelfMonitoring(fleet: Fleet): Loop {
   return startLoop({
     everyMs: WATCH_MS,
     step: () => watchFleet(fleet),
-    onError: (error) => fleet.log.warn({ component: "watch", error: String(error) }, "the house could not be watched"),
+    onError: (error) => fleet.log.warn({ component: "watch", error: String(error) }, "self-monitoring failed"),
   });
 }

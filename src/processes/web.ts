@@ -1,4 +1,4 @@
-/** The web process: API, documents, login, queue board. No processors; it relays what its own requests committed. */
+/** The web process: API, documentation, login, queue board. It runs no processors, but relays what its own requests committed. */
 import type { Server } from "node:http";
 import { hostQueue } from "../../queues/host.ts";
 import { QUEUES } from "../../queues/index.ts";
@@ -22,11 +22,11 @@ import { startRelay } from "./relay.ts";
 
 export interface RunningWeb {
   readonly server: Server;
-  /** Where it listens. */
+  /** The address it listens on. */
   readonly url: string;
-  /** A token for the API; makes the operator known. */
+  /** Issues a token for the API; registers the operator. */
   issueFor(operator: Operator, ttlMs: number): Promise<string>;
-  /** A link that logs a browser in, once. */
+  /** A single-use link that logs a browser in. */
   loginLinkFor(operator: Operator): Promise<string>;
   close(): Promise<void>;
 }
@@ -34,7 +34,7 @@ export interface RunningWeb {
 /** How soon the board shows the queue of a new host. */
 const HOSTS_POLL_MS = 10_000;
 
-/** `relays: false` when a worker in the same process does. */
+/** `relays` is false when a worker in the same process relays. */
 export async function startWeb(open: OpenFleet, config: Config, { relays = true } = {}): Promise<RunningWeb> {
   const { fleet, store, broker } = open;
   const { newId, log } = fleet;

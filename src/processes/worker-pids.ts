@@ -1,4 +1,4 @@
-/** Which worker processes of this home run on this machine, so that they can be drained without knowing their pids. */
+/** The worker processes of this home on this machine, recorded so that they can be drained without knowing their pids. */
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { isRunning, listRegistered, registerProcess } from "../command/process-files.ts";
@@ -7,7 +7,7 @@ const POLL_MS = 200;
 
 const folderOf = (home: string) => join(home, "workers");
 
-/** Until the returned function is called, or the process has ended. */
+/** Registers this process until the returned function is called, or the process has ended. */
 export function registerWorker(home: string): Promise<() => Promise<void>> {
   return registerProcess(folderOf(home));
 }

@@ -14,23 +14,23 @@ import { messageOf } from "../domain/errors.ts";
 import { startRelay } from "./relay.ts";
 
 export interface WorkerOptions {
-  /** Only these queues; all when left out. */
+  /** Processes only these queues; all when undefined. */
   readonly queues?: readonly string[] | undefined;
   readonly tickMs: number;
   readonly versions: Readonly<Record<string, string>>;
 }
 
 export interface RunningWorker {
-  /** Stops claiming, finishes or hands back, gives the host's lease back. Agents run on. */
+  /** Stops claiming, finishes or hands back jobs, and releases the host's lease. Agents continue to run. */
   drain(): Promise<void>;
 }
 
-/** A kill switch is to be true everywhere within five seconds: a look that fails may be repeated. */
+/** A kill switch must take effect everywhere within five seconds, so there is time to repeat a failed check. */
 const ESTOP_POLL_MS = 1_000;
-/** A lost delayed job stops a scheduler silently, so schedules are asserted again and again. */
+/** A lost delayed job stops a scheduler silently, so schedules are asserted repeatedly. */
 const PERIODS_PER_ASSERTION = 2;
 
-/** The print of the settings as they are; computed again only when they were reloaded. */
+/** The fingerprint of the current settings; computed again only when they were reloaded. */
 function cachedFingerprint(fleet: OpenFleet["fleet"]): () => string {
   let [source, fingerprint] = [fleet.settings, configFingerprint(fleet)];
   return () => {
@@ -46,7 +46,7 @@ export async function startWorker(
   const { fleet, broker } = open;
   const { log } = fleet;
   const onError = (component: string) => (error: unknown) =>
-    log.warn({ component, error: messageOf(error) }, "it failed and is tried again");
+    log.warn({ component, error: messageOf(error) }, "step failed, retrying");
 
   const draining = new AbortController();
   const readFingerprint = cachedFingerprint(fleet);
@@ -59,7 +59,7 @@ export async function startWorker(
     return !queues || queues.includes(queue.name) || queue.name.startsWith("host.");
   });
   if (holdsAgents) {
-    // Before the first claim: the host's row is what slots are counted on.
+    // Registered before the first claim, because slots are counted on the host's row.
     const tick = () => reportHost(open, tickMs, { ...versions, config: readFingerprint() });
     await tick().catch(onError("host"));
     loops.push(startLoop({ everyMs: tickMs, step: tick, onError: onError("host") }));
@@ -90,7 +90,7 @@ export async function startWorker(
       draining.abort();
       await Promise.all([...loops.map((loop) => loop.stop()), broker.drain()]);
       if (holdsAgents) await releaseHostLease(fleet).catch(onError("host"));
-      log.info({ component: "worker" }, "drained; agents run on");
+      log.info({ component: "worker" }, "drained; agents continue to run");
     },
   };
 }

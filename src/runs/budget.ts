@@ -1,4 +1,4 @@
-/** What an order may use, held while its commands run: one that goes over is ended with its whole process tree. */
+/** Enforces an order's budget while its commands run: a command that exceeds it is ended with its whole process tree. */
 import { EMPTY_RESULT, runCommand, type CommandResult } from "../command/run.ts";
 import type { BudgetLimit } from "../domain/orders/transient-failures.ts";
 import type { OrderBudget } from "../domain/orders/order.ts";
@@ -24,7 +24,7 @@ export interface BudgetMeter {
   readonly spent: RunSpend;
 }
 
-/** `before`: seconds and output that an earlier try of the same order used; they are not given twice. Actions count per try. */
+/** `before` is what an earlier attempt of the same order used; time and output are not granted twice. Actions count per attempt. */
 export function openBudgetMeter(budget: OrderBudget, spentBefore: RunSpend = NO_SPEND): BudgetMeter {
   let actions = 0;
   let ms = 0;

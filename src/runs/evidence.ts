@@ -17,7 +17,7 @@ export interface EvidenceFolder {
   readonly log: CommandLog;
   /** Writes a file into the folder; it becomes an artifact when the run ends. Writing the same name again replaces it. */
   write(name: string, content: string | Buffer, mediaType: string): Promise<void>;
-  /** Copies a file that a command left below `root`, or returns why it could not be kept. Text is redacted. */
+  /** Copies a file that a command left below `root`, or returns why it could not be stored. Text is redacted. */
   collect(root: string, path: string, name: string): Promise<CollectResult>;
 }
 
@@ -30,7 +30,7 @@ export interface OpenEvidence extends EvidenceFolder {
 }
 
 export type CollectResult =
-  { readonly kept: true; readonly text: string | undefined } | { readonly kept: false; readonly why: string };
+  { readonly saved: true; readonly text: string | undefined } | { readonly saved: false; readonly why: string };
 
 /** One piece of evidence as it goes into the database. */
 export interface SealedFile {
@@ -45,7 +45,7 @@ export interface SealedFile {
 export const MANIFEST = "evidence.json";
 export const LAST_RUN = "last_run.json";
 const LOG = "output.log";
-/** Names of Fleetwright's own files: a command's file of that name is not kept. */
+/** Names of Fleetwright's own files: a command's file with such a name is not stored. */
 const RESERVED: ReadonlySet<string> = new Set([MANIFEST, LAST_RUN, LOG, "order.json", "machine.json"]);
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
@@ -109,16 +109,16 @@ export async function openEvidence(dir: string, redactor: Redactor): Promise<Ope
       mediaTypes.set(name, mediaType);
     },
     async collect(root, path, name) {
-      if (!NAME.test(name)) return { kept: false, why: "its name is not a valid evidence name" };
+      if (!NAME.test(name)) return { saved: false, why: "its name is not a valid evidence name" };
       if (RESERVED.has(name) || savedNames.has(name))
-        return { kept: false, why: "there is already evidence of that name" };
-      if (savedNames.size >= MAX_FILES) return { kept: false, why: `there are already ${MAX_FILES} files` };
+        return { saved: false, why: "there is already evidence of that name" };
+      if (savedNames.size >= MAX_FILES) return { saved: false, why: `there are already ${MAX_FILES} files` };
       const content = await readBelow(root, path);
-      if (typeof content === "string") return { kept: false, why: content };
-      if (bytes + content.length > MAX_RUN_BYTES) return { kept: false, why: "the run's evidence would be too large" };
+      if (typeof content === "string") return { saved: false, why: content };
+      if (bytes + content.length > MAX_RUN_BYTES) return { saved: false, why: "the run's evidence would be too large" };
       const text = isText(name) ? redactor.redact(content.toString("utf8")) : undefined;
       await put(name, text === undefined ? content : Buffer.from(text));
-      return { kept: true, text };
+      return { saved: true, text };
     },
     names: () => listFileNames(dir),
     close() {
@@ -135,8 +135,8 @@ interface SealOptions {
 }
 
 /**
- * Reads what is there, writes the manifest, and packs everything. The files are made again while they are read: a process that still
- * holds one open (a worker that does not know yet that it was given up) writes into nothing from now on.
+ * Reads what is there, writes the manifest, and packs everything. The files are recreated while they are read, so that a process
+ * that still holds one open (a worker that does not know yet that it lost its claim) no longer changes the evidence.
  */
 export async function sealEvidence(dir: string, options: SealOptions): Promise<SealedFile[]> {
   const typeOf = (name: string) => options.mediaTypes?.get(name) ?? mediaTypeOf(name);

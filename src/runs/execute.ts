@@ -20,7 +20,7 @@ export interface ExecuteRequest {
   readonly unixUser?: string | undefined;
   readonly actions: readonly Action[];
   readonly budget: OrderBudget;
-  /** The part of the budget that earlier tries used. */
+  /** The part of the budget that earlier attempts used. */
   readonly spentBefore: RunSpend;
   /** The time limit of each command. */
   readonly timeoutMs: number;
@@ -47,13 +47,13 @@ export interface ExecutionResult {
   /** The first failure; undefined when every command succeeded. */
   readonly failed: (CommandFailure & { readonly message: string }) | undefined;
   readonly tests: TestTotals | undefined;
-  /** The files that could not be kept, and why. */
+  /** The files that could not be stored, and why. */
   readonly notKept: readonly string[];
 }
 
 const MAX_DROPPED_FILES = 200;
 
-/** What a working copy of this run is called; a sweep knows by it whose they are. */
+/** The name of this run's working copy; the sweep recognizes leftovers by it. */
 export function workingCopyName(runId: string): string {
   return `order-${runId}`;
 }
@@ -102,7 +102,7 @@ async function runStep(
   return result;
 }
 
-/** As a shell says it. */
+/** The command line as a shell would show it. */
 const CANNOT_START: MeteredResult = { ...EMPTY_RESULT, exitCode: 127, over: undefined };
 
 function describeStepFailure(
@@ -125,9 +125,9 @@ async function collectArtifacts(
   const totals: TestTotals[] = [];
   async function collectOne(root: string, path: string, name: string): Promise<void> {
     const collected = await evidence.collect(root, path, name);
-    if (!collected.kept) notKept.push(`${name}: ${collected.why}`);
+    if (!collected.saved) notKept.push(`${name}: ${collected.why}`);
     const junit =
-      collected.kept && collected.text !== undefined && name.endsWith(".xml")
+      collected.saved && collected.text !== undefined && name.endsWith(".xml")
         ? readJunit(name, collected.text)
         : undefined;
     if (junit) totals.push(junit);

@@ -168,7 +168,7 @@ test("a user that does not exist, or that is root, is refused before anything is
   if (!isRoot) return needsRoot();
   await using world = await aSharedWorld();
   for (const [unixUser, words] of [
-    ["fleet-nobody-here", "this host has no such user. Make one: useradd"],
+    ["fleet-nobody-here", "this host has no such user. Create it: useradd"],
     ["root", "that user, or its group, is root's"],
   ] as const) {
     const taskId = "01a1fcde-0000-7000-8000-00000000abcd";

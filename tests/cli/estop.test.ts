@@ -17,7 +17,7 @@ test("a kill switch is shown wherever it applies, until it is released", async (
 
   const { out } = await type("estop", "--agent", task.id, "--freeze", "--reason", "it mails everybody");
   const said = `■ agent ${task.id.slice(-8)} is frozen: it mails everybody (by ${by.id}, just now)`;
-  expect(out).toBe(`${said}\n  Let it go on: fleet estop release, and what was stopped\n`);
+  expect(out).toBe(`${said}\n  Release it: fleet estop release, with the same target\n`);
   expect((await type("ps")).out).toContain(said.slice(0, 60));
   expect((await type("ps", "--wide")).out).toMatch(/○ proposed ! .*is frozen: it mails everybody/);
   expect(JSON.parse((await type("ps", "--json")).out)).toMatchObject({

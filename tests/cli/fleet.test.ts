@@ -146,7 +146,7 @@ test("reject sends its comment; rm prints how to restore the work", async () => 
   await fleet(["reject", TASK_ID, "stream it"]);
   expect(server.requests[0]?.body).toEqual({ comment: "stream it" });
 
-  expect((await fleet(["rm", TASK_ID])).out).toContain("Bring it back: git fetch /s/1.bundle");
+  expect((await fleet(["rm", TASK_ID])).out).toContain("Restore it: git fetch /s/1.bundle");
 });
 
 test.each([160, 100, 80, 60, 48])("ps fits a terminal of %i columns", async (columns) => {
@@ -169,7 +169,10 @@ test("without a server the error says how to start one", async () => {
   await using home = await temporaryHome();
   const away = { FLEET_URL: "", FLEET_TOKEN: "", FLEET_HOME: home.path };
   const none = await fleet(["ps"], { env: away });
-  expect(none).toMatchObject({ exit: 1, err: "✖ Fleetwright is not running here. Start it: npx fleet up\n" });
+  expect(none).toMatchObject({
+    exit: 1,
+    err: "✖ Fleetwright is not running on this machine. Start it: npx fleet up\n",
+  });
 
   const file = join(home.path, "credentials.json");
   await writeFile(file, JSON.stringify({ url: "http://127.0.0.1:1", token }), { mode: 0o600 });

@@ -27,16 +27,18 @@ test("a dry run lists exactly what the real run then does, through the host's ow
 
   const dry = await typed.fleet("gc", "--dry-run", "--product", "shop");
   expect(dry).toMatchObject({ exit: 0, err: "" });
-  expect(dry.out).toMatch(/2 things, \d+ kB would go; nothing was changed\. Do it: fleet gc\n$/);
+  expect(dry.out).toMatch(/2 things, \d+ kB would be collected; nothing was changed\. Collect: fleet gc\n$/);
   const done = await typed.fleet("gc", "--product", "shop");
   expect(done.exit).toBe(0);
   for (const id of ids.slice(2)) {
-    expect(dry.out).toMatch(new RegExp(`run +${id} +shop +\\d+ kB +would go +older than the newest 2 of shop`));
-    expect(done.out).toMatch(new RegExp(`run +${id} +shop +\\d+ kB +put aside`));
+    expect(dry.out).toMatch(
+      new RegExp(`run +${id} +shop +\\d+ kB +would be collected +older than the newest 2 of shop`),
+    );
+    expect(done.out).toMatch(new RegExp(`run +${id} +shop +\\d+ kB +quarantined`));
     expect(done.out).toMatch(new RegExp(`↩ mv \\S+ \\S*/runs/shop/${id}\n`));
   }
   expect(done.out).toContain("stays: 2 runs, one of the newest 2");
-  expect(done.out).toMatch(/put aside; deleted after 1d 0h\.\n$|put aside; deleted after 1d\.\n$/);
+  expect(done.out).toMatch(/moved to quarantine; deleted after 1d 0h\.\n$|moved to quarantine; deleted after 1d\.\n$/);
 
   expect((await typed.fleet("gc", "--product", "nothing")).exit).toBe(3);
   const { out: json } = await typed.fleet("gc", "--product", "shop", "--json");

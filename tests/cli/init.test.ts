@@ -159,7 +159,7 @@ test("an existing file stays as it is, unless it is to be overwritten", async ()
 
   const { exit, err } = await init({ cwd: root }, "--yes");
 
-  expect({ exit, err }).toEqual({ exit: 2, err: expect.stringContaining("fleet.yaml is there already") });
+  expect({ exit, err }).toEqual({ exit: 2, err: expect.stringContaining("fleet.yaml already exists") });
   expect(readFileSync(join(root, "fleet.yaml"), "utf8")).toBe("version: 1\n");
   expect((await init({ cwd: root }, "--yes", "--force")).exit).toBe(0);
   expect((await productOf(root)).id).toBe("taken");

@@ -159,7 +159,7 @@ test("up refuses invalid input that needs no server before it starts one", async
 
   expect(badHome).toMatchObject({
     exit: 2,
-    err: expect.stringContaining("it is a file. Name another one: FLEET_HOME="),
+    err: expect.stringContaining("it is a file. Choose another one: FLEET_HOME="),
   });
   expect(badYaml).toMatchObject({ exit: 2, err: expect.stringMatching(/retry\.maxRounds[^]*nonsense/) });
   expect(noPrograms).toMatchObject({ exit: 1, err: expect.stringContaining("git and tmux cannot be found") });

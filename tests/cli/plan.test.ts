@@ -46,7 +46,7 @@ test("plan shows what is next, why, and the next command; --json gives the same 
   expect(explained).toContain(
     "     +7000 the last validate failed 2h 25m ago (time_out)\n     +200 criticality medium\n",
   );
-  expect(explained).toMatch(/Nothing was stored\. Without --dry-run they are kept\.\n$/);
+  expect(explained).toMatch(/Nothing was stored\. Without --dry-run the orders are stored\.\n$/);
 });
 
 test("--dry-run changes no row, --out writes one valid file for each order", async () => {
@@ -122,7 +122,7 @@ test("products shows the result of each; kill stops one, which every view shows,
   expect((await world.type("products", "release", "shop")).out).toMatch(/^● active {2}shop\n/);
   expect(await world.type("products", "release", "gone")).toMatchObject({
     exit: 1,
-    out: expect.stringContaining("fleet.yaml itself stops it"),
+    out: expect.stringContaining("It is stopped in fleet.yaml"),
   });
   expect((await world.type("products", "kill", "nothing", "--reason", "x")).exit).toBe(3);
   expect(JSON.parse((await world.type("products", "--json")).out).products[0]).toMatchObject({

@@ -82,7 +82,7 @@ test("run executes pending orders, prints each outcome, and exits with 1 when on
   const { exit, out, err } = await desk.type("run");
 
   expect(added.out).toContain("fleet run --order ");
-  expect(again.out).toContain("was there already");
+  expect(again.out).toContain("already existed");
   expect(pending.out).toMatch(/○ pending/);
   expect([exit, err]).toEqual([1, ""]);
   expect(out).toMatch(

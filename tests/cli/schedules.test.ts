@@ -7,7 +7,7 @@ import { openTestCli } from "../support/typed.ts";
 test("the listing shows what runs when, what is wrong, and what differs; the other commands change it", async () => {
   await using world = await scheduledFleet();
   await using typed = await openTestCli(world);
-  expect((await typed.fleet("schedules")).out).toMatch(/^No schedules\. Write schedules\/<product>\.json/);
+  expect((await typed.fleet("schedules")).out).toMatch(/^No schedules\. Create schedules\/<product>\.json/);
   const [good, bad] = [world.product(), world.product()];
   await world.writeSchedule(good, aScheduleFile(good, { cadence: "daily", at: "02:30" }));
   await world.writeSchedule(bad, aScheduleFile(bad, { jobs: [{ intent: "deploy" }] }));

@@ -130,7 +130,7 @@ function testRefusing(farm: BrokerFactory): void {
     await using broker = await farm();
     const queue = aQueue({ jobId: () => id });
 
-    await expect(broker.addJobs([aJob(queue, "a")])).rejects.toThrow("makes the job id");
+    await expect(broker.addJobs([aJob(queue, "a")])).rejects.toThrow("produces the job id");
   });
 
   test("a malformed payload in the store fails visibly and is not retried", async () => {

@@ -1,4 +1,4 @@
-/** The API as the verbs use it: typed by its routes, with parsed replies or the problem as an error. It retries where that is safe. */
+/** The API client of the verbs: typed by the routes, it returns parsed replies or throws the problem, and retries where that is safe. */
 import type { IncomingMessage } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import type { z } from "zod";
@@ -7,7 +7,7 @@ import type { Problem } from "../../views/problem.ts";
 import { fleetError, type Credentials } from "./credentials.ts";
 import { buildPath, sendRequest, readText, type UrlParams, type HttpRequest } from "./http-client.ts";
 
-/** A schema, or how to load it while the server works. */
+/** A schema, or a function that loads it while the server works. */
 export type LazySchema<Shape extends z.ZodType> = Shape | (() => Promise<Shape>);
 
 export interface ApiEvent<Data> {
@@ -16,7 +16,7 @@ export interface ApiEvent<Data> {
   readonly data: Data;
 }
 
-/** Every route by its name, `GET /api/fleet/tasks/:task`: what it takes, and what it replies with. */
+/** Every route by its name, such as `GET /api/fleet/tasks/:task`, with its parameters and its reply. */
 type Routes = {
   [Route in ApiRoute as `${Uppercase<Route["method"]>} ${Route["path"]}`]: {
     readonly kind: Route["kind"];
@@ -34,7 +34,7 @@ type Params<Route extends ApiRoute> = Part<"path", InputOf<Route["params"]>, str
   (true extends Route["idempotent"] ? { readonly idempotencyKey?: string | undefined } : unknown);
 
 type InputOf<Shape> = Shape extends z.ZodType ? z.input<Shape> : never;
-/** One part of the request; where the URL carries it, with a `Value` for each of its fields. */
+/** One part of the request; a part that the URL carries has a `Value` for each field. */
 type Part<Key extends string, Input, Value = never> = string extends keyof Input
   ? { readonly [_ in Key]?: never }
   : [Value] extends [never]
@@ -42,21 +42,21 @@ type Part<Key extends string, Input, Value = never> = string extends keyof Input
     : Partial<Input> extends Input
       ? { readonly [_ in Key]?: { readonly [Field in keyof Input]: Value } }
       : { readonly [_ in Key]: { readonly [Field in keyof Input]: Value } };
-/** Becomes text in the URL. */
+/** A value that is written into the URL as text. */
 type QueryValue = string | number | boolean | undefined;
 
-/** A schema that cannot read the reply of the route does not compile. */
+/** Makes a schema that cannot parse the reply of its route a compile error. */
 type CompatibleSchema<Name extends keyof Routes, Shape extends z.ZodType> =
   Routes[Name]["reply"] extends z.input<Shape> ? LazySchema<Shape> : never;
 
 export interface Api {
-  /** One request to a route, with what it takes. */
+  /** Sends one request to a route with its parameters. */
   request<Name extends RouteName<"json">, Shape extends z.ZodType>(
     route: Name,
     params: Routes[Name]["params"],
     reply: LazySchema<Shape> & CompatibleSchema<Name, Shape>,
   ): Promise<z.output<Shape>>;
-  /** Every event once, over interruptions; it ends when the server ends it. */
+  /** Yields every event once, across reconnects; it ends when the server ends the stream. */
   follow<Name extends RouteName<"sse">, Shape extends z.ZodType>(
     route: Name,
     params: Routes[Name]["params"],
@@ -69,7 +69,7 @@ export interface StreamOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The problem document of the server, thrown. */
+/** Thrown when the server replies with a problem document. */
 export class ProblemError extends Error {
   readonly problem: Problem;
 
@@ -96,13 +96,13 @@ export function connectApi(source: Credentials | (() => Promise<Credentials>)): 
   };
 }
 
-/** What any route may take. */
+/** The parameters that any route may have. */
 interface RequestParams extends UrlParams {
   readonly body?: object;
   readonly idempotencyKey?: string | undefined;
 }
 
-/** `POST /api/fleet/tasks/:task/stop` and its parameters, as a request. */
+/** Turns `POST /api/fleet/tasks/:task/stop` and its parameters into a request. */
 function buildRequest(route: string, params: RequestParams): ApiRequest {
   const [method = "", template = ""] = route.split(" ");
   const { body, idempotencyKey } = params;
@@ -129,7 +129,7 @@ async function send<Shape extends z.ZodType>(
   const parsed = shape.safeParse(answer);
   if (parsed.success) return parsed.data;
   throw new Error(
-    `The reply to ${request.method} ${request.path} has an unknown shape. Do server and CLI have the same version?`,
+    `The reply to ${request.method} ${request.path} has an unknown format. Do the server and the CLI have the same version?`,
     { cause: parsed.error },
   );
 }
@@ -163,7 +163,7 @@ async function sendOnce(
   return { error: await parseProblem(status, text), retryAfter: response.headers["retry-after"] };
 }
 
-/** Like sendRequest(), but a server that is not running has an error of its own. */
+/** Like sendRequest(), but reports a server that is not running with its own error code. */
 export async function sendToServer(url: URL, request: HttpRequest): Promise<IncomingMessage> {
   try {
     return await sendRequest(url, request);
@@ -173,7 +173,7 @@ export async function sendToServer(url: URL, request: HttpRequest): Promise<Inco
     const facts = { url: url.origin };
     throw await fleetError(
       "stack-not-running",
-      "Fleetwright is not running here. Start it: npx fleet up",
+      "Fleetwright is not running on this machine. Start it: npx fleet up",
       facts,
       error,
     );
@@ -193,24 +193,24 @@ async function parseProblem(status: number, text: string): Promise<Error> {
   try {
     return new ProblemError(Problem.parse(JSON.parse(text)));
   } catch (error) {
-    return new Error(`The server answered ${status}, but not as Fleetwright does. Is FLEET_URL right?`, {
+    return new Error(`The server answered ${status} in a format that is not Fleetwright's. Is FLEET_URL correct?`, {
       cause: error,
     });
   }
 }
 
-/** A broken connection, or a server that is unavailable for a moment. */
+/** True for a broken connection, and for a server that is briefly unavailable. */
 export function isTransient(error: unknown): boolean {
   return networkErrorCode(error) !== undefined || (error instanceof ProblemError && error.problem.status === 503);
 }
 
-/** The code of a broken connection; undefined for any other error. */
+/** The error code of a broken connection; undefined for any other error. */
 function networkErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
   return /^(?:E[A-Z]+|UND_ERR_.*)$/.test(error.code) ? error.code : undefined;
 }
 
-/** 200 ms, doubling up to 5 s; or what Retry-After says, up to 10 s. */
+/** The delay is 200 ms, doubling up to 5 s; a Retry-After header replaces it, up to 10 s. */
 export function retryDelayMs(attempt: number, retryAfter?: string): number {
   const retryAfterSeconds = Number(retryAfter);
   if (Number.isFinite(retryAfterSeconds) && retryAfterSeconds > 0) return Math.min(retryAfterSeconds, 10) * 1_000;

@@ -1,4 +1,4 @@
-/** Where the API is and who asks: FLEET_URL and FLEET_TOKEN, or the file that `fleet up` leaves for its own user. */
+/** The API's address and the caller's token: from FLEET_URL and FLEET_TOKEN, or from the file that `fleet up` writes for its own user. */
 import { readFile, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ export function credentialsFile(env: Env): string {
   return join(home, "credentials.json");
 }
 
-/** A token is sent only to the address it was made for. */
+/** A token is sent only to the address that it was issued for. */
 export async function readCredentials(env: Env): Promise<Credentials> {
   const url = env["FLEET_URL"];
   const token = env["FLEET_TOKEN"];
@@ -30,7 +30,8 @@ export async function readCredentials(env: Env): Promise<Credentials> {
       `There is no token for ${url}. Set FLEET_TOKEN to one that server issued.`,
     );
   }
-  if (!local) throw await fleetError("stack-not-running", "Fleetwright is not running here. Start it: npx fleet up");
+  if (!local)
+    throw await fleetError("stack-not-running", "Fleetwright is not running on this machine. Start it: npx fleet up");
   return { url: local.url, token: token || local.token };
 }
 
@@ -48,16 +49,16 @@ async function readLocal(file: string): Promise<Credentials | undefined> {
   }
   const found: unknown = JSON.parse(text);
   if (isCredentials(found)) return { url: found.url, token: found.token };
-  throw await fleetError("stack-not-running", `${file} is not a credentials file. Write it again: npx fleet up`);
+  throw await fleetError("stack-not-running", `${file} is not a valid credentials file. Recreate it: npx fleet up`);
 }
 
-/** By hand: a schema would cost every verb 50 ms before its question is even asked. */
+/** Checks by hand, because a schema would cost every verb 50 ms before it sends its request. */
 function isCredentials(found: unknown): found is Credentials {
   if (typeof found !== "object" || found === null || !("url" in found) || !("token" in found)) return false;
   return typeof found.url === "string" && typeof found.token === "string";
 }
 
-/** The errors' table brings its schemas along; who gets through never loads it. */
+/** Loads the error table only on failure, because it brings its schemas along. */
 export async function fleetError(...args: ConstructorParameters<typeof FleetError>): Promise<Error> {
   const errors = await import("../../domain/errors.ts");
   return new errors.FleetError(...args);

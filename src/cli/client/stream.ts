@@ -1,4 +1,4 @@
-/** Reading server-sent events: every event once, over breaks, until the server says that it is over. */
+/** Reads server-sent events: yields every event once, across reconnects, until the server ends the stream. */
 import { setTimeout as pause } from "node:timers/promises";
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import type { IncomingMessage } from "node:http";
@@ -35,7 +35,7 @@ export async function* followStream<Shape extends z.ZodType>(
     } catch (error) {
       if (isAborted()) return;
       failures += 1;
-      // Once it was reached, a server that is away for a moment (a deploy) is waited for.
+      // Once the server was reached, a short outage (such as a deploy) is waited out.
       if (failures >= MAX_TRIES || !(isTransient(error) || (lastId !== undefined && isServerDown(error)))) throw error;
     }
     await pause(retryDelayMs(failures), undefined, signal ? { signal } : {}).catch(() => {});

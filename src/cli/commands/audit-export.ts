@@ -1,4 +1,4 @@
-/** fleet audit list and export: who did what; and all of it as JSON lines, to be kept and checked elsewhere. */
+/** fleet audit list and export: list who did what, and export it as JSON lines to be stored and checked elsewhere. */
 import { open } from "node:fs/promises";
 import type { AuditEntryView } from "../../views/audit.ts";
 import { asNumber, asString, type Command, type Shell } from "../command.ts";
@@ -11,13 +11,13 @@ const loadPageSchema = async () =>
 
 export const listAuditCommand: Command = {
   usage: "audit list",
-  summary: "who did what, newest first: your own acts and tasks; your tenant's for role admin",
+  summary: "list who did what, newest first: your own actions and tasks; the whole tenant's for role admin",
   options: [
     ["--task <task>", "only one task's"],
-    ["--operator <operator>", "only what one operator did, or what was done to their tasks (role admin)"],
-    ["--act <act>", "only one kind of act, or its first words: `key` finds key.rotated"],
-    ["--since <time>", "only from then on: 2026-11-20, or 2026-11-20T12:00:00Z"],
-    ["--limit <n>", "how many (50)"],
+    ["--operator <operator>", "only actions by one operator or on their tasks (role admin)"],
+    ["--act <act>", "only one kind of action, or a prefix of it: `key` finds key.rotated"],
+    ["--since <time>", "only from this time on: 2026-11-20, or 2026-11-20T12:00:00Z"],
+    ["--limit <n>", "how many entries (default: 50)"],
     ["--all", "every tenant (role admin)"],
   ],
   examples: ["fleet audit list", "fleet audit list --act estop --since 2026-11-01 --all", "fleet audit list --json"],
@@ -33,7 +33,7 @@ export const listAuditCommand: Command = {
         act: asString(options["act"]),
         since: parseTime(options["since"]),
         all: options["all"] === true,
-        // What is no number is left for the server to refuse by name.
+        // Text that is not a number is passed on, because the server's error names the field.
         limit: Number.isNaN(wanted) ? String(options["limit"]) : Math.min(wanted - items.length, PAGE_SIZE),
         cursor,
       };
@@ -47,18 +47,18 @@ export const listAuditCommand: Command = {
     }
     const now = world.clock();
     for (const entry of items) terminal.line(entryLine(terminal, entry, now));
-    if (items.length === 0) terminal.note("Nothing is written of that.");
+    if (items.length === 0) terminal.note("No matching audit entries.");
   },
 };
 
 export const exportAuditCommand: Command = {
   usage: "audit export",
-  summary: "all entries as JSON lines, chain by chain; check them with: fleet audit verify --file",
+  summary: "export all entries as JSON lines, chain by chain; check them with: fleet audit verify --file",
   options: [
-    ["--out <file>", "into a file that others cannot read; one that was begun is gone on with"],
+    ["--out <file>", "write to a file that only you can read; an unfinished export is resumed"],
     ["--task <task>", "only one task's"],
-    ["--since <time>", "only from then on: 2026-11-20, or 2026-11-20T12:00:00Z"],
-    ["--until <time>", "only before then"],
+    ["--since <time>", "only from this time on: 2026-11-20, or 2026-11-20T12:00:00Z"],
+    ["--until <time>", "only before this time"],
     ["--all", "every tenant (role admin)"],
   ],
   examples: [
@@ -85,10 +85,10 @@ export const exportAuditCommand: Command = {
       const progress = await resumeExport(out);
       if (progress.isComplete) {
         const { FleetError } = await import("../../domain/errors.ts");
-        throw new FleetError("invalid-input", `${out} is a whole export already. Name another file.`);
+        throw new FleetError("invalid-input", `${out} is already a complete export. Choose another file.`);
       }
       if (progress.entries > 0)
-        shell.terminal.note(`Going on behind ${plural(progress.entries, "entry", "entries")} of ${out}.`);
+        shell.terminal.note(`Resuming ${out} after ${plural(progress.entries, "entry", "entries")}.`);
       const { entries, chains } = await exportEntries(shell, query, {
         write: (text) => file.appendFile(text),
         ...progress,
@@ -113,7 +113,7 @@ interface Sink {
   readonly last?: AuditEntryView | undefined;
 }
 
-/** Page by page, so that a year of entries does not fill the memory. */
+/** Reads page by page, so that a year of entries does not fill the memory. */
 async function exportEntries(
   { api, world }: Shell,
   query: Readonly<Record<string, string | boolean | undefined>>,
@@ -143,7 +143,7 @@ function entryLine({ paint, sanitize }: Shell["terminal"], entry: AuditEntryView
   return `${paint("dim", ago(entry.at, now).padStart(10))}  ${sanitize(entry.actor)}  ${sanitize(entry.action)}${about}  ${paint("dim", facts)}`;
 }
 
-/** A day is its first moment, in UTC; what is no time is left for the server to refuse by name. */
+/** A date becomes midnight UTC; other text is passed on, because the server's error names the field. */
 function parseTime(value: unknown): string | undefined {
   const text = asString(value);
   return text !== undefined && /^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00Z` : text;

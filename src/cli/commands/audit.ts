@@ -1,4 +1,4 @@
-/** fleet audit: recompute the chains and hold them to the signed checkpoints, naming what does not hold; sign one now; take them along. */
+/** fleet audit: recomputes the chains, compares them with the signed checkpoints, and signs a new checkpoint on request. */
 import { asString, type Command, NOT_VERIFIED, type Shell } from "../command.ts";
 import type { AuditProof } from "../../views/integrity.ts";
 import { plural } from "../print/format.ts";
@@ -11,10 +11,10 @@ type CheckpointProof = NonNullable<AuditProof["checkpoint"]>;
 
 const verifyCommand: Command = {
   usage: "audit verify",
-  summary: "recompute the audit chains, and hold them to the last signed checkpoint",
+  summary: "recompute the audit chains and compare them with the last signed checkpoint",
   options: [
     ["--task <task>", "only one task's"],
-    ["--file <file>", "check an export instead, without asking the fleet"],
+    ["--file <file>", "check an export instead; needs no server"],
   ],
   examples: ["fleet audit verify", "fleet audit verify --task 3f9a1c2b", "fleet audit verify --file audit.jsonl"],
 
@@ -27,7 +27,7 @@ const verifyCommand: Command = {
     if (json) terminal.json(proof);
     else {
       const size = `${plural(proof.chains, "chain")}, ${plural(proof.entries, "entry", "entries")}`;
-      terminal.line(`${terminal.mark(proof.ok)} ${size}: ${proof.ok ? "all hold" : `${proof.broken.length} broken`}`);
+      terminal.line(`${terminal.mark(proof.ok)} ${size}: ${proof.ok ? "all valid" : `${proof.broken.length} broken`}`);
       for (const { taskId, seq, why } of proof.broken)
         terminal.line(`  ${terminal.sanitize(taskId)}  entry ${seq}: ${terminal.sanitize(why)}`);
       if (proof.checkpoint) for (const line of checkpointLines(terminal, proof.checkpoint)) terminal.line(line);
@@ -40,7 +40,7 @@ const checkpointView = async () => (await import("../../views/integrity.ts")).Ch
 
 const checkpointCommand: Command = {
   usage: "audit checkpoint",
-  summary: "sign how all audit chains stand now (role admin); it is done every hour by itself",
+  summary: "sign the current state of all audit chains (role admin); also done automatically every hour",
   options: [],
   examples: ["fleet audit checkpoint"],
 
@@ -67,7 +67,7 @@ async function verifyExport({ terminal, json }: Shell, path: string): Promise<nu
   if (json) terminal.json(proof);
   else {
     const size = `${plural(proof.chains, "chain")}, ${plural(proof.entries, "entry", "entries")}`;
-    terminal.line(`${terminal.mark(proof.ok)} ${size}: ${proof.ok ? "all hold" : "not as they were written"}`);
+    terminal.line(`${terminal.mark(proof.ok)} ${size}: ${proof.ok ? "all valid" : "changed since they were written"}`);
     for (const { chain, seq, line, why } of proof.broken)
       terminal.line(`  ${terminal.sanitize(chain)}  entry ${seq} (line ${line}): ${terminal.sanitize(why)}`);
     if (proof.file !== null) terminal.line(`  ${terminal.sanitize(path)}: ${terminal.sanitize(proof.file)}`);
@@ -78,6 +78,8 @@ async function verifyExport({ terminal, json }: Shell, path: string): Promise<nu
 function checkpointLines(terminal: Terminal, { id, at, chains, broken }: CheckpointProof): string[] {
   const [first] = broken;
   if (!first)
-    return [`${terminal.mark(true)} checkpoint ${id} of ${at} over ${plural(chains, "chain")}: signed and kept to`];
+    return [
+      `${terminal.mark(true)} checkpoint ${id} of ${at} over ${plural(chains, "chain")}: signature valid, chains match`,
+    ];
   return broken.map((one) => `${terminal.mark(false)} checkpoint ${one.id}: ${terminal.sanitize(one.why)}`);
 }

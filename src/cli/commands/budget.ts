@@ -1,4 +1,4 @@
-/** fleet budget: what operators and tenants may use, and what of it is used. */
+/** fleet budget: the limits of operators and tenants, and how much of them is used. */
 import { asString, type Command, type CommandOptions, type Shell } from "../command.ts";
 import type { BudgetsView } from "../../views/budget.ts";
 
@@ -8,7 +8,7 @@ const LIMITS = ["tokens", "cost", "minutes", "dailyTokens", "dailyCost", "dailyT
 
 const listCommand: Command = {
   usage: "budget list",
-  summary: "budgets and daily caps of your tenant and its operators, and what of them is used",
+  summary: "list the budgets and daily caps of your tenant and its operators, with usage",
   options: [["-a, --all", "every tenant's (role admin)"]],
   examples: ["fleet budget list", "fleet budget list --all --json | jq '.budgets[].today'"],
 
@@ -20,16 +20,16 @@ const listCommand: Command = {
 
 const setCommand: Command = {
   usage: "budget set",
-  summary: "say what an operator or a tenant may use (role admin); what is left out stays as it is",
+  summary: "set the limits of an operator or a tenant (role admin); limits not given stay unchanged",
   options: [
-    ["--tenant <tenant>", "whose (default: your own)"],
-    ["--operator <operator>", "one operator of it; the whole tenant otherwise"],
-    ["--tokens <n>", "ever, and what runs is stopped when they are used; none: no limit"],
-    ["--cost <dollars>", "the same in US dollars"],
-    ["--minutes <n>", "the same in minutes in which agents run"],
-    ["--daily-tokens <n>", "per day (UTC): nothing more starts when they are used; none: no cap"],
-    ["--daily-cost <dollars>", "the same in US dollars"],
-    ["--daily-tasks <n>", "tasks that may be asked for per day (UTC)"],
+    ["--tenant <tenant>", "which tenant (default: your own)"],
+    ["--operator <operator>", "one operator of the tenant (default: the whole tenant)"],
+    ["--tokens <n>", "total token budget; running agents are stopped when it is used up; none: no limit"],
+    ["--cost <dollars>", "the same as a cost in US dollars"],
+    ["--minutes <n>", "total budget in minutes of agent run time"],
+    ["--daily-tokens <n>", "tokens per day (UTC); nothing new starts when they are used up; none: no cap"],
+    ["--daily-cost <dollars>", "the same as a cost in US dollars"],
+    ["--daily-tasks <n>", "tasks that may be requested per day (UTC)"],
   ],
   examples: [
     "fleet budget set --tenant acme --cost 500 --daily-cost 50",
@@ -41,7 +41,10 @@ const setCommand: Command = {
     const limits = parseLimits(options);
     if (Object.keys(limits).length === 0) {
       const { FleetError } = await import("../../domain/errors.ts");
-      throw new FleetError("invalid-input", "Say what to set: for instance --daily-cost 50, or --daily-cost none.");
+      throw new FleetError(
+        "invalid-input",
+        "Nothing to set. Give a limit, for example --daily-cost 50, or --daily-cost none.",
+      );
     }
     const body = { tenant: asString(options["tenant"]), operator: asString(options["operator"]), ...limits };
     await printBudgets(shell, await shell.api.request("POST /api/fleet/budgets", { body }, allView));
@@ -50,7 +53,7 @@ const setCommand: Command = {
 
 export const budgetCommands: readonly Command[] = [listCommand, setCommand];
 
-/** What is no number is left for the server to refuse by name. */
+/** Text that is not a number is passed on, because the server's error names the field. */
 function parseLimits(options: CommandOptions): Record<string, unknown> {
   const typed = LIMITS.flatMap((name) => {
     const text = asString(options[name]);
@@ -66,7 +69,7 @@ async function printBudgets({ json, terminal }: Shell, view: BudgetsView): Promi
     return;
   }
   if (view.budgets.length === 0) {
-    terminal.line("No budgets: everybody may use as much as they like. Set one: fleet budget set --help");
+    terminal.line("No budgets are set, so usage is unlimited. Set one: fleet budget set --help");
     return;
   }
   const { renderTable } = await import("../print/table.ts");

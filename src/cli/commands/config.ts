@@ -1,4 +1,4 @@
-/** fleet config: what you, or your tenant, have set; secrets are read from standard input and never shown again. */
+/** fleet config: your preferences, or your tenant's. Secrets are read from standard input and never shown again. */
 import { CHANNELS, type ChannelTable } from "../../domain/notify/channels.ts";
 import type { SettingView } from "../../views/config.ts";
 import { asString, type Command, type Shell } from "../command.ts";
@@ -7,7 +7,7 @@ import { ago, plural } from "../print/format.ts";
 
 const settingView = async () => (await views()).SettingView;
 
-const TENANT = ["--tenant", "for every operator of your tenant (tier sovereign)"] as const;
+const TENANT = ["--tenant", "apply to every operator of your tenant (tier sovereign)"] as const;
 const MAX_INPUT_LENGTH = 64 * 1024;
 
 const views = () => import("../../views/config.ts");
@@ -16,7 +16,7 @@ const configView = async () => (await views()).ConfigView;
 const listCommand: Command = {
   usage: "config list",
   summary: "list your settings, or your tenant's; secrets are not shown",
-  options: [["--tenant", "the tenant's instead of your own"]],
+  options: [["--tenant", "show the tenant's settings instead of your own"]],
   examples: ["fleet config list", "fleet config list --tenant --json"],
 
   async run(shell, _args, { tenant }) {
@@ -29,7 +29,7 @@ const listCommand: Command = {
 const getCommand: Command = {
   usage: "config get <key>",
   summary: "show one setting",
-  options: [["--tenant", "the tenant's instead of your own"]],
+  options: [["--tenant", "show the tenant's settings instead of your own"]],
   examples: ["fleet config get notify.channels"],
 
   async run({ api, terminal, json }, [key = ""], { tenant }) {
@@ -66,7 +66,7 @@ const setCommand: Command = {
 
 const unsetCommand: Command = {
   usage: "config unset <key>",
-  summary: "unset one",
+  summary: "unset one setting",
   options: [TENANT],
   examples: ["fleet config unset notify.channels"],
 
@@ -80,7 +80,7 @@ const unsetCommand: Command = {
 
 const resealCommand: Command = {
   usage: "config reseal",
-  summary: "seal everything again under the first key of FLEET_ENCRYPTION_KEY (role admin)",
+  summary: "re-encrypt all secrets with the first key of FLEET_ENCRYPTION_KEY (role admin)",
   options: [],
   examples: ["fleet config reseal"],
 
@@ -88,12 +88,12 @@ const resealCommand: Command = {
     const done = await api.request("POST /api/fleet/config/reseal", {}, async () => (await views()).ResealedView);
     if (json) terminal.json(done);
     else {
-      const what = `${plural(done.settings, "setting")} and ${plural(done.signingKeys, "signing key")} sealed again`;
-      terminal.line(`${terminal.mark(true)} ${what}; all under key ${done.keyId}`);
+      const what = `${plural(done.settings, "setting")} and ${plural(done.signingKeys, "signing key")} re-encrypted`;
+      terminal.line(`${terminal.mark(true)} ${what}; everything now uses key ${done.keyId}`);
       for (const { keyId, settings, signingKeys } of done.left) {
         const rest = `${plural(settings, "setting")}, ${plural(signingKeys, "signing key")}`;
         terminal.line(
-          `${terminal.mark(false)} under key ${terminal.sanitize(keyId)}, which this server does not have: ${rest}`,
+          `${terminal.mark(false)} still encrypted with key ${terminal.sanitize(keyId)}, which this server does not have: ${rest}`,
         );
       }
     }
@@ -110,7 +110,7 @@ export function setExamples(channels: ChannelTable): readonly string[] {
   ];
 }
 
-/** A command line can be read by every process of the machine and stays in the shell's history, so secrets are not taken from it. */
+/** Secrets are not taken from the command line, because every process of the machine can read it and the shell stores it in its history. */
 async function readValue(
   { world }: Shell,
   key: string,
@@ -122,12 +122,12 @@ async function readValue(
   ]);
   const isSecret = getPreference(key).sealed?.secret === true;
   if (isSecret && !fromStdin) {
-    throw new FleetError("invalid-input", `${key} is a secret: give it on standard input, with --secret-from-stdin.`);
+    throw new FleetError("invalid-input", `${key} is a secret: pass it on standard input with --secret-from-stdin.`);
   }
   if (fromStdin === (typed !== undefined)) {
     throw new FleetError(
       "invalid-input",
-      "Give the value once: as a word, or on standard input with --secret-from-stdin.",
+      "Give the value once: as an argument, or on standard input with --secret-from-stdin.",
     );
   }
   if (typed !== undefined) return typed;
@@ -161,5 +161,5 @@ async function printSettings({ terminal, world }: Shell, settings: readonly Sett
   for (const line of rows) terminal.line(line);
   if (settings.length > 0) return;
   const { PREFERENCES } = await import("../../domain/settings/preferences.ts");
-  terminal.note(`Nothing is set. The settings: ${Object.keys(PREFERENCES).join(", ")}`);
+  terminal.note(`Nothing is set. Available settings: ${Object.keys(PREFERENCES).join(", ")}`);
 }

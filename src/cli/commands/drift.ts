@@ -1,4 +1,4 @@
-/** fleet drift: what differs from what is declared, since when, and what to type next; and taking a difference for right. */
+/** fleet drift: what differs from what is declared, since when, and what to type next; and accepting a difference. */
 import { asString, type Command, NOT_VERIFIED, type Shell } from "../command.ts";
 import type { DriftFinding, DriftReportDocument } from "../../domain/drift/report.ts";
 import { ago, plural, formatDuration, type Colour } from "../print/format.ts";
@@ -8,12 +8,12 @@ const loadFindingSchema = async () => (await import("../../domain/drift/report.t
 
 const listCommand: Command = {
   usage: "drift",
-  summary: "what differs from what is declared, recorded or accepted; nothing is changed",
+  summary: "list what differs from what is declared, recorded or accepted (read-only)",
   options: [
-    ["--check", "look now, and wait for it"],
+    ["--check", "scan now, and wait for the result"],
     ["--product <product>", "only one product's"],
-    ["-a, --all", "also what was accepted, and what is gone"],
-    ["--exit-code", "exit 4 when something differs"],
+    ["-a, --all", "also accepted and resolved findings"],
+    ["--exit-code", "exit with 4 when something differs"],
   ],
   examples: ["fleet drift --check", "fleet drift --product shop", "fleet drift --json | jq '.findings[].what'"],
 
@@ -29,8 +29,8 @@ const listCommand: Command = {
 
 const acceptCommand: Command = {
   usage: "drift accept <finding>",
-  summary: "take what is there for right from now on",
-  options: [["--reason <reason>", "why; kept with your name"]],
+  summary: "accept the current value as the new baseline",
+  options: [["--reason <reason>", "why; stored with your name"]],
   examples: ['fleet drift accept 1f2e3d4c --reason "libraries were updated on purpose"'],
 
   async run({ api, terminal, json }, [finding = ""], { reason }) {
@@ -43,7 +43,7 @@ const acceptCommand: Command = {
     const { sanitize } = terminal;
     const value = accepted.actual === null ? "Its absence" : sanitize(accepted.actual);
     terminal.line(`${terminal.mark(true)} ${sanitize(accepted.subject)} ${sanitize(accepted.what)}`);
-    terminal.line(`  ${value} counts as right from now on. See what is left: fleet drift`);
+    terminal.line(`  ${value} is the new baseline. List the remaining findings: fleet drift`);
   },
 };
 
@@ -68,14 +68,14 @@ function reportLines({ terminal, world }: Shell, report: DriftReportDocument): s
   );
   const total = counts.open === 0 ? "Nothing differs" : `${plural(counts.open, "finding")} (${counted.join(", ")})`;
   const when =
-    lookedAt === null ? "not everything was looked at yet: fleet drift --check" : `looked at ${ago(lookedAt, now)}`;
+    lookedAt === null ? "not everything was scanned yet: fleet drift --check" : `scanned ${ago(lookedAt, now)}`;
   const lines = [`${terminal.mark(counts.open === 0)} ${total}; ${when}`];
   for (const finding of findings) lines.push("", ...findingLines(terminal, finding, now));
-  if (notChecked.length > 0) lines.push("", terminal.paint("dim", "Not looked at:"));
+  if (notChecked.length > 0) lines.push("", terminal.paint("dim", "Not scanned:"));
   for (const { what, why } of notChecked) {
     lines.push(terminal.paint("dim", `  ○ ${terminal.sanitize(what)}: ${terminal.sanitize(why)}`));
   }
-  if (counts.open > 0) lines.push("", "Take one for right: fleet drift accept <finding> --reason …");
+  if (counts.open > 0) lines.push("", "Accept a finding as the new baseline: fleet drift accept <finding> --reason …");
   return lines;
 }
 
@@ -86,7 +86,7 @@ function findingLines({ paint, sanitize }: Shell["terminal"], finding: DriftFind
   const title = `${paint("bold", sanitize(subject))} ${sanitize(what)}`;
   const lines = [`${paint(colour, severity.padEnd(6))} ${finding.short_id}  ${title}  ${paint("dim", age)}`];
   lines.push(`       declared  ${declared === null ? paint("dim", "nothing") : sanitize(declared)}`);
-  lines.push(`       actual    ${actual === null ? paint("dim", "is not there") : sanitize(actual)}`);
+  lines.push(`       actual    ${actual === null ? paint("dim", "missing") : sanitize(actual)}`);
   if (accepted)
     lines.push(`       accepted  by ${sanitize(accepted.by)}, ${ago(accepted.at, now)}: ${sanitize(accepted.reason)}`);
   else if (command !== null && status === "open") lines.push(`       ${paint("dim", "$")} ${sanitize(command)}`);

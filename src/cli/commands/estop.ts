@@ -1,4 +1,4 @@
-/** fleet estop: the kill switch. What is stopped, stopping, releasing. */
+/** fleet estop: the kill switch. Lists what is stopped, stops and releases. */
 import { asString, type Command, type CommandOptions, type Shell } from "../command.ts";
 import type { EstopsView } from "../../views/estop.ts";
 
@@ -6,20 +6,20 @@ const allView = async () => (await import("../../views/estop.ts")).EstopsView;
 
 const TARGETS = [
   ["--agent <task>", "one task and its agent"],
-  ["--product <product>", "whatever has to do with a product"],
+  ["--product <product>", "everything that belongs to a product"],
   ["--tenant <tenant>", "everything of a tenant (tier sovereign, role admin)"],
   ["--fleet", "everything (role admin)"],
 ] as const;
 
 const stopCommand: Command = {
   usage: "estop",
-  summary: "say what is stopped on purpose; or stop a task, a product, a tenant or the fleet at once",
+  summary: "list what is stopped on purpose, or stop a task, a product, a tenant or the fleet at once",
   options: [
     ...TARGETS,
-    ["--park", "nothing new starts; what runs ends what it does (default)"],
-    ["--freeze", "nothing new starts, and what runs is paused"],
-    ["--abort", "nothing new starts, and what runs is stopped"],
-    ["--reason <reason>", "why; shown wherever it holds something (needed)"],
+    ["--park", "nothing new starts; running work finishes (default)"],
+    ["--freeze", "nothing new starts; running work is paused"],
+    ["--abort", "nothing new starts; running work is stopped"],
+    ["--reason <reason>", "why; shown wherever it applies (required)"],
   ],
   examples: [
     "fleet estop",
@@ -40,8 +40,8 @@ const stopCommand: Command = {
       );
       return;
     }
-    if (scope === undefined) throw await usageError("Say what to stop: --agent, --product, --tenant or --fleet.");
-    if (modes.length > 1) throw await usageError(`Say one of --park, --freeze and --abort, not ${modes.length}.`);
+    if (scope === undefined) throw await usageError("Choose what to stop: --agent, --product, --tenant or --fleet.");
+    if (modes.length > 1) throw await usageError(`Choose one of --park, --freeze and --abort, not ${modes.length}.`);
     if (reason === undefined)
       throw await usageError('Say why: --reason "…". It is shown wherever the switch holds something.');
     const body = { scope, subject, mode: modes[0], reason };
@@ -51,13 +51,13 @@ const stopCommand: Command = {
 
 const releaseCommand: Command = {
   usage: "estop release",
-  summary: "release what was stopped; whatever else is stopped stays so",
-  options: [...TARGETS, ["--reason <reason>", "why; kept in the audit log"]],
+  summary: "release what was stopped; other stops stay in force",
+  options: [...TARGETS, ["--reason <reason>", "why; recorded in the audit log"]],
   examples: ["fleet estop release --tenant acme", 'fleet estop release --fleet --reason "the disks are moved"'],
 
   async run(shell, _args, options) {
     const { scope, subject } = await parseTarget(options);
-    if (scope === undefined) throw await usageError("Say what to release: --agent, --product, --tenant or --fleet.");
+    if (scope === undefined) throw await usageError("Choose what to release: --agent, --product, --tenant or --fleet.");
     const body = { scope, subject, reason: asString(options["reason"]) };
     await printKillSwitches(
       shell,
@@ -67,7 +67,7 @@ const releaseCommand: Command = {
   },
 };
 
-/** The one that is called by the word alone comes first. */
+/** The command that the bare word runs comes first. */
 export const estopCommands: readonly Command[] = [stopCommand, releaseCommand];
 
 interface Target {
@@ -78,7 +78,7 @@ interface Target {
 async function parseTarget(options: CommandOptions): Promise<Target> {
   const named = (["agent", "product", "tenant", "fleet"] as const).filter((scope) => options[scope] !== undefined);
   if (named.length > 1)
-    throw await usageError(`Say one of --agent, --product, --tenant and --fleet, not ${named.length}.`);
+    throw await usageError(`Choose one of --agent, --product, --tenant and --fleet, not ${named.length}.`);
   const [scope] = named;
   return { scope, subject: scope === undefined ? undefined : asString(options[scope]) };
 }
@@ -96,5 +96,5 @@ async function printKillSwitches({ terminal, json, world }: Shell, view: EstopsV
   const { killSwitchLines } = await import("../print/estop-lines.ts");
   for (const line of killSwitchLines(terminal, view.stops, world.clock())) terminal.line(line);
   if (view.stops.length === 0) terminal.line(none);
-  else terminal.line(terminal.paint("dim", "  Let it go on: fleet estop release, and what was stopped"));
+  else terminal.line(terminal.paint("dim", "  Release it: fleet estop release, with the same target"));
 }

@@ -1,4 +1,4 @@
-/** fleet events: what happens, as it happens. */
+/** fleet events: recent events, and new ones as they happen. */
 import { asString, type Command, type Shell } from "../command.ts";
 import type { EventView } from "../../views/event.ts";
 
@@ -6,11 +6,11 @@ const eventView = async () => (await views()).EventView;
 
 export const eventsCommand: Command = {
   usage: "events",
-  summary: "what happened lately; with -f, as it happens",
+  summary: "show recent events; with -f, new ones as they happen",
   options: [
-    ["-f, --follow", "stay, and print what comes"],
+    ["-f, --follow", "keep running and print new events"],
     ["--task <task>", "only one task's"],
-    ["-n, --lines <n>", "how many of the past (default: 50)"],
+    ["-n, --lines <n>", "how many past events (default: 50)"],
   ],
   examples: ["fleet events -f", "fleet events --task 3f9a1c2b", "fleet events -f --json | jq .type"],
 

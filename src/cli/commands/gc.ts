@@ -1,11 +1,11 @@
-/** fleet gc: what is past retention goes, or is listed. */
+/** fleet gc: collects what is past retention, or lists it. */
 import { asString, type Command } from "../command.ts";
 
 export const gcCommand: Command = {
   usage: "gc",
-  summary: "put aside what is past retention, and say how to have it back",
+  summary: "move what is past retention to quarantine, and show how to restore it",
   options: [
-    ["--dry-run", "say what would go, and change nothing"],
+    ["--dry-run", "list what would be collected, and change nothing"],
     ["--product <product>", "only the runs of one product"],
   ],
   examples: ["fleet gc --dry-run", "fleet gc --product shop", "fleet gc --json | jq '.hosts[].gone[].restore'"],

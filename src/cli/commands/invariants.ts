@@ -1,9 +1,9 @@
-/** fleet invariants: what must always be true, checked now. */
+/** fleet invariants: checks now what must always be true. */
 import { type Command, NOT_VERIFIED } from "../command.ts";
 
 export const invariantsCommand: Command = {
   usage: "invariants",
-  summary: "check what must always be true, and whether every check of the house runs",
+  summary: "check what must always be true, and whether every periodic check runs",
   options: [],
   examples: ["fleet invariants", "fleet invariants --json | jq '.invariants[] | select(.holds == false)'"],
 

@@ -1,4 +1,4 @@
-/** fleet keys: the keys that sign tokens; a new one, and one that is revoked. */
+/** fleet keys: lists the keys that sign tokens, rotates and revokes them. */
 import type { KeysView } from "../../views/key.ts";
 import { asString, type Command, type Shell } from "../command.ts";
 import { renderTable } from "../print/table.ts";
@@ -8,7 +8,7 @@ const keysView = async () => (await import("../../views/key.ts")).KeysView;
 
 const listCommand: Command = {
   usage: "keys",
-  summary: "the keys that sign tokens, newest first (role admin)",
+  summary: "list the keys that sign tokens, newest first (role admin)",
   options: [],
   examples: ["fleet keys", "fleet keys --json | jq -r '.keys[] | select(.standing == \"signs\").kid'"],
 
@@ -20,7 +20,7 @@ const listCommand: Command = {
 const rotateCommand: Command = {
   usage: "keys rotate",
   summary: "create a new signing key; the old one still verifies tokens for a day (role admin)",
-  options: [["--overlap <hours>", "how long tokens of the old key are still accepted (24)"]],
+  options: [["--overlap <hours>", "how long tokens of the old key are still accepted (default: 24)"]],
   examples: ["fleet keys rotate", "fleet keys rotate --overlap 48"],
 
   async run(shell, _args, { overlap }) {
@@ -32,7 +32,7 @@ const rotateCommand: Command = {
 
 const revokeCommand: Command = {
   usage: "keys revoke <kid>",
-  summary: "revoke a key: every token that it signed is refused from now on (role admin)",
+  summary: "revoke a key: every token that it signed is rejected from now on (role admin)",
   options: [],
   examples: ["fleet keys revoke NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"],
 
@@ -41,11 +41,11 @@ const revokeCommand: Command = {
       shell,
       await shell.api.request("POST /api/fleet/keys/:key/revoke", { path: { key: kid } }, keysView),
     );
-    if (!shell.json) shell.terminal.note("Everyone with a token that it signed needs a new one.");
+    if (!shell.json) shell.terminal.note("Everyone whose token it signed needs a new one.");
   },
 };
 
-/** The one that is called by the word alone comes first. */
+/** The command that the bare word runs comes first. */
 export const keysCommands: readonly Command[] = [listCommand, rotateCommand, revokeCommand];
 
 type Key = KeysView["keys"][number];

@@ -1,9 +1,9 @@
-/** fleet login: a link that opens the queue board in a browser. */
+/** fleet login: prints a link that opens the queue board in a browser. */
 import type { Command } from "../command.ts";
 
 export const loginCommand: Command = {
   usage: "login",
-  summary: "print a link that logs your browser in, once",
+  summary: "print a single-use link that logs your browser in",
   options: [],
   examples: ["fleet login", 'xdg-open "$(fleet login)"'],
 

@@ -1,13 +1,13 @@
-/** fleet logs: what the agent wrote. */
+/** fleet logs: shows the agent's output. */
 import { asNumber, type Command } from "../command.ts";
 
 export const logsCommand: Command = {
   usage: "logs <task>",
-  summary: "what a task's agent wrote",
+  summary: "show the output of a task's agent",
   options: [
-    ["-f, --follow", "stay, and print what comes"],
+    ["-f, --follow", "keep running and print new lines"],
     ["-n, --lines <n>", "how many lines from the end (default: 200)"],
-    ["--attempt <k>", "of which attempt, from 0 (default: the latest)"],
+    ["--attempt <k>", "which attempt, counted from 0 (default: the latest)"],
   ],
   examples: ["fleet logs 3f9a1c2b -f", "fleet logs 3f9a1c2b -n 20 --attempt 0"],
 
@@ -31,7 +31,7 @@ export const logsCommand: Command = {
     }
     if (logs.truncated && terminal.isTty) terminal.note(terminal.paint("dim", "… earlier lines: -n <more>"));
     for (const line of logs.lines) terminal.line(escapeForTerminal(line));
-    if (logs.lines.length === 0 && terminal.isTty) terminal.note("The agent has written nothing yet.");
+    if (logs.lines.length === 0 && terminal.isTty) terminal.note("The agent has not written anything yet.");
   },
 };
 

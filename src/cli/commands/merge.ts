@@ -1,4 +1,4 @@
-/** fleet merge: merge what is ready. */
+/** fleet merge: merges a task that is ready. */
 import { taskLine } from "../print/print-task.ts";
 import type { Command } from "../command.ts";
 
@@ -14,6 +14,6 @@ export const mergeCommand: Command = {
     if (json) return terminal.json(merged);
     terminal.line(taskLine(terminal, merged));
     if (merged.bringHome)
-      terminal.line(`  ${terminal.paint("dim", "Bring it home:")} ${terminal.sanitize(merged.bringHome)}`);
+      terminal.line(`  ${terminal.paint("dim", "Update your copy:")} ${terminal.sanitize(merged.bringHome)}`);
   },
 };

@@ -1,4 +1,4 @@
-/** fleet notify test: whether messages reach you through the channels that you have set. */
+/** fleet notify test: checks whether messages reach you through your channels. */
 import type { NotifyTestView } from "../../views/notification.ts";
 import type { Command, Shell } from "../command.ts";
 
@@ -51,8 +51,8 @@ async function printDeliveries({ terminal }: Shell, { chosenBy, deliveries }: No
 
 function formatDelivery({ status, error, tries }: Delivery): string {
   if (status === "delivered") return "delivered";
-  if (status === "merged") return "sent in one summary with others: there were many in this minute";
-  if (status === "failed") return `not delivered: ${error ?? "no reason"}`;
+  if (status === "merged") return "sent in one summary with others, because there were many this minute";
+  if (status === "failed") return `not delivered: ${error ?? "no reason was given"}`;
   if (tries === 0) return "on its way";
-  return `not yet delivered, will be retried: ${error ?? "a try is in progress"}`;
+  return `not delivered yet, will be retried: ${error ?? "an attempt is in progress"}`;
 }

@@ -1,4 +1,4 @@
-/** fleet operators: who is known to the house, and the most that their tokens may claim. */
+/** fleet operators: the known operators, and the most rights that their tokens may claim. */
 import type { OperatorView } from "../../views/token.ts";
 import { asString, type Command, type Shell } from "../command.ts";
 import { renderTable } from "../print/table.ts";
@@ -10,8 +10,8 @@ const operatorView = async () => (await views()).OperatorView;
 
 const listCommand: Command = {
   usage: "operators",
-  summary: "the operators of all tenants, with the most that their tokens may claim (role admin)",
-  options: [["--limit <n>", "at most so many (50)"]],
+  summary: "list the operators of all tenants, with the highest rights their tokens may claim (role admin)",
+  options: [["--limit <n>", "how many at most (default: 50)"]],
   examples: ["fleet operators", "fleet operators --json | jq -r '.items[] | select(.disabledAt != null).id'"],
 
   async run(shell, _args, options) {
@@ -22,15 +22,15 @@ const listCommand: Command = {
     });
     if (shell.json) return shell.terminal.json(page);
     printOperators(shell, page.items);
-    if (page.nextCursor !== null) shell.terminal.note("There are more: --limit 200");
+    if (page.nextCursor !== null) shell.terminal.note("There are more. Show them: --limit 200");
   },
 };
 
 const setCommand: Command = {
   usage: "operators set <operator>",
-  summary: "make an operator known, or change their tier or role, from their next request on (role admin)",
+  summary: "register an operator, or change their tier or role; takes effect with their next request (role admin)",
   options: [
-    ["--tenant <tenant>", "needed for a new one"],
+    ["--tenant <tenant>", "required for a new operator"],
     ["--tier <tier>", "observer, participant, builder, architect or sovereign"],
     ["--role <role>", "admin, queue-operator or none"],
   ],
@@ -45,7 +45,7 @@ const setCommand: Command = {
 
 const disableCommand: Command = {
   usage: "operators disable <operator>",
-  summary: "refuse every token of an operator; what they asked for goes on (role admin)",
+  summary: "reject every token of an operator; their running tasks continue (role admin)",
   options: [],
   examples: ["fleet operators disable ada"],
 
@@ -57,7 +57,7 @@ const disableCommand: Command = {
 
 const enableCommand: Command = {
   usage: "operators enable <operator>",
-  summary: "let an operator in again (role admin)",
+  summary: "accept an operator's tokens again (role admin)",
   options: [],
   examples: ["fleet operators enable ada"],
 
@@ -67,7 +67,7 @@ const enableCommand: Command = {
   },
 };
 
-/** The one that is called by the word alone comes first. */
+/** The command that the bare word runs comes first. */
 export const operatorsCommands: readonly Command[] = [listCommand, setCommand, disableCommand, enableCommand];
 
 function printOperator(shell: Shell, operator: OperatorView): void {

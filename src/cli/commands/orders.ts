@@ -1,16 +1,16 @@
-/** fleet orders: what is to be done, was done, or was not; and making one by hand. */
+/** fleet orders: lists work orders, and creates one by hand. */
 import { asNumber, asString, type Command, type CommandOptions } from "../command.ts";
 
 const listCommand: Command = {
   usage: "orders",
-  summary: "work orders, newest first",
+  summary: "list work orders, newest first",
   options: [
     ["--status <status>", "pending, running, completed, failed or skipped"],
-    ["--product <product>", "only this one's"],
-    ["--intent <intent>", "only this one"],
-    ["--plan <plan>", "only those of one plan (its whole id)"],
+    ["--product <product>", "only this product's"],
+    ["--intent <intent>", "only this intent"],
+    ["--plan <plan>", "only those of one plan (its full id)"],
     ["-n, --limit <n>", "how many, at most 200 (default: 50)"],
-    ["--cursor <cursor>", "go on after the page before"],
+    ["--cursor <cursor>", "continue after the previous page"],
   ],
   examples: ["fleet orders --status pending", "fleet orders --product shop --json | jq '.items[].reason'"],
 
@@ -39,23 +39,23 @@ const listCommand: Command = {
     else for (const line of orderLines(terminal, page.items, world.clock())) terminal.line(line);
     if (page.nextCursor !== null) terminal.note(terminal.paint("dim", `… more: --cursor ${page.nextCursor}`));
     if (page.items.some(({ status, requestedAt }) => status === "pending" && requestedAt === null)) {
-      terminal.line(terminal.paint("dim", "  Have them carried out: fleet run"));
+      terminal.line(terminal.paint("dim", "  Run them: fleet run"));
     }
   },
 };
 
 const addCommand: Command = {
   usage: "orders add <product> <intent>",
-  summary: "make a work order by hand",
+  summary: "create a work order by hand",
   options: [
-    ["--input <name=value...>", "what the intent needs to know; may be given several times"],
-    ["--max-actions <n>", "commands one try may start"],
-    ["--max-seconds <n>", "wall time of all its commands together"],
-    ["--max-output-bytes <n>", "of all its commands together"],
-    ["--priority <n>", "0 to 100; 100 is done first (default: 50)"],
-    ["--stop-on <condition...>", "what ends the rest of its batch; may be given several times"],
-    ["--run", "have it carried out at once, and watch"],
-    ["--no-wait", "with --run: do not stay"],
+    ["--input <name=value...>", "an input of the intent; may be repeated"],
+    ["--max-actions <n>", "how many commands one attempt may start"],
+    ["--max-seconds <n>", "total wall time of all its commands"],
+    ["--max-output-bytes <n>", "total output of all its commands"],
+    ["--priority <n>", "0 to 100; 100 runs first (default: 50)"],
+    ["--stop-on <condition...>", "what stops the rest of its batch; may be repeated"],
+    ["--run", "run it at once, and watch"],
+    ["--no-wait", "with --run: do not wait for the result"],
   ],
   examples: [
     "fleet orders add shop test --run",
@@ -80,17 +80,17 @@ const addCommand: Command = {
     }
     if (json) terminal.json(order);
     else {
-      const known = order.repeated ? "  was there already, and stays as it was made" : "";
+      const known = order.repeated ? "  already existed, and was left unchanged" : "";
       terminal.line(
         `${terminal.paint("bold", order.shortId)}  ${terminal.sanitize(order.productId)} ${order.intent}${known}`,
       );
-      terminal.line(terminal.paint("dim", `  Have it carried out: fleet run --order ${order.shortId}`));
+      terminal.line(terminal.paint("dim", `  Run it: fleet run --order ${order.shortId}`));
     }
     return 0;
   },
 };
 
-/** What was not typed is left out, so that the defaults stay in one place: the schema. */
+/** Options that were not given are left out, so that only the schema defines the defaults. */
 function buildOrderRequest(options: CommandOptions): Record<string, unknown> {
   const budget = withoutUndefined({
     max_actions: asNumber(options["maxActions"]),
@@ -120,5 +120,5 @@ function parseInputs(typed: unknown): Record<string, string> | undefined {
   );
 }
 
-/** The one that is called by the word alone comes first. */
+/** The command that the bare word runs comes first. */
 export const ordersCommands: readonly Command[] = [listCommand, addCommand];

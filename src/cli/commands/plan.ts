@@ -1,4 +1,4 @@
-/** fleet plan: which work orders are next, and why; and the proof that a plan follows from its inputs. */
+/** fleet plan: decides which work orders are next and explains why; proves that a plan follows from its inputs. */
 import { join, resolve } from "node:path";
 import { asNumber, asString, type Command, type CommandOptions, NOT_VERIFIED, type Shell } from "../command.ts";
 import type { PlanView } from "../../views/orders/plan.ts";
@@ -7,17 +7,17 @@ const replayView = async () => (await import("../../views/orders/plan.ts")).Repl
 
 export const planCommand: Command = {
   usage: "plan",
-  summary: "say which work orders are next, and keep them until somebody runs them",
+  summary: "decide which work orders are next, and store them until they are run",
   options: [
     ["--budget <n>", "how many orders, 1 to 1000 (default: 10)"],
-    ["--explain", "what each score is made of"],
-    ["--product <product>", "only this one"],
-    ["--from-schedules", "only what is due by a schedule"],
+    ["--explain", "show how each score is composed"],
+    ["--product <product>", "only this product"],
+    ["--from-schedules", "only orders that are due by a schedule"],
     ["--dry-run", "store nothing"],
-    ["--out <folder>", "also write each order as a file there"],
-    ["--as-of <moment>", "count ages from there (default: the full hour)"],
-    ["--replay <plan>", "plan again from what was kept, and compare every byte"],
-    ["--list", "the plans there are"],
+    ["--out <folder>", "also write each order to a file in this folder"],
+    ["--as-of <moment>", "compute ages as of this moment (default: the full hour)"],
+    ["--replay <plan>", "recompute a plan from its stored inputs, and compare every byte"],
+    ["--list", "list the stored plans"],
   ],
   examples: [
     "fleet plan --budget 3 --explain",
@@ -56,7 +56,7 @@ async function createPlan({ api, terminal, json, world }: Shell, options: Comman
   return 0;
 }
 
-/** What was not typed is left out, so that the defaults stay in one place: the schema. */
+/** Options that were not given are left out, so that only the schema defines the defaults. */
 function buildPlanRequest(options: CommandOptions): Record<string, unknown> {
   const fields = {
     budget: asNumber(options["budget"]),
@@ -68,7 +68,7 @@ function buildPlanRequest(options: CommandOptions): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
-/** One file each, named so that they sort as they are planned; each is checked before it is written. */
+/** One file per order, named so that they sort in planned order; each is validated before it is written. */
 async function writeOrders({ plan: made }: PlanView, cwd: string, out: string): Promise<string[]> {
   const [{ mkdir, writeFile }, { WorkOrder }, { shortId }] = await Promise.all([
     import("node:fs/promises"),

@@ -1,4 +1,4 @@
-/** fleet products: what the factory looks after; and its kill switch. */
+/** fleet products: the maintained products and their kill switches. */
 import { asString, type Command, type Shell } from "../command.ts";
 import type { ProductView } from "../../views/orders/product.ts";
 
@@ -6,7 +6,7 @@ const oneView = async () => (await import("../../views/orders/product.ts")).Prod
 
 const listCommand: Command = {
   usage: "products",
-  summary: "what the factory looks after, how it fared last, and what is stopped",
+  summary: "list the maintained products, their last results, and which are stopped",
   options: [],
   examples: ["fleet products", "fleet products --json | jq '.products[] | select(.stopped).id'"],
 
@@ -28,33 +28,33 @@ const listCommand: Command = {
 const killCommand: Command = {
   usage: "products kill <product>",
   summary: "stop a product at once: nothing is planned or run for it until it is released",
-  options: [["--reason <reason>", "why; shown wherever the product is (needed)"]],
+  options: [["--reason <reason>", "why; shown wherever the product is listed (required)"]],
   examples: ['fleet products kill shop --reason "its tests write to production"'],
 
   async run(shell, [product = ""], { reason }) {
     const params = { path: { product }, body: { reason: asString(reason) ?? "" } };
     const view = await shell.api.request("POST /api/fleet/products/:product/kill", params, oneView);
-    await printProduct(shell, view, `Let it go on: fleet products release ${view.id}`);
+    await printProduct(shell, view, `Release it: fleet products release ${view.id}`);
   },
 };
 
 const releaseCommand: Command = {
   usage: "products release <product>",
-  summary: "let a stopped product go on",
+  summary: "release a stopped product",
   options: [],
   examples: ["fleet products release shop"],
 
   async run(shell, [product = ""]) {
     const view = await shell.api.request("POST /api/fleet/products/:product/release", { path: { product } }, oneView);
     const step = view.stopped
-      ? "fleet.yaml itself stops it: edit products[].killSwitch there"
+      ? "It is stopped in fleet.yaml: edit products[].killSwitch there"
       : `Plan for it: fleet plan --product ${view.id}`;
     await printProduct(shell, view, step);
     return view.stopped ? 1 : 0;
   },
 };
 
-/** The one that is called by the word alone comes first. */
+/** The command that the bare word runs comes first. */
 export const productsCommands: readonly Command[] = [listCommand, killCommand, releaseCommand];
 
 async function printProduct({ terminal, json }: Shell, view: ProductView, step: string): Promise<void> {

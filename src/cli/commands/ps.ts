@@ -1,4 +1,4 @@
-/** fleet ps: one row per agent, what needs a human first. */
+/** fleet ps: one row per agent; those that need a human come first. */
 import { setTimeout as pause } from "node:timers/promises";
 import { asString, type Command, type CommandOptions, type Shell } from "../command.ts";
 import type { PsView } from "../../views/agent.ts";
@@ -9,22 +9,22 @@ const REFRESH_MS = 2_000;
 
 export const psCommand: Command = {
   usage: "ps",
-  summary: "which agents there are, and how they are",
+  summary: "list the agents and their health",
   options: [
-    ["-a, --all", "also the tasks that are over"],
-    ["--tenant <tenant>", "another tenant's (role admin)"],
-    ["--host <host>", "only those on one host"],
-    ["--status <status>", "only those in one status"],
-    ["--orphans", "also processes and sessions that nobody asked for"],
-    ["--wide", "every column, however wide"],
-    ["--watch", "again every two seconds, until Ctrl-C"],
-    ["--exit-code", "exit 1 when an agent is not healthy"],
+    ["-a, --all", "also tasks that have ended"],
+    ["--tenant <tenant>", "agents of another tenant (role admin)"],
+    ["--host <host>", "only agents on one host"],
+    ["--status <status>", "only agents with one status"],
+    ["--orphans", "also processes and sessions that belong to no known task"],
+    ["--wide", "show every column, whatever the width"],
+    ["--watch", "refresh every two seconds, until Ctrl-C"],
+    ["--exit-code", "exit with 1 when an agent is not healthy"],
   ],
   examples: [
     "fleet ps",
     "fleet ps --status running --host build-2",
     "fleet ps --json | jq '.agents[].health'",
-    "fleet ps --exit-code > /dev/null || echo look",
+    "fleet ps --exit-code > /dev/null || echo unhealthy",
   ],
 
   async run(shell, _args, options) {
@@ -36,7 +36,7 @@ export const psCommand: Command = {
       await pause(REFRESH_MS, undefined, { signal: shell.world.signal }).catch(() => {});
       if (shell.world.signal.aborted) break;
       seen = await fetchAgents();
-      // Home first and clear what is left below: no flicker.
+      // Moves the cursor home and clears what is left below, which avoids flicker.
       if (shell.terminal.isTty && !shell.json) shell.terminal.raw("\u001B[H");
       await printAgents(shell, seen, options);
       if (shell.terminal.isTty && !shell.json) shell.terminal.raw("\u001B[J");
@@ -67,12 +67,12 @@ async function printAgents(
   const { psLines } = await import("../print/ps-table.ts");
   if (watch && terminal.isTty) terminal.raw("\u001B[H");
   const view = wide ? { ...terminal, columns: Number.POSITIVE_INFINITY } : terminal;
-  // Each line clears what was there before it.
+  // Each line clears the rest of the line that was there before.
   const clear = watch && terminal.isTty ? "\u001B[K" : "";
   for (const line of psLines(view, seen, world.clock())) terminal.line(line + clear);
 }
 
-/** A frozen agent is silent on purpose. A task that waits for its turn has no agent yet, and so none that is unwell. */
+/** A frozen agent is silent on purpose, and a task that waits for its turn has no agent yet, so neither counts as unhealthy. */
 function isUnhealthy({ status, health, pane, drift, condition }: PsView["agents"][number]): boolean {
   if (drift !== null) return true;
   if (condition === "paused") return false;

@@ -1,4 +1,4 @@
-/** fleet pushed: how a git hook says that something was pushed. */
+/** fleet pushed: a git hook reports a push with it. */
 import { asString, type Command } from "../command.ts";
 import { printScheduleRun } from "./schedules.ts";
 
@@ -6,8 +6,8 @@ const runView = async () => (await import("../../views/orders/schedule.ts")).Sch
 
 export const pushedCommand: Command = {
   usage: "pushed <product>",
-  summary: "say that something was pushed: a schedule that waits for pushes runs",
-  options: [["--sha <commit>", "what was pushed; kept in the audit"]],
+  summary: "report a push, which starts the product's schedule if its cadence is on_push",
+  options: [["--sha <commit>", "the pushed commit; recorded in the audit log"]],
   examples: ["fleet pushed shop", 'fleet pushed shop --sha "$(git rev-parse HEAD)"'],
 
   async run(shell, [product = ""], { sha }) {

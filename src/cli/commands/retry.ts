@@ -1,11 +1,11 @@
-/** fleet retry: try a failed or rejected task again, now. */
+/** fleet retry: retries a failed or rejected task now. */
 import { printTask, taskView } from "../print/print-task.ts";
 import { asString, type Command } from "../command.ts";
 
 export const retryCommand: Command = {
   usage: "retry <task>",
-  summary: "try a failed or rejected task again, now",
-  options: [["--reason <text>", "kept in the audit log"]],
+  summary: "retry a failed or rejected task now",
+  options: [["--reason <text>", "why; recorded in the audit log"]],
   examples: ["fleet retry 3f9a1c2b", 'fleet retry 3f9a1c2b --reason "the registry is back"'],
 
   async run(shell, [task = ""], { reason }) {

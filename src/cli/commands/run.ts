@@ -1,4 +1,4 @@
-/** fleet run: have pending orders carried out, and watch; behind it, looking at one run and keeping it. */
+/** fleet run: runs pending orders and watches them; its subcommands show one run, and protect it from gc. */
 import { asNumber, asString, type Command, type CommandOptions, NOT_VERIFIED, type Shell } from "../command.ts";
 import type { BatchView, OrderView } from "../../views/orders/order.ts";
 import type { RunView } from "../../views/orders/run.ts";
@@ -9,13 +9,13 @@ const storyView = async () => (await import("../../views/orders/run.ts")).RunSto
 
 const startCommand: Command = {
   usage: "run",
-  summary: "have pending orders carried out, the most urgent first, and watch them end",
+  summary: "run pending orders, the most urgent first, and watch them finish",
   options: [
     ["--budget <n>", "how many, 1 to 1000 (default: 10)"],
     ["--order <order>", "this one"],
-    ["--product <product>", "only this one's"],
-    ["--dry-run", "say each thing that would be done; nothing is changed anywhere"],
-    ["--no-wait", "do not stay; they go on by themselves"],
+    ["--product <product>", "only this product's"],
+    ["--dry-run", "show what would be done, and change nothing"],
+    ["--no-wait", "do not wait; the orders continue on the server"],
   ],
   examples: [
     "fleet run --budget 3 --dry-run",
@@ -66,7 +66,7 @@ async function printDryRun({ terminal, json }: Shell, batch: BatchView): Promise
 
 const NOTHING_PENDING = "No order is pending. Plan some: fleet plan";
 
-/** 0 when all of them went well. */
+/** Exits with 0 when all orders succeeded. */
 export async function followBatch(
   shell: Shell,
   batch: BatchView,
@@ -98,7 +98,7 @@ async function printStarted(shell: Shell, batch: BatchView, orders: readonly Ord
   }
   const { orderLines } = await import("../print/run-lines.ts");
   for (const line of orderLines(terminal, orders, world.clock())) terminal.line(line);
-  terminal.line(terminal.paint("dim", "  They go on by themselves. See: fleet orders"));
+  terminal.line(terminal.paint("dim", "  They continue on the server. See: fleet orders"));
 }
 
 async function printRefused({ terminal }: Shell, batch: BatchView): Promise<void> {
@@ -108,11 +108,11 @@ async function printRefused({ terminal }: Shell, batch: BatchView): Promise<void
 
 const showCommand: Command = {
   usage: "run show <run>",
-  summary: "one run: how it went, its evidence, all tries",
+  summary: "show one run: its result, its evidence, all attempts",
   options: [
-    ["--verify", "hash its evidence again, in the database and on the disk; exit 4 when it does not hold"],
-    ["--log", "only what its commands said"],
-    ["--file <name>", "only this piece of its evidence"],
+    ["--verify", "rehash its evidence in the database and on disk; exit with 4 on a mismatch"],
+    ["--log", "only the output of its commands"],
+    ["--file <name>", "only this evidence file"],
   ],
   examples: [
     "fleet run show 3f9a1c2b --verify",
@@ -141,7 +141,7 @@ const showCommand: Command = {
 async function printEvidence({ api, terminal, json }: Shell, run: string, name: string): Promise<void> {
   const found = await api.request("GET /api/fleet/runs/:run/artifacts/:name", { path: { run, name } }, evidenceView);
   if (json) terminal.json(found);
-  else if (found.text === null) terminal.note(`${name} is no text (${found.sizeBytes} bytes). Take it with --json.`);
+  else if (found.text === null) terminal.note(`${name} is not text (${found.sizeBytes} bytes). Get it with --json.`);
   else {
     const { escapeForTerminal } = await import("../../domain/text/escape.ts");
     for (const line of found.text.replace(/\n$/, "").split("\n")) terminal.line(escapeForTerminal(line));
@@ -150,7 +150,7 @@ async function printEvidence({ api, terminal, json }: Shell, run: string, name: 
 
 const pinCommand: Command = {
   usage: "run pin <run>",
-  summary: "keep a run: gc leaves it alone",
+  summary: "pin a run, so that gc never collects it",
   options: [["--release <name>", "the release it belongs to"]],
   examples: ["fleet run pin 3f9a1c2b", "fleet run pin 3f9a1c2b --release 2.4.0"],
 
@@ -162,7 +162,7 @@ const pinCommand: Command = {
 
 const unpinCommand: Command = {
   usage: "run unpin <run>",
-  summary: "let gc have a run again",
+  summary: "unpin a run, so that gc may collect it",
   options: [],
   examples: ["fleet run unpin 3f9a1c2b"],
 
@@ -179,10 +179,10 @@ function printPinned({ terminal, json }: Shell, run: RunView): void {
     return;
   }
   const retention = run.pinned
-    ? `is kept${run.release === null ? "" : ` as release ${terminal.sanitize(run.release)}`}`
+    ? `is pinned${run.release === null ? "" : ` as release ${terminal.sanitize(run.release)}`}`
     : "may be collected";
   terminal.line(`${terminal.paint("bold", run.shortId)} ${retention}`);
 }
 
-/** The one that is called by the word alone comes first. */
+/** The command that the bare word runs comes first. */
 export const runCommands: readonly Command[] = [startCommand, showCommand, pinCommand, unpinCommand];

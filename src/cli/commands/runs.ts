@@ -1,16 +1,16 @@
-/** fleet runs: what was carried out, and how it went. */
+/** fleet runs: lists the runs of work orders and their results. */
 import { asNumber, asString, type Command } from "../command.ts";
 
 export const runsCommand: Command = {
   usage: "runs",
-  summary: "runs of work orders, newest first",
+  summary: "list runs of work orders, newest first",
   options: [
-    ["--product <product>", "only this one's"],
+    ["--product <product>", "only this product's"],
     ["--status <status>", "in_progress, success, failed or cancelled"],
-    ["--intent <intent>", "only this one"],
-    ["-a, --all", "also those that gc has put aside"],
+    ["--intent <intent>", "only this intent"],
+    ["-a, --all", "also runs that gc has collected"],
     ["-n, --limit <n>", "how many, at most 200 (default: 50)"],
-    ["--cursor <cursor>", "go on after the page before"],
+    ["--cursor <cursor>", "continue after the previous page"],
   ],
   examples: ["fleet runs --product shop", "fleet runs --status failed --json | jq '.items[].message'"],
 
@@ -35,12 +35,12 @@ export const runsCommand: Command = {
       return;
     }
     if (page.items.length === 0) {
-      terminal.line("Nothing was carried out yet. Do something: fleet run");
+      terminal.line("No runs yet. Run pending orders: fleet run");
       return;
     }
     const { runLines } = await import("../print/run-lines.ts");
     for (const line of runLines(terminal, page.items, world.clock())) terminal.line(line);
     if (page.nextCursor !== null) terminal.note(terminal.paint("dim", `… more: --cursor ${page.nextCursor}`));
-    terminal.line(terminal.paint("dim", `  Look at one: fleet run show ${page.items[0]?.shortId ?? ""}`));
+    terminal.line(terminal.paint("dim", `  Show one: fleet run show ${page.items[0]?.shortId ?? ""}`));
   },
 };

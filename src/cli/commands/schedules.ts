@@ -1,4 +1,4 @@
-/** fleet schedules: when products are looked after by themselves; pausing, resuming and running one; the hook for pushes. */
+/** fleet schedules: when products are maintained automatically; pausing, resuming and running a schedule; the hook for pushes. */
 import { asString, type Command, NOT_VERIFIED, type Shell } from "../command.ts";
 import type { ScheduleRunView, ScheduleView } from "../../views/orders/schedule.ts";
 
@@ -8,8 +8,8 @@ const allView = async () => (await import("../../views/orders/schedule.ts")).Sch
 
 const listCommand: Command = {
   usage: "schedules",
-  summary: "when products are looked after by themselves, and what is not as its file says",
-  options: [["--exit-code", "exit 4 when a file is not valid, or files and queue differ"]],
+  summary: "list the schedules of products, and what differs from their files",
+  options: [["--exit-code", "exit with 4 when a file is not valid, or files and queue differ"]],
   examples: [
     "fleet schedules",
     "fleet schedules --json | jq '.schedules[] | select(.standing == \"invalid\").problems'",
@@ -29,32 +29,32 @@ const listCommand: Command = {
 
 const pauseCommand: Command = {
   usage: "schedules pause <product>",
-  summary: "make nothing for a product until its schedule is resumed",
+  summary: "create no orders for a product until its schedule is resumed",
   options: [["--reason <reason>", "why; shown with the schedule"]],
   examples: ['fleet schedules pause shop --reason "the build machine moves"'],
 
   async run(shell, [product = ""], { reason }) {
     const params = { path: { product }, body: { reason: asString(reason) ?? "" } };
     const view = await shell.api.request("POST /api/fleet/schedules/:product/pause", params, oneView);
-    await printSchedule(shell, view, `Go on: fleet schedules resume ${view.product}`);
+    await printSchedule(shell, view, `Resume it: fleet schedules resume ${view.product}`);
   },
 };
 
 const resumeCommand: Command = {
   usage: "schedules resume <product>",
-  summary: "let a paused schedule go on; what was due meanwhile is not made up",
+  summary: "resume a paused schedule; missed runs are not made up",
   options: [],
   examples: ["fleet schedules resume shop"],
 
   async run(shell, [product = ""]) {
     const view = await shell.api.request("POST /api/fleet/schedules/:product/resume", { path: { product } }, oneView);
-    await printSchedule(shell, view, view.next === null ? "It waits to be asked for." : `Next: ${view.next}`);
+    await printSchedule(shell, view, view.next === null ? "It runs only on request." : `Next: ${view.next}`);
   },
 };
 
 const runCommand: Command = {
   usage: "schedules run <product>",
-  summary: "run a schedule now; its next slot stays what it was",
+  summary: "run a schedule now; its next time does not change",
   options: [],
   examples: ["fleet schedules run shop"],
 
@@ -68,7 +68,7 @@ const runCommand: Command = {
 
 const hookCommand: Command = {
   usage: "schedules hook <product>",
-  summary: "print the git hook that tells of pushes to a product with cadence on_push",
+  summary: "print the git hook that reports pushes to a product with cadence on_push",
   options: [],
   examples: ["fleet schedules hook shop > /srv/git/shop.git/hooks/post-receive && chmod +x $_"],
 
@@ -77,14 +77,14 @@ const hookCommand: Command = {
     const found = schedules.find((schedule) => schedule.product === product);
     if (!found) {
       const { FleetError } = await import("../../domain/errors.ts");
-      throw new FleetError("not-found", `There is no schedule ${product}. See yours: fleet schedules`);
+      throw new FleetError("not-found", `There is no schedule ${product}. List yours: fleet schedules`);
     }
     const script = hookScript(found.product, found.baseBranch ?? "main");
     if (json) terminal.json({ product: found.product, script });
     else terminal.raw(script);
     if (found.cadence !== "on_push") {
       terminal.note(
-        `Its cadence is ${found.cadence ?? "unknown"}: pushes are for on_push, so the hook will ask for nothing.`,
+        `Its cadence is ${found.cadence ?? "unknown"}: pushes matter only for on_push, so the hook will have no effect.`,
       );
     }
   },
@@ -98,7 +98,7 @@ export const schedulesCommands: readonly Command[] = [
   hookCommand,
 ];
 
-/** Product ids and branch names hold nothing that a shell would read otherwise between single quotes. */
+/** Product ids and branch names contain nothing that a shell would interpret between single quotes. */
 function hookScript(product: string, branch: string): string {
   return `#!/bin/sh
 # post-receive: tells Fleetwright that ${product} was pushed. A push never waits for it, and never fails by it.

@@ -1,4 +1,4 @@
-/** fleet science: the research dossiers as a board: how far, since when, handed to what, stuck, or not readable. */
+/** fleet science: shows the research dossiers as a board: their status and age, and which are handed off, stuck or unreadable. */
 import { asString, type Command, type Shell } from "../command.ts";
 import type { IndexedDossier, ScienceIndex } from "../../domain/science/science-index.ts";
 import type { DossierStatus } from "../../domain/science/science.ts";
@@ -9,10 +9,10 @@ const indexView = async () => (await import("../../domain/science/science-index.
 
 export const scienceCommand: Command = {
   usage: "science",
-  summary: "the research dossiers of all products, and how far they are",
+  summary: "show the research dossiers of all products, and their progress",
   options: [
     ["--status <status>", "only proposed, running, validated, rejected or handed_off"],
-    ["--refresh", "read them again, and wait for it"],
+    ["--refresh", "read them again, and wait for the result"],
   ],
   examples: [
     "fleet science",
@@ -69,7 +69,7 @@ function boardLines({ terminal, world }: Shell, index: ScienceIndex): string[] {
     lines.push("", terminal.paint("dim", `○ not read: ${terminal.sanitize(what)}: ${terminal.sanitize(why)}`));
   }
   const stuck = dossiers.filter((dossier) => dossier.stuck !== null).length;
-  if (stuck > 0) lines.push("", `${plural(stuck, "dossier")} stuck. Plan a design for what is validated: fleet plan`);
+  if (stuck > 0) lines.push("", `${plural(stuck, "dossier")} stuck. Plan a design for the validated ones: fleet plan`);
   return lines;
 }
 
@@ -105,7 +105,7 @@ function columnLines(terminal: Shell["terminal"], column: readonly IndexedDossie
   );
 }
 
-/** What to type to see it. */
+/** The command that shows it. */
 function handedTo({ design }: IndexedDossier, shown: (text: string) => string): string {
   return design === null ? "" : `${shown(design.artifact)} of run ${design.run_id.slice(-8)}`;
 }

@@ -1,11 +1,11 @@
-/** fleet show: the whole story of a task. */
+/** fleet show: the full history of a task. */
 import type { Command } from "../command.ts";
 
 const storyView = async () => (await import("../../views/task-details.ts")).StoryView;
 
 export const showCommand: Command = {
   usage: "show <task>",
-  summary: "the whole story of a task",
+  summary: "show the full history of a task",
   options: [],
   examples: ["fleet show 3f9a1c2b", "fleet show 3f9a1c2b --json | jq .next"],
 

@@ -1,4 +1,4 @@
-/** fleet spawn: requests a task, and with --wait stays until it is ready. */
+/** fleet spawn: requests a task, and with --wait waits until it is ready. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
@@ -8,7 +8,7 @@ import type { World } from "../world.ts";
 
 export const spawnCommand: Command = {
   usage: "spawn <repository> <description>",
-  summary: "ask for a task",
+  summary: "request a task",
   options: spawnOptions(AGENT_TYPES),
   examples: [
     'fleet spawn . "Fix the flaky login test" --wait',
@@ -44,26 +44,26 @@ export const spawnCommand: Command = {
 
 export function spawnOptions(agentTypes: AgentTypeTable): Command["options"] {
   return [
-    ["-w, --wait", "stay until it is ready or over; exit 0 only when ready or merged"],
-    ["--title <title>", "a short name; the first line of the description otherwise"],
-    ["--acceptance <text>", "how one can tell that it is done"],
+    ["-w, --wait", "wait until it is ready or has ended; exit with 0 only when ready or merged"],
+    ["--title <title>", "a short name (default: the first line of the description)"],
+    ["--acceptance <text>", "the criteria that show it is done"],
     ["--agent-type <type>", formatChoice(Object.keys(agentTypes))],
-    ["--model <model>", "instead of the one the routing table says"],
+    ["--model <model>", "use this model instead of the routing table's"],
     ["--type <type>", "bug_fix, feature, refactor, review or docs"],
-    ["--base <branch>", "where the work starts (default: main)"],
-    ["--branch <branch>", "where the work goes; made from the title otherwise"],
+    ["--base <branch>", "branch the work starts from (default: main)"],
+    ["--branch <branch>", "branch for the work (default: derived from the title)"],
     ["--workspace <kind>", "worktree or clone"],
     ["--command <line>", "for agent type command: a shell line; the prompt arrives on its stdin"],
-    ["--script <name>", "for agent type stub: what it plays"],
-    ["--max-retries <n>", "how often a failed attempt is tried again (default: 3)"],
+    ["--script <name>", "for agent type stub: the script to play"],
+    ["--max-retries <n>", "how often a failed attempt is retried (default: 3)"],
     ["--timeout <minutes>", "how long an attempt may take (default: 60)"],
-    ["--max-tokens <n>", "what all its attempts together may use; stopped there, warned at 80 %"],
-    ["--max-cost <dollars>", "the same in US dollars"],
-    ["--max-minutes <n>", "the same in minutes in which its agents run"],
+    ["--max-tokens <n>", "token budget of all its attempts; a warning at 80 %, a stop at 100 %"],
+    ["--max-cost <dollars>", "the same as a cost in US dollars"],
+    ["--max-minutes <n>", "the same in minutes of agent run time"],
   ];
 }
 
-/** Options that were not typed are left out, so that the defaults stay in one place: the schema. */
+/** Options that were not given are left out, so that only the schema defines the defaults. */
 function buildSpawnRequest(repository: string, description: string, options: CommandOptions): Record<string, unknown> {
   const line = asString(options["command"]);
   const fields = {
@@ -98,13 +98,13 @@ function parseBudget(options: CommandOptions): Record<string, number> | undefine
   return given.length > 0 ? Object.fromEntries(given) : undefined;
 }
 
-/** A path means the same to the server as to the user who typed it. */
+/** A relative path becomes absolute, because the server has another working directory. */
 function resolveRepository(repository: string, cwd: string): string {
   const path = resolve(cwd, repository);
   return !repository.includes("://") && existsSync(path) ? path : repository;
 }
 
-/** One key per call: retries of a request make one task, two calls make two. */
+/** Each call has its own key: retries of one request create one task, two calls create two. */
 function makeIdempotencyKey(description: string, { clock, random, env }: World): string {
   const parts = [description, clock().toISOString(), env["USER"] ?? "", String(random())];
   return createHash("sha256").update(parts.join("\n")).digest("hex");

@@ -1,4 +1,4 @@
-/** fleet token: tokens for people and programs; issued, listed, revoked. */
+/** fleet token: issues, lists and revokes tokens for people and programs. */
 import type { TokenView } from "../../views/token.ts";
 import { asString, type Command } from "../command.ts";
 import { renderTable } from "../print/table.ts";
@@ -8,10 +8,10 @@ const views = () => import("../../views/token.ts");
 
 const listCommand: Command = {
   usage: "token list",
-  summary: "the tokens that were issued to you, or to everybody for role admin, newest first",
+  summary: "list your tokens, or everyone's for role admin, newest first",
   options: [
-    ["--over", "also those that expired or were revoked"],
-    ["--limit <n>", "at most so many (50)"],
+    ["--over", "also expired and revoked tokens"],
+    ["--limit <n>", "how many at most (default: 50)"],
   ],
   examples: ["fleet token list", "fleet token list --over --json | jq '.items[] | select(.purpose == \"session\")'"],
 
@@ -36,7 +36,7 @@ const listCommand: Command = {
       page.items,
     );
     for (const line of rows) terminal.line(line);
-    if (page.nextCursor !== null) terminal.note("There are more: --limit 200");
+    if (page.nextCursor !== null) terminal.note("There are more. Show them: --limit 200");
   },
 };
 
@@ -47,13 +47,13 @@ function formatExpiry({ standing, expiresAt, revokedAt }: TokenView, now: Date):
 
 const issueCommand: Command = {
   usage: "token issue",
-  summary: "issue a token for an operator; its text is shown this once (role admin)",
+  summary: "issue a token for an operator; it is shown only once (role admin)",
   options: [
-    ["--operator <operator>", "who will ask with it; known to the house afterwards (needed)"],
-    ["--tenant <tenant>", "of which tenant (needed)"],
-    ["--tier <tier>", "observer, participant, builder, architect or sovereign (needed)"],
-    ["--role <role>", "admin or queue-operator; none when unset"],
-    ["--ttl <span>", "how long it is believed: 45m, 8h; at most 24h (24h)"],
+    ["--operator <operator>", "who will use it; registered if not known yet (required)"],
+    ["--tenant <tenant>", "the operator's tenant (required)"],
+    ["--tier <tier>", "observer, participant, builder, architect or sovereign (required)"],
+    ["--role <role>", "admin or queue-operator (default: none)"],
+    ["--ttl <span>", "how long it is valid: 45m, 8h; at most 24h (default: 24h)"],
     ["--name <text>", "what it is for"],
   ],
   examples: [
@@ -69,7 +69,7 @@ const issueCommand: Command = {
     const ttl = asString(options["ttl"]);
     const ttlMinutes = ttl === undefined ? undefined : parseMinutes(ttl);
     if (Number.isNaN(ttlMinutes)) {
-      throw new FleetError("invalid-input", `--ttl is a span such as 45m or 8h, at most 24h; not ${ttl}.`);
+      throw new FleetError("invalid-input", `--ttl must be a duration such as 45m or 8h, at most 24h; not ${ttl}.`);
     }
     const body = parseInput(TokenRequest, {
       operator: options["operator"],
@@ -83,13 +83,13 @@ const issueCommand: Command = {
     if (json) return terminal.json(issued);
     terminal.line(issued.token);
     if (terminal.isTty) {
-      terminal.note("It is shown this once. Use it: export FLEET_TOKEN=…");
+      terminal.note("It is shown only once. Use it: export FLEET_TOKEN=…");
       terminal.note(`Revoke it: fleet token revoke ${issued.id.slice(-8)}`);
     }
   },
 };
 
-/** Of 45m or 8h; NaN when it is no such span. */
+/** Parses 45m or 8h; NaN when the text is not a valid duration. */
 function parseMinutes(text: string): number {
   const [, figure, unit] = /^(\d{1,5})(m|h)$/.exec(text) ?? [];
   return Number(figure) * (unit === "h" ? 60 : 1);
@@ -99,15 +99,15 @@ const revokedView = async () => (await views()).RevokedToken;
 
 const revokeCommand: Command = {
   usage: "token revoke <token>",
-  summary: "refuse a token from now on; in every web process within seconds",
-  options: [["--issuer <iss>", "the issuer of a token that is not ours; then the whole jti is needed"]],
+  summary: "revoke a token; every web process rejects it within seconds",
+  options: [["--issuer <iss>", "the issuer, for a token of another issuer; then the full jti is required"]],
   examples: ["fleet token revoke 3f9a1c2b", "fleet token revoke 8a1f… --issuer https://login.example.com/"],
 
   async run({ api, terminal, json }, [token = ""], options) {
     const params = { path: { token }, body: { issuer: asString(options["issuer"]) } };
     const revoked = await api.request("POST /api/fleet/tokens/:token/revoke", params, revokedView);
     if (json) return terminal.json(revoked);
-    terminal.line(`Token ${terminal.sanitize(revoked.id)} is refused from now on.`);
+    terminal.line(`Token ${terminal.sanitize(revoked.id)} is revoked.`);
   },
 };
 

@@ -1,4 +1,4 @@
-/** fleet snapshots: what was saved on this machine before its working copy went, and having it back. */
+/** fleet snapshots: lists what was saved on this machine before a working copy was removed, and restores it. */
 import type { SnapshotInfo } from "../../agents/cleanup/snapshots.ts";
 import type { Command, Shell } from "../command.ts";
 import { renderTable, type Column } from "../print/table.ts";
@@ -6,7 +6,7 @@ import { ago, plural, formatBytes } from "../print/format.ts";
 
 const listCommand: Command = {
   usage: "snapshots",
-  summary: "what was saved on this machine before its working copy was removed",
+  summary: "list the work that was saved on this machine before a working copy was removed",
   options: [],
   examples: ["fleet snapshots", "fleet snapshots --json | jq -r '.[].restoreCommand'"],
 
@@ -20,7 +20,7 @@ const listCommand: Command = {
 
 const restoreCommand: Command = {
   usage: "snapshots restore <name> <dir>",
-  summary: "make a new working copy with everything a snapshot holds",
+  summary: "create a working copy from everything in a snapshot",
   options: [],
   examples: ["fleet snapshots restore 3f9a1c2b-0 ./back"],
 
@@ -36,12 +36,12 @@ const restoreCommand: Command = {
       return;
     }
     terminal.line(
-      `${terminal.mark(true)} ${terminal.sanitize(saved.name)} is back in ${terminal.sanitize(into)}: ${describeContents(saved)}.`,
+      `${terminal.mark(true)} ${terminal.sanitize(saved.name)} is restored in ${terminal.sanitize(into)}:  ${describeContents(saved)}.`,
     );
     terminal.line(
       terminal.paint(
         "dim",
-        `  On branch ${terminal.sanitize(saved.branch)}. Look: git -C ${terminal.sanitize(into)} status`,
+        `  On branch ${terminal.sanitize(saved.branch)}. Check: git -C ${terminal.sanitize(into)} status`,
       ),
     );
   },
@@ -55,7 +55,7 @@ async function readHome(): Promise<string> {
 }
 
 function snapshotLines({ terminal, world }: Shell, found: readonly SnapshotInfo[]): string[] {
-  if (found.length === 0) return ["No snapshots: no work was ever removed that was not elsewhere too."];
+  if (found.length === 0) return ["No snapshots: all removed work also exists elsewhere."];
   const { paint, sanitize } = terminal;
   const columns: Column<SnapshotInfo>[] = [
     { head: "NAME", drop: 0, cell: ({ name }) => paint("bold", sanitize(name)) },
@@ -65,7 +65,7 @@ function snapshotLines({ terminal, world }: Shell, found: readonly SnapshotInfo[
     { head: "SIZE", drop: 3, align: "right", cell: ({ bytes }) => formatBytes(bytes) },
     { head: "REPOSITORY", drop: 2, shrinkTo: 16, cell: ({ repositoryUrl }) => sanitize(repositoryUrl) },
   ];
-  const last = paint("dim", `${plural(found.length, "snapshot")}. Have one back: fleet snapshots restore <name> <dir>`);
+  const last = paint("dim", `${plural(found.length, "snapshot")}. Restore one: fleet snapshots restore <name> <dir>`);
   return [...renderTable(terminal, columns, found), "", last];
 }
 

@@ -1,4 +1,4 @@
-/** fleet up: the whole of Fleetwright in one process, for this machine. */
+/** fleet up: runs all of Fleetwright in one process, for this machine. */
 import type { Config } from "../../environment.ts";
 import type { RunningStack } from "../../processes/up.ts";
 import { asString, type Command, type Shell } from "../command.ts";
@@ -7,7 +7,7 @@ import type { Terminal } from "../print/terminal.ts";
 export const upCommand: Command = {
   usage: "up",
   summary: "run everything on this machine: database, API, queue board, worker",
-  options: [["--slots <n>", "agents at once (default: 4)"]],
+  options: [["--slots <n>", "how many agents may run at once (default: 4)"]],
   examples: ["fleet up", "PORT=9000 fleet up --slots 8", "REDIS_URL=redis://127.0.0.1:6379 fleet up"],
 
   async run(shell, _args, { slots }) {
@@ -28,7 +28,7 @@ export const upCommand: Command = {
     const config = processConfig(typed === undefined ? {} : { FLEET_SLOTS: typed });
     await assertNotRunning(shell, config.FLEET_HOME);
     const { terminal } = shell;
-    // On a terminal people read the banner and the notifications; everything else is in the file.
+    // On a terminal people read the banner and the notifications; everything else goes to the log file.
     const { prepareHome } = await import("../../processes/preflight.ts");
     await prepareHome(config.FLEET_HOME);
     const log = terminal.isTty
@@ -46,7 +46,7 @@ export const upCommand: Command = {
         process.exit(1);
       },
     });
-    // Already now: a signal during the start waits for it, so that whatever was started is stopped.
+    // Handled from here on: a signal during the start waits for it, so that whatever was started is stopped.
     const stopped = drainOnSignal(log, async () => (await starting).close());
     const stack = await starting.catch((error: unknown) => {
       progress?.end("");
@@ -59,7 +59,7 @@ export const upCommand: Command = {
   },
 };
 
-/** What runs, what one could have instead, and what to type next; in 80 columns. */
+/** What is running, the alternatives, and what to type next; it fits 80 columns. */
 function banner({ paint, isTty }: Terminal, config: Config, { web, embedded, queues }: RunningStack): string[] {
   const facts: [name: string, value: string, instead: string][] = [
     ["Database", embedded ? "embedded PostgreSQL" : "your PostgreSQL", embedded ? "or DATABASE_URL=postgres://…" : ""],
@@ -81,11 +81,11 @@ function banner({ paint, isTty }: Terminal, config: Config, { web, embedded, que
     "  Next, in another terminal:",
     '  npx fleet spawn <repository> "what to do" --agent-type stub --wait',
     "",
-    paint("dim", "  Ctrl-C stops it; agents run on and are found again."),
+    paint("dim", "  Ctrl-C stops it; agents continue to run and are adopted at the next start."),
   ];
 }
 
-/** Two of them would serve the same home from two ports, and the commands would talk to the last one. */
+/** Two instances would serve one home from two ports, and commands would reach only the last one. */
 async function assertNotRunning({ world }: Shell, home: string): Promise<void> {
   const { readCredentials, fleetError } = await import("../client/credentials.ts");
   const known = await readCredentials({ ...world.env, FLEET_HOME: home, FLEET_URL: "", FLEET_TOKEN: "" }).catch(
@@ -99,7 +99,7 @@ async function assertNotRunning({ world }: Shell, home: string): Promise<void> {
   if (alive) {
     throw await fleetError(
       "queue-unusable",
-      `Fleetwright already runs for ${home}, at ${known.url}. Another one needs a home of its own: FLEET_HOME=… PORT=0 fleet up`,
+      `Fleetwright already runs for ${home}, at ${known.url}. A second instance needs its own home: FLEET_HOME=… PORT=0 fleet up`,
     );
   }
 }

@@ -1,4 +1,4 @@
-/** fleet web: the API, the documents and the queue board; no processors. */
+/** fleet web: serves the API, its documentation and the queue board; runs no processors. */
 import type { Command } from "../command.ts";
 
 export const webCommand: Command = {

@@ -1,14 +1,15 @@
-/** fleet worker: processors, relay, and this host's reporter. */
+/** fleet worker: runs the processors, the relay, and this host's reporter. */
 import { asString, type Command } from "../command.ts";
+import { plural } from "../print/format.ts";
 import type { Terminal } from "../print/terminal.ts";
 
 export const workerCommand: Command = {
   usage: "worker",
-  summary: "work on the queues, and hold agents on this machine",
+  summary: "process the queues, and run agents on this machine",
   options: [
     ["--queues <a,b>", "only these queues (default: all)"],
-    ["--slots <n>", "agents at once; 0 holds none"],
-    ["--drain", "instead: let the workers of this home end in order; their agents run on, the next worker adopts them"],
+    ["--slots <n>", "how many agents may run at once; 0 runs none"],
+    ["--drain", "shut down the workers of this home instead; their agents continue, and the next worker adopts them"],
   ],
   examples: ["fleet worker --slots 8", "fleet worker --queues ci,review --slots 0", "fleet worker --drain"],
 
@@ -35,7 +36,7 @@ export const workerCommand: Command = {
     if (unknown.length > 0) {
       const { fleetError } = await import("../client/credentials.ts");
       const names = QUEUES.map(({ name }) => name).join(", ");
-      throw await fleetError("invalid-input", `There is no queue ${unknown.join(", ")}. There are: ${names}`);
+      throw await fleetError("invalid-input", `There is no queue ${unknown.join(", ")}. Choose from: ${names}`);
     }
     const typed = asString(slots);
     const config = processConfig(typed === undefined ? {} : { FLEET_SLOTS: typed });
@@ -47,7 +48,7 @@ export const workerCommand: Command = {
       write: terminal.raw,
       statementTimeoutMs: 30_000,
       onStuck(_queue, sentence) {
-        // The supervisor starts a new one, with new connections.
+        // The supervisor starts a new worker, with new connections.
         log.fatal({ component: "queue" }, sentence);
         process.exit(1);
       },
@@ -75,8 +76,12 @@ async function drainLocalWorkers(terminal: Terminal): Promise<void> {
   ]);
   let reported = -1;
   const drained = await drainWorkers(processConfig().FLEET_HOME, (left) => {
-    if (left > 0 && left !== reported) terminal.note(`Waiting for ${left} to finish what they have …`);
+    if (left > 0 && left !== reported) terminal.note(`Waiting for ${plural(left, "worker")} to finish current work …`);
     reported = left;
   });
-  terminal.line(drained === 0 ? "No worker of this home runs here." : `${drained} drained. Agents run on.`);
+  terminal.line(
+    drained === 0
+      ? "No worker of this home is running on this machine."
+      : `${plural(drained, "worker")} drained. Agents continue to run.`,
+  );
 }

@@ -1,4 +1,4 @@
-/** What is stopped on purpose, as lines: above every table that it has to do with. */
+/** The active kill switches as lines, printed above every table that they affect. */
 import { describeHold } from "../../domain/task/kill-switch.ts";
 import type { EstopView } from "../../views/estop.ts";
 import type { Terminal } from "./terminal.ts";
@@ -8,7 +8,7 @@ export function killSwitchLines(terminal: Terminal, stops: readonly EstopView[],
   return stops.map((stop) => killSwitchLine(terminal, stop, now));
 }
 
-/** The same with an empty line below, when there are any. */
+/** The same lines followed by an empty line, when there are any. */
 export function killSwitchHeader(terminal: Terminal, stops: readonly EstopView[], now: Date): string[] {
   return stops.length === 0 ? [] : [...killSwitchLines(terminal, stops, now), ""];
 }

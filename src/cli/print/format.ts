@@ -1,4 +1,4 @@
-/** How things are said on a terminal: states with their glyph and colour, spans of time, money. */
+/** How values are shown on a terminal: states with their glyph and colour, durations, money. */
 import type { Condition, TaskStatus } from "../../domain/task/task.ts";
 
 export type Colour = "red" | "green" | "yellow" | "blue" | "cyan" | "magenta" | "gray" | "bold" | "dim";
@@ -9,7 +9,7 @@ interface StatusStyle {
   readonly label: string;
 }
 
-/** The glyph alone tells the state where there is no colour. */
+/** The glyph alone shows the state where there is no colour. */
 export const STATUS_STYLES: Readonly<Record<TaskStatus, StatusStyle>> = {
   proposed: { glyph: "○", colour: "gray", label: "proposed" },
   spawning: { glyph: "◔", colour: "blue", label: "spawning" },
@@ -35,7 +35,7 @@ export const CONDITION_STYLES: Readonly<Record<Condition, StatusStyle | undefine
   doubtful: { glyph: "‽", colour: "yellow", label: "doubtful" },
 };
 
-/** Two units at most: `4s`, `2m 10s`, `3h 5m`, `2d 4h`. */
+/** At most two units: `4s`, `2m 10s`, `3h 5m`, `2d 4h`. */
 export function formatDuration(ms: number): string {
   if (ms < 1_000) return ms < 1 ? "0s" : `${Math.max(0.1, Math.round(ms / 100) / 10)}s`;
   const seconds = Math.floor(ms / 1_000);
@@ -67,7 +67,7 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
 
-/** `0 B`, `12 kB`, `3.4 MB`: what a disk shows. */
+/** Sizes as `0 B`, `12 kB`, `3.4 MB`. */
 export function formatBytes(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let size = bytes;

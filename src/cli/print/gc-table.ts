@@ -1,4 +1,4 @@
-/** What gc did, as lines: what goes with its reason and its way back, what was deleted, what stays. */
+/** The result of gc as lines: what was collected with its reason and its restore command, what was deleted, what stays. */
 import type { CollectedItem, HostGcReport } from "../../domain/gc/report.ts";
 import type { GcView } from "../../views/gc.ts";
 import { renderTable, type Column } from "./table.ts";
@@ -9,13 +9,13 @@ export function gcLines(terminal: Terminal, view: GcView): string[] {
   const lines = view.hosts.flatMap((report) => hostLines(terminal, report));
   for (const host of view.waiting) {
     lines.push(
-      `${terminal.paint("yellow", "!")} ${terminal.sanitize(host)} has not answered yet; it does what it was asked.`,
+      `${terminal.paint("yellow", "!")} ${terminal.sanitize(host)} has not answered yet; the request stays in its queue.`,
     );
   }
   return [...lines, summaryLine(terminal, view)];
 }
 
-/** Of the commands that bring things back; all are in the audit, and in `--json`. */
+/** How many restore commands are shown; all of them are in the audit log and in `--json`. */
 const MAX_RESTORE_COMMANDS = 10;
 
 function hostLines(terminal: Terminal, { host, gone, swept, kept, more }: HostGcReport): string[] {
@@ -32,12 +32,14 @@ function hostLines(terminal: Terminal, { host, gone, swept, kept, more }: HostGc
     const shown = restoreCommands.slice(0, MAX_RESTORE_COMMANDS).map((way) => terminal.paint("dim", way));
     const rest =
       restoreCommands.length > MAX_RESTORE_COMMANDS
-        ? [`  … and ${restoreCommands.length - MAX_RESTORE_COMMANDS} more; the audit has all of them`]
+        ? [`  … and ${restoreCommands.length - MAX_RESTORE_COMMANDS} more; the audit log has all of them`]
         : [];
-    lines.push("  Bring back:", ...shown, ...rest);
+    lines.push("  Restore with:", ...shown, ...rest);
   }
   if (swept.length > 0) {
-    lines.push(`  Put aside before, deleted now: ${plural(swept.length, "thing")}, ${formatBytes(totalBytes(swept))}`);
+    lines.push(
+      `  Deleted after their grace period: ${plural(swept.length, "thing")}, ${formatBytes(totalBytes(swept))}`,
+    );
   }
   for (const { kind, reason, count } of kept) {
     lines.push(
@@ -47,7 +49,7 @@ function hostLines(terminal: Terminal, { host, gone, swept, kept, more }: HostGc
       ),
     );
   }
-  if (more > 0) lines.push(`  ${more} more go in the next pass.`);
+  if (more > 0) lines.push(`  ${more} more are left for the next pass.`);
   return [...lines, ""];
 }
 
@@ -64,8 +66,8 @@ function columnsFor(terminal: Terminal): Column<CollectedItem>[] {
 }
 
 const OUTCOME_LABELS: Readonly<Record<CollectedItem["outcome"], string>> = {
-  would: "would go",
-  "put-aside": "put aside",
+  would: "would be collected",
+  "put-aside": "quarantined",
   removed: "removed",
   failed: "stays",
 };
@@ -80,6 +82,7 @@ function summaryLine(terminal: Terminal, { dryRun, hosts, graceMinutes }: GcView
   const grace = formatDuration(graceMinutes * 60_000);
   const summary = `${plural(gone.length, "thing")}, ${formatBytes(totalBytes(gone))}`;
   const freed = swept.length > 0 ? ` ${formatBytes(totalBytes(swept))} ${dryRun ? "would be" : "were"} freed.` : "";
-  if (dryRun) return terminal.paint("dim", `${summary} would go; nothing was changed.${freed} Do it: fleet gc`);
-  return terminal.paint("dim", `${summary} put aside; deleted after ${grace}.${freed}`);
+  if (dryRun)
+    return terminal.paint("dim", `${summary} would be collected; nothing was changed.${freed} Collect: fleet gc`);
+  return terminal.paint("dim", `${summary} moved to quarantine; deleted after ${grace}.${freed}`);
 }

@@ -1,4 +1,4 @@
-/** Plans as lines: the orders by urgency, what their scores are made of, and what to type next. */
+/** Plans as lines: the orders by urgency, how their scores are composed, and what to type next. */
 import { shortId } from "../../domain/task/task.ts";
 import type { PlanSummary, PlanView } from "../../views/orders/plan.ts";
 import { killSwitchHeader } from "./estop-lines.ts";
@@ -16,7 +16,7 @@ interface PlanRow extends PlannedOrder {
 export interface PlanDisplayOptions {
   readonly explain: boolean;
   readonly now: Date;
-  /** Where the orders were written. */
+  /** The files that the orders were written to. */
   readonly files: readonly string[];
 }
 
@@ -59,7 +59,7 @@ function columnsFor(terminal: Terminal, { explain }: { readonly explain: boolean
 
 const BAR_WIDTH = 7;
 
-/** A block for each thousand: the reason; what product it is counts in the hundreds and below. */
+/** One block per thousand: the thousands are the reason, the hundreds and below depend on the product. */
 function scoreBar({ paint }: Terminal, score: number): string {
   const blocks = Math.max(1, Math.min(BAR_WIDTH, Math.floor(score / 1_000)));
   const colour: Colour = score >= 6_000 ? "red" : score >= 3_000 ? "yellow" : "green";
@@ -78,7 +78,7 @@ function explanationLines({ paint, sanitize }: Terminal, rows: readonly PlanRow[
   ]);
 }
 
-/** Never more than wanted; fewer only when there are no more candidates, and then it says so. */
+/** Explains when there are fewer orders than wanted. */
 function countLine({ plan: { orders, wanted, candidates } }: PlanView): string {
   if (orders.length === wanted) return `${plural(wanted, "order")} of ${plural(candidates, "candidate")}.`;
   const there = orders.length === 0 ? "there are no candidates" : "there are no more candidates";
@@ -89,7 +89,7 @@ function leftOutLine({ paint }: Terminal, { plan: { left_out: out } }: PlanView)
   const parts = [
     ...(out.stopped > 0 ? [`${out.stopped} stopped`] : []),
     ...(out.disabled > 0 ? [`${out.disabled} disabled`] : []),
-    ...(out.status > 0 ? [`${out.status} of a status that is not planned for`] : []),
+    ...(out.status > 0 ? [`${out.status} with a status that is not planned for`] : []),
   ];
   return parts.length === 0 ? [] : [paint("yellow", `Left out: ${parts.join(", ")}. See: fleet products`)];
 }
@@ -98,7 +98,7 @@ function summaryLines({ paint }: Terminal, made: PlanView, rows: readonly PlanRo
   if (rows.length === 0) return [];
   const open = rows.filter(({ state }) => state === "open").length;
   const summary = made.dryRun
-    ? "Nothing was stored. Without --dry-run they are kept."
+    ? "Nothing was stored. Without --dry-run the orders are stored."
     : `Plan ${made.plan.plan_id.slice(0, 8)}: ${made.stored} new${open > 0 ? `, ${open} open already` : ""}. Run them: fleet run`;
   return [paint("dim", summary)];
 }
@@ -108,7 +108,7 @@ function folderOf(files: readonly string[]): string {
 }
 
 export function planListLines(terminal: Terminal, plans: readonly PlanSummary[], now: Date): string[] {
-  if (plans.length === 0) return ["No plans. Make one: fleet plan"];
+  if (plans.length === 0) return ["No plans. Create one: fleet plan"];
   const columns: Column<PlanSummary>[] = [
     { head: "PLAN", drop: 0, cell: ({ id }) => terminal.paint("bold", id) },
     { head: "MADE", drop: 0, cell: ({ createdAt }) => ago(createdAt, now) },
@@ -117,5 +117,9 @@ export function planListLines(terminal: Terminal, plans: readonly PlanSummary[],
     { head: "CANDIDATES", drop: 1, align: "right", cell: ({ candidates }) => String(candidates) },
     { head: "BY", drop: 3, shrinkTo: 8, cell: ({ operatorId }) => terminal.sanitize(operatorId) },
   ];
-  return [...renderTable(terminal, columns, plans), "", terminal.paint("dim", "Prove one: fleet plan --replay <plan>")];
+  return [
+    ...renderTable(terminal, columns, plans),
+    "",
+    terminal.paint("dim", "Verify one: fleet plan --replay <plan>"),
+  ];
 }

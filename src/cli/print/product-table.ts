@@ -1,4 +1,4 @@
-/** Products as lines: a row each, then why some are stopped. */
+/** Products as lines: one row each, then why some are stopped. */
 import type { ProductView } from "../../views/orders/product.ts";
 import { renderTable, type Column } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -28,7 +28,7 @@ function columnsFor(terminal: Terminal, now: Date): Column<ProductView>[] {
   ];
 }
 
-/** That it is stopped says more than its status. */
+/** A stop is more important than the status, so it is shown instead. */
 export function productStatus(terminal: Terminal, { stopped, enabled, planned, status }: ProductView): string {
   if (stopped) return terminal.paint("red", "■ stopped");
   if (!enabled) return terminal.paint("gray", "− disabled");

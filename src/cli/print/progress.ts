@@ -1,11 +1,11 @@
-/** Long work, shown while it goes: one line that moves on a terminal, one line per change elsewhere. */
+/** Progress of a long operation: one line that is updated on a terminal, one line per change elsewhere. */
 import type { Terminal } from "./terminal.ts";
 import { formatDuration } from "./format.ts";
 
 export interface Progress {
-  /** What is going on now; said again it only moves the clock. */
+  /** Shows the current step; repeating the same text only updates the elapsed time. */
   update(text: string): void;
-  /** The last word; the moving line becomes it. */
+  /** Ends the progress; the updating line becomes the final text. */
   end(text: string): void;
 }
 
@@ -13,7 +13,7 @@ const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "
 const FRAME_MS = 100;
 const CLEAR = "\r\u001B[K";
 
-/** Each step is shown with how long it takes, and when it is left, with how long it took. */
+/** Each step is shown with its elapsed time, and when it ends, with how long it took. */
 export function openProgress(terminal: Terminal, clock: () => Date): Progress {
   return terminal.isTty ? animatedProgress(terminal, clock) : plainProgress(terminal);
 }

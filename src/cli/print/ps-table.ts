@@ -1,4 +1,4 @@
-/** The rows of `fleet ps`. Dropped when there is no room, in this order: systemd, runtime, pid, tenant, spend, host, pane, idle, agent, for, try, warning, beat. */
+/** The table of `fleet ps`. Columns are dropped in this order when there is no room: systemd, runtime, pid, tenant, spend, host, pane, idle, agent, for, try, warning, beat. */
 import { describeHold } from "../../domain/task/kill-switch.ts";
 import type { AgentView, HostView, PsView } from "../../views/agent.ts";
 import { renderTable, widthOf, type Column } from "./table.ts";
@@ -10,14 +10,11 @@ export function psLines(terminal: Terminal, { agents, hosts, orphans, stops, mis
   const lines = killSwitchHeader(terminal, stops, now);
   if (terminal.isTty) lines.push(summary(terminal, agents, hosts), "");
   if (agents.length > 0) lines.push(...renderTable(terminal, columnsOf(terminal, now), agents.toSorted(byUrgency)));
-  else lines.push(`No agents. Ask for work: fleet spawn <repository> "<what to do>"`);
+  else lines.push(`No agents. Request a task: fleet spawn <repository> "<what to do>"`);
   if (orphans.length > 0) {
     lines.push(
       "",
-      terminal.paint(
-        "yellow",
-        `${plural(orphans.length, "orphan")} (running, but nobody in the registry asked for it)`,
-      ),
+      terminal.paint("yellow", `${plural(orphans.length, "orphan")} (running, but belongs to no known task)`),
     );
     for (const { host, session, pid, why } of orphans) {
       lines.push(
@@ -63,7 +60,7 @@ const HEALTH: Readonly<Record<AgentView["health"], { glyph: string; colour: Colo
   unknown: { glyph: "?", colour: "gray" },
 };
 
-/** The condition says more than the status it is held in; a `!` stays when there is no room for the warning itself. */
+/** The condition is more specific than the status; a `!` remains when there is no room for the warning itself. */
 function statusCell(terminal: Terminal, { status, condition, drift, bootEnable, stopped, waits }: AgentView): string {
   const style = condition === null ? undefined : CONDITION_STYLES[condition];
   const warned = drift === null && bootEnable === null && stopped === null ? "" : terminal.paint("yellow", " !");
@@ -72,12 +69,12 @@ function statusCell(terminal: Terminal, { status, condition, drift, bootEnable, 
   return (status === null ? terminal.paint("gray", "◆ roster") : terminal.status(status)) + warned;
 }
 
-/** Only an agent that should be at work can be late with a beat; one that has delivered and ended is not unwell. */
+/** Only an agent that should be working can be late with a heartbeat; one that has delivered and ended is not unhealthy. */
 const ACTIVE_STATUSES: ReadonlySet<AgentView["status"]> = new Set<AgentView["status"]>(["spawning", "running", null]);
 
 function heartbeatCell({ paint }: Terminal, { health, heartbeatAgeMs, pane, status, condition }: AgentView): string {
   const hasEnded = pane === "dead" && !ACTIVE_STATUSES.has(status);
-  // A frozen one has none, on purpose.
+  // A frozen agent has no heartbeat, on purpose.
   if (heartbeatAgeMs === null || hasEnded || condition === "paused") return paint("gray", "–");
   const { glyph, colour } = HEALTH[health];
   return paint(colour, `${glyph} ${formatDuration(heartbeatAgeMs)}`);
@@ -93,7 +90,7 @@ function warningCell({ paint }: Terminal, { drift, bootEnable, stopped }: AgentV
   return warnings.length === 0 ? "" : paint("yellow", sanitize(warnings.join("; ")));
 }
 
-/** Who waits for a human, then who is unwell, then by how far the work is. */
+/** Tasks that wait for a human come first, then unhealthy agents, then the others by progress. */
 function byUrgency(a: AgentView, b: AgentView): number {
   return rank(a) - rank(b) || (b.since ?? "").localeCompare(a.since ?? "");
 }
@@ -120,7 +117,7 @@ const STATUS_ORDER: readonly string[] = [
   "cancelled",
 ];
 
-/** What does not fit is left out, from the end. */
+/** Parts that do not fit are dropped, starting at the end. */
 function summary({ paint, columns }: Terminal, agents: readonly AgentView[], hosts: readonly HostView[]): string {
   const needingInput = agents.filter(({ condition }) => condition === "needs_input").length;
   const running = agents.filter(({ status }) => status === "running").length;

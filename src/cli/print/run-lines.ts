@@ -1,4 +1,4 @@
-/** Orders and runs as lines: what would be done, how it goes, how it went, and what to type next. */
+/** Orders and runs as lines: what would be done, progress, results, and what to type next. */
 import type { BatchView, OrderView } from "../../views/orders/order.ts";
 import type { RunStory, RunView } from "../../views/orders/run.ts";
 import { renderTable, type Column } from "./table.ts";
@@ -23,7 +23,7 @@ export function paintStatus({ paint }: Terminal, status: keyof typeof RUN_STYLES
   return paint(colour, `${glyph} ${status.replaceAll("_", " ")}`);
 }
 
-/** Each planned action, as `--dry-run` says it. */
+/** Each planned action, as `--dry-run` shows it. */
 export function dryRunLines(terminal: Terminal, { orders, refused }: BatchView): string[] {
   const { paint, sanitize } = terminal;
   const lines: string[] = [];
@@ -36,13 +36,13 @@ export function dryRunLines(terminal: Terminal, { orders, refused }: BatchView):
       ...commands.map(({ step, argv }) => [step, sanitize(commandLine(argv))] as const),
       ...(commands.length === 0 ? [["done by", "Fleetwright itself, without a command"] as const] : []),
       ["budget", formatBudget(order)],
-      ["stops", order.stopConditions.join(", ") || "never the rest of the batch"],
+      ["stops", order.stopConditions.join(", ") || "the rest of the batch always continues"],
       ["evidence", evidence.map((name) => sanitize(name)).join(", ")],
     ];
     for (const [name, text] of facts) lines.push(`   ${paint("dim", name.padEnd(9))} ${text}`);
   }
   for (const { productId, reason } of refused) {
-    lines.push(`${paint("yellow", "⏸")} ${sanitize(productId)} is left out: ${sanitize(reason)}`);
+    lines.push(`${paint("yellow", "⏸")} ${sanitize(productId)} is skipped:  ${sanitize(reason)}`);
   }
   return lines;
 }
@@ -62,7 +62,7 @@ function formatBudget({ budget }: OrderView): string {
   return parts.join(" · ");
 }
 
-/** How an order ended, with its run to look at. */
+/** How an order ended, with the command that shows its run. */
 export function endLine(terminal: Terminal, order: OrderView, run: RunView | undefined): string {
   const { paint, sanitize } = terminal;
   const took = order.result ? paint("dim", formatDuration(order.result.duration_seconds * 1_000)) : "";
@@ -107,8 +107,8 @@ export function runLines(terminal: Terminal, runs: readonly RunView[], now: Date
       cell: ({ seconds }) => (seconds === null ? "" : formatDuration(seconds * 1_000)),
     },
     { head: "TESTS", drop: 4, cell: ({ tests }) => (tests ? `${tests.passed}/${tests.total}` : "") },
-    { head: "KEPT", drop: 5, cell: ({ pinned, release }) => sanitize(release ?? (pinned ? "pinned" : "")) },
-    { head: "WHAT IT SAID", drop: 1, shrinkTo: 16, cell: ({ message }) => sanitize(message ?? "") },
+    { head: "PINNED", drop: 5, cell: ({ pinned, release }) => sanitize(release ?? (pinned ? "pinned" : "")) },
+    { head: "MESSAGE", drop: 1, shrinkTo: 16, cell: ({ message }) => sanitize(message ?? "") },
   ];
   return renderTable(terminal, columns, runs);
 }
@@ -135,13 +135,13 @@ type Fact = readonly [name: string, text: string];
 function runFacts(terminal: Terminal, { run, order, tries }: RunStory, now: Date): Fact[] {
   const { sanitize } = terminal;
   const known: (readonly [name: string, text: string | null])[] = [
-    ["said", run.message === null ? null : sanitize(run.message)],
+    ["message", run.message === null ? null : sanitize(run.message)],
     ["began", `${ago(run.startedAt, now)} on ${sanitize(run.host ?? "an unknown host")}`],
     ["took", run.seconds === null ? null : formatDuration(run.seconds * 1_000)],
     ["commit", run.headSha],
     ["order", `${order.shortId}  ${paintStatus(terminal, order.status)}  ${formatBudget(order)}`],
     ...tries.filter(({ id }) => id !== run.id).map((other) => ["also", tryLine(terminal, other)] as const),
-    ["kept", retainedAs(terminal, run)],
+    ["retained", retainedAs(terminal, run)],
     ["tests", run.tests && formatTests(run.tests)],
   ];
   return known.flatMap(([name, text]) => (text === null ? [] : [[name, text] as const]));
@@ -180,9 +180,9 @@ function proofLines(
   { mark, sanitize }: Terminal,
   { ok, files, disk, broken }: NonNullable<RunStory["verified"]>,
 ): string[] {
-  const where = disk ? "in the database and on the disk" : "in the database; its folder is not on the server's machine";
+  const where = disk ? "in the database and on disk" : "in the database; its folder is not on the server's machine";
   const count = plural(files, "piece of evidence", "pieces of evidence");
-  const summary = `  ${mark(ok)} ${count} ${ok ? `verify ${where}` : "were hashed: they do not verify"}`;
+  const summary = `  ${mark(ok)} ${count} ${ok ? `verified ${where}` : "checked: the hashes do not match"}`;
   return [summary, ...broken.map(({ name, where: place, why }) => `    ${sanitize(name)} (${place}): ${why}`)];
 }
 

@@ -1,4 +1,4 @@
-/** Schedules as lines: a row each, then what is wrong with files, then what is not as the files say. */
+/** Schedules as lines: one row each, then the errors in files, then what differs from the files. */
 import type { SchedulesView, ScheduleStatus, ScheduleView } from "../../views/orders/schedule.ts";
 import { killSwitchHeader } from "./estop-lines.ts";
 import { renderTable, type Column } from "./table.ts";
@@ -16,7 +16,7 @@ export function scheduleLines(terminal: Terminal, view: SchedulesView, now: Date
   const { schedules, strays, stops } = view;
   const header = killSwitchHeader(terminal, stops, now);
   if (schedules.length + strays.length === 0) {
-    return [...header, "No schedules. Write schedules/<product>.json beside fleet.yaml; docs/factory.md shows how."];
+    return [...header, "No schedules. Create schedules/<product>.json next to fleet.yaml; docs/factory.md shows how."];
   }
   const table = schedules.length > 0 ? renderTable(terminal, columnsFor(terminal, now), schedules) : [];
   return [
@@ -92,7 +92,7 @@ function summaryLine(terminal: Terminal, { schedules, differences: count }: Sche
   const invalid = schedules.filter(({ standing }) => standing === "invalid").length;
   const parts = [plural(schedules.length, "schedule")];
   if (invalid > 0) parts.push(`${invalid} not valid`);
-  if (count > 0) parts.push(`${plural(count, "difference")}, fixed by the next look of a worker`);
+  if (count > 0) parts.push(`${plural(count, "difference")}, fixed by a worker at its next check`);
   const step = schedules.length > 0 ? "Run one now: fleet schedules run <product>" : "";
   return terminal.paint("dim", [`${parts.join(", ")}.`, step].filter(Boolean).join(" "));
 }

@@ -1,4 +1,4 @@
-/** A task's story on a terminal: what it is, why it is where it is, what happened, what it left. */
+/** A task's history on a terminal: what it is, the reason for its state, what happened, what it produced. */
 import { describeHold } from "../../domain/task/kill-switch.ts";
 import type { StoryView } from "../../views/task-details.ts";
 import { renderTable } from "./table.ts";
@@ -22,7 +22,7 @@ export function storyLines(terminal: Terminal, story: StoryView, now: Date): str
   return [...headerLines(terminal, story, now), ...sectionLines(terminal, story, { now, parts: SECTIONS })];
 }
 
-/** What became of it, without how: for several stories in a row. */
+/** The outcome without the details: for several tasks in a row. */
 export function shortStoryLines(terminal: Terminal, story: StoryView, now: Date): string[] {
   const [title = "", status = ""] = headerLines(terminal, story, now);
   const parts = SECTIONS.filter(([name]) => name === "Attempts" || name === "Reviews");
@@ -63,7 +63,7 @@ function headerLines(terminal: Terminal, { task, why, next, stopped, waits }: St
     `${terminal.status(task.status, task.condition)} · ${facts.join(" · ")}`,
     paint(
       "dim",
-      `${sanitize(task.repository)} · ${sanitize(task.branch)} → ${sanitize(task.baseBranch)} · asked ${ago(task.createdAt, now)}`,
+      `${sanitize(task.repository)} · ${sanitize(task.branch)} → ${sanitize(task.baseBranch)} · requested ${ago(task.createdAt, now)}`,
     ),
     "",
     ...(stopped ? [`${paint("red", "■")} ${paint("red", sanitize(describeHold(stopped)))}`] : []),

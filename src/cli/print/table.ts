@@ -1,39 +1,39 @@
 /**
- * Tables that fit: columns are dropped in a stated order, then those that may are shortened. Piped, nothing is lost.
- * Our own lines, because cli-table3 took 0.8 s for 1,000 agents, and 18 ms to load; this takes 10 ms.
+ * Tables that fit the terminal: columns are dropped in a defined order, then some are shortened. Piped output loses nothing.
+ * This is our own code, because cli-table3 took 0.8 s for 1,000 agents and 18 ms to load; this takes 10 ms.
  */
 import type { Terminal } from "./terminal.ts";
 
 export interface Column<Row> {
   readonly head: string;
-  /** Already escaped and painted. */
+  /** Returns text that is already escaped and coloured. */
   readonly cell: (row: Row) => string;
-  /** Dropped when there is no room, the highest first; 0 is never dropped. */
+  /** When there is no room, the column with the highest number is dropped first; 0 is never dropped. */
   readonly drop: number;
-  /** Gives way, down to this many characters. */
+  /** The column may be shortened down to this many characters. */
   readonly shrinkTo?: number;
   readonly align?: "right";
 }
 
 const GAP = 2;
 
-/** The lines of the table, without borders. */
+/** Renders the table without borders. */
 export function renderTable<Row>(terminal: Terminal, columns: readonly Column<Row>[], rows: readonly Row[]): string[] {
   const texts = rows.map((row) => columns.map((column) => column.cell(row)));
   const filled = columns
     .map((column, at) => ({ column, at, width: widest(column.head, texts, at) }))
     .filter(({ at }) => texts.some((cells) => cells[at] !== ""));
-  const { kept, widths } = fit(filled, terminal.columns);
+  const { shown, widths } = fit(filled, terminal.columns);
 
-  const heads = kept.map(({ column }) => terminal.paint("dim", column.head));
-  return [heads, ...texts.map((cells) => kept.map(({ at }) => cells[at] ?? ""))].map((cells) =>
-    renderRow(cells, kept, widths),
+  const heads = shown.map(({ column }) => terminal.paint("dim", column.head));
+  return [heads, ...texts.map((cells) => shown.map(({ at }) => cells[at] ?? ""))].map((cells) =>
+    renderRow(cells, shown, widths),
   );
 }
 
 function renderRow<Row>(
   cells: readonly string[],
-  kept: readonly SizedColumn<Row>[],
+  shown: readonly SizedColumn<Row>[],
   widths: readonly number[],
 ): string {
   let line = "";
@@ -41,7 +41,7 @@ function renderRow<Row>(
     const width = widths[at] ?? 0;
     const text = truncate(cell, width);
     const space = " ".repeat(Math.max(0, width - widthOf(text)));
-    line += kept[at]?.column.align === "right" ? space + text : text + space;
+    line += shown[at]?.column.align === "right" ? space + text : text + space;
     if (at < cells.length - 1) line += " ".repeat(GAP);
   }
   return line.trimEnd();
@@ -56,23 +56,23 @@ interface SizedColumn<Row> {
 function fit<Row>(
   columns: readonly SizedColumn<Row>[],
   available: number,
-): { kept: SizedColumn<Row>[]; widths: number[] } {
-  let kept = [...columns];
+): { shown: SizedColumn<Row>[]; widths: number[] } {
+  let shown = [...columns];
   const minWidth = () =>
-    kept.reduce((sum, { column, width }) => sum + Math.min(column.shrinkTo ?? width, width) + GAP, -GAP);
+    shown.reduce((sum, { column, width }) => sum + Math.min(column.shrinkTo ?? width, width) + GAP, -GAP);
   while (minWidth() > available) {
-    const first = kept.filter(({ column }) => column.drop > 0).toSorted((a, b) => b.column.drop - a.column.drop)[0];
+    const first = shown.filter(({ column }) => column.drop > 0).toSorted((a, b) => b.column.drop - a.column.drop)[0];
     if (!first) break;
-    kept = kept.filter((one) => one !== first);
+    shown = shown.filter((one) => one !== first);
   }
-  let excess = kept.reduce((sum, { width }) => sum + width + GAP, -GAP) - available;
-  // From the right: what matters most stands left, and gives way last.
-  const widths = kept.toReversed().map(({ column, width }) => {
+  let excess = shown.reduce((sum, { width }) => sum + width + GAP, -GAP) - available;
+  // Shortens from the right, because the most important columns are on the left.
+  const widths = shown.toReversed().map(({ column, width }) => {
     const give = Math.max(0, Math.min(excess, width - Math.min(column.shrinkTo ?? width, width)));
     excess -= give;
     return width - give;
   });
-  return { kept, widths: widths.toReversed() };
+  return { shown, widths: widths.toReversed() };
 }
 
 function widest(head: string, texts: readonly (readonly string[])[], at: number): number {
@@ -83,13 +83,13 @@ function widest(head: string, texts: readonly (readonly string[])[], at: number)
 const ANSI = /\u001B\[[0-9;]*m/g;
 // oxlint-disable-next-line eslint/no-control-regex
 const TOKENS = /\u001B\[[0-9;]*m|[^]/gu;
-/** East Asian wide, and emoji: two cells each. */
+/** East Asian wide characters and emoji take two cells each. */
 const WIDE =
   /[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\u{1F300}-\u{1FAFF}\u{20000}-\u{3FFFF}]/u;
 
 const PLAIN = /^[ -~]*$/;
 
-/** Cells a text takes. Our own colours are the only escapes in it: everything else was escaped before. */
+/** The number of cells a text takes. Its only escapes are our own colours, because other text was escaped before. */
 export function widthOf(text: string): number {
   if (PLAIN.test(text)) return text.length;
   let width = 0;
@@ -97,7 +97,7 @@ export function widthOf(text: string): number {
   return width;
 }
 
-/** Shortened to a width; the colours stay, so that they also end. */
+/** Shortens to a width; colour codes are preserved, so that every colour also ends. */
 function truncate(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   let room = width - 1;

@@ -1,4 +1,4 @@
-/** Writing to people: colours with a meaning, plain when piped. Text that comes from elsewhere is escaped before it is written. */
+/** Output for people: colours with a meaning, plain text when piped. Text from elsewhere is escaped before it is written. */
 import pc from "picocolors";
 import { escapeForTerminal, isControl, isInvisible } from "../../domain/text/escape.ts";
 import { CONDITION_STYLES, STATUS_STYLES, type Colour } from "./format.ts";
@@ -6,17 +6,17 @@ import type { Condition, TaskStatus } from "../../domain/task/task.ts";
 import type { World, Output } from "../world.ts";
 
 export interface Terminal {
-  /** On a terminal: colours, tables that fit, progress. Otherwise plain lines, nothing cut. */
+  /** True on a terminal: colours, tables that fit, progress. Otherwise plain lines, and nothing is cut. */
   readonly isTty: boolean;
   readonly columns: number;
   readonly paint: (colour: Colour, text: string) => string;
-  /** Text of agents, pull requests, people: on one line, and unable to steer the terminal. */
+  /** Escapes text of agents, pull requests and people: the result is one line that cannot control the terminal. */
   readonly sanitize: (text: string) => string;
   readonly status: (status: TaskStatus, condition?: Condition | null) => string;
-  /** ✔ for what holds, ✖ for what does not, ○ for what is not known yet. */
+  /** Shows ✔ for true, ✖ for false, ○ for not known yet. */
   readonly mark: (holds: boolean | null) => string;
   readonly line: (text?: string) => void;
-  /** Never on stdout: a script reads that. */
+  /** Writes to stderr, because scripts read stdout. */
   readonly note: (text: string) => void;
   readonly json: (data: unknown) => void;
   readonly raw: (text: string) => void;
@@ -52,12 +52,12 @@ export function sanitize(text: string): string {
   return escapeForTerminal(text).replaceAll(/\s+/g, " ").trim();
 }
 
-/** The same JSON value, with whatever could steer a terminal written as `\u` escapes. */
+/** The same JSON value, with every character that could control the terminal written as a `\u` escape. */
 export function jsonText(data: unknown, indent = 0): string {
   const text = JSON.stringify(data, undefined, indent);
   return text.replaceAll(/[^\n -~]/gu, (sign) => {
     const codePoint = sign.codePointAt(0) ?? 0;
-    // Line and paragraph separators break lines for some readers.
+    // Some readers break lines at the Unicode line and paragraph separators.
     const breaks = codePoint === 0x2028 || codePoint === 0x2029;
     if (!breaks && !isControl(codePoint) && !isInvisible(codePoint)) return sign;
     const units = Array.from({ length: sign.length }, (_, at) => sign.charCodeAt(at).toString(16).padStart(4, "0"));

@@ -1,14 +1,14 @@
-/** A bell for a verb that waits: it reads again at each event of a stream, and after a while in any case. */
+/** A bell for a verb that waits: it rings at each event of a stream, and after an interval in any case. */
 import { setTimeout as pause } from "node:timers/promises";
 
 export interface Bell {
-  /** Resolves at the next ring, or when the time is over. A ring while nothing waits ends the next wait at once. */
+  /** Resolves at the next ring, or after the given time. A ring while nothing waits ends the next wait at once. */
   readonly waitForRing: (ms: number) => Promise<void>;
-  /** Ends listening. */
+  /** Stops listening. */
   readonly close: () => Promise<void>;
 }
 
-/** `listen` rings at each event until its signal aborts. `interrupted` rings too, and ends listening. */
+/** `listen` rings at each event until its signal aborts. `interrupted` rings too, and stops the listening. */
 export function openBell(
   interrupted: AbortSignal,
   listen: (ring: () => void, signal: AbortSignal) => Promise<void>,
@@ -21,7 +21,7 @@ export function openBell(
     ring();
   };
   interrupted.addEventListener("abort", stop, { once: true });
-  // A stream that fails costs speed only: the verb still reads at intervals, and reports an error it meets there.
+  // A failing stream only costs speed: the verb still reads at intervals, and reports an error that it meets there.
   const listening = listen(ring, closing.signal)
     .catch(() => {})
     .finally(ring);

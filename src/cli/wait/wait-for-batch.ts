@@ -1,4 +1,4 @@
-/** Waiting for a batch of orders: looks again whenever an event says so, and every few seconds anyway. */
+/** Waits for a batch of orders: reads them again at each event, and every few seconds in any case. */
 import { EventView } from "../../views/event.ts";
 import { OrderView } from "../../views/orders/order.ts";
 import { pageOf, type Page } from "../../views/page.ts";
@@ -12,7 +12,7 @@ import { plural } from "../print/format.ts";
 const POLL_MS = 5_000;
 const FINISHED_STATUSES: ReadonlySet<string> = new Set(["completed", "failed", "skipped"]);
 
-/** Says how each order ends as it ends. The orders as they are then; some are open when the operator had enough. */
+/** Prints how each order ends. Returns the orders as they are then; some are still open when the operator interrupted. */
 export async function waitForBatch(batchId: string, shell: Shell): Promise<readonly OrderView[]> {
   const { terminal, json, world, api } = shell;
   const progress = json ? undefined : openProgress(terminal, world.clock);
@@ -39,7 +39,7 @@ export async function waitForBatch(batchId: string, shell: Shell): Promise<reado
       const running = orders.find(({ status }) => status === "running");
       if (running) {
         const { productId, intent, status, attempt } = running;
-        const retryNote = attempt > 0 ? "  once more" : "";
+        const retryNote = attempt > 0 ? "  retrying" : "";
         progress?.update(`${paintStatus(terminal, status)}  ${terminal.sanitize(productId)} ${intent}${retryNote}`);
       }
       await bell.waitForRing(POLL_MS);
@@ -49,12 +49,12 @@ export async function waitForBatch(batchId: string, shell: Shell): Promise<reado
   }
 }
 
-/** Several may have ended between two looks. */
+/** Several orders may have ended between two reads. */
 function byCompletion(a: OrderView, b: OrderView): number {
   return (a.completedAt ?? "").localeCompare(b.completedAt ?? "");
 }
 
-/** Of one batch there are at most as many as one may ask for at once. */
+/** A batch never has more orders than one request may return. */
 async function listBatchOrders({ api }: Shell, batchId: string): Promise<OrderView[]> {
   const orders: OrderView[] = [];
   let cursor: string | undefined;
@@ -73,5 +73,5 @@ function batchSummary(orders: readonly OrderView[]): string {
     .filter((status) => count(status) > 0)
     .map((status) => `${count(status)} ${status}`);
   const open = orders.some(({ status }) => !FINISHED_STATUSES.has(status));
-  return `${plural(orders.length, "order")}: ${parts.join(", ")}.${open ? " They go on. See: fleet orders" : ""}`;
+  return `${plural(orders.length, "order")}: ${parts.join(", ")}.${open ? " The open ones continue. See: fleet orders" : ""}`;
 }

@@ -5,7 +5,7 @@ import type { Shell } from "../command.ts";
 const SCAN_TIMEOUT_MS = 120_000;
 const POLL_MS = 200;
 
-/** Polls the document with `read`; the scan is over when the document says that everything was scanned since the request. */
+/** Polls the document with `read`; the scan is done when the document shows that everything was scanned since the request. */
 export async function scanAndRead<Document extends { readonly looked_at: string | null }>(
   { api, world, terminal, json }: Shell,
   request: {

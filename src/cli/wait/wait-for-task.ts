@@ -11,7 +11,7 @@ const SUCCESS_STATUSES: ReadonlySet<string> = new Set(["ready", "merged"]);
 const SETTLED_STATUSES: ReadonlySet<string> = new Set(["ready", "merged", "abandoned", "cancelled"]);
 const POLL_MS = 10_000;
 
-/** The exit code: 0 when ready or merged, 1 otherwise. */
+/** Returns the exit code: 0 when ready or merged, 1 otherwise. */
 export async function waitForTask(first: TaskView, shell: Shell): Promise<number> {
   const { terminal, json, world } = shell;
   const startedAt = world.clock().getTime();
@@ -29,7 +29,7 @@ export async function waitForTask(first: TaskView, shell: Shell): Promise<number
   return SUCCESS_STATUSES.has(task.status) ? 0 : 1;
 }
 
-/** The task, each time it may have changed; ends when it is over, or the operator interrupts. */
+/** Yields the task each time it may have changed; ends when the task has ended, or the operator interrupts. */
 async function* watchTask(first: TaskView, { api, world }: Shell): AsyncGenerator<TaskView, void> {
   const path = { task: first.id };
   const bell = openBell(world.signal, async (ring, signal) => {
@@ -54,7 +54,8 @@ function statusLine(terminal: Terminal, { status, condition, attempt, prNumber, 
 }
 
 function finalLine(terminal: Terminal, { status, shortId, failure }: TaskView, after: string): string {
-  if (!SETTLED_STATUSES.has(status)) return `Left after ${after}; it goes on. See: fleet show ${shortId}`;
+  if (!SETTLED_STATUSES.has(status))
+    return `Stopped waiting after ${after}; the task continues. See: fleet show ${shortId}`;
   const next = status === "ready" ? `fleet merge ${shortId}` : `fleet show ${shortId}`;
   const why = failure && !SUCCESS_STATUSES.has(status) ? `: ${terminal.sanitize(failure.reason)}` : "";
   return `${terminal.status(status)} after ${after}${why}. ${terminal.paint("dim", `Next: ${next}`)}`;

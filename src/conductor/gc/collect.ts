@@ -19,10 +19,10 @@ export async function collectGarbage(fleet: Fleet, request: HostGcRequest): Prom
   if (request.dryRun) return previewGc(fleet, request);
   const report = await fleet.store.tryWithLock(`gc/${fleet.host.id}`, async () => {
     await repairMarks(fleet);
-    const { collectable, kept, more } = await selectItems(fleet, request);
-    const gone: CollectedItem[] = [];
-    for (const { verdict, bytes } of collectable) gone.push(await collectItem(fleet, verdict, bytes));
-    return { ...reportHeader(fleet, request), gone, swept: [], kept, more };
+    const { collectable, retained, more } = await selectItems(fleet, request);
+    const collected: CollectedItem[] = [];
+    for (const { verdict, bytes } of collectable) collected.push(await collectItem(fleet, verdict, bytes));
+    return { ...reportHeader(fleet, request), gone: collected, swept: [], kept: retained, more };
   });
   if (!report) return undefined;
   // Outside the lock, since deleting may take long and deleting twice is harmless.
@@ -30,13 +30,13 @@ export async function collectGarbage(fleet: Fleet, request: HostGcRequest): Prom
 }
 
 async function previewGc(fleet: Fleet, request: HostGcRequest): Promise<HostGcReport> {
-  const { collectable, kept, more } = await selectItems(fleet, request);
-  const gone = collectable.map(({ verdict, bytes }) =>
+  const { collectable, retained, more } = await selectItems(fleet, request);
+  const collected = collectable.map(({ verdict, bytes }) =>
     toCollectedItem(verdict, { bytes, outcome: "would", restore: null }),
   );
   const due = await listDueMarks(fleet, request);
   const swept = due.map(({ kind, subject, path, bytes }) => ({ kind, subject, path, bytes }));
-  return { ...reportHeader(fleet, request), gone, swept, kept, more };
+  return { ...reportHeader(fleet, request), gone: collected, swept, kept: retained, more };
 }
 
 function reportHeader(fleet: Fleet, { dryRun }: HostGcRequest) {
@@ -45,7 +45,7 @@ function reportHeader(fleet: Fleet, { dryRun }: HostGcRequest) {
 
 interface Selection {
   readonly collectable: readonly { readonly verdict: GcDecision; readonly bytes: number }[];
-  readonly kept: HostGcReport["kept"];
+  readonly retained: HostGcReport["kept"];
   readonly more: number;
 }
 
@@ -59,12 +59,12 @@ async function selectItems(fleet: Fleet, request: HostGcRequest): Promise<Select
   const sizes = await fleet.agents.disk.measureSizes(folders);
   return {
     collectable: selected.map((verdict) => ({ verdict, bytes: sizes.get(verdict.item.path) ?? 0 })),
-    kept: countKept(verdicts.filter((verdict) => !verdict.collect)),
+    retained: countRetained(verdicts.filter((verdict) => !verdict.collect)),
     more: all.length - selected.length,
   };
 }
 
-function countKept(verdicts: readonly GcDecision[]): HostGcReport["kept"] {
+function countRetained(verdicts: readonly GcDecision[]): HostGcReport["kept"] {
   const counts = new Map<string, HostGcReport["kept"][number]>();
   for (const { item, reason } of verdicts) {
     const key = `${item.kind} ${reason}`;

@@ -123,7 +123,7 @@ async function branchFacts(fleet: Fleet, mirror: FoundMirror, tasks: TaskIndex):
     const task = tasks.byBranch(name);
     const hasWorkspace = mirror.checkedOut.has(name) || task?.hasWorkspace === true;
     const state = taskStateOf(task);
-    // Asking git takes time, so it is asked only about branches that may be collected.
+    // Running git takes time, so it runs only for branches that may be collected.
     const isInUse = state === "live" || hasWorkspace;
     const reach = isInUse
       ? { merged: false, onForge: false }

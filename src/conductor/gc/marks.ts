@@ -31,7 +31,7 @@ export async function repairMarks(fleet: Fleet): Promise<void> {
     }
     const isBack = await exists(mark.path);
     await fleet.store.asSystem(async (tx) => {
-      // Not in the trash but at its old path: it was never renamed, or somebody restored it. A collected run was restored.
+      // The item is at its old path, not in the trash: it was never renamed, or a user restored it. A collected run was restored.
       if (!isBack) return markGcSwept(tx, mark.id, fleet.clock());
       await deleteGcMark(tx, mark.id);
       if (mark.kind === "run" && (await restoreRun(tx, mark.subject)))

@@ -13,7 +13,7 @@ import type { Tx } from "../../store/sql.ts";
 import { pruneTokens } from "../../store/tokens.ts";
 import type { Fleet } from "../fleet.ts";
 
-/** Relayed hints are kept as evidence; events are kept so that readers can resume. */
+/** Relayed hints are retained as evidence; events are retained so that readers can resume. */
 const HINT_RETENTION_MS = 6 * 3_600_000;
 const EVENT_RETENTION_MS = 7 * 24 * 3_600_000;
 const BATCH = 5_000;

@@ -1,4 +1,4 @@
-/** Who a web process lets in: the checks of its own tokens and of another issuer, revocations, and the rows of operators. */
+/** Decides which callers a web process accepts: checks its own tokens and another issuer's, revocations, and the operators' rows. */
 import type { Fleet } from "../../conductor/fleet.ts";
 import type { Config } from "../../environment.ts";
 import { FleetError } from "../../domain/errors.ts";
@@ -10,9 +10,9 @@ import { AUDIENCE, ISSUER, openTokenService, type TokenService } from "./token-s
 
 export interface Identities extends OperatorCache {
   readonly tokens: TokenService;
-  /** The operator as the token claims; their row may allow less. */
+  /** The operator as claimed by the token; their row may allow less. */
   readonly identify: Identify;
-  /** For pages: with the rights of their row. */
+  /** For pages: the operator with the rights of their row. */
   readonly identifyVisitor: Identify;
 }
 
@@ -41,20 +41,20 @@ export async function openIdentities(fleet: Fleet, config: Config, keys: Signing
   };
 }
 
-/** As the settings name it; all three of them, or none. */
+/** The other issuer's settings: all three of them, or none. */
 function configuredIssuer({ clock, log }: Fleet, config: Config): ExternalIssuer | undefined {
   const { FLEET_ISSUER: issuer, FLEET_ISSUER_JWKS_URL: jwksUrl, FLEET_ISSUER_AUDIENCE: audience } = config;
   if (issuer !== undefined && jwksUrl !== undefined && audience !== undefined) {
     const onUnreachable = (error: unknown) =>
       log.warn(
         { component: "issuer", issuer, error: String(error) },
-        "its keys cannot be had: unknown ones are refused",
+        "its keys cannot be fetched: tokens with unknown keys are rejected",
       );
     return openExternalIssuer({ issuer, jwksUrl, audience, onUnreachable, clock });
   }
   if (issuer === undefined && jwksUrl === undefined && audience === undefined) return undefined;
   throw new FleetError(
     "invalid-input",
-    "Another issuer needs all of FLEET_ISSUER, FLEET_ISSUER_JWKS_URL and FLEET_ISSUER_AUDIENCE.",
+    "Another issuer requires all of FLEET_ISSUER, FLEET_ISSUER_JWKS_URL and FLEET_ISSUER_AUDIENCE.",
   );
 }

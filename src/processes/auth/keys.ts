@@ -1,4 +1,4 @@
-/** The signing keys of this deployment: made at the first start, sealed in PostgreSQL, shared by all its web processes. */
+/** The signing keys of this deployment: created at the first start, encrypted in PostgreSQL, shared by all its web processes. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Seal } from "../../conductor/fleet.ts";
 import { openSigningKeyWith, sealSigningKeyWith } from "../../conductor/access/reseal.ts";
@@ -20,21 +20,21 @@ import type { SigningKeyRow } from "../../domain/signing-key.ts";
 
 export interface SigningKeys {
   readonly keySet: KeySet;
-  /** The newest that has no end: what signs. */
+  /** The newest key without an end; it signs. */
   readonly signing: SigningKey;
 }
 
-/** The keys as they stand; the first one is made when none signs. */
+/** The current keys; the first one is created when none signs. */
 export async function loadSigningKeys(store: Store, config: Config): Promise<SigningKeys> {
   const seal = await openSeal(config);
   const rows = (await findUsableKeys(store)) ?? (await createFirstKey(store, seal));
   const keys = await Promise.all(rows.map(async (row) => importSigningKey(JSON.parse(openSigningKeyWith(seal, row)))));
   const [signing] = keys;
-  if (!signing) throw new FleetError("database-unusable", "There is no signing key, and none could be made.");
+  if (!signing) throw new FleetError("database-unusable", "There is no signing key, and none could be created.");
   return { keySet: staticKeySet(keys), signing };
 }
 
-/** For the database: sealed, not stored yet. */
+/** An encrypted key, ready to be stored. */
 export async function createSealedKey(config: Config): Promise<NewSigningKey> {
   return sealNewKey(await openSeal(config));
 }
@@ -50,7 +50,7 @@ async function findUsableKeys(store: Store): Promise<SigningKeyRow[] | undefined
   return known.some(({ retireAt }) => retireAt === null) ? known : undefined;
 }
 
-/** Two processes that start at once agree on one key: the second sees the first one's under the lock. */
+/** Two processes that start at once agree on one key: under the lock, the second sees the first one's. */
 async function createFirstKey(store: Store, seal: Seal): Promise<SigningKeyRow[]> {
   return withKeyLock(store, async () => {
     const known = await findUsableKeys(store);

@@ -1,4 +1,4 @@
-/** What the database knows of an operator: read again while a web process runs on. */
+/** Caches the operators' rows in a web process, and reads them again regularly. */
 import { FleetError } from "../../domain/errors.ts";
 import { effectiveOperator, type Operator, type OperatorRecord } from "../../domain/operator.ts";
 import { findOperatorRow } from "../../store/operators.ts";
@@ -7,8 +7,8 @@ import { refreshing, type Refreshing } from "../refreshing.ts";
 
 export interface OperatorCache {
   /**
-   * The claimed operator, with no more rights than their row has. `now`: the row is read at this moment, for what changes
-   * something. Throws "unauthenticated" when there is no such operator, or it is disabled.
+   * Returns the claimed operator, with no more rights than their row has. With `now`, the row is read at once, for requests that
+   * change something. Throws "unauthenticated" when there is no such operator, or it is disabled.
    */
   readonly resolveOperator: (claimed: Operator, how: { readonly now: boolean }) => Promise<Operator>;
 }

@@ -1,4 +1,4 @@
-/** Sealing what the database must not know: AES-256-GCM under FLEET_ENCRYPTION_KEY, with a nonce of its own each time. */
+/** Encrypts what must not be readable in the database: AES-256-GCM under FLEET_ENCRYPTION_KEY, with a new nonce each time. */
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,8 +13,8 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
 /**
- * The first key of the list seals, all open. Without the setting it is a 0600 file of this home, made when it is missing;
- * with it, a file that is there still opens what was sealed before.
+ * The first key of the list encrypts, all decrypt. Without the setting, the key is a 0600 file of this home, created when it is
+ * missing; with the setting, an existing file still decrypts older values.
  */
 export async function openSeal(config: Pick<Config, "FLEET_ENCRYPTION_KEY" | "FLEET_HOME">): Promise<Seal> {
   const file = join(config.FLEET_HOME, "encryption.key");
@@ -59,7 +59,7 @@ function decrypt(key: Buffer, sealed: Buffer, bound: string): string {
   return Buffer.concat([text, decipher.final()]).toString("utf8");
 }
 
-/** A fingerprint: enough to tell keys apart, nothing to find one by. */
+/** A fingerprint: enough to distinguish keys, useless for finding one. */
 function fingerprintOf(key: Buffer): string {
   return createHash("sha256").update(key).digest("hex").slice(0, 16);
 }
@@ -81,7 +81,7 @@ function ignoreMissing(error: unknown): undefined {
   if (codeOf(error) !== "ENOENT") throw error;
 }
 
-/** Before anything is served: what could not be opened would fail one by one, where it is needed. */
+/** Checked before anything is served, because values that cannot be decrypted would otherwise fail one by one in use. */
 export async function requireKeys(store: Store, seal: Seal): Promise<void> {
   const sealed = await store.asSystem((tx) => countSealed(tx));
   const missing = sealed.filter(({ keyId, settings }) => settings > 0 && !seal.keyIds.includes(keyId));

@@ -1,4 +1,4 @@
-/** Signing for the house, with the key that signs its tokens at that moment; and checking what such a key signed. */
+/** Signs with the key that currently signs tokens, and verifies such signatures. */
 import type { Signer } from "../../conductor/fleet.ts";
 import type { Config } from "../../environment.ts";
 import { P256 } from "../../http/auth/tokens.ts";
@@ -7,7 +7,7 @@ import { loadSigningKeys } from "./keys.ts";
 
 const ES256 = { name: "ECDSA", hash: "SHA-256" };
 
-/** Keys are read again each time: it signs once an hour, and a rotation may lie between. */
+/** Reads the keys each time, because it signs only once an hour and a rotation may happen in between. */
 export function openSigner(store: Store, config: Config): Signer {
   return {
     async sign(text) {

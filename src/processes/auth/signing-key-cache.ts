@@ -1,4 +1,4 @@
-/** The signing keys in the database, for a web process that runs on while they are rotated and revoked. */
+/** Caches the database's signing keys for a web process, while they are rotated and revoked. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Config } from "../../environment.ts";
 import type { KeyAdmin } from "../../http/routes/keys.ts";
@@ -17,7 +17,7 @@ export interface SigningKeyCache extends KeyAdmin {
 
 /** A key that was revoked elsewhere is trusted here for at most this long. */
 const REFRESH_MS = 1_000;
-/** Clients may invent names of keys as they like; the database is read for them this often at most. */
+/** Clients may send any key name, so the database is read for unknown ones at most this often. */
 const COOLDOWN_MS = 250;
 
 export async function openSigningKeyCache(store: Store, config: Config): Promise<SigningKeyCache> {
@@ -25,7 +25,7 @@ export async function openSigningKeyCache(store: Store, config: Config): Promise
   await keys.refresh();
   let pending: Promise<SigningKeys> | undefined;
 
-  /** One read for all who wait, begun after they came: it sees whatever was committed before that. */
+  /** All waiting callers share one read that began after they came, so it sees whatever was committed before. */
   function refreshAfterCooldown(): Promise<SigningKeys> {
     pending ??= pause(Math.max(0, COOLDOWN_MS - keys.ageMs())).then(() => {
       pending = undefined;

@@ -1,4 +1,4 @@
-/** Tokens of one web process's keys: issued and recorded, consumed, revoked. */
+/** The tokens of a web process: issued and recorded, consumed, revoked. */
 import { decodeJwt } from "jose";
 import { endSession, recordSession, type SignedToken } from "../../conductor/access/tokens.ts";
 import type { Fleet } from "../../conductor/fleet.ts";
@@ -63,7 +63,7 @@ export async function openTokenService(
       const row = { jti, tenantId, operatorId: id, purpose: "access", tier, role, expiresAt } as const;
       await store.asSystem(async (tx) => {
         await upsertOperator(tx, operator);
-        await insertToken(tx, { ...row, name: "made by the house", issuedBy: ISSUER });
+        await insertToken(tx, { ...row, name: "issued by Fleetwright", issuedBy: ISSUER });
       });
       return token;
     },

@@ -1,4 +1,4 @@
-/** PostgreSQL without a server of one's own: real, durable, one per home, shared by every fleet process of that home. */
+/** The embedded PostgreSQL: a real and durable server, one per home, shared by every fleet process of that home. */
 import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readFile, realpath, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -13,16 +13,16 @@ import { findBinaries, findRunAs, canTraverse } from "./postgres-binaries.ts";
 /** Database and superuser have the same name. */
 const DATABASE_NAME = "fleetwright";
 const WATCH_INTERVAL_MS = 1_000;
-/** Only who starts or stops the server holds the lock, which takes seconds. */
+/** Only a process that starts or stops the server holds the lock, which takes seconds. */
 const LOCK = { timeoutMs: 120_000, code: "database-unavailable" } as const;
 
-/** For root, whose home nobody else may enter. */
+/** For root, whose home no other user may enter. */
 const SYSTEM_DIR = "/var/lib/fleetwright";
 
 export interface EmbeddedOptions {
   readonly home: string;
   readonly log: (message: string) => void;
-  /** Where the data goes when the user PostgreSQL runs as cannot enter `home`. */
+  /** The folder for the data when PostgreSQL's user cannot enter `home`. */
   readonly systemDir?: string;
 }
 
@@ -32,13 +32,13 @@ export interface EmbeddedPostgres {
   readonly startedByUs: boolean;
   /** Like "18.4". */
   readonly version: string;
-  /** Stops the server when nobody else of this home uses it. */
+  /** Stops the server when no other process of this home uses it. */
   stop(): Promise<void>;
 }
 
 /**
- * Makes the cluster at the first time, starts the server when it does not run, and watches over it until `stop()`.
- * The server is a process of its own: it outlives a killed fleet process, and the next one finds it running.
+ * Creates the cluster the first time, starts the server when it is not running, and restarts it on failure until `stop()`.
+ * The server is a separate process: it outlives a killed fleet process, and the next one finds it running.
  */
 export async function openEmbeddedPostgres(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const { home, log } = options;
@@ -74,7 +74,7 @@ export async function openEmbeddedPostgres(options: EmbeddedOptions): Promise<Em
   return { url, startedByUs, version: cluster.binaries.version, stop: () => (stopping ??= stop()) };
 }
 
-/** Where the server of this home is, without starting it: undefined when none was ever made. */
+/** The address of this home's server, without starting it; undefined when none was ever created. */
 export async function findEmbeddedPostgres(home: string): Promise<{ url: string; dir: string } | undefined> {
   const dir = join(home, "postgres");
   const [port, password] = await Promise.all(
@@ -85,7 +85,7 @@ export async function findEmbeddedPostgres(home: string): Promise<{ url: string;
     : undefined;
 }
 
-/** `<home>/postgres`, or where that symlink leads. Only under the lock. */
+/** `<home>/postgres`, or the target of that symlink. Call only under the lock. */
 async function findCluster({ home, log, systemDir = SYSTEM_DIR }: EmbeddedOptions): Promise<Cluster> {
   const postgresDir = join(await realpath(home), "postgres");
   const runAs = await findRunAs(join(postgresDir, "data"));
@@ -93,7 +93,7 @@ async function findCluster({ home, log, systemDir = SYSTEM_DIR }: EmbeddedOption
   if (!(await lstat(postgresDir).catch(() => undefined))) {
     if (await canTraverse(dirname(postgresDir), runAs)) await mkdir(postgresDir, { mode: 0o711 });
     else {
-      // A random name, not one made from the home's: who removes a home and makes it again must not meet its old data.
+      // The name is random, not derived from the home's: a home that is removed and created again must not find its old data.
       const elsewhere = join(systemDir, `postgres-${randomBytes(6).toString("hex")}`);
       await mkdir(elsewhere, { recursive: true, mode: 0o711 });
       if (!(await canTraverse(elsewhere, runAs))) throw unreachableDirError(elsewhere, runAs?.name);
@@ -114,7 +114,7 @@ async function findCluster({ home, log, systemDir = SYSTEM_DIR }: EmbeddedOption
   return { dir, data: join(dir, "data"), runAs, binaries: await findBinaries(dir, runAs) };
 }
 
-/** Makes the cluster when there is none, and refuses one that this version cannot use. Returns the password. */
+/** Creates the cluster when there is none, and rejects one that this version cannot use. Returns the password. */
 async function prepareCluster(cluster: Cluster, log: (message: string) => void): Promise<string> {
   const { data, dir, binaries } = cluster;
   const passwordFile = join(dir, "password");
@@ -177,7 +177,7 @@ async function ensureDatabase(url: string, cluster: Cluster): Promise<void> {
   }
 }
 
-/** False when the server is there and the database is not. Waits while the server starts or recovers. */
+/** False when the server is up but the database does not exist. Waits while the server starts or recovers. */
 async function databaseExists(url: string, cluster: Cluster): Promise<boolean> {
   const deadline = Date.now() + 60_000;
   for (;;) {
@@ -200,7 +200,7 @@ async function databaseExists(url: string, cluster: Cluster): Promise<boolean> {
   }
 }
 
-/** Starts the server again when it dies under us (killed, out of memory); the port and so the address stay the same. */
+/** Restarts the server when it dies unexpectedly (killed, out of memory); the port and so the address stay the same. */
 function superviseServer(lock: string, cluster: Cluster, log: (message: string) => void): () => Promise<void> {
   let watching = true;
   let checking = Promise.resolve();

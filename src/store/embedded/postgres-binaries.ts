@@ -1,4 +1,4 @@
-/** Where PostgreSQL's own programs are, and as whom they may run: they refuse root, and must be able to read what they load. */
+/** Finds PostgreSQL's programs and the user they may run as: they refuse root, and that user must be able to read them. */
 import { access, chmod, constants, cp, mkdir, readFile, rename, rm, stat, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join, relative } from "node:path";
@@ -19,17 +19,17 @@ export interface RunAs {
   readonly gid: number;
 }
 
-/** In this order: one made for us, one made for PostgreSQL, the one that is everywhere. None has to be created. */
+/** In order of preference: one created for us, one created for PostgreSQL, the one that exists everywhere. None has to be created. */
 const UNPRIVILEGED_USERS = ["fleetwright", "postgres", "nobody"];
 const SymlinkList = z.array(z.object({ source: z.string(), target: z.string() }));
 
 /**
- * The programs that came with `npm ci`. A copy under `copyTo` is made when they cannot be used where they are: the
+ * The programs that came with `npm ci`. A copy under `copyTo` is created when they cannot be used in place: the
  * folder is closed to the user PostgreSQL runs as (a checkout under /root), or is read-only and its install script
- * (which makes symlinks to shared libraries) was not run.
+ * (which creates symlinks to shared libraries) was not run.
  *
  * The library's class is not used: importing it installs signal handlers for the whole process, it keeps the server
- * as a child that dies with us, it passes our whole environment on, and it wants `useradd` when run as root.
+ * as a child that dies with us, it passes our whole environment on, and it needs `useradd` when run as root.
  */
 export async function findBinaries(
   copyTo: string,
@@ -56,14 +56,14 @@ export async function findBinaries(
   await cp(join(packageDir, "native"), join(unfinished, "native"), {
     recursive: true,
     filter: isNeededToRun,
-    verbatimSymlinks: true, // or they lead back into the closed folder
+    verbatimSymlinks: true, // otherwise they would lead back into the closed folder
   });
   await restoreSymlinks(unfinished);
-  await rename(unfinished, copy).catch(() => rm(unfinished, { recursive: true, force: true })); // another was faster
+  await rename(unfinished, copy).catch(() => rm(unfinished, { recursive: true, force: true })); // another process was faster
   return copied;
 }
 
-/** Whom PostgreSQL runs as: nobody else than us, unless we are root. A folder that exists already keeps its owner. */
+/** The user PostgreSQL runs as: our own, unless we are root. An existing folder keeps its owner. */
 export async function findRunAs(dataDir: string): Promise<RunAs | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const users = await listUsers();
@@ -84,7 +84,7 @@ export async function findRunAs(dataDir: string): Promise<RunAs | undefined> {
   );
 }
 
-/** True when that user can walk down to the path. Without a user: it is we who walk, and access() will tell. */
+/** True when that user can reach the path. Without a user the check is for our own process, which access() answers. */
 export async function canTraverse(path: string, runAs?: RunAs): Promise<boolean> {
   if (!runAs) return exists(path);
   for (let at = path; ; at = dirname(at)) {
@@ -120,7 +120,7 @@ function binaryPaths(native: string): { initdb: string; postgres: string } {
   return { initdb: join(native, "bin", "initdb"), postgres: join(native, "bin", "postgres") };
 }
 
-/** Makes what the package's install script makes: npm keeps no symlinks, and `--ignore-scripts` leaves them out. */
+/** Creates what the package's install script creates, because npm drops symlinks and `--ignore-scripts` skips the script. */
 async function restoreSymlinks(packageDir: string): Promise<void> {
   const listed: unknown = JSON.parse(await readFile(join(packageDir, "native", "pg-symlinks.json"), "utf8"));
   for (const { source, target } of SymlinkList.parse(listed)) {
@@ -134,7 +134,7 @@ async function restoreSymlinks(packageDir: string): Promise<void> {
   }
 }
 
-/** A third of the package is for compiling against it. */
+/** Skips a third of the package that is only for compiling against it. */
 function isNeededToRun(path: string): boolean {
   return !path.endsWith(".a") && !["include", "pkgconfig"].includes(basename(path));
 }

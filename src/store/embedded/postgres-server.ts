@@ -1,4 +1,4 @@
-/** One PostgreSQL server process of a data directory: made, started, found again, stopped. It decides nothing about sharing. */
+/** One PostgreSQL server process of a data directory: created, started, found, stopped. Sharing is decided elsewhere. */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { chown, mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
@@ -11,12 +11,12 @@ import { type PostgresBinaries, type RunAs } from "./postgres-binaries.ts";
 
 const execFileAsync = promisify(execFile);
 
-/** A clean environment: nothing of ours (tokens, keys) shall be readable in the server's. */
+/** A clean environment, because our tokens and keys must not be readable in the server's. */
 const SERVER_ENV = { PATH: "/usr/bin:/bin", LC_ALL: "C", TZ: "UTC" };
 const MAX_LOG_BYTES = 10_000_000;
 const FAST_STOP_TIMEOUT_MS = 30_000;
 
-/** Beneath the ports the kernel gives to outgoing connections (32768 and up), so that it is still free next time. */
+/** Below the ports that the kernel assigns to outgoing connections (32768 and up), so that it is still free next time. */
 const FIRST_PORT = 20_000;
 const LAST_PORT = 30_000;
 
@@ -30,7 +30,7 @@ const SERVER_SETTINGS = {
   maintenance_work_mem: "32MB",
   max_wal_size: "512MB",
   jit: "off", // our statements are short; compiling them costs more than it saves
-  io_method: "sync", // spares three worker processes that a small database does not use
+  io_method: "sync", // saves three worker processes that a small database does not use
   log_min_messages: "warning",
   log_checkpoints: "off",
   timezone: "UTC",
@@ -39,16 +39,16 @@ const SERVER_SETTINGS = {
 };
 
 export interface Cluster {
-  /** Holds all of it: data, password, port, log. */
+  /** Contains everything: data, password, port, log. */
   readonly dir: string;
   readonly data: string;
   readonly runAs: RunAs | undefined;
   readonly binaries: PostgresBinaries;
-  /** Instead of the durable, small ones. */
+  /** Replaces the durable, small defaults. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** Makes the cluster beside its place and moves it there when it is whole: a killed initdb leaves no half database. */
+/** Creates the cluster next to its final folder and moves it there when complete: a killed initdb leaves no partial database. */
 export async function initCluster(cluster: Cluster, as: { user: string; password: string }): Promise<void> {
   const { dir, data, runAs, binaries } = cluster;
   const unfinished = join(dir, "data.unfinished");
@@ -65,7 +65,7 @@ export async function initCluster(cluster: Cluster, as: { user: string; password
     `--pwfile=${passwordFile}`,
     "--auth=scram-sha-256",
     "--encoding=UTF8",
-    "--locale-provider=builtin", // the machine's own locales change under the indexes when it is upgraded
+    "--locale-provider=builtin", // the machine's own locales may change with an upgrade, which would corrupt indexes
     "--builtin-locale=C.UTF-8",
     "--locale=C",
     "--no-instructions",
@@ -86,7 +86,7 @@ export async function initCluster(cluster: Cluster, as: { user: string; password
   }
 }
 
-/** The server's process, if it lives: a pid file may be stale and its pid somebody else's by now. */
+/** The server's process, if it is alive: a pid file may be stale and its pid reused by another process. */
 export async function findServerPid({ data }: Cluster): Promise<number | undefined> {
   const [line] = (await readFile(join(data, "postmaster.pid"), "utf8").catch(() => "")).split("\n");
   const pid = Math.abs(Number(line));
@@ -95,8 +95,8 @@ export async function findServerPid({ data }: Cluster): Promise<number | undefin
 }
 
 /**
- * Starts the server as a process of its own and returns its port: the wished one, or another when that is taken.
- * `remember` is told the port before the start, so that a process that finds the server running also finds where.
+ * Starts the server as a separate process and returns its port: the preferred one, or another when that is taken.
+ * `remember` receives the port before the start, so that a process that finds the server running also finds its port.
  */
 export async function startServer(
   cluster: Cluster,
@@ -110,13 +110,13 @@ export async function startServer(
     const failure = await tryStart(cluster, port);
     if (failure === undefined) return port;
     if (/could not bind/i.test(failure) && Date.now() < deadline) port = await findFreePort();
-    // After a kill -9 its last children may still be closing; they hold the old shared memory for a moment.
+    // After a kill -9 its last children may still be exiting; they hold the old shared memory for a moment.
     else if (/pre-existing shared memory|already exists/i.test(failure) && Date.now() < deadline) await pause(100);
     else throw startError(cluster, failure);
   }
 }
 
-/** Cuts the sessions, writes everything out and ends. Returns when the process is gone. */
+/** Closes the sessions, writes everything to disk and ends. Returns when the process has ended. */
 export async function stopServer(cluster: Cluster): Promise<void> {
   const pid = await findServerPid(cluster);
   if (pid === undefined) return;
@@ -126,13 +126,13 @@ export async function stopServer(cluster: Cluster): Promise<void> {
   while (await isServerProcess(cluster.data, pid)) {
     if (!escalated && Date.now() > deadline) {
       escalated = true;
-      sendSignal(pid, "SIGQUIT"); // recovers at the next start; nothing that was committed is lost
+      sendSignal(pid, "SIGQUIT"); // it recovers at the next start; nothing that was committed is lost
     }
     await pause(10);
   }
 }
 
-/** A port of the loopback interface that nobody listens on. */
+/** A free port of the loopback interface. */
 export async function findFreePort(): Promise<number> {
   for (;;) {
     const port = randomInt(FIRST_PORT, LAST_PORT);
@@ -154,7 +154,7 @@ async function tryStart(cluster: Cluster, port: number): Promise<string | undefi
     const server = spawn(binaries.postgres, ["-D", data, "-p", String(port), ...options], {
       cwd: "/",
       env: SERVER_ENV,
-      detached: true, // neither Ctrl-C at our terminal nor our death shall reach it
+      detached: true, // neither Ctrl-C at our terminal nor our own end may reach it
       stdio: ["ignore", log.fd, log.fd],
       ...toUidGid(runAs),
     });
@@ -167,7 +167,7 @@ async function tryStart(cluster: Cluster, port: number): Promise<string | undefi
   }
 }
 
-/** Undefined once it takes connections; why not, when it ended instead. */
+/** Undefined once it accepts connections; the reason when it ended instead. */
 async function waitUntilReady(server: ChildProcess, data: string): Promise<string | undefined> {
   let exitReason: string | undefined;
   server.once("error", (error) => (exitReason = error.message));
@@ -181,9 +181,9 @@ async function waitUntilReady(server: ChildProcess, data: string): Promise<strin
 }
 
 /**
- * A pid file left by a killed server may name a pid that is now another program's, and PostgreSQL then refuses to
- * start. The file is not removed, it also guards the old shared memory: its pid becomes ours, which as its parent's
- * PostgreSQL knows to ignore.
+ * A pid file left by a killed server may name a pid that another program has now, and PostgreSQL then refuses to
+ * start. The file also guards the old shared memory, so it is not removed: our own pid is written into it, because
+ * PostgreSQL ignores the pid of its parent.
  */
 async function disownPidFile(cluster: Cluster): Promise<void> {
   const path = join(cluster.data, "postmaster.pid");
@@ -216,7 +216,7 @@ function sendSignal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch (error) {
-    if (codeOf(error) !== "ESRCH") throw error; // gone already is what we want
+    if (codeOf(error) !== "ESRCH") throw error; // it has already ended, which is the goal
   }
 }
 
@@ -230,7 +230,7 @@ function lastLines(text: string): string {
 
 function startError({ dir, data }: Cluster, failure: string): FleetError {
   const sentence =
-    `PostgreSQL does not start on ${data}: ${failure} The whole story is in ${join(dir, "server.log")}. ` +
-    "Fix what it names, or restore the folder from a backup, or set DATABASE_URL to another PostgreSQL. Nothing was deleted.";
+    `PostgreSQL does not start on ${data}: ${failure} Details are in ${join(dir, "server.log")}. ` +
+    "Fix the cause, or restore the folder from a backup, or set DATABASE_URL to another PostgreSQL. Nothing was deleted.";
   return new FleetError("database-unusable", sentence, { data });
 }

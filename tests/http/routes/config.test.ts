@@ -108,7 +108,7 @@ test.each([
   [["set", "notify.email.to", "nobody"], 2, /notify\.email\.to/],
   [["set", "notify.webhook.url", "http://hooks.example.com/"], 2, /^✖ only https/],
   [["set", "notify.webhook.url", "https://localhost/"], 2, /local name/],
-  [["set", "notify.webhook.secret", SECRET], 2, /is a secret: give it on standard input/],
+  [["set", "notify.webhook.secret", SECRET], 2, /is a secret: pass it on standard input/],
   [["set", "notify.channels"], 2, /Give the value once/],
   [["set", "notify.channels", "terminal", "--secret-from-stdin"], 2, /Give the value once/],
 ])("%j is refused with an explanation", async (words, exit, said) => {

@@ -1,4 +1,4 @@
-/** The demo while it runs: on a terminal a table redrawn in place with the latest news below, elsewhere a line per change. */
+/** The demo's progress: on a terminal a table that is redrawn in place with the latest news below, elsewhere one line per change. */
 import type { StoryView } from "../../../views/task-details.ts";
 import { renderTable, type Column } from "../../print/table.ts";
 import type { Terminal } from "../../print/terminal.ts";
@@ -6,7 +6,7 @@ import { formatDuration } from "../../print/format.ts";
 
 export interface Board {
   show(stories: readonly StoryView[]): void;
-  /** The last picture stays. */
+  /** Ends the updates; the last picture stays. */
   end(): void;
 }
 
@@ -34,7 +34,7 @@ export function openBoard(terminal: Terminal, clock: () => Date): Board {
     drawn = lines.length;
   }
 
-  /** Each once: the stories are asked one after the other, so an older piece of news may come in later. */
+  /** Each entry once. The tasks are read one after the other, so an older entry may arrive later. */
   function printNews(news: readonly News[]): void {
     for (const entry of news) {
       const key = `${entry.title} ${entry.at} ${entry.status}`;
@@ -82,7 +82,7 @@ function columnsOf(terminal: Terminal, now: Date): Column<StoryView>[] {
 const CI: Readonly<Record<string, boolean>> = { passing: true, failing: false };
 const VERDICTS: Readonly<Record<string, boolean>> = { approve: true, request_changes: false };
 
-/** In the order in which it happened, over all tasks. What is asked is not told, only what comes of it. */
+/** The news of all tasks in order of time. Requests are left out, only their outcomes are shown. */
 function collectNews(stories: readonly StoryView[]): News[] {
   return stories
     .flatMap(({ task, timeline }) => timeline.map((entry) => ({ ...entry, title: task.title })))

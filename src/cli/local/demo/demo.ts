@@ -1,4 +1,4 @@
-/** fleet demo: three tasks at once on a small real repository (one succeeds, one is healed, one comes back fixed), then two work orders. */
+/** fleet demo: three tasks at once on a small real repository (one succeeds, one is fixed after a failed check, one after a review), then two work orders. */
 import { setTimeout as pause } from "node:timers/promises";
 import { SpawnRequest } from "../../../domain/task/spawn.ts";
 import { requirePrograms } from "../../../processes/preflight.ts";
@@ -17,8 +17,8 @@ import { endWorld, saveLog, makePaths, makeRepository, startWorld, type DemoPath
 
 export const demoCommand: Command = {
   usage: "demo",
-  summary: "see it work: three tasks and two work orders on a small repository, in half a minute",
-  options: [["--keep", "leave it running until Ctrl-C, to look around"]],
+  summary: "try it: three tasks and two work orders on a small repository, in half a minute",
+  options: [["--keep", "leave it running until Ctrl-C, to explore it"]],
   examples: ["fleet demo", "fleet demo --keep", "fleet demo --json | jq .tasks"],
 
   async run(shell, _args, { keep }) {
@@ -40,7 +40,7 @@ export const demoCommand: Command = {
       }
       const log = await saveLog(paths);
       const { terminal } = shell;
-      terminal.note(`${terminal.paint("red", "✖")} The demo did not work.${log ? ` Its log: ${log}` : ""}`);
+      terminal.note(`${terminal.paint("red", "✖")} The demo failed.${log ? ` Its log: ${log}` : ""}`);
       throw error;
     } finally {
       await endWorld(paths, world);
@@ -48,13 +48,13 @@ export const demoCommand: Command = {
   },
 };
 
-/** The stub agent plays each of these; the last word of a script says what it does at its second try. */
+/** The stub agent plays each of these; the last word of a script is what it does at its second attempt. */
 const TASKS = [
   {
     title: "Greet in French",
     script: "succeed",
     description: "Greet in French\n\nAdd a French greeting.",
-    lesson: "It worked at once.",
+    lesson: "It worked at the first attempt.",
     attempts: 1,
     learntFrom: undefined,
   },
@@ -62,7 +62,7 @@ const TASKS = [
     title: "Greet by name",
     script: "fail-then-fix",
     description: "Greet by name\n\nCheck that everybody is greeted by name.",
-    lesson: "Its checks failed; the next attempt was told how, and fixed it.",
+    lesson: "Its checks failed; the next attempt received the output and fixed the problem.",
     attempts: 2,
     learntFrom: "ci_failed",
   },
@@ -70,7 +70,7 @@ const TASKS = [
     title: "Greet at night",
     script: "objectionable-then-fix",
     description: "Greet at night\n\nSay good evening after six.",
-    lesson: "A reviewer objected; the next attempt was told why, and came back fixed.",
+    lesson: "A reviewer requested changes; the next attempt received the review and made them.",
     attempts: 2,
     learntFrom: "review_rejected",
   },
@@ -82,16 +82,16 @@ interface DemoOutcome {
   readonly orders: readonly DemoOrder[];
   readonly merged: { readonly title: string; readonly bringHome: string | null };
   readonly proof: { readonly audit: AuditProof; readonly invariants: InvariantsView };
-  /** What did not go as the demo promises; empty as a rule. */
+  /** What differs from what the demo promises; normally empty. */
   readonly wrong: readonly string[];
 }
 
 const SETTLED_STATUSES: ReadonlySet<string> = new Set(["ready", "merged", "abandoned", "cancelled"]);
 const POLL_MS = 200;
-/** It takes 10 to 20 s; on a machine far slower something is wrong. */
+/** The demo takes 10 to 20 s, so after this long something is wrong. */
 const MAX_DEMO_MS = 120_000;
 
-/** Ctrl-C, a polite kill, or a terminal that was closed. */
+/** Ctrl-C, SIGTERM, or a terminal that was closed. */
 function interruptSignal(signal: AbortSignal): AbortSignal {
   const terminated = new AbortController();
   for (const name of ["SIGTERM", "SIGHUP"] as const) process.once(name, () => terminated.abort());
@@ -100,7 +100,7 @@ function interruptSignal(signal: AbortSignal): AbortSignal {
 
 async function start({ terminal, world, json }: Shell, paths: DemoPaths): Promise<DemoWorld> {
   if (json) return startWorld(paths, () => {});
-  terminal.line(`${terminal.paint("bold", "Fleetwright")}  a demo in ${paths.root}, which is gone afterwards`);
+  terminal.line(`${terminal.paint("bold", "Fleetwright")}  a demo in ${paths.root}, which is removed afterwards`);
   const progress = openProgress(terminal, world.clock);
   let failed = true;
   try {
@@ -182,7 +182,7 @@ async function watchTasks(
       const late = stories
         .filter(({ task }) => !SETTLED_STATUSES.has(task.status))
         .map(({ task, why }) => `${task.title} is ${task.status}: ${why}`);
-      throw new Error(`After ${formatDuration(MAX_DEMO_MS)} it is not over:\n${late.join("\n")}`);
+      throw new Error(`The demo did not finish within ${formatDuration(MAX_DEMO_MS)}:\n${late.join("\n")}`);
     }
     await pause(POLL_MS, undefined, { signal: interrupted });
   }
@@ -194,7 +194,7 @@ async function fetchStories(api: Api, ids: readonly string[]): Promise<StoryView
 }
 
 function taskProblems(wanted: (typeof TASKS)[number], story: StoryView | undefined): string[] {
-  if (!story) return [`${wanted.title} has no story.`];
+  if (!story) return [`${wanted.title} has no recorded history.`];
   const { task, attempts } = story;
   if (task.status !== "ready") return [`${wanted.title} ended ${task.status}: ${story.why}`];
   if (attempts.length !== wanted.attempts)
@@ -242,15 +242,13 @@ function printOutcome(shell: Shell, outcome: DemoOutcome, { keep }: { readonly k
   }
   for (const line of orderStoryLines(shell, outcome.orders)) terminal.line(line);
   const held = invariants.invariants.filter(({ holds }) => holds).length;
-  terminal.line(`${terminal.mark(true)} ${merged.title} is merged; the other two wait for your word.`);
+  terminal.line(`${terminal.mark(true)} ${merged.title} is merged; the other two wait for your decision.`);
   terminal.line(
     `${terminal.mark(audit.broken.length === 0)} ${audit.entries} audit entries in ${audit.chains} chains, recomputed`,
   );
   terminal.line(`${terminal.mark(invariants.ok)} ${held} invariants hold`);
   for (const line of wrong) terminal.line(`${terminal.mark(false)} ${line}`);
-  terminal.line(
-    `${terminal.mark(true)} ${terminal.paint("bold", `${seconds.toFixed(1)} s`)} from the first word to the last proof`,
-  );
+  terminal.line(`${terminal.mark(true)} ${terminal.paint("bold", `${seconds.toFixed(1)} s`)} from start to last check`);
   if (!keep) for (const line of NEXT_STEPS) terminal.line(line);
 }
 
@@ -262,7 +260,7 @@ const NEXT_STEPS = [
   "                              from another terminal, on a repository of yours",
   "  npx fleet init              have a repository of yours validated and tested on schedule",
   "  npx fleet doctor            which agents and tools this machine has",
-  "  npm run demo -- --keep      the same, left running to look around",
+  "  npm run demo -- --keep      the same, left running for you to explore",
 ];
 
 async function waitForInterrupt(
@@ -275,8 +273,8 @@ async function waitForInterrupt(
   else {
     const facts = [
       ["API", `${stack.web.url}/api/docs`],
-      ["Look", `FLEET_HOME=${home} npx fleet ps --all`],
-      ["Ask", `FLEET_HOME=${home} npx fleet spawn ${repository} "Wave" --agent-type stub --wait`],
+      ["Show", `FLEET_HOME=${home} npx fleet ps --all`],
+      ["Spawn", `FLEET_HOME=${home} npx fleet spawn ${repository} "Wave" --agent-type stub --wait`],
     ];
     terminal.line();
     for (const [name = "", value = ""] of facts) terminal.line(`  ${terminal.paint("dim", name.padEnd(7))}${value}`);

@@ -1,4 +1,4 @@
-/** The second half of the demo: the repository is a product with a schedule, whose two work orders run and keep evidence. */
+/** The second half of the demo: the repository is a product with a schedule, whose two work orders run and produce evidence. */
 import { setTimeout as pause } from "node:timers/promises";
 import { OrderView } from "../../../views/orders/order.ts";
 import { pageOf } from "../../../views/page.ts";
@@ -10,23 +10,23 @@ import { waitForBatch } from "../../wait/wait-for-batch.ts";
 import { plural, formatDuration } from "../../print/format.ts";
 import { DEMO_PRODUCT } from "./world.ts";
 
-/** Each order with its run, its evidence hashed again. */
+/** Each order with its run and the check of its evidence. */
 export interface DemoOrder {
   readonly order: OrderView;
   readonly story: RunStory;
 }
 
 const POLL_MS = 100;
-/** Files are read when a worker starts and then every two ticks. */
+/** Schedule files are read when a worker starts, and then every two ticks. */
 const SCHEDULE_TIMEOUT_MS = 30_000;
 
-/** As the clock would have it at the next full hour, only now. Throws when an order does not go well. */
+/** Runs the schedule as the clock would at the next full hour. Throws when an order fails. */
 export async function runOrders(shell: Shell, api: Api, interrupted: AbortSignal): Promise<DemoOrder[]> {
   const { terminal, json } = shell;
   await waitForSchedule(shell, api, interrupted);
   if (!json) {
     terminal.line();
-    terminal.line(terminal.paint("bold", "And on schedule: the schedule of this product has it validated and tested"));
+    terminal.line(terminal.paint("bold", "Work on schedule: this product is validated and tested by its schedule"));
   }
   const product = { path: { product: DEMO_PRODUCT } };
   const made = await api.request("POST /api/fleet/schedules/:product/run", product, ScheduleRunView);
@@ -65,7 +65,7 @@ function orderProblems({ order, story }: DemoOrder): string[] {
   return story.verified?.ok ? [] : [`The evidence of ${order.intent} does not verify.`];
 }
 
-/** One line an order, with what proves it. */
+/** One line per order, with its evidence. */
 export function orderStoryLines({ terminal }: Shell, orders: readonly DemoOrder[]): string[] {
   const { mark, paint, sanitize } = terminal;
   return orders.map(({ order, story: { run, artifacts } }) => {

@@ -1,4 +1,4 @@
-/** What the demo happens in: a folder of its own, with a home, a small real repository and the whole stack; and its end. */
+/** The environment of the demo: a temporary folder with a home, a small real repository and the whole stack; and its removal. */
 import { chmod, copyFile, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,7 +31,7 @@ export interface DemoPaths {
 const REVIEWER = fileURLToPath(new URL("reviewer.mjs", import.meta.url));
 const DAY_MS = 24 * 3_600_000;
 
-/** What the agents work on. Its check runs every script in checks/, so a change can break it and fix it again. */
+/** The repository that the agents change. Its check runs every script in checks/, so a change can break it and fix it again. */
 const FILES: Readonly<Record<string, string>> = {
   "README.md": "# Greetings\n\nSays hello. `sh greet.sh Ada` greets Ada; `sh check.sh` checks everything.\n",
   "greet.sh": "#!/bin/sh\n# Greets the named person, or the world.\nprintf 'Hello, %s!\\n' \"${1:-world}\"\n",
@@ -43,7 +43,7 @@ for check in checks/*.sh; do
   sh "$check" || { echo "error: $check does not hold: $(head -n 1 "$check" | cut -c 3-)"; exit 1; }
 done
 echo "All checks hold."
-# As a work order it is asked for evidence: what it leaves in this folder is kept.
+# A work order expects evidence: files in this folder are stored with the run.
 if [ -n "$FLEET_EVIDENCE" ]; then
   cat >"$FLEET_EVIDENCE/junit.xml" <<END
 <testsuite name="greetings" tests="1"><testcase classname="greet" name="greets Ada" time="0.01"/></testsuite>
@@ -54,7 +54,7 @@ fi
 
 export const DEMO_PRODUCT = "greetings";
 
-/** What the clock has done with it each hour. */
+/** The schedule that runs its work orders every hour. */
 const SCHEDULE = {
   schema_version: 1,
   product_id: DEMO_PRODUCT,
@@ -65,7 +65,7 @@ const SCHEDULE = {
   ],
 };
 
-/** PostgreSQL runs as another user when we are root, who must be able to pass through. */
+/** When we are root, PostgreSQL runs as another user, who must be able to enter the folder. */
 export async function makePaths(): Promise<DemoPaths> {
   const root = await realpath(await mkdtemp(join(tmpdir(), "fleetwright-demo-")));
   if (process.getuid?.() === 0) await chmod(root, 0o711);
@@ -84,7 +84,7 @@ export async function makeRepository({ repository, schedules }: DemoPaths): Prom
   await git(["commit", "-q", "-m", "Greet the world"], { cwd: repository, identity: FLEETWRIGHT_IDENTITY });
 }
 
-/** Uses nothing of the environment: the demo is the same everywhere, and touches no stack that exists already. */
+/** Uses nothing of the environment, so that the demo is the same everywhere and touches no existing stack. */
 export async function startWorld(paths: DemoPaths, say: (sentence: string) => void): Promise<DemoWorld> {
   const { home, repository } = paths;
   const config = readConfig(
@@ -98,7 +98,7 @@ export async function startWorld(paths: DemoPaths, say: (sentence: string) => vo
     },
     { homeDir: home, hostName: "demo" },
   );
-  // Loaded here, so that `fleet --help` does not load the whole stack.
+  // Imported here, so that `fleet --help` does not load the whole stack.
   const { startStack } = await import("../../../processes/up.ts");
   const log = await openLog({ level: "info", to: await openLogFile(home) });
   const stack = await startStack({
@@ -120,7 +120,7 @@ function settingsFor(repository: string): Settings {
       { name: "logic", type: "stub", role: "unfinished work" },
     ],
     review: { requiredApprovals: 2 },
-    // Half a second, so that nobody has to watch a minute of waiting.
+    // Half a second, so that the user does not wait a minute.
     retry: { baseDelayMs: 500, capMs: 1_000 },
   });
   if (parsed.ok) return parsed.settings;
@@ -131,7 +131,7 @@ function note(log: Log, text: string): void {
   log.info({ component: "terminal" }, text.trim());
 }
 
-/** Agents, tmux, PostgreSQL and files: nothing stays. */
+/** Removes everything: agents, tmux, PostgreSQL and files. */
 export async function endWorld(paths: DemoPaths, world: DemoWorld | undefined): Promise<void> {
   await world?.stack.close();
   const socket = world?.config.FLEET_TMUX_SOCKET;
@@ -142,7 +142,7 @@ export async function endWorld(paths: DemoPaths, world: DemoWorld | undefined): 
   await rm(paths.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 }
 
-/** The log outlives a demo that failed. Undefined when there is none yet. */
+/** Copies the log, so that it survives a demo that failed. Undefined when there is no log yet. */
 export async function saveLog({ root, logFile }: DemoPaths): Promise<string | undefined> {
   const copy = `${root}.log`;
   return copyFile(logFile, copy).then(

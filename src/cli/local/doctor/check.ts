@@ -1,4 +1,4 @@
-/** What a check of doctor is, and what it finds. */
+/** The type of a doctor check, and of its findings. */
 import type { Config } from "../../../environment.ts";
 
 export interface Finding {
@@ -9,5 +9,5 @@ export interface Finding {
   readonly fix?: string;
 }
 
-/** One check; it may find several things. */
+/** One check; it may return several findings. */
 export type Check = (config: Config) => Promise<Finding | readonly Finding[]>;

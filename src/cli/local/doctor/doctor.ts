@@ -1,4 +1,4 @@
-/** fleet doctor: is everything here that Fleetwright needs, and what to do where it is not. Starts and changes nothing. */
+/** fleet doctor: checks that everything Fleetwright needs is here, with a fix for what is not. It starts and changes nothing. */
 import type { Command } from "../../command.ts";
 import type { Terminal } from "../../print/terminal.ts";
 import { checkAgents, checkNode, checkPrograms } from "./machine.ts";
@@ -6,7 +6,7 @@ import { checkHome, checkSettings } from "./home.ts";
 import { checkClock, checkPostgres, checkRedis, checkStack } from "./stack.ts";
 import type { Finding, Check } from "./check.ts";
 
-const CHECKS: readonly (readonly [title: string, looks: readonly Check[]])[] = [
+const CHECKS: readonly (readonly [title: string, checks: readonly Check[]])[] = [
   ["This machine", [checkNode, checkPrograms]],
   ["Agents", [checkAgents]],
   ["Home and settings", [checkHome, checkSettings]],
@@ -24,9 +24,9 @@ export const doctorCommand: Command = {
     const { processConfig } = await import("../../../processes/env.ts");
     const config = processConfig();
     const parts = await Promise.all(
-      CHECKS.map(async ([title, looks]) => ({
+      CHECKS.map(async ([title, checks]) => ({
         title,
-        findings: (await Promise.all(looks.map((look) => look(config)))).flat(),
+        findings: (await Promise.all(checks.map((check) => check(config)))).flat(),
       })),
     );
     const findings = parts.flatMap((part) => part.findings.map((finding) => ({ part: part.title, ...finding })));

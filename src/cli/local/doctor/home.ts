@@ -1,4 +1,4 @@
-/** What doctor asks about the data of this machine, and about fleet.yaml. */
+/** The doctor checks of this machine's data and of fleet.yaml. */
 import { access, constants, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { MIN_FREE_MB } from "../../../agents/agents.ts";
@@ -20,12 +20,12 @@ export async function checkHome({ FLEET_HOME: home }: Config): Promise<Finding[]
     () => false,
   );
   const folder: Finding = writable
-    ? { name: "home", state: "ok", said: exists ? home : `${home}, made by the first fleet up` }
+    ? { name: "home", state: "ok", said: exists ? home : `${home}, created by the first fleet up` }
     : { name: "home", state: "wrong", said: `${home} cannot be written to`, fix: `chown it to you, or set FLEET_HOME` };
   return [folder, ...(exists ? await checkSecrets(home) : []), await checkDisk(existing)];
 }
 
-/** The folder, or the closest one above it that exists. */
+/** The folder, or its closest existing parent. */
 async function nearestExisting(path: string): Promise<string> {
   const exists = await stat(path).catch(() => undefined);
   return exists || dirname(path) === path ? path : nearestExisting(dirname(path));
@@ -54,9 +54,15 @@ async function checkDisk(path: string): Promise<Finding> {
   const freeMb = Math.floor((bavail * bsize) / 1_048_576);
   const said = `${(freeMb / 1_024).toFixed(1)} GiB free`;
   if (freeMb < MIN_FREE_MB) {
-    return { name: "disk", state: "wrong", said, fix: `No agent starts below ${MIN_FREE_MB} MiB: free some space` };
+    return {
+      name: "disk",
+      state: "wrong",
+      said,
+      fix: `No agent starts below ${MIN_FREE_MB} MiB: free some disk space`,
+    };
   }
-  if (freeMb < COMFORTABLE_MB) return { name: "disk", state: "absent", said, fix: "Room for few working copies" };
+  if (freeMb < COMFORTABLE_MB)
+    return { name: "disk", state: "absent", said, fix: "There is room for only a few working copies" };
   return { name: "disk", state: "ok", said };
 }
 
@@ -64,19 +70,19 @@ export async function checkSettings({ FLEET_CONFIG: named }: Config): Promise<Fi
   try {
     const { products, reviewers, tenants } = await loadSettings(named, process.cwd());
     const file = named ?? ((await stat("fleet.yaml").catch(() => undefined)) ? "fleet.yaml" : undefined);
-    if (!file) return [{ name: "fleet.yaml", state: "absent", said: "none here; the defaults hold" }];
+    if (!file) return [{ name: "fleet.yaml", state: "absent", said: "not found here; the defaults apply" }];
     const counts = `${plural(products.length, "product")}, ${plural(reviewers.default.length, "reviewer")}`;
     const users = Object.values(tenants).flatMap(({ unixUser }) => unixUser ?? []);
     return [{ name: "fleet.yaml", state: "ok", said: `${file}: ${counts}` }, ...(await checkUsers(users))];
   } catch (error) {
     const [first = "", ...lines] = String(error instanceof Error ? error.message : error).split("\n");
     const said = `${first} ${lines.map((line) => line.trim()).join("; ")}`;
-    const fix = "Fix the lines it names; what runs goes on with what it said before";
+    const fix = "Fix the listed lines; running processes use the previous settings";
     return [{ name: "fleet.yaml", state: "wrong", said, fix }];
   }
 }
 
-/** The users as whom agents of tenants run, on this host and by the caller. */
+/** The Unix users that tenants' agents run as, on this host and for this caller. */
 async function checkUsers(names: readonly string[]): Promise<Finding[]> {
   const checks = names.map(async (unixUser): Promise<Finding> => {
     const name = "Unix user";
@@ -86,7 +92,7 @@ async function checkUsers(names: readonly string[]): Promise<Finding[]> {
         name,
         state: "wrong",
         said: error.message,
-        fix: "fleet.yaml names it, tenants.<id>.unixUser",
+        fix: "It is set in fleet.yaml, tenants.<id>.unixUser",
       }),
     );
   });

@@ -1,4 +1,4 @@
-/** What doctor asks about the machine: Node, the programs beside it, the agents. */
+/** The doctor checks of the machine: Node, the programs that Fleetwright needs, the agents. */
 import { detectAgentClis } from "../../../agents/types/index.ts";
 import { runCommand } from "../../../command/run.ts";
 import { AGENT_TYPES, namesOf } from "../../../domain/task/agent-types.ts";
@@ -7,7 +7,7 @@ import { installHint } from "../../../processes/preflight.ts";
 import { readVersion } from "../../../processes/versions.ts";
 import type { Finding } from "./check.ts";
 
-/** Of package.json: "engines". */
+/** The same version as "engines" in package.json. */
 const OLDEST_NODE = [20, 19] as const;
 const COMMAND_TIMEOUT_MS = 10_000;
 
@@ -39,7 +39,12 @@ async function checkGh(): Promise<Finding> {
   const version = await readVersion(["gh", "--version"]);
   const name = "gh";
   if (!version)
-    return { name, state: "absent", said: "not found; the local forge does without", fix: "https://cli.github.com" };
+    return {
+      name,
+      state: "absent",
+      said: "not found; the local forge does not need it",
+      fix: "https://cli.github.com",
+    };
   const status = await runCommand(["gh", "auth", "status"], {
     cwd: "/",
     env: baseEnv(),
@@ -57,7 +62,7 @@ async function checkContainers(): Promise<Finding> {
       return {
         name: "containers",
         state: "absent",
-        said: `${program} is here, its server does not answer; agents run in tmux`,
+        said: `${program} is installed, but its server does not answer; agents run in tmux`,
       };
     }
   }
@@ -67,7 +72,7 @@ async function checkContainers(): Promise<Finding> {
 export async function checkAgents(): Promise<Finding[]> {
   const found = await detectAgentClis(baseEnv());
   const withoutProgram = namesOf(AGENT_TYPES).filter((type) => AGENT_TYPES[type].binary === null);
-  const builtIn: Finding = { name: withoutProgram.join(", "), state: "ok", said: "come with Fleetwright" };
+  const builtIn: Finding = { name: withoutProgram.join(", "), state: "ok", said: "included in Fleetwright" };
   return [
     builtIn,
     ...found.map(({ type, binary, driven, found: installed, version, problem }): Finding => {
@@ -76,7 +81,7 @@ export async function checkAgents(): Promise<Finding[]> {
       return {
         name: type,
         state: "ok",
-        said: `${binary} ${version ?? ""}${driven ? "" : ", found but not driven yet"}`,
+        said: `${binary} ${version ?? ""}${driven ? "" : ", found but not supported yet"}`,
       };
     }),
   ];

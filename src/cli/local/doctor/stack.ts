@@ -1,4 +1,4 @@
-/** What doctor asks about the stores, the clocks and the stack that runs now. */
+/** The doctor checks of the stores, the clocks and the running stack. */
 import { openRedisBackend } from "../../../broker/redis.ts";
 import type { Config } from "../../../environment.ts";
 import { describeHold } from "../../../domain/task/kill-switch.ts";
@@ -22,12 +22,17 @@ export async function checkPostgres(config: Config): Promise<Finding[]> {
   const embedded = configured ? undefined : await findEmbeddedPostgres(config.FLEET_HOME);
   const name = "PostgreSQL";
   const url = configured ?? embedded?.url;
-  if (!url) return [{ name, state: "absent", said: "embedded; made by the first fleet up" }];
+  if (!url) return [{ name, state: "absent", said: "embedded; created by the first fleet up" }];
   const kind = configured ? new URL(url).host : "embedded";
   if (!(await isReachable(url))) {
     if (!configured) return [{ name, state: "absent", said: "embedded, stopped; fleet up starts it" }];
     return [
-      { name, state: "wrong", said: `${kind} does not answer`, fix: "Check DATABASE_URL, and that the server runs" },
+      {
+        name,
+        state: "wrong",
+        said: `${kind} does not answer`,
+        fix: "Check DATABASE_URL, and whether the server is running",
+      },
     ];
   }
   try {
@@ -45,7 +50,7 @@ export async function checkPostgres(config: Config): Promise<Finding[]> {
 }
 
 function loginWarning(privileged: string | undefined): string {
-  return privileged === undefined ? "" : `; login ${privileged} could leave its role (docs/tenancy.md)`;
+  return privileged === undefined ? "" : `; login ${privileged} could escape its role (docs/tenancy.md)`;
 }
 
 async function isReachable(url: string): Promise<boolean> {
@@ -55,7 +60,7 @@ async function isReachable(url: string): Promise<boolean> {
   );
 }
 
-/** Leases are the database's time; notifications and stories are this machine's. */
+/** Leases use the database's time; notifications and task histories use this machine's. */
 export async function checkClock(config: Config): Promise<Finding[]> {
   const url = config.DATABASE_URL ?? (await findEmbeddedPostgres(config.FLEET_HOME))?.url;
   if (!url) return [];
@@ -70,7 +75,7 @@ export async function checkClock(config: Config): Promise<Finding[]> {
       name: "clock",
       state: "wrong",
       said: `the database's is ${said}`,
-      fix: "Keep both in time: timedatectl set-ntp true",
+      fix: "Synchronize both clocks: timedatectl set-ntp true",
     },
   ];
 }
@@ -84,7 +89,7 @@ export async function checkRedis({ REDIS_URL: url, FLEET_QUEUE_PREFIX: prefix }:
     const pressure = await backend.memoryPressure();
     await backend.close();
     const memory = pressure > 0 ? `, ${Math.round(pressure * 100)} % of its memory used` : "";
-    return { name, state: "ok", said: `${new URL(url).host}, evicts nothing${memory}` };
+    return { name, state: "ok", said: `${new URL(url).host}, no eviction${memory}` };
   } catch (error) {
     return { name, state: "wrong", said: messageOf(error) };
   }
@@ -107,20 +112,20 @@ export async function checkStack({ FLEET_HOME, FLEET_URL, FLEET_TOKEN }: Config)
     const { stops } = await api.request("GET /api/fleet/estop", {}, EstopsView);
     const broken = invariants.filter(({ holds }) => holds === false);
     return [
-      { name, state: "ok", said: `runs at ${credentials.url}` },
+      { name, state: "ok", said: `running at ${credentials.url}` },
       ...stops.map((stop) => stopFinding(stop)),
       broken.length === 0
-        ? { name: "invariants", state: "ok", said: `${plural(invariants.length, "invariant")} checked, all hold` }
+        ? { name: "invariants", state: "ok", said: `${plural(invariants.length, "invariant")} checked, all true` }
         : {
             name: "invariants",
             state: "wrong",
             said: broken.map(({ id, statement }) => `${id}: not true that ${statement}`).join("; "),
-            fix: "fleet invariants shows where; docs/operations.md says what to do",
+            fix: "fleet invariants shows where; docs/operations.md explains what to do",
           },
       ...checks.filter(({ runs }) => !runs).map(({ name: check }) => lateFinding(check)),
     ];
   } catch (error) {
-    return [{ name, state: "wrong", said: `runs at ${credentials.url}, and refuses: ${messageOf(error)}` }];
+    return [{ name, state: "wrong", said: `running at ${credentials.url}, but it refuses: ${messageOf(error)}` }];
   }
 }
 
@@ -128,12 +133,12 @@ function lateFinding(check: string): Finding {
   return {
     name: "checks",
     state: "wrong",
-    said: `${check} does not run`,
+    said: `${check} is not running`,
     fix: "Is a worker running? fleet invariants",
   };
 }
 
-/** On purpose, so nothing needs a fix; but an operator who wonders why nothing happens is told. */
+/** A stop is intended, so it needs no fix; it is shown because an operator may wonder why nothing happens. */
 function stopFinding(stop: EstopView): Finding {
   const said = `${describeHold(stop)} (by ${stop.by ?? "fleet.yaml"})`;
   return { name: "estop", state: "absent", said, fix: "fleet estop lists what is stopped; fleet estop release" };

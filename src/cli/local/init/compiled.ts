@@ -1,4 +1,4 @@
-/** Languages whose own program builds and tests: what is there decides, and hardly anything is to be guessed. */
+/** Languages whose own tool builds and tests, so that the files determine the commands and little is guessed. */
 import { z } from "zod";
 import { parseToml } from "../../../domain/text/toml.ts";
 import type { Detected, Folder, Detector } from "./project.ts";
@@ -25,7 +25,7 @@ const go: Detector = async (folder) => {
   return {
     language: "Go",
     packageManager: "go",
-    // `example.org/shop/v2` is called shop.
+    // The module `example.org/shop/v2` is named shop.
     name: path
       ?.replace(/\/v\d+$/, "")
       .split("/")

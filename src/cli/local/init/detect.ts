@@ -1,4 +1,4 @@
-/** What a repository is made with, and so which commands set it up and check it: read from its files, nothing is run. */
+/** Detects a repository's toolchain, and so the commands that set it up and check it. It reads files and runs nothing. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { COMPILED } from "./compiled.ts";
@@ -6,7 +6,7 @@ import { detectNode } from "./node.ts";
 import { detectPython } from "./python.ts";
 import type { Detected, Folder, Detector } from "./project.ts";
 
-/** The first that knows the repository decides; a Makefile fills in what is missing. */
+/** The first detector that recognizes the repository wins; a Makefile fills in what is missing. */
 const DETECTORS: readonly Detector[] = [detectNode, detectPython, ...COMPILED];
 
 export async function detectProject(root: string): Promise<Detected> {
@@ -32,7 +32,7 @@ async function openFolder(root: string): Promise<Folder> {
   };
 }
 
-/** `make install` puts things into the system, so it is none of these. */
+/** `make install` changes the system, so it is not used as a setup command. */
 async function detectMake(folder: Folder): Promise<Detected | undefined> {
   const [file] = folder.existing("GNUmakefile", "Makefile", "makefile");
   if (file === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** The files that fleet init writes: fleet.yaml as a person would have written it, and a schedule to go with it. */
+/** The files that fleet init writes: a fleet.yaml as a person would have written it, and a schedule for it. */
 import { stringify } from "yaml";
 import type { Cadence } from "../../../domain/orders/schedule.ts";
 import type { Commands } from "./project.ts";
@@ -12,8 +12,8 @@ export interface ProductChoice extends Commands {
 
 export function settingsText(chosen: ProductChoice): string {
   const { id, baseBranch, criticality } = chosen;
-  return `# Fleetwright: what it looks after, and how. While it runs, this file is read again when it changes.
-# All settings: schemas/fleet.schema.json of Fleetwright. Is it right? fleet doctor
+  return `# Fleetwright settings: the products it maintains, and how. Changes apply without a restart.
+# All settings: schemas/fleet.schema.json of Fleetwright. Check this file: fleet doctor
 version: 1
 
 products:
@@ -23,35 +23,39 @@ products:
     baseBranch: ${scalar(baseBranch)}
     # bootstrap, active, development and deprecated are planned for; pending, planned and archived are not.
     status: active
-    # high, medium or low, and 1 (looked at most often) to 5: what is planned first, and how old a result may be.
+    # high, medium or low, and 1 (checked most often) to 5: they decide what is planned first, and how old a result may be.
     criticality: ${scalar(criticality)}
     slaTier: 3
 ${commandsText(chosen)}
-    # Files that the commands leave, kept with each run:
+    # Files written by the commands and stored with each run:
     # evidence:
     #   - { path: reports/junit.xml, of: test, required: false }
-    # Stops everything for it at once; fleet products kill does the same without this file:
+    # Stops this product at once; fleet products kill does the same without editing this file:
     # killSwitch: { enabled: true, reason: "why" }
 
 # Who reviews what agents deliver. A command gets the prompt on stdin and answers with a verdict as JSON:
 # reviewers:
-#   - { name: house, type: command, command: ./scripts/review.sh }
+#   - { name: team, type: command, command: ./scripts/review.sh }
 `;
 }
 
-/** A line each, for sh, in a fresh copy of the repository. */
+/** Each command is one line for sh, run in a fresh copy of the repository. */
 function commandsText({ setup, validate, test }: Commands): string {
   const given = Object.entries({ setup, validate, test });
   if (given.every(([, line]) => line === undefined)) {
-    return "    # Nothing was found that checks it. Without commands there is nothing to run:\n    # commands: { validate: make check, test: make test }";
+    return "    # No command was found that checks this repository. Without commands there is nothing to run:\n    # commands: { validate: make check, test: make test }";
   }
   const lines = given.map(([name, line]) =>
     line === undefined ? `      # ${name}:` : `      ${name}: ${scalar(line)}`,
   );
-  return ["    # Each a line for sh, run in a fresh copy of the repository.", "    commands:", ...lines].join("\n");
+  return [
+    "    # Each command is one line for sh, run in a fresh copy of the repository.",
+    "    commands:",
+    ...lines,
+  ].join("\n");
 }
 
-/** On one line, quoted only where YAML would read it otherwise. */
+/** Writes a value on one line, quoted only where YAML would read it as something else. */
 function scalar(text: string): string {
   return stringify(text, { lineWidth: 0, blockQuote: false }).trim();
 }
@@ -66,7 +70,7 @@ export function scheduleText(
   return `${JSON.stringify({ schema_version: 1, product_id: id, cadence, ...at, jobs, enabled: true }, undefined, 2)}\n`;
 }
 
-/** `@acme/Web Shop` is web-shop. */
+/** Turns `@acme/Web Shop` into web-shop. */
 export function idFrom(name: string): string {
   const last = name.split("/").at(-1) ?? name;
   const id = last

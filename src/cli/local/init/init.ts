@@ -1,4 +1,4 @@
-/** fleet init: a good fleet.yaml for the repository it stands in, from what its files say and what a person answers. */
+/** fleet init: writes a fleet.yaml for the current repository, from what its files show and what the user answers. */
 import { mkdir, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { createInterface } from "node:readline";
@@ -16,11 +16,11 @@ import type { World, Input } from "../../world.ts";
 
 export const initCommand: Command = {
   usage: "init",
-  summary: "write a fleet.yaml for the repository you stand in",
+  summary: "write a fleet.yaml for the current repository",
   options: [
-    ["-y, --yes", "take what was found, ask nothing"],
+    ["-y, --yes", "accept everything that was detected, without questions"],
     ["--schedule <cadence>", "also write a schedule: hourly, daily, weekly, manual or on_push"],
-    ["--force", "over files that are there"],
+    ["--force", "overwrite existing files"],
   ],
   examples: ["fleet init", "fleet init --yes --schedule daily"],
 
@@ -29,7 +29,7 @@ export const initCommand: Command = {
     const cadence = readCadence(options);
     const root = await topFolder(world.cwd);
     const file = join(root, "fleet.yaml");
-    // Before anything is asked.
+    // Checked before the first question, so that no answer is lost.
     await assertNotExists(file, options);
     const detected = await detectProject(root);
     if (!json) terminal.line(foundLine(terminal, detected));
@@ -59,19 +59,19 @@ function readCadence(options: CommandOptions): Cadence | undefined {
   if (typed === undefined) return undefined;
   const known = Cadence.safeParse(typed);
   if (known.success) return known.data;
-  throw new FleetError("invalid-input", `${typed} is no cadence. There are: ${Cadence.options.join(", ")}`);
+  throw new FleetError("invalid-input", `${typed} is not a cadence. Choose one of:  ${Cadence.options.join(", ")}`);
 }
 
 async function topFolder(cwd: string): Promise<string> {
   const { exitCode, stdout } = await tryGit(["rev-parse", "--show-toplevel"], { cwd });
   if (exitCode === 0) return stdout.trim();
-  throw new FleetError("not-a-repository", `${cwd} is in no git repository. Go to one, or make it one: git init`);
+  throw new FleetError("not-a-repository", `${cwd} is not in a git repository. Change to one, or create one: git init`);
 }
 
 async function assertNotExists(file: string, { force }: CommandOptions): Promise<void> {
   const existing = await stat(file).catch(() => undefined);
   if (existing && !force) {
-    throw new FleetError("invalid-input", `${file} is there already. To overwrite it: fleet init --force`, { file });
+    throw new FleetError("invalid-input", `${file} already exists. To overwrite it: fleet init --force`, { file });
   }
 }
 
@@ -80,7 +80,7 @@ async function suggest(root: string, { name, setup, validate, test }: Detected):
   return { id, baseBranch: await detectBaseBranch(root), criticality: "medium", setup, validate, test };
 }
 
-/** What the remote calls its own; else the branch one stands on. */
+/** The remote's default branch; without a remote the current branch. */
 async function detectBaseBranch(root: string): Promise<string> {
   for (const ref of ["refs/remotes/origin/HEAD", "HEAD"]) {
     const { exitCode, stdout } = await tryGit(["symbolic-ref", "--quiet", "--short", ref], { cwd: root });
@@ -89,13 +89,16 @@ async function detectBaseBranch(root: string): Promise<string> {
   return "main";
 }
 
-/** One question a line; Enter takes what stands in brackets, - means none. */
+/** Asks one question per line; Enter accepts the suggestion in brackets, - means none. */
 async function promptForChoices({ terminal, world }: Shell, suggested: ProductChoice): Promise<ProductChoice> {
   const { stdin } = world;
   if (!stdin?.isTTY) {
-    throw new FleetError("invalid-input", "Nobody is here to answer. Take what was found: fleet init --yes");
+    throw new FleetError(
+      "invalid-input",
+      "There is no terminal to answer questions. Accept what was detected: fleet init --yes",
+    );
   }
-  terminal.line(terminal.paint("dim", "Enter takes what stands in brackets, - means none."));
+  terminal.line(terminal.paint("dim", "Enter accepts the value in brackets, - means none."));
   using prompt = openPrompt(stdin, world, terminal);
   const id = await prompt.ask("Product", suggested.id, (text) => Slug.safeParse(text).error?.issues[0]?.message);
   return {
@@ -127,7 +130,7 @@ function openPrompt(stdin: Input, { signal }: World, { raw, line, paint, sanitiz
       for (;;) {
         raw(`${paint("bold", question)} ${paint("dim", `[${sanitize(suggestion ?? "none")}]`)} `);
         const { value, done } = await lines.next();
-        if (done || signal.aborted) throw new FleetError("invalid-input", "It was broken off; nothing was written.");
+        if (done || signal.aborted) throw new FleetError("invalid-input", "Cancelled; nothing was written.");
         const text = value.trim();
         if (text === "") return suggestion;
         if (text === "-") return undefined;
@@ -143,7 +146,7 @@ function openPrompt(stdin: Input, { signal }: World, { raw, line, paint, sanitiz
   };
 }
 
-/** Even when two are at it, only --force writes over what is there. */
+/** Without --force the write fails if another process created the file meanwhile. */
 async function writeNewFile(file: string, text: string, { force }: CommandOptions): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, text, { flag: force ? "w" : "wx" });
@@ -156,7 +159,7 @@ async function writeSchedule(file: string, text: string, of: { id: string; optio
 }
 
 function foundLine({ paint, sanitize }: Terminal, { language, packageManager, files }: Detected): string {
-  if (files.length === 0) return paint("yellow", "Nothing here says how it is built or tested.");
+  if (files.length === 0) return paint("yellow", "No file shows how this repository is built or tested.");
   const what = language === "unknown" ? "Commands" : language;
   const by = packageManager === undefined ? "" : `, ${packageManager}`;
   return `Found: ${what}${by} ${paint("dim", `(${sanitize(files.join(", "))})`)}`;

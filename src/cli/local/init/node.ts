@@ -1,4 +1,4 @@
-/** JavaScript and TypeScript: package.json's scripts, and the package manager that its lock file or its own word names. */
+/** JavaScript and TypeScript: package.json's scripts, and the package manager from the lock file or the packageManager field. */
 import { z } from "zod";
 import { parseJson } from "../../../domain/text/json.ts";
 import type { Detected, Folder } from "./project.ts";
@@ -23,7 +23,7 @@ const LOCKS: readonly (readonly [file: string, manager: Manager])[] = [
   ["npm-shrinkwrap.json", "npm"],
 ];
 
-/** One of these is all that is needed; otherwise those of the second list that there are, together. */
+/** One of the first list is enough; otherwise all scripts of the second list that exist are combined. */
 const WHOLE_CHECKS = ["check", "validate", "verify"];
 const PART_CHECKS = ["typecheck", "type-check", "check:types", "types", "lint"];
 
@@ -52,7 +52,7 @@ function declaredManager({ packageManager = "" }: Manifest): Manager | undefined
   return name === "npm" || name === "pnpm" || name === "yarn" || name === "bun" ? name : undefined;
 }
 
-/** Exactly what the lock file says, so that a run today and one tomorrow use the same. */
+/** Installs exactly the locked versions, so that a run today and one tomorrow use the same. */
 function setupCommand(
   manager: Manager,
   { dependencies, devDependencies }: Manifest,
@@ -73,7 +73,7 @@ function validateCommand(manager: Manager, { scripts }: Manifest, folder: Folder
   return folder.has("tsconfig.json") ? "npx tsc --noEmit" : undefined;
 }
 
-/** What `npm init` leaves is no test. */
+/** The test script that `npm init` writes is not a test. */
 function testCommand(manager: Manager, { scripts }: Manifest): string | undefined {
   if ("test:ci" in scripts) return `${manager} run test:ci`;
   const test = scripts["test"];

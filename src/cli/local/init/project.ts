@@ -1,4 +1,4 @@
-/** What a detector of a project sees, and what it finds. */
+/** The types of a project detector: what it reads, and what it finds. */
 
 export interface Commands {
   readonly setup?: string | undefined;
@@ -19,9 +19,9 @@ export interface Detected extends Commands {
 export interface Folder {
   readonly names: readonly string[];
   has(...names: readonly string[]): boolean;
-  /** The names of those that exist. */
+  /** Returns those of the names that exist. */
   existing(...names: readonly string[]): string[];
-  /** Empty when there is no such file. */
+  /** Returns an empty string when the file does not exist. */
   text(name: string): Promise<string>;
 }
 

@@ -1,4 +1,4 @@
-/** Python: the tool whose lock or section is there, and the checkers that the project itself mentions. */
+/** Python: the tool whose lock file or section exists, and the checkers that the project itself mentions. */
 import { z } from "zod";
 import { parseToml } from "../../../domain/text/toml.ts";
 import type { Detected, Folder } from "./project.ts";
@@ -9,7 +9,7 @@ const Pyproject = z.object({ project: Named.optional(), tool: z.record(z.string(
 interface Tool {
   readonly name: string;
   readonly setup: string;
-  /** Before a program of the project's environment. */
+  /** Goes before a program of the project's environment. */
   readonly prefix: string;
 }
 
