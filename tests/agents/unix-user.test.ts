@@ -29,7 +29,7 @@ async function aSharedWorld(): Promise<World & AsyncDisposable> {
   };
 }
 
-async function said(world: World, run: { taskId: string; attempt: number }): Promise<string> {
+async function readOutput(world: World, run: { taskId: string; attempt: number }): Promise<string> {
   const { bytes } = await world.agents.readLog(run, { tailBytes: 64_000 });
   return bytes.toString("utf8");
 }
@@ -155,7 +155,7 @@ test("an agent of one tenant can access nothing of another's nor of Fleetwright'
   const spy = await world.spawn(sh([...tries, ...lures].join("; ")), { unixUser: second });
   await waitUntilEnded(world.agents, spy.taskId);
 
-  const lines = (await said(world, spy)).trim().split("\n");
+  const lines = (await readOutput(world, spy)).trim().split("\n");
   expect(lines).toEqual(reach.map((_, at) => `refused ${at}`));
   expect(await readFacts(world.agents, victim.taskId)).toMatchObject({ pane: "alive", process: "alive" });
   await expect(world.agents.publish({ taskId: spy.taskId })).rejects.toMatchObject({ code: "git-failed" });

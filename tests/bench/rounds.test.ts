@@ -46,7 +46,7 @@ test("a wrong result scores nothing, however fast it was", () => {
 });
 
 test("a line compares pairs of one round, and gives the reason for a miss", () => {
-  const said = {
+  const expected = {
     row: "1",
     what: "moves",
     reference: "by hand",
@@ -54,11 +54,11 @@ test("a line compares pairs of one round, and gives the reason for a miss", () =
     target: { atMost: 1.5 },
     reason: "it is slow",
   };
-  const line = toScoreLine(said, [2, 40], [1, 10]);
+  const line = toScoreLine(expected, [2, 40], [1, 10]);
   expect(line.result.median).toBe(3);
   expect(tableLines([line]).join("\n")).toContain("why: it is slow");
-  expect(tableLines([toScoreLine(said, [1], [1])]).join("\n")).not.toContain("it is slow");
-  expect(toScoreLine({ ...said, compared: "difference" }, [3, 5], [1, 1]).result.median).toBe(3);
+  expect(tableLines([toScoreLine(expected, [1], [1])]).join("\n")).not.toContain("it is slow");
+  expect(toScoreLine({ ...expected, compared: "difference" }, [3, 5], [1, 1]).result.median).toBe(3);
 });
 
 test("figures are printed with three digits", () => {

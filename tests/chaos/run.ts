@@ -30,7 +30,7 @@ async function chaos({ tasks, faults, seed, queue, slots, keep, verbose }: Chaos
   try {
     logProgress(`${WORKERS} workers and one web process are up`);
     const startedAt = Date.now();
-    const asked = startClients(stage, tasks, `chaos-${seed}`);
+    const clients = startClients(stage, tasks, `chaos-${seed}`);
     const strikes: FaultRecord[] = [];
     const arena = {
       stage,
@@ -45,10 +45,10 @@ async function chaos({ tasks, faults, seed, queue, slots, keep, verbose }: Chaos
     const logCounts = async () =>
       logProgress(`${JSON.stringify(await readProgress(stage))}, ${strikes.length} strikes`);
     const timer = setInterval(() => void logCounts(), verbose ? 5_000 : 30_000);
-    const flow = asked.done.then(() => waitUntilIdle(stage, STUCK_MS));
+    const flow = clients.done.then(() => waitUntilIdle(stage, STUCK_MS));
     const stuck = await Promise.race([flow, striking.then(() => flow), interrupted.then(() => "interrupted" as const)]);
     over = true;
-    asked.stop();
+    clients.stop();
     clearInterval(timer);
     if (stuck === "interrupted") return false;
     const { duplicated } = await striking;
@@ -57,7 +57,7 @@ async function chaos({ tasks, faults, seed, queue, slots, keep, verbose }: Chaos
     const tookMs = Date.now() - startedAt;
     await crew.stop();
     printRows(await buildFaultRows(stage, strikes, faults), duplicated, say);
-    return await verifyOutcome({ stage, crew, asked, strikes, restless, tookMs });
+    return await verifyOutcome({ stage, crew, asked: clients, strikes, restless, tookMs });
   } finally {
     over = true;
     await crew.stop();

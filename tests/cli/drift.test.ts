@@ -46,7 +46,7 @@ const dossier = {
 } as const;
 const bad = { ...dossier, path: "docs/science/bad.md", problems: [{ line: 4, message: `status ${EVIL}` }] };
 
-const asked: unknown[] = [];
+const requests: unknown[] = [];
 let lookedAt: Date | undefined = hoursAgo(1);
 const observer = { tier: "observer", summary: "-" } as const;
 const looked = async () => {
@@ -57,7 +57,7 @@ const routes: readonly Route<unknown>[] = [
   defineRoute(
     { ...observer, method: "get", path: "/api/fleet/drift", query: z.looseObject({}), reply: DriftReportDocument },
     async (_c: unknown, { query }) => {
-      asked.push(query);
+      requests.push(query);
       const notChecked = [{ what: "roster:far", why: "it runs on build-2" }];
       return { body: driftReport([finding], { tenantId: "acme", lookedAt, notChecked }) };
     },
@@ -65,7 +65,7 @@ const routes: readonly Route<unknown>[] = [
   defineRoute(
     { ...observer, method: "post", path: "/api/fleet/drift/check", body: ScanRequest, reply: LookAsked },
     async (_c: unknown, { body }) => {
-      asked.push(body);
+      requests.push(body);
       return looked();
     },
   ),
@@ -79,7 +79,7 @@ const routes: readonly Route<unknown>[] = [
       reply: DriftFinding,
     },
     async (_c: unknown, { params, body }) => {
-      asked.push({ ...params, ...body });
+      requests.push({ ...params, ...body });
       return { body: toDriftFinding({ ...finding, status: "accepted" }) };
     },
   ),
@@ -136,7 +136,7 @@ test("a finding shows since when, the declared and the actual value and the next
   lookedAt = hoursAgo(1);
   const { out } = await fleet("drift", "--product", "shop");
 
-  expect(asked.at(-1)).toEqual({ product: "shop" });
+  expect(requests.at(-1)).toEqual({ product: "shop" });
   expect(out).toContain("✖ 1 finding (1 high); looked at 1h ago");
   expect(out).toContain("high   a1b2c3d4  roster:reviewer runtime  for 3h");
   expect(out).toContain("declared  claude");
@@ -153,7 +153,7 @@ test("--check requests a scan and waits until it is complete", async () => {
   const { exit, out } = await fleet("drift", "--check", "--product", "shop");
 
   expect(exit).toBe(0);
-  expect(asked).toContainEqual({ product: "shop" });
+  expect(requests).toContainEqual({ product: "shop" });
   expect(out).toContain("looked at just now");
 });
 
@@ -161,7 +161,7 @@ test("accepting needs a reason, and prints the new baseline", async () => {
   const { out } = await fleet("drift", "accept", "a1b2c3d4", "--reason", "on purpose");
   const silent = await fleet("drift", "accept", "a1b2c3d4");
 
-  expect(asked.at(-1)).toEqual({ finding: "a1b2c3d4", reason: "on purpose" });
+  expect(requests.at(-1)).toEqual({ finding: "a1b2c3d4", reason: "on purpose" });
   expect(out).toContain("counts as right from now on");
   expect(silent).toMatchObject({ exit: 2, err: expect.stringContaining("say why") });
 });

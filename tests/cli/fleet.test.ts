@@ -92,8 +92,8 @@ test.each([
 });
 
 test("an error is a sentence on stderr, or a problem document with --json", async () => {
-  const said = await fleet(["show", "nobody"]);
-  expect(said).toMatchObject({ out: "", err: "✖ Task nobody not found. List your tasks with: fleet ps --all\n" });
+  const shown = await fleet(["show", "nobody"]);
+  expect(shown).toMatchObject({ out: "", err: "✖ Task nobody not found. List your tasks with: fleet ps --all\n" });
 
   const { err } = await fleet(["show", "nobody", "--json"]);
   expect(JSON.parse(err)).toMatchObject({ type: "/problems/task-not-found", status: 404 });

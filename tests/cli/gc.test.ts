@@ -85,7 +85,7 @@ test("gc_runs collects its own product and stores what it did as evidence", asyn
   const outcome = await collectRuns(ask);
 
   expect(outcome).toMatchObject({ ok: true, exitCode: 0, message: "2 runs quarantined, 0 deleted" });
-  const kept = HostGcReport.parse(JSON.parse(await readFile(join(ask.evidence.path, "gc.json"), "utf8")));
-  expect(kept.gone.map(({ product }) => product)).toEqual(["shop", "shop"]);
+  const stored = HostGcReport.parse(JSON.parse(await readFile(join(ask.evidence.path, "gc.json"), "utf8")));
+  expect(stored.gone.map(({ product }) => product)).toEqual(["shop", "shop"]);
   expect(readdirSync(join(fleet.home, "runs", "other"))).toHaveLength(3);
 });

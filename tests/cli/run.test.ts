@@ -46,16 +46,16 @@ test.each(["redis", "postgres"] as const)(
       { product_id: stopped.id, intent: "test" },
     );
     await desk.type("orders");
-    const look = async () => ({
+    const snapshot = async () => ({
       rows: await hashTables(fleet),
       files: [await filesIn(fleet.home), await filesIn(repository)],
       jobs: await fleet.fleet.broker.depth(ordersQueue),
     });
 
-    const before = await look();
+    const before = await snapshot();
     const { exit, out } = await desk.type("run", "--dry-run", "--budget", "5");
     const one = await desk.type("run", "--dry-run", "--order", String(order?.id), "--json");
-    const after = await look();
+    const after = await snapshot();
 
     expect(exit).toBe(0);
     expect(out).toContain(`${repository} at the head of main`);

@@ -5,7 +5,7 @@ import { relayOnce, relayWaiting } from "../../src/conductor/relay.ts";
 import { testFleet, type TestFleet } from "../support/fleet.ts";
 import { ownRedis } from "../support/redis.ts";
 
-async function asked(fleet: TestFleet, count: number) {
+async function withHints(fleet: TestFleet, count: number) {
   const by = await fleet.operator();
   const repository = await fleet.aRepository();
   const tasks = [];
@@ -18,7 +18,7 @@ const waiting = async (fleet: TestFleet) =>
 
 test.each(["redis", "postgres"] as const)("on %s each hint becomes one job, and is published once", async (queues) => {
   await using fleet = await testFleet({ queues });
-  await asked(fleet, 3);
+  await withHints(fleet, 3);
 
   expect(await relayOnce(fleet.fleet)).toBe(3);
   expect(await relayOnce(fleet.fleet)).toBe(0);
@@ -30,7 +30,7 @@ test.each(["redis", "postgres"] as const)("on %s each hint becomes one job, and 
 test("two relays share the rows: none is relayed twice, and none is left", async () => {
   await using fleet = await testFleet();
   const other = await fleet.another();
-  await asked(fleet, 8);
+  await withHints(fleet, 8);
 
   const taken = await Promise.all([relayOnce(fleet.fleet), relayOnce(other.fleet), relayOnce(fleet.fleet)]);
 
@@ -41,7 +41,7 @@ test("two relays share the rows: none is relayed twice, and none is left", async
 
 test("invalid rows are quarantined with their reason and finally dead, and valid rows are relayed", async () => {
   await using fleet = await testFleet();
-  const [first, second] = await asked(fleet, 3);
+  const [first, second] = await withHints(fleet, 3);
   await fleet.query(
     `update outbox set payload = '{"taskId": "no uuid", "epoch": 1}' where task_id = $1 and topic = 'spawn'`,
     [first?.id],
@@ -73,7 +73,7 @@ test("invalid rows are quarantined with their reason and finally dead, and valid
 test("while Redis is down the rows wait, and when it is back each is relayed", async () => {
   await using redis = await ownRedis();
   await using fleet = await testFleet({ env: { REDIS_URL: redis.url } });
-  await asked(fleet, 2);
+  await withHints(fleet, 2);
   await redis.kill();
 
   await expect(relayOnce(fleet.fleet)).rejects.toMatchObject({ failure: { retry: true } });
@@ -89,7 +89,7 @@ test("while Redis is down the rows wait, and when it is back each is relayed", a
 
 test("many full batches are relayed to the last row, each row once", async () => {
   await using fleet = await testFleet();
-  const [task] = await asked(fleet, 1);
+  const [task] = await withHints(fleet, 1);
   await fleet.query(
     `insert into outbox (tenant_id, operator_id, task_id, topic, dedup_key, payload)
      select tenant_id, operator_id, id, 'spawn', 'spawn/many/' || n, jsonb_build_object('taskId', gen_random_uuid(), 'epoch', 1)

@@ -18,7 +18,7 @@ const TASKS = 3;
 
 let stage: ChaosEnvironment;
 let crew: WorkerPool;
-const asked = new Map<string, string>();
+const requested = new Map<string, string>();
 beforeAll(async () => {
   stage = await openEnvironment({ queue: "redis", slots: 4 });
   // Alone, so that this worker reaches the point at which it is to die.
@@ -37,9 +37,9 @@ async function suffer(name: string, strike: (arena: ChaosContext) => Promise<unk
   const arena: ChaosContext = { stage, crew, strikes: [], random, isOver: () => false, rounds: 1, say: () => {} };
   const asking = startClients(stage, TASKS, name);
   await Promise.all([asking.done, strike(arena)]);
-  for (const [key, id] of asking.tasks) asked.set(key, id);
+  for (const [key, id] of asking.tasks) requested.set(key, id);
   const stuck = await waitUntilIdle(stage, STUCK_MS);
-  const broken = (await proveAll(stage, asked)).flatMap(({ id, violations }) =>
+  const broken = (await proveAll(stage, requested)).flatMap(({ id, violations }) =>
     violations.map((text) => `${id}: ${text}`),
   );
   const wrong = [...asking.wrong, ...crew.unexpectedExits, ...arena.strikes.flatMap((struck) => struck.wrong ?? [])];

@@ -34,14 +34,14 @@ test(
 
     await stack.start();
     const scripts = ["succeed", "slow:2", "slow:4"];
-    const asked = await Promise.all(
+    const requested = await Promise.all(
       scripts.map((script) =>
         stack.call(Seen, "POST", "/spawn", { repository, description: `Do ${script}`, agentType: "stub", script }),
       ),
     );
     const read = (id: string) => stack.call(Seen, "GET", `/tasks/${id}`);
     await eventually(
-      async () => ((await read(asked[2]?.id ?? "")).status === "running" ? true : undefined),
+      async () => ((await read(requested[2]?.id ?? "")).status === "running" ? true : undefined),
       SLOW_MACHINE_MS,
     );
 
@@ -49,7 +49,7 @@ test(
     await stack.start();
 
     const ended = await eventually(async () => {
-      const tasks = await Promise.all(asked.map(({ id }) => read(id)));
+      const tasks = await Promise.all(requested.map(({ id }) => read(id)));
       return tasks.every(({ status }) => status === "ready") ? tasks : undefined;
     }, SLOW_MACHINE_MS);
     const { invariants } = await stack.call(Invariants, "GET", "/invariants");
@@ -76,17 +76,17 @@ test(
     await stack.start();
     const go = join(folder.path, "go");
     const how = { repository, agentType: "command", command: spinUntil(go) };
-    const asked = [
+    const requests = [
       await stack.call(Seen, "POST", "/spawn", { ...how, description: "One" }),
       await stack.call(Seen, "POST", "/spawn", { ...how, description: "Two" }),
     ];
     const read = (id: string) => stack.call(Seen, "GET", `/tasks/${id}`);
     const isAll = (status: string) => async () => {
-      const tasks = await Promise.all(asked.map(({ id }) => read(id)));
+      const tasks = await Promise.all(requests.map(({ id }) => read(id)));
       return tasks.every((task) => task.status === status) || undefined;
     };
     await eventually(isAll("running"), SLOW_MACHINE_MS);
-    const used = () => asked.reduce((sum, { id }) => sum + cpuOf(id), 0);
+    const used = () => requests.reduce((sum, { id }) => sum + cpuOf(id), 0);
 
     await stack.call(Stops, "POST", "/estop", { scope: "tenant", mode: "freeze", reason: "smoke" });
     await pause(FIVE_SECONDS_MS);

@@ -69,8 +69,8 @@ function bytesOf({ send, raw }: Case): Buffer {
 async function exchange(bytes: Buffer): Promise<string> {
   const { hostname, port } = new URL(web.url);
   const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
-  const said: Buffer[] = [];
-  socket.on("data", (part: Buffer) => void said.push(part));
+  const received: Buffer[] = [];
+  socket.on("data", (part: Buffer) => void received.push(part));
   // A server that has refused may close while the rest is being sent.
   socket.on("error", () => undefined);
   const late = setTimeout(() => socket.destroy(new Error("late")), ANSWER_MS);
@@ -80,7 +80,7 @@ async function exchange(bytes: Buffer): Promise<string> {
   clearTimeout(late);
   socket.destroy();
   expect(performance.now() - began, "the server kept the line").toBeLessThan(ANSWER_MS);
-  return Buffer.concat(said).toString("latin1");
+  return Buffer.concat(received).toString("latin1");
 }
 
 /** Everything that is wrong with the response. */

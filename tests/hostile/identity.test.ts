@@ -123,10 +123,10 @@ test("two cookies, and an access token as a cookie, are refused, and a cookie do
 test("a spoofed header changes nothing: tier, tenant and role are those of the token", async () => {
   const low = await fleet.operator({ tenantId: ada.tenantId, tier: "participant" });
   const authorization = `Bearer ${await web.issueFor(low, 600_000)}`;
-  const asked = ["/api/fleet/tasks?all=true", "/api/fleet/keys", "/api/fleet/status"];
+  const paths = ["/api/fleet/tasks?all=true", "/api/fleet/keys", "/api/fleet/status"];
   const answer = async (headers: Readonly<Record<string, string>>) => {
     const spawn = await ask(KINDS[2]!, { authorization, ...headers });
-    const texts = asked.map(async (path) => {
+    const texts = paths.map(async (path) => {
       const response = await fetch(new URL(path, web.url), { headers: { authorization, ...headers } });
       // The id of a refusal is new each time.
       return [response.status, (await response.text()).replaceAll(/"(?:instance|requestId|asOf)":"[^"]*"/g, "")];

@@ -13,8 +13,8 @@ import file from "./prompts.json" with { type: "json" };
 
 const Where = z.enum(["description", "title", "acceptance", "finding", "log"]);
 const cases = parseCases(z.strictObject({ ...About, where: Where, text: Text, taken: z.boolean() }), file);
-const asked = cases.filter(({ where }) => ["description", "title", "acceptance"].includes(where));
-const told = cases.filter(({ where }) => where === "finding" || where === "log");
+const requested = cases.filter(({ where }) => ["description", "title", "acceptance"].includes(where));
+const reported = cases.filter(({ where }) => where === "finding" || where === "log");
 
 const NONCE = "a1b2c3d4e5f60718";
 /** By Unicode category, written independently of the code under test. */
@@ -36,7 +36,7 @@ function request(where: string, text: string) {
 }
 
 describe("refused, and nothing is stored:", () => {
-  test.each(asked.filter(({ taken }) => !taken))("$name", async ({ where, text }) => {
+  test.each(requested.filter(({ taken }) => !taken))("$name", async ({ where, text }) => {
     const before = await asker.tasks();
 
     const answer = await asker.ask("POST", "/spawn", request(where, trap.fill(text)));
@@ -47,7 +47,7 @@ describe("refused, and nothing is stored:", () => {
 });
 
 describe("stored unchanged, and displayed without control sequences:", () => {
-  test.each(asked.filter(({ taken }) => taken))("$name", async ({ where, text }) => {
+  test.each(requested.filter(({ taken }) => taken))("$name", async ({ where, text }) => {
     const given = trap.fill(text);
 
     const { status, body } = await asker.ask("POST", "/spawn", request(where, given));
@@ -64,8 +64,8 @@ describe("stored unchanged, and displayed without control sequences:", () => {
 });
 
 describe("within its fence:", () => {
-  test.each(told)("$name", ({ where, text }) => {
-    const said = trap.fill(text, { nonce: NONCE });
+  test.each(reported)("$name", ({ where, text }) => {
+    const filled = trap.fill(text, { nonce: NONCE });
     const { text: prompt } = buildPrompt({
       task: {
         id: "018f3b1e-7c2a-7def-8a90-1234567890ab",
@@ -79,10 +79,10 @@ describe("within its fence:", () => {
       },
       nonce: NONCE,
       sha256: (value) => createHash("sha256").update(value).digest("hex"),
-      findings: where === "finding" ? [{ message: said }] : [],
+      findings: where === "finding" ? [{ message: filled }] : [],
       failures:
         where === "log"
-          ? [{ class: "ci_failed", reason: "x", summary: "x", attempt: 0, signature: "x", ciLog: said }]
+          ? [{ class: "ci_failed", reason: "x", summary: "x", attempt: 0, signature: "x", ciLog: filled }]
           : [],
     });
     const lines = prompt.split("\n");
@@ -92,12 +92,12 @@ describe("within its fence:", () => {
     expect(lines.find((line) => line.startsWith("# Task"))).toBe("# Task (bug_fix): Fix the login");
     const outside = `${prompt.split(`\n<<<DATA ${NONCE}`)[0]}${prompt.split(`\nDATA ${NONCE}>>>`)[1]}`;
     expect(outside).not.toMatch(/obey|FLEET-DONE|ghp_|open every door/);
-    expect(fenceUntrusted("x", said, NONCE, 1_000).split(NONCE)).toHaveLength(3);
+    expect(fenceUntrusted("x", filled, NONCE, 1_000).split(NONCE)).toHaveLength(3);
   });
 });
 
 test("an agent that gets all of them does its work, and nothing in them was run", async () => {
-  const all = asked.filter(({ taken, text }) => taken && text.length < 1_000).map(({ text }) => trap.fill(text));
+  const all = requested.filter(({ taken, text }) => taken && text.length < 1_000).map(({ text }) => trap.fill(text));
   // The earlier tasks are not run: one agent is enough.
   await asker.fleet.query("delete from outbox where topic = 'spawn'");
   const { body } = await asker.ask("POST", "/spawn", request("description", all.join("\n")));

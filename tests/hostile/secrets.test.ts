@@ -53,16 +53,16 @@ const token = { text: "" };
 
 beforeAll(async () => {
   receiver = await aReceiver(respondWith(204));
-  const said: string[] = [];
+  const outputs: string[] = [];
   const channels = openChannels({
-    write: (line) => said.push(line),
+    write: (line) => outputs.push(line),
     http: { clock: () => new Date(), allowPrivate: true, allowHttp: true },
     environment: {},
   });
   const environment = Object.fromEntries(HANDED_OUT.map((value, at) => [`HANDED_OUT_${at}`, value]));
   const provider = environmentSecrets({ environment, commandVariables: Object.keys(environment) });
   fleet = await testFleet({ parts: { channels, secrets: provider } });
-  fleet.lines.push(...said);
+  fleet.lines.push(...outputs);
   typed = await openTestCli(fleet);
   by = typed.by;
   web = await startWeb({ ...fleet.open, fleet: fleet.fleet }, fleet.config, { relays: false });
@@ -197,14 +197,14 @@ test("no key of Redis contains it", async () => {
 });
 
 test("no response of the API and no output of the CLI contains it", async () => {
-  const asked = [failed, reviewed].flatMap(({ id }) => [
+  const paths = [failed, reviewed].flatMap(({ id }) => [
     `/tasks/${id}`,
     `/tasks/${id}/story`,
     `/tasks/${id}/logs?lines=1000`,
   ]);
   const found: string[] = [];
   for (const path of [
-    ...asked,
+    ...paths,
     "/tasks",
     "/ps?all=true",
     "/status",

@@ -42,8 +42,8 @@ describe.concurrent("the server disconnects a client that", () => {
   test.each(slow)("$name", async ({ at_once: start, drip }) => {
     const { hostname, port } = new URL(api.url);
     const socket = connect({ host: hostname, port: Number(port) });
-    let said = "";
-    socket.on("data", (part: Buffer) => void (said += part.toString("latin1")));
+    let received = "";
+    socket.on("data", (part: Buffer) => void (received += part.toString("latin1")));
     socket.on("error", () => undefined);
     socket.write(start.replace("{auth}", auth));
     const dripping = setInterval(() => void (drip && socket.write(drip)), DRIP_MS);
@@ -55,9 +55,9 @@ describe.concurrent("the server disconnects a client that", () => {
     clearTimeout(late);
 
     expect(performance.now() - began).toBeLessThan(HANG_MS);
-    expect(said).not.toMatch(/^HTTP\/1\.1 5/m);
+    expect(received).not.toMatch(/^HTTP\/1\.1 5/m);
     expect(
-      said
+      received
         .split("HTTP/1.1 4")
         .slice(1)
         .filter((answer) => !answer.includes("x-request-id: ")),

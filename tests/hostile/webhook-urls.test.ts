@@ -73,13 +73,13 @@ const fill = (text: string, more: Readonly<Record<string, number>> = {}) =>
 
 /** A name server that returns these addresses, one per query, and then the last one forever. */
 function nameServer(answers: readonly (readonly string[])[]) {
-  let asked = 0;
+  let queries = 0;
   const resolve = () => {
-    const addresses = answers[Math.min(asked, answers.length - 1)] ?? [];
-    asked += 1;
+    const addresses = answers[Math.min(queries, answers.length - 1)] ?? [];
+    queries += 1;
     return Promise.resolve(addresses.map((address) => ({ address, family: address.includes(":") ? 6 : 4 })));
   };
-  return { resolve, asked: () => asked };
+  return { resolve, asked: () => queries };
 }
 
 /** Stored as an operator's own setting, without its validation, together with a notification. */
@@ -139,11 +139,11 @@ describe("the real sender refuses it permanently, regardless of who stored it:",
 
     await deliverNotification({ ...fleet.fleet, channels }, job, never);
 
-    const told = await fleet.query(
+    const notified = await fleet.query(
       "select channel, status, tries from fleet_notifications where operator_id = $1 order by channel",
       [by.id],
     );
-    expect(told).toEqual([
+    expect(notified).toEqual([
       { channel: "terminal", status: "pending", tries: 0 },
       { channel: "webhook", status: "failed", tries: 1 },
     ]);

@@ -136,9 +136,9 @@ test("an abort takes effect at once", async () => {
 
 test("the socket connects to the address that was checked, whatever the name resolves to by then", async () => {
   await using receiver = await aReceiver(respondWith(200));
-  let asked = 0;
+  let lookups = 0;
   const resolve = (): Promise<{ address: string; family: number }[]> => {
-    asked += 1;
+    lookups += 1;
     return Promise.resolve([{ address: "127.0.0.1", family: 4 }]);
   };
 
@@ -146,7 +146,7 @@ test("the socket connects to the address that was checked, whatever the name res
   const outcome = await channel({ resolve }).deliver(aMessage(), { url, secret }, never);
 
   expect(outcome).toEqual({ kind: "delivered" });
-  expect(asked).toBe(1);
+  expect(lookups).toBe(1);
   expect(receiver.received[0]?.headers.host).toBe(`hooks.example.com:${receiver.port}`);
 });
 

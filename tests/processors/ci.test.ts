@@ -7,10 +7,10 @@ import { testFleet } from "../support/fleet.ts";
 test("after the checks the task continues without waiting for a sweep", async () => {
   await using fleet = await testFleet({ settings: { reviewers: [] } });
   const task = await fleet.spawn(await fleet.operator(), { repository: await fleet.aRepository() });
-  const asked = await fleet.runUntil(task.id, "pr_created");
-  expect(asked.waitingFor).toBe("ci");
+  const created = await fleet.runUntil(task.id, "pr_created");
+  expect(created.waitingFor).toBe("ci");
 
-  await ciProcessor.handle(fleet.fleet, { taskId: task.id, epoch: asked.epoch }, signal);
+  await ciProcessor.handle(fleet.fleet, { taskId: task.id, epoch: created.epoch }, signal);
 
   expect(await fleet.read(task.id)).toMatchObject({ status: "ready", ciStatus: "passing" });
 });

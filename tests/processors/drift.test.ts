@@ -11,14 +11,14 @@ import { testFleet } from "../support/fleet.ts";
 test.each(["redis", "postgres"] as const)("a scheduler removed from %s is found, and not restored", async (queues) => {
   await using fleet = await testFleet({ queues });
   const { broker } = fleet.fleet;
-  const look = () => driftProcessor.handle(fleet.fleet, { kind: "fleet" }, signal);
+  const scan = () => driftProcessor.handle(fleet.fleet, { kind: "fleet" }, signal);
   await broker.applySchedules(fleetSchedules({ tickMs: fleet.config.FLEET_TICK_MS }));
-  await look();
+  await scan();
   expect(await fleet.query("select what from drift_reports where subject = 'schedules'")).toEqual([]);
 
   const [queue] = broker.bullQueues([driftQueue]);
   await queue?.removeJobScheduler("drift/science");
-  await look();
+  await scan();
 
   expect(await fleet.query("select what, declared, actual, severity, status from drift_reports")).toEqual([
     {

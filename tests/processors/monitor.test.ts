@@ -7,8 +7,8 @@ import { testFleet } from "../support/fleet.ts";
 test("a sweep of a shard, a reconciliation and the invariants can be requested", async () => {
   await using fleet = await testFleet();
 
-  for (const look of [{ kind: "sweep", shard: 0, of: 1 }, { kind: "reconcile" }, { kind: "invariants" }]) {
-    await monitorProcessor.handle(fleet.fleet, look, signal);
+  for (const payload of [{ kind: "sweep", shard: 0, of: 1 }, { kind: "reconcile" }, { kind: "invariants" }]) {
+    await monitorProcessor.handle(fleet.fleet, payload, signal);
   }
 
   expect(fleet.logged).toEqual([]);

@@ -83,14 +83,14 @@ test("usage only grows, and is counted once over all attempts, however often and
        values ($1, $2, $3, $4, $5, 'host-1', 'stub', now() - interval '90 seconds')`,
       [task.id, attempt, ann.tenantId, ann.id, randomUUID()],
     );
-  const tell = (attempt: number, tokens: number, cost: number | null = null) =>
+  const report = (attempt: number, tokens: number, cost: number | null = null) =>
     world.store.asSystem((tx) => recordUsage(tx, [{ taskId: task.id, attempt, usage: { tokens, cost } }]));
   await begin(0);
   await begin(1);
 
-  await Promise.all(Array.from({ length: 20 }, () => tell(0, 700, 0.5)));
-  await tell(0, 300);
-  await Promise.all([tell(1, 100), tell(1, 200), tell(1, 150)]);
+  await Promise.all(Array.from({ length: 20 }, () => report(0, 700, 0.5)));
+  await report(0, 300);
+  await Promise.all([report(1, 100), report(1, 200), report(1, 150)]);
 
   const { spend } = await world.read(task.id);
   expect(spend).toMatchObject({ tokens: 900, cost: 0.5 });

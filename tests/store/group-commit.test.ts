@@ -177,8 +177,8 @@ test("a connection that breaks leaves each transition complete or not done, and 
       or (t.status = 'cancelled') <> (select count(*) = 4 from outbox o where o.task_id = t.id)`);
   expect(halves).toEqual([]);
   const now = await Promise.all(tasks.map(({ id }) => world.read(id)));
-  const told = outcomes.map((outcome, index) => (outcome.status === "fulfilled" ? outcome.value : now[index]));
-  expect(now).toEqual(told);
+  const reported = outcomes.map((outcome, index) => (outcome.status === "fulfilled" ? outcome.value : now[index]));
+  expect(now).toEqual(reported);
   expect(await slotDrift(world)).toEqual([]);
 });
 

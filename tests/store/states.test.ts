@@ -32,18 +32,18 @@ function rest(state: TaskStatus): Task {
 const how = { actor: "test", action: "test.move" };
 
 /** A spawn begins an attempt, which has a host and a dispatch. */
-function asked(task: Task, to: TaskStatus) {
+function request(task: Task, to: TaskStatus) {
   return { task, to, ...how, ...(to === "spawning" ? { patch: { host: "host-1", dispatchId: randomUUID() } } : {}) };
 }
 
 describe.each([
   {
     way: "together with others",
-    move: (task: Task, to: TaskStatus) => world.store.transitions.transition(SYSTEM, asked(task, to)),
+    move: (task: Task, to: TaskStatus) => world.store.transitions.transition(SYSTEM, request(task, to)),
   },
   {
     way: "inside a transaction",
-    move: (task: Task, to: TaskStatus) => world.store.asSystem((tx) => transitionTask(tx, asked(task, to))),
+    move: (task: Task, to: TaskStatus) => world.store.asSystem((tx) => transitionTask(tx, request(task, to))),
   },
 ])("a transition $way", ({ move }) => {
   const tell = async (task: Task, to: TaskStatus): Promise<unknown> => {
@@ -63,11 +63,11 @@ describe.each([
       })),
     );
 
-    const said = outcomes.map(
+    const results = outcomes.map(
       ({ from, to, outcome }) =>
         `${from} to ${to}: ${outcome instanceof InvalidTransitionError ? "refused" : String(outcome)}`,
     );
-    expect(said).toEqual(pairs.map(({ from, to, legal }) => `${from} to ${to}: ${legal ? to : "refused"}`));
+    expect(results).toEqual(pairs.map(({ from, to, legal }) => `${from} to ${to}: ${legal ? to : "refused"}`));
     expect(outcomes).toHaveLength(144);
     expect(outcomes.filter(({ outcome }) => typeof outcome === "string")).toHaveLength(29);
   });
@@ -203,9 +203,9 @@ test("every patchable column takes its value, is unchanged when left out, and ca
   expect(filled).toMatchObject(patch);
   expect(await world.read(task.id)).toEqual(filled);
 
-  const kept = await world.store.transitions.transition(SYSTEM, { task: filled, ...how });
-  expect(kept).toMatchObject(patch);
-  expect(await world.read(task.id)).toEqual(kept);
+  const unchanged = await world.store.transitions.transition(SYSTEM, { task: filled, ...how });
+  expect(unchanged).toMatchObject(patch);
+  expect(await world.read(task.id)).toEqual(unchanged);
 
   const empty = {
     host: null,
@@ -224,7 +224,7 @@ test("every patchable column takes its value, is unchanged when left out, and ca
     contextHash: null,
     failureContext: null,
   } as const;
-  const emptied = await world.store.transitions.transition(SYSTEM, { task: kept, ...how, patch: empty });
+  const emptied = await world.store.transitions.transition(SYSTEM, { task: unchanged, ...how, patch: empty });
   expect(emptied).toMatchObject(empty);
   expect(await world.read(task.id)).toEqual(emptied);
 });

@@ -64,8 +64,8 @@ test("no statement of a request reads, changes, removes or takes over a row of a
   const before = await printOf(ada);
   const client = await asRequest(eve);
   for (const table of tables) {
-    const said = async (statement: string) => attempt(client, statement);
-    const seen = await said(`select count(*)::int as n from ${table} t where tenant_id <> '${eve.tenantId}'
+    const outcome = async (statement: string) => attempt(client, statement);
+    const seen = await outcome(`select count(*)::int as n from ${table} t where tenant_id <> '${eve.tenantId}'
       or t::text like '%${MARKS.ada}%'`);
     expect([table, seen.code, seen.rows]).toEqual([table, undefined, [{ n: 0 }]]);
     const theirs = `tenant_id = '${ada.tenantId}'`;
@@ -79,7 +79,7 @@ test("no statement of a request reads, changes, removes or takes over a row of a
       })}')).* from ${table} mine`,
       `update ${table} set tenant_id = '${ada.tenantId}'`,
     ]) {
-      const { code, count } = await said(statement);
+      const { code, count } = await outcome(statement);
       expect([statement, code === undefined ? count : refusal(code)]).toEqual([
         statement,
         code === undefined ? 0 : "refused",

@@ -10,7 +10,7 @@ import { testFleet, type TestFleet } from "../../support/fleet.ts";
 const signal = new AbortController().signal;
 
 /** A task whose checks are requested but have not run yet. */
-async function asked(fleet: TestFleet, check: string, script = "succeed") {
+async function withChecks(fleet: TestFleet, check: string, script = "succeed") {
   const repository = await fleet.aRepository({ test: check });
   const { id } = await fleet.spawn(await fleet.operator(), { repository, script });
   return fleet.runUntil(id, "pr_created");
@@ -22,7 +22,7 @@ test("of two workers with the same job one runs the checks, and a third delivery
   await using fleet = await testFleet();
   const other = await fleet.another();
   const counter = `${fleet.home}/ran`;
-  const task = await asked(fleet, `echo x >> ${counter}`);
+  const task = await withChecks(fleet, `echo x >> ${counter}`);
   const job = { taskId: task.id, epoch: task.epoch };
 
   const both = await Promise.all([runCi(fleet.fleet, job, signal), runCi(other.fleet, job, signal)]);
@@ -38,7 +38,7 @@ test("of two workers with the same job one runs the checks, and a third delivery
 
 test("a red check fails the task with its output, which is in the prompt of the next attempt", async () => {
   await using fleet = await testFleet();
-  const task = await asked(fleet, "echo the wheel is square; exit 1");
+  const task = await withChecks(fleet, "echo the wheel is square; exit 1");
 
   await runCi(fleet.fleet, { taskId: task.id, epoch: task.epoch }, signal);
 
@@ -51,7 +51,7 @@ test("a red check fails the task with its output, which is in the prompt of the 
 
 test("a worker whose claim was taken over meanwhile does not store its result", async () => {
   await using fleet = await testFleet();
-  const task = await asked(fleet, "sleep 1");
+  const task = await withChecks(fleet, "sleep 1");
 
   const running = runCi(fleet.fleet, { taskId: task.id, epoch: task.epoch }, signal);
   await new Promise((resolve) => setTimeout(resolve, 400));
@@ -64,7 +64,7 @@ test("a worker whose claim was taken over meanwhile does not store its result", 
 
 test("the claim of a dead worker is free when its lease has expired", async () => {
   await using fleet = await testFleet();
-  const task = await asked(fleet, "true");
+  const task = await withChecks(fleet, "true");
   await fleet.query("update ci_runs set status = 'running', worker = 'dead', lease_until = now() + interval '1 min'");
   const job = { taskId: task.id, epoch: task.epoch };
   expect(await runCi(fleet.fleet, job, signal)).toBeUndefined();
@@ -76,7 +76,7 @@ test("the claim of a dead worker is free when its lease has expired", async () =
 
 test("work that is aborted returns the run to the next worker", async () => {
   await using fleet = await testFleet();
-  const task = await asked(fleet, "sleep 5");
+  const task = await withChecks(fleet, "sleep 5");
   const stop = new AbortController();
 
   const running = runCi(fleet.fleet, { taskId: task.id, epoch: task.epoch }, stop.signal);
@@ -91,7 +91,7 @@ test("after an environment failure the checks run again, and a second one counts
   await using fleet = await testFleet();
   const flag = `${fleet.home}/was-here`;
   // A check that is killed, as by a machine out of memory, says nothing about the change.
-  const task = await asked(fleet, `if [ -e ${flag} ]; then true; else : > ${flag}; exit 127; fi`);
+  const task = await withChecks(fleet, `if [ -e ${flag} ]; then true; else : > ${flag}; exit 127; fi`);
 
   const ready = await fleet.runUntil(task.id, ["ready", "failed"]);
 

@@ -83,10 +83,10 @@ test.each([
 
     const after = await fleet.read(task.id);
     expect(after).toMatchObject({ status, condition, reviewStatus: { outcome: "timed_out" } });
-    const told = await fleet.query(
+    const notified = await fleet.query(
       "select count(*)::int as n from fleet_notifications where type in ('pr_ready', 'needs_input')",
     );
-    expect(told).toEqual([{ n: 1 }]);
+    expect(notified).toEqual([{ n: 1 }]);
   },
 );
 

@@ -84,10 +84,10 @@ test("a branch with its own commits is removed only after a bundle has them; a m
 
   const first = await collect(it.fleet);
   const second = await collect(it.fleet);
-  const gone = [...first.gone, ...second.gone];
+  const collected = [...first.gone, ...second.gone];
 
   expect(second.kept).toContainEqual({ kind: "branch", reason: "it does not belong to a known task", count: 1 });
-  const byBranch = new Map(gone.map((one) => [one.subject, one]));
+  const byBranch = new Map(collected.map((one) => [one.subject, one]));
   expect(byBranch.get(merged.branch)).toMatchObject({ kind: "branch", reason: "it is merged", outcome: "removed" });
   expect(byBranch.get(open.branch)).toMatchObject({ kind: "branch", outcome: "removed" });
   const saved = (await listSnapshots(it.fleet.home)).filter(({ name }) => name.endsWith("-branch"));

@@ -26,7 +26,7 @@ async function aWorker(fleet: TestFleet): Promise<ChildProcess & AsyncDisposable
   };
   const asks = { env, home: fleet.home, products: fleet.fleet.settings.products };
   const child = fork("tests/support/run-ts.mjs", ["tests/conductor/orders/worker-process.ts", JSON.stringify(asks)]);
-  const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   await new Promise<void>((resolve, reject) => {
     child.once("message", () => resolve());
     child.once("exit", () => reject(new Error("The worker ended before it worked.")));
@@ -34,7 +34,7 @@ async function aWorker(fleet: TestFleet): Promise<ChildProcess & AsyncDisposable
   return Object.assign(child, {
     async [Symbol.asyncDispose]() {
       child.kill("SIGKILL");
-      await gone;
+      await exited;
     },
   });
 }

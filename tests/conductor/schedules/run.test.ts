@@ -60,7 +60,7 @@ test("slots that were missed for days are made up by one run", async () => {
   await fleet.writeSchedule(id, aScheduleFile(id));
   fleet.setTime("2026-04-02T07:31:00Z");
 
-  for (let look = 0; look < 3; look += 1) {
+  for (let round = 0; round < 3; round += 1) {
     await sweepSchedules(fleet.fleet);
     await fleet.finishOrders();
   }

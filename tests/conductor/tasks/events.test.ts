@@ -35,12 +35,12 @@ test("a reader that lost its connection continues exactly where it was", async (
   // Three events at a time, each time as a new reader.
   let cursor: string | undefined;
   while (read.length < all.length) {
-    const gone = new AbortController();
+    const disconnected = new AbortController();
     const some = await take(
-      followEvents(fleet.fleet, by, { cursor, fromStart: true }, gone.signal),
+      followEvents(fleet.fleet, by, { cursor, fromStart: true }, disconnected.signal),
       Math.min(3, all.length - read.length),
     );
-    gone.abort();
+    disconnected.abort();
     read.push(...some);
     cursor = some.at(-1)?.cursor;
   }

@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => fleet[Symbol.asyncDispose]());
 
-async function told(type: string): Promise<string[]> {
+async function notified(type: string): Promise<string[]> {
   const rows = await fleet.query("select payload from outbox where topic = 'event' order by id");
   const events = rows.flatMap(({ payload }) => AlertEvent.safeParse(payload).data ?? []);
   return events
@@ -56,18 +56,18 @@ test("a queue that is too long is reported as overload, at its beginning and its
 
   await wait(5);
   await watch();
-  expect(await told("FLEET_OVERLOAD")).toEqual(["fleet raised 1"]);
+  expect(await notified("FLEET_OVERLOAD")).toEqual(["fleet raised 1"]);
   await leave(3);
   await watch();
-  expect(await told("FLEET_OVERLOAD")).toEqual(["fleet raised 1"]);
+  expect(await notified("FLEET_OVERLOAD")).toEqual(["fleet raised 1"]);
   await leave(0);
   await watch();
-  expect(await told("FLEET_OVERLOAD")).toEqual(["fleet raised 1", "overload ended 1"]);
+  expect(await notified("FLEET_OVERLOAD")).toEqual(["fleet raised 1", "overload ended 1"]);
   await wait(1);
   await fleet.query("update fleet_tasks set condition_since = now() - interval '1 hour' where id = $1", [line[0]]);
   await watch();
 
-  expect(await told("FLEET_OVERLOAD")).toEqual(["fleet raised 1", "overload ended 1", "fleet raised 2"]);
+  expect(await notified("FLEET_OVERLOAD")).toEqual(["fleet raised 1", "overload ended 1", "fleet raised 2"]);
   expect(await noted("fleet_overload")).toBe(3);
 });
 
@@ -84,19 +84,22 @@ test("an overdue check is noticed by any process, also without a scheduler, unti
       "host/here",
     ]),
   );
-  expect(await told("GOVERNANCE_ALERT")).toEqual([]);
+  expect(await notified("GOVERNANCE_ALERT")).toEqual([]);
 
   await fleet.query(
     "update checks set since = now() - interval '1 hour' where name in ('monitor/invariants', 'monitor/checkpoint')",
   );
   await watch();
-  expect(await told("GOVERNANCE_ALERT")).toEqual(["monitor/invariants raised 1"]);
+  expect(await notified("GOVERNANCE_ALERT")).toEqual(["monitor/invariants raised 1"]);
   expect((await readAlerts(fleet.fleet)).map(({ key }) => key)).toContain("check/monitor/invariants");
 
   await monitorProcessor.handle(fleet.fleet, { kind: "invariants" }, new AbortController().signal);
   await watch();
 
-  expect(await told("GOVERNANCE_ALERT")).toEqual(["monitor/invariants raised 1", "check/monitor/invariants ended 1"]);
+  expect(await notified("GOVERNANCE_ALERT")).toEqual([
+    "monitor/invariants raised 1",
+    "check/monitor/invariants ended 1",
+  ]);
   const check = (await readChecks(fleet.fleet)).find(({ name }) => name === "monitor/invariants");
   expect(check).toMatchObject({ isOverdue: false, result: { violations: [] } });
   expect(check?.result["checked"]).toBeGreaterThan(10);
@@ -116,7 +119,7 @@ test("a broken invariant is reported once with its violations, and its end when 
   await fleet.query("update slots set active = 1 where operator_id = $1", [by.id]);
   const last = await watchInvariants(fleet.fleet);
 
-  const mine = (await told("GOVERNANCE_ALERT")).filter((event) => event.includes("R6"));
+  const mine = (await notified("GOVERNANCE_ALERT")).filter((event) => event.includes("R6"));
   expect(mine).toEqual(["R6 raised 1", "invariant/R6 ended 1"]);
   expect(first).toMatchObject({
     violations: expect.arrayContaining([expect.objectContaining({ id: "R6", count: 1 })]),
@@ -132,7 +135,7 @@ test("an operator with many denied spawns is reported once, until a quiet period
       await expect(fleet.spawn(by, { repository })).rejects.toThrow("may hold 1 slots");
   };
   const ofThem = async () =>
-    (await told("GOVERNANCE_ALERT")).filter((text) => text.includes(ada.id) || text.includes(bob.id));
+    (await notified("GOVERNANCE_ALERT")).filter((text) => text.includes(ada.id) || text.includes(bob.id));
   await fleet.spawn(ada, { repository });
   await fleet.spawn(bob, { repository });
 

@@ -136,14 +136,14 @@ test("a product's requirements are compared with each live host, with its lock f
 
 test("an accepted difference is no finding until it changes again", () => {
   const product = aProduct("shop", readToolchain(new Map([["go.mod", "go 1.22\n"]])));
-  const look = (version: string, baselines: readonly Baseline[]) =>
+  const scan = (version: string, baselines: readonly Baseline[]) =>
     compare([product], baselines, [aHost("a", { go: version })]).findings;
-  const [finding] = look("go1.20", []);
+  const [finding] = scan("go1.20", []);
   const accepted = [{ subject: finding?.subject ?? "", what: finding?.what ?? "", value: finding?.actual ?? null }];
 
   expect(finding?.actual).toBe("go1.20");
-  expect(look("go1.20", accepted)).toEqual([]);
-  expect(look("go1.19", accepted).map(({ actual }) => actual)).toEqual(["go1.19"]);
+  expect(scan("go1.20", accepted)).toEqual([]);
+  expect(scan("go1.19", accepted).map(({ actual }) => actual)).toEqual(["go1.19"]);
 });
 
 test("a clock that is missing, different, unknown or without a reply is found", () => {

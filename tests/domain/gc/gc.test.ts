@@ -39,9 +39,9 @@ test("for any input, the newest of each product stay, and nothing that is protec
   fc.assert(
     fc.property(fc.array(aRunFact, { maxLength: 60 }), fc.integer({ min: 1, max: 12 }), (given, keepRuns) => {
       const runs = given.map(({ days, ...run }, at) => aRun(`run-${String(at).padStart(3, "0")}`, days, run));
-      const gone = new Set(goes(runs, { ...POLICY, keepRuns }));
+      const collected = new Set(goes(runs, { ...POLICY, keepRuns }));
 
-      for (const run of runs.filter(({ subject }) => gone.has(subject))) {
+      for (const run of runs.filter(({ subject }) => collected.has(subject))) {
         const newer = runs.filter(
           (one) => one.productId === run.productId && one.startedAt >= run.startedAt && one !== run,
         );
@@ -51,7 +51,7 @@ test("for any input, the newest of each product stay, and nothing that is protec
         expect(run.status).not.toBe("in_progress");
         expect(run.status === "success" && !laterSuccess).toBe(false);
       }
-      expect(new Set(goes(runs.toReversed(), { ...POLICY, keepRuns }))).toEqual(gone);
+      expect(new Set(goes(runs.toReversed(), { ...POLICY, keepRuns }))).toEqual(collected);
     }),
   );
 });

@@ -37,9 +37,9 @@ test.each<[string, Partial<CommandOutcome>, string | undefined, boolean]>([
   ["ends as the product said it may", { exitCode: 75 }, "exit_75", true],
   ["says what the product said it may", { exitCode: 2, output: "… flaky: try again …" }, "exit_2", true],
 ])("a command that %s", (_, more, failure, transient) => {
-  const judged = classifyOutcome(end(more), RULES);
+  const classified = classifyOutcome(end(more), RULES);
 
-  expect(judged).toEqual(failure === undefined ? undefined : { failure, transient });
+  expect(classified).toEqual(failure === undefined ? undefined : { failure, transient });
 });
 
 const anEnd = fc.record({

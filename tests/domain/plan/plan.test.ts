@@ -131,9 +131,9 @@ test("each order lists the parts of its score", () => {
 test("open drift is described, and scanned again after a day without a scan; it is never fixed", () => {
   const drift = [{ product_id: "shop", findings: 2, since: hoursAgo(50) }];
   const runs = [aPlanRun(), aPlanRun({ intent: "regenerate_report", ended_at: hoursAgo(0) })];
-  const look = aPlanRun({ intent: "drift_check", ended_at: hoursAgo(48) });
+  const scan = aPlanRun({ intent: "drift_check", ended_at: hoursAgo(48) });
 
-  const { orders } = planned({ products: [aPlanProduct()], latest_runs: [...runs, look], open_drift: drift });
+  const { orders } = planned({ products: [aPlanProduct()], latest_runs: [...runs, scan], open_drift: drift });
 
   expect(orders.map(({ order }) => order.intent)).toEqual(["drift_check", "validate"]);
   expect(orders[0]?.reasons[0]).toBe(`+2000 no drift check for 2d; 2 open findings since ${hoursAgo(50)}`);
@@ -249,8 +249,8 @@ test("no time zone and no locale of the machine changes a byte", async () => {
     { TZ: "Asia/Kolkata", LC_ALL: "tr_TR.UTF-8" },
     { TZ: "America/St_Johns", LC_ALL: "sv_SE.UTF-8" },
   ];
-  const said = await Promise.all(places.map((env) => planIn(env)));
-  const [hours, hashes] = [said.map(([hour]) => hour), said.map(([, hash]) => hash)];
+  const outputs = await Promise.all(places.map((env) => planIn(env)));
+  const [hours, hashes] = [outputs.map(([hour]) => hour), outputs.map(([, hash]) => hash)];
 
   expect(new Set(hours).size).toBe(3);
   expect(new Set(hashes).size).toBe(1);

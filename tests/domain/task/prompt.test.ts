@@ -45,7 +45,7 @@ function aFailure(changes: Partial<FailureContext> = {}): FailureContext {
 test("it always contains the task, acceptance, facts, rules and how to finish", () => {
   const { text, truncated } = buildPrompt(anInput({ budgetTokens: 1 }));
 
-  for (const said of [
+  for (const expected of [
     "Fix the login",
     "a hundred times in a row",
     "`fleet/567890ab-fix-the-login`",
@@ -55,7 +55,7 @@ test("it always contains the task, acceptance, facts, rules and how to finish", 
     "FLEET-NO-CHANGE:",
     "FLEET-QUESTION:",
   ]) {
-    expect(text).toContain(said);
+    expect(text).toContain(expected);
   }
   expect(truncated).toBe(false);
 });

@@ -24,17 +24,17 @@ const me = defineRoute(
 let publisher: Server;
 let api: TestApi;
 let published: unknown[];
-let asked: number;
+let fetches: number;
 let status: number;
 let revoked: Set<string>;
 let key: SigningKey;
 
 beforeEach(async () => {
-  [published, asked, status, revoked] = [[], 0, 200, new Set()];
+  [published, fetches, status, revoked] = [[], 0, 200, new Set()];
   key = await createSigningKey();
   published.push(await publicJwk(key));
   publisher = createServer((_request, response) => {
-    asked += 1;
+    fetches += 1;
     response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ keys: published }));
   });
   await new Promise<void>((resolve) => publisher.listen(0, "127.0.0.1", resolve));
@@ -84,7 +84,7 @@ async function statusFor(token: string): Promise<number> {
 test("tokens of an external issuer are accepted alongside our own, and its keys are fetched once", async () => {
   const tokens = await Promise.all([sign(), sign(), sign({}, { typ: "at+jwt" })]);
   expect(await Promise.all(tokens.map((token) => statusFor(token)))).toEqual([200, 200, 200]);
-  expect(asked).toBe(1);
+  expect(fetches).toBe(1);
   expect(await statusFor(await api.token())).toBe(200);
 });
 

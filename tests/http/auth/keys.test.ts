@@ -65,9 +65,9 @@ test("keys are rotated under constant load from two web processes, and no token 
     }
   });
   for (let round = 0; round < 4; round += 1) {
-    const asked = await ask(webs[round % 2]!, "/api/fleet/keys/rotate", tokens[0]!, {});
-    expect(asked.status).toBe(201);
-    const [newest] = Keys.parse(await asked.json()).keys;
+    const rotated = await ask(webs[round % 2]!, "/api/fleet/keys/rotate", tokens[0]!, {});
+    expect(rotated.status).toBe(201);
+    const [newest] = Keys.parse(await rotated.json()).keys;
     expect(kidOf(await webs[round % 2]!.issueFor(root, 60_000))).toBe(newest?.kid);
   }
   await eventually(async () => {

@@ -57,8 +57,19 @@ async function type(by: Operator, ...words: string[]) {
 }
 
 test("a token that an admin issues with the CLI is shown once, works, and is refused everywhere once it is revoked", async () => {
-  const asked = ["--operator", "carl", "--tenant", "umbrella", "--tier", "builder", "--ttl", "8h", "--name", "laptop"];
-  const { exit, out: token } = await type(root, "token", "issue", ...asked);
+  const options = [
+    "--operator",
+    "carl",
+    "--tenant",
+    "umbrella",
+    "--tier",
+    "builder",
+    "--ttl",
+    "8h",
+    "--name",
+    "laptop",
+  ];
+  const { exit, out: token } = await type(root, "token", "issue", ...options);
   const { jti = "", exp = 0, iat = 0, ...claims } = decodeJwt(token);
 
   expect(exit).toBe(0);

@@ -213,7 +213,7 @@ async function statusAtHost(api: TestApi, host: string, { method, path }: { meth
 
 test("every response restricts scripts and frames: pages, lists, refusals and 404s", async () => {
   const { ask: asking, task } = on("redis");
-  const asked: readonly (readonly [string, Operator | null])[] = [
+  const requests: readonly (readonly [string, Operator | null])[] = [
     ["/queues", admin],
     ["/queues/api/queues", looker],
     ["/queues/api/queues/nothing/x", admin],
@@ -223,7 +223,7 @@ test("every response restricts scripts and frames: pages, lists, refusals and 40
     ["/queues/api/queues", null],
     [`/queues/tasks/${task.id}`, admin],
   ];
-  for (const [path, by] of asked) {
+  for (const [path, by] of requests) {
     const policy = (await asking(path, { by })).headers.get("content-security-policy");
     expect([path, policy]).toEqual([path, expect.stringContaining("default-src 'none'")]);
     expect([path, policy]).toEqual([path, expect.stringContaining("frame-ancestors 'none'")]);

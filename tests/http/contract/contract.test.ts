@@ -78,14 +78,14 @@ test("the server mounts exactly the operations of the document", () => {
 });
 
 test("every operation has an example for each of its success statuses", () => {
-  const asked = EXAMPLES.map(({ operation, status = 200 }) => `${operation} ${status}`);
+  const covered = EXAMPLES.map(({ operation, status = 200 }) => `${operation} ${status}`);
   const named = OPERATIONS.flatMap(({ name, responses }) =>
     Object.keys(responses)
       .filter((status) => status.startsWith("2"))
       .map((status) => `${name} ${status}`),
   );
 
-  expect(asked.toSorted()).toEqual(named.toSorted());
+  expect(covered.toSorted()).toEqual(named.toSorted());
 });
 
 describe("an operator without permission", () => {
@@ -231,10 +231,10 @@ async function workUntil(answering: Promise<unknown>): Promise<void> {
 }
 
 async function firstEvent(operation: Operation, path: string, example: Example): Promise<void> {
-  const gone = new AbortController();
-  const response = await world.ask(path, { ...buildRequest(world, operation, example), signal: gone.signal });
+  const disconnected = new AbortController();
+  const response = await world.ask(path, { ...buildRequest(world, operation, example), signal: disconnected.signal });
   const [event] = await parseServerSentEvents(response, 1);
-  gone.abort();
+  disconnected.abort();
 
   expect(schemaErrors(operation, response.status, contentTypeOf(response), JSON.parse(event?.data ?? "null"))).toEqual(
     [],

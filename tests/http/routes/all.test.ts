@@ -97,10 +97,10 @@ describe("every operator", () => {
 
 test("a reader of the event stream resumes after the last id it saw, and gets no event of another tenant", async () => {
   const read = async (headers: Readonly<Record<string, string>>, count: number, by = world.ada) => {
-    const gone = new AbortController();
-    const response = await world.ask(`/tasks/${world.ready.id}/events`, { headers, signal: gone.signal, by });
+    const disconnected = new AbortController();
+    const response = await world.ask(`/tasks/${world.ready.id}/events`, { headers, signal: disconnected.signal, by });
     const events = await parseServerSentEvents(response, count);
-    gone.abort();
+    disconnected.abort();
     return events;
   };
 

@@ -180,9 +180,9 @@ test.each(["fleet_app", "fleet_worker", "fleet_owner", "superuser"])(
           () => "nothing happened",
           (error: unknown) => String(error),
         );
-        const said = await refused;
+        const refusal = await refused;
         await world.query("rollback");
-        expect(said).toMatch(
+        expect(refusal).toMatch(
           role === "fleet_owner" && !statement.startsWith("truncate")
             ? /append-only|nothing happened/
             : /append-only|permission denied/,

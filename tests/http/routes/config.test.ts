@@ -121,7 +121,7 @@ test.each([
 
 test("a webhook is signed with the secret that was set, and the secret appears nowhere", async () => {
   const url = `https://hooks.example.com:${receiver.port}/path-${SECRET}`;
-  const said = [
+  const outputs = [
     await config(ada, ["set", "notify.webhook.url", url, "--tenant"]),
     await config(ada, secretFrom("--tenant"), `${SECRET}\n`),
     await config(ada, ["set", "notify.channels", "webhook", "--tenant"]),
@@ -130,9 +130,9 @@ test("a webhook is signed with the secret that was set, and the secret appears n
     await config(ada, ["get", "notify.webhook.secret", "--tenant"]),
     await config(ada, secretFrom(), "too short"),
   ];
-  expect(said.map(({ exit }) => exit)).toEqual([0, 0, 0, 0, 0, 0, 2]);
-  expect(said[3]?.out).toMatch(/notify\.webhook\.secret\s+set \(…[0-9a-f]{4}\)/);
-  expect(said[3]?.out).toContain(`https://hooks.example.com:${receiver.port}/… set`);
+  expect(outputs.map(({ exit }) => exit)).toEqual([0, 0, 0, 0, 0, 0, 2]);
+  expect(outputs[3]?.out).toMatch(/notify\.webhook\.secret\s+set \(…[0-9a-f]{4}\)/);
+  expect(outputs[3]?.out).toContain(`https://hooks.example.com:${receiver.port}/… set`);
 
   const task = await world.spawn(bob, { repository: await world.aRepository() });
   await stopTask(world.fleet, bob, task, "enough");
@@ -141,7 +141,7 @@ test("a webhook is signed with the secret that was set, and the secret appears n
   const [came] = receiver.received;
   const stamp = String(came?.headers["fleet-webhook-timestamp"]);
   expect(came?.headers["fleet-webhook-signature"]).toBe(signWebhook(SECRET, stamp, came?.body ?? ""));
-  expect(JSON.stringify(said)).not.toContain(SECRET);
+  expect(JSON.stringify(outputs)).not.toContain(SECRET);
   expect(JSON.stringify([world.lines, world.logged])).not.toContain(SECRET);
   const stored = await everything(world);
   expect(stored).not.toContain(SECRET);

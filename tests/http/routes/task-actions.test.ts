@@ -124,9 +124,9 @@ test.each(Object.entries(ACTS))("%s is recorded with who, what and when", async 
   const [method = "", shape = ""] = route.split(" ");
   const path = shape.replaceAll(/:(?<name>\w+)/g, (_, name: string) => here[name] ?? name);
   const before = await newest();
-  const asked = world.outcome(path, { method, by: asker, ...(call.body ? { body: call.body() } : {}) });
+  const outcome = world.outcome(path, { method, by: asker, ...(call.body ? { body: call.body() } : {}) });
   if (call.waits) await eventually(async () => (await runOpenGcRequests(world.fleet.fleet)) > 0 || undefined);
-  const [status, body] = await asked;
+  const [status, body] = await outcome;
 
   expect(status, JSON.stringify(body)).toBeLessThan(300);
   const left = await world.fleet.query(

@@ -81,7 +81,7 @@ const WAITS = new Set(["/api/fleet/gc", ...ROUTES.filter(({ kind }) => kind === 
 async function ask(by: Operator, { method, path }: Pick<Route, "method" | "path">, asking: Asking): Promise<Answered> {
   const token = await web.issueFor(by, 60_000);
   const { at, body } = asking;
-  const asked = `${method} ${at} ${body ?? ""}`;
+  const request = `${method} ${at} ${body ?? ""}`;
   let [status, text] = [0, ""];
   try {
     const response = await fetch(new URL(at, web.url), {
@@ -96,7 +96,7 @@ async function ask(by: Operator, { method, path }: Pick<Route, "method" | "path"
   } catch (error) {
     if (!WAITS.has(path)) throw error;
   }
-  return { asked, status, text };
+  return { asked: request, status, text };
 }
 
 /** Each way to call a route: with each of its bodies, and with `all` where a list supports it. */
@@ -135,19 +135,19 @@ test("the canary is found where it may be: ada's own tenant sees it", async () =
 test("no response to another tenant contains anything of ada's, whatever is requested, and nothing of ada's changes", async () => {
   const before = await printOf(ada);
   const statuses = new Map<string, number[]>();
-  const told: string[] = [];
+  const leaks: string[] = [];
   for (const route of ROUTES) {
     const key = `${route.method} ${route.path}`;
     for (const asking of askingsOf(route)) {
       const answered = await ask(eve, route, asking);
       const { asked, status, text } = answered;
       statuses.set(key, [...(statuses.get(key) ?? []), status]);
-      for (const word of foreignIn(answered)) told.push(`${asked} → ${status} tells ${word}`);
-      if (status >= 500) told.push(`${asked} → ${status}: ${text}`);
-      if (route.path.includes(":") && status >= 200 && status < 300) told.push(`${asked} → ${status}: ${text}`);
+      for (const word of foreignIn(answered)) leaks.push(`${asked} → ${status} tells ${word}`);
+      if (status >= 500) leaks.push(`${asked} → ${status}: ${text}`);
+      if (route.path.includes(":") && status >= 200 && status < 300) leaks.push(`${asked} → ${status}: ${text}`);
     }
   }
-  expect(told).toEqual([]);
+  expect(leaks).toEqual([]);
   // Every route was reached, and lists gave results; some are for role admin alone.
   expect(statuses.size).toBe(ROUTES.length);
   const lists = [...statuses].filter(([route]) => route.startsWith("get ") && !route.includes(":"));

@@ -148,7 +148,7 @@ test("a response of which only the times changed counts as the same response", a
 
 test("the server generates the request id and not the client; the log has it with the operator, the request and the outcome", async () => {
   const theirs = "11111111-2222-3333-4444-555555555555";
-  const looked = await ask("/api/fleet/me?colour=red", { headers: { "x-request-id": theirs } });
+  const fetched = await ask("/api/fleet/me?colour=red", { headers: { "x-request-id": theirs } });
   const made = await post('{"name":"x"}');
   const line = (of: { headers: Headers }) =>
     eventually(async () => {
@@ -156,9 +156,9 @@ test("the server generates the request id and not the client; the log has it wit
       return api.logged.find(({ facts }) => "event" in facts && "requestId" in facts && facts.requestId === requestId);
     });
 
-  expect(looked.headers.get("x-request-id")).not.toBe(theirs);
-  expect(looked.body.instance).toBe(`urn:uuid:${looked.headers.get("x-request-id")}`);
-  expect(await line(looked)).toMatchObject({
+  expect(fetched.headers.get("x-request-id")).not.toBe(theirs);
+  expect(fetched.body.instance).toBe(`urn:uuid:${fetched.headers.get("x-request-id")}`);
+  expect(await line(fetched)).toMatchObject({
     level: "debug",
     facts: { method: "GET", path: "/api/fleet/me", status: 422, operatorId: "ada", tenantId: "acme" },
   });

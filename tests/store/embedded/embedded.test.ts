@@ -68,10 +68,10 @@ test("data survives a restart, on the same address and behind a password that on
 test("processes that start at once share one server, and the last one to stop ends it", async () => {
   await using home = await temporaryHome();
   const children = await Promise.all([0, 1, 2].map(() => fleetProcess(home.path)));
-  const said = children.map((child) => child.said);
+  const messages = children.map((child) => child.said);
 
-  expect(said.filter(({ startedByUs }) => startedByUs)).toHaveLength(1);
-  expect(new Set(said.map(({ url }) => url)).size).toBe(1);
+  expect(messages.filter(({ startedByUs }) => startedByUs)).toHaveLength(1);
+  expect(new Set(messages.map(({ url }) => url)).size).toBe(1);
   const { url } = children[0]!.said;
   await children[0]!.end("SIGTERM");
   await children[1]!.end("SIGTERM");
