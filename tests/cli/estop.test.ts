@@ -16,19 +16,9 @@ test("a kill switch is shown wherever it applies, until it is released", async (
   expect((await type("estop")).out).toBe("Nothing is stopped.\n");
 
   const { out } = await type("estop", "--agent", task.id, "--freeze", "--reason", "it mails everybody");
-<<<<<<< ours
-  const said = `■ agent ${task.id.slice(-8)} is frozen: it mails everybody (by ${by.id}, just now)`;
-  expect(out).toBe(`${said}\n  Release it: fleet estop release, with the same target\n`);
-  expect((await type("ps")).out).toContain(said.slice(0, 60));
-||||||| base
-  const said = `■ agent ${task.id.slice(-8)} is frozen: it mails everybody (by ${by.id}, just now)`;
-  expect(out).toBe(`${said}\n  Let it go on: fleet estop release, and what was stopped\n`);
-  expect((await type("ps")).out).toContain(said.slice(0, 60));
-=======
   const notice = `■ agent ${task.id.slice(-8)} is frozen: it mails everybody (by ${by.id}, just now)`;
-  expect(out).toBe(`${notice}\n  Let it go on: fleet estop release, and what was stopped\n`);
+  expect(out).toBe(`${notice}\n  Release it: fleet estop release, with the same target\n`);
   expect((await type("ps")).out).toContain(notice.slice(0, 60));
->>>>>>> theirs
   expect((await type("ps", "--wide")).out).toMatch(/○ proposed ! .*is frozen: it mails everybody/);
   expect(JSON.parse((await type("ps", "--json")).out)).toMatchObject({
     stops: [{ scope: "agent", subject: task.id, mode: "freeze", reason: "it mails everybody", by: by.id }],

@@ -61,7 +61,7 @@ test.each(["redis", "postgres"] as const)(
     expect(out).toContain(`${repository} at the head of main`);
     expect(out).toMatch(/setup\s+npm ci\n\s+test\s+npm test\n\s+budget\s+4 commands · 30m · 16384 KiB of output\n/);
     expect(out).toContain("on_test_fail, on_budget_exceeded");
-    expect(out).toContain(`${stopped.id} is left out: on purpose`);
+    expect(out).toContain(`${stopped.id} is skipped: on purpose`);
     expect(JSON.parse(one.out)).toMatchObject({ dryRun: true, batchId: null });
     expect(after).toEqual(before);
   },
@@ -98,7 +98,7 @@ test("run executes pending orders, prints each outcome, and exits with 1 when on
   expect(log.out).not.toContain("\u001B[31m");
   expect(await desk.type("run", "show", String(good?.shortId), "--verify")).toMatchObject({
     exit: 0,
-    out: expect.stringContaining("verify in the database and on the disk"),
+    out: expect.stringContaining("verified in the database and on disk"),
   });
 
   const story = RunStory.parse(JSON.parse((await desk.type("run", "show", String(good?.shortId), "--json")).out));

@@ -42,7 +42,7 @@ export function dryRunLines(terminal: Terminal, { orders, refused }: BatchView):
     for (const [name, text] of facts) lines.push(`   ${paint("dim", name.padEnd(9))} ${text}`);
   }
   for (const { productId, reason } of refused) {
-    lines.push(`${paint("yellow", "⏸")} ${sanitize(productId)} is skipped:  ${sanitize(reason)}`);
+    lines.push(`${paint("yellow", "⏸")} ${sanitize(productId)} is skipped: ${sanitize(reason)}`);
   }
   return lines;
 }
