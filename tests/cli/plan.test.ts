@@ -118,7 +118,7 @@ test("products shows the result of each; kill stops one, which every view shows,
     exit: 3,
     err: expect.stringContaining("shop is stopped: the flood"),
   });
-  expect((await world.type("plan", "--dry-run")).out).toContain("Left out: 2 stopped, 1 of a status");
+  expect((await world.type("plan", "--dry-run")).out).toContain("Left out: 2 stopped, 1 with a status");
   expect((await world.type("products", "release", "shop")).out).toMatch(/^● active {2}shop\n/);
   expect(await world.type("products", "release", "gone")).toMatchObject({
     exit: 1,
