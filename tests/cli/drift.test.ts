@@ -137,7 +137,7 @@ test("a finding shows since when, the declared and the actual value and the next
   const { out } = await fleet("drift", "--product", "shop");
 
   expect(requests.at(-1)).toEqual({ product: "shop" });
-  expect(out).toContain("✖ 1 finding (1 high); looked at 1h ago");
+  expect(out).toContain("✖ 1 finding (1 high); scanned 1h ago");
   expect(out).toContain("high   a1b2c3d4  roster:reviewer runtime  for 3h");
   expect(out).toContain("declared  claude");
   expect(out).toContain("$ tmux attach -r -t =review");
@@ -148,7 +148,7 @@ test("a finding shows since when, the declared and the actual value and the next
 
 test("--check requests a scan and waits until it is complete", async () => {
   lookedAt = undefined;
-  expect((await fleet("drift")).out).toContain("not everything was looked at yet");
+  expect((await fleet("drift")).out).toContain("not everything was scanned yet");
 
   const { exit, out } = await fleet("drift", "--check", "--product", "shop");
 
@@ -162,7 +162,7 @@ test("accepting needs a reason, and prints the new baseline", async () => {
   const silent = await fleet("drift", "accept", "a1b2c3d4");
 
   expect(requests.at(-1)).toEqual({ finding: "a1b2c3d4", reason: "on purpose" });
-  expect(out).toContain("counts as right from now on");
+  expect(out).toContain("is the new baseline");
   expect(silent).toMatchObject({ exit: 2, err: expect.stringContaining("say why") });
 });
 

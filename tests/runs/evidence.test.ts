@@ -17,7 +17,7 @@ test("only files below the root are stored, under valid names, each once, withou
   mkdirSync(join(root, "folder.txt"));
   execFileSync("mkfifo", [join(root, "pipe.txt")]);
 
-  expect(await evidence.collect(root, "good.txt", "good.txt")).toMatchObject({ kept: true });
+  expect(await evidence.collect(root, "good.txt", "good.txt")).toMatchObject({ saved: true });
   for (const [path, name, why] of [
     ["away.txt", "away.txt", "outside"],
     ["../passwd", "up.txt", "outside"],
@@ -28,7 +28,7 @@ test("only files below the root are stored, under valid names, each once, withou
     ["good.txt", "last_run.json", "of that name"],
     ["good.txt", "../up.txt", "name"],
   ] as const) {
-    expect(await evidence.collect(root, path, name), path).toEqual({ kept: false, why: expect.stringContaining(why) });
+    expect(await evidence.collect(root, path, name), path).toEqual({ saved: false, why: expect.stringContaining(why) });
   }
 
   expect(await evidence.names()).toEqual(["good.txt"]);
