@@ -154,7 +154,7 @@ test("--check requests a scan and waits until it is complete", async () => {
 
   expect(exit).toBe(0);
   expect(requests).toContainEqual({ product: "shop" });
-  expect(out).toContain("looked at just now");
+  expect(out).toContain("scanned just now");
 });
 
 test("accepting needs a reason, and prints the new baseline", async () => {
