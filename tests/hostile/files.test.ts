@@ -19,7 +19,7 @@ const Kind = z.enum(["fleet.yaml", "schedule", "dossier"]);
 const cases = parseCases(z.strictObject({ ...About, kind: Kind, text: Text, refused: z.boolean() }), file);
 const of = (kind: z.output<typeof Kind>) => cases.filter((hostile) => hostile.kind === kind);
 /** Messages about a file appear in responses, logs and events. */
-const MOST_SAID = 10_000;
+const MAX_MESSAGE_CHARS = 10_000;
 
 const trap = aTrap();
 const fill = (text: string) => trap.fill(text).toWellFormed();
@@ -38,7 +38,7 @@ describe("as fleet.yaml", () => {
     );
 
     expect(said instanceof FleetError ? said.code : said).toBe(refused ? "invalid-input" : undefined);
-    expect(String(said).length).toBeLessThan(MOST_SAID);
+    expect(String(said).length).toBeLessThan(MAX_MESSAGE_CHARS);
   });
 });
 
@@ -52,7 +52,7 @@ describe("as a schedule", () => {
     const read = parseSchedule(source?.text ?? "", source?.name ?? "");
 
     expect(!read.ok).toBe(refused);
-    expect(read.ok ? "" : JSON.stringify(read.problems)).toSatisfy((said: string) => said.length < MOST_SAID);
+    expect(read.ok ? "" : JSON.stringify(read.problems)).toSatisfy((said: string) => said.length < MAX_MESSAGE_CHARS);
   });
 });
 
@@ -70,7 +70,7 @@ test("as dossiers, all in one repository: each has its own reasons, and the vali
   );
   expect(found.dossiers.filter(({ head, problems }) => head === null && problems.length === 0)).toEqual([]);
   expect(JSON.stringify(found.dossiers.map(({ problems }) => problems)).length).toBeLessThan(
-    MOST_SAID * dossiers.length,
+    MAX_MESSAGE_CHARS * dossiers.length,
   );
 });
 
