@@ -70,7 +70,7 @@ describe("refused as evidence:", () => {
   ])("$name", async ({ from, to }) => {
     const evidence = await openEvidence(join(trap.folder, "run"), createRedactor());
 
-    expect(await evidence.collect(root, from, to)).toMatchObject({ kept: false });
+    expect(await evidence.collect(root, from, to)).toMatchObject({ saved: false });
     expect(await evidence.names()).toEqual([]);
   });
 });
