@@ -41,7 +41,7 @@ export async function injectFaults(arena: ChaosContext, faults: readonly Fault[]
     await killEverywhere(arena);
   }
   if (faults.includes("F2")) {
-    say("F2: sleepers");
+    say("F2: stopped workers");
     await stopWorkers(arena);
   }
   const duplicates = faults.includes("F22") ? await startDuplicates(arena.stage, arena.random) : undefined;

@@ -25,7 +25,7 @@ export async function proveAll(stage: ChaosEnvironment, requested: ReadonlyMap<s
   }));
   return [
     ...library,
-    proof("asked", "every asked task is there exactly once, and no other", await lostOrDuplicated(stage, requested)),
+    proof("requested", "every requested task exists exactly once, and no other does", await lostOrDuplicated(stage, requested)),
     proof("ends", "every task ended, once", await wrongEndings(stage)),
     proof("runs", "an attempt's agent was started at most once", duplicateRuns(stage)),
     proof(
@@ -34,7 +34,7 @@ export async function proveAll(stage: ChaosEnvironment, requested: ReadonlyMap<s
       await wrongCommits(stage),
     ),
     proof("pulls", "no branch has two pull requests that count", await duplicatePulls(stage)),
-    proof("told", "every notification is delivered", await undelivered(stage)),
+    proof("notified", "every notification is delivered", await undelivered(stage)),
     proof("R4", "no process, session, workspace, slot or lock is left", await leftovers(stage)),
   ];
 }

@@ -78,8 +78,8 @@ async function verifyOutcome({ stage, crew, asked, strikes, restless, tookMs }: 
   const failures = [...crew.unexpectedExits, ...asked.wrong, ...strikes.flatMap(({ wrong }) => wrong ?? [])];
   if (restless) failures.push(`it never became quiet: ${JSON.stringify(restless)}`);
   const poolCheck = {
-    id: "crew",
-    statement: "nobody ended by itself, and every answer was right",
+    id: "processes",
+    statement: "no process ended by itself, and every answer was right",
     violations: failures,
   };
   const proofs = [...(await proveAll(stage, asked.tasks)), poolCheck];
