@@ -25,7 +25,11 @@ export async function proveAll(stage: ChaosEnvironment, requested: ReadonlyMap<s
   }));
   return [
     ...library,
-    proof("requested", "every requested task exists exactly once, and no other does", await lostOrDuplicated(stage, requested)),
+    proof(
+      "requested",
+      "every requested task exists exactly once, and no other does",
+      await lostOrDuplicated(stage, requested),
+    ),
     proof("ends", "every task ended, once", await wrongEndings(stage)),
     proof("runs", "an attempt's agent was started at most once", duplicateRuns(stage)),
     proof(
